@@ -1,0 +1,1 @@
+"""The rooms of the server; `pyproject.toml` says who may import whom."""

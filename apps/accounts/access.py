@@ -1,0 +1,38 @@
+"""Who is asking, in which tenant, with what right: made once per request, asked everywhere."""
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django.db.models import Model, QuerySet
+
+from apps.accounts.actors import Actor
+from apps.accounts.models import User
+from apps.accounts.permissions import Permission, role_allows
+from apps.core.errors import Forbidden
+from apps.tenancy.models import Tenant
+
+
+M = TypeVar("M", bound=Model)
+
+
+@dataclass(frozen=True)
+class Access:
+    """A member (or a member's token) acting in one tenant."""
+
+    user: User
+    tenant: Tenant
+    role: str
+    actor: Actor
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the role gives this permission."""
+        return role_allows(self.role, permission)
+
+    def require(self, permission: Permission) -> None:
+        """Raise ``Forbidden`` unless the role gives this permission."""
+        if not self.may(permission):
+            raise Forbidden(permission=str(permission))
+
+    def visible(self, rows: QuerySet[M], permission: Permission) -> QuerySet[M]:
+        """The rows this member may see; row-level security has already hidden other tenants'."""
+        return rows if self.may(permission) else rows.none()

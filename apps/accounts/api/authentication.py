@@ -1,0 +1,45 @@
+"""Who calls the REST API: a bearer token, or a browser session with its CSRF token."""
+
+from typing import Any, cast
+from uuid import UUID
+
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from apps.accounts.access import Access
+from apps.accounts.middleware import SESSION_TENANT
+from apps.accounts.models import User
+from apps.accounts.selectors import access_for_token, access_for_user
+from apps.core import clock
+
+
+class BearerTokenAuthentication(BaseAuthentication):
+    """``Authorization: Bearer ispvm_...``; tokens in URLs are never read."""
+
+    def authenticate(self, request: Request) -> tuple[User, Access] | None:
+        scheme, _, text = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        access = access_for_token(text.strip(), clock.now())
+        if access is None:
+            raise AuthenticationFailed("The token is unknown, expired or revoked.", "bad_token")
+        return access.user, access
+
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
+        return "Bearer"
+
+
+class TenantSessionAuthentication(SessionAuthentication):
+    """The signed-in page's own calls."""
+
+    def authenticate(self, request: Request) -> tuple[User, Access] | None:
+        found: tuple[Any, Any] | None = super().authenticate(request)
+        if found is None:
+            return None
+        user = cast(User, found[0])
+        chosen = request.session.get(SESSION_TENANT)
+        access = access_for_user(user, UUID(chosen) if chosen else None)
+        if access is None:
+            raise AuthenticationFailed("You belong to no tenant.", "no_tenant")
+        return user, access

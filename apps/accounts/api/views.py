@@ -1,0 +1,49 @@
+"""The base of every REST view: authenticated, inside the tenant, permission declared."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import Any, cast
+
+from django.http import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.views import APIView
+from rest_framework.viewsets import GenericViewSet
+
+from apps.accounts.access import Access
+from apps.accounts.permissions import Permission
+from apps.core.errors import NotVisible
+from apps.tenancy import acting_in
+
+
+class TenantView(APIView):
+    """Runs its handler in one transaction inside the caller's tenant.
+
+    ``permission_map`` maps an action name (view sets) or a lower-case method to a ``Permission``.
+    """
+
+    permission_map: Mapping[str, Permission] = {}
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with ExitStack() as self._tenant_context:
+            return super().dispatch(request, *args, **kwargs)
+
+    def perform_authentication(self, request: Request) -> None:
+        """Authenticate, then enter the tenant: permission checks and handlers run inside it."""
+        super().perform_authentication(request)
+        if isinstance(request.auth, Access):
+            self._tenant_context.enter_context(acting_in(request.auth.tenant))
+
+    @property
+    def access(self) -> Access:
+        """The caller's access; permission checks have made sure that there is one."""
+        return cast(Access, self.request.auth)
+
+
+class TenantViewSet(TenantView, GenericViewSet[Any]):
+    """A view set in the tenant; ``get_object`` answers absent and foreign rows alike."""
+
+    def get_object(self) -> Any:
+        try:
+            return super().get_object()
+        except (ValueError, TypeError) as error:  # an id that is not a uuid
+            raise NotVisible from error

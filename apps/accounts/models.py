@@ -1,0 +1,83 @@
+"""People, where they belong, and the tokens of programs. Global tables: sign-in happens before a tenant is known."""
+
+import uuid
+from typing import Any
+
+from django.contrib.auth.base_user import BaseUserManager
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+
+from apps.accounts.choices import Role
+from apps.tenancy.models import Tenant
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users by their e-mail address."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        user = self.model(email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+
+class User(AbstractUser):
+    """A person who signs in. What they may do is their membership's role, tenant by tenant."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    username = None  # type: ignore[assignment]  # the e-mail address is the name
+    email = models.EmailField(unique=True)
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: list[str] = []
+
+    objects = UserManager()  # type: ignore[assignment,misc]
+
+    class Meta:
+        constraints = [models.UniqueConstraint(Lower("email"), name="accounts_user_email_uniq")]
+
+    @property
+    def label(self) -> str:
+        """The name that people read: full name, else the address."""
+        return self.get_full_name() or self.email
+
+
+class Membership(models.Model):
+    """A person's role in one tenant."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=20, choices=Role.choices)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "user"], name="accounts_membership_user_uniq"
+            ),
+            models.CheckConstraint(
+                condition=Q(role__in=Role.values), name="accounts_membership_role_ck"
+            ),
+        ]
+
+
+class ApiToken(models.Model):
+    """A program's key to one tenant: only its SHA-256 is kept; shown once, expiring, revocable."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="api_tokens")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100)
+    prefix = models.CharField(max_length=16)
+    digest = models.BinaryField(max_length=32)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["digest"], name="accounts_apitoken_digest_uniq")
+        ]

@@ -1,0 +1,60 @@
+"""The closed list of permissions and the one role table."""
+
+from enum import StrEnum
+from types import MappingProxyType
+
+from apps.accounts.choices import Role
+
+
+class Permission(StrEnum):
+    """Everything a member may be allowed. An endpoint names one or it does not start."""
+
+    INVENTORY_VIEW = "inventory.view"
+    INVENTORY_CHANGE = "inventory.change"
+    TOPOLOGY_VIEW = "topology.view"
+    TOPOLOGY_CHANGE = "topology.change"
+    TELEMETRY_VIEW = "telemetry.view"
+    AGENTS_VIEW = "agents.view"
+    AGENTS_MANAGE = "agents.manage"
+    ALERTS_VIEW = "alerts.view"
+    ALERTS_TUNE = "alerts.tune"
+    INCIDENTS_VIEW = "incidents.view"
+    INCIDENTS_ACT = "incidents.act"
+    WEBHOOKS_VIEW = "webhooks.view"
+    WEBHOOKS_MANAGE = "webhooks.manage"
+    CREDENTIALS_MANAGE = "credentials.manage"
+    TOKENS_MANAGE = "tokens.manage"
+    MEMBERS_MANAGE = "members.manage"
+    AUDIT_VIEW = "audit.view"
+    SELF = "self"
+
+
+_VIEWS = frozenset(
+    {
+        Permission.INVENTORY_VIEW,
+        Permission.TOPOLOGY_VIEW,
+        Permission.TELEMETRY_VIEW,
+        Permission.AGENTS_VIEW,
+        Permission.ALERTS_VIEW,
+        Permission.INCIDENTS_VIEW,
+        Permission.SELF,
+    }
+)
+
+ROLE_TABLE = MappingProxyType(
+    {
+        Role.ADMIN: frozenset(Permission),
+        Role.NOC: _VIEWS
+        | {Permission.INCIDENTS_ACT, Permission.ALERTS_TUNE, Permission.WEBHOOKS_VIEW},
+        Role.READONLY: _VIEWS,
+        Role.AUDITOR: _VIEWS | {Permission.AUDIT_VIEW, Permission.WEBHOOKS_VIEW},
+    }
+)
+
+
+def role_allows(role: str, permission: Permission) -> bool:
+    """Whether the role table gives this permission to this role; unknown roles get nothing."""
+    try:
+        return permission in ROLE_TABLE[Role(role)]
+    except ValueError:
+        return False

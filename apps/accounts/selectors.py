@@ -1,0 +1,40 @@
+"""Reads of accounts."""
+
+from datetime import datetime
+from uuid import UUID
+
+from apps.accounts.access import Access
+from apps.accounts.actors import Actor
+from apps.accounts.models import ApiToken, Membership, User
+from apps.accounts.services import token_digest
+
+
+def access_for_token(text: str, at: datetime) -> Access | None:
+    """The access that a bearer token gives now, or None."""
+    token = (
+        ApiToken.objects.select_related("user", "tenant")
+        .filter(digest=token_digest(text), revoked_at=None, expires_at__gt=at)
+        .first()
+    )
+    if token is None or not token.user.is_active:
+        return None
+    access = access_for_user(token.user, token.tenant_id)
+    if access is None:
+        return None
+    return Access(
+        access.user, access.tenant, access.role, Actor("token", str(token.id), token.name)
+    )
+
+
+def access_for_user(user: User, tenant_id: UUID | None = None) -> Access | None:
+    """A person's access: in the named tenant, else in the first (by name) they belong to."""
+    memberships = Membership.objects.select_related("tenant").filter(
+        user=user, tenant__is_active=True
+    )
+    if tenant_id is not None:
+        memberships = memberships.filter(tenant_id=tenant_id)
+    membership = memberships.order_by("tenant__name").first()
+    if membership is None or not user.is_active:
+        return None
+    actor = Actor("user", str(user.id), user.label)
+    return Access(user, membership.tenant, membership.role, actor)

@@ -1,0 +1,86 @@
+"""Writes of accounts: tenants, users, memberships, tokens."""
+
+import hashlib
+import secrets
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from apps.accounts.actors import Actor
+from apps.accounts.choices import Role
+from apps.accounts.errors import NameTaken
+from apps.accounts.models import ApiToken, Membership, User
+from apps.audit.services import record, record_platform
+from apps.tenancy import acting_in
+from apps.tenancy.models import Tenant
+
+TOKEN_PREFIX = "ispvm_"  # noqa: S105  (a public marker, so that leaked tokens can be found)
+
+
+def create_tenant(*, slug: str, name: str, actor: Actor, at: datetime) -> Tenant:
+    """Make a tenant. Raises NameTaken."""
+    with transaction.atomic():
+        if Tenant.objects.filter(slug__iexact=slug).exists():
+            raise NameTaken(message=f"A tenant is already called {slug}.")
+        tenant = Tenant.objects.create(slug=slug, name=name)
+        record_platform(action="tenant.created", actor=actor, entity=("tenant", tenant.id), at=at)
+    return tenant
+
+
+def create_user(*, email: str, password: str | None, full_name: str = "") -> User:
+    """Make a person who can sign in; without a password they cannot until they set one."""
+    first, _, last = full_name.partition(" ")
+    return User.objects.create_user(email, password, first_name=first, last_name=last)
+
+
+def add_member(*, tenant: Tenant, user: User, role: Role, actor: Actor, at: datetime) -> Membership:
+    """Give a person a role in a tenant, or change it; acts on their next request."""
+    with acting_in(tenant):
+        membership, _ = Membership.objects.update_or_create(
+            tenant=tenant, user=user, defaults={"role": role}
+        )
+        record(
+            action="member.role_set",
+            actor=actor,
+            entity=("user", user.id),
+            at=at,
+            detail={"role": str(role)},
+        )
+    return membership
+
+
+def token_digest(token: str) -> bytes:
+    """What is stored of a token."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def issue_token(
+    *, tenant: Tenant, user: User, name: str, actor: Actor, at: datetime, days: int = 365
+) -> tuple[ApiToken, str]:
+    """Make an API token with the rights of its user; the text is returned once and never stored."""
+    text = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    with acting_in(tenant):
+        token = ApiToken.objects.create(
+            tenant=tenant,
+            user=user,
+            name=name,
+            prefix=text[:12],
+            digest=token_digest(text),
+            created_at=at,
+            expires_at=at + timedelta(days=days),
+        )
+        record(
+            action="token.issued",
+            actor=actor,
+            entity=("api_token", token.id),
+            at=at,
+            detail={"name": name, "prefix": token.prefix},
+        )
+    return token, text
+
+
+def revoke_token(*, token: ApiToken, actor: Actor, at: datetime) -> None:
+    """End a token at once. Idempotent: the first revocation stands."""
+    with acting_in(token.tenant_id):
+        if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=at):
+            record(action="token.revoked", actor=actor, entity=("api_token", token.id), at=at)

@@ -1,0 +1,77 @@
+"""Writing the audit log: inside the act's own transaction, the chain lock last."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from django.db import transaction
+
+from apps.audit.chain import GENESIS, digest_of
+from apps.audit.models import Head, PlatformHead, PlatformRecord, Record
+from apps.tenancy.context import require_tenant_id
+
+
+class ActorLike(Protocol):
+    """Whoever acts: see ``apps.accounts.actors.Actor``."""
+
+    def as_dict(self) -> dict[str, str]: ...
+
+
+def record(
+    *,
+    action: str,
+    actor: ActorLike,
+    entity: tuple[str, object],
+    at: datetime,
+    detail: Mapping[str, Any] | None = None,
+) -> Record:
+    """Append to the current tenant's chain. Call it last: it locks the chain's head until commit."""
+    tenant_id = require_tenant_id()
+    Head.objects.bulk_create([Head(tenant_id=tenant_id, digest=GENESIS)], ignore_conflicts=True)
+    head = Head.objects.select_for_update().get(tenant_id=tenant_id)
+    fields = _link(head, action, actor, entity, at, detail)
+    written = Record.objects.create(**fields)
+    head.sequence, head.digest = fields["sequence"], fields["digest"]
+    head.save(update_fields=["sequence", "digest"])
+    return written
+
+
+def record_platform(
+    *,
+    action: str,
+    actor: ActorLike,
+    entity: tuple[str, object],
+    at: datetime,
+    detail: Mapping[str, Any] | None = None,
+) -> PlatformRecord:
+    """Append to the platform's chain, in a transaction of its own if there is none."""
+    with transaction.atomic():
+        PlatformHead.objects.bulk_create([PlatformHead(digest=GENESIS)], ignore_conflicts=True)
+        head = PlatformHead.objects.select_for_update().get(pk=1)
+        fields = _link(head, action, actor, entity, at, detail)
+        written = PlatformRecord.objects.create(**fields)
+        head.sequence, head.digest = fields["sequence"], fields["digest"]
+        head.save(update_fields=["sequence", "digest"])
+    return written
+
+
+def _link(
+    head: Head | PlatformHead,
+    action: str,
+    actor: ActorLike,
+    entity: tuple[str, object],
+    at: datetime,
+    detail: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "sequence": head.sequence + 1,
+        "at": at,
+        "action": action,
+        "actor": actor.as_dict(),
+        "entity_type": entity[0],
+        "entity_id": str(entity[1]),
+        "detail": dict(detail or {}),
+        "previous": bytes(head.digest),
+    }
+    fields["digest"] = digest_of(**fields)
+    return fields

@@ -1,0 +1,20 @@
+"""Liveness (this process answers) and readiness (it can reach the truth)."""
+
+from django.contrib.auth.decorators import login_not_required
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+
+
+@login_not_required
+def livez(request: HttpRequest) -> JsonResponse:  # noqa: ARG001
+    return JsonResponse({"status": "ok"})
+
+
+@login_not_required
+def readyz(request: HttpRequest) -> JsonResponse:  # noqa: ARG001
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return JsonResponse({"status": "database unreachable"}, status=503)
+    return JsonResponse({"status": "ok"})

@@ -1,0 +1,13 @@
+"""The closed list of Celery queues; a task names one of them."""
+
+from enum import StrEnum
+
+
+class Queue(StrEnum):
+    POLL = "poll"
+    INGEST = "ingest"
+    EVALUATE = "evaluate"
+    INCIDENTS = "incidents"
+    DELIVER = "deliver"
+    REPORTS = "reports"
+    UPKEEP = "upkeep"

@@ -1,0 +1,34 @@
+"""The closed list of global tables: rows that no tenant owns, and what the app role may do to them.
+
+Everything else in the database is a tenant's table under forced row-level security. The catalog lint
+compares this list with the database; adding a row here is a security decision.
+"""
+
+from types import MappingProxyType
+
+READ = "SELECT"
+READ_ADD = "SELECT, INSERT"
+READ_WRITE = "SELECT, INSERT, UPDATE"
+ALL = "SELECT, INSERT, UPDATE, DELETE"
+
+GLOBAL_TABLES = MappingProxyType(
+    {
+        "tenancy_tenant": READ_WRITE,
+        "accounts_user": READ_WRITE,
+        "accounts_user_groups": READ,
+        "accounts_user_user_permissions": READ,
+        "accounts_membership": ALL,
+        "accounts_apitoken": READ_WRITE,
+        "audit_platformrecord": READ_ADD,
+        "audit_platformhead": READ_WRITE,
+        "agents_certificate": READ_WRITE,
+        "events_due": ALL,
+        "vault_platformsecret": READ_WRITE,
+        "auth_group": READ,
+        "auth_group_permissions": READ,
+        "auth_permission": READ,
+        "django_content_type": READ,
+        "django_migrations": READ,
+        "django_session": ALL,
+    }
+)

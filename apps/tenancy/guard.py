@@ -1,0 +1,39 @@
+"""Refusal to serve with a database role that row-level security does not hold."""
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
+
+_QUESTION = """
+SELECT r.rolname, r.rolsuper, r.rolbypassrls,
+       EXISTS (SELECT 1 FROM pg_class c WHERE c.relowner = r.oid AND c.relrowsecurity),
+       EXISTS (SELECT 1 FROM pg_roles o
+               WHERE o.rolname <> r.rolname AND pg_has_role(r.oid, o.oid, 'MEMBER')
+                 AND (o.rolsuper OR o.rolbypassrls))
+FROM pg_roles r WHERE r.rolname = current_user
+"""
+
+
+class RoleCanBypass(ImproperlyConfigured):
+    """The database role could read every tenant; nothing may be served with it."""
+
+
+def refuse_bypassing_role() -> None:
+    """Raise ``RoleCanBypass`` unless the app connection is an ordinary role that owns no tenant table."""
+    with connection.cursor() as cursor:
+        cursor.execute(_QUESTION)
+        role, is_superuser, bypasses, owns_tables, may_become = cursor.fetchone()
+    reasons = [
+        text
+        for holds, text in (
+            (is_superuser, "is a superuser"),
+            (bypasses, "has BYPASSRLS"),
+            (owns_tables, "owns tenant tables"),
+            (may_become, "is a member of a role that can bypass row-level security"),
+        )
+        if holds
+    ]
+    if reasons:
+        raise RoleCanBypass(
+            f"Refusing to start: the database role {role!r} {' and '.join(reasons)}. "
+            "DATABASE_URL must name the app role (ispvm_app)."
+        )

@@ -1,0 +1,1 @@
+"""Secrets: a data key per tenant, wrapped by the installation's key; ciphertext bound to its place."""

@@ -1,0 +1,5 @@
+"""Everything the ingest listener answers."""
+
+from django.urls import include, path
+
+urlpatterns = [path("ingest/v1/", include("apps.ingest.api.urls"))]

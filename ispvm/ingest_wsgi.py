@@ -1,0 +1,13 @@
+"""The ingest process: agents only, over mutual TLS; it serves nothing else."""
+
+import os
+
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ispvm.settings.ingest")
+application: WSGIHandler = get_wsgi_application()
+
+from apps.tenancy.guard import refuse_bypassing_role  # noqa: E402  (needs the app registry)
+
+refuse_bypassing_role()

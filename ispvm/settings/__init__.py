@@ -1,0 +1,1 @@
+"""Settings, one concern per module; `server` runs the platform, `test` runs the tests."""

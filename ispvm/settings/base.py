@@ -1,0 +1,122 @@
+"""What every process shares: apps, middleware, templates, time."""
+
+import os
+from pathlib import Path
+
+from django.utils.translation import gettext_lazy as _
+
+from ispvm.settings.env import PROJECT, Reader
+
+env = Reader(os.environ)
+
+BASE_DIR = PROJECT
+ISPVM_HOME = Path(env.text("ISPVM_HOME", str(PROJECT / ".ispvm")))
+ISPVM_ENV = env.choice("ISPVM_ENV", ("dev", "test", "prod"), "dev")
+ISPVM_PUBLIC_URL = env.text("ISPVM_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+ISPVM_INGEST_URL = env.text("ISPVM_INGEST_URL", "https://127.0.0.1:8001").rstrip("/")
+
+DEBUG = env.boolean("ISPVM_DEBUG")
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "django_htmx",
+    "apps.core",
+    "apps.tenancy",
+    "apps.events",
+    "apps.audit",
+    "apps.accounts",
+    "apps.vault",
+]
+
+# Apps above the foundations, lowest first (see the import contracts in pyproject.toml).
+INSTALLED_APPS += [
+    name
+    for name in (
+        "apps.inventory",
+        "apps.topology",
+        "apps.telemetry",
+        "apps.agents",
+        "apps.ingest",
+        "apps.alerts",
+        "apps.incidents",
+        "apps.webhooks",
+        "apps.console",
+    )
+    if (PROJECT / name.replace(".", "/") / "apps.py").exists()
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "apps.accounts.middleware.TenantMiddleware",
+    "apps.core.web.DomainErrorMiddleware",
+]
+
+ROOT_URLCONF = "ispvm.urls"
+WSGI_APPLICATION = "ispvm.wsgi.application"
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "accounts:sign-in"
+LOGIN_REDIRECT_URL = "/"
+LOGOUT_REDIRECT_URL = "accounts:sign-in"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": False,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "django.template.context_processors.i18n",
+            ],
+            "loaders": [
+                (
+                    "django.template.loaders.cached.Loader",
+                    [
+                        "django.template.loaders.filesystem.Loader",
+                        "django.template.loaders.app_directories.Loader",
+                    ],
+                ),
+            ],
+        },
+    },
+]
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+USE_I18N = True
+LANGUAGE_CODE = "en"
+LANGUAGES = [
+    ("en", _("English")),
+    ("ar", _("Arabic")),
+    ("es", _("Spanish")),
+    ("pt", _("Portuguese")),
+]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+
+STATIC_URL = "/static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = ISPVM_HOME / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}

@@ -1,0 +1,101 @@
+"""Every environment variable the platform reads, typed, and all their errors at once.
+
+``docs/operator-handbook/configuration.md`` and ``.env.example`` name the same variables (a test compares them).
+A secret ``X`` may be given as ``X_FILE``, a path whose content is the value.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
+FALSE_WORDS = frozenset({"0", "false", "no", "off", ""})
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+class EnvironmentInvalid(Exception):
+    """The environment cannot be used; the text lists every fault, one per line."""
+
+
+@dataclass(frozen=True)
+class EgressEntry:
+    """One operator-owned exception to the egress guard: a network and, if given, a port."""
+
+    network: IPv4Network | IPv6Network
+    port: int | None
+
+
+@dataclass
+class Reader:
+    """Reads variables and collects faults instead of stopping at the first."""
+
+    source: Mapping[str, str]
+    faults: list[str] = field(default_factory=list)
+
+    def text(self, name: str, default: str = "") -> str:
+        path = self.source.get(f"{name}_FILE")
+        if not path:
+            return self.source.get(name, default)
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            self.faults.append(f"{name}_FILE: cannot read {path} ({error.strerror}).")
+            return default
+
+    def required(self, name: str) -> str:
+        value = self.text(name)
+        if not value:
+            self.faults.append(f"{name} is not set.")
+        return value
+
+    def boolean(self, name: str, *, default: bool = False) -> bool:
+        word = self.source.get(name, "").strip().lower()
+        if name not in self.source:
+            return default
+        if word in TRUE_WORDS or word in FALSE_WORDS:
+            return word in TRUE_WORDS
+        self.faults.append(f"{name}: {word!r} is neither true nor false.")
+        return default
+
+    def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
+        value = self.source.get(name, default)
+        if value not in allowed:
+            self.faults.append(f"{name}: {value!r} is not one of {', '.join(allowed)}.")
+            return default
+        return value
+
+    def egress(self, name: str) -> tuple[EgressEntry, ...]:
+        entries = []
+        for word in filter(None, (part.strip() for part in self.source.get(name, "").split(","))):
+            network, _, port = (
+                word.rpartition(":") if "/" in word.rpartition(":")[0] else (word, "", "")
+            )
+            try:
+                entries.append(EgressEntry(ip_network(network), int(port) if port else None))
+            except ValueError:
+                self.faults.append(f"{name}: {word!r} is not CIDR or CIDR:port.")
+        return tuple(entries)
+
+    def finish(self) -> None:
+        if self.faults:
+            raise EnvironmentInvalid("\n".join(self.faults))
+
+
+def database(url: str) -> dict[str, object]:
+    """Django's database settings for ``postgres://role:password@host:port/name``."""
+    parts = urlsplit(url)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(parts.hostname or ""),
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "DISABLE_SERVER_SIDE_CURSORS": True,  # pgbouncer in transaction mode
+        "OPTIONS": {"connect_timeout": 5, "application_name": "ispvm"},
+    }

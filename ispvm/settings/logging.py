@@ -1,0 +1,60 @@
+"""Logs: JSON lines with request, tenant and job ids, or readable lines on a console."""
+
+import os
+
+import structlog
+
+from ispvm.settings.env import Reader
+
+env = Reader(os.environ)
+
+_level = env.choice("ISPVM_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
+_format = env.choice("ISPVM_LOG_FORMAT", ("json", "console"), "console")
+_shared = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+_renderer: structlog.typing.Processor = (
+    structlog.processors.JSONRenderer()
+    if _format == "json"
+    else structlog.dev.ConsoleRenderer(colors=False)
+)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "lines": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "foreign_pre_chain": _shared,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _renderer,
+            ]
+            if _format == "json"
+            else [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer],
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
+    "root": {"handlers": ["console"], "level": _level},
+    "loggers": {
+        "celery": {"level": "WARNING"},
+        "kombu": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+    },
+}
+
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_shared,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.StackInfoRenderer(),
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)

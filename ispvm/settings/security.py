@@ -1,0 +1,49 @@
+"""Keys, cookies, passwords, content security policy, egress."""
+
+import os
+
+from csp.constants import NONE, SELF
+
+from ispvm.settings.env import Reader
+
+env = Reader(os.environ)
+
+SECRET_KEY = env.required("ISPVM_SECRET_KEY")
+ISPVM_MASTER_KEY_FILE = env.required("ISPVM_MASTER_KEY_FILE")
+ISPVM_EGRESS_ALLOW = env.egress("ISPVM_EGRESS_ALLOW")
+ALLOWED_HOSTS = [h for h in env.text("ISPVM_ALLOWED_HOSTS", "127.0.0.1,localhost").split(",") if h]
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+_https = env.text("ISPVM_PUBLIC_URL", "http://127.0.0.1:8000").startswith("https://")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _https
+SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "font-src": [SELF],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}

@@ -1,0 +1,20 @@
+"""Settings of every server process. Faults in the environment are reported together."""
+
+import sys
+
+from ispvm.settings.base import *
+from ispvm.settings.celery import *
+from ispvm.settings.database import *
+from ispvm.settings.env import EnvironmentInvalid
+from ispvm.settings.integrations import *
+from ispvm.settings.logging import *
+from ispvm.settings.security import *
+
+_readers = [
+    module.env
+    for name, module in sorted(sys.modules.items())
+    if name.startswith("ispvm.settings.") and hasattr(module, "env")
+]
+_faults = sorted({fault for reader in _readers for fault in getattr(reader, "faults", ())})
+if _faults:
+    raise EnvironmentInvalid("The environment cannot be used:\n" + "\n".join(_faults))

@@ -1,0 +1,24 @@
+"""Settings of the tests: real PostgreSQL as the app role, real Valkey, quick password hashes.
+
+`tests.services` starts the servers and fills the environment before Django reads this;
+the defaults below only let type checkers import it.
+"""
+
+import os
+
+os.environ.setdefault("ISPVM_ENV", "test")
+os.environ.setdefault("ISPVM_SECRET_KEY", "only-for-tests-" + "x" * 40)
+os.environ.setdefault("ISPVM_MASTER_KEY_FILE", "/nonexistent")
+os.environ.setdefault("DATABASE_URL", "postgres://ispvm_app@127.0.0.1/ispvm")
+os.environ.setdefault("DATABASE_OWNER_URL", "postgres://ispvm_owner@127.0.0.1/ispvm")
+os.environ.setdefault("REDIS_URL", "redis://127.0.0.1/0")
+
+from ispvm.settings.server import *
+
+DEBUG = False
+ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+CELERY_TASK_ALWAYS_EAGER = False
+for _alias in DATABASES.values():
+    _alias["CONN_MAX_AGE"] = 0

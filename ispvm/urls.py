@@ -1,0 +1,31 @@
+"""Pages and REST, app by app."""
+
+from importlib.util import find_spec
+
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, include, path
+
+from apps.core.health import livez, readyz
+
+
+def _parts(prefix: str, module: str) -> list[URLPattern | URLResolver]:
+    """The ``<app>.<module>`` URL lists of the installed apps, lowest first."""
+    return [
+        path(prefix, include(f"{app}.{module}"))
+        for app in settings.INSTALLED_APPS
+        if app.startswith("apps.") and _exists(f"{app}.{module}")
+    ]
+
+
+def _exists(module: str) -> bool:
+    package = find_spec(module.rpartition(".")[0])
+    has_parts = package is not None and package.submodule_search_locations is not None
+    return has_parts and find_spec(module) is not None
+
+
+urlpatterns = [
+    path("livez", livez, name="livez"),
+    path("readyz", readyz, name="readyz"),
+    *_parts("api/v1/", "api.urls"),
+    *_parts("", "web.urls"),
+]
