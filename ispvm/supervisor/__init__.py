@@ -1,0 +1,1 @@
+"""The launcher: embedded servers, the platform's processes, the demo, tests and checks."""

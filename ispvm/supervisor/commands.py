@@ -1,0 +1,89 @@
+"""The commands of `run.py`, behind the virtual environment."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from ispvm.supervisor.environment import connect_services, platform_environment
+from ispvm.supervisor.errors import LaunchError, explain_os_error
+from ispvm.supervisor.places import PROJECT, Home, home_folder
+from ispvm.supervisor.services import take_care
+from ispvm.supervisor.testing import ensure_services
+
+TEST_HELP = """usage: python3 run.py test [--long] [pytest's own options and paths]
+
+Runs the tests on servers of their own (data in .ispvm/test).
+  --long    also the large case counts and kill matrices
+ISPVM_POSTGRES=pip or =system chooses the PostgreSQL; DATABASE_URL and REDIS_URL use yours.
+"""
+
+
+def setup(_: list[str]) -> int:
+    print("Ready. Next: python3 run.py demo")
+    return 0
+
+
+def manage(arguments: list[str]) -> int:
+    """Django's command line as the operator: every role's address is in its environment."""
+    home = Home(home_folder())
+    urls, _lease = connect_services(home)
+    environment = platform_environment(home, urls)
+    return run_in_foreground([sys.executable, "manage.py", *arguments], environment)
+
+
+def test(arguments: list[str]) -> int:
+    if "--help" in arguments or "-h" in arguments:
+        print(TEST_HELP, end="")
+        return 0
+    environment = {**os.environ, **ensure_services()}
+    if "--long" in arguments:
+        arguments = [argument for argument in arguments if argument != "--long"]
+        environment["ISPVM_LONG"] = "1"
+    workers = (
+        [] if any(a.startswith(("-n", "--numprocesses")) for a in arguments) else ["-n", "auto"]
+    )
+    return run_in_foreground([sys.executable, "-m", "pytest", *workers, *arguments], environment)
+
+
+def run_in_foreground(command: list[str], environment: dict[str, str]) -> int:
+    """Run with our terminal. Ctrl-C reaches the command itself, which decides what it means."""
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        child = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=PROJECT,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509  # one thread
+        )
+        return child.wait()
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+def caretaker(arguments: list[str]) -> int:
+    """Internal: runs the embedded servers (see services.py)."""
+    return take_care(Path(arguments[0]), durable="--not-durable" not in arguments)
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "setup": setup,
+    "manage": manage,
+    "test": test,
+    "caretaker": caretaker,
+}
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        return COMMANDS[arguments[0]](arguments[1:])
+    except LaunchError as error:
+        print(error, file=sys.stderr)
+    except OSError as error:
+        print(explain_os_error(error, home_folder()), file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+    return 2

@@ -1,0 +1,47 @@
+"""Loopback ports: free ones to take, busy ones to complain about."""
+
+import errno
+import socket
+from pathlib import Path
+
+from ispvm.supervisor.errors import LaunchError
+
+LOOPBACK = "127.0.0.1"
+
+
+def is_free(port: int, host: str = LOOPBACK) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # Connections of a former run that linger in TIME_WAIT do not make a port busy.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise
+    return True
+
+
+def free_port(host: str = LOOPBACK) -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def require_free(port: int, *, purpose: str, remedy: str, host: str = LOOPBACK) -> None:
+    """Raises LaunchError, naming the port, if something listens there."""
+    if not is_free(port, host):
+        raise LaunchError(f"Port {port} on {host} ({purpose}) is in use; {remedy}.")
+
+
+def keep_port(path: Path) -> int:
+    """The port remembered in the file, as long as it is free; else a new one, remembered."""
+    try:
+        port = int(path.read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        port = 0
+    if not port or not is_free(port):
+        port = free_port()
+        path.write_text(f"{port}\n", encoding="ascii")
+    return port

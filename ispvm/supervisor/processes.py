@@ -1,0 +1,311 @@
+"""The supervisor: starts processes, restarts those that die, and leaves none behind.
+
+One thread does all the work (forks, reads output, reaps, restarts), so that nothing is locked
+and so that the parent-death signal of every child is tied to a thread that lives on.
+"""
+
+import contextlib
+import os
+import queue
+import selectors
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGKILL, Signals
+from typing import Self, TypeVar
+
+from ispvm.supervisor.child import (
+    Child,
+    ProcessSpec,
+    State,
+    describe_exit,
+    kill_group,
+)
+from ispvm.supervisor.console import Console, LogFile
+from ispvm.supervisor.errors import LaunchError
+
+__all__ = ["Backoff", "ProcessSpec", "Supervisor"]
+
+WATCHDOG = Path(__file__).with_name("watchdog.py")
+TICK_SECONDS = 0.1
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Backoff:
+    """How long a dead process waits: doubling, bounded, forgotten once it has lived a while."""
+
+    first_seconds: float = 0.2
+    longest_seconds: float = 10.0
+    settled_seconds: float = 15.0
+    tries: int = 8
+
+    def delay(self, quick_deaths: int) -> float:
+        return min(self.longest_seconds, self.first_seconds * 2.0 ** max(0, quick_deaths - 1))
+
+
+class Supervisor:
+    """Runs processes until it is closed. Usable as a context manager; safe from any thread."""
+
+    def __init__(self, logs: Path, console: Console, backoff: Backoff | None = None) -> None:
+        self.console = console
+        self._logs = logs
+        self._backoff = backoff or Backoff()
+        self._children: dict[str, Child] = {}
+        self._selector = selectors.DefaultSelector()
+        self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._bell_out, self._bell_in = os.pipe()
+        os.set_blocking(self._bell_out, False)
+        self._selector.register(self._bell_out, selectors.EVENT_READ, None)
+        self._watchdog = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(WATCHDOG)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+            bufsize=0,
+        )
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="supervisor", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self, spec: ProcessSpec) -> None:
+        """Start a process; a name can be used again once its process has ended.
+
+        Raises LaunchError if the program cannot be started at all.
+        """
+        self._call(lambda: self._start(spec))
+
+    def wait_ready(self, *names: str, seconds: float = 60.0) -> None:
+        """Return when all the named processes are ready. Raises LaunchError with what they last said."""
+        deadline = time.monotonic() + seconds
+        for name in names:
+            child = self._children[name]
+            while not (child.state is State.RUNNING and child.line_seen and child.spec.ready()):
+                if child.state in (State.FAILED, State.ENDED):
+                    raise LaunchError(self._explain(child, "ended"))
+                if time.monotonic() > deadline:
+                    raise LaunchError(self._explain(child, f"was not ready after {seconds:.0f} s"))
+                time.sleep(TICK_SECONDS)
+
+    def run(self, spec: ProcessSpec) -> int:
+        """Run a command to its end under supervision; answers its exit code."""
+        self.start(spec)
+        child = self._children[spec.name]
+        while child.state is not State.ENDED:
+            time.sleep(TICK_SECONDS / 2)
+        return child.exit_code
+
+    def kill(self, name: str, number: Signals = SIGKILL) -> int | None:
+        """Signal a process as misfortune would; it is restarted as after any death.
+
+        Answers the process id, None if it was not running just then.
+        """
+
+        def kill() -> int | None:
+            child = self._children[name]
+            pid = child.pid
+            if pid is not None:
+                child.killed_on_purpose = True
+                child.signal(number)
+            return pid
+
+        return self._call(kill)
+
+    def pids(self) -> dict[str, int]:
+        """Process ids of those that run."""
+        children = self._call(lambda: list(self._children.items()))
+        return {name: child.pid for name, child in children if child.pid is not None}
+
+    def failed(self) -> list[str]:
+        """A sentence for each process that died too often to be started again."""
+        children = self._call(lambda: list(self._children.values()))
+        return [self._explain(c, "died too often") for c in children if c.state is State.FAILED]
+
+    def restarts(self, name: str) -> int:
+        return self._children[name].restarts
+
+    def stop(self, *names: str) -> None:
+        """End the named processes together; those that do not listen are killed after their time."""
+        children = [self._children[name] for name in names]
+
+        def stop_them() -> None:
+            for child in children:
+                self._stop(child)
+
+        self._call(stop_them)
+        while any(child.state is State.STOPPING for child in children):
+            time.sleep(TICK_SECONDS / 4)
+
+    def stop_all(self) -> None:
+        """End everything, higher stages first."""
+        children = self._call(lambda: list(self._children.values()))
+        for stage in sorted({child.spec.stage for child in children}, reverse=True):
+            self.stop(*(child.spec.name for child in children if child.spec.stage == stage))
+
+    def kill_all(self) -> None:
+        """End everything at once. Called from signal handlers: waits for nothing."""
+        for child in list(self._children.values()):
+            if child.pid is not None:
+                kill_group(child.pid)
+
+    def close(self) -> None:
+        if self._closing:
+            return
+        self.stop_all()
+        self._closing = True
+        self._ring()
+        self._thread.join()
+        for child in self._children.values():
+            child.log.close()
+        if self._watchdog.stdin:
+            self._watchdog.stdin.close()
+        self._watchdog.wait()
+        self._selector.close()
+        os.close(self._bell_in)
+        os.close(self._bell_out)
+
+    def _explain(self, child: Child, trouble: str) -> str:
+        said = next((line for line in reversed(child.last_lines) if line.strip()), "")
+        log = self._logs / f"{child.spec.name}.log"
+        return f"{child.spec.name} {trouble}; {log} says: {said.strip() or 'nothing'}"
+
+    def _ring(self) -> None:
+        os.write(self._bell_in, b"!")
+
+    def _call(self, what: Callable[[], T]) -> T:
+        """Have the supervisor's thread do it."""
+        if threading.current_thread() is self._thread:
+            return what()
+        answer: Future[T] = Future()
+
+        def do() -> None:
+            try:
+                answer.set_result(what())
+            except BaseException as error:  # noqa: BLE001  # handed to the caller below
+                answer.set_exception(error)
+
+        self._calls.put(do)
+        self._ring()
+        return answer.result()
+
+    def _work(self) -> None:
+        while not self._closing:
+            for key, _ in self._selector.select(TICK_SECONDS):
+                if key.data is None:
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(self._bell_out, 4096)
+                else:
+                    self._read(key.data, key.fd)
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    self._calls.get_nowait()()
+            for child in list(self._children.values()):
+                self._look_after(child)
+
+    def _start(self, spec: ProcessSpec) -> None:
+        former = self._children.get(spec.name)
+        if former is not None:
+            if former.state not in (State.ENDED, State.FAILED):
+                raise LaunchError(f"{spec.name} is already running.")
+            former.log.close()
+        child = Child(spec, LogFile(self._logs / f"{spec.name}.log"))
+        self._children[spec.name] = child
+        self._spawn(child)
+
+    def _spawn(self, child: Child) -> None:
+        try:
+            child.spawn()
+        except OSError as error:
+            child.state = State.FAILED
+            program = child.spec.argv[0]
+            raise LaunchError(f"{program} cannot be started: {error.strerror}.") from error
+        if child.popen is None or child.popen.stdout is None:
+            return
+        self._tell_watchdog(f"+{child.popen.pid} {int(child.spec.stop_signal)}")
+        os.set_blocking(child.popen.stdout.fileno(), False)
+        self._selector.register(child.popen.stdout, selectors.EVENT_READ, child)
+
+    def _tell_watchdog(self, line: str) -> None:
+        if self._watchdog.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self._watchdog.stdin.write(f"{line}\n".encode())
+
+    def _read(self, child: Child, descriptor: int) -> bool:
+        """Take what there is; False when there is no more for now or for good."""
+        try:
+            data = os.read(descriptor, 65536)
+        except BlockingIOError:
+            return False
+        if not data:
+            # Closed, although the process may live on: or the selector would report it for ever.
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(descriptor)
+            return False
+        for line in child.take_output(data):
+            self.console.line(child.spec.name, line)
+        return True
+
+    def _look_after(self, child: Child) -> None:
+        now = time.monotonic()
+        if child.state in (State.RUNNING, State.STOPPING):
+            if child.popen is not None and child.popen.poll() is not None:
+                self._bury(child, now)
+            elif child.state is State.STOPPING and now > child.kill_at:
+                child.kill_group()
+        elif child.state is State.WAITING and now >= child.start_again_at:
+            child.restarts += 1
+            # A program that vanished: the child is marked as failed, its owner will see it there.
+            with contextlib.suppress(LaunchError):
+                self._spawn(child)
+
+    def _bury(self, child: Child, now: float) -> None:
+        """The process is dead: take its last words and its group, decide whether it comes back."""
+        popen = child.popen
+        if popen is None or popen.stdout is None:
+            return
+        child.kill_group()
+        self._tell_watchdog(f"-{popen.pid}")
+        while self._read(child, popen.stdout.fileno()):
+            continue
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(popen.stdout)
+        popen.stdout.close()
+        child.exit_code = popen.returncode
+        if child.state is State.STOPPING or not child.spec.restart:
+            child.state = State.ENDED
+            return
+        lived = now - child.started_at
+        if child.killed_on_purpose or lived > self._backoff.settled_seconds:
+            child.quick_deaths = 0
+        else:
+            child.quick_deaths += 1
+        name = child.spec.name
+        if child.quick_deaths > self._backoff.tries:
+            child.state = State.FAILED
+            self.console.say(self._explain(child, "died too often"))
+            return
+        delay = self._backoff.delay(child.quick_deaths)
+        child.start_again_at = now + delay
+        child.state = State.WAITING
+        end = describe_exit(child.exit_code)
+        self.console.line(
+            name, f"ended ({end}) after {lived:.1f} s; starting again in {delay:.1f} s"
+        )
+
+    def _stop(self, child: Child) -> None:
+        if child.state is State.WAITING:
+            child.state = State.ENDED
+        elif child.state is State.RUNNING:
+            child.state = State.STOPPING
+            child.kill_at = time.monotonic() + child.spec.stop_seconds
+            child.signal(child.spec.stop_signal)

@@ -1,0 +1,44 @@
+"""Secrets the launcher generates once: files that only their owner can read."""
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+from ispvm.supervisor.account import Account
+
+
+def keep_secret(
+    path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(32), *, mode: int = 0o600
+) -> str:
+    """The secret in the file, made on first use. Two launchers at once agree on one value."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        write_private(draft, make() + "\n", mode=mode)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass  # another launcher was first; its value counts
+        finally:
+            draft.unlink()
+    return path.read_text(encoding="ascii").strip()
+
+
+def write_private(
+    path: Path, text: str, *, mode: int = 0o600, account: Account | None = None
+) -> None:
+    """Create or replace a file that nobody but its owner could read at any moment."""
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(descriptor, mode)
+        if account:
+            os.fchown(descriptor, account.uid, account.gid)
+        file.write(text)
+
+
+def keep_master_key(path: Path) -> Path:
+    """The key-encryption key of the vault: 32 random bytes in hex, read-only even for its owner."""
+    keep_secret(path, lambda: secrets.token_hex(32), mode=0o400)
+    return path

@@ -1,0 +1,212 @@
+#!/usr/bin/env python3
+"""ISPVisualMonitor's one command: prepares `.venv` and hands over to `ispvm.supervisor`.
+
+Only the standard library is used here, and only syntax that old interpreters can read,
+so that they reach the sentence that says they are too old.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036  # the reader of this line may well be older
+    sys.stderr.write(
+        "ISPVisualMonitor needs Python 3.11 or newer; this is Python %s (%s).\n"  # noqa: UP031
+        % (".".join(str(part) for part in sys.version_info[:3]), sys.executable)
+    )
+    sys.exit(2)
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+REQUIREMENTS = ROOT / "requirements.txt"
+STAMP = VENV / "installed-requirements.sha256"
+LOCK_COMMAND = [
+    *("pip", "compile", "--universal", "--python-version", "3.11"),
+    *("--only-binary", ":all:", "--generate-hashes", "--no-emit-index-url"),
+    *("--no-emit-find-links", "requirements.in", "-o", "requirements.txt"),
+]
+
+HELP = """usage: python3 run.py COMMAND [options]
+
+  setup           create .venv and install the pinned packages (every command does this if needed)
+  demo            start the whole platform with a simulated ISP; demo --check plays and checks stories
+  test            run the tests on PostgreSQL and Valkey of their own; --long runs the large cases too
+  check           format, lint, types, import contracts, migrations, templates
+  manage ...      Django's command line with the platform's settings and database
+  lock            turn requirements.in into requirements.txt (needs uv)
+
+`python3 run.py demo --help` and `test --help` list their options. Data lives in .ispvm (ISPVM_HOME).
+Set DATABASE_URL and REDIS_URL to use servers of your own instead of the embedded ones.
+"""
+COMMANDS = ("setup", "demo", "test", "check", "manage", "lock")
+
+
+class SetupError(Exception):
+    """One sentence for the person at the keyboard."""
+
+
+def venv_python() -> Path:
+    return VENV / "bin" / "python"
+
+
+def find_uv() -> str | None:
+    own = VENV / "bin" / "uv"
+    return str(own) if own.exists() else shutil.which("uv")
+
+
+def venv_works() -> bool:
+    if not venv_python().exists():
+        return False
+    probe = [str(venv_python()), "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
+    return subprocess.run(probe, check=False, capture_output=True).returncode == 0
+
+
+def create_venv() -> None:
+    if venv_works():
+        return
+    if VENV.exists():
+        shutil.rmtree(VENV)
+    print("Creating .venv ...", flush=True)
+    uv = shutil.which("uv")
+    if uv:
+        done = subprocess.run(
+            [uv, "venv", "--quiet", "--python", sys.executable, str(VENV)], check=False
+        )
+        if done.returncode == 0:
+            return
+    try:
+        import ensurepip  # noqa: F401
+        import venv
+    except ImportError:
+        package = "python%d.%d-venv" % sys.version_info[:2]  # noqa: UP031
+        raise SetupError(
+            "This Python has no venv module; install it with: sudo apt install " + package
+        ) from None
+    try:
+        venv.EnvBuilder(with_pip=True, symlinks=True).create(VENV)
+    except subprocess.CalledProcessError as error:
+        text = (error.output or b"").decode(errors="replace")
+        shutil.rmtree(VENV, ignore_errors=True)
+        if "No space left" in text:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(VENV)) from error
+        raise SetupError("Python could not create .venv: " + last_line(text)) from error
+
+
+def last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no message"
+
+
+def install_requirements() -> None:
+    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    if STAMP.exists() and STAMP.read_text(encoding="utf-8").strip() == wanted:
+        return
+    options = ["--require-hashes", "--only-binary", ":all:", "-r", str(REQUIREMENTS)]
+    uv = find_uv()
+    # uv does not read pip's configuration (mirrors, certificates): where it fails, pip may not.
+    if not (uv and install_with([uv, "pip", "install", "--python", str(venv_python()), *options])):
+        pip = [str(venv_python()), "-m", "pip", "install", "--progress-bar", "off", *options]
+        if not install_with(pip, last=True):
+            raise SetupError("The packages could not be installed; the lines above say why.")
+    STAMP.write_text(wanted + "\n", encoding="utf-8")
+
+
+def install_with(command: list[str], *, last: bool = False) -> bool:
+    """Run an installer, showing one moving line; its own last words only if it fails."""
+    total = sum(
+        line[:1].isalnum() for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines()
+    )
+    env = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1"}
+    print("Installing %d packages with %s ..." % (total, Path(command[0]).name), flush=True)  # noqa: UP031
+    words = []
+    seen = 0
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=env,
+    ) as installer:
+        for line in installer.stdout or ():
+            words.append(line.rstrip())
+            if line.startswith("Collecting "):
+                seen += 1
+                show_progress(seen, total, line.split()[1])
+    if sys.stdout.isatty():
+        print("\r\033[K", end="")
+    if installer.returncode == 0:
+        print("Packages are installed.", flush=True)
+        return True
+    if any("No space left on device" in line for line in words):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(VENV))
+    if last:
+        print("\n".join(words[-12:]), file=sys.stderr)
+    return False
+
+
+def show_progress(seen: int, total: int, name: str) -> None:
+    text = "  %d/%d %s" % (min(seen, total), total, name)  # noqa: UP031
+    if sys.stdout.isatty():
+        print("\r\033[K" + text[:78], end="", flush=True)
+    elif seen % 20 == 0:
+        print(text, flush=True)
+
+
+def lock_requirements() -> int:
+    uv = find_uv()
+    if not uv:
+        raise SetupError("lock needs uv; install it with: .venv/bin/python -m pip install uv")
+    # The command is written into the file's head; a bare name keeps machine paths out of it.
+    env = {**os.environ, "UV_CUSTOM_COMPILE_COMMAND": "python3 run.py lock"}
+    return subprocess.run([uv, *LOCK_COMMAND], check=False, cwd=ROOT, env=env).returncode
+
+
+def hand_over(arguments: list[str]) -> None:
+    """Become the launcher proper: same process, so that signals and exit codes are its own."""
+    os.chdir(ROOT)
+    sys.stdout.flush()
+    python = str(venv_python())
+    os.execv(python, [python, "-m", "ispvm.supervisor", *arguments])  # noqa: S606  # no shell is what is wanted
+
+
+def main(arguments: list[str]) -> int:
+    command = arguments[0] if arguments else "--help"
+    if command in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if command not in COMMANDS:
+        raise SetupError("Unknown command " + repr(command) + "; python3 run.py --help lists them.")
+    if command == "lock":
+        return lock_requirements()
+    create_venv()
+    install_requirements()
+    hand_over(arguments)
+    return 1  # not reached: hand_over replaces this process
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except SetupError as error:
+        print(error, file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(130)
+    except OSError as error:
+        where = error.filename or ROOT
+        if error.errno == errno.ENOSPC:
+            print("No space is left on the disk that holds", str(where) + ".", file=sys.stderr)
+        else:
+            print(
+                "Cannot use",
+                str(where) + ":",
+                (error.strerror or str(error)) + ".",
+                file=sys.stderr,
+            )
+    sys.exit(2)
