@@ -12,7 +12,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-@worker_init.connect  # type: ignore[untyped-decorator]  # celery ships no types
+@worker_init.connect
 def refuse_bypassing_role(**_: object) -> None:
     from apps.tenancy.guard import refuse_bypassing_role as refuse
 

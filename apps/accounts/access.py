@@ -11,7 +11,6 @@ from apps.accounts.permissions import Permission, role_allows
 from apps.core.errors import Forbidden
 from apps.tenancy.models import Tenant
 
-
 M = TypeVar("M", bound=Model)
 
 

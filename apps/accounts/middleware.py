@@ -8,7 +8,6 @@ import structlog
 from django.http import HttpRequest, HttpResponse
 
 from apps.accounts.access import Access
-from apps.accounts.models import User
 from apps.accounts.selectors import access_for_user
 from apps.tenancy import acting_in
 
@@ -35,7 +34,7 @@ class TenantMiddleware:
         request.access = None
         if request.path.startswith("/api/") or not request.user.is_authenticated:
             return self.get_response(request)
-        request.access = access_for_user(cast(User, request.user), self._chosen(request))
+        request.access = access_for_user(request.user, self._chosen(request))
         if request.access is None:
             return self.get_response(request)
         with (

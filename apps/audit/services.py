@@ -29,7 +29,7 @@ def record(
     tenant_id = require_tenant_id()
     Head.objects.bulk_create([Head(tenant_id=tenant_id, digest=GENESIS)], ignore_conflicts=True)
     head = Head.objects.select_for_update().get(tenant_id=tenant_id)
-    fields = _link(head, action, actor, entity, at, detail)
+    fields = _link(head, action=action, actor=actor, entity=entity, at=at, detail=detail)
     written = Record.objects.create(**fields)
     head.sequence, head.digest = fields["sequence"], fields["digest"]
     head.save(update_fields=["sequence", "digest"])
@@ -48,7 +48,7 @@ def record_platform(
     with transaction.atomic():
         PlatformHead.objects.bulk_create([PlatformHead(digest=GENESIS)], ignore_conflicts=True)
         head = PlatformHead.objects.select_for_update().get(pk=1)
-        fields = _link(head, action, actor, entity, at, detail)
+        fields = _link(head, action=action, actor=actor, entity=entity, at=at, detail=detail)
         written = PlatformRecord.objects.create(**fields)
         head.sequence, head.digest = fields["sequence"], fields["digest"]
         head.save(update_fields=["sequence", "digest"])
@@ -57,6 +57,7 @@ def record_platform(
 
 def _link(
     head: Head | PlatformHead,
+    *,
     action: str,
     actor: ActorLike,
     entity: tuple[str, object],

@@ -49,9 +49,10 @@ def acting_in(tenant: HasId | UUID | str) -> Iterator[UUID]:
             yield tenant_id
         finally:
             _current.reset(token)
-            # A released savepoint keeps the inner setting; only the outermost COMMIT clears it.
-            if nested and not connection.needs_rollback:
-                _set(outer)
+        # A released savepoint keeps the inner setting, only the outermost COMMIT clears it.
+        # (A savepoint that is rolled back, after an error, restores the outer one by itself.)
+        if nested and not connection.needs_rollback:
+            _set(outer)
 
 
 def _as_id(tenant: HasId | UUID | str) -> UUID:

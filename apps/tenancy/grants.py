@@ -8,6 +8,12 @@ from django.db import connections
 
 from apps.tenancy.catalog import GLOBAL_TABLES
 
+_SEQUENCES_OF = """
+SELECT s.oid::regclass::text FROM pg_class s
+JOIN pg_depend d ON d.objid = s.oid AND d.classid = 'pg_class'::regclass
+WHERE s.relkind = 'S' AND d.refobjid = %s::regclass
+"""
+
 
 def grant_global_tables(sender: AppConfig, using: str, **_: Any) -> None:  # noqa: ARG001
     """Give the app role exactly the listed privileges on the listed tables that exist."""
@@ -19,15 +25,6 @@ def grant_global_tables(sender: AppConfig, using: str, **_: Any) -> None:  # noq
         for table in sorted(existing & GLOBAL_TABLES.keys()):
             cursor.execute(f"REVOKE ALL ON {table} FROM {role}")
             cursor.execute(f"GRANT {GLOBAL_TABLES[table]} ON {table} TO {role}")
-            cursor.execute("SELECT pg_get_serial_sequence(%s, 'id')", [table])
-            row = cursor.fetchone() if _has_id(cursor, table) else None
-            if row and row[0]:
-                cursor.execute(f"GRANT USAGE ON SEQUENCE {row[0]} TO {role}")
-
-
-def _has_id(cursor: Any, table: str) -> bool:
-    cursor.execute(
-        "SELECT 1 FROM information_schema.columns WHERE table_name = %s AND column_name = 'id'",
-        [table],
-    )
-    return cursor.fetchone() is not None
+            cursor.execute(_SEQUENCES_OF, [table])
+            for (sequence,) in cursor.fetchall():
+                cursor.execute(f"GRANT USAGE ON SEQUENCE {sequence} TO {role}")

@@ -81,7 +81,7 @@ class IsolateTenantTable(_TableOperation):
         table, pk = model._meta.db_table, model._meta.pk.column  # noqa: SLF001
         if self.key:
             schema_editor.execute(
-                f"ALTER TABLE {table} ADD CONSTRAINT {table}_tenant_uniq UNIQUE (tenant_id, {pk})"
+                f"ALTER TABLE {table} ADD CONSTRAINT {table}_row_uniq UNIQUE (tenant_id, {pk})"
             )
         for statement in isolate_table_sql(table, self.grants):
             schema_editor.execute(statement)
@@ -102,7 +102,7 @@ class IsolateTenantTable(_TableOperation):
         for statement in release_table_sql(table):
             schema_editor.execute(statement)
         if self.key:
-            schema_editor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {table}_tenant_uniq")
+            schema_editor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {table}_row_uniq")
 
     def describe(self) -> str:
         return f"Force row-level security on {self.model_name}"

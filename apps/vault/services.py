@@ -56,7 +56,7 @@ def seal_secret(*, table: str, row_id: UUID | str, field: str, plaintext: bytes)
     return seal(_tenant_key(), plaintext, _where(table, row_id, field))
 
 
-def open_secret(*, table: str, row_id: UUID | str, field: str, sealed: bytes) -> bytes:
+def open_secret(*, table: str, row_id: UUID | str, field: str, sealed: bytes | memoryview) -> bytes:
     """Open what ``seal_secret`` made for the same place. Raises SecretUnreadable."""
     return unseal(_tenant_key(), bytes(sealed), _where(table, row_id, field))
 

@@ -4,7 +4,6 @@
 A secret ``X`` may be given as ``X_FILE``, a path whose content is the value.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network

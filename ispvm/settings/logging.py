@@ -10,7 +10,7 @@ env = Reader(os.environ)
 
 _level = env.choice("ISPVM_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), "INFO")
 _format = env.choice("ISPVM_LOG_FORMAT", ("json", "console"), "console")
-_shared = [
+_shared: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,

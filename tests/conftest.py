@@ -1,0 +1,102 @@
+"""The cast: two tenants, one person per role; databases as the app role. Everything else is a factory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import TransactionTestCase
+
+from apps.accounts.actors import Actor
+from apps.accounts.choices import Role
+from apps.accounts.models import Membership, User
+from apps.tenancy import acting_in
+from apps.tenancy.models import Tenant
+from tests import database
+
+PASSWORD = "correct-horse-battery"  # the cast's, not a secret
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(worker_id: str, django_db_blocker, tmp_path_factory) -> Iterator[None]:
+    """Template as owner, copy per worker, bodies as the app role: every test runs under the policies."""
+    home = Path(settings.ISPVM_HOME)
+    name = f"test_ispvm_{worker_id}_{tmp_path_factory.getbasetemp().parent.name}".replace("-", "_")
+    with django_db_blocker.unblock():
+        template = database.ensure_template(home)
+        database.create_from(template, name)
+        database.use_database(name)
+        yield
+        database.use_database(name)
+        database.drop(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _flush_as_owner() -> None:
+    TransactionTestCase._fixture_teardown = lambda _self: database.empty_all_tables()
+
+
+@pytest.fixture(scope="session")
+def worker_id(request: pytest.FixtureRequest) -> str:
+    workerinput = getattr(request.config, "workerinput", {"workerid": "main"})
+    return workerinput["workerid"]
+
+
+@pytest.fixture
+def acme(db) -> Tenant:
+    return Tenant.objects.create(slug="acme", name="Acme Net")
+
+
+@pytest.fixture
+def globex(db) -> Tenant:
+    return Tenant.objects.create(slug="globex", name="Globex Fibre")
+
+
+@pytest.fixture
+def in_acme(acme: Tenant) -> Iterator[Tenant]:
+    """The test body acts in acme."""
+    with acting_in(acme):
+        yield acme
+
+
+def _member(tenant: Tenant, role: Role) -> User:
+    user = User.objects.create_user(
+        f"{role}@{tenant.slug}.example", PASSWORD, first_name=role.title(), last_name=tenant.name
+    )
+    Membership.objects.create(tenant=tenant, user=user, role=role)
+    return user
+
+
+@pytest.fixture
+def acme_admin(acme: Tenant) -> User:
+    return _member(acme, Role.ADMIN)
+
+
+@pytest.fixture
+def acme_noc(acme: Tenant) -> User:
+    return _member(acme, Role.NOC)
+
+
+@pytest.fixture
+def acme_readonly(acme: Tenant) -> User:
+    return _member(acme, Role.READONLY)
+
+
+@pytest.fixture
+def acme_auditor(acme: Tenant) -> User:
+    return _member(acme, Role.AUDITOR)
+
+
+@pytest.fixture
+def globex_noc(globex: Tenant) -> User:
+    return _member(globex, Role.NOC)
+
+
+@pytest.fixture
+def globex_admin(globex: Tenant) -> User:
+    return _member(globex, Role.ADMIN)
+
+
+@pytest.fixture
+def actor() -> Actor:
+    return Actor.system("test")

@@ -1,0 +1,156 @@
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+
+from apps.core import clock
+from apps.events import due, subscriptions
+from apps.events.dispatch import dispatch_tenant
+from apps.events.models import Due, OutboxDelivery, OutboxEvent
+from apps.events.outbox import DISPATCH, emit
+from apps.tenancy import acting_in
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """A subscriber of topic `thing.happened` that remembers; it raises for payloads that say so."""
+    monkeypatch.setattr(subscriptions, "_handlers", {})
+    monkeypatch.setattr(subscriptions, "_topics", {})
+    heard: list[tuple[str, int]] = []
+
+    def handler(event: subscriptions.Event) -> None:
+        heard.append((event.key, event.payload["n"]))
+        if event.payload.get("fails"):
+            raise ValueError("no")
+
+    subscriptions.subscribe("thing.happened", name="test.listen", handler=handler)
+    return heard
+
+
+def emit_n(tenant, key: str, n: int, **payload) -> None:
+    with acting_in(tenant):
+        emit(topic="thing.happened", key=key, payload={"n": n, **payload})
+
+
+class TestDispatch:
+    def test_hands_each_event_over_once_in_order(self, acme, seen):
+        for n in range(3):
+            emit_n(acme, "a", n)
+
+        assert dispatch_tenant(acme.id) == 3
+        assert dispatch_tenant(acme.id) == 0
+        assert seen == [("a", 0), ("a", 1), ("a", 2)]
+
+    def test_an_event_that_fails_holds_up_only_its_own_key_and_is_tried_again(self, acme, seen):
+        emit_n(acme, "a", 0, fails=True)
+        emit_n(acme, "a", 1)
+        emit_n(acme, "b", 2)
+
+        dispatch_tenant(acme.id)
+
+        assert seen == [("a", 0), ("b", 2)]
+        with acting_in(acme):
+            failed = OutboxDelivery.objects.get(key="a", attempts=1)
+            assert "no" in failed.last_error
+            assert failed.next_attempt_at > clock.now()
+        assert Due.objects.filter(kind=DISPATCH, tenant_id=acme.id).exists()
+
+    def test_nothing_is_seen_of_a_rolled_back_transaction(self, acme, seen):
+        with pytest.raises(ZeroDivisionError), acting_in(acme):
+            emit(topic="thing.happened", key="a", payload={"n": 1})
+            raise ZeroDivisionError
+
+        assert dispatch_tenant(acme.id) == 0
+        assert seen == []
+
+    def test_the_due_row_goes_when_nothing_is_left(self, acme, seen):
+        emit_n(acme, "a", 0)
+        assert Due.objects.filter(kind=DISPATCH, tenant_id=acme.id).exists()
+
+        dispatch_tenant(acme.id)
+
+        assert not Due.objects.filter(kind=DISPATCH, tenant_id=acme.id).exists()
+
+    def test_an_event_without_subscribers_is_kept_and_owes_nothing(self, acme, seen):
+        with acting_in(acme):
+            emit(topic="nobody.cares", key="a", payload={})
+            assert OutboxEvent.objects.count() == 1
+            assert OutboxDelivery.objects.count() == 0
+
+
+class TestDue:
+    @pytest.fixture
+    def rung(self, monkeypatch):
+        rings: list[tuple[str, dict]] = []
+        monkeypatch.setattr(due.jobs, "send", lambda name, **kw: rings.append((name, kw)) or True)
+        monkeypatch.setattr(due, "_kinds", {})
+        due.register("once", "test.once")
+        due.register("often", "test.often", every=timedelta(seconds=3))
+        return rings
+
+    def test_an_earlier_time_wins_and_a_later_one_does_not(self, acme):
+        at = clock.now()
+        due.schedule("once", at=at, tenant_id=acme.id)
+        due.schedule("once", at=at + timedelta(minutes=5), tenant_id=acme.id)
+        assert Due.objects.get().next_due_at == at
+
+        due.schedule("once", at=at - timedelta(minutes=5), tenant_id=acme.id)
+        assert Due.objects.get().next_due_at == at - timedelta(minutes=5)
+
+    def test_a_one_shot_is_rung_again_until_it_is_finished(self, acme, rung):
+        at = clock.now()
+        due.schedule("once", at=at, tenant_id=acme.id, ref="x")
+
+        assert due.run_due(at=at) == 1
+        assert due.run_due(at=at) == 0
+        assert due.run_due(at=at + due.ONE_SHOT_LEASE) == 1
+        assert rung == [("test.once", {"tenant_id": str(acme.id), "ref": "x"})] * 2
+
+        due.finish("once", tenant_id=acme.id, ref="x")
+        assert due.run_due(at=at + timedelta(hours=1)) == 0
+
+    def test_a_periodic_kind_keeps_its_cadence_and_skips_missed_ticks(self, acme, rung):
+        at = clock.now()
+        due.schedule("often", at=at, tenant_id=acme.id)
+
+        due.run_due(at=at + timedelta(seconds=1))
+        assert Due.objects.get().next_due_at == at + timedelta(seconds=3)
+
+        due.run_due(at=at + timedelta(hours=1))
+        assert Due.objects.get().next_due_at > at + timedelta(hours=1)
+        assert len(rung) == 2
+
+    def test_a_row_of_an_unknown_kind_is_left_alone(self, acme, rung):
+        due.schedule("gone", at=clock.now(), tenant_id=acme.id)
+
+        assert due.run_due(at=clock.now()) == 0
+        assert Due.objects.filter(kind="gone").exists()
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTwoDispatchers:
+    def test_share_no_event(self, acme, seen):
+        """One holds the tenant's advisory lock; the other leaves at once."""
+        emit_n(acme, "a", 0)
+        import psycopg2
+        from django.db import connection
+
+        parameters = connection.get_connection_params()
+        other = psycopg2.connect(
+            **{k: v for k, v in parameters.items() if k not in {"cursor_factory", "context"}}
+        )
+        try:
+            with other.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))",
+                    [f"dispatch:{acme.id}"],
+                )
+            assert dispatch_tenant(acme.id) == 0
+            other.rollback()
+            assert dispatch_tenant(acme.id) == 1
+        finally:
+            other.close()
+        assert seen == [("a", 0)]
+        assert not transaction.get_connection().in_atomic_block
