@@ -1,0 +1,1 @@
+"""How the network hangs together: dependency groups and the graph snapshot that correlation reads."""

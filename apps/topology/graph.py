@@ -1,0 +1,337 @@
+"""The network as one immutable value: what correlation reasons over and what a replay reads again.
+
+Pure: no ORM, no clock. Two graphs with the same content are equal, serialise to the same bytes and have the
+same ``version``, however their parts were gathered.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any, Self
+from uuid import UUID
+
+#: An entity anywhere in the platform: (entity type of the registry, id).
+Ref = tuple[str, UUID]
+
+SITE, DEVICE, INTERFACE, LINK = "site", "device", "interface", "link"
+BGP_PEER, OSPF_NEIGHBOR = "bgp_peer", "ospf_neighbor"
+SERVICE, PROBE_TARGET, AGENT = "service", "probe_target", "agent"
+
+ANY, ALL, K_OF_N = "any", "all", "k_of_n"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A PoP, a tower, a data centre."""
+
+    id: UUID
+    name: str
+    code: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A router."""
+
+    id: UUID
+    name: str
+    role: str
+    site_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A port of a router; ``link_id`` is the link that ends on it, if one does."""
+
+    id: UUID
+    device_id: UUID
+    name: str
+    link_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A wire between two routers. Its interfaces are null until they are discovered.
+
+    ``z_device_id`` is null for a link that leaves the network (an upstream).
+    """
+
+    id: UUID
+    name: str
+    kind: str
+    a_device_id: UUID
+    z_device_id: UUID | None
+    a_interface_name: str = ""
+    z_interface_name: str = ""
+    a_interface_id: UUID | None = None
+    z_interface_id: UUID | None = None
+    capacity_bps: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BgpPeer:
+    """A BGP session as its router names it; the far side is null when it is not ours.
+
+    ``link_id`` is the wire that it runs over, only where that is certain (a directly connected peer).
+    """
+
+    id: UUID
+    device_id: UUID
+    name: str
+    remote_address: str
+    remote_as: int
+    link_id: UUID | None = None
+    far_device_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OspfNeighbor:
+    """An adjacency as one of its two routers sees it; ``link_id`` only where that is certain."""
+
+    id: UUID
+    device_id: UUID
+    router_id: str
+    area: str
+    address: str
+    interface_name: str = ""
+    link_id: UUID | None = None
+    far_device_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What customers buy, measured at a device: PPPoE on a BNG, a transit."""
+
+    id: UUID
+    name: str
+    kind: str
+    device_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTarget:
+    """Something that agents ask from outside; its device, when it stands for one."""
+
+    id: UUID
+    name: str
+    method: str
+    address: str
+    device_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPlace:
+    """Where an agent sits: the device that it is attached to. Null: unknown, so it proves nothing unreachable."""
+
+    id: UUID
+    name: str
+    device_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyGroup:
+    """The dependent works while any / all / at least k of the members work."""
+
+    id: UUID
+    dependent: Ref
+    mode: str
+    members: tuple[Ref, ...]
+    k: int | None = None
+
+    @property
+    def needed(self) -> int:
+        """How many members must work."""
+        if self.mode == ANY:
+            return min(1, len(self.members))
+        if self.mode == ALL:
+            return len(self.members)
+        return self.k or 0
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A tenant's network at one moment. Make it with ``build_graph``, which puts it in canonical order."""
+
+    sites: tuple[Site, ...] = ()
+    devices: tuple[Device, ...] = ()
+    interfaces: tuple[Interface, ...] = ()
+    links: tuple[Link, ...] = ()
+    bgp_peers: tuple[BgpPeer, ...] = ()
+    ospf_neighbors: tuple[OspfNeighbor, ...] = ()
+    services: tuple[Service, ...] = ()
+    probe_targets: tuple[ProbeTarget, ...] = ()
+    agents: tuple[AgentPlace, ...] = ()
+    groups: tuple[DependencyGroup, ...] = ()
+
+    def as_document(self) -> dict[str, Any]:
+        """JSON-safe content, in canonical order."""
+        return {
+            item.name: [_plain(row) for row in getattr(self, item.name)] for item in fields(self)
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """The graph that ``as_document`` described; unknown keys (of a newer version) are left out."""
+        return cls(
+            **{
+                name: tuple(_row(row_type, item) for item in document.get(name, ()))
+                for name, row_type in _ROW_TYPES.items()
+            }
+        )
+
+    @cached_property
+    def version(self) -> str:
+        """SHA-256 of the canonical document, in hexadecimal."""
+        text = json.dumps(self.as_document(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @cached_property
+    def device_by_id(self) -> Mapping[UUID, Device]:
+        return {row.id: row for row in self.devices}
+
+    @cached_property
+    def link_by_id(self) -> Mapping[UUID, Link]:
+        return {row.id: row for row in self.links}
+
+    @cached_property
+    def links_of_device(self) -> Mapping[UUID, tuple[Link, ...]]:
+        """Links by each of their two devices; a device without links is absent."""
+        found: dict[UUID, list[Link]] = {}
+        for link in self.links:
+            for device_id in {link.a_device_id, link.z_device_id} - {None}:
+                found.setdefault(device_id, []).append(link)  # type: ignore[arg-type]  # None is out
+        return {device_id: tuple(rows) for device_id, rows in found.items()}
+
+    def label_of(self, ref: Ref) -> str:
+        """The operator's name for an entity; its type and id when the graph does not hold it."""
+        return self._labels.get(ref, f"{ref[0]} {ref[1]}")
+
+    def device_of(self, ref: Ref) -> UUID | None:
+        """The device that an entity sits on; null for sites, links, and what stands alone."""
+        return self._device_ids.get(ref)
+
+    @cached_property
+    def _device_ids(self) -> Mapping[Ref, UUID | None]:
+        found: dict[Ref, UUID | None] = {(DEVICE, row.id): row.id for row in self.devices}
+        for entity_type, rows in self._on_devices():
+            found.update({(entity_type, row.id): row.device_id for row in rows})
+        return found
+
+    @cached_property
+    def _labels(self) -> Mapping[Ref, str]:
+        names = {row.id: row.name for row in self.devices}
+        found: dict[Ref, str] = {(DEVICE, key): name for key, name in names.items()}
+        for entity_type, plain in ((SITE, self.sites), (LINK, self.links), (AGENT, self.agents)):
+            found.update({(entity_type, row.id): row.name for row in plain})
+        for entity_type, standing in ((SERVICE, self.services), (PROBE_TARGET, self.probe_targets)):
+            found.update({(entity_type, row.id): row.name for row in standing})
+        for port in self.interfaces:
+            found[INTERFACE, port.id] = f"{names.get(port.device_id, '?')} {port.name}"
+        for peer in self.bgp_peers:
+            called = peer.name or f"{peer.remote_address} AS{peer.remote_as}"
+            found[BGP_PEER, peer.id] = f"{names.get(peer.device_id, '?')} {called}"
+        for row in self.ospf_neighbors:
+            far = names.get(row.far_device_id) if row.far_device_id else None
+            found[OSPF_NEIGHBOR, row.id] = (
+                f"{names.get(row.device_id, '?')} to {far or row.router_id}"
+            )
+        return found
+
+    def _on_devices(self) -> Iterable[tuple[str, Iterable[Any]]]:
+        yield INTERFACE, self.interfaces
+        yield BGP_PEER, self.bgp_peers
+        yield OSPF_NEIGHBOR, self.ospf_neighbors
+        yield SERVICE, self.services
+        yield PROBE_TARGET, self.probe_targets
+        yield AGENT, self.agents
+
+
+def build_graph(
+    *,
+    sites: Iterable[Site] = (),
+    devices: Iterable[Device] = (),
+    interfaces: Iterable[Interface] = (),
+    links: Iterable[Link] = (),
+    bgp_peers: Iterable[BgpPeer] = (),
+    ospf_neighbors: Iterable[OspfNeighbor] = (),
+    services: Iterable[Service] = (),
+    probe_targets: Iterable[ProbeTarget] = (),
+    agents: Iterable[AgentPlace] = (),
+    groups: Iterable[DependencyGroup] = (),
+) -> Graph:
+    """A graph in canonical order: rows by id, members of groups by type and id, each once."""
+    return Graph(
+        sites=_by_id(sites),
+        devices=_by_id(devices),
+        interfaces=_by_id(interfaces),
+        links=_by_id(links),
+        bgp_peers=_by_id(bgp_peers),
+        ospf_neighbors=_by_id(ospf_neighbors),
+        services=_by_id(services),
+        probe_targets=_by_id(probe_targets),
+        agents=_by_id(agents),
+        groups=_by_id(
+            DependencyGroup(
+                id=group.id,
+                dependent=group.dependent,
+                mode=group.mode,
+                members=tuple(sorted(set(group.members))),
+                k=group.k,
+            )
+            for group in groups
+        ),
+    )
+
+
+_ROW_TYPES: Mapping[str, type[Any]] = {
+    "sites": Site,
+    "devices": Device,
+    "interfaces": Interface,
+    "links": Link,
+    "bgp_peers": BgpPeer,
+    "ospf_neighbors": OspfNeighbor,
+    "services": Service,
+    "probe_targets": ProbeTarget,
+    "agents": AgentPlace,
+    "groups": DependencyGroup,
+}
+
+
+def _by_id(rows: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(sorted(rows, key=lambda row: row.id))
+
+
+def _plain(row: Any) -> dict[str, Any]:
+    return {item.name: _plain_value(getattr(row, item.name)) for item in fields(row)}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_plain_value(part) for part in value]
+    return value
+
+
+def _row(row_type: type[Any], item: Mapping[str, Any]) -> Any:
+    known = {field.name for field in fields(row_type)}
+    return row_type(**{name: _rich(name, value) for name, value in item.items() if name in known})
+
+
+def _rich(name: str, value: Any) -> Any:
+    if name == "members":
+        return tuple(_ref(member) for member in value)
+    if name == "dependent":
+        return _ref(value)
+    if value is not None and (name == "id" or (name.endswith("_id") and name != "router_id")):
+        return UUID(value)
+    return value
+
+
+def _ref(pair: Any) -> Ref:
+    entity_type, entity_id = pair
+    return (entity_type, UUID(entity_id))
