@@ -1,0 +1,51 @@
+"""What agents are told when they are refused. Codes are part of the ingest contract."""
+
+from apps.core.errors import Conflict, DomainError, Forbidden, NotVisible
+
+
+class CertificateRequestRefused(DomainError):
+    """The CSR cannot be signed: ``csr_too_large``, ``csr_unreadable``, ``csr_bad_signature``, ``csr_weak_key``."""
+
+    status = 400
+    default_code = "csr_unreadable"
+
+
+class CertificateMissing(DomainError):
+    """No client certificate, or one that cannot be read."""
+
+    status = 401
+    default_code = "certificate_missing"
+
+
+class CertificateRefused(Forbidden):
+    """A certificate that opens nothing: ``certificate_unknown``, ``_expired``, ``_not_yet_valid``, ``_revoked``,
+    ``_wrong_purpose``."""
+
+    default_code = "certificate_refused"
+
+
+class TokenRefused(Forbidden):
+    """Unknown, used, expired, another tenant's, or mistyped: the asker is not told which."""
+
+    default_code = "token_refused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            message="The enrollment token is not valid. Tokens work once, for ten minutes; ask for a new one."
+        )
+
+
+class AgentRevoked(Conflict):
+    """A revoked agent does not come back: make a new one."""
+
+    default_code = "agent_revoked"
+
+
+__all__ = [
+    "AgentRevoked",
+    "CertificateMissing",
+    "CertificateRefused",
+    "CertificateRequestRefused",
+    "NotVisible",
+    "TokenRefused",
+]

@@ -1,0 +1,322 @@
+"""The certificates of agents and of the ingest listener. Pure: keys and times come in, certificates go out.
+
+Whatever a certificate says about its holder is said by the server. Of a CSR only the public key is used; its
+subject, names, extensions and wishes are not even read.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+from uuid import UUID
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from apps.agents.errors import (
+    CertificateMissing,
+    CertificateRefused,
+    CertificateRequestRefused,
+)
+
+MAX_CSR_BYTES = 16 * 1024
+MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
+CA_LIFE = timedelta(days=3650)
+SERVER_LIFE = timedelta(days=365)
+AGENT_LIFE = timedelta(days=30)
+#: Certificates start a little in the past: hosts' clocks differ by minutes.
+BACKDATED = timedelta(minutes=5)
+
+AgentPublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A certificate authority that can sign."""
+
+    certificate: x509.Certificate
+    key: ec.EllipticCurvePrivateKey
+
+    @property
+    def certificate_pem(self) -> str:
+        return to_pem(self.certificate)
+
+    @property
+    def key_pem(self) -> bytes:
+        return _key_pem(self.key)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate's DER, in hexadecimal: the pin in enrollment tokens."""
+        return self.certificate.fingerprint(hashes.SHA256()).hex()
+
+
+@dataclass(frozen=True)
+class PresentedCertificate:
+    """What a client certificate claims. Nothing here is trusted before its serial was looked up."""
+
+    serial: str
+    fingerprint: bytes
+    tenant_id: UUID
+    agent_id: UUID
+    not_before: datetime
+    not_after: datetime
+
+
+def make_authority(*, name: str, at: datetime, life: timedelta = CA_LIFE) -> Authority:
+    """A new self-signed authority (P-256) that can sign leaves and no further authorities."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    usage = _key_usage(signs_certificates=True)
+    certificate = (
+        _builder(subject, subject, key.public_key(), at, at + life)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return Authority(certificate=certificate, key=key)
+
+
+def load_authority(*, certificate_pem: bytes, key_pem: bytes) -> Authority:
+    """The authority that was stored. Raises ValueError when the two do not belong together."""
+    certificate = x509.load_pem_x509_certificate(certificate_pem)
+    key = serialization.load_pem_private_key(key_pem, password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ValueError("The authority's key is not an elliptic curve key.")  # noqa: TRY004  (stored data)
+    if key.public_key() != certificate.public_key():
+        raise ValueError("The authority's key does not belong to its certificate.")
+    return Authority(certificate=certificate, key=key)
+
+
+def issue_server_certificate(
+    authority: Authority, *, hosts: Sequence[str], at: datetime, life: timedelta = SERVER_LIFE
+) -> tuple[x509.Certificate, bytes]:
+    """A certificate for the ingest listener under these host names and addresses, and its new key as PEM."""
+    if not hosts:
+        raise ValueError("A server certificate needs at least one host.")
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ispvm ingest")])
+    names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
+    until = min(at + life, authority.certificate.not_valid_after_utc)
+    certificate = _sign_leaf(
+        authority,
+        _builder(subject, authority.certificate.subject, key.public_key(), at, until),
+        names,
+        ExtendedKeyUsageOID.SERVER_AUTH,
+        key.public_key(),
+    )
+    return certificate, _key_pem(key)
+
+
+def vet_request(csr_pem: str) -> AgentPublicKey:
+    """The public key of a certificate request that is fit to be signed.
+
+    Raises CertificateRequestRefused. Accepted keys: P-256, P-384, Ed25519, RSA of 2048 to 8192 bits.
+    """
+    if len(csr_pem) > MAX_CSR_BYTES:
+        raise CertificateRequestRefused(
+            "csr_too_large", f"A certificate request is at most {MAX_CSR_BYTES} bytes."
+        )
+    try:
+        request = x509.load_pem_x509_csr(csr_pem.encode())
+        key = request.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise CertificateRequestRefused(
+            "csr_unreadable", "This is not a certificate request in PEM form."
+        ) from error
+    if not _is_fit(key):
+        raise CertificateRequestRefused(
+            "csr_weak_key", "Use a P-256, P-384 or Ed25519 key, or RSA of at least 2048 bits."
+        )
+    if not _proves_possession(request):
+        raise CertificateRequestRefused(
+            "csr_bad_signature", "The request is not signed with its own key."
+        )
+    return key  # type: ignore[return-value]  # _is_fit has looked
+
+
+def issue_agent_certificate(
+    authority: Authority,
+    *,
+    public_key: AgentPublicKey,
+    tenant_id: UUID,
+    agent_id: UUID,
+    at: datetime,
+    life: timedelta = AGENT_LIFE,
+) -> x509.Certificate:
+    """A client certificate whose every word comes from the server."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, str(agent_id))])
+    names = x509.SubjectAlternativeName(
+        [x509.UniformResourceIdentifier(identity_uri(tenant_id, agent_id))]
+    )
+    until = min(at + life, authority.certificate.not_valid_after_utc)
+    return _sign_leaf(
+        authority,
+        _builder(subject, authority.certificate.subject, public_key, at, until),
+        names,
+        ExtendedKeyUsageOID.CLIENT_AUTH,
+        public_key,
+    )
+
+
+def identity_uri(tenant_id: UUID, agent_id: UUID) -> str:
+    """The name under which an agent is known, as it stands in its certificate."""
+    return f"ispvm://tenant/{tenant_id}/agent/{agent_id}"
+
+
+def read_agent_certificate(der: bytes) -> PresentedCertificate:
+    """What a presented certificate claims; the chain was checked by TLS, the serial is checked by the caller.
+
+    Raises CertificateMissing for what is no certificate, CertificateRefused for one that is not an agent's.
+    """
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        raise CertificateMissing(message="The client certificate cannot be read.") from error
+    except x509.ExtensionNotFound as error:
+        raise _wrong_purpose() from error
+    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    if ExtendedKeyUsageOID.CLIENT_AUTH not in purposes or len(uris) != 1:
+        raise _wrong_purpose()
+    tenant_id, agent_id = _parse_identity(uris[0])
+    return PresentedCertificate(
+        serial=serial_text(certificate),
+        fingerprint=certificate.fingerprint(hashes.SHA256()),
+        tenant_id=tenant_id,
+        agent_id=agent_id,
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+    )
+
+
+def serial_text(certificate: x509.Certificate) -> str:
+    """A serial number as it is stored and shown: lower-case hexadecimal."""
+    return f"{certificate.serial_number:x}"
+
+
+def to_pem(certificate: x509.Certificate) -> str:
+    """The PEM text of a certificate."""
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def covered_hosts(certificate: x509.Certificate) -> frozenset[str]:
+    """The host names and addresses that a server certificate is good for."""
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return frozenset(
+        [
+            *names.get_values_for_type(x509.DNSName),
+            *(str(address) for address in names.get_values_for_type(x509.IPAddress)),
+        ]
+    )
+
+
+def is_signed_by(certificate: x509.Certificate, authority: Authority) -> bool:
+    """Whether this authority's own key signed the certificate."""
+    try:
+        certificate.verify_directly_issued_by(authority.certificate)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _wrong_purpose() -> CertificateRefused:
+    return CertificateRefused("certificate_wrong_purpose", "This is not an agent's certificate.")
+
+
+def _parse_identity(uri: str) -> tuple[UUID, UUID]:
+    match uri.split("/"):
+        case ["ispvm:", "", "tenant", tenant, "agent", agent]:
+            try:
+                return UUID(tenant), UUID(agent)
+            except ValueError as error:
+                raise _wrong_purpose() from error
+    raise _wrong_purpose()
+
+
+def _is_fit(key: object) -> bool:
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1)
+    if isinstance(key, rsa.RSAPublicKey):
+        return MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS
+    return isinstance(key, ed25519.Ed25519PublicKey)
+
+
+def _proves_possession(request: x509.CertificateSigningRequest) -> bool:
+    try:
+        return request.is_signature_valid
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
+        return False
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public_key: AgentPublicKey,
+    at: datetime,
+    until: datetime,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(at - BACKDATED)
+        .not_valid_after(until)
+    )
+
+
+def _sign_leaf(
+    authority: Authority,
+    builder: x509.CertificateBuilder,
+    names: x509.SubjectAlternativeName,
+    purpose: x509.ObjectIdentifier,
+    public_key: AgentPublicKey,
+) -> x509.Certificate:
+    issuer_key = authority.key.public_key()
+    return (
+        builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([purpose]), critical=True)
+        .add_extension(names, critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key), critical=False
+        )
+        .sign(authority.key, hashes.SHA256())
+    )
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )

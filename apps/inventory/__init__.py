@@ -1,0 +1,1 @@
+"""What the ISP owns and watches: sites, routers, ports, wires, sessions, probes, services."""

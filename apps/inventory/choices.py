@@ -1,0 +1,60 @@
+"""Closed lists of the inventory."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class DeviceRole(models.TextChoices):
+    """What a router does in the network."""
+
+    CORE = "core", _("Core")
+    EDGE = "edge", _("Edge")
+    AGG = "agg", _("Aggregation")
+    BNG = "bng", _("BNG")
+    ACCESS = "access", _("Access")
+    OTHER = "other", _("Other")
+
+
+class LinkKind(models.TextChoices):
+    """What a wire is for."""
+
+    RING = "ring", _("Ring")
+    BACKHAUL = "backhaul", _("Backhaul")
+    ACCESS = "access", _("Access")
+    EDGE = "edge", _("Edge")
+    OTHER = "other", _("Other")
+
+
+class ProbeMethod(models.TextChoices):
+    """How an agent asks whether something answers."""
+
+    UDP_ECHO = "udp_echo", _("UDP echo")
+    TCP = "tcp", _("TCP connect")
+
+
+class ServiceKind(models.TextChoices):
+    """What customers buy."""
+
+    PPPOE = "pppoe", _("PPPoE")
+    TRANSIT = "transit", _("Transit")
+    OTHER = "other", _("Other")
+
+
+class Source(models.TextChoices):
+    """Who put a row here first."""
+
+    OPERATOR = "operator", _("Operator")
+    DISCOVERED = "discovered", _("Discovered")
+
+
+class EntityType(models.TextChoices):
+    """The inventory's entity types, as metrics and alerts name them."""
+
+    SITE = "site", _("Site")
+    DEVICE = "device", _("Device")
+    INTERFACE = "interface", _("Interface")
+    LINK = "link", _("Link")
+    BGP_PEER = "bgp_peer", _("BGP peer")
+    OSPF_NEIGHBOR = "ospf_neighbor", _("OSPF neighbour")
+    PROBE_TARGET = "probe_target", _("Probe target")
+    SERVICE = "service", _("Service")

@@ -1,0 +1,18 @@
+from apps.inventory.models.aliases import WireAlias
+from apps.inventory.models.devices import Device, Interface
+from apps.inventory.models.links import Link
+from apps.inventory.models.sessions import BgpPeer, OspfNeighbor
+from apps.inventory.models.sites import Site
+from apps.inventory.models.watched import ProbeTarget, Service
+
+__all__ = [
+    "BgpPeer",
+    "Device",
+    "Interface",
+    "Link",
+    "OspfNeighbor",
+    "ProbeTarget",
+    "Service",
+    "Site",
+    "WireAlias",
+]

@@ -1,0 +1,89 @@
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+
+from apps.inventory.choices import DeviceRole, Source
+from apps.inventory.models.discovered import DiscoverableModel
+from apps.inventory.models.sites import Site
+from apps.inventory.profiles import validate_polling_profile, validate_tags
+from apps.tenancy.fields import TenantForeignKey
+
+PORT = [MinValueValidator(1), MaxValueValidator(65535)]
+
+
+class Device(DiscoverableModel):
+    """A router. Made by people; agents fill in what it says about itself."""
+
+    grant_path = "site"
+
+    name = models.CharField(max_length=100)
+    site = TenantForeignKey(Site, on_delete=models.PROTECT, related_name="devices")
+    role = models.CharField(max_length=20, choices=DeviceRole.choices, default=DeviceRole.OTHER)
+    management_address = models.GenericIPAddressField()
+    api_port = models.PositiveIntegerField(default=8728, validators=PORT)
+    api_tls = models.BooleanField(default=False)
+    credential_set = TenantForeignKey(
+        "vault.CredentialSet",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="devices",
+    )
+    # Seconds between polls per tier, where they differ from ``profiles.DEFAULT_PROFILE``.
+    polling_profile = models.JSONField(
+        default=dict, blank=True, validators=[validate_polling_profile]
+    )
+    tags = models.JSONField(default=list, blank=True, validators=[validate_tags])
+
+    identity = models.CharField(max_length=200, blank=True, default="")
+    version = models.CharField(max_length=100, blank=True, default="")
+    board_name = models.CharField(max_length=100, blank=True, default="")
+    model = models.CharField(max_length=100, blank=True, default="")
+    serial = models.CharField(max_length=100, blank=True, default="")
+    discovered_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "name"], name="inventory_device_name_uniq"),
+            models.CheckConstraint(
+                condition=Q(role__in=DeviceRole.values), name="inventory_device_role_ck"
+            ),
+            models.CheckConstraint(
+                condition=Q(source__in=Source.values), name="inventory_device_source_ck"
+            ),
+            models.CheckConstraint(
+                condition=Q(api_port__range=(1, 65535)), name="inventory_device_port_ck"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Interface(DiscoverableModel):
+    """A port of a router, physical or not, as the router lists it."""
+
+    grant_path = "device__site"
+
+    device = TenantForeignKey(Device, on_delete=models.CASCADE, related_name="interfaces")
+    name = models.CharField(max_length=100)
+    # The vendor's word: ether, vlan, bridge, pppoe-in ...
+    type = models.CharField(max_length=50, blank=True, default="")
+    mac_address = models.CharField(max_length=17, blank=True, default="")
+    comment = models.CharField(max_length=500, blank=True, default="")
+    disabled = models.BooleanField(default=False)
+    mtu = models.PositiveIntegerField(null=True, blank=True)
+    speed_bps = models.PositiveBigIntegerField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "device", "name"], name="inventory_interface_name_uniq"
+            ),
+            models.CheckConstraint(
+                condition=Q(source__in=Source.values), name="inventory_interface_source_ck"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
