@@ -5,6 +5,8 @@
 
 import os
 
+os.environ["DJANGO_SETTINGS_MODULE"] = "ispvm.settings.test"  # before anything imports ispvm
+
 if "DATABASE_OWNER_URL" not in os.environ:
     from ispvm.supervisor.testing import ensure_services
 

@@ -12,6 +12,7 @@ from apps.accounts.actors import Actor
 from apps.audit.services import record
 from apps.core import clock
 from apps.tenancy.context import require_tenant_id
+from apps.vault.choices import CredentialKind
 from apps.vault.envelope import KEY_BYTES, place, read_master_key, seal, unseal
 from apps.vault.errors import MasterKeyInvalid, SecretUnreadable
 from apps.vault.models import CredentialSet, PlatformSecret, TenantKey
@@ -77,7 +78,13 @@ def platform_secret(name: str) -> bytes | None:
 
 
 def store_credential_set(
-    *, name: str, kind: str, username: str, secret: str, actor: Actor, at: datetime
+    *,
+    name: str,
+    username: str,
+    secret: str,
+    actor: Actor,
+    at: datetime,
+    kind: str = CredentialKind.ROUTEROS_API,
 ) -> CredentialSet:
     """Make a credential set, or give the one of that name a new login. The secret is write-only."""
     with transaction.atomic():

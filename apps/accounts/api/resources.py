@@ -1,0 +1,94 @@
+"""`me` and `tokens`."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework import mixins, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts import services
+from apps.accounts.api.views import TenantView, TenantViewSet
+from apps.accounts.models import ApiToken
+from apps.accounts.permissions import ROLE_TABLE, Permission
+from apps.core import clock
+
+
+class TokenSerializer(serializers.ModelSerializer[ApiToken]):
+    days = serializers.IntegerField(write_only=True, min_value=1, max_value=730, default=365)
+
+    class Meta:
+        model = ApiToken
+        fields = [
+            "id",
+            "name",
+            "prefix",
+            "created_at",
+            "expires_at",
+            "revoked_at",
+            "last_used_at",
+            "days",
+        ]
+        read_only_fields = [
+            "id",
+            "prefix",
+            "created_at",
+            "expires_at",
+            "revoked_at",
+            "last_used_at",
+        ]
+
+
+class MeView(TenantView):
+    """Who is calling, in which tenant, with which rights."""
+
+    permission_map = {"get": Permission.SELF}
+
+    def get(self, request: Request) -> Response:  # noqa: ARG002
+        access = self.access
+        return Response(
+            {
+                "user": {
+                    "id": access.user.id,
+                    "email": access.user.email,
+                    "name": access.user.label,
+                },
+                "tenant": {
+                    "id": access.tenant.id,
+                    "slug": access.tenant.slug,
+                    "name": access.tenant.name,
+                },
+                "role": access.role,
+                "permissions": sorted(ROLE_TABLE.get(access.role, ())),  # type: ignore[call-overload]
+            }
+        )
+
+
+class TokenViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+    """API tokens of the tenant; the text of a new one is in the answer that makes it, once."""
+
+    serializer_class = TokenSerializer
+    permission_map = dict.fromkeys(
+        ("list", "retrieve", "create", "destroy"), Permission.TOKENS_MANAGE
+    )
+
+    def get_queryset(self) -> QuerySet[ApiToken]:
+        return ApiToken.objects.filter(tenant=self.access.tenant)
+
+    def create(self, request: Request) -> Response:
+        asked = TokenSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        token, text = services.issue_token(
+            tenant=self.access.tenant,
+            user=self.access.user,
+            name=asked.validated_data["name"],
+            days=asked.validated_data["days"],
+            actor=self.access.actor,
+            at=clock.now(),
+        )
+        body: dict[str, Any] = {**TokenSerializer(token).data, "token": text}
+        return Response(body, status=status.HTTP_201_CREATED)
+
+    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        services.revoke_token(token=self.get_object(), actor=self.access.actor, at=clock.now())
+        return Response(status=status.HTTP_204_NO_CONTENT)
