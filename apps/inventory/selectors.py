@@ -1,0 +1,191 @@
+"""Reads of the inventory: what an id means, what it is called, where it stands. Queries do not grow with rows."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db.models import Model, Q, QuerySet, Value
+
+from apps.core.errors import NotVisible
+from apps.inventory.choices import EntityType
+from apps.inventory.models import (
+    BgpPeer,
+    Device,
+    Interface,
+    Link,
+    OspfNeighbor,
+    ProbeTarget,
+    Service,
+    Site,
+    WireAlias,
+)
+
+Ref = tuple[str, UUID]
+
+_MODELS: Mapping[str, type[Model]] = {
+    EntityType.SITE: Site,
+    EntityType.DEVICE: Device,
+    EntityType.INTERFACE: Interface,
+    EntityType.LINK: Link,
+    EntityType.BGP_PEER: BgpPeer,
+    EntityType.OSPF_NEIGHBOR: OspfNeighbor,
+    EntityType.PROBE_TARGET: ProbeTarget,
+    EntityType.SERVICE: Service,
+}
+
+
+class Scope(NamedTuple):
+    """What a rule's scope looks at: the device that an entity sits on, that device's role, site and tags.
+
+    Of a link it is the A end; of a site and of what has no device, ``device_id`` is null.
+    """
+
+    device_id: UUID | None
+    role: str
+    site_id: UUID | None
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NetworkRows:
+    """Everything that a graph is made of, as rows."""
+
+    sites: list[Site]
+    devices: list[Device]
+    interfaces: list[Interface]
+    links: list[Link]
+    bgp_peers: list[BgpPeer]
+    ospf_neighbors: list[OspfNeighbor]
+    services: list[Service]
+    probe_targets: list[ProbeTarget]
+
+
+@dataclass(frozen=True)
+class WatchedDevices:
+    """What an agent needs to know of some devices: the rows, what they should have, what probes them."""
+
+    devices: list[Device]
+    bgp_peers: list[BgpPeer]
+    ospf_neighbors: list[OspfNeighbor]
+    services: list[Service]
+    probe_targets: list[ProbeTarget]
+
+
+def resolve_wire_ids(ids: Collection[UUID]) -> dict[UUID, Ref]:
+    """What the ids in a batch mean: an alias first, else the entity of that id. Unknown ids are absent. One query."""
+    if not ids:
+        return {}
+    direct = [
+        model._default_manager.filter(pk__in=ids).values_list(  # noqa: SLF001  (Django's public spelling)
+            "pk", Value(str(entity_type)), "pk", Value(1)
+        )
+        for entity_type, model in _MODELS.items()
+    ]
+    aliased = WireAlias.objects.filter(wire_id__in=ids).values_list(
+        "wire_id", "entity_type", "entity_id", Value(0)
+    )
+    found: dict[UUID, Ref] = {}
+    for wire_id, entity_type, entity_id, rank in aliased.union(*direct, all=True):
+        if rank == 0 or wire_id not in found:
+            found[wire_id] = (entity_type, entity_id)
+    return found
+
+
+def entity_labels(refs: Iterable[Ref]) -> dict[Ref, str]:
+    """What operators call these entities; absent when there is no such row. One query per type."""
+    wanted: dict[str, set[UUID]] = {}
+    for entity_type, entity_id in refs:
+        wanted.setdefault(entity_type, set()).add(entity_id)
+    labels: dict[Ref, str] = {}
+    for entity_type, ids in wanted.items():
+        model = _MODELS.get(entity_type)
+        if model is None:
+            continue
+        rows: QuerySet[Any] = model._default_manager.filter(pk__in=ids)  # noqa: SLF001
+        if model in {Interface, BgpPeer, OspfNeighbor}:
+            for row in rows.select_related("device"):
+                labels[entity_type, row.pk] = f"{row.device.name} {row}"
+        else:
+            labels.update({(entity_type, row.pk): str(row) for row in rows})
+    return labels
+
+
+def scope_attributes() -> dict[Ref, Scope]:
+    """Every entity's scope. Eight queries, whatever the size."""
+    scopes: dict[Ref, Scope] = {
+        (EntityType.SITE.value, pk): Scope(None, "", pk, ())
+        for pk in Site.objects.values_list("pk", flat=True)
+    }
+    of_device = {
+        pk: Scope(pk, role, site_id, tuple(tags))
+        for pk, role, site_id, tags in Device.objects.values_list("pk", "role", "site_id", "tags")
+    }
+    scopes.update({(EntityType.DEVICE.value, pk): scope for pk, scope in of_device.items()})
+    nowhere = Scope(None, "", None, ())
+    for entity_type, model in _MODELS.items():
+        if model in {Site, Device}:
+            continue
+        column = "a_device_id" if model is Link else "device_id"
+        pairs = model._default_manager.values_list("pk", column)  # noqa: SLF001
+        scopes.update({(str(entity_type), pk): of_device.get(at, nowhere) for pk, at in pairs})
+    return scopes
+
+
+def network_rows() -> NetworkRows:
+    """Everything that a graph is made of. Eight queries, whatever the size."""
+    return NetworkRows(
+        sites=list(Site.objects.all()),
+        devices=list(Device.objects.all()),
+        interfaces=list(Interface.objects.only("device_id", "name")),
+        links=list(Link.objects.all()),
+        bgp_peers=list(BgpPeer.objects.all()),
+        ospf_neighbors=list(OspfNeighbor.objects.all()),
+        services=list(Service.objects.all()),
+        probe_targets=list(ProbeTarget.objects.all()),
+    )
+
+
+def watched_devices(device_ids: Collection[UUID]) -> WatchedDevices:
+    """What an agent needs to know of these devices, and the probes that every agent runs. Five queries."""
+    on_them = {"device__in": device_ids}
+    return WatchedDevices(
+        devices=list(
+            Device.objects.filter(pk__in=device_ids).select_related("credential_set").order_by("pk")
+        ),
+        bgp_peers=list(BgpPeer.objects.filter(**on_them, disabled=False).order_by("pk")),
+        ospf_neighbors=list(OspfNeighbor.objects.filter(**on_them).order_by("pk")),
+        services=list(Service.objects.filter(**on_them).order_by("pk")),
+        probe_targets=list(
+            ProbeTarget.objects.filter(Q(**on_them) | Q(device=None)).order_by("pk")
+        ),
+    )
+
+
+def device_ids_at_sites(site_ids: Collection[UUID]) -> set[UUID]:
+    """The devices that stand at these sites."""
+    return set(Device.objects.filter(site__in=site_ids).values_list("pk", flat=True))
+
+
+def get_device(device_id: UUID) -> Device:
+    """A device of the current tenant. Raises NotVisible for foreign and absent alike."""
+    device = Device.objects.filter(pk=device_id).first()
+    if device is None:
+        raise NotVisible
+    return device
+
+
+def existing_device_ids(device_ids: Collection[UUID]) -> set[UUID]:
+    """Which of these are devices of the current tenant."""
+    return set(Device.objects.filter(pk__in=device_ids).values_list("pk", flat=True))
+
+
+def existing_site_ids(site_ids: Collection[UUID]) -> set[UUID]:
+    """Which of these are sites of the current tenant."""
+    return set(Site.objects.filter(pk__in=site_ids).values_list("pk", flat=True))
+
+
+def unknown_refs(refs: Iterable[Ref]) -> list[Ref]:
+    """Which of these name no entity of the current tenant. One query per type."""
+    asked = set(refs)
+    return sorted(asked - entity_labels(asked).keys())

@@ -1,0 +1,52 @@
+"""Writes of the inventory. Every act of a person is audited in its own transaction."""
+
+from apps.inventory.errors import InterfaceTaken, InUse, NameTaken
+from apps.inventory.services.devices import (
+    create_device,
+    delete_device,
+    update_device,
+    update_interface,
+)
+from apps.inventory.services.discovery import DiscoveryOutcome, apply_discovery
+from apps.inventory.services.expected import create_bgp_peer, create_ospf_neighbor
+from apps.inventory.services.links import bind_links, create_link, delete_link, update_link
+from apps.inventory.services.sites import create_site, delete_site, update_site
+from apps.inventory.services.watched import (
+    create_default_probe_targets,
+    create_probe_target,
+    create_service,
+    delete_probe_target,
+    delete_service,
+    ensure_pppoe_service,
+    update_probe_target,
+    update_service,
+)
+
+__all__ = [
+    "DiscoveryOutcome",
+    "InUse",
+    "InterfaceTaken",
+    "NameTaken",
+    "apply_discovery",
+    "bind_links",
+    "create_bgp_peer",
+    "create_default_probe_targets",
+    "create_device",
+    "create_link",
+    "create_ospf_neighbor",
+    "create_probe_target",
+    "create_service",
+    "create_site",
+    "delete_device",
+    "delete_link",
+    "delete_probe_target",
+    "delete_service",
+    "delete_site",
+    "ensure_pppoe_service",
+    "update_device",
+    "update_interface",
+    "update_link",
+    "update_probe_target",
+    "update_service",
+    "update_site",
+]

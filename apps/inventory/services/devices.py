@@ -1,0 +1,63 @@
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from apps.accounts.actors import Actor
+from apps.inventory.choices import DeviceRole
+from apps.inventory.models import Device, Interface, Site
+from apps.inventory.services.writing import delete_row, save_changes, save_new
+from apps.vault.models import CredentialSet
+
+
+def create_device(
+    *,
+    name: str,
+    site: Site,
+    management_address: str,
+    role: str = DeviceRole.OTHER,
+    api_port: int = 8728,
+    api_tls: bool = False,
+    credential_set: CredentialSet | None = None,
+    polling_profile: Mapping[str, float] | None = None,
+    tags: Sequence[str] = (),
+    actor: Actor,
+    at: datetime,
+) -> Device:
+    """Add a router; ``polling_profile`` holds the seconds that differ from the default.
+
+    Raises NameTaken, ValidationError.
+    """
+    device = Device(
+        name=name,
+        site=site,
+        role=role,
+        management_address=management_address,
+        api_port=api_port,
+        api_tls=api_tls,
+        credential_set=credential_set,
+        polling_profile=dict(polling_profile or {}),
+        tags=list(tags),
+    )
+    save_new(device, actor=actor, at=at)
+    return device
+
+
+def update_device(
+    *, device: Device, changes: Mapping[str, Any], actor: Actor, at: datetime
+) -> Device:
+    """Change a router; discovery leaves the changed fields alone from then on. Raises NameTaken, ValidationError."""
+    save_changes(device, changes, actor=actor, at=at)
+    return device
+
+
+def delete_device(*, device: Device, actor: Actor, at: datetime) -> None:
+    """Remove a router with its interfaces, sessions, links, services and probe targets."""
+    delete_row(device, actor=actor, at=at)
+
+
+def update_interface(
+    *, interface: Interface, changes: Mapping[str, Any], actor: Actor, at: datetime
+) -> Interface:
+    """Overrule what was discovered (speed, comment); discovery leaves those fields alone from then on."""
+    save_changes(interface, changes, actor=actor, at=at)
+    return interface

@@ -1,0 +1,105 @@
+"""Sessions that an operator says a router should have, before or without discovery."""
+
+from datetime import datetime
+from uuid import UUID
+
+from agent.protocol.ids import bgp_peer_id, interface_id, ospf_neighbor_id, pppoe_service_id
+from django.db import transaction
+
+from apps.accounts.actors import Actor
+from apps.inventory.choices import EntityType, ServiceKind
+from apps.inventory.models import (
+    BgpPeer,
+    Device,
+    Interface,
+    OspfNeighbor,
+    Service,
+    WireAlias,
+)
+from apps.inventory.services.writing import save_new
+
+
+def create_bgp_peer(
+    *,
+    device: Device,
+    remote_address: str,
+    remote_as: int,
+    name: str = "",
+    local_as: int | None = None,
+    actor: Actor,
+    at: datetime,
+) -> BgpPeer:
+    """A session that this router should have: its absence counts as down. Raises NameTaken, ValidationError."""
+    peer = BgpPeer(
+        device=device,
+        remote_address=remote_address,
+        remote_as=remote_as,
+        name=name,
+        local_as=local_as,
+    )
+    with transaction.atomic():
+        save_new(peer, actor=actor, at=at)
+        ensure_alias(peer)
+    return peer
+
+
+def create_ospf_neighbor(
+    *,
+    device: Device,
+    router_id: str,
+    area: str,
+    address: str,
+    interface_name: str = "",
+    actor: Actor,
+    at: datetime,
+) -> OspfNeighbor:
+    """An adjacency that this router should have: its absence counts as down. Raises NameTaken, ValidationError."""
+    neighbor = OspfNeighbor(
+        device=device,
+        router_id=router_id,
+        area=area,
+        address=address,
+        interface_name=interface_name,
+    )
+    with transaction.atomic():
+        save_new(neighbor, actor=actor, at=at)
+        ensure_alias(neighbor)
+    return neighbor
+
+
+def wire_id_of(row: Interface | BgpPeer | OspfNeighbor | Service) -> UUID | None:
+    """The id by which agents name it; None for what no agent reports."""
+    if row.device_id is None:
+        return None
+    match row:
+        case Interface():
+            return interface_id(row.device_id, row.name)
+        case BgpPeer():
+            return bgp_peer_id(row.device_id, row.name or None, row.remote_address, row.remote_as)
+        case OspfNeighbor():
+            return ospf_neighbor_id(row.device_id, row.router_id, row.area, row.address)
+    if row.kind == ServiceKind.PPPOE:
+        return pppoe_service_id(row.device_id, row.name)
+    return None
+
+
+_TYPES = {
+    Interface: EntityType.INTERFACE,
+    BgpPeer: EntityType.BGP_PEER,
+    OspfNeighbor: EntityType.OSPF_NEIGHBOR,
+    Service: EntityType.SERVICE,
+}
+
+
+def ensure_alias(row: Interface | BgpPeer | OspfNeighbor | Service) -> None:
+    """Let agents' reports under the natural key reach this row. Idempotent: the first alias stays."""
+    wire_id = wire_id_of(row)
+    if wire_id is not None and row.device_id is not None:
+        WireAlias.objects.get_or_create(
+            wire_id=wire_id,
+            defaults={
+                "device_id": row.device_id,
+                "entity_type": _TYPES[type(row)],
+                "entity_id": row.id,
+            },
+        )
