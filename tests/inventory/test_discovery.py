@@ -1,0 +1,282 @@
+import uuid
+
+import pytest
+
+from agent.protocol.ids import bgp_peer_id, interface_id, ospf_neighbor_id, pppoe_service_id
+from apps.accounts.actors import Actor
+from apps.audit.models import Record
+from apps.inventory import selectors, services
+from apps.inventory.models import BgpPeer, Device, Interface, OspfNeighbor, Service, WireAlias
+from apps.inventory.services import discovery
+from apps.tenancy import acting_in
+from tests.inventory.factories import ACTOR, AT, make_device, make_link
+
+pytestmark = pytest.mark.django_db
+AGENT = Actor.agent(uuid.UUID(int=7), "core agent")
+
+
+def port(device: Device, name: str, **said) -> dict:
+    return {
+        "id": str(interface_id(device.id, name)),
+        "device_id": str(device.id),
+        "name": name,
+        "type": "ether",
+        "disabled": False,
+        **said,
+    }
+
+
+def whole_patch(device: Device) -> dict:
+    on = {"device_id": str(device.id)}
+    return {
+        "devices": [
+            {
+                "id": str(device.id),
+                "identity": "CR1",
+                "version": "7.15.3",
+                "board_name": "CCR2004",
+                "serial": "HE1",
+                "uptime_seconds": 77,
+            }
+        ],
+        "interfaces": [port(device, "ether1", speed_bps=10**9), port(device, "ether2")],
+        "bgp_peers": [
+            {
+                "id": str(bgp_peer_id(device.id, "transit", "10.9.9.9", 65001)),
+                "name": "transit",
+                "remote_address": "10.9.9.9",
+                "remote_as": 65001,
+                "disabled": False,
+                **on,
+            }
+        ],
+        "ospf_neighbors": [
+            {
+                "id": str(ospf_neighbor_id(device.id, "10.0.0.2", "backbone", "10.1.0.2")),
+                "router_id": "10.0.0.2",
+                "area": "backbone",
+                "address": "10.1.0.2",
+                **on,
+            }
+        ],
+        "services": [
+            {
+                "id": str(pppoe_service_id(device.id, "pppoe")),
+                "kind": "pppoe",
+                "name": "pppoe",
+                **on,
+            }
+        ],
+    }
+
+
+def apply(patch: dict, *devices: Device) -> discovery.DiscoveryOutcome:
+    return services.apply_discovery(
+        patch=patch, device_ids=[d.id for d in devices], actor=AGENT, at=AT
+    )
+
+
+class TestApplyDiscovery:
+    def test_everything_appears_by_itself_under_its_wire_id(self, in_acme):
+        device = make_device()
+
+        outcome = apply(whole_patch(device), device)
+
+        assert (outcome.created, outcome.rejected) == (5, ())
+        device.refresh_from_db()
+        assert (device.identity, device.version, device.serial) == ("CR1", "7.15.3", "HE1")
+        assert (device.discovered_at, device.last_seen_at) == (AT, AT)
+        ether1 = Interface.objects.get(pk=interface_id(device.id, "ether1"))
+        assert (ether1.source, ether1.speed_bps, ether1.last_seen_at) == ("discovered", 10**9, AT)
+        assert BgpPeer.objects.get().remote_as == 65001
+        assert OspfNeighbor.objects.get().address == "10.1.0.2"
+        assert Service.objects.get().kind == "pppoe"
+
+    def test_the_same_again_changes_nothing(self, in_acme):
+        device = make_device()
+        apply(whole_patch(device), device)
+        before = (Record.objects.count(), WireAlias.objects.count())
+
+        outcome = apply(whole_patch(device), device)
+
+        assert (outcome.created, outcome.changed) == (0, 0)
+        assert (Record.objects.count(), WireAlias.objects.count()) == before
+
+    def test_changes_are_taken_over(self, in_acme):
+        device = make_device()
+        apply({"interfaces": [port(device, "ether1", comment="old")]}, device)
+
+        outcome = apply({"interfaces": [port(device, "ether1", comment="new")]}, device)
+
+        assert outcome.changed == 1
+        assert Interface.objects.get().comment == "new"
+
+    def test_what_is_not_said_is_kept(self, in_acme):
+        device = make_device()
+        apply({"interfaces": [port(device, "ether1", speed_bps=10**9)]}, device)
+
+        apply({"interfaces": [port(device, "ether1")]}, device)
+
+        assert Interface.objects.get().speed_bps == 10**9
+
+    def test_what_an_operator_set_is_left_alone(self, in_acme):
+        device = make_device()
+        apply(whole_patch(device), device)
+        ether1 = Interface.objects.get(name="ether1")
+        services.update_interface(
+            interface=ether1, changes={"speed_bps": 5 * 10**8}, actor=ACTOR, at=AT
+        )
+        device.refresh_from_db()
+        services.update_device(device=device, changes={"serial": "mine"}, actor=ACTOR, at=AT)
+
+        patch = whole_patch(device)
+        patch["interfaces"][0]["comment"] = "said"
+        apply(patch, device)
+
+        ether1.refresh_from_db()
+        device.refresh_from_db()
+        assert (ether1.speed_bps, ether1.comment) == (5 * 10**8, "said")
+        assert (device.serial, device.identity) == ("mine", "CR1")
+
+    def test_confirming_a_discovered_value_makes_it_the_operators(self, in_acme):
+        device = make_device()
+        apply({"interfaces": [port(device, "ether1", comment="c")]}, device)
+        services.update_interface(
+            interface=Interface.objects.get(), changes={"comment": "c"}, actor=ACTOR, at=AT
+        )
+
+        apply({"interfaces": [port(device, "ether1", comment="other")]}, device)
+
+        assert Interface.objects.get().comment == "c"
+
+    def test_an_operators_own_row_is_adopted_and_keeps_its_id(self, in_acme):
+        device = make_device()
+        own = services.create_bgp_peer(
+            device=device, remote_address="10.9.9.9", remote_as=65001, actor=ACTOR, at=AT
+        )
+
+        outcome = apply(whole_patch(device), device)
+
+        assert BgpPeer.objects.get().pk == own.pk
+        assert BgpPeer.objects.get().name == "transit"
+        assert outcome.created == 4
+        named = bgp_peer_id(device.id, "transit", "10.9.9.9", 65001)
+        assert selectors.resolve_wire_ids([named]) == {named: ("bgp_peer", own.pk)}
+
+    def test_a_remapped_alias_keeps_the_history_over_a_rename(self, in_acme):
+        device = make_device()
+        apply({"interfaces": [port(device, "ether1")]}, device)
+        old = Interface.objects.get()
+        renamed = interface_id(device.id, "uplink")
+        WireAlias.objects.create(
+            wire_id=renamed, device=device, entity_type="interface", entity_id=old.pk
+        )
+
+        outcome = apply({"interfaces": [port(device, "uplink")]}, device)
+
+        assert outcome.created == 0
+        assert Interface.objects.get().name == "uplink"
+        assert Interface.objects.get().pk == old.pk
+
+    def test_links_are_bound_when_their_interfaces_appear(self, in_acme):
+        one, other = make_device("cr1"), make_device("cr2")
+        link = make_link(one, other)
+
+        first = apply({"interfaces": [port(one, "to-cr2")]}, one, other)
+        second = apply({"interfaces": [port(other, "to-cr1")]}, one, other)
+
+        link.refresh_from_db()
+        assert (first.links_bound, second.links_bound) == (1, 1)
+        assert link.a_interface_id == interface_id(one.id, "to-cr2")
+        assert link.z_interface_id == interface_id(other.id, "to-cr1")
+
+
+class TestRefusals:
+    def test_a_device_that_is_not_the_agents_is_refused_by_index(self, in_acme):
+        mine, not_mine = make_device("cr1"), make_device("cr2")
+
+        outcome = apply({"interfaces": [port(mine, "ether1"), port(not_mine, "ether1")]}, mine)
+
+        assert [(r.section, r.index, r.code) for r in outcome.rejected] == [
+            ("interfaces", 1, "unknown_entity")
+        ]
+        assert list(Interface.objects.values_list("device", flat=True)) == [mine.id]
+
+    def test_another_tenants_device_is_refused_even_when_it_is_named(self, acme, globex):
+        with acting_in(globex):
+            foreign = make_device("theirs")
+
+        with acting_in(acme):
+            outcome = apply({"interfaces": [port(foreign, "ether1")]}, foreign)
+
+        assert [r.code for r in outcome.rejected] == ["unknown_entity"]
+        with acting_in(globex):
+            assert not Interface.objects.exists()
+
+    @pytest.mark.parametrize(
+        ("said", "code"),
+        [
+            ({"id": str(uuid.UUID(int=5))}, "bad_wire_id"),
+            ({"name": "x" * 101}, "bad_item"),
+            ({"name": "nul\x00"}, "bad_item"),
+            ({"comment": "half \ud800"}, "bad_text"),
+            ({"speed_bps": -1}, "bad_item"),
+            ({"speed_bps": 2**63}, "bad_item"),
+            ({"mtu": "1500"}, "bad_item"),
+            ({"device_id": None}, "bad_item"),
+        ],
+    )
+    def test_a_bad_item_is_refused_and_its_neighbour_is_taken(self, in_acme, said, code):
+        device = make_device()
+        bad = {**port(device, "ether1"), **said}
+
+        outcome = apply({"interfaces": [bad, port(device, "ether2")]}, device)
+
+        assert [(r.index, r.code) for r in outcome.rejected] == [(0, code)]
+        assert Interface.objects.get().name == "ether2"
+
+    @pytest.mark.parametrize(
+        "patch", [{}, {"interfaces": None}, {"interfaces": {}}, {"unheard_of": [1]}]
+    )
+    def test_odd_sections_do_nothing(self, in_acme, patch):
+        assert apply(patch, make_device()).created == 0
+
+    @pytest.mark.parametrize("item", [None, 7, "text", [], {}])
+    def test_odd_items_are_refused(self, in_acme, item):
+        outcome = apply({"devices": [item]}, make_device())
+
+        assert [r.code for r in outcome.rejected] == ["bad_item"]
+
+    def test_a_leaking_router_is_bounded(self, in_acme, monkeypatch):
+        monkeypatch.setattr(discovery, "MAX_PER_DEVICE", 3)
+        device = make_device()
+        apply({"interfaces": [port(device, f"e{n}") for n in range(2)]}, device)
+
+        outcome = apply({"interfaces": [port(device, f"e{n}") for n in range(5)]}, device)
+
+        assert [(r.index, r.code) for r in outcome.rejected] == [
+            (3, "too_many_entities"),
+            (4, "too_many_entities"),
+        ]
+        assert Interface.objects.count() == 3
+
+    def test_the_last_of_two_items_with_one_id_wins(self, in_acme):
+        device = make_device()
+
+        apply(
+            {"interfaces": [port(device, "e", comment="a"), port(device, "e", comment="b")]},
+            device,
+        )
+
+        assert Interface.objects.get().comment == "b"
+
+
+class TestQueries:
+    def test_their_number_does_not_grow_with_the_patch(
+        self, in_acme, django_assert_max_num_queries
+    ):
+        device = make_device()
+        for count in (1, 40):
+            patch = {"interfaces": [port(device, f"p{count}-{n}") for n in range(count)]}
+            with django_assert_max_num_queries(14):
+                assert apply(patch, device).created == count

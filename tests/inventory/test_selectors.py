@@ -1,0 +1,138 @@
+import uuid
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.inventory import selectors, services
+from apps.inventory.models import Interface, WireAlias
+from apps.tenancy import acting_in
+from tests.inventory.factories import ACTOR, AT, make_device, make_link, make_site
+
+pytestmark = pytest.mark.django_db
+
+
+def queries_of(call) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        call()
+    return len(captured)
+
+
+def grow(count: int, start: int = 0) -> list:
+    made = []
+    for n in range(start, start + count):
+        device = make_device(f"r{n}", tags=["gold"])
+        Interface.objects.create(device=device, name="e1")
+        services.create_ospf_neighbor(
+            device=device, router_id="1.1.1.1", area="0", address="", actor=ACTOR, at=AT
+        )
+        services.create_bgp_peer(
+            device=device, remote_address="1.1.1.1", remote_as=1, actor=ACTOR, at=AT
+        )
+        services.ensure_pppoe_service(device=device, actor=ACTOR, at=AT)
+        services.create_default_probe_targets(device=device, actor=ACTOR, at=AT)
+        make_link(device, None, f"up{n}")
+        made.append(device)
+    return made
+
+
+class TestResolveWireIds:
+    def test_devices_targets_and_aliases_resolve_in_one_query(self, in_acme):
+        device = make_device()
+        (target,) = services.create_default_probe_targets(device=device, actor=ACTOR, at=AT)
+        service = services.ensure_pppoe_service(device=device, actor=ACTOR, at=AT)
+        alias = WireAlias.objects.get(entity_id=service.pk)
+        asked = [device.id, target.id, alias.wire_id, uuid.uuid4()]
+
+        with CaptureQueriesContext(connection) as captured:
+            found = selectors.resolve_wire_ids(asked)
+
+        assert len(captured) == 1
+        assert found == {
+            device.id: ("device", device.id),
+            target.id: ("probe_target", target.id),
+            alias.wire_id: ("service", service.id),
+        }
+
+    def test_an_alias_wins_over_an_entity_of_that_id(self, in_acme):
+        device = make_device()
+        old, new = (Interface.objects.create(device=device, name=name) for name in ("old", "new"))
+        WireAlias.objects.create(
+            wire_id=new.pk, device=device, entity_type="interface", entity_id=old.pk
+        )
+
+        assert selectors.resolve_wire_ids([new.pk]) == {new.pk: ("interface", old.pk)}
+
+    def test_another_tenants_ids_mean_nothing(self, acme, globex):
+        with acting_in(globex):
+            foreign = make_device()
+
+        with acting_in(acme):
+            assert selectors.resolve_wire_ids([foreign.id]) == {}
+
+    def test_no_ids_no_query(self, in_acme):
+        assert queries_of(lambda: selectors.resolve_wire_ids([])) == 0
+
+
+class TestEntityLabels:
+    def test_ports_and_sessions_are_named_with_their_router(self, in_acme):
+        device = make_device("cr1")
+        port = Interface.objects.create(device=device, name="ether1")
+        peer = services.create_bgp_peer(
+            device=device, remote_address="10.0.0.9", remote_as=65009, actor=ACTOR, at=AT
+        )
+        absent = ("device", uuid.uuid4())
+
+        labels = selectors.entity_labels(
+            [
+                ("interface", port.pk),
+                ("bgp_peer", peer.pk),
+                ("device", device.pk),
+                absent,
+                ("ghost", port.pk),
+            ]
+        )
+
+        assert labels == {
+            ("interface", port.pk): "cr1 ether1",
+            ("bgp_peer", peer.pk): "cr1 10.0.0.9 AS65009",
+            ("device", device.pk): "cr1",
+        }
+        assert selectors.unknown_refs([absent, ("device", device.pk)]) == [absent]
+
+
+class TestScopeAttributes:
+    def test_entities_inherit_role_site_and_tags_from_their_device(self, in_acme):
+        site = make_site("north")
+        device = make_device("agg1", role="agg", site=site, tags=["gold"])
+        port = Interface.objects.create(device=device, name="ether1")
+        link = make_link(device, None)
+        lonely = services.create_service(name="transit", kind="transit", actor=ACTOR, at=AT)
+
+        scopes = selectors.scope_attributes()
+
+        expected = (device.id, "agg", site.id, ("gold",))
+        assert scopes["device", device.id] == expected
+        assert scopes["interface", port.id] == expected
+        assert scopes["link", link.id] == expected
+        assert scopes["site", site.id] == (None, "", site.id, ())
+        assert scopes["service", lonely.id] == (None, "", None, ())
+
+
+class TestQueryCounts:
+    @pytest.mark.parametrize(
+        "read",
+        [
+            lambda devices: selectors.scope_attributes(),
+            lambda devices: selectors.network_rows(),
+            lambda devices: selectors.watched_devices([d.id for d in devices]),
+            lambda devices: selectors.resolve_wire_ids([d.id for d in devices]),
+            lambda devices: selectors.entity_labels([("device", d.id) for d in devices]),
+        ],
+    )
+    def test_they_are_the_same_for_one_and_for_many(self, in_acme, read):
+        few = grow(1)
+        first = queries_of(lambda: read(few))
+        many = few + grow(8, start=1)
+
+        assert queries_of(lambda: read(many)) == first
