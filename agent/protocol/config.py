@@ -1,0 +1,79 @@
+"""The answer of ``GET /ingest/v1/config``: everything an agent needs to work on its own."""
+
+from typing import NotRequired, TypedDict
+
+
+class Credential(TypedDict):
+    """A router login; the password opens only with the agent's sealing key (see ``sealing``)."""
+
+    username: str
+    sealed_password: str
+
+
+class Profile(TypedDict):
+    """Seconds between two readings of each tier, and the bound of one command."""
+
+    fast_s: float
+    medium_s: float
+    slow_s: float
+    daily_s: float
+    command_timeout_s: float
+
+
+class Expected(TypedDict):
+    """What the server knows of a router. RouterOS 7 stops listing a neighbour whose interface went down: the agent
+    then reports it as down instead of falling silent."""
+
+    ospf_neighbors: list[dict[str, str]]
+    bgp_peers: list[dict[str, str]]
+    services: list[dict[str, str]]
+
+
+class DeviceConfig(TypedDict):
+    """One router to poll."""
+
+    id: str
+    name: str
+    address: str
+    port: int
+    tls: bool
+    credential: Credential | None
+    profile: Profile
+    expected: Expected
+
+
+class ProbeTargetConfig(TypedDict):
+    """One thing to probe; ``device_id`` says whose reachability it speaks for."""
+
+    id: str
+    device_id: str | None
+    method: str
+    address: str
+    port: int | None
+    interval_s: float
+    count: int
+    timeout_s: float
+
+
+class AgentIdentity(TypedDict):
+    id: str
+    name: str
+
+
+class Limits(TypedDict):
+    max_batch_metrics: int
+    flush_seconds: float
+
+
+class AgentConfig(TypedDict):
+    """The whole assignment of one agent; ``version`` is its ETag."""
+
+    version: str
+    agent: AgentIdentity
+    limits: Limits
+    heartbeat_seconds: float
+    ca_pem: str
+    next_ca_pem: str | None
+    devices: list[DeviceConfig]
+    probe_targets: list[ProbeTargetConfig]
+    syslog_sources: NotRequired[list[dict[str, str]]]

@@ -1,0 +1,46 @@
+"""Enrolment tokens: where to enrol, which CA to trust, and a secret that works once."""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass
+
+PREFIX = "ispvm1."
+MAX_CHARS = 2000
+_FINGERPRINT_CHARS = 64
+
+
+class TokenInvalid(ValueError):
+    """Not an enrolment token, or a damaged one."""
+
+
+@dataclass(frozen=True)
+class EnrolmentToken:
+    """``ca_sha256`` pins the CA certificate (SHA-256 of its DER): no trust on first use."""
+
+    url: str
+    ca_sha256: str
+    secret: str
+
+    def text(self) -> str:
+        """The token as an operator copies it."""
+        body = {"u": self.url, "f": self.ca_sha256, "t": self.secret}
+        raw = json.dumps(body, separators=(",", ":")).encode()
+        return PREFIX + base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def parse_token(text: str) -> EnrolmentToken:
+    """Read what ``EnrolmentToken.text`` wrote. Raises TokenInvalid."""
+    text = text.strip()
+    if not text.startswith(PREFIX) or len(text) > MAX_CHARS:
+        raise TokenInvalid("This is not an enrolment token; it starts with ispvm1.")
+    encoded = text.removeprefix(PREFIX)
+    try:
+        body = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+        token = EnrolmentToken(str(body["u"]), str(body["f"]).lower(), str(body["t"]))
+        bytes.fromhex(token.ca_sha256)
+    except (binascii.Error, ValueError, KeyError, TypeError) as error:
+        raise TokenInvalid("The enrolment token is damaged; copy all of it.") from error
+    if len(token.ca_sha256) != _FINGERPRINT_CHARS or not token.url.startswith("https://"):
+        raise TokenInvalid("The enrolment token is damaged; copy all of it.")
+    return token
