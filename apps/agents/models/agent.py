@@ -1,0 +1,61 @@
+from django.db import models
+from django.db.models import Q
+
+from apps.agents.choices import AgentStatus
+from apps.tenancy.fields import TenantForeignKey
+from apps.tenancy.models import TenantModel
+
+
+class Agent(TenantModel):
+    """A collector at work in a PoP (or beside the server): it polls routers and asks probe targets.
+
+    It is what its certificate says; nothing that it sends can make it another. Silence of an agent says nothing
+    about the routers that it watches.
+    """
+
+    grant_path = "site"
+
+    name = models.CharField(max_length=100)
+    site = TenantForeignKey(
+        "inventory.Site", on_delete=models.SET_NULL, null=True, blank=True, related_name="agents"
+    )
+    # The router that it is plugged into: from where it sees the network. Null: unknown.
+    attached_device = TenantForeignKey(
+        "inventory.Device",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="attached_agents",
+    )
+    # The address that it asks from, for people and firewalls; not checked.
+    source_address = models.GenericIPAddressField(null=True, blank=True)
+    status = models.CharField(
+        max_length=20, choices=AgentStatus.choices, default=AgentStatus.PENDING
+    )
+    created_at = models.DateTimeField()
+    enrolled_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    # What it said of itself last.
+    version = models.CharField(max_length=50, blank=True, default="")
+    hostname = models.CharField(max_length=253, blank=True, default="")
+    capabilities = models.JSONField(default=list, blank=True)
+    boot_id = models.UUIDField(null=True, blank=True)
+    last_heartbeat_at = models.DateTimeField(null=True, blank=True)
+    # Buffer depth and age, poll errors, load, clock: as in the heartbeat.
+    health = models.JSONField(default=dict, blank=True)
+    # Raw X25519 public key: router passwords leave the server only sealed to it.
+    sealing_public_key = models.BinaryField(max_length=32, null=True, blank=True)
+    # The config version whose decrypts have been audited.
+    leased_config_version = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "name"], name="agents_agent_name_uniq"),
+            models.CheckConstraint(
+                condition=Q(status__in=AgentStatus.values), name="agents_agent_status_ck"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
