@@ -41,11 +41,25 @@ class AgentRevoked(Conflict):
     default_code = "agent_revoked"
 
 
+class AgentNameTaken(Conflict):
+    """Another agent of this tenant goes by that name."""
+
+    default_code = "name_taken"
+
+
+class UnknownEntity(DomainError):
+    """An assignment names what is not there (or is another tenant's)."""
+
+    default_code = "unknown_entity"
+
+
 __all__ = [
+    "AgentNameTaken",
     "AgentRevoked",
     "CertificateMissing",
     "CertificateRefused",
     "CertificateRequestRefused",
     "NotVisible",
     "TokenRefused",
+    "UnknownEntity",
 ]

@@ -81,10 +81,13 @@ def make_authority(*, name: str, at: datetime, life: timedelta = CA_LIFE) -> Aut
     return Authority(certificate=certificate, key=key)
 
 
-def load_authority(*, certificate_pem: bytes, key_pem: bytes) -> Authority:
-    """The authority that was stored. Raises ValueError when the two do not belong together."""
-    certificate = x509.load_pem_x509_certificate(certificate_pem)
-    key = serialization.load_pem_private_key(key_pem, password=None)
+def load_authority(*, bundle_pem: bytes) -> Authority:
+    """The authority that was stored: its key and certificate in one PEM text.
+
+    Raises ValueError when the two do not belong together.
+    """
+    certificate = x509.load_pem_x509_certificate(bundle_pem)
+    key = serialization.load_pem_private_key(bundle_pem, password=None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ValueError("The authority's key is not an elliptic curve key.")  # noqa: TRY004  (stored data)
     if key.public_key() != certificate.public_key():

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
+
 from agent.protocol.ids import bgp_peer_id, interface_id, ospf_neighbor_id, pppoe_service_id
 
 # PostgreSQL text holds no NUL.
@@ -75,7 +76,9 @@ class BgpPeerItem(msgspec.Struct, frozen=True):
 
     @property
     def wire_id(self) -> UUID:
-        return bgp_peer_id(self.device_id, self.name or None, self.remote_address, self.remote_as)
+        return bgp_peer_id(
+            self.device_id, self.name or "", self.remote_address, str(self.remote_as)
+        )
 
 
 class OspfNeighborItem(msgspec.Struct, frozen=True):

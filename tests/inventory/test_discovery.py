@@ -42,7 +42,7 @@ def whole_patch(device: Device) -> dict:
         "interfaces": [port(device, "ether1", speed_bps=10**9), port(device, "ether2")],
         "bgp_peers": [
             {
-                "id": str(bgp_peer_id(device.id, "transit", "10.9.9.9", 65001)),
+                "id": str(bgp_peer_id(device.id, "transit", "10.9.9.9", "65001")),
                 "name": "transit",
                 "remote_address": "10.9.9.9",
                 "remote_as": 65001,
@@ -160,7 +160,7 @@ class TestApplyDiscovery:
         assert BgpPeer.objects.get().pk == own.pk
         assert BgpPeer.objects.get().name == "transit"
         assert outcome.created == 4
-        named = bgp_peer_id(device.id, "transit", "10.9.9.9", 65001)
+        named = bgp_peer_id(device.id, "transit", "10.9.9.9", "65001")
         assert selectors.resolve_wire_ids([named]) == {named: ("bgp_peer", own.pk)}
 
     def test_a_remapped_alias_keeps_the_history_over_a_rename(self, in_acme):

@@ -8,7 +8,11 @@ from apps.inventory.services.devices import (
     update_interface,
 )
 from apps.inventory.services.discovery import DiscoveryOutcome, apply_discovery
-from apps.inventory.services.expected import create_bgp_peer, create_ospf_neighbor
+from apps.inventory.services.expected import (
+    create_bgp_peer,
+    create_ospf_neighbor,
+    wire_id_of,
+)
 from apps.inventory.services.links import bind_links, create_link, delete_link, update_link
 from apps.inventory.services.sites import create_site, delete_site, update_site
 from apps.inventory.services.watched import (
@@ -49,4 +53,5 @@ __all__ = [
     "update_probe_target",
     "update_service",
     "update_site",
+    "wire_id_of",
 ]

@@ -3,9 +3,9 @@
 from datetime import datetime
 from uuid import UUID
 
-from agent.protocol.ids import bgp_peer_id, interface_id, ospf_neighbor_id, pppoe_service_id
 from django.db import transaction
 
+from agent.protocol.ids import bgp_peer_id, interface_id, ospf_neighbor_id, pppoe_service_id
 from apps.accounts.actors import Actor
 from apps.inventory.choices import EntityType, ServiceKind
 from apps.inventory.models import (
@@ -75,7 +75,7 @@ def wire_id_of(row: Interface | BgpPeer | OspfNeighbor | Service) -> UUID | None
         case Interface():
             return interface_id(row.device_id, row.name)
         case BgpPeer():
-            return bgp_peer_id(row.device_id, row.name or None, row.remote_address, row.remote_as)
+            return bgp_peer_id(row.device_id, row.name, row.remote_address, str(row.remote_as))
         case OspfNeighbor():
             return ospf_neighbor_id(row.device_id, row.router_id, row.area, row.address)
     if row.kind == ServiceKind.PPPOE:

@@ -1,0 +1,95 @@
+"""Reads of agents: who is alive, who watches what."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from apps.agents.choices import AgentStatus
+from apps.agents.models import Agent, AgentCertificate, AgentDevice, AgentSite
+from apps.core.errors import NotVisible
+from apps.inventory.selectors import device_sites
+from apps.tenancy.context import require_tenant_id
+
+HEARTBEAT_SECONDS = 10
+#: An agent that missed three heartbeats (and a little) is taken for silent.
+SILENT_AFTER = timedelta(seconds=3 * HEARTBEAT_SECONDS + 5)
+
+
+@dataclass(frozen=True)
+class CorrelatedAgent:
+    """An agent as correlation sees it: where it sits and whether it still speaks."""
+
+    id: UUID
+    name: str
+    attached_device_id: UUID | None
+    alive: bool
+    last_heartbeat_at: datetime | None
+
+
+def is_alive(agent: Agent, at: datetime) -> bool:
+    """Whether the agent has spoken lately."""
+    return (
+        agent.status == AgentStatus.ACTIVE
+        and agent.last_heartbeat_at is not None
+        and at - agent.last_heartbeat_at <= SILENT_AFTER
+    )
+
+
+def agents_for_correlation(at: datetime) -> list[CorrelatedAgent]:
+    """Every agent that has enrolled and was not revoked, by id. One query."""
+    return [
+        CorrelatedAgent(
+            id=agent.id,
+            name=agent.name,
+            attached_device_id=agent.attached_device_id,
+            alive=is_alive(agent, at),
+            last_heartbeat_at=agent.last_heartbeat_at,
+        )
+        for agent in Agent.objects.filter(status=AgentStatus.ACTIVE).order_by("pk")
+    ]
+
+
+def get_agent(agent_id: UUID) -> Agent:
+    """An agent of the current tenant. Raises NotVisible for foreign and absent alike."""
+    agent = Agent.objects.filter(pk=agent_id).first()
+    if agent is None:
+        raise NotVisible
+    return agent
+
+
+def assigned_device_ids(agent_id: UUID) -> set[UUID]:
+    """The devices that an agent watches: those named for it, and those at its sites that are named for nobody."""
+    return device_ids_by_agent().get(agent_id, set())
+
+
+def device_ids_by_agent() -> dict[UUID, set[UUID]]:
+    """Every agent's devices; three queries, whatever the size."""
+    watched: dict[UUID, set[UUID]] = defaultdict(set)
+    named = list(AgentDevice.objects.values_list("agent_id", "device_id"))
+    for agent_id, device_id in named:
+        watched[agent_id].add(device_id)
+    at_sites = list(AgentSite.objects.values_list("agent_id", "site_id"))
+    if at_sites:
+        taken = {device_id for _, device_id in named}
+        free: dict[UUID, set[UUID]] = defaultdict(set)
+        for device_id, site_id in device_sites().items():
+            if device_id not in taken:
+                free[site_id].add(device_id)
+        for agent_id, site_id in at_sites:
+            watched[agent_id] |= free[site_id]
+    return dict(watched)
+
+
+def certificates_of(agent: Agent) -> QuerySet[AgentCertificate]:
+    """An agent's certificates, newest first."""
+    return AgentCertificate.objects.filter(
+        tenant_id=require_tenant_id(), agent_id=agent.id
+    ).order_by("-issued_at")
+
+
+def agent_labels(agent_ids: set[UUID]) -> dict[UUID, str]:
+    """Names of agents; absent where there is no such agent."""
+    return dict(Agent.objects.filter(pk__in=agent_ids).values_list("pk", "name"))

@@ -1,0 +1,260 @@
+"""How a host becomes an agent, stays one, and stops being one."""
+
+import base64
+import binascii
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from cryptography.hazmat.primitives import hashes
+from django.conf import settings
+from django.db import transaction
+
+from agent.protocol.tokens import EnrolmentToken
+from apps.accounts.actors import Actor
+from apps.agents.choices import AgentStatus
+from apps.agents.errors import AgentRevoked, CertificateRefused, TokenRefused
+from apps.agents.identity import AgentIdentity
+from apps.agents.models import Agent, AgentCertificate, EnrollmentToken
+from apps.agents.pki import (
+    AgentPublicKey,
+    issue_agent_certificate,
+    serial_text,
+    to_pem,
+    vet_request,
+)
+from apps.agents.services.authority import ensure_authority
+from apps.agents.tokens import TokenSecret, digest_of, make_secret, read_secret
+from apps.audit.services import record, record_platform
+from apps.tenancy import acting_in
+from apps.tenancy.context import require_tenant_id
+from apps.tenancy.models import Tenant
+
+TOKEN_LIFE = timedelta(minutes=10)
+_SEALING_KEY_BYTES = 32
+
+
+@dataclass(frozen=True)
+class IssuedToken:
+    """An enrollment token's text, shown once."""
+
+    text: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class IssuedCertificate:
+    """What an agent gets back for its CSR."""
+
+    agent_id: UUID
+    tenant_id: UUID
+    certificate_pem: str
+    ca_pem: str
+    not_after: datetime
+
+
+def issue_enroll_token(*, agent: Agent, actor: Actor, at: datetime) -> IssuedToken:
+    """A token that turns one host into this agent, once, within ten minutes. Earlier open tokens end.
+
+    Raises AgentRevoked.
+    """
+    authority = ensure_authority(at=at)
+    secret = make_secret(agent.tenant_id)
+    with transaction.atomic():
+        _lock_unrevoked(agent.id)
+        EnrollmentToken.objects.filter(agent=agent, used_at=None).delete()
+        token = EnrollmentToken.objects.create(
+            agent=agent, digest=digest_of(secret), created_at=at, expires_at=at + TOKEN_LIFE
+        )
+        record(
+            action="agent.enroll_token_issued",
+            actor=actor,
+            entity=("agent", agent.id),
+            at=at,
+            detail={"name": agent.name, "expires_at": token.expires_at.isoformat()},
+        )
+    text = EnrolmentToken(settings.ISPVM_INGEST_URL, authority.fingerprint, secret).text()
+    return IssuedToken(text=text, expires_at=token.expires_at)
+
+
+def enroll_agent(
+    *,
+    token: str,
+    csr_pem: str,
+    agent_version: str = "",
+    hostname: str = "",
+    sealing_public_key: str = "",
+    source: str = "",
+    at: datetime,
+) -> IssuedCertificate:
+    """Turn a token and a CSR into a certificate. Certificates that the agent had before end.
+
+    ``sealing_public_key`` is base64 of a raw X25519 key; ``source`` is the asker's address, for the audit log.
+    Raises TokenRefused (audited), CertificateRequestRefused (the token stays usable). Of any number of racing
+    askers with one token exactly one gets a certificate.
+    """
+    public_key = vet_request(csr_pem)
+    host = _Host(
+        version=bounded(agent_version, 50),
+        name=bounded(hostname, 253),
+        sealing_key=read_sealing_key(sealing_public_key),
+    )
+    try:
+        asked = _read_token(token)
+        with acting_in(asked.tenant_id):
+            return _enroll(asked, public_key, host, at)
+    except TokenRefused:
+        record_platform(
+            action="agent.enrollment_refused",
+            actor=Actor("agent", "", host.name or "unknown"),
+            entity=("enrollment", ""),
+            at=at,
+            detail={"source": source},
+        )
+        raise
+
+
+@dataclass(frozen=True)
+class _Host:
+    """What the enrolling host says of itself."""
+
+    version: str
+    name: str
+    sealing_key: bytes | None
+
+
+def _read_token(token: str) -> TokenSecret:
+    asked = read_secret(token)
+    if asked is None or not Tenant.objects.filter(pk=asked.tenant_id, is_active=True).exists():
+        raise TokenRefused
+    return asked
+
+
+def _enroll(
+    asked: TokenSecret, public_key: AgentPublicKey, host: _Host, at: datetime
+) -> IssuedCertificate:
+    usable = EnrollmentToken.objects.filter(digest=asked.digest, used_at=None, expires_at__gt=at)
+    # Compare-and-set: of fifty clients with one token, the row lock lets one through.
+    if usable.update(used_at=at) != 1:
+        raise TokenRefused
+    agent_id = EnrollmentToken.objects.values_list("agent_id", flat=True).get(digest=asked.digest)
+    try:
+        agent = _lock_unrevoked(agent_id)
+    except AgentRevoked as error:
+        raise TokenRefused from error
+    AgentCertificate.objects.filter(
+        tenant_id=asked.tenant_id, agent_id=agent.id, revoked_at=None
+    ).update(revoked_at=at)
+    issued, serial = _issue(agent.id, public_key, at)
+    agent.status, agent.enrolled_at = AgentStatus.ACTIVE, at
+    agent.version, agent.hostname = host.version, host.name
+    # A new host has a new key; passwords sealed to the old one would be lost on it.
+    agent.sealing_public_key = host.sealing_key
+    agent.save(update_fields=["status", "enrolled_at", "version", "hostname", "sealing_public_key"])
+    record(
+        action="agent.enrolled",
+        actor=Actor.agent(agent.id, agent.name),
+        entity=("agent", agent.id),
+        at=at,
+        detail={"hostname": agent.hostname, "serial": serial},
+    )
+    return issued
+
+
+def renew_certificate(*, identity: AgentIdentity, csr_pem: str, at: datetime) -> IssuedCertificate:
+    """A new certificate over a current one (or one expired for less than the grace); both work until they end.
+
+    ``identity`` comes from ``authenticate_certificate(for_renewal=True)``.
+    Raises CertificateRequestRefused, CertificateRefused when the agent was revoked meanwhile.
+    """
+    public_key = vet_request(csr_pem)
+    with acting_in(identity.tenant_id):
+        try:
+            agent = _lock_unrevoked(identity.agent_id)
+        except AgentRevoked as error:
+            raise CertificateRefused("certificate_revoked", "This agent was revoked.") from error
+        issued, serial = _issue(agent.id, public_key, at)
+        record(
+            action="agent.certificate_renewed",
+            actor=Actor.agent(agent.id, agent.name),
+            entity=("agent", agent.id),
+            at=at,
+            detail={"from": identity.serial, "serial": serial},
+        )
+    return issued
+
+
+def revoke_agent(*, agent: Agent, reason: str = "", actor: Actor, at: datetime) -> Agent:
+    """End an agent: its certificates open nothing within two seconds, its tokens at once. Idempotent.
+
+    Locks: the agent, so that no renewal slips past.
+    """
+    with transaction.atomic():
+        locked = Agent.objects.select_for_update().get(pk=agent.pk)
+        if locked.status == AgentStatus.REVOKED:
+            return locked
+        ended = AgentCertificate.objects.filter(
+            tenant_id=locked.tenant_id, agent_id=locked.id, revoked_at=None
+        ).update(revoked_at=at)
+        EnrollmentToken.objects.filter(agent=locked, used_at=None).delete()
+        locked.status, locked.revoked_at = AgentStatus.REVOKED, at
+        locked.save(update_fields=["status", "revoked_at"])
+        record(
+            action="agent.revoked",
+            actor=actor,
+            entity=("agent", locked.id),
+            at=at,
+            detail={"name": locked.name, "reason": reason, "certificates": ended},
+        )
+    return locked
+
+
+def read_sealing_key(text: str) -> bytes | None:
+    """The raw key of its base64 text; None when there is none or it is not one."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return raw if len(raw) == _SEALING_KEY_BYTES else None
+
+
+def _issue(
+    agent_id: UUID, public_key: AgentPublicKey, at: datetime
+) -> tuple[IssuedCertificate, str]:
+    tenant_id = require_tenant_id()
+    authority = ensure_authority(at=at)
+    certificate = issue_agent_certificate(
+        authority, public_key=public_key, tenant_id=tenant_id, agent_id=agent_id, at=at
+    )
+    row = AgentCertificate.objects.create(
+        serial=serial_text(certificate),
+        fingerprint=certificate.fingerprint(hashes.SHA256()),
+        tenant_id=tenant_id,
+        agent_id=agent_id,
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        issued_at=at,
+    )
+    return (
+        IssuedCertificate(
+            agent_id=agent_id,
+            tenant_id=tenant_id,
+            certificate_pem=to_pem(certificate),
+            ca_pem=authority.certificate_pem,
+            not_after=row.not_after,
+        ),
+        row.serial,
+    )
+
+
+def _lock_unrevoked(agent_id: UUID) -> Agent:
+    agent = Agent.objects.select_for_update().filter(pk=agent_id).first()
+    if agent is None or agent.status == AgentStatus.REVOKED:
+        raise AgentRevoked(message="This agent was revoked; make a new one.")
+    return agent
+
+
+def bounded(text: str, length: int) -> str:
+    """Text that PostgreSQL takes, cut to size."""
+    clean = text.encode("utf-8", "replace").decode().replace("\x00", "")
+    return clean[:length]

@@ -1,0 +1,136 @@
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from apps.accounts.actors import Actor
+from apps.agents.errors import AgentNameTaken, UnknownEntity
+from apps.agents.models import Agent, AgentDevice, AgentSite
+from apps.agents.services.enrollment import revoke_agent
+from apps.audit.services import record
+from apps.inventory.models import Device, Site
+from apps.inventory.selectors import existing_device_ids, existing_site_ids
+
+
+def create_agent(
+    *,
+    name: str,
+    site: Site | None = None,
+    attached_device: Device | None = None,
+    source_address: str | None = None,
+    actor: Actor,
+    at: datetime,
+) -> Agent:
+    """Name a collector; it comes to life when a host enrolls as it. Raises AgentNameTaken, ValidationError."""
+    agent = Agent(
+        name=name,
+        site=site,
+        attached_device=attached_device,
+        source_address=source_address,
+        created_at=at,
+    )
+    agent.full_clean(validate_unique=False, validate_constraints=False)
+    with transaction.atomic():
+        _save(agent, force_insert=True)
+        record(
+            action="agent.created",
+            actor=actor,
+            entity=("agent", agent.id),
+            at=at,
+            detail={"name": name},
+        )
+    return agent
+
+
+def update_agent(*, agent: Agent, changes: Mapping[str, Any], actor: Actor, at: datetime) -> Agent:
+    """Rename an agent, or say where it sits. Raises AgentNameTaken, ValidationError."""
+    changed = [name for name, value in changes.items() if getattr(agent, name) != value]
+    for name in changed:
+        setattr(agent, name, changes[name])
+    agent.full_clean(validate_unique=False, validate_constraints=False)
+    if changed:
+        with transaction.atomic():
+            _save(agent, update_fields=changed)
+            record(
+                action="agent.changed",
+                actor=actor,
+                entity=("agent", agent.id),
+                at=at,
+                detail={"name": agent.name, "fields": sorted(changed)},
+            )
+    return agent
+
+
+def delete_agent(*, agent: Agent, actor: Actor, at: datetime) -> None:
+    """Revoke an agent and forget it; its certificates stay on record as revoked."""
+    with transaction.atomic():
+        revoke_agent(agent=agent, reason="deleted", actor=actor, at=at)
+        entity = ("agent", agent.id)
+        agent.delete()
+        record(
+            action="agent.deleted",
+            actor=actor,
+            entity=entity,
+            at=at,
+            detail={"name": agent.name},
+        )
+
+
+def assign_agent(
+    *,
+    agent: Agent,
+    device_ids: Collection[UUID] = (),
+    site_ids: Collection[UUID] = (),
+    actor: Actor,
+    at: datetime,
+) -> None:
+    """Set what an agent watches: these devices, and whatever stands at these sites. Replaces what was set before.
+
+    Idempotent. Raises UnknownEntity for ids that are not this tenant's.
+    """
+    devices, sites = set(device_ids), set(site_ids)
+    missing = (devices - existing_device_ids(devices)) | (sites - existing_site_ids(sites))
+    if missing:
+        raise UnknownEntity(
+            message="Some ids name no device or site of this tenant.",
+            ids=", ".join(sorted(map(str, missing))),
+        )
+    with transaction.atomic():
+        Agent.objects.select_for_update().get(pk=agent.pk)
+        had_devices = set(
+            AgentDevice.objects.filter(agent=agent).values_list("device_id", flat=True)
+        )
+        had_sites = set(AgentSite.objects.filter(agent=agent).values_list("site_id", flat=True))
+        if (had_devices, had_sites) == (devices, sites):
+            return
+        AgentDevice.objects.filter(agent=agent, device__in=had_devices - devices).delete()
+        AgentSite.objects.filter(agent=agent, site__in=had_sites - sites).delete()
+        AgentDevice.objects.bulk_create(
+            AgentDevice(agent=agent, device_id=pk) for pk in sorted(devices - had_devices)
+        )
+        AgentSite.objects.bulk_create(
+            AgentSite(agent=agent, site_id=pk) for pk in sorted(sites - had_sites)
+        )
+        record(
+            action="agent.assigned",
+            actor=actor,
+            entity=("agent", agent.id),
+            at=at,
+            detail={
+                "name": agent.name,
+                "devices": sorted(map(str, devices)),
+                "sites": sorted(map(str, sites)),
+            },
+        )
+
+
+def _save(agent: Agent, **how: Any) -> None:
+    try:
+        with transaction.atomic():
+            agent.save(**how)
+    except IntegrityError as error:
+        if "agents_agent_name_uniq" not in str(error):
+            raise
+        raise AgentNameTaken(message=f"Another agent is already called {agent.name}.") from error
