@@ -1,0 +1,133 @@
+"""Where the platform may connect: the public internet by TLS, and what the operator opened.
+
+The allow-list belongs to the operator (environment variable ``ISPVM_EGRESS_ALLOW``), never to a tenant.
+"""
+
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from apps.core.http.addresses import OPENED_BY_OPERATOR, Address, Kind, classify
+from apps.core.http.errors import AddressRefused
+from apps.core.http.urls import DEFAULT_PORTS, Target, parse_url
+
+
+class AllowEntry(Protocol):
+    """A network that the operator opened, on one port or (None) on all."""
+
+    @property
+    def network(self) -> IPv4Network | IPv6Network: ...
+    @property
+    def port(self) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class Vetted:
+    """An address that may be dialled; answers from private ones are not shown to tenants."""
+
+    address: Address
+    port: int
+    is_private: bool
+
+
+@dataclass(frozen=True)
+class EgressPolicy:
+    """The rules of one installation. ``own`` lists (host, port) of our own listeners and servers."""
+
+    allow: tuple[AllowEntry, ...] = ()
+    own: tuple[tuple[str, int], ...] = ()
+
+    def vet_all(self, target: Target, addresses: Iterable[Address]) -> list[Vetted]:
+        """Every address of a host, or AddressRefused if a single one is out of bounds."""
+        return [self.vet(target, address) for address in addresses]
+
+    def vet(self, target: Target, address: Address) -> Vetted:
+        """One address. Raises AddressRefused with a stable code."""
+        found = classify(address)
+        if found.kind is Kind.METADATA:
+            raise AddressRefused("address_metadata", f"{target.host}: {found.reason}.")
+        if self._is_own(address, target.port):
+            raise AddressRefused("address_own", f"{target.host} is this installation itself.")
+        if found.kind is Kind.PUBLIC:
+            self._require_tls(target)
+            return Vetted(address, target.port, is_private=False)
+        opened = found.kind in OPENED_BY_OPERATOR and self._is_allowed(address, target.port)
+        if not opened:
+            raise AddressRefused(
+                "address_denied",
+                f"{target.host} leads to an address that is not public ({found.reason}). "
+                "The operator can open private networks in ISPVM_EGRESS_ALLOW.",
+            )
+        if found.kind is Kind.TRANSLATED:
+            self._require_tls(target)
+        return Vetted(address, target.port, is_private=found.kind is not Kind.TRANSLATED)
+
+    def _require_tls(self, target: Target) -> None:
+        if target.scheme != "https":
+            raise AddressRefused("https_required", "Public addresses are called by https only.")
+
+    def _is_allowed(self, address: Address, port: int) -> bool:
+        return any(
+            entry.network.version == address.version
+            and address in entry.network
+            and entry.port in (None, port)
+            for entry in self.allow
+        )
+
+    def _is_own(self, address: Address, port: int) -> bool:
+        for host, own_port in self.own:
+            # Names are resolved only for a port of ours, so that this costs nothing elsewhere.
+            if own_port == port and any(_same_place(address, a) for a in _addresses_of(host)):
+                return True
+        return False
+
+
+def _same_place(one: Address, other: Address) -> bool:
+    return one == other or (one.is_loopback and (other.is_loopback or other.is_unspecified))
+
+
+def _addresses_of(host: str) -> list[Address]:
+    try:
+        return [ip_address(host)]
+    except ValueError:
+        pass
+    try:
+        rows = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return [ip_address(str(row[4][0]).partition("%")[0]) for row in rows]
+
+
+def policy_of_installation() -> EgressPolicy:
+    """The policy that the environment describes."""
+    own: list[tuple[str, int]] = []
+    for database in settings.DATABASES.values():
+        host = str(database.get("HOST") or "")
+        if host and not host.startswith("/"):
+            own.append((host, int(str(database.get("PORT") or 5432))))
+    for url, default in (
+        (settings.ISPVM_REDIS_URL, 6379),
+        (settings.ISPVM_PUBLIC_URL, 0),
+        (settings.ISPVM_INGEST_URL, 0),
+    ):
+        parts = urlsplit(url)
+        port = parts.port or default or DEFAULT_PORTS.get(parts.scheme, 0)
+        if parts.hostname and port:
+            own.append((parts.hostname, port))
+    return EgressPolicy(allow=tuple(settings.ISPVM_EGRESS_ALLOW), own=tuple(own))
+
+
+def check_url(url: str, policy: EgressPolicy) -> Target:
+    """Refuse at typing time what can be refused without asking a resolver.
+
+    Raises UrlRefused or AddressRefused. Names are vetted when they are dialled, each time.
+    """
+    target = parse_url(url)
+    if target.literal is not None:
+        policy.vet(target, target.literal)
+    return target
