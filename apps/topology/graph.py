@@ -149,7 +149,7 @@ class DependencyGroup:
             return min(1, len(self.members))
         if self.mode == ALL:
             return len(self.members)
-        return self.k or 0
+        return min(self.k or 0, len(self.members))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,130 @@
+"""Reads of the topology: the graph of a tenant's network, now."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from uuid import UUID
+
+from apps.inventory import selectors as inventory
+from apps.topology import graph, resolve
+from apps.topology.graph import Graph, Ref
+from apps.topology.models import DependencyGroup, DependencyMember
+
+
+def graph_snapshot(*, agents: Iterable[graph.AgentPlace] = ()) -> Graph:
+    """The whole network as one value: ten queries, whatever its size.
+
+    ``agents`` say where they sit; they live above this app, so the caller brings them. Groups whose dependent is
+    gone are left out, members that are gone are kept out of their groups: what does not exist cannot fail.
+    """
+    rows = inventory.network_rows()
+    links = [
+        graph.Link(
+            id=row.id,
+            name=row.name,
+            kind=row.kind,
+            a_device_id=row.a_device_id,
+            z_device_id=row.z_device_id,
+            a_interface_name=row.a_interface_name,
+            z_interface_name=row.z_interface_name,
+            a_interface_id=row.a_interface_id,
+            z_interface_id=row.z_interface_id,
+            capacity_bps=row.capacity_bps,
+        )
+        for row in rows.links
+    ]
+    wires = resolve.Wires.of(links)
+    addresses = _owners_of_addresses(rows)
+    neighbors = resolve.place_ospf_neighbors(_ospf_neighbors(rows), wires, router_ids=addresses)
+    return graph.build_graph(
+        sites=(
+            graph.Site(row.id, row.name, row.code, row.latitude, row.longitude)
+            for row in rows.sites
+        ),
+        devices=(graph.Device(row.id, row.name, row.role, row.site_id) for row in rows.devices),
+        interfaces=resolve.place_interfaces(
+            (graph.Interface(row.id, row.device_id, row.name) for row in rows.interfaces), wires
+        ),
+        links=links,
+        bgp_peers=resolve.place_bgp_peers(_bgp_peers(rows), neighbors, addresses=addresses),
+        ospf_neighbors=neighbors,
+        services=(
+            graph.Service(row.id, row.name, row.kind, row.device_id) for row in rows.services
+        ),
+        probe_targets=(
+            graph.ProbeTarget(row.id, row.name, row.method, row.address, row.device_id)
+            for row in rows.probe_targets
+        ),
+        agents=agents,
+        groups=_groups(_refs(rows)),
+    )
+
+
+def members_by_group(group_ids: Iterable[UUID] | None = None) -> dict[UUID, list[Ref]]:
+    """The members of groups (all groups when none are named), in order. One query."""
+    members = DependencyMember.objects.order_by("member_type", "member_id")
+    if group_ids is not None:
+        members = members.filter(group__in=list(group_ids))
+    found: dict[UUID, list[Ref]] = defaultdict(list)
+    for group_id, kind, member_id in members.values_list("group_id", "member_type", "member_id"):
+        found[group_id].append((kind, member_id))
+    return dict(found)
+
+
+def _owners_of_addresses(rows: inventory.NetworkRows) -> dict[str, UUID]:
+    """Management addresses that one device alone has (PoPs behind NAT may share one)."""
+    owners: dict[str, set[UUID]] = defaultdict(set)
+    for device in rows.devices:
+        owners[device.management_address].add(device.id)
+    return {address: next(iter(ids)) for address, ids in owners.items() if len(ids) == 1}
+
+
+def _ospf_neighbors(rows: inventory.NetworkRows) -> list[graph.OspfNeighbor]:
+    return [
+        graph.OspfNeighbor(
+            id=row.id,
+            device_id=row.device_id,
+            router_id=row.router_id,
+            area=row.area,
+            address=row.address,
+            interface_name=row.interface_name,
+        )
+        for row in rows.ospf_neighbors
+    ]
+
+
+def _bgp_peers(rows: inventory.NetworkRows) -> list[graph.BgpPeer]:
+    return [
+        graph.BgpPeer(
+            id=row.id,
+            device_id=row.device_id,
+            name=row.name,
+            remote_address=row.remote_address,
+            remote_as=row.remote_as,
+        )
+        for row in rows.bgp_peers
+    ]
+
+
+def _refs(rows: inventory.NetworkRows) -> set[Ref]:
+    sections = (
+        (graph.SITE, rows.sites),
+        (graph.DEVICE, rows.devices),
+        (graph.INTERFACE, rows.interfaces),
+        (graph.LINK, rows.links),
+        (graph.BGP_PEER, rows.bgp_peers),
+        (graph.OSPF_NEIGHBOR, rows.ospf_neighbors),
+        (graph.SERVICE, rows.services),
+        (graph.PROBE_TARGET, rows.probe_targets),
+    )
+    return {(kind, row.id) for kind, found in sections for row in found}
+
+
+def _groups(present: set[Ref]) -> list[graph.DependencyGroup]:
+    members = members_by_group()
+    found = []
+    for row in DependencyGroup.objects.all():
+        dependent = (row.dependent_type, row.dependent_id)
+        left = tuple(ref for ref in members.get(row.id, ()) if ref in present)
+        if dependent in present and left:
+            found.append(graph.DependencyGroup(row.id, dependent, row.mode, left, row.k))
+    return found
