@@ -1,0 +1,1 @@
+"""Incident webhooks: signed, at least once, with a ledger of every attempt."""

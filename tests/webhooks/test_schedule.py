@@ -1,0 +1,85 @@
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.webhooks.schedule import DELAYS_SECONDS, MAX_ATTEMPTS, delay_after, read_retry_after
+
+AT = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
+CONTRACT = [0, 5, 30, 120, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600, 24 * 3600]
+
+
+def test_the_contracts_attempts_take_about_70_hours():
+    assert list(DELAYS_SECONDS) == CONTRACT
+    assert 69 < sum(DELAYS_SECONDS) / 3600 < 71
+
+
+@pytest.mark.parametrize("failures", range(1, MAX_ATTEMPTS))
+def test_each_delay_is_its_slot_give_or_take_a_fifth_and_spread(failures):
+    rng = random.Random(7)
+    slot = CONTRACT[failures]
+    delays = [delay_after(failures, rng=rng, wanted=None).total_seconds() for _ in range(1000)]
+
+    assert all(0.8 * slot <= delay <= 1.2 * slot for delay in delays)
+    assert min(delays) < 0.83 * slot
+    assert max(delays) > 1.17 * slot
+    # No herd: of 1000 in 0.4 slots, no hundredth of that window holds four times its share.
+    buckets = [int((delay - 0.8 * slot) / (0.4 * slot) * 100) for delay in delays]
+    assert max(buckets.count(bucket) for bucket in set(buckets)) < 40
+
+
+@pytest.mark.parametrize("failures", [12, 13, 100])
+def test_there_is_no_attempt_after_the_twelfth(failures):
+    assert delay_after(failures, rng=random.Random(1), wanted=None) is None
+
+
+@given(
+    failures=st.integers(1, 11),
+    wanted=st.timedeltas(timedelta(0), timedelta(days=400)),
+    seed=st.integers(),
+)
+def test_the_receivers_wish_is_heard_between_one_and_two_slots(failures, wanted, seed):
+    plain = delay_after(failures, rng=random.Random(seed), wanted=None)
+    asked = delay_after(failures, rng=random.Random(seed), wanted=wanted)
+
+    assert plain <= asked <= 2 * plain
+    if plain <= wanted <= 2 * plain:
+        assert asked == wanted
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0),
+        ("120", 120),
+        (" 7 ", 7),
+        ("1000000000", 366 * 86_400),
+        ("9" * 4000, 366 * 86_400),
+        ("Wed, 01 Jul 2026 12:00:30 GMT", 30),
+        ("Wed, 01 Jul 2026 14:00:30 +0200", 30),
+        ("Wed, 01 Jul 2026 12:00:30", 30),
+        ("Wed, 01 Jul 2026 11:59:00 GMT", None),
+        ("-5", None),
+        ("+5", None),
+        ("1.5", None),
+        ("1e3", None),
+        ("", None),
+        ("soon", None),
+        ("\u0663", None),
+        ("Wed, 99 Jul 2026 12:00:30 GMT", None),
+        ("Wed, 01 Jul 99999999999 12:00:30 GMT", None),
+    ],
+)
+def test_reads_every_form_of_retry_after(value, seconds):
+    expected = None if seconds is None else timedelta(seconds=seconds)
+
+    assert read_retry_after(value, at=AT) == expected
+
+
+@given(st.text(max_size=60))
+def test_any_retry_after_is_read_or_passed_over(value):
+    found = read_retry_after(value, at=AT)
+
+    assert found is None or found >= timedelta(0)

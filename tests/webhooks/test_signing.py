@@ -1,0 +1,144 @@
+"""Both signatures, judged by the receiver's verifier, which shares no code with the signer."""
+
+import random
+import uuid
+
+import pytest
+
+from apps.webhooks.receiver.verifier import verify
+from apps.webhooks.signing import key_of, legacy_signature, make_secret, standard_signature
+from tests.webhooks.samples import NOW, OTHER_SECRET, SECRET, signed
+
+
+def test_the_published_vector_of_standard_webhooks():
+    given = standard_signature(
+        ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
+        message_id="msg_p5jXN8AQM9LWM0D4loKWxJek",
+        timestamp=1614265330,
+        body=b'{"test": 2432232314}',
+    )
+
+    assert given == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+# The HMAC-SHA256 vectors that GitHub publishes for its header of the same form.
+def test_a_published_vector_of_the_plain_body_signature():
+    assert legacy_signature("It's a Secret to Everybody", b"Hello, World!") == (
+        "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+    )
+
+
+def test_a_new_secret_is_32_random_bytes():
+    secrets = {make_secret() for _ in range(50)}
+
+    assert len(secrets) == 50
+    assert all(len(key_of(secret)) == 32 for secret in secrets)
+
+
+@pytest.mark.parametrize("text", ["", "whsec_%%%", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_a"])
+def test_what_is_no_secret_is_refused(text):
+    with pytest.raises(ValueError, match="webhook secret"):
+        key_of(text)
+
+
+class TestVerifier:
+    def test_believes_what_was_signed(self):
+        headers, body = signed()
+
+        verdict = verify(headers, body, [SECRET], now=NOW)
+
+        assert (verdict.verified, verdict.reason) == (True, "")
+        assert verdict.event["event_id"] == headers["webhook-id"]
+
+    @pytest.mark.parametrize(
+        "body_parts",
+        [
+            {"title": "ünïcödé ✓ 网络"},
+            {"title": ""},
+            {"title": "x" * 1_000_000},
+            {"title": '"\\\u2028'},
+        ],
+        ids=["unicode", "empty", "1 MB", "escapes"],
+    )
+    def test_believes_any_body(self, body_parts):
+        headers, body = signed(**body_parts)
+
+        assert verify(headers, body, [SECRET], now=NOW).verified
+
+    @pytest.mark.parametrize("known", [[SECRET], [OTHER_SECRET], [OTHER_SECRET, SECRET]])
+    def test_believes_either_secret_during_rotation(self, known):
+        """The standard header carries both; the legacy one only the current."""
+        headers, body = signed(secrets=[SECRET, OTHER_SECRET])
+        if known == [OTHER_SECRET]:
+            headers["x-ispvm-signature"] = legacy_signature(OTHER_SECRET, body)
+
+        assert verify(headers, body, known, now=NOW).verified
+
+    def test_does_not_believe_another_secret(self):
+        headers, body = signed()
+
+        verdict = verify(headers, body, [OTHER_SECRET], now=NOW)
+
+        assert verdict.reason == "no value of webhook-signature matches"
+
+    @pytest.mark.parametrize(
+        ("offset", "believed"),
+        [(0, True), (299, True), (-299, True), (301, False), (-301, False), (10**6, False)],
+    )
+    def test_looks_at_the_age(self, offset, believed):
+        headers, body = signed()
+
+        assert verify(headers, body, [SECRET], now=NOW + offset).verified is believed
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("webhook-id", str(uuid.uuid4())),
+            ("webhook-timestamp", str(NOW + 1)),
+            ("webhook-timestamp", "now"),
+            ("webhook-timestamp", "\u0661\u0667"),
+            ("webhook-timestamp", "9" * 5000),
+            ("webhook-signature", "v1,"),
+            ("webhook-signature", "v2,AAAA"),
+            ("webhook-signature", "é"),
+            ("x-ispvm-signature", "sha256="),
+            ("x-ispvm-signature", "sha1=00"),
+            ("x-ispvm-signature", "sha256=é"),
+            ("x-ispvm-event-type", "incident.closed"),
+            ("x-ispvm-tenant-id", str(uuid.uuid4())),
+        ],
+    )
+    def test_does_not_believe_an_exchanged_header(self, name, value):
+        headers, body = signed()
+
+        assert not verify({**headers, name: value}, body, [SECRET], now=NOW).verified
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "webhook-id",
+            "webhook-timestamp",
+            "webhook-signature",
+            "x-ispvm-signature",
+            "x-ispvm-event-type",
+            "x-ispvm-tenant-id",
+        ],
+    )
+    def test_misses_every_header(self, name):
+        headers, body = signed()
+        del headers[name]
+
+        assert not verify(headers, body, [SECRET], now=NOW).verified
+
+    def test_notices_every_flipped_bit_of_body_and_id(self):
+        rng = random.Random(20260715)
+        headers, body = signed()
+        for position in rng.sample(range(len(body) * 8), 2000):
+            bent = bytearray(body)
+            bent[position // 8] ^= 1 << position % 8
+            assert not verify(headers, bytes(bent), [SECRET], now=NOW).verified
+        for position in range(len(headers["webhook-id"]) * 7):
+            bent = bytearray(headers["webhook-id"].encode())
+            bent[position // 7] ^= 1 << position % 7
+            changed = {**headers, "webhook-id": bent.decode("ascii", "replace")}
+            assert not verify(changed, body, [SECRET], now=NOW).verified
