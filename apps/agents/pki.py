@@ -219,6 +219,12 @@ def covered_hosts(certificate: x509.Certificate) -> frozenset[str]:
     )
 
 
+def canonical_host(host: str) -> str:
+    """A host as ``covered_hosts`` spells it."""
+    name = _general_name(host)
+    return str(name.value)
+
+
 def is_signed_by(certificate: x509.Certificate, authority: Authority) -> bool:
     """Whether this authority's own key signed the certificate."""
     try:

@@ -21,6 +21,7 @@ from apps.agents.services.enrollment import (
     revoke_agent,
 )
 from apps.agents.services.lifecycle import assign_agent, create_agent, delete_agent, update_agent
+from apps.agents.services.listener import ListenerFiles, write_listener_certificate
 from apps.agents.services.pulse import accept_discovery, record_heartbeat
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "CertificateRequestRefused",
     "IssuedCertificate",
     "IssuedToken",
+    "ListenerFiles",
     "TokenRefused",
     "UnknownEntity",
     "accept_discovery",
@@ -49,4 +51,5 @@ __all__ = [
     "renew_certificate",
     "revoke_agent",
     "update_agent",
+    "write_listener_certificate",
 ]
