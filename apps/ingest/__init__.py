@@ -1,0 +1,1 @@
+"""The listener of the agents: bound, parse, check, resolve, commit, answer."""

@@ -1,0 +1,45 @@
+"""`POST /ingest/v1/batch` and `POST /ingest/v1/heartbeat`."""
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from apps.agents.services import config_version
+from apps.core import clock
+from apps.ingest import limits
+from apps.ingest.api.edge import body_of, caller, endpoint, small_body_of
+from apps.ingest.services import accept_batch, accept_heartbeat
+from apps.ingest.services.pulse import WireHeartbeat
+from apps.ingest.wire import parse_batch
+from apps.tenancy import acting_in
+
+
+@endpoint("POST")
+def batch(request: HttpRequest) -> HttpResponse:
+    """Take in a batch; 200 means that everything acceptable is committed."""
+    identity = caller(request)
+    limits.admit_request(identity.agent_id)
+    body = body_of(request)
+    parsed = parse_batch(body)
+    limits.admit_samples(identity.tenant_id, identity.agent_id, len(parsed.metrics))
+    accepted = accept_batch(identity=identity, batch=parsed, body=body, at=clock.now())
+    return JsonResponse(
+        accepted.as_dict(),
+        headers={
+            "X-ISPVM-Accepted-Metrics": str(accepted.metrics),
+            "X-ISPVM-Accepted-Events": str(accepted.events),
+        },
+    )
+
+
+@endpoint("POST")
+def heartbeat(request: HttpRequest) -> HttpResponse:
+    """Take in a heartbeat; answers the server's time and the config version that the agent should have."""
+    identity = caller(request)
+    limits.admit_heartbeat(identity.agent_id)
+    beat = small_body_of(request, WireHeartbeat)
+    at = clock.now()
+    accept_heartbeat(identity=identity, beat=beat, at=at)
+    with acting_in(identity.tenant_id):
+        version = config_version(agent_id=identity.agent_id, at=at)
+    return JsonResponse(
+        {"server_time": at.isoformat(), "config_version": version, "pending_diagnostics": 0}
+    )

@@ -1,0 +1,84 @@
+"""The CA, enrolment, renewal and config: what an agent needs before and between batches."""
+
+import msgspec
+from django.http import HttpRequest, HttpResponse, JsonResponse
+
+from apps.agents.services import (
+    IssuedCertificate,
+    authority_certificate,
+    build_config,
+    enroll_agent,
+    renew_certificate,
+)
+from apps.core import clock
+from apps.ingest import limits
+from apps.ingest.api.edge import caller, endpoint, small_body_of
+from apps.tenancy import acting_in
+
+
+class EnrollBody(msgspec.Struct, frozen=True):
+    token: str
+    csr_pem: str
+    agent_version: str = ""
+    hostname: str = ""
+    sealing_public_key: str = ""
+
+
+class RenewBody(msgspec.Struct, frozen=True):
+    csr_pem: str
+
+
+@endpoint("GET")
+def authority(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
+    """The CA certificate. An enrolling agent believes it only if it has the token's fingerprint."""
+    return JsonResponse({"ca_pem": authority_certificate(at=clock.now())})
+
+
+@endpoint("POST")
+def enroll(request: HttpRequest) -> HttpResponse:
+    """Turn a one-time token and a CSR into a certificate."""
+    asked = small_body_of(request, EnrollBody)
+    issued = enroll_agent(
+        token=asked.token,
+        csr_pem=asked.csr_pem,
+        agent_version=asked.agent_version,
+        hostname=asked.hostname,
+        sealing_public_key=asked.sealing_public_key,
+        source=request.META.get("REMOTE_ADDR", ""),
+        at=clock.now(),
+    )
+    return _answer(issued)
+
+
+@endpoint("POST")
+def renew(request: HttpRequest) -> HttpResponse:
+    """A new certificate over the current one, up to 30 days after its end."""
+    identity = caller(request, for_renewal=True)
+    limits.admit_request(identity.agent_id)
+    asked = small_body_of(request, RenewBody)
+    return _answer(renew_certificate(identity=identity, csr_pem=asked.csr_pem, at=clock.now()))
+
+
+@endpoint("GET")
+def config(request: HttpRequest) -> HttpResponse:
+    """The agent's whole assignment, or 304 when it has this version."""
+    identity = caller(request)
+    limits.admit_request(identity.agent_id)
+    with acting_in(identity.tenant_id):
+        version, document = build_config(agent_id=identity.agent_id, at=clock.now())
+    etag = f'"{version}"'
+    if request.headers.get("If-None-Match") == etag:
+        return HttpResponse(status=304, headers={"ETag": etag})
+    return JsonResponse(document, headers={"ETag": etag})
+
+
+def _answer(issued: IssuedCertificate) -> JsonResponse:
+    return JsonResponse(
+        {
+            "agent_id": str(issued.agent_id),
+            "tenant_id": str(issued.tenant_id),
+            "certificate_pem": issued.certificate_pem,
+            "ca_pem": issued.ca_pem,
+            "not_after": issued.not_after.isoformat(),
+        }
+    )

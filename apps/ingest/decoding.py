@@ -1,0 +1,96 @@
+"""Bytes off the wire into a bounded body: limits hold while streaming, before anything is parsed."""
+
+import re
+import zlib
+from collections.abc import Callable
+from typing import Protocol
+
+import zstandard
+
+from agent.protocol.batch import MAX_DECODED_BYTES, MAX_DEPTH, MAX_RATIO, MAX_WIRE_BYTES
+from apps.ingest.errors import BodyInvalid, BodyTooLarge, EncodingUnknown
+
+PIECE = 64 * 1024
+# A short body may compress better than the ratio allows without being a bomb.
+RATIO_FREE_BYTES = 1024 * 1024
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+class Readable(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+_Decoder = Callable[[bytes], bytes]
+
+
+def read_body(stream: Readable, *, encoding: str, length: int | None) -> bytes:
+    """The decoded body. Raises BodyTooLarge, EncodingUnknown, BodyInvalid.
+
+    ``length`` is the announced one, or None when the body is chunked.
+    """
+    decode, finished = _decoder(encoding.strip().lower())
+    if length is not None and length > MAX_WIRE_BYTES:
+        raise BodyTooLarge(message="The body is over 10 MiB on the wire.")
+    received = 0
+    decoded = bytearray()
+    while length is None or received < length:
+        piece = stream.read(PIECE if length is None else min(PIECE, length - received))
+        if not piece:
+            break
+        received += len(piece)
+        if received > MAX_WIRE_BYTES:
+            raise BodyTooLarge(message="The body is over 10 MiB on the wire.")
+        # A compressed piece is fed in small parts: one part can grow at most about a thousandfold.
+        for start in range(0, len(piece), 4096):
+            decoded += _decode(decode, piece[start : start + 4096])
+            _check_growth(len(decoded), received)
+    if length is not None and received < length:
+        raise BodyInvalid("truncated_body", "The body ended before its announced length.")
+    if not finished():
+        raise BodyInvalid("truncated_body", "The compressed body ended early.")
+    return bytes(decoded)
+
+
+def check_depth(body: bytes) -> None:
+    """Refuse nesting deeper than 16 before a parser sees it. Raises BodyInvalid."""
+    depth = 0
+    for bracket in _STRINGS.sub(b"", body).translate(None, _NOT_BRACKETS):
+        if bracket in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise BodyInvalid("too_deep", f"Nested deeper than {MAX_DEPTH}.")
+        else:
+            depth -= 1
+
+
+def _check_growth(decoded: int, received: int) -> None:
+    if decoded > MAX_DECODED_BYTES:
+        raise BodyTooLarge(message="The body is over 64 MiB decoded.")
+    if decoded > RATIO_FREE_BYTES and decoded > received * MAX_RATIO:
+        raise BodyTooLarge(message=f"The body grows more than {MAX_RATIO}fold when decoded.")
+
+
+def _decode(decode: _Decoder, part: bytes) -> bytes:
+    try:
+        return decode(part)
+    except (zlib.error, zstandard.ZstdError) as error:
+        raise BodyInvalid("bad_compression", "The body is not what its encoding says.") from error
+
+
+def _decoder(encoding: str) -> tuple[_Decoder, Callable[[], bool]]:
+    if encoding in {"", "identity"}:
+        return (lambda piece: piece), (lambda: True)
+    if encoding == "gzip":
+        gunzip = zlib.decompressobj(wbits=31)
+        return (lambda part: gunzip.decompress(part)), (
+            lambda: gunzip.eof and not gunzip.unused_data
+        )
+    if encoding == "zstd":
+        # A frame announces its window: without a bound a few bytes could ask for gigabytes.
+        unzstd = zstandard.ZstdDecompressor(max_window_size=2**23).decompressobj()
+        return (lambda part: unzstd.decompress(part)), (
+            lambda: bool(unzstd.eof) and not unzstd.unused_data
+        )
+    raise EncodingUnknown(message="Content-Encoding is none of gzip, zstd, identity.")

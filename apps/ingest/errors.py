@@ -1,0 +1,42 @@
+"""Refusals of the ingest API; each is an HTTP status and a stable code of the contract."""
+
+from apps.core.errors import Conflict, DomainError, Forbidden
+
+
+class BodyInvalid(DomainError):
+    """Not JSON, not this schema, nested too deep, or a number that is no finite float64."""
+
+    status = 400
+    default_code = "invalid_body"
+
+
+class BodyTooLarge(DomainError):
+    """Over a limit of the contract; found while the body streams in."""
+
+    status = 413
+    default_code = "too_large"
+
+
+class EncodingUnknown(DomainError):
+    status = 415
+    default_code = "unsupported_encoding"
+
+
+class IdentityMismatch(Forbidden):
+    """The body names another agent or tenant than the certificate does."""
+
+    default_code = "identity_mismatch"
+
+
+class BatchChanged(Conflict):
+    """A used batch id or sequence came back with other content: a cloned identity, or tampering."""
+
+    default_code = "batch_changed"
+
+
+class RateExceeded(DomainError):
+    """Over the agent's or the tenant's rate; ``retry_after`` in seconds."""
+
+    status = 429
+    default_code = "rate_exceeded"
+    retry_after = 1

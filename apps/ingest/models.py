@@ -1,0 +1,47 @@
+"""What ingest remembers of its streams."""
+
+from django.db import models
+
+from apps.tenancy.fields import TenantForeignKey
+from apps.tenancy.models import TenantModel
+
+
+class Stream(TenantModel):
+    """The batches of one boot of one agent: how far they are in, and what was lost for good."""
+
+    agent = TenantForeignKey("agents.Agent", on_delete=models.CASCADE, related_name="streams")
+    boot_id = models.UUIDField()
+    high = models.BigIntegerField(default=0)
+    ahead = models.JSONField(default=list)
+    samples_dropped = models.BigIntegerField(default=0)
+    last_batch_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "agent", "boot_id"], name="ingest_stream_boot_uniq"
+            )
+        ]
+
+
+class BatchReceipt(TenantModel):
+    """The hash of a batch that was taken in, kept as long as its samples: other content under its id is told apart."""
+
+    stream = TenantForeignKey(Stream, on_delete=models.CASCADE, related_name="receipts")
+    batch_id = models.UUIDField()
+    sequence = models.BigIntegerField()
+    digest = models.BinaryField(max_length=32)
+    received_at = models.DateTimeField()
+    metrics = models.PositiveIntegerField()
+    events = models.PositiveIntegerField()
+    rejected = models.PositiveIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "batch_id"], name="ingest_batchreceipt_id_uniq"
+            ),
+            models.UniqueConstraint(
+                fields=["tenant", "stream", "sequence"], name="ingest_batchreceipt_sequence_uniq"
+            ),
+        ]

@@ -1,0 +1,152 @@
+"""Judging each item of a batch on its own: a bad sample is refused by index and reason, the rest go in. Pure."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+import orjson
+
+from agent.protocol.batch import (
+    FUTURE_SECONDS,
+    MAX_LABELS_BYTES,
+    MAX_PAYLOAD_BYTES,
+    MAX_TEXT_CHARS,
+)
+from agent.protocol.registry import EVENTS, METRICS
+from apps.ingest.wire import WireEvent, WireMetric
+
+Item = TypeVar("Item")
+Ref = tuple[str, UUID]
+RETENTION = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """One refused item, as the answer names it."""
+
+    kind: str
+    index: int
+    code: str
+    detail: str
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, "index": self.index, "code": self.code, "detail": self.detail}
+
+
+class Refusal(Exception):
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(code)
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What an item is judged against: the moment, and the tenant's entities by wire id."""
+
+    at: datetime
+    entities: Mapping[UUID, Ref]
+
+    def metric(self, item: WireMetric) -> Ref:
+        """The entity this sample is about. Raises Refusal."""
+        metric = METRICS.get(item.metric_name)
+        if metric is None:
+            raise Refusal("unknown_metric", f"{item.metric_name[:80]!r} is not registered.")
+        if metric.entity_type != item.entity_type:
+            raise Refusal("wrong_entity_type", f"{metric.name} is about a {metric.entity_type}.")
+        self._moment(item.ts)
+        if metric.is_text:
+            _check_words(item)
+        else:
+            _check_number(item, metric.minimum, metric.maximum)
+        if item.labels:
+            _check_labels(item.labels)
+        return self._entity(item.entity_type, item.entity_id)
+
+    def event(self, item: WireEvent) -> Ref:
+        """The entity this event is about. Raises Refusal."""
+        if item.event_type not in EVENTS:
+            raise Refusal("unknown_event", f"{item.event_type[:80]!r} is not registered.")
+        self._moment(item.ts)
+        try:
+            size = len(orjson.dumps(item.payload))
+        except (orjson.JSONEncodeError, RecursionError) as error:
+            raise Refusal("bad_text", "The payload holds text that is not Unicode.") from error
+        if size > MAX_PAYLOAD_BYTES or len(item.raw or "") > MAX_PAYLOAD_BYTES:
+            raise Refusal("payload_too_large", f"Over {MAX_PAYLOAD_BYTES} bytes.")
+        _check_text(item.raw or "")
+        if _holds_nul(item.payload):
+            raise Refusal("bad_text", "The payload holds a NUL.")
+        return self._entity(item.entity_type, item.entity_id)
+
+    def _moment(self, ts: datetime) -> None:
+        if ts > self.at + timedelta(seconds=FUTURE_SECONDS):
+            raise Refusal("ts_in_future", f"More than {FUTURE_SECONDS} s ahead of the server.")
+        if ts < self.at - RETENTION:
+            raise Refusal("ts_too_old", f"Older than {RETENTION.days} days.")
+
+    def _entity(self, entity_type: str, entity_id: UUID) -> Ref:
+        ref = self.entities.get(entity_id)
+        if ref is None:
+            raise Refusal("unknown_entity", "This tenant has no such entity.")
+        if ref[0] != entity_type:
+            raise Refusal("wrong_entity_type", f"This id is a {ref[0]}.")
+        return ref
+
+
+def sort_out(
+    kind: str, items: Sequence[Item], judge: Callable[[Item], Ref]
+) -> tuple[list[tuple[Item, Ref]], list[Rejected]]:
+    """The acceptable items with their entities, and the refused ones with index and reason."""
+    accepted: list[tuple[Item, Ref]] = []
+    rejected: list[Rejected] = []
+    for index, item in enumerate(items):
+        try:
+            accepted.append((item, judge(item)))
+        except Refusal as refusal:
+            rejected.append(Rejected(kind, index, refusal.code, refusal.detail))
+    return accepted, rejected
+
+
+def canonical_labels(labels: Mapping[str, str] | None) -> str:
+    """Labels in one spelling, so that one series stays one."""
+    return ",".join(f"{name}={labels[name]}" for name in sorted(labels)) if labels else ""
+
+
+def _check_number(item: WireMetric, minimum: float, maximum: float) -> None:
+    if item.value_num is None or item.value_text is not None:
+        raise Refusal("wrong_value_type", f"{item.metric_name} is a number.")
+    if not math.isfinite(item.value_num) or not minimum <= item.value_num <= maximum:
+        raise Refusal("out_of_bounds", f"{item.metric_name} lies in {minimum:g} to {maximum:g}.")
+
+
+def _check_words(item: WireMetric) -> None:
+    if item.value_text is None or item.value_num is not None:
+        raise Refusal("wrong_value_type", f"{item.metric_name} is text.")
+    if len(item.value_text) > MAX_TEXT_CHARS:
+        raise Refusal("out_of_bounds", f"Over {MAX_TEXT_CHARS} characters.")
+    _check_text(item.value_text)
+
+
+def _check_labels(labels: Mapping[str, str]) -> None:
+    if sum(len(name) + len(value) + 2 for name, value in labels.items()) > MAX_LABELS_BYTES:
+        raise Refusal("labels_too_large", f"Over {MAX_LABELS_BYTES} bytes of labels.")
+    for text in (*labels, *labels.values()):
+        _check_text(text)
+
+
+def _check_text(text: str) -> None:
+    # PostgreSQL refuses NUL, and a lone surrogate has no UTF-8 form.
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise Refusal("bad_text", "The text holds a NUL or a lone surrogate.")
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_holds_nul(key) or _holds_nul(inner) for key, inner in value.items())
+    return isinstance(value, list) and any(map(_holds_nul, value))
