@@ -1,6 +1,5 @@
 """One supervised process: its own session, its output, and an end that takes its whole group along."""
 
-import ctypes
 import os
 import re
 import signal
@@ -13,13 +12,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from ispvm.supervisor.account import Account, identity_of
+from ispvm.supervisor.account import Account
 from ispvm.supervisor.console import LogFile
 
 LONGEST_LINE = 16 * 1024
-PR_SET_PDEATHSIG = 1
-# Loaded before any fork: a child between fork and exec must not load libraries.
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+TETHER = Path(__file__).with_name("tether.py")
 
 
 def always() -> bool:
@@ -81,21 +78,17 @@ class Child:
         running = self.popen is not None and self.popen.poll() is None
         return self.popen.pid if running and self.popen else None
 
-    def spawn(self) -> None:
+    def spawn(self) -> subprocess.Popen[bytes]:
         """Start the process. Must be called by a thread that lives as long as the supervisor:
         Linux sends the parent-death signal when the thread that forked ends.
         """
-        parent = os.getpid()
-        number = int(self.spec.stop_signal)
-
-        def tie_to_parent() -> None:
-            if _libc is not None:
-                _libc.prctl(PR_SET_PDEATHSIG, number)
-                if os.getppid() != parent:  # it died before the line above
-                    os._exit(1)
-
-        self.popen = subprocess.Popen(
-            self.spec.argv,
+        account = self.spec.account
+        tether = (
+            *(sys.executable, "-I", "-S", str(TETHER), str(os.getpid())),
+            *(str(int(self.spec.stop_signal)), f"{account.uid}:{account.gid}" if account else "-"),
+        )
+        popen = self.popen = subprocess.Popen(
+            (*tether, *self.spec.argv),
             env=dict(self.spec.env),
             cwd=self.spec.cwd,
             stdin=subprocess.DEVNULL,
@@ -103,14 +96,13 @@ class Child:
             stderr=subprocess.STDOUT,
             bufsize=0,
             start_new_session=True,
-            preexec_fn=tie_to_parent,  # noqa: PLW1509  # takes no lock, loads nothing
-            **identity_of(self.spec.account),
         )
         self.state = State.RUNNING
         self.started_at = time.monotonic()
         self.killed_on_purpose = False
         self.line_seen = self.spec.ready_line is None
         self._rest = b""
+        return popen
 
     def take_output(self, data: bytes) -> list[str]:
         """Log the bytes; answer the lines that are complete with them."""

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ispvm.supervisor.demo import demo
 from ispvm.supervisor.environment import connect_services, platform_environment
 from ispvm.supervisor.errors import LaunchError, explain_os_error
 from ispvm.supervisor.places import PROJECT, Home, home_folder
@@ -70,6 +71,7 @@ def caretaker(arguments: list[str]) -> int:
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "setup": setup,
+    "demo": demo,
     "manage": manage,
     "test": test,
     "caretaker": caretaker,

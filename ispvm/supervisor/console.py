@@ -16,14 +16,18 @@ class Console:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
+        self._always: set[str] = set()
         self._colourful = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         self._order: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def line(self, name: str, text: str) -> None:
-        """One line of a process's output; left out when quiet."""
-        if not self.quiet:
+        """One line of a process's output; left out when quiet, unless that one is always shown."""
+        if not self.quiet or name in self._always:
             self._print(name, text)
+
+    def always_show(self, name: str) -> None:
+        self._always.add(name)
 
     def say(self, text: str) -> None:
         """One line of the launcher's own."""
@@ -41,6 +45,7 @@ class Console:
                 print(prefix + text, flush=True)
             except (OSError, ValueError):
                 self.quiet = True
+                self._always.clear()
 
 
 class LogFile:

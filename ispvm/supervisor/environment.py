@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 
 import psycopg2
+import redis
 
 from ispvm.supervisor.errors import LaunchError
 from ispvm.supervisor.places import Home
@@ -30,10 +31,13 @@ def connect_services(home: Home, *, durable: bool = True) -> tuple[dict[str, str
     home.prepare()
     given = {n: os.environ[n] for n in (*DATABASE_VARIABLES, "REDIS_URL") if os.environ.get(n)}
     services = None
+    if "DATABASE_URL" in given:
+        check_databases(given)
+    if "REDIS_URL" in given:
+        check_redis(given["REDIS_URL"])
     if "DATABASE_URL" not in given or "REDIS_URL" not in given:
         services = lease_services(home, durable=durable)
     if "DATABASE_URL" in given:
-        check_databases(given)
         embedded = {}
     else:
         given = {name: url for name, url in given.items() if name not in DATABASE_VARIABLES}
@@ -56,6 +60,17 @@ def check_databases(given: Mapping[str, str]) -> None:
         except psycopg2.Error as error:
             reason = " ".join(str(error).split())
             raise LaunchError(f"The PostgreSQL of {name} does not answer: {reason}") from None
+
+
+def check_redis(url: str) -> None:
+    client = redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5)
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        reason = " ".join(str(error).split())
+        raise LaunchError(f"The Redis of REDIS_URL does not answer: {reason}") from None
+    finally:
+        client.close()
 
 
 def platform_environment(home: Home, urls: Mapping[str, str]) -> dict[str, str]:

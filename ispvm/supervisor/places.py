@@ -15,6 +15,7 @@ from ispvm.supervisor.errors import LaunchError
 PROJECT = Path(__file__).resolve().parents[2]
 # Written into a data folder on its first use: --reset removes nothing that lacks it.
 MARKER = "ispvm-data-folder"
+DEMO_LOCK = "demo.lock"
 
 
 def home_folder() -> Path:
@@ -47,9 +48,10 @@ class Home:
         if not self.root.exists():
             self.root.mkdir(parents=True, mode=mode)
             self.root.chmod(mode)
+        if not any(self.root.iterdir()):
+            (self.root / MARKER).touch()
         for folder in (self.secrets, self.logs):
             folder.mkdir(exist_ok=True, mode=0o700)
-        (self.root / MARKER).touch()
 
     @cached_property
     def server_data(self) -> Path:
@@ -93,16 +95,23 @@ class Home:
         return folder, account
 
     def erase(self) -> list[Path]:
-        """Remove everything the launcher made for this folder; answers what was removed.
+        """Remove all data except the tests'; answers what was removed.
 
         Raises LaunchError for a folder that the launcher did not make.
         """
-        removed = []
-        for folder in {self.root, self.server_data}:
-            if not folder.exists():
-                continue
+        folders = [f for f in {self.root, self.server_data} if f.exists() and any(f.iterdir())]
+        for folder in folders:
             if not (folder / MARKER).exists():
                 raise LaunchError(f"{folder} was not made by this launcher; it is left as it is.")
-            shutil.rmtree(folder)
-            removed.append(folder)
+        removed = []
+        for folder in folders:
+            for entry in folder.iterdir():
+                # Locks that are held just now lose their meaning when their file is replaced.
+                if entry.name.startswith((MARKER, DEMO_LOCK, "services.", "test")):
+                    continue
+                if entry.is_dir() and not entry.is_symlink():
+                    shutil.rmtree(entry)
+                else:
+                    entry.unlink()
+                removed.append(entry)
         return removed

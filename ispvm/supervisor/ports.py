@@ -2,11 +2,13 @@
 
 import errno
 import socket
+import time
 from pathlib import Path
 
 from ispvm.supervisor.errors import LaunchError
 
 LOOPBACK = "127.0.0.1"
+PATIENCE_SECONDS = 5.0
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -36,11 +38,17 @@ def require_free(port: int, *, purpose: str, remedy: str, host: str = LOOPBACK) 
 
 
 def keep_port(path: Path) -> int:
-    """The port remembered in the file, as long as it is free; else a new one, remembered."""
+    """The port remembered in the file, as long as it is free; else a new one, remembered.
+
+    A server of ours that is just ending gets a moment to let go of it.
+    """
     try:
         port = int(path.read_text(encoding="ascii"))
     except (FileNotFoundError, ValueError):
         port = 0
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while port and not is_free(port) and time.monotonic() < deadline:
+        time.sleep(0.1)
     if not port or not is_free(port):
         port = free_port()
         path.write_text(f"{port}\n", encoding="ascii")

@@ -100,10 +100,17 @@ class Supervisor:
     def run(self, spec: ProcessSpec) -> int:
         """Run a command to its end under supervision; answers its exit code."""
         self.start(spec)
-        child = self._children[spec.name]
-        while child.state is not State.ENDED:
+        while (code := self.exit_code(spec.name)) is None:
             time.sleep(TICK_SECONDS / 2)
-        return child.exit_code
+        return code
+
+    def exit_code(self, name: str) -> int | None:
+        """How a process without restart ended; None while it runs."""
+        child = self._children[name]
+        return child.exit_code if child.state is State.ENDED else None
+
+    def last_lines(self, name: str) -> list[str]:
+        return list(self._children[name].last_lines)
 
     def kill(self, name: str, number: Signals = SIGKILL) -> int | None:
         """Signal a process as misfortune would; it is restarted as after any death.
@@ -223,17 +230,14 @@ class Supervisor:
         self._spawn(child)
 
     def _spawn(self, child: Child) -> None:
-        try:
-            child.spawn()
-        except OSError as error:
+        if not os.access(child.spec.argv[0], os.X_OK):
             child.state = State.FAILED
-            program = child.spec.argv[0]
-            raise LaunchError(f"{program} cannot be started: {error.strerror}.") from error
-        if child.popen is None or child.popen.stdout is None:
-            return
-        self._tell_watchdog(f"+{child.popen.pid} {int(child.spec.stop_signal)}")
-        os.set_blocking(child.popen.stdout.fileno(), False)
-        self._selector.register(child.popen.stdout, selectors.EVENT_READ, child)
+            raise LaunchError(f"{child.spec.argv[0]} is not a program that can be started.")
+        popen = child.spawn()
+        if popen.stdout is not None:
+            self._tell_watchdog(f"+{popen.pid} {int(child.spec.stop_signal)}")
+            os.set_blocking(popen.stdout.fileno(), False)
+            self._selector.register(popen.stdout, selectors.EVENT_READ, child)
 
     def _tell_watchdog(self, line: str) -> None:
         if self._watchdog.stdin:

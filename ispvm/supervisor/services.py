@@ -6,15 +6,18 @@ caretaker stops the servers when nobody holds a lease. So demo, tests (each xdis
 `manage` share one pair of servers per data folder, and nothing stays behind.
 """
 
+import contextlib
 import fcntl
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import Self
 
 from ispvm.supervisor.console import Console
 from ispvm.supervisor.errors import LaunchError, explain_os_error
@@ -25,6 +28,7 @@ from ispvm.supervisor.secrets import write_private
 from ispvm.supervisor.valkey import prepare_valkey, redis_url
 
 START_SECONDS = 90.0
+STOP_SECONDS = 15.0
 POLL_SECONDS = 0.5
 
 
@@ -43,10 +47,18 @@ class Running:
 class Services:
     """A lease on the embedded servers of one data folder."""
 
-    def __init__(self, home: Home, lease: IO[str], running: Running) -> None:
+    def __init__(self, home: Home, lease: int, running: Running, *, durable: bool) -> None:
         self.home = home
+        self.durable = durable
         self.running = running
-        self._lease = lease
+        # A descriptor, not a file object: it is meant to stay open until the process ends.
+        self._lease: int | None = lease
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def urls(self) -> dict[str, str]:
         """Database and broker addresses for every role, by environment variable."""
@@ -59,9 +71,17 @@ class Services:
             "REDIS_URL": redis_url(self.home, self.running.valkey_port),
         }
 
+    def revive(self) -> None:
+        """Start the servers again if their caretaker was killed; they come back on the same ports."""
+        with starting(self.home):
+            if read_running(self.home) is None:
+                self.running = start_caretaker(self.home, durable=self.durable)
+
     def release(self) -> None:
         """Give the lease back; the servers stop a moment later if it was the last."""
-        self._lease.close()
+        if self._lease is not None:
+            os.close(self._lease)
+            self._lease = None
 
 
 def lease_services(home: Home, *, durable: bool = True) -> Services:
@@ -70,30 +90,70 @@ def lease_services(home: Home, *, durable: bool = True) -> Services:
     Raises LaunchError with one sentence when they cannot be started.
     """
     home.prepare()
-    with (home.root / "services.start").open("w") as start:
-        fcntl.flock(start, fcntl.LOCK_EX)
-        lease = (home.root / "services.lease").open("w")
-        # Blocks only while a caretaker that saw no lease is stopping its servers.
-        fcntl.flock(lease, fcntl.LOCK_SH)
-        running = read_running(home) or start_caretaker(home, durable=durable)
+    with starting(home):
+        lease = open_lease(home)
+        try:
+            # Blocks only while a caretaker that saw no lease is stopping its servers.
+            fcntl.flock(lease, fcntl.LOCK_SH)
+            running = read_running(home) or start_caretaker(home, durable=durable)
+            check_source(home, running)
+        except BaseException:
+            os.close(lease)
+            raise
+    return Services(home, lease, running, durable=durable)
+
+
+def check_source(home: Home, running: Running) -> None:
     wanted = os.environ.get("ISPVM_POSTGRES")
     if wanted and wanted != running.postgres_source:
         raise LaunchError(
             f"PostgreSQL {running.postgres_version} ({running.postgres_source}) already runs in "
             f"{home.root}, but ISPVM_POSTGRES asks for {wanted}; end the other command first."
         )
-    return Services(home, lease, running)
+
+
+def open_lease(home: Home) -> int:
+    return os.open(home.root / "services.lease", os.O_RDWR | os.O_CREAT, 0o600)
+
+
+@contextmanager
+def starting(home: Home) -> Iterator[None]:
+    """One at a time looks for a caretaker and starts it."""
+    with (home.root / "services.start").open("w") as start:
+        fcntl.flock(start, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def without_services(home: Home) -> Iterator[None]:
+    """Nothing runs on this data folder, and nothing is started, while the body runs.
+
+    Raises LaunchError if somebody keeps the servers busy; just-ended commands get a moment.
+    """
+    with starting(home):
+        deadline = time.monotonic() + STOP_SECONDS
+        while read_running(home) is not None:
+            if time.monotonic() > deadline:
+                raise LaunchError(f"Another command uses the servers in {home.root}; end it first.")
+            time.sleep(POLL_SECONDS)
+        yield
 
 
 def read_running(home: Home) -> Running | None:
-    """What runs now; None if no caretaker is alive."""
-    with (home.root / "services.lock").open("a") as alive:
-        try:
-            fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            text = (home.root / "services.json").read_text(encoding="utf-8")
-            return Running(**json.loads(text))
-    return None
+    """What runs now; None if no caretaker is alive. Waits for one that is just coming or going."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with (home.root / "services.lock").open("a") as alive:
+            try:
+                fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                with contextlib.suppress(FileNotFoundError):
+                    text = (home.root / "services.json").read_text(encoding="utf-8")
+                    return Running(**json.loads(text))
+            else:
+                return None
+        time.sleep(POLL_SECONDS / 5)
+    raise LaunchError(f"The servers in {home.root} neither start nor stop; see {home.logs}.")
 
 
 def start_caretaker(home: Home, *, durable: bool) -> Running:
@@ -176,15 +236,13 @@ def report(answer: dict[str, object]) -> None:
 
 def wait_for_last_lease(home: Home, supervisor: Supervisor) -> None:
     """Return when no lease is held; none can be taken from then on until this process is gone."""
-    lease = (home.root / "services.lease").open("w")
+    lease = open_lease(home)
     while not supervisor.failed():
         time.sleep(POLL_SECONDS)
         try:
             fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
-        # The open file goes out of scope only when the process ends.
-        supervisor.stop_all()
-        lease.close()
+        # The lock stays until this process ends: it is never given back before the servers stopped.
         return
     raise LaunchError(supervisor.failed()[0])

@@ -1,0 +1,127 @@
+"""The platform's processes, as `docs` and the demo run them on one machine."""
+
+import http.client
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from celery import Celery
+
+from ispvm.supervisor.environment import unprivileged
+from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.ports import LOOPBACK
+from ispvm.supervisor.processes import ProcessSpec
+
+QUEUES = ("poll", "ingest", "evaluate", "incidents", "deliver", "reports", "upkeep")
+# Order of stopping: the outer ones first, so that nothing calls what is gone.
+INNER, LISTENERS, OUTSIDE, AGENTS = 1, 2, 3, 4
+GUNICORN = (
+    *(sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--workers", "2"),
+    *("--threads", "4", "--timeout", "60", "--graceful-timeout", "5", "--no-control-socket"),
+)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Where the processes listen and what they need to start."""
+
+    environment: Mapping[str, str]
+    certificates: Path
+    web_port: int
+    ingest_port: int
+
+    def processes(self) -> list[ProcessSpec]:
+        return [self.worker(), self.beat(), self.keeper(), self.web(), self.ingest()]
+
+    def web(self) -> ProcessSpec:
+        return self._process(
+            "web",
+            (*GUNICORN, "--bind", f"{LOOPBACK}:{self.web_port}", "ispvm.wsgi:application"),
+            ready=partial(answers_http, self.web_port),
+            stage=LISTENERS,
+        )
+
+    def ingest(self) -> ProcessSpec:
+        command = (
+            *(sys.executable, "-m", "gunicorn", "-c", "python:ispvm.supervisor.gunicorn_ingest"),
+            *("--certfile", str(self.certificates / "server.pem")),
+            *("--keyfile", str(self.certificates / "server-key.pem")),
+            *("--ca-certs", str(self.certificates / "ca.pem")),
+            *("--bind", f"{LOOPBACK}:{self.ingest_port}", "ispvm.ingest_wsgi:application"),
+        )
+        ready = partial(listens, self.ingest_port)
+        return self._process("ingest", command, ready=ready, stage=LISTENERS)
+
+    def worker(self) -> ProcessSpec:
+        command = (
+            *(sys.executable, "-m", "celery", "-A", "ispvm", "worker", "-Q", ",".join(QUEUES)),
+            *("--concurrency", "3", "--hostname", "worker@ispvm"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+        )
+        ready = partial(celery_answers, self.environment["REDIS_URL"])
+        return self._process("worker", command, ready=ready)
+
+    def beat(self) -> ProcessSpec:
+        return self._process("beat", manage("beat"))
+
+    def keeper(self) -> ProcessSpec:
+        """The only process that has the owner's address."""
+        environment = unprivileged(self.environment)
+        environment["DATABASE_OWNER_URL"] = self.environment["DATABASE_OWNER_URL"]
+        return self._process("keeper", manage("keeper"), environment=environment)
+
+    def _process(
+        self,
+        name: str,
+        argv: tuple[str, ...],
+        *,
+        ready: Callable[[], bool] | None = None,
+        stage: int = INNER,
+        environment: Mapping[str, str] | None = None,
+    ) -> ProcessSpec:
+        return ProcessSpec(
+            name=name,
+            argv=argv,
+            env=environment or unprivileged(self.environment),
+            cwd=PROJECT,
+            ready=ready or (lambda: True),
+            stage=stage,
+        )
+
+
+def manage(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "manage.py", *arguments)
+
+
+def listens(port: int, host: str = LOOPBACK) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def answers_http(port: int, path: str = "/", host: str = LOOPBACK) -> bool:
+    """Whether an HTTP server there answers anything but an error of its own."""
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status < http.HTTPStatus.INTERNAL_SERVER_ERROR
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def celery_answers(broker: str) -> bool:
+    """Whether a worker takes commands from this broker."""
+    app = Celery(broker=broker, set_as_current=False)
+    try:
+        return bool(app.control.ping(timeout=0.5, limit=1))
+    except OSError:
+        return False
+    finally:
+        app.close()

@@ -1,0 +1,35 @@
+"""Becomes another program that cannot outlive its supervisor. Run as a script:
+
+    python -I -S tether.py SUPERVISOR_PID SIGNAL UID:GID|- PROGRAM ARGUMENTS...
+
+Linux sends SIGNAL when the supervisor's thread that started this ends, however it ends. Privileges
+are dropped here, not in the supervisor, because changing the account clears that wish.
+"""
+
+import ctypes
+import os
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str]) -> int:
+    supervisor, number, account, *command = arguments
+    if account != "-":
+        uid, gid = (int(word) for word in account.split(":"))
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(number))
+    if os.getppid() != int(supervisor):  # it died before the wish was heard
+        return 1
+    try:
+        os.execv(command[0], command)
+    except OSError as error:
+        print(f"{command[0]} cannot be started: {error.strerror}.", file=sys.stderr)
+    return 127
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,172 @@
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ispvm.supervisor.errors import LaunchError, explain_os_error
+from ispvm.supervisor.places import PROJECT, Home
+from ispvm.supervisor.ports import free_port, is_free, keep_port, require_free
+from ispvm.supervisor.secrets import keep_secret, write_private
+
+
+def run(*arguments: str, python: str = sys.executable, **variables: str):
+    return subprocess.run(
+        [python, "run.py", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        env={**os.environ, **variables},
+    )
+
+
+@pytest.fixture
+def taken():
+    """A port of the loopback address that something listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def old_python():
+    """An interpreter that is too old; on many machines there is none."""
+    for version in ("3.10", "3.9", "3.8"):
+        found = shutil.which(f"python{version}")
+        # Version managers put names on the PATH whose interpreter may not be chosen here.
+        if (
+            found
+            and subprocess.run([found, "-V"], check=False, capture_output=True).returncode == 0
+        ):
+            return found
+    pytest.skip("no older Python on this machine")
+
+
+class TestRunPy:
+    def test_help_names_every_command(self):
+        said = run("--help")
+
+        assert said.returncode == 0
+        for command in ("setup", "demo", "test", "check", "manage", "lock"):
+            assert f"  {command}" in said.stdout
+
+    def test_an_unknown_command_is_one_sentence(self):
+        said = run("dmeo")
+
+        assert said.returncode == 2
+        assert said.stderr == "Unknown command 'dmeo'; python3 run.py --help lists them.\n"
+
+    def test_an_old_python_is_one_sentence(self):
+        source = (PROJECT / "run.py").read_text(encoding="utf-8")
+        pretend = "import sys; sys.version_info = (3, 9, 2)\n"
+
+        said = subprocess.run(
+            [sys.executable, "-c", pretend + source], check=False, capture_output=True, text=True
+        )
+
+        assert said.returncode == 2
+        assert said.stderr.startswith(
+            "ISPVisualMonitor needs Python 3.11 or newer; this is Python 3.9.2"
+        )
+        assert said.stderr.count("\n") == 1
+
+    def test_old_pythons_can_read_it_as_far_as_that_sentence(self, old_python):
+        said = run("--help", python=old_python)
+
+        assert (said.returncode, said.stderr.count("\n")) == (2, 1)
+
+    def test_a_busy_port_is_one_sentence_that_names_it(self, taken, tmp_path):
+        said = run("demo", "--port", str(taken), ISPVM_HOME=str(tmp_path / "home"))
+
+        assert said.returncode == 2
+        assert said.stderr == (
+            f"Port {taken} on 127.0.0.1 (web) is in use; "
+            "end what uses it or choose others with --port.\n"
+        )
+
+    def test_a_data_folder_that_cannot_be_made_is_one_sentence(self):
+        said = run("demo", ISPVM_HOME="/proc/ispvm")
+
+        assert said.returncode == 2
+        assert said.stderr.count("\n") == 1
+        assert "/proc/ispvm" in said.stderr
+
+
+class TestPorts:
+    def test_a_taken_port_is_named_with_its_purpose(self, taken):
+        with pytest.raises(LaunchError, match=rf"Port {taken} on 127.0.0.1 \(web\) is in use"):
+            require_free(taken, purpose="web", remedy="choose another")
+
+    def test_a_remembered_port_is_kept_while_it_is_free(self, tmp_path):
+        port = keep_port(tmp_path / "port")
+
+        assert keep_port(tmp_path / "port") == port
+
+    def test_a_remembered_port_that_was_taken_is_replaced(self, tmp_path, taken, monkeypatch):
+        monkeypatch.setattr("ispvm.supervisor.ports.PATIENCE_SECONDS", 0.2)
+        (tmp_path / "port").write_text(str(taken))
+
+        port = keep_port(tmp_path / "port")
+
+        assert port != taken
+        assert (tmp_path / "port").read_text() == f"{port}\n"
+
+    def test_a_free_port_is_free(self):
+        assert is_free(free_port())
+
+
+class TestSecrets:
+    def test_a_secret_is_made_once(self, tmp_path):
+        first = keep_secret(tmp_path / "deep" / "secret")
+
+        assert keep_secret(tmp_path / "deep" / "secret") == first
+        assert (tmp_path / "deep" / "secret").stat().st_mode & 0o777 == 0o600
+        assert [path.name for path in (tmp_path / "deep").iterdir()] == ["secret"]
+
+    def test_a_private_file_does_not_follow_a_link_laid_out_for_it(self, tmp_path):
+        victim = tmp_path / "victim"
+        victim.write_text("untouched")
+        (tmp_path / "secret").symlink_to(victim)
+
+        write_private(tmp_path / "secret", "secret")
+
+        assert victim.read_text() == "untouched"
+        assert not (tmp_path / "secret").is_symlink()
+
+
+class TestErase:
+    def test_leaves_a_folder_alone_that_it_did_not_make(self, tmp_path):
+        (tmp_path / "thesis.tex").write_text("years of work")
+        home = Home(tmp_path)
+        home.prepare()
+
+        with pytest.raises(LaunchError, match="was not made by this launcher"):
+            home.erase()
+
+        assert (tmp_path / "thesis.tex").exists()
+
+    def test_removes_what_it_made_but_not_the_tests_servers(self, tmp_path):
+        home = Home(tmp_path / "home")
+        home.prepare()
+        (home.root / "demo").mkdir()
+        (home.root / "test").mkdir()
+
+        home.erase()
+
+        left = {path.name for path in home.root.iterdir()}
+        assert "demo" not in left
+        assert "secrets" not in left
+        assert "test" in left
+
+
+def test_a_full_disk_is_explained():
+    with pytest.raises(OSError, match="No space left") as full, Path("/dev/full").open("w") as disk:
+        disk.write("x")
+        disk.flush()
+
+    assert explain_os_error(full.value, Path("/data")) == (
+        "No space is left on the disk that holds /data."
+    )

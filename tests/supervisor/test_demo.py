@@ -1,0 +1,128 @@
+import json
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ispvm.supervisor.demo import parse
+from ispvm.supervisor.demo_kills import KINDS, Killer, plan_kinds
+from ispvm.supervisor.demo_world import Identity, World, read_json, write_json
+from ispvm.supervisor.errors import LaunchError
+from tests.supervisor.waiting import eventually
+
+
+class TestPlanKinds:
+    @given(count=st.integers(0, 60), seed=st.integers())
+    def test_every_kind_has_its_fifth(self, count, seed):
+        kinds = plan_kinds(count, random.Random(seed))
+
+        assert len(kinds) == count
+        assert set(kinds) <= set(KINDS)
+        for kind in KINDS:
+            assert Counter(kinds)[kind] >= count // 5
+
+    def test_follows_from_the_seed(self):
+        assert plan_kinds(20, random.Random(4)) == plan_kinds(20, random.Random(4))
+
+
+class TestIdentity:
+    def test_is_that_of_the_data_unless_told_otherwise(self, tmp_path):
+        write_json(tmp_path / "identity.json", {"seed": 7, "port": 9000})
+
+        assert Identity.settle(tmp_path, seed=None, port=None) == Identity(7, 9000)
+        assert Identity.settle(tmp_path, seed=7, port=None) == Identity(7, 9000)
+
+    def test_refuses_to_mix_two_networks_in_one_folder(self, tmp_path):
+        write_json(tmp_path / "identity.json", {"seed": 7, "port": 9000})
+
+        with pytest.raises(LaunchError, match="has seed 7 and port 9000; add --reset"):
+            Identity.settle(tmp_path, seed=8, port=None)
+
+    def test_seed_zero_is_a_seed(self, tmp_path):
+        assert Identity.settle(tmp_path, seed=0, port=None).seed == 0
+
+
+class TestWorld:
+    def test_the_plan_names_addresses_that_follow_from_the_port(self, tmp_path):
+        world = World(tmp_path / "demo", Identity(3, 9100))
+
+        plan = world.prepare()
+
+        assert plan.web_url == "http://127.0.0.1:9100"
+        assert plan.ingest_url == "https://127.40.0.1:9104"
+        assert read_json(tmp_path / "demo" / "demo.json")["control_url"] == "http://127.0.0.1:9102"
+
+    def test_agents_learn_nothing_of_the_platform(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("DATABASE_URL", "postgres://secret")
+        world = World(tmp_path / "demo", Identity(3, 9100))
+        plan = world.prepare()
+        entry = {
+            "name": "north",
+            "token_file": "/t",
+            "source_address": "127.30.0.2",
+            "state_dir": "/s",
+        }
+        write_json(tmp_path / "demo" / "agents.json", [entry])
+
+        (agent,) = world.agents(plan)
+        spec = world.agent(agent)
+
+        assert spec.name == "agent-north"
+        assert "127.30.0.2" in spec.argv
+        assert "DATABASE_URL" not in spec.env
+        assert not any(name.startswith("ISPVM") for name in spec.env)
+
+
+class RecordingSupervisor:
+    """Stands at the edge to real processes: says who runs, records who is killed."""
+
+    def __init__(self) -> None:
+        self.killed: list[str] = []
+        self.said: list[str] = []
+
+    def pids(self) -> dict[str, int]:
+        names = ("worker", "beat", "ingest", "agent-core", "agent-north", "web", "simulator")
+        return {name: number for number, name in enumerate(names, 100)}
+
+    def kill(self, name: str) -> int:
+        self.killed.append(name)
+        return self.pids()[name]
+
+
+class TestKiller:
+    def test_kills_only_while_a_story_is_on(self, tmp_path):
+        phase = tmp_path / "phase.json"
+        supervisor = RecordingSupervisor()
+        killer = Killer(supervisor, phase, count=10, stories=1, seed=5, say=supervisor.said.append)
+        phase.write_text(json.dumps({"phase": "preparing"}))
+        killer.start()
+        before = list(supervisor.killed)
+
+        phase.write_text(json.dumps({"phase": "story", "seconds": 1}))
+        eventually(lambda: len(killer.killed) == 10)
+
+        assert before == []
+        assert killer.finish() == 0
+        kinds = Counter(name.split("-")[0] for name in supervisor.killed)
+        assert all(kinds[kind] >= 2 for kind in KINDS)
+        assert sum(kinds.values()) == 10
+        assert [text.split()[2] for text in supervisor.said] == supervisor.killed
+
+    def test_says_how_many_kills_found_no_story(self, tmp_path):
+        killer = Killer(
+            RecordingSupervisor(), tmp_path / "phase.json", count=5, stories=1, seed=5, say=print
+        )
+        killer.start()
+
+        assert killer.finish() == 5
+
+
+class TestParse:
+    def test_kills_need_a_check(self, capsys):
+        with pytest.raises(SystemExit) as refused:
+            parse(["--kills", "5"])
+
+        assert refused.value.code == 2
+        assert "--kills needs --check" in capsys.readouterr().err
