@@ -11,6 +11,7 @@ from apps.inventory.services.discovery import DiscoveryOutcome, apply_discovery
 from apps.inventory.services.expected import (
     create_bgp_peer,
     create_ospf_neighbor,
+    forget_discovered,
     wire_id_of,
 )
 from apps.inventory.services.links import bind_links, create_link, delete_link, update_link
@@ -47,6 +48,7 @@ __all__ = [
     "delete_service",
     "delete_site",
     "ensure_pppoe_service",
+    "forget_discovered",
     "update_device",
     "update_interface",
     "update_link",

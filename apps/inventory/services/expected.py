@@ -16,7 +16,7 @@ from apps.inventory.models import (
     Service,
     WireAlias,
 )
-from apps.inventory.services.writing import save_new
+from apps.inventory.services.writing import delete_row, save_new
 
 
 def create_bgp_peer(
@@ -65,6 +65,13 @@ def create_ospf_neighbor(
         save_new(neighbor, actor=actor, at=at)
         ensure_alias(neighbor)
     return neighbor
+
+
+def forget_discovered(
+    *, row: Interface | BgpPeer | OspfNeighbor, actor: Actor, at: datetime
+) -> None:
+    """Remove what a router no longer has; it comes back should an agent find it again."""
+    delete_row(row, actor=actor, at=at)
 
 
 def wire_id_of(row: Interface | BgpPeer | OspfNeighbor | Service) -> UUID | None:

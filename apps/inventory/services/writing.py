@@ -12,6 +12,7 @@ from psycopg2.errors import UniqueViolation
 from apps.accounts.actors import Actor
 from apps.audit.services import record
 from apps.inventory.errors import InUse, NameTaken
+from apps.inventory.models import WireAlias
 from apps.inventory.models.discovered import DiscoverableModel
 from apps.tenancy.models import TenantModel
 
@@ -64,6 +65,7 @@ def delete_row(row: TenantModel, *, actor: Actor, at: datetime) -> None:
     name = str(row)
     try:
         with transaction.atomic():
+            WireAlias.objects.filter(entity_type=entity[0], entity_id=row.id).delete()
             row.delete()
             record(
                 action=f"{entity[0]}.deleted",

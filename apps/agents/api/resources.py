@@ -1,0 +1,161 @@
+"""Agents: who they are, what they watch, how they enroll and end."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from rest_framework import mixins, serializers, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.api.views import TenantViewSet
+from apps.accounts.permissions import Permission
+from apps.agents import services
+from apps.agents.models import Agent, AgentCertificate
+from apps.agents.selectors import assigned_device_ids, certificates_of, is_alive
+from apps.core import clock
+
+
+class AgentSerializer(serializers.ModelSerializer[Agent]):
+    is_alive = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Agent
+        fields = [
+            "id",
+            "name",
+            "site",
+            "attached_device",
+            "source_address",
+            "status",
+            "is_alive",
+            "version",
+            "hostname",
+            "capabilities",
+            "health",
+            "last_heartbeat_at",
+            "created_at",
+            "enrolled_at",
+            "revoked_at",
+        ]
+        read_only_fields = [
+            "status",
+            "version",
+            "hostname",
+            "capabilities",
+            "health",
+            "last_heartbeat_at",
+            "created_at",
+            "enrolled_at",
+            "revoked_at",
+        ]
+
+    def get_is_alive(self, agent: Agent) -> bool:
+        return is_alive(agent, clock.now())
+
+
+class CertificateSerializer(serializers.ModelSerializer[AgentCertificate]):
+    class Meta:
+        model = AgentCertificate
+        fields = ["serial", "not_before", "not_after", "issued_at", "revoked_at"]
+
+
+class AssignmentSerializer(serializers.Serializer[Any]):
+    """What an agent watches, as a whole."""
+
+    device_ids = serializers.ListField(
+        child=serializers.UUIDField(), default=list, max_length=10_000
+    )
+    site_ids = serializers.ListField(child=serializers.UUIDField(), default=list, max_length=1000)
+
+
+class RevocationSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=200, allow_blank=True, default="")
+
+
+class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+    """Collectors. What they say of themselves is read-only."""
+
+    serializer_class = AgentSerializer
+    permission_map = {
+        "list": Permission.AGENTS_VIEW,
+        "retrieve": Permission.AGENTS_VIEW,
+        "certificates": Permission.AGENTS_VIEW,
+        "assignments": Permission.AGENTS_VIEW,
+        "assign": Permission.AGENTS_MANAGE,
+        "create": Permission.AGENTS_MANAGE,
+        "partial_update": Permission.AGENTS_MANAGE,
+        "destroy": Permission.AGENTS_MANAGE,
+        "enroll_token": Permission.AGENTS_MANAGE,
+        "revoke": Permission.AGENTS_MANAGE,
+    }
+
+    def get_queryset(self) -> QuerySet[Agent]:
+        return self.access.visible(Agent.objects.all(), Permission.AGENTS_VIEW)
+
+    def create(self, request: Request) -> Response:
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        made = services.create_agent(**asked.validated_data, **self._who())
+        return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+
+    def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        agent = self.get_object()
+        asked = self.get_serializer(agent, data=request.data, partial=True)
+        asked.is_valid(raise_exception=True)
+        changed = services.update_agent(agent=agent, changes=asked.validated_data, **self._who())
+        return Response(self.get_serializer(changed).data)
+
+    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        services.delete_agent(agent=self.get_object(), **self._who())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @action(detail=True, methods=["post"], url_path="enroll-token")
+    def enroll_token(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """A one-time token, shown once; earlier ones end."""
+        token = services.issue_enroll_token(agent=self.get_object(), **self._who())
+        return Response(
+            {"token": token.text, "expires_at": token.expires_at}, status=status.HTTP_201_CREATED
+        )
+
+    @action(detail=True, methods=["post"])
+    def revoke(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """End the agent: its certificates open nothing any more."""
+        asked = RevocationSerializer(data=request.data)
+        agent = self.get_object()
+        asked.is_valid(raise_exception=True)
+        ended = services.revoke_agent(
+            agent=agent, reason=asked.validated_data["reason"], **self._who()
+        )
+        return Response(self.get_serializer(ended).data)
+
+    @action(detail=True)
+    def assignments(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """What the agent watches: as it was set, and the devices that follow from it."""
+        return Response(_assignment(self.get_object()))
+
+    @assignments.mapping.post
+    def assign(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """Set what the agent watches; replaces what was set before."""
+        agent = self.get_object()
+        asked = AssignmentSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        services.assign_agent(agent=agent, **asked.validated_data, **self._who())
+        return Response(_assignment(agent))
+
+    @action(detail=True)
+    def certificates(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """The agent's certificates, newest first."""
+        rows = certificates_of(self.get_object())
+        return Response({"results": CertificateSerializer(rows, many=True).data})
+
+    def _who(self) -> dict[str, Any]:
+        return {"actor": self.access.actor, "at": clock.now()}
+
+
+def _assignment(agent: Agent) -> dict[str, Any]:
+    return {
+        "device_ids": sorted(agent.device_assignments.values_list("device_id", flat=True)),
+        "site_ids": sorted(agent.site_assignments.values_list("site_id", flat=True)),
+        "effective_device_ids": sorted(assigned_device_ids(agent.id)),
+    }

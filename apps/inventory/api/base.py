@@ -1,0 +1,84 @@
+"""The shape of every inventory resource: list with filters, read, and writes through services."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from django.db.models import Model, QuerySet
+from rest_framework import mixins, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.api.views import TenantViewSet
+from apps.accounts.permissions import Permission
+from apps.core import clock
+
+Write = Callable[..., Any]
+
+
+class InventoryViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+    """Reads for everyone who may view the inventory, writes for who may change it."""
+
+    model: ClassVar[type[Model]]
+    #: Query parameter -> lookup.
+    filters: ClassVar[Mapping[str, str]] = {}
+    #: What services call the row, and the services themselves; an action without one is not offered.
+    row_name: ClassVar[str] = ""
+    create_row: ClassVar[Write | None] = None
+    update_row: ClassVar[Write | None] = None
+    delete_row: ClassVar[Write | None] = None
+
+    permission_map = {
+        "list": Permission.INVENTORY_VIEW,
+        "retrieve": Permission.INVENTORY_VIEW,
+        "create": Permission.INVENTORY_CHANGE,
+        "partial_update": Permission.INVENTORY_CHANGE,
+        "destroy": Permission.INVENTORY_CHANGE,
+    }
+
+    def get_queryset(self) -> QuerySet[Any]:
+        rows = self.access.visible(
+            self.model._default_manager.all(),  # noqa: SLF001  (Django's public spelling)
+            Permission.INVENTORY_VIEW,
+        )
+        if self.action == "list":
+            asked = self.request.query_params
+            rows = rows.filter(
+                **{lookup: asked[name] for name, lookup in self.filters.items() if name in asked}
+            )
+        return rows
+
+    def write(self, service: Write, **arguments: Any) -> Any:
+        """Call a service as the caller, now."""
+        return service(**arguments, actor=self.access.actor, at=clock.now())
+
+
+class CreateRow(InventoryViewSet):
+    """POST makes a row."""
+
+    def create(self, request: Request) -> Response:
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        made = self.write(type(self).create_row, **asked.validated_data)  # type: ignore[arg-type]  # set where mixed in
+        return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+
+
+class UpdateRow(InventoryViewSet):
+    """PATCH changes the given fields; PUT is not offered, it would reset what the caller does not know."""
+
+    def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        row = self.get_object()
+        asked = self.get_serializer(row, data=request.data, partial=True)
+        asked.is_valid(raise_exception=True)
+        changed = self.write(
+            type(self).update_row,  # type: ignore[arg-type]  # set where mixed in
+            **{self.row_name: row, "changes": asked.validated_data},
+        )
+        return Response(self.get_serializer(changed).data)
+
+
+class DeleteRow(InventoryViewSet):
+    """DELETE removes a row, or says what still needs it."""
+
+    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        self.write(type(self).delete_row, **{self.row_name: self.get_object()})  # type: ignore[arg-type]  # set where mixed in
+        return Response(status=status.HTTP_204_NO_CONTENT)

@@ -1,0 +1,166 @@
+"""Sites, devices, interfaces, links, sessions, probe targets, services."""
+
+from typing import Any
+
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+
+from apps.accounts.permissions import Permission
+from apps.inventory import services
+from apps.inventory.api import serializers
+from apps.inventory.api.base import CreateRow, DeleteRow, InventoryViewSet, UpdateRow
+from apps.inventory.models import (
+    BgpPeer,
+    Device,
+    Interface,
+    Link,
+    OspfNeighbor,
+    ProbeTarget,
+    Service,
+    Site,
+)
+
+
+class SiteViewSet(CreateRow, UpdateRow, DeleteRow):
+    """Places with routers."""
+
+    model = Site
+    serializer_class = serializers.SiteSerializer
+    filters = {"name": "name", "code": "code"}
+    row_name = "site"
+    create_row, update_row, delete_row = (
+        services.create_site,
+        services.update_site,
+        services.delete_site,
+    )
+
+
+class DeviceViewSet(CreateRow, UpdateRow, DeleteRow):
+    """Routers, with what was discovered on them."""
+
+    model = Device
+    serializer_class = serializers.DeviceSerializer
+    filters = {"name": "name", "site": "site", "role": "role"}
+    row_name = "device"
+    create_row, update_row, delete_row = (
+        services.create_device,
+        services.update_device,
+        services.delete_device,
+    )
+    permission_map = {
+        **InventoryViewSet.permission_map,
+        "interfaces": Permission.INVENTORY_VIEW,
+        "bgp_peers": Permission.INVENTORY_VIEW,
+        "ospf_neighbors": Permission.INVENTORY_VIEW,
+        "default_probe_targets": Permission.INVENTORY_CHANGE,
+    }
+
+    @action(detail=True)
+    def interfaces(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """The device's ports."""
+        return self._listed("interfaces", serializers.InterfaceSerializer)
+
+    @action(detail=True, url_path="bgp-peers")
+    def bgp_peers(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """The device's BGP sessions."""
+        return self._listed("bgp_peers", serializers.BgpPeerSerializer)
+
+    @action(detail=True, url_path="ospf-neighbors")
+    def ospf_neighbors(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """The device's OSPF adjacencies."""
+        return self._listed("ospf_neighbors", serializers.OspfNeighborSerializer)
+
+    @action(detail=True, methods=["post"], url_path="default-probe-targets")
+    def default_probe_targets(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """Put the usual probes on the device; those that are there already are kept."""
+        device = self.get_object()
+        asked = serializers.DefaultProbesSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        made = self.write(
+            services.create_default_probe_targets, device=device, **asked.validated_data
+        )
+        body = serializers.ProbeTargetSerializer(made, many=True).data
+        return Response(body, status=status.HTTP_201_CREATED)
+
+    def _listed(self, relation: str, serializer: type[BaseSerializer[Any]]) -> Response:
+        page = self.paginate_queryset(getattr(self.get_object(), relation).all())
+        return self.get_paginated_response(serializer(page, many=True).data)
+
+
+class InterfaceViewSet(UpdateRow, DeleteRow):
+    """Ports: discovered, and overruled where they are wrong."""
+
+    model = Interface
+    serializer_class = serializers.InterfaceSerializer
+    filters = {"device": "device", "name": "name"}
+    row_name = "interface"
+    update_row = services.update_interface
+
+    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        self.write(services.forget_discovered, row=self.get_object())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class BgpPeerViewSet(CreateRow, DeleteRow):
+    """BGP sessions that routers have or should have."""
+
+    model = BgpPeer
+    serializer_class = serializers.BgpPeerSerializer
+    filters = {"device": "device"}
+    row_name = "row"
+    create_row, delete_row = services.create_bgp_peer, services.forget_discovered
+
+
+class OspfNeighborViewSet(CreateRow, DeleteRow):
+    """OSPF adjacencies that routers have or should have."""
+
+    model = OspfNeighbor
+    serializer_class = serializers.OspfNeighborSerializer
+    filters = {"device": "device"}
+    row_name = "row"
+    create_row, delete_row = services.create_ospf_neighbor, services.forget_discovered
+
+
+class LinkViewSet(CreateRow, UpdateRow, DeleteRow):
+    """Wires between routers."""
+
+    model = Link
+    serializer_class = serializers.LinkSerializer
+    filters = {"name": "name", "kind": "kind", "a_device": "a_device", "z_device": "z_device"}
+    row_name = "link"
+    create_row, update_row, delete_row = (
+        services.create_link,
+        services.update_link,
+        services.delete_link,
+    )
+
+
+class ProbeTargetViewSet(CreateRow, UpdateRow, DeleteRow):
+    """What agents ask from outside."""
+
+    model = ProbeTarget
+    serializer_class = serializers.ProbeTargetSerializer
+    filters = {"device": "device", "method": "method"}
+    row_name = "target"
+    create_row, update_row, delete_row = (
+        services.create_probe_target,
+        services.update_probe_target,
+        services.delete_probe_target,
+    )
+
+
+class ServiceViewSet(CreateRow, UpdateRow, DeleteRow):
+    """What customers buy."""
+
+    model = Service
+    serializer_class = serializers.ServiceSerializer
+    filters = {"device": "device", "kind": "kind"}
+    row_name = "service"
+    create_row, update_row, delete_row = (
+        services.create_service,
+        services.update_service,
+        services.delete_service,
+    )

@@ -1,0 +1,164 @@
+"""What the inventory looks like over REST. The tenant is never a field; who set what is never writable."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.inventory.choices import ProbeMethod
+from apps.inventory.models import (
+    BgpPeer,
+    Device,
+    Interface,
+    Link,
+    OspfNeighbor,
+    ProbeTarget,
+    Service,
+    Site,
+)
+
+_DISCOVERED = ["source", "operator_fields", "last_seen_at"]
+
+
+class SiteSerializer(serializers.ModelSerializer[Site]):
+    class Meta:
+        model = Site
+        fields = ["id", "name", "code", "latitude", "longitude"]
+
+
+class DeviceSerializer(serializers.ModelSerializer[Device]):
+    class Meta:
+        model = Device
+        _said = ["identity", "version", "board_name", "model", "serial", "discovered_at"]
+        fields = [
+            "id",
+            "name",
+            "site",
+            "role",
+            "management_address",
+            "api_port",
+            "api_tls",
+            "credential_set",
+            "polling_profile",
+            "tags",
+            *_said,
+            *_DISCOVERED,
+        ]
+        read_only_fields = [*_said, *_DISCOVERED]
+
+
+class InterfaceSerializer(serializers.ModelSerializer[Interface]):
+    class Meta:
+        model = Interface
+        fields = [
+            "id",
+            "device",
+            "name",
+            "type",
+            "mac_address",
+            "comment",
+            "disabled",
+            "mtu",
+            "speed_bps",
+            *_DISCOVERED,
+        ]
+        read_only_fields = [
+            "device",
+            "name",
+            "type",
+            "mac_address",
+            "disabled",
+            "mtu",
+            *_DISCOVERED,
+        ]
+
+
+class BgpPeerSerializer(serializers.ModelSerializer[BgpPeer]):
+    class Meta:
+        model = BgpPeer
+        fields = [
+            "id",
+            "device",
+            "name",
+            "remote_address",
+            "remote_as",
+            "local_as",
+            "disabled",
+            *_DISCOVERED,
+        ]
+        read_only_fields = ["disabled", *_DISCOVERED]
+
+
+class OspfNeighborSerializer(serializers.ModelSerializer[OspfNeighbor]):
+    class Meta:
+        model = OspfNeighbor
+        fields = [
+            "id",
+            "device",
+            "router_id",
+            "area",
+            "address",
+            "interface_name",
+            "instance",
+            *_DISCOVERED,
+        ]
+        read_only_fields = ["instance", *_DISCOVERED]
+
+
+class LinkSerializer(serializers.ModelSerializer[Link]):
+    class Meta:
+        model = Link
+        fields = [
+            "id",
+            "name",
+            "kind",
+            "a_device",
+            "a_interface_name",
+            "a_interface",
+            "z_device",
+            "z_interface_name",
+            "z_interface",
+            "capacity_bps",
+        ]
+        read_only_fields = ["a_interface", "z_interface"]
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        a_device = attrs.get("a_device", getattr(self.instance, "a_device", None))
+        z_device = attrs.get("z_device", getattr(self.instance, "z_device", None))
+        if a_device is not None and a_device == z_device:
+            raise serializers.ValidationError(
+                {"z_device": "A link joins two different devices."}, code="same_device"
+            )
+        return attrs
+
+
+class ProbeTargetSerializer(serializers.ModelSerializer[ProbeTarget]):
+    class Meta:
+        model = ProbeTarget
+        fields = [
+            "id",
+            "name",
+            "device",
+            "method",
+            "address",
+            "port",
+            "interval_seconds",
+            "count",
+            "timeout_seconds",
+        ]
+
+
+class ServiceSerializer(serializers.ModelSerializer[Service]):
+    class Meta:
+        model = Service
+        fields = ["id", "name", "kind", "device", *_DISCOVERED]
+        read_only_fields = _DISCOVERED
+
+
+class DefaultProbesSerializer(serializers.Serializer[Any]):
+    """Which of the usual probes to put on a device."""
+
+    echo_port = serializers.IntegerField(min_value=1, max_value=65535, required=False)
+    methods = serializers.MultipleChoiceField(
+        choices=ProbeMethod.choices, default=lambda: set(ProbeMethod.values)
+    )
+    interval_seconds = serializers.IntegerField(min_value=1, max_value=3600, default=10)

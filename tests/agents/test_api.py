@@ -1,0 +1,113 @@
+import pytest
+
+from apps.agents import services
+from apps.tenancy import acting_in
+from tests.agents.csr import make_csr
+from tests.agents.factories import AT, make_agent
+from tests.inventory.factories import make_device
+from tests.inventory.test_api import ABSENT, caller
+
+pytestmark = pytest.mark.django_db
+AGENTS = "/api/v1/agents/"
+
+
+@pytest.fixture
+def admin(acme, acme_admin):
+    return caller(acme, acme_admin)
+
+
+class TestAgents:
+    def test_an_agent_goes_through_its_life(self, admin, acme):
+        from apps.core import clock
+
+        with acting_in(acme):
+            device = make_device()
+        made = admin.post(AGENTS, {"name": "core", "attached_device": str(device.id)})
+        url = f"{AGENTS}{made.json()['id']}/"
+        token = admin.post(f"{url}enroll-token/")
+        services.enroll_agent(token=token.json()["token"], csr_pem=make_csr(), at=clock.now())
+        assigned = admin.post(f"{url}assignments/", {"device_ids": [str(device.id)]})
+
+        assert (made.status_code, made.json()["status"]) == (201, "pending")
+        assert token.status_code == 201
+        assert admin.get(url).json()["status"] == "active"
+        assert assigned.json()["effective_device_ids"] == [str(device.id)]
+        assert admin.get(f"{url}assignments/").json() == assigned.json()
+        assert len(admin.get(f"{url}certificates/").json()["results"]) == 1
+
+        ended = admin.post(f"{url}revoke/", {"reason": "stolen"})
+
+        assert ended.json()["status"] == "revoked"
+        (certificate,) = admin.get(f"{url}certificates/").json()["results"]
+        assert certificate["revoked_at"]
+        again = admin.post(f"{url}enroll-token/")
+        assert (again.status_code, again.json()["code"]) == (409, "agent_revoked")
+        assert admin.delete(url).status_code == 204
+
+    def test_the_token_is_never_shown_again(self, admin):
+        url = f"{AGENTS}{admin.post(AGENTS, {'name': 'core'}).json()['id']}/"
+        token = admin.post(f"{url}enroll-token/").json()["token"]
+
+        for path in (AGENTS, url, f"{url}certificates/", f"{url}assignments/"):
+            assert token.encode() not in admin.get(path).content
+
+    def test_what_an_agent_says_of_itself_cannot_be_written(self, admin):
+        made = admin.post(AGENTS, {"name": "core"}).json()
+
+        answer = admin.patch(
+            f"{AGENTS}{made['id']}/", {"status": "active", "version": "9", "name": "renamed"}
+        ).json()
+
+        assert (answer["status"], answer["version"], answer["name"]) == ("pending", "", "renamed")
+
+    def test_a_taken_name_is_a_conflict(self, admin):
+        admin.post(AGENTS, {"name": "core"})
+
+        assert admin.post(AGENTS, {"name": "core"}).status_code == 409
+
+    def test_ids_that_are_not_ours_are_refused(self, admin, acme, globex):
+        with acting_in(globex):
+            foreign = make_device("theirs")
+        url = f"{AGENTS}{admin.post(AGENTS, {'name': 'core'}).json()['id']}/assignments/"
+
+        for pk in (str(foreign.id), ABSENT):
+            answer = admin.post(url, {"device_ids": [pk]})
+            assert (answer.status_code, answer.json()["code"]) == (422, "unknown_entity")
+
+
+class TestWho:
+    @pytest.mark.parametrize("what", ["", "enroll-token/", "revoke/", "assignments/"])
+    def test_a_noc_operator_may_look_and_not_act(self, acme, acme_noc, what):
+        with acting_in(acme):
+            agent = make_agent()
+        noc = caller(acme, acme_noc)
+
+        assert noc.get(f"{AGENTS}{agent.id}/").status_code == 200
+        assert noc.post(f"{AGENTS}{agent.id}/{what}" if what else AGENTS).status_code == 403
+
+    @pytest.mark.parametrize(
+        ("method", "what"),
+        [
+            ("get", ""),
+            ("patch", ""),
+            ("delete", ""),
+            ("post", "enroll-token/"),
+            ("post", "revoke/"),
+            ("post", "assignments/"),
+            ("get", "assignments/"),
+            ("get", "certificates/"),
+        ],
+    )
+    def test_foreign_absent_and_nonsense_answer_alike(self, admin, globex, method, what):
+        with acting_in(globex):
+            foreign = make_agent("theirs")
+
+        answers = [
+            getattr(admin, method)(f"{AGENTS}{pk}/{what}") for pk in (foreign.id, ABSENT, "junk")
+        ]
+
+        assert {a.status_code for a in answers} == {404}
+        assert len({a.content for a in answers}) == 1
+        with acting_in(globex):
+            foreign.refresh_from_db()
+            assert (foreign.status, foreign.created_at) == ("pending", AT)
