@@ -11,6 +11,7 @@ JITTER = 0.2
 
 # A receiver may ask for more time, but not put its events off for ever.
 RETRY_AFTER_STRETCH = 2.0
+LONGEST_WISH = timedelta(days=366)
 
 
 def delay_after(failures: int, *, rng: random.Random, wanted: timedelta | None) -> timedelta | None:
@@ -30,11 +31,10 @@ def read_retry_after(value: str, *, at: datetime) -> timedelta | None:
     """A Retry-After header in seconds or as a date; None when it says nothing usable."""
     text = value.strip()
     if text.isascii() and text.isdigit():
-        # More digits than a year of seconds has mean "very long"; the schedule bounds it anyway.
-        return timedelta(seconds=min(int(text[:12]), 366 * 86_400))
+        return min(timedelta(seconds=int(text[:12])), LONGEST_WISH)
     try:
         when = parsedate_to_datetime(text)
     except (ValueError, OverflowError, IndexError):
         return None
     when = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return when - at if when > at else None
+    return min(when - at, LONGEST_WISH) if when > at else None

@@ -1,0 +1,135 @@
+from django.db import models
+from django.db.models import Q
+
+from apps.tenancy.fields import TenantForeignKey
+from apps.tenancy.models import TenantModel
+from apps.webhooks.choices import DeadReason, DeliveryState, EventType, Outcome
+from apps.webhooks.models.endpoint import Endpoint
+
+
+class Delivery(TenantModel):
+    """One event for one endpoint: the exact bytes, rendered once, and how far they got.
+
+    ``event_id`` is the receiver's idempotency key: attempts and resends repeat it and the bytes.
+    """
+
+    endpoint = TenantForeignKey(Endpoint, on_delete=models.CASCADE, related_name="deliveries")
+    event_id = models.UUIDField()
+    event_type = models.CharField(max_length=40, choices=EventType.choices)
+    # Null for a ping.
+    incident_id = models.UUIDField(null=True, blank=True)
+    sequence = models.PositiveIntegerField(null=True, blank=True)
+    body = models.BinaryField()
+    body_sha256 = models.CharField(max_length=64)
+    # How many of our own webhooks led to this event (see the loop guard).
+    hop = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField()
+
+    state = models.CharField(
+        max_length=20, choices=DeliveryState.choices, default=DeliveryState.PENDING
+    )
+    next_attempt_at = models.DateTimeField(null=True, blank=True)
+    # Attempts begun, ever; goes on counting after a resend.
+    attempt_count = models.PositiveIntegerField(default=0)
+    # Attempts that failed since the last (re)send: the place in the schedule.
+    failure_count = models.PositiveIntegerField(default=0)
+    # The lease is the attempt's id; whoever settles must still hold it.
+    lease_token = models.UUIDField(null=True, blank=True)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    delivered_at = models.DateTimeField(null=True, blank=True)
+    dead_at = models.DateTimeField(null=True, blank=True)
+    dead_reason = models.CharField(
+        max_length=30, choices=DeadReason.choices, blank=True, default=""
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "endpoint", "event_id"], name="webhooks_delivery_event_uniq"
+            ),
+            models.CheckConstraint(
+                condition=Q(event_type__in=EventType.values), name="webhooks_delivery_type_ck"
+            ),
+            models.CheckConstraint(
+                condition=Q(dead_reason__in=["", *DeadReason.values]),
+                name="webhooks_delivery_reason_ck",
+            ),
+            # Each state with exactly the times that belong to it: a row that fits none of these
+            # would be looked at by nobody.
+            models.CheckConstraint(
+                condition=Q(
+                    state=DeliveryState.PENDING,
+                    next_attempt_at__isnull=False,
+                    lease_token__isnull=True,
+                    leased_until__isnull=True,
+                )
+                | Q(
+                    state=DeliveryState.LEASED,
+                    lease_token__isnull=False,
+                    leased_until__isnull=False,
+                )
+                | Q(
+                    state=DeliveryState.DELIVERED,
+                    delivered_at__isnull=False,
+                    lease_token__isnull=True,
+                    leased_until__isnull=True,
+                )
+                | Q(
+                    state=DeliveryState.DEAD,
+                    dead_at__isnull=False,
+                    lease_token__isnull=True,
+                    leased_until__isnull=True,
+                ),
+                name="webhooks_delivery_state_ck",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["tenant", "endpoint", "next_attempt_at"],
+                condition=Q(state=DeliveryState.PENDING),
+                name="webhooks_delivery_due_idx",
+            ),
+            models.Index(
+                fields=["tenant", "endpoint", "leased_until"],
+                condition=Q(state=DeliveryState.LEASED),
+                name="webhooks_delivery_leased_idx",
+            ),
+            models.Index(fields=["tenant", "-created_at"], name="webhooks_delivery_recent_idx"),
+            models.Index(fields=["tenant", "incident_id"], name="webhooks_delivery_incident_idx"),
+        ]
+
+
+class Attempt(TenantModel):
+    """One try to hand a delivery over, as it went. Its id is the ``X-ISPVM-Delivery-ID`` that was sent.
+
+    Written before the first byte goes out, so that a sender that dies leaves a trace.
+    """
+
+    delivery = TenantForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=20, choices=Outcome.choices, default=Outcome.SENDING)
+    duration_ms = models.PositiveIntegerField(null=True, blank=True)
+    # The address dialled, with its port; empty when nothing was dialled.
+    address = models.CharField(max_length=60, blank=True, default="")
+    status = models.PositiveSmallIntegerField(null=True, blank=True)
+    error_code = models.CharField(max_length=60, blank=True, default="")
+    error_detail = models.CharField(max_length=300, blank=True, default="")
+    # Trying again cannot help until a person changes something.
+    is_permanent = models.BooleanField(default=False)
+    retry_after_seconds = models.PositiveIntegerField(null=True, blank=True)
+    certificate_sha256 = models.CharField(max_length=64, blank=True, default="")
+    body_sha256 = models.CharField(max_length=64)
+    # At most 1 KiB, and nothing at all of receivers in private networks.
+    response_head = models.CharField(max_length=1024, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "delivery", "number"], name="webhooks_attempt_number_uniq"
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome__in=Outcome.values), name="webhooks_attempt_outcome_ck"
+            ),
+        ]

@@ -1,0 +1,194 @@
+"""Writing down how an attempt went and what follows from it."""
+
+import random
+from datetime import datetime, timedelta
+
+import structlog
+
+from apps.accounts.actors import Actor
+from apps.audit.services import record
+from apps.events import due
+from apps.tenancy import acting_in
+from apps.webhooks.choices import (
+    DeadReason,
+    DeliveryState,
+    EventType,
+    Outcome,
+    PauseReason,
+)
+from apps.webhooks.models import Attempt, Delivery, Endpoint
+from apps.webhooks.schedule import delay_after
+from apps.webhooks.services.endpoints import bury_waiting
+from apps.webhooks.services.leasing import Job
+from apps.webhooks.services.rearming import DELIVER
+from apps.webhooks.services.sending import GONE, Result
+from apps.webhooks.services.timeline import note_on_timeline
+
+log = structlog.get_logger(__name__)
+
+PAUSE_AFTER = timedelta(hours=120)
+SLOW_BEFORE_REST = 3
+REST = timedelta(seconds=30)
+
+
+def settle(*, job: Job, result: Result, at: datetime, rng: random.Random) -> bool:
+    """Record the attempt and move the delivery on; False when the lease had gone to someone else.
+
+    Locks: the endpoint's row, then the delivery's. The attempt's facts are written in any case.
+    """
+    with acting_in(job.tenant_id):
+        endpoint = Endpoint.objects.select_for_update(no_key=True).get(pk=job.endpoint_id)
+        held = Delivery.objects.select_for_update().filter(
+            pk=job.delivery_id, state=DeliveryState.LEASED, lease_token=job.attempt_id
+        )
+        delivery = held.first()
+        _write_attempt(job, result, at)
+        if delivery is None:
+            log.warning("webhook_lease_lost", attempt=str(job.attempt_id))
+            return False
+        if result.outcome is Outcome.DELIVERED:
+            _deliver(endpoint, delivery, job, at)
+        else:
+            delay = delay_after(delivery.failure_count + 1, rng=rng, wanted=result.retry_after)
+            _fail(endpoint, delivery, job, result, delay=delay, at=at)
+    return True
+
+
+def _write_attempt(job: Job, result: Result, at: datetime) -> None:
+    wanted = result.retry_after
+    Attempt.objects.filter(pk=job.attempt_id).update(
+        finished_at=at,
+        outcome=result.outcome,
+        duration_ms=result.duration_ms,
+        address=result.address,
+        status=result.status,
+        error_code=result.error_code,
+        error_detail=result.error_detail,
+        is_permanent=result.is_permanent,
+        retry_after_seconds=None if wanted is None else int(wanted.total_seconds()),
+        certificate_sha256=result.certificate_sha256,
+        response_head=result.response_head,
+    )
+
+
+def _deliver(endpoint: Endpoint, delivery: Delivery, job: Job, at: datetime) -> None:
+    is_first = delivery.delivered_at is None
+    _move(
+        delivery,
+        state=DeliveryState.DELIVERED,
+        delivered_at=delivery.delivered_at or at,
+        next_attempt_at=None,
+        dead_at=None,
+        dead_reason="",
+    )
+    Endpoint.objects.filter(pk=endpoint.pk).update(
+        last_success_at=at, failing_since=None, slow_failures=0, rest_until=None
+    )
+    if is_first:
+        note_on_timeline(
+            delivery=delivery,
+            at=at,
+            text=f"Webhook {delivery.event_type} accepted by {endpoint.name}",
+            detail={"endpoint": str(endpoint.id), "attempt": job.number, "state": "delivered"},
+        )
+
+
+def _fail(
+    endpoint: Endpoint,
+    delivery: Delivery,
+    job: Job,
+    result: Result,
+    *,
+    delay: timedelta | None,
+    at: datetime,
+) -> None:
+    _blame(endpoint, result, at)
+    delivery.failure_count += 1
+    reason = _verdict(endpoint, delivery, result, at)
+    if reason:
+        _bury(endpoint, delivery, job, reason, at)
+        return
+    if delay is None:
+        _bury(endpoint, delivery, job, DeadReason.EXHAUSTED, at)
+        return
+    _move(
+        delivery,
+        state=DeliveryState.PENDING,
+        next_attempt_at=at + delay,
+        failure_count=delivery.failure_count,
+    )
+    due.schedule(DELIVER, at=at + delay, tenant_id=job.tenant_id, ref=str(endpoint.id))
+
+
+def _blame(endpoint: Endpoint, result: Result, at: datetime) -> None:
+    endpoint.failing_since = endpoint.failing_since or at
+    endpoint.slow_failures = endpoint.slow_failures + 1 if result.is_slow else 0
+    is_resting = endpoint.slow_failures >= SLOW_BEFORE_REST
+    endpoint.rest_until = at + REST if is_resting else None
+    endpoint.save(update_fields=["failing_since", "slow_failures", "rest_until"])
+
+
+def _verdict(
+    endpoint: Endpoint, delivery: Delivery, result: Result, at: datetime
+) -> DeadReason | None:
+    """Whether this failure is the end, before the schedule is asked."""
+    if endpoint.deleted_at is not None:
+        return DeadReason.ENDPOINT_DELETED
+    if delivery.event_type == EventType.PING:
+        return DeadReason.TEST_FAILED
+    if endpoint.pause_reason in (PauseReason.GONE, PauseReason.FAILING):
+        return DeadReason.ENDPOINT_PAUSED
+    if result.status == GONE:
+        _pause(endpoint, PauseReason.GONE, at)
+        return DeadReason.ENDPOINT_PAUSED
+    if endpoint.failing_since is not None and at - endpoint.failing_since >= PAUSE_AFTER:
+        _pause(endpoint, PauseReason.FAILING, at)
+        return DeadReason.ENDPOINT_PAUSED
+    return None
+
+
+def _pause(endpoint: Endpoint, reason: PauseReason, at: datetime) -> None:
+    endpoint.pause_reason, endpoint.paused_at = reason, at
+    endpoint.save(update_fields=["pause_reason", "paused_at"])
+    buried = bury_waiting(endpoint=endpoint, reason=DeadReason.ENDPOINT_PAUSED, at=at)
+    log.warning("webhook_endpoint_paused", endpoint=str(endpoint.id), reason=str(reason))
+    record(
+        action="webhook_endpoint.paused",
+        actor=Actor.system("webhooks"),
+        entity=("webhook_endpoint", endpoint.id),
+        at=at,
+        detail={"reason": str(reason), "given_up": buried},
+    )
+
+
+def _bury(
+    endpoint: Endpoint, delivery: Delivery, job: Job, reason: DeadReason, at: datetime
+) -> None:
+    _move(
+        delivery,
+        state=DeliveryState.DEAD,
+        dead_at=at,
+        dead_reason=reason,
+        next_attempt_at=None,
+        failure_count=delivery.failure_count,
+    )
+    note_on_timeline(
+        delivery=delivery,
+        at=at,
+        text=f"Webhook {delivery.event_type} for {endpoint.name} was given up",
+        detail={
+            "endpoint": str(endpoint.id),
+            "attempt": job.number,
+            "state": "dead",
+            "reason": str(reason),
+        },
+    )
+
+
+def _move(delivery: Delivery, **fields: object) -> None:
+    """Compare-and-set on the lease; the row is locked, so a miss is a programming error."""
+    moved = Delivery.objects.filter(
+        pk=delivery.pk, state=DeliveryState.LEASED, lease_token=delivery.lease_token
+    ).update(lease_token=None, leased_until=None, **fields)
+    if moved != 1:
+        raise RuntimeError("A locked lease changed hands.")

@@ -1,0 +1,74 @@
+"""A tenant's endpoint, a receiver of our own, and the real road between them."""
+
+import random
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from ipaddress import ip_network
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from apps.accounts.actors import Actor
+from apps.core import clock
+from apps.core.http import EgressClient, EgressPolicy
+from apps.events.dispatch import dispatch_tenant
+from apps.events.outbox import emit
+from apps.tenancy import acting_in
+from apps.tenancy.models import Tenant
+from apps.webhooks import services
+from apps.webhooks.models import Endpoint
+from tests.core.http.servers import ScriptedServer, answer
+from tests.webhooks.samples import incident
+
+LOOPBACK = EgressPolicy(allow=(SimpleNamespace(network=ip_network("127.0.0.0/8"), port=None),))
+CLIENT = EgressClient(LOOPBACK, connect_seconds=0.5, total_seconds=1.0)
+
+
+@pytest.fixture(autouse=True)
+def _silent_bells(monkeypatch) -> None:
+    """No broker: the tests pull what workers would be rung for."""
+    from apps.events import jobs
+
+    monkeypatch.setattr(jobs, "send", lambda *_a, **_k: True)
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer(answer("204 No Content")) as started:
+        yield started
+
+
+@pytest.fixture
+def make_endpoint(acme: Tenant, actor: Actor) -> Callable[..., Endpoint]:
+    def make(url: str, name: str = "pager", tenant: Tenant = acme, **fields: Any) -> Endpoint:
+        with acting_in(tenant):
+            endpoint, secret = services.create_endpoint(
+                name=name, url=url, actor=actor, at=clock.now(), policy=LOOPBACK, **fields
+            )
+        endpoint.shown_secret = secret  # type: ignore[attr-defined]  # for the test's receiver
+        return endpoint
+
+    return make
+
+
+def emit_incident(tenant: Tenant, topic: str = "incident.opened", **parts: Any) -> UUID:
+    """An event as the incidents app emits it, handed to its subscribers."""
+    snapshot = incident(**parts)
+    with acting_in(tenant):
+        event = emit(topic=topic, key=str(snapshot["id"]), payload=snapshot)
+    dispatch_tenant(tenant.id)
+    return event.id
+
+
+def deliver(endpoint: Endpoint, *, at: datetime | None = None, seed: int = 1) -> int:
+    """What a worker does when the endpoint is due."""
+    now = clock.now if at is None else (lambda: at)
+    return services.deliver_due(
+        tenant_id=endpoint.tenant_id,
+        endpoint_id=endpoint.id,
+        client=CLIENT,
+        rng=random.Random(seed),
+        now=now,
+    )
