@@ -132,6 +132,12 @@ def scope_attributes() -> dict[Ref, Scope]:
     return scopes
 
 
+def linked_interface_ids() -> set[UUID]:
+    """Interfaces on which a link ends. One query."""
+    ends = Link.objects.values_list("a_interface_id", "z_interface_id")
+    return {interface_id for pair in ends for interface_id in pair if interface_id is not None}
+
+
 def network_rows() -> NetworkRows:
     """Everything that a graph is made of. Eight queries, whatever the size."""
     return NetworkRows(

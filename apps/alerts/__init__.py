@@ -1,0 +1,1 @@
+"""Rules over telemetry: what is wrong, since when, and what was seen."""

@@ -1,0 +1,13 @@
+"""Refusals of alerts."""
+
+from apps.core.errors import DomainError
+
+
+class RuleInvalid(DomainError):
+    """A rule that cannot be compiled; ``condition_type_not_supported`` when only its type is ahead of us."""
+
+    default_code = "rule_invalid"
+
+
+class OverrideInvalid(DomainError):
+    default_code = "override_invalid"

@@ -1,0 +1,1 @@
+"""Rules as data: compiled once, judged without database or clock."""

@@ -1,0 +1,237 @@
+"""A rule's JSON, checked and compiled. Pure. No eval, no templates with attribute access."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from agent.protocol.registry import ENTITY_TYPES, METRICS
+from apps.alerts.errors import RuleInvalid
+from apps.alerts.rules.program import (
+    Absence,
+    Aggregation,
+    Condition,
+    Gate,
+    Level,
+    Operator,
+    Override,
+    Rule,
+    Scope,
+    StateIs,
+    Threshold,
+    Timing,
+)
+
+COMPILED_TYPES = ("threshold", "state", "absence")
+LATER_TYPES = ("rate_of_change", "baseline", "forecast", "composite")
+SUMMARY_FIELDS = frozenset({"entity.name", "device.name", "value", "threshold", "state"})
+CHANGEABLE = frozenset({"threshold", "recover", "for_seconds", "enabled"})
+
+_SEVERITY = {"enum": ["info", "warn", "critical"]}
+_SECONDS = {"type": "number", "minimum": 0, "maximum": 30 * 86_400}
+_WORDS = {"type": "array", "items": {"type": "string", "maxLength": 100}, "maxItems": 200}
+
+RULE_SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "ISPVisualMonitor alert rule",
+    "type": "object",
+    "required": ["id", "name", "rule_schema_version", "severity", "scope", "condition"],
+    "additionalProperties": False,
+    "properties": {
+        "id": {"type": "string", "pattern": "^[a-z][a-z0-9_]{2,60}$"},
+        "name": {"type": "string", "minLength": 1, "maxLength": 200},
+        "enabled": {"type": "boolean"},
+        "rule_schema_version": {"const": "1.0"},
+        "pack": {"type": "string", "maxLength": 60},
+        "version": {"type": "integer", "minimum": 1},
+        "symptom": {"type": "string", "maxLength": 40},
+        "severity": {
+            "oneOf": [_SEVERITY, {"type": "object", "additionalProperties": _SEVERITY}],
+        },
+        "scope": {
+            "type": "object",
+            "required": ["by_entity_type"],
+            "additionalProperties": False,
+            "properties": {
+                "by_entity_type": {"enum": list(ENTITY_TYPES)},
+                "by_roles": _WORDS,
+                "by_tags": _WORDS,
+                "by_site_ids": _WORDS,
+                "by_device_ids": _WORDS,
+                "only_linked": {"type": "boolean"},
+            },
+        },
+        "condition": {"type": "object", "required": ["type"]},
+        "gate": {
+            "type": "object",
+            "required": ["metric", "equals"],
+            "properties": {"metric": {"type": "string"}, "equals": {"type": "number"}},
+        },
+        "for_seconds": _SECONDS,
+        "recover_for_seconds": _SECONDS,
+        "cooldown_seconds": _SECONDS,
+        "flap": {"type": "object"},
+        "annotations": {
+            "type": "object",
+            "properties": {
+                "summary_template": {"type": "string", "maxLength": 500},
+                "description": {"type": "string", "maxLength": 2000},
+                "runbook": {"type": "string", "maxLength": 200},
+            },
+        },
+        "notify_policy": {"type": "string"},
+        "overrides": {
+            "type": "array",
+            "maxItems": 500,
+            "items": {
+                "type": "object",
+                "required": ["level", "changes"],
+                "properties": {
+                    "level": {"enum": [level.value for level in Level]},
+                    "target": {"type": "string", "maxLength": 100},
+                    "changes": {"type": "object", "minProperties": 1},
+                },
+            },
+        },
+    },
+}
+
+_validator = Draft202012Validator(RULE_SCHEMA)
+
+
+def compile_rule(document: Mapping[str, Any]) -> Rule:
+    """The rule that this document describes. Raises RuleInvalid, naming the place of the first fault."""
+    fault = next(iter(sorted(_validator.iter_errors(document), key=lambda e: list(e.path))), None)
+    if fault is not None:
+        place = "/".join(map(str, fault.path)) or "rule"
+        raise RuleInvalid(message=f"{place}: {fault.message[:300]}")
+    scope = _scope(document["scope"])
+    severity = document["severity"]
+    by_role = severity if isinstance(severity, Mapping) else {}
+    annotations = document.get("annotations", {})
+    summary = annotations.get("summary_template", document["name"])
+    _check_summary(summary)
+    return Rule(
+        key=document["id"],
+        name=document["name"],
+        pack=document.get("pack", ""),
+        version=document.get("version", 1),
+        symptom=document.get("symptom", "soft"),
+        is_enabled=document.get("enabled", True),
+        severity=by_role.get("default", "warn") if by_role else severity,
+        severity_by_role=dict(by_role),
+        scope=scope,
+        condition=_condition(document["condition"], scope.entity_type),
+        gate=_gate(document.get("gate"), scope.entity_type),
+        timing=Timing(
+            document.get("for_seconds", 0),
+            document.get("recover_for_seconds", 0),
+            document.get("cooldown_seconds", 0),
+        ),
+        overrides=tuple(make_override(**item) for item in document.get("overrides", ())),
+        summary=summary,
+        runbook=annotations.get("runbook", ""),
+    )
+
+
+def make_override(
+    *, level: str, changes: Mapping[str, Any], target: str = "", label: str = ""
+) -> Override:
+    """An override, checked. Raises RuleInvalid."""
+    unknown = changes.keys() - CHANGEABLE
+    if unknown or not changes:
+        raise RuleInvalid(message=f"An override may change {', '.join(sorted(CHANGEABLE))}.")
+    for name, value in changes.items():
+        is_fit = isinstance(value, bool) if name == "enabled" else _is_number(value)
+        if not is_fit or (name == "for_seconds" and not 0 <= value <= _SECONDS["maximum"]):
+            raise RuleInvalid(message=f"{name}: {value!r} is no fit value.")
+    if (level == Level.TENANT) == bool(target):
+        raise RuleInvalid(message="An override names its target, except for the whole tenant.")
+    return Override(Level(level), target, dict(changes), label)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300  # noqa: PLR2004
+
+
+def _scope(raw: Mapping[str, Any]) -> Scope:
+    return Scope(
+        entity_type=raw["by_entity_type"],
+        roles=frozenset(raw.get("by_roles", ())),
+        tags=frozenset(raw.get("by_tags", ())),
+        site_ids=frozenset(raw.get("by_site_ids", ())),
+        device_ids=frozenset(raw.get("by_device_ids", ())),
+        only_linked=raw.get("only_linked", False),
+    )
+
+
+def _condition(raw: Mapping[str, Any], entity_type: str) -> Condition:
+    kind = raw["type"]
+    if kind in LATER_TYPES:
+        raise RuleInvalid("condition_type_not_supported", f"{kind} is not supported yet.")
+    if kind not in COMPILED_TYPES:
+        raise RuleInvalid(message=f"condition/type: {kind!r} is none of the contract's types.")
+    metric = _metric(
+        raw.get("metric"), entity_type, is_text=None if kind == "absence" else kind == "state"
+    )
+    lookback = raw.get("lookback_seconds", 60)
+    if not _is_number(lookback) or not 0 < lookback <= 7 * 86_400:
+        raise RuleInvalid(message="condition/lookback_seconds: more than 0, at most a week.")
+    if kind == "absence":
+        return Absence(metric, lookback)
+    if kind == "state":
+        listed = "is_one_of" in raw
+        values = raw.get("is_one_of" if listed else "is_not_one_of")
+        if (
+            not isinstance(values, list)
+            or not values
+            or not all(isinstance(v, str) for v in values)
+        ):
+            raise RuleInvalid(message="condition: is_one_of or is_not_one_of lists the words.")
+        return StateIs(metric, frozenset(v.lower() for v in values), listed, lookback)
+    return _threshold(raw, metric, lookback)
+
+
+def _threshold(raw: Mapping[str, Any], metric: str, lookback: float) -> Threshold:
+    try:
+        aggregation = Aggregation(raw.get("aggregation", "last"))
+        operator = Operator(raw["operator"])
+    except (KeyError, ValueError) as error:
+        raise RuleInvalid(message="condition: unknown operator or aggregation.") from error
+    bound, recover = raw.get("threshold"), raw.get("recover", raw.get("threshold"))
+    if not _is_number(bound) or not _is_number(recover):
+        raise RuleInvalid(message="condition: threshold and recover are numbers.")
+    return Threshold(metric, aggregation, lookback, operator, float(bound), float(recover))  # type: ignore[arg-type]
+
+
+def _gate(raw: Mapping[str, Any] | None, entity_type: str) -> Gate | None:
+    if raw is None:
+        return None
+    return Gate(_metric(raw["metric"], entity_type, is_text=False), float(raw["equals"]))
+
+
+def _metric(name: Any, entity_type: str, *, is_text: bool | None) -> str:
+    metric = METRICS.get(name) if isinstance(name, str) else None
+    if metric is None or metric.entity_type != entity_type:
+        raise RuleInvalid(message=f"condition/metric: {name!r} is no metric of a {entity_type}.")
+    if is_text is not None and metric.is_text != is_text:
+        raise RuleInvalid(
+            message=f"condition/metric: {name} {'is' if metric.is_text else 'is not'} text."
+        )
+    return metric.name
+
+
+def _check_summary(template: str) -> None:
+    for part in template.split("{")[1:]:
+        name, closed, _ = part.partition("}")
+        if not closed or name not in SUMMARY_FIELDS:
+            raise RuleInvalid(
+                message=f"summary_template: {{{name[:40]}}} is not one of its fields."
+            )
+
+
+def render_summary(template: str, fields: Mapping[str, str]) -> str:
+    """The summary with its fields put in; plain replacement, nothing is evaluated."""
+    for name in SUMMARY_FIELDS:
+        template = template.replace(f"{{{name}}}", fields.get(name, ""))
+    return template

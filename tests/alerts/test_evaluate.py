@@ -1,0 +1,265 @@
+"""Rules over stored telemetry, on the real database."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from agent.protocol import ids
+from apps.accounts.actors import Actor
+from apps.alerts import services
+from apps.alerts.models import Alert, AlertRule, AlertTransition
+from apps.alerts.selectors import alerts_for_correlation
+from apps.core import clock
+from apps.events.models import Due, OutboxEvent
+from apps.inventory.services import apply_discovery
+from apps.telemetry import store
+from apps.telemetry.store import Sample, SeriesKey, TextSample
+from apps.tenancy import acting_in
+from tests.inventory.factories import make_device, make_link
+
+pytestmark = pytest.mark.django_db
+
+ACTOR = Actor.system("test")
+
+
+@pytest.fixture
+def t0():
+    return clock.now() - timedelta(minutes=30)
+
+
+@pytest.fixture
+def rules(acme, t0):
+    with acting_in(acme):
+        return {r.key: r for r in services.install_pack(pack="first", actor=ACTOR, at=t0)}
+
+
+@pytest.fixture
+def core(acme):
+    with acting_in(acme):
+        return make_device("cr1", role="core")
+
+
+class Player:
+    """Writes readings and evaluates, second by second."""
+
+    def __init__(self, tenant, t0) -> None:
+        self.tenant, self.t0 = tenant, t0
+
+    def at(self, seconds: float):
+        return self.t0 + timedelta(seconds=seconds)
+
+    def read(self, seconds: float, metric: str, entity_type: str, entity_id, value) -> None:
+        key = SeriesKey(entity_type, entity_id, metric)
+        with acting_in(self.tenant):
+            if isinstance(value, str):
+                store.write_batch(
+                    texts=[TextSample(key, self.at(seconds), value)], received_at=self.at(seconds)
+                )
+            else:
+                store.write_batch(
+                    samples=[Sample(key, self.at(seconds), value)], received_at=self.at(seconds)
+                )
+
+    def evaluate(self, seconds: float) -> int:
+        return services.evaluate_tenant(tenant_id=self.tenant.id, at=self.at(seconds))
+
+    def play(self, metric: str, entity_type: str, entity_id, *values, every: float = 5) -> None:
+        for index, value in enumerate(values):
+            if value is not None:
+                self.read(index * every, metric, entity_type, entity_id, value)
+            self.evaluate(index * every + 1)
+
+    def alerts(self) -> list[tuple[str, str]]:
+        with acting_in(self.tenant):
+            return sorted(Alert.objects.values_list("rule__key", "state"))
+
+
+@pytest.fixture
+def player(acme, t0):
+    return Player(acme, t0)
+
+
+class TestUnreachable:
+    def test_fires_after_its_role_s_ten_seconds_and_recovers(self, acme, rules, core, player):
+        player.play("device.up", "device", core.id, 1.0, 0.0, 0.0, 0.0)
+        assert player.alerts() == [("unreachable", "firing")]
+        with acting_in(acme):
+            alert = Alert.objects.get()
+        assert alert.since == player.at(5)
+        assert alert.severity == "critical"
+        assert alert.summary == "cr1 answers no probe"
+        assert alert.seen["override"] == "role core"
+
+        for seconds in (20, 25, 30, 35):
+            player.read(seconds, "device.up", "device", core.id, 1.0)
+            player.evaluate(seconds + 1)
+        assert player.alerts() == [("unreachable", "ok")]
+
+    def test_jitter_does_not_fire_and_leaves_no_row(self, rules, core, player):
+        player.play("device.up", "device", core.id, *[1.0, 0.0, 1.0] * 5)
+
+        assert player.alerts() == []
+
+    def test_a_device_that_is_no_longer_read_is_not_called_down(self, rules, core, player):
+        player.play("device.up", "device", core.id, 1.0, *[None] * 20)
+
+        assert player.alerts() == []
+
+    def test_an_access_router_waits_thirty_seconds(self, acme, rules, player):
+        with acting_in(acme):
+            access = make_device("acc1", role="access", management_address="127.20.0.9")
+        player.play("device.up", "device", access.id, *[0.0] * 5)
+        assert player.alerts() == [("unreachable", "pending")]
+
+        for seconds in (25, 30, 35):
+            player.read(seconds, "device.up", "device", access.id, 0.0)
+            player.evaluate(seconds + 1)
+        assert player.alerts() == [("unreachable", "firing")]
+
+
+class TestInterfaceDown:
+    @pytest.fixture
+    def port(self, acme, core, t0):
+        """cr1's port towards cr2, discovered and bound to their link."""
+        with acting_in(acme):
+            far = make_device("cr2", management_address="127.20.0.2")
+            make_link(core, far)
+            port = ids.interface_id(core.id, "to-cr2")
+            spare = ids.interface_id(core.id, "ether9")
+            items = [
+                {
+                    "id": str(pk),
+                    "device_id": str(core.id),
+                    "name": name,
+                    "type": "ether",
+                    "disabled": False,
+                }
+                for pk, name in ((port, "to-cr2"), (spare, "ether9"))
+            ]
+            apply_discovery(patch={"interfaces": items}, device_ids=[core.id], actor=ACTOR, at=t0)
+        return port
+
+    def test_fires_for_a_port_that_carries_a_link(self, rules, port, player):
+        player.play("interface.oper_up", "interface", port, 1.0, 0.0, 0.0, 0.0)
+
+        assert player.alerts() == [("interface_down", "firing")]
+
+    def test_a_port_without_a_link_is_nobodys_trouble(self, rules, core, port, player):
+        spare = ids.interface_id(core.id, "ether9")
+        player.play("interface.oper_up", "interface", spare, 0.0, 0.0, 0.0, 0.0)
+
+        assert player.alerts() == []
+
+    def test_a_port_that_somebody_disabled_does_not_alert(self, rules, port, player):
+        player.read(0, "interface.admin_up", "interface", port, 0.0)
+        player.play("interface.oper_up", "interface", port, 0.0, 0.0, 0.0, 0.0)
+
+        assert player.alerts() == []
+
+
+class TestOtherRules:
+    def test_a_bgp_session_that_is_not_established_fires_after_a_minute(self, rules, core, player):
+        words = ["established", *["idle"] * 14]
+        player.play("bgp.peer.state", "bgp_peer", core.id, *words)
+
+        assert player.alerts() == [("ebgp_not_established", "firing")]
+
+    def test_full_in_any_spelling_is_full(self, rules, core, player):
+        player.play("ospf.neighbor.state", "ospf_neighbor", core.id, *["Full"] * 15)
+
+        assert player.alerts() == []
+
+    def test_a_silent_agent_fires_as_silence(self, acme, rules, core, player):
+        player.play("agent.up", "agent", core.id, 1.0, *[None] * 8)
+
+        assert player.alerts() == [("agent_heartbeat_missed", "firing")]
+        with acting_in(acme):
+            assert alerts_for_correlation(player.at(50))[0].symptom == "agent_missing"
+
+    def test_cpu_is_judged_over_its_window(self, rules, core, player):
+        player.play("device.cpu_pct", "device", core.id, *[95.0, 10.0] * 40, every=10)
+
+        assert player.alerts() == []
+
+    def test_a_concentrator_without_sessions_fires(self, rules, core, player):
+        player.play("pppoe.sessions.active", "service", core.id, 100.0, *[0.0] * 8)
+
+        assert player.alerts() == [("pppoe_sessions_lost", "firing")]
+
+
+class TestTuning:
+    def test_an_override_applies_at_once_and_is_seen(self, acme, rules, core, player, t0):
+        with acting_in(acme):
+            services.set_override(
+                rule=rules["unreachable"],
+                level="device",
+                target=str(core.id),
+                changes={"for_seconds": 60},
+                reason="slow link",
+                actor=ACTOR,
+                at=t0,
+            )
+        player.play("device.up", "device", core.id, *[0.0] * 6)
+
+        assert player.alerts() == [("unreachable", "pending")]
+
+    def test_switching_a_rule_off_ends_its_alerts(self, acme, rules, core, player, t0):
+        player.play("device.up", "device", core.id, *[0.0] * 4)
+        with acting_in(acme):
+            services.set_enabled(rule=rules["unreachable"], is_enabled=False, actor=ACTOR, at=t0)
+
+        player.evaluate(20)
+
+        assert player.alerts() == [("unreachable", "ok")]
+
+    def test_installing_a_pack_again_changes_nothing_and_keeps_what_is_off(self, acme, rules, t0):
+        with acting_in(acme):
+            services.set_enabled(rule=rules["cpu_high"], is_enabled=False, actor=ACTOR, at=t0)
+            services.install_pack(pack="first", actor=ACTOR, at=t0)
+
+            assert AlertRule.objects.count() == 8
+            assert not AlertRule.objects.get(key="cpu_high").is_enabled
+        assert Due.objects.filter(kind=services.EVALUATE, tenant_id=acme.id).count() == 1
+
+    def test_a_faulty_override_is_refused(self, acme, rules, t0):
+        with acting_in(acme), pytest.raises(services.OverrideInvalid):
+            services.set_override(
+                rule=rules["cpu_high"], level="galaxy", changes={"threshold": 1}, actor=ACTOR, at=t0
+            )
+
+
+class TestWritingDown:
+    def test_each_move_is_recorded_and_told_once(self, acme, rules, core, player):
+        player.play("device.up", "device", core.id, *[0.0] * 4)
+        assert player.evaluate(16) == 0
+
+        with acting_in(acme):
+            moves = list(AlertTransition.objects.values_list("from_state", "to_state"))
+            told = list(OutboxEvent.objects.filter(topic="alert.transition"))
+        assert moves == [("pending", "firing")]
+        assert [event.payload["to"] for event in told] == ["firing"]
+
+    def test_another_tenants_readings_are_not_seen(self, acme, globex, rules, core, player, t0):
+        other = Player(globex, t0)
+        other.play("device.up", "device", core.id, *[0.0] * 4)
+
+        assert player.alerts() == other.alerts() == []
+
+    def test_the_number_of_queries_does_not_grow_with_entities(self, acme, rules, player):
+        def queries() -> int:
+            with CaptureQueriesContext(connection) as captured:
+                player.evaluate(1)
+            return len(captured)
+
+        with acting_in(acme):
+            first = make_device("r0", management_address="127.20.1.1")
+        player.read(0, "device.up", "device", first.id, 1.0)
+        few = queries()
+        with acting_in(acme):
+            many = [make_device(f"r{n}", management_address=f"127.20.2.{n}") for n in range(1, 20)]
+        for device in many:
+            player.read(0, "device.up", "device", device.id, 1.0)
+
+        assert queries() == few

@@ -1,0 +1,124 @@
+"""The alert state machine against what an operator expects of it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.alerts.choices import AlertState
+from apps.alerts.rules.conditions import Reading
+from apps.alerts.rules.machine import Episode, step
+from apps.alerts.rules.program import Timing
+
+T0 = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+TIMING = Timing(for_seconds=10, recover_for_seconds=10, cooldown_seconds=0)
+
+
+def at(seconds: float) -> datetime:
+    return T0 + timedelta(seconds=seconds)
+
+
+def bad(seconds: float, **fields) -> Reading:
+    return Reading(is_breach=True, is_well=False, ts=at(seconds), seen="0", **fields)
+
+
+def good(seconds: float) -> Reading:
+    return Reading(is_breach=False, is_well=True, ts=at(seconds), seen="1")
+
+
+def between(seconds: float) -> Reading:
+    return Reading(is_breach=False, is_well=False, ts=at(seconds), seen="85")
+
+
+def play(*looks: tuple[float, Reading | None], timing: Timing = TIMING) -> Episode:
+    episode = Episode()
+    for seconds, reading in looks:
+        episode = step(episode, reading, timing, at(seconds))
+    return episode
+
+
+class TestFiring:
+    def test_fires_when_it_has_held_and_a_second_reading_confirms(self):
+        episode = play((1, bad(0)), (6, bad(5)), (11, bad(10)))
+
+        assert episode.state is AlertState.FIRING
+        assert (episode.since, episode.fired_at) == (at(0), at(11))
+
+    def test_does_not_fire_on_one_reading_however_long_ago(self):
+        assert play((1, bad(0)), (60, bad(0))).state is AlertState.PENDING
+
+    def test_does_not_fire_before_it_has_held(self):
+        assert play((1, bad(0)), (6, bad(5))).state is AlertState.PENDING
+
+    def test_a_single_good_reading_between_starts_again(self):
+        assert play((1, bad(0)), (6, good(5)), (11, bad(10)), (16, bad(15))).since == at(10)
+
+    def test_silence_neither_fires_nor_forgets(self):
+        assert play((1, bad(0)), (30, None), (60, None)).state is AlertState.PENDING
+
+    def test_silence_that_is_itself_the_breach_needs_no_second(self):
+        assert play((1, bad(0, needs_second=False)), (11, bad(0, needs_second=False))).state is (
+            AlertState.FIRING
+        )
+
+    def test_without_a_wait_it_fires_at_once(self):
+        assert play((1, bad(0)), timing=Timing(0, 10, 0)).state is AlertState.FIRING
+
+
+class TestRecovering:
+    FIRED = ((1, bad(0)), (11, bad(10)))
+
+    def test_recovers_when_wellness_has_held(self):
+        assert play(*self.FIRED, (16, good(15)), (26, good(25))).recovered_at == at(26)
+
+    def test_a_relapse_goes_back_to_firing_and_keeps_its_beginning(self):
+        episode = play(*self.FIRED, (16, good(15)), (21, bad(20)))
+
+        assert (episode.state, episode.since, episode.fired_at) == (
+            AlertState.FIRING,
+            at(0),
+            at(11),
+        )
+
+    def test_between_the_two_thresholds_it_keeps_firing(self):
+        assert play(*self.FIRED, (16, between(15)), (60, between(59))).state is AlertState.FIRING
+
+    def test_silence_does_not_recover(self):
+        assert play(*self.FIRED, (300, None)).state is AlertState.FIRING
+
+    def test_a_cooldown_keeps_it_pending_until_it_ends(self):
+        timing = Timing(10, 0, 60)
+        recovered = play(*self.FIRED, (16, good(15)), timing=timing)
+
+        early = step(step(recovered, bad(20), timing, at(21)), bad(35), timing, at(36))
+        late = step(early, bad(80), timing, at(81))
+
+        assert (early.state, late.state) == (AlertState.PENDING, AlertState.FIRING)
+
+
+readings = st.one_of(st.none(), st.booleans())
+
+
+@given(st.lists(readings, max_size=60))
+def test_whatever_is_read_firing_was_held_confirmed_and_ends_only_after_wellness_held(words):
+    episode, run = Episode(), []
+    for index, word in enumerate(words):
+        seconds = index * 5.0
+        reading = None if word is None else (bad(seconds) if word else good(seconds))
+        before, episode = episode, step(episode, reading, TIMING, at(seconds))
+        run = run if word is None else ([*run, seconds] if word else [])
+        if episode.state is AlertState.FIRING and before.state is AlertState.PENDING:
+            assert len(run) >= 2
+            assert seconds - run[0] >= TIMING.for_seconds
+        if episode.state is AlertState.OK and before.fired_at and not episode.fired_at:
+            assert before.state is AlertState.RECOVERING
+        if word is None:
+            assert episode == before
+
+
+@pytest.mark.parametrize("jitter", [0.0, 0.4, 0.9])
+def test_an_uneven_cadence_does_not_change_the_outcome(jitter):
+    looks = [(i * 5 + jitter, bad(i * 5 + jitter / 2)) for i in range(4)]
+
+    assert play(*looks).state is AlertState.FIRING
