@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from hashlib import sha256
-from typing import cast
 
 import structlog
 from django.contrib import auth
@@ -40,7 +39,7 @@ def authenticate(
             detail={"address": address},
         )
         raise SignInRefused
-    return cast(User, user)
+    return user
 
 
 def _attempts(email: str, address: str) -> int:

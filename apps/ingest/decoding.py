@@ -3,7 +3,8 @@
 import re
 import zlib
 from collections.abc import Callable
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import zstandard
 
@@ -79,18 +80,19 @@ def _decode(decode: _Decoder, part: bytes) -> bytes:
         raise BodyInvalid("bad_compression", "The body is not what its encoding says.") from error
 
 
+def _feed(decoder: Any, part: bytes) -> bytes:
+    fed: bytes = decoder.decompress(part)
+    return fed
+
+
 def _decoder(encoding: str) -> tuple[_Decoder, Callable[[], bool]]:
     if encoding in {"", "identity"}:
         return (lambda piece: piece), (lambda: True)
     if encoding == "gzip":
         gunzip = zlib.decompressobj(wbits=31)
-        return (lambda part: gunzip.decompress(part)), (
-            lambda: gunzip.eof and not gunzip.unused_data
-        )
+        return partial(_feed, gunzip), (lambda: gunzip.eof and not gunzip.unused_data)
     if encoding == "zstd":
         # A frame announces its window: without a bound a few bytes could ask for gigabytes.
         unzstd = zstandard.ZstdDecompressor(max_window_size=2**23).decompressobj()
-        return (lambda part: unzstd.decompress(part)), (
-            lambda: bool(unzstd.eof) and not unzstd.unused_data
-        )
+        return partial(_feed, unzstd), (lambda: bool(unzstd.eof) and not unzstd.unused_data)
     raise EncodingUnknown(message="Content-Encoding is none of gzip, zstd, identity.")

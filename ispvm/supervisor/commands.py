@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ispvm.supervisor.check import check
 from ispvm.supervisor.demo import demo
 from ispvm.supervisor.environment import connect_services, platform_environment
 from ispvm.supervisor.errors import LaunchError, explain_os_error
@@ -71,6 +72,7 @@ def caretaker(arguments: list[str]) -> int:
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "setup": setup,
+    "check": check,
     "demo": demo,
     "manage": manage,
     "test": test,

@@ -1,4 +1,5 @@
 import copy
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from apps.alerts.rules.overrides import Standing, resolve
 PACK = {rule["id"]: rule for rule in load_pack("first")}
 
 
-def changed(key: str, path: str, value) -> dict:
+def changed(key: str, path: str, value) -> dict[str, Any]:
     document = copy.deepcopy(PACK[key])
     *parents, last = path.split("/")
     place = document

@@ -102,7 +102,8 @@ readings = st.one_of(st.none(), st.booleans())
 
 @given(st.lists(readings, max_size=60))
 def test_whatever_is_read_firing_was_held_confirmed_and_ends_only_after_wellness_held(words):
-    episode, run = Episode(), []
+    episode = Episode()
+    run: list[float] = []
     for index, word in enumerate(words):
         seconds = index * 5.0
         reading = None if word is None else (bad(seconds) if word else good(seconds))

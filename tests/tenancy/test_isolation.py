@@ -92,7 +92,12 @@ class TestWithAnotherTenant:
                 OutboxEvent.objects.filter(pk=own.pk).update(tenant=globex)
 
     def test_the_app_role_cannot_switch_row_security_off(self, acme, foreign_event):
-        with acting_in(acme), pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+        with (
+            acting_in(acme),
+            pytest.raises(DatabaseError),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
             cursor.execute("SET LOCAL row_security = off")
             cursor.execute("SELECT count(*) FROM events_outboxevent")
 
@@ -108,7 +113,12 @@ class TestWithAnotherTenant:
         ],
     )
     def test_the_app_role_is_refused(self, acme, statement):
-        with acting_in(acme), pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+        with (
+            acting_in(acme),
+            pytest.raises(DatabaseError),
+            transaction.atomic(),
+            connection.cursor() as cursor,
+        ):
             cursor.execute(statement)
 
 

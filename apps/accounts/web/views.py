@@ -50,9 +50,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 
 def _refuse(request: HttpRequest, email: str, fault: str, *, status: int) -> HttpResponse:
-    return render(
-        request, "accounts/sign_in.html", {"fault": fault, "email": email}, status=status
-    )
+    return render(request, "accounts/sign_in.html", {"fault": fault, "email": email}, status=status)
 
 
 def _next(request: HttpRequest) -> str:

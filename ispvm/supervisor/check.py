@@ -1,0 +1,86 @@
+"""`run.py check`: everything that can be said about the code without running it. All steps run, whatever fails."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.testing import ensure_services
+
+PYTHON = (sys.executable, "-m")
+MANAGE = (sys.executable, "manage.py")
+PACKAGES = ("run.py", "manage.py", "apps", "agent", "ispvm", "tests")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command whose exit code is the verdict."""
+
+    name: str
+    command: tuple[str, ...]
+    needs_settings: bool = False
+
+
+# The slowest first: two run at a time, and the others fit beside it.
+STEPS = (
+    Step("types", (*PYTHON, "mypy", *PACKAGES)),
+    Step("format", (*PYTHON, "ruff", "format", "--check", ".")),
+    Step("lint", (*PYTHON, "ruff", "check", ".")),
+    Step("imports", ("lint-imports", "--no-cache")),
+    Step("django", (*MANAGE, "check", "--fail-level", "WARNING"), needs_settings=True),
+    Step("migrations", (*MANAGE, "makemigrations", "--check", "--dry-run"), needs_settings=True),
+    Step("templates", (*PYTHON, "ispvm.supervisor.compile_templates"), needs_settings=True),
+    Step("markup", (*PYTHON, "djlint", "templates", "--lint", "--quiet")),
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a step ended."""
+
+    step: Step
+    exit_code: int
+    output: str
+    seconds: float
+
+    def line(self) -> str:
+        word = "ok" if self.exit_code == 0 else "FAILED"
+        return f"{self.step.name:<11} {word:<7} {self.seconds:5.1f} s"
+
+
+def check(_: list[str]) -> int:
+    """Run all steps; answers 1 if any failed, after showing what it said."""
+    settings = {**os.environ, **ensure_services(), "DJANGO_SETTINGS_MODULE": "ispvm.settings.test"}
+    with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
+        verdicts = list(pool.map(lambda step: run_step(step, settings), STEPS))
+    failed = [verdict for verdict in verdicts if verdict.exit_code != 0]
+    for verdict in failed:
+        print(
+            f"\n{verdict.step.name}: {' '.join(verdict.step.command)}\n{verdict.output.rstrip()}\n"
+        )
+    for verdict in verdicts:
+        print(verdict.line())
+    return 1 if failed else 0
+
+
+def run_step(step: Step, settings: Mapping[str, str]) -> Verdict:
+    began = time.monotonic()
+    scripts = str(Path(sys.executable).parent)
+    environment = dict(settings if step.needs_settings else os.environ)
+    environment["PATH"] = os.pathsep.join((scripts, environment.get("PATH", os.defpath)))
+    done = subprocess.run(
+        step.command,
+        check=False,
+        cwd=PROJECT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    return Verdict(step, done.returncode, done.stdout, time.monotonic() - began)
