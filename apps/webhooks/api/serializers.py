@@ -1,0 +1,135 @@
+"""Webhook resources on the wire."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.webhooks.choices import INCIDENT_EVENTS, EventType
+from apps.webhooks.models import Attempt, Delivery, Endpoint
+
+
+class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
+    event_types = serializers.ListField(
+        child=serializers.ChoiceField(choices=[event.value for event in INCIDENT_EVENTS]),
+        required=False,
+        help_text="Empty: every incident event.",
+    )
+    is_paused = serializers.BooleanField(read_only=True)
+    secret_stages = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Endpoint
+        fields = [
+            "id",
+            "name",
+            "url",
+            "event_types",
+            "severity_floor",
+            "hides_tenant_name",
+            "hides_people",
+            "hides_evidence",
+            "is_thin",
+            "ca_pem",
+            "is_paused",
+            "pause_reason",
+            "paused_at",
+            "last_success_at",
+            "failing_since",
+            "secret_stages",
+            "created_at",
+            "updated_at",
+        ]
+        read_only_fields = [
+            "pause_reason",
+            "paused_at",
+            "last_success_at",
+            "failing_since",
+            "created_at",
+            "updated_at",
+        ]
+        extra_kwargs = {"ca_pem": {"max_length": 65_536}}
+
+    def get_secret_stages(self, endpoint: Endpoint) -> list[str]:
+        """Which secrets exist; their texts are never shown again."""
+        return sorted(secret.stage for secret in endpoint.secrets.all())
+
+
+class RotationSerializer(serializers.Serializer[Any]):
+    """One step of a rotation: stage (answers with the new secret), promote, retire."""
+
+    step = serializers.ChoiceField(choices=["stage", "promote", "retire"])
+    grace_hours = serializers.IntegerField(min_value=0, max_value=168, default=24)
+
+
+class AttemptSerializer(serializers.ModelSerializer[Attempt]):
+    class Meta:
+        model = Attempt
+        fields = [
+            "id",
+            "number",
+            "started_at",
+            "finished_at",
+            "outcome",
+            "duration_ms",
+            "address",
+            "status",
+            "error_code",
+            "error_detail",
+            "is_permanent",
+            "retry_after_seconds",
+            "certificate_sha256",
+            "body_sha256",
+            "response_head",
+        ]
+
+
+class DeliverySerializer(serializers.ModelSerializer[Delivery]):
+    endpoint_name = serializers.CharField(source="endpoint.name", read_only=True)
+
+    class Meta:
+        model = Delivery
+        fields = [
+            "id",
+            "endpoint",
+            "endpoint_name",
+            "event_id",
+            "event_type",
+            "incident_id",
+            "sequence",
+            "state",
+            "created_at",
+            "next_attempt_at",
+            "attempt_count",
+            "failure_count",
+            "delivered_at",
+            "dead_at",
+            "dead_reason",
+            "body_sha256",
+            "hop",
+        ]
+
+
+class DeliveryDetailSerializer(DeliverySerializer):
+    attempts = serializers.SerializerMethodField()
+    body = serializers.SerializerMethodField()
+
+    class Meta(DeliverySerializer.Meta):
+        fields = [*DeliverySerializer.Meta.fields, "body", "attempts"]
+
+    def get_attempts(self, delivery: Delivery) -> list[dict[str, Any]]:
+        rows = delivery.attempts.order_by("number")
+        return [dict(row) for row in AttemptSerializer(rows, many=True).data]
+
+    def get_body(self, delivery: Delivery) -> str:
+        """The bytes as they are sent."""
+        return bytes(delivery.body).decode()
+
+
+class DeadLetterFilterSerializer(serializers.Serializer[Any]):
+    """Which dead letters to resend; what is left out does not narrow."""
+
+    endpoint = serializers.UUIDField(required=False)
+    incident = serializers.UUIDField(required=False)
+    event_type = serializers.ChoiceField(choices=EventType.choices, required=False)
+    created_from = serializers.DateTimeField(required=False)
+    created_to = serializers.DateTimeField(required=False)

@@ -1,0 +1,192 @@
+"""Webhook endpoints, their ledger and their dead letters."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from rest_framework import mixins, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.api.pagination import CursorPages
+from apps.accounts.api.views import TenantViewSet
+from apps.accounts.permissions import Permission
+from apps.core import clock
+from apps.webhooks import selectors, services
+from apps.webhooks.api.serializers import (
+    DeadLetterFilterSerializer,
+    DeliveryDetailSerializer,
+    DeliverySerializer,
+    EndpointSerializer,
+    RotationSerializer,
+)
+from apps.webhooks.models import Delivery, Endpoint
+
+RESEND_LIMIT = 1000
+
+
+class NewestFirst(CursorPages):
+    ordering = ("-created_at", "-id")  # type: ignore[assignment]  # ties need the id
+
+
+class WebhookViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+    """Lists with filters; whoever writes is named."""
+
+    pagination_class = NewestFirst
+    #: Query parameter -> lookup.
+    filters: ClassVar[Mapping[str, str]] = {}
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.action != "list":
+            return queryset
+        asked = self.request.query_params
+        return queryset.filter(
+            **{lookup: asked[name] for name, lookup in self.filters.items() if name in asked}
+        )
+
+    def who(self) -> dict[str, Any]:
+        return {"actor": self.access.actor, "at": clock.now()}
+
+
+class EndpointViewSet(WebhookViewSet):
+    """Receivers of incident events. A secret is shown once, in the answer that makes it."""
+
+    serializer_class = EndpointSerializer
+    filters = {"name": "name", "pause_reason": "pause_reason"}
+    permission_map = {
+        "list": Permission.WEBHOOKS_VIEW,
+        "retrieve": Permission.WEBHOOKS_VIEW,
+        "create": Permission.WEBHOOKS_MANAGE,
+        "partial_update": Permission.WEBHOOKS_MANAGE,
+        "destroy": Permission.WEBHOOKS_MANAGE,
+        "test": Permission.WEBHOOKS_MANAGE,
+        "rotate_secret": Permission.WEBHOOKS_MANAGE,
+        "pause": Permission.WEBHOOKS_MANAGE,
+        "resume": Permission.WEBHOOKS_MANAGE,
+    }
+
+    def get_queryset(self) -> QuerySet[Endpoint]:
+        return selectors.visible_endpoints(self.access).prefetch_related("secrets")
+
+    def create(self, request: Request) -> Response:
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        endpoint, secret = services.create_endpoint(**asked.validated_data, **self.who())
+        body = {**self.get_serializer(endpoint).data, "secret": secret}
+        return Response(body, status=status.HTTP_201_CREATED)
+
+    def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        endpoint = self.get_object()
+        asked = self.get_serializer(endpoint, data=request.data, partial=True)
+        asked.is_valid(raise_exception=True)
+        changed = services.change_endpoint(endpoint=endpoint, **asked.validated_data, **self.who())
+        return Response(self.get_serializer(changed).data)
+
+    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        services.delete_endpoint(endpoint=self.get_object(), **self.who())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @action(detail=True, methods=["post"])
+    def test(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """Send ``webhook.ping``; the answer is the delivery to look at."""
+        delivery = services.test_endpoint(endpoint=self.get_object(), **self.who())
+        return Response(DeliverySerializer(delivery).data, status=status.HTTP_202_ACCEPTED)
+
+    @action(detail=True, methods=["post"], url_path="rotate-secret")
+    def rotate_secret(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """Stage, promote, retire."""
+        endpoint = self.get_object()
+        asked = RotationSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        body: dict[str, Any] = {}
+        step = asked.validated_data["step"]
+        if step == "stage":
+            body["secret"] = services.stage_secret(endpoint=endpoint, **self.who())
+        elif step == "promote":
+            grace = timedelta(hours=asked.validated_data["grace_hours"])
+            services.promote_secret(endpoint=endpoint, grace=grace, **self.who())
+        else:
+            services.retire_secret(endpoint=endpoint, **self.who())
+        return Response({**self.get_serializer(self.get_object()).data, **body})
+
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """Hold everything back."""
+        services.pause_endpoint(endpoint=self.get_object(), **self.who())
+        return Response(self.get_serializer(self.get_object()).data)
+
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """Send again."""
+        services.resume_endpoint(endpoint=self.get_object(), **self.who())
+        return Response(self.get_serializer(self.get_object()).data)
+
+
+class DeliveryViewSet(WebhookViewSet):
+    """The ledger: one row per event and endpoint, with every attempt in the detail."""
+
+    serializer_class = DeliverySerializer
+    filters = {
+        "state": "state",
+        "endpoint": "endpoint_id",
+        "event_type": "event_type",
+        "event_id": "event_id",
+        "incident": "incident_id",
+    }
+    permission_map = {
+        "list": Permission.WEBHOOKS_VIEW,
+        "retrieve": Permission.WEBHOOKS_VIEW,
+        "resend": Permission.WEBHOOKS_MANAGE,
+    }
+
+    def get_queryset(self) -> QuerySet[Delivery]:
+        return selectors.visible_deliveries(self.access)
+
+    def get_serializer_class(self) -> type[DeliverySerializer]:
+        return DeliverySerializer if self.action == "list" else DeliveryDetailSerializer
+
+    @action(detail=True, methods=["post"])
+    def resend(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """Send the same bytes again; a second click while it is on its way changes nothing."""
+        services.resend_delivery(delivery=self.get_object(), **self.who())
+        return Response(
+            self.get_serializer(self.get_object()).data, status=status.HTTP_202_ACCEPTED
+        )
+
+
+class DeadLetterViewSet(WebhookViewSet):
+    """What was given up, and sending it again."""
+
+    serializer_class = DeliverySerializer
+    filters = DeliveryViewSet.filters
+    permission_map = {
+        "list": Permission.WEBHOOKS_VIEW,
+        "retrieve": Permission.WEBHOOKS_VIEW,
+        "resend": Permission.WEBHOOKS_MANAGE,
+    }
+
+    def get_queryset(self) -> QuerySet[Delivery]:
+        return selectors.dead_letters(self.access)
+
+    @action(detail=False, methods=["post"])
+    def resend(self, request: Request) -> Response:
+        """Resend by filter and time, the oldest first, at most 1000 a call."""
+        asked = DeadLetterFilterSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        lookups = {
+            "endpoint": "endpoint_id",
+            "incident": "incident_id",
+            "event_type": "event_type",
+            "created_from": "created_at__gte",
+            "created_to": "created_at__lt",
+        }
+        chosen = {lookups[name]: value for name, value in asked.validated_data.items()}
+        rows = self.get_queryset().filter(**chosen).order_by("created_at", "id")
+        resent, passed_over = services.resend_deliveries(
+            deliveries=list(rows[:RESEND_LIMIT]), **self.who()
+        )
+        return Response(
+            {"resent": resent, "passed_over": passed_over}, status=status.HTTP_202_ACCEPTED
+        )

@@ -1,0 +1,51 @@
+"""Write one example body per event type from deliveries that a receiver really accepted."""
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.tenancy import acting_in
+from apps.tenancy.models import Tenant
+from apps.webhooks.choices import DeliveryState, EventType
+from apps.webhooks.models import Delivery
+
+
+class Command(BaseCommand):
+    help = "Write <event type>.json files from the newest accepted deliveries of a tenant."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--tenant", required=True, help="slug")
+        parser.add_argument("--into", required=True, type=Path, help="an existing folder")
+
+    def handle(self, *_: Any, tenant: str, into: Path, **__: Any) -> None:
+        found = Tenant.objects.filter(slug=tenant).first()
+        if found is None:
+            raise CommandError(f"There is no tenant {tenant}.")
+        if not into.is_dir():
+            raise CommandError(f"{into} is not a folder.")
+        with acting_in(found):
+            bodies = {event: _newest(event) for event in EventType}
+        for event, body in bodies.items():
+            if body is None:
+                self.stdout.write(f"{event}: none was accepted yet")
+                continue
+            text = json.dumps(json.loads(body), indent=2, ensure_ascii=False, sort_keys=True)
+            (into / f"{event}.json").write_text(text + "\n", encoding="utf-8")
+            self.stdout.write(f"{event}: written")
+
+
+def _newest(event: EventType) -> bytes | None:
+    accepted = Delivery.objects.filter(
+        event_type=event,
+        state=DeliveryState.DELIVERED,
+        # The examples show the whole body.
+        endpoint__is_thin=False,
+        endpoint__hides_tenant_name=False,
+        endpoint__hides_people=False,
+        endpoint__hides_evidence=False,
+    )
+    row = accepted.order_by("-created_at").first()
+    return bytes(row.body) if row else None

@@ -1,0 +1,52 @@
+"""Reads of webhooks."""
+
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+
+from apps.accounts.access import Access
+from apps.accounts.permissions import Permission
+from apps.core.errors import NotVisible
+from apps.webhooks.choices import DeliveryState
+from apps.webhooks.models import Delivery, Endpoint
+
+
+def visible_endpoints(access: Access) -> QuerySet[Endpoint]:
+    """Endpoints that are not deleted."""
+    return access.visible(Endpoint.objects.filter(deleted_at=None), Permission.WEBHOOKS_VIEW)
+
+
+def visible_deliveries(access: Access) -> QuerySet[Delivery]:
+    """Every delivery of the ledger with its endpoint, deleted ones included."""
+    return access.visible(Delivery.objects.select_related("endpoint"), Permission.WEBHOOKS_VIEW)
+
+
+def dead_letters(access: Access) -> QuerySet[Delivery]:
+    """What was given up."""
+    return visible_deliveries(access).filter(state=DeliveryState.DEAD)
+
+
+def get_visible_endpoint(access: Access, pk: UUID | str) -> Endpoint:
+    """The endpoint; absent, deleted and another tenant's are answered alike. Raises NotVisible."""
+    try:
+        return visible_endpoints(access).get(pk=pk)
+    except (Endpoint.DoesNotExist, ValidationError) as error:
+        raise NotVisible from error
+
+
+def get_visible_delivery(access: Access, pk: UUID | str) -> Delivery:
+    """The delivery. Raises NotVisible."""
+    try:
+        return visible_deliveries(access).get(pk=pk)
+    except (Delivery.DoesNotExist, ValidationError) as error:
+        raise NotVisible from error
+
+
+def deliveries_of_incident(incident_id: UUID) -> QuerySet[Delivery]:
+    """What was sent about an incident, in the order of its events."""
+    return (
+        Delivery.objects.filter(incident_id=incident_id)
+        .select_related("endpoint")
+        .order_by("sequence", "endpoint__name")
+    )
