@@ -5,7 +5,11 @@ class EventsConfig(AppConfig):
     name = "apps.events"
 
     def ready(self) -> None:
+        from celery import current_app
+
         from apps.events import due
         from apps.events.outbox import DISPATCH
 
         due.register(DISPATCH, DISPATCH)
+        # Celery would find the tasks only when a worker starts; whoever rings needs their queues.
+        current_app.autodiscover_tasks(force=True)

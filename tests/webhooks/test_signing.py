@@ -1,7 +1,6 @@
 """Both signatures, judged by the receiver's verifier, which shares no code with the signer."""
 
 import random
-import uuid
 
 import pytest
 
