@@ -1,0 +1,1 @@
+"""Outages as operators tell them: what belongs together, what caused it, who is hit."""

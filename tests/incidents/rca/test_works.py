@@ -1,0 +1,180 @@
+"""What still works, against a slow and obvious oracle, and on the shapes that operators know."""
+
+from uuid import UUID, uuid5
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apps.incidents.rca.works import Network
+from apps.topology.graph import (
+    ALL,
+    ANY,
+    K_OF_N,
+    DependencyGroup,
+    Device,
+    Graph,
+    Link,
+    Ref,
+    Service,
+    Site,
+    build_graph,
+)
+
+SPACE = UUID("5b0c8a36-4f2e-4a59-9a3e-0d3b6f1a2c4d")
+
+
+def pk(name: str) -> UUID:
+    return uuid5(SPACE, name)
+
+
+def dev(name: str) -> Ref:
+    return ("device", pk(name))
+
+
+def wire(name: str) -> Ref:
+    return ("link", pk(name))
+
+
+def network(links: str, *, groups=(), services=(), sites=None) -> Graph:
+    """A graph from words such as "a-b b-c": devices and links are named by them."""
+    pairs = [word.split("-") for word in links.split()]
+    names = sorted({name for pair in pairs for name in pair})
+    sites = sites or {}
+    return build_graph(
+        sites=[Site(pk(site), site) for site in sorted(set(sites.values()))],
+        devices=[Device(pk(n), n, "core", pk(sites[n]) if n in sites else None) for n in names],
+        links=[Link(pk(f"{a}-{z}"), f"{a}-{z}", "ring", pk(a), pk(z)) for a, z in pairs],
+        services=[Service(pk(s), s, "pppoe", pk(d)) for s, d in services],
+        groups=groups,
+    )
+
+
+def group(name: str, dependent: Ref, mode: str, *members: Ref, k: int | None = None):
+    return DependencyGroup(pk(name), dependent, mode, members, k)
+
+
+def down(graph: Graph, root: str, *failed: Ref) -> set[str]:
+    """Names of the devices that do not work."""
+    alive = Network(graph).working(roots=[dev(root)], failed=failed)
+    return {device.name for device in graph.devices if ("device", device.id) not in alive}
+
+
+RING = "cr1-cr2 cr2-cr3 cr3-cr4 cr4-cr1 agg1-cr2 bng1-agg1 acc1-agg1"
+
+
+class TestShapes:
+    def test_with_nothing_failed_everything_works(self):
+        assert down(network(RING), "cr1") == set()
+
+    def test_one_cut_in_a_ring_takes_nothing_down(self):
+        for link in ("cr1-cr2", "cr2-cr3", "cr3-cr4", "cr4-cr1"):
+            assert down(network(RING), "cr1", wire(link)) == set()
+
+    def test_two_cuts_in_a_ring_isolate_what_lies_between(self):
+        assert down(network(RING), "cr1", wire("cr2-cr3"), wire("cr3-cr4")) == {"cr3"}
+
+    def test_a_cut_backhaul_takes_down_the_pop_behind_it(self):
+        assert down(network(RING), "cr1", wire("agg1-cr2")) == {"agg1", "bng1", "acc1"}
+
+    def test_a_ring_without_its_root_does_not_hold_itself_up(self):
+        island = "root-gate gate-a a-b b-c c-a"
+
+        assert down(network(island), "root", wire("root-gate")) == {"gate", "a", "b", "c"}
+
+    def test_from_inside_a_cut_pop_the_pop_works_and_the_rest_is_out_of_reach(self):
+        assert down(network(RING), "agg1", wire("agg1-cr2")) == {"cr1", "cr2", "cr3", "cr4"}
+
+    def test_a_failed_site_takes_its_routers_and_what_hangs_on_them(self):
+        graph = network(RING, sites={"agg1": "north", "bng1": "north"})
+
+        assert down(graph, "cr1", ("site", pk("north"))) == {"agg1", "bng1", "acc1"}
+
+
+class TestGroups:
+    UPLINKS = "core-left core-right left-acc right-acc"
+
+    def test_any_is_lost_with_the_last_member(self):
+        transit = ("service", pk("transit"))
+        graph = network(
+            self.UPLINKS,
+            services=[("transit", "core")],
+            groups=[group("g", transit, ANY, dev("left"), dev("right"))],
+        )
+        wired = Network(graph)
+
+        assert transit in wired.working(roots=[dev("core")], failed=[dev("left")])
+        assert transit not in wired.working(roots=[dev("core")], failed=[dev("left"), dev("right")])
+
+    def test_all_is_lost_with_the_first_member(self):
+        service = ("service", pk("s"))
+        graph = network(
+            self.UPLINKS,
+            services=[("s", "core")],
+            groups=[group("g", service, ALL, dev("left"), dev("right"))],
+        )
+
+        assert service not in Network(graph).working(roots=[dev("core")], failed=[dev("left")])
+
+    def test_two_of_three(self):
+        service = ("service", pk("s"))
+        graph = network(
+            "core-a core-b core-c",
+            services=[("s", "core")],
+            groups=[group("g", service, K_OF_N, dev("a"), dev("b"), dev("c"), k=2)],
+        )
+        wired = Network(graph)
+
+        assert service in wired.working(roots=[dev("core")], failed=[dev("a")])
+        assert service not in wired.working(roots=[dev("core")], failed=[dev("a"), dev("b")])
+
+
+NAMES = "abcdefgh"
+pairs = st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)).filter(lambda p: p[0] < p[1])
+graphs = st.lists(pairs, min_size=1, max_size=14, unique=True).map(
+    lambda found: " ".join(f"{a}-{z}" for a, z in found)
+)
+
+
+def oracle(graph: Graph, root: UUID, failed: set[Ref]) -> set[UUID]:
+    """Reached by walking: sweeps until nothing is added."""
+    reached = {root} if ("device", root) not in failed else set()
+    while True:
+        more = {
+            far
+            for link in graph.links
+            if ("link", link.id) not in failed
+            for near, far in (
+                (link.a_device_id, link.z_device_id),
+                (link.z_device_id, link.a_device_id),
+            )
+            if near in reached and far not in reached and ("device", far) not in failed
+        }
+        if not more:
+            return reached
+        reached |= more
+
+
+@settings(max_examples=200, deadline=None)
+@given(graphs, st.data())
+def test_equals_walking_the_graph_whatever_failed(words, data):
+    graph = network(words)
+    things = [("device", d.id) for d in graph.devices] + [("link", x.id) for x in graph.links]
+    failed = set(data.draw(st.lists(st.sampled_from(things), max_size=6)))
+    root = data.draw(st.sampled_from(graph.devices)).id
+
+    alive = Network(graph).working(roots=[("device", root)], failed=failed)
+
+    assert {pk for kind, pk in alive if kind == "device"} == oracle(graph, root, failed)
+
+
+@settings(max_examples=100, deadline=None)
+@given(graphs, st.data())
+def test_more_failures_never_bring_anything_back(words, data):
+    graph = network(words)
+    things = [("device", d.id) for d in graph.devices] + [("link", x.id) for x in graph.links]
+    some = set(data.draw(st.lists(st.sampled_from(things), max_size=4)))
+    more = some | set(data.draw(st.lists(st.sampled_from(things), max_size=4)))
+    root = [("device", graph.devices[0].id)]
+    wired = Network(graph)
+
+    assert wired.working(roots=root, failed=more) <= wired.working(roots=root, failed=some)
