@@ -175,7 +175,7 @@ class Demo:
             *("provision", unprivileged(environment), "demo_provision", "--seed", str(plan.seed)),
             *("--control", plan.control_url, "--out", str(self.world.folder)),
         )
-        self.supervisor.start(self.world.receiver(plan, environment))
+        self.supervisor.start(self.world.receiver(plan))
         self.supervisor.wait_ready("receiver")
         for agent in self.world.agents(plan):
             if not agent.enrolled.exists():

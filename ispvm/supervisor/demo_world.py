@@ -3,16 +3,15 @@
 import json
 import socket
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ispvm.supervisor.environment import foreign_environment, unprivileged
+from ispvm.supervisor.environment import foreign_environment
 from ispvm.supervisor.errors import LaunchError
 from ispvm.supervisor.places import PROJECT
-from ispvm.supervisor.platform import AGENTS, OUTSIDE, answers_http, listens, manage
+from ispvm.supervisor.platform import AGENTS, OUTSIDE, answers_http, listens
 from ispvm.supervisor.ports import LOOPBACK, free_port, is_free, require_free
 from ispvm.supervisor.processes import ProcessSpec
 
@@ -161,19 +160,14 @@ class World:
         ready = partial(answers_http, self.ports.control, "/topology")
         return self._process("simulator", command, ready=ready)
 
-    def receiver(self, plan: DemoPlan, environment: Mapping[str, str]) -> ProcessSpec:
-        command = manage(
-            *("webhook_receiver", "--listen", f"{LOOPBACK}:{self.ports.receiver}"),
+    def receiver(self, plan: DemoPlan) -> ProcessSpec:
+        command = (
+            *(sys.executable, "-m", "apps.webhooks.receiver"),
+            *("--listen", f"{LOOPBACK}:{self.ports.receiver}"),
             *("--secret-file", plan.webhook_secret_file, "--log", plan.receiver_log),
         )
-        return ProcessSpec(
-            name="receiver",
-            argv=command,
-            env=unprivileged(environment),
-            cwd=PROJECT,
-            ready=partial(listens, self.ports.receiver),
-            stage=OUTSIDE,
-        )
+        ready = partial(listens, self.ports.receiver)
+        return self._process("receiver", command, ready=ready)
 
     def agents(self, plan: DemoPlan) -> list[Agent]:
         return [

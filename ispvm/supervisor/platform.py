@@ -15,7 +15,7 @@ from ispvm.supervisor.places import PROJECT
 from ispvm.supervisor.ports import LOOPBACK
 from ispvm.supervisor.processes import ProcessSpec
 
-QUEUES = ("poll", "ingest", "evaluate", "incidents", "deliver", "reports", "upkeep")
+QUEUES = ("poll", "ingest", "evaluate", "incidents", "reports", "upkeep")
 # Order of stopping: the outer ones first, so that nothing calls what is gone.
 INNER, LISTENERS, OUTSIDE, AGENTS = 1, 2, 3, 4
 GUNICORN = (
@@ -34,7 +34,14 @@ class Platform:
     ingest_port: int
 
     def processes(self) -> list[ProcessSpec]:
-        return [self.worker(), self.beat(), self.keeper(), self.web(), self.ingest()]
+        return [
+            self.worker(),
+            self.deliverer(),
+            self.beat(),
+            self.keeper(),
+            self.web(),
+            self.ingest(),
+        ]
 
     def web(self) -> ProcessSpec:
         return self._process(
@@ -63,6 +70,15 @@ class Platform:
         )
         ready = partial(celery_answers, self.environment["REDIS_URL"])
         return self._process("worker", command, ready=ready)
+
+    def deliverer(self) -> ProcessSpec:
+        """Waits for other people's servers: threads of its own, so that nothing else waits with it."""
+        command = (
+            *(sys.executable, "-m", "celery", "-A", "ispvm", "worker", "-Q", "deliver"),
+            *("--pool", "threads", "--concurrency", "16", "--hostname", "worker-deliver@ispvm"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+        )
+        return self._process("worker-deliver", command)
 
     def beat(self) -> ProcessSpec:
         return self._process("beat", manage("beat"))
