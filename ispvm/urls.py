@@ -7,13 +7,16 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from apps.core.health import livez, readyz
 
+# Agents speak to a listener of their own (ispvm.ingest_urls); nothing of it is served here.
+ELSEWHERE = frozenset({"apps.ingest"})
+
 
 def _parts(prefix: str, module: str) -> list[URLPattern | URLResolver]:
     """The ``<app>.<module>`` URL lists of the installed apps, lowest first."""
     return [
         path(prefix, include(f"{app}.{module}"))
         for app in settings.INSTALLED_APPS
-        if app.startswith("apps.") and _exists(f"{app}.{module}")
+        if app.startswith("apps.") and app not in ELSEWHERE and _exists(f"{app}.{module}")
     ]
 
 

@@ -1,0 +1,69 @@
+"""Deny by default: every REST action declares its permission, every page asks for a sign-in."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from apps.accounts.api.views import TenantView
+from apps.accounts.permissions import Permission
+
+PUBLIC_PAGES = {"livez", "readyz", "sign-in/"}
+
+
+def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
+    for entry in resolver.url_patterns:
+        path = prefix + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            yield from patterns(entry, path)
+        else:
+            yield path, entry
+
+
+ALL = list(patterns(get_resolver()))
+REST = [(path, entry) for path, entry in ALL if path.startswith("api/v1/")]
+PAGES = [(path, entry) for path, entry in ALL if not path.startswith("api/v1/")]
+
+
+def class_of(entry: URLPattern) -> type | None:
+    """Behind the sign-in decorator of plain function views there is none."""
+    return getattr(entry.callback, "cls", None) or getattr(entry.callback, "view_class", None)
+
+
+def actions_of(entry: URLPattern) -> set[str]:
+    callback = entry.callback
+    mapped = getattr(callback, "actions", None)
+    if mapped:
+        return set(mapped.values())
+    view = class_of(entry)
+    return {name for name in ("get", "post", "put", "patch", "delete") if hasattr(view, name)}
+
+
+def test_nothing_of_the_agents_listener_is_served_here():
+    modules = {entry.callback.__module__ for _, entry in ALL}
+
+    assert not any(module.startswith("apps.ingest") for module in modules)
+
+
+def test_there_is_something_to_sweep():
+    assert len(REST) >= 30
+    assert len(PAGES) >= len(PUBLIC_PAGES)
+
+
+@pytest.mark.parametrize(("path", "entry"), REST, ids=[path for path, _ in REST])
+def test_every_rest_action_declares_its_permission(path, entry):
+    view = class_of(entry)
+
+    assert view is not None, "a REST endpoint is a class that declares its permissions"
+    assert issubclass(view, TenantView)
+    undeclared = actions_of(entry) - view.permission_map.keys()
+    assert undeclared == set()
+    assert all(isinstance(p, Permission) for p in view.permission_map.values())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("path", "entry"), PAGES, ids=[path for path, _ in PAGES])
+def test_every_page_but_the_listed_asks_for_a_sign_in(path, entry):
+    is_public = not getattr(entry.callback, "login_required", True)
+
+    assert is_public == (path in PUBLIC_PAGES)
