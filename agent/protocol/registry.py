@@ -156,6 +156,9 @@ def _read_table() -> Iterator[Metric]:
 
 METRICS: Mapping[str, Metric] = MappingProxyType({m.name: m for m in _read_table()})
 
+#: The label that makes one metric of one entity several series. Any other label is a remark, not an identity.
+DIMENSIONS: Mapping[str, str] = MappingProxyType({"pppoe.sessions.by_profile": "profile"})
+
 _WARN = {
     "device.rebooted",
     "agent.heartbeat.missed",

@@ -1,6 +1,5 @@
 """Bytes off the wire into a bounded body: limits hold while streaming, before anything is parsed."""
 
-import re
 import zlib
 from collections.abc import Callable
 from functools import partial
@@ -8,15 +7,12 @@ from typing import Any, Protocol
 
 import zstandard
 
-from agent.protocol.batch import MAX_DECODED_BYTES, MAX_DEPTH, MAX_RATIO, MAX_WIRE_BYTES
+from agent.protocol.batch import MAX_DECODED_BYTES, MAX_RATIO, MAX_WIRE_BYTES
 from apps.ingest.errors import BodyInvalid, BodyTooLarge, EncodingUnknown
 
 PIECE = 64 * 1024
 # A short body may compress better than the ratio allows without being a bomb.
 RATIO_FREE_BYTES = 1024 * 1024
-
-_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class Readable(Protocol):
@@ -37,7 +33,7 @@ def read_body(stream: Readable, *, encoding: str, length: int | None) -> bytes:
     received = 0
     decoded = bytearray()
     while length is None or received < length:
-        piece = stream.read(PIECE if length is None else min(PIECE, length - received))
+        piece = _read(stream, PIECE if length is None else min(PIECE, length - received))
         if not piece:
             break
         received += len(piece)
@@ -54,16 +50,13 @@ def read_body(stream: Readable, *, encoding: str, length: int | None) -> bytes:
     return bytes(decoded)
 
 
-def check_depth(body: bytes) -> None:
-    """Refuse nesting deeper than 16 before a parser sees it. Raises BodyInvalid."""
-    depth = 0
-    for bracket in _STRINGS.sub(b"", body).translate(None, _NOT_BRACKETS):
-        if bracket in b"[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise BodyInvalid("too_deep", f"Nested deeper than {MAX_DEPTH}.")
-        else:
-            depth -= 1
+def _read(stream: Readable, size: int) -> bytes:
+    try:
+        return stream.read(size)
+    except OSError as error:  # the server's own errors of chunks and connections are of this kind
+        raise BodyInvalid(
+            "truncated_body", "The body ended early, or its chunks are malformed."
+        ) from error
 
 
 def _check_growth(decoded: int, received: int) -> None:

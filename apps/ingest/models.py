@@ -14,6 +14,7 @@ class Stream(TenantModel):
     high = models.BigIntegerField(default=0)
     ahead = models.JSONField(default=list)
     samples_dropped = models.BigIntegerField(default=0)
+    sequences_skipped = models.BigIntegerField(default=0)
     last_batch_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -44,4 +45,8 @@ class BatchReceipt(TenantModel):
             models.UniqueConstraint(
                 fields=["tenant", "stream", "sequence"], name="ingest_batchreceipt_sequence_uniq"
             ),
+        ]
+        # Forgotten by age, tenant by tenant (see apps.py).
+        indexes = [
+            models.Index(fields=["tenant", "received_at"], name="ingest_batchreceipt_age_idx")
         ]

@@ -1,13 +1,12 @@
 """Judging each item of a batch on its own: a bad sample is refused by index and reason, the rest go in. Pure."""
 
+import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
-
-import orjson
 
 from agent.protocol.batch import (
     FUTURE_SECONDS,
@@ -15,12 +14,15 @@ from agent.protocol.batch import (
     MAX_PAYLOAD_BYTES,
     MAX_TEXT_CHARS,
 )
-from agent.protocol.registry import EVENTS, METRICS
+from agent.protocol.registry import DIMENSIONS, EVENTS, METRICS
 from apps.ingest.wire import WireEvent, WireMetric
+from apps.telemetry.partitions import LATE_DAYS
 
 Item = TypeVar("Item")
 Ref = tuple[str, UUID]
-RETENTION = timedelta(days=7)
+Items = list[tuple[int, Item, Ref]]
+LATEST = timedelta(seconds=FUTURE_SECONDS)
+EARLIEST = timedelta(days=LATE_DAYS)
 
 
 @dataclass(frozen=True)
@@ -71,22 +73,18 @@ class Judge:
         if item.event_type not in EVENTS:
             raise Refusal("unknown_event", f"{item.event_type[:80]!r} is not registered.")
         self._moment(item.ts)
-        try:
-            size = len(orjson.dumps(item.payload))
-        except (orjson.JSONEncodeError, RecursionError) as error:
-            raise Refusal("bad_text", "The payload holds text that is not Unicode.") from error
-        if size > MAX_PAYLOAD_BYTES or len(item.raw or "") > MAX_PAYLOAD_BYTES:
+        payload = json.dumps(item.payload, ensure_ascii=False, separators=(",", ":"))
+        if max(_size(payload), _size(item.raw or "")) > MAX_PAYLOAD_BYTES:
             raise Refusal("payload_too_large", f"Over {MAX_PAYLOAD_BYTES} bytes.")
-        _check_text(item.raw or "")
-        if _holds_nul(item.payload):
-            raise Refusal("bad_text", "The payload holds a NUL.")
+        for text in (item.raw or "", *_texts_in(item.payload)):
+            _check_text(text)
         return self._entity(item.entity_type, item.entity_id)
 
     def _moment(self, ts: datetime) -> None:
-        if ts > self.at + timedelta(seconds=FUTURE_SECONDS):
+        if ts > self.at + LATEST:
             raise Refusal("ts_in_future", f"More than {FUTURE_SECONDS} s ahead of the server.")
-        if ts < self.at - RETENTION:
-            raise Refusal("ts_too_old", f"Older than {RETENTION.days} days.")
+        if ts < self.at - EARLIEST:
+            raise Refusal("ts_too_old", f"Older than {LATE_DAYS} days.")
 
     def _entity(self, entity_type: str, entity_id: UUID) -> Ref:
         ref = self.entities.get(entity_id)
@@ -99,21 +97,22 @@ class Judge:
 
 def sort_out(
     kind: str, items: Sequence[Item], judge: Callable[[Item], Ref]
-) -> tuple[list[tuple[Item, Ref]], list[Rejected]]:
-    """The acceptable items with their entities, and the refused ones with index and reason."""
-    accepted: list[tuple[Item, Ref]] = []
+) -> tuple[Items[Item], list[Rejected]]:
+    """The acceptable items with index and entity, and the refused ones with index and reason."""
+    accepted: Items[Item] = []
     rejected: list[Rejected] = []
     for index, item in enumerate(items):
         try:
-            accepted.append((item, judge(item)))
+            accepted.append((index, item, judge(item)))
         except Refusal as refusal:
             rejected.append(Rejected(kind, index, refusal.code, refusal.detail))
     return accepted, rejected
 
 
-def canonical_labels(labels: Mapping[str, str] | None) -> str:
-    """Labels in one spelling, so that one series stays one."""
-    return ",".join(f"{name}={labels[name]}" for name in sorted(labels)) if labels else ""
+def series_labels(item: WireMetric) -> str:
+    """What tells this series from others of its metric and entity: the registered dimension, empty for nearly all."""
+    name = DIMENSIONS.get(item.metric_name)
+    return f"{name}={item.labels[name]}" if name and item.labels and name in item.labels else ""
 
 
 def _check_number(item: WireMetric, minimum: float, maximum: float) -> None:
@@ -132,7 +131,7 @@ def _check_words(item: WireMetric) -> None:
 
 
 def _check_labels(labels: Mapping[str, str]) -> None:
-    if sum(len(name) + len(value) + 2 for name, value in labels.items()) > MAX_LABELS_BYTES:
+    if sum(_size(name) + _size(value) + 2 for name, value in labels.items()) > MAX_LABELS_BYTES:
         raise Refusal("labels_too_large", f"Over {MAX_LABELS_BYTES} bytes of labels.")
     for text in (*labels, *labels.values()):
         _check_text(text)
@@ -140,13 +139,29 @@ def _check_labels(labels: Mapping[str, str]) -> None:
 
 def _check_text(text: str) -> None:
     # PostgreSQL refuses NUL, and a lone surrogate has no UTF-8 form.
-    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+    if "\0" in text or not _is_unicode(text):
         raise Refusal("bad_text", "The text holds a NUL or a lone surrogate.")
 
 
-def _holds_nul(value: Any) -> bool:
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _texts_in(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        return "\0" in value
-    if isinstance(value, dict):
-        return any(_holds_nul(key) or _holds_nul(inner) for key, inner in value.items())
-    return isinstance(value, list) and any(map(_holds_nul, value))
+        yield value
+    elif isinstance(value, dict):
+        yield from value
+        for inner in value.values():
+            yield from _texts_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts_in(inner)

@@ -9,7 +9,8 @@ from typing import Any
 
 SCHEMA = "ispvm_parts"
 RETENTION_DAYS = 30
-DAYS_BACK = 8
+#: A sample may come this late (an agent's buffer after a long outage), and so may a day's partition be needed.
+LATE_DAYS = 7
 DAYS_AHEAD = 3
 
 
@@ -21,7 +22,7 @@ def name_of(day: date) -> str:
 def ensure(cursor: Any, today: date) -> list[str]:
     """Make the partitions that samples may need from late data to early clocks; returns the new ones."""
     made = []
-    for offset in range(-DAYS_BACK, DAYS_AHEAD + 1):
+    for offset in range(-LATE_DAYS - 1, DAYS_AHEAD + 1):
         day = today + timedelta(days=offset)
         name = name_of(day)
         cursor.execute("SELECT to_regclass(%s)", [name])

@@ -4,29 +4,35 @@ Call it inside ``acting_in`` and inside the transaction that moves the stream's 
 A sample is one per (series, ts), the last write wins.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import orjson
-from django.db import connection, transaction
+from django.db import IntegrityError, connection
 
-from apps.telemetry.models import Event
+from apps.telemetry.errors import PartitionMissing
+from apps.telemetry.series import SeriesKey, series_ids
 from apps.tenancy.context import require_tenant_id
 
+__all__ = [
+    "EventKey",
+    "EventRow",
+    "PartitionMissing",
+    "Sample",
+    "SeriesKey",
+    "TextSample",
+    "Written",
+    "write_batch",
+]
+
+# What PostgreSQL says when no partition takes a row.
+CHECK_VIOLATION = "23514"
+
 V = TypeVar("V")
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesKey:
-    """One metric of one entity, by the server's own entity id."""
-
-    entity_type: str
-    entity_id: UUID
-    metric: str
-    labels: str = ""
+EventKey = tuple[UUID, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +69,12 @@ class EventRow:
 
 @dataclass(frozen=True)
 class Written:
-    """How many rows are new or renewed."""
+    """How many rows are new or renewed, and which events are new."""
 
     samples: int
     texts: int
     events: int
-
-
-# (tenant, key) -> series id, per process. Only committed ids enter, so a rollback cannot leave a wrong one.
-_known: dict[tuple[UUID, SeriesKey], int] = {}
-_KNOWN_MAX = 1_000_000
+    new_events: frozenset[EventKey] = frozenset()
 
 
 def write_batch(
@@ -82,8 +84,11 @@ def write_batch(
     events: Sequence[EventRow] = (),
     received_at: datetime,
 ) -> Written:
-    """Store a batch. Locks series rows in order of id, so that two writers cannot deadlock."""
-    series = _resolve({s.key for s in samples} | {t.key for t in texts})
+    """Store a batch. Raises PartitionMissing.
+
+    Locks rows in order of series, so that two writers cannot deadlock.
+    """
+    series = series_ids({s.key for s in samples} | {t.key for t in texts})
     numbers = {(series[s.key], s.ts): s.value for s in samples}
     words = {(series[t.key], t.ts): t.text for t in texts}
     if numbers:
@@ -91,62 +96,31 @@ def write_batch(
         _write_latest_numbers(numbers)
     if words:
         _write_texts(words)
-    return Written(len(numbers), len(words), _write_events(events, received_at))
-
-
-def _resolve(keys: set[SeriesKey]) -> dict[SeriesKey, int]:
-    tenant_id = require_tenant_id()
-    found = {key: _known[tenant_id, key] for key in keys if (tenant_id, key) in _known}
-    missing = sorted(
-        keys - found.keys(), key=lambda k: (k.metric, k.entity_type, k.entity_id, k.labels)
-    )
-    if not missing:
-        return found
-    columns = [
-        [key.metric for key in missing],
-        [key.entity_type for key in missing],
-        [str(key.entity_id) for key in missing],
-        [key.labels for key in missing],
-    ]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO telemetry_series (tenant_id, metric, entity_type, entity_id, labels)"
-            " SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::uuid[], %s::text[])"
-            " ON CONFLICT DO NOTHING",
-            [tenant_id, *columns],
-        )
-        cursor.execute(
-            "SELECT s.metric, s.entity_type, s.entity_id, s.labels, s.id FROM telemetry_series s"
-            " JOIN unnest(%s::text[], %s::text[], %s::uuid[], %s::text[])"
-            " AS k(metric, entity_type, entity_id, labels) USING (metric, entity_type, entity_id, labels)",
-            columns,
-        )
-        for metric, entity_type, entity_id, labels, series_id in cursor.fetchall():
-            found[SeriesKey(entity_type, entity_id, metric, labels)] = series_id
-    transaction.on_commit(lambda: _remember(tenant_id, {key: found[key] for key in missing}))
-    return found
-
-
-def _remember(tenant_id: UUID, found: dict[SeriesKey, int]) -> None:
-    if len(_known) > _KNOWN_MAX:
-        _known.clear()
-    _known.update({(tenant_id, key): series_id for key, series_id in found.items()})
+    new_events = _write_events(events, received_at)
+    return Written(len(numbers), len(words), len(new_events), new_events)
 
 
 def _write_samples(numbers: dict[tuple[int, datetime], float]) -> None:
     ordered = sorted(numbers)
+    columns: list[list[Any]] = [
+        [series_id for series_id, _ in ordered],
+        [ts for _, ts in ordered],
+        [numbers[key] for key in ordered],
+    ]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO telemetry_sample (tenant_id, series_id, ts, value)"
-            " SELECT %s, * FROM unnest(%s::bigint[], %s::timestamptz[], %s::float8[])"
-            " ON CONFLICT (tenant_id, series_id, ts) DO UPDATE SET value = excluded.value",
-            [
-                require_tenant_id(),
-                [series_id for series_id, _ in ordered],
-                [ts for _, ts in ordered],
-                [numbers[key] for key in ordered],
-            ],
-        )
+        try:
+            cursor.execute(
+                "INSERT INTO telemetry_sample (tenant_id, series_id, ts, value)"
+                " SELECT %s, * FROM unnest(%s::bigint[], %s::timestamptz[], %s::float8[])"
+                " ON CONFLICT (tenant_id, series_id, ts) DO UPDATE SET value = excluded.value",
+                [require_tenant_id(), *columns],
+            )
+        except IntegrityError as error:
+            if getattr(error.__cause__, "pgcode", None) != CHECK_VIOLATION:
+                raise
+            raise PartitionMissing(
+                message="No partition for this day; is the keeper up?"
+            ) from error
 
 
 def _newest(rows: dict[tuple[int, datetime], V]) -> dict[int, tuple[datetime, V]]:
@@ -208,41 +182,31 @@ def _write_texts(words: dict[tuple[int, datetime], str]) -> None:
         )
 
 
-def _write_events(events: Iterable[EventRow], received_at: datetime) -> int:
+def _write_events(events: Iterable[EventRow], received_at: datetime) -> frozenset[EventKey]:
     rows = {(event.event_id, event.ts): event for event in events}
     if not rows:
-        return 0
+        return frozenset()
     ordered = [rows[key] for key in sorted(rows)]
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO telemetry_event (id, tenant_id, event_id, ts, event_type, severity,"
             " entity_type, entity_id, payload, raw, received_at)"
-            " SELECT u.id, %s, u.event_id, u.ts, u.event_type, u.severity, u.entity_type, u.entity_id,"
-            " u.payload, u.raw, %s FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::text[],"
+            " SELECT gen_random_uuid(), %s, u.event_id, u.ts, u.event_type, u.severity, u.entity_type,"
+            " u.entity_id, u.payload, u.raw, %s FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[],"
             " %s::text[], %s::text[], %s::uuid[], %s::jsonb[], %s::text[])"
-            " AS u(id, event_id, ts, event_type, severity, entity_type, entity_id, payload, raw)"
-            " ON CONFLICT (tenant_id, event_id, ts) DO NOTHING",
+            " AS u(event_id, ts, event_type, severity, entity_type, entity_id, payload, raw)"
+            " ON CONFLICT (tenant_id, event_id, ts) DO NOTHING RETURNING event_id, ts",
             [
                 require_tenant_id(),
                 received_at,
-                [str(uuid4()) for _ in ordered],
                 [str(e.event_id) for e in ordered],
                 [e.ts for e in ordered],
                 [e.event_type for e in ordered],
                 [e.severity for e in ordered],
                 [e.entity_type for e in ordered],
                 [str(e.entity_id) for e in ordered],
-                [orjson.dumps(e.payload).decode() for e in ordered],
+                [json.dumps(e.payload, ensure_ascii=False) for e in ordered],
                 [e.raw for e in ordered],
             ],
         )
-        return int(cursor.rowcount)
-
-
-def stored_events(keys: Iterable[tuple[UUID, datetime]]) -> set[tuple[UUID, datetime]]:
-    """Which of these (event id, ts) are stored already."""
-    wanted = set(keys)
-    if not wanted:
-        return set()
-    rows = Event.objects.filter(event_id__in={k[0] for k in wanted}).values_list("event_id", "ts")
-    return wanted & set(rows)
+        return frozenset(cursor.fetchall())

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.ingest.marks import WINDOW, Mark, Verdict
+from apps.ingest.marks import MAX_JUMP, WINDOW, Mark, Verdict
 
 sequences = st.integers(1, 60)
 steps = st.one_of(
@@ -38,9 +38,32 @@ def test_ends_contiguous_whatever_the_order(order):
     assert mark == Mark(39, frozenset())
 
 
-def test_memory_is_bounded_by_the_window():
-    mark = Mark(10)
+@given(st.lists(st.one_of(st.integers(1, 6000), st.integers(1, 40)), max_size=60))
+def test_never_takes_one_in_twice_and_says_what_it_slid_past(numbers):
+    mark, taken = Mark(), set()
+    for sequence in numbers:
+        if mark.judge(sequence) is Verdict.NEW:
+            assert sequence not in taken
+            mark = mark.take(sequence)
+            taken.add(sequence)
+        assert mark.judge(sequence) is Verdict.DUPLICATE
+        assert all(mark.judge(n) is Verdict.DUPLICATE for n in taken)
+        assert len(mark.ahead) < WINDOW
 
-    assert mark.judge(10 + WINDOW) is Verdict.NEW
-    assert mark.judge(11 + WINDOW) is Verdict.TOO_FAR
-    assert len(mark.give_up(500, 10**12).ahead) <= WINDOW
+    assert mark.skipped == mark.high - sum(n <= mark.high for n in taken)
+
+
+def test_the_window_slides_by_what_it_must_and_no_further():
+    mark = Mark().take(WINDOW + 10)
+
+    assert (mark.high, mark.skipped) == (10, 10)
+    assert mark.judge(11) is Verdict.NEW
+
+
+def test_a_number_that_no_agent_reaches_is_too_far():
+    assert Mark(10).judge(10 + MAX_JUMP) is Verdict.NEW
+    assert Mark(10).judge(11 + MAX_JUMP) is Verdict.TOO_FAR
+
+
+def test_memory_is_bounded_by_the_window():
+    assert len(Mark(10).give_up(500, 10**12).ahead) <= WINDOW

@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from apps.agents.services import config_version
 from apps.core import clock
 from apps.ingest import limits
-from apps.ingest.api.edge import body_of, caller, endpoint, small_body_of
+from apps.ingest.api.edge import announced_length, body_of, caller, endpoint, small_body_of
 from apps.ingest.services import accept_batch, accept_heartbeat
 from apps.ingest.services.pulse import WireHeartbeat
 from apps.ingest.wire import parse_batch
@@ -16,11 +16,16 @@ from apps.tenancy import acting_in
 def batch(request: HttpRequest) -> HttpResponse:
     """Take in a batch; 200 means that everything acceptable is committed."""
     identity = caller(request)
-    limits.admit_request(identity.agent_id)
-    body = body_of(request)
-    parsed = parse_batch(body)
-    limits.admit_samples(identity.tenant_id, identity.agent_id, len(parsed.metrics))
-    accepted = accept_batch(identity=identity, batch=parsed, body=body, at=clock.now())
+    whose = {"tenant_id": identity.tenant_id, "agent_id": identity.agent_id}
+    announced = announced_length(request)
+    with limits.in_flight(identity.agent_id):
+        limits.admit_request(**whose, wire_bytes=announced or 0)
+        body = body_of(request)
+        if announced is None:
+            limits.admit_bytes(**whose, wire_bytes=len(body))
+        parsed = parse_batch(body)
+        limits.admit_items(**whose, number=len(parsed.metrics) + len(parsed.events))
+        accepted = accept_batch(identity=identity, batch=parsed, body=body, at=clock.now())
     return JsonResponse(
         accepted.as_dict(),
         headers={
@@ -34,7 +39,7 @@ def batch(request: HttpRequest) -> HttpResponse:
 def heartbeat(request: HttpRequest) -> HttpResponse:
     """Take in a heartbeat; answers the server's time and the config version that the agent should have."""
     identity = caller(request)
-    limits.admit_heartbeat(identity.agent_id)
+    limits.admit_heartbeat(agent_id=identity.agent_id)
     beat = small_body_of(request, WireHeartbeat)
     at = clock.now()
     accept_heartbeat(identity=identity, beat=beat, at=at)

@@ -7,6 +7,7 @@ from apps.agents.services import (
     IssuedCertificate,
     authority_certificate,
     build_config,
+    config_version,
     enroll_agent,
     renew_certificate,
 )
@@ -37,6 +38,8 @@ def authority(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
 @endpoint("POST")
 def enroll(request: HttpRequest) -> HttpResponse:
     """Turn a one-time token and a CSR into a certificate."""
+    source = request.META.get("REMOTE_ADDR", "")
+    limits.admit_enrollment(source=source)
     asked = small_body_of(request, EnrollBody)
     issued = enroll_agent(
         token=asked.token,
@@ -44,7 +47,7 @@ def enroll(request: HttpRequest) -> HttpResponse:
         agent_version=asked.agent_version,
         hostname=asked.hostname,
         sealing_public_key=asked.sealing_public_key,
-        source=request.META.get("REMOTE_ADDR", ""),
+        source=source,
         at=clock.now(),
     )
     return _answer(issued)
@@ -54,7 +57,7 @@ def enroll(request: HttpRequest) -> HttpResponse:
 def renew(request: HttpRequest) -> HttpResponse:
     """A new certificate over the current one, up to 30 days after its end."""
     identity = caller(request, for_renewal=True)
-    limits.admit_request(identity.agent_id)
+    limits.admit_request(tenant_id=identity.tenant_id, agent_id=identity.agent_id)
     asked = small_body_of(request, RenewBody)
     return _answer(renew_certificate(identity=identity, csr_pem=asked.csr_pem, at=clock.now()))
 
@@ -63,13 +66,14 @@ def renew(request: HttpRequest) -> HttpResponse:
 def config(request: HttpRequest) -> HttpResponse:
     """The agent's whole assignment, or 304 when it has this version."""
     identity = caller(request)
-    limits.admit_request(identity.agent_id)
+    limits.admit_request(tenant_id=identity.tenant_id, agent_id=identity.agent_id)
+    known, at = request.headers.get("If-None-Match", ""), clock.now()
     with acting_in(identity.tenant_id):
-        version, document = build_config(agent_id=identity.agent_id, at=clock.now())
-    etag = f'"{version}"'
-    if request.headers.get("If-None-Match") == etag:
-        return HttpResponse(status=304, headers={"ETag": etag})
-    return JsonResponse(document, headers={"ETag": etag})
+        # The version alone opens no password, and agents ask for it often.
+        if known and known == f'"{config_version(agent_id=identity.agent_id, at=at)}"':
+            return HttpResponse(status=304, headers={"ETag": known})
+        version, document = build_config(agent_id=identity.agent_id, at=at)
+    return JsonResponse(document, headers={"ETag": f'"{version}"'})
 
 
 def _answer(issued: IssuedCertificate) -> JsonResponse:

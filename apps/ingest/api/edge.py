@@ -7,21 +7,21 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-import msgspec
 import structlog
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.http.request import UnreadablePostError
 
 from apps.agents.services import AgentIdentity, authenticate_certificate
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.ingest.decoding import check_depth, read_body
+from apps.ingest.decoding import read_body
 from apps.ingest.errors import BodyInvalid, BodyTooLarge, EncodingUnknown
+from apps.ingest.wire import parse
 
 log = structlog.get_logger(__name__)
 
 SMALL_BODY = 256 * 1024
+UNAVAILABLE = 503
 RETRY_SECONDS = 5
 
 View = Callable[[HttpRequest], HttpResponse]
@@ -36,29 +36,46 @@ def endpoint(method: str) -> Callable[[View], View]:
         def guarded(request: HttpRequest) -> HttpResponse:
             if request.method != method:
                 return refusal(405, "method_not_allowed", f"Only {method}.", {"Allow": method})
-            try:
-                return view(request)
-            except DomainError as error:
-                wait = getattr(error, "retry_after", None)
-                headers = {"Retry-After": str(wait)} if wait else {}
-                return refusal(error.status, error.code, error.message, headers)
-            except (OperationalError, InterfaceError):
-                log.warning("ingest_database_away")
-                text = "The server cannot store now; send the same again."
-                return refusal(503, "unavailable", text, {"Retry-After": str(RETRY_SECONDS)})
-            except (UnreadablePostError, ConnectionError):
-                return refusal(400, "truncated_body", "The body ended early.")
+            response = _answer(view, request)
+            # Without a length gunicorn would send chunks, which simple clients do not read.
+            response.headers.setdefault("Content-Length", str(len(response.content)))
+            return response
 
         return guarded
 
     return wrap
 
 
+def _answer(view: View, request: HttpRequest) -> HttpResponse:
+    try:
+        return view(request)
+    except DomainError as error:
+        wait = getattr(error, "retry_after", RETRY_SECONDS if error.status == UNAVAILABLE else None)
+        headers = {"Retry-After": str(wait)} if wait else {}
+        return refusal(error.status, error.code, error.message, headers)
+    except (OperationalError, InterfaceError):
+        log.warning("ingest_database_away")
+        text = "The server cannot store now; send the same again."
+        return refusal(UNAVAILABLE, "unavailable", text, {"Retry-After": str(RETRY_SECONDS)})
+
+
+def unknown_path(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
+    """This listener serves agents only."""
+    return refusal(404, "not_found", "No such endpoint.")
+
+
+def broken(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
+    """A fault of ours; the log has it, the caller gets no internals."""
+    return refusal(500, "internal_error", "The server failed; send the same again later.")
+
+
 def refusal(
     status: int, code: str, detail: str, headers: dict[str, str] | None = None
 ) -> JsonResponse:
     """A refusal of the contract."""
-    return JsonResponse({"code": code, "detail": detail}, status=status, headers=headers)
+    response = JsonResponse({"code": code, "detail": detail}, status=status, headers=headers)
+    response["Content-Length"] = str(len(response.content))
+    return response
 
 
 def caller(request: HttpRequest, *, for_renewal: bool = False) -> AgentIdentity:
@@ -79,7 +96,7 @@ def body_of(request: HttpRequest) -> bytes:
     return read_body(
         request.META["wsgi.input"],
         encoding=request.headers.get("Content-Encoding", ""),
-        length=_length(request),
+        length=announced_length(request),
     )
 
 
@@ -88,14 +105,11 @@ def small_body_of(request: HttpRequest, shape: type[T]) -> T:
     body = body_of(request)
     if len(body) > SMALL_BODY:
         raise BodyTooLarge(message="This body is at most 256 KiB.")
-    check_depth(body)
-    try:
-        return msgspec.json.decode(body, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BodyInvalid(message=str(error)[:300]) from error
+    return parse(body, shape)
 
 
-def _length(request: HttpRequest) -> int | None:
+def announced_length(request: HttpRequest) -> int | None:
+    """Content-Length; None when the body is chunked. Raises BodyInvalid."""
     announced = request.META.get("CONTENT_LENGTH")
     if not announced:
         chunked = "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower()

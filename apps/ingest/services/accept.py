@@ -1,23 +1,28 @@
 """Taking in a batch: everything acceptable and the stream's mark commit together, or nothing does."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db import IntegrityError
+
 from apps.agents.services import AgentIdentity, accept_discovery
 from apps.audit.services import record
+from apps.ingest.entities import resolve_entities
 from apps.ingest.errors import BatchChanged, BodyInvalid, IdentityMismatch
 from apps.ingest.marks import Mark, Verdict
 from apps.ingest.models import BatchReceipt, Stream
-from apps.ingest.validation import Judge, Ref, Rejected, canonical_labels, sort_out
+from apps.ingest.validation import Items, Judge, Ref, Rejected, series_labels, sort_out
 from apps.ingest.wire import WireBatch, WireEvent, WireMetric
-from apps.inventory.selectors import resolve_wire_ids
 from apps.telemetry import store
-from apps.telemetry.store import EventRow, Sample, SeriesKey, TextSample
+from apps.telemetry.series import MAX_DIMENSION_VALUES, without_room
+from apps.telemetry.store import EventKey, EventRow, Sample, SeriesKey, TextSample
 from apps.tenancy import acting_in
+
+_BIGGEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,10 @@ def accept_batch(
     _check_identity(identity, batch, at)
     digest = hashlib.sha256(body).digest()
     try:
-        with acting_in(identity.tenant_id):
+        try:
+            return _accept(identity, batch, digest, at)
+        except IntegrityError:
+            # The same batch id came in over another stream at the same moment; by now its receipt can be seen.
             return _accept(identity, batch, digest, at)
     except BatchChanged:
         with acting_in(identity.tenant_id):
@@ -80,30 +88,40 @@ def _check_identity(identity: AgentIdentity, batch: WireBatch, at: datetime) -> 
 
 
 def _accept(identity: AgentIdentity, batch: WireBatch, digest: bytes, at: datetime) -> Accepted:
-    stream = _lock_stream(identity.agent_id, batch.boot_id)
-    mark = Mark(stream.high, frozenset(stream.ahead))
-    verdict = mark.judge(batch.sequence)
-    _refuse_changed(stream, batch, digest)
-    if verdict is Verdict.DUPLICATE:
-        return Accepted(batch.batch_id, is_duplicate=True)
-    if batch.dropped:
-        mark = mark.give_up(batch.dropped.first, batch.dropped.last)
-        verdict = mark.judge(batch.sequence)
-    if verdict is Verdict.TOO_FAR:
-        raise BodyInvalid("sequence_too_far", "Send the batches before this one, or a tombstone.")
-    accepted = _store(identity, batch, at)
-    _move_mark(stream, mark.take(batch.sequence), batch, at)
-    BatchReceipt.objects.create(
-        stream=stream,
-        batch_id=batch.batch_id,
-        sequence=batch.sequence,
-        digest=digest,
-        received_at=at,
-        metrics=accepted.metrics,
-        events=accepted.events,
-        rejected=len(accepted.rejected),
-    )
+    with acting_in(identity.tenant_id):
+        stream = _lock_stream(identity.agent_id, batch.boot_id)
+        _refuse_changed(stream, batch, digest)
+        mark = _next_mark(stream, batch)
+        if mark is None:
+            return Accepted(batch.batch_id, is_duplicate=True)
+        accepted = _store(identity, batch, at)
+        _move_mark(stream, mark, batch, at)
+        BatchReceipt.objects.create(
+            stream=stream,
+            batch_id=batch.batch_id,
+            sequence=batch.sequence,
+            digest=digest,
+            received_at=at,
+            metrics=accepted.metrics,
+            events=accepted.events,
+            rejected=len(accepted.rejected),
+        )
     return accepted
+
+
+def _next_mark(stream: Stream, batch: WireBatch) -> Mark | None:
+    """The mark with this batch taken in; None when it was before."""
+    mark = Mark(stream.high, frozenset(stream.ahead), stream.sequences_skipped)
+    if mark.judge(batch.sequence) is Verdict.DUPLICATE:
+        return None
+    dropped = batch.dropped
+    if dropped:
+        if mark.judge(dropped.last) is Verdict.TOO_FAR:
+            raise BodyInvalid("sequence_too_far", "The tombstone ends far beyond this stream.")
+        mark = mark.give_up(dropped.first, dropped.last)
+    if mark.judge(batch.sequence) is Verdict.TOO_FAR:
+        raise BodyInvalid("sequence_too_far", "This sequence is far beyond this stream.")
+    return mark.take(batch.sequence)
 
 
 def _lock_stream(agent_id: UUID, boot_id: UUID) -> Stream:
@@ -121,10 +139,14 @@ def _refuse_changed(stream: Stream, batch: WireBatch, digest: bytes) -> None:
 
 
 def _move_mark(stream: Stream, mark: Mark, batch: WireBatch, at: datetime) -> None:
+    lost = batch.dropped.samples if batch.dropped else 0
     stream.high, stream.ahead = mark.high, sorted(mark.ahead)
-    stream.samples_dropped += batch.dropped.samples if batch.dropped else 0
+    stream.sequences_skipped = mark.skipped
+    stream.samples_dropped = min(stream.samples_dropped + lost, _BIGGEST)
     stream.last_batch_at = at
-    stream.save(update_fields=["high", "ahead", "samples_dropped", "last_batch_at"])
+    stream.save(
+        update_fields=["high", "ahead", "sequences_skipped", "samples_dropped", "last_batch_at"]
+    )
 
 
 def _store(identity: AgentIdentity, batch: WireBatch, at: datetime) -> Accepted:
@@ -132,52 +154,83 @@ def _store(identity: AgentIdentity, batch: WireBatch, at: datetime) -> Accepted:
     if batch.inventory_patch:
         outcome = accept_discovery(agent_id=identity.agent_id, patch=batch.inventory_patch, at=at)
         rejected += [Rejected(r.section, r.index, r.code, r.detail) for r in outcome.rejected]
-    judge = Judge(at, _entities(identity, batch))
+    judge = Judge(at, _entities(identity, batch, at))
     metrics, bad_metrics = sort_out("metric", batch.metrics, judge.metric)
+    metrics, crowded = _within_dimensions(metrics)
     events, bad_events = sort_out("event", batch.events, judge.event)
-    known = store.stored_events((event.id, event.ts) for event, _ in events)
-    fresh = [(event, ref) for event, ref in events if (event.id, event.ts) not in known]
-    store.write_batch(
+    written = store.write_batch(
         samples=list(_samples(metrics)),
         texts=list(_texts(metrics)),
-        events=[_event(event, ref) for event, ref in fresh],
+        events=[_event(event, ref) for _, event, ref in events],
         received_at=at,
     )
-    repeated = [
-        Rejected("event", index, "duplicate_event", "This event is stored already.")
-        for index, event in enumerate(batch.events)
-        if (event.id, event.ts) in known
-    ]
+    repeated = _repeated(events, written.new_events)
     return Accepted(
         batch.batch_id,
         len(metrics),
-        len(fresh),
-        [*rejected, *bad_metrics, *sorted([*bad_events, *repeated], key=lambda r: r.index)],
+        written.events,
+        [
+            *rejected,
+            *sorted([*bad_metrics, *crowded], key=_index),
+            *sorted([*bad_events, *repeated], key=_index),
+        ],
     )
 
 
-def _entities(identity: AgentIdentity, batch: WireBatch) -> dict[UUID, Ref]:
+def _entities(identity: AgentIdentity, batch: WireBatch, at: datetime) -> dict[UUID, Ref]:
     ids = {m.entity_id for m in batch.metrics} | {e.entity_id for e in batch.events}
-    found: dict[UUID, Ref] = dict(resolve_wire_ids(ids))
     # An agent speaks of itself and of no other agent.
+    found = resolve_entities(ids - {identity.agent_id}, at=at)
     found[identity.agent_id] = ("agent", identity.agent_id)
     return found
 
 
-def _samples(metrics: Iterable[tuple[WireMetric, Ref]]) -> Iterable[Sample]:
-    for item, ref in metrics:
+def _within_dimensions(metrics: Items[WireMetric]) -> tuple[Items[WireMetric], list[Rejected]]:
+    """Without the samples that would give an entity too many series of one metric."""
+    refused = without_room(_key(item, ref) for _, item, ref in metrics)
+    if not refused:
+        return metrics, []
+    kept, crowded = [], []
+    for index, item, ref in metrics:
+        if _key(item, ref) in refused:
+            text = f"At most {MAX_DIMENSION_VALUES} values of this label per entity."
+            crowded.append(Rejected("metric", index, "labels_too_large", text))
+        else:
+            kept.append((index, item, ref))
+    return kept, crowded
+
+
+def _repeated(events: Items[WireEvent], new: Collection[EventKey]) -> list[Rejected]:
+    """The events that were stored before, or come twice in this batch."""
+    left = set(new)
+    repeated = []
+    for index, event, _ in events:
+        if (event.id, event.ts) in left:
+            left.remove((event.id, event.ts))
+        else:
+            text = "This event is stored already."
+            repeated.append(Rejected("event", index, "duplicate_event", text))
+    return repeated
+
+
+def _index(rejected: Rejected) -> int:
+    return rejected.index
+
+
+def _samples(metrics: Items[WireMetric]) -> Iterable[Sample]:
+    for _, item, ref in metrics:
         if item.value_num is not None:
             yield Sample(_key(item, ref), item.ts, item.value_num)
 
 
-def _texts(metrics: Iterable[tuple[WireMetric, Ref]]) -> Iterable[TextSample]:
-    for item, ref in metrics:
+def _texts(metrics: Items[WireMetric]) -> Iterable[TextSample]:
+    for _, item, ref in metrics:
         if item.value_text is not None:
             yield TextSample(_key(item, ref), item.ts, item.value_text)
 
 
 def _key(item: WireMetric, ref: Ref) -> SeriesKey:
-    return SeriesKey(ref[0], ref[1], item.metric_name, canonical_labels(item.labels))
+    return SeriesKey(ref[0], ref[1], item.metric_name, series_labels(item))
 
 
 def _event(item: WireEvent, ref: Ref) -> EventRow:

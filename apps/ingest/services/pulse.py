@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -29,25 +28,24 @@ class WireHeartbeat(msgspec.Struct, frozen=True):
     boot_id: UUID
     version: str = ""
     capabilities: list[str] = []
-    buffer_depth: float = 0
-    buffer_age_seconds: float = 0
-    jobs_running: float = 0
-    poll_errors_total: float = 0
-    push_lag_seconds: float = 0
+    buffer_depth: float | None = None
+    buffer_age_seconds: float | None = None
+    jobs_running: float | None = None
+    poll_errors_total: float | None = None
+    push_lag_seconds: float | None = None
     sealing_public_key: str = ""
 
 
 def accept_heartbeat(*, identity: AgentIdentity, beat: WireHeartbeat, at: datetime) -> None:
-    """Note the heartbeat and store what it says as samples of the agent, at the server's time."""
-    values = {metric: float(getattr(beat, name)) for name, metric in _GAUGES.items()}
-    values["agent.up"] = 1.0
-    if beat.sent_at.tzinfo is not None:
-        values["agent.clock.skew_seconds"] = (beat.sent_at - at).total_seconds()
-    bounded = {
-        name: min(max(v, METRICS[name].minimum), METRICS[name].maximum)
-        for name, v in values.items()
+    """Note the heartbeat and store what it says as samples of the agent, at the server's time. Raises NotVisible."""
+    said = {name: getattr(beat, name) for name in _GAUGES}
+    health = {
+        name: _bounded(_GAUGES[name], value) for name, value in said.items() if value is not None
     }
-    health: dict[str, Any] = {name: bounded[metric] for name, metric in _GAUGES.items()}
+    values = {_GAUGES[name]: value for name, value in health.items()} | {"agent.up": 1.0}
+    if beat.sent_at.tzinfo is not None:
+        skew = (beat.sent_at - at).total_seconds()
+        values["agent.clock.skew_seconds"] = _bounded("agent.clock.skew_seconds", skew)
     with acting_in(identity.tenant_id):
         record_heartbeat(
             agent_id=identity.agent_id,
@@ -61,7 +59,11 @@ def accept_heartbeat(*, identity: AgentIdentity, beat: WireHeartbeat, at: dateti
         store.write_batch(
             samples=[
                 Sample(SeriesKey("agent", identity.agent_id, name), at, value)
-                for name, value in bounded.items()
+                for name, value in values.items()
             ],
             received_at=at,
         )
+
+
+def _bounded(metric: str, value: float) -> float:
+    return min(max(value, METRICS[metric].minimum), METRICS[metric].maximum)

@@ -1,0 +1,103 @@
+"""The dictionary of series: which number stands for which metric of which entity."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Count
+
+from apps.telemetry.models import Series
+from apps.tenancy.context import require_tenant_id
+
+#: Values of a dimension (profiles of a PPPoE service) that one entity may have; further ones are refused.
+MAX_DIMENSION_VALUES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesKey:
+    """One metric of one entity, by the server's own entity id."""
+
+    entity_type: str
+    entity_id: UUID
+    metric: str
+    labels: str = ""
+
+
+# (tenant, key) -> series id, per process. Only committed ids enter, so a rollback cannot leave a wrong one.
+_known: dict[tuple[UUID, SeriesKey], int] = {}
+_KNOWN_MAX = 1_000_000
+
+
+def series_ids(keys: set[SeriesKey]) -> dict[SeriesKey, int]:
+    """The numbers of these series, made where there are none yet."""
+    tenant_id = require_tenant_id()
+    found = {key: _known[tenant_id, key] for key in keys if (tenant_id, key) in _known}
+    missing = sorted(keys - found.keys(), key=_order)
+    if not missing:
+        return found
+    columns = [
+        [key.metric for key in missing],
+        [key.entity_type for key in missing],
+        [str(key.entity_id) for key in missing],
+        [key.labels for key in missing],
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO telemetry_series (tenant_id, metric, entity_type, entity_id, labels)"
+            " SELECT %s, * FROM unnest(%s::text[], %s::text[], %s::uuid[], %s::text[])"
+            " ON CONFLICT DO NOTHING",
+            [tenant_id, *columns],
+        )
+        cursor.execute(
+            "SELECT s.metric, s.entity_type, s.entity_id, s.labels, s.id FROM telemetry_series s"
+            " JOIN unnest(%s::text[], %s::text[], %s::uuid[], %s::text[])"
+            " AS k(metric, entity_type, entity_id, labels) USING (metric, entity_type, entity_id, labels)",
+            columns,
+        )
+        for metric, entity_type, entity_id, labels, series_id in cursor.fetchall():
+            found[SeriesKey(entity_type, entity_id, metric, labels)] = series_id
+    transaction.on_commit(lambda: _remember(tenant_id, {key: found[key] for key in missing}))
+    return found
+
+
+def without_room(keys: Iterable[SeriesKey]) -> set[SeriesKey]:
+    """Which of these would pass the bound of dimension values per entity. At most two queries, none when all are known.
+
+    Two writers at once may pass the bound by what each of them brings; it bounds growth, not the last row.
+    """
+    tenant_id = require_tenant_id()
+    unknown = {key for key in keys if key.labels and (tenant_id, key) not in _known}
+    if not unknown:
+        return set()
+    entities = {key.entity_id for key in unknown}
+    labelled = Series.objects.filter(entity_id__in=entities).exclude(labels="")
+    counted: Counter[tuple[UUID, str]] = Counter()
+    for entity_id, metric, number in labelled.values_list("entity_id", "metric").annotate(
+        number=Count("id")
+    ):
+        counted[entity_id, metric] = number
+    present = set(
+        labelled.filter(labels__in={key.labels for key in unknown}).values_list(
+            "entity_id", "metric", "labels"
+        )
+    )
+    refused = set()
+    for key in sorted(unknown, key=_order):
+        if (key.entity_id, key.metric, key.labels) in present:
+            continue
+        counted[key.entity_id, key.metric] += 1
+        if counted[key.entity_id, key.metric] > MAX_DIMENSION_VALUES:
+            refused.add(key)
+    return refused
+
+
+def _order(key: SeriesKey) -> tuple[str, str, UUID, str]:
+    return key.metric, key.entity_type, key.entity_id, key.labels
+
+
+def _remember(tenant_id: UUID, found: dict[SeriesKey, int]) -> None:
+    if len(_known) > _KNOWN_MAX:
+        _known.clear()
+    _known.update({(tenant_id, key): series_id for key, series_id in found.items()})
