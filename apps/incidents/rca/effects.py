@@ -1,0 +1,104 @@
+"""Which symptoms a set of failures explains. Pure.
+
+Only what follows from the failure: a router behind a cut cannot be reached, but its far interface does not go down
+because of that. Effects do not come before their causes.
+"""
+
+from uuid import UUID
+
+from apps.incidents.rca.snapshot import Symptom
+from apps.incidents.rca.weights import SPREAD
+from apps.incidents.rca.world import NOTHING, Failed, World, far_end, link_ref
+from apps.topology.graph import AGENT, DEVICE, Link, Ref
+
+
+class Effects:
+    """What follows when exactly these entities have failed."""
+
+    def __init__(self, world: World, failed: Failed) -> None:
+        self._world = world
+        self._failed = failed
+        self._by_kind = {
+            "interface_down": self._takes_interface,
+            "adjacency_down": self._takes_adjacency,
+            "bgp_down": self._takes_bgp,
+            "unreachable": self._hides_device,
+            "management_plane": self._hides_device,
+            "agent_missing": self._hides_agent,
+            "sessions_lost": self._takes_service,
+        }
+
+    def explains(self, symptom: Symptom) -> bool:
+        """Whether the symptom follows from the failures."""
+        if symptom.ref in self._failed:
+            return True
+        takes = self._by_kind.get(symptom.kind)
+        return takes is not None and takes(symptom)
+
+    def _takes_interface(self, symptom: Symptom) -> bool:
+        port = self._world.interface_by_id.get(symptom.ref[1])
+        link = self._world.graph.link_by_id.get(port.link_id) if port and port.link_id else None
+        if port is None or link is None:
+            return False
+        return self._is_cut(link) or self._is_dead(far_end(link, port.device_id), symptom)
+
+    def _takes_adjacency(self, symptom: Symptom) -> bool:
+        row = self._world.adjacency_by_id.get(symptom.ref[1])
+        if row is None:
+            return False
+        if row.link_id is not None and link_ref(row.link_id) in self._failed:
+            return True
+        if row.far_device_id is None:
+            return False
+        wires = self._world.links_between(row.device_id, row.far_device_id)
+        cut = row.link_id is None and bool(wires) and all(self._is_cut(link) for link in wires)
+        return cut or self._is_dead(row.far_device_id, symptom)
+
+    def _takes_bgp(self, symptom: Symptom) -> bool:
+        row = self._world.bgp_peer_by_id.get(symptom.ref[1])
+        if row is None:
+            return False
+        if row.link_id is not None and link_ref(row.link_id) in self._failed:
+            return True
+        if row.far_device_id is None:
+            return any(self._is_cut(link) for link in self._world.upstreams_of(row.device_id))
+        ends = (row.device_id, row.far_device_id)
+        return self._world.reaches(*ends, NOTHING) and not self._world.reaches(*ends, self._failed)
+
+    def _hides_device(self, symptom: Symptom) -> bool:
+        return self._is_hidden(symptom.ref)
+
+    def _hides_agent(self, symptom: Symptom) -> bool:
+        place = self._world.place_of_agent(symptom.ref[1])
+        return place is not None and self._is_hidden((DEVICE, place))
+
+    def _is_hidden(self, ref: Ref) -> bool:
+        """Whether we would see it without the failures, and do not with them."""
+        return ref in self._world.seen(NOTHING) and ref not in self._world.seen(self._failed)
+
+    def _takes_service(self, symptom: Symptom) -> bool:
+        ref = symptom.ref
+        return ref in self._world.served(NOTHING) and ref not in self._world.served(self._failed)
+
+    def _is_cut(self, link: Link) -> bool:
+        return link_ref(link.id) in self._failed
+
+    def _is_dead(self, device_id: UUID | None, symptom: Symptom) -> bool:
+        """Whether the router itself, or its site, had failed by the time of the symptom."""
+        if device_id is None:
+            return False
+        site = self._world.site_of(device_id)
+        if (DEVICE, device_id) not in self._failed and site not in self._failed:
+            return False
+        silent_since = self._world.snapshot.unreachable_since.get(device_id)
+        return silent_since is None or symptom.since >= silent_since - SPREAD
+
+
+def is_about_visibility(symptom: Symptom) -> bool:
+    """Whether the symptom may come from a failure far away, not only next to it."""
+    return symptom.kind in {
+        "unreachable",
+        "management_plane",
+        "agent_missing",
+        "sessions_lost",
+    } or (symptom.ref[0] == AGENT)

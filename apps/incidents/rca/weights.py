@@ -1,0 +1,73 @@
+"""What each piece of evidence is worth, in log-odds. A table, not magic numbers in code.
+
+First values, set by reasoning on the shapes of operator networks; the failure suite will calibrate them. A weight of
+1.0 multiplies the odds by 2.7. Equal evidence repeated is not independent (one cut silences all routers behind it at
+once), so ``n`` signs of a kind count as ``log2(1 + n)``.
+"""
+
+from datetime import timedelta
+from types import MappingProxyType
+
+#: How likely a thing fails at all, compared with a link between two sites.
+PRIOR = MappingProxyType(
+    {
+        "link": 0.0,
+        "link_within_site": -1.5,
+        "device": -1.2,
+        "site": -2.0,
+        "service": -0.5,
+        "bgp_peer": -0.7,
+        "ospf_neighbor": -2.0,
+        "interface": -1.5,
+        "agent": -0.7,
+        "probe_target": -1.0,
+    }
+)
+
+#: A symptom that the cause explains.
+FOR = MappingProxyType(
+    {
+        "interface_down": 2.0,
+        "adjacency_down": 1.0,
+        "bgp_down": 0.8,
+        "unreachable": 1.0,
+        "agent_missing": 0.6,
+        "management_plane": 0.4,
+        "sessions_lost": 0.8,
+        "soft": 0.5,
+    }
+)
+#: A symptom that has not lasted long enough to fire yet.
+PENDING_SHARE = 0.5
+
+#: Something that works although the cause says that it cannot.
+AGAINST = MappingProxyType(
+    {
+        "itself_answers": 6.0,
+        "answers_behind": 4.0,
+        "interface_up": 3.0,
+        "adjacency_full": 3.0,
+    }
+)
+
+#: A symptom of the same trouble that the cause leaves unexplained.
+UNEXPLAINED = 2.5
+#: Each further failure at the same time that a suspicion needs.
+COINCIDENCE = 1.5
+#: "Something that we do not see": what every verdict competes with.
+SOMETHING_ELSE = -1.5
+#: No verdict is certain.
+MOST = 0.99
+
+#: How long a thing may look well after its wire is gone: dead timers of the protocols.
+GRACE = MappingProxyType(
+    {
+        "device.up": timedelta(seconds=2),
+        "device.api.up": timedelta(seconds=2),
+        "interface.oper_up": timedelta(seconds=2),
+        "ospf.neighbor.up": timedelta(seconds=42),
+        "bgp.peer.up": timedelta(seconds=182),
+    }
+)
+#: Effects do not come before their causes, but for the spread of polling.
+SPREAD = timedelta(seconds=60)

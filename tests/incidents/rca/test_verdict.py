@@ -1,0 +1,251 @@
+"""Verdicts on the troubles that operators know."""
+
+import json
+import random
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from apps.incidents.rca.snapshot import AgentPulse, Snapshot, living_agents
+from apps.incidents.rca.verdict import reach_verdict
+from tests.incidents.rca.isp import (
+    LINKS,
+    NOON,
+    adjacency,
+    backhaul_cut,
+    dev,
+    isp,
+    pk,
+    port,
+    ring_cut,
+    snapshot,
+    symptom,
+    well,
+    wire,
+)
+
+
+class TestBackhaulCut:
+    def test_names_the_link_and_holds_back_what_is_behind_it(self):
+        symptoms, dark = backhaul_cut()
+
+        (trouble,) = reach_verdict(snapshot(symptoms, dark=dark)).troubles
+
+        assert trouble.root == wire("cr2-agg1")
+        assert 0.5 < trouble.confidence < 0.9  # a dead agg1 looks the same from here
+        assert {ref for ref, *_ in trouble.causes[0].rivals} >= {dev("agg1")}
+        assert trouble.impact.device_ids == tuple(sorted(map(pk, dark)))
+        assert trouble.impact.service_ids == (pk("pppoe-bng1"),)
+        held = {row.alert_id for row in trouble.suppressed}
+        shown = [row for row in trouble.symptoms if row.alert_id not in held]
+        assert [row.ref for row in shown] == [port("cr2", "cr2-agg1")]
+        assert all(row.by == wire("cr2-agg1") and row.reason for row in trouble.suppressed)
+
+    def test_a_router_behind_it_that_answers_speaks_against_it(self):
+        symptoms = [row for row in backhaul_cut()[0] if row.ref != dev("acc1")]
+
+        (trouble,) = reach_verdict(snapshot(symptoms, dark=("agg1", "bng1"))).troubles
+
+        against = [sign for cause in trouble.causes for sign in cause.signs if not sign.speaks_for]
+        assert {sign.ref for sign in against} >= {dev("acc1")}
+
+    def test_is_stable_while_it_heals(self):
+        symptoms, dark = backhaul_cut()
+        before = reach_verdict(snapshot(symptoms, dark=dark)).troubles[0]
+        mended = NOON + timedelta(seconds=60)
+        healing = [
+            symptom(row.kind, row.ref, state="recovering", well_since=mended)
+            if row.kind in {"interface_down", "adjacency_down"}
+            else row
+            for row in symptoms
+        ]
+        up_again = (
+            well(port("cr2", "cr2-agg1"), "interface.oper_up", seconds=61),
+            well(adjacency("cr2", "cr2-agg1"), "ospf.neighbor.up", seconds=61),
+        )
+
+        after = reach_verdict(snapshot(healing, dark=dark, readings=up_again, seconds=65)).troubles
+
+        assert [trouble.root for trouble in after] == [before.root]
+
+
+class TestRingCut:
+    def test_names_the_link_with_confidence_and_calls_nobody_down(self):
+        (trouble,) = reach_verdict(snapshot(ring_cut())).troubles
+
+        assert trouble.root == wire("cr1-cr2")
+        assert trouble.confidence > 0.95
+        assert trouble.impact.device_ids == ()
+        assert "redundancy lost" in trouble.title
+
+    def test_two_cuts_that_part_the_ring_are_one_trouble_with_two_causes(self):
+        symptoms = [*ring_cut("cr1-cr2"), *ring_cut("cr3-cr4")]
+        dark = ("cr2", "cr3", "er2", "agg1", "bng1", "acc1")
+        symptoms = [
+            row
+            for row in symptoms
+            if row.ref not in {port("cr2", "cr1-cr2"), port("cr3", "cr3-cr4")}
+            and row.ref not in {adjacency("cr2", "cr1-cr2"), adjacency("cr3", "cr3-cr4")}
+        ]
+        symptoms += [symptom("unreachable", dev(name), seconds=3) for name in dark]
+
+        (trouble,) = reach_verdict(snapshot(symptoms, dark=dark)).troubles
+
+        assert {cause.ref for cause in trouble.causes} == {wire("cr1-cr2"), wire("cr3-cr4")}
+        assert {cause.classification for cause in trouble.causes} == {"primary"}
+
+
+class TestDeadRouter:
+    def test_a_core_router_whose_neighbours_all_lost_it_is_the_cause(self):
+        symptoms = [
+            *(
+                symptom("interface_down", port(n, link))
+                for n, link in [("cr2", "cr2-cr3"), ("cr4", "cr3-cr4"), ("er2", "er2-cr3")]
+            ),
+            *(symptom("unreachable", dev(name)) for name in ("cr3", "er2")),
+        ]
+
+        (trouble,) = reach_verdict(snapshot(symptoms, dark=("cr3", "er2"))).troubles
+
+        assert trouble.root == dev("cr3")
+        assert "er2" not in {cause.name for cause in trouble.causes}
+
+    def test_did_not_take_down_a_port_that_fell_long_before(self):
+        early = symptom("interface_down", port("cr2", "cr2-cr3"), seconds=-3600)
+        late = [
+            *(
+                symptom("interface_down", port(n, link))
+                for n, link in [("cr4", "cr3-cr4"), ("er2", "er2-cr3")]
+            ),
+            *(symptom("unreachable", dev(name)) for name in ("cr3", "er2")),
+        ]
+
+        verdict = reach_verdict(snapshot([early, *late], dark=("cr3", "er2")))
+
+        causes = {cause.ref for trouble in verdict.troubles for cause in trouble.causes}
+        assert wire("cr2-cr3") in causes
+
+
+class TestSeveralTroubles:
+    def test_two_far_apart_are_two_and_neither_is_hidden(self):
+        north, dark = backhaul_cut("north")
+        south = [
+            symptom("interface_down", port("agg2", "agg2-acc2")),
+            symptom("unreachable", dev("acc2")),
+        ]
+
+        verdict = reach_verdict(snapshot([*north, *south], dark=(*dark, "acc2")))
+
+        roots = {trouble.root for trouble in verdict.troubles}
+        assert len(verdict.troubles) == 2
+        assert wire("cr2-agg1") in roots
+        assert roots & {dev("acc2"), wire("agg2-acc2")}
+
+    def test_a_busy_router_is_its_own_trouble(self):
+        north, dark = backhaul_cut("north")
+        busy = symptom("soft", dev("cr4"), severity="warn")
+
+        verdict = reach_verdict(snapshot([*north, busy], dark=dark))
+
+        assert {trouble.root for trouble in verdict.troubles} == {wire("cr2-agg1"), dev("cr4")}
+
+    def test_a_silent_agent_alone_is_a_blind_region_and_nobody_is_down(self):
+        missing = symptom("agent_missing", ("agent", pk("agent-north")), severity="warn")
+
+        (trouble,) = reach_verdict(snapshot([missing])).troubles
+
+        assert trouble.root == ("agent", pk("agent-north"))
+        assert trouble.impact.device_ids == ()
+        assert "blind" in trouble.title
+
+    def test_an_empty_network_has_no_trouble(self):
+        assert reach_verdict(snapshot([])).troubles == ()
+
+
+class TestEyes:
+    def test_an_agent_not_heard_since_the_routers_went_dark_is_no_eye(self):
+        symptoms, _ = backhaul_cut()
+        at = NOON + timedelta(seconds=25)
+        pulses = [
+            AgentPulse(pk("agent-core"), at - timedelta(seconds=4), True),
+            AgentPulse(pk("agent-north"), NOON - timedelta(seconds=2), True),
+        ]
+
+        assert living_agents(pulses, symptoms, at) == {pk("agent-core")}
+        assert living_agents(pulses, [], at) == {pk("agent-core"), pk("agent-north")}
+
+
+FAILABLE = [
+    *(("link", name) for name in LINKS),
+    *(("device", name) for name in ("cr3", "cr4", "agg1", "bng2")),
+]
+
+
+@st.composite
+def moments(draw) -> Snapshot:
+    """Whatever may be seen together: real or not."""
+    graph = isp()
+    refs = [
+        *(("interface_down", ("interface", row.id)) for row in graph.interfaces),
+        *(("adjacency_down", ("ospf_neighbor", row.id)) for row in graph.ospf_neighbors),
+        *(("unreachable", ("device", row.id)) for row in graph.devices),
+        *(("agent_missing", ("agent", row.id)) for row in graph.agents),
+        *(("sessions_lost", ("service", row.id)) for row in graph.services),
+        *(("soft", ("device", row.id)) for row in graph.devices),
+    ]
+    chosen = draw(st.lists(st.sampled_from(refs), unique=True, max_size=14))
+    symptoms = [
+        symptom(
+            kind,
+            ref,
+            seconds=draw(st.integers(-90, 15)),
+            state=draw(st.sampled_from(["firing", "pending", "recovering"])),
+        )
+        for kind, ref in chosen
+    ]
+    silent = {ref for kind, ref in chosen if kind == "unreachable"}
+    dark = tuple(row.name for row in graph.devices if ("device", row.id) in silent)
+    return snapshot(symptoms, graph=graph, dark=dark)
+
+
+class TestAnyMoment:
+    @settings(max_examples=150, deadline=None)
+    @given(moments(), st.integers(0, 2**32))
+    def test_the_verdict_does_not_depend_on_the_order_of_arrival(self, moment: Snapshot, seed: int):
+        symptoms, readings = list(moment.symptoms), list(moment.readings)
+        random.Random(seed).shuffle(symptoms)
+        random.Random(seed + 1).shuffle(readings)
+        other = Snapshot.make(
+            at=moment.at,
+            graph=isp(),
+            alive_agents=moment.alive_agents,
+            symptoms=symptoms,
+            readings=readings,
+        )
+
+        assert reach_verdict(other).digest == reach_verdict(moment).digest
+
+    @settings(max_examples=150, deadline=None)
+    @given(moments())
+    def test_every_symptom_belongs_to_exactly_one_trouble_and_the_root_is_never_hidden(
+        self, moment: Snapshot
+    ):
+        verdict = reach_verdict(moment)
+
+        alerts = [row.alert_id for trouble in verdict.troubles for row in trouble.symptoms]
+        assert sorted(alerts) == sorted(row.alert_id for row in moment.symptoms)
+        for trouble in verdict.troubles:
+            roots = {cause.ref for cause in trouble.causes}
+            ref_of = {row.alert_id: row.ref for row in trouble.symptoms}
+            assert not {ref_of[row.alert_id] for row in trouble.suppressed} & roots
+
+    @settings(max_examples=100, deadline=None)
+    @given(moments())
+    def test_a_replay_of_the_stored_snapshot_is_the_same_verdict(self, moment: Snapshot):
+        stored = json.loads(json.dumps(moment.as_document()))
+
+        again = Snapshot.from_document(stored, moment.graph)
+
+        assert again.as_document() == moment.as_document()
+        assert reach_verdict(again).digest == reach_verdict(moment).digest
