@@ -7,6 +7,7 @@ from apps.accounts.access import Access
 from apps.accounts.actors import Actor
 from apps.accounts.models import ApiToken, Membership, User
 from apps.accounts.services import token_digest
+from apps.tenancy.context import require_tenant_id
 
 
 def access_for_token(text: str, at: datetime) -> Access | None:
@@ -38,3 +39,13 @@ def access_for_user(user: User, tenant_id: UUID | None = None) -> Access | None:
         return None
     actor = Actor("user", str(user.id), user.label)
     return Access(user, membership.tenant, membership.role, actor)
+
+
+def member_label(user_id: UUID) -> str | None:
+    """How a member of the current tenant is called; None for anybody else."""
+    membership = (
+        Membership.objects.select_related("user")
+        .filter(user_id=user_id, tenant_id=require_tenant_id(), user__is_active=True)
+        .first()
+    )
+    return membership.user.label if membership else None

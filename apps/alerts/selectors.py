@@ -27,6 +27,7 @@ class CorrelatedAlert:
     severity: str
     since: datetime
     fired_at: datetime | None
+    well_since: datetime | None
     recovered_at: datetime | None
     summary: str
     seen: dict[str, Any]
@@ -53,6 +54,7 @@ def alerts_for_correlation(at: datetime) -> list[CorrelatedAlert]:
             severity=row.severity,
             since=row.since,
             fired_at=row.fired_at,
+            well_since=row.well_since,
             recovered_at=row.recovered_at,
             summary=row.summary,
             seen=row.seen,

@@ -258,7 +258,10 @@ def _write_move(move: _Move, label: str, at: datetime) -> None:
     alert.severity = move.effective.severity
     alert.since = after.since or alert.since
     alert.fired_at = after.fired_at or alert.fired_at
-    alert.well_since, alert.recovered_at = after.well_since, after.recovered_at
+    # Once it is over, the moment of the first good reading stays: correlation asks for it.
+    if after.state is not AlertState.OK:
+        alert.well_since = after.well_since
+    alert.recovered_at = after.recovered_at
     if after.state in {AlertState.PENDING, AlertState.FIRING}:
         alert.seen = seen
         alert.summary = _summary(move, label)

@@ -1,0 +1,202 @@
+"""Writing a verdict into incidents: what opened, what changed, what is over, each with its line on the timeline."""
+
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F, Max
+
+from apps.accounts.actors import Actor
+from apps.audit.services import record
+from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
+from apps.incidents.models import Incident, IncidentAlert, Revision, StoredSnapshot
+from apps.incidents.rca.impact import subscribers
+from apps.incidents.rca.matching import Known
+from apps.incidents.rca.snapshot import Snapshot
+from apps.incidents.rca.verdict import Trouble, Verdict, digest_of
+from apps.incidents.services.membership import settle_alerts
+from apps.incidents.services.snapshots import keep_snapshot
+from apps.incidents.services.telling import CLOSED, OPENED, UPDATED, tell
+from apps.incidents.services.timeline import add_entry
+from apps.telemetry import queries
+
+CORRELATION = Actor.system("correlation")
+SESSIONS = "pppoe.sessions.active"
+
+
+class Chapter:
+    """One verdict, being written down inside one transaction."""
+
+    def __init__(self, snapshot: Snapshot, verdict: Verdict, at: datetime) -> None:
+        self._snapshot = snapshot
+        self._verdict = verdict
+        self._at = at
+
+    @cached_property
+    def _stored(self) -> StoredSnapshot:
+        """The snapshot is kept only if a revision is made of it."""
+        return keep_snapshot(self._snapshot, self._verdict)
+
+    def open(self, trouble: Trouble) -> None:
+        """A new incident."""
+        last = Incident.objects.aggregate(last=Max("number"))["last"] or 0
+        incident = Incident(
+            number=last + 1,
+            status=IncidentStatus.OPEN,
+            started_at=trouble.began_at,
+            opened_at=self._at,
+        )
+        self._describe(incident, trouble)
+        incident.save(force_insert=True)
+        self._write_revision(incident, self._document(trouble))
+        settle_alerts(incident=incident, trouble=trouble, graph=self._snapshot.graph, at=self._at)
+        cause = trouble.causes[0]
+        add_entry(
+            incident=incident,
+            kind=EntryKind.OPENED,
+            text=f"Opened: {cause.name}, confidence {cause.confidence:.2f}",
+            at=self._at,
+            actor=CORRELATION,
+        )
+        tell(OPENED, incident)
+        self._audit("incident.opened", incident)
+
+    def carry_on(self, incident_id: UUID, trouble: Trouble) -> None:
+        """An open incident under a new verdict. Tells the world only what it must know again."""
+        incident = Incident.objects.select_for_update().get(pk=incident_id)
+        before = _told(incident)
+        former = (incident.root_type, incident.root_id, incident.root_name)
+        # What was already said of who is hit stays while things recover: the count is of the outage, not of now.
+        if not _is_recovering(trouble):
+            self._describe(incident, trouble)
+            document = self._document(trouble)
+            if digest_of(_essence(document)) != self._essence_of(incident):
+                self._write_revision(incident, document)
+        incident.started_at = min(incident.started_at, trouble.began_at)
+        incident.save()
+        settle_alerts(incident=incident, trouble=trouble, graph=self._snapshot.graph, at=self._at)
+        if former[:2] != (incident.root_type, incident.root_id):
+            text = f"Cause is now {incident.root_name}; it was {former[2]}"
+            add_entry(
+                incident=incident,
+                kind=EntryKind.VERDICT,
+                text=text,
+                at=self._at,
+                actor=CORRELATION,
+            )
+        if _told(incident) != before:
+            tell(UPDATED, incident)
+
+    def merge(self, incident_id: UUID, into_id: UUID) -> None:
+        """An incident that turned out to be part of another one."""
+        incident = Incident.objects.select_for_update().get(pk=incident_id)
+        incident.merged_into_id = into_id
+        IncidentAlert.objects.filter(incident=incident).update(incident_id=into_id)
+        number = Incident.objects.values_list("number", flat=True).get(pk=into_id)
+        self._close(incident, Resolution.MERGED, self._at, f"Part of INC-{number}")
+
+    def close_the_recovered(self, known: list[Known]) -> None:
+        """End every incident under which no alert is open any more."""
+        still_open = set(
+            IncidentAlert.objects.filter(incident__in=[row.id for row in known])
+            .exclude(state="ok")
+            .values_list("incident_id", flat=True)
+        )
+        over = [row.id for row in known if row.id not in still_open]
+        rows = Incident.objects.select_for_update().filter(pk__in=over, status=IncidentStatus.OPEN)
+        for incident in rows.order_by("number"):
+            self._close(incident, Resolution.RECOVERED, self._at, "Every alert has recovered")
+
+    def _close(
+        self, incident: Incident, resolution: Resolution, ended_at: datetime, text: str
+    ) -> None:
+        incident.status, incident.resolution = IncidentStatus.CLOSED, resolution
+        incident.ended_at = ended_at
+        incident.save()
+        add_entry(
+            incident=incident, kind=EntryKind.CLOSED, text=text, at=self._at, actor=CORRELATION
+        )
+        tell(CLOSED, incident)
+        self._audit("incident.closed", incident)
+
+    def _describe(self, incident: Incident, trouble: Trouble) -> None:
+        cause, impact = trouble.causes[0], trouble.impact
+        incident.severity, incident.title = trouble.severity, trouble.title
+        incident.root_type, incident.root_id = cause.ref
+        incident.root_name, incident.confidence = cause.name[:200], cause.confidence
+        incident.sites_affected = len(impact.site_ids)
+        incident.devices_affected = len(impact.device_ids)
+        incident.services_affected = len(impact.service_ids)
+        incident.subscribers_affected = self._subscribers(trouble)
+        incident.suppressed_count = len(trouble.suppressed)
+
+    def _subscribers(self, trouble: Trouble) -> int | None:
+        if not trouble.impact.service_ids:
+            return 0
+        levels = queries.last_good_levels(metric=SESSIONS, before=trouble.began_at)
+        return subscribers(trouble.impact, levels)
+
+    def _document(self, trouble: Trouble) -> dict[str, Any]:
+        return {**trouble.as_document(), "subscribers": self._subscribers(trouble)}
+
+    def _essence_of(self, incident: Incident) -> str:
+        row = Revision.objects.filter(incident=incident, number=incident.revision).get()
+        return digest_of(_essence(row.trouble))
+
+    def _write_revision(self, incident: Incident, document: dict[str, Any]) -> None:
+        Incident.objects.filter(pk=incident.pk).update(revision=F("revision") + 1)
+        incident.refresh_from_db(fields=["revision"])
+        Revision.objects.create(
+            incident=incident,
+            number=incident.revision,
+            at=self._at,
+            snapshot=self._stored,
+            trouble=document,
+            digest=digest_of(document),
+        )
+
+    def _audit(self, action: str, incident: Incident) -> None:
+        record(
+            action=action,
+            actor=CORRELATION,
+            entity=("incident", incident.id),
+            at=self._at,
+            detail={"number": incident.number, "root": incident.root_name},
+        )
+
+
+def _is_recovering(trouble: Trouble) -> bool:
+    """Whether its alerts have begun to recover and nothing new has joined them since: from then on less and less of
+    the failure can be seen."""
+    mended = [row.well_since for row in trouble.symptoms if row.well_since is not None]
+    if not mended:
+        return False
+    return all(row.since <= min(mended) for row in trouble.symptoms if row.well_since is None)
+
+
+def _told(incident: Incident) -> tuple[object, ...]:
+    """What receivers have been told: when this changes, they are told again."""
+    return (
+        incident.severity,
+        incident.root_type,
+        incident.root_id,
+        incident.sites_affected,
+        incident.devices_affected,
+        incident.services_affected,
+        incident.subscribers_affected,
+    )
+
+
+def _essence(document: dict[str, Any]) -> dict[str, Any]:
+    """What a new revision is worth writing for: not the clock of a reading that came again."""
+    causes = [
+        {
+            **{name: cause[name] for name in ("entity_type", "entity_id", "classification")},
+            "signs": sorted({(s["for"], s["code"], s["entity_id"]) for s in cause["signs"]}),
+        }
+        for cause in document["causes"]
+    ]
+    names = ("severity", "alerts", "impact", "subscribers")
+    suppressed = sorted((row["alert_id"], row["reason"]) for row in document["suppressed"])
+    return {**{name: document[name] for name in names}, "causes": causes, "suppressed": suppressed}

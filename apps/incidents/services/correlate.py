@@ -1,0 +1,114 @@
+"""From alerts to incidents: one look at the whole tenant, one transaction."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import connection
+
+from apps.events import due, jobs
+from apps.incidents.choices import IncidentStatus
+from apps.incidents.models import Incident, IncidentAlert
+from apps.incidents.rca.matching import Known, match
+from apps.incidents.rca.verdict import Trouble, reach_verdict
+from apps.incidents.services.chapters import Chapter
+from apps.incidents.services.snapshots import take_snapshot
+from apps.tenancy import acting_in
+
+CORRELATE = "incidents.correlate"
+LOOK_AGAIN = timedelta(seconds=2)
+#: The longest that an alert waits for others before somebody is told.
+HOLD = timedelta(seconds=10)
+#: The wait when the pattern already names its cause.
+SHORT_HOLD = timedelta(seconds=5)
+SURE_ENOUGH = 0.5
+
+
+def wake(*, tenant_id: UUID, at: datetime) -> None:
+    """Have the tenant looked at as soon as the caller's transaction has committed."""
+    due.schedule(CORRELATE, at=at, tenant_id=tenant_id)
+    jobs.enqueue(CORRELATE, tenant_id=str(tenant_id))
+
+
+def correlate_tenant(*, tenant_id: UUID, at: datetime) -> None:
+    """Open, continue, merge and close the tenant's incidents as the verdict of this moment has it.
+
+    Idempotent: the same alerts again change nothing. Looks again by itself while anything is open.
+    Locks: one correlation at a time per tenant (advisory, with the transaction); a second one leaves at once, its
+    work stays due.
+    """
+    with acting_in(tenant_id):
+        if not _try_lock(tenant_id):
+            return
+        # First: whoever schedules from here on waits for this transaction and is not forgotten.
+        due.finish(CORRELATE, tenant_id=tenant_id)
+        if _correlate(at):
+            due.schedule(CORRELATE, at=at + LOOK_AGAIN, tenant_id=tenant_id)
+
+
+def _try_lock(tenant_id: UUID) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"correlate:{tenant_id}"]
+        )
+        return bool(cursor.fetchone()[0])
+
+
+def _correlate(at: datetime) -> bool:
+    """Returns whether there is anything to look at again."""
+    snapshot = take_snapshot(at)
+    known = _known_incidents()
+    if not snapshot.symptoms and not known:
+        return False
+    verdict = reach_verdict(snapshot)
+    fate = match(verdict.troubles, known)
+    chapter = Chapter(snapshot, verdict, at)
+    for index, incident in sorted(fate.continued.items(), key=lambda row: row[1].number):
+        chapter.carry_on(incident.id, verdict.troubles[index])
+    for incident_id, into in sorted(fate.merged.items(), key=lambda row: str(row[0])):
+        chapter.merge(incident_id, into.id)
+    chapter.close_the_recovered(known)
+    settled = _settled_by_people(verdict.troubles, fate.new)
+    for index in fate.new:
+        trouble = verdict.troubles[index]
+        if index not in settled and _is_ripe(trouble, at):
+            chapter.open(trouble)
+    return True
+
+
+def _known_incidents() -> list[Known]:
+    alerts: dict[UUID, set[UUID]] = {}
+    rows = IncidentAlert.objects.filter(incident__status=IncidentStatus.OPEN)
+    for incident_id, alert_id in rows.values_list("incident_id", "alert_id"):
+        alerts.setdefault(incident_id, set()).add(alert_id)
+    return [
+        Known(
+            incident.id,
+            incident.number,
+            (incident.root_type, incident.root_id),
+            frozenset(alerts.get(incident.id, ())),
+        )
+        for incident in Incident.objects.filter(status=IncidentStatus.OPEN).order_by("number")
+    ]
+
+
+def _is_ripe(trouble: Trouble, at: datetime) -> bool:
+    """Whether somebody must be told now: something has fired, and the hold is over."""
+    if trouble.first_fired_at is None or all(row.well_since for row in trouble.symptoms):
+        return False
+    hold = SHORT_HOLD if trouble.confidence >= SURE_ENOUGH else HOLD
+    return at - trouble.first_fired_at >= hold
+
+
+def _settled_by_people(troubles: tuple[Trouble, ...], new: tuple[int, ...]) -> set[int]:
+    """Troubles of which every firing alert belongs to an incident that a person closed: they said it is enough."""
+    alert_ids = {row.alert_id for index in new for row in troubles[index].symptoms}
+    closed = set(
+        IncidentAlert.objects.filter(
+            alert_id__in=alert_ids, incident__status=IncidentStatus.CLOSED
+        ).values_list("alert_id", flat=True)
+    )
+    return {
+        index
+        for index in new
+        if all(row.alert_id in closed for row in troubles[index].symptoms if row.fired_at)
+    }

@@ -1,0 +1,128 @@
+"""What people do with an incident. Permission is decided by the caller."""
+
+from datetime import datetime
+from uuid import UUID
+
+from apps.accounts.actors import Actor
+from apps.accounts.selectors import member_label
+from apps.audit.services import record
+from apps.core.errors import NotVisible
+from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
+from apps.incidents.errors import (
+    AlreadyAcknowledged,
+    AssigneeUnknown,
+    IncidentClosed,
+    NotAcknowledged,
+    NoteEmpty,
+)
+from apps.incidents.models import Incident, TimelineEntry
+from apps.incidents.services.telling import ACKED, CLOSED, UPDATED, tell
+from apps.incidents.services.timeline import add_entry
+from apps.tenancy import acting_in
+from apps.tenancy.context import require_tenant_id
+
+
+def acknowledge_incident(*, incident_id: UUID, actor: Actor, at: datetime) -> Incident:
+    """Somebody takes it. Raises NotVisible, IncidentClosed, AlreadyAcknowledged.
+
+    Locks: the incident's row; of two who press at once, one is told that the other was first.
+    """
+    with acting_in(require_tenant_id()):
+        incident = _locked(incident_id)
+        if incident.acked_at is not None:
+            raise AlreadyAcknowledged(message=f"{incident.acked_by} has acknowledged it already.")
+        incident.acked_by, incident.acked_at = actor.label, at
+        incident.save(update_fields=["acked_by", "acked_at"])
+        _write(incident, EntryKind.ACKNOWLEDGED, f"Acknowledged by {actor.label}", actor, at)
+        tell(ACKED, incident)
+        _audit("incident.acknowledged", incident, actor, at)
+    return incident
+
+
+def unacknowledge_incident(*, incident_id: UUID, actor: Actor, at: datetime) -> Incident:
+    """Give it back to the queue. Raises NotVisible, IncidentClosed, NotAcknowledged."""
+    with acting_in(require_tenant_id()):
+        incident = _locked(incident_id)
+        if incident.acked_at is None:
+            raise NotAcknowledged(message="Nobody has acknowledged it.")
+        incident.acked_by, incident.acked_at = "", None
+        incident.save(update_fields=["acked_by", "acked_at"])
+        text = f"Acknowledgement taken back by {actor.label}"
+        _write(incident, EntryKind.ACKNOWLEDGED, text, actor, at)
+        tell(UPDATED, incident)
+        _audit("incident.unacknowledged", incident, actor, at)
+    return incident
+
+
+def assign_incident(
+    *, incident_id: UUID, user_id: UUID | None, actor: Actor, at: datetime
+) -> Incident:
+    """Give it to a member, or to nobody. Raises NotVisible, IncidentClosed, AssigneeUnknown."""
+    with acting_in(require_tenant_id()):
+        incident = _locked(incident_id)
+        label = member_label(user_id) if user_id else ""
+        if label is None:
+            raise AssigneeUnknown(message="No member of this tenant has that id.")
+        incident.assigned_user_id, incident.assigned_to = user_id, label
+        incident.save(update_fields=["assigned_user_id", "assigned_to"])
+        text = f"Assigned to {label}" if label else "Assigned to nobody"
+        _write(incident, EntryKind.ASSIGNED, text, actor, at)
+        _audit("incident.assigned", incident, actor, at)
+    return incident
+
+
+def add_note(*, incident_id: UUID, text: str, actor: Actor, at: datetime) -> TimelineEntry:
+    """Write a note on the timeline, of a closed incident too. Raises NotVisible, NoteEmpty."""
+    if not text.strip():
+        raise NoteEmpty(message="A note has to say something.")
+    with acting_in(require_tenant_id()):
+        incident = Incident.objects.filter(pk=incident_id).first()
+        if incident is None:
+            raise NotVisible
+        entry = _write(incident, EntryKind.NOTE, text.strip(), actor, at)
+        _audit("incident.noted", incident, actor, at)
+    return entry
+
+
+def close_incident(*, incident_id: UUID, reason: str, actor: Actor, at: datetime) -> Incident:
+    """Close it although alerts may still be firing: those alone will not open another one.
+
+    Raises NotVisible, IncidentClosed, NoteEmpty when no reason is given.
+    """
+    if not reason.strip():
+        raise NoteEmpty(message="Say why it is closed while alerts may still be firing.")
+    with acting_in(require_tenant_id()):
+        incident = _locked(incident_id)
+        incident.status, incident.resolution = IncidentStatus.CLOSED, Resolution.OPERATOR
+        incident.ended_at = at
+        incident.save(update_fields=["status", "resolution", "ended_at"])
+        text = f"Closed by {actor.label}: {reason.strip()}"
+        _write(incident, EntryKind.CLOSED, text, actor, at)
+        tell(CLOSED, incident)
+        _audit("incident.closed", incident, actor, at)
+    return incident
+
+
+def _locked(incident_id: UUID) -> Incident:
+    incident = Incident.objects.select_for_update().filter(pk=incident_id).first()
+    if incident is None:
+        raise NotVisible
+    if not incident.is_open:
+        raise IncidentClosed(message=f"INC-{incident.number} is closed.")
+    return incident
+
+
+def _write(
+    incident: Incident, kind: EntryKind, text: str, actor: Actor, at: datetime
+) -> TimelineEntry:
+    return add_entry(incident=incident, kind=kind, text=text, at=at, actor=actor)
+
+
+def _audit(action: str, incident: Incident, actor: Actor, at: datetime) -> None:
+    record(
+        action=action,
+        actor=actor,
+        entity=("incident", incident.id),
+        at=at,
+        detail={"number": incident.number},
+    )

@@ -1,0 +1,110 @@
+"""Which alerts stand under an incident, which of them are held back, and what became of each."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from apps.incidents.choices import EntryKind, IncidentStatus
+from apps.incidents.models import Incident, IncidentAlert, TimelineEntry
+from apps.incidents.rca.snapshot import PENDING, Symptom
+from apps.incidents.rca.suppression import Suppression
+from apps.incidents.rca.verdict import Trouble
+from apps.topology.graph import Graph
+
+CLOSED = IncidentStatus.CLOSED
+
+
+def settle_alerts(*, incident: Incident, trouble: Trouble, graph: Graph, at: datetime) -> None:
+    """Bring an incident's alerts to what the verdict says of them; new, fired and recovered ones get a line each."""
+    rows = {
+        row.alert_id: row
+        for row in IncidentAlert.objects.filter(
+            alert_id__in=[symptom.alert_id for symptom in trouble.symptoms]
+        )
+    }
+    held = {row.alert_id: row for row in trouble.suppressed}
+    lines: list[TimelineEntry] = []
+    fresh, changed = [], []
+    for symptom in trouble.symptoms:
+        row = rows.get(symptom.alert_id)
+        before = (row.incident_id, row.state) if row else (incident.id, "")
+        row = row or IncidentAlert(alert_id=symptom.alert_id)
+        was = _content(row)
+        _describe(row, incident, symptom, graph)
+        _hold_back(row, held.get(symptom.alert_id))
+        lines += _lines(incident, symptom, before, at)
+        if symptom.alert_id not in rows:
+            fresh.append(row)
+        elif _content(row) != was:
+            changed.append(row)
+    IncidentAlert.objects.bulk_create(fresh)
+    if changed:
+        IncidentAlert.objects.bulk_update(changed, _FIELDS)
+    TimelineEntry.objects.bulk_create(lines)
+
+
+_FIELDS = [
+    "incident",
+    "kind",
+    "entity_type",
+    "entity_id",
+    "entity_name",
+    "device_name",
+    "severity",
+    "summary",
+    "state",
+    "since",
+    "is_suppressed",
+    "suppressed_by_type",
+    "suppressed_by_id",
+    "suppressed_reason",
+    "suppressed_since",
+]
+
+
+def _content(row: IncidentAlert) -> dict[str, Any]:
+    return {name: getattr(row, "incident_id" if name == "incident" else name) for name in _FIELDS}
+
+
+def _describe(row: IncidentAlert, incident: Incident, symptom: Symptom, graph: Graph) -> None:
+    row.incident_id = incident.id
+    row.kind, row.state = symptom.kind, symptom.state
+    row.entity_type, row.entity_id = symptom.ref
+    row.entity_name = graph.label_of(symptom.ref)[:200]
+    row.device_name = _device_name(symptom, graph)
+    row.severity, row.summary, row.since = symptom.severity, symptom.summary, symptom.since
+
+
+def _device_name(symptom: Symptom, graph: Graph) -> str:
+    device_id: UUID | None = graph.device_of(symptom.ref)
+    device = graph.device_by_id.get(device_id) if device_id else None
+    return device.name[:200] if device else ""
+
+
+def _hold_back(row: IncidentAlert, suppression: Suppression | None) -> None:
+    row.is_suppressed = suppression is not None
+    row.suppressed_by_type = suppression.by[0] if suppression else ""
+    row.suppressed_by_id = suppression.by[1] if suppression else None
+    row.suppressed_reason = suppression.reason[:500] if suppression else ""
+    row.suppressed_since = suppression.since if suppression else None
+
+
+def _lines(
+    incident: Incident, symptom: Symptom, before: tuple[UUID, str], at: datetime
+) -> list[TimelineEntry]:
+    _, was = before
+    found = []
+    if symptom.fired_at and was in {"", PENDING}:
+        found.append(_line(incident, EntryKind.ALERT, symptom.summary, symptom.fired_at, symptom))
+    if symptom.state == "ok" and was != "ok":
+        text = f"Over: {symptom.summary}"
+        found.append(_line(incident, EntryKind.RECOVERY, text, symptom.well_since or at, symptom))
+    return found
+
+
+def _line(
+    incident: Incident, kind: EntryKind, text: str, at: datetime, symptom: Symptom
+) -> TimelineEntry:
+    return TimelineEntry(
+        incident=incident, at=at, kind=kind, text=text, detail={"alert": str(symptom.alert_id)}
+    )

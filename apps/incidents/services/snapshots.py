@@ -1,0 +1,113 @@
+"""Taking the moment that a verdict is reached on, keeping it, and reading it back."""
+
+import json
+import zlib
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from apps.agents.selectors import CorrelatedAgent, agents_for_correlation
+from apps.alerts.choices import AlertState
+from apps.alerts.selectors import CorrelatedAlert, alerts_for_correlation
+from apps.incidents.models import GraphVersion, IncidentAlert, StoredSnapshot
+from apps.incidents.rca.snapshot import (
+    VITAL_METRICS,
+    AgentPulse,
+    Reading,
+    Snapshot,
+    Symptom,
+    living_agents,
+)
+from apps.incidents.rca.verdict import Verdict
+from apps.telemetry import queries
+from apps.topology.graph import AgentPlace, Graph
+from apps.topology.selectors import graph_snapshot
+
+
+def take_snapshot(at: datetime) -> Snapshot:
+    """The tenant's network at this moment, as verdicts see it.
+
+    Alerts that have recovered count only while the incident that they belong to is open.
+    """
+    alerts = _alerts_that_count(at)
+    symptoms = [_symptom(alert) for alert in alerts]
+    agents = agents_for_correlation(at)
+    pulses = [AgentPulse(row.id, row.last_heartbeat_at, row.alive) for row in agents]
+    return Snapshot.make(
+        at=at,
+        graph=graph_snapshot(agents=[_place(row) for row in agents]),
+        alive_agents=living_agents(pulses, symptoms, at),
+        symptoms=symptoms,
+        readings=_readings() if symptoms else [],
+    )
+
+
+def keep_snapshot(snapshot: Snapshot, verdict: Verdict) -> StoredSnapshot:
+    """Store a snapshot with its verdict's digest; its graph is stored once per version."""
+    version = snapshot.graph.version
+    graph = GraphVersion.objects.filter(version=version).first()
+    if graph is None:
+        graph = GraphVersion.objects.create(
+            version=version, content=_pack(snapshot.graph.as_document())
+        )
+    return StoredSnapshot.objects.create(
+        graph=graph,
+        at=snapshot.at,
+        content=_pack(snapshot.as_document()),
+        verdict_digest=verdict.digest,
+    )
+
+
+def read_snapshot(stored: StoredSnapshot) -> Snapshot:
+    """The snapshot as it was."""
+    graph = Graph.from_document(_unpack(stored.graph.content))
+    return Snapshot.from_document(_unpack(stored.content), graph)
+
+
+def _alerts_that_count(at: datetime) -> list[CorrelatedAlert]:
+    alerts = alerts_for_correlation(at)
+    over = [row.id for row in alerts if row.state == AlertState.OK]
+    kept = _under_open_incidents(over) if over else frozenset()
+    return [row for row in alerts if row.state != AlertState.OK or row.id in kept]
+
+
+def _under_open_incidents(alert_ids: Collection[UUID]) -> frozenset[UUID]:
+    rows = IncidentAlert.objects.filter(alert_id__in=alert_ids, incident__status="open")
+    return frozenset(rows.values_list("alert_id", flat=True))
+
+
+def _symptom(alert: CorrelatedAlert) -> Symptom:
+    return Symptom(
+        alert_id=alert.id,
+        rule=alert.rule,
+        kind=alert.symptom,
+        ref=(alert.entity_type, alert.entity_id),
+        state=alert.state,
+        severity=alert.severity,
+        since=alert.since,
+        fired_at=alert.fired_at,
+        well_since=alert.well_since or alert.recovered_at,
+        summary=alert.summary,
+    )
+
+
+def _place(agent: CorrelatedAgent) -> AgentPlace:
+    return AgentPlace(agent.id, agent.name, agent.attached_device_id)
+
+
+def _readings() -> list[Reading]:
+    rows = queries.latest(metrics=VITAL_METRICS)
+    return [
+        Reading((key.entity_type, key.entity_id), key.metric, row.ts, row.value)
+        for key, row in rows.items()
+        if row.value is not None and not key.labels
+    ]
+
+
+def _pack(document: object) -> bytes:
+    return zlib.compress(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _unpack(content: bytes | memoryview) -> dict[str, object]:
+    document: dict[str, object] = json.loads(zlib.decompress(bytes(content)))
+    return document

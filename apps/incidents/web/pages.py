@@ -1,0 +1,260 @@
+"""What the two pages show, gathered before any template runs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from apps.accounts.access import Access
+from apps.accounts.permissions import Permission
+from apps.incidents import selectors
+from apps.incidents.choices import IncidentStatus
+from apps.incidents.models import Incident, IncidentAlert, TimelineEntry
+
+PAGE_SIZE = 50
+TAPE_WIDTH = 240
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class QueueRow:
+    """One line of the queue."""
+
+    id: UUID
+    number: int
+    title: str
+    severity: str
+    is_open: bool
+    cause: str
+    confidence: float | None
+    sites: int
+    devices: int
+    subscribers: int | None
+    suppressed: int
+    started_at: datetime
+    ended_or_now: datetime
+    acked_by: str
+    can_acknowledge: bool
+
+
+@dataclass(frozen=True)
+class QueuePage:
+    """The work queue, in one filter."""
+
+    status: str
+    statuses: tuple[tuple[str, str], ...]
+    rows: tuple[QueueRow, ...]
+    total: int
+    total_open: int
+    last_closed_at: datetime | None
+    next_before: int | None
+
+
+def queue_page(access: Access, *, status: str, before: int | None, at: datetime) -> QueuePage:
+    """Incidents of one status, newest first, from a number downwards. Four queries."""
+    if status not in {*IncidentStatus.values, ALL}:
+        status = IncidentStatus.OPEN
+    visible = selectors.visible_incidents(access)
+    chosen = visible if status == ALL else visible.filter(status=status)
+    older = chosen.filter(number__lt=before) if before else chosen
+    rows = list(older.order_by("-number")[: PAGE_SIZE + 1])
+    last = visible.filter(status=IncidentStatus.CLOSED).order_by("-ended_at").first()
+    may_act = access.may(Permission.INCIDENTS_ACT)
+    return QueuePage(
+        status=status,
+        statuses=(("open", _("Open")), ("closed", _("Closed")), (ALL, _("All"))),
+        rows=tuple(_queue_row(row, may_act=may_act, at=at) for row in rows[:PAGE_SIZE]),
+        total=chosen.count(),
+        total_open=selectors.open_incident_count(access),
+        last_closed_at=last.ended_at if last else None,
+        next_before=rows[PAGE_SIZE - 1].number if len(rows) > PAGE_SIZE else None,
+    )
+
+
+def _queue_row(row: Incident, *, may_act: bool, at: datetime) -> QueueRow:
+    return QueueRow(
+        id=row.id,
+        number=row.number,
+        title=row.title,
+        severity=row.severity,
+        is_open=row.is_open,
+        cause=row.root_name,
+        confidence=row.confidence,
+        sites=row.sites_affected,
+        devices=row.devices_affected,
+        subscribers=row.subscribers_affected,
+        suppressed=row.suppressed_count,
+        started_at=row.started_at,
+        ended_or_now=row.ended_at or at,
+        acked_by=row.acked_by,
+        can_acknowledge=may_act and row.is_open and row.acked_at is None,
+    )
+
+
+@dataclass(frozen=True)
+class CauseBox:
+    name: str
+    confidence: float
+    percent: int
+    tape_width: int
+    is_primary: bool
+    summary: str
+
+
+@dataclass(frozen=True)
+class EvidenceLine:
+    text: str
+    source: str
+    at: datetime | None
+
+
+@dataclass(frozen=True)
+class AffectedItem:
+    name: str
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class AffectedGroup:
+    """Consequences on one router."""
+
+    name: str
+    items: tuple[AffectedItem, ...]
+
+
+@dataclass(frozen=True)
+class ImpactBox:
+    subscribers: int | None
+    sites: int
+    devices: int
+    services: int
+
+
+@dataclass(frozen=True)
+class DetailPage:
+    """One incident, whole."""
+
+    id: UUID
+    number: int
+    title: str
+    severity: str
+    is_open: bool
+    acked_by: str
+    started_at: datetime
+    ended_or_now: datetime
+    can_act: bool
+    can_acknowledge: bool
+    impact: ImpactBox
+    causes: tuple[CauseBox, ...]
+    expected_signs: str
+    evidence_for: tuple[EvidenceLine, ...]
+    evidence_against: tuple[EvidenceLine, ...]
+    timeline: tuple[TimelineEntry, ...]
+    roots: tuple[AffectedItem, ...]
+    suppressed_groups: tuple[AffectedGroup, ...]
+    suppressed_count: int
+
+
+#: A page shows so many alerts and lines; the whole is in the API.
+MOST_SHOWN = 300
+
+
+def detail_page(access: Access, incident: Incident, *, at: datetime) -> DetailPage:
+    """Three queries, whatever the incident's size."""
+    causes = selectors.trouble_of(incident)["causes"]
+    alerts = list(selectors.alerts_of(incident)[:MOST_SHOWN])
+    timeline = list(selectors.timeline_of(incident).order_by("-at", "-pk")[:MOST_SHOWN])
+    may_act = access.may(Permission.INCIDENTS_ACT)
+    signs = [sign for cause in causes for sign in cause["signs"]]
+    return DetailPage(
+        id=incident.id,
+        number=incident.number,
+        title=incident.title,
+        severity=incident.severity,
+        is_open=incident.is_open,
+        acked_by=incident.acked_by,
+        started_at=incident.started_at,
+        ended_or_now=incident.ended_at or at,
+        can_act=may_act,
+        can_acknowledge=may_act and incident.is_open and incident.acked_at is None,
+        impact=ImpactBox(
+            subscribers=incident.subscribers_affected,
+            sites=incident.sites_affected,
+            devices=incident.devices_affected,
+            services=incident.services_affected,
+        ),
+        causes=tuple(_cause(cause) for cause in causes),
+        expected_signs=_expected(alerts),
+        evidence_for=tuple(_evidence(sign) for sign in _unique(signs) if sign["for"]),
+        evidence_against=(
+            *(_evidence(sign) for sign in _unique(signs) if not sign["for"]),
+            *(_rival(rival) for cause in causes for rival in cause["rivals"]),
+        ),
+        timeline=tuple(timeline),
+        roots=tuple(_affected(row, "") for row in alerts if not row.is_suppressed),
+        suppressed_groups=_groups(row for row in alerts if row.is_suppressed),
+        suppressed_count=incident.suppressed_count,
+    )
+
+
+def _cause(cause: dict[str, Any]) -> CauseBox:
+    return CauseBox(
+        name=cause["name"],
+        confidence=cause["confidence"],
+        percent=round(cause["confidence"] * 100),
+        tape_width=round(cause["confidence"] * TAPE_WIDTH),
+        is_primary=cause["classification"] == "primary",
+        summary=cause["summary"],
+    )
+
+
+def _unique(signs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A symptom that needs two causes speaks once."""
+    seen = {(sign["for"], sign["code"], sign["entity_id"]): sign for sign in reversed(list(signs))}
+    return sorted(seen.values(), key=lambda sign: (sign["at"], sign["text"]))
+
+
+_SOURCES = {
+    "unreachable": "probe",
+    "itself_answers": "probe",
+    "answers_behind": "probe",
+    "agent_missing": "heartbeat",
+}
+
+
+def _evidence(sign: dict[str, Any]) -> EvidenceLine:
+    source = _SOURCES.get(sign["code"], "RouterOS API")
+    return EvidenceLine(sign["text"], source, datetime.fromisoformat(sign["at"]))
+
+
+def _rival(rival: dict[str, Any]) -> EvidenceLine:
+    text = _("%(name)s alone would explain the same (%(share).2f)") % rival
+    return EvidenceLine(text, "", None)
+
+
+def _expected(alerts: list[IncidentAlert]) -> str:
+    fired = sum(1 for row in alerts if row.state != "pending")
+    text = ngettext(
+        "%(fired)d of %(n)d sign has fired", "%(fired)d of %(n)d signs have fired", len(alerts)
+    )
+    return text % {"fired": fired, "n": len(alerts)}
+
+
+def _affected(row: IncidentAlert, why: str) -> AffectedItem:
+    return AffectedItem(row.entity_name, row.summary, why or _("Sign of the cause itself"))
+
+
+def _groups(rows: Iterable[IncidentAlert]) -> tuple[AffectedGroup, ...]:
+    return tuple(
+        AffectedGroup(
+            name or _("Elsewhere"),
+            tuple(_affected(row, row.suppressed_reason) for row in group),
+        )
+        for name, group in groupby(rows, key=lambda row: row.device_name)
+    )

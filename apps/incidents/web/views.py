@@ -1,0 +1,74 @@
+"""The queue and one incident; one view serves the page or its living part."""
+
+from contextlib import suppress
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from apps.accounts.permissions import Permission
+from apps.accounts.web.doors import enter
+from apps.core import clock
+from apps.incidents import selectors, services
+from apps.incidents.errors import AlreadyAcknowledged
+from apps.incidents.web.pages import detail_page, queue_page
+
+
+def _is_partial(request: HttpRequest) -> bool:
+    return bool(request.htmx)  # type: ignore[attr-defined]  # django-htmx's middleware
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def queue(request: HttpRequest) -> HttpResponse:
+    """Open incidents first."""
+    access = enter(request, Permission.INCIDENTS_VIEW)
+    before = request.GET.get("before", "")
+    page = queue_page(
+        access,
+        status=request.GET.get("status", "open"),
+        before=int(before) if before.isdecimal() and len(before) < 10 else None,  # noqa: PLR2004
+        at=clock.now(),
+    )
+    template = "incidents/_list.html" if _is_partial(request) else "incidents/list.html"
+    context = {"page": page, "section": "incidents", "open_incidents": page.total_open}
+    return render(request, template, context)
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def detail(request: HttpRequest, incident_id: UUID) -> HttpResponse:
+    """One incident, its cause, the proof and who is hit."""
+    access = enter(request, Permission.INCIDENTS_VIEW)
+    incident = selectors.get_visible_incident(access, incident_id)
+    page = detail_page(access, incident, at=clock.now())
+    template = "incidents/_detail.html" if _is_partial(request) else "incidents/detail.html"
+    count = selectors.open_incident_count(access)
+    context = {"page": page, "section": "incidents", "open_incidents": count}
+    return render(request, template, context)
+
+
+@require_POST
+def acknowledge(request: HttpRequest, incident_id: UUID) -> HttpResponse:
+    """Take it; pressed twice, the second press only shows who was first."""
+    access = enter(request, Permission.INCIDENTS_ACT)
+    incident = selectors.get_visible_incident(access, incident_id)
+    with suppress(AlreadyAcknowledged):
+        services.acknowledge_incident(incident_id=incident.id, actor=access.actor, at=clock.now())
+    return redirect("incidents:detail", incident.id)
+
+
+@require_POST
+def note(request: HttpRequest, incident_id: UUID) -> HttpResponse:
+    """Write a note on its timeline."""
+    access = enter(request, Permission.INCIDENTS_ACT)
+    incident = selectors.get_visible_incident(access, incident_id)
+    services.add_note(
+        incident_id=incident.id,
+        text=request.POST.get("text", "")[:4000],
+        actor=access.actor,
+        at=clock.now(),
+    )
+    return redirect("incidents:detail", incident.id)

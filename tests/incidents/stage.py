@@ -1,0 +1,123 @@
+"""A PoP on one backhaul, watched by the core's agent: readings go in, incidents come out, second by second."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from agent.protocol import ids
+from apps.accounts.actors import Actor
+from apps.agents.models import Agent
+from apps.alerts import services as alerts
+from apps.core import clock
+from apps.incidents import services
+from apps.incidents.models import Incident
+from apps.inventory.services import apply_discovery, create_service
+from apps.telemetry import store
+from apps.telemetry.store import Sample, SeriesKey
+from apps.tenancy import acting_in
+from apps.tenancy.models import Tenant
+from tests.agents.factories import make_agent
+from tests.inventory.factories import make_device, make_link, make_site
+
+ACTOR = Actor.system("test")
+ROUTERS = (
+    *(("cr1", "core", "hub"), ("cr2", "core", "hub"), ("er1", "edge", "hub")),
+    *(("agg1", "agg", "north"), ("bng1", "bng", "north")),
+)
+LINKS = (("er1", "cr1"), ("cr1", "cr2"), ("cr2", "agg1"), ("agg1", "bng1"))
+BEHIND = ("agg1", "bng1")
+
+
+class Stage:
+    """Acme's network, all well at second 0."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        self.tenant = tenant
+        self.t0 = clock.now() - timedelta(minutes=20)
+        with acting_in(tenant):
+            self._build()
+
+    def _build(self) -> None:
+        sites = {name: make_site(name) for name in ("hub", "north")}
+        self.devices = {
+            name: make_device(
+                name, role=role, site=sites[site], management_address=f"127.20.0.{number}"
+            )
+            for number, (name, role, site) in enumerate(ROUTERS, start=1)
+        }
+        self.links = {f"{a}-{z}": make_link(self.devices[a], self.devices[z]) for a, z in LINKS}
+        self.upstream = make_link(self.devices["er1"], None, "transit", kind="edge")
+        for a, z in LINKS:
+            self._discover(a, z)
+            self._discover(z, a)
+        self.pppoe = create_service(
+            name="pppoe-north", kind="pppoe", device=self.devices["bng1"], actor=ACTOR, at=self.t0
+        )
+        self.agent = make_agent("core", attached_device=self.devices["cr1"])
+        alerts.install_pack(pack="first", actor=ACTOR, at=self.t0)
+
+    def _discover(self, device: str, towards: str) -> None:
+        item = {
+            "id": str(self.port(device, towards)),
+            "device_id": str(self.devices[device].id),
+            "name": f"to-{towards}",
+            "type": "ether",
+            "disabled": False,
+        }
+        apply_discovery(
+            patch={"interfaces": [item]},
+            device_ids=[self.devices[device].id],
+            actor=ACTOR,
+            at=self.t0,
+        )
+
+    def port(self, device: str, towards: str) -> UUID:
+        """The wire id of a port; the server's own id is resolved by ``interface``."""
+        return ids.interface_id(self.devices[device].id, f"to-{towards}")
+
+    def interface(self, device: str, towards: str) -> UUID:
+        return self.devices[device].interfaces.get(name=f"to-{towards}").id
+
+    def at(self, seconds: float) -> datetime:
+        return self.t0 + timedelta(seconds=seconds)
+
+    def read(
+        self, seconds: float, *, down: tuple[str, ...] = (), cut: tuple[str, ...] = ()
+    ) -> None:
+        """One round: probes of every router, the core's ports, the sessions that can be counted."""
+        samples = [
+            (("device", row.id, "device.up"), 0.0 if name in down else 1.0)
+            for name, row in self.devices.items()
+        ]
+        with acting_in(self.tenant):
+            for a, z in LINKS:
+                for here, there in ((a, z), (z, a)):
+                    if here not in down:
+                        key = ("interface", self.interface(here, there), "interface.oper_up")
+                        samples.append((key, 0.0 if f"{a}-{z}" in cut else 1.0))
+            if "bng1" not in down:
+                samples.append((("service", self.pppoe.id, "pppoe.sessions.active"), 412.0))
+            moment = self.at(seconds)
+            store.write_batch(
+                samples=[Sample(SeriesKey(*key), moment, value) for key, value in samples],
+                received_at=moment,
+            )
+            Agent.objects.filter(pk=self.agent.pk).update(status="active", last_heartbeat_at=moment)
+
+    def look(self, seconds: float) -> None:
+        """Evaluate and correlate."""
+        at = self.at(seconds)
+        alerts.evaluate_tenant(tenant_id=self.tenant.id, at=at)
+        services.correlate_tenant(tenant_id=self.tenant.id, at=at)
+
+    def play(self, first: int, last: int, **wrong: tuple[str, ...]) -> None:
+        """Rounds every 5 s, looked at a second later."""
+        for seconds in range(first, last, 5):
+            self.read(seconds, **wrong)
+            self.look(seconds + 1)
+
+    def cut_backhaul(self, first: int, last: int) -> None:
+        self.play(first, last, down=BEHIND, cut=("cr2-agg1",))
+
+    def incidents(self) -> list[Incident]:
+        with acting_in(self.tenant):
+            return list(Incident.objects.order_by("number"))

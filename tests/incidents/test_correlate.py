@@ -1,0 +1,240 @@
+"""From readings to incidents, on the real database."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+
+from apps.accounts.actors import Actor
+from apps.audit.models import Record
+from apps.events.models import Due, OutboxEvent
+from apps.incidents import services
+from apps.incidents.models import Incident, IncidentAlert, Revision, StoredSnapshot
+from apps.incidents.services.correlate import CORRELATE
+from apps.tenancy import acting_in
+from tests.incidents.stage import Stage
+
+pytestmark = pytest.mark.django_db
+
+DANA = Actor("user", "1", "Dana")
+
+
+@pytest.fixture
+def stage(acme) -> Stage:
+    stage = Stage(acme)
+    stage.play(0, 15)
+    return stage
+
+
+def topics(stage: Stage) -> list[str]:
+    with acting_in(stage.tenant):
+        rows = OutboxEvent.objects.filter(topic__startswith="incident.").order_by("created_at")
+        return list(rows.values_list("topic", flat=True))
+
+
+class TestACutBackhaul:
+    def test_becomes_one_incident_with_its_cause_and_who_is_hit(self, stage):
+        stage.cut_backhaul(15, 45)
+
+        (incident,) = stage.incidents()
+        assert (incident.root_type, incident.root_id) == ("link", stage.links["cr2-agg1"].id)
+        assert incident.title == "cr2-agg1 is down: 2 routers cut off"
+        assert incident.severity == "critical"
+        assert (incident.sites_affected, incident.devices_affected) == (1, 2)
+        assert incident.subscribers_affected == 412
+        assert incident.started_at == stage.at(15)
+        assert incident.opened_at <= stage.at(41)
+        assert topics(stage)[0] == "incident.opened"
+
+    def test_holds_back_the_routers_behind_it_and_says_why(self, stage):
+        stage.cut_backhaul(15, 60)
+
+        with acting_in(stage.tenant):
+            held = {
+                row.entity_name: row for row in IncidentAlert.objects.filter(is_suppressed=True)
+            }
+            shown = set(
+                IncidentAlert.objects.filter(is_suppressed=False).values_list(
+                    "entity_name", flat=True
+                )
+            )
+        assert held.keys() == {"agg1", "bng1"}
+        assert shown == {"cr2 to-agg1"}
+        assert held["bng1"].suppressed_by_id == stage.links["cr2-agg1"].id
+        assert "cr2-agg1" in held["bng1"].suppressed_reason
+        assert held["bng1"].suppressed_since == stage.at(15)
+
+    def test_closes_once_when_everything_has_recovered(self, stage):
+        stage.cut_backhaul(15, 60)
+        stage.play(60, 90)
+
+        (incident,) = stage.incidents()
+        assert (incident.status, incident.resolution) == ("closed", "recovered")
+        assert incident.ended_at is not None
+        assert (incident.root_type, incident.subscribers_affected) == ("link", 412)
+        assert topics(stage).count("incident.closed") == 1
+        assert topics(stage)[-1] == "incident.closed"
+        with acting_in(stage.tenant):
+            assert not Due.objects.filter(kind=CORRELATE).exists()
+
+    def test_a_second_cut_is_a_second_incident(self, stage):
+        stage.cut_backhaul(15, 60)
+        stage.play(60, 90)
+        stage.cut_backhaul(90, 130)
+
+        assert [row.status for row in stage.incidents()] == ["closed", "open"]
+
+    def test_tells_the_world_whole_and_in_sequence(self, stage):
+        stage.cut_backhaul(15, 60)
+        stage.play(60, 90)
+
+        with acting_in(stage.tenant):
+            rows = OutboxEvent.objects.filter(topic__startswith="incident.").order_by("created_at")
+            payloads = [row.payload for row in rows]
+        assert [row["sequence"] for row in payloads] == list(range(1, len(payloads) + 1))
+        first, last = payloads[0], payloads[-1]
+        assert first["root_causes"][0]["name"] == "cr2-agg1"
+        assert first["root_causes"][0]["classification"] == "primary"
+        assert first["impact"]["estimated_subscribers_affected"] == 412
+        assert first["evidence_top"]
+        assert (first["status"], last["status"]) == ("open", "closed")
+        assert last["ends_at"]
+
+    def test_nobody_is_told_before_the_hold_is_over(self, stage):
+        stage.cut_backhaul(15, 30)
+
+        assert stage.incidents() == []
+
+
+class TestLookingAgain:
+    def test_the_same_alerts_again_change_nothing(self, stage):
+        stage.cut_backhaul(15, 60)
+        with acting_in(stage.tenant):
+            before = (Revision.objects.count(), StoredSnapshot.objects.count(), len(topics(stage)))
+        for _ in range(3):
+            stage.look(57)
+
+        with acting_in(stage.tenant):
+            after = (Revision.objects.count(), StoredSnapshot.objects.count(), len(topics(stage)))
+        assert after == before
+
+    def test_stays_due_while_something_is_open(self, stage):
+        stage.cut_backhaul(15, 45)
+
+        with acting_in(stage.tenant):
+            assert Due.objects.filter(kind=CORRELATE).count() == 1
+
+    def test_another_tenant_has_no_part_in_it(self, stage, globex):
+        stage.cut_backhaul(15, 45)
+        services.correlate_tenant(tenant_id=globex.id, at=stage.at(45))
+
+        with acting_in(globex):
+            assert Incident.objects.count() == 0
+
+    def test_a_replay_reaches_the_same_verdict(self, stage):
+        stage.cut_backhaul(15, 60)
+
+        with acting_in(stage.tenant):
+            replays = [
+                services.replay_revision(row)
+                for row in Revision.objects.select_related("snapshot__graph")
+            ]
+        assert replays
+        assert all(replay.is_same for replay in replays)
+
+
+class TestPeople:
+    @pytest.fixture
+    def incident(self, stage) -> Incident:
+        stage.cut_backhaul(15, 60)
+        return stage.incidents()[0]
+
+    def test_acknowledging_is_told_audited_and_on_the_timeline(self, stage, incident):
+        with acting_in(stage.tenant):
+            services.acknowledge_incident(incident_id=incident.id, actor=DANA, at=stage.at(61))
+
+            incident.refresh_from_db()
+            assert incident.acked_by == "Dana"
+            assert incident.timeline.filter(kind="acknowledged").exists()
+            assert Record.objects.filter(action="incident.acknowledged").exists()
+        assert topics(stage)[-1] == "incident.acked"
+
+    def test_a_second_acknowledgement_is_refused_and_names_the_first(self, stage, incident):
+        with acting_in(stage.tenant):
+            services.acknowledge_incident(incident_id=incident.id, actor=DANA, at=stage.at(61))
+            with pytest.raises(services.AlreadyAcknowledged, match="Dana"):
+                services.acknowledge_incident(incident_id=incident.id, actor=DANA, at=stage.at(62))
+
+    def test_closed_by_hand_it_is_not_opened_again_by_the_same_alerts(self, stage, incident):
+        with acting_in(stage.tenant):
+            services.close_incident(
+                incident_id=incident.id, reason="Known works", actor=DANA, at=stage.at(61)
+            )
+        stage.cut_backhaul(65, 100)
+
+        assert [row.resolution for row in stage.incidents()] == ["operator"]
+
+    def test_a_closed_incident_takes_notes_but_no_acknowledgement(self, stage, incident):
+        with acting_in(stage.tenant):
+            services.close_incident(
+                incident_id=incident.id, reason="Known works", actor=DANA, at=stage.at(61)
+            )
+            services.add_note(incident_id=incident.id, text=" Fixed ", actor=DANA, at=stage.at(62))
+            with pytest.raises(services.IncidentClosed):
+                services.acknowledge_incident(incident_id=incident.id, actor=DANA, at=stage.at(63))
+
+            assert incident.timeline.filter(kind="note", text="Fixed").exists()
+
+    @pytest.mark.parametrize("text", ["", "  \n "])
+    def test_an_empty_note_is_refused(self, stage, incident, text):
+        with acting_in(stage.tenant), pytest.raises(services.NoteEmpty):
+            services.add_note(incident_id=incident.id, text=text, actor=DANA, at=stage.at(61))
+
+
+@pytest.mark.django_db(transaction=True)
+class TestRaces:
+    def test_two_correlators_open_one_incident(self, acme):
+        stage = Stage(acme)
+        stage.play(0, 15)
+        for seconds in range(15, 30, 5):
+            stage.read(seconds, down=("agg1", "bng1"), cut=("cr2-agg1",))
+            stage.look(seconds + 1)
+
+        def look(_: int) -> None:
+            try:
+                services.correlate_tenant(tenant_id=acme.id, at=stage.at(45))
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(look, range(8)))
+
+        (incident,) = stage.incidents()
+        assert incident.sequence == 1
+
+    def test_of_two_who_acknowledge_at_once_one_wins(self, acme):
+        stage = Stage(acme)
+        stage.play(0, 15)
+        stage.cut_backhaul(15, 45)
+        (incident,) = stage.incidents()
+
+        def acknowledge(name: str) -> bool:
+            try:
+                with acting_in(acme):
+                    services.acknowledge_incident(
+                        incident_id=incident.id,
+                        actor=Actor("user", name, name),
+                        at=stage.at(45) + timedelta(seconds=1),
+                    )
+            except services.AlreadyAcknowledged:
+                return False
+            finally:
+                connection.close()
+            return True
+
+        with ThreadPoolExecutor(4) as pool:
+            won = list(pool.map(acknowledge, ["Ada", "Bo", "Cy", "Di"]))
+
+        assert won.count(True) == 1
+        assert topics(stage).count("incident.acked") == 1
