@@ -118,6 +118,19 @@ class Stage:
     def cut_backhaul(self, first: int, last: int) -> None:
         self.play(first, last, down=BEHIND, cut=("cr2-agg1",))
 
+    def open_an_incident(self) -> Incident:
+        """The backhaul is cut at second 15 and told of at 33; at 47 every router behind it has fired."""
+        wrong = {"down": BEHIND, "cut": ("cr2-agg1",)}
+        self.read(0)
+        self.look(1)
+        for seconds in (15, 26):
+            self.read(seconds, **wrong)
+            self.look(seconds + 1)
+        self.look(33)
+        self.read(46, **wrong)
+        self.look(47)
+        return self.incidents()[0]
+
     def incidents(self) -> list[Incident]:
         with acting_in(self.tenant):
             return list(Incident.objects.order_by("number"))

@@ -147,8 +147,7 @@ class TestLookingAgain:
 class TestPeople:
     @pytest.fixture
     def incident(self, stage) -> Incident:
-        stage.cut_backhaul(15, 60)
-        return stage.incidents()[0]
+        return stage.open_an_incident()
 
     def test_acknowledging_is_told_audited_and_on_the_timeline(self, stage, incident):
         with acting_in(stage.tenant):

@@ -1,0 +1,264 @@
+"""Incidents as programs and people meet them."""
+
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from apps.accounts import services as accounts
+from apps.accounts.actors import Actor
+from apps.core import clock
+from apps.incidents.models import Incident, TimelineEntry
+from apps.tenancy import acting_in
+from tests.conftest import PASSWORD
+from tests.incidents.stage import Stage
+
+pytestmark = pytest.mark.django_db
+
+VERBS = {
+    "ack": {},
+    "unack": {},
+    "assign": {"user_id": None},
+    "notes": {"text": "On it"},
+    "close": {"reason": "Known works"},
+}
+READS = ("", "timeline/", "evidence/", "suppressed/", "impact/", "revisions/")
+
+
+def bearer(tenant, user) -> Client:
+    _token, text = accounts.issue_token(
+        tenant=tenant, user=user, name="t", actor=Actor.system("test"), at=clock.now()
+    )
+    return Client(headers={"authorization": f"Bearer {text}"})
+
+
+@pytest.fixture
+def stage(acme) -> Stage:
+    return Stage(acme)
+
+
+@pytest.fixture
+def incident(stage) -> Incident:
+    return stage.open_an_incident()
+
+
+@pytest.fixture
+def noc(acme, acme_noc) -> Client:
+    return bearer(acme, acme_noc)
+
+
+def act(client: Client, incident: Incident, verb: str, body=None):
+    return client.post(path(incident, f"{verb}/"), body or {}, "application/json")
+
+
+def path(incident: Incident, verb: str = "") -> str:
+    return f"/api/v1/incidents/{incident.id}/{verb}"
+
+
+class TestReading:
+    def test_the_queue_shows_the_cause_and_who_is_hit(self, noc, incident):
+        (row,) = noc.get("/api/v1/incidents/").json()["results"]
+
+        assert row["id"] == str(incident.id)
+        assert row["root_cause"]["name"] == "cr2-agg1"
+        assert row["impact"]["estimated_subscribers_affected"] == 412
+
+    @pytest.mark.parametrize(
+        ("query", "found"),
+        [("status=open", 1), ("status=closed", 0), ("severity=critical", 1), ("number=2", 0)],
+    )
+    def test_the_queue_filters(self, noc, incident, query, found):
+        assert len(noc.get(f"/api/v1/incidents/?{query}").json()["results"]) == found
+
+    @pytest.mark.parametrize("query", ["status=burning", "number=x", "root_id=7", "number=-1"])
+    def test_a_wrong_filter_is_a_clear_fault(self, noc, incident, query):
+        response = noc.get(f"/api/v1/incidents/?{query}")
+
+        assert response.status_code == 400
+        assert response.json()["code"]
+
+    def test_the_detail_carries_evidence_and_rivals(self, noc, incident):
+        body = noc.get(path(incident)).json()
+
+        (cause,) = body["root_causes"]
+        assert cause["classification"] == "primary"
+        assert {sign["code"] for sign in cause["evidence"]} >= {"interface_down", "unreachable"}
+        assert {row["name"] for row in cause["rivals"]} >= {"agg1"}
+
+    def test_every_suppressed_alert_says_by_what_why_and_since_when(self, noc, incident):
+        rows = noc.get(path(incident, "suppressed/")).json()["results"]
+
+        assert {row["entity_name"] for row in rows} == {"agg1", "bng1"}
+        assert all(
+            row["suppressed_by_id"] and row["suppressed_reason"] and row["suppressed_since"]
+            for row in rows
+        )
+
+    def test_impact_names_who_is_hit(self, noc, stage, incident):
+        body = noc.get(path(incident, "impact/")).json()
+
+        assert set(body["devices"]) == {str(stage.devices[n].id) for n in ("agg1", "bng1")}
+        assert body["services"] == [str(stage.pppoe.id)]
+
+    def test_a_replay_says_the_same(self, noc, incident):
+        body = act(noc, incident, "replay", {}).json()
+
+        assert body["is_same"] is True
+        assert act(noc, incident, "replay", {"revision": 99}).status_code == 404
+
+    def test_a_page_costs_the_same_for_one_row_and_for_twenty(self, acme, noc, incident):
+        def queries(url: str) -> int:
+            with CaptureQueriesContext(
+                connection,
+            ) as seen:
+                assert noc.get(url).status_code == 200
+            return len(seen)
+
+        few = queries("/api/v1/incidents/")
+        story = queries(path(incident, "timeline/"))
+        with acting_in(acme):
+            for number in range(2, 22):
+                incident.pk, incident.number = uuid4(), number
+                incident.save(force_insert=True)
+            first = Incident.objects.get(number=1)
+            TimelineEntry.objects.bulk_create(
+                TimelineEntry(incident=first, at=clock.now(), kind="note", text="x")
+                for _ in range(20)
+            )
+
+        assert queries("/api/v1/incidents/") == few
+        assert queries(path(first, "timeline/")) == story
+
+
+class TestActing:
+    def test_acknowledge_note_assign_and_close(self, noc, incident, acme_noc):
+        assert act(noc, incident, "ack").json()["acked_by"]
+        assert act(noc, incident, "ack").status_code == 409
+        assert act(noc, incident, "unack").json()["acked_by"] == ""
+        assert act(noc, incident, "notes", {"text": "On it"}).status_code == 201
+        given = act(noc, incident, "assign", {"user_id": str(acme_noc.id)})
+        assert given.json()["assigned_to"] == acme_noc.label
+        closed = act(noc, incident, "close", {"reason": "Known works"}).json()
+        assert (closed["status"], closed["resolution"]) == ("closed", "operator")
+
+    @pytest.mark.parametrize(
+        ("verb", "body", "status"),
+        [
+            ("notes", {}, 400),
+            ("notes", {"text": " "}, 400),
+            ("notes", {"text": "x" * 4001}, 400),
+            ("notes", {"text": "nul\x00"}, 400),
+            ("close", {}, 400),
+            ("assign", {}, 400),
+            ("assign", {"user_id": "me"}, 400),
+            ("assign", {"user_id": str(uuid4())}, 422),
+            ("unack", {}, 409),
+            ("replay", {"revision": "first"}, 400),
+        ],
+    )
+    def test_what_makes_no_sense_is_refused_with_a_code(self, noc, incident, verb, body, status):
+        response = act(noc, incident, verb, body)
+
+        assert response.status_code == status
+        assert response.json()["code"]
+
+    @pytest.mark.parametrize(("verb", "body"), VERBS.items())
+    def test_who_may_only_read_may_not_act(self, acme, acme_readonly, incident, verb, body):
+        reader = bearer(acme, acme_readonly)
+
+        assert act(reader, incident, verb, body).status_code == 403
+
+
+class TestAnotherTenant:
+    @pytest.mark.parametrize("verb", READS)
+    def test_cannot_read(self, globex, globex_noc, incident, verb):
+        stranger = bearer(globex, globex_noc)
+        foreign = stranger.get(path(incident, verb))
+        absent = stranger.get(f"/api/v1/incidents/{uuid4()}/{verb}")
+
+        assert foreign.status_code == absent.status_code == 404
+        assert foreign.content == absent.content
+
+    @pytest.mark.parametrize(("verb", "body"), VERBS.items())
+    def test_cannot_act(self, globex, globex_noc, incident, verb, body):
+        stranger = bearer(globex, globex_noc)
+
+        assert act(stranger, incident, verb, body).status_code == 404
+
+
+class TestPages:
+    @pytest.fixture
+    def page(self, acme_noc) -> Client:
+        client = Client()
+        assert client.login(username=acme_noc.email, password=PASSWORD)
+        return client
+
+    def test_the_queue_and_the_incident_say_what_matters(self, page, incident):
+        queue = page.get("/incidents/").content.decode()
+        detail = page.get(f"/incidents/{incident.id}/").content.decode()
+
+        for text in (incident.title, "412"):
+            assert text in queue
+            assert text in detail
+        assert "No way left to it from any living agent but over cr2-agg1" in detail
+        assert "agg1 alone would explain the same" in detail
+
+    def test_the_living_part_comes_alone(self, page, incident):
+        part = page.get(f"/incidents/{incident.id}/", headers={"hx-request": "true"})
+
+        assert "<html" not in part.content.decode()
+        assert "HX-Request" in part.headers["Vary"]
+
+    def test_home_leads_to_the_queue(self, page):
+        assert page.get("/").headers["Location"] == "/incidents/"
+
+    def test_acknowledged_and_noted_from_the_page(self, page, acme, incident):
+        page.post(f"/incidents/{incident.id}/acknowledge/")
+        page.post(f"/incidents/{incident.id}/acknowledge/")
+        page.post(f"/incidents/{incident.id}/notes/", {"text": "<b>Fibre</b> crew sent"})
+
+        with acting_in(acme):
+            incident.refresh_from_db()
+        assert incident.acked_by
+        assert (
+            "&lt;b&gt;Fibre&lt;/b&gt; crew sent"
+            in page.get(f"/incidents/{incident.id}/").content.decode()
+        )
+
+    def test_an_empty_queue_is_all_quiet(self, page):
+        assert "All quiet" in page.get("/incidents/").content.decode()
+
+    @pytest.mark.parametrize("query", ["?status=burning", "?before=x", "?before=99999999999"])
+    def test_a_strange_address_still_shows_the_queue(self, page, incident, query):
+        assert page.get(f"/incidents/{query}").status_code == 200
+
+    def test_a_foreign_incident_is_not_there(self, globex_noc, incident):
+        stranger = Client()
+        stranger.login(username=globex_noc.email, password=PASSWORD)
+
+        assert stranger.get(f"/incidents/{incident.id}/").status_code == 404
+        assert stranger.post(f"/incidents/{incident.id}/acknowledge/").status_code == 404
+
+    def test_who_may_only_read_sees_no_verbs(self, acme_readonly, incident):
+        reader = Client()
+        reader.login(username=acme_readonly.email, password=PASSWORD)
+
+        assert "acknowledge/" not in reader.get(f"/incidents/{incident.id}/").content.decode()
+        assert reader.post(f"/incidents/{incident.id}/acknowledge/").status_code == 403
+
+    def test_the_pages_cost_the_same_for_one_row_and_for_twenty(self, acme, page, incident):
+        def queries() -> int:
+            with CaptureQueriesContext(connection) as seen:
+                assert page.get("/incidents/").status_code == 200
+            return len(seen)
+
+        page.get("/incidents/")
+        few = queries()
+        with acting_in(acme):
+            for number in range(2, 22):
+                incident.pk, incident.number = uuid4(), number
+                incident.save(force_insert=True)
+
+        assert queries() == few
