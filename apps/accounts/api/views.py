@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from typing import Any, cast
 
 from django.http import HttpResponseBase
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
@@ -32,6 +33,16 @@ class TenantView(APIView):
         super().perform_authentication(request)
         if isinstance(request.auth, Access):
             self._tenant_context.enter_context(acting_in(request.auth.tenant))
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        faulty = [
+            name
+            for name, texts in request.query_params.lists()
+            if "\x00" in name or any("\x00" in str(text) for text in texts)
+        ]
+        if faulty:  # PostgreSQL keeps no NUL
+            raise ValidationError({name.replace("\x00", ""): "NUL is no text." for name in faulty})
 
     @property
     def access(self) -> Access:
