@@ -11,9 +11,14 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from apps.accounts.access import Access
+from apps.accounts.actors import Actor
+from apps.accounts.models import User
 from apps.accounts.permissions import Permission
 from apps.core.errors import NotVisible
 from apps.tenancy import acting_in
+from apps.tenancy.models import Tenant
+
+NOBODY = Access(User(), Tenant(), "", Actor.system("schema"))
 
 
 class TenantView(APIView):
@@ -47,6 +52,10 @@ class TenantView(APIView):
     @property
     def access(self) -> Access:
         """The caller's access; permission checks have made sure that there is one."""
+        if getattr(
+            self, "swagger_fake_view", False
+        ):  # set by the schema generator, which has no caller
+            return NOBODY
         return cast(Access, self.request.auth)
 
 

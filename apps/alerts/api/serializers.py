@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from agent.protocol.registry import ENTITY_TYPES
@@ -136,7 +137,7 @@ class SeenSerializer(serializers.Serializer[Any]):
     override = serializers.CharField(help_text="Which override applied; empty for none.")
 
 
-class EntitySerializer(serializers.Serializer[Any]):
+class AlertEntitySerializer(serializers.Serializer[Any]):
     type = serializers.CharField(source="entity_type")
     id = serializers.UUIDField(source="entity_id")
     label = serializers.SerializerMethodField(help_text="Empty when it is gone.")  # type: ignore[assignment]  # a field here
@@ -148,7 +149,7 @@ class EntitySerializer(serializers.Serializer[Any]):
 
 class AlertSerializer(serializers.ModelSerializer[Alert]):
     rule_key = serializers.CharField(source="rule.key", read_only=True)
-    entity = EntitySerializer(source="*", read_only=True)
+    entity = AlertEntitySerializer(source="*", read_only=True)
     seen = serializers.SerializerMethodField()
 
     class Meta:
@@ -168,6 +169,7 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
             "seen",
         ]
 
+    @extend_schema_field(SeenSerializer)
     def get_seen(self, alert: Alert) -> dict[str, Any]:
         return dict(alert.seen)
 
@@ -179,5 +181,6 @@ class TransitionSerializer(serializers.ModelSerializer[AlertTransition]):
         model = AlertTransition
         fields = ["id", "at", "from_state", "to_state", "seen"]
 
+    @extend_schema_field(SeenSerializer)
     def get_seen(self, transition: AlertTransition) -> dict[str, Any]:
         return dict(transition.seen)

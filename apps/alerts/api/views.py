@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.generics import get_object_or_404
@@ -52,6 +53,7 @@ class AlertsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantView
         return found
 
 
+@extend_schema_view(list=extend_schema(parameters=[serializers.RuleFilterSerializer]))
 class RuleViewSet(AlertsViewSet):
     """Rules of the tenant. They come by import; here they are read, switched and overridden."""
 
@@ -95,6 +97,7 @@ class RuleViewSet(AlertsViewSet):
             queryset = rules_with_severity(queryset, asked["severity"])
         return queryset
 
+    @extend_schema(request=serializers.SwitchSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Switch a rule on or off; its open alerts recover when it goes off."""
         rule = self.get_object()
@@ -102,6 +105,9 @@ class RuleViewSet(AlertsViewSet):
         changed = services.set_enabled(rule=rule, is_enabled=asked["enabled"], **self.who())
         return Response(self.get_serializer(changed).data)
 
+    @extend_schema(
+        request=serializers.ImportSerializer, responses={200: serializers.ImportedSerializer}
+    )
     @action(detail=False, methods=["post"], url_path="import")
     def import_pack(self, request: Request) -> Response:
         """Take in a pack, all of it or nothing.
@@ -117,6 +123,9 @@ class RuleViewSet(AlertsViewSet):
             rows = services.import_rules(documents=documents, **asked, **self.who())
         return Response({"rules": serializers.RuleSerializer(rows, many=True).data})
 
+    @extend_schema(
+        parameters=[serializers.PackQuerySerializer], responses=serializers.PackSerializer
+    )
     @action(detail=False)
     def export(self, request: Request) -> Response:
         """A pack's rules as they stand, to be imported elsewhere. Overrides name rows of this tenant and stay here."""
@@ -125,12 +134,16 @@ class RuleViewSet(AlertsViewSet):
         rules = [{**row.document, "enabled": row.is_enabled} for row in rows]
         return Response({"pack": pack, "rules": rules})
 
+    @extend_schema(responses=serializers.OverrideSerializer(many=True))
     @action(detail=True)
     def overrides(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """What this tenant changed of the rule; the nearest wins: device, tag, role, site, tenant."""
         page = self.paginate_queryset(self.get_object().overrides.all())
         return self.get_paginated_response(serializers.OverrideSerializer(page, many=True).data)
 
+    @extend_schema(
+        request=serializers.OverrideSerializer, responses={201: serializers.OverrideSerializer}
+    )
     @overrides.mapping.post
     def set_override(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Change the rule there; sets anew what was set for the same scope and target."""
@@ -139,6 +152,7 @@ class RuleViewSet(AlertsViewSet):
         made = services.set_override(rule=rule, **asked, **self.who())
         return Response(serializers.OverrideSerializer(made).data, status=status.HTTP_201_CREATED)
 
+    @extend_schema(parameters=[OpenApiParameter("override_id", UUID, OpenApiParameter.PATH)])
     @action(detail=True, methods=["delete"], url_path="overrides/(?P<override_id>[^/.]+)")
     def remove_override(self, request: Request, pk: str, override_id: str) -> Response:  # noqa: ARG002
         """Take a change back."""
@@ -171,6 +185,7 @@ class AlertViewSet(AlertsViewSet):
         queryset = queryset.filter(**asked)
         return queryset if rule is None else queryset.filter(_rule(rule))
 
+    @extend_schema(parameters=[serializers.AlertFilterSerializer])
     def list(self, request: Request) -> Response:  # noqa: ARG002
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(self._shown(page or []))
@@ -179,6 +194,7 @@ class AlertViewSet(AlertsViewSet):
         alert = self.get_object()
         return Response(self._shown([alert])[0])
 
+    @extend_schema(responses=serializers.TransitionSerializer(many=True))
     @action(detail=True)
     def history(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Every move since it fired, with what was seen."""
