@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
+from apps.accounts.api.schema_view import SchemaView
 from apps.core.health import livez, readyz
 
 # Agents speak to a listener of their own (ispvm.ingest_urls); nothing of it is served here.
@@ -29,6 +30,7 @@ def _exists(module: str) -> bool:
 urlpatterns = [
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),
+    path("api/schema/", SchemaView.as_view(), name="schema"),
     *_parts("api/v1/", "api.urls"),
     *_parts("", "web.urls"),
 ]

@@ -10,6 +10,13 @@ class Severity(models.TextChoices):
     CRITICAL = "critical", _("Critical")
 
 
+class ImportMode(models.TextChoices):
+    """What an import does to the rules of its pack that are already there."""
+
+    MERGE = "merge", _("Merge")
+    REPLACE = "replace", _("Replace")
+
+
 class AlertState(models.TextChoices):
     """Where an alert stands. `suppressed` and `in maintenance` are not states: they lie over firing."""
 

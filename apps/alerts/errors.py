@@ -9,5 +9,11 @@ class RuleInvalid(DomainError):
     default_code = "rule_invalid"
 
 
+class PackUnknown(DomainError):
+    """No such pack ships with the platform."""
+
+    default_code = "unknown_pack"
+
+
 class OverrideInvalid(DomainError):
     default_code = "override_invalid"

@@ -88,6 +88,7 @@ class Alert(TenantModel):
             models.Index(
                 fields=["tenant", "rule"], condition=~Q(state="ok"), name="alerts_alert_open_idx"
             ),
+            models.Index(fields=["tenant", "-since", "-id"], name="alerts_alert_since_idx"),
             models.Index(fields=["tenant", "-recovered_at"], name="alerts_alert_recovered_idx"),
         ]
 

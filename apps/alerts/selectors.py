@@ -1,15 +1,19 @@
-"""Reads of alerts."""
+"""Reads of alerts and their rules."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
-from apps.alerts.choices import AlertState
-from apps.alerts.models import Alert
+from apps.agents.selectors import agent_labels
+from apps.alerts.choices import AlertState, Severity
+from apps.alerts.models import Alert, AlertRule
 from apps.alerts.packs import load_pack, shipped_packs
+from apps.inventory.choices import DeviceRole
+from apps.inventory.selectors import Ref, entity_labels
 
 REMEMBERED = timedelta(minutes=10)
 
@@ -61,6 +65,29 @@ def alerts_for_correlation(at: datetime) -> list[CorrelatedAlert]:
         )
         for row in rows
     ]
+
+
+def labels_of(refs: Iterable[Ref]) -> dict[Ref, str]:
+    """What operators call what alerts stand on, agents too. One query per type."""
+    refs = list(refs)
+    labels = entity_labels(refs)
+    agents = {pk for entity_type, pk in refs if entity_type == "agent"}
+    if agents:
+        labels |= {("agent", pk): name for pk, name in agent_labels(agents).items()}
+    return labels
+
+
+def rules_with_severity(rules: QuerySet[AlertRule], severity: str) -> QuerySet[AlertRule]:
+    """The rules that may speak with this severity, for some role at least."""
+    may = Q(document__severity=severity)
+    for role in ("default", *DeviceRole.values):
+        may |= Q(**{f"document__severity__{role}": severity})
+    if severity == Severity.WARN:
+        # By role and silent on the others: those get a warning (see compile_rule).
+        may |= Q(document__severity__default__isnull=True) & ~Q(
+            document__severity__in=Severity.values
+        )
+    return rules.filter(may)
 
 
 def shipped_rule_keys() -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""Every environment variable the platform reads, typed, and all their errors at once.
+"""How the platform reads environment variables: typed, and all their errors at once.
 
-``docs/operator-handbook/configuration.md`` and ``.env.example`` name the same variables (a test compares them).
+``docs/operator-handbook/configuration.md`` and ``.env.example`` name every variable (a test compares them).
 A secret ``X`` may be given as ``X_FILE``, a path whose content is the value.
 """
 

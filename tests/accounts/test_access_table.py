@@ -21,8 +21,8 @@ def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URL
 
 
 ALL = list(patterns(get_resolver()))
-REST = [(path, entry) for path, entry in ALL if path.startswith("api/v1/")]
-PAGES = [(path, entry) for path, entry in ALL if not path.startswith("api/v1/")]
+REST = [(path, entry) for path, entry in ALL if path.startswith("api/")]
+PAGES = [(path, entry) for path, entry in ALL if not path.startswith("api/")]
 
 
 def class_of(entry: URLPattern) -> type | None:

@@ -263,3 +263,23 @@ class TestWritingDown:
             player.read(0, "device.up", "device", device.id, 1.0)
 
         assert queries() == few
+
+
+class TestTheDocumentsSwitch:
+    def test_a_rule_that_ships_switched_off_speaks_once_it_is_on(
+        self, acme, rules, core, player, t0
+    ):
+        document = {**rules["unreachable"].document, "id": "asleep", "enabled": False}
+        with acting_in(acme):
+            services.set_enabled(rule=rules["unreachable"], is_enabled=False, actor=ACTOR, at=t0)
+            (asleep,) = services.import_rules(documents=[document], actor=ACTOR, at=t0)
+        player.play("device.up", "device", core.id, *[0.0] * 4)
+        assert player.alerts() == []
+
+        with acting_in(acme):
+            services.set_enabled(rule=asleep, is_enabled=True, actor=ACTOR, at=t0)
+        for seconds in (20, 25, 30, 35):
+            player.read(seconds, "device.up", "device", core.id, 0.0)
+            player.evaluate(seconds + 1)
+
+        assert player.alerts() == [("asleep", "firing")]

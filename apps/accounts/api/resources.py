@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -39,11 +40,38 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
         ]
 
 
+class MadeTokenSerializer(TokenSerializer):
+    token = serializers.CharField(read_only=True, help_text="Shown once.")
+
+    class Meta(TokenSerializer.Meta):
+        fields = [*TokenSerializer.Meta.fields, "token"]
+
+
+class MyselfSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    email = serializers.EmailField()
+    name = serializers.CharField()
+
+
+class MyTenantSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    slug = serializers.CharField()
+    name = serializers.CharField()
+
+
+class MeSerializer(serializers.Serializer[Any]):
+    user = MyselfSerializer()
+    tenant = MyTenantSerializer()
+    role = serializers.CharField()
+    permissions = serializers.ListField(child=serializers.CharField())
+
+
 class MeView(TenantView):
     """Who is calling, in which tenant, with which rights."""
 
     permission_map = {"get": Permission.SELF}
 
+    @extend_schema(responses=MeSerializer)
     def get(self, request: Request) -> Response:  # noqa: ARG002
         access = self.access
         return Response(
@@ -75,6 +103,7 @@ class TokenViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     def get_queryset(self) -> QuerySet[ApiToken]:
         return ApiToken.objects.filter(tenant=self.access.tenant)
 
+    @extend_schema(responses={201: MadeTokenSerializer})
     def create(self, request: Request) -> Response:
         asked = TokenSerializer(data=request.data)
         asked.is_valid(raise_exception=True)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -69,6 +70,19 @@ class AssignmentSerializer(serializers.Serializer[Any]):
     site_ids = serializers.ListField(child=serializers.UUIDField(), default=list, max_length=1000)
 
 
+class WatchedSerializer(AssignmentSerializer):
+    effective_device_ids = serializers.ListField(child=serializers.UUIDField())
+
+
+class CertificatesSerializer(serializers.Serializer[Any]):
+    results = CertificateSerializer(many=True)
+
+
+class EnrollTokenSerializer(serializers.Serializer[Any]):
+    token = serializers.CharField(help_text="Shown once.")
+    expires_at = serializers.DateTimeField()
+
+
 class RevocationSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=200, allow_blank=True, default="")
 
@@ -110,6 +124,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         services.delete_agent(agent=self.get_object(), **self._who())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
+    @extend_schema(request=None, responses={201: EnrollTokenSerializer})
     @action(detail=True, methods=["post"], url_path="enroll-token")
     def enroll_token(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """A one-time token, shown once; earlier ones end."""
@@ -118,6 +133,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
             {"token": token.text, "expires_at": token.expires_at}, status=status.HTTP_201_CREATED
         )
 
+    @extend_schema(request=RevocationSerializer, responses=AgentSerializer)
     @action(detail=True, methods=["post"])
     def revoke(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """End the agent: its certificates open nothing any more."""
@@ -129,11 +145,13 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         )
         return Response(self.get_serializer(ended).data)
 
+    @extend_schema(responses=WatchedSerializer)
     @action(detail=True)
     def assignments(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """What the agent watches: as it was set, and the devices that follow from it."""
         return Response(_assignment(self.get_object()))
 
+    @extend_schema(request=AssignmentSerializer, responses={200: WatchedSerializer})
     @assignments.mapping.post
     def assign(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Set what the agent watches; replaces what was set before."""
@@ -143,6 +161,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         services.assign_agent(agent=agent, **asked.validated_data, **self._who())
         return Response(_assignment(agent))
 
+    @extend_schema(responses=CertificatesSerializer)
     @action(detail=True)
     def certificates(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """The agent's certificates, newest first."""

@@ -43,10 +43,13 @@ RULE_SCHEMA: dict[str, Any] = {
         "enabled": {"type": "boolean"},
         "rule_schema_version": {"const": "1.0"},
         "pack": {"type": "string", "maxLength": 60},
-        "version": {"type": "integer", "minimum": 1},
+        "version": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
         "symptom": {"type": "string", "maxLength": 40},
         "severity": {
-            "oneOf": [_SEVERITY, {"type": "object", "additionalProperties": _SEVERITY}],
+            "oneOf": [
+                _SEVERITY,
+                {"type": "object", "minProperties": 1, "additionalProperties": _SEVERITY},
+            ],
         },
         "scope": {
             "type": "object",
@@ -65,6 +68,7 @@ RULE_SCHEMA: dict[str, Any] = {
         "gate": {
             "type": "object",
             "required": ["metric", "equals"],
+            "additionalProperties": False,
             "properties": {"metric": {"type": "string"}, "equals": {"type": "number"}},
         },
         "for_seconds": _SECONDS,
@@ -86,6 +90,7 @@ RULE_SCHEMA: dict[str, Any] = {
             "items": {
                 "type": "object",
                 "required": ["level", "changes"],
+                "additionalProperties": False,
                 "properties": {
                     "level": {"enum": [level.value for level in Level]},
                     "target": {"type": "string", "maxLength": 100},
@@ -207,6 +212,8 @@ def _threshold(raw: Mapping[str, Any], metric: str, lookback: float) -> Threshol
 def _gate(raw: Mapping[str, Any] | None, entity_type: str) -> Gate | None:
     if raw is None:
         return None
+    if not _is_number(raw["equals"]):
+        raise RuleInvalid(message="gate/equals: out of range.")
     return Gate(_metric(raw["metric"], entity_type, is_text=False), float(raw["equals"]))
 
 

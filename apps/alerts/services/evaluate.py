@@ -2,13 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
 
-from apps.agents.selectors import agent_labels
 from apps.alerts.choices import AlertState
 from apps.alerts.models import Alert, AlertRule, AlertTransition, RuleOverride
 from apps.alerts.rules.compile import compile_rule, make_override, render_summary
@@ -21,11 +20,11 @@ from apps.alerts.rules.conditions import (
 from apps.alerts.rules.machine import Episode, step
 from apps.alerts.rules.overrides import Effective, Standing, resolve
 from apps.alerts.rules.program import Absence, Aggregation, Override, Rule, StateIs, Threshold
+from apps.alerts.selectors import labels_of
 from apps.events import outbox
 from apps.inventory.selectors import (
     Ref,
     Scope,
-    entity_labels,
     linked_interface_ids,
     scope_attributes,
 )
@@ -88,8 +87,13 @@ def _load_rules() -> list[_Loaded]:
         overrides[row.rule_id].append(
             make_override(level=row.level, target=row.target, changes=row.changes, label=row.reason)
         )
+    # The document only says how a rule starts; the tenant's switch stands on the row.
     return [
-        _Loaded(row, compile_rule(row.document), tuple(overrides[row.id]))
+        _Loaded(
+            row,
+            replace(compile_rule(row.document), is_enabled=row.is_enabled),
+            tuple(overrides[row.id]),
+        )
         for row in AlertRule.objects.order_by("key")
     ]
 
@@ -236,10 +240,7 @@ def _episode(alert: Alert | None, recovered_at: datetime | None) -> Episode:
 def _write(moves: list[_Move], at: datetime) -> None:
     if not moves:
         return
-    labels = entity_labels(move.ref for move in moves)
-    agents = {ref[1] for ref in (move.ref for move in moves) if ref[0] == "agent"}
-    if agents:
-        labels |= {("agent", pk): name for pk, name in agent_labels(agents).items()}
+    labels = labels_of(move.ref for move in moves)
     for move in moves:
         _write_move(move, labels.get(move.ref, ""), at)
 

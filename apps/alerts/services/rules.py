@@ -1,4 +1,4 @@
-"""Rules and overrides of a tenant: compiled before they are stored."""
+"""Rules of a tenant: compiled before they are stored."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -7,53 +7,104 @@ from typing import Any
 from django.db import transaction
 
 from apps.accounts.actors import Actor
-from apps.alerts.errors import OverrideInvalid, RuleInvalid
-from apps.alerts.models import AlertRule, RuleOverride
+from apps.alerts.choices import ImportMode
+from apps.alerts.errors import PackUnknown, RuleInvalid
+from apps.alerts.models import AlertRule
 from apps.alerts.packs import load_pack
-from apps.alerts.rules.compile import compile_rule, make_override
+from apps.alerts.rules.compile import compile_rule
+from apps.alerts.rules.program import Rule
 from apps.alerts.services.evaluate import EVALUATE
 from apps.audit.services import record
 from apps.events import due
 from apps.tenancy.context import require_tenant_id
 
 
-def install_pack(*, pack: str, actor: Actor, at: datetime) -> list[AlertRule]:
-    """Install a shipped pack and start evaluating. Idempotent: the same version changes nothing."""
-    return import_rules(documents=load_pack(pack), actor=actor, at=at)
+def install_pack(
+    *, pack: str, mode: ImportMode = ImportMode.MERGE, actor: Actor, at: datetime
+) -> list[AlertRule]:
+    """Install a shipped pack and start evaluating. Idempotent: the same version changes nothing.
+
+    Raises PackUnknown.
+    """
+    try:
+        documents = load_pack(pack)
+    except KeyError as error:
+        raise PackUnknown(message="No such pack ships with the platform.") from error
+    return import_rules(documents=documents, pack=pack, mode=mode, actor=actor, at=at)
 
 
 def import_rules(
-    *, documents: Iterable[Mapping[str, Any]], actor: Actor, at: datetime
+    *,
+    documents: Iterable[Mapping[str, Any]],
+    pack: str = "",
+    mode: ImportMode = ImportMode.MERGE,
+    actor: Actor,
+    at: datetime,
 ) -> list[AlertRule]:
-    """Add or renew these rules, all or none; what a tenant switched off stays off. Raises RuleInvalid."""
-    compiled = [(compile_rule(document), document) for document in documents]
+    """Add or renew these rules, all or none. Raises RuleInvalid.
+
+    Merge: what a tenant switched off stays off, and other rules of the pack stay as they are.
+    Replace: each rule is on or off as its document says, and rules of the pack that are not among these are
+    switched off. They are not deleted: their alerts still have to recover, and their history stays.
+    """
+    compiled = _compiled(documents, pack)
     with transaction.atomic():
-        rows = []
-        for rule, document in compiled:
-            row, made = AlertRule.objects.get_or_create(
-                key=rule.key,
-                defaults={
-                    "pack": rule.pack,
-                    "version": rule.version,
-                    "document": document,
-                    "is_enabled": rule.is_enabled,
-                    "updated_at": at,
-                },
+        rows = [_keep(rule, document, mode, at) for rule, document in compiled]
+        gone = []
+        if mode == ImportMode.REPLACE:
+            left = AlertRule.objects.filter(pack=pack, is_enabled=True).exclude(
+                key__in=[row.key for row in rows]
             )
-            if not made and row.document != document:
-                row.pack, row.version, row.document = rule.pack, rule.version, dict(document)
-                row.updated_at = at
-                row.save(update_fields=["pack", "version", "document", "updated_at"])
-            rows.append(row)
+            gone = sorted(left.values_list("key", flat=True))
+            left.update(is_enabled=False, updated_at=at)
         due.schedule(EVALUATE, at=at, tenant_id=require_tenant_id())
         record(
             action="alert_rules.imported",
             actor=actor,
             entity=("alert_rule", ""),
             at=at,
-            detail={"keys": [row.key for row in rows]},
+            detail={
+                "pack": pack,
+                "mode": str(mode),
+                "keys": [row.key for row in rows],
+                "switched_off": gone,
+            },
         )
     return rows
+
+
+def _compiled(
+    documents: Iterable[Mapping[str, Any]], pack: str
+) -> list[tuple[Rule, dict[str, Any]]]:
+    found: dict[str, tuple[Rule, dict[str, Any]]] = {}
+    for given in documents:
+        document = {"pack": pack, **given} if pack else dict(given)
+        rule = compile_rule(document)
+        if pack and rule.pack != pack:
+            raise RuleInvalid(message=f"{rule.key}: pack is {rule.pack!r}, not {pack!r}.")
+        if rule.key in found:
+            raise RuleInvalid(message=f"{rule.key} is there twice.")
+        found[rule.key] = rule, document
+    return list(found.values())
+
+
+def _keep(rule: Rule, document: dict[str, Any], mode: ImportMode, at: datetime) -> AlertRule:
+    row, made = AlertRule.objects.get_or_create(
+        key=rule.key,
+        defaults={
+            "pack": rule.pack,
+            "version": rule.version,
+            "document": document,
+            "is_enabled": rule.is_enabled,
+            "updated_at": at,
+        },
+    )
+    wanted = rule.is_enabled if mode == ImportMode.REPLACE else row.is_enabled
+    if not made and (row.document != document or row.is_enabled != wanted):
+        row.pack, row.version, row.document = rule.pack, rule.version, document
+        row.is_enabled, row.updated_at = wanted, at
+        row.save(update_fields=["pack", "version", "document", "is_enabled", "updated_at"])
+    return row
 
 
 def set_enabled(*, rule: AlertRule, is_enabled: bool, actor: Actor, at: datetime) -> AlertRule:
@@ -69,48 +120,3 @@ def set_enabled(*, rule: AlertRule, is_enabled: bool, actor: Actor, at: datetime
             detail={"key": rule.key},
         )
     return rule
-
-
-def set_override(
-    *,
-    rule: AlertRule,
-    level: str,
-    target: str = "",
-    changes: Mapping[str, Any],
-    reason: str = "",
-    actor: Actor,
-    at: datetime,
-) -> RuleOverride:
-    """Change a rule for a device, tag, role, site or the whole tenant. Raises OverrideInvalid."""
-    try:
-        make_override(level=level, target=target, changes=changes)
-    except (RuleInvalid, ValueError) as error:
-        raise OverrideInvalid(message=getattr(error, "message", str(error))) from error
-    with transaction.atomic():
-        row, _ = RuleOverride.objects.update_or_create(
-            rule=rule,
-            level=level,
-            target=target,
-            defaults={"changes": dict(changes), "reason": reason, "updated_at": at},
-        )
-        record(
-            action="alert_rule.override_set",
-            actor=actor,
-            entity=("alert_rule", rule.id),
-            at=at,
-            detail={"key": rule.key, "level": level, "target": target, "changes": dict(changes)},
-        )
-    return row
-
-
-def remove_override(*, override: RuleOverride, actor: Actor, at: datetime) -> None:
-    """Take an override back."""
-    with transaction.atomic():
-        record(
-            action="alert_rule.override_removed",
-            actor=actor,
-            entity=("alert_rule", override.rule_id),
-            at=at,
-            detail={"level": override.level, "target": override.target},
-        )
-        override.delete()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -58,21 +59,28 @@ class DeviceViewSet(CreateRow, UpdateRow, DeleteRow):
         "default_probe_targets": Permission.INVENTORY_CHANGE,
     }
 
+    @extend_schema(responses=serializers.InterfaceSerializer(many=True))
     @action(detail=True)
     def interfaces(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """The device's ports."""
         return self._listed("interfaces", serializers.InterfaceSerializer)
 
+    @extend_schema(responses=serializers.BgpPeerSerializer(many=True))
     @action(detail=True, url_path="bgp-peers")
     def bgp_peers(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """The device's BGP sessions."""
         return self._listed("bgp_peers", serializers.BgpPeerSerializer)
 
+    @extend_schema(responses=serializers.OspfNeighborSerializer(many=True))
     @action(detail=True, url_path="ospf-neighbors")
     def ospf_neighbors(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """The device's OSPF adjacencies."""
         return self._listed("ospf_neighbors", serializers.OspfNeighborSerializer)
 
+    @extend_schema(
+        request=serializers.DefaultProbesSerializer,
+        responses={201: serializers.ProbeTargetSerializer(many=True)},
+    )
     @action(detail=True, methods=["post"], url_path="default-probe-targets")
     def default_probe_targets(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Put the usual probes on the device; those that are there already are kept."""

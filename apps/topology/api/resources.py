@@ -3,6 +3,8 @@
 from typing import Any
 
 from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,7 +18,7 @@ from apps.topology.models import DependencyGroup
 from apps.topology.selectors import graph_snapshot, members_by_group
 
 
-class EntitySerializer(serializers.Serializer[Any]):
+class MemberSerializer(serializers.Serializer[Any]):
     """A reference: ``{type, id}``."""
 
     type = serializers.ChoiceField(choices=MemberType.choices)
@@ -26,10 +28,11 @@ class EntitySerializer(serializers.Serializer[Any]):
 class DependencyGroupSerializer(serializers.Serializer[Any]):
     """The dependent works while any / all / at least k of the members work."""
 
-    dependent = EntitySerializer()
+    id = serializers.UUIDField(read_only=True)
+    dependent = MemberSerializer()
     mode = serializers.ChoiceField(choices=GroupMode.choices)
     k = serializers.IntegerField(min_value=1, max_value=500, allow_null=True, default=None)
-    members = EntitySerializer(many=True, allow_empty=False)
+    members = MemberSerializer(many=True, allow_empty=False)
     note = serializers.CharField(max_length=200, allow_blank=True, default="")
 
 
@@ -48,6 +51,7 @@ class DependencyGroupViewSet(TenantViewSet):
     def get_queryset(self) -> QuerySet[DependencyGroup]:
         return self.access.visible(DependencyGroup.objects.all(), Permission.TOPOLOGY_VIEW)
 
+    @extend_schema(responses=DependencyGroupSerializer(many=True))
     def list(self, request: Request) -> Response:  # noqa: ARG002
         page = self.paginate_queryset(self.get_queryset()) or []
         return self.get_paginated_response(_described(page))
@@ -97,6 +101,7 @@ class GraphView(TenantView):
 
     permission_map = {"get": Permission.TOPOLOGY_VIEW}
 
+    @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         graph = graph_snapshot()
         etag = f'"{graph.version}"'

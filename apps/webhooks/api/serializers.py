@@ -54,6 +54,17 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         return sorted(secret.stage for secret in endpoint.secrets.all())
 
 
+class EndpointWithSecretSerializer(EndpointSerializer):
+    """An endpoint in the one answer that shows a secret."""
+
+    secret = serializers.CharField(
+        read_only=True, required=False, help_text="Shown once, when it is made or staged."
+    )
+
+    class Meta(EndpointSerializer.Meta):
+        fields = [*EndpointSerializer.Meta.fields, "secret"]
+
+
 class RotationSerializer(serializers.Serializer[Any]):
     """One step of a rotation: stage (answers with the new secret), promote, retire."""
 
@@ -133,3 +144,8 @@ class DeadLetterFilterSerializer(serializers.Serializer[Any]):
     event_type = serializers.ChoiceField(choices=EventType.choices, required=False)
     created_from = serializers.DateTimeField(required=False)
     created_to = serializers.DateTimeField(required=False)
+
+
+class ResentSerializer(serializers.Serializer[Any]):
+    resent = serializers.IntegerField()
+    passed_over = serializers.IntegerField()

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -20,6 +21,8 @@ from apps.webhooks.api.serializers import (
     DeliveryDetailSerializer,
     DeliverySerializer,
     EndpointSerializer,
+    EndpointWithSecretSerializer,
+    ResentSerializer,
     RotationSerializer,
 )
 from apps.webhooks.models import Delivery, Endpoint
@@ -70,6 +73,7 @@ class EndpointViewSet(WebhookViewSet):
     def get_queryset(self) -> QuerySet[Endpoint]:
         return selectors.visible_endpoints(self.access).prefetch_related("secrets")
 
+    @extend_schema(responses={201: EndpointWithSecretSerializer})
     def create(self, request: Request) -> Response:
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
@@ -88,12 +92,14 @@ class EndpointViewSet(WebhookViewSet):
         services.delete_endpoint(endpoint=self.get_object(), **self.who())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
+    @extend_schema(request=None, responses={202: DeliverySerializer})
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Send ``webhook.ping``; the answer is the delivery to look at."""
         delivery = services.test_endpoint(endpoint=self.get_object(), **self.who())
         return Response(DeliverySerializer(delivery).data, status=status.HTTP_202_ACCEPTED)
 
+    @extend_schema(request=RotationSerializer, responses=EndpointWithSecretSerializer)
     @action(detail=True, methods=["post"], url_path="rotate-secret")
     def rotate_secret(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Stage, promote, retire."""
@@ -111,12 +117,14 @@ class EndpointViewSet(WebhookViewSet):
             services.retire_secret(endpoint=endpoint, **self.who())
         return Response({**self.get_serializer(self.get_object()).data, **body})
 
+    @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Hold everything back."""
         services.pause_endpoint(endpoint=self.get_object(), **self.who())
         return Response(self.get_serializer(self.get_object()).data)
 
+    @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Send again."""
@@ -147,6 +155,7 @@ class DeliveryViewSet(WebhookViewSet):
     def get_serializer_class(self) -> type[DeliverySerializer]:
         return DeliverySerializer if self.action == "list" else DeliveryDetailSerializer
 
+    @extend_schema(request=None, responses={202: DeliveryDetailSerializer})
     @action(detail=True, methods=["post"])
     def resend(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Send the same bytes again; a second click while it is on its way changes nothing."""
@@ -170,6 +179,7 @@ class DeadLetterViewSet(WebhookViewSet):
     def get_queryset(self) -> QuerySet[Delivery]:
         return selectors.dead_letters(self.access)
 
+    @extend_schema(request=DeadLetterFilterSerializer, responses={202: ResentSerializer})
     @action(detail=False, methods=["post"])
     def resend(self, request: Request) -> Response:
         """Resend by filter and time, the oldest first, at most 1000 a call."""

@@ -1,0 +1,67 @@
+"""JSON bodies as the database can keep them: what it cannot keep is a fault of the request, never a 500."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import JSONParser
+
+MAX_DEPTH = 32
+MAX_NUMBER = 2**63
+
+
+class PlainJSONParser(JSONParser):
+    """Refuses NaN, numbers out of range, NUL, half characters, and nesting without end."""
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,  # noqa: ARG002  (the base's shape)
+        parser_context: Mapping[str, Any] | None = None,  # noqa: ARG002
+    ) -> Any:
+        try:
+            body = json.loads(stream.read().decode(), parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise ParseError("The body is not JSON.") from error
+        _check(body)
+        return body
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _check(body: Any) -> None:
+    level = [body]
+    for _ in range(MAX_DEPTH):
+        if not level:
+            return
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner += value.keys()
+                inner += value.values()
+            elif isinstance(value, list):
+                inner += value
+            elif not _is_plain(value):
+                raise ParseError("The body holds a number or character that cannot be kept.")
+        level = inner
+    raise ParseError("The body is nested too deeply.")
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\x00" not in value and (value.isascii() or _is_encodable(value))
+    if isinstance(value, int):
+        return abs(value) < MAX_NUMBER
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

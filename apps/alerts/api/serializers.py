@@ -1,0 +1,186 @@
+"""Rules, overrides and alerts on the wire."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from agent.protocol.registry import ENTITY_TYPES
+from apps.alerts.choices import AlertState, ImportMode, Severity
+from apps.alerts.models import Alert, AlertRule, AlertTransition, RuleOverride
+from apps.alerts.rules.program import Level
+
+LONGEST_SECONDS = 30 * 86_400
+MOST_RULES = 500
+
+
+class RuleSerializer(serializers.ModelSerializer[AlertRule]):
+    name = serializers.CharField(source="document.name", read_only=True)
+    enabled = serializers.BooleanField(source="is_enabled")
+    severity = serializers.JSONField(
+        source="document.severity", read_only=True, help_text="One severity, or one by role."
+    )
+    entity_type = serializers.ChoiceField(
+        choices=list(ENTITY_TYPES), source="document.scope.by_entity_type", read_only=True
+    )
+
+    class Meta:
+        model = AlertRule
+        fields = [
+            "id",
+            "key",
+            "name",
+            "pack",
+            "version",
+            "enabled",
+            "severity",
+            "entity_type",
+            "updated_at",
+        ]
+        read_only_fields = ["key", "pack", "version", "updated_at"]
+
+
+class RuleDetailSerializer(RuleSerializer):
+    document = serializers.DictField(read_only=True, help_text="The rule as it was imported.")
+
+    class Meta(RuleSerializer.Meta):
+        fields = [*RuleSerializer.Meta.fields, "document"]
+
+
+class RuleFilterSerializer(serializers.Serializer[Any]):
+    pack = serializers.CharField(max_length=60, required=False)
+    enabled = serializers.BooleanField(required=False, default=None, allow_null=True)
+    severity = serializers.ChoiceField(choices=Severity.choices, required=False)
+
+
+class SwitchSerializer(serializers.Serializer[Any]):
+    enabled = serializers.BooleanField()
+
+
+class ImportSerializer(serializers.Serializer[Any]):
+    """A pack: the shipped one of that name, or these rules."""
+
+    pack = serializers.CharField(max_length=60)
+    mode = serializers.ChoiceField(choices=ImportMode.choices)
+    rules = serializers.ListField(
+        child=serializers.DictField(),
+        max_length=MOST_RULES,
+        required=False,
+        help_text="Rule documents; without them, the shipped pack of that name.",
+    )
+
+
+class PackQuerySerializer(serializers.Serializer[Any]):
+    pack = serializers.CharField(max_length=60)
+
+
+class PackSerializer(serializers.Serializer[Any]):
+    """What import takes back, but for the mode."""
+
+    pack = serializers.CharField()
+    rules = serializers.ListField(child=serializers.DictField())
+
+
+class ImportedSerializer(serializers.Serializer[Any]):
+    rules = RuleSerializer(many=True)
+
+
+class ChangesSerializer(serializers.Serializer[Any]):
+    """What an override changes; what is left out stays as the rule has it."""
+
+    threshold = serializers.FloatField(required=False)
+    recover = serializers.FloatField(required=False)
+    for_seconds = serializers.FloatField(min_value=0, max_value=LONGEST_SECONDS, required=False)
+    enabled = serializers.BooleanField(required=False)
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, dict) else []
+        if unknown:
+            raise serializers.ValidationError(
+                {str(name)[:60]: "This cannot be overridden." for name in unknown}, code="unknown"
+            )
+        return super().to_internal_value(data)
+
+
+class OverrideSerializer(serializers.ModelSerializer[RuleOverride]):
+    scope = serializers.ChoiceField(choices=[level.value for level in Level], source="level")
+    target = serializers.CharField(
+        max_length=100,
+        allow_blank=True,
+        default="",
+        help_text="A site or device id, a role or a tag; empty for the tenant.",
+    )
+    changes = ChangesSerializer()
+
+    class Meta:
+        model = RuleOverride
+        fields = ["id", "scope", "target", "changes", "reason", "updated_at"]
+        read_only_fields = ["updated_at"]
+
+
+class AlertFilterSerializer(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(choices=AlertState.choices, required=False)
+    severity = serializers.ChoiceField(choices=Severity.choices, required=False)
+    entity_type = serializers.ChoiceField(choices=list(ENTITY_TYPES), required=False)
+    entity_id = serializers.UUIDField(required=False)
+    rule = serializers.CharField(max_length=63, required=False, help_text="A rule's key or id.")
+
+
+class SeenSerializer(serializers.Serializer[Any]):
+    """What was read when an alert moved, and against what it was held."""
+
+    metric = serializers.CharField()
+    value = serializers.CharField(allow_null=True)
+    ts = serializers.DateTimeField(allow_null=True)
+    threshold = serializers.FloatField(allow_null=True)
+    for_seconds = serializers.FloatField()
+    override = serializers.CharField(help_text="Which override applied; empty for none.")
+
+
+class AlertEntitySerializer(serializers.Serializer[Any]):
+    type = serializers.CharField(source="entity_type")
+    id = serializers.UUIDField(source="entity_id")
+    label = serializers.SerializerMethodField(help_text="Empty when it is gone.")  # type: ignore[assignment]  # a field here
+
+    def get_label(self, alert: Alert) -> str:
+        labels: dict[tuple[str, Any], str] = self.context["labels"]
+        return labels.get((alert.entity_type, alert.entity_id), "")
+
+
+class AlertSerializer(serializers.ModelSerializer[Alert]):
+    rule_key = serializers.CharField(source="rule.key", read_only=True)
+    entity = AlertEntitySerializer(source="*", read_only=True)
+    seen = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Alert
+        fields = [
+            "id",
+            "rule",
+            "rule_key",
+            "entity",
+            "state",
+            "severity",
+            "summary",
+            "since",
+            "fired_at",
+            "well_since",
+            "recovered_at",
+            "seen",
+        ]
+
+    @extend_schema_field(SeenSerializer)
+    def get_seen(self, alert: Alert) -> dict[str, Any]:
+        return dict(alert.seen)
+
+
+class TransitionSerializer(serializers.ModelSerializer[AlertTransition]):
+    seen = serializers.SerializerMethodField()
+
+    class Meta:
+        model = AlertTransition
+        fields = ["id", "at", "from_state", "to_state", "seen"]
+
+    @extend_schema_field(SeenSerializer)
+    def get_seen(self, transition: AlertTransition) -> dict[str, Any]:
+        return dict(transition.seen)

@@ -1,0 +1,214 @@
+"""Rules with their overrides, and alerts with their history."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import mixins, status
+from rest_framework.decorators import action
+from rest_framework.generics import get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+
+from apps.accounts.api.pagination import CursorPages
+from apps.accounts.api.views import TenantViewSet
+from apps.accounts.permissions import Permission
+from apps.alerts import services
+from apps.alerts.api import serializers
+from apps.alerts.models import Alert, AlertRule, AlertTransition, RuleOverride
+from apps.alerts.selectors import labels_of, rules_with_severity
+from apps.core import clock
+
+
+class ByKey(CursorPages):
+    ordering = "key"
+
+
+class ByTarget(CursorPages):
+    ordering = ("level", "target")  # type: ignore[assignment]  # one target per level
+
+
+class LatestFirst(CursorPages):
+    ordering = ("-since", "-id")  # type: ignore[assignment]  # ties need the id
+
+
+class OldestFirst(CursorPages):
+    ordering = ("at", "id")  # type: ignore[assignment]  # ties need the id
+
+
+class AlertsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+    """What both view sets do alike."""
+
+    def who(self) -> dict[str, Any]:
+        return {"actor": self.access.actor, "at": clock.now()}
+
+    def asked(self, serializer: type[Serializer[Any]], given: Any) -> dict[str, Any]:
+        """What the caller sent, checked."""
+        asked = serializer(data=given)
+        asked.is_valid(raise_exception=True)
+        found: dict[str, Any] = asked.validated_data
+        return found
+
+
+@extend_schema_view(list=extend_schema(parameters=[serializers.RuleFilterSerializer]))
+class RuleViewSet(AlertsViewSet):
+    """Rules of the tenant. They come by import; here they are read, switched and overridden."""
+
+    pagination_class = ByKey
+    permission_map = {
+        "list": Permission.ALERTS_VIEW,
+        "retrieve": Permission.ALERTS_VIEW,
+        "export": Permission.ALERTS_VIEW,
+        "overrides": Permission.ALERTS_VIEW,
+        "partial_update": Permission.ALERTS_TUNE,
+        "import_pack": Permission.ALERTS_TUNE,
+        "set_override": Permission.ALERTS_TUNE,
+        "remove_override": Permission.ALERTS_TUNE,
+    }
+
+    @property
+    def paginator(self) -> Any:
+        if not hasattr(self, "_paginator"):
+            self._paginator = (ByTarget if self.action == "overrides" else ByKey)()
+        return self._paginator
+
+    def get_queryset(self) -> QuerySet[AlertRule]:
+        return self.access.visible(AlertRule.objects.all(), Permission.ALERTS_VIEW)
+
+    def get_serializer_class(self) -> type[Serializer[Any]]:
+        return (
+            serializers.RuleSerializer
+            if self.action == "list"
+            else serializers.RuleDetailSerializer
+        )
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.action != "list":
+            return queryset
+        asked = self.asked(serializers.RuleFilterSerializer, self.request.query_params)
+        if "pack" in asked:
+            queryset = queryset.filter(pack=asked["pack"])
+        if asked["enabled"] is not None:
+            queryset = queryset.filter(is_enabled=asked["enabled"])
+        if "severity" in asked:
+            queryset = rules_with_severity(queryset, asked["severity"])
+        return queryset
+
+    @extend_schema(request=serializers.SwitchSerializer)
+    def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """Switch a rule on or off; its open alerts recover when it goes off."""
+        rule = self.get_object()
+        asked = self.asked(serializers.SwitchSerializer, request.data)
+        changed = services.set_enabled(rule=rule, is_enabled=asked["enabled"], **self.who())
+        return Response(self.get_serializer(changed).data)
+
+    @extend_schema(
+        request=serializers.ImportSerializer, responses={200: serializers.ImportedSerializer}
+    )
+    @action(detail=False, methods=["post"], url_path="import")
+    def import_pack(self, request: Request) -> Response:
+        """Take in a pack, all of it or nothing.
+
+        `merge` keeps what was switched off and every other rule. `replace` switches each rule as the pack says,
+        and switches off the pack's rules that it no longer holds; overrides stay.
+        """
+        asked = self.asked(serializers.ImportSerializer, request.data)
+        documents = asked.pop("rules", None)
+        if documents is None:
+            rows = services.install_pack(**asked, **self.who())
+        else:
+            rows = services.import_rules(documents=documents, **asked, **self.who())
+        return Response({"rules": serializers.RuleSerializer(rows, many=True).data})
+
+    @extend_schema(
+        parameters=[serializers.PackQuerySerializer], responses=serializers.PackSerializer
+    )
+    @action(detail=False)
+    def export(self, request: Request) -> Response:
+        """A pack's rules as they stand, to be imported elsewhere. Overrides name rows of this tenant and stay here."""
+        pack = self.asked(serializers.PackQuerySerializer, request.query_params)["pack"]
+        rows = self.get_queryset().filter(pack=pack).order_by("key")
+        rules = [{**row.document, "enabled": row.is_enabled} for row in rows]
+        return Response({"pack": pack, "rules": rules})
+
+    @extend_schema(responses=serializers.OverrideSerializer(many=True))
+    @action(detail=True)
+    def overrides(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """What this tenant changed of the rule; the nearest wins: device, tag, role, site, tenant."""
+        page = self.paginate_queryset(self.get_object().overrides.all())
+        return self.get_paginated_response(serializers.OverrideSerializer(page, many=True).data)
+
+    @extend_schema(
+        request=serializers.OverrideSerializer, responses={201: serializers.OverrideSerializer}
+    )
+    @overrides.mapping.post
+    def set_override(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """Change the rule there; sets anew what was set for the same scope and target."""
+        rule = self.get_object()
+        asked = self.asked(serializers.OverrideSerializer, request.data)
+        made = services.set_override(rule=rule, **asked, **self.who())
+        return Response(serializers.OverrideSerializer(made).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(parameters=[OpenApiParameter("override_id", UUID, OpenApiParameter.PATH)])
+    @action(detail=True, methods=["delete"], url_path="overrides/(?P<override_id>[^/.]+)")
+    def remove_override(self, request: Request, pk: str, override_id: str) -> Response:  # noqa: ARG002
+        """Take a change back."""
+        found: RuleOverride = get_object_or_404(self.get_object().overrides.all(), pk=override_id)
+        services.remove_override(override=found, **self.who())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class AlertViewSet(AlertsViewSet):
+    """Alerts, open and past, the latest first."""
+
+    pagination_class = LatestFirst
+    serializer_class = serializers.AlertSerializer
+    permission_map = dict.fromkeys(("list", "retrieve", "history"), Permission.ALERTS_VIEW)
+
+    @property
+    def paginator(self) -> Any:
+        if not hasattr(self, "_paginator"):
+            self._paginator = (OldestFirst if self.action == "history" else LatestFirst)()
+        return self._paginator
+
+    def get_queryset(self) -> QuerySet[Alert]:
+        return self.access.visible(Alert.objects.select_related("rule"), Permission.ALERTS_VIEW)
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if self.action != "list":
+            return queryset
+        asked = self.asked(serializers.AlertFilterSerializer, self.request.query_params)
+        rule = asked.pop("rule", None)
+        queryset = queryset.filter(**asked)
+        return queryset if rule is None else queryset.filter(_rule(rule))
+
+    @extend_schema(parameters=[serializers.AlertFilterSerializer])
+    def list(self, request: Request) -> Response:  # noqa: ARG002
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(self._shown(page or []))
+
+    def retrieve(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        alert = self.get_object()
+        return Response(self._shown([alert])[0])
+
+    @extend_schema(responses=serializers.TransitionSerializer(many=True))
+    @action(detail=True)
+    def history(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """Every move since it fired, with what was seen."""
+        moves: QuerySet[AlertTransition] = self.get_object().transitions.all()
+        page = self.paginate_queryset(moves)
+        return self.get_paginated_response(serializers.TransitionSerializer(page, many=True).data)
+
+    def _shown(self, alerts: Sequence[Alert]) -> Any:
+        labels = labels_of((alert.entity_type, alert.entity_id) for alert in alerts)
+        return serializers.AlertSerializer(alerts, many=True, context={"labels": labels}).data
+
+
+def _rule(text: str) -> Q:
+    try:
+        return Q(rule_id=UUID(text))
+    except ValueError:
+        return Q(rule__key=text)

@@ -1,0 +1,232 @@
+import uuid
+from datetime import timedelta
+
+import pytest
+from rest_framework.test import APIClient
+
+from apps.alerts import services
+from apps.alerts.models import Alert, AlertRule, AlertTransition
+from apps.core import clock
+from apps.tenancy import acting_in
+from tests.clients import bearer, faulty_fields, listed, queries
+from tests.inventory.factories import ACTOR, make_device
+
+pytestmark = pytest.mark.django_db
+
+BASE = "/api/v1/alerts/"
+SEEN = {
+    "value": "0",
+    "ts": "2026-03-01T12:00:00+00:00",
+    "threshold": 1.0,
+    "for_seconds": 10,
+    "override": "role core",
+    "metric": "device.up",
+}
+
+
+@pytest.fixture
+def reader(acme, acme_readonly) -> APIClient:
+    return bearer(acme, acme_readonly)
+
+
+@pytest.fixture
+def rules(acme) -> dict[str, AlertRule]:
+    with acting_in(acme):
+        return {
+            row.key: row for row in services.install_pack(pack="first", actor=ACTOR, at=clock.now())
+        }
+
+
+def make_alert(rule, entity_id, *, minutes: int = 0, **fields) -> Alert:
+    since = clock.now() - timedelta(minutes=minutes)
+    return Alert.objects.create(
+        **{
+            "rule": rule,
+            "entity_type": "device",
+            "entity_id": entity_id,
+            "state": "firing",
+            "severity": "critical",
+            "since": since,
+            "fired_at": since + timedelta(seconds=10),
+            "summary": "cr1 answers no probe",
+            "seen": SEEN,
+            **fields,
+        }
+    )
+
+
+@pytest.fixture
+def alert(acme, rules) -> Alert:
+    """An alert on cr1 that recovered, with its two moves."""
+    with acting_in(acme):
+        made = make_alert(rules["unreachable"], make_device("cr1").id, minutes=9)
+        for minutes, moves in ((8, ("pending", "firing")), (3, ("firing", "recovering"))):
+            AlertTransition.objects.create(
+                alert=made,
+                at=clock.now() - timedelta(minutes=minutes),
+                from_state=moves[0],
+                to_state=moves[1],
+                seen={**SEEN, "value": str(minutes)},
+            )
+    return made
+
+
+class TestReading:
+    def test_an_alert_names_its_rule_its_entity_and_what_was_seen(self, reader, alert, rules):
+        one = reader.get(f"{BASE}{alert.id}/").json()
+
+        assert one["rule_key"] == "unreachable"
+        assert one["rule"] == str(rules["unreachable"].id)
+        assert one["entity"] == {"type": "device", "id": str(alert.entity_id), "label": "cr1"}
+        assert one["seen"] == SEEN
+        assert listed(reader, BASE) == [one]
+
+    def test_what_is_gone_has_no_label(self, acme, reader, rules):
+        with acting_in(acme):
+            make_alert(rules["unreachable"], uuid.uuid4())
+
+        assert listed(reader, BASE)[0]["entity"]["label"] == ""
+
+    def test_the_latest_comes_first(self, acme, reader, rules):
+        with acting_in(acme):
+            made = [make_alert(rules["cpu_high"], uuid.uuid4(), minutes=n) for n in (5, 1, 3)]
+
+        rows = listed(reader, BASE)
+
+        assert [row["id"] for row in rows] == [str(made[n].id) for n in (1, 2, 0)]
+
+    def test_pages_follow_one_another_over_equal_times(self, acme, reader, rules):
+        at = clock.now()
+        with acting_in(acme):
+            made = {str(make_alert(rules["cpu_high"], uuid.uuid4(), since=at).id) for _ in range(5)}
+
+        seen, path = [], f"{BASE}?page_size=2"
+        while path:
+            page = reader.get(path).json()
+            seen += [row["id"] for row in page["results"]]
+            path = page["next"]
+
+        assert (len(seen), set(seen)) == (5, made)
+
+    def test_history_tells_every_move_with_what_was_seen_then(self, reader, alert):
+        moves = listed(reader, f"{BASE}{alert.id}/history/")
+
+        assert [(m["from_state"], m["to_state"]) for m in moves] == [
+            ("pending", "firing"),
+            ("firing", "recovering"),
+        ]
+        assert [m["seen"]["value"] for m in moves] == ["8", "3"]
+        assert moves[0]["seen"]["override"] == "role core"
+
+
+class TestFilters:
+    @pytest.fixture
+    def some(self, acme, rules, alert):
+        with acting_in(acme):
+            make_alert(rules["cpu_high"], alert.entity_id, severity="warn", state="pending")
+            make_alert(
+                rules["ospf_not_full"], uuid.uuid4(), entity_type="ospf_neighbor", state="ok"
+            )
+        return {"alert": alert, "rules": rules}
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ("", {"unreachable", "cpu_high", "ospf_not_full"}),
+            ("state=firing", {"unreachable"}),
+            ("state=ok", {"ospf_not_full"}),
+            ("severity=warn", {"cpu_high"}),
+            ("entity_type=device", {"unreachable", "cpu_high"}),
+            ("entity_type=device&state=pending", {"cpu_high"}),
+            ("entity_id={device}", {"unreachable", "cpu_high"}),
+            ("rule=unreachable", {"unreachable"}),
+            ("rule={rule}", {"cpu_high"}),
+            ("rule=nothing", set()),
+        ],
+    )
+    def test_narrow(self, reader, some, query, expected):
+        ids = {"device": some["alert"].entity_id, "rule": some["rules"]["cpu_high"].id}
+
+        rows = listed(reader, f"{BASE}?{query.format(**ids)}")
+
+        assert {row["rule_key"] for row in rows} == expected
+
+    @pytest.mark.parametrize(
+        ("query", "field"),
+        [
+            ("state=up", "state"),
+            ("severity=fatal", "severity"),
+            ("entity_type=moon", "entity_type"),
+            ("entity_id=x", "entity_id"),
+            ("rule=%00", "rule"),
+        ],
+    )
+    def test_that_mean_nothing_are_faults(self, reader, query, field):
+        assert faulty_fields(reader.get(f"{BASE}?{query}")) == {field}
+
+    @pytest.mark.parametrize("position", ["never", "%00", "2026-13-45"])
+    def test_a_cursor_of_somebody_s_own_is_refused(self, reader, alert, position):
+        from base64 import b64encode
+
+        cursor = b64encode(f"p={position}".encode()).decode()
+
+        assert reader.get(f"{BASE}?cursor={cursor}").status_code in {400, 404}
+
+
+class TestCost:
+    def test_is_the_same_for_one_row_and_for_twenty(self, acme, reader, rules):
+        with acting_in(acme):
+            first = make_device("r0")
+            make_alert(rules["unreachable"], first.id)
+        few = queries(lambda: listed(reader, BASE))
+        with acting_in(acme):
+            for number in range(1, 20):
+                device = make_device(f"r{number}", management_address=f"127.20.1.{number}")
+                make_alert(rules["unreachable"], device.id)
+
+        assert queries(lambda: listed(reader, BASE)) == few
+        assert {row["entity"]["label"] for row in listed(reader, BASE)} == {
+            f"r{n}" for n in range(20)
+        }
+
+    def test_of_a_history_is_the_same_for_two_moves_and_for_twenty(self, acme, reader, alert):
+        path = f"{BASE}{alert.id}/history/"
+        few = queries(lambda: listed(reader, path))
+        with acting_in(acme):
+            for _ in range(18):
+                AlertTransition.objects.create(
+                    alert=alert, at=clock.now(), from_state="firing", to_state="ok", seen=SEEN
+                )
+
+        assert queries(lambda: listed(reader, path)) == few
+        assert len(listed(reader, path)) == 20
+
+
+class TestWhoMay:
+    @pytest.mark.parametrize("path", ["", "{alert}/", "{alert}/history/"])
+    @pytest.mark.parametrize("role", ["acme_readonly", "acme_auditor", "acme_noc", "acme_admin"])
+    def test_every_member_reads(self, acme, alert, request, role, path):
+        client = bearer(acme, request.getfixturevalue(role))
+
+        assert client.get(BASE + path.format(alert=alert.id)).status_code == 200
+
+    @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
+    def test_nobody_writes(self, acme, acme_admin, alert, method):
+        client = bearer(acme, acme_admin)
+
+        assert getattr(client, method)(f"{BASE}{alert.id}/", {}).status_code in {403, 405}
+
+    @pytest.mark.parametrize("path", ["{alert}/", "{alert}/history/"])
+    def test_foreign_and_absent_are_answered_alike(self, globex, globex_admin, alert, path):
+        client = bearer(globex, globex_admin)
+
+        answers = [client.get(BASE + path.format(alert=i)) for i in (alert.id, uuid.uuid4(), "x")]
+
+        assert {answer.status_code for answer in answers} == {404}
+        assert len({answer.content for answer in answers}) == 1
+
+    def test_lists_of_others_are_empty(self, globex, globex_admin, alert):
+        assert listed(bearer(globex, globex_admin), BASE) == []
+
+    def test_strangers_are_asked_who_they_are(self, db):
+        assert APIClient().get(BASE).status_code == 401

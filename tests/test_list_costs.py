@@ -1,0 +1,118 @@
+"""Every list costs the same queries for one row and for twenty."""
+
+import pytest
+
+from apps.agents.services import create_agent
+from apps.inventory import services as inventory
+from apps.inventory.models import BgpPeer, Device, Interface, OspfNeighbor, Site
+from apps.tenancy import acting_in
+from apps.topology.services import create_dependency_group
+from apps.vault.services import store_credential_set
+from apps.webhooks.services import create_endpoint
+from tests.clients import bearer, listed, queries
+from tests.inventory.factories import ACTOR, AT, make_device, make_link, make_site
+
+pytestmark = pytest.mark.django_db
+
+WHO = {"actor": ACTOR, "at": AT}
+
+
+def site(n: int) -> None:
+    make_site(f"site{n}")
+
+
+def device(n: int) -> Device:
+    return make_device(
+        f"r{n}",
+        site=Site.objects.filter(name=f"site{n}").first() or make_site(f"site{n}"),
+        management_address=f"127.20.1.{n + 1}",
+    )
+
+
+def interface(n: int) -> None:
+    Interface.objects.create(device=device(n), name=f"ether{n}", source="discovered")
+
+
+def interface_of_one(n: int) -> None:
+    the_one = Device.objects.first() or device(0)
+    Interface.objects.create(device=the_one, name=f"ether{n}", source="discovered")
+
+
+def link(n: int) -> None:
+    make_link(device(2 * n), device(2 * n + 1))
+
+
+def bgp_peer(n: int) -> None:
+    BgpPeer.objects.create(
+        device=device(n), remote_address=f"10.0.0.{n + 1}", remote_as=65_000, source="operator"
+    )
+
+
+def ospf_neighbor(n: int) -> None:
+    OspfNeighbor.objects.create(
+        device=device(n), router_id=f"10.0.0.{n + 1}", area="0", source="operator"
+    )
+
+
+def probe_target(n: int) -> None:
+    inventory.create_probe_target(
+        name=f"probe{n}", device=device(n), method="tcp", address="127.0.0.1", port=80, **WHO
+    )
+
+
+def service(n: int) -> None:
+    inventory.create_service(name=f"service{n}", kind="pppoe", device=device(n), **WHO)
+
+
+def agent(n: int) -> None:
+    create_agent(name=f"agent{n}", site=device(n).site, **WHO)
+
+
+def endpoint(n: int) -> None:
+    create_endpoint(name=f"hook{n}", url="https://hook.example.net/x", **WHO)
+
+
+def credential_set(n: int) -> None:
+    store_credential_set(name=f"login{n}", username="mon", secret="s3cret", **WHO)
+
+
+def dependency_group(n: int) -> None:
+    members = [("device", device(2 * n).id)]
+    dependent = ("device", device(2 * n + 1).id)
+    create_dependency_group(
+        dependent=dependent, mode="any", members=members, k=None, note="", **WHO
+    )
+
+
+LISTS = {
+    "sites": site,
+    "devices": device,
+    "interfaces": interface,
+    "devices/{device}/interfaces": interface_of_one,
+    "links": link,
+    "bgp-peers": bgp_peer,
+    "ospf-neighbors": ospf_neighbor,
+    "probe-targets": probe_target,
+    "services": service,
+    "agents": agent,
+    "webhook-endpoints": endpoint,
+    "credential-sets": credential_set,
+    "topology/dependency-groups": dependency_group,
+}
+
+
+@pytest.mark.parametrize(("name", "make"), LISTS.items(), ids=LISTS)
+def test_one_row_costs_what_twenty_cost(acme, acme_admin, name, make):
+    client = bearer(acme, acme_admin)
+    with acting_in(acme):
+        make(0)
+        one = Device.objects.first()
+    path = f"/api/v1/{name.format(device=one and one.id)}/"
+    assert len(listed(client, path)) >= 1
+    few = queries(lambda: listed(client, path))
+    with acting_in(acme):
+        for n in range(1, 20):
+            make(n)
+
+    assert queries(lambda: listed(client, path)) == few
+    assert len(listed(client, path)) >= 20
