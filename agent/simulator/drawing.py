@@ -58,11 +58,11 @@ UPSTREAMS = (
 )
 
 CAPACITY = {
-    LinkKind.CORE: 100 * GIGABIT,
-    LinkKind.EDGE: 40 * GIGABIT,
+    LinkKind.CORE: 25 * GIGABIT,
+    LinkKind.EDGE: 25 * GIGABIT,
     LinkKind.BACKHAUL: 10 * GIGABIT,
     LinkKind.ACCESS: 10 * GIGABIT,
-    LinkKind.UPSTREAM: 20 * GIGABIT,
+    LinkKind.UPSTREAM: 10 * GIGABIT,
 }
 
 # board, cores, memory
@@ -72,6 +72,11 @@ BOARDS = {
     "agg": ("CCR2116-12G-4S+", 16, 16 << 30),
     "bng": ("CCR2116-12G-4S+", 16, 16 << 30),
     "access": ("CRS317-1G-16S+", 2, 1 << 30),
+}
+
+ROLE = {name: role for name, role, _ in ROUTERS}
+CAGE = {
+    role: "sfp28-" if "XS" in board else "sfp-sfpplus" for role, (board, _, _) in BOARDS.items()
 }
 
 NORTHERN = ("agg1", "bng1", "acc1")
@@ -143,7 +148,7 @@ def draw_links(seed: int) -> tuple[Link, ...]:
 
     def port(device: str, address: str) -> Port:
         used[device] = used.get(device, 0) + 1
-        return Port(device, f"sfp-sfpplus{used[device]}", address)
+        return Port(device, f"{CAGE[ROLE[device]]}{used[device]}", address)
 
     internal = [
         draw_link(seed, f"{a}-{z}", kind, port(a, f"10.0.{k}.1"), port(z, f"10.0.{k}.2"))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.simulator.wire import (
+from agent.simulator.routeros.wire import (
     AFTER_LOGIN,
     BEFORE_LOGIN,
     Decoder,
