@@ -68,6 +68,9 @@ class LinkCut:
             raise UnknownTarget("There is no such link; GET /links lists them.")
         return cls(failure_id, at, link)
 
+    def __str__(self) -> str:
+        return f"link {self.link} ({self.id})"
+
     def breaks(self, link_id: str) -> bool:
         return link_id == self.link
 

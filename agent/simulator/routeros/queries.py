@@ -9,12 +9,18 @@ OPERATION = re.compile(r"(\d*)(.?)", re.DOTALL)
 WHOLE_NUMBER = re.compile(r"-?\d{1,30}")
 
 
+MOST_QUERIES = 64
+LONGEST_OPERATIONS = 128  # they run once for every row
+
+
 class QueryInvalid(ValueError):
     """The words do not make a query."""
 
 
 def matches(row: Row, queries: Sequence[str]) -> bool:
     """Whether the row is meant: all that is left on the stack has to be true. Raises QueryInvalid."""
+    if len(queries) > MOST_QUERIES:
+        raise QueryInvalid("too many query words")
     stack: list[bool] = []
     for query in queries:
         if query.startswith("#"):
@@ -54,6 +60,8 @@ COMPARE: Mapping[str, Callable[[str, str], bool]] = {
 
 def operate(stack: list[bool], operations: str) -> None:
     """`!` `&` `|` `.` and indexes (0 is the top), from left to right. Raises QueryInvalid."""
+    if len(operations) > LONGEST_OPERATIONS:
+        raise QueryInvalid("too many operations")
     try:
         for index, sign in OPERATION.findall(operations):
             if index:
