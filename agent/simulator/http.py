@@ -70,10 +70,7 @@ async def converse(line: Line, respond: Callable[[Request], Response]) -> None:
     except OSError:
         raise HungUp from None
     line.writer.write(response.encode())
-    try:
-        await line.writer.drain()
-    except OSError:
-        raise HungUp from None
+    await line.say_no_more()
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request:

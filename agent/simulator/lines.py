@@ -1,6 +1,7 @@
 """TCP as the simulated network carries it: while the path is lost nothing arrives, nothing is closed."""
 
 import asyncio
+import contextlib
 import errno
 import socket
 from collections.abc import Awaitable, Callable
@@ -8,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from agent.simulator.world import Way
 
 CHUNK = 65_536
+LINGER_SECONDS = 1.0
 
 
 class HungUp(ConnectionError):
@@ -83,6 +85,14 @@ class Line:
         except OSError:
             raise HungUp from None
 
+    async def say_no_more(self) -> None:
+        """Ends our half, then lets run out what the peer still sends: a reset would eat our last words."""
+        with contextlib.suppress(OSError):
+            self.writer.write_eof()
+            async with asyncio.timeout(LINGER_SECONDS):
+                while await self.reader.read(CHUNK):
+                    pass
+
 
 Handler = Callable[[Line], Awaitable[None]]
 
@@ -125,8 +135,7 @@ class Listener:
         connection = line.writer.get_extra_info("socket")
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            await self._handle(line)
-        except HungUp:
-            pass
+            with contextlib.suppress(HungUp):
+                await self._handle(line)
         finally:
             line.writer.close()

@@ -34,6 +34,7 @@ class Running:
     """A simulation that answers."""
 
     world: World
+    relay: Relay
     control_port: int
     relay_port: int
 
@@ -54,7 +55,7 @@ async def start(plan: Plan, stack: AsyncExitStack) -> Running:
     control = Control(world, **ports)
     stack.push_async_callback(control.close)
     control_port = await control.start(*plan.control)
-    return Running(world, control_port, relay_port)
+    return Running(world, relay, control_port, relay_port)
 
 
 async def serve(plan: Plan) -> None:

@@ -57,6 +57,7 @@ class Session:
             await self._line.until_open(self._way)  # not even the end is heard on a lost path
         except (Ended, Malformed) as end:
             await self._say([["!fatal", str(end)]], tag=None)
+            await self._line.say_no_more()
         finally:
             for stream in self._streams.values():
                 stream.cancel()
