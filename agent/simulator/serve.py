@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,12 +40,14 @@ class Running:
     relay_port: int
 
 
-async def start(plan: Plan, stack: AsyncExitStack) -> Running:
+async def start(
+    plan: Plan, stack: AsyncExitStack, *, tell: Callable[[str], None] = print
+) -> Running:
     """Everything listens when this returns; the control port last, for whoever waits for it.
 
-    Raises lines.PortBusy, state.StateError.
+    Raises lines.PortBusy, state.StateError, OSError.
     """
-    world = World(draw_blueprint(plan.seed), StateFile(plan.state_dir))
+    world = World(draw_blueprint(plan.seed), StateFile(plan.state_dir), tell=tell)
     ports = {"api_port": plan.api_port, "echo_port": plan.echo_port}
     routers = Routers(world, **ports)
     stack.push_async_callback(routers.close)

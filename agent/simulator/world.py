@@ -27,10 +27,16 @@ class World:
     """One running simulation."""
 
     def __init__(
-        self, isp: Blueprint, file: StateFile, *, clock: Callable[[], datetime] = now
+        self,
+        isp: Blueprint,
+        file: StateFile,
+        *,
+        clock: Callable[[], datetime] = now,
+        tell: Callable[[str], None] = print,
     ) -> None:
-        """Raises state.StateError."""
+        """Raises state.StateError, OSError."""
         self.clock = clock
+        self._tell = tell
         self.network, self._last_number = file.load(isp, now=clock())
         self._file = file
         self._changed = asyncio.Event()
@@ -50,7 +56,7 @@ class World:
         failure = plan_failure(f"f{self._last_number + 1}", self.clock(), wish, self.isp)
         self._last_number += 1
         self.network.break_(failure)
-        print(f"{failure.at:%H:%M:%S} broken: {failure}", flush=True)
+        self._tell(f"{failure.at:%H:%M:%S} broken: {failure}")
         self._announce()
         return failure
 
@@ -61,7 +67,7 @@ class World:
             return False
         at = self.clock()
         self.network.heal(failure_id, at=at)
-        print(f"{at:%H:%M:%S} healed: {failure}", flush=True)
+        self._tell(f"{at:%H:%M:%S} healed: {failure}")
         self._announce()
         return True
 
@@ -81,9 +87,9 @@ class World:
         await self._changed.wait()
 
     def _announce(self) -> None:
-        self.save()
         self._changed.set()
         self._changed = asyncio.Event()
+        self.save()
 
 
 @dataclass(frozen=True)

@@ -68,10 +68,11 @@ class Simulation(InThread):
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self.plan = plan
+        self.told: list[str] = []
 
     async def _serve(self) -> None:
         async with AsyncExitStack() as stack:
-            self._running = await start(self.plan, stack)
+            self._running = await start(self.plan, stack, tell=self.told.append)
             self._ready.set()
             await self._stop.wait()
 
