@@ -1,0 +1,42 @@
+"""What a router's menus look at: the network, the router itself, the time."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from agent.simulator.blueprint import Blueprint, Link, Port, Router
+from agent.simulator.network import Network
+from agent.simulator.routeros import formats
+
+Row = dict[str, str]
+
+
+class NoSuchItem(LookupError):
+    """The router has nothing of that name or number."""
+
+
+@dataclass(frozen=True)
+class View:
+    """The network as one router sees it at one moment."""
+
+    network: Network
+    router: Router
+    now: datetime
+
+    @property
+    def isp(self) -> Blueprint:
+        return self.network.isp
+
+    @property
+    def wires(self) -> tuple[tuple[Link, Port], ...]:
+        return self.isp.links_at(self.router.name)
+
+    @property
+    def started_at(self) -> datetime:
+        return self.network.began_at - self.router.age
+
+    @property
+    def uptime(self) -> timedelta:
+        return self.now - self.started_at
+
+    def local(self, at: datetime) -> str:
+        return formats.timestamp(at, self.isp.zone_offset)

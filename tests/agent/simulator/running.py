@@ -1,0 +1,190 @@
+"""A simulation in a thread of this process, and clients that stand where agents stand."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+from typing import Self
+
+from agent.simulator.client import request
+from agent.simulator.routeros.wire import AFTER_LOGIN, Decoder, encode_sentence
+from agent.simulator.serve import Plan, start
+
+AGENT_CORE, AGENT_NORTH, STRANGER = "127.30.0.1", "127.30.0.2", "127.0.0.1"
+PATIENCE = 5.0  # how long a test waits for what must come
+SILENCE = 0.15  # how long it listens for what must not
+
+
+def free_port(host: str = "127.20.0.1") -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return probe.getsockname()[1]
+
+
+def plan_for(state_dir: Path, *, relay_to: tuple[str, int], seed: int = 1) -> Plan:
+    return Plan(
+        seed=seed,
+        state_dir=state_dir,
+        control=("127.0.0.1", 0),
+        relay_listen=("127.40.0.1", 0),
+        relay_to=relay_to,
+        api_port=free_port(),
+        echo_port=free_port(),
+    )
+
+
+class InThread:
+    """Something that serves from an event loop in a thread of its own, while the test blocks in sockets."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._ready = threading.Event()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(PATIENCE)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        raise NotImplementedError
+
+
+class Simulation(InThread):
+    """Handles on a running one."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self.plan = plan
+        self.told: list[str] = []
+
+    async def _serve(self) -> None:
+        async with AsyncExitStack() as stack:
+            self._running = await start(self.plan, stack, tell=self.told.append)
+            self._ready.set()
+            await self._stop.wait()
+
+    @property
+    def world(self):
+        return self._running.world
+
+    @property
+    def control(self) -> tuple[str, int]:
+        return "127.0.0.1", self._running.control_port
+
+    @property
+    def relay(self) -> tuple[str, int]:
+        return "127.40.0.1", self._running.relay_port
+
+    def ask(self, method: str, path: str, body=None):
+        return request(self.control, method, path, body)
+
+    def cut(self, link: str) -> str:
+        return self.ask("POST", "/failures", {"kind": "link_cut", "link": link})["id"]
+
+    def heal(self) -> None:
+        self.ask("DELETE", "/failures")
+
+    def address(self, device: str) -> tuple[str, int]:
+        return self.world.isp.router(device).address, self.plan.api_port
+
+    def echo_address(self, device: str) -> tuple[str, int]:
+        return self.world.isp.router(device).address, self.plan.echo_port
+
+    @contextmanager
+    def connected(self, device: str, source: str = AGENT_CORE):
+        with connect(self.address(device), source) as connection:
+            yield Client(connection)
+
+    @contextmanager
+    def logged_in(self, device: str, source: str = AGENT_CORE):
+        with self.connected(device, source) as client:
+            isp = self.world.isp
+            assert client.ask("/login", f"=name={isp.username}", f"=password={isp.password}") == [
+                ["!done"]
+            ]
+            yield client
+
+
+class EchoServer(InThread):
+    """Stands where the ingest server stands and returns what it gets."""
+
+    port = 0
+
+    async def _serve(self) -> None:
+        server = await asyncio.start_server(self._echo, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        self._ready.set()
+        await self._stop.wait()
+        server.close()
+
+    async def _echo(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+
+def connect(address: tuple[str, int], source: str) -> socket.socket:
+    return socket.create_connection(address, timeout=PATIENCE, source_address=(source, 0))
+
+
+class Client:
+    """A plain client of the RouterOS API."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self._decoder = Decoder(AFTER_LOGIN)
+
+    def send(self, *words: str) -> None:
+        self.socket.sendall(encode_sentence(words))
+
+    def receive(self) -> list[str] | None:
+        """The next sentence; None if the router has closed the connection."""
+        while (sentence := self._decoder.next_sentence()) is None:
+            data = self.socket.recv(65536)
+            if not data:
+                return None
+            self._decoder.feed(data)
+        return sentence
+
+    def ask(self, *words: str) -> list[list[str]]:
+        """Everything up to and with the `!done`."""
+        self.send(*words)
+        sentences = []
+        while not sentences or sentences[-1][0] != "!done":
+            sentence = self.receive()
+            assert sentence is not None, sentences
+            sentences.append(sentence)
+        return sentences
+
+    def rows(self, *words: str) -> list[dict[str, str]]:
+        return [
+            dict(word[1:].split("=", 1) for word in sentence[1:])
+            for sentence in self.ask(*words)
+            if sentence[0] == "!re"
+        ]
+
+    def is_silent(self) -> bool:
+        """Neither a byte nor an end for a while."""
+        self.socket.settimeout(SILENCE)
+        try:
+            self.socket.recv(1)
+        except TimeoutError:
+            return True
+        finally:
+            self.socket.settimeout(PATIENCE)
+        return False

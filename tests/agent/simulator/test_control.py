@@ -1,0 +1,176 @@
+"""The control API: a faithful drawing, the truth, and no patience with nonsense."""
+
+import json
+import socket
+
+import pytest
+
+from agent.simulator import http as simulator_http
+from agent.simulator import world
+from tests.agent.simulator.running import PATIENCE
+
+
+def raw(sim, request: bytes) -> tuple[int, dict | None]:
+    """Sends bytes as they are; status and document of the answer."""
+    with socket.create_connection(sim.control, timeout=PATIENCE) as connection:
+        connection.sendall(request)
+        answer = b""
+        while data := connection.recv(65536):
+            answer += data
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body) if body else None
+
+
+def post(sim, body: bytes, *, headers: str = "") -> tuple[int, dict | None]:
+    head = f"POST /failures HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+    return raw(sim, head.encode() + body)
+
+
+class TestTopology:
+    def test_names_what_can_be_polled(self, sim):
+        topology = sim.ask("GET", "/topology")
+        assert topology["seed"] == 1
+        assert topology["api_port"] == sim.plan.api_port
+        assert topology["echo_port"] == sim.plan.echo_port
+        devices = {device["name"]: device for device in topology["devices"]}
+        assert len(devices) == 12
+        assert devices["cr1"] == {
+            "name": "cr1",
+            "role": "core",
+            "site": "hub",
+            "address": "127.20.0.1",
+            "router_id": "10.255.0.1",
+        }
+        polled = [name for agent in topology["agents"] for name in agent["polls"]]
+        assert sorted(polled) == sorted(devices)
+        assert {site["key"] for site in topology["sites"]} == {"hub", "north", "south"}
+        assert topology["server"]["device"] in devices
+
+    def test_agrees_with_what_the_routers_say(self, sim):
+        topology = sim.ask("GET", "/topology")
+        for device in ("cr2", "er1", "bng1"):
+            with sim.logged_in(device) as client:
+                interfaces = {row["name"] for row in client.rows("/interface/print")}
+                addresses = {row["address"] for row in client.rows("/ip/address/print")}
+                neighbours = {
+                    (row["router-id"], row["area"], row["address"])
+                    for row in client.rows("/routing/ospf/neighbor/print")
+                }
+                peers = {
+                    (row["name"], row["remote.address"], row["remote.as"])
+                    for row in client.rows("/routing/bgp/connection/print")
+                }
+            ends = [end for link in topology["links"] for end in (link["a"], link["z"]) if end]
+            ours = [end for end in ends if end["device"] == device]
+            assert {end["interface"] for end in ours} <= interfaces
+            assert {f"{end['address']}/30" for end in ours} <= addresses
+            assert neighbours == {
+                (n["router_id"], n["area"], n["address"])
+                for n in topology["ospf_neighbors"]
+                if n["device"] == device
+            }
+            assert peers == {
+                (p["name"], f"{p['remote_address']}/32", str(p["remote_as"]))
+                for p in topology["bgp_peers"]
+                if p["device"] == device
+            }
+
+    def test_upstreams_end_in_somebody_elses_house(self, sim):
+        upstreams = [
+            link for link in sim.ask("GET", "/topology")["links"] if link["kind"] == "upstream"
+        ]
+        assert len(upstreams) == 2
+        assert all(link["z"] is None and link["provider"] for link in upstreams)
+
+
+class TestFailures:
+    def test_happen_and_heal(self, sim):
+        failure = sim.ask("POST", "/failures", {"kind": "link_cut", "link": "cr2-agg1"})
+        assert failure.keys() == {"id", "kind", "link", "at"}
+        assert sim.ask("GET", "/failures") == [failure]
+        assert {"cr2-agg1"} == {link["id"] for link in sim.ask("GET", "/links") if not link["up"]}
+        truth = sim.ask("GET", "/truth")
+        assert truth["failures"] == [failure]
+        assert truth["links"]["cr2-agg1"] is False
+        assert truth["reachable"]["agent-core"]["bng1"] is False
+        assert truth["reachable"]["agent-north"]["bng1"] is True
+        assert truth["agent_reaches_server"] == {"agent-core": True, "agent-north": False}
+        assert truth["ospf"]["agg1"]["cr2-agg1"] is False
+        assert truth["bgp"]["er1"] == {"upstream-a": True, "ibgp-er2": True}
+        assert truth["sessions"]["bng1"] > 0
+        assert sim.ask("DELETE", f"/failures/{failure['id']}") is None
+        assert sim.ask("GET", "/failures") == []
+        assert all(sim.ask("GET", "/truth")["links"].values())
+
+    def test_have_their_own_numbers_and_a_limit(self, sim, monkeypatch):
+        monkeypatch.setattr(world, "MOST_FAILURES", 2)
+        assert sim.cut("cr1-cr2") != sim.cut("cr1-cr2")
+        body = b'{"kind": "link_cut", "link": "cr1-cr2"}'
+        assert post(sim, body)[0] == 409
+
+    @pytest.mark.parametrize(
+        ("body", "status", "code"),
+        [
+            (b"", 400, "malformed"),
+            (b"{", 400, "malformed"),
+            (b"\xff\xfe", 400, "malformed"),
+            (b"[]", 400, "malformed"),
+            (b"[" * 60_000, 400, "malformed"),
+            (b"{}", 422, "malformed"),
+            (b'{"kind": "link_cut"}', 422, "malformed"),
+            (b'{"kind": "link_cut", "link": 7}', 422, "malformed"),
+            (b'{"kind": "flood", "link": "cr1-cr2"}', 422, "unknown_kind"),
+            (b'{"kind": "link_cut", "link": "cr1-moon"}', 404, "unknown_link"),
+        ],
+    )
+    def test_nonsense_is_refused(self, sim, body, status, code):
+        answered, document = post(sim, body)
+        assert (answered, document["code"]) == (status, code)
+        assert document["detail"]
+        assert sim.ask("GET", "/failures") == []
+
+    def test_a_state_folder_that_takes_nothing_is_told(self, sim, monkeypatch):
+        def refuse(*_):
+            raise OSError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(type(sim.world), "save", refuse)
+            assert post(sim, b'{"kind": "link_cut", "link": "cr1-cr2"}')[0] == 507
+            assert "broken: link cr1-cr2" in sim.told[-1]
+        assert sim.ask("GET", "/links")[0]["up"] is False
+
+
+class TestHttp:
+    @pytest.mark.parametrize(
+        ("request_", "status"),
+        [
+            (b"GET /nothing HTTP/1.1\r\n\r\n", 404),
+            (b"GET / HTTP/1.1\r\n\r\n", 404),
+            (b"DELETE /failures/f999 HTTP/1.1\r\n\r\n", 404),
+            (b"DELETE /topology HTTP/1.1\r\n\r\n", 405),
+            (b"GET /failures/f1 HTTP/1.1\r\n\r\n", 405),
+            (b"GET /links?x=1 HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+            (b"GET /links/ HTTP/1.0\r\n\r\n", 200),
+            (b"GET links HTTP/1.1\r\n\r\n", 400),
+            (b"GET /links HTTP/2\r\n\r\n", 400),
+            (b"\x16\x03\x01\x00\r\n\r\n", 400),
+            (b"GET /links HTTP/1.1\r\nnonsense\r\n\r\n", 400),
+            (b"GET /links HTTP/1.1\r\nOrigin: http://evil.example\r\n\r\n", 403),
+            (b"POST /failures HTTP/1.1\r\nContent-Length: -1\r\n\r\n", 400),
+            (b"POST /failures HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", 413),
+            (b"POST /failures HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411),
+            (b"GET /links HTTP/1.1\r\nX: " + b"x" * 40_000, 431),
+        ],
+    )
+    def test_is_strict(self, sim, request_, status):
+        assert raw(sim, request_)[0] == status
+
+    def test_has_no_patience(self, sim, monkeypatch):
+        monkeypatch.setattr(simulator_http, "REQUEST_SECONDS", 0.05)
+        assert raw(sim, b"GET /links")[0] == 408
+
+    def test_survives_who_hangs_up(self, sim):
+        for _ in range(3):
+            with socket.create_connection(sim.control) as connection:
+                connection.sendall(b"GET /li")
+        assert sim.ask("GET", "/links")
