@@ -4,10 +4,12 @@ import logging
 import random
 import threading
 import time
+from dataclasses import replace
 from uuid import uuid4
 
 from agent.buffer.outbox import Outbox
 from agent.buffer.store import Buffer
+from agent.normalize.changes import Changes
 from agent.probes.loop import ProbeLoop
 from agent.protocol.config import AgentConfig
 from agent.samples import Findings, Happening, now, rfc3339
@@ -40,6 +42,7 @@ class Runtime:
         self.agent_id = membership.agent_id
         self.stop = threading.Event()
         self._state = state
+        self._changes = Changes()
         self._retold_at = float("-inf")
         self._was_skewed = self._was_high = False
         self.buffer = Buffer(state.buffer)
@@ -62,7 +65,10 @@ class Runtime:
         for sample in findings.samples:
             if sample.metric == "device.up":
                 self.scheduler.reachable(sample.entity_id, is_up=bool(sample.value))
-        self.outbox.put(findings)
+        events = self._changes.of(findings)
+        self.outbox.put(
+            replace(findings, events=(*findings.events, *events)) if events else findings
+        )
 
     def run(self) -> None:
         """Work until ``stop`` is set, then put on disk what is still in memory."""
