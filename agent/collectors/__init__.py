@@ -1,0 +1,1 @@
+"""Asking devices, one folder per vendor; what is peculiar to a vendor stays in its folder."""

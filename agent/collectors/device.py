@@ -1,0 +1,159 @@
+"""One device as the agent watches it: its poller, what was told of it, and the circuit that opens when it fails."""
+
+import logging
+import random
+from collections.abc import Collection
+from dataclasses import replace
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from agent.collectors.errors import DeviceFailed
+from agent.collectors.routeros.poll import RouterPoller
+from agent.collectors.routeros.session import Login
+from agent.normalize.entities import Memory
+from agent.normalize.metrics import failed_sample, samples_of
+from agent.protocol.config import DeviceConfig
+from agent.protocol.registry import Tier
+from agent.protocol.sealing import SealedBoxInvalid, open_sealed
+from agent.samples import Findings, Happening, now
+
+log = logging.getLogger(__name__)
+
+#: Failures in a row after which monitoring counts as degraded. A refused login counts at once.
+OPENS_AFTER = 2
+MAX_WAIT_SECONDS = 30.0
+
+
+class CredentialMissing(DeviceFailed):
+    """There is no password for this device, or it was not sealed for us."""
+
+    is_lasting = True
+
+
+class WatchedDevice:
+    """Polled by one thread at a time; the scheduler sees to that."""
+
+    def __init__(
+        self, config: DeviceConfig, sealing_key: X25519PrivateKey, source_address: str
+    ) -> None:
+        self.config = config
+        self.id = UUID(config["id"])
+        self.failures = 0
+        self.is_open = False
+        self.said = "not polled yet"
+        self._memory = Memory()
+        self._rng = random.Random(config["id"])  # noqa: S311  # spreads load, guards nothing
+        self._sealing_key = sealing_key
+        self._source = source_address
+        self._poller: RouterPoller | None = None
+
+    def poll(self, tiers: Collection[Tier]) -> Findings:
+        """Ask the device. A failure is a finding too; it never raises DeviceFailed."""
+        patience = self.config["profile"]["command_timeout_s"]
+        try:
+            reading = self._ready_poller().poll(tiers, patience)
+        except DeviceFailed as failure:
+            return self._failed(failure)
+        except Exception as error:
+            # Whatever a router makes us stumble over costs this router's poll and no other's.
+            log.exception("poll failed", extra={"device": self.config["name"]})
+            self.close()
+            return self._failed(
+                DeviceFailed(f"The answer was not understood: {type(error).__name__}")
+            )
+        patch = self._memory.news(self.id, reading)
+        samples = samples_of(self.id, reading, self.config["expected"])
+        return Findings(tuple(samples), self._recovered(reading.at), patch)
+
+    def wait_after_failure(self) -> float:
+        """Seconds until the next try: doubling from the fast tier on, bounded, with jitter."""
+        first = self.config["profile"]["fast_s"]
+        wait = min(max(MAX_WAIT_SECONDS, first), first * float(1 << min(self.failures - 1, 8)))
+        return wait * self._rng.uniform(0.8, 1.0)
+
+    def forget_told(self) -> None:
+        """Tell the server the whole inventory again with the next poll."""
+        self._memory.forget()
+
+    def take_over(self, config: DeviceConfig) -> None:
+        """A changed config. Only another way to reach the device ends the session."""
+        before, self.config = self.config, config
+        ways = {(known["address"], known["port"], known["tls"]) for known in (before, config)}
+        if len(ways) > 1 or _credential_changed(before, config, self._sealing_key):
+            self.close()
+
+    def abort(self) -> None:
+        """End a poll that another thread is waiting in."""
+        poller = self._poller
+        if poller is not None:
+            poller.session.abort()
+
+    def close(self) -> None:
+        if self._poller is not None:
+            self._poller.close()
+            self._poller = None
+
+    def _ready_poller(self) -> RouterPoller:
+        if self._poller is None:
+            self._poller = RouterPoller(self._login())
+        return self._poller
+
+    def _login(self) -> Login:
+        config = self.config
+        password = _password(config, self._sealing_key)
+        credential = config["credential"]
+        if credential is None or password is None:
+            raise CredentialMissing("The server gave no password that this agent can open.")
+        return Login(
+            address=config["address"],
+            port=config["port"],
+            use_tls=config["tls"],
+            username=credential["username"],
+            password=password,
+            source_address=self._source,
+        )
+
+    def _failed(self, failure: DeviceFailed) -> Findings:
+        self.close()
+        at = now()
+        self.failures += 1
+        self.said = str(failure)
+        events: tuple[Happening, ...] = ()
+        if not self.is_open and (failure.is_lasting or self.failures >= OPENS_AFTER):
+            self.is_open = True
+            events = (self._circuit_event(at, "open", str(failure)),)
+            log.warning(
+                "device cannot be polled",
+                extra={"device": self.config["name"], "said": str(failure)},
+            )
+        return Findings((failed_sample(str(self.id), at),), events)
+
+    def _recovered(self, at: float) -> tuple[Happening, ...]:
+        self.failures, self.said = 0, "ok"
+        if not self.is_open:
+            return ()
+        self.is_open = False
+        log.info("device can be polled again", extra={"device": self.config["name"]})
+        event = self._circuit_event(at, "closed", "")
+        return (replace(event, severity="info"),)
+
+    def _circuit_event(self, at: float, state: str, reason: str) -> Happening:
+        payload = {"state": state, "reason": reason, "failures": self.failures}
+        return Happening(at, "monitoring.degraded", "device", str(self.id), payload)
+
+
+def _password(config: DeviceConfig, key: X25519PrivateKey) -> str | None:
+    credential = config["credential"]
+    if credential is None:
+        return None
+    try:
+        return open_sealed(key, credential["sealed_password"], config["id"]).decode()
+    except (SealedBoxInvalid, UnicodeDecodeError):
+        return None
+
+
+def _credential_changed(before: DeviceConfig, after: DeviceConfig, key: X25519PrivateKey) -> bool:
+    """Whether it opens to something else: each config seals the same password anew."""
+    names = [c["username"] if c else None for c in (before["credential"], after["credential"])]
+    return names[0] != names[1] or _password(before, key) != _password(after, key)

@@ -1,0 +1,43 @@
+"""One poll of one router: the tiers that are due, within one bounded time."""
+
+import time
+from collections.abc import Collection
+
+from agent.collectors.routeros import menus
+from agent.collectors.routeros.session import Login, RouterSession
+from agent.normalize.readings import Cost, Reading
+from agent.protocol.registry import Tier
+from agent.samples import now
+
+
+class RouterPoller:
+    """Keeps the session of one router from poll to poll."""
+
+    def __init__(self, login: Login) -> None:
+        self.session = RouterSession(login)
+
+    def poll(self, tiers: Collection[Tier], patience: float) -> Reading:
+        """Ask for these tiers; one command may take ``patience`` seconds, all together twice that.
+
+        Raises Gone, LoginRefused.
+
+        The first poll of a session asks for everything: the router may be another one than before.
+        """
+        began, at = time.monotonic(), now()
+        if not self.session.is_open:
+            tiers = frozenset(Tier)
+        session = self.session
+        session.begin(patience)
+        interfaces = menus.read_interfaces(session, with_counters=Tier.MEDIUM in tiers)
+        ospf = menus.read_ospf(session)
+        bgp = menus.read_bgp(session)
+        device = services = None
+        if Tier.MEDIUM in tiers:
+            device = menus.read_device(session, with_facts=Tier.SLOW in tiers)
+            services = menus.read_services(session)
+        load = session.load
+        cost = Cost((time.monotonic() - began) * 1000, load.commands, load.rows, load.logins)
+        return Reading(at, cost, device, interfaces, ospf, bgp, services)
+
+    def close(self) -> None:
+        self.session.close()

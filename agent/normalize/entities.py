@@ -1,0 +1,126 @@
+"""Ids and inventory items of what a device has, as the server expects them. Pure."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from agent.normalize.readings import (
+    BgpReading,
+    DeviceReading,
+    InterfaceReading,
+    OspfReading,
+    Reading,
+    ServiceReading,
+)
+from agent.protocol.ids import bgp_peer_id, interface_id, ospf_neighbor_id, pppoe_service_id
+
+Item = dict[str, Any]
+Told = dict[tuple[str, str], Item]
+
+
+def interface_wire_id(device_id: UUID, row: InterfaceReading) -> str:
+    return str(interface_id(device_id, row.name))
+
+
+def ospf_wire_id(device_id: UUID, row: OspfReading) -> str:
+    return str(ospf_neighbor_id(device_id, row.router_id, row.area, row.address))
+
+
+def bgp_wire_id(device_id: UUID, row: BgpReading) -> str:
+    return str(bgp_peer_id(device_id, row.name, row.remote_address, str(row.remote_as or 0)))
+
+
+def service_wire_id(device_id: UUID, row: ServiceReading) -> str:
+    return str(pppoe_service_id(device_id, row.name))
+
+
+def items_of(device_id: UUID, reading: Reading) -> Iterator[tuple[str, Item]]:
+    """Every entity of a reading as (section, item) of an inventory patch."""
+    if reading.device is not None:
+        yield "devices", _device(device_id, reading.device)
+    for interface in reading.interfaces or ():
+        yield "interfaces", _interface(device_id, interface)
+    for neighbor in reading.ospf or ():
+        yield "ospf_neighbors", _ospf(device_id, neighbor)
+    for peer in reading.bgp or ():
+        if peer.remote_address and peer.remote_as is not None:
+            yield "bgp_peers", _bgp(device_id, peer)
+    for service in reading.services or ():
+        item = {"id": service_wire_id(device_id, service), "device_id": str(device_id)}
+        yield "services", {**item, "kind": "pppoe", "name": service.name}
+
+
+class Memory:
+    """What the server has been told of one device: only what is new or changed travels again."""
+
+    def __init__(self) -> None:
+        self._told: Told = {}
+
+    def forget(self) -> None:
+        """Tell everything again."""
+        self._told = {}
+
+    def news(self, device_id: UUID, reading: Reading) -> dict[str, list[Item]]:
+        """The patch that this reading makes."""
+        patch: dict[str, list[Item]] = {}
+        for section, item in items_of(device_id, reading):
+            key = (section, item["id"])
+            known = self._told.get(key, {})
+            # A part that was not read this time is no change.
+            merged = {**known, **{name: value for name, value in item.items() if value is not None}}
+            if merged != known:
+                self._told[key] = merged
+                patch.setdefault(section, []).append(merged)
+        return patch
+
+
+def _device(device_id: UUID, row: DeviceReading) -> Item:
+    return {
+        "id": str(device_id),
+        "identity": _cut(row.identity, 200),
+        "version": _cut(row.version, 100),
+        "board_name": _cut(row.board_name, 100),
+        "serial": _cut(row.serial, 100),
+        "model": _cut(row.model, 100),
+    }
+
+
+def _interface(device_id: UUID, row: InterfaceReading) -> Item:
+    return {
+        "id": interface_wire_id(device_id, row),
+        "device_id": str(device_id),
+        "name": row.name,
+        "type": row.type[:50],
+        "disabled": row.is_disabled,
+        "mac_address": _cut(row.mac_address, 17),
+        "comment": _cut(row.comment, 500),
+        "mtu": row.mtu,
+    }
+
+
+def _ospf(device_id: UUID, row: OspfReading) -> Item:
+    return {
+        "id": ospf_wire_id(device_id, row),
+        "device_id": str(device_id),
+        "router_id": row.router_id,
+        "area": row.area,
+        "address": row.address,
+        "interface": _cut(row.interface, 100),
+        "instance": _cut(row.instance, 100),
+    }
+
+
+def _bgp(device_id: UUID, row: BgpReading) -> Item:
+    return {
+        "id": bgp_wire_id(device_id, row),
+        "device_id": str(device_id),
+        "name": row.name,
+        "remote_address": row.remote_address,
+        "remote_as": row.remote_as,
+        "local_as": row.local_as,
+        "disabled": row.is_disabled,
+    }
+
+
+def _cut(text: str | None, length: int) -> str | None:
+    return None if text is None else text[:length]

@@ -1,0 +1,112 @@
+"""Samples of one poll. Pure: what was not read gives no sample, never a 0."""
+
+from collections.abc import Iterable, Iterator
+from uuid import UUID
+
+from agent.normalize.entities import (
+    bgp_wire_id,
+    interface_wire_id,
+    ospf_wire_id,
+    service_wire_id,
+)
+from agent.normalize.readings import BgpReading, InterfaceReading, OspfReading, Reading
+from agent.protocol.config import Expected
+from agent.protocol.registry import METRICS, Kind
+from agent.samples import Sample
+
+SOURCE = "routeros_api"
+DOWN = "down"
+
+Value = float | str | bool | None
+Said = tuple[str, str, Value]
+
+
+def samples_of(device_id: UUID, reading: Reading, expected: Expected) -> list[Sample]:
+    """Everything that a successful poll says, with the neighbours and peers that it does not list any more."""
+    said: list[Said] = [
+        *_device(str(device_id), reading),
+        *_interfaces(device_id, reading.interfaces or ()),
+        *_ospf(device_id, reading.ospf or ()),
+        *_bgp(device_id, reading.bgp or ()),
+        *_services(device_id, reading),
+        *_missing(device_id, reading, expected),
+    ]
+    return [
+        Sample(reading.at, metric, entity_id, value, SOURCE)
+        for metric, entity_id, raw in said
+        if (value := _in_bounds(metric, raw)) is not None
+    ]
+
+
+def failed_sample(device_id: str, at: float) -> Sample:
+    """All that a failed poll says: the API did not answer. Everything else is unknown."""
+    return Sample(at, "device.api.up", device_id, 0.0, SOURCE)
+
+
+def _in_bounds(metric: str, value: Value) -> float | str | None:
+    """A value that the registry refuses is one that we misunderstood."""
+    registered = METRICS[metric]
+    if value is None or isinstance(value, str):
+        return value
+    exact = float(value)
+    if registered.kind is not Kind.TEXT and registered.minimum <= exact <= registered.maximum:
+        return exact
+    return None
+
+
+def _device(device_id: str, reading: Reading) -> Iterator[Said]:
+    yield "device.api.up", device_id, True
+    yield "device.poll.ms", device_id, reading.cost.milliseconds
+    yield "device.poll.commands", device_id, reading.cost.commands
+    yield "device.poll.rows", device_id, reading.cost.rows
+    yield "device.poll.logins", device_id, reading.cost.logins
+    if reading.device is not None:
+        for metric, value in reading.device.values.items():
+            yield metric, device_id, value
+
+
+def _interfaces(device_id: UUID, rows: Iterable[InterfaceReading]) -> Iterator[Said]:
+    for row in rows:
+        entity_id = interface_wire_id(device_id, row)
+        yield "interface.oper_up", entity_id, row.is_running
+        if row.is_disabled is not None:
+            yield "interface.admin_up", entity_id, not row.is_disabled
+        for metric, value in row.counters.items():
+            yield metric, entity_id, value
+
+
+def _ospf(device_id: UUID, rows: Iterable[OspfReading]) -> Iterator[Said]:
+    for row in rows:
+        entity_id = ospf_wire_id(device_id, row)
+        yield "ospf.neighbor.up", entity_id, row.is_up
+        yield "ospf.neighbor.state", entity_id, row.state
+        yield "ospf.neighbor.uptime_seconds", entity_id, row.uptime_seconds
+        yield "ospf.neighbor.state_changes_total", entity_id, row.state_changes
+
+
+def _bgp(device_id: UUID, rows: Iterable[BgpReading]) -> Iterator[Said]:
+    for row in rows:
+        entity_id = bgp_wire_id(device_id, row)
+        yield "bgp.peer.up", entity_id, row.is_up
+        yield "bgp.peer.state", entity_id, row.state
+        yield "bgp.peer.uptime_seconds", entity_id, row.uptime_seconds
+        yield "bgp.peer.prefixes_in", entity_id, row.prefixes_in
+
+
+def _services(device_id: UUID, reading: Reading) -> Iterator[Said]:
+    for row in reading.services or ():
+        yield "pppoe.sessions.active", service_wire_id(device_id, row), row.active
+
+
+def _missing(device_id: UUID, reading: Reading, expected: Expected) -> Iterator[Said]:
+    """What should be listed and is not, where the list was read: it is down, not silent."""
+    if reading.ospf is not None:
+        listed = {ospf_wire_id(device_id, row) for row in reading.ospf}
+        for gone in (row["id"] for row in expected["ospf_neighbors"] if row["id"] not in listed):
+            yield "ospf.neighbor.up", gone, False
+            yield "ospf.neighbor.state", gone, DOWN
+    if reading.bgp is not None:
+        listed = {bgp_wire_id(device_id, row) for row in reading.bgp}
+        for gone in (row["id"] for row in expected["bgp_peers"] if row["id"] not in listed):
+            yield "bgp.peer.up", gone, False
+            yield "bgp.peer.state", gone, DOWN

@@ -1,0 +1,92 @@
+"""What a collector understood of a device, in no vendor's words. None: the device did not say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class DeviceReading:
+    """The device itself."""
+
+    identity: str | None = None
+    version: str | None = None
+    board_name: str | None = None
+    serial: str | None = None
+    model: str | None = None
+    #: Registered metric of the device -> value.
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InterfaceReading:
+    """A port. Counters are as the device counts them since its start."""
+
+    name: str
+    type: str = ""
+    is_running: bool | None = None
+    is_disabled: bool | None = None
+    mac_address: str | None = None
+    comment: str | None = None
+    mtu: int | None = None
+    counters: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OspfReading:
+    """An adjacency. ``state`` is the vendor's word."""
+
+    router_id: str
+    area: str
+    address: str
+    state: str
+    is_up: bool
+    interface: str | None = None
+    instance: str | None = None
+    uptime_seconds: float | None = None
+    state_changes: int | None = None
+
+
+@dataclass(frozen=True)
+class BgpReading:
+    """A session that is configured or running."""
+
+    name: str
+    remote_address: str
+    remote_as: int | None
+    state: str
+    is_up: bool
+    local_as: int | None = None
+    is_disabled: bool | None = None
+    uptime_seconds: float | None = None
+    prefixes_in: int | None = None
+
+
+@dataclass(frozen=True)
+class ServiceReading:
+    """A PPPoE service and how many sessions it has."""
+
+    name: str
+    active: int | None = None
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the poll cost the device."""
+
+    milliseconds: float
+    commands: int
+    rows: int
+    logins: int
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One poll of one device. A part that is None was not read this time, or could not be."""
+
+    at: float
+    cost: Cost
+    device: DeviceReading | None = None
+    interfaces: Sequence[InterfaceReading] | None = None
+    ospf: Sequence[OspfReading] | None = None
+    bgp: Sequence[BgpReading] | None = None
+    services: Sequence[ServiceReading] | None = None

@@ -1,0 +1,157 @@
+"""The agent's folder: who it is, its keys, its last config. Each file changes as a whole or not at all."""
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
+
+from agent.errors import AgentError, NotEnrolled
+from agent.protocol.config import AgentConfig
+
+
+@dataclass(frozen=True)
+class Membership:
+    """Which agent of which server this folder belongs to."""
+
+    url: str
+    agent_id: str
+    tenant_id: str
+
+
+class StateDir:
+    """Files of one agent. The folder is 0700, every file in it 0600."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def identity(self) -> Path:
+        """Private key and certificate in one file: a renewal replaces both in one step."""
+        return self.folder / "identity.pem"
+
+    @property
+    def trust(self) -> Path:
+        """The CA certificates that the server may be signed by."""
+        return self.folder / "ca.pem"
+
+    @property
+    def buffer(self) -> Path:
+        return self.folder / "buffer"
+
+    def create(self) -> None:
+        """Raises AgentError when the folder cannot be made."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise AgentError(f"Cannot make {self.folder}: {error.strerror}.") from error
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace one file; a crash leaves the old or the new one."""
+        target = self.folder / name
+        beside = target.with_name(f".{name}.{os.getpid()}")
+        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as out:
+            os.fchmod(handle, 0o600)  # whatever the umask was
+            out.write(content)
+            out.flush()
+            os.fsync(handle)
+        beside.replace(target)
+        sync_folder(self.folder)
+
+    def membership(self) -> Membership:
+        """Raises NotEnrolled."""
+        found = self._read_json("agent.json")
+        try:
+            return Membership(found["url"], found["agent_id"], found["tenant_id"])
+        except (KeyError, TypeError) as error:
+            raise NotEnrolled(
+                f"{self.folder} holds no agent; run `python -m agent enroll` first."
+            ) from error
+
+    def is_enrolled(self) -> bool:
+        """The membership is written last, so with it everything else is there."""
+        return (self.folder / "agent.json").exists()
+
+    def save_membership(self, membership: Membership) -> None:
+        self.write("agent.json", _json(asdict(membership)))
+
+    def config(self) -> AgentConfig | None:
+        """The last config, so that a restart without the server still polls."""
+        found = self._read_json("config.json")
+        return found or None
+
+    def save_config(self, config: AgentConfig) -> None:
+        self.write("config.json", _json(config))
+
+    def save_status(self, status: Mapping[str, Any]) -> None:
+        """For `python -m agent status`; not synced, because nothing depends on it."""
+        beside = self.folder / ".status.json.new"
+        beside.write_bytes(_json(status))
+        beside.replace(self.folder / "status.json")
+
+    def status(self) -> Any:
+        return self._read_json("status.json")
+
+    def sealing_key(self) -> X25519PrivateKey:
+        """The key that opens router passwords; made once, never leaves the folder."""
+        path = self.folder / "sealing.key"
+        try:
+            return X25519PrivateKey.from_private_bytes(path.read_bytes())
+        except FileNotFoundError:
+            key = X25519PrivateKey.generate()
+            raw = key.private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
+            self.write(path.name, raw)
+            return key
+        except ValueError as error:
+            raise AgentError(f"{path} is damaged; enroll this host again.") from error
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder alone; the kernel lets go when the process ends, however it ends.
+
+        Raises AgentError when another process has it.
+        """
+        with os.fdopen(os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)) as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise AgentError(f"Another agent process uses {self.folder}.") from error
+            yield
+
+    def _read_json(self, name: str) -> Any:
+        try:
+            return json.loads((self.folder / name).read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise AgentError(f"{self.folder / name} cannot be read: {error}") from error
+
+
+def public_bytes(key: X25519PrivateKey) -> bytes:
+    """The raw public half, as the server seals to it."""
+    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename or a new file in this folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content, indent=1).encode() + b"\n"

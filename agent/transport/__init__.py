@@ -1,0 +1,1 @@
+"""Speaking to the server: enrolment, certificate, heartbeat, config, batches."""

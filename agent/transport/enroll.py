@@ -1,0 +1,74 @@
+"""Turning a token into an agent: the pinned CA first, then everything else over a verified connection."""
+
+import base64
+import hmac
+import socket
+from collections.abc import Callable
+
+from agent.errors import AgentError, Refused
+from agent.protocol.tokens import EnrolmentToken
+from agent.state import Membership, StateDir, public_bytes
+from agent.transport.http import Client
+from agent.transport.tls import (
+    fingerprint,
+    identity_pem,
+    make_key,
+    make_request,
+    strict_context,
+    unverified_context,
+)
+from agent.version import VERSION
+
+
+def enroll(
+    state: StateDir,
+    token: EnrolmentToken,
+    source_address: str = "",
+    before_saving: Callable[[], None] = lambda: None,
+) -> Membership:
+    """Fill an empty state folder. The folder counts as enrolled only when its last file is there.
+
+    Raises AgentError, ServerUnreachable, Refused.
+    """
+    ca_pem = fetch_authority(token, source_address)
+    key = make_key()
+    sealing = base64.b64encode(public_bytes(state.sealing_key())).decode()
+    with Client(token.url, strict_context(ca_pem), source_address) as client:
+        try:
+            answer = client.post_json(
+                "enroll",
+                {
+                    "token": token.secret,
+                    "csr_pem": make_request(key),
+                    "agent_version": VERSION,
+                    "hostname": socket.gethostname(),
+                    "sealing_public_key": sealing,
+                },
+            ).json()
+        except Refused as refusal:
+            if refusal.status in {401, 403}:
+                raise AgentError(
+                    "The server does not take this token: it was used, is older than ten minutes, or was replaced."
+                ) from refusal
+            raise
+    before_saving()
+    state.write(state.trust.name, ca_pem.encode())
+    state.write(state.identity.name, identity_pem(key, answer["certificate_pem"]))
+    membership = Membership(token.url, answer["agent_id"], answer["tenant_id"])
+    state.save_membership(membership)
+    return membership
+
+
+def fetch_authority(token: EnrolmentToken, source_address: str = "") -> str:
+    """The CA certificate that the token pins. No secret travels on this unverified connection.
+
+    Raises AgentError when the server shows another CA.
+    """
+    with Client(token.url, unverified_context(), source_address) as client:
+        ca_pem = str(client.get("ca").json().get("ca_pem", ""))
+    if not hmac.compare_digest(fingerprint(ca_pem), token.ca_sha256):
+        raise AgentError(
+            "The server's CA is not the one that the token names: "
+            "this is not the server that made the token, or somebody is in between."
+        )
+    return ca_pem

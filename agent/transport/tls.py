@@ -1,0 +1,81 @@
+"""Whom the agent trusts, and how it shows who it is."""
+
+import hashlib
+import ssl
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from agent.errors import AgentError
+
+
+def unverified_context() -> ssl.SSLContext:
+    """For one request only: fetching the CA certificate that the token's fingerprint then judges."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def strict_context(ca_pem: str, identity: Path | None = None) -> ssl.SSLContext:
+    """Trusts this CA alone and checks the server's name; shows the agent's certificate if there is one.
+
+    Raises AgentError for files that cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_verify_locations(cadata=ca_pem)
+        if identity is not None:
+            context.load_cert_chain(identity)
+    except (OSError, ValueError) as error:
+        raise AgentError(f"The agent's certificates cannot be used: {error}") from error
+    return context
+
+
+def fingerprint(ca_pem: str) -> str:
+    """SHA-256 of a certificate's DER in hex, as enrolment tokens carry it. Raises AgentError."""
+    try:
+        certificate = x509.load_pem_x509_certificate(ca_pem.encode())
+    except ValueError as error:
+        raise AgentError("The server's answer holds no CA certificate.") from error
+    return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
+
+
+def make_key() -> ec.EllipticCurvePrivateKey:
+    """A new P-256 key; each certificate has its own."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def make_request(key: ec.EllipticCurvePrivateKey) -> str:
+    """A certificate request. Its subject says nothing: the server decides what a certificate says."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ispvm-agent")])
+    request = (
+        x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    )
+    return request.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def identity_pem(key: ec.EllipticCurvePrivateKey, certificate_pem: str) -> bytes:
+    """Key and certificate in one file. Raises AgentError when they do not belong together."""
+    certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
+    if certificate.public_key() != key.public_key():
+        raise AgentError("The server's certificate is not for the key of this request.")
+    key_pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return key_pem + certificate_pem.encode()
+
+
+def own_certificate(identity: Path) -> x509.Certificate:
+    """Raises AgentError when it cannot be read."""
+    try:
+        return x509.load_pem_x509_certificate(identity.read_bytes())
+    except (OSError, ValueError) as error:
+        raise AgentError(f"{identity} cannot be read; enroll this host again.") from error
