@@ -216,6 +216,7 @@ class Demo:
         command = (
             *("demo_check", "--seed", str(plan.seed), "--stories", ",".join(stories)),
             *("--control", plan.control_url, "--out", str(self.world.folder)),
+            *(("--disturbed",) if options.kills else ()),
         )
         check = ProcessSpec(
             "check", manage(*command), env=unprivileged(environment), cwd=PROJECT, restart=False

@@ -1,0 +1,76 @@
+"""A small JSON client: how the demo talks to the REST API and to the simulator's control API."""
+
+import json
+from collections.abc import Iterator, Mapping
+from http.client import HTTPConnection, HTTPException
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+TIMEOUT_SECONDS = 15
+
+
+class RestError(Exception):
+    """An answer that is not 2xx, or none at all (status 0)."""
+
+    def __init__(self, method: str, path: str, status: int, body: str) -> None:
+        super().__init__(f"{method} {path}: {status} {body[:300]}")
+        self.status = status
+
+
+class Rest:
+    """One server; a connection per request, so that a restarted server costs nothing."""
+
+    def __init__(self, base_url: str, token: str = "") -> None:
+        parts = urlsplit(base_url)
+        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
+        self._prefix = parts.path.rstrip("/")
+        self._headers = {"Accept": "application/json"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+
+    def get(self, path: str, **query: str) -> Any:
+        """One document."""
+        return self._send("GET", f"{path}?{urlencode(query)}" if query else path)
+
+    def all(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
+        """Every row of a paged list."""
+        cursor: dict[str, str] = {"page_size": "500"}
+        while True:
+            page = self.get(path, **query, **cursor)
+            yield from page["results"]
+            following = page.get("next")
+            if not following:
+                return
+            cursor["cursor"] = parse_qs(urlsplit(following).query)["cursor"][0]
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Make or do."""
+        return self._send("POST", path, body or {})
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Change."""
+        return self._send("PATCH", path, body)
+
+    def delete(self, path: str) -> None:
+        """Remove."""
+        self._send("DELETE", path)
+
+    def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Raises RestError."""
+        connection = HTTPConnection(self._host, self._port, timeout=TIMEOUT_SECONDS)
+        headers = dict(self._headers)
+        payload = None
+        if body is not None:
+            payload = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        try:
+            connection.request(method, self._prefix + path, payload, headers)
+            response = connection.getresponse()
+            text = response.read().decode()
+        except (OSError, HTTPException) as error:
+            raise RestError(method, path, 0, str(error)) from error
+        finally:
+            connection.close()
+        if not 200 <= response.status < 300:  # noqa: PLR2004
+            raise RestError(method, path, response.status, text)
+        return json.loads(text) if text else None

@@ -1,0 +1,48 @@
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.console.demo.check import run_check
+from apps.console.demo.folder import Folder
+from apps.console.demo.people import rest_of
+from apps.console.demo.rest import Rest, RestError
+from apps.console.demo.stories import STORIES
+
+
+class Command(BaseCommand):
+    help = "Play stories on the demo's network and check what the platform says of them."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--seed", type=int, required=True, help="draws what breaks")
+        parser.add_argument("--stories", default="a,b", help=f"of {', '.join(STORIES)}")
+        parser.add_argument("--control", required=True, help="address of the simulator's control")
+        parser.add_argument("--out", type=Path, required=True, help="the demo's folder")
+        parser.add_argument(
+            "--disturbed", action="store_true", help="processes are killed meanwhile: no time limit"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+        stories = [key for key in options["stories"].split(",") if key]
+        unknown = sorted(set(stories) - STORIES.keys())
+        if unknown:
+            raise CommandError(f"There is no story {', '.join(unknown)}.")
+        folder = Folder(options["out"])
+        try:
+            passed = run_check(
+                folder=folder,
+                control=Rest(options["control"]),
+                rest=rest_of(folder, folder.read_text("api.token")),
+                stories=stories,
+                seed=options["seed"],
+                is_disturbed=options["disturbed"],
+                say=self._say,
+            )
+        except RestError as error:
+            raise CommandError(str(error)) from error
+        if not passed:
+            raise CommandError("Not every story was told right.")
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
