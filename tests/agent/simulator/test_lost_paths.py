@@ -130,7 +130,9 @@ class TestRelay:
             assert line.recv(100) == b"telemetry"
 
     def test_freezes_and_thaws_without_losing_a_byte(self, sim):
-        sent = hashlib.blake2b(b"seed").digest() * 100_000  # 6.4 MB
+        sent = (
+            hashlib.blake2b(b"seed").digest() * 400_000
+        )  # 26 MB: more than all buffers on the way
         with connect(sim.relay, AGENT_NORTH) as line:
             line.sendall(b"x")
             assert line.recv(1) == b"x"

@@ -12,7 +12,7 @@ from librouteros.exceptions import MultiTrapError, TrapError
 from agent.simulator.routeros import session
 from agent.simulator.routeros.wire import encode_length
 from agent.simulator.routers import MOST_SESSIONS
-from tests.agent.simulator.running import AGENT_NORTH, STRANGER
+from tests.agent.simulator.running import AGENT_NORTH, PATIENCE, STRANGER
 
 
 class TestLogin:
@@ -142,10 +142,12 @@ class TestCommands:
     def test_answers_do_not_wait_for_more(self, sim):
         with sim.logged_in("cr1") as client:
             client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            started = time.monotonic()
+            best = PATIENCE
             for _ in range(10):
+                started = time.monotonic()
                 client.ask("/system/identity/print")
-            assert time.monotonic() - started < 0.3
+                best = min(best, time.monotonic() - started)
+            assert best < 0.03  # with Nagle's algorithm it would be 40 ms
 
 
 class TestLibraries:
