@@ -87,6 +87,21 @@ class TestCommands:
             assert client.receive() == ["!fatal", "the word is too long"]
             assert client.receive() is None
 
+    def test_a_second_login_changes_nothing(self, sim):
+        with sim.logged_in("cr1") as client:
+            assert client.ask("/login", "=name=x", "=password=y")[0][0] == "!trap"
+            assert client.rows("/system/identity/print") == [{"name": "cr1"}]
+
+    def test_streams_have_a_limit(self, sim):
+        with sim.logged_in("cr1") as client:
+            for number in range(session.MOST_STREAMS):
+                client.send("/interface/ethernet/monitor", "=numbers=ether1", f".tag={number}")
+                assert client.receive()[0] == "!re"
+            client.send("/interface/ethernet/monitor", "=numbers=ether1", ".tag=more")
+            while (sentence := client.receive())[0] == "!re":
+                pass
+            assert sentence[-2:] == ["=message=too many commands with this tag", ".tag=more"]
+
     def test_quit(self, sim):
         with sim.logged_in("cr1") as client:
             client.send("/quit")
