@@ -55,6 +55,7 @@ async def start(
     relay = Relay(world, target=plan.relay_to)
     stack.push_async_callback(relay.close)
     relay_port = await relay.start(*plan.relay_listen)
+    world.save()  # ours now: whoever runs already has the ports and keeps the folder
     control = Control(world, **ports)
     stack.push_async_callback(control.close)
     control_port = await control.start(*plan.control)

@@ -34,13 +34,12 @@ class World:
         clock: Callable[[], datetime] = now,
         tell: Callable[[str], None] = print,
     ) -> None:
-        """Raises state.StateError, OSError."""
+        """Raises state.StateError."""
         self.clock = clock
         self._tell = tell
         self.network, self._last_number = file.load(isp, now=clock())
         self._file = file
         self._changed = asyncio.Event()
-        self.save()
 
     @property
     def isp(self) -> Blueprint:
@@ -56,8 +55,7 @@ class World:
         failure = plan_failure(f"f{self._last_number + 1}", self.clock(), wish, self.isp)
         self._last_number += 1
         self.network.break_(failure)
-        self._tell(f"{failure.at:%H:%M:%S} broken: {failure}")
-        self._announce()
+        self._announce(f"{failure.at:%H:%M:%S} broken: {failure}")
         return failure
 
     def heal(self, failure_id: str) -> bool:
@@ -67,8 +65,7 @@ class World:
             return False
         at = self.clock()
         self.network.heal(failure_id, at=at)
-        self._tell(f"{at:%H:%M:%S} healed: {failure}")
-        self._announce()
+        self._announce(f"{at:%H:%M:%S} healed: {failure}")
         return True
 
     def heal_everything(self) -> None:
@@ -86,9 +83,11 @@ class World:
         """Returns when something has broken or healed."""
         await self._changed.wait()
 
-    def _announce(self) -> None:
+    def _announce(self, news: str) -> None:
+        """Whoever waits is woken even if nothing can be written down."""
         self._changed.set()
         self._changed = asyncio.Event()
+        self._tell(news)
         self.save()
 
 

@@ -96,6 +96,21 @@ class TestPrint:
         with pytest.raises(Trap, match="invalid query"):
             Router("cr1").ask("/interface/print", query)
 
+    @given(
+        st.lists(
+            st.text("/?=.#!-<>", max_size=4)
+            | st.sampled_from(["/interface/print", "/ppp/active/getall", "=count-only=", "?type"])
+            | st.text(max_size=12),
+            min_size=1,
+            max_size=6,
+        )
+    )
+    def test_nonsense_is_trapped_or_answered(self, words):
+        try:
+            assert Router("bng1").ask(*words)[-1][0] == "!done"
+        except Trap as trap:
+            assert all(sentence[0] == "!trap" for sentence in trap.sentences())  # noqa: PT017
+
     def test_a_command_may_be_written_with_blanks(self):
         assert Router("cr1").rows("/system identity print") == [{"name": "cr1"}]
 

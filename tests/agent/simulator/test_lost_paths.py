@@ -2,6 +2,7 @@
 
 import hashlib
 import socket
+import struct
 import threading
 import time
 
@@ -74,6 +75,16 @@ class TestRouters:
             sim.heal()
             time.sleep(0.05)
 
+    def test_a_reset_in_silence_is_noticed_too(self, sim):
+        sim.cut("cr2-agg1")
+        for _ in range(MOST_SESSIONS + 5):
+            with sim.connected("acc1") as client:
+                client.send("/login")
+                reset(client.socket)
+        sim.heal()
+        with sim.logged_in("acc1") as client:
+            assert client.rows("/system/identity/print")
+
     def test_a_cut_in_the_ring_is_only_a_detour(self, sim):
         with sim.logged_in("cr2") as client:
             sim.cut("cr1-cr2")
@@ -130,7 +141,9 @@ class TestRelay:
             assert line.recv(100) == b"telemetry"
 
     def test_freezes_and_thaws_without_losing_a_byte(self, sim):
-        sent = hashlib.blake2b(b"seed").digest() * 100_000  # 6.4 MB
+        sent = (
+            hashlib.blake2b(b"seed").digest() * 400_000
+        )  # 26 MB: more than all buffers on the way
         with connect(sim.relay, AGENT_NORTH) as line:
             line.sendall(b"x")
             assert line.recv(1) == b"x"
@@ -161,11 +174,26 @@ class TestRelay:
             assert line.recv(100) == b"last words"
             assert line.recv(100) == b""
 
+    def test_a_reset_ends_one_connection_only(self, sim):
+        with connect(sim.relay, AGENT_NORTH) as line:
+            line.sendall(b"x")
+            assert line.recv(1) == b"x"
+            reset(line)
+        with connect(sim.relay, AGENT_NORTH) as line:
+            line.sendall(b"y")
+            assert line.recv(1) == b"y"
+
     def test_without_a_server_the_agent_is_hung_up_on(self, sim, monkeypatch):
         relay = sim._running.relay
         monkeypatch.setattr(relay, "_target", ("127.0.0.1", free_port("127.0.0.1")))
         with connect(sim.relay, AGENT_CORE) as line:
             assert line.recv(100) == b""
+
+
+def reset(line: socket.socket) -> None:
+    """Closes as a crashing client does."""
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    line.close()
 
 
 def half_close(line: socket.socket) -> None:

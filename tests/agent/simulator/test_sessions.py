@@ -12,7 +12,7 @@ from librouteros.exceptions import MultiTrapError, TrapError
 from agent.simulator.routeros import session
 from agent.simulator.routeros.wire import encode_length
 from agent.simulator.routers import MOST_SESSIONS
-from tests.agent.simulator.running import AGENT_NORTH, STRANGER
+from tests.agent.simulator.running import AGENT_NORTH, PATIENCE, STRANGER
 
 
 class TestLogin:
@@ -87,6 +87,21 @@ class TestCommands:
             assert client.receive() == ["!fatal", "the word is too long"]
             assert client.receive() is None
 
+    def test_a_second_login_changes_nothing(self, sim):
+        with sim.logged_in("cr1") as client:
+            assert client.ask("/login", "=name=x", "=password=y")[0][0] == "!trap"
+            assert client.rows("/system/identity/print") == [{"name": "cr1"}]
+
+    def test_streams_have_a_limit(self, sim):
+        with sim.logged_in("cr1") as client:
+            for number in range(session.MOST_STREAMS):
+                client.send("/interface/ethernet/monitor", "=numbers=ether1", f".tag={number}")
+                assert client.receive()[0] == "!re"
+            client.send("/interface/ethernet/monitor", "=numbers=ether1", ".tag=more")
+            while (sentence := client.receive())[0] == "!re":
+                pass
+            assert sentence[-2:] == ["=message=too many commands with this tag", ".tag=more"]
+
     def test_quit(self, sim):
         with sim.logged_in("cr1") as client:
             client.send("/quit")
@@ -142,10 +157,12 @@ class TestCommands:
     def test_answers_do_not_wait_for_more(self, sim):
         with sim.logged_in("cr1") as client:
             client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            started = time.monotonic()
+            best = PATIENCE
             for _ in range(10):
+                started = time.monotonic()
                 client.ask("/system/identity/print")
-            assert time.monotonic() - started < 0.3
+                best = min(best, time.monotonic() - started)
+            assert best < 0.03  # with Nagle's algorithm it would be 40 ms
 
 
 class TestLibraries:
