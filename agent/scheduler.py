@@ -164,9 +164,10 @@ class Scheduler(threading.Thread):
     def _poll(self, job: _Job, tiers: frozenset[Tier]) -> None:
         began = time.monotonic()
         try:
-            findings = job.device.poll(tiers)
-            if not job.is_gone:
-                self._emit(findings)
+            if not self._stopped.is_set():
+                findings = job.device.poll(tiers)
+                if not job.is_gone:
+                    self._emit(findings)
         except Exception:
             log.exception("poll could not be handed over")
         finally:
@@ -200,8 +201,8 @@ class Scheduler(threading.Thread):
         return float(rounds * profile["fast_s"] + offset)
 
     def _shut_down(self) -> None:
-        self._healthy.shutdown(wait=False, cancel_futures=True)
-        self._suspect.shutdown(wait=False, cancel_futures=True)
+        self._healthy.shutdown(wait=False)
+        self._suspect.shutdown(wait=False)
         with self._guard:
             for job in self._jobs.values():
                 if job.is_running:

@@ -145,6 +145,8 @@ def _read_all(response: http.client.HTTPResponse) -> bytes:
         content += piece
         if len(content) > MAX_ANSWER_BYTES or time.monotonic() > deadline:
             raise OSError("its answer is too large or too slow")
+    # read1 does not notice by itself that a body of a known length is over; the connection is kept.
+    response.close()
     return bytes(content)
 
 
