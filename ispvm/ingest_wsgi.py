@@ -5,7 +5,8 @@ import os
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ispvm.settings.ingest")
+# Not setdefault: importing the package has already named the settings of the other processes.
+os.environ["DJANGO_SETTINGS_MODULE"] = "ispvm.settings.ingest"
 application: WSGIHandler = get_wsgi_application()
 
 from apps.tenancy.guard import refuse_bypassing_role  # noqa: E402  (needs the app registry)

@@ -19,7 +19,10 @@ _shared: list[structlog.typing.Processor] = [
 _renderer: structlog.typing.Processor = (
     structlog.processors.JSONRenderer()
     if _format == "json"
-    else structlog.dev.ConsoleRenderer(colors=False)
+    # Plain: a traceback with local variables would print secrets.
+    else structlog.dev.ConsoleRenderer(
+        colors=False, exception_formatter=structlog.dev.plain_traceback
+    )
 )
 
 LOGGING = {
