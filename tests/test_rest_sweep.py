@@ -19,12 +19,10 @@ ALL = [(path, entry) for path, entry in patterns(get_resolver()) if path.startsw
 ID = re.compile(r"\(\?P<\w+>[^)]*\)|<(?:\w+:)?\w+>")
 ABSENT = "00000000-0000-4000-8000-000000000000"
 
-WORDS = ["", "x" * 3000, "-1", "nan", "ÿ\u200b", "null"]
+WORDS = ["", "x" * 3000, "-1", "ÿ\u200b"]
 OF_ACTIONS = ("changes", "target", "rules", "step", "device_ids", "methods", "endpoint")
-JUNK = [
-    *[None, [], {}, "", "x", [[]], [None], {"x": {}}, True, -1],
-    *[2**62, 1e300, "nan", "1e999", "9" * 5000, "٣\u200b", "x" * 70_000],
-]
+# A few of each kind: every field meets every one of them.
+JUNK = [None, {"x": {}}, [None], -1, 2**62, "", "nan", "٣\u200b", "x" * 70_000]
 
 
 def url_of(path: str, pk: object) -> str:
@@ -47,30 +45,30 @@ def check(answer) -> None:
 def admin(acme, acme_admin) -> APIClient:
     client = bearer(acme, acme_admin)
     client.raise_request_exception = False
-    with acting_in(acme):
-        for make in {*rows.LISTS.values()} - {rows.site, rows.link, rows.interface}:
-            number = sorted(rows.LISTS.values(), key=str).index(make) * 3
-            make(number)
-        rows.link(99)
-        install_pack(pack="first", **rows.WHO)
     return client
 
 
-def detail_of(admin: APIClient, path: str) -> dict:
-    """A row that the path may be about, as it is shown; empty when there is none."""
-    listing = path.rsplit("/^", maxsplit=1)[-1].split("/", maxsplit=1)[0]
-    prefix = path.split("^", maxsplit=1)[0]
-    answer = admin.get(f"/{prefix}{listing}/")
-    results = answer.json().get("results") if answer.status_code == 200 else None
-    return results[0] if results else {}
+def detail_of(admin: APIClient, acme, path: str) -> dict:
+    """A row that the path may be about, as it is shown; empty when it is about none."""
+    prefix, _, more = path.removeprefix("api/v1/").partition("^")
+    listing = prefix + more.partition("/")[0]
+    with acting_in(acme):
+        if listing == "alert-rules":
+            install_pack(pack="first", **rows.WHO)
+        elif listing in rows.LISTS:
+            rows.LISTS[listing](0)
+        else:
+            return {}
+    shown: dict = admin.get(f"/api/v1/{listing}/").json()["results"][0]
+    return shown
 
 
 WRITABLE = [(path, entry) for path, entry in ALL if writes_of(entry)]
 
 
 @pytest.mark.parametrize(("path", "entry"), WRITABLE, ids=[path for path, _ in WRITABLE])
-def test_no_body_makes_a_500(admin, path, entry):
-    row = detail_of(admin, path)
+def test_no_body_makes_a_500(admin, acme, path, entry):
+    row = detail_of(admin, acme, path)
     url = url_of(path, row.get("id", ABSENT))
     fields = set(OF_ACTIONS)
     if {"create", "update", "partial_update"} & set(
@@ -89,8 +87,8 @@ def test_no_body_makes_a_500(admin, path, entry):
 
 
 @pytest.mark.parametrize(("path", "entry"), ALL, ids=[path for path, _ in ALL])
-def test_no_query_makes_a_500(admin, path, entry):
-    url = url_of(path, detail_of(admin, path).get("id", ABSENT))
+def test_no_query_makes_a_500(admin, acme, path, entry):
+    url = url_of(path, detail_of(admin, acme, path).get("id", ABSENT))
     names = {*getattr(class_of(entry), "filters", {}), "rule", "pack", "page_size", "cursor"}
     cursors = [b64encode(f"p={word}&o=99999999999999&r=1".encode()).decode() for word in WORDS]
 
