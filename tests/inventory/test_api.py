@@ -102,6 +102,16 @@ class TestProvisioning:
         assert admin.delete(url).status_code == 204
         assert admin.get(url).status_code == 404
 
+    def test_a_service_is_changed_and_removed(self, admin, acme):
+        with acting_in(acme):
+            service = services.create_service(
+                name="pppoe", kind="pppoe", device=make_device(), actor=ACTOR, at=AT
+            )
+        url = f"/api/v1/services/{service.id}/"
+
+        assert admin.patch(url, {"name": "homes"}).json()["name"] == "homes"
+        assert admin.delete(url).status_code == 204
+
     def test_overruling_a_port_shows_in_the_answer(self, admin, acme):
         with acting_in(acme):
             port = Interface.objects.create(device=make_device(), name="e1", source="discovered")

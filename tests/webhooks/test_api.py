@@ -53,6 +53,7 @@ class TestEndpoints:
             ({"severity_floor": "fatal"}, 400),
             ({"name": ""}, 400),
             ({"url": "x"}, 422),
+            ({"ca_pem": "ünreadable"}, 422),
         ],
     )
     def test_faults_are_named(self, admin, fields, status):

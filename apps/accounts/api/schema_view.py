@@ -4,6 +4,7 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,6 +19,12 @@ class SchemaView(TenantView, SpectacularAPIView):
     authentication_classes = TenantView.authentication_classes
     permission_classes = TenantView.permission_classes
     permission_map = {"get": Permission.SELF}
+
+    def handle_exception(self, exc: Exception) -> Response:
+        # A refusal is JSON here too, whatever the description itself is written in.
+        self.request.accepted_renderer = JSONRenderer()
+        self.request.accepted_media_type = JSONRenderer.media_type
+        return super().handle_exception(exc)
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

@@ -47,7 +47,7 @@ class InventoryViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantV
             )
         return rows
 
-    def write(self, service: Write, **arguments: Any) -> Any:
+    def write(self, service: Write, /, **arguments: Any) -> Any:
         """Call a service as the caller, now."""
         return service(**arguments, actor=self.access.actor, at=clock.now())
 

@@ -219,7 +219,7 @@ def _check_ca(ca_pem: str) -> None:
         return
     try:
         ssl.create_default_context(cadata=ca_pem)
-    except (ssl.SSLError, ValueError) as error:
+    except (ssl.SSLError, ValueError, TypeError) as error:
         raise EndpointInvalid("ca_unreadable", "The CA bundle is not PEM.") from error
 
 
