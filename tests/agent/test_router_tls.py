@@ -1,6 +1,6 @@
 """The RouterOS API over TLS: a router signs its own certificate."""
 
-import datetime
+import datetime as dt
 import socket
 import ssl
 
@@ -22,7 +22,7 @@ def certificate(tmp_path):
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "router")])
     # A router without NTP believes it is 1970.
-    born = datetime.datetime(1970, 1, 2, tzinfo=datetime.UTC)
+    born = dt.datetime(1970, 1, 2, tzinfo=dt.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -30,7 +30,7 @@ def certificate(tmp_path):
         .public_key(key.public_key())
         .serial_number(7)
         .not_valid_before(born)
-        .not_valid_after(born + datetime.timedelta(days=365))
+        .not_valid_after(born + dt.timedelta(days=365))
         .sign(key, hashes.SHA256())
     )
     path = tmp_path / "router.pem"
@@ -68,7 +68,9 @@ def router(certificate):
 
 
 def watch(router: FakeRouter) -> WatchedDevice:
-    return WatchedDevice({**device_config(KEY, router.port), "tls": True}, KEY, "")
+    config = device_config(KEY, router.port)
+    config["tls"] = True
+    return WatchedDevice(config, KEY, "")
 
 
 def test_polls_over_tls(router):
