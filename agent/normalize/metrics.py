@@ -11,6 +11,7 @@ from agent.normalize.entities import (
 )
 from agent.normalize.readings import BgpReading, InterfaceReading, OspfReading, Reading
 from agent.protocol.config import Expected
+from agent.protocol.ids import interface_id
 from agent.protocol.registry import METRICS, Kind
 from agent.samples import Sample
 
@@ -26,6 +27,7 @@ def samples_of(device_id: UUID, reading: Reading, expected: Expected) -> list[Sa
     said: list[Said] = [
         *_device(str(device_id), reading),
         *_interfaces(device_id, reading.interfaces or ()),
+        *_ports(device_id, reading),
         *_ospf(device_id, reading.ospf or ()),
         *_bgp(device_id, reading.bgp or ()),
         *_services(device_id, reading),
@@ -72,6 +74,13 @@ def _interfaces(device_id: UUID, rows: Iterable[InterfaceReading]) -> Iterator[S
         if row.is_disabled is not None:
             yield "interface.admin_up", entity_id, not row.is_disabled
         for metric, value in row.counters.items():
+            yield metric, entity_id, value
+
+
+def _ports(device_id: UUID, reading: Reading) -> Iterator[Said]:
+    for name, values in reading.ports.items():
+        entity_id = str(interface_id(device_id, name))
+        for metric, value in values.items():
             yield metric, entity_id, value
 
 

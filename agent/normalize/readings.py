@@ -89,4 +89,6 @@ class Reading:
     interfaces: Sequence[InterfaceReading] | None = None
     ospf: Sequence[OspfReading] | None = None
     bgp: Sequence[BgpReading] | None = None
+    #: Interface name -> registered metric -> value: speed and optics.
+    ports: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     services: Sequence[ServiceReading] | None = None

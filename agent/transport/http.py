@@ -155,7 +155,7 @@ def _refusal(answer: Answer) -> Refused:
         said = json.loads(answer.body)
         code, detail = str(said["code"]), str(said["detail"])
     except (ValueError, KeyError, TypeError):
-        code, detail = "unknown", answer.body[:200].decode("utf-8", "replace")
+        code, detail = "unknown", "its answer is not one of the ingest API."
     return Refused(answer.status, code, detail, _seconds(answer.headers.get("retry-after")))
 
 

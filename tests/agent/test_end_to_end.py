@@ -4,18 +4,25 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from agent.__main__ import main
+from agent.buffer.store import Buffer
+from agent.runtime import Runtime
 from agent.state import StateDir
 from apps.agents.models import Agent
+from apps.ingest.models import BatchReceipt, Stream
 from apps.inventory import services as inventory
 from apps.telemetry.models import Series
 from apps.tenancy import acting_in
+from apps.vault.services import store_credential_set
 from tests.agent.conftest import ACTOR
 from tests.agent.echo import Echo
+from tests.agent.fake_router import MENUS, PASSWORD, FakeRouter
 from tests.inventory.factories import AT
 from tests.supervisor.waiting import eventually
 
@@ -86,3 +93,87 @@ def test_files_of_an_agent_are_its_own(ingest, tmp_path: Path):
     assert set(modes) == {"agent.json", "ca.pem", "identity.pem", "sealing.key", "lock"}
     assert set(modes.values()) == {0o600}
     assert StateDir(tmp_path / "state").membership().url == ingest.url
+
+
+@contextmanager
+def running(state: Path) -> Iterator[subprocess.Popen]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "agent", "run", "--state-dir", str(state)],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_router_is_watched_through_outages_and_kill_9(ingest, tmp_path: Path):
+    """The server goes away, the agent is killed, both come back: nothing that was on disk is missing."""
+    router = FakeRouter(dict(MENUS))
+    with acting_in(ingest.tenant):
+        login = store_credential_set(
+            name="r", kind="routeros_api", username="mon", secret=PASSWORD, actor=ACTOR, at=AT
+        )
+    token, _ = ingest.token(
+        management_address="127.0.0.1",
+        api_port=router.port,
+        api_tls=False,
+        credential_set=login,
+        polling_profile={"fast_s": 1},
+    )
+    state = tmp_path / "state"
+    assert main(["enroll", "--token", token, "--state-dir", str(state)]) == 0
+    with running(state):
+        eventually(
+            lambda: names(ingest) >= {"interface.oper_up", "bgp.peer.state", "device.cpu_pct"}
+        )
+        ingest.server.refuse = lambda *_: (503, [], b"{}")
+        before = batches_seen(ingest)
+        eventually(lambda: batches_seen(ingest) >= before + 2)
+    ingest.server.refuse = lambda *_: None
+    with running(state):
+        eventually(lambda: boots(ingest) == 2)
+        eventually(lambda: not list(state.glob("buffer/*.segment"))[1:])
+    router.close()
+
+    with acting_in(ingest.tenant):
+        for stream in Stream.objects.all():
+            assert (stream.ahead, stream.sequences_skipped, stream.samples_dropped) == ([], 0, 0)
+            assert stream.high == BatchReceipt.objects.filter(stream=stream).count()
+        assert set(BatchReceipt.objects.values_list("rejected", flat=True)) == {0}
+    assert router.logins == 2, "one for each start"
+    assert not (state / "buffer" / "quarantine").exists()
+    for path in state.rglob("*"):
+        assert path.is_dir() or PASSWORD.encode() not in path.read_bytes()
+
+
+def batches_seen(ingest) -> int:
+    return sum(path.endswith("/batch") for _, path, _ in ingest.server.seen)
+
+
+def boots(ingest) -> int:
+    with acting_in(ingest.tenant):
+        return Stream.objects.count()
+
+
+def test_a_wrong_clock_and_a_filling_buffer_are_events_once(ingest, tmp_path: Path, monkeypatch):
+    token, _ = ingest.token()
+    state = tmp_path / "state"
+    assert main(["enroll", "--token", token, "--state-dir", str(state)]) == 0
+    runtime = Runtime(StateDir(state))
+    happened = []
+    monkeypatch.setattr(runtime.outbox, "put", lambda findings: happened.extend(findings.events))
+    for skew in (0.0, 100.0, 101.0, -3.0):
+        runtime._watch_clock(skew)
+    runtime.buffer.max_bytes = 100
+    for size in (10, 60, 30, 20):
+        monkeypatch.setattr(Buffer, "size", property(lambda _self, size=size: size))
+        runtime._watch_buffer()
+
+    assert [(event.event_type, event.payload["state"]) for event in happened] == [
+        ("agent.clock.skewed", "open"),
+        ("agent.clock.skewed", "closed"),
+        ("agent.buffer.high", "open"),
+        ("agent.buffer.high", "closed"),
+    ]

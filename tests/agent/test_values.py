@@ -2,7 +2,7 @@
 
 import json
 import os
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.collectors.routeros import menus, values
+from agent.collectors.routeros import hardware, menus, values
 from agent.normalize.entities import Memory
 from agent.normalize.metrics import samples_of
 from agent.normalize.readings import Cost, DeviceReading, Reading
@@ -183,3 +183,65 @@ def test_every_collected_row_is_understood_or_left_out():
             list(menus.ospf_of([texts]))
             list(menus.bgp_of([texts], [texts]))
             menus.resource_values(texts, with_disk=True)
+
+
+def test_sensors_of_both_versions():
+    listed = [
+        {"name": "cpu-temperature", "value": "47", "type": "C"},
+        {"name": "board-temperature1", "value": "36", "type": "C"},
+        {"name": "fan1-speed", "value": "3300", "type": "RPM"},
+        {"name": "fan2-speed", "value": "0", "type": "RPM"},
+        {"name": "psu1-voltage", "value": "12.1", "type": "V"},
+        {"name": "psu1-state", "value": "ok", "type": ""},
+        {"name": "psu2-state", "value": "fail", "type": ""},
+    ]
+
+    assert hardware.health_of(listed) == {
+        "device.temp_c": 47,
+        "device.board_temp_c": 36,
+        "device.voltage_v": 12.1,
+        "device.fan_rpm": 0,
+        "device.psu.ok": 0,
+    }
+    flat = [{"voltage": "23.8", "temperature": "38"}]
+    assert hardware.health_of(flat)["device.voltage_v"] == 23.8
+    assert hardware.health_of([]) == {}
+
+
+def test_optics_are_scaled_and_empty_cages_have_none():
+    light = {
+        "name": "sfp1",
+        "rate": "10Gbps",
+        "sfp-module-present": "true",
+        "sfp-rx-power": "-5.22",
+        "sfp-tx-power": "-2064",
+        "sfp-supply-voltage": "3298",
+        "sfp-temperature": "33",
+        "sfp-tx-bias-current": "2",
+    }
+    lanes = {"name": "q", "sfp-module-present": "true", "sfp-rx-power": "-1.2,-4.8,-1.0,-1.1"}
+    empty = {"name": "sfp2", "sfp-module-present": "false", "sfp-rx-power": "-40"}
+    found = dict(hardware.ports_of([light, lanes, empty, {"name": "ether1", "rate": "2.5Gbps"}]))
+
+    assert found["sfp1"] == {
+        "interface.speed_bps": 10e9,
+        "interface.optic.rx_dbm": -5.22,
+        "interface.optic.tx_dbm": -2.064,
+        "interface.optic.voltage_v": 3.298,
+        "interface.optic.temp_c": 33,
+        "interface.optic.bias_ma": 2,
+    }
+    assert found["q"] == {"interface.optic.rx_dbm": -4.8}
+    assert found["sfp2"] == {}
+    assert found["ether1"] == {"interface.speed_bps": 2.5e9}
+
+
+def test_the_clock_is_local_and_its_offset_is_not_ours():
+    now = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
+    row = {"date": "2026-03-01", "time": "17:30:00", "gmt-offset": "+05:30"}
+
+    assert hardware.clock_skew(row, now) == -5
+    assert hardware.clock_skew({**row, "date": "mar/01/2026"}, now) == -5
+    assert hardware.clock_skew({**row, "gmt-offset": ""}, now) is None
+    born = {"date": "1970-01-02", "time": "00:00:00", "gmt-offset": "-05:00"}
+    assert hardware.clock_skew(born, now) < -1e9

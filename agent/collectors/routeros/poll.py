@@ -1,11 +1,13 @@
 """One poll of one router: the tiers that are due, within one bounded time."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 
-from agent.collectors.routeros import menus
+from agent.collectors.routeros import hardware, menus
 from agent.collectors.routeros.session import Login, RouterSession
-from agent.normalize.readings import Cost, Reading
+from agent.normalize.readings import Cost, InterfaceReading, Reading
 from agent.protocol.registry import Tier
 from agent.samples import now
 
@@ -32,12 +34,24 @@ class RouterPoller:
         ospf = menus.read_ospf(session)
         bgp = menus.read_bgp(session)
         device = services = None
+        ports: Mapping[str, Mapping[str, float]] = {}
         if Tier.MEDIUM in tiers:
             device = menus.read_device(session, with_facts=Tier.SLOW in tiers)
             services = menus.read_services(session)
+        if Tier.SLOW in tiers and device is not None:
+            sensors = hardware.read_health(session) | hardware.read_clock_skew(
+                session, datetime.now(UTC)
+            )
+            device = replace(device, values={**device.values, **sensors})
+            ports = hardware.read_ports(session, ethernet_names(interfaces or ()))
         load = session.load
         cost = Cost((time.monotonic() - began) * 1000, load.commands, load.rows, load.logins)
-        return Reading(at, cost, device, interfaces, ospf, bgp, services)
+        return Reading(at, cost, device, interfaces, ospf, bgp, ports, services)
 
     def close(self) -> None:
         self.session.close()
+
+
+def ethernet_names(interfaces: Iterable[InterfaceReading]) -> list[str]:
+    """The ports that can be monitored. A comma in a name would make it two."""
+    return [one.name for one in interfaces if one.type == "ether" and "," not in one.name]
