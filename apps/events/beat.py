@@ -12,7 +12,7 @@ from typing import Any
 import psycopg2
 import structlog
 from celery import Celery
-from celery.beat import Service
+from celery.beat import Scheduler, Service
 from django.db import connection
 
 log = structlog.get_logger(__name__)
@@ -26,7 +26,8 @@ class LockedBeat:
     """Waits for the lock, then ticks until it is stopped or loses the lock's connection."""
 
     def __init__(self, app: Celery) -> None:
-        self.service = Service(app, max_interval=1)
+        # The plain scheduler: what is due stands in the database, not in a file of this process.
+        self.service = Service(app, max_interval=1, scheduler_cls=Scheduler)
         self.stopped = threading.Event()
 
     def stop(self) -> None:

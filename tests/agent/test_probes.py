@@ -95,6 +95,32 @@ def test_rounds_keep_their_rhythm(run, echo):
     assert 0.9 <= time.monotonic() - began < 2.5
 
 
+def test_a_new_config_that_says_the_same_does_not_stop_the_rounds(echo):
+    stop, findings = threading.Event(), []
+    loop = ProbeLoop(findings.append, stop, "127.0.0.5")
+    loop.configure([target(echo)])
+    loop.start()
+    try:
+        wait_until(lambda: findings)
+        loop.configure([target(echo), target(echo, id="t2", device="d2")])
+        before = len(findings)
+        wait_until(lambda: len(findings) >= before + 6)
+    finally:
+        stop.set()
+        loop.join(2)
+
+    asked = [s.entity_id for f in findings[before:] for s in f.samples if s.metric == "device.up"]
+    assert asked.count("d1") >= 2
+    assert asked.count("d2") >= 2
+
+
+def wait_until(condition, seconds: float = 4.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "nothing came in time"
+        time.sleep(0.01)
+
+
 def test_tcp_connect(run):
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         here = target(id="t1", method="tcp", port=listener.getsockname()[1])

@@ -58,18 +58,40 @@ class Judgement:
     signs: tuple[Sign, ...]
 
 
+#: The reading that an alert of this kind was raised on.
+OWN_METRIC = {
+    "unreachable": "device.up",
+    "management_plane": "device.api.up",
+    "interface_down": "interface.oper_up",
+    "adjacency_down": "ospf.neighbor.up",
+    "bgp_down": "bgp.peer.up",
+}
+
+
 @dataclass(frozen=True)
 class Period:
-    """From the first symptom to the first sign of recovery (null: not yet)."""
+    """While the trouble was surely there: from its first symptom to the last bad reading.
+
+    When it ends, one thing after the other is read well again. What is read well after the last bad reading does not
+    contradict the failure, it tells of its end. Null: nothing says that it has begun to end.
+    """
 
     began: datetime
-    mended: datetime | None
+    ended: datetime | None
 
     @classmethod
-    def of(cls, symptoms: Iterable[Symptom]) -> "Period":
+    def of(cls, world: World, symptoms: Iterable[Symptom]) -> "Period":
         rows = list(symptoms)
-        mended = [row.well_since for row in rows if row.well_since is not None]
-        return cls(min(row.since for row in rows), min(mended) if mended else None)
+        own = [
+            reading
+            for row in rows
+            if (reading := world.snapshot.reading_of.get((row.ref, OWN_METRIC.get(row.kind, ""))))
+        ]
+        bad = [reading.at for reading in own if reading.value < 1]
+        well = [row.well_since for row in rows if row.well_since is not None]
+        well += [reading.at for reading in own if reading.value >= 1]
+        ended = max(bad) if bad else min(well) if well else None
+        return cls(min(row.since for row in rows), ended)
 
 
 def judge(
@@ -80,7 +102,7 @@ def judge(
     explained = tuple(row for row in symptoms if effects.explains(row))
     if not explained:
         return None
-    period = Period.of(explained)
+    period = Period.of(world, explained)
     against = [
         sign
         for suspect in sorted(suspects)
@@ -176,7 +198,7 @@ def _answers(world: World, ref: Ref, code: str, period: Period) -> Iterable[Sign
 
 def _works(world: World, ref: Ref, metric: str, code: str, period: Period) -> Iterable[Sign]:
     after = period.began + GRACE[metric]
-    if world.snapshot.works(ref, metric, after=after, before=period.mended):
+    if world.snapshot.works(ref, metric, after=after, before=period.ended):
         row = world.snapshot.reading_of[ref, metric]
         text = _WORDS[metric].format(name=world.graph.label_of(ref))
         yield Sign(False, code, ref, metric, row.at, text)

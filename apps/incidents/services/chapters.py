@@ -129,7 +129,8 @@ class Chapter:
         incident.devices_affected = len(impact.device_ids)
         incident.services_affected = len(impact.service_ids)
         incident.subscribers_affected = self._subscribers(trouble)
-        incident.suppressed_count = len(trouble.suppressed)
+        fired = {row.alert_id for row in trouble.symptoms if row.fired_at}
+        incident.suppressed_count = sum(row.alert_id in fired for row in trouble.suppressed)
 
     def _subscribers(self, trouble: Trouble) -> int | None:
         if not trouble.impact.service_ids:

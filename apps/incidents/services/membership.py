@@ -4,35 +4,33 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from apps.incidents.choices import EntryKind, IncidentStatus
+from apps.incidents.choices import EntryKind
 from apps.incidents.models import Incident, IncidentAlert, TimelineEntry
-from apps.incidents.rca.snapshot import PENDING, Symptom
+from apps.incidents.rca.snapshot import Symptom
 from apps.incidents.rca.suppression import Suppression
 from apps.incidents.rca.verdict import Trouble
 from apps.topology.graph import Graph
 
-CLOSED = IncidentStatus.CLOSED
-
 
 def settle_alerts(*, incident: Incident, trouble: Trouble, graph: Graph, at: datetime) -> None:
-    """Bring an incident's alerts to what the verdict says of them; new, fired and recovered ones get a line each."""
-    rows = {
-        row.alert_id: row
-        for row in IncidentAlert.objects.filter(
-            alert_id__in=[symptom.alert_id for symptom in trouble.symptoms]
-        )
-    }
+    """Bring an incident's alerts to what the verdict says of them; new and recovered ones get a line each.
+
+    Pending ones have a say in the verdict, but no place here: they may be gone before this commits.
+    """
+    fired = [symptom for symptom in trouble.symptoms if symptom.fired_at]
+    known = IncidentAlert.objects.filter(alert_id__in=[symptom.alert_id for symptom in fired])
+    rows = {row.alert_id: row for row in known}
     held = {row.alert_id: row for row in trouble.suppressed}
     lines: list[TimelineEntry] = []
     fresh, changed = [], []
-    for symptom in trouble.symptoms:
+    for symptom in fired:
         row = rows.get(symptom.alert_id)
-        before = (row.incident_id, row.state) if row else (incident.id, "")
+        former_state = row.state if row else ""
         row = row or IncidentAlert(alert_id=symptom.alert_id)
         was = _content(row)
         _describe(row, incident, symptom, graph)
         _hold_back(row, held.get(symptom.alert_id))
-        lines += _lines(incident, symptom, before, at)
+        lines += _lines(incident, symptom, former_state, at)
         if symptom.alert_id not in rows:
             fresh.append(row)
         elif _content(row) != was:
@@ -90,13 +88,13 @@ def _hold_back(row: IncidentAlert, suppression: Suppression | None) -> None:
 
 
 def _lines(
-    incident: Incident, symptom: Symptom, before: tuple[UUID, str], at: datetime
+    incident: Incident, symptom: Symptom, former_state: str, at: datetime
 ) -> list[TimelineEntry]:
-    _, was = before
     found = []
-    if symptom.fired_at and was in {"", PENDING}:
-        found.append(_line(incident, EntryKind.ALERT, symptom.summary, symptom.fired_at, symptom))
-    if symptom.state == "ok" and was != "ok":
+    if not former_state:
+        fired_at = symptom.fired_at or at
+        found.append(_line(incident, EntryKind.ALERT, symptom.summary, fired_at, symptom))
+    if symptom.state == "ok" and former_state != "ok":
         text = f"Over: {symptom.summary}"
         found.append(_line(incident, EntryKind.RECOVERY, text, symptom.well_since or at, symptom))
     return found

@@ -93,6 +93,10 @@ def well(ref: Ref, metric: str, *, seconds: float = 20) -> Reading:
     return Reading(ref, metric, NOON + timedelta(seconds=seconds), 1.0)
 
 
+def ill(ref: Ref, metric: str, *, seconds: float = 20) -> Reading:
+    return Reading(ref, metric, NOON + timedelta(seconds=seconds), 0.0)
+
+
 def snapshot(
     symptoms: list[Symptom],
     *,

@@ -15,6 +15,7 @@ from tests.incidents.rca.isp import (
     adjacency,
     backhaul_cut,
     dev,
+    ill,
     isp,
     pk,
     port,
@@ -68,6 +69,35 @@ class TestBackhaulCut:
         after = reach_verdict(snapshot(healing, dark=dark, readings=up_again, seconds=65)).troubles
 
         assert [trouble.root for trouble in after] == [before.root]
+
+    def test_is_stable_when_readings_of_its_end_come_before_the_alerts_recover(self):
+        symptoms, dark = backhaul_cut()
+        symptoms = [row for row in symptoms if row.ref != dev("acc1")]
+        still_dark = [ill(dev(name), "device.up", seconds=58) for name in ("agg1", "bng1")]
+        up_again = (
+            well(port("cr2", "cr2-agg1"), "interface.oper_up", seconds=61),
+            well(dev("acc1"), "device.up", seconds=60),
+        )
+
+        (trouble,) = reach_verdict(
+            snapshot(symptoms, dark=dark, readings=(*up_again, *still_dark), seconds=62)
+        ).troubles
+
+        assert trouble.root == wire("cr2-agg1")
+        assert all(sign.speaks_for for sign in trouble.causes[0].signs)
+
+    def test_is_contradicted_by_what_is_read_well_while_others_are_still_dark(self):
+        symptoms, dark = backhaul_cut()
+        symptoms = [row for row in symptoms if row.ref != dev("acc1")]
+        still_dark = [ill(dev(name), "device.up", seconds=58) for name in ("agg1", "bng1")]
+        answering = well(dev("acc1"), "device.up", seconds=55)
+
+        verdict = reach_verdict(
+            snapshot(symptoms, dark=dark, readings=(answering, *still_dark), seconds=62)
+        )
+
+        signs = [s for t in verdict.troubles for c in t.causes for s in c.signs]
+        assert dev("acc1") in {sign.ref for sign in signs if not sign.speaks_for}
 
 
 class TestRingCut:
