@@ -98,10 +98,15 @@ class ProbeLoop(threading.Thread):
         wanted, self._wanted = self._wanted, None
         if wanted is None:
             return
-        before, self._targets = self._targets, wanted
+        before = self._targets
+        # What is planned knows its target by identity: one that stays as it was stays the same object.
+        self._targets = {
+            key: before[key] if before.get(key) == target else target
+            for key, target in wanted.items()
+        }
         self._reachability.configure(wanted.values())
-        for target in wanted.values():
-            if before.get(target["id"]) != target:
+        for target in self._targets.values():
+            if before.get(target["id"]) is not target:
                 self._plan(first_due(target, time.monotonic()), target)
 
     def _plan(self, at: float, target: ProbeTargetConfig) -> None:
