@@ -162,15 +162,17 @@ class Runtime:
 
     def _note_status(self) -> None:
         last = self.heartbeat.last_at
-        self._state.save_status(
-            {
-                "at": rfc3339(now()),
-                "boot_id": self.outbox.boot_id,
-                "config_version": self.keeper.version,
-                "last_heartbeat_at": rfc3339(last) if last else None,
-                "clock_skew_seconds": self.heartbeat.skew,
-                "batches_pushed": self.pusher.pushed,
-                **self._health(),
-                "devices": self.scheduler.overview(),
-            }
-        )
+        status = {
+            "at": rfc3339(now()),
+            "boot_id": self.outbox.boot_id,
+            "config_version": self.keeper.version,
+            "last_heartbeat_at": rfc3339(last) if last else None,
+            "clock_skew_seconds": self.heartbeat.skew,
+            "batches_pushed": self.pusher.pushed,
+            **self._health(),
+            "devices": self.scheduler.overview(),
+        }
+        try:
+            self._state.save_status(status)
+        except OSError as error:  # a full disk stops neither polling nor pushing
+            log.warning("status not written", extra={"said": str(error)})

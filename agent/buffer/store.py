@@ -101,13 +101,15 @@ class Buffer:
     def peek(self) -> Stored | None:
         """The oldest batch, which stays until ``done``."""
         with self._guard:
-            segment = self._oldest()
-            if segment is None:
-                return None
-            place = segment.waiting[0]
-            with segment.path.open("rb") as file:
-                file.seek(place.body_at)
-                return Stored(place.head, file.read(place.body_length))
+            while (segment := self._oldest()) is not None:
+                place = segment.waiting[0]
+                try:
+                    with segment.path.open("rb") as file:
+                        file.seek(place.body_at)
+                        return Stored(place.head, file.read(place.body_length))
+                except FileNotFoundError:
+                    self._give_up(segment)
+            return None
 
     def done(self, head: Head) -> None:
         """The server has this batch, or will never take it. Nothing happens if it is gone already."""
@@ -151,6 +153,13 @@ class Buffer:
         for segment in [segment for segment in self._segments if not segment.waiting]:
             self._remove(segment)
 
+    def _give_up(self, segment: _Segment) -> None:
+        """Somebody removed the file: what was in it is lost and told as such, and holds up nothing."""
+        log.error("a buffer segment is gone", extra={"segment": segment.path.name})
+        self._lost = merged([*self._lost, *ranges(place.head for place in segment.waiting)])
+        self._save_lost()
+        self._remove(segment)
+
     def _oldest(self) -> _Segment | None:
         return next((segment for segment in self._segments if segment.waiting), None)
 
@@ -169,6 +178,8 @@ class Buffer:
         return self._own
 
     def _remove(self, segment: _Segment) -> None:
+        if segment is self._own:
+            self._own = None
         self._segments.remove(segment)
         segment.path.unlink(missing_ok=True)
 

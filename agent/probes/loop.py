@@ -99,7 +99,7 @@ class ProbeLoop(threading.Thread):
         if wanted is None:
             return
         before = self._targets
-        # What stayed as it was stays the same object: its plan knows it by that.
+        # What is planned knows its target by identity: one that stays as it was stays the same object.
         self._targets = {
             key: before[key] if before.get(key) == target else target
             for key, target in wanted.items()

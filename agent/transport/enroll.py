@@ -51,10 +51,14 @@ def enroll(
                     "The server does not take this token: it was used, is older than ten minutes, or was replaced."
                 ) from refusal
             raise
+    identity = identity_pem(key, str(answer.get("certificate_pem", "")))
+    agent_id, tenant_id = answer.get("agent_id"), answer.get("tenant_id")
+    if not agent_id or not tenant_id:
+        raise AgentError("The server's answer does not say which agent this is.")
+    membership = Membership(token.url, str(agent_id), str(tenant_id))
     before_saving()
     state.write(state.trust.name, ca_pem.encode())
-    state.write(state.identity.name, identity_pem(key, answer["certificate_pem"]))
-    membership = Membership(token.url, answer["agent_id"], answer["tenant_id"])
+    state.write(state.identity.name, identity)
     state.save_membership(membership)
     return membership
 

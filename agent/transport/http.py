@@ -33,12 +33,15 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
 
-    def json(self) -> Any:
-        """Raises ServerUnreachable: whoever answers something else is not our server."""
+    def json(self) -> dict[str, Any]:
+        """The JSON object in it. Raises ServerUnreachable: whoever answers something else is not our server."""
         try:
-            return json.loads(self.body)
+            said = json.loads(self.body)
         except ValueError as error:
             raise ServerUnreachable("The server's answer is not JSON.") from error
+        if not isinstance(said, dict):
+            raise ServerUnreachable("The server's answer is no JSON object.")
+        return said
 
 
 class _Connection(http.client.HTTPSConnection):

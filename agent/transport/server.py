@@ -4,10 +4,9 @@ import threading
 from dataclasses import dataclass
 from typing import Any, cast
 
-from agent.errors import ServerUnreachable
 from agent.protocol.config import AgentConfig
 from agent.state import Membership, StateDir
-from agent.transport.http import Answer, Client
+from agent.transport.http import Client
 from agent.transport.tls import strict_context
 
 _NOT_MODIFIED = 304
@@ -50,23 +49,23 @@ class Lane:
 
     def heartbeat(self, said: dict[str, Any]) -> dict[str, Any]:
         """The server's time and the config version that we should have. Raises Refused, ServerUnreachable."""
-        return _object(self.client().post_json("heartbeat", said))
+        return self.client().post_json("heartbeat", said).json()
 
     def config(self, known_version: str | None) -> AgentConfig | None:
         """The whole assignment; None when the known one is current. Raises Refused, ServerUnreachable."""
         headers = {"If-None-Match": f'"{known_version}"'} if known_version else {}
         answer = self.client().get("config", headers)
-        return None if answer.status == _NOT_MODIFIED else cast("AgentConfig", _object(answer))
+        return None if answer.status == _NOT_MODIFIED else cast("AgentConfig", answer.json())
 
     def certificate(self, csr_pem: str) -> str:
         """A new certificate over the current one. Raises Refused, ServerUnreachable."""
-        answer = _object(self.client().post_json("certificate", {"csr_pem": csr_pem}))
-        return str(answer["certificate_pem"])
+        answer = self.client().post_json("certificate", {"csr_pem": csr_pem}).json()
+        return str(answer.get("certificate_pem", ""))
 
     def batch(self, gzipped: bytes) -> BatchAnswer:
         """Push one batch; when this returns, the server has it for good. Raises Refused, ServerUnreachable."""
         headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-        said = _object(self.client().request("POST", "batch", gzipped, headers))
+        said = self.client().request("POST", "batch", gzipped, headers).json()
         accepted = said.get("accepted") or {}
         return BatchAnswer(
             int(accepted.get("metrics", 0)),
@@ -74,10 +73,3 @@ class Lane:
             list(said.get("rejected") or []),
             bool(said.get("duplicate")),
         )
-
-
-def _object(answer: Answer) -> dict[str, Any]:
-    said = answer.json()
-    if not isinstance(said, dict):
-        raise ServerUnreachable("The server's answer is no JSON object.")
-    return said

@@ -62,7 +62,10 @@ def make_request(key: ec.EllipticCurvePrivateKey) -> str:
 
 def identity_pem(key: ec.EllipticCurvePrivateKey, certificate_pem: str) -> bytes:
     """Key and certificate in one file. Raises AgentError when they do not belong together."""
-    certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
+    try:
+        certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
+    except ValueError as error:
+        raise AgentError("The server's answer holds no certificate.") from error
     if certificate.public_key() != key.public_key():
         raise AgentError("The server's certificate is not for the key of this request.")
     key_pem = key.private_bytes(

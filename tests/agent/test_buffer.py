@@ -198,6 +198,17 @@ def test_losses_of_an_earlier_start_go_out_in_its_name(tmp_path: Path):
     assert len(batches) >= depth
 
 
+def test_a_segment_that_somebody_removed_holds_up_nothing(tmp_path: Path):
+    buffer = Buffer(tmp_path)
+    buffer.append(head(1), b"one")
+    next(tmp_path.glob("*.segment")).unlink()
+
+    assert buffer.peek() is None
+    assert buffer.lost() == [Dropped("boot", 1, 1, 1)]
+    buffer.append(head(2), b"two")
+    assert buffer.peek().body == b"two"
+
+
 def test_ranges_that_touch_are_one():
     lost = [
         Dropped("b", 3, 3, 5),

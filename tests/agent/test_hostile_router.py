@@ -75,7 +75,7 @@ def test_costs_one_bounded_time_and_is_told_once(attack, device, router):
     for _ in range(3):
         began = time.monotonic()
         findings.append(device.poll([Tier.FAST]))
-        assert time.monotonic() - began < PATIENCE + 0.3
+        assert time.monotonic() - began < PATIENCE + 1
 
     said = [
         (sample.metric, sample.entity_id, sample.value) for f in findings for sample in f.samples
@@ -122,7 +122,7 @@ def test_a_router_that_accepts_and_says_nothing(device, router):
     began = time.monotonic()
     device.poll([Tier.FAST])
 
-    assert PATIENCE <= time.monotonic() - began < PATIENCE + 0.3
+    assert PATIENCE <= time.monotonic() - began < PATIENCE + 1
     assert device.said == "The router did not answer in time."
 
 

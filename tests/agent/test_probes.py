@@ -1,5 +1,6 @@
 """Probes on loopback: answered, lost, forged, late; and many at once."""
 
+import itertools
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ import pytest
 from agent.probes.loop import ProbeLoop, first_due
 from agent.probes.rounds import Reachability, Round, jitter, mean, samples_of
 from tests.agent.echo import Echo
+from tests.supervisor.waiting import eventually
 
 
 def target(echo=None, *, id: str = "t1", device: str | None = "d1", **fields):  # noqa: A002
@@ -95,30 +97,30 @@ def test_rounds_keep_their_rhythm(run, echo):
     assert 0.9 <= time.monotonic() - began < 2.5
 
 
-def test_a_new_config_that_says_the_same_does_not_stop_the_rounds(echo):
+def test_a_config_that_came_anew_changes_nothing(echo):
     stop, findings = threading.Event(), []
-    loop = ProbeLoop(findings.append, stop, "127.0.0.5")
+    loop = ProbeLoop(findings.append, stop)
     loop.configure([target(echo)])
     loop.start()
-    try:
-        wait_until(lambda: findings)
-        loop.configure([target(echo), target(echo, id="t2", device="d2")])
-        before = len(findings)
-        wait_until(lambda: len(findings) >= before + 6)
-    finally:
-        stop.set()
-        loop.join(2)
+    eventually(lambda: len(findings) >= 2)
+    loop.configure([target(echo)])
+    before = len(findings)
+    eventually(lambda: len(findings) >= before + 3)
+    loop.configure([target(echo, count=2)])
+    eventually(lambda: len(loop._targets) == 1 and loop._targets["t1"]["count"] == 2)
+    before = len(findings)
+    eventually(lambda: len(findings) >= before + 2)
+    loop.configure([])
+    eventually(lambda: not loop._targets)
+    before = len(findings)
+    time.sleep(0.5)
+    stop.set()
+    loop.join(2)
 
-    asked = [s.entity_id for f in findings[before:] for s in f.samples if s.metric == "device.up"]
-    assert asked.count("d1") >= 2
-    assert asked.count("d2") >= 2
-
-
-def wait_until(condition, seconds: float = 4.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "nothing came in time"
-        time.sleep(0.01)
+    assert len(findings) == before
+    moments = [sample.at for found in findings for sample in found.samples if "up" in sample.metric]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
+    assert min(gaps) > 0.1, "no target is asked twice in one interval"
 
 
 def test_tcp_connect(run):

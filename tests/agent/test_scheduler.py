@@ -100,7 +100,7 @@ def test_a_router_that_is_back_is_asked_at_once(scheduler, routers):
         time.sleep(0.02)
 
     assert api_up(scheduler, early)[-1] == 1.0
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 4
 
 
 def test_a_device_that_is_gone_is_not_asked_any_more(scheduler, routers):

@@ -354,7 +354,7 @@ def test_a_path_that_hangs_is_noticed_soon(member, monkeypatch, tmp_path):
         with pytest.raises(ServerUnreachable, match="timed out"):
             Lane(state, "").config(None)
 
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 2
 
 
 def test_a_server_that_stops_answering_is_noticed_soon(ingest, lane, monkeypatch):
@@ -368,7 +368,7 @@ def test_a_server_that_stops_answering_is_noticed_soon(ingest, lane, monkeypatch
         lane.config(None)
     release.set()
 
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 2
 
 
 def test_an_idle_connection_that_the_server_closed_is_made_anew(ingest, lane):
