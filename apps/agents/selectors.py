@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from apps.agents.choices import AgentStatus
-from apps.agents.models import Agent, AgentCertificate, AgentDevice, AgentSite
+from apps.agents.models import Agent, AgentCertificate, AgentDevice, AgentProbing, AgentSite
 from apps.core.errors import NotVisible
 from apps.inventory.selectors import device_sites
 from apps.tenancy.context import require_tenant_id
@@ -81,6 +81,15 @@ def device_ids_by_agent() -> dict[UUID, set[UUID]]:
         for agent_id, site_id in at_sites:
             watched[agent_id] |= free[site_id]
     return dict(watched)
+
+
+def probed_device_ids(agent_id: UUID) -> set[UUID]:
+    """The devices whose reachability an agent judges: those named for it, and of those that it watches the ones that
+    are named for nobody."""
+    named = set(AgentProbing.objects.values_list("agent_id", "device_id"))
+    taken = {device_id for _, device_id in named}
+    own = {device_id for prober_id, device_id in named if prober_id == agent_id}
+    return own | (assigned_device_ids(agent_id) - taken)
 
 
 def certificates_of(agent: Agent) -> QuerySet[AgentCertificate]:

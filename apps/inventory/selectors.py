@@ -152,8 +152,11 @@ def network_rows() -> NetworkRows:
     )
 
 
-def watched_devices(device_ids: Collection[UUID]) -> WatchedDevices:
-    """What an agent needs to know of these devices, and the probes that every agent runs. Five queries."""
+def watched_devices(
+    device_ids: Collection[UUID], *, probed_device_ids: Collection[UUID]
+) -> WatchedDevices:
+    """What an agent needs to know of the devices that it reads and of those that it probes, and the probes that every
+    agent runs. Five queries."""
     on_them = {"device__in": device_ids}
     return WatchedDevices(
         devices=list(
@@ -163,7 +166,9 @@ def watched_devices(device_ids: Collection[UUID]) -> WatchedDevices:
         ospf_neighbors=list(OspfNeighbor.objects.filter(**on_them).order_by("pk")),
         services=list(Service.objects.filter(**on_them).order_by("pk")),
         probe_targets=list(
-            ProbeTarget.objects.filter(Q(**on_them) | Q(device=None)).order_by("pk")
+            ProbeTarget.objects.filter(Q(device__in=probed_device_ids) | Q(device=None)).order_by(
+                "pk"
+            )
         ),
     )
 

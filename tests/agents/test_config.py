@@ -222,6 +222,32 @@ class TestAssignment:
         assert assigned_device_ids(by_site.id) == {free.id}
         assert assigned_device_ids(by_name.id) == {named.id}
 
+    def test_who_judges_reachability_may_be_another_than_who_reads(self, in_acme):
+        core, pop = make_agent("core"), make_agent("pop")
+        near, far = make_device("near"), make_device("far")
+        for device in (near, far):
+            inventory.create_default_probe_targets(
+                device=device, methods=["tcp"], actor=ACTOR, at=AT
+            )
+        services.assign_agent(
+            agent=core,
+            device_ids=[near.id],
+            probe_device_ids=[near.id, far.id],
+            actor=ACTOR,
+            at=AT,
+        )
+        assign(pop, devices=[far])
+
+        def told(agent) -> tuple[set[str], set[str]]:
+            _, config = build(agent)
+            return (
+                {row["name"] for row in config["devices"]},
+                {row["device_id"] for row in config["probe_targets"]},
+            )
+
+        assert told(core) == ({"near"}, {str(near.id), str(far.id)})
+        assert told(pop) == ({"far"}, set())
+
     def test_it_replaces_what_was_and_is_audited_only_when_it_changes(self, in_acme):
         agent, one, other = make_agent(), make_device("a"), make_device("b")
 

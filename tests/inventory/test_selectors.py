@@ -125,7 +125,9 @@ class TestQueryCounts:
         [
             lambda devices: selectors.scope_attributes(),
             lambda devices: selectors.network_rows(),
-            lambda devices: selectors.watched_devices([d.id for d in devices]),
+            lambda devices: selectors.watched_devices(
+                [d.id for d in devices], probed_device_ids=[d.id for d in devices]
+            ),
             lambda devices: selectors.resolve_wire_ids([d.id for d in devices]),
             lambda devices: selectors.entity_labels([("device", d.id) for d in devices]),
         ],

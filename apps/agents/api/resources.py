@@ -68,6 +68,12 @@ class AssignmentSerializer(serializers.Serializer[Any]):
         child=serializers.UUIDField(), default=list, max_length=10_000
     )
     site_ids = serializers.ListField(child=serializers.UUIDField(), default=list, max_length=1000)
+    probe_device_ids = serializers.ListField(
+        child=serializers.UUIDField(),
+        default=list,
+        max_length=10_000,
+        help_text="Routers whose reachability this agent judges from where it sits, whoever watches them.",
+    )
 
 
 class WatchedSerializer(AssignmentSerializer):
@@ -176,5 +182,6 @@ def _assignment(agent: Agent) -> dict[str, Any]:
     return {
         "device_ids": sorted(agent.device_assignments.values_list("device_id", flat=True)),
         "site_ids": sorted(agent.site_assignments.values_list("site_id", flat=True)),
+        "probe_device_ids": sorted(agent.probe_assignments.values_list("device_id", flat=True)),
         "effective_device_ids": sorted(assigned_device_ids(agent.id)),
     }

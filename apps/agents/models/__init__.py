@@ -1,5 +1,12 @@
 from apps.agents.models.agent import Agent
-from apps.agents.models.assignment import AgentDevice, AgentSite
+from apps.agents.models.assignment import AgentDevice, AgentProbing, AgentSite
 from apps.agents.models.identity import AgentCertificate, EnrollmentToken
 
-__all__ = ["Agent", "AgentCertificate", "AgentDevice", "AgentSite", "EnrollmentToken"]
+__all__ = [
+    "Agent",
+    "AgentCertificate",
+    "AgentDevice",
+    "AgentProbing",
+    "AgentSite",
+    "EnrollmentToken",
+]

@@ -11,7 +11,12 @@ from agent.protocol.config import AgentConfig
 from agent.protocol.sealing import seal_for
 from apps.accounts.actors import Actor
 from apps.agents.models import Agent
-from apps.agents.selectors import HEARTBEAT_SECONDS, assigned_device_ids, get_agent
+from apps.agents.selectors import (
+    HEARTBEAT_SECONDS,
+    assigned_device_ids,
+    get_agent,
+    probed_device_ids,
+)
 from apps.agents.services.authority import authority_certificate
 from apps.audit.services import record
 from apps.inventory.models import BgpPeer, Device, OspfNeighbor, ProbeTarget, Service
@@ -55,7 +60,9 @@ def build_config(*, agent_id: UUID, at: datetime) -> tuple[str, AgentConfig]:
 
 
 def _plan(agent: Agent, at: datetime) -> _Plan:
-    watched = watched_devices(assigned_device_ids(agent.id))
+    watched = watched_devices(
+        assigned_device_ids(agent.id), probed_device_ids=probed_device_ids(agent.id)
+    )
     expected = _expected(watched)
     can_seal = agent.sealing_public_key is not None
     used = {

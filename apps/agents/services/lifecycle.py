@@ -4,10 +4,11 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Model
 
 from apps.accounts.actors import Actor
 from apps.agents.errors import AgentNameTaken, UnknownEntity
-from apps.agents.models import Agent, AgentDevice, AgentSite
+from apps.agents.models import Agent, AgentDevice, AgentProbing, AgentSite
 from apps.agents.services.enrollment import revoke_agent
 from apps.audit.services import record
 from apps.inventory.models import Device, Site
@@ -83,15 +84,18 @@ def assign_agent(
     agent: Agent,
     device_ids: Collection[UUID] = (),
     site_ids: Collection[UUID] = (),
+    probe_device_ids: Collection[UUID] = (),
     actor: Actor,
     at: datetime,
 ) -> None:
-    """Set what an agent watches: these devices, and whatever stands at these sites. Replaces what was set before.
+    """Set what an agent watches: these devices, and whatever stands at these sites; and whose reachability it judges
+    although others may watch them. Replaces what was set before.
 
     Idempotent. Raises UnknownEntity for ids that are not this tenant's.
     """
-    devices, sites = set(device_ids), set(site_ids)
-    missing = (devices - existing_device_ids(devices)) | (sites - existing_site_ids(sites))
+    devices, sites, probed = set(device_ids), set(site_ids), set(probe_device_ids)
+    named = devices | probed
+    missing = (named - existing_device_ids(named)) | (sites - existing_site_ids(sites))
     if missing:
         raise UnknownEntity(
             message="Some ids name no device or site of this tenant.",
@@ -99,20 +103,13 @@ def assign_agent(
         )
     with transaction.atomic():
         Agent.objects.select_for_update().get(pk=agent.pk)
-        had_devices = set(
-            AgentDevice.objects.filter(agent=agent).values_list("device_id", flat=True)
-        )
-        had_sites = set(AgentSite.objects.filter(agent=agent).values_list("site_id", flat=True))
-        if (had_devices, had_sites) == (devices, sites):
+        changed = [
+            _set_rows(agent, AgentDevice, "device_id", devices),
+            _set_rows(agent, AgentSite, "site_id", sites),
+            _set_rows(agent, AgentProbing, "device_id", probed),
+        ]
+        if not any(changed):
             return
-        AgentDevice.objects.filter(agent=agent, device__in=had_devices - devices).delete()
-        AgentSite.objects.filter(agent=agent, site__in=had_sites - sites).delete()
-        AgentDevice.objects.bulk_create(
-            AgentDevice(agent=agent, device_id=pk) for pk in sorted(devices - had_devices)
-        )
-        AgentSite.objects.bulk_create(
-            AgentSite(agent=agent, site_id=pk) for pk in sorted(sites - had_sites)
-        )
         record(
             action="agent.assigned",
             actor=actor,
@@ -122,8 +119,27 @@ def assign_agent(
                 "name": agent.name,
                 "devices": sorted(map(str, devices)),
                 "sites": sorted(map(str, sites)),
+                "probes": sorted(map(str, probed)),
             },
         )
+
+
+def _set_rows(
+    agent: Agent,
+    model: type[Model],
+    column: str,
+    wanted: set[UUID],
+) -> bool:
+    """Make an agent's rows be exactly these; returns whether anything changed."""
+    rows = model._default_manager.filter(agent=agent)  # noqa: SLF001  (one of three models)
+    had = set(rows.values_list(column, flat=True))
+    if had == wanted:
+        return False
+    rows.filter(**{f"{column}__in": had - wanted}).delete()
+    model._default_manager.bulk_create(  # noqa: SLF001
+        model(agent=agent, **{column: pk}) for pk in sorted(wanted - had)
+    )
+    return True
 
 
 def _save(agent: Agent, **how: Any) -> None:

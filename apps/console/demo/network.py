@@ -92,7 +92,7 @@ class Provisioner:
             )
 
     def _agents(self, sites: Mapping[str, str], devices: Mapping[str, str]) -> None:
-        """The core's agent watches everybody; an agent in a PoP also watches its own routers from within."""
+        """Each reads the routers near it; whether a router can be reached is judged from the core alone."""
         listed = []
         for row in self._topology["agents"]:
             pk = self._ensure(
@@ -102,8 +102,11 @@ class Provisioner:
                 attached_device=devices[row["attached_to"]],
                 source_address=row["source_address"],
             )
-            names = devices if row["site"] == "hub" else row["polls"]
-            watched = {"device_ids": [devices[name] for name in names]}
+            judged = sorted(devices.values()) if row["site"] == "hub" else []
+            watched = {
+                "device_ids": [devices[name] for name in row["polls"]],
+                "probe_device_ids": judged,
+            }
             self._rest.post(f"/agents/{pk}/assignments/", watched)
             state_dir = self._folder.path / row["name"]
             token_file = f"{row['name']}.token"

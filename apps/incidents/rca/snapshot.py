@@ -124,12 +124,10 @@ class Snapshot:
         )
 
     def answers(self, device_id: UUID) -> bool:
-        """Whether the device answers now, to a probe or on its API."""
-        long_ago = self.at - FRESH
-        return any(
-            self.works((DEVICE, device_id), metric, after=long_ago, before=None)
-            for metric in ("device.up", "device.api.up")
-        )
+        """Whether the device answers now: to probes, or on its API where nobody probes it."""
+        ref, long_ago = (DEVICE, device_id), self.at - FRESH
+        metric = "device.up" if (ref, "device.up") in self.reading_of else "device.api.up"
+        return self.works(ref, metric, after=long_ago, before=None)
 
     def as_document(self) -> dict[str, Any]:
         """JSON-safe content without the graph, which is kept once per version."""
