@@ -23,7 +23,7 @@ from agent.samples import Findings
 
 log = logging.getLogger(__name__)
 
-WORKERS, SUSPECT_WORKERS = 16, 8
+WORKERS, SUSPECT_WORKERS = 32, 16
 _SECONDS_OF = {
     Tier.FAST: "fast_s",
     Tier.MEDIUM: "medium_s",

@@ -68,18 +68,18 @@ def test_hanging_routers_do_not_delay_the_others(scheduler, routers):
     configs = [config(number, hanging, patience=0.6) for number in range(100, 140)]
     configs += [config(number, router) for number, router in enumerate(good)]
     scheduler.configure(configs)
-    time.sleep(3.0)
+    time.sleep(2.5)
 
     for number in range(4):
-        assert len(api_up(scheduler, number)) >= 7, "0.2 s rhythm, whatever forty others do"
-    assert scheduler.errors >= 16
+        assert len(api_up(scheduler, number)) >= 5, "0.2 s rhythm, whatever forty others do"
+    assert scheduler.errors >= 8
     assert set(api_up(scheduler, 100)) <= {0.0}
 
 
 def test_one_poll_at_a_time_for_each_router(scheduler, routers):
     router = routers()
     scheduler.configure([config(1, router, fast=0.05)])
-    time.sleep(0.6)
+    time.sleep(0.5)
 
     assert router.logins == 1
     assert len(api_up(scheduler, 1)) >= 6
