@@ -11,6 +11,7 @@ from agent.normalize.changes import Changes
 from agent.samples import Findings, Sample
 from agent.scheduler import Scheduler, phase
 from tests.agent.fake_router import MENUS, FakeRouter, device_config, wait_for
+from tests.supervisor.waiting import eventually
 
 KEY = X25519PrivateKey.generate()
 
@@ -101,6 +102,16 @@ def test_a_router_that_is_back_is_asked_at_once(scheduler, routers):
 
     assert api_up(scheduler, early)[-1] == 1.0
     assert time.monotonic() - began < 4
+
+
+def test_a_new_password_is_tried_at_once(scheduler, routers):
+    router = routers()
+    early = next(n for n in range(500) if phase(config(n, router)) < 0.02)
+    scheduler.configure([config(early, router, fast=8.0, password="wrong")])
+    eventually(lambda: api_up(scheduler, early) == [0.0], seconds=3)
+    eventually(lambda: scheduler.running == 0, seconds=3)
+    scheduler.configure([config(early, router, fast=8.0)])
+    eventually(lambda: api_up(scheduler, early) == [0.0, 1.0], seconds=4)
 
 
 def test_a_device_that_is_gone_is_not_asked_any_more(scheduler, routers):
