@@ -23,7 +23,7 @@ from agent.samples import Findings
 
 log = logging.getLogger(__name__)
 
-WORKERS, SUSPECT_WORKERS = 16, 8
+WORKERS, SUSPECT_WORKERS = 32, 16
 _SECONDS_OF = {
     Tier.FAST: "fast_s",
     Tier.MEDIUM: "medium_s",
@@ -135,8 +135,11 @@ class Scheduler(threading.Thread):
     def _change(self, job: _Job, config: DeviceConfig) -> None:
         if job.is_running:
             job.changed = config
-        else:
-            job.device.take_over(config)
+            return
+        job.device.take_over(config)
+        if job.device.failures:
+            # The change may be the remedy: a new password, another address.
+            self._plan(job, min(job.next_at, time.monotonic() + 0.5))
 
     def _plan(self, job: _Job, at: float) -> None:
         job.next_at = at

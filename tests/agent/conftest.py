@@ -1,5 +1,6 @@
 """A real ingest listener: TLS, client certificates, the WSGI application, in this process."""
 
+import logging
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -127,6 +128,16 @@ class Ingest:
             agents.assign_agent(agent=agent, device_ids=[made_device.id], actor=ACTOR, at=at)
             token = agents.issue_enroll_token(agent=agent, actor=ACTOR, at=at)
         return token.text, made_device
+
+
+@pytest.fixture(autouse=True)
+def _own_logs() -> Iterator[None]:
+    """The agent's commands take the logs over, as a process of their own would."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

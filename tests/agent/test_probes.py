@@ -100,27 +100,28 @@ def test_rounds_keep_their_rhythm(run, echo):
 def test_a_config_that_came_anew_changes_nothing(echo):
     stop, findings = threading.Event(), []
     loop = ProbeLoop(findings.append, stop)
-    loop.configure([target(echo)])
+    often = {"interval_s": 0.15, "timeout_s": 0.1, "count": 3}
+    loop.configure([target(echo, **often)])
     loop.start()
     eventually(lambda: len(findings) >= 2)
-    loop.configure([target(echo)])
+    loop.configure([target(echo, **often)])
     before = len(findings)
     eventually(lambda: len(findings) >= before + 3)
-    loop.configure([target(echo, count=2)])
+    loop.configure([target(echo, **{**often, "count": 2})])
     eventually(lambda: len(loop._targets) == 1 and loop._targets["t1"]["count"] == 2)
     before = len(findings)
     eventually(lambda: len(findings) >= before + 2)
     loop.configure([])
     eventually(lambda: not loop._targets)
     before = len(findings)
-    time.sleep(0.5)
+    time.sleep(0.3)
     stop.set()
     loop.join(2)
 
     assert len(findings) == before
     moments = [sample.at for found in findings for sample in found.samples if "up" in sample.metric]
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
-    assert min(gaps) > 0.1, "no target is asked twice in one interval"
+    assert min(gaps) > 0.04, "no target is asked twice in one interval"
 
 
 def test_tcp_connect(run):
