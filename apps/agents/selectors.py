@@ -84,12 +84,19 @@ def device_ids_by_agent() -> dict[UUID, set[UUID]]:
 
 
 def probed_device_ids(agent_id: UUID) -> set[UUID]:
-    """The devices whose reachability an agent judges: those named for it, and of those that it watches the ones that
-    are named for nobody."""
-    named = set(AgentProbing.objects.values_list("agent_id", "device_id"))
+    """The devices whose reachability an agent judges."""
+    return probed_device_ids_by_agent().get(agent_id, set())
+
+
+def probed_device_ids_by_agent() -> dict[UUID, set[UUID]]:
+    """The devices whose reachability each agent judges: those named for it, and of those that it watches the ones that
+    are named for nobody. Four queries, whatever the size."""
+    named = list(AgentProbing.objects.values_list("agent_id", "device_id"))
     taken = {device_id for _, device_id in named}
-    own = {device_id for prober_id, device_id in named if prober_id == agent_id}
-    return own | (assigned_device_ids(agent_id) - taken)
+    probed = {agent_id: watched - taken for agent_id, watched in device_ids_by_agent().items()}
+    for agent_id, device_id in named:
+        probed.setdefault(agent_id, set()).add(device_id)
+    return probed
 
 
 def certificates_of(agent: Agent) -> QuerySet[AgentCertificate]:

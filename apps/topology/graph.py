@@ -125,11 +125,13 @@ class ProbeTarget:
 
 @dataclass(frozen=True, slots=True)
 class AgentPlace:
-    """Where an agent sits: the device that it is attached to. Null: unknown, so it proves nothing unreachable."""
+    """Where an agent sits: the device that it is attached to (null: unknown, so it proves nothing unreachable), and
+    the devices whose reachability it judges from there."""
 
     id: UUID
     name: str
     device_id: UUID | None = None
+    probes: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +325,8 @@ def _row(row_type: type[Any], item: Mapping[str, Any]) -> Any:
 
 
 def _rich(name: str, value: Any) -> Any:
+    if name == "probes":
+        return tuple(UUID(pk) for pk in value)
     if name == "members":
         return tuple(_ref(member) for member in value)
     if name == "dependent":

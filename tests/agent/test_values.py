@@ -1,7 +1,6 @@
 """RouterOS's words for values, as seen on devices, and everything else."""
 
 import json
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -126,9 +125,9 @@ def test_no_rows_make_understanding_raise_or_leave_the_registry(ports, sessions)
 
 
 # A folder of rows as real routers gave them; too many licences to keep them here.
-COLLECTED = Path(os.environ.get("ISPVM_ROUTEROS_ROWS", "no-such-folder"))
+COLLECTED = Path(__file__).parents[3] / "shared" / "data" / "routeros"
 collected = pytest.mark.skipif(
-    not COLLECTED.is_dir(), reason="set ISPVM_ROUTEROS_ROWS to a folder of collected rows"
+    not COLLECTED.is_dir(), reason="the collected rows of real routers are not beside this checkout"
 )
 
 

@@ -47,7 +47,12 @@ def fill() -> None:
     enroll(agent)
     issue_token(agent)
     services.assign_agent(
-        agent=agent, device_ids=[device.id], site_ids=[device.site_id], actor=ACTOR, at=AT
+        agent=agent,
+        device_ids=[device.id],
+        site_ids=[device.site_id],
+        probe_device_ids=[device.id],
+        actor=ACTOR,
+        at=AT,
     )
     Device.objects.filter(pk=device.pk).update(
         credential_set=store_credential_set(

@@ -100,12 +100,13 @@ class Suspects:
 
     def _dark_region(self, device_id: UUID) -> tuple[set[UUID], set[Ref]]:
         region, wires, queue = {device_id}, set(), [device_id]
+        eyes = self._world.eyes_on(device_id)
         for dark in queue:
             for link in self._world.links_of(dark):
                 other = far_end(link, dark)
                 if other is None or other in region:
                     continue
-                if self._world.snapshot.answers(other) or (DEVICE, other) in self._world.eyes:
+                if self._world.snapshot.answers(other) or (DEVICE, other) in eyes:
                     wires.add(link_ref(link.id))
                 else:
                     region.add(other)

@@ -9,7 +9,7 @@ from uuid import UUID
 from apps.incidents.rca.snapshot import Symptom
 from apps.incidents.rca.weights import SPREAD
 from apps.incidents.rca.world import NOTHING, Failed, World, far_end, link_ref
-from apps.topology.graph import AGENT, DEVICE, Link, Ref
+from apps.topology.graph import AGENT, DEVICE, Link
 
 
 class Effects:
@@ -66,15 +66,15 @@ class Effects:
         return self._world.reaches(*ends, NOTHING) and not self._world.reaches(*ends, self._failed)
 
     def _hides_device(self, symptom: Symptom) -> bool:
-        return self._is_hidden(symptom.ref)
+        device_id = symptom.ref[1]
+        return self._world.sees(device_id, NOTHING) and not self._world.sees(
+            device_id, self._failed
+        )
 
     def _hides_agent(self, symptom: Symptom) -> bool:
         place = self._world.place_of_agent(symptom.ref[1])
-        return place is not None and self._is_hidden((DEVICE, place))
-
-    def _is_hidden(self, ref: Ref) -> bool:
-        """Whether we would see it without the failures, and do not with them."""
-        return ref in self._world.seen(NOTHING) and ref not in self._world.seen(self._failed)
+        ref = (DEVICE, place)
+        return ref in self._world.heard(NOTHING) and ref not in self._world.heard(self._failed)
 
     def _takes_service(self, symptom: Symptom) -> bool:
         ref = symptom.ref

@@ -1,16 +1,28 @@
 """The network seen from where we look, asked what a failure would do. Pure."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from uuid import UUID
 
 from apps.incidents.rca.snapshot import Snapshot
 from apps.incidents.rca.works import Network
-from apps.topology.graph import DEVICE, LINK, SITE, BgpPeer, Interface, Link, OspfNeighbor, Ref
+from apps.topology.graph import (
+    DEVICE,
+    LINK,
+    SITE,
+    AgentPlace,
+    BgpPeer,
+    Interface,
+    Link,
+    OspfNeighbor,
+    Ref,
+)
 
 Failed = frozenset[Ref]
 NOTHING: Failed = frozenset()
+#: The devices that agents are attached to.
+Eyes = tuple[Ref, ...]
 
 
 class World:
@@ -23,17 +35,29 @@ class World:
         self._known: dict[tuple[tuple[Ref, ...], Failed], frozenset[Ref]] = {}
 
     @cached_property
-    def eyes(self) -> tuple[Ref, ...]:
-        """Where living agents sit: what they cannot reach, we cannot see."""
-        return tuple(
-            sorted(
-                {
-                    (DEVICE, agent.device_id)
-                    for agent in self.graph.agents
-                    if agent.id in self.snapshot.alive_agents and agent.device_id is not None
-                }
-            )
-        )
+    def eyes(self) -> Eyes:
+        """Where living agents sit: through them we hear of everything else."""
+        alive = self.snapshot.alive_agents
+        return _places(agent for agent in self.graph.agents if agent.id in alive)
+
+    def eyes_on(self, device_id: UUID) -> Eyes:
+        """From where it is judged whether this device can be reached; from everywhere, if nobody is named."""
+        return self._eyes_by_device.get(device_id, self.eyes)
+
+    @cached_property
+    def _eyes_by_device(self) -> Mapping[UUID, Eyes]:
+        judges: dict[UUID, list[AgentPlace]] = defaultdict(list)
+        for agent in self.graph.agents:
+            for device_id in agent.probes:
+                judges[device_id].append(agent)
+        return {device_id: _places(agents) for device_id, agents in judges.items()}
+
+    @cached_property
+    def _devices_by_eyes(self) -> Mapping[Eyes, frozenset[Ref]]:
+        found: dict[Eyes, set[Ref]] = defaultdict(set)
+        for device in self.graph.devices:
+            found[self.eyes_on(device.id)].add((DEVICE, device.id))
+        return {eyes: frozenset(refs) for eyes, refs in found.items()}
 
     @cached_property
     def doors(self) -> tuple[Ref, ...]:
@@ -41,9 +65,19 @@ class World:
         doors = {(DEVICE, link.a_device_id) for link in self.graph.links if not link.z_device_id}
         return tuple(sorted(doors)) or self.eyes
 
-    def seen(self, failed: Failed) -> frozenset[Ref]:
+    def heard(self, failed: Failed) -> frozenset[Ref]:
         """What a living agent could still reach."""
         return self._working(self.eyes, failed)
+
+    def sees(self, device_id: UUID, failed: Failed) -> bool:
+        """Whether a device can be reached from where that is judged."""
+        return (DEVICE, device_id) in self._working(self.eyes_on(device_id), failed)
+
+    def seen(self, failed: Failed) -> frozenset[Ref]:
+        """Every device that can be reached from where that is judged."""
+        return frozenset().union(
+            *(refs & self._working(eyes, failed) for eyes, refs in self._devices_by_eyes.items())
+        )
 
     def served(self, failed: Failed) -> frozenset[Ref]:
         """What still has a way to the world."""
@@ -121,6 +155,10 @@ class World:
     @cached_property
     def _places(self) -> Mapping[UUID, UUID | None]:
         return {agent.id: agent.device_id for agent in self.graph.agents}
+
+
+def _places(agents: Iterable[AgentPlace]) -> Eyes:
+    return tuple(sorted({(DEVICE, row.device_id) for row in agents if row.device_id is not None}))
 
 
 def far_end(link: Link, device_id: UUID) -> UUID | None:

@@ -2,11 +2,15 @@
 
 import json
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from uuid import UUID
 
-from apps.agents.selectors import CorrelatedAgent, agents_for_correlation
+from apps.agents.selectors import (
+    CorrelatedAgent,
+    agents_for_correlation,
+    probed_device_ids_by_agent,
+)
 from apps.alerts.choices import AlertState
 from apps.alerts.selectors import CorrelatedAlert, alerts_for_correlation
 from apps.incidents.models import GraphVersion, IncidentAlert, StoredSnapshot
@@ -35,7 +39,7 @@ def take_snapshot(at: datetime) -> Snapshot:
     pulses = [AgentPulse(row.id, row.last_heartbeat_at, row.alive) for row in agents]
     return Snapshot.make(
         at=at,
-        graph=graph_snapshot(agents=[_place(row) for row in agents]),
+        graph=graph_snapshot(agents=_places(agents)),
         alive_agents=living_agents(pulses, symptoms, at),
         symptoms=symptoms,
         readings=_readings() if symptoms else [],
@@ -91,8 +95,14 @@ def _symptom(alert: CorrelatedAlert) -> Symptom:
     )
 
 
-def _place(agent: CorrelatedAgent) -> AgentPlace:
-    return AgentPlace(agent.id, agent.name, agent.attached_device_id)
+def _places(agents: Iterable[CorrelatedAgent]) -> list[AgentPlace]:
+    probed = probed_device_ids_by_agent()
+    return [
+        AgentPlace(
+            agent.id, agent.name, agent.attached_device_id, tuple(sorted(probed.get(agent.id, ())))
+        )
+        for agent in agents
+    ]
 
 
 def _readings() -> list[Reading]:

@@ -70,7 +70,7 @@ def isp(links: tuple[str, ...] = LINKS) -> Graph:
             Service(pk(f"pppoe-{b}"), f"pppoe-{b}", "pppoe", pk(b)) for b in names if "bng" in b
         ],
         agents=[
-            AgentPlace(pk("agent-core"), "agent-core", pk("cr1")),
+            AgentPlace(pk("agent-core"), "agent-core", pk("cr1"), tuple(map(pk, names))),
             AgentPlace(pk("agent-north"), "agent-north", pk("agg1")),
         ],
     )

@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given, settings
@@ -98,6 +99,26 @@ class TestBackhaulCut:
 
         signs = [s for t in verdict.troubles for c in t.causes for s in c.signs]
         assert dev("acc1") in {sign.ref for sign in signs if not sign.speaks_for}
+
+
+class TestWhoJudges:
+    def test_an_agent_behind_the_cut_that_is_heard_again_does_not_split_the_trouble(self):
+        symptoms, dark = backhaul_cut()
+
+        (trouble,) = reach_verdict(
+            snapshot(symptoms, dark=dark, alive=("agent-core", "agent-north"))
+        ).troubles
+
+        assert trouble.root == wire("cr2-agg1")
+
+    def test_a_router_judged_by_nobody_is_judged_from_every_living_agent(self):
+        graph = isp()
+        unnamed = replace(graph, agents=tuple(replace(row, probes=()) for row in graph.agents))
+        symptoms, dark = backhaul_cut("south")
+
+        (trouble,) = reach_verdict(snapshot(symptoms, dark=dark, graph=unnamed)).troubles
+
+        assert trouble.root == wire("cr4-agg2")
 
 
 class TestRingCut:
