@@ -72,9 +72,8 @@ class Effects:
         )
 
     def _hides_agent(self, symptom: Symptom) -> bool:
-        place = self._world.place_of_agent(symptom.ref[1])
-        ref = (DEVICE, place)
-        return ref in self._world.heard(NOTHING) and ref not in self._world.heard(self._failed)
+        hears = self._world.hears
+        return hears(symptom.ref[1], NOTHING) and not hears(symptom.ref[1], self._failed)
 
     def _takes_service(self, symptom: Symptom) -> bool:
         ref = symptom.ref

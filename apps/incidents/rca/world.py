@@ -65,9 +65,12 @@ class World:
         doors = {(DEVICE, link.a_device_id) for link in self.graph.links if not link.z_device_id}
         return tuple(sorted(doors)) or self.eyes
 
-    def heard(self, failed: Failed) -> frozenset[Ref]:
-        """What a living agent could still reach."""
-        return self._working(self.eyes, failed)
+    def hears(self, agent_id: UUID, failed: Failed) -> bool:
+        """Whether an agent can be reached from where the other living ones are."""
+        others = self.snapshot.alive_agents - {agent_id}
+        eyes = _places(agent for agent in self.graph.agents if agent.id in others)
+        place = self.place_of_agent(agent_id)
+        return place is not None and (DEVICE, place) in self._working(eyes, failed)
 
     def sees(self, device_id: UUID, failed: Failed) -> bool:
         """Whether a device can be reached from where that is judged."""
