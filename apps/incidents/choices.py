@@ -9,12 +9,6 @@ class IncidentStatus(models.TextChoices):
     CLOSED = "closed", _("Closed")
 
 
-class Severity(models.TextChoices):
-    INFO = "info", _("Info")
-    WARN = "warn", _("Warning")
-    CRITICAL = "critical", _("Critical")
-
-
 class Resolution(models.TextChoices):
     """How an incident ended."""
 

@@ -25,5 +25,7 @@ SPECTACULAR_SETTINGS = {
         "AlertStateEnum": "apps.alerts.choices.AlertState",
         "DeliveryStateEnum": "apps.webhooks.choices.DeliveryState",
         "ProbeMethodEnum": "apps.inventory.choices.ProbeMethod",
+        "AgentStatusEnum": "apps.agents.choices.AgentStatus",
+        "IncidentStatusEnum": "apps.incidents.choices.IncidentStatus",
     },
 }

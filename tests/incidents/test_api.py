@@ -1,5 +1,6 @@
 """Incidents as programs and people meet them."""
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from apps.accounts import services as accounts
 from apps.accounts.actors import Actor
 from apps.core import clock
 from apps.incidents.models import Incident, TimelineEntry
+from apps.incidents.web.pages import lasting
 from apps.tenancy import acting_in
 from tests.conftest import PASSWORD
 from tests.incidents.stage import Stage
@@ -202,7 +204,7 @@ class TestPages:
         for text in (incident.title, "412"):
             assert text in queue
             assert text in detail
-        assert "No way left to it from any living agent but over cr2-agg1" in detail
+        assert "No way to it is left but over cr2-agg1" in detail
         assert "agg1 alone would explain the same" in detail
 
     def test_the_living_part_comes_alone(self, page, incident):
@@ -262,3 +264,20 @@ class TestPages:
                 incident.save(force_insert=True)
 
         assert queries() == few
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-5, "0 s"),
+        (34, "34 s"),
+        (119, "119 s"),
+        (300, "5 min"),
+        (7800, "2 h 10 min"),
+        (273_600, "3 d 4 h"),
+    ],
+)
+def test_how_long_it_lasts_is_said_as_operators_do(seconds, said):
+    start = clock.now()
+
+    assert lasting(start, start + timedelta(seconds=seconds)) == said

@@ -12,11 +12,12 @@ from rest_framework.response import Response
 from apps.accounts.api.pagination import CursorPages
 from apps.accounts.api.views import TenantViewSet
 from apps.accounts.permissions import Permission
+from apps.alerts.choices import Severity
 from apps.core import clock
 from apps.core.errors import NotVisible
 from apps.incidents import selectors, services
 from apps.incidents.api import serializers as shapes
-from apps.incidents.choices import IncidentStatus, Severity
+from apps.incidents.choices import IncidentStatus
 from apps.incidents.models import Incident
 
 

@@ -3,7 +3,8 @@
 from django.db import models
 from django.db.models import Q
 
-from apps.incidents.choices import EntryKind, IncidentStatus, Resolution, Severity
+from apps.alerts.choices import Severity
+from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
 from apps.tenancy.fields import TenantForeignKey
 from apps.tenancy.models import TenantModel
 

@@ -72,7 +72,7 @@ def _reason(world: World, by: Ref, symptom: Symptom) -> str:
     if symptom.ref[0] == AGENT:
         return f"Sits behind {cause}: it cannot reach us, its region is blind"
     if kind in {"unreachable", "management_plane"}:
-        return f"No way left to it from any living agent but over {cause}"
+        return f"No way to it is left but over {cause}"
     if kind == "adjacency_down":
         return f"The adjacency runs over {cause}"
     if kind == "bgp_down":

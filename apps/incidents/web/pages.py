@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
 from apps.accounts.access import Access
@@ -37,7 +38,8 @@ class QueueRow:
     subscribers: int | None
     suppressed: int
     started_at: datetime
-    ended_or_now: datetime
+    #: How long it has lasted, or lasted.
+    lasting: str
     acked_by: str
     can_acknowledge: bool
 
@@ -53,6 +55,19 @@ class QueuePage:
     total_open: int
     last_closed_at: datetime | None
     next_before: int | None
+
+
+def lasting(start: datetime, end: datetime) -> str:
+    """A time as operators say it: 34 s, 5 min, 2 h 10 min, 3 d 4 h."""
+    seconds = max(0, int((end - start).total_seconds()))
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if minutes < 2:  # noqa: PLR2004
+        return _("%(seconds)d s") % {"seconds": seconds}
+    if not hours:
+        return _("%(minutes)d min") % {"minutes": minutes}
+    if not days:
+        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes % 60}
+    return _("%(days)d d %(hours)d h") % {"days": days, "hours": hours % 24}
 
 
 def queue_page(access: Access, *, status: str, before: int | None, at: datetime) -> QueuePage:
@@ -90,7 +105,7 @@ def _queue_row(row: Incident, *, may_act: bool, at: datetime) -> QueueRow:
         subscribers=row.subscribers_affected,
         suppressed=row.suppressed_count,
         started_at=row.started_at,
-        ended_or_now=row.ended_at or at,
+        lasting=lasting(row.started_at, row.ended_at or at),
         acked_by=row.acked_by,
         can_acknowledge=may_act and row.is_open and row.acked_at is None,
     )
@@ -147,7 +162,8 @@ class DetailPage:
     is_open: bool
     acked_by: str
     started_at: datetime
-    ended_or_now: datetime
+    #: How long it has lasted, or lasted.
+    lasting: str
     can_act: bool
     can_acknowledge: bool
     impact: ImpactBox
@@ -180,7 +196,7 @@ def detail_page(access: Access, incident: Incident, *, at: datetime) -> DetailPa
         is_open=incident.is_open,
         acked_by=incident.acked_by,
         started_at=incident.started_at,
-        ended_or_now=incident.ended_at or at,
+        lasting=lasting(incident.started_at, incident.ended_at or at),
         can_act=may_act,
         can_acknowledge=may_act and incident.is_open and incident.acked_at is None,
         impact=ImpactBox(
@@ -246,8 +262,20 @@ def _expected(alerts: list[IncidentAlert]) -> str:
     return text % {"fired": fired, "n": len(alerts)}
 
 
+_WHAT = {
+    "interface_down": _lazy("port down"),
+    "adjacency_down": _lazy("adjacency lost"),
+    "bgp_down": _lazy("session lost"),
+    "unreachable": _lazy("unreachable"),
+    "management_plane": _lazy("API silent"),
+    "agent_missing": _lazy("silent"),
+    "sessions_lost": _lazy("sessions lost"),
+}
+
+
 def _affected(row: IncidentAlert, why: str) -> AffectedItem:
-    return AffectedItem(row.entity_name, row.summary, why or _("Sign of the cause itself"))
+    what = str(_WHAT.get(row.kind, row.kind))
+    return AffectedItem(row.entity_name, what, why or _("Sign of the cause itself"))
 
 
 def _groups(rows: Iterable[IncidentAlert]) -> tuple[AffectedGroup, ...]:
