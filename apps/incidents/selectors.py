@@ -1,9 +1,11 @@
 """Reads of incidents."""
 
+from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.accounts.access import Access
 from apps.accounts.permissions import Permission
@@ -27,6 +29,43 @@ def get_visible_incident(access: Access, incident_id: UUID | str) -> Incident:
 
 def open_incident_count(access: Access) -> int:
     return visible_incidents(access).filter(status=IncidentStatus.OPEN).count()
+
+
+def incidents_within(
+    access: Access, *, start: datetime, end: datetime, most: int = 60
+) -> list[Incident]:
+    """Those that burned at some time between two moments: the newest, oldest first. One query."""
+    rows = visible_incidents(access).filter(
+        Q(ended_at=None) | Q(ended_at__gte=start), started_at__lte=end
+    )
+    return list(reversed(rows.order_by("-started_at", "-pk")[:most]))
+
+
+def incidents_involving(
+    access: Access, entity_ids: Collection[UUID], *, only_open: bool = False, most: int = 20
+) -> list[Incident]:
+    """Those with a cause or an alert on any of these entities, newest first. One query."""
+    touched = IncidentAlert.objects.filter(entity_id__in=entity_ids).values("incident_id")
+    rows = visible_incidents(access).filter(Q(root_id__in=entity_ids) | Q(pk__in=touched))
+    if only_open:
+        rows = rows.filter(status=IncidentStatus.OPEN)
+    return list(rows.order_by("-started_at", "-pk")[:most])
+
+
+def incident_alerts_of(access: Access, alert_ids: Collection[UUID]) -> dict[UUID, IncidentAlert]:
+    """Under which incident each of these alerts stands, and whether it is held back there. One query."""
+    rows = access.visible(IncidentAlert.objects.all(), Permission.INCIDENTS_VIEW)
+    chosen = rows.filter(alert_id__in=alert_ids).select_related("incident")
+    return {row.alert_id: row for row in chosen}
+
+
+def incidents_matching(access: Access, words: str, *, most: int) -> list[Incident]:
+    """Those whose number, title or cause is so, newest first. One query."""
+    asked = Q(title__icontains=words) | Q(root_name__icontains=words)
+    number = words.upper().removeprefix("INC-")
+    if number.isascii() and number.isdecimal() and len(number) < 10:  # noqa: PLR2004
+        asked |= Q(number=int(number))
+    return list(visible_incidents(access).filter(asked).order_by("-number")[:most])
 
 
 def trouble_of(incident: Incident) -> dict[str, Any]:
