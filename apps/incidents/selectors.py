@@ -59,6 +59,12 @@ def incident_alerts_of(access: Access, alert_ids: Collection[UUID]) -> dict[UUID
     return {row.alert_id: row for row in chosen}
 
 
+def held_alerts(access: Access) -> QuerySet[IncidentAlert]:
+    """Alerts that are held back as consequences."""
+    rows = access.visible(IncidentAlert.objects.all(), Permission.INCIDENTS_VIEW)
+    return rows.filter(is_suppressed=True)
+
+
 def incidents_matching(access: Access, words: str, *, most: int) -> list[Incident]:
     """Those whose number, title or cause is so, newest first. One query."""
     asked = Q(title__icontains=words) | Q(root_name__icontains=words)

@@ -277,7 +277,7 @@ def test_a_device_behind_the_cause_says_so(visit, stage, acme_noc):
     behind = text_of(client.get(reverse("console:device", args=[stage.devices["bng1"].id])))
     near = text_of(client.get(reverse("console:device", args=[stage.devices["cr2"].id])))
 
-    assert f"Down, by INC-{incident.number}" in behind
+    assert f"Does not answer, by INC-{incident.number}" in behind
     assert "to-agg1 towards agg1 down" in near
     assert incident.title in near
 

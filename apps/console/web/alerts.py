@@ -5,16 +5,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Case, Count, Exists, IntegerField, OuterRef, QuerySet, Value, When
 from django.utils.translation import gettext as _
 
+from agent.protocol.registry import METRICS, Kind
 from apps.accounts.access import Access
 from apps.alerts.choices import AlertState
 from apps.alerts.models import Alert
 from apps.alerts.selectors import labels_of, open_alerts
 from apps.core.page import SEVERITIES, SUPPRESSED, Pager, State, lasting, paged
 from apps.incidents.models import IncidentAlert
-from apps.incidents.selectors import incident_alerts_of
+from apps.incidents.selectors import held_alerts, incident_alerts_of
 from apps.inventory.selectors import devices_of
 
 
@@ -65,7 +66,7 @@ def alerts_page(access: Access, *, severity: str, number: int, at: datetime) -> 
     every = open_alerts(access)
     counted = dict(every.order_by().values_list("severity").annotate(Count("pk")))
     chosen = every.filter(severity=severity) if severity else every
-    rows, pager = paged(chosen, number=number, asked={"severity": severity})
+    rows, pager = paged(worst_first(access, chosen), number=number, asked={"severity": severity})
     words = (("", _("All")), *((key, str(state.word)) for key, state in SEVERITIES.items()))
     return AlertsPage(
         severity=severity,
@@ -79,6 +80,14 @@ def alerts_page(access: Access, *, severity: str, number: int, at: datetime) -> 
         pager=pager,
         all=sum(counted.values()),
     )
+
+
+def worst_first(access: Access, alerts: QuerySet[Alert]) -> QuerySet[Alert]:
+    """Consequences after what caused them, then by severity, then the newest."""
+    ranks = [When(severity=key, then=Value(state.rank)) for key, state in SEVERITIES.items()]
+    held = Exists(held_alerts(access).filter(alert=OuterRef("pk")))
+    rank = Case(*ranks, default=Value(9), output_field=IntegerField())
+    return alerts.annotate(is_held=held, rank=rank).order_by("is_held", "rank", "-since", "-pk")
 
 
 def alert_rows(access: Access, alerts: list[Alert], *, at: datetime) -> tuple[AlertRow, ...]:
@@ -126,5 +135,9 @@ def _seen(seen: dict[str, Any]) -> str:
     value, bound = seen.get("value"), seen.get("threshold")
     if value in {None, ""}:
         return ""
-    read = f"{seen.get('metric', '')} = {value}"
-    return read if bound is None else f"{read} ({bound:g})"
+    name = seen.get("metric", "")
+    read = f"{name} = {value}"
+    metric = METRICS.get(name)
+    if bound is None or metric is None or metric.kind is Kind.BOOL:
+        return read
+    return _("%(read)s, bound %(bound)g") % {"read": read, "bound": bound}

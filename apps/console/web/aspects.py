@@ -59,7 +59,7 @@ def _held(aspect: Aspect, symptoms: set[Symptom], alerts: Iterable[AlertRow]) ->
     if not aspect.state.is_trouble or not about or any(not a.held_because for a in about):
         return aspect
     text = _("%(what)s, by INC-%(number)s") % {
-        "what": aspect.state.word,
+        "what": aspect.text,
         "number": about[0].incident_number,
     }
     return Aspect(aspect.label, SUPPRESSED, text)

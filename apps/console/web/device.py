@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from apps.accounts.access import Access
 from apps.alerts.selectors import open_alerts
 from apps.console.web import device_parts as parts_of_page
-from apps.console.web.alerts import AlertRow, alert_rows
+from apps.console.web.alerts import AlertRow, alert_rows, worst_first
 from apps.console.web.aspects import Aspect, aspects_of
 from apps.console.web.device_parts import InterfaceRow, NeighborRow, PeerRow, ProbeRow, ServiceRow
 from apps.console.web.device_services import probe_rows, service_rows
@@ -65,9 +65,8 @@ def device_page(access: Access, device: Device, *, at: datetime) -> DevicePage:
     span = Span(start=at - SPARK_SPAN, end=at, points=SPARK_POINTS)
     rates = rates_of(metrics=parts_of_page.RATES, entity_ids=ids, span=span)
     drawn = buckets_of(metrics=parts_of_page.DRAWN, entity_ids=ids, span=span)
-    alerts = alert_rows(
-        access, list(open_alerts(access).filter(entity_id__in=ids)[:MOST_ALERTS]), at=at
-    )
+    about = worst_first(access, open_alerts(access).filter(entity_id__in=ids))
+    alerts = alert_rows(access, list(about[:MOST_ALERTS]), at=at)
     interfaces = parts_of_page.interface_rows(device, rows.interfaces, rows.links, read, rates)
     known = inventory.devices_by_address({row.router_id for row in rows.ospf_neighbors})
     neighbors = parts_of_page.neighbor_rows(rows.ospf_neighbors, known, read)

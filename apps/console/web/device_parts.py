@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _lazy
 
 from apps.console.web.readings import Readings
 from apps.console.web.spark import Spark, spark
-from apps.core.page import BLIND, DOWN, OFF, UNKNOWN, State, spell_seconds
+from apps.core.page import BLIND, DOWN, OFF, UNKNOWN, UP, State, spell_seconds
 from apps.inventory.models import (
     BgpPeer,
     Device,
@@ -49,10 +49,15 @@ Drawn = Mapping[SeriesKey, Sequence[Bucket]]
 class Flow:
     """Traffic one way: the rate, and how full it makes the port."""
 
-    rate: str
-    percent: int | None
-    bar: int
-    look: str
+    rate: str = ""
+    percent: int | None = None
+    bar: int = 0
+    look: str = ""
+
+    @property
+    def is_flowing(self) -> bool:
+        """Something moves."""
+        return self.rate not in {"", "0"}
 
 
 @dataclass(frozen=True)
@@ -179,8 +184,8 @@ def _interface(row: Interface, end: _FarEnd | None, read: Readings, rates: Rates
         towards_id=end.device_id if end else None,
         is_linked=end is not None,
         speed=bits(speed) if speed else "",
-        inward=_flow(grown[RX], speed),
-        outward=_flow(grown[TX], speed),
+        inward=_flow(grown[RX] if state is UP else (), speed),
+        outward=_flow(grown[TX] if state is UP else (), speed),
         line=spark(_sum(grown[RX], grown[TX])),
         errors="" if per_hour is None else f"{per_hour:.0f}",
         has_errors=bool(per_hour and per_hour >= 1),
@@ -196,7 +201,7 @@ def _flow(rates: Sequence[float | None], speed: float | None) -> Flow:
     """The newest of the last two buckets: the last one may just have begun."""
     now = next((rate for rate in reversed(rates[-2:]) if rate is not None), None)
     if now is None:
-        return Flow("", None, 0, "")
+        return Flow()
     percent = round(now * 8 / speed * 100) if speed else None
     look = "" if percent is None or percent < BUSY_PCT else "w" if percent < FULL_PCT else "c"
     return Flow(bits(now * 8), percent, round(BAR_WIDTH * min(percent or 0, 100) / 100), look)
@@ -212,8 +217,9 @@ def bits(per_second: float) -> str:
     return f"{per_second:.0f}"
 
 
-def _for(read: Readings, entity_id: UUID, metric: str) -> str:
-    seconds = read.number(entity_id, metric)
+def _for(read: Readings, state: State, entity_id: UUID, metric: str) -> str:
+    """How long it has been up; a lost one keeps its last number, which says nothing."""
+    seconds = read.number(entity_id, metric) if state is UP else None
     return spell_seconds(seconds) if seconds else ""
 
 
@@ -235,7 +241,7 @@ def neighbor_rows(
                 port=row.interface_name,
                 state=state,
                 word=_word(state, read.text(row.id, "ospf.neighbor.state")),
-                lasting=_for(read, row.id, "ospf.neighbor.uptime_seconds"),
+                lasting=_for(read, state, row.id, "ospf.neighbor.uptime_seconds"),
             )
         )
     return tuple(sorted(found, key=lambda row: row.state.rank))
@@ -255,7 +261,7 @@ def peer_rows(rows: Sequence[BgpPeer], read: Readings) -> tuple[PeerRow, ...]:
                 state=state,
                 word=_word(state, read.text(row.id, "bgp.peer.state")),
                 prefixes="" if prefixes is None else f"{prefixes:.0f}",
-                lasting=_for(read, row.id, "bgp.peer.uptime_seconds"),
+                lasting=_for(read, state, row.id, "bgp.peer.uptime_seconds"),
             )
         )
     return tuple(sorted(found, key=lambda row: row.state.rank))

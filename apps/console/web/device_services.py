@@ -52,13 +52,15 @@ def probe_rows(rows: Sequence[ProbeTarget], read: Readings, drawn: Drawn) -> tup
 def _probe(row: ProbeTarget, read: Readings, drawn: Drawn) -> ProbeRow:
     is_tcp = row.method == ProbeMethod.TCP
     answer = CONNECT if is_tcp else RTT
-    rtt = read.number(row.id, answer)
+    state = read.state(row.id, "probe.tcp.up") if is_tcp else _ping_state(row.id, read)
+    # What does not answer has no answer time, however fresh the last one is.
+    rtt = None if state is DOWN else read.number(row.id, answer)
     loss = None if is_tcp else read.number(row.id, LOSS)
     return ProbeRow(
         name=row.name,
         method=row.get_method_display(),
         address=f"{row.address}:{row.port}",
-        state=read.state(row.id, "probe.tcp.up") if is_tcp else _ping_state(row.id, read),
+        state=state,
         rtt="" if rtt is None else _("%(ms).1f ms") % {"ms": rtt},
         loss="" if loss is None else f"{loss:.0f} %",
         has_loss=bool(loss),

@@ -59,9 +59,9 @@ def event_rows(
 
 
 def _text(payload: dict[str, Any], raw: str) -> str:
-    before, after = payload.get("from"), payload.get("to")
+    before, after = payload.get("old"), payload.get("new")
     if after is not None:
-        return _("%(before)s to %(after)s") % {"before": before, "after": after}
+        return _("%(after)s, was %(before)s") % {"before": before, "after": after}
     said = payload.get("message") or raw
     if said:
         return str(said)[:MOST_TEXT]

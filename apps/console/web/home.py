@@ -48,6 +48,8 @@ class HomePage:
     well_agents: int
     silent_agents: tuple[AgentRow, ...]
     blind: int
+    #: Nothing is wrong that we can see, and we can see everything.
+    is_quiet: bool
 
 
 def home_page(access: Access, *, at: datetime) -> HomePage:
@@ -76,6 +78,9 @@ def home_page(access: Access, *, at: datetime) -> HomePage:
         well_agents=sum(1 for row in agents if row.state.look == "ok"),
         silent_agents=silent,
         blind=next(count.number for count in counts if count.query == Reach.BLIND),
+        is_quiet=not queue.total_open
+        and not silent
+        and not any(count.number for count in counts if count.state.is_trouble),
     )
 
 
