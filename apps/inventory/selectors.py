@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -249,23 +248,27 @@ def site_names() -> list[tuple[UUID, str, str]]:
     return list(Site.objects.order_by("name").values_list("pk", "name", "code"))
 
 
-def devices_by_address(addresses: Collection[str]) -> dict[str, tuple[UUID, str]]:
-    """Which device answers to each of these management addresses: id and name. One query; what is no address is
-    nobody's."""
-    fit = [address for address in addresses if _is_address(address)]
-    rows = Device.objects.filter(management_address__in=fit)
-    return {
-        address: (pk, name)
-        for address, pk, name in rows.values_list("management_address", "pk", "name")
-    }
+@dataclass(frozen=True)
+class Vicinity:
+    """A device, those at the far ends of its links, and how they see each other."""
+
+    names: dict[UUID, str]
+    addresses: dict[UUID, str]
+    links: list[Link]
+    ospf_neighbors: list[OspfNeighbor]
 
 
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+def vicinity_of(device: Device) -> Vicinity:
+    """Three queries."""
+    links = list(Link.objects.filter(Q(a_device=device) | Q(z_device=device)))
+    ids = {device.id, *(end for row in links for end in (row.a_device_id, row.z_device_id) if end)}
+    found = list(Device.objects.filter(pk__in=ids).values_list("pk", "name", "management_address"))
+    return Vicinity(
+        names={pk: name for pk, name, _address in found},
+        addresses={pk: address for pk, _name, address in found},
+        links=links,
+        ospf_neighbors=list(OspfNeighbor.objects.filter(device__in=ids)),
+    )
 
 
 def parts_of(device_ids: Collection[UUID]) -> dict[UUID, UUID]:

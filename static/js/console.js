@@ -61,7 +61,11 @@ document.addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]")) return;
   if (goTo(event.key)) return;
   if (verbs[event.key]) return verbs[event.key]();
-  const control = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  const key = CSS.escape(event.key);
+  // A verb of the picked row first; without a picked row no row is meant.
+  const control =
+    document.querySelector(`[data-row].pick [data-row-key="${key}"]`) ??
+    document.querySelector(`[data-key="${key}"]`);
   if (!control) return;
   event.preventDefault();
   control.matches("input, textarea") ? control.focus() : control.click();
@@ -110,6 +114,7 @@ document.addEventListener("htmx:beforeSwap", () => {
 document.addEventListener("htmx:afterSwap", () => {
   const link = picked && document.querySelector(`[data-row] a[href="${CSS.escape(picked)}"]`);
   link?.closest("[data-row]").classList.add("pick");
+  if (link && document.activeElement === document.body) link.focus({ preventScroll: true });
   for (const box of document.querySelectorAll("[data-filter]")) applyFilter(box);
 });
 

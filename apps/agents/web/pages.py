@@ -55,7 +55,7 @@ class AgentsPage:
     rows: tuple[AgentRow, ...]
     silent: int
     well: int
-    #: Devices whose reachability silent agents judge: nobody sees them now.
+    #: Devices that silent agents read or judge.
     unseen: int
     can_manage: bool
 
@@ -68,7 +68,7 @@ def agents_page(access: Access, *, at: datetime) -> AgentsPage:
         rows=rows,
         silent=len(silent),
         well=sum(1 for row in rows if row.state is OK),
-        unseen=sum(row.probes for row in silent),
+        unseen=sum(max(row.reads, row.probes) for row in silent),
         can_manage=access.may(Permission.AGENTS_MANAGE),
     )
 

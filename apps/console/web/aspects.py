@@ -99,6 +99,8 @@ def _management(device_id: UUID, read: Readings) -> Aspect:
 
 def _routing(neighbors: Sequence[NeighborRow], peers: Sequence[PeerRow]) -> Aspect:
     states = [row.state for row in neighbors] + [row.state for row in peers]
+    if states and not {UP, DOWN} & set(states):
+        return _of(_("Routing"), states, _("Adjacencies not seen now"))
     parts = []
     if neighbors:
         up = sum(1 for row in neighbors if row.state is UP)
@@ -117,6 +119,9 @@ def _links(interfaces: Sequence[InterfaceRow]) -> Aspect:
         if len(down) > 1:
             more = len(down) - 1
             text += ngettext(", %(n)d more", ", %(n)d more", more) % {"n": more}
+    elif linked and all(row.state is BLIND for row in linked):
+        text = ngettext("%(n)d wire, not seen now", "%(n)d wires, not seen now", len(linked))
+        text %= {"n": len(linked)}
     elif linked:
         up = sum(1 for row in linked if row.state is UP)
         text = _("%(up)d of %(n)d wires up") % {"up": up, "n": len(linked)}

@@ -19,6 +19,7 @@ from apps.incidents.selectors import incidents_involving
 from apps.inventory import selectors as inventory
 from apps.inventory.models import Device
 from apps.telemetry.queries import Span, buckets_of, rates_of
+from apps.topology.selectors import far_devices_of_neighbors
 
 SPARK_SPAN = timedelta(hours=1)
 #: A point per two and a half polls of the default profile: jitter makes no gaps.
@@ -68,8 +69,8 @@ def device_page(access: Access, device: Device, *, at: datetime) -> DevicePage:
     about = worst_first(access, open_alerts(access).filter(entity_id__in=ids))
     alerts = alert_rows(access, list(about[:MOST_ALERTS]), at=at)
     interfaces = parts_of_page.interface_rows(device, rows.interfaces, rows.links, read, rates)
-    known = inventory.devices_by_address({row.router_id for row in rows.ospf_neighbors})
-    neighbors = parts_of_page.neighbor_rows(rows.ospf_neighbors, known, read)
+    far = far_devices_of_neighbors(device)
+    neighbors = parts_of_page.neighbor_rows(rows.ospf_neighbors, far, read)
     peers = parts_of_page.peer_rows(rows.bgp_peers, read)
     services = service_rows(rows.services, read, drawn)
     probes = probe_rows(rows.probe_targets, read, drawn)

@@ -187,7 +187,7 @@ def _interface(row: Interface, end: _FarEnd | None, read: Readings, rates: Rates
         inward=_flow(grown[RX] if state is UP else (), speed),
         outward=_flow(grown[TX] if state is UP else (), speed),
         line=spark(_sum(grown[RX], grown[TX])),
-        errors="" if per_hour is None else f"{per_hour:.0f}",
+        errors="" if per_hour is None or state is BLIND else f"{per_hour:.0f}",
         has_errors=bool(per_hour and per_hour >= 1),
     )
 
@@ -224,13 +224,13 @@ def _for(read: Readings, state: State, entity_id: UUID, metric: str) -> str:
 
 
 def neighbor_rows(
-    rows: Sequence[OspfNeighbor], known: Mapping[str, tuple[UUID, str]], read: Readings
+    rows: Sequence[OspfNeighbor], far: Mapping[UUID, tuple[UUID, str]], read: Readings
 ) -> tuple[NeighborRow, ...]:
-    """Adjacencies, the lost ones first; ``known`` says which device a router id is."""
+    """Adjacencies, the lost ones first; ``far`` says which device each leads to."""
     found = []
     for row in rows:
         state = read.state(row.id, "ospf.neighbor.up")
-        who_id, who = known.get(row.router_id, (None, ""))
+        who_id, who = far.get(row.id, (None, ""))
         found.append(
             NeighborRow(
                 router_id=row.router_id,

@@ -11,7 +11,7 @@ from apps.agents.web.pages import AgentRow, agent_rows
 from apps.console.web.day import Day, day_of
 from apps.console.web.sites import SiteRow, site_rows
 from apps.console.web.states import REACH, UNREAD
-from apps.core.page import State
+from apps.core.page import State, lasting
 from apps.incidents.web.pages import QueuePage, queue_page
 from apps.inventory.selectors import device_sites
 from apps.telemetry.reach import Reach, reach_of_devices
@@ -50,6 +50,7 @@ class HomePage:
     blind: int
     #: Nothing is wrong that we can see, and we can see everything.
     is_quiet: bool
+    quiet_for: str
 
 
 def home_page(access: Access, *, at: datetime) -> HomePage:
@@ -78,6 +79,7 @@ def home_page(access: Access, *, at: datetime) -> HomePage:
         well_agents=sum(1 for row in agents if row.state.look == "ok"),
         silent_agents=silent,
         blind=next(count.number for count in counts if count.query == Reach.BLIND),
+        quiet_for=lasting(queue.last_closed_at, at) if queue.last_closed_at else "",
         is_quiet=not queue.total_open
         and not silent
         and not any(count.number for count in counts if count.state.is_trouble),
