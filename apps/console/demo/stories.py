@@ -40,7 +40,7 @@ class LinkCut:
     key = ""
     name = ""
     link_kind = ""
-    expected_seconds = 60
+    expected_seconds = 40
 
     def play(self, scene: Scene) -> Report:
         """Raises RestError when the platform stops answering for good."""
@@ -166,7 +166,7 @@ class RingCut(LinkCut):
     """The ring has another way round: redundancy is lost and nobody is cut off."""
 
     key, name, link_kind = "a", "a cut of the core ring", "core"
-    expected_seconds = 55
+    expected_seconds = 38
 
     def expect(self, scene: Scene, link: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         return {"dark": set(), "subscribers": 0}
@@ -176,7 +176,7 @@ class BackhaulCut(LinkCut):
     """A PoP's only way out: everything behind it is a consequence, its subscribers are counted."""
 
     key, name, link_kind = "b", "a cut of a PoP's only backhaul", "backhaul"
-    expected_seconds = 75
+    expected_seconds = 42
 
     def expect(self, scene: Scene, link: dict[str, Any]) -> dict[str, Any]:
         site = next(
