@@ -168,12 +168,13 @@ class TestReport:
         assert not Report().passed
 
     def test_one_wrong_finding_fails_it(self):
-        report = Report()
-        report.equal("incidents", 1, 1)
-        assert report.passed
-        report.equal("incidents", 1, 2)
-        assert not report.passed
-        assert "WRONG" in report.findings[-1].line()
+        right, wrong = Report(), Report()
+        for report in (right, wrong):
+            report.equal("incidents", 1, 1)
+        wrong.equal("incidents", 1, 2)
+
+        assert (right.passed, wrong.passed) == (True, False)
+        assert "WRONG" in wrong.findings[-1].line()
 
     def test_the_parts_add_up_to_the_whole(self):
         moments = Moments(*(NOON + timedelta(seconds=n) for n in (0, 2, 13, 18, 18.5)))
