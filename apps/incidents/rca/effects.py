@@ -6,7 +6,7 @@ because of that. Effects do not come before their causes.
 
 from uuid import UUID
 
-from apps.incidents.rca.snapshot import Symptom
+from apps.incidents.rca.snapshot import Symptom, own_trouble
 from apps.incidents.rca.weights import SPREAD
 from apps.incidents.rca.world import NOTHING, Failed, World, far_end, link_ref
 from apps.topology.graph import AGENT, DEVICE, Link
@@ -30,6 +30,8 @@ class Effects:
 
     def explains(self, symptom: Symptom) -> bool:
         """Whether the symptom follows from the failures."""
+        if own_trouble(symptom) in self._failed:
+            return True
         if symptom.ref in self._failed:
             return True
         takes = self._by_kind.get(symptom.kind)

@@ -12,7 +12,7 @@ from math import exp
 from apps.incidents.rca.candidates import Suspects
 from apps.incidents.rca.effects import Effects, is_about_visibility
 from apps.incidents.rca.evidence import Judgement, judge
-from apps.incidents.rca.snapshot import Symptom
+from apps.incidents.rca.snapshot import Symptom, own_trouble
 from apps.incidents.rca.weights import MOST, SOMETHING_ELSE
 from apps.incidents.rca.world import NOTHING, Failed, World
 from apps.topology.graph import Ref
@@ -104,7 +104,7 @@ def _best(world: World, suspects: Suspects, known: Failed, left: list[Symptom]) 
     ]
     if not judged:  # nobody explains anything: each symptom stands for itself
         first = left[0]
-        return Judgement(frozenset({first.ref}), 0.0, (first,), ())
+        return Judgement(frozenset({own_trouble(first)}), 0.0, (first,), ())
     chosen = min(judged, key=_order)
     whole = judge(world, chosen.suspects, known=known, symptoms=left)
     return whole or chosen
