@@ -151,8 +151,8 @@ def _ranked(world: World, group: list[Found]) -> list[tuple[Found, str]]:
         rest = everyone - {found.ref}
         matters = (
             len(group) == 1
-            or world.served(rest) != world.served(everyone)
-            or world.seen(rest) != world.seen(everyone)
+            or world.unserved(rest) != world.unserved(everyone) - {found.ref}
+            or world.hidden(rest) != world.hidden(everyone) - {found.ref}
             or not all(Effects(world, rest).explains(row) for row in dark)
         )
         ranked.append((found, PRIMARY if matters else CONTRIBUTING))
