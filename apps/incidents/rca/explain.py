@@ -43,6 +43,7 @@ def find_causes(world: World, symptoms: Iterable[Symptom]) -> list[Found]:
     known: Failed = NOTHING
     found: list[Found] = []
     while left:
+        world.stand_on(known)
         best = _best(world, suspects, known, left)
         found += _members(world, suspects, known, best)
         known |= best.suspects

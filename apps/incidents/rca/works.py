@@ -24,27 +24,27 @@ class Network:
     def __init__(self, graph: Graph) -> None:
         self._wiring = wire(graph)
 
-    def support(self, roots: Collection[Ref]) -> "Support":
-        """What works while nothing has failed.
+    def support(self, roots: Collection[Ref], failed: Collection[Ref] = frozenset()) -> "Support":
+        """What works while exactly these have failed.
 
         ``roots`` are devices that need no way in: where an agent sits (then: what it can reach), or where the
         network meets the world (then: what still has service). Unknown refs are ignored.
         """
-        return Support(self._wiring, roots)
+        return Support(self._wiring, roots, failed)
 
     def working(
         self, *, roots: Collection[Ref], failed: Collection[Ref] = frozenset()
     ) -> frozenset[Ref]:
         """Every entity that works, given where life comes from and what has failed."""
-        support = self.support(roots)
-        return support.alive - support.lost(failed)
+        return self.support(roots, failed).alive
 
 
 class Support:
-    """The least fixed point from one set of roots, ready to be asked what failures take away."""
+    """The least fixed point from one set of roots, ready to be asked what more failures take away."""
 
-    def __init__(self, wiring: Wiring, roots: Collection[Ref]) -> None:
+    def __init__(self, wiring: Wiring, roots: Collection[Ref], failed: Collection[Ref]) -> None:
         self._wiring = wiring
+        self._broken = {wiring.index[ref] for ref in failed if ref in wiring.index}
         #: Needs that are met whatever happens: the roots' way in.
         self._granted = {
             wiring.way_in[node]
@@ -58,7 +58,7 @@ class Support:
         self.alive = frozenset(ref for ref, node in wiring.index.items() if self._rank[node])
 
     def lost(self, failed: Collection[Ref]) -> frozenset[Ref]:
-        """What stops working when these fail; themselves among it, if they worked."""
+        """What stops working when these fail as well; themselves among it, if they worked."""
         index, refs = self._wiring.index, self._wiring.refs
         broken = {index[ref] for ref in failed if ref in index and self._rank[index[ref]]}
         doubtful = self._without_early_support(broken)
@@ -74,7 +74,8 @@ class Support:
             if count == 0 or need in self._granted:
                 open_needs[dependent] -= 1
                 missing[need] = -1
-        alive = [node for node in range(wiring.size) if open_needs[node] == 0]
+        broken = self._broken
+        alive = [n for n in range(wiring.size) if open_needs[n] == 0 and n not in broken]
         for order, node in enumerate(alive, start=1):  # grows as it goes
             rank[node] = order
             for need in wiring.serves[node]:
@@ -82,7 +83,7 @@ class Support:
                 if missing[need] == 0:
                     dependent = wiring.needs[need][0]
                     open_needs[dependent] -= 1
-                    if open_needs[dependent] == 0:
+                    if open_needs[dependent] == 0 and dependent not in broken:
                         alive.append(dependent)
         return rank
 

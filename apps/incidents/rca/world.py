@@ -32,7 +32,8 @@ class World:
         self.snapshot = snapshot
         self.graph = snapshot.graph
         self._network = Network(snapshot.graph)
-        self._supports: dict[Eyes, Support] = {}
+        self._ground = NOTHING
+        self._supports: dict[tuple[Eyes, Failed], Support] = {}
         self._known: dict[tuple[Eyes, Failed], frozenset[Ref]] = {}
 
     @cached_property
@@ -91,13 +92,29 @@ class World:
         """Whether two routers of ours can no longer talk."""
         return (DEVICE, other_id) in self._lost(((DEVICE, device_id),), failed)
 
+    def stand_on(self, known: Failed) -> None:
+        """Most questions from here on are about these failures and a few more: they then cost only the few."""
+        self._ground = known
+
     def _lost(self, roots: Eyes, failed: Failed) -> frozenset[Ref]:
         key = (roots, failed)
         if key not in self._known:
-            if roots not in self._supports:
-                self._supports[roots] = self._network.support(roots)
-            self._known[key] = self._supports[roots].lost(failed)
+            ground = self._ground if self._ground <= failed else NOTHING
+            found = self._support(roots, ground).lost(failed - ground)
+            self._known[key] = found | self._sunk(roots, ground) if ground else found
         return self._known[key]
+
+    def _sunk(self, roots: Eyes, ground: Failed) -> frozenset[Ref]:
+        """What the failures that we stand on have taken already."""
+        if (roots, ground) not in self._known:
+            self._known[roots, ground] = self._support(roots, NOTHING).lost(ground)
+        return self._known[roots, ground]
+
+    def _support(self, roots: Eyes, ground: Failed) -> Support:
+        key = (roots, ground)
+        if key not in self._supports:
+            self._supports[key] = self._network.support(roots, ground)
+        return self._supports[key]
 
     @cached_property
     def interface_by_id(self) -> Mapping[UUID, Interface]:
