@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import ipaddress
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,12 +12,16 @@ from typing import Any
 from urllib.parse import quote
 
 from agent.simulator.client import ControlError, request
+from agent.simulator.failures import KINDS
+from agent.simulator.failures.base import CONFIG_CHANGE
 from agent.simulator.lines import PortBusy
 from agent.simulator.serve import Address, Plan, serve
 from agent.simulator.state import StateError
 
 HIGHEST_PORT = 65_535
 HIGHEST_SEED = 2**63 - 1
+PLAIN_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+KIND_HELP = "one of " + ", ".join((*KINDS, CONFIG_CHANGE))
 DEFAULT_CONTROL = "127.0.0.1:8002"
 
 
@@ -52,6 +57,10 @@ def parser() -> argparse.ArgumentParser:
     cut = add_client(commands.add_parser("cut", help="cut a link"))
     cut.add_argument("link", help="the link's id; `links` lists them")
     cut.set_defaults(run=cut_link)
+    broken = add_client(commands.add_parser("break", help="let something fail, or change a router"))
+    broken.add_argument("kind", choices=[*KINDS, CONFIG_CHANGE], metavar="KIND", help=KIND_HELP)
+    broken.add_argument("details", nargs="*", type=detail, metavar="NAME=VALUE", help="what of it")
+    broken.set_defaults(run=break_something)
     heal = add_client(commands.add_parser("heal", help="repair one failure, or all"))
     heal.add_argument("failure", nargs="?", help="the failure's id; all of them without it")
     heal.set_defaults(run=heal_failure)
@@ -96,6 +105,14 @@ def seed(text: str) -> int:
     return whole_number(text, highest=HIGHEST_SEED)
 
 
+def detail(text: str) -> tuple[str, str | float]:
+    """`link=cr1-cr2`, `ms=120`."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
+    return name, float(value) if PLAIN_NUMBER.fullmatch(value) else value
+
+
 def whole_number(text: str, *, highest: int) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(highest))):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
@@ -123,6 +140,11 @@ def tell(arguments: argparse.Namespace) -> None:
 
 def cut_link(arguments: argparse.Namespace) -> None:
     wish = {"kind": "link_cut", "link": arguments.link}
+    show(request(arguments.control, "POST", "/failures", wish))
+
+
+def break_something(arguments: argparse.Namespace) -> None:
+    wish = {**dict(arguments.details), "kind": arguments.kind}
     show(request(arguments.control, "POST", "/failures", wish))
 
 

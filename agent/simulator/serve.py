@@ -49,6 +49,8 @@ async def start(
     """
     world = World(draw_blueprint(plan.seed), StateFile(plan.state_dir), tell=tell)
     ports = {"api_port": plan.api_port, "echo_port": plan.echo_port}
+    life = asyncio.create_task(world.run())
+    stack.callback(life.cancel)
     routers = Routers(world, **ports)
     stack.push_async_callback(routers.close)
     await routers.start()

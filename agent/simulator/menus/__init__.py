@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.simulator.menus import interfaces, ppp, routing, system
+from agent.simulator.menus import configuration, interfaces, ppp, routing, system
 from agent.simulator.menus.view import Row, View
 
 
@@ -22,10 +22,12 @@ MENUS: Mapping[str, Menu] = {
     "/system/clock": Menu(system.clock),
     "/system/health": Menu(system.health),
     "/system/package": Menu(system.package),
+    "/system/history": Menu(configuration.history),
     "/interface": Menu(interfaces.interface),
     "/interface/ethernet": Menu(interfaces.ethernet),
     "/interface/pppoe-server/server": Menu(ppp.pppoe_server),
     "/ip/address": Menu(interfaces.ip_address),
+    "/ip/firewall/filter": Menu(configuration.firewall_filter),
     "/ip/service": Menu(interfaces.ip_service),
     "/ppp/active": Menu(ppp.active, count=ppp.active_count),
     "/routing/bgp/connection": Menu(routing.bgp_connection),

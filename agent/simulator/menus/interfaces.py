@@ -44,6 +44,7 @@ def interface(view: View) -> Iterator[Row]:
         "default-name": "ether1",
         **(link_state(view, None) | counted(Counters(0, 0))),
         "disabled": "false",
+        **noted(view),
     }
     for cage in cages(view):
         yield {
@@ -93,6 +94,12 @@ def named(view: View, row_id: str, name: str, kind: str) -> Row:
     }
 
 
+def noted(view: View) -> Row:
+    """What somebody wrote on the management port, if anybody ever did."""
+    work = view.changes("/interface")
+    return {"comment": f"mgmt, rack checked {work[-1].id}"} if work else {}
+
+
 def comment(view: View, wire: tuple[Link, Port] | None) -> Row:
     if wire is None:
         return {}
@@ -105,7 +112,7 @@ def link_state(view: View, wire: tuple[Link, Port] | None) -> Row:
     """`last-link-down-time` is absent while it never went down; an empty cage was never up either."""
     if wire is None:
         return {"link-downs": "0", "running": "false"}
-    record = view.network.record_of(wire[0])
+    record = view.network.record_of(wire[1])
     row = {} if record.last_down is None else {"last-link-down-time": view.local(record.last_down)}
     row["last-link-up-time"] = view.local(record.last_up or record.since)
     row["link-downs"] = str(record.downs)
@@ -117,7 +124,7 @@ def traffic(view: View, wire: tuple[Link, Port] | None) -> Counters:
     if wire is None:
         return Counters(0, 0)
     link, port = wire
-    return counters_of(view.isp.seed, link, port, view.network.record_of(link).seconds_up(view.now))
+    return counters_of(view.isp.seed, link, port, view.network.record_of(port).seconds_up(view.now))
 
 
 def ethernet(view: View) -> Iterator[Row]:
