@@ -91,7 +91,10 @@ class BgpPeer:
 
 @dataclass(frozen=True)
 class PppoeService:
-    """What a concentrator sells: sessions come in from the access router, across the wires between."""
+    """What a concentrator sells: sessions come in from the access router, across the wires between.
+
+    Where both are one router there are none between.
+    """
 
     device: str
     access: str

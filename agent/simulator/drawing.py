@@ -33,6 +33,7 @@ ROUTERS = (
     ("agg2", "agg", "south"),
     ("bng2", "bng", "south"),
     ("acc2", "access", "south"),
+    ("acc3", "access", "east"),  # dual-homed, and its subscribers' concentrator itself
 )
 
 # the end nearer the core first; the order gives the /30 networks
@@ -49,6 +50,8 @@ WIRES = (
     ("agg1", "acc1", LinkKind.ACCESS),
     ("agg2", "bng2", LinkKind.ACCESS),
     ("agg2", "acc2", LinkKind.ACCESS),
+    ("cr2", "acc3", LinkKind.ACCESS),
+    ("cr4", "acc3", LinkKind.ACCESS),
 )
 
 # router, upstream, its AS, our address, its address (RFC 5737: for documentation)
@@ -101,13 +104,19 @@ def draw_blueprint(seed: int) -> Blueprint:
         services=(
             draw_service(seed, "bng1", "acc1", "100.64"),
             draw_service(seed, "bng2", "acc2", "100.65"),
+            draw_service(seed, "acc3", "acc3", "100.66"),
         ),
         agents=agents(),
     )
 
 
 def draw_sites(seed: int, region: draws.Region) -> tuple[Site, ...]:
-    towns = (("hub", region.hubs), ("north", region.norths), ("south", region.souths))
+    towns = (
+        ("hub", region.hubs),
+        ("north", region.norths),
+        ("south", region.souths),
+        ("east", region.easts),
+    )
     sites = []
     for key, candidates in towns:
         town = draws.draw(seed, "site", key).choice(candidates)

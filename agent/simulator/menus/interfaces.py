@@ -73,9 +73,11 @@ def subscriber_side(view: View) -> Iterator[Row]:
     if service is None:
         return
     wire = view.wires[0]
+    is_theirs = service.access == view.router.name  # their port is none of the wires: always up
+    up = {"link-downs": "0", "running": "true"} if is_theirs else link_state(view, wire)
     yield {
         **named(view, VLAN_ID, service.interface, "vlan"),
-        **link_state(view, wire),
+        **up,
         **counted(traffic(view, wire)),
         "disabled": "false",
     }

@@ -89,7 +89,7 @@ class TestRouters:
         with sim.logged_in("cr2") as client:
             sim.cut("cr1-cr2")
             rows = client.rows("/routing/ospf/neighbor/print", "=.proplist=router-id")
-            assert {row["router-id"] for row in rows} == {"10.255.0.3", "10.255.0.7"}
+            assert {row["router-id"] for row in rows} == {"10.255.0.3", "10.255.0.7", "10.255.0.13"}
 
 
 class TestEcho:
