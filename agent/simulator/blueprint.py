@@ -70,6 +70,7 @@ class Router:
     cpu_count: int
     memory_bytes: int
     serial_number: str
+    os: str  # version of RouterOS
     age: timedelta  # how long it had been running when the simulation first began
 
 

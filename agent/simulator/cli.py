@@ -12,9 +12,11 @@ from typing import Any
 from urllib.parse import quote
 
 from agent.simulator.client import ControlError, request
+from agent.simulator.drawing import ROUTERS
 from agent.simulator.failures import KINDS
 from agent.simulator.failures.base import CONFIG_CHANGE
 from agent.simulator.lines import PortBusy
+from agent.simulator.routeros.version import DEFAULT_V6
 from agent.simulator.serve import Address, Plan, serve
 from agent.simulator.state import StateError
 
@@ -75,6 +77,9 @@ def add_serve(command: argparse.ArgumentParser) -> None:
     command.add_argument("--relay-to", type=address, required=True, metavar="HOST:PORT")
     command.add_argument("--api-port", type=port, default=8728, help="of every router")
     command.add_argument("--echo-port", type=port, default=7007, help="of every router, UDP")
+    command.add_argument(
+        "--v6", type=names, default=DEFAULT_V6, metavar="NAMES", help="who runs RouterOS 6"
+    )
     command.set_defaults(run=run_server)
 
 
@@ -105,6 +110,15 @@ def seed(text: str) -> int:
     return whole_number(text, highest=HIGHEST_SEED)
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Routers, with commas between them; nobody if it is empty."""
+    found = tuple(name for name in text.split(",") if name)
+    unknown = set(found) - {name for name, _, _ in ROUTERS}
+    if unknown:
+        raise argparse.ArgumentTypeError(f"there is no router {', '.join(sorted(unknown))}")
+    return found
+
+
 def detail(text: str) -> tuple[str, str | float]:
     """`link=cr1-cr2`, `ms=120`."""
     name, equals, value = text.partition("=")
@@ -130,6 +144,7 @@ def run_server(arguments: argparse.Namespace) -> None:
         relay_to=arguments.relay_to,
         api_port=arguments.api_port,
         echo_port=arguments.echo_port,
+        v6=arguments.v6,
     )
     asyncio.run(serve(plan))
 

@@ -33,6 +33,7 @@ def topology(isp: Blueprint, *, api_port: int, echo_port: int) -> dict[str, Any]
                 "site": router.site,
                 "address": router.address,
                 "router_id": router.router_id,
+                "os": router.os,
             }
             for router in isp.routers
         ],

@@ -1,5 +1,6 @@
 """Draws the ISP: its structure is always the same, its flavour follows from the seed."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from agent.simulator import draws
@@ -14,6 +15,7 @@ from agent.simulator.blueprint import (
     Site,
     Vantage,
 )
+from agent.simulator.routeros.version import DEFAULT_V6, V6, V7, Release
 
 GIGABIT = 1_000_000_000
 LOCAL_AS = 64500  # RFC 5398: for documentation
@@ -85,8 +87,8 @@ CAGE = {
 NORTHERN = ("agg1", "bng1", "acc1")
 
 
-def draw_blueprint(seed: int) -> Blueprint:
-    """The ISP of this seed: the same on every machine and in every run."""
+def draw_blueprint(seed: int, *, v6: Collection[str] = DEFAULT_V6) -> Blueprint:
+    """The ISP of this seed: the same on every machine and in every run. `v6` names who runs RouterOS 6."""
     region = draws.draw(seed, "region").choice(draws.REGIONS)
     return Blueprint(
         seed=seed,
@@ -98,7 +100,7 @@ def draw_blueprint(seed: int) -> Blueprint:
         server_at="cr3",
         strangers_at="cr1",
         sites=draw_sites(seed, region),
-        routers=draw_routers(seed),
+        routers=draw_routers(seed, v6),
         links=draw_links(seed),
         bgp_peers=draw_bgp_peers(seed),
         services=(
@@ -124,14 +126,16 @@ def draw_sites(seed: int, region: draws.Region) -> tuple[Site, ...]:
     return tuple(sites)
 
 
-def draw_routers(seed: int) -> tuple[Router, ...]:
+def draw_routers(seed: int, v6: Collection[str]) -> tuple[Router, ...]:
     return tuple(
-        draw_router(seed, number, name, role, site)
+        draw_router(seed, number, name, role, site, release=V6 if name in v6 else V7)
         for number, (name, role, site) in enumerate(ROUTERS, start=1)
     )
 
 
-def draw_router(seed: int, number: int, name: str, role: str, site: str) -> Router:
+def draw_router(
+    seed: int, number: int, name: str, role: str, site: str, *, release: Release
+) -> Router:
     board, cpu_count, memory_bytes = BOARDS[role]
     return Router(
         name=name,
@@ -144,6 +148,7 @@ def draw_router(seed: int, number: int, name: str, role: str, site: str) -> Rout
         cpu_count=cpu_count,
         memory_bytes=memory_bytes,
         serial_number=draws.serial_number(seed, name),
+        os=release.version,
         age=timedelta(seconds=draws.draw(seed, "age", name).randint(9 * 86400, 250 * 86400)),
     )
 

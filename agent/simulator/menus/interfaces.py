@@ -57,14 +57,20 @@ def interface(view: View) -> Iterator[Row]:
         }
     yield {
         **named(view, LOOPBACK_ID, "lo", "loopback"),
-        "actual-mtu": "65536",
-        "mtu": "65536",
+        **loopback_kind(view),
         "link-downs": "0",
         **counted(Counters(0, 0)),
         "running": "true",
         "disabled": "false",
     }
     yield from subscriber_side(view)
+
+
+def loopback_kind(view: View) -> Row:
+    """v6 has no loopback interface: people make a bridge without ports, whose `mtu` is `auto`."""
+    if view.release.is_v6:
+        return {"type": "bridge", "mtu": "auto", "l2mtu": "65535"}
+    return {"mtu": "65536", "actual-mtu": "65536"}
 
 
 def subscriber_side(view: View) -> Iterator[Row]:

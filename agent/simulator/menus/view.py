@@ -7,6 +7,7 @@ from agent.simulator.blueprint import Blueprint, Link, Port, Router
 from agent.simulator.changes import Change
 from agent.simulator.network import Network
 from agent.simulator.routeros import formats
+from agent.simulator.routeros.version import RELEASES, Release
 
 Row = dict[str, str]
 
@@ -26,6 +27,11 @@ class View:
     @property
     def isp(self) -> Blueprint:
         return self.network.isp
+
+    @property
+    def release(self) -> Release:
+        """The RouterOS that runs here."""
+        return RELEASES[self.router.os]
 
     @property
     def wires(self) -> tuple[tuple[Link, Port], ...]:
@@ -48,4 +54,4 @@ class View:
         ]
 
     def local(self, at: datetime) -> str:
-        return formats.timestamp(at, self.isp.zone_offset)
+        return formats.timestamp(at, self.isp.zone_offset, is_v6=self.release.is_v6)

@@ -40,6 +40,10 @@ class TestTopology:
             "site": "hub",
             "address": "127.20.0.1",
             "router_id": "10.255.0.1",
+            "os": "7.19.4",
+        }
+        assert {name for name, row in devices.items() if row["os"] == "6.49.17"} == {
+            *("acc1", "acc2")
         }
         polled = [name for agent in topology["agents"] for name in agent["polls"]]
         assert sorted(polled) == sorted(devices)
