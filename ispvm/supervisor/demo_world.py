@@ -18,7 +18,7 @@ from ispvm.supervisor.processes import ProcessSpec
 DEFAULT_SEED = 1
 DEFAULT_PORT = 8000
 RELAY_HOST = "127.40.0.1"
-ROUTERS = tuple(f"127.20.0.{number}" for number in range(1, 13))
+ROUTERS = tuple(f"127.20.0.{number}" for number in range(1, 14))
 API_PORT = 8728
 ECHO_PORT = 7007
 
