@@ -70,6 +70,7 @@ class Router:
     cpu_count: int
     memory_bytes: int
     serial_number: str
+    os: str  # version of RouterOS
     age: timedelta  # how long it had been running when the simulation first began
 
 
@@ -91,7 +92,10 @@ class BgpPeer:
 
 @dataclass(frozen=True)
 class PppoeService:
-    """What a concentrator sells: sessions come in from the access router, across the wires between."""
+    """What a concentrator sells: sessions come in from the access router, across the wires between.
+
+    Where both are one router there are none between.
+    """
 
     device: str
     access: str

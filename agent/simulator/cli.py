@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import ipaddress
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,12 +12,18 @@ from typing import Any
 from urllib.parse import quote
 
 from agent.simulator.client import ControlError, request
+from agent.simulator.drawing import ROUTERS
+from agent.simulator.failures import KINDS
+from agent.simulator.failures.base import CONFIG_CHANGE
 from agent.simulator.lines import PortBusy
+from agent.simulator.routeros.version import DEFAULT_V6
 from agent.simulator.serve import Address, Plan, serve
 from agent.simulator.state import StateError
 
 HIGHEST_PORT = 65_535
 HIGHEST_SEED = 2**63 - 1
+PLAIN_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+KIND_HELP = "one of " + ", ".join((*KINDS, CONFIG_CHANGE))
 DEFAULT_CONTROL = "127.0.0.1:8002"
 
 
@@ -52,6 +59,10 @@ def parser() -> argparse.ArgumentParser:
     cut = add_client(commands.add_parser("cut", help="cut a link"))
     cut.add_argument("link", help="the link's id; `links` lists them")
     cut.set_defaults(run=cut_link)
+    broken = add_client(commands.add_parser("break", help="let something fail, or change a router"))
+    broken.add_argument("kind", choices=[*KINDS, CONFIG_CHANGE], metavar="KIND", help=KIND_HELP)
+    broken.add_argument("details", nargs="*", type=detail, metavar="NAME=VALUE", help="what of it")
+    broken.set_defaults(run=break_something)
     heal = add_client(commands.add_parser("heal", help="repair one failure, or all"))
     heal.add_argument("failure", nargs="?", help="the failure's id; all of them without it")
     heal.set_defaults(run=heal_failure)
@@ -66,6 +77,9 @@ def add_serve(command: argparse.ArgumentParser) -> None:
     command.add_argument("--relay-to", type=address, required=True, metavar="HOST:PORT")
     command.add_argument("--api-port", type=port, default=8728, help="of every router")
     command.add_argument("--echo-port", type=port, default=7007, help="of every router, UDP")
+    command.add_argument(
+        "--v6", type=names, default=DEFAULT_V6, metavar="NAMES", help="who runs RouterOS 6"
+    )
     command.set_defaults(run=run_server)
 
 
@@ -96,6 +110,23 @@ def seed(text: str) -> int:
     return whole_number(text, highest=HIGHEST_SEED)
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Routers, with commas between them; nobody if it is empty."""
+    found = tuple(name for name in text.split(",") if name)
+    unknown = set(found) - {name for name, _, _ in ROUTERS}
+    if unknown:
+        raise argparse.ArgumentTypeError(f"there is no router {', '.join(sorted(unknown))}")
+    return found
+
+
+def detail(text: str) -> tuple[str, str | float]:
+    """`link=cr1-cr2`, `ms=120`."""
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise argparse.ArgumentTypeError(f"{text} is not NAME=VALUE")
+    return name, float(value) if PLAIN_NUMBER.fullmatch(value) else value
+
+
 def whole_number(text: str, *, highest: int) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(highest))):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
@@ -113,6 +144,7 @@ def run_server(arguments: argparse.Namespace) -> None:
         relay_to=arguments.relay_to,
         api_port=arguments.api_port,
         echo_port=arguments.echo_port,
+        v6=arguments.v6,
     )
     asyncio.run(serve(plan))
 
@@ -123,6 +155,11 @@ def tell(arguments: argparse.Namespace) -> None:
 
 def cut_link(arguments: argparse.Namespace) -> None:
     wish = {"kind": "link_cut", "link": arguments.link}
+    show(request(arguments.control, "POST", "/failures", wish))
+
+
+def break_something(arguments: argparse.Namespace) -> None:
+    wish = {**dict(arguments.details), "kind": arguments.kind}
     show(request(arguments.control, "POST", "/failures", wish))
 
 

@@ -86,7 +86,7 @@ class Control:
             case _:
                 return documents.failures(network)
 
-    def _break(self, wish: Mapping[str, object]) -> dict[str, str]:
+    def _break(self, wish: Mapping[str, object]) -> dict[str, object]:
         try:
             return self._world.break_(wish).describe()
         except (MalformedFailure, UnknownFailure) as error:

@@ -33,6 +33,7 @@ def topology(isp: Blueprint, *, api_port: int, echo_port: int) -> dict[str, Any]
                 "site": router.site,
                 "address": router.address,
                 "router_id": router.router_id,
+                "os": router.os,
             }
             for router in isp.routers
         ],
@@ -119,7 +120,7 @@ def links(network: Network) -> list[dict[str, Any]]:
     ]
 
 
-def failures(network: Network) -> list[dict[str, str]]:
+def failures(network: Network) -> list[dict[str, object]]:
     return [failure.describe() for failure in network.failures.values()]
 
 
@@ -129,7 +130,13 @@ def truth(network: Network, *, at: datetime) -> dict[str, Any]:
     return {
         "at": at.isoformat(),
         "failures": failures(network),
+        "changes": [change.describe() for change in network.changes],
         "links": {link.id: network.is_up(link) for link in isp.links},
+        "devices": {router.name: network.is_alive(router) for router in isp.routers},
+        "api": {
+            router.name: network.is_alive(router) and network.answers_api(router.name)
+            for router in isp.routers
+        },
         "reachable": {
             agent.name: {
                 router.name: network.reaches(agent.attached_to, router.name)

@@ -1,5 +1,6 @@
 """Draws the ISP: its structure is always the same, its flavour follows from the seed."""
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from agent.simulator import draws
@@ -14,6 +15,7 @@ from agent.simulator.blueprint import (
     Site,
     Vantage,
 )
+from agent.simulator.routeros.version import DEFAULT_V6, V6, V7, Release
 
 GIGABIT = 1_000_000_000
 LOCAL_AS = 64500  # RFC 5398: for documentation
@@ -33,6 +35,7 @@ ROUTERS = (
     ("agg2", "agg", "south"),
     ("bng2", "bng", "south"),
     ("acc2", "access", "south"),
+    ("acc3", "access", "east"),  # dual-homed, and its subscribers' concentrator itself
 )
 
 # the end nearer the core first; the order gives the /30 networks
@@ -49,6 +52,8 @@ WIRES = (
     ("agg1", "acc1", LinkKind.ACCESS),
     ("agg2", "bng2", LinkKind.ACCESS),
     ("agg2", "acc2", LinkKind.ACCESS),
+    ("cr2", "acc3", LinkKind.ACCESS),
+    ("cr4", "acc3", LinkKind.ACCESS),
 )
 
 # router, upstream, its AS, our address, its address (RFC 5737: for documentation)
@@ -82,8 +87,8 @@ CAGE = {
 NORTHERN = ("agg1", "bng1", "acc1")
 
 
-def draw_blueprint(seed: int) -> Blueprint:
-    """The ISP of this seed: the same on every machine and in every run."""
+def draw_blueprint(seed: int, *, v6: Collection[str] = DEFAULT_V6) -> Blueprint:
+    """The ISP of this seed: the same on every machine and in every run. `v6` names who runs RouterOS 6."""
     region = draws.draw(seed, "region").choice(draws.REGIONS)
     return Blueprint(
         seed=seed,
@@ -95,19 +100,25 @@ def draw_blueprint(seed: int) -> Blueprint:
         server_at="cr3",
         strangers_at="cr1",
         sites=draw_sites(seed, region),
-        routers=draw_routers(seed),
+        routers=draw_routers(seed, v6),
         links=draw_links(seed),
         bgp_peers=draw_bgp_peers(seed),
         services=(
             draw_service(seed, "bng1", "acc1", "100.64"),
             draw_service(seed, "bng2", "acc2", "100.65"),
+            draw_service(seed, "acc3", "acc3", "100.66"),
         ),
         agents=agents(),
     )
 
 
 def draw_sites(seed: int, region: draws.Region) -> tuple[Site, ...]:
-    towns = (("hub", region.hubs), ("north", region.norths), ("south", region.souths))
+    towns = (
+        ("hub", region.hubs),
+        ("north", region.norths),
+        ("south", region.souths),
+        ("east", region.easts),
+    )
     sites = []
     for key, candidates in towns:
         town = draws.draw(seed, "site", key).choice(candidates)
@@ -115,14 +126,16 @@ def draw_sites(seed: int, region: draws.Region) -> tuple[Site, ...]:
     return tuple(sites)
 
 
-def draw_routers(seed: int) -> tuple[Router, ...]:
+def draw_routers(seed: int, v6: Collection[str]) -> tuple[Router, ...]:
     return tuple(
-        draw_router(seed, number, name, role, site)
+        draw_router(seed, number, name, role, site, release=V6 if name in v6 else V7)
         for number, (name, role, site) in enumerate(ROUTERS, start=1)
     )
 
 
-def draw_router(seed: int, number: int, name: str, role: str, site: str) -> Router:
+def draw_router(
+    seed: int, number: int, name: str, role: str, site: str, *, release: Release
+) -> Router:
     board, cpu_count, memory_bytes = BOARDS[role]
     return Router(
         name=name,
@@ -135,6 +148,7 @@ def draw_router(seed: int, number: int, name: str, role: str, site: str) -> Rout
         cpu_count=cpu_count,
         memory_bytes=memory_bytes,
         serial_number=draws.serial_number(seed, name),
+        os=release.version,
         age=timedelta(seconds=draws.draw(seed, "age", name).randint(9 * 86400, 250 * 86400)),
     )
 

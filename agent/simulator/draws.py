@@ -41,13 +41,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Region:
-    """Where an ISP works: one zone without daylight saving, towns around the hub and on either side."""
+    """Where an ISP works: one zone without daylight saving, towns around the hub and on three sides."""
 
     zone_name: str
     gmt_offset_hours: int
     hubs: tuple[Place, ...]
     norths: tuple[Place, ...]
     souths: tuple[Place, ...]
+    easts: tuple[Place, ...]
 
 
 REGIONS = (
@@ -57,6 +58,7 @@ REGIONS = (
         (Place("Nairobi", -1.2864, 36.8172), Place("Thika", -1.0333, 37.0693)),
         (Place("Nanyuki", 0.0167, 37.0728), Place("Isiolo", 0.3546, 37.5822)),
         (Place("Voi", -3.3961, 38.5561), Place("Namanga", -2.5433, 36.7906)),
+        (Place("Garissa", -0.4532, 39.6461), Place("Mwingi", -0.9344, 38.0600)),
     ),
     Region(
         "America/Bogota",
@@ -64,6 +66,7 @@ REGIONS = (
         (Place("Bogota", 4.7110, -74.0721), Place("Soacha", 4.5794, -74.2168)),
         (Place("Tunja", 5.5353, -73.3678), Place("Chiquinquira", 5.6167, -73.8167)),
         (Place("Neiva", 2.9273, -75.2819), Place("Girardot", 4.3009, -74.8061)),
+        (Place("Yopal", 5.3378, -72.3959), Place("Villavicencio", 4.1420, -73.6266)),
     ),
     Region(
         "Asia/Dhaka",
@@ -71,6 +74,7 @@ REGIONS = (
         (Place("Dhaka", 23.8103, 90.4125), Place("Narayanganj", 23.6238, 90.5000)),
         (Place("Mymensingh", 24.7471, 90.4203), Place("Sherpur", 25.0189, 90.0175)),
         (Place("Barishal", 22.7010, 90.3535), Place("Madaripur", 23.1641, 90.1897)),
+        (Place("Brahmanbaria", 23.9571, 91.1116), Place("Cumilla", 23.4607, 91.1809)),
     ),
     Region(
         "Europe/Istanbul",
@@ -78,6 +82,7 @@ REGIONS = (
         (Place("Ankara", 39.9334, 32.8597), Place("Kirikkale", 39.8468, 33.5153)),
         (Place("Kastamonu", 41.3887, 33.7827), Place("Karabuk", 41.2061, 32.6204)),
         (Place("Konya", 37.8746, 32.4932), Place("Karaman", 37.1811, 33.2222)),
+        (Place("Sivas", 39.7477, 37.0179), Place("Yozgat", 39.8181, 34.8147)),
     ),
 )
 

@@ -51,7 +51,7 @@ class Line:
         self.source_address: str = (writer.get_extra_info("peername") or ("",))[0]
 
     async def until_open(self, way: Way) -> None:
-        """Silence while the path is lost. Raises HungUp as soon as the peer gives up."""
+        """Silence while the path is lost. Raises HungUp as soon as either end gives up."""
         while not way.is_open:
             if self.reader.ended.is_set():
                 raise HungUp
@@ -64,6 +64,8 @@ class Line:
             finally:
                 for wait in waits:
                     wait.cancel()
+        if way.is_lost:
+            raise HungUp
 
     async def read(self, way: Way) -> bytes:
         """What the peer sent, once it has come through. Raises HungUp."""

@@ -1,29 +1,27 @@
 """The model: what works, given what is broken. No I/O and no clock: whoever asks says what time it is."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from agent.simulator.blueprint import BgpPeer, Blueprint, Link, PppoeService
-from agent.simulator.failures import Failure
+from agent.simulator.blueprint import BgpPeer, Blueprint, Link, Port, PppoeService, Router
+from agent.simulator.changes import Change
+from agent.simulator.effects import Effects, sum_of
+from agent.simulator.failures.base import Failure
 from agent.simulator.history import Record
+from agent.simulator.reach import Reached, Trip, explore
 
 SETTLING = timedelta(seconds=40)  # from power-on to the first adjacency
-
-
-@dataclass(frozen=True)
-class Reached:
-    """How far somebody gets from one place: one-way latency to every router that answers."""
-
-    latencies: Mapping[str, timedelta]
-
-    def __contains__(self, device: str) -> bool:
-        return device in self.latencies
+EVER = datetime.min.replace(tzinfo=UTC)
+MOST_TURNS = 100  # that are lived through one by one when nobody looked for a long time
 
 
 def link_key(link: Link) -> str:
     return f"link/{link.id}"
+
+
+def port_key(port: Port) -> str:
+    return f"port/{port.device}/{port.interface}"
 
 
 def bgp_key(peer: BgpPeer) -> str:
@@ -34,6 +32,10 @@ def service_key(service: PppoeService) -> str:
     return f"pppoe/{service.device}/{service.name}"
 
 
+def device_key(device: Router) -> str:
+    return f"device/{device.name}"
+
+
 @dataclass
 class Network:
     """The ISP as it is now: its blueprint, what is broken, and since when everything is as it is."""
@@ -42,10 +44,17 @@ class Network:
     began_at: datetime
     failures: dict[str, Failure] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
-    _reached: dict[str, Reached] = field(default_factory=dict, repr=False)
+    changes: list[Change] = field(default_factory=list)
+    noted_at: datetime = EVER  # the last time that something turned
+    _effects: Effects = field(default_factory=Effects, init=False, repr=False)
+    _reached: dict[str, Reached] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.records = {**dict(self._first_records()), **self.records}
+        if self.noted_at == EVER:
+            begins = (failure.at for failure in self.failures.values())
+            self.noted_at = max(begins, default=self.began_at)
+        self._add_up()
 
     def break_(self, failure: Failure) -> None:
         """The failure happens, at its own time."""
@@ -59,18 +68,55 @@ class Network:
         self._take_note(at)
         return True
 
+    def next_turn(self) -> datetime | None:
+        """When something will change by itself: a flapping link, a router that has booted."""
+        turns = (failure.next_turn(self.noted_at) for failure in self.failures.values())
+        return min((turn for turn in turns if turn is not None), default=None)
+
+    def advance(self, at: datetime) -> bool:
+        """Lives through everything that changes by itself until then; False if nothing did."""
+        turn = self.next_turn()
+        if turn is None or turn > at:
+            return False
+        for _ in range(MOST_TURNS):
+            self._take_note(turn)
+            turn = self.next_turn()
+            if turn is None or turn > at:
+                return True
+        self._take_note(at)
+        return True
+
+    def catch_up(self, at: datetime) -> None:
+        """After a time in which nobody ran the model."""
+        self._take_note(self.noted_at)
+        self.advance(at)
+
     def is_up(self, link: Link) -> bool:
-        return not any(failure.breaks(link.id) for failure in self.failures.values())
+        """Light needs a whole fibre and two routers with power."""
+        if link.id in self._effects.dark_links:
+            return False
+        return not any(port.device in self._effects.dead_devices for port in link.ends())
+
+    def is_alive(self, device: Router) -> bool:
+        return device.name not in self._effects.dead_devices
+
+    def answers_api(self, device: str) -> bool:
+        """Whether its API says anything, given a path to it."""
+        return device not in self._effects.silent_apis
 
     def is_established(self, peer: BgpPeer) -> bool:
         """An eBGP session lives on its wire; an iBGP session wherever a path is left between loopbacks."""
+        if (peer.device, peer.name) in self._effects.broken_peers:
+            return False
         if peer.remote_device is not None:
             return self.reaches(peer.device, peer.remote_device)
         link = self.isp.link(peer.link or "")
         return link is not None and self.is_up(link)
 
     def is_served(self, service: PppoeService) -> bool:
-        """Whether the concentrator's subscribers have a way to it."""
+        """Whether the concentrator takes sessions and its subscribers have a way to it."""
+        if service.device in self._effects.dead_services:
+            return False
         return self.reaches(service.access, service.device)
 
     def reaches(self, place: str, device: str) -> bool:
@@ -79,16 +125,20 @@ class Network:
 
     def latency(self, place: str, device: str) -> timedelta:
         """One way along the fastest path; KeyError if there is none."""
-        return self.reached_from(place).latencies[device]
+        return self.trip(place, device).latency
+
+    def trip(self, place: str, device: str) -> Trip:
+        """KeyError if there is no path."""
+        return self.reached_from(place).trips[device]
 
     def reached_from(self, place: str) -> Reached:
         """Kept until something breaks or heals: every datagram asks for it."""
         if place not in self._reached:
-            self._reached[place] = Reached(self._explore(place))
+            self._reached[place] = explore(self.isp, place, self._effects, self.is_up)
         return self._reached[place]
 
-    def record_of(self, thing: Link | BgpPeer | PppoeService) -> Record:
-        """Since when this link, BGP session or service is as it is."""
+    def record_of(self, thing: Link | Port | BgpPeer | PppoeService | Router) -> Record:
+        """Since when it is as it is. A router forgets what its ports and BGP sessions did before its boot."""
         return self.records[KEYS[type(thing)](thing)]
 
     def sessions(self, service: PppoeService, *, at: datetime) -> int:
@@ -101,40 +151,51 @@ class Network:
         elapsed = max(0.0, (at - record.since) / RETURN_OF_SUBSCRIBERS)
         return min(service.population, int(service.population * elapsed))
 
-    def _explore(self, place: str) -> dict[str, timedelta]:
-        """Dijkstra without a heap: twelve routers need none."""
-        latencies = {place: timedelta(0)}
-        queue = deque([place])
-        while queue:
-            here = queue.popleft()
-            for link, _ in self.isp.links_at(here):
-                far = link.far_from(here)
-                if far is None or not self.is_up(link):
-                    continue
-                candidate = latencies[here] + link.latency
-                if far.device not in latencies or candidate < latencies[far.device]:
-                    latencies[far.device] = candidate
-                    queue.append(far.device)
-        return latencies
-
     def _things(self) -> Iterator[tuple[str, bool]]:
         """Everything that has a history, with whether it works now."""
+        for device in self.isp.routers:
+            yield device_key(device), self.is_alive(device)
         for link in self.isp.links:
-            yield link_key(link), self.is_up(link)
+            works = self.is_up(link)
+            yield link_key(link), works
+            for port in link.ends():
+                yield port_key(port), works
         for peer in self.isp.bgp_peers:
             yield bgp_key(peer), self.is_established(peer)
         for service in self.isp.services:
             yield service_key(service), self.is_served(service)
 
-    def _take_note(self, at: datetime) -> None:
+    def _add_up(self) -> None:
         self._reached.clear()
+        self._effects = sum_of(
+            f.effects(self.isp, at=self.noted_at) for f in self.failures.values()
+        )
+
+    def _take_note(self, at: datetime) -> None:
+        self.noted_at = at
+        self.failures = {k: f for k, f in self.failures.items() if not f.is_over(at=at)}
+        self._add_up()
+        booted = {d.name for d in self.isp.routers if self._boots(d)}
+        forgetful = tuple(f"{kind}/{name}/" for name in booted for kind in ("port", "bgp"))
         for key, works in self._things():
-            self.records[key] = self.records[key].turned(up=works, at=at)
+            if key.startswith(forgetful):
+                self.records[key] = Record(up=works, since=at)
+            else:
+                self.records[key] = self.records[key].turned(up=works, at=at)
+
+    def _boots(self, device: Router) -> bool:
+        """Whether it has just come back."""
+        return self.is_alive(device) and not self.record_of(device).up
 
     def _first_records(self) -> Iterator[tuple[str, Record]]:
         """Everything came up when the later of the routers involved had started."""
+        for device in self.isp.routers:
+            yield device_key(device), Record(up=True, since=self.began_at - device.age)
         for link in self.isp.links:
-            yield link_key(link), self._since_start(port.device for port in link.ends())
+            record = self._since_start(port.device for port in link.ends())
+            yield link_key(link), record
+            for port in link.ends():
+                yield port_key(port), record
         for peer in self.isp.bgp_peers:
             ends = filter(None, (peer.device, peer.remote_device))
             yield bgp_key(peer), self._since_start(ends)
@@ -150,6 +211,8 @@ RETURN_OF_SUBSCRIBERS = timedelta(seconds=20)
 
 KEYS: Mapping[type, Callable[..., str]] = {
     Link: link_key,
+    Port: port_key,
     BgpPeer: bgp_key,
     PppoeService: service_key,
+    Router: device_key,
 }

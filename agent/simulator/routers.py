@@ -5,6 +5,7 @@ from collections import Counter
 from functools import partial
 from typing import cast
 
+from agent.simulator import draws
 from agent.simulator.blueprint import Router
 from agent.simulator.lines import Line, Listener, PortBusy
 from agent.simulator.routeros.session import Session
@@ -52,7 +53,7 @@ class Routers:
 
     async def _serve(self, router: Router, line: Line) -> None:
         """A connection on a lost path never reached the router, so it takes no seat there."""
-        await line.until_open(self._world.way(line.source_address, router.name))
+        await line.until_open(self._world.api_way(line.source_address, router.name))
         if self._sessions[router.name] >= MOST_SESSIONS:
             return
         self._sessions[router.name] += 1
@@ -63,21 +64,23 @@ class Routers:
 
 
 class Echo(asyncio.DatagramProtocol):
-    """Returns every datagram after the path's round trip, or loses it with the path."""
+    """Returns every datagram after the path's round trip, or loses it with the path or on it."""
 
     def __init__(self, world: World, router: Router) -> None:
         self._world = world
         self._router = router
         self._transport: asyncio.DatagramTransport | None = None
+        self._luck = draws.draw(world.isp.seed, "loss", router.name)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         way = self._world.way(addr[0], self._router.name)
-        if way.is_open:
-            delay = way.round_trip.total_seconds()
-            asyncio.get_running_loop().call_later(delay, self._return, data, addr)
+        if not way.is_open or self._luck.random() >= way.trip.arrives:
+            return
+        delay = way.round_trip + 2 * way.trip.delay
+        asyncio.get_running_loop().call_later(delay.total_seconds(), self._return, data, addr)
 
     def error_received(self, exc: Exception) -> None:
         """Whoever asked is not there any more: nothing to do."""

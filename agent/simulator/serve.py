@@ -10,6 +10,7 @@ from pathlib import Path
 from agent.simulator.control import Control
 from agent.simulator.drawing import draw_blueprint
 from agent.simulator.relay import Relay
+from agent.simulator.routeros.version import DEFAULT_V6
 from agent.simulator.routers import Routers
 from agent.simulator.state import StateFile
 from agent.simulator.world import World
@@ -28,6 +29,7 @@ class Plan:
     relay_to: Address
     api_port: int
     echo_port: int
+    v6: tuple[str, ...] = DEFAULT_V6
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,10 @@ async def start(
 
     Raises lines.PortBusy, state.StateError, OSError.
     """
-    world = World(draw_blueprint(plan.seed), StateFile(plan.state_dir), tell=tell)
+    world = World(draw_blueprint(plan.seed, v6=plan.v6), StateFile(plan.state_dir), tell=tell)
     ports = {"api_port": plan.api_port, "echo_port": plan.echo_port}
+    life = asyncio.create_task(world.run())
+    stack.callback(life.cancel)
     routers = Routers(world, **ports)
     stack.push_async_callback(routers.close)
     await routers.start()

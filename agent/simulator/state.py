@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from agent.simulator.blueprint import Blueprint
+from agent.simulator.changes import Change
 from agent.simulator.failures import failure_from
 from agent.simulator.history import Record
-from agent.simulator.network import Network
+from agent.simulator.network import EVER, Network
 
 
 class StateError(Exception):
@@ -35,17 +36,21 @@ class StateFile:
         except OSError as error:
             raise StateError(f"{self.path} cannot be read: {error.strerror}.") from None
         try:
-            return restored(json.loads(text), isp)
+            network, last_number = restored(json.loads(text), isp)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise StateError(f"{self.path} is damaged; remove it to begin anew.") from None
+        network.catch_up(now)
+        return network, last_number
 
     def save(self, network: Network, last_number: int) -> None:
         """Raises OSError."""
         document = {
             "seed": network.isp.seed,
             "began_at": network.began_at.isoformat(),
+            "noted_at": network.noted_at.isoformat(),
             "last_number": last_number,
             "failures": [failure.describe() for failure in network.failures.values()],
+            "changes": [change.describe() for change in network.changes],
             "records": {key: record.describe() for key, record in network.records.items()},
         }
         draft = self.path.with_suffix(".draft")
@@ -63,10 +68,13 @@ def restored(document: Any, isp: Blueprint) -> tuple[Network, int]:
             "choose another folder or that seed."
         )
     failures = [failure_from(failure, isp) for failure in document["failures"]]
+    noted_at = document.get("noted_at")  # absent in what older versions left
     network = Network(
         isp,
         began_at=datetime.fromisoformat(document["began_at"]),
         failures={failure.id: failure for failure in failures},
+        noted_at=EVER if noted_at is None else datetime.fromisoformat(noted_at),
+        changes=[Change.restored(change) for change in document.get("changes", ())],
         records={key: Record.restored(record) for key, record in document["records"].items()},
     )
     return network, int(document["last_number"])

@@ -13,7 +13,7 @@ from types import FrameType
 
 from ispvm.supervisor.console import Console
 from ispvm.supervisor.demo_kills import Killer
-from ispvm.supervisor.demo_world import DemoPlan, Identity, Ports, World, read_json
+from ispvm.supervisor.demo_world import Agent, DemoPlan, Identity, Ports, World, read_json
 from ispvm.supervisor.environment import connect_services, platform_environment, unprivileged
 from ispvm.supervisor.errors import LaunchError
 from ispvm.supervisor.places import DEMO_LOCK, PROJECT, Home, home_folder
@@ -117,6 +117,8 @@ class Demo:
         self.supervisor = supervisor
         self.console = console
         self.services: Services | None = None
+        self.agents: list[Agent] = []
+        self.halted: set[str] = set()
 
     def play(self, options: argparse.Namespace) -> int:
         began = time.monotonic()
@@ -177,7 +179,8 @@ class Demo:
         )
         self.supervisor.start(self.world.receiver(plan))
         self.supervisor.wait_ready("receiver")
-        for agent in self.world.agents(plan):
+        self.agents = self.world.agents(plan)
+        for agent in self.agents:
             if not agent.enrolled.exists():
                 self._run_to_end(self.world.enrollment(agent))
                 agent.enrolled.touch()
@@ -252,9 +255,21 @@ class Demo:
             self.console.say(f"{missing} planned kills found no story to fall into.")
         return 1 if missing else 0
 
+    def _obey(self) -> None:
+        """Keep down what a story wants to be dead, and start it again when the story is over."""
+        wanted = self.world.halted()
+        for name in sorted(wanted - self.halted):
+            self.supervisor.kill(name)
+            self.supervisor.stop(name)
+        for agent in self.agents:
+            if agent.process_name in self.halted - wanted:
+                self.supervisor.start(self.world.agent(agent))
+        self.halted = wanted
+
     def _watch(self) -> None:
         """Look after what the supervisor cannot restart. Raises LaunchError when something is lost."""
         time.sleep(WATCH_SECONDS)
+        self._obey()
         if self.services:
             self.services.revive()
         failed = self.supervisor.failed()

@@ -18,7 +18,7 @@ from ispvm.supervisor.processes import ProcessSpec
 DEFAULT_SEED = 1
 DEFAULT_PORT = 8000
 RELAY_HOST = "127.40.0.1"
-ROUTERS = tuple(f"127.20.0.{number}" for number in range(1, 13))
+ROUTERS = tuple(f"127.20.0.{number}" for number in range(1, 14))
 API_PORT = 8728
 ECHO_PORT = 7007
 
@@ -145,6 +145,7 @@ class World:
         )
         write_json(self.folder / "demo.json", asdict(plan))
         Path(plan.phase_file).unlink(missing_ok=True)
+        (self.folder / "halted.json").unlink(missing_ok=True)
         return plan
 
     def simulator(self) -> ProcessSpec:
@@ -194,6 +195,13 @@ class World:
             *("--source-address", agent.source_address),
         )
         return self._process(agent.process_name, command, stage=AGENTS)
+
+    def halted(self) -> set[str]:
+        """Agents that a story wants to be dead for a while."""
+        try:
+            return set(read_json(self.folder / "halted.json"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return set()
 
     def _router_ports(self) -> tuple[int, int]:
         """Ports of the simulated routers' API and echo: the usual ones unless something has them.

@@ -78,12 +78,38 @@ class TestACutBackhaul:
         with acting_in(stage.tenant):
             assert not Due.objects.filter(kind=CORRELATE).exists()
 
-    def test_a_second_cut_is_a_second_incident(self, stage):
+    def test_the_same_cut_again_soon_is_the_same_incident_again(self, stage):
         stage.cut_backhaul(15, 60)
         stage.play(60, 90)
-        stage.cut_backhaul(90, 130)
+        stage.cut_backhaul(90, 120)
+
+        (incident,) = stage.incidents()
+        assert (incident.status, incident.reopened_count) == ("open", 1)
+        assert incident.ended_at is None
+        assert topics(stage)[-2:] == ["incident.closed", "incident.updated"]
+
+    def test_the_same_cut_later_is_a_second_incident(self, stage):
+        stage.cut_backhaul(15, 45)
+        stage.play(45, 75)
+        stage.read(400)
+        stage.look(401)
+        stage.cut_backhaul(405, 440)
 
         assert [row.status for row in stage.incidents()] == ["closed", "open"]
+
+    def test_a_flapping_one_closes_only_after_a_longer_quiet(self, stage):
+        for start in (15, 75, 135):
+            stage.cut_backhaul(start, start + 30)
+            stage.play(start + 30, start + 60)
+
+        (incident,) = stage.incidents()
+        assert incident.is_flapping
+        assert incident.status == "open"
+        assert topics(stage).count("incident.closed") == 2
+
+        stage.read(240)
+        stage.look(241)
+        assert stage.incidents()[0].status == "closed"
 
     def test_tells_the_world_whole_and_in_sequence(self, stage):
         stage.cut_backhaul(15, 60)

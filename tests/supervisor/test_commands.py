@@ -138,6 +138,17 @@ class TestSecrets:
 
 
 class TestErase:
+    def test_a_folder_that_the_tests_made_first_is_ours(self, tmp_path):
+        (tmp_path / "test").mkdir()
+        home = Home(tmp_path)
+        home.prepare()
+        (tmp_path / "demo").mkdir()
+
+        home.erase()
+
+        assert not (tmp_path / "demo").exists()
+        assert (tmp_path / "test").exists()
+
     def test_leaves_a_folder_alone_that_it_did_not_make(self, tmp_path):
         (tmp_path / "thesis.tex").write_text("years of work")
         home = Home(tmp_path)

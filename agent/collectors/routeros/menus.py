@@ -1,7 +1,10 @@
 """The menus that are read, and how their rows are understood. Every quirk of RouterOS is here."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from agent.collectors.routeros.session import RouterSession, Row
 from agent.collectors.routeros.values import as_number, boolean, duration, flag, host, number, whole
@@ -12,6 +15,9 @@ from agent.normalize.readings import (
     OspfReading,
     ServiceReading,
 )
+
+V6 = 6
+OspfArea = tuple[IPv4Network | IPv6Network, str]
 
 _INTERFACE = (
     "name",
@@ -66,6 +72,11 @@ def read_device(session: RouterSession, *, with_facts: bool) -> DeviceReading:
 def version_of(resource: Row) -> str | None:
     """``7.12.2 (stable)`` is version 7.12.2."""
     return resource["version"].partition(" ")[0] if resource.get("version") else None
+
+
+def generation_of(version: str | None) -> int | None:
+    """6 or 7: which menus there are. None where the router did not say."""
+    return whole((version or "").partition(".")[0])
 
 
 def resource_values(row: Row, *, with_disk: bool) -> dict[str, float]:
@@ -138,9 +149,40 @@ def ospf_of(rows: Iterable[Row]) -> Iterable[OspfReading]:
         )
 
 
-def read_bgp(session: RouterSession) -> list[BgpReading] | None:
-    """Peers of v7 (connections joined with sessions) or v6. Raises Gone."""
-    connections = session.print("/routing/bgp/connection")
+def read_ospf_areas(session: RouterSession) -> list[OspfArea] | None:
+    """On v6 an interface is in the area of the network that its address lies in. Raises Gone."""
+    rows = session.print("/routing/ospf/network", ("network", "area", "disabled"))
+    return None if rows is None else list(areas_of(rows))
+
+
+def areas_of(rows: Iterable[Row]) -> Iterable[OspfArea]:
+    """Rows of v6's /routing/ospf/network."""
+    for row in rows:
+        if flag(row.get("disabled")) or not row.get("area"):
+            continue
+        with suppress(ValueError):
+            yield ip_network(row.get("network", ""), strict=False), row["area"]
+
+
+def in_areas(rows: Iterable[OspfReading], areas: Sequence[OspfArea]) -> list[OspfReading]:
+    """v6 names no area: it is that of the smallest network around the neighbour."""
+    return [row if row.area else replace(row, area=_area_of(row.address, areas)) for row in rows]
+
+
+def _area_of(address: str, areas: Sequence[OspfArea]) -> str:
+    try:
+        there = ip_address(address)
+    except ValueError:
+        return ""
+    around = [(network.prefixlen, area) for network, area in areas if there in network]
+    return max(around, default=(0, ""))[1]
+
+
+def read_bgp(session: RouterSession, generation: int | None = None) -> list[BgpReading] | None:
+    """Peers of v7 (connections joined with sessions) or v6; an unknown generation tries both. Raises Gone."""
+    connections = None
+    if generation != V6:
+        connections = session.print("/routing/bgp/connection")
     if connections is None:
         peers = session.print("/routing/bgp/peer", _PEER_V6)
         return None if peers is None else list(bgp_v6_of(peers))

@@ -1,13 +1,13 @@
 """One poll of one router: the tiers that are due, within one bounded time."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from agent.collectors.routeros import hardware, menus
 from agent.collectors.routeros.session import Login, RouterSession
-from agent.normalize.readings import Cost, InterfaceReading, Reading
+from agent.normalize.readings import Cost, InterfaceReading, OspfReading, Reading
 from agent.protocol.registry import Tier
 from agent.samples import now
 
@@ -17,6 +17,8 @@ class RouterPoller:
 
     def __init__(self, login: Login) -> None:
         self.session = RouterSession(login)
+        self._generation: int | None = None
+        self._areas: Sequence[menus.OspfArea] = ()
 
     def poll(self, tiers: Collection[Tier], patience: float) -> Reading:
         """Ask for these tiers; one command may take ``patience`` seconds, all together twice that.
@@ -27,16 +29,18 @@ class RouterPoller:
         """
         began, at = time.monotonic(), now()
         if not self.session.is_open:
-            tiers = frozenset(Tier)
+            tiers, self._generation = frozenset(Tier), None
         session = self.session
         session.begin(patience)
-        interfaces = menus.read_interfaces(session, with_counters=Tier.MEDIUM in tiers)
-        ospf = menus.read_ospf(session)
-        bgp = menus.read_bgp(session)
         device = services = None
-        ports: Mapping[str, Mapping[str, float]] = {}
         if Tier.MEDIUM in tiers:
             device = menus.read_device(session, with_facts=Tier.SLOW in tiers)
+            self._generation = menus.generation_of(device.version) or self._generation
+        interfaces = menus.read_interfaces(session, with_counters=Tier.MEDIUM in tiers)
+        ospf = self._read_ospf(is_slow=Tier.SLOW in tiers)
+        bgp = menus.read_bgp(session, self._generation)
+        ports: Mapping[str, Mapping[str, float]] = {}
+        if Tier.MEDIUM in tiers:
             services = menus.read_services(session)
         if Tier.SLOW in tiers and device is not None:
             sensors = hardware.read_health(session) | hardware.read_clock_skew(
@@ -47,6 +51,15 @@ class RouterPoller:
         load = session.load
         cost = Cost((time.monotonic() - began) * 1000, load.commands, load.rows, load.logins)
         return Reading(at, cost, device, interfaces, ospf, bgp, ports, services)
+
+    def _read_ospf(self, *, is_slow: bool) -> list[OspfReading] | None:
+        """v6 keeps the areas elsewhere; they are read again with the slow tier, and kept if that fails."""
+        found = menus.read_ospf(self.session)
+        if found is None or self._generation != menus.V6:
+            return found
+        if is_slow:
+            self._areas = menus.read_ospf_areas(self.session) or self._areas
+        return menus.in_areas(found, self._areas)
 
     def close(self) -> None:
         self.session.close()

@@ -44,6 +44,7 @@ def interface(view: View) -> Iterator[Row]:
         "default-name": "ether1",
         **(link_state(view, None) | counted(Counters(0, 0))),
         "disabled": "false",
+        **noted(view),
     }
     for cage in cages(view):
         yield {
@@ -56,8 +57,7 @@ def interface(view: View) -> Iterator[Row]:
         }
     yield {
         **named(view, LOOPBACK_ID, "lo", "loopback"),
-        "actual-mtu": "65536",
-        "mtu": "65536",
+        **loopback_kind(view),
         "link-downs": "0",
         **counted(Counters(0, 0)),
         "running": "true",
@@ -66,15 +66,24 @@ def interface(view: View) -> Iterator[Row]:
     yield from subscriber_side(view)
 
 
+def loopback_kind(view: View) -> Row:
+    """v6 has no loopback interface: people make a bridge without ports, whose `mtu` is `auto`."""
+    if view.release.is_v6:
+        return {"type": "bridge", "mtu": "auto", "l2mtu": "65535"}
+    return {"mtu": "65536", "actual-mtu": "65536"}
+
+
 def subscriber_side(view: View) -> Iterator[Row]:
     """On a concentrator: the VLAN they come in by, then one dynamic interface for each of them."""
     service = view.isp.service_at(view.router.name)
     if service is None:
         return
     wire = view.wires[0]
+    is_theirs = service.access == view.router.name  # their port is none of the wires: always up
+    up = {"link-downs": "0", "running": "true"} if is_theirs else link_state(view, wire)
     yield {
         **named(view, VLAN_ID, service.interface, "vlan"),
-        **link_state(view, wire),
+        **up,
         **counted(traffic(view, wire)),
         "disabled": "false",
     }
@@ -93,6 +102,12 @@ def named(view: View, row_id: str, name: str, kind: str) -> Row:
     }
 
 
+def noted(view: View) -> Row:
+    """What somebody wrote on the management port, if anybody ever did."""
+    work = view.changes("/interface")
+    return {"comment": f"mgmt, rack checked {work[-1].id}"} if work else {}
+
+
 def comment(view: View, wire: tuple[Link, Port] | None) -> Row:
     if wire is None:
         return {}
@@ -105,7 +120,7 @@ def link_state(view: View, wire: tuple[Link, Port] | None) -> Row:
     """`last-link-down-time` is absent while it never went down; an empty cage was never up either."""
     if wire is None:
         return {"link-downs": "0", "running": "false"}
-    record = view.network.record_of(wire[0])
+    record = view.network.record_of(wire[1])
     row = {} if record.last_down is None else {"last-link-down-time": view.local(record.last_down)}
     row["last-link-up-time"] = view.local(record.last_up or record.since)
     row["link-downs"] = str(record.downs)
@@ -117,7 +132,7 @@ def traffic(view: View, wire: tuple[Link, Port] | None) -> Counters:
     if wire is None:
         return Counters(0, 0)
     link, port = wire
-    return counters_of(view.isp.seed, link, port, view.network.record_of(link).seconds_up(view.now))
+    return counters_of(view.isp.seed, link, port, view.network.record_of(port).seconds_up(view.now))
 
 
 def ethernet(view: View) -> Iterator[Row]:

@@ -32,7 +32,7 @@ def ospf_neighbor(view: View) -> Iterator[Row]:
     """
     for link, port in view.wires:
         far = link.far_from(view.router.name)
-        record = view.network.record_of(link)
+        record = view.network.record_of(port)
         if far is None or not record.up:
             continue
         heard = draws.number(view.isp.seed, "hello", port.device, link.id, bits=8)
@@ -81,10 +81,13 @@ def bgp_connection(view: View) -> Iterator[Row]:
 def bgp_session(view: View) -> Iterator[Row]:
     """v7 has no state: a session that went down keeps its row and stale prefixes, without `established`.
 
-    `ebgp` and `ibgp` are switches: present with an empty value.
+    One that was never up since the router started has no row at all. `ebgp` and `ibgp` are switches:
+    present with an empty value.
     """
     for number, peer in peers(view):
         record = view.network.record_of(peer)
+        if not record.up and not record.downs:
+            continue
         age = view.now - record.since
         messages = 1000 + int(record.seconds_up(view.now) // 30)
         row = {

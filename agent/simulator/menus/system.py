@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from agent.simulator import draws
 from agent.simulator.menus.view import Row, View
 from agent.simulator.routeros import formats
-from agent.simulator.routeros.version import BUILD_TIME, CHANNEL, FACTORY_VERSION, VERSION
 
 DISK_BYTES = 134_217_728
 
@@ -23,16 +22,16 @@ def identity(view: View) -> Iterator[Row]:
 
 
 def resource(view: View) -> Iterator[Row]:
-    router = view.router
+    router, release = view.router, view.release
     used = sway(view, "memory", low=0.18, high=0.27, period=3600)
     yield {
         "uptime": formats.duration(view.uptime),
-        "version": f"{VERSION} ({CHANNEL})",
-        "build-time": BUILD_TIME,
-        "factory-software": FACTORY_VERSION,
+        "version": f"{release.version} ({release.channel})",
+        "build-time": release.build_time,
+        "factory-software": release.factory,
         "free-memory": str(int(router.memory_bytes * (1 - used))),
         "total-memory": str(router.memory_bytes),
-        "cpu": "ARM64",
+        "cpu": "ARMv7" if release.is_v6 else "ARM64",
         "cpu-count": str(router.cpu_count),
         "cpu-frequency": "2000",
         "cpu-load": str(int(sway(view, "cpu", low=4, high=31, period=900))),
@@ -41,7 +40,7 @@ def resource(view: View) -> Iterator[Row]:
         "write-sect-since-reboot": str(int(view.uptime.total_seconds() // 90)),
         "write-sect-total": str(200_000 + int(view.uptime.total_seconds() // 90)),
         "bad-blocks": "0",
-        "architecture-name": "arm64",
+        "architecture-name": "arm" if release.is_v6 else "arm64",
         "board-name": router.board,
         "platform": "MikroTik",
     }
@@ -54,9 +53,9 @@ def routerboard(view: View) -> Iterator[Row]:
         "model": view.router.board,
         "serial-number": view.router.serial_number,
         "firmware-type": "al64",
-        "factory-firmware": FACTORY_VERSION,
-        "current-firmware": VERSION,
-        "upgrade-firmware": VERSION,
+        "factory-firmware": view.release.factory,
+        "current-firmware": view.release.version,
+        "upgrade-firmware": view.release.version,
     }
 
 
@@ -96,8 +95,8 @@ def package(view: View) -> Iterator[Row]:
     yield {
         ".id": "*1",
         "name": "routeros",
-        "version": VERSION,
-        "build-time": BUILD_TIME,
+        "version": view.release.version,
+        "build-time": view.release.build_time,
         "scheduled": "",
         "size": "13123577",
         "available": "false",

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agent.simulator.blueprint import Blueprint, Link, Port, Router
+from agent.simulator.changes import Change
 from agent.simulator.network import Network
 from agent.simulator.routeros import formats
+from agent.simulator.routeros.version import RELEASES, Release
 
 Row = dict[str, str]
 
@@ -27,16 +29,29 @@ class View:
         return self.network.isp
 
     @property
+    def release(self) -> Release:
+        """The RouterOS that runs here."""
+        return RELEASES[self.router.os]
+
+    @property
     def wires(self) -> tuple[tuple[Link, Port], ...]:
         return self.isp.links_at(self.router.name)
 
     @property
     def started_at(self) -> datetime:
-        return self.network.began_at - self.router.age
+        return self.network.record_of(self.router).since
 
     @property
     def uptime(self) -> timedelta:
         return self.now - self.started_at
 
+    def changes(self, menu: str | None = None) -> list[Change]:
+        """Work on this router's configuration, or on one menu of it, the latest last."""
+        return [
+            change
+            for change in self.network.changes
+            if change.device == self.router.name and menu in {None, change.menu}
+        ]
+
     def local(self, at: datetime) -> str:
-        return formats.timestamp(at, self.isp.zone_offset)
+        return formats.timestamp(at, self.isp.zone_offset, is_v6=self.release.is_v6)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-from agent.simulator.menus import MENUS, MONITORS
+from agent.simulator.menus import MONITORS, Menu, menus_of
 from agent.simulator.menus.view import NoSuchItem, Row, View
 from agent.simulator.routeros import queries
 from agent.simulator.routeros.queries import QueryInvalid
@@ -84,35 +84,38 @@ def answer(view: View, command: Command) -> Iterator[Sentence]:
     """
     if command.verb == "monitor" and command.menu in MONITORS:
         return monitor(view, command)
-    if command.menu not in MENUS:
-        raise missing(command.path)
+    menus = menus_of(view)
+    if command.menu not in menus:
+        raise missing(view, command.path)
     if command.verb in PRINTS:
-        return print_menu(view, command)
+        return print_menu(view, menus[command.menu], command)
     if command.verb in WRITES:
         raise Trap("not enough permissions (9)")
-    raise missing(command.path)
+    raise missing(view, command.path)
 
 
-def missing(path: str) -> Trap:
-    """v7 says it twice: first the word it stumbled over, then that nothing begins like this."""
+def missing(view: View, path: str) -> Trap:
+    """v7 says it twice: first the word it stumbled over, then that nothing begins like this. v6 says the latter."""
+    menus = menus_of(view)
     words = path.strip("/").split("/")
     so_far = ""
     for word in words[:-1] or words:
         so_far += f"/{word}"
-        if not any(f"{menu}/".startswith(f"{so_far}/") for menu in MENUS):
-            return Trap(f"no such command or directory ({word})", "no such command prefix")
+        if not any(f"{menu}/".startswith(f"{so_far}/") for menu in menus):
+            first = () if view.release.is_v6 else (f"no such command or directory ({word})",)
+            return Trap(*first, "no such command prefix")
     return Trap("no such command")
 
 
-def print_menu(view: View, command: Command) -> Iterator[Sentence]:
+def print_menu(view: View, menu: Menu, command: Command) -> Iterator[Sentence]:
     refuse_unknown(command, PRINT_PARAMETERS)
-    menu = MENUS[command.menu]
     if "count-only" in command.attributes:
         counted = menu.count(view) if menu.count and not command.queries else None
         if counted is None:
             counted = sum(1 for _ in selected(menu.rows(view), command))
         return iter([["!done", f"=ret={counted}"]])
-    return listing(selected(menu.rows(view), command), command)
+    says_empty = not view.release.is_v6
+    return listing(selected(menu.rows(view), command), command, says_empty=says_empty)
 
 
 def selected(rows: Iterable[Row], command: Command) -> Iterator[Row]:
@@ -125,13 +128,13 @@ def selected(rows: Iterable[Row], command: Command) -> Iterator[Row]:
         raise Trap(f"invalid query: {invalid}", category=5) from None
 
 
-def listing(rows: Iterable[Row], command: Command) -> Iterator[Sentence]:
+def listing(rows: Iterable[Row], command: Command, *, says_empty: bool) -> Iterator[Sentence]:
     """Since 7.18 an empty list says so: `!empty` stands before `!done`."""
     wanted = proplist(command)
     count = 0
     for count, row in enumerate(rows, start=1):  # noqa: B007  # the count outlives the loop
         yield reply(row, wanted)
-    yield from ([["!done"]] if count else [["!empty"], ["!done"]])
+    yield from ([["!empty"], ["!done"]] if says_empty and not count else [["!done"]])
 
 
 def reply(row: Row, wanted: frozenset[str] | None) -> Sentence:

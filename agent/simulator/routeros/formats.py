@@ -1,7 +1,8 @@
-"""How RouterOS 7 writes values: `3w4d13h22m21s`, `true`, dates in the router's own local time."""
+"""How RouterOS writes values: `3w4d13h22m21s`, `true`, dates in the router's own local time."""
 
 from datetime import UTC, datetime, timedelta
 
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 UNITS = (("w", 604_800), ("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
 
 
@@ -33,8 +34,14 @@ def local_time(at: datetime, offset: timedelta) -> datetime:
     return at.astimezone(UTC) + offset
 
 
-def timestamp(at: datetime, offset: timedelta) -> str:
-    """Router-local and without a zone: the reader has to ask /system/clock for the offset."""
+def timestamp(at: datetime, offset: timedelta, *, is_v6: bool = False) -> str:
+    """Router-local and without a zone: the reader has to ask /system/clock for the offset.
+
+    ISO since 7.10; before that `mar/01/2026 15:00:00`, in English whatever the locale.
+    """
+    if is_v6:
+        local = local_time(at, offset)
+        return f"{MONTHS[local.month - 1]}/{local:%d/%Y %H:%M:%S}"
     return f"{local_time(at, offset):%Y-%m-%d %H:%M:%S}"
 
 

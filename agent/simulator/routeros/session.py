@@ -40,7 +40,7 @@ class Session:
         self._line = line
         self._router = router
         self._world = world
-        self._way = world.way(line.source_address, router.name)
+        self._way = world.session_way(line.source_address, router.name)
         self._decoder = Decoder(BEFORE_LOGIN)
         self._logged_in = False
         self._streams: dict[str | None, asyncio.Task[None]] = {}

@@ -9,7 +9,7 @@ from typing import Any
 
 from apps.console.demo.folder import Folder
 from apps.console.demo.rest import Rest
-from apps.console.demo.stories import STORIES, LinkCut, Scene
+from apps.console.demo.stories import STORIES, Scene, Story
 from apps.console.demo.watching import Watcher
 
 CALM_WITHIN = 150.0
@@ -42,13 +42,20 @@ def run_check(
         # Each story draws from its own source, so that one can be played alone.
         rng = random.Random(f"{seed}:{key}")  # noqa: S311  (to be repeated, not to be secret)
         scene = Scene(
-            control, rest, Watcher(rest, log), topology, rng, say, is_disturbed=is_disturbed
+            control=control,
+            rest=rest,
+            watcher=Watcher(rest, log),
+            topology=topology,
+            folder=folder,
+            rng=rng,
+            say=say,
+            is_disturbed=is_disturbed,
         )
         passed = _play(story, scene, folder) and passed
     return passed
 
 
-def _play(story: LinkCut, scene: Scene, folder: Folder) -> bool:
+def _play(story: Story, scene: Scene, folder: Folder) -> bool:
     scene.say(f"Story ({story.key}): {story.name}")
     phase = {"phase": "story", "story": story.key, "seconds": story.expected_seconds}
     folder.write_json("phase.json", phase)

@@ -54,6 +54,11 @@ class Watcher:
         """Its suppressed alerts, or its timeline."""
         return list(self._rest.all(f"/incidents/{incident_id}/{what}/"))
 
+    def held_devices(self, incident_id: str) -> set[str]:
+        """Routers whose own silence is held back."""
+        rows = self.of(incident_id, "suppressed")
+        return {row["entity_name"] for row in rows if row["kind"] == "unreachable"}
+
     def received(self, incident_id: str) -> list[Received]:
         """Verified webhooks about it."""
         return about(read_log(self._log), incident_id)

@@ -46,6 +46,8 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
             "ended_at",
             "resolution",
             "merged_into",
+            "reopened_count",
+            "is_flapping",
             "sequence",
             "revision",
             "root_cause",

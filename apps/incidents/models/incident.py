@@ -8,6 +8,9 @@ from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
 from apps.tenancy.fields import TenantForeignKey
 from apps.tenancy.models import TenantModel
 
+#: Reopened so often, an incident is flapping.
+FLAPPING_AFTER = 2
+
 
 class Incident(TenantModel):
     """One outage as the operator tells it: the alerts believed to share causes.
@@ -29,6 +32,8 @@ class Incident(TenantModel):
     merged_into = TenantForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="merged"
     )
+    # How often it came back soon after it had closed; see ``is_flapping``.
+    reopened_count = models.PositiveIntegerField(default=0)
     # Grows by one per event told to the world.
     sequence = models.PositiveIntegerField(default=0)
     revision = models.PositiveIntegerField(default=0)
@@ -71,6 +76,9 @@ class Incident(TenantModel):
                 fields=["tenant", "-started_at", "-id"], name="incidents_incident_started_idx"
             ),
             models.Index(
+                fields=["tenant", "root_id", "-ended_at"], name="incidents_incident_root_idx"
+            ),
+            models.Index(
                 fields=["tenant", "-started_at"],
                 condition=Q(status="open"),
                 name="incidents_incident_open_idx",
@@ -83,6 +91,11 @@ class Incident(TenantModel):
     @property
     def is_open(self) -> bool:
         return self.status == IncidentStatus.OPEN
+
+    @property
+    def is_flapping(self) -> bool:
+        """Whether it keeps coming back: it then closes only after a longer quiet."""
+        return self.reopened_count >= FLAPPING_AFTER
 
 
 class IncidentAlert(TenantModel):

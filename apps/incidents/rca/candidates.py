@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from apps.incidents.rca.snapshot import Symptom
+from apps.incidents.rca.snapshot import OWN_TROUBLES, Symptom, own_trouble
 from apps.incidents.rca.world import World, far_end, link_ref
 from apps.topology.graph import DEVICE, Ref
 
@@ -35,16 +35,30 @@ class Suspects:
         kind, (_, pk) = symptom.kind, symptom.ref
         if kind == "interface_down":
             return self._of_interface(pk) or frozenset({symptom.ref})
+        own = own_trouble(symptom) if kind in OWN_TROUBLES else symptom.ref
+        return self._others(symptom) | {own}
+
+    def _others(self, symptom: Symptom) -> frozenset[Ref]:
+        """Suspects beside the symptom's own entity."""
+        kind, (_, pk) = symptom.kind, symptom.ref
         if kind == "adjacency_down":
-            return self._of_adjacency(pk) | {symptom.ref}
+            return self._of_adjacency(pk)
         if kind == "bgp_down":
-            return self._of_bgp(pk) | {symptom.ref}
-        if kind in {"unreachable", "management_plane"}:
-            return self._of_dark(pk) | {symptom.ref}
-        if kind == "agent_missing":
-            place = self._world.place_of_agent(pk)
-            return (self._of_dark(place) if place else frozenset()) | {symptom.ref}
-        return self._of_groups(symptom.ref) | {symptom.ref}
+            return self._of_bgp(pk)
+        if kind == "sessions_lost":
+            return self._of_groups(symptom.ref)
+        dark = self._dark_place(symptom)
+        return self._of_dark(dark) if dark else frozenset()
+
+    def _dark_place(self, symptom: Symptom) -> UUID | None:
+        """The router that the symptom says is not heard; None when it is heard, or none is meant."""
+        kind, (_, pk) = symptom.kind, symptom.ref
+        if kind == "unreachable":
+            return pk
+        place = self._world.place_of_agent(pk) if kind == "agent_missing" else None
+        if kind == "management_plane":
+            place = pk
+        return place if place and not self._world.snapshot.answers(place) else None
 
     def _of_interface(self, interface_id: UUID) -> frozenset[Ref]:
         port = self._world.interface_by_id.get(interface_id)

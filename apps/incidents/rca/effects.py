@@ -6,9 +6,9 @@ because of that. Effects do not come before their causes.
 
 from uuid import UUID
 
-from apps.incidents.rca.snapshot import Symptom
+from apps.incidents.rca.snapshot import Symptom, own_trouble
 from apps.incidents.rca.weights import SPREAD
-from apps.incidents.rca.world import NOTHING, Failed, World, far_end, link_ref
+from apps.incidents.rca.world import Failed, World, far_end, link_ref
 from apps.topology.graph import AGENT, DEVICE, Link
 
 
@@ -30,6 +30,8 @@ class Effects:
 
     def explains(self, symptom: Symptom) -> bool:
         """Whether the symptom follows from the failures."""
+        if own_trouble(symptom) in self._failed:
+            return True
         if symptom.ref in self._failed:
             return True
         takes = self._by_kind.get(symptom.kind)
@@ -62,22 +64,16 @@ class Effects:
             return True
         if row.far_device_id is None:
             return any(self._is_cut(link) for link in self._world.upstreams_of(row.device_id))
-        ends = (row.device_id, row.far_device_id)
-        return self._world.reaches(*ends, NOTHING) and not self._world.reaches(*ends, self._failed)
+        return self._world.parts(row.device_id, row.far_device_id, self._failed)
 
     def _hides_device(self, symptom: Symptom) -> bool:
-        device_id = symptom.ref[1]
-        return self._world.sees(device_id, NOTHING) and not self._world.sees(
-            device_id, self._failed
-        )
+        return self._world.hides(symptom.ref[1], self._failed)
 
     def _hides_agent(self, symptom: Symptom) -> bool:
-        hears = self._world.hears
-        return hears(symptom.ref[1], NOTHING) and not hears(symptom.ref[1], self._failed)
+        return self._world.silences(symptom.ref[1], self._failed)
 
     def _takes_service(self, symptom: Symptom) -> bool:
-        ref = symptom.ref
-        return ref in self._world.served(NOTHING) and ref not in self._world.served(self._failed)
+        return symptom.ref in self._world.unserved(self._failed)
 
     def _is_cut(self, link: Link) -> bool:
         return link_ref(link.id) in self._failed

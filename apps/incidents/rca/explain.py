@@ -12,7 +12,7 @@ from math import exp
 from apps.incidents.rca.candidates import Suspects
 from apps.incidents.rca.effects import Effects, is_about_visibility
 from apps.incidents.rca.evidence import Judgement, judge
-from apps.incidents.rca.snapshot import Symptom
+from apps.incidents.rca.snapshot import Symptom, own_trouble
 from apps.incidents.rca.weights import MOST, SOMETHING_ELSE
 from apps.incidents.rca.world import NOTHING, Failed, World
 from apps.topology.graph import Ref
@@ -43,6 +43,7 @@ def find_causes(world: World, symptoms: Iterable[Symptom]) -> list[Found]:
     known: Failed = NOTHING
     found: list[Found] = []
     while left:
+        world.stand_on(known)
         best = _best(world, suspects, known, left)
         found += _members(world, suspects, known, best)
         known |= best.suspects
@@ -104,7 +105,7 @@ def _best(world: World, suspects: Suspects, known: Failed, left: list[Symptom]) 
     ]
     if not judged:  # nobody explains anything: each symptom stands for itself
         first = left[0]
-        return Judgement(frozenset({first.ref}), 0.0, (first,), ())
+        return Judgement(frozenset({own_trouble(first)}), 0.0, (first,), ())
     chosen = min(judged, key=_order)
     whole = judge(world, chosen.suspects, known=known, symptoms=left)
     return whole or chosen

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from apps.incidents.rca.world import NOTHING, Failed, World
+from apps.incidents.rca.world import Failed, World
 from apps.topology.graph import DEVICE, SERVICE, SITE
 
 
@@ -27,8 +27,7 @@ class Impact:
 
 def measure(world: World, failed: Failed) -> Impact:
     """What these failures take away: what worked without them and does not with them."""
-    lost = world.served(NOTHING) - world.served(failed)
-    lost |= {ref for ref in failed if ref[0] in {DEVICE, SERVICE, SITE}}
+    lost = world.unserved(failed) | {ref for ref in failed if ref[0] in {DEVICE, SERVICE, SITE}}
     devices = tuple(sorted(pk for kind, pk in lost if kind == DEVICE))
     services = tuple(sorted(pk for kind, pk in lost if kind == SERVICE))
     sites = {pk for kind, pk in lost if kind == SITE}

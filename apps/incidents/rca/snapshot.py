@@ -13,6 +13,8 @@ from uuid import UUID
 from apps.topology.graph import DEVICE, Graph, Ref
 
 PENDING, FIRING = "pending", "firing"
+#: As the type of a suspect: not an entity that failed, but the trouble that one alert tells of.
+SYMPTOM = "symptom"
 
 #: The readings that say of something that it works (1) or not (0).
 VITAL_METRICS = (
@@ -44,6 +46,15 @@ class Symptom:
     # When the first good reading after the trouble was seen; null while it lasts.
     well_since: datetime | None
     summary: str
+
+
+#: Troubles of a router that goes on working: nothing behind it suffers, so they are no failures of the network.
+OWN_TROUBLES = frozenset({"management_plane", "soft"})
+
+
+def own_trouble(symptom: Symptom) -> Ref:
+    """What an alert points at when the trouble is its entity's own and takes nothing else away."""
+    return (SYMPTOM, symptom.alert_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +114,14 @@ class Snapshot:
     @cached_property
     def reading_of(self) -> Mapping[tuple[Ref, str], Reading]:
         return {(row.ref, row.metric): row for row in self.readings}
+
+    @cached_property
+    def _symptom_by_alert(self) -> Mapping[UUID, Symptom]:
+        return {row.alert_id: row for row in self.symptoms}
+
+    def entity_of(self, suspect: Ref) -> Ref:
+        """The entity that a suspect is, or whose trouble it is."""
+        return self._symptom_by_alert[suspect[1]].ref if suspect[0] == SYMPTOM else suspect
 
     @cached_property
     def unreachable_since(self) -> Mapping[UUID, datetime]:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.incidents.rca.effects import Effects
-from apps.incidents.rca.snapshot import Symptom
+from apps.incidents.rca.snapshot import Symptom, own_trouble
 from apps.incidents.rca.world import Failed, World
 from apps.topology.graph import AGENT, INTERFACE, LINK, Ref
 
@@ -50,7 +50,7 @@ def suppressions(
 
 def is_voice_of_root(world: World, failed: Failed, symptom: Symptom) -> bool:
     """Whether this alert is how a cause itself speaks."""
-    if symptom.ref in failed:
+    if symptom.ref in failed or own_trouble(symptom) in failed:
         return True
     if symptom.ref[0] != INTERFACE:
         return False

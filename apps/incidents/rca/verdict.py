@@ -138,7 +138,7 @@ def _trouble(world: World, group: list[Found]) -> Trouble:
         suppressed=suppressions(world, refs, symptoms),
         impact=impact,
         severity=max((row.severity for row in symptoms), key=SEVERITIES.index),
-        title=title_of(world, refs, symptoms, impact),
+        title=title_of(world, tuple(cause.ref for cause in causes), symptoms, impact),
     )
 
 
@@ -151,8 +151,8 @@ def _ranked(world: World, group: list[Found]) -> list[tuple[Found, str]]:
         rest = everyone - {found.ref}
         matters = (
             len(group) == 1
-            or world.served(rest) != world.served(everyone)
-            or world.seen(rest) != world.seen(everyone)
+            or world.unserved(rest) != world.unserved(everyone) - {found.ref}
+            or world.hidden(rest) != world.hidden(everyone) - {found.ref}
             or not all(Effects(world, rest).explains(row) for row in dark)
         )
         ranked.append((found, PRIMARY if matters else CONTRIBUTING))
@@ -162,14 +162,19 @@ def _ranked(world: World, group: list[Found]) -> list[tuple[Found, str]]:
 def _cause(world: World, found: Found, classification: str) -> Cause:
     signs = tuple(sorted(found.judgement.signs, key=_sign_order))
     pro = sum(sign.speaks_for for sign in signs)
+    entity = world.snapshot.entity_of(found.ref)
     return Cause(
-        ref=found.ref,
-        name=world.graph.label_of(found.ref),
+        ref=entity,
+        name=world.graph.label_of(entity),
         classification=classification,
         confidence=found.confidence,
         summary=f"Explains {pro} of the symptoms" if pro > 1 else "Explains its only symptom",
         signs=signs,
-        rivals=tuple((ref, world.graph.label_of(ref), share) for ref, share in found.rivals),
+        rivals=tuple(
+            (rival, world.graph.label_of(rival), share)
+            for ref, share in found.rivals
+            if (rival := world.snapshot.entity_of(ref)) != entity
+        ),
     )
 
 

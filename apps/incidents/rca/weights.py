@@ -21,6 +21,7 @@ PRIOR = MappingProxyType(
         "interface": -1.5,
         "agent": -0.7,
         "probe_target": -1.0,
+        "symptom": -0.2,
     }
 )
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from uuid import UUID
 
 from apps.incidents.rca.snapshot import Snapshot
-from apps.incidents.rca.works import Network
+from apps.incidents.rca.works import Network, Support
 from apps.topology.graph import (
     DEVICE,
     LINK,
@@ -32,7 +32,9 @@ class World:
         self.snapshot = snapshot
         self.graph = snapshot.graph
         self._network = Network(snapshot.graph)
-        self._known: dict[tuple[tuple[Ref, ...], Failed], frozenset[Ref]] = {}
+        self._ground = NOTHING
+        self._supports: dict[tuple[Eyes, Failed], Support] = {}
+        self._known: dict[tuple[Eyes, Failed], frozenset[Ref]] = {}
 
     @cached_property
     def eyes(self) -> Eyes:
@@ -65,36 +67,54 @@ class World:
         doors = {(DEVICE, link.a_device_id) for link in self.graph.links if not link.z_device_id}
         return tuple(sorted(doors)) or self.eyes
 
-    def hears(self, agent_id: UUID, failed: Failed) -> bool:
-        """Whether an agent can be reached from where the other living ones are."""
+    def silences(self, agent_id: UUID, failed: Failed) -> bool:
+        """Whether these failures cut an agent off from where the other living ones are."""
         others = self.snapshot.alive_agents - {agent_id}
         eyes = _places(agent for agent in self.graph.agents if agent.id in others)
         place = self.place_of_agent(agent_id)
-        return place is not None and (DEVICE, place) in self._working(eyes, failed)
+        return place is not None and (DEVICE, place) in self._lost(eyes, failed)
 
-    def sees(self, device_id: UUID, failed: Failed) -> bool:
-        """Whether a device can be reached from where that is judged."""
-        return (DEVICE, device_id) in self._working(self.eyes_on(device_id), failed)
+    def hides(self, device_id: UUID, failed: Failed) -> bool:
+        """Whether these failures cut a device off from where its reachability is judged."""
+        return (DEVICE, device_id) in self._lost(self.eyes_on(device_id), failed)
 
-    def seen(self, failed: Failed) -> frozenset[Ref]:
-        """Every device that can be reached from where that is judged."""
+    def hidden(self, failed: Failed) -> frozenset[Ref]:
+        """Every device that these failures cut off from where its reachability is judged."""
         return frozenset().union(
-            *(refs & self._working(eyes, failed) for eyes, refs in self._devices_by_eyes.items())
+            *(refs & self._lost(eyes, failed) for eyes, refs in self._devices_by_eyes.items())
         )
 
-    def served(self, failed: Failed) -> frozenset[Ref]:
-        """What still has a way to the world."""
-        return self._working(self.doors, failed)
+    def unserved(self, failed: Failed) -> frozenset[Ref]:
+        """What loses its way to the world by these failures."""
+        return self._lost(self.doors, failed)
 
-    def reaches(self, device_id: UUID, other_id: UUID, failed: Failed) -> bool:
-        """Whether two routers of ours can still talk."""
-        return (DEVICE, other_id) in self._working(((DEVICE, device_id),), failed)
+    def parts(self, device_id: UUID, other_id: UUID, failed: Failed) -> bool:
+        """Whether two routers of ours can no longer talk."""
+        return (DEVICE, other_id) in self._lost(((DEVICE, device_id),), failed)
 
-    def _working(self, roots: tuple[Ref, ...], failed: Failed) -> frozenset[Ref]:
+    def stand_on(self, known: Failed) -> None:
+        """Most questions from here on are about these failures and a few more: they then cost only the few."""
+        self._ground = known
+
+    def _lost(self, roots: Eyes, failed: Failed) -> frozenset[Ref]:
         key = (roots, failed)
         if key not in self._known:
-            self._known[key] = self._network.working(roots=roots, failed=failed)
+            ground = self._ground if self._ground <= failed else NOTHING
+            found = self._support(roots, ground).lost(failed - ground)
+            self._known[key] = found | self._sunk(roots, ground) if ground else found
         return self._known[key]
+
+    def _sunk(self, roots: Eyes, ground: Failed) -> frozenset[Ref]:
+        """What the failures that we stand on have taken already."""
+        if (roots, ground) not in self._known:
+            self._known[roots, ground] = self._support(roots, NOTHING).lost(ground)
+        return self._known[roots, ground]
+
+    def _support(self, roots: Eyes, ground: Failed) -> Support:
+        key = (roots, ground)
+        if key not in self._supports:
+            self._supports[key] = self._network.support(roots, ground)
+        return self._supports[key]
 
     @cached_property
     def interface_by_id(self) -> Mapping[UUID, Interface]:

@@ -1,6 +1,6 @@
 """Writing a verdict into incidents: what opened, what changed, what is over, each with its line on the timeline."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ from django.db.models import F, Max
 from apps.accounts.actors import Actor
 from apps.audit.services import record
 from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
-from apps.incidents.models import Incident, IncidentAlert, Revision, StoredSnapshot
+from apps.incidents.models import Incident, IncidentAlert, Revision, StoredSnapshot, TimelineEntry
 from apps.incidents.rca.impact import subscribers
 from apps.incidents.rca.matching import Known
 from apps.incidents.rca.snapshot import Snapshot
@@ -23,6 +23,8 @@ from apps.telemetry import queries
 
 CORRELATION = Actor.system("correlation")
 SESSIONS = "pppoe.sessions.active"
+#: A flapping incident closes only when it has been quiet for so long.
+FLAPPING_QUIET = timedelta(seconds=60)
 
 
 class Chapter:
@@ -61,6 +63,22 @@ class Chapter:
         )
         tell(OPENED, incident)
         self._audit("incident.opened", incident)
+
+    def reopen(self, incident_id: UUID, trouble: Trouble) -> None:
+        """The same cause again, soon after it had recovered: the same incident, not a new one."""
+        incident = Incident.objects.select_for_update().get(pk=incident_id)
+        incident.status, incident.resolution, incident.ended_at = IncidentStatus.OPEN, "", None
+        incident.reopened_count += 1
+        self._describe(incident, trouble)
+        incident.save()
+        self._write_revision(incident, self._document(trouble))
+        settle_alerts(incident=incident, trouble=trouble, graph=self._snapshot.graph, at=self._at)
+        text = "Reopened: it is flapping" if incident.is_flapping else "Reopened: it is back"
+        add_entry(
+            incident=incident, kind=EntryKind.OPENED, text=text, at=self._at, actor=CORRELATION
+        )
+        tell(UPDATED, incident)
+        self._audit("incident.reopened", incident)
 
     def carry_on(self, incident_id: UUID, trouble: Trouble) -> None:
         """An open incident under a new verdict. Tells the world only what it must know again."""
@@ -106,7 +124,15 @@ class Chapter:
         over = [row.id for row in known if row.id not in still_open]
         rows = Incident.objects.select_for_update().filter(pk__in=over, status=IncidentStatus.OPEN)
         for incident in rows.order_by("number"):
-            self._close(incident, Resolution.RECOVERED, self._at, "Every alert has recovered")
+            if not incident.is_flapping or self._is_quiet(incident):
+                self._close(incident, Resolution.RECOVERED, self._at, "Every alert has recovered")
+
+    def _is_quiet(self, incident: Incident) -> bool:
+        """Whether nothing has happened for as long as a flapping incident has to stay quiet."""
+        last = TimelineEntry.objects.filter(
+            incident=incident, kind__in=[EntryKind.ALERT, EntryKind.RECOVERY]
+        ).aggregate(last=Max("at"))["last"]
+        return last is None or self._at - last >= FLAPPING_QUIET
 
     def _close(
         self, incident: Incident, resolution: Resolution, ended_at: datetime, text: str

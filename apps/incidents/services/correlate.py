@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import connection
 
 from apps.events import due, jobs
-from apps.incidents.choices import IncidentStatus
+from apps.incidents.choices import IncidentStatus, Resolution
 from apps.incidents.models import Incident, IncidentAlert
 from apps.incidents.rca.matching import Known, match
 from apps.incidents.rca.verdict import Trouble, reach_verdict
@@ -21,6 +21,8 @@ HOLD = timedelta(seconds=10)
 #: The wait when the pattern already names its cause.
 SHORT_HOLD = timedelta(seconds=5)
 SURE_ENOUGH = 0.5
+#: The same cause again within this time is the same incident again.
+REOPEN_WITHIN = timedelta(minutes=5)
 
 
 def wake(*, tenant_id: UUID, at: datetime) -> None:
@@ -70,9 +72,36 @@ def _correlate(at: datetime) -> bool:
     settled = _settled_by_people(verdict.troubles, fate.new)
     for index in fate.new:
         trouble = verdict.troubles[index]
-        if index not in settled and _is_ripe(trouble, at):
+        if index in settled or not _has_fired(trouble):
+            continue
+        former = _closed_lately(trouble, at)
+        if former is not None:
+            chapter.reopen(former, trouble)
+        elif _is_ripe(trouble, at):
             chapter.open(trouble)
     return True
+
+
+def _closed_lately(trouble: Trouble, at: datetime) -> UUID | None:
+    """The incident of the same cause that recovered a moment ago."""
+    root_type, root_id = trouble.root
+    return (
+        Incident.objects.filter(
+            root_type=root_type,
+            root_id=root_id,
+            resolution=Resolution.RECOVERED,
+            ended_at__gt=at - REOPEN_WITHIN,
+        )
+        .order_by("-ended_at")
+        .values_list("pk", flat=True)
+        .first()
+    )
+
+
+def _has_fired(trouble: Trouble) -> bool:
+    """Whether there is anything to tell at all, and it is not over already."""
+    is_over = all(row.well_since for row in trouble.symptoms)
+    return trouble.first_fired_at is not None and not is_over
 
 
 def _known_incidents() -> list[Known]:
@@ -92,8 +121,8 @@ def _known_incidents() -> list[Known]:
 
 
 def _is_ripe(trouble: Trouble, at: datetime) -> bool:
-    """Whether somebody must be told now: something has fired, and the hold is over."""
-    if trouble.first_fired_at is None or all(row.well_since for row in trouble.symptoms):
+    """Whether the hold is over."""
+    if trouble.first_fired_at is None:
         return False
     hold = SHORT_HOLD if trouble.confidence >= SURE_ENOUGH else HOLD
     return at - trouble.first_fired_at >= hold

@@ -92,7 +92,10 @@ class Simulation(InThread):
         return request(self.control, method, path, body)
 
     def cut(self, link: str) -> str:
-        return self.ask("POST", "/failures", {"kind": "link_cut", "link": link})["id"]
+        return self.break_("link_cut", link=link)
+
+    def break_(self, kind: str, **details) -> str:
+        return self.ask("POST", "/failures", {"kind": kind, **details})["id"]
 
     def heal(self) -> None:
         self.ask("DELETE", "/failures")

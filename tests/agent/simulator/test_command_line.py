@@ -1,5 +1,6 @@
 """`python -m agent.simulator` as a person or a supervisor runs it, and what outlives a kill."""
 
+import argparse
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.simulator.cli import main
+from agent.simulator.cli import main, names
 from agent.simulator.client import ControlError, request
 from agent.simulator.drawing import draw_blueprint
 from agent.simulator.state import StateError, StateFile
@@ -154,6 +155,16 @@ class TestClient:
         port = free_port("127.0.0.1")
         assert main(["links", "--control", f"127.0.0.1:{port}"]) == 1
         assert capsys.readouterr().err == f"No simulation answers at 127.0.0.1:{port}.\n"
+
+    @pytest.mark.parametrize(
+        ("text", "expected"), [("acc1,er1", ("acc1", "er1")), ("", ()), ("cr4", ("cr4",))]
+    )
+    def test_names_who_runs_the_old_generation(self, text, expected):
+        assert names(text) == expected
+
+    def test_knows_no_other_router(self):
+        with pytest.raises(argparse.ArgumentTypeError, match=r"no router acc9, moon$"):
+            names("moon,cr1,acc9")
 
     @pytest.mark.parametrize(
         "address", ["8002", "127.0.0.1:", "127.0.0.1:99999", "0.0.0.0:80", "example.com:80", ":80"]

@@ -33,22 +33,36 @@ class TestTopology:
         assert topology["api_port"] == sim.plan.api_port
         assert topology["echo_port"] == sim.plan.echo_port
         devices = {device["name"]: device for device in topology["devices"]}
-        assert len(devices) == 12
+        assert len(devices) == 13
         assert devices["cr1"] == {
             "name": "cr1",
             "role": "core",
             "site": "hub",
             "address": "127.20.0.1",
             "router_id": "10.255.0.1",
+            "os": "7.19.4",
+        }
+        assert {name for name, row in devices.items() if row["os"] == "6.49.17"} == {
+            *("acc1", "acc2")
         }
         polled = [name for agent in topology["agents"] for name in agent["polls"]]
         assert sorted(polled) == sorted(devices)
-        assert {site["key"] for site in topology["sites"]} == {"hub", "north", "south"}
+        assert {site["key"] for site in topology["sites"]} == {*("hub", "north", "south", "east")}
         assert topology["server"]["device"] in devices
+
+    def test_has_an_access_router_with_two_uplinks(self, sim):
+        topology = sim.ask("GET", "/topology")
+        device = next(row for row in topology["devices"] if row["name"] == "acc3")
+        assert (device["address"], device["site"]) == ("127.20.0.13", "east")
+        uplinks = {row["id"]: row["kind"] for row in topology["links"] if "acc3" in row["id"]}
+        assert uplinks == {"cr2-acc3": "access", "cr4-acc3": "access"}
+        adjacent = [row for row in topology["ospf_neighbors"] if row["device"] == "acc3"]
+        assert {row["router_id"] for row in adjacent} == {"10.255.0.2", "10.255.0.4"}
+        assert "acc3" in {row["device"] for row in topology["services"]}
 
     def test_agrees_with_what_the_routers_say(self, sim):
         topology = sim.ask("GET", "/topology")
-        for device in ("cr2", "er1", "bng1"):
+        for device in ("cr2", "er1", "bng1", "acc3"):
             with sim.logged_in(device) as client:
                 interfaces = {row["name"] for row in client.rows("/interface/print")}
                 addresses = {row["address"] for row in client.rows("/ip/address/print")}

@@ -89,7 +89,7 @@ class TestRouters:
         with sim.logged_in("cr2") as client:
             sim.cut("cr1-cr2")
             rows = client.rows("/routing/ospf/neighbor/print", "=.proplist=router-id")
-            assert {row["router-id"] for row in rows} == {"10.255.0.3", "10.255.0.7"}
+            assert {row["router-id"] for row in rows} == {"10.255.0.3", "10.255.0.7", "10.255.0.13"}
 
 
 class TestEcho:
@@ -212,3 +212,75 @@ def drained(line: socket.socket) -> bytes:
     finally:
         line.settimeout(PATIENCE)
     return bytes(received)
+
+
+class TestOtherFailures:
+    @pytest.fixture
+    def probe(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind((AGENT_CORE, 0))
+            probe.settimeout(SILENCE)
+            yield probe
+
+    def test_a_silent_api_echoes(self, sim, probe):
+        with sim.logged_in("agg1") as client:
+            sim.break_("api_down", device="agg1")
+            client.send("/system/identity/print")
+            assert client.is_silent()
+            probe.sendto(b"alive", sim.echo_address("agg1"))
+            assert probe.recv(100) == b"alive"
+            sim.heal()
+            assert client.receive() == ["!re", "=name=agg1"]
+
+    def test_a_dead_site_is_silent_and_its_agent_is_alone(self, sim, probe):
+        with sim.logged_in("agg1", AGENT_NORTH) as client, connect(sim.relay, AGENT_NORTH) as line:
+            line.sendall(b"x")
+            assert line.recv(1) == b"x"
+            sim.break_("power_loss", site="north")
+            client.send("/system/identity/print")
+            line.sendall(b"telemetry")
+            assert client.is_silent()
+            assert Client(line).is_silent()
+            probe.sendto(b"alive", sim.echo_address("agg1"))
+            with pytest.raises(TimeoutError):
+                probe.recv(100)
+            assert sim.ask("GET", "/truth")["devices"]["agg1"] is False
+            sim.heal()
+            assert line.recv(100) == b"telemetry"
+            assert client.receive() is None  # the router knows nothing of this session any more
+        with sim.logged_in("agg1", AGENT_NORTH) as client:
+            (resource,) = client.rows("/system/resource/print")
+            assert resource["uptime"] in {"0s", "1s", "2s"}
+
+    def test_who_knocks_during_a_reboot_is_let_in_after_it(self, sim):
+        sim.break_("reboot", device="acc2", seconds=0.3)
+        with sim.logged_in("acc2") as client:
+            assert client.rows("/system/identity/print") == [{"name": "acc2"}]
+        assert sim.ask("GET", "/failures") == []
+        assert any("over: reboot acc2" in line for line in sim.told)
+
+    def test_a_flapping_link_is_down_and_up_again_by_itself(self, sim):
+        sim.break_("flap", link="cr2-agg1", period_s=0.4)
+        seen = set()
+        deadline = time.monotonic() + PATIENCE
+        while seen != {True, False} and time.monotonic() < deadline:
+            seen.add(sim.ask("GET", "/truth")["links"]["cr2-agg1"])
+        assert seen == {True, False}
+
+    def test_a_slow_link_makes_echoes_late(self, sim, probe):
+        sim.break_("latency", link="cr2-agg1", ms=20)
+        started = time.monotonic()
+        probe.sendto(b"ping", sim.echo_address("agg1"))
+        probe.recv(100)
+        assert time.monotonic() - started >= 0.04
+
+    def test_a_lossy_link_loses_its_share(self, sim, probe):
+        sim.break_("loss", link="cr2-agg1", pct=50)
+        for number in range(60):
+            probe.sendto(bytes([number]), sim.echo_address("agg1"))
+        returned = 0
+        try:
+            while probe.recv(100):
+                returned += 1
+        except TimeoutError:
+            assert 12 <= returned <= 48

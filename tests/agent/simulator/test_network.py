@@ -53,11 +53,10 @@ class TestBlueprint:
         isp = draw_blueprint(seed)
         assert [router.name for router in isp.routers] == DEVICES
         assert [link.id for link in isp.links] == LINKS
-        north, hub, south = (
-            next(site.latitude for site in isp.sites if site.key == key)
-            for key in ("north", "hub", "south")
-        )
-        assert north > hub > south
+        sites = {site.key: site for site in isp.sites}
+        latitudes = [sites[key].latitude for key in ("north", "hub", "south")]
+        assert latitudes == sorted(latitudes, reverse=True)
+        assert sites["east"].longitude > sites["hub"].longitude
         assert len({router.serial_number for router in isp.routers}) == len(isp.routers)
         assert all(100 < service.population < 1000 for service in isp.services)
 
@@ -116,6 +115,18 @@ class TestReachability:
         assert network.reached_from("agg1").latencies.keys() == {"agg1", "bng1", "acc1"}
         assert not network.reaches("cr1", "bng1")
         assert network.reaches("cr1", "bng2")
+
+    def test_the_dual_homed_router_needs_one_of_its_uplinks(self):
+        service = ISP.service_at("acc3")
+        for one in ("cr2-acc3", "cr4-acc3"):
+            assert network_with_cuts({one}).reaches("cr1", "acc3")
+        network = network_with_cuts({"cr2-acc3", "cr4-acc3"})
+        assert not network.reaches("cr1", "acc3")
+        assert network.sessions(service, at=NOON) == service.population
+
+    def test_the_south_has_no_way_round_through_the_east(self):
+        network = network_with_cuts({"cr4-agg2"})
+        assert network.reached_from("agg2").latencies.keys() == {"agg2", "bng2", "acc2"}
 
     def test_two_cuts_of_one_link_need_two_repairs(self):
         network = Network(ISP, NOON)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from apps.incidents.rca.snapshot import AgentPulse, Snapshot, living_agents
 from apps.incidents.rca.verdict import reach_verdict
+from apps.topology.graph import BgpPeer, Interface
 from tests.incidents.rca.isp import (
     LINKS,
     NOON,
@@ -200,6 +201,39 @@ class TestSeveralTroubles:
         verdict = reach_verdict(snapshot([*north, busy], dark=dark))
 
         assert {trouble.root for trouble in verdict.troubles} == {wire("cr2-agg1"), dev("cr4")}
+
+    def test_a_locked_api_on_a_router_that_answers_is_its_own_trouble_and_takes_nothing_away(self):
+        locked = symptom("management_plane", dev("cr2"), severity="warn")
+
+        (trouble,) = reach_verdict(snapshot([locked])).troubles
+
+        assert trouble.root == dev("cr2")
+        assert trouble.confidence > 0.7
+        assert trouble.impact.device_ids == ()
+        assert trouble.severity == "warn"
+        assert "management plane" in trouble.title
+
+    def test_a_lost_bgp_session_on_a_live_port_is_a_transit_trouble(self):
+        graph = isp()
+        peer = BgpPeer(pk("upstream-a"), pk("er1"), "upstream-a", "192.0.2.1", 64496)
+        facing = Interface(pk("er1:transit-a"), pk("er1"), "sfp1", pk("transit-a"))
+        graph = replace(graph, bgp_peers=(peer,), interfaces=(*graph.interfaces, facing))
+        lost = symptom("bgp_down", ("bgp_peer", peer.id))
+        live = well(("interface", facing.id), "interface.oper_up")
+
+        (trouble,) = reach_verdict(snapshot([lost], graph=graph, readings=(live,))).troubles
+
+        assert trouble.root == ("bgp_peer", peer.id)
+        assert trouble.impact.device_ids == ()
+
+    def test_lost_sessions_on_a_healthy_router_are_the_service(self):
+        lost = symptom("sessions_lost", ("service", pk("pppoe-bng1")))
+
+        (trouble,) = reach_verdict(snapshot([lost])).troubles
+
+        assert trouble.root == ("service", pk("pppoe-bng1"))
+        assert trouble.impact.device_ids == ()
+        assert trouble.impact.service_ids == (pk("pppoe-bng1"),)
 
     def test_a_silent_agent_alone_is_a_blind_region_and_nobody_is_down(self):
         missing = symptom("agent_missing", ("agent", pk("agent-north")), severity="warn")

@@ -178,3 +178,26 @@ def test_more_failures_never_bring_anything_back(words, data):
     wired = Network(graph)
 
     assert wired.working(roots=root, failed=more) <= wired.working(roots=root, failed=some)
+
+
+@settings(max_examples=150, deadline=None)
+@given(graphs, st.data())
+def test_what_failures_take_away_is_what_no_longer_works(words, data):
+    plain = network(words)
+    things = [("device", d.id) for d in plain.devices] + [("link", x.id) for x in plain.links]
+    pick = st.sampled_from(things)
+    groups = []
+    for number in range(data.draw(st.integers(0, 3))):
+        members = data.draw(st.lists(pick, min_size=1, max_size=4, unique=True))
+        mode = data.draw(st.sampled_from([ANY, ALL, K_OF_N]))
+        k = data.draw(st.integers(1, len(members)))
+        groups.append(group(f"g{number}", data.draw(pick), mode, *members, k=k))
+    wired = Network(network(words, groups=groups))
+    roots = [("device", data.draw(st.sampled_from(plain.devices)).id)]
+    before, more = (set(data.draw(st.lists(pick, max_size=4))) for _ in range(2))
+
+    support = wired.support(roots, before)
+
+    after = wired.working(roots=roots, failed=before | more)
+    assert support.alive - support.lost(more) == after
+    assert support.lost(more) <= support.alive

@@ -1,0 +1,73 @@
+"""What can go wrong, by kind. Adding a kind is adding a class and a line here."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from agent.simulator.blueprint import Blueprint
+from agent.simulator.failures.base import (
+    CONFIG_CHANGE,
+    Failure,
+    MalformedFailure,
+    UnknownFailure,
+    UnknownTarget,
+)
+from agent.simulator.failures.devices import ApiDown, DeviceDown, PowerLoss, Reboot
+from agent.simulator.failures.links import Flap, Latency, LinkCut, Loss
+from agent.simulator.failures.sessions import BgpDown, PppoeDown, UpstreamDown
+
+__all__ = [
+    "KINDS",
+    "ApiDown",
+    "BgpDown",
+    "DeviceDown",
+    "Failure",
+    "Flap",
+    "Latency",
+    "LinkCut",
+    "Loss",
+    "MalformedFailure",
+    "PowerLoss",
+    "PppoeDown",
+    "Reboot",
+    "UnknownFailure",
+    "UnknownTarget",
+    "UpstreamDown",
+    "failure_from",
+    "plan_failure",
+]
+
+KINDS: Mapping[str, type[Failure]] = {
+    kind.kind: kind
+    for kind in (
+        LinkCut,
+        Flap,
+        Latency,
+        Loss,
+        PowerLoss,
+        DeviceDown,
+        Reboot,
+        ApiDown,
+        UpstreamDown,
+        BgpDown,
+        PppoeDown,
+    )
+}
+
+
+def plan_failure(
+    failure_id: str, at: datetime, wish: Mapping[str, object], isp: Blueprint
+) -> Failure:
+    """The failure that somebody wishes for. Raises UnknownFailure, MalformedFailure, UnknownTarget."""
+    kind = wish.get("kind")
+    if not isinstance(kind, str):
+        raise MalformedFailure("A failure names its kind.")
+    if kind not in KINDS:
+        known = ", ".join((*KINDS, CONFIG_CHANGE))
+        raise UnknownFailure(f"There is no such kind of failure; there is: {known}.")
+    return KINDS[kind].plan(failure_id, at, wish, isp)
+
+
+def failure_from(document: Mapping[str, object], isp: Blueprint) -> Failure:
+    """The failure that `describe` wrote down."""
+    wish = {key: value for key, value in document.items() if key not in {"id", "at"}}
+    return plan_failure(str(document["id"]), datetime.fromisoformat(str(document["at"])), wish, isp)

@@ -1,0 +1,220 @@
+"""How every story goes: something breaks, an incident opens, is looked at, the break is healed, the incident closes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from apps.console.demo.findings import BUDGET_SECONDS, Report
+from apps.console.demo.moments import moments_of, tells_of_opening
+from apps.console.demo.receiver_log import Received, differing_repeats, missing_sequences
+from apps.console.demo.stories.scene import Scene
+
+OPEN_WITHIN = 100.0
+SETTLE_WITHIN = 90.0
+CLOSE_WITHIN = 90.0
+DELIVER_WITHIN = 60.0
+#: Long enough for a second, wrong incident to show itself.
+LINGER_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Expected:
+    """One incident that must be there: its cause by name, and what it must say."""
+
+    root: str
+    #: Routers that must be held back as consequences, and nobody else.
+    dark: frozenset[str] = frozenset()
+    #: Null: not compared.
+    subscribers: int | None = 0
+    #: All causes by name, where there are several.
+    causes: frozenset[str] = frozenset()
+    severity: str = "critical"
+    #: Hard failures are told of within 30 s; soft rules add their own ``for``.
+    is_hard: bool = True
+
+    @property
+    def cause_names(self) -> frozenset[str]:
+        return self.causes or frozenset({self.root})
+
+
+@dataclass
+class Plot:
+    """What a story has drawn: what to break, and what must be seen."""
+
+    failures: list[dict[str, Any]]
+    expected: list[Expected]
+    #: What breaks in a second step.
+    later: list[dict[str, Any]] = field(default_factory=list)
+    #: Found while it is played: incident ids by expected cause.
+    incidents: dict[str, str] = field(default_factory=dict)
+
+
+class Story:
+    """A subclass draws a plot; the rest is the same for all."""
+
+    key = ""
+    name = ""
+    expected_seconds = 45
+
+    def draw(self, scene: Scene) -> Plot:
+        """What breaks this time."""
+        raise NotImplementedError
+
+    def begin(self, scene: Scene) -> None:
+        """Before anything breaks."""
+
+    def act(self, scene: Scene, plot: Plot, report: Report) -> None:
+        """What happens while the incidents are open."""
+
+    def end(self, scene: Scene) -> None:
+        """Always, whatever happened."""
+
+    def play(self, scene: Scene) -> Report:
+        """Raises RestError when the platform stops answering for good."""
+        report = Report()
+        plot = self.draw(scene)
+        try:
+            self.begin(scene)
+            broken = datetime.now(UTC)
+            for failure in plot.failures:
+                self.break_it(scene, failure)
+            for expected in plot.expected:
+                self._opened(scene, plot, expected, report)
+            self.act(scene, plot, report)
+            for expected in plot.expected:
+                if expected.root in plot.incidents:
+                    self._while_open(scene, plot.incidents[expected.root], expected, report)
+        finally:
+            scene.control.delete("/failures")
+            self.end(scene)
+        scene.say("  healed ...")
+        for expected in plot.expected:
+            if expected.root in plot.incidents:
+                incident_id = plot.incidents[expected.root]
+                self._closed(scene, incident_id, report)
+                self._told(scene, incident_id, expected, broken, report)
+        self._nothing_else(scene, plot, report)
+        return report
+
+    @staticmethod
+    def break_it(scene: Scene, failure: dict[str, Any]) -> None:
+        """Break one thing more."""
+        scene.say(f"  breaking: {' '.join(str(value) for value in failure.values())} ...")
+        scene.control.post("/failures", failure)
+
+    def _opened(self, scene: Scene, plot: Plot, expected: Expected, report: Report) -> None:
+        def opened() -> str | None:
+            for row in scene.watcher.incidents.values():
+                if row["root_cause"]["name"] == expected.root:
+                    return str(row["id"])
+            return None
+
+        found = scene.watcher.wait_for(opened, seconds=OPEN_WITHIN)
+        if found:
+            plot.incidents[expected.root] = found
+        seen = {row["root_cause"]["name"] for row in scene.watcher.incidents.values()}
+        report.holds(
+            f"root cause {expected.root}", "named", seen or "nothing", is_right=bool(found)
+        )
+
+    def _while_open(
+        self, scene: Scene, incident_id: str, expected: Expected, report: Report
+    ) -> None:
+        def settled() -> bool | None:
+            return scene.watcher.held_devices(incident_id) >= expected.dark or None
+
+        scene.watcher.wait_for(settled, seconds=SETTLE_WITHIN)
+        if not expected.dark:
+            scene.watcher.wait_for(lambda: None, seconds=LINGER_SECONDS)
+        incident = scene.watcher.incident(incident_id)
+        causes, impact = incident["root_causes"], incident["impact"]
+        report.equal("causes", set(expected.cause_names), {row["name"] for row in causes})
+        report.equal("its class", "primary", causes[0]["classification"])
+        report.equal("severity", expected.severity, incident["severity"])
+        confidence = causes[0]["confidence"]
+        report.holds(
+            "confidence",
+            "0.5 or more",
+            confidence,
+            is_right=confidence >= 0.5,  # noqa: PLR2004
+        )
+        evidence = len(causes[0]["evidence"])
+        report.holds("evidence", "lines for the cause", evidence, is_right=evidence > 0)
+        held = scene.watcher.held_devices(incident_id)
+        report.equal("routers held back", set(expected.dark), held)
+        rows = scene.watcher.of(incident_id, "suppressed")
+        without = [row["entity_name"] for row in rows if not row["suppressed_reason"]]
+        report.equal("held back without a reason", [], without)
+        report.equal("routers cut off", len(expected.dark), impact["devices_affected"])
+        if expected.subscribers is not None:
+            counted = impact["estimated_subscribers_affected"]
+            report.equal("subscribers", expected.subscribers, counted)
+        replay = scene.rest.post(f"/incidents/{incident_id}/replay/")
+        report.equal("replay of the verdict", replay["then"][:12], replay["now"][:12])
+
+    def _closed(self, scene: Scene, incident_id: str, report: Report) -> None:
+        def closed() -> dict[str, Any] | None:
+            incident = scene.watcher.incident(incident_id)
+            return incident if incident["status"] == "closed" else None
+
+        incident = scene.watcher.wait_for(closed, seconds=CLOSE_WITHIN)
+        seen = incident["resolution"] if incident else "still open"
+        report.equal("after healing", "recovered", seen)
+
+    def _told(
+        self,
+        scene: Scene,
+        incident_id: str,
+        expected: Expected,
+        broken: datetime,
+        report: Report,
+    ) -> None:
+        def told() -> list[Received] | None:
+            rows = [row for row in scene.watcher.received(incident_id) if row.at > broken]
+            return rows if any(row.event_type == "incident.closed" for row in rows) else None
+
+        rows = scene.watcher.wait_for(told, seconds=DELIVER_WITHIN) or []
+        kinds = {row.event_type for row in rows}
+        report.holds(
+            "webhooks verified",
+            "opened (or reopened) and closed",
+            kinds,
+            is_right=any(tells_of_opening(row) for row in rows) and "incident.closed" in kinds,
+        )
+        everything = scene.watcher.received(incident_id)
+        report.equal("webhooks missing in sequence", [], missing_sequences(everything))
+        report.equal("repeats with other bytes", [], differing_repeats(everything))
+        report.equal("webhooks refused", 0, scene.watcher.refused())
+        self._in_time(scene, incident_id, expected, broken, rows, report=report)
+
+    @staticmethod
+    def _in_time(
+        scene: Scene,
+        incident_id: str,
+        expected: Expected,
+        broken: datetime,
+        rows: Sequence[Received],
+        *,
+        report: Report,
+    ) -> None:
+        moments = moments_of(scene.watcher, incident_id, broken, rows)
+        if moments is None:
+            report.equal("parts of the 30 seconds", "known", "unknown")
+            return
+        for line in moments.lines():
+            scene.say(line)
+        if expected.is_hard and not scene.is_disturbed:
+            report.holds(
+                "failure to delivery",
+                f"at most {BUDGET_SECONDS:.0f} s",
+                f"{moments.total_seconds:.1f} s",
+                is_right=moments.total_seconds <= BUDGET_SECONDS,
+            )
+
+    @staticmethod
+    def _nothing_else(scene: Scene, plot: Plot, report: Report) -> None:
+        report.equal("incidents", len(plot.expected), len(scene.watcher.incidents))
+        dark = frozenset().union(*(expected.dark for expected in plot.expected))
+        wrongly = scene.watcher.called_unreachable - dark
+        report.equal("routers wrongly called unreachable", set(), wrongly)

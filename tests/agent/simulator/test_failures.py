@@ -1,0 +1,370 @@
+"""Every kind of failure: what it does, what it leaves alone, and what its healing brings back."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from agent.simulator.changes import Change
+from agent.simulator.cli import main
+from agent.simulator.drawing import draw_blueprint
+from agent.simulator.failures import (
+    KINDS,
+    Failure,
+    MalformedFailure,
+    UnknownTarget,
+    failure_from,
+    plan_failure,
+)
+from agent.simulator.menus.view import View
+from agent.simulator.network import MOST_TURNS, Network
+from agent.simulator.routeros.commands import answer, parse
+from agent.simulator.state import StateFile
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ISP = draw_blueprint(1)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+
+WISHES = [
+    {"kind": "link_cut", "link": "cr2-agg1"},
+    {"kind": "flap", "link": "cr2-agg1", "period_s": 10.0},
+    {"kind": "latency", "link": "cr2-agg1", "ms": 80.0},
+    {"kind": "loss", "link": "cr2-agg1", "pct": 25.0},
+    {"kind": "power_loss", "site": "north"},
+    {"kind": "device_down", "device": "bng1"},
+    {"kind": "reboot", "device": "bng1", "seconds": 20.0},
+    {"kind": "api_down", "device": "bng1"},
+    {"kind": "upstream_down", "link": "er1-upstream-a"},
+    {"kind": "bgp_down", "device": "er1", "peer": "ibgp-er2"},
+    {"kind": "pppoe_down", "device": "bng1"},
+]
+
+
+def broken(network: Network, *, at: datetime = NOON, name: str = "f1", **wish) -> Failure:
+    failure = plan_failure(name, at, wish, ISP)
+    network.break_(failure)
+    return failure
+
+
+def rows(network: Network, device: str, menu: str, *, at: datetime) -> list[dict[str, str]]:
+    view = View(network, ISP.router(device), at)
+    return [
+        dict(word[1:].split("=", 1) for word in sentence[1:])
+        for sentence in answer(view, parse([f"{menu}/print"]))
+        if sentence[0] == "!re"
+    ]
+
+
+def established(network: Network) -> set[tuple[str, str]]:
+    return {(p.device, p.name) for p in ISP.bgp_peers if network.is_established(p)}
+
+
+@pytest.fixture
+def network() -> Network:
+    return Network(ISP, NOON)
+
+
+class TestPlans:
+    def test_there_is_a_wish_for_every_kind(self):
+        assert [wish["kind"] for wish in WISHES] == list(KINDS)
+
+    @pytest.mark.parametrize("wish", WISHES, ids=lambda wish: wish["kind"])
+    def test_are_written_down_and_read_back(self, wish):
+        failure = plan_failure("f1", NOON, wish, ISP)
+        assert failure_from(json.loads(json.dumps(failure.describe())), ISP) == failure
+        assert str(failure).endswith("(f1)")
+
+    @pytest.mark.parametrize("wish", WISHES, ids=lambda wish: wish["kind"])
+    def test_want_all_their_fields_and_no_other(self, wish):
+        with pytest.raises(MalformedFailure):
+            plan_failure("f1", NOON, {**wish, "for": "ever"}, ISP)
+        for name in wish.keys() - {"kind", "seconds"}:
+            with pytest.raises(MalformedFailure):
+                plan_failure("f1", NOON, {k: v for k, v in wish.items() if k != name}, ISP)
+            with pytest.raises(MalformedFailure):
+                plan_failure("f1", NOON, {**wish, name: [wish[name]]}, ISP)
+
+    @pytest.mark.parametrize(
+        ("wish", "code"),
+        [
+            ({"kind": "power_loss", "site": "moon"}, "unknown_site"),
+            ({"kind": "device_down", "device": "moon"}, "unknown_device"),
+            ({"kind": "flap", "link": "moon", "period_s": 1}, "unknown_link"),
+            ({"kind": "upstream_down", "link": "moon"}, "unknown_link"),
+            ({"kind": "bgp_down", "device": "moon", "peer": "x"}, "unknown_device"),
+            ({"kind": "bgp_down", "device": "er1", "peer": "x"}, "unknown_peer"),
+        ],
+    )
+    def test_of_what_is_not_there_are_refused(self, wish, code):
+        with pytest.raises(UnknownTarget) as refused:
+            plan_failure("f1", NOON, wish, ISP)
+        assert refused.value.code == code
+
+    @pytest.mark.parametrize(
+        "wish",
+        [
+            {"kind": "upstream_down", "link": "cr1-cr2"},
+            {"kind": "pppoe_down", "device": "cr1"},
+            {"kind": "flap", "link": "cr1-cr2", "period_s": 0},
+            {"kind": "latency", "link": "cr1-cr2", "ms": float("nan")},
+            {"kind": "loss", "link": "cr1-cr2", "pct": 101},
+            {"kind": "loss", "link": "cr1-cr2", "pct": True},
+            {"kind": "reboot", "device": "cr1", "seconds": 10**400},
+        ],
+    )
+    def test_without_sense_are_refused(self, wish):
+        with pytest.raises(MalformedFailure):
+            plan_failure("f1", NOON, wish, ISP)
+
+
+class TestPower:
+    def test_a_dark_site_reaches_nobody_and_is_seen_by_its_neighbours(self, network):
+        broken(network, kind="power_loss", site="north")
+        assert network.reached_from("agg1").latencies == {}
+        assert not network.reaches("agg1", "agg1")
+        assert not network.reaches("cr1", "bng1")
+        (port,) = [
+            row
+            for row in rows(network, "cr2", "/interface", at=NOON + SECOND)
+            if row.get("comment") == "to agg1"
+        ]
+        assert port["running"] == "false"
+        assert all(network.reaches("cr1", name) for name in ("cr2", "er2", "bng2"))
+
+    def test_a_router_comes_back_with_nothing_remembered(self, network):
+        before = rows(network, "agg1", "/interface", at=NOON)[1]
+        failure = broken(network, kind="power_loss", site="north")
+        network.heal(failure.id, at=NOON + MINUTE)
+        at = NOON + MINUTE + 3 * SECOND
+        (resource,) = rows(network, "agg1", "/system/resource", at=at)
+        assert resource["uptime"] == "3s"
+        port = rows(network, "agg1", "/interface", at=at)[1]
+        assert (port["running"], port["link-downs"]) == ("true", "0")
+        assert "last-link-down-time" not in port
+        assert 0 < int(port["rx-byte"]) < int(before["rx-byte"])
+        far = next(
+            row
+            for row in rows(network, "cr2", "/interface", at=at)
+            if row.get("comment") == "to agg1"
+        )
+        assert far["link-downs"] == "1"
+        assert int(far["rx-byte"]) > int(port["tx-byte"])
+        (resource,) = rows(network, "cr2", "/system/resource", at=at)
+        assert resource["uptime"] != "3s"
+
+    def test_subscribers_return_one_by_one(self, network):
+        service = ISP.service_at("bng1")
+        failure = broken(network, kind="device_down", device="bng1")
+        assert network.sessions(service, at=NOON + SECOND) == 0
+        network.heal(failure.id, at=NOON + MINUTE)
+        some = network.sessions(service, at=NOON + MINUTE + 10 * SECOND)
+        assert 0 < some < service.population
+        assert network.sessions(service, at=NOON + 2 * MINUTE) == service.population
+
+    def test_one_dead_router_takes_only_its_own_down(self, network):
+        broken(network, kind="device_down", device="er1")
+        assert established(network) == {("er2", "upstream-b")}
+        assert network.reaches("cr1", "er2")
+        assert not network.reaches("cr1", "er1")
+
+    def test_a_bgp_session_never_up_since_the_boot_has_no_row(self, network):
+        broken(network, name="f1", kind="upstream_down", link="er1-upstream-a")
+        broken(network, name="f2", kind="device_down", device="er1")
+        network.heal("f2", at=NOON + MINUTE)
+        sessions = rows(network, "er1", "/routing/bgp/session", at=NOON + 2 * MINUTE)
+        assert [row["name"] for row in sessions] == ["ibgp-er2-1"]
+        assert len(rows(network, "er1", "/routing/bgp/connection", at=NOON)) == 2
+
+
+class TestReboot:
+    def test_is_over_by_itself(self, network):
+        broken(network, kind="reboot", device="cr1", seconds=20)
+        assert not network.is_alive(ISP.router("cr1"))
+        assert network.next_turn() == NOON + 20 * SECOND
+        assert not network.advance(NOON + 19 * SECOND)
+        assert network.advance(NOON + 25 * SECOND)
+        assert network.failures == {}
+        (resource,) = rows(network, "cr1", "/system/resource", at=NOON + 25 * SECOND)
+        assert resource["uptime"] == "5s"
+
+    def test_takes_as_long_as_the_seed_says(self):
+        wish = {"kind": "reboot", "device": "cr1"}
+        one, other = (plan_failure("f1", NOON, wish, ISP) for _ in range(2))
+        assert one == other
+        assert 10 <= one.describe()["seconds"] <= 30
+
+    def test_under_a_power_loss_waits_for_the_power(self, network):
+        broken(network, name="f1", kind="power_loss", site="hub")
+        broken(network, name="f2", kind="reboot", device="cr1", seconds=20)
+        network.advance(NOON + MINUTE)
+        assert not network.is_alive(ISP.router("cr1"))
+        network.heal("f1", at=NOON + 2 * MINUTE)
+        assert network.record_of(ISP.router("cr1")).since == NOON + 2 * MINUTE
+
+
+class TestSessions:
+    def test_an_ill_upstream_leaves_the_light_on(self, network):
+        broken(network, kind="upstream_down", link="er1-upstream-a")
+        assert ("er1", "upstream-a") not in established(network)
+        assert len(established(network)) == 3
+        assert network.is_up(ISP.link("er1-upstream-a"))
+        assert network.record_of(ISP.link("er1-upstream-a")).downs == 0
+        down, _ = rows(network, "er1", "/routing/bgp/session", at=NOON + SECOND)
+        assert "established" not in down
+
+    @pytest.mark.parametrize(("device", "peer"), [("er1", "ibgp-er2"), ("er2", "ibgp-er1")])
+    def test_a_bgp_session_has_two_ends(self, network, device, peer):
+        broken(network, kind="bgp_down", device=device, peer=peer)
+        assert established(network) == {("er1", "upstream-a"), ("er2", "upstream-b")}
+
+    def test_without_pppoe_the_router_is_well(self, network):
+        failure = broken(network, kind="pppoe_down", device="bng1")
+        at = NOON + SECOND
+        assert rows(network, "bng1", "/ppp/active", at=at) == []
+        assert len(rows(network, "bng1", "/interface/pppoe-server/server", at=at)) == 1
+        assert len(rows(network, "bng1", "/routing/ospf/neighbor", at=at)) == 1
+        assert network.answers_api("bng1")
+        network.heal(failure.id, at=NOON + MINUTE)
+        service = ISP.service_at("bng1")
+        assert network.sessions(service, at=NOON + 2 * MINUTE) == service.population
+
+    def test_a_silent_api_is_nothing_else(self, network):
+        broken(network, kind="api_down", device="agg1")
+        assert not network.answers_api("agg1")
+        assert network.reaches("cr1", "agg1")
+        assert all(record.up for record in network.records.values())
+
+
+class TestFlap:
+    def test_goes_down_and_up_until_it_is_healed(self, network):
+        link = ISP.link("cr1-cr2")
+        failure = broken(network, kind="flap", link="cr1-cr2", period_s=10)
+        seen = []
+        for second in range(0, 20, 5):
+            network.advance(NOON + second * SECOND)
+            seen.append(network.is_up(link))
+        assert seen == [False, True, False, True]
+        network.advance(NOON + 21 * SECOND)
+        assert network.record_of(link).downs == 3
+        network.heal(failure.id, at=NOON + 22 * SECOND)
+        assert network.is_up(link)
+        assert network.next_turn() is None
+
+    def test_that_nobody_watched_is_not_lived_through_turn_by_turn(self, network):
+        link = ISP.link("cr1-cr2")
+        broken(network, kind="flap", link="cr1-cr2", period_s=1)
+        network.advance(NOON + timedelta(days=30))
+        assert network.record_of(link).downs <= MOST_TURNS
+        assert network.is_up(link) is False
+        assert network.next_turn() > NOON + timedelta(days=30)
+
+
+class TestQuality:
+    def test_delays_add_up_along_the_way_and_leave_the_route_alone(self, network):
+        before = network.trip("cr1", "bng1")
+        broken(network, name="f1", kind="latency", link="cr2-agg1", ms=80)
+        broken(network, name="f2", kind="latency", link="cr2-agg1", ms=20)
+        broken(network, name="f3", kind="latency", link="cr1-cr2", ms=3000)
+        trip = network.trip("cr1", "bng1")
+        assert trip.latency == before.latency
+        on_ring = network.trip("cr1", "cr2").delay
+        assert trip.delay - on_ring == timedelta(milliseconds=100)
+
+    def test_losses_meet_only_what_is_left(self, network):
+        broken(network, name="f1", kind="loss", link="cr2-agg1", pct=50)
+        broken(network, name="f2", kind="loss", link="agg1-bng1", pct=50)
+        broken(network, name="f3", kind="loss", link="cr2-agg1", pct=50)
+        assert network.trip("cr2", "agg1").arrives == pytest.approx(0.25)
+        assert network.trip("cr2", "bng1").arrives == pytest.approx(0.125)
+        assert network.trip("cr2", "cr1").arrives == 1
+        assert all(record.up for record in network.records.values())
+
+
+class TestChanges:
+    def changed(self, network, **wish) -> Change:
+        number = len(network.changes) + 1
+        change = Change.plan(f"c{number}", NOON + number * SECOND, wish, ISP)
+        network.changes.append(change)
+        return change
+
+    def test_are_the_top_of_the_history(self, network):
+        before = rows(network, "cr1", "/system/history", at=NOON)
+        change = self.changed(network, device="cr1", menu="/ip/firewall/filter")
+        after = rows(network, "cr1", "/system/history", at=NOON + MINUTE)
+        assert after[1:] == before
+        assert (after[0]["action"], after[0]["by"]) == ("filter rule added", change.by)
+        assert after[0]["time"] == "2026-03-01 15:00:01"
+        assert rows(network, "cr2", "/system/history", at=NOON) == before[:0] + rows(
+            Network(ISP, NOON), "cr2", "/system/history", at=NOON
+        )
+
+    @pytest.mark.parametrize("menu", ["/interface", "/ip/firewall/filter"])
+    def test_show_in_their_menu_every_time(self, network, menu):
+        at = NOON + MINUTE
+        seen = [rows(network, "cr1", menu, at=at)]
+        for _ in range(2):
+            self.changed(network, device="cr1", menu=menu)
+            seen.append(rows(network, "cr1", menu, at=at))
+        assert seen[0] != seen[1] != seen[2]
+        other = "/interface" if menu != "/interface" else "/ip/firewall/filter"
+        assert rows(network, "cr1", other, at=at) == rows(Network(ISP, NOON), "cr1", other, at=at)
+
+    def test_the_seed_chooses_the_menu(self):
+        one, other = (Change.plan("c1", NOON, {"device": "cr1"}, ISP) for _ in range(2))
+        assert one == other
+
+    @pytest.mark.parametrize(
+        "wish", [{}, {"device": 1}, {"device": "cr1", "menu": "/user"}, {"device": "cr1", "x": 1}]
+    )
+    def test_without_sense_are_refused(self, wish):
+        with pytest.raises(MalformedFailure):
+            Change.plan("c1", NOON, wish, ISP)
+
+
+class TestState:
+    def test_everything_outlives_a_kill(self, tmp_path, network):
+        for number, wish in enumerate(WISHES):
+            broken(network, name=f"f{number}", **wish)
+        network.changes.append(Change.plan("c1", NOON, {"device": "cr1"}, ISP))
+        StateFile(tmp_path).save(network, 12)
+        restored, last = StateFile(tmp_path).load(ISP, now=NOON)
+        assert last == 12
+        assert restored == network
+        later, _ = StateFile(tmp_path).load(ISP, now=NOON + MINUTE)
+        assert later.failures.keys() == network.failures.keys() - {"f6"}  # the reboot is over
+
+    def test_what_an_older_version_left_is_taken_over(self, tmp_path, network):
+        broken(network, kind="link_cut", link="cr2-agg1")
+        file = StateFile(tmp_path)
+        file.save(network, 1)
+        document = json.loads(file.path.read_text())
+        old = {key: document[key] for key in ("seed", "began_at", "last_number", "failures")}
+        kept = {k: v for k, v in document["records"].items() if k.startswith(("link", "bgp"))}
+        file.path.write_text(json.dumps({**old, "records": kept}))
+        assert file.load(ISP, now=NOON + MINUTE)[0] == network
+
+
+class TestCommandLine:
+    @pytest.fixture
+    def at(self, sim):
+        host, port = sim.control
+        return ["--control", f"{host}:{port}"]
+
+    @pytest.mark.parametrize("wish", WISHES, ids=lambda wish: wish["kind"])
+    def test_breaks_everything(self, sim, at, capsys, wish):
+        details = [f"{name}={value}" for name, value in wish.items() if name != "kind"]
+        assert main(["break", wish["kind"], *details, *at]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert {**told, **wish} == told
+        assert sim.ask("GET", "/failures") == [told]
+
+    def test_changes_a_router(self, sim, at, capsys):
+        assert main(["break", "config_change", "device=cr1", *at]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert sim.ask("GET", "/failures") == []
+        assert told in sim.ask("GET", "/truth")["changes"]
+
+    @pytest.mark.parametrize("words", [["earthquake"], ["link_cut", "link"], ["loss", "=1"]])
+    def test_wants_names_and_values(self, at, words, capsys):
+        with pytest.raises(SystemExit):
+            main(["break", *words, *at])
