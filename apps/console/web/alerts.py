@@ -14,8 +14,7 @@ from apps.alerts.choices import AlertState
 from apps.alerts.models import Alert
 from apps.alerts.selectors import labels_of, open_alerts
 from apps.core.page import SEVERITIES, SUPPRESSED, Pager, State, lasting, paged
-from apps.incidents.models import IncidentAlert
-from apps.incidents.selectors import held_alerts, incident_alerts_of
+from apps.incidents.selectors import Place, held_alerts, places_of
 from apps.inventory.selectors import devices_of
 
 
@@ -95,13 +94,13 @@ def alert_rows(access: Access, alerts: list[Alert], *, at: datetime) -> tuple[Al
     refs = {(alert.entity_type, alert.entity_id) for alert in alerts}
     labels = labels_of(refs)
     devices = devices_of({entity_id for _kind, entity_id in refs})
-    under = incident_alerts_of(access, [alert.id for alert in alerts])
+    places = places_of(access, [alert.id for alert in alerts])
     return tuple(
         _row(
             alert,
             labels.get((alert.entity_type, alert.entity_id), _("gone")),
             devices.get(alert.entity_id),
-            under.get(alert.id),
+            places.get(alert.id),
             at,
         )
         for alert in alerts
@@ -109,12 +108,12 @@ def alert_rows(access: Access, alerts: list[Alert], *, at: datetime) -> tuple[Al
 
 
 def _row(
-    alert: Alert, entity: str, device_id: UUID | None, under: IncidentAlert | None, at: datetime
+    alert: Alert, entity: str, device_id: UUID | None, place: Place | None, at: datetime
 ) -> AlertRow:
-    is_held = under is not None and under.is_suppressed
+    held_because = place.held_because if place else ""
     return AlertRow(
         id=alert.id,
-        state=SUPPRESSED if is_held else SEVERITIES[alert.severity],
+        state=SUPPRESSED if held_because else SEVERITIES[alert.severity],
         is_recovering=alert.state == AlertState.RECOVERING,
         summary=alert.summary,
         entity=entity,
@@ -124,9 +123,9 @@ def _row(
         seen=_seen(alert.seen),
         since=alert.since,
         lasting=lasting(alert.since, at),
-        incident_id=under.incident_id if under else None,
-        incident_number=under.incident.number if under else None,
-        held_because=under.suppressed_reason if under is not None and is_held else "",
+        incident_id=place.incident_id if place else None,
+        incident_number=place.number if place else None,
+        held_because=held_because,
     )
 
 

@@ -116,11 +116,9 @@ def sites_page(*, query: str, only_troubled: bool, number: int, at: datetime) ->
 
 
 def site_page(access: Access, site: Site, *, at: datetime) -> SitePage:
-    """Six queries."""
+    """Seven queries."""
     reach = reach_of_devices(at)
-    devices = list(
-        inventory.visible_devices(access).filter(site=site).select_related("site").order_by("name")
-    )
+    devices = list(inventory.visible_devices(access).filter(site=site).order_by("name"))
     devices.sort(key=lambda device: REACH[reach.get(device.id, UNREAD)].rank)
     parts = inventory.parts_of([device.id for device in devices])
     counted = Counter(str(reach.get(device.id, UNREAD)) for device in devices)
@@ -128,7 +126,7 @@ def site_page(access: Access, site: Site, *, at: datetime) -> SitePage:
     return SitePage(
         site=site,
         row=_row(site.id, site.name, site.code, counted),
-        devices=device_rows(access, shown, reach, parts, at=at),
+        devices=device_rows(access, shown, reach, sites={site.id: site.name}, at=at),
         more=len(devices) - len(shown),
         incidents=tuple(incidents_involving(access, parts, only_open=True)),
     )
