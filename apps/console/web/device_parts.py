@@ -38,6 +38,8 @@ READ = (
 )
 BAR_WIDTH = 56
 BUSY_PCT, FULL_PCT = 80, 95
+#: Readings are not taken at the same moment each time: so much above the speed is still possible.
+CREDIBLE = 1.25
 SECONDS_PER_HOUR = 3600
 THREE_DIGITS = 100
 
@@ -173,6 +175,7 @@ def _interface(row: Interface, end: _FarEnd | None, read: Readings, rates: Rates
         or (end.capacity_bps if end else None)
     )
     grown = {name: rates.get(SeriesKey("interface", row.id, name), ()) for name in RATES}
+    grown |= {name: _possible(grown[name], speed) for name in (RX, TX)}
     errors = [value for name in ERRORS for value in grown[name] if value is not None]
     per_hour = sum(errors) / len(errors) * len(ERRORS) * SECONDS_PER_HOUR if errors else None
     return InterfaceRow(
@@ -195,6 +198,13 @@ def _interface(row: Interface, end: _FarEnd | None, read: Readings, rates: Rates
 def _sum(one: Sequence[float | None], other: Sequence[float | None]) -> list[float | None]:
     pairs = zip(one, other, strict=False)
     return [None if a is None or b is None else a + b for a, b in pairs]
+
+
+def _possible(rates: Sequence[float | None], speed: float | None) -> Sequence[float | None]:
+    """A port carries no more than its speed: a counter that jumped further was set, by a restart or a replacement."""
+    if not speed:
+        return rates
+    return [None if rate is None or rate * 8 > speed * CREDIBLE else rate for rate in rates]
 
 
 def _flow(rates: Sequence[float | None], speed: float | None) -> Flow:
