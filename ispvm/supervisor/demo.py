@@ -37,7 +37,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "--kills", type=int, default=0, metavar="N", help="kill -9 so many processes"
     )
     parser.add_argument("--seed", type=int, help="of the simulated network (default: 1)")
-    parser.add_argument("--port", type=int, help="of the web pages; the next four are used too")
+    parser.add_argument("--port", type=int, help="of the web pages; the next nine are used too")
     parser.add_argument("--reset", action="store_true", help="forget all data of the demo first")
     parser.add_argument("--verbose", action="store_true", help="show all output also with --check")
     options = parser.parse_args(arguments)
@@ -160,7 +160,14 @@ class Demo:
             *("certificate", unprivileged(environment), "ingest_certificate"),
             *("--out", str(certificates), *options),
         )
-        return Platform(environment, certificates, self.world.ports.web, self.world.ports.ingest)
+        return Platform(
+            environment,
+            certificates,
+            self.home.root / "metrics",
+            self.world.ports.web,
+            self.world.ports.ingest,
+            self.world.ports.metrics,
+        )
 
     def _start_platform(self, platform: Platform) -> None:
         processes = platform.processes()
@@ -202,6 +209,9 @@ class Demo:
         self.console.say(f"  pages      {plan.web_url}/")
         self.console.say(f"  ingest     {plan.ingest_url} (agents only; listens on {ports.ingest})")
         self.console.say(f"  simulator  {plan.control_url}/truth")
+        self.console.say(
+            f"  numbers    {plan.web_url}/metrics, ports {ports.metrics} to {ports.metrics + 4}"
+        )
         self.console.say(f"  logs       {self.home.logs}")
         credentials = Path(plan.credentials_file)
         if credentials.exists():
