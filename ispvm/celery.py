@@ -3,7 +3,7 @@
 import os
 
 from celery import Celery
-from celery.signals import celeryd_init, worker_init
+from celery.signals import celeryd_init, setup_logging, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ispvm.settings.server")
 
@@ -19,6 +19,11 @@ def begin_counting(**_: object) -> None:
 
     if folder := folder_of_group():
         begin_folder(folder)
+
+
+@setup_logging.connect
+def keep_log_lines(**_: object) -> None:
+    """Django's settings say how lines look; being connected keeps Celery from adding its own."""
 
 
 @worker_init.connect

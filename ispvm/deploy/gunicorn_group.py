@@ -6,6 +6,7 @@ from typing import Any
 from apps.core.metrics import Network, begin_folder, fold_dead, serve_metrics
 from apps.core.metrics.folder import folder_locked, folder_of_group
 from ispvm.settings.env import Reader
+from ispvm.settings.logging import LOGGING
 
 worker_class = "gthread"
 workers = 2
@@ -13,6 +14,14 @@ threads = 4
 timeout = 60
 graceful_timeout = 5
 control_socket_disable = True
+# The server's own lines look like all others.
+logconfig_dict = {
+    **LOGGING,
+    "loggers": {
+        name: {"level": "INFO", "handlers": [], "propagate": True}
+        for name in ("gunicorn.error", "gunicorn.access")
+    },
+}
 
 
 def on_starting(_server: Any) -> None:

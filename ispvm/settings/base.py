@@ -53,6 +53,7 @@ INSTALLED_APPS += [
 ]
 
 MIDDLEWARE = [
+    "apps.core.requests.RequestIdMiddleware",
     "apps.core.metrics.middleware.RequestsBefore",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -90,7 +90,11 @@ def caller(request: HttpRequest, *, for_renewal: bool = False) -> AgentIdentity:
     socket: Any = request.META.get("gunicorn.socket")
     getpeercert = getattr(socket, "getpeercert", None)
     der = getpeercert(True) if getpeercert else None
-    return authenticate_certificate(der=der or b"", at=clock.now(), for_renewal=for_renewal)
+    identity = authenticate_certificate(der=der or b"", at=clock.now(), for_renewal=for_renewal)
+    structlog.contextvars.bind_contextvars(
+        tenant_id=str(identity.tenant_id), agent_id=str(identity.agent_id)
+    )
+    return identity
 
 
 def body_of(request: HttpRequest) -> bytes:
