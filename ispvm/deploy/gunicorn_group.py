@@ -18,8 +18,9 @@ control_socket_disable = True
 logconfig_dict = {
     **LOGGING,
     "loggers": {
-        name: {"level": "INFO", "handlers": [], "propagate": True}
-        for name in ("gunicorn.error", "gunicorn.access")
+        "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
+        # The platform has a line of its own for a request, with its id and tenant.
+        "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
     },
 }
 
