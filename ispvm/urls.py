@@ -28,6 +28,8 @@ def _exists(module: str) -> bool:
     return has_parts and find_spec(module) is not None
 
 
+handler500 = "apps.core.web.broken"
+
 urlpatterns = [
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),

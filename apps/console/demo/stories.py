@@ -116,7 +116,7 @@ class LinkCut:
         report.equal(
             "subscribers", expected["subscribers"], impact["estimated_subscribers_affected"]
         )
-        replay = scene.rest.post(f"/incidents/{incident_id}/replay/")
+        replay = scene.rest.ask(f"/incidents/{incident_id}/replay/")
         report.equal("replay of the verdict", replay["then"], replay["now"])
 
     def _closed(self, scene: Scene, incident_id: str, report: Report) -> None:
