@@ -25,6 +25,8 @@ AUTH_PASSWORD_VALIDATORS = [
 
 _https = env.text("ISPVM_PUBLIC_URL", "http://127.0.0.1:8000").startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _https
+# Asked from this host or the operator's network, never through the proxy.
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
 SESSION_COOKIE_HTTPONLY = True

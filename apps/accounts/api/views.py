@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any, cast
 
+import structlog
 from django.http import HttpResponseBase
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -37,6 +38,7 @@ class TenantView(APIView):
         """Authenticate, then enter the tenant: permission checks and handlers run inside it."""
         super().perform_authentication(request)
         if isinstance(request.auth, Access):
+            structlog.contextvars.bind_contextvars(tenant_id=str(request.auth.tenant.id))
             self._tenant_context.enter_context(acting_in(request.auth.tenant))
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
