@@ -51,6 +51,8 @@ class Membership(models.Model):
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=20, choices=Role.choices)
+    # Sees only the sites and devices granted to them, and what is below.
+    is_limited = models.BooleanField(default=False)
 
     class Meta:
         constraints = [
@@ -59,6 +61,10 @@ class Membership(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(role__in=Role.values), name="accounts_membership_role_ck"
+            ),
+            # Whoever may grant could grant themselves: an admin sees everything.
+            models.CheckConstraint(
+                condition=~Q(role="admin", is_limited=True), name="accounts_membership_limited_ck"
             ),
         ]
 
@@ -72,6 +78,8 @@ class ApiToken(models.Model):
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=16)
     digest = models.BinaryField(max_length=32)
+    # Permissions that it is narrowed to; null: all that its user has.
+    scopes = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from django.db.models import Model
 
-from apps.accounts.models import ApiToken, User
+from apps.accounts.models import ApiToken, Membership, User
 from apps.accounts.services import issue_token
 from apps.agents.models import Agent
 from apps.alerts.models import Alert, AlertRule, RuleOverride
@@ -18,6 +18,7 @@ from apps.alerts.services import install_pack
 from apps.core import clock
 from apps.incidents.models import Incident
 from apps.inventory import models as inventory
+from apps.inventory import services as inventory_services
 from apps.tenancy.context import require_tenant_id
 from apps.tenancy.models import Tenant
 from apps.topology.models import DependencyGroup
@@ -112,12 +113,28 @@ def dead_letter() -> UUID:
     ).pk
 
 
+def site_grant() -> UUID:
+    return inventory_services.grant(
+        user_id=member().pk, row=inventory.Site.objects.get(pk=ROWS["sites"]()), **WHO
+    ).pk
+
+
+def device_grant() -> UUID:
+    return inventory_services.grant(
+        user_id=member().pk, row=inventory.Device.objects.get(pk=DEVICE()), **WHO
+    ).pk
+
+
 DEVICE = _first(lists.device, inventory.Device)
 ENDPOINT = _first(lists.endpoint, Endpoint)
 
 #: The path below /api/v1/ -> its row.
 ROWS: Mapping[str, Callable[[], UUID]] = {
     "tokens": token,
+    "users": lambda: member().pk,
+    "memberships": lambda: Membership.objects.filter(tenant=tenant()).order_by("pk")[0].pk,
+    "grants/sites": site_grant,
+    "grants/devices": device_grant,
     "credential-sets": _first(lists.credential_set, CredentialSet),
     "sites": _first(lists.site, inventory.Site),
     "devices": DEVICE,

@@ -19,9 +19,9 @@ LOOK = {
     *("alerts.view", "incidents.view", "self"),
 }
 TOLD = {
-    "noc": LOOK | {"incidents.act", "alerts.tune", "webhooks.view"},
+    "noc": LOOK | {"incidents.act", "alerts.tune", "webhooks.view", "members.view"},
     "readonly": LOOK,
-    "auditor": LOOK | {"audit.view", "webhooks.view"},
+    "auditor": LOOK | {"audit.view", "webhooks.view", "members.view"},
 }
 
 
@@ -47,5 +47,5 @@ def test_every_permission_is_told_of():
     assert {p.value for p in Permission} - LOOK == {
         *("inventory.change", "topology.change", "agents.manage", "alerts.tune", "incidents.act"),
         *("webhooks.view", "webhooks.manage", "credentials.manage", "tokens.manage"),
-        *("members.manage", "audit.view"),
+        *("members.view", "members.manage", "audit.view"),
     }
