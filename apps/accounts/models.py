@@ -1,4 +1,5 @@
-"""People, where they belong, and the tokens of programs. Global tables: sign-in happens before a tenant is known."""
+"""People, where they belong, and the tokens of programs. Sign-in happens before a tenant is known:
+all but the answers of the last rows are global tables."""
 
 import uuid
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 
 from apps.accounts.choices import Role
-from apps.tenancy.models import Tenant
+from apps.tenancy.models import Tenant, TenantModel
 
 
 class UserManager(BaseUserManager["User"]):
@@ -89,3 +90,22 @@ class ApiToken(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["digest"], name="accounts_apitoken_digest_uniq")
         ]
+
+
+class IdempotentAnswer(TenantModel):
+    """What a POST with an ``Idempotency-Key`` was answered, for a day. Digests of who sent what where, no secrets."""
+
+    request_digest = models.BinaryField(max_length=32)
+    body_digest = models.BinaryField(max_length=32)
+    # Null only inside the transaction that does the work.
+    status = models.PositiveSmallIntegerField(null=True)
+    body = models.JSONField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "request_digest"], name="accounts_idempotentanswer_uniq"
+            )
+        ]
+        indexes = [models.Index(fields=["tenant", "created_at"], name="accounts_answer_age_idx")]
