@@ -78,6 +78,16 @@ class Reader:
                 self.faults.append(f"{name}: {word!r} is not CIDR or CIDR:port.")
         return tuple(entries)
 
+    def networks(self, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+        """CIDRs separated by commas."""
+        found = []
+        for word in filter(None, (part.strip() for part in self.source.get(name, "").split(","))):
+            try:
+                found.append(ip_network(word))
+            except ValueError:
+                self.faults.append(f"{name}: {word!r} is not CIDR.")
+        return tuple(found)
+
     def finish(self) -> None:
         if self.faults:
             raise EnvironmentInvalid("\n".join(self.faults))

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from apps.accounts.choices import Role
 from apps.accounts.models import Membership, User
@@ -86,7 +86,8 @@ class TestMembers:
 
         assert admin.delete(url).status_code == 204
 
-        assert problem(noc.get("/api/v1/me/"))[0] == 401
+        with transaction.atomic():  # a refusal rolls back what it stands in
+            assert problem(noc.get("/api/v1/me/"))[0] == 401
         admin.post(URL, {"email": acme_noc.email, "role": "noc"})
         assert problem(noc.get("/api/v1/me/"))[0] == 401
 
