@@ -79,6 +79,7 @@ class Reader:
         return tuple(entries)
 
     def networks(self, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+        """CIDRs separated by commas."""
         found = []
         for word in filter(None, (part.strip() for part in self.source.get(name, "").split(","))):
             try:
