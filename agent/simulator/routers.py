@@ -24,7 +24,7 @@ class Routers:
         self._echo_port = echo_port
         self._listeners: list[Listener] = []
         self._echoes: list[asyncio.DatagramTransport] = []
-        self._sessions: Counter[str] = Counter()
+        self._sessions: Counter[tuple[str, int]] = Counter()
 
     async def start(self) -> None:
         """Raises PortBusy."""
@@ -54,13 +54,17 @@ class Routers:
     async def _serve(self, router: Router, line: Line) -> None:
         """A connection on a lost path never reached the router, so it takes no seat there."""
         await line.until_open(self._world.api_way(line.source_address, router.name))
-        if self._sessions[router.name] >= MOST_SESSIONS:
+        seat = (
+            router.name,
+            self._world.boots(router.name),
+        )  # who was there before a boot sits nowhere
+        if self._sessions[seat] >= MOST_SESSIONS:
             return
-        self._sessions[router.name] += 1
+        self._sessions[seat] += 1
         try:
             await Session(line, router, self._world).run()
         finally:
-            self._sessions[router.name] -= 1
+            self._sessions[seat] -= 1
 
 
 class Echo(asyncio.DatagramProtocol):

@@ -259,6 +259,16 @@ class TestOtherFailures:
         assert sim.ask("GET", "/failures") == []
         assert any("over: reboot acc2" in line for line in sim.told)
 
+    def test_sessions_from_before_a_reboot_take_no_seat(self, sim):
+        before = [sim.logged_in("acc2") for _ in range(MOST_SESSIONS)]
+        for session in before:
+            session.__enter__()
+        sim.break_("reboot", device="acc2", seconds=0.1)
+        with sim.logged_in("acc2") as client:
+            assert client.rows("/system/identity/print") == [{"name": "acc2"}]
+        for session in before:
+            session.__exit__(None, None, None)
+
     def test_a_flapping_link_is_down_and_up_again_by_itself(self, sim):
         sim.break_("flap", link="cr2-agg1", period_s=0.4)
         seen = set()
