@@ -1,6 +1,7 @@
 """All routers of the ISP, each listening at its own loopback address."""
 
 import asyncio
+import ssl
 from collections import Counter
 from functools import partial
 from typing import cast
@@ -13,14 +14,17 @@ from agent.simulator.world import World
 
 MOST_SESSIONS = 20  # RouterOS's default for /ip/service
 Address = tuple[str, int]
+ApiSsl = tuple[int, ssl.SSLContext]  # port of api-ssl, and its certificate
 
 
 class Routers:
     """The API and the UDP echo of every router."""
 
-    def __init__(self, world: World, *, api_port: int, echo_port: int) -> None:
+    def __init__(
+        self, world: World, *, api_port: int, echo_port: int, api_ssl: ApiSsl | None = None
+    ) -> None:
         self._world = world
-        self._api_port = api_port
+        self._api_ports = [(api_port, None), *([api_ssl] if api_ssl else [])]
         self._echo_port = echo_port
         self._listeners: list[Listener] = []
         self._echoes: list[asyncio.DatagramTransport] = []
@@ -29,9 +33,10 @@ class Routers:
     async def start(self) -> None:
         """Raises PortBusy."""
         for router in self._world.isp.routers:
-            listener = Listener(partial(self._serve, router))
-            await listener.start(router.address, self._api_port)
-            self._listeners.append(listener)
+            for port, tls in self._api_ports:
+                listener = Listener(partial(self._serve, router))
+                await listener.start(router.address, port, tls=tls)
+                self._listeners.append(listener)
             await self._start_echo(router)
 
     async def close(self) -> None:

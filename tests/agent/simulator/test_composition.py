@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise, takewhile
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.simulator.blueprint import LinkKind
@@ -22,6 +22,8 @@ LINKS = st.sampled_from([link.id for link in ISP.links])
 DEVICES = [router.name for router in ISP.routers]
 DEVICE = st.sampled_from(DEVICES)
 UPSTREAMS = [link.id for link in ISP.links if link.kind is LinkKind.UPSTREAM]
+# A whole network for each case takes its time, on a busy machine even more.
+patiently = settings(deadline=None, max_examples=60)
 # What grows, was counted, or says since when: that healing does not bring back.
 HISTORY = frozenset(
     {
@@ -112,6 +114,7 @@ HEALTHY_ANSWERS = said(HEALTHY, at=LATER)
 
 
 class TestEffects:
+    @patiently
     @given(FAILURES, st.randoms(), st.integers(0, 300))
     def test_do_not_depend_on_the_order(self, failures, chance, seconds):
         at = NOON + timedelta(seconds=seconds)
@@ -121,6 +124,7 @@ class TestEffects:
         other = sum_of(failure.effects(ISP, at=at) for failure in shuffled)
         assert rounded(one) == rounded(other)
 
+    @patiently
     @given(FAILURES)
     def test_of_nothing_are_nothing(self, failures):
         for failure in failures:
@@ -137,6 +141,7 @@ def rounded(effects: Effects) -> tuple:
 
 
 class TestComposedModel:
+    @patiently
     @given(FAILURES, DEVICE, DEVICE)
     def test_reachability_is_what_brute_force_finds(self, failures, place, device):
         network = lived(failures)
@@ -146,6 +151,7 @@ class TestComposedModel:
         if network.reaches(place, device):
             assert 0 <= network.trip(place, device).arrives <= 1
 
+    @patiently
     @given(FAILURES, st.integers(0, 300))
     def test_sessions_follow_from_it(self, failures, seconds):
         network = lived(failures)
@@ -163,6 +169,7 @@ class TestComposedModel:
             expected = path and service.device not in effects.dead_services
             assert network.record_of(service).up is network.is_served(service) is expected
 
+    @patiently
     @given(FAILURES, st.randoms())
     def test_healing_in_any_order_brings_the_healthy_answers_back(self, failures, chance):
         network = lived(failures)
@@ -179,6 +186,7 @@ class TestComposedModel:
         for place in DEVICES:
             assert network.reached_from(place) == HEALTHY.reached_from(place)
 
+    @patiently
     @given(FAILURES, st.integers(1, 300))
     def test_what_happens_by_itself_does_not_depend_on_who_looks(self, failures, seconds):
         often, once = lived(failures), lived(failures)
@@ -191,6 +199,7 @@ class TestComposedModel:
         for link in ISP.links:
             assert often.is_up(link) is once.is_up(link)
 
+    @patiently
     @given(FAILURES)
     def test_outlives_a_kill(self, failures):
         network = lived(failures)
@@ -200,6 +209,7 @@ class TestComposedModel:
         for failure in failures:
             assert failure_from(failure.describe(), ISP) == failure
 
+    @patiently
     @given(FAILURES)
     def test_counters_grow_or_start_at_nothing(self, failures):
         """Between two boots of its router a port's counters never run backwards."""
