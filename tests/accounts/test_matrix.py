@@ -28,7 +28,7 @@ ABSENT = UUID("00000000-0000-4000-8000-000000000000")
 CALLERS = (*Role, None)
 RELATIONS = ("foreign", "absent", "nonsense", "own")
 #: What changes from one answer to the next, whoever asks.
-PASSING_HEADERS = {"Date", "X-Request-Id"}
+PASSING_HEADERS = {"Date", "X-Request-ID", "X-Request-Id"}
 #: What a caller with the right may be answered to an empty body about an existing row.
 DONE_OR_FAULTY = {200, 201, 202, 204, 400, 409, 422}
 #: Actions about a part that the row in ``rows`` has none of.
