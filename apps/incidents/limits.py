@@ -37,6 +37,18 @@ def with_root_seen(rows: QuerySet[Incident], access: Access) -> QuerySet[Inciden
     )
 
 
+def seen_alerts(access: Access, rows: QuerySet[IncidentAlert]) -> QuerySet[IncidentAlert]:
+    """Those within the grant; a suppression by something outside says so and no more."""
+    within = entities_within(access.user.id, "suppressed_by_")
+    return rows.filter(entities_within(access.user.id)).annotate(
+        is_cause_seen=Case(
+            When(within, then=Value(value=True)),
+            default=Value(value=False),
+            output_field=BooleanField(),
+        )
+    )
+
+
 def require_whole(access: Access, incident: Incident) -> None:
     """Raise OutsideGrant unless every alert of the incident and its cause are within the grant."""
     if not access.is_limited:

@@ -79,7 +79,8 @@ def alert() -> UUID:
         "seen": {},
     }
     now = clock.now()
-    return Alert.objects.create(rule_id=rule(), since=now, fired_at=now, **fields).pk
+    given = {"since": now, "fired_at": now}
+    return Alert.objects.get_or_create(rule_id=rule(), **fields, defaults=given)[0].pk
 
 
 def incident() -> UUID:

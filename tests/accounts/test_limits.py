@@ -208,6 +208,9 @@ class TestIncidents:
         assert row["impact"]["devices_affected"] == incident.devices_affected
         assert limited.get(f"{url}impact/").json()["devices"] == [str(stage.devices[BEHIND[1]].id)]
         assert {a["device_name"] for a in listed(limited, f"{url}suppressed/")} == {BEHIND[1]}
+        suppressed = limited.get(f"{url}suppressed/").content.decode()
+        assert not [name for name in outside if name in suppressed]
+        assert str(stage.devices[BEHIND[0]].id) not in suppressed
         for part in ("timeline", "evidence", "revisions"):
             assert problem(limited.get(f"{url}{part}/")) == (403, "outside_grant")
         acked = limited.post(f"{url}ack/", {})

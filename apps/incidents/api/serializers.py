@@ -137,6 +137,12 @@ class IncidentAlertSerializer(serializers.ModelSerializer[IncidentAlert]):
         ]
         read_only_fields = fields
 
+    def to_representation(self, instance: IncidentAlert) -> dict[str, Any]:
+        shown: dict[str, Any] = super().to_representation(instance)
+        if not getattr(instance, "is_cause_seen", True):  # outside a limited member's grant
+            shown |= {"suppressed_by_type": "", "suppressed_by_id": None, "suppressed_reason": ""}
+        return shown
+
 
 class TimelineSerializer(serializers.ModelSerializer[TimelineEntry]):
     class Meta:

@@ -18,7 +18,7 @@ from apps.core.errors import NotVisible
 from apps.incidents import selectors, services
 from apps.incidents.api import serializers as shapes
 from apps.incidents.choices import IncidentStatus
-from apps.incidents.limits import OutsideGrant, require_whole
+from apps.incidents.limits import OutsideGrant, require_whole, seen_alerts
 from apps.incidents.models import Incident
 
 
@@ -152,8 +152,10 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
     @action(detail=True, methods=["get"])
     def suppressed(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """The alerts that are consequences."""
-        rows = selectors.alerts_of(self.get_object()).filter(is_suppressed=True)
-        rows = self.access.visible(rows, Permission.INCIDENTS_VIEW)
+        incident = self.get_object()
+        rows = selectors.alerts_of(incident).filter(is_suppressed=True)
+        if self.access.is_limited:
+            rows = seen_alerts(self.access, rows)
         return self._page(rows, shapes.IncidentAlertSerializer, ("entity_name", "id"))
 
     @extend_schema(responses=shapes.ImpactDetailSerializer)
