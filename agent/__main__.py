@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.errors import AgentError
 from agent.logs import configure_logs
+from agent.numbers import loopback_address, tell_metrics
 from agent.protocol.tokens import TokenInvalid, parse_token
 from agent.runtime import Runtime
 from agent.state import StateDir
@@ -73,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     running = commands.add_parser(
         "run", parents=[shared, source], help="work until SIGTERM", description="Run the agent."
     )
+    running.add_argument(
+        "--metrics",
+        type=loopback_address,
+        metavar="127.0.0.1:PORT",
+        help="answer GET /metrics there, to this machine only; default: no port",
+    )
     running.set_defaults(command=_run)
     asking = commands.add_parser(
         "status", parents=[shared], help="how the agent is", description="Show how the agent is."
@@ -119,6 +126,8 @@ def _run(asked: argparse.Namespace) -> int:
     state.membership()
     with state.lock():
         runtime = Runtime(state, asked.source_address)
+        if asked.metrics:
+            tell_metrics(asked.metrics, runtime.numbers)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: runtime.stop.set())
         runtime.run()

@@ -4,7 +4,9 @@ import logging
 import random
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
+from math import inf
 from uuid import uuid4
 
 from agent.buffer.outbox import Outbox
@@ -138,6 +140,21 @@ class Runtime:
             "jobs_running": float(self.scheduler.running),
             "poll_errors_total": float(self.scheduler.errors),
             "push_lag_seconds": self.pusher.lag,
+        }
+
+    def numbers(self) -> dict[str, float]:
+        """What a scrape is told; see ``agent.numbers``."""
+        states = Counter(row["state"] for row in self.scheduler.overview())
+        last = self.heartbeat.last_at
+        return {
+            **{f"agent_{name}": value for name, value in self._health().items()},
+            "agent_buffer_bytes": float(self.buffer.size),
+            "agent_buffer_max_bytes": float(self.buffer.max_bytes),
+            "agent_batches_pushed_total": float(self.pusher.pushed),
+            "agent_push_failing": float(self.pusher.is_failing),
+            "agent_clock_skew_seconds": float(self.heartbeat.skew or 0.0),
+            "agent_heartbeat_age_seconds": now() - last if last else inf,
+            **{f'agent_devices{{state="{state}"}}': float(n) for state, n in states.items()},
         }
 
     def _watch_clock(self, skew: float) -> None:

@@ -3,13 +3,27 @@
 import os
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import celeryd_init, setup_logging, worker_init
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ispvm.settings.server")
 
 app = Celery("ispvm")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@celeryd_init.connect
+def begin_counting(**_: object) -> None:
+    """Numbers of a former run go, before anything of this one is counted."""
+    from apps.core.metrics.folder import begin_folder, folder_of_group
+
+    if folder := folder_of_group():
+        begin_folder(folder)
+
+
+@setup_logging.connect
+def keep_log_lines(**_: object) -> None:
+    """Django's settings say how lines look; being connected keeps Celery from adding its own."""
 
 
 @worker_init.connect

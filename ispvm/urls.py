@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from apps.accounts.api.schema_view import SchemaView
 from apps.core.health import livez, readyz
+from apps.core.metrics.view import metrics
 
 # Agents speak to a listener of their own (ispvm.ingest_urls); nothing of it is served here.
 ELSEWHERE = frozenset({"apps.ingest"})
@@ -27,9 +28,12 @@ def _exists(module: str) -> bool:
     return has_parts and find_spec(module) is not None
 
 
+handler500 = "apps.core.web.broken"
+
 urlpatterns = [
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("api/schema/", SchemaView.as_view(), name="schema"),
     *_parts("api/v1/", "api.urls"),
     *_parts("", "web.urls"),

@@ -1,5 +1,6 @@
 """The cast: two tenants, one person per role; databases as the app role. Everything else is a factory."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,16 @@ from apps.tenancy.models import Tenant
 from tests import database
 
 PASSWORD = "correct-horse-battery"  # the cast's, not a secret
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`run.py test --long` runs the long ones too."""
+    if os.environ.get("ISPVM_LONG") == "1":
+        return
+    skip = pytest.mark.skip(reason="long: run.py test --long")
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(skip)
 
 
 @pytest.fixture(scope="session")

@@ -76,6 +76,7 @@ def add_serve(command: argparse.ArgumentParser) -> None:
     command.add_argument("--relay-listen", type=address, required=True, metavar="HOST:PORT")
     command.add_argument("--relay-to", type=address, required=True, metavar="HOST:PORT")
     command.add_argument("--api-port", type=port, default=8728, help="of every router")
+    command.add_argument("--api-ssl-port", type=port, help="of every router; none without it")
     command.add_argument("--echo-port", type=port, default=7007, help="of every router, UDP")
     command.add_argument(
         "--v6", type=names, default=DEFAULT_V6, metavar="NAMES", help="who runs RouterOS 6"
@@ -144,6 +145,7 @@ def run_server(arguments: argparse.Namespace) -> None:
         relay_to=arguments.relay_to,
         api_port=arguments.api_port,
         echo_port=arguments.echo_port,
+        api_ssl_port=arguments.api_ssl_port,
         v6=arguments.v6,
     )
     asyncio.run(serve(plan))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 
 from agent.simulator.world import Way
@@ -90,7 +91,8 @@ class Line:
     async def say_no_more(self) -> None:
         """Ends our half, then lets run out what the peer still sends: a reset would eat our last words."""
         with contextlib.suppress(OSError):
-            self.writer.write_eof()
+            if self.writer.can_write_eof():  # TLS has no half-closed connections
+                self.writer.write_eof()
             async with asyncio.timeout(LINGER_SECONDS):
                 while await self.reader.read(CHUNK):
                     pass
@@ -107,11 +109,13 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._lines: set[asyncio.Task[None]] = set()
 
-    async def start(self, host: str, port: int) -> int:
+    async def start(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> int:
         """Listens; returns the port, which is the one given unless that was 0. Raises PortBusy."""
         loop = asyncio.get_running_loop()
         try:
-            self._server = await loop.create_server(self._protocol, host, port, reuse_address=True)
+            self._server = await loop.create_server(
+                self._protocol, host, port, reuse_address=True, ssl=tls
+            )
         except OSError as error:
             raise PortBusy.told(error, host, port) from None
         bound: int = self._server.sockets[0].getsockname()[1]

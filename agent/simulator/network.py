@@ -47,7 +47,9 @@ class Network:
     changes: list[Change] = field(default_factory=list)
     noted_at: datetime = EVER  # the last time that something turned
     _effects: Effects = field(default_factory=Effects, init=False, repr=False)
-    _reached: dict[str, Reached] = field(default_factory=dict, init=False, repr=False)
+    _reached: dict[str, Reached] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         self.records = {**dict(self._first_records()), **self.records}

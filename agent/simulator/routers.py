@@ -1,6 +1,7 @@
 """All routers of the ISP, each listening at its own loopback address."""
 
 import asyncio
+import ssl
 from collections import Counter
 from functools import partial
 from typing import cast
@@ -13,25 +14,29 @@ from agent.simulator.world import World
 
 MOST_SESSIONS = 20  # RouterOS's default for /ip/service
 Address = tuple[str, int]
+ApiSsl = tuple[int, ssl.SSLContext]  # port of api-ssl, and its certificate
 
 
 class Routers:
     """The API and the UDP echo of every router."""
 
-    def __init__(self, world: World, *, api_port: int, echo_port: int) -> None:
+    def __init__(
+        self, world: World, *, api_port: int, echo_port: int, api_ssl: ApiSsl | None = None
+    ) -> None:
         self._world = world
-        self._api_port = api_port
+        self._api_ports = [(api_port, None), *([api_ssl] if api_ssl else [])]
         self._echo_port = echo_port
         self._listeners: list[Listener] = []
         self._echoes: list[asyncio.DatagramTransport] = []
-        self._sessions: Counter[str] = Counter()
+        self._sessions: Counter[tuple[str, int]] = Counter()
 
     async def start(self) -> None:
         """Raises PortBusy."""
         for router in self._world.isp.routers:
-            listener = Listener(partial(self._serve, router))
-            await listener.start(router.address, self._api_port)
-            self._listeners.append(listener)
+            for port, tls in self._api_ports:
+                listener = Listener(partial(self._serve, router))
+                await listener.start(router.address, port, tls=tls)
+                self._listeners.append(listener)
             await self._start_echo(router)
 
     async def close(self) -> None:
@@ -54,13 +59,17 @@ class Routers:
     async def _serve(self, router: Router, line: Line) -> None:
         """A connection on a lost path never reached the router, so it takes no seat there."""
         await line.until_open(self._world.api_way(line.source_address, router.name))
-        if self._sessions[router.name] >= MOST_SESSIONS:
+        seat = (
+            router.name,
+            self._world.boots(router.name),
+        )  # who was there before a boot sits nowhere
+        if self._sessions[seat] >= MOST_SESSIONS:
             return
-        self._sessions[router.name] += 1
+        self._sessions[seat] += 1
         try:
             await Session(line, router, self._world).run()
         finally:
-            self._sessions[router.name] -= 1
+            self._sessions[seat] -= 1
 
 
 class Echo(asyncio.DatagramProtocol):

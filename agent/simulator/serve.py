@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.simulator.certificate import server_context
 from agent.simulator.control import Control
 from agent.simulator.drawing import draw_blueprint
 from agent.simulator.relay import Relay
@@ -29,6 +30,7 @@ class Plan:
     relay_to: Address
     api_port: int
     echo_port: int
+    api_ssl_port: int | None = None
     v6: tuple[str, ...] = DEFAULT_V6
 
 
@@ -53,7 +55,9 @@ async def start(
     ports = {"api_port": plan.api_port, "echo_port": plan.echo_port}
     life = asyncio.create_task(world.run())
     stack.callback(life.cancel)
-    routers = Routers(world, **ports)
+    port = plan.api_ssl_port
+    api_ssl = None if port is None else (port, server_context(plan.state_dir))
+    routers = Routers(world, **ports, api_ssl=api_ssl)
     stack.push_async_callback(routers.close)
     await routers.start()
     relay = Relay(world, target=plan.relay_to)

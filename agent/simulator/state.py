@@ -44,21 +44,26 @@ class StateFile:
 
     def save(self, network: Network, last_number: int) -> None:
         """Raises OSError."""
-        document = {
-            "seed": network.isp.seed,
-            "began_at": network.began_at.isoformat(),
-            "noted_at": network.noted_at.isoformat(),
-            "last_number": last_number,
-            "failures": [failure.describe() for failure in network.failures.values()],
-            "changes": [change.describe() for change in network.changes],
-            "records": {key: record.describe() for key, record in network.records.items()},
-        }
+        document = written(network, last_number)
         draft = self.path.with_suffix(".draft")
         with draft.open("w", encoding="utf-8") as file:
             json.dump(document, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self.path)
+
+
+def written(network: Network, last_number: int) -> dict[str, Any]:
+    """As JSON; `restored` reads it back."""
+    return {
+        "seed": network.isp.seed,
+        "began_at": network.began_at.isoformat(),
+        "noted_at": network.noted_at.isoformat(),
+        "last_number": last_number,
+        "failures": [failure.describe() for failure in network.failures.values()],
+        "changes": [change.describe() for change in network.changes],
+        "records": {key: record.describe() for key, record in network.records.items()},
+    }
 
 
 def restored(document: Any, isp: Blueprint) -> tuple[Network, int]:

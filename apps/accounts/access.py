@@ -6,8 +6,9 @@ from typing import TypeVar
 from django.db.models import Model, QuerySet
 
 from apps.accounts.actors import Actor
+from apps.accounts.limits import rows_within
 from apps.accounts.models import User
-from apps.accounts.permissions import Permission, role_allows
+from apps.accounts.permissions import LIMITED_TO, Permission, role_allows
 from apps.core.errors import Forbidden
 from apps.tenancy.models import Tenant
 
@@ -22,9 +23,17 @@ class Access:
     tenant: Tenant
     role: str
     actor: Actor
+    #: Sees only what was granted, and what is below it.
+    is_limited: bool = False
+    #: What the token is narrowed to; None: nothing narrows it.
+    scopes: frozenset[str] | None = None
 
     def may(self, permission: Permission) -> bool:
-        """Whether the role gives this permission."""
+        """Whether the role gives this permission, and nothing narrows it away."""
+        if self.is_limited and permission not in LIMITED_TO:
+            return False
+        if self.scopes is not None and permission not in self.scopes:
+            return False
         return role_allows(self.role, permission)
 
     def require(self, permission: Permission) -> None:
@@ -34,4 +43,6 @@ class Access:
 
     def visible(self, rows: QuerySet[M], permission: Permission) -> QuerySet[M]:
         """The rows this member may see; row-level security has already hidden other tenants'."""
-        return rows if self.may(permission) else rows.none()
+        if not self.may(permission):
+            return rows.none()
+        return rows.filter(rows_within(rows.model, self.user.id)) if self.is_limited else rows

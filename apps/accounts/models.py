@@ -1,4 +1,5 @@
-"""People, where they belong, and the tokens of programs. Global tables: sign-in happens before a tenant is known."""
+"""People, where they belong, and the tokens of programs. Sign-in happens before a tenant is known:
+all but the answers of the last rows are global tables."""
 
 import uuid
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 
 from apps.accounts.choices import Role
-from apps.tenancy.models import Tenant
+from apps.tenancy.models import Tenant, TenantModel
 
 
 class UserManager(BaseUserManager["User"]):
@@ -51,6 +52,8 @@ class Membership(models.Model):
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=20, choices=Role.choices)
+    # Sees only the sites and devices granted to them, and what is below.
+    is_limited = models.BooleanField(default=False)
 
     class Meta:
         constraints = [
@@ -59,6 +62,10 @@ class Membership(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(role__in=Role.values), name="accounts_membership_role_ck"
+            ),
+            # Whoever may grant could grant themselves: an admin sees everything.
+            models.CheckConstraint(
+                condition=~Q(role="admin", is_limited=True), name="accounts_membership_limited_ck"
             ),
         ]
 
@@ -72,6 +79,8 @@ class ApiToken(models.Model):
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=16)
     digest = models.BinaryField(max_length=32)
+    # Permissions that it is narrowed to; null: all that its user has.
+    scopes = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
@@ -81,3 +90,22 @@ class ApiToken(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["digest"], name="accounts_apitoken_digest_uniq")
         ]
+
+
+class IdempotentAnswer(TenantModel):
+    """What a POST with an ``Idempotency-Key`` was answered, for a day. Digests of who sent what where, no secrets."""
+
+    request_digest = models.BinaryField(max_length=32)
+    body_digest = models.BinaryField(max_length=32)
+    # Null only inside the transaction that does the work.
+    status = models.PositiveSmallIntegerField(null=True)
+    body = models.JSONField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "request_digest"], name="accounts_idempotentanswer_uniq"
+            )
+        ]
+        indexes = [models.Index(fields=["tenant", "created_at"], name="accounts_answer_age_idx")]

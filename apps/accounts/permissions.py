@@ -24,6 +24,7 @@ class Permission(StrEnum):
     WEBHOOKS_MANAGE = "webhooks.manage"
     CREDENTIALS_MANAGE = "credentials.manage"
     TOKENS_MANAGE = "tokens.manage"
+    MEMBERS_VIEW = "members.view"
     MEMBERS_MANAGE = "members.manage"
     AUDIT_VIEW = "audit.view"
     SELF = "self"
@@ -45,9 +46,27 @@ ROLE_TABLE = MappingProxyType(
     {
         Role.ADMIN: frozenset(Permission),
         Role.NOC: _VIEWS
-        | {Permission.INCIDENTS_ACT, Permission.ALERTS_TUNE, Permission.WEBHOOKS_VIEW},
+        | {
+            Permission.INCIDENTS_ACT,
+            Permission.ALERTS_TUNE,
+            Permission.WEBHOOKS_VIEW,
+            Permission.MEMBERS_VIEW,
+        },
         Role.READONLY: _VIEWS,
-        Role.AUDITOR: _VIEWS | {Permission.AUDIT_VIEW, Permission.WEBHOOKS_VIEW},
+        Role.AUDITOR: _VIEWS
+        | {Permission.AUDIT_VIEW, Permission.WEBHOOKS_VIEW, Permission.MEMBERS_VIEW},
+    }
+)
+
+#: All that a limited member may do, whatever the role: the rest names rows of the whole tenant.
+LIMITED_TO = frozenset(
+    {
+        Permission.INVENTORY_VIEW,
+        Permission.TELEMETRY_VIEW,
+        Permission.ALERTS_VIEW,
+        Permission.INCIDENTS_VIEW,
+        Permission.INCIDENTS_ACT,
+        Permission.SELF,
     }
 )
 

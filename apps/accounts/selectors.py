@@ -1,13 +1,20 @@
 """Reads of accounts."""
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from uuid import UUID
+
+from django.db.models import Q
 
 from apps.accounts.access import Access
 from apps.accounts.actors import Actor
 from apps.accounts.models import ApiToken, Membership, User
+from apps.accounts.permissions import Permission
 from apps.accounts.services import token_digest
 from apps.tenancy.context import require_tenant_id
+
+#: So that a busy program does not write a row per request.
+USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 
 def access_for_token(text: str, at: datetime) -> Access | None:
@@ -22,8 +29,12 @@ def access_for_token(text: str, at: datetime) -> Access | None:
     access = access_for_user(token.user, token.tenant_id)
     if access is None:
         return None
-    return Access(
-        access.user, access.tenant, access.role, Actor("token", str(token.id), token.name)
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=at - USE_IS_NOTED_EVERY)
+    ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=at)
+    return replace(
+        access,
+        actor=Actor("token", str(token.id), token.name),
+        scopes=None if token.scopes is None else frozenset(token.scopes) | {Permission.SELF},
     )
 
 
@@ -38,7 +49,7 @@ def access_for_user(user: User, tenant_id: UUID | None = None) -> Access | None:
     if membership is None or not user.is_active:
         return None
     actor = Actor("user", str(user.id), user.label)
-    return Access(user, membership.tenant, membership.role, actor)
+    return Access(user, membership.tenant, membership.role, actor, is_limited=membership.is_limited)
 
 
 def member_label(user_id: UUID) -> str | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -55,9 +56,16 @@ def token_digest(token: str) -> bytes:
 
 
 def issue_token(
-    *, tenant: Tenant, user: User, name: str, actor: Actor, at: datetime, days: int = 365
+    *,
+    tenant: Tenant,
+    user: User,
+    name: str,
+    actor: Actor,
+    at: datetime,
+    days: int = 365,
+    scopes: Collection[str] | None = None,
 ) -> tuple[ApiToken, str]:
-    """Make an API token with the rights of its user; the text is returned once and never stored."""
+    """Make an API token with the rights of its user, or only some of them; the text is returned once, never stored."""
     text = TOKEN_PREFIX + secrets.token_urlsafe(32)
     with acting_in(tenant):
         token = ApiToken.objects.create(
@@ -68,13 +76,14 @@ def issue_token(
             digest=token_digest(text),
             created_at=at,
             expires_at=at + timedelta(days=days),
+            scopes=None if scopes is None else sorted(scopes),
         )
         record(
             action="token.issued",
             actor=actor,
             entity=("api_token", token.id),
             at=at,
-            detail={"name": name, "prefix": token.prefix},
+            detail={"name": name, "prefix": token.prefix, "scopes": token.scopes},
         )
     return token, text
 

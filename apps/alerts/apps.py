@@ -7,7 +7,13 @@ class AlertsConfig(AppConfig):
     name = "apps.alerts"
 
     def ready(self) -> None:
+        from apps.accounts.limits import limit_rows, not_about_a_place
+        from apps.alerts.models import Alert, AlertRule
         from apps.alerts.services.evaluate import EVALUATE
         from apps.events import due
+        from apps.inventory.limits import entities_within
+
+        limit_rows(AlertRule, not_about_a_place)
+        limit_rows(Alert, entities_within)
 
         due.register(EVALUATE, EVALUATE, every=timedelta(seconds=2))

@@ -14,10 +14,12 @@ import structlog
 from celery import Celery
 from celery.beat import Scheduler, Service
 from django.db import connection
+from prometheus_client import Gauge
 
 log = structlog.get_logger(__name__)
 
 LOCK = 0x15B_BEA7
+TICKING = Gauge("ispvm_beat_ticking", "1 while this beat holds the lock.")
 POLL_SECONDS = 0.5
 WATCH_SECONDS = 2.0
 
@@ -46,10 +48,12 @@ class LockedBeat:
             if not self._acquire(holder):
                 return
             log.info("beat_ticking")
+            TICKING.set(1)
             ticking()
             threading.Thread(target=self._watch, args=[holder], daemon=True).start()
             self.service.start()
         finally:
+            TICKING.set(0)
             holder.close()
 
     def _acquire(self, holder: Any) -> bool:

@@ -5,6 +5,7 @@ from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
+from apps.events.counting import BELLS_LOST
 from apps.events.queues import Queue
 
 log = structlog.get_logger(__name__)
@@ -23,6 +24,7 @@ def send(name: str, *, queue: Queue | None = None, **arguments: Scalar) -> bool:
     try:
         current_app.send_task(name, kwargs=arguments, queue=str(target), expires=60)
     except (OperationalError, ConnectionError, TimeoutError):
+        BELLS_LOST.labels(name).inc()
         log.warning("bell_lost", task=name)
         return False
     return True

@@ -7,8 +7,10 @@ class IncidentsConfig(AppConfig):
     def ready(self) -> None:
         from apps.events import due, subscriptions
         from apps.incidents import subscribers
+        from apps.incidents.limits import register_limits
         from apps.incidents.services.correlate import CORRELATE
 
+        register_limits()
         subscriptions.subscribe(
             "alert.transition", name="incidents.wake", handler=subscribers.on_alert_transition
         )

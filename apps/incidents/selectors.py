@@ -12,12 +12,15 @@ from apps.accounts.access import Access
 from apps.accounts.permissions import Permission
 from apps.core.errors import NotVisible
 from apps.incidents.choices import IncidentStatus
+from apps.incidents.limits import with_root_seen
 from apps.incidents.models import Incident, IncidentAlert, Revision, TimelineEntry
+from apps.inventory.models import Device, Service, Site
 
 
 def visible_incidents(access: Access) -> QuerySet[Incident]:
     """The incidents that this person may see."""
-    return access.visible(Incident.objects.all(), Permission.INCIDENTS_VIEW)
+    rows = access.visible(Incident.objects.all(), Permission.INCIDENTS_VIEW)
+    return with_root_seen(rows, access) if access.is_limited else rows
 
 
 def get_visible_incident(access: Access, incident_id: UUID | str) -> Incident:
@@ -105,6 +108,20 @@ def alerts_of(incident: Incident) -> QuerySet[IncidentAlert]:
     return IncidentAlert.objects.filter(incident=incident).order_by(
         "is_suppressed", "device_name", "entity_name", "pk"
     )
+
+
+def impact_of(access: Access, incident: Incident) -> dict[str, list[str]]:
+    """Who is hit, by id: of those that this person may see."""
+    hit: dict[str, list[str]] = {"sites": [], "devices": [], "services": []}
+    hit.update(trouble_of(incident)["impact"])
+    if not access.is_limited:
+        return hit
+    models = {"sites": Site, "devices": Device, "services": Service}
+    for kind, model in models.items():
+        rows: QuerySet[Any] = model._default_manager.filter(pk__in=hit[kind])  # noqa: SLF001  (Django's public spelling)
+        seen = access.visible(rows, Permission.INCIDENTS_VIEW).values_list("pk", flat=True)
+        hit[kind] = sorted(map(str, seen))
+    return hit
 
 
 def timeline_of(incident: Incident) -> QuerySet[TimelineEntry]:

@@ -27,6 +27,9 @@ GLOBAL_TABLES = MappingProxyType(
         "auth_group": READ,
         "auth_group_permissions": READ,
         "auth_permission": READ,
+        # django-guardian's own tables stay empty: grants are rows of tenants (see inventory.models.grants).
+        "guardian_groupobjectpermission": READ,
+        "guardian_userobjectpermission": READ,
         "django_content_type": READ,
         "django_migrations": READ,
         "django_session": ALL,

@@ -23,9 +23,11 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "guardian",
     "rest_framework",
     "drf_spectacular",
     "django_htmx",
+    "django_prometheus",
     "apps.core",
     "apps.tenancy",
     "apps.events",
@@ -52,6 +54,8 @@ INSTALLED_APPS += [
 ]
 
 MIDDLEWARE = [
+    "apps.core.requests.RequestIdMiddleware",
+    "apps.core.metrics.middleware.RequestsBefore",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -66,6 +70,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "apps.accounts.middleware.TenantMiddleware",
     "apps.core.web.DomainErrorMiddleware",
+    "apps.core.metrics.middleware.RequestsByView",
 ]
 
 ROOT_URLCONF = "ispvm.urls"

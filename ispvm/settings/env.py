@@ -6,7 +6,7 @@ A secret ``X`` may be given as ``X_FILE``, a path whose content is the value.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -78,9 +78,49 @@ class Reader:
                 self.faults.append(f"{name}: {word!r} is not CIDR or CIDR:port.")
         return tuple(entries)
 
+    def networks(self, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+        """CIDRs separated by commas."""
+        found = []
+        for word in filter(None, (part.strip() for part in self.source.get(name, "").split(","))):
+            try:
+                found.append(ip_network(word))
+            except ValueError:
+                self.faults.append(f"{name}: {word!r} is not CIDR.")
+        return tuple(found)
+
+    def address(self, name: str) -> tuple[str, int] | None:
+        """``host:port``, the host an address (IPv6 in brackets); None when it is not set."""
+        text = self.source.get(name, "").strip()
+        if not text:
+            return None
+        host, _, port = text.rpartition(":")
+        try:
+            return str(ip_address(host.strip("[]"))), _port(port)
+        except ValueError:
+            self.faults.append(f"{name}: {text!r} is not ADDRESS:PORT.")
+            return None
+
+    def folder(self, name: str) -> Path | None:
+        """A folder, made if it is missing; None when it is not set."""
+        text = self.source.get(name, "").strip()
+        if not text:
+            return None
+        try:
+            Path(text).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self.faults.append(f"{name}: cannot make {text} ({error.strerror}).")
+        return Path(text)
+
     def finish(self) -> None:
         if self.faults:
             raise EnvironmentInvalid("\n".join(self.faults))
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port < 2**16:
+        raise ValueError(text)
+    return port
 
 
 def database(url: str) -> dict[str, object]:

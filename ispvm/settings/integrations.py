@@ -22,6 +22,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "RoleEnum": "apps.inventory.choices.DeviceRole",
+        "MemberRoleEnum": "apps.accounts.choices.Role",
         "AlertStateEnum": "apps.alerts.choices.AlertState",
         "DeliveryStateEnum": "apps.webhooks.choices.DeliveryState",
         "ProbeMethodEnum": "apps.inventory.choices.ProbeMethod",

@@ -1,9 +1,11 @@
 """Logs: JSON lines with request, tenant and job ids, or readable lines on a console."""
 
 import os
+from typing import Any
 
 import structlog
 
+from apps.core.logs import hide_fields, hide_shapes
 from ispvm.settings.env import Reader
 
 env = Reader(os.environ)
@@ -15,32 +17,36 @@ _shared: list[structlog.typing.Processor] = [
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
+    hide_fields,
 ]
-_renderer: structlog.typing.Processor = (
-    structlog.processors.JSONRenderer()
-    if _format == "json"
-    # Plain: a traceback with local variables would print secrets.
-    else structlog.dev.ConsoleRenderer(
-        colors=False, exception_formatter=structlog.dev.plain_traceback
-    )
-)
+# Plain: a traceback with local variables would print secrets.
+_RENDERERS: dict[str, list[structlog.typing.Processor]] = {
+    "json": [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
+    "console": [
+        structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        )
+    ],
+}
+
+
+def lines(kind: str) -> dict[str, Any]:
+    """A formatter of this kind, as ``logging.config`` takes it."""
+    return {
+        "()": structlog.stdlib.ProcessorFormatter,
+        "foreign_pre_chain": _shared,
+        "processors": [
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *_RENDERERS[kind],
+            hide_shapes,
+        ],
+    }
+
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {
-        "lines": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "foreign_pre_chain": _shared,
-            "processors": [
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                _renderer,
-            ]
-            if _format == "json"
-            else [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _renderer],
-        }
-    },
+    "formatters": {"lines": lines(_format)},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines"}},
     "root": {"handlers": ["console"], "level": _level},
     "loggers": {

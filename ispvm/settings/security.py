@@ -11,9 +11,18 @@ env = Reader(os.environ)
 SECRET_KEY = env.required("ISPVM_SECRET_KEY")
 ISPVM_MASTER_KEY_FILE = env.required("ISPVM_MASTER_KEY_FILE")
 ISPVM_EGRESS_ALLOW = env.egress("ISPVM_EGRESS_ALLOW")
+ISPVM_TRUSTED_PROXIES = env.networks("ISPVM_TRUSTED_PROXIES")
 ALLOWED_HOSTS = [h for h in env.text("ISPVM_ALLOWED_HOSTS", "127.0.0.1,localhost").split(",") if h]
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+
+# Object grants (django-guardian). Roles and limits are asked through ``Access`` alone: no backend answers ``has_perm``,
+# no anonymous user is made, and nothing is patched into users and groups.
+ANONYMOUS_USER_NAME = None
+GUARDIAN_MONKEY_PATCH_USER = False
+GUARDIAN_MONKEY_PATCH_GROUP = False
+SILENCED_SYSTEM_CHECKS = ["guardian.W001"]
+
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {
@@ -25,6 +34,8 @@ AUTH_PASSWORD_VALIDATORS = [
 
 _https = env.text("ISPVM_PUBLIC_URL", "http://127.0.0.1:8000").startswith("https://")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = _https
+# Asked from this host or the operator's network, never through the proxy.
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
 SESSION_COOKIE_HTTPONLY = True

@@ -12,7 +12,9 @@ from pathlib import Path
 from types import FrameType
 
 from ispvm.supervisor.console import Console
+from ispvm.supervisor.demo_blows import BACKEND, FLUSH, blows
 from ispvm.supervisor.demo_kills import Killer
+from ispvm.supervisor.demo_options import parse
 from ispvm.supervisor.demo_world import Agent, DemoPlan, Identity, Ports, World, read_json
 from ispvm.supervisor.environment import connect_services, platform_environment, unprivileged
 from ispvm.supervisor.errors import LaunchError
@@ -27,23 +29,6 @@ OUTERMOST = 9  # the check ends first
 
 class StopRequested(BaseException):
     """Ctrl-C or SIGTERM: end everything in order."""
-
-
-def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python3 run.py demo", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="play the stories, check them, end")
-    parser.add_argument("--stories", default="a,b", help="which ones --check plays (default: a,b)")
-    parser.add_argument(
-        "--kills", type=int, default=0, metavar="N", help="kill -9 so many processes"
-    )
-    parser.add_argument("--seed", type=int, help="of the simulated network (default: 1)")
-    parser.add_argument("--port", type=int, help="of the web pages; the next four are used too")
-    parser.add_argument("--reset", action="store_true", help="forget all data of the demo first")
-    parser.add_argument("--verbose", action="store_true", help="show all output also with --check")
-    options = parser.parse_args(arguments)
-    if options.kills and not options.check:
-        parser.error("--kills needs --check")
-    return options
 
 
 def demo(arguments: list[str]) -> int:
@@ -162,7 +147,14 @@ class Demo:
             *("certificate", unprivileged(environment), "ingest_certificate"),
             *("--out", str(certificates), *options),
         )
-        return Platform(environment, certificates, self.world.ports.web, self.world.ports.ingest)
+        return Platform(
+            environment,
+            certificates,
+            self.home.root / "metrics",
+            self.world.ports.web,
+            self.world.ports.ingest,
+            self.world.ports.metrics,
+        )
 
     def _start_platform(self, platform: Platform) -> None:
         processes = platform.processes()
@@ -205,6 +197,9 @@ class Demo:
         self.console.say(f"  pages      {plan.web_url}/")
         self.console.say(f"  ingest     {plan.ingest_url} (agents only; listens on {ports.ingest})")
         self.console.say(f"  simulator  {plan.control_url}/truth")
+        self.console.say(
+            f"  numbers    {plan.web_url}/metrics, ports {ports.metrics} to {ports.metrics + 4}"
+        )
         self.console.say(f"  logs       {self.home.logs}")
         credentials = Path(plan.credentials_file)
         if credentials.exists():
@@ -226,7 +221,9 @@ class Demo:
         )
         killer = None
         if options.kills:
-            self.console.say(f"Killing {options.kills} processes; order by seed {plan.seed}.")
+            self._require_embedded(options.kill_kinds)
+            said = f"{options.kills} times of {', '.join(options.kill_kinds)}"
+            self.console.say(f"Killing {said}; order by seed {plan.seed}.")
             killer = Killer(
                 self.supervisor,
                 Path(plan.phase_file),
@@ -234,6 +231,8 @@ class Demo:
                 stories=len(stories),
                 seed=plan.seed,
                 say=self.console.say,
+                kinds=options.kill_kinds,
+                blows=blows(environment),
             )
             killer.start()
         self.console.always_show("check")
@@ -247,10 +246,18 @@ class Demo:
         )
         return code
 
+    def _require_embedded(self, kinds: tuple[str, ...]) -> None:
+        """Raises LaunchError rather than hit a server that others may use."""
+        running = self.services.urls() if self.services else {}
+        for kind, variable in ((BACKEND, "DATABASE_URL"), (FLUSH, "REDIS_URL")):
+            if kind in kinds and (variable not in running or os.environ.get(variable)):
+                raise LaunchError(f"{kind} needs the embedded server, but {variable} is set.")
+
     def _tell_kills(self, killer: Killer) -> int:
         missing = killer.finish()
         for kill in killer.killed:
-            self.console.say(f"  killed at {kill.at_seconds:5.1f} s: {kill.name} (pid {kill.pid})")
+            pid = f" (pid {kill.pid})" if kill.pid else ""
+            self.console.say(f"  killed at {kill.at_seconds:5.1f} s: {kill.name}{pid}")
         if missing:
             self.console.say(f"{missing} planned kills found no story to fall into.")
         return 1 if missing else 0

@@ -4,12 +4,15 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from ispvm.supervisor.demo_blows import BACKEND, FLUSH, Blow
+
 KINDS = ("worker", "beat", "ingest", "agent")
+ALL_KINDS = (*KINDS, "web", "deliver", "keeper", BACKEND, FLUSH)
 STORY_SECONDS = 50.0
 PATIENCE_SECONDS = 10.0
 
@@ -23,12 +26,19 @@ class Kill:
     pid: int
 
 
-def plan_kinds(count: int, rng: random.Random) -> list[str]:
-    """Which kind each kill takes: at least a fifth of the kills for each kind, the rest by chance."""
-    kinds = [kind for kind in KINDS for _ in range(count // 5)]
-    kinds += rng.choices(KINDS, k=count - len(kinds))
+def plan_kinds(count: int, rng: random.Random, among: Sequence[str] = KINDS) -> list[str]:
+    """Which kind each kill takes: an equal share for each and one for chance (a fifth of four kinds' kills)."""
+    kinds = [kind for kind in among for _ in range(count // (len(among) + 1))]
+    kinds += rng.choices(among, k=count - len(kinds))
     rng.shuffle(kinds)
     return kinds
+
+
+def of_kind(kind: str, names: Iterable[str]) -> list[str]:
+    """The processes that are of a kind, in a stable order."""
+    if kind == "deliver":
+        return [name for name in names if name == "worker-deliver"]
+    return sorted(name for name in names if name.split("-")[0] == kind)
 
 
 class Victims(Protocol):
@@ -55,13 +65,16 @@ class Killer:
         stories: int,
         seed: int,
         say: Callable[[str], None],
+        kinds: Sequence[str] = KINDS,
+        blows: Mapping[str, Blow] | None = None,
     ) -> None:
         self.killed: list[Kill] = []
         self._supervisor = supervisor
         self._say = say
         self._phase_file = phase_file
         self._rng = random.Random(seed)  # noqa: S311  # to be repeated, not to be secret
-        self._kinds = plan_kinds(count, self._rng)
+        self._kinds = plan_kinds(count, self._rng, kinds)
+        self._blows = blows or {}
         self._per_story = -(-count // max(1, stories))
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="killer", daemon=True)
@@ -105,12 +118,20 @@ class Killer:
         """Kill a process of the kind; one that is being restarted just now is waited for."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline and not self._stopped.is_set():
-            names = [name for name in self._supervisor.pids() if name.split("-")[0] == kind]
-            if names:
-                name = self._rng.choice(sorted(names))
-                pid = self._supervisor.kill(name)
-                if pid is not None:
-                    self.killed.append(Kill(story_time, name, pid))
-                    self._say(f"kill -9 {name} (pid {pid})")
-                    return
+            hit = self._strike(kind)
+            if hit is not None:
+                name, pid = hit
+                self.killed.append(Kill(story_time, name, pid))
+                self._say(f"kill -9 {name} (pid {pid})" if pid else name)
+                return
             time.sleep(0.1)
+
+    def _strike(self, kind: str) -> tuple[str, int] | None:
+        if kind in self._blows:
+            return self._blows[kind](self._rng)
+        names = of_kind(kind, self._supervisor.pids())
+        if not names:
+            return None
+        name = self._rng.choice(names)
+        pid = self._supervisor.kill(name)
+        return None if pid is None else (name, pid)

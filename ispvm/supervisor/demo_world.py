@@ -45,6 +45,11 @@ class Ports:
     def relay(self) -> int:
         return self.web + 4
 
+    @property
+    def metrics(self) -> int:
+        """The first of five."""
+        return self.web + 5
+
     def require_free(self) -> None:
         """Raises LaunchError, naming the first port that is in use."""
         remedy = "end what uses it or choose others with --port"
@@ -52,6 +57,8 @@ class Ports:
         require_free(self.ingest, purpose="ingest", remedy=remedy)
         require_free(self.control, purpose="simulator", remedy=remedy)
         require_free(self.receiver, purpose="webhook receiver", remedy=remedy)
+        for port in range(self.metrics, self.metrics + 5):
+            require_free(port, purpose="metrics", remedy=remedy)
         require_free(self.relay, purpose="relay", remedy=remedy, host=RELAY_HOST)
 
 

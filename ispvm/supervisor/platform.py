@@ -16,12 +16,12 @@ from ispvm.supervisor.ports import LOOPBACK
 from ispvm.supervisor.processes import ProcessSpec
 
 QUEUES = ("poll", "ingest", "evaluate", "incidents", "reports", "upkeep")
+# Process groups that count together, in files; and who tells its numbers on a port of its own.
+GROUPS = ("web", "ingest", "worker")
+TELLERS = ("ingest", "worker", "worker-deliver", "beat", "keeper")
 # Order of stopping: the outer ones first, so that nothing calls what is gone.
 INNER, LISTENERS, OUTSIDE, AGENTS = 1, 2, 3, 4
-GUNICORN = (
-    *(sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--workers", "2"),
-    *("--threads", "4", "--timeout", "60", "--graceful-timeout", "5", "--no-control-socket"),
-)
+GUNICORN = (*(sys.executable, "-m", "gunicorn", "-c", "python:ispvm.deploy.gunicorn_web"),)
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,11 @@ class Platform:
 
     environment: Mapping[str, str]
     certificates: Path
+    counts: Path
     web_port: int
     ingest_port: int
+    # The first of five: ingest, worker, worker-deliver, beat, keeper. Web answers at /metrics.
+    metrics_port: int
 
     def processes(self) -> list[ProcessSpec]:
         return [
@@ -53,7 +56,7 @@ class Platform:
 
     def ingest(self) -> ProcessSpec:
         command = (
-            *(sys.executable, "-m", "gunicorn", "-c", "python:ispvm.supervisor.gunicorn_ingest"),
+            *(sys.executable, "-m", "gunicorn", "-c", "python:ispvm.deploy.gunicorn_ingest"),
             *("--certfile", str(self.certificates / "server.pem")),
             *("--keyfile", str(self.certificates / "server-key.pem")),
             *("--ca-certs", str(self.certificates / "ca.pem")),
@@ -89,6 +92,16 @@ class Platform:
         environment["DATABASE_OWNER_URL"] = self.environment["DATABASE_OWNER_URL"]
         return self._process("keeper", manage("keeper"), environment=environment)
 
+    def _counting(self, name: str) -> dict[str, str]:
+        """Where its workers count together, and where it tells."""
+        variables = {}
+        if name in GROUPS:
+            variables["PROMETHEUS_MULTIPROC_DIR"] = str(self.counts / name)
+        if name in TELLERS:
+            port = self.metrics_port + TELLERS.index(name)
+            variables["ISPVM_METRICS_LISTEN"] = f"{LOOPBACK}:{port}"
+        return variables
+
     def _process(
         self,
         name: str,
@@ -101,7 +114,7 @@ class Platform:
         return ProcessSpec(
             name=name,
             argv=argv,
-            env=environment or unprivileged(self.environment),
+            env={**(environment or unprivileged(self.environment)), **self._counting(name)},
             cwd=PROJECT,
             ready=ready or (lambda: True),
             stage=stage,

@@ -8,7 +8,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from apps.accounts.api.views import TenantView
 from apps.accounts.permissions import Permission
 
-PUBLIC_PAGES = {"livez", "readyz", "sign-in/"}
+PUBLIC_PAGES = {"livez", "readyz", "metrics", "sign-in/"}
 
 
 def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:

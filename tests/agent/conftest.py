@@ -19,7 +19,7 @@ from apps.core import clock
 from apps.inventory.models import Device
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
-from ispvm.supervisor.gunicorn_ingest import ssl_context
+from ispvm.deploy.gunicorn_ingest import ssl_context
 from tests.inventory.factories import make_device
 
 ACTOR = Actor.system("test")

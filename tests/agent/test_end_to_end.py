@@ -12,6 +12,7 @@ import pytest
 
 from agent.__main__ import main
 from agent.buffer.store import Buffer
+from agent.numbers import HELP
 from agent.runtime import Runtime
 from agent.state import StateDir
 from apps.agents.models import Agent
@@ -162,6 +163,7 @@ def test_a_wrong_clock_and_a_filling_buffer_are_events_once(ingest, tmp_path: Pa
     state = tmp_path / "state"
     assert main(["enroll", "--token", token, "--state-dir", str(state)]) == 0
     runtime = Runtime(StateDir(state))
+    assert set(runtime.numbers()) == set(HELP) - {"agent_devices"}
     happened = []
     monkeypatch.setattr(runtime.outbox, "put", lambda findings: happened.extend(findings.events))
     for skew in (0.0, 100.0, 101.0, -3.0):

@@ -9,7 +9,7 @@ from tests.ingest.client import AgentClient, enroll
 @pytest.fixture(autouse=True)
 def _ingest_urls(settings):
     settings.ROOT_URLCONF = "ispvm.ingest_urls"
-    settings.MIDDLEWARE = []
+    settings.MIDDLEWARE = ["apps.core.requests.AgentRequestIdMiddleware"]
 
 
 @pytest.fixture

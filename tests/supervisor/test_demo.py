@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ispvm.supervisor.demo import parse
-from ispvm.supervisor.demo_kills import KINDS, Killer, plan_kinds
+from ispvm.supervisor.demo_kills import ALL_KINDS, KINDS, Killer, of_kind, plan_kinds
+from ispvm.supervisor.demo_options import parse
 from ispvm.supervisor.demo_world import Identity, World, read_json, write_json
 from ispvm.supervisor.errors import LaunchError
 from tests.supervisor.waiting import eventually
@@ -25,6 +25,22 @@ class TestPlanKinds:
 
     def test_follows_from_the_seed(self):
         assert plan_kinds(20, random.Random(4)) == plan_kinds(20, random.Random(4))
+
+    @given(count=st.integers(0, 60), seed=st.integers())
+    def test_all_kinds_share_alike(self, count, seed):
+        kinds = plan_kinds(count, random.Random(seed), ALL_KINDS)
+
+        assert len(kinds) == count
+        for kind in ALL_KINDS:
+            assert Counter(kinds)[kind] >= count // (len(ALL_KINDS) + 1)
+
+
+def test_a_deliverer_is_a_kind_of_its_own_and_a_worker():
+    names = ["worker-deliver", "web", "worker", "agent-north"]
+
+    assert of_kind("deliver", names) == ["worker-deliver"]
+    assert of_kind("worker", names) == ["worker", "worker-deliver"]
+    assert of_kind("keeper", names) == []
 
 
 class TestIdentity:
@@ -118,8 +134,45 @@ class TestKiller:
 
         assert killer.finish() == 5
 
+    def test_a_blow_is_struck_and_told_like_a_kill(self, tmp_path):
+        phase = tmp_path / "phase.json"
+        phase.write_text(json.dumps({"phase": "story", "seconds": 1}))
+        supervisor = RecordingSupervisor()
+        struck = iter([None, ("valkey-flush", 0)])
+        killer = Killer(
+            supervisor,
+            phase,
+            count=1,
+            stories=1,
+            seed=5,
+            say=supervisor.said.append,
+            kinds=("valkey-flush",),
+            blows={"valkey-flush": lambda _: next(struck)},
+        )
+        killer.start()
+
+        eventually(lambda: len(killer.killed) == 1)
+
+        assert killer.finish() == 0
+        assert supervisor.said == ["valkey-flush"]
+        assert supervisor.killed == []
+
 
 class TestParse:
+    def test_kinds_are_some_or_all(self):
+        given = ["--check", "--kills", "2", "--kill-kinds"]
+
+        assert parse([*given, "all"]).kill_kinds == ALL_KINDS
+        assert parse([*given, "web,valkey-flush,web"]).kill_kinds == ("web", "valkey-flush")
+        assert parse(["--check"]).kill_kinds == KINDS
+
+    @pytest.mark.parametrize("text", ["", "everything", "web,simulator"])
+    def test_an_unknown_kind_is_refused(self, text, capsys):
+        with pytest.raises(SystemExit):
+            parse(["--check", "--kills", "2", "--kill-kinds", text])
+
+        assert "--kill-kinds takes all" in capsys.readouterr().err
+
     def test_kills_need_a_check(self, capsys):
         with pytest.raises(SystemExit) as refused:
             parse(["--kills", "5"])

@@ -26,8 +26,14 @@ SHARED: Mapping[str, Menu] = {
     "/system/history": Menu(configuration.history),
     "/interface": Menu(interfaces.interface),
     "/interface/ethernet": Menu(interfaces.ethernet),
+    "/interface/vlan": Menu(ppp.vlan),
     "/interface/pppoe-server/server": Menu(ppp.pppoe_server),
     "/ip/firewall/filter": Menu(configuration.firewall_filter),
+    "/ip/firewall/mangle": Menu(configuration.nothing),
+    "/ip/firewall/nat": Menu(configuration.nothing),
+    "/ip/firewall/raw": Menu(configuration.nothing),
+    "/ip/pool": Menu(ppp.pool),
+    "/tool/netwatch": Menu(configuration.nothing),
     "/ppp/active": Menu(ppp.active, count=ppp.active_count),
 }
 

@@ -168,9 +168,10 @@ def ethernet(view: View) -> Iterator[Row]:
 
 
 def ethernet_monitor(view: View, names: Sequence[str]) -> Iterator[Row]:
-    """Several ports in one command. Raises NoSuchItem."""
-    known = {"ether1": Cage("*1", "ether1", None)} | {cage.name: cage for cage in cages(view)}
-    known |= {cage.id: cage for cage in known.values()}
+    """Several ports in one command, by name, id or place in the list. Raises NoSuchItem."""
+    ports = [Cage("*1", "ether1", None), *cages(view)]
+    known = {str(place): cage for place, cage in enumerate(ports)}
+    known |= {cage.id: cage for cage in ports} | {cage.name: cage for cage in ports}
     for name in names:
         if name not in known:
             raise NoSuchItem(name)

@@ -106,6 +106,34 @@ def dynamic_interfaces(view: View) -> Iterator[Row]:
         }
 
 
+def vlan(view: View) -> Iterator[Row]:
+    """Where the subscribers come in."""
+    service = view.isp.service_at(view.router.name)
+    if service is None:
+        return
+    yield {
+        ".id": "*30",
+        "name": service.interface,
+        "mtu": "1500",
+        "l2mtu": "1584",
+        "vlan-id": service.interface.removeprefix("vlan").partition("-")[0],
+        "interface": view.wires[0][1].interface,
+        "running": "true" if view.network.is_alive(view.router) else "false",
+        "disabled": "false",
+    }
+
+
+def pool(view: View) -> Iterator[Row]:
+    service = view.isp.service_at(view.router.name)
+    if service is None:
+        return
+    yield {
+        ".id": "*1",
+        "name": "subscribers",
+        "ranges": f"{service.pool}.1.2-{service.pool}.254.251",
+    }
+
+
 def pppoe_server(view: View) -> Iterator[Row]:
     service = view.isp.service_at(view.router.name)
     if service is None:

@@ -9,14 +9,23 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts import services
+from apps.accounts.access import Access
 from apps.accounts.api.views import TenantView, TenantViewSet
+from apps.accounts.errors import ScopeNotHeld
 from apps.accounts.models import ApiToken
-from apps.accounts.permissions import ROLE_TABLE, Permission
+from apps.accounts.permissions import Permission
 from apps.core import clock
 
 
 class TokenSerializer(serializers.ModelSerializer[ApiToken]):
     days = serializers.IntegerField(write_only=True, min_value=1, max_value=730, default=365)
+    scopes = serializers.ListField(
+        child=serializers.ChoiceField(choices=[p.value for p in Permission]),
+        allow_null=True,
+        default=None,
+        max_length=len(Permission),
+        help_text="What it is narrowed to, of what its maker may do; null: all of it.",
+    )
 
     class Meta:
         model = ApiToken
@@ -24,6 +33,7 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
             "id",
             "name",
             "prefix",
+            "scopes",
             "created_at",
             "expires_at",
             "revoked_at",
@@ -63,6 +73,7 @@ class MeSerializer(serializers.Serializer[Any]):
     user = MyselfSerializer()
     tenant = MyTenantSerializer()
     role = serializers.CharField()
+    is_limited = serializers.BooleanField()
     permissions = serializers.ListField(child=serializers.CharField())
 
 
@@ -87,7 +98,8 @@ class MeView(TenantView):
                     "name": access.tenant.name,
                 },
                 "role": access.role,
-                "permissions": sorted(ROLE_TABLE.get(access.role, ())),  # type: ignore[call-overload]
+                "is_limited": access.is_limited,
+                "permissions": sorted(p.value for p in Permission if access.may(p)),
             }
         )
 
@@ -96,6 +108,7 @@ class TokenViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     """API tokens of the tenant; the text of a new one is in the answer that makes it, once."""
 
     serializer_class = TokenSerializer
+    etag_ignores = frozenset({"last_used_at"})
     permission_map = dict.fromkeys(
         ("list", "retrieve", "create", "destroy"), Permission.TOKENS_MANAGE
     )
@@ -112,6 +125,7 @@ class TokenViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
             user=self.access.user,
             name=asked.validated_data["name"],
             days=asked.validated_data["days"],
+            scopes=_narrowed(self.access, asked.validated_data["scopes"]),
             actor=self.access.actor,
             at=clock.now(),
         )
@@ -121,3 +135,12 @@ class TokenViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         services.revoke_token(token=self.get_object(), actor=self.access.actor, at=clock.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _narrowed(access: Access, asked: list[str] | None) -> list[str] | None:
+    """The scopes of a new token: never more than its maker has now. Raises ScopeNotHeld."""
+    if asked is None:
+        return None if access.scopes is None else sorted(access.scopes)
+    if lacking := sorted(name for name in asked if not access.may(Permission(name))):
+        raise ScopeNotHeld(scopes=", ".join(lacking))
+    return sorted(set(asked))

@@ -7,6 +7,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
+from apps.accounts.api.preconditions import GUARDED
 from apps.accounts.api.problems import CONTENT_TYPE
 
 
@@ -52,6 +53,18 @@ class ProblemSerializer(serializers.Serializer[Any]):
     errors = FaultSerializer(many=True, required=False)  # type: ignore[assignment]  # a field here
 
 
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="The same key and body within 24 hours is done once; the answer is repeated, without secrets.",
+)
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The row's `ETag`: 412 if it was changed since.",
+)
 REFUSAL = OpenApiResponse(ProblemSerializer, "A refusal.")
 
 
@@ -59,9 +72,12 @@ class TenantAutoSchema(AutoSchema):
     """Adds what every view here has: the filters it declares, and problems as refusals."""
 
     def get_override_parameters(self) -> list[Any]:
-        filters = getattr(self.view, "filters", {})
-        if not filters or getattr(self.view, "action", "") != "list":
-            return []
+        action = getattr(self.view, "action", "")
+        if self.method == "POST":
+            return [IDEMPOTENCY_KEY]
+        if action in GUARDED:
+            return [IF_MATCH]
+        filters = getattr(self.view, "filters", {}) if action == "list" else {}
         return [OpenApiParameter(name, str) for name in filters]
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:

@@ -1,12 +1,16 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
+from apps.accounts.api.members import MembershipViewSet, RolesView, UserViewSet
 from apps.accounts.api.resources import MeView, TokenViewSet
 
 router = SimpleRouter()
 router.register("tokens", TokenViewSet, basename="token")
+router.register("users", UserViewSet, basename="user")
+router.register("memberships", MembershipViewSet, basename="membership")
 
 urlpatterns = [
     path("me/", MeView.as_view(), name="me"),
+    path("roles/", RolesView.as_view(), name="roles"),
     path("", include(router.urls)),
 ]

@@ -2,18 +2,23 @@
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any, cast
+from http import HTTPStatus
+from typing import Any, ClassVar, cast
 
+import structlog
 from django.http import HttpResponseBase
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from apps.accounts.access import Access
 from apps.accounts.actors import Actor
-from apps.accounts.models import User
+from apps.accounts.api import idempotency, preconditions
+from apps.accounts.models import IdempotentAnswer, User
 from apps.accounts.permissions import Permission
+from apps.core import clock
 from apps.core.errors import NotVisible
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
@@ -28,6 +33,7 @@ class TenantView(APIView):
     """
 
     permission_map: Mapping[str, Permission] = {}
+    _taken: IdempotentAnswer | None = None
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         with ExitStack() as self._tenant_context:
@@ -37,6 +43,7 @@ class TenantView(APIView):
         """Authenticate, then enter the tenant: permission checks and handlers run inside it."""
         super().perform_authentication(request)
         if isinstance(request.auth, Access):
+            structlog.contextvars.bind_contextvars(tenant_id=str(request.auth.tenant.id))
             self._tenant_context.enter_context(acting_in(request.auth.tenant))
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -48,6 +55,20 @@ class TenantView(APIView):
         ]
         if faulty:  # PostgreSQL keeps no NUL
             raise ValidationError({name.replace("\x00", ""): "NUL is no text." for name in faulty})
+        if request.method == "POST":
+            self._taken = idempotency.begin(self.access, request, clock.now())
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, idempotency.Replayed):
+            return exc.response()
+        return super().handle_exception(exc)
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        if self._taken and response.status_code < HTTPStatus.BAD_REQUEST:
+            idempotency.finish(self._taken, response)
+        return super().finalize_response(request, response, *args, **kwargs)
 
     @property
     def access(self) -> Access:
@@ -61,6 +82,25 @@ class TenantView(APIView):
 
 class TenantViewSet(TenantView, GenericViewSet[Any]):
     """A view set in the tenant; ``get_object`` answers absent and foreign rows alike."""
+
+    #: What of a row changes by itself, and so is no part of its version.
+    etag_ignores: ClassVar[frozenset[str]] = frozenset()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if self.action in preconditions.GUARDED and "If-Match" in request.headers:
+            preconditions.require_match(self, request, **kwargs)
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        final = super().finalize_response(request, response, *args, **kwargs)
+        if (
+            getattr(self, "action", None) in preconditions.TAGGED
+            and final.status_code == HTTPStatus.OK
+        ):
+            final["ETag"] = preconditions.tag_of(cast(Any, final.data), self.etag_ignores)
+        return final
 
     def get_object(self) -> Any:
         try:

@@ -10,6 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
+from apps.accounts.attempts import DEVICE_COOKIE, DEVICE_DAYS, caller_address, known_device
 from apps.accounts.errors import SignInRefused, TooManyAttempts
 from apps.accounts.sign_in import authenticate
 from apps.core import clock
@@ -31,7 +32,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             request,
             email=email,
             password=request.POST.get("password", ""),
-            address=request.META.get("REMOTE_ADDR", ""),
+            address=caller_address(request),
+            device=request.COOKIES.get(DEVICE_COOKIE, ""),
             at=clock.now(),
         )
     except TooManyAttempts:
@@ -40,7 +42,17 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     except SignInRefused:
         return _refuse(request, email, _("The address or the password is wrong."), status=401)
     auth.login(request, user)
-    return HttpResponseRedirect(_next(request))
+    answer = HttpResponseRedirect(_next(request))
+    answer.set_cookie(
+        DEVICE_COOKIE,
+        known_device(user.email),
+        max_age=DEVICE_DAYS * 86_400,
+        path=request.path,
+        secure=request.is_secure(),
+        httponly=True,
+        samesite="Lax",
+    )
+    return answer
 
 
 @require_POST

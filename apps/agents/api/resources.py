@@ -97,6 +97,9 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     """Collectors. What they say of themselves is read-only."""
 
     serializer_class = AgentSerializer
+    etag_ignores = frozenset(
+        {"is_alive", "version", "hostname", "capabilities", "health", "last_heartbeat_at"}
+    )
     permission_map = {
         "list": Permission.AGENTS_VIEW,
         "retrieve": Permission.AGENTS_VIEW,

@@ -21,6 +21,7 @@ from apps.alerts.api import serializers
 from apps.alerts.models import Alert, AlertRule, AlertTransition, RuleOverride
 from apps.alerts.selectors import labels_of, rules_with_severity
 from apps.core import clock
+from apps.core.errors import Forbidden
 
 
 class ByKey(CursorPages):
@@ -138,6 +139,8 @@ class RuleViewSet(AlertsViewSet):
     @action(detail=True)
     def overrides(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """What this tenant changed of the rule; the nearest wins: device, tag, role, site, tenant."""
+        if self.access.is_limited:  # they name rows of the whole tenant
+            raise Forbidden(code="outside_grant")
         page = self.paginate_queryset(self.get_object().overrides.all())
         return self.get_paginated_response(serializers.OverrideSerializer(page, many=True).data)
 

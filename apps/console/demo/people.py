@@ -63,9 +63,9 @@ def ensure_token(tenant: Tenant, admin: User, folder: Folder) -> str:
     return text
 
 
-def rest_of(folder: Folder, token: str) -> Rest:
+def rest_of(folder: Folder, token: str, *, patience_seconds: float = 0) -> Rest:
     """The platform's REST API."""
-    return Rest(f"{folder.plan['web_url']}/api/v1", token)
+    return Rest(f"{folder.plan['web_url']}/api/v1", token, patience_seconds=patience_seconds)
 
 
 def _works(folder: Folder, token: str) -> bool:

@@ -1,12 +1,15 @@
 """A small JSON client: how the demo talks to the REST API and to the simulator's control API."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 TIMEOUT_SECONDS = 15
+#: No answer at all, or a server that says that it cannot now.
+AWAY = frozenset({0, 503})
 
 
 class RestError(Exception):
@@ -20,7 +23,9 @@ class RestError(Exception):
 class Rest:
     """One server; a connection per request, so that a restarted server costs nothing."""
 
-    def __init__(self, base_url: str, token: str = "") -> None:
+    def __init__(self, base_url: str, token: str = "", *, patience_seconds: float = 0) -> None:
+        #: How long reads are asked again while nobody answers: a server is being killed and restarted.
+        self._patience_seconds = patience_seconds
         parts = urlsplit(base_url)
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
         self._prefix = parts.path.rstrip("/")
@@ -30,7 +35,7 @@ class Rest:
 
     def get(self, path: str, **query: str) -> Any:
         """One document."""
-        return self._send("GET", f"{path}?{urlencode(query)}" if query else path)
+        return self._persist("GET", f"{path}?{urlencode(query)}" if query else path)
 
     def all(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
         """Every row of a paged list."""
@@ -47,6 +52,10 @@ class Rest:
         """Make or do."""
         return self._send("POST", path, body or {})
 
+    def ask(self, path: str) -> Any:
+        """A POST that changes nothing."""
+        return self._persist("POST", path, {})
+
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
         """Change."""
         return self._send("PATCH", path, body)
@@ -54,6 +63,16 @@ class Rest:
     def delete(self, path: str) -> None:
         """Remove."""
         self._send("DELETE", path)
+
+    def _persist(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        until = time.monotonic() + self._patience_seconds
+        while True:
+            try:
+                return self._send(method, path, body)
+            except RestError as error:
+                if error.status not in AWAY or time.monotonic() > until:
+                    raise
+            time.sleep(0.5)
 
     def _send(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Raises RestError."""

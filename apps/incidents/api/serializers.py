@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils.translation import gettext
 from rest_framework import serializers
 
 from apps.incidents.models import Incident, IncidentAlert, Revision, TimelineEntry
@@ -22,7 +23,7 @@ class RootSerializer(serializers.Serializer[Any]):
     """The first cause."""
 
     entity_type = serializers.CharField(source="root_type")
-    entity_id = serializers.UUIDField(source="root_id")
+    entity_id = serializers.UUIDField(source="root_id", allow_null=True)
     name = serializers.CharField(source="root_name")
     confidence = serializers.FloatField()
 
@@ -58,6 +59,14 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
             "assigned_to",
         ]
         read_only_fields = fields
+
+    def to_representation(self, instance: Incident) -> dict[str, Any]:
+        shown: dict[str, Any] = super().to_representation(instance)
+        if not getattr(instance, "is_root_seen", True):  # outside a limited member's grant
+            shown["title"] = gettext("The cause is outside what you may see")
+            shown["root_cause"] |= {"entity_type": "", "entity_id": None, "name": ""}
+            shown["merged_into"] = None
+        return shown
 
 
 class SignSerializer(serializers.Serializer[Any]):
@@ -127,6 +136,12 @@ class IncidentAlertSerializer(serializers.ModelSerializer[IncidentAlert]):
             "suppressed_since",
         ]
         read_only_fields = fields
+
+    def to_representation(self, instance: IncidentAlert) -> dict[str, Any]:
+        shown: dict[str, Any] = super().to_representation(instance)
+        if not getattr(instance, "is_cause_seen", True):  # outside a limited member's grant
+            shown |= {"suppressed_by_type": "", "suppressed_by_id": None, "suppressed_reason": ""}
+        return shown
 
 
 class TimelineSerializer(serializers.ModelSerializer[TimelineEntry]):

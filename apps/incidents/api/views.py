@@ -18,6 +18,7 @@ from apps.core.errors import NotVisible
 from apps.incidents import selectors, services
 from apps.incidents.api import serializers as shapes
 from apps.incidents.choices import IncidentStatus
+from apps.incidents.limits import OutsideGrant, require_whole, seen_alerts
 from apps.incidents.models import Incident
 
 
@@ -75,6 +76,8 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
         wanted = dict(asked.validated_data)
         if "started_after" in wanted:
             wanted["started_at__gt"] = wanted.pop("started_after")
+        if self.access.is_limited and "root_id" in wanted:
+            wanted["is_root_seen"] = True
         return queryset.filter(**wanted)
 
     @extend_schema(parameters=FILTERS)
@@ -136,20 +139,23 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
     @action(detail=True, methods=["get"])
     def timeline(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Its story, oldest first."""
-        rows = selectors.timeline_of(self.get_object())
+        rows = selectors.timeline_of(self._whole())
         return self._page(rows, shapes.TimelineSerializer, ("at", "id"))
 
     @extend_schema(responses=shapes.CauseSerializer(many=True))
     @action(detail=True, methods=["get"])
     def evidence(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Every cause with what speaks for and against it."""
-        return Response(_causes(self.get_object()))
+        return Response(_causes(self._whole()))
 
     @extend_schema(responses=shapes.IncidentAlertSerializer(many=True))
     @action(detail=True, methods=["get"])
     def suppressed(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """The alerts that are consequences."""
-        rows = selectors.alerts_of(self.get_object()).filter(is_suppressed=True)
+        incident = self.get_object()
+        rows = selectors.alerts_of(incident).filter(is_suppressed=True)
+        if self.access.is_limited:
+            rows = seen_alerts(self.access, rows)
         return self._page(rows, shapes.IncidentAlertSerializer, ("entity_name", "id"))
 
     @extend_schema(responses=shapes.ImpactDetailSerializer)
@@ -157,22 +163,21 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
     def impact(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Who is hit, by id."""
         incident = self.get_object()
-        hit: dict[str, list[str]] = {"sites": [], "devices": [], "services": []}
-        hit.update(selectors.trouble_of(incident)["impact"])
+        hit = selectors.impact_of(self.access, incident)
         return Response({**shapes.ImpactSerializer(incident).data, **hit})
 
     @extend_schema(responses=shapes.RevisionSerializer(many=True))
     @action(detail=True, methods=["get"])
     def revisions(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Every verdict that was given."""
-        rows = selectors.revisions_of(self.get_object())
+        rows = selectors.revisions_of(self._whole())
         return self._page(rows, shapes.RevisionSerializer, ("number",))
 
     @extend_schema(request=shapes.ReplayRequestSerializer, responses=shapes.ReplaySerializer)
     @action(detail=True, methods=["post"])
     def replay(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Reach a stored verdict again from its snapshot (the newest, unless a revision is named)."""
-        incident = self.get_object()
+        incident = self._whole()
         number = self._asked(shapes.ReplayRequestSerializer, request).get("revision")
         rows = selectors.revisions_of(incident).select_related("snapshot__graph")
         revision = rows.filter(number=number or incident.revision).first()
@@ -185,12 +190,29 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
     def _who(self) -> dict[str, Any]:
         return {"actor": self.access.actor, "at": clock.now()}
 
+    def _whole(self) -> Incident:
+        """For what names everything that is under it."""
+        incident: Incident = self.get_object()
+        require_whole(self.access, incident)
+        return incident
+
+    def _is_whole(self, incident: Incident) -> bool:
+        try:
+            require_whole(self.access, incident)
+        except OutsideGrant:
+            return False
+        return True
+
     def _asked(self, shape: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
         asked = shape(data=request.data)
         asked.is_valid(raise_exception=True)
         return dict(asked.validated_data)
 
     def _detail(self, incident: Incident) -> dict[str, Any]:
+        if self.access.is_limited:
+            incident = self.get_object()
+            row = shapes.IncidentSerializer(incident).data
+            return {**row, "root_causes": _causes(incident) if self._is_whole(incident) else []}
         row = shapes.IncidentSerializer(incident).data
         return {**row, "root_causes": _causes(incident)}
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import log2
 from typing import Any
 from uuid import UUID
@@ -68,6 +68,9 @@ OWN_METRIC = {
 }
 
 
+INSTANT = timedelta(microseconds=1)
+
+
 @dataclass(frozen=True)
 class Period:
     """While the trouble was surely there: from its first symptom to the last bad reading.
@@ -90,7 +93,8 @@ class Period:
         bad = [reading.at for reading in own if reading.value < 1]
         well = [row.well_since for row in rows if row.well_since is not None]
         well += [reading.at for reading in own if reading.value >= 1]
-        ended = max(bad) if bad else min(well) if well else None
+        # What one poll read together with the last bad reading still counts.
+        ended = max(bad) + INSTANT if bad else min(well) if well else None
         return cls(min(row.since for row in rows), ended)
 
 

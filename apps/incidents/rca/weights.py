@@ -70,5 +70,5 @@ GRACE = MappingProxyType(
         "bgp.peer.up": timedelta(seconds=182),
     }
 )
-#: Effects do not come before their causes, but for the spread of polling.
-SPREAD = timedelta(seconds=60)
+#: Effects do not come before their causes, but for the spread of polling (probes and ports, each 10 s or less).
+SPREAD = timedelta(seconds=15)

@@ -82,13 +82,14 @@ def queue_page(
 
 
 def _queue_row(row: Incident, *, may_act: bool, at: datetime) -> QueueRow:
+    is_named = getattr(row, "is_root_seen", True)  # else outside a limited member's grant
     return QueueRow(
         id=row.id,
         number=row.number,
-        title=row.title,
+        title=row.title if is_named else _("The cause is outside what you may see"),
         severity=row.severity,
         is_open=row.is_open,
-        cause=row.root_name,
+        cause=row.root_name if is_named else "",
         confidence=row.confidence,
         sites=row.sites_affected,
         devices=row.devices_affected,

@@ -15,6 +15,7 @@ from apps.core import clock
 from apps.core.page import wants_part
 from apps.incidents import selectors, services
 from apps.incidents.errors import AlreadyAcknowledged
+from apps.incidents.limits import require_whole
 from apps.incidents.web.pages import detail_page, queue_page
 
 
@@ -40,6 +41,7 @@ def detail(request: HttpRequest, incident_id: UUID) -> HttpResponse:
     """One incident, its cause, the proof and who is hit."""
     access = enter(request, Permission.INCIDENTS_VIEW)
     incident = selectors.get_visible_incident(access, incident_id)
+    require_whole(access, incident)
     page = detail_page(access, incident, at=clock.now())
     template = "incidents/_detail.html" if wants_part(request) else "incidents/detail.html"
     return render(request, template, {"page": page, "section": "incidents"})

@@ -4,7 +4,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from apps.agents.services import config_version
 from apps.core import clock
-from apps.ingest import limits
+from apps.ingest import counting, limits
 from apps.ingest.api.edge import announced_length, body_of, caller, endpoint, small_body_of
 from apps.ingest.services import accept_batch, accept_heartbeat
 from apps.ingest.services.pulse import WireHeartbeat
@@ -25,7 +25,9 @@ def batch(request: HttpRequest) -> HttpResponse:
             limits.admit_bytes(**whose, wire_bytes=len(body))
         parsed = parse_batch(body)
         limits.admit_items(**whose, number=len(parsed.metrics) + len(parsed.events))
-        accepted = accept_batch(identity=identity, batch=parsed, body=body, at=clock.now())
+        at = clock.now()
+        accepted = accept_batch(identity=identity, batch=parsed, body=body, at=at)
+    counting.count_batch(parsed, accepted, at)
     return JsonResponse(
         accepted.as_dict(),
         headers={

@@ -3,6 +3,7 @@
 Identity comes from the TLS layer alone: the peer certificate of gunicorn's own socket. No header is read for it.
 """
 
+import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from apps.agents.services import AgentIdentity, authenticate_certificate
 from apps.core import clock
 from apps.core.errors import DomainError
+from apps.ingest import counting
 from apps.ingest.decoding import read_body
 from apps.ingest.errors import BodyInvalid, BodyTooLarge, EncodingUnknown
 from apps.ingest.wire import parse
@@ -36,7 +38,11 @@ def endpoint(method: str) -> Callable[[View], View]:
         def guarded(request: HttpRequest) -> HttpResponse:
             if request.method != method:
                 return refusal(405, "method_not_allowed", f"Only {method}.", {"Allow": method})
+            began = time.monotonic()
             response = _answer(view, request)
+            counting.SECONDS.labels(view.__name__, str(response.status_code)).observe(
+                time.monotonic() - began
+            )
             # Without a length gunicorn would send chunks, which simple clients do not read.
             response.headers.setdefault("Content-Length", str(len(response.content)))
             return response
@@ -73,6 +79,7 @@ def refusal(
     status: int, code: str, detail: str, headers: dict[str, str] | None = None
 ) -> JsonResponse:
     """A refusal of the contract."""
+    counting.REFUSED.labels(code).inc()
     response = JsonResponse({"code": code, "detail": detail}, status=status, headers=headers)
     response["Content-Length"] = str(len(response.content))
     return response
@@ -83,7 +90,11 @@ def caller(request: HttpRequest, *, for_renewal: bool = False) -> AgentIdentity:
     socket: Any = request.META.get("gunicorn.socket")
     getpeercert = getattr(socket, "getpeercert", None)
     der = getpeercert(True) if getpeercert else None
-    return authenticate_certificate(der=der or b"", at=clock.now(), for_renewal=for_renewal)
+    identity = authenticate_certificate(der=der or b"", at=clock.now(), for_renewal=for_renewal)
+    structlog.contextvars.bind_contextvars(
+        tenant_id=str(identity.tenant_id), agent_id=str(identity.agent_id)
+    )
+    return identity
 
 
 def body_of(request: HttpRequest) -> bytes:

@@ -18,6 +18,7 @@ Write = Callable[..., Any]
 class InventoryViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
     """Reads for everyone who may view the inventory, writes for who may change it."""
 
+    etag_ignores = frozenset({"last_seen_at"})
     model: ClassVar[type[Model]]
     #: Query parameter -> lookup.
     filters: ClassVar[Mapping[str, str]] = {}

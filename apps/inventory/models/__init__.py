@@ -1,5 +1,6 @@
 from apps.inventory.models.aliases import WireAlias
 from apps.inventory.models.devices import Device, Interface
+from apps.inventory.models.grants import DeviceGrant, SiteGrant
 from apps.inventory.models.links import Link
 from apps.inventory.models.sessions import BgpPeer, OspfNeighbor
 from apps.inventory.models.sites import Site
@@ -8,11 +9,13 @@ from apps.inventory.models.watched import ProbeTarget, Service
 __all__ = [
     "BgpPeer",
     "Device",
+    "DeviceGrant",
     "Interface",
     "Link",
     "OspfNeighbor",
     "ProbeTarget",
     "Service",
     "Site",
+    "SiteGrant",
     "WireAlias",
 ]

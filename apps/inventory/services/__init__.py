@@ -14,6 +14,7 @@ from apps.inventory.services.expected import (
     forget_discovered,
     wire_id_of,
 )
+from apps.inventory.services.grants import grant, revoke_grant
 from apps.inventory.services.links import bind_links, create_link, delete_link, update_link
 from apps.inventory.services.sites import create_site, delete_site, update_site
 from apps.inventory.services.watched import (
@@ -49,6 +50,8 @@ __all__ = [
     "delete_site",
     "ensure_pppoe_service",
     "forget_discovered",
+    "grant",
+    "revoke_grant",
     "update_device",
     "update_interface",
     "update_link",

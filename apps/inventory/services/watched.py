@@ -56,7 +56,12 @@ def delete_probe_target(*, target: ProbeTarget, actor: Actor, at: datetime) -> N
 
 
 def create_service(
-    *, name: str, kind: str, device: Device | None = None, actor: Actor, at: datetime
+    *,
+    name: str,
+    kind: str = ServiceKind.OTHER,
+    device: Device | None = None,
+    actor: Actor,
+    at: datetime,
 ) -> Service:
     """Name something that customers buy. Raises NameTaken, ValidationError."""
     service = Service(name=name, kind=kind, device=device)

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from agent.protocol.registry import ENTITY_TYPES, METRICS
 from apps.accounts.api.views import TenantView
 from apps.accounts.permissions import Permission
+from apps.inventory.limits import visible_entities
 from apps.telemetry import queries
 
 MOST_VALUES = 5000
@@ -57,6 +58,9 @@ class LatestView(TenantView):
         wanted = asked.validated_data
         entity_ids = [wanted["entity_id"]] if "entity_id" in wanted else None
         found = queries.latest(metrics=[wanted["metric"]], entity_ids=entity_ids)
+        if self.access.is_limited:
+            seen = visible_entities(self.access, {(k.entity_type, k.entity_id) for k in found})
+            found = {k: row for k, row in found.items() if (k.entity_type, k.entity_id) in seen}
         rows = [
             {
                 "entity_type": key.entity_type,

@@ -16,6 +16,7 @@ from apps.webhooks.choices import (
     Outcome,
     PauseReason,
 )
+from apps.webhooks.counting import ATTEMPTS, SECONDS
 from apps.webhooks.models import Attempt, Delivery, Endpoint
 from apps.webhooks.schedule import delay_after
 from apps.webhooks.services.endpoints import bury_waiting
@@ -36,6 +37,8 @@ def settle(*, job: Job, result: Result, at: datetime, rng: random.Random) -> boo
 
     Locks: the endpoint's row, then the delivery's. The attempt's facts are written in any case.
     """
+    ATTEMPTS.labels(str(result.outcome)).inc()
+    SECONDS.observe(result.duration_ms / 1000)
     with acting_in(job.tenant_id):
         endpoint = Endpoint.objects.select_for_update(no_key=True).get(pk=job.endpoint_id)
         held = Delivery.objects.select_for_update().filter(

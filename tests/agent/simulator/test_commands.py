@@ -282,6 +282,10 @@ class TestWhatTheModelMeans:
         )
         assert "rate" not in dark
         assert copper["status"] == "no-link"
+        assert Router("agg1", outage).rows(words[0], "=numbers=1,0", "=once=", at=NOON + HOUR) == [
+            dark,
+            copper,
+        ]  # by their places in the list
         (lit,) = Router("agg1").rows(*words[:1], f"=.id=*{2:X}", "=once=")
         assert (lit["status"], lit["rate"]) == ("link-ok", "10Gbps")
         assert -12 < float(lit["sfp-rx-power"]) < 0

@@ -10,6 +10,7 @@ import pytest
 import routeros_api
 from librouteros.exceptions import MultiTrapError, TrapError
 
+from agent.collectors.errors import Gone
 from agent.collectors.routeros.menus import areas_of, bgp_v6_of, generation_of, in_areas, ospf_of
 from agent.collectors.routeros.poll import RouterPoller
 from agent.collectors.routeros.session import Login
@@ -19,7 +20,7 @@ from agent.simulator.failures import plan_failure
 from agent.simulator.menus.view import View
 from agent.simulator.network import Network
 from agent.simulator.routeros.commands import Trap, answer, parse
-from tests.agent.simulator.running import AGENT_CORE, Simulation, plan_for
+from tests.agent.simulator.running import AGENT_CORE, Simulation, free_port, plan_for
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OLD = ("er1", "bng1", "acc1")
@@ -133,7 +134,7 @@ class TestAreas:
 @pytest.fixture(scope="module")
 def old_sim(tmp_path_factory):
     plan = plan_for(tmp_path_factory.mktemp("old"), relay_to=("127.0.0.1", 1))
-    with Simulation(replace(plan, v6=OLD)) as simulation:
+    with Simulation(replace(plan, v6=OLD, api_ssl_port=free_port())) as simulation:
         yield simulation
 
 
@@ -142,10 +143,11 @@ class TestCollector:
     def poller(self, old_sim):
         pollers = []
 
-        def polling(device: str) -> RouterPoller:
+        def polling(device: str, *, use_tls: bool = False) -> RouterPoller:
             address, port = old_sim.address(device)
             isp = old_sim.world.isp
-            login = Login(address, port, False, isp.username, isp.password, AGENT_CORE)
+            port = old_sim.plan.api_ssl_port if use_tls else port
+            login = Login(address, port, use_tls, isp.username, isp.password, AGENT_CORE)
             pollers.append(RouterPoller(login))
             return pollers[-1]
 
@@ -176,6 +178,21 @@ class TestCollector:
     def test_counts_the_sessions_of_both(self, old_sim, poller, device):
         (service,) = poller(device).poll(EVERYTHING, 5.0).services
         assert service.active == old_sim.world.isp.service_at(device).population
+
+    @pytest.mark.parametrize("device", ["bng1", "er2"])
+    def test_reads_both_over_tls(self, poller, device):
+        reading = poller(device, use_tls=True).poll(EVERYTHING, 5.0)
+        assert reading.device.identity == device
+        assert len(reading.ospf) == 1
+
+    def test_falls_silent_over_tls_too(self, old_sim, poller):
+        one = poller("acc1", use_tls=True)
+        one.poll(EVERYTHING, 5.0)
+        old_sim.break_("api_down", device="acc1")
+        with pytest.raises(Gone, match="in time"):
+            one.poll({Tier.FAST}, 0.2)
+        old_sim.heal()
+        assert one.poll({Tier.FAST}, 5.0).device.version == "6.49.17"
 
     def test_asks_v6_for_nothing_that_it_does_not_have(self, old_sim, poller, caplog):
         poller("er1").poll(EVERYTHING, 5.0)

@@ -163,6 +163,19 @@ class TestDeadRouter:
         assert trouble.root == dev("cr3")
         assert "er2" not in {cause.name for cause in trouble.causes}
 
+    def test_did_not_die_of_its_second_uplink_s_loss(self):
+        """A router with two uplinks: one falls, and twenty seconds later the other."""
+        graph = isp((*LINKS, "cr2-acc3", "cr4-acc3"))
+        symptoms = [
+            symptom("interface_down", port("cr2", "cr2-acc3"), seconds=-20),
+            symptom("interface_down", port("cr4", "cr4-acc3")),
+            symptom("unreachable", dev("acc3"), seconds=2),
+        ]
+
+        (trouble,) = reach_verdict(snapshot(symptoms, graph=graph, dark=("acc3",))).troubles
+
+        assert {cause.ref for cause in trouble.causes} == {wire("cr2-acc3"), wire("cr4-acc3")}
+
     def test_did_not_take_down_a_port_that_fell_long_before(self):
         early = symptom("interface_down", port("cr2", "cr2-cr3"), seconds=-3600)
         late = [
@@ -221,7 +234,9 @@ class TestSeveralTroubles:
         lost = symptom("bgp_down", ("bgp_peer", peer.id))
         live = well(("interface", facing.id), "interface.oper_up")
 
-        (trouble,) = reach_verdict(snapshot([lost], graph=graph, readings=(live,))).troubles
+        down = ill(("bgp_peer", peer.id), "bgp.peer.up")  # by the same poll
+
+        (trouble,) = reach_verdict(snapshot([lost], graph=graph, readings=(live, down))).troubles
 
         assert trouble.root == ("bgp_peer", peer.id)
         assert trouble.impact.device_ids == ()

@@ -150,7 +150,7 @@ class Story:
         if expected.subscribers is not None:
             counted = impact["estimated_subscribers_affected"]
             report.equal("subscribers", expected.subscribers, counted)
-        replay = scene.rest.post(f"/incidents/{incident_id}/replay/")
+        replay = scene.rest.ask(f"/incidents/{incident_id}/replay/")
         report.equal("replay of the verdict", replay["then"][:12], replay["now"][:12])
 
     def _closed(self, scene: Scene, incident_id: str, report: Report) -> None:

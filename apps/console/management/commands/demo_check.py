@@ -9,6 +9,9 @@ from apps.console.demo.people import rest_of
 from apps.console.demo.rest import Rest, RestError
 from apps.console.demo.stories import STORIES
 
+# The web process and the database are killed too: both are back within this time.
+PATIENCE_SECONDS = 30.0
+
 
 class Command(BaseCommand):
     help = "Play stories on the demo's network and check what the platform says of them."
@@ -32,7 +35,11 @@ class Command(BaseCommand):
             passed = run_check(
                 folder=folder,
                 control=Rest(options["control"]),
-                rest=rest_of(folder, folder.read_text("api.token")),
+                rest=rest_of(
+                    folder,
+                    folder.read_text("api.token"),
+                    patience_seconds=PATIENCE_SECONDS if options["disturbed"] else 0,
+                ),
                 stories=stories,
                 seed=options["seed"],
                 is_disturbed=options["disturbed"],

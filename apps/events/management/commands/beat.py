@@ -2,9 +2,12 @@ import signal
 from typing import Any
 
 from celery import current_app
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from apps.core.metrics import exposition, serve_metrics
 from apps.events.beat import LockedBeat
+from apps.events.state import StateCollector
 from apps.tenancy.guard import refuse_bypassing_role
 
 
@@ -14,6 +17,12 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         refuse_bypassing_role()
         beat = LockedBeat(current_app)
+        state = StateCollector()
+        serve_metrics(
+            settings.ISPVM_METRICS_LISTEN,
+            settings.ISPVM_METRICS_ALLOW,
+            lambda: exposition([state]),
+        )
         signal.signal(signal.SIGTERM, lambda *_: beat.stop())
         signal.signal(signal.SIGINT, lambda *_: beat.stop())
         beat.run(lambda: self.stdout.write("beat: ticking"))

@@ -1,19 +1,24 @@
-"""The only process with the owner's database address: partitions and retention. It listens nowhere."""
+"""The only process with the owner's database address: partitions and retention. It listens for scrapes at most."""
 
 import signal
 import threading
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connections, transaction
+from prometheus_client import Counter, Gauge
 
 from apps.core import clock
+from apps.core.metrics import serve_metrics
 from apps.telemetry import partitions
 
 log = structlog.get_logger(__name__)
 
 LOCK = 0x15B_CEE9
+DONE_AT = Gauge("ispvm_keeper_done_timestamp_seconds", "When this keeper last finished a round.")
+PARTITIONS = Counter("ispvm_keeper_partitions", "Partitions made and dropped.", ["what"])
 EVERY_SECONDS = 3600
 RETRY_SECONDS = 5
 
@@ -30,6 +35,8 @@ class Command(BaseCommand):
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
+        if not options["once"]:
+            serve_metrics(settings.ISPVM_METRICS_LISTEN, settings.ISPVM_METRICS_ALLOW)
         while not stopped.is_set():
             done = self._keep()
             if options["once"]:
@@ -50,5 +57,8 @@ class Command(BaseCommand):
             log.warning("keeper_database_away")
             connections["owner"].close()
             return False
+        DONE_AT.set_to_current_time()
+        PARTITIONS.labels("made").inc(len(made))
+        PARTITIONS.labels("dropped").inc(len(dropped))
         self.stdout.write(f"keeper: {len(made)} partitions made, {len(dropped)} dropped")
         return True

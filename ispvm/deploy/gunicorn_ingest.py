@@ -9,16 +9,15 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
+from ispvm.deploy.gunicorn_group import *
+from ispvm.deploy.gunicorn_group import listen_for_scrapes
+
 # X509_V_FLAG_NO_CHECK_TIME of OpenSSL 1.1+; Python's ssl module has no name for it.
 NO_CHECK_TIME = 0x200000
 
-worker_class = "gthread"
-workers = 2
-threads = 4
-timeout = 60
-graceful_timeout = 5
 keepalive = 75
-control_socket_disable = True
+# Agents get no other page here: the numbers have a port of their own.
+when_ready = listen_for_scrapes
 
 
 def ssl_context(

@@ -1,0 +1,124 @@
+"""`users`, `memberships`, `roles`."""
+
+from typing import Any
+
+from django.contrib.auth.password_validation import validate_password
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts import members
+from apps.accounts.api.views import TenantView, TenantViewSet
+from apps.accounts.choices import Role
+from apps.accounts.models import Membership, User
+from apps.accounts.permissions import ROLE_TABLE, Permission
+from apps.core import clock
+
+
+class UserSerializer(serializers.ModelSerializer[User]):
+    name = serializers.CharField(source="label", read_only=True)
+
+    class Meta:
+        model = User
+        fields = ["id", "email", "name", "is_active"]
+        read_only_fields = fields
+
+
+class MembershipSerializer(serializers.ModelSerializer[Membership]):
+    """A person in this tenant."""
+
+    user = serializers.UUIDField(source="user_id", read_only=True)
+    email = serializers.EmailField(source="user.email", read_only=True)
+    name = serializers.CharField(source="user.label", read_only=True)
+
+    class Meta:
+        model = Membership
+        fields = ["id", "user", "email", "name", "role", "is_limited"]
+
+
+class InvitationSerializer(serializers.Serializer[Any]):
+    """Somebody to be a member. The password is for somebody new only, and never shown."""
+
+    email = serializers.EmailField(max_length=254)
+    name = serializers.CharField(max_length=140, allow_blank=True, default="")
+    role = serializers.ChoiceField(choices=Role.choices)
+    is_limited = serializers.BooleanField(default=False)
+    password = serializers.CharField(
+        write_only=True, max_length=200, allow_null=True, default=None, trim_whitespace=False
+    )
+
+    def validate_password(self, value: str | None) -> str | None:
+        if value is not None:
+            validate_password(value)
+        return value
+
+
+class RoleSerializer(serializers.Serializer[Any]):
+    role = serializers.ChoiceField(choices=Role.choices)
+    label = serializers.CharField()  # type: ignore[assignment]  # a field here
+    permissions = serializers.ListField(child=serializers.CharField())
+
+
+class RolesSerializer(serializers.Serializer[Any]):
+    results = RoleSerializer(many=True)
+
+
+class UserViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+    """The people of this tenant."""
+
+    serializer_class = UserSerializer
+    permission_map = dict.fromkeys(("list", "retrieve"), Permission.MEMBERS_VIEW)
+
+    def get_queryset(self) -> QuerySet[User]:
+        return User.objects.filter(memberships__tenant_id=self.access.tenant.id)
+
+
+class MembershipViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+    """Who belongs here, as what. The last admin can neither be removed nor demoted."""
+
+    serializer_class = MembershipSerializer
+    permission_map = {
+        **dict.fromkeys(("list", "retrieve"), Permission.MEMBERS_VIEW),
+        **dict.fromkeys(("create", "partial_update", "destroy"), Permission.MEMBERS_MANAGE),
+    }
+
+    def get_queryset(self) -> QuerySet[Membership]:
+        # A global table: no policy stands behind this filter.
+        return Membership.objects.filter(tenant_id=self.access.tenant.id).select_related("user")
+
+    @extend_schema(request=InvitationSerializer, responses={201: MembershipSerializer})
+    def create(self, request: Request) -> Response:
+        asked = InvitationSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        made = members.invite_member(**asked.validated_data, **self._who())
+        return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+
+    def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        member = self.get_object()
+        asked = self.get_serializer(member, data=request.data, partial=True)
+        asked.is_valid(raise_exception=True)
+        changed = members.change_member(member=member, changes=asked.validated_data, **self._who())
+        return Response(self.get_serializer(changed).data)
+
+    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        members.remove_member(member=self.get_object(), **self._who())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _who(self) -> dict[str, Any]:
+        return {"actor": self.access.actor, "at": clock.now()}
+
+
+class RolesView(TenantView):
+    """The role table: what each role may do."""
+
+    permission_map = {"get": Permission.SELF}
+
+    @extend_schema(responses=RolesSerializer)
+    def get(self, request: Request) -> Response:  # noqa: ARG002
+        rows = [
+            {"role": role.value, "label": str(role.label), "permissions": sorted(ROLE_TABLE[role])}
+            for role in Role
+        ]
+        return Response({"results": rows})

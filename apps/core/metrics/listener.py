@@ -1,0 +1,117 @@
+"""A small listener for processes that have none: ingest's master, workers, beat, keeper."""
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import structlog
+
+from apps.core.metrics.access import Network, may_read
+from apps.core.metrics.exposition import CONTENT_TYPE, exposition
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = 1.0
+IDLE_SECONDS = 10.0
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 8
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+
+class Listener(threading.Thread):
+    """Answers ``GET /metrics``; waits for its port while a process that just died still holds it."""
+
+    def __init__(
+        self, address: tuple[str, int], allowed: Sequence[Network], text: Callable[[], bytes]
+    ) -> None:
+        super().__init__(name="metrics", daemon=True)
+        self.address = address
+        self._handler = _handler(tuple(allowed), text)
+        self._server: _Server | None = None
+        self._stopped = threading.Event()
+        self.listening = threading.Event()
+        # A worker that is forked later must not keep the port of a master that died.
+        os.register_at_fork(after_in_child=self._close_socket)
+
+    def run(self) -> None:
+        said = False
+        while not self._stopped.is_set():
+            try:
+                self._server = _Server(self.address, self._handler)
+            except OSError as error:
+                if not said:
+                    log.warning("metrics_port_unavailable", error=error.strerror)
+                    said = True
+                time.sleep(RETRY_SECONDS)
+                continue
+            self.address = (self.address[0], self._server.server_address[1])
+            self.listening.set()
+            self._server.serve_forever(poll_interval=0.5)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def _close_socket(self) -> None:
+        if self._server is not None:
+            self._server.socket.close()
+
+
+def serve_metrics(
+    listen: tuple[str, int] | None,
+    allowed: Sequence[Network],
+    text: Callable[[], bytes] = exposition,
+) -> Listener | None:
+    """Start a listener; None when no address is configured."""
+    if listen is None:
+        return None
+    listener = Listener(listen, allowed, text)
+    listener.start()
+    return listener
+
+
+def _handler(
+    allowed: tuple[Network, ...], text: Callable[[], bytes]
+) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = IDLE_SECONDS
+        server_version = "ispvm"
+        sys_version = ""
+
+        def do_GET(self) -> None:
+            if self.path.partition("?")[0] != "/metrics" or not may_read(
+                str(self.client_address[0]), allowed
+            ):
+                self._answer(404, "text/plain", b"Not found.\n")
+                return
+            try:
+                body = text()
+            except Exception:  # a scrape must not end the listener
+                log.exception("metrics_unreadable")
+                self._answer(500, "text/plain", b"The log says why.\n")
+                return
+            self._answer(200, CONTENT_TYPE, body)
+
+        def _answer(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the base's name)
+            """A scrape every few seconds is no news."""
+
+    return Handler

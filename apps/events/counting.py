@@ -1,0 +1,44 @@
+"""Numbers of Celery tasks: how long each took and how it ended; the worker's listener for them."""
+
+import time
+from typing import Any
+
+from celery import signals
+from django.conf import settings
+from prometheus_client import Counter, Histogram
+
+from apps.core.metrics import serve_metrics
+
+BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+TASK_SECONDS = Histogram(
+    "ispvm_task_seconds", "How long a task worked.", ["task", "state"], buckets=BUCKETS
+)
+BELLS_LOST = Counter(
+    "ispvm_bells_lost", "Tasks that the broker did not take; the due table rings again.", ["task"]
+)
+
+_began: dict[str, float] = {}
+
+
+def connect() -> None:
+    """Count from now on. Idempotent."""
+    signals.task_prerun.connect(_begin)
+    signals.task_postrun.connect(_end)
+    signals.worker_ready.connect(_listen)
+
+
+def _begin(task_id: str, **_: Any) -> None:
+    _began[task_id] = time.monotonic()
+
+
+def _end(task_id: str, task: Any, state: str | None = None, **_: Any) -> None:
+    began = _began.pop(task_id, None)
+    if began is not None:
+        TASK_SECONDS.labels(task.name, (state or "unknown").lower()).observe(
+            time.monotonic() - began
+        )
+
+
+def _listen(**_: Any) -> None:
+    serve_metrics(settings.ISPVM_METRICS_LISTEN, settings.ISPVM_METRICS_ALLOW)

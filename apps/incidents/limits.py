@@ -1,0 +1,59 @@
+"""What of an incident a limited member sees: that it is, and its parts within the grant; the rest is only counted."""
+
+from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
+
+from apps.accounts.access import Access
+from apps.accounts.limits import limit_rows
+from apps.core.errors import Forbidden
+from apps.incidents.models import Incident, IncidentAlert
+from apps.inventory.limits import entities_within
+
+
+class OutsideGrant(Forbidden):
+    """Part of it is about what this member may not see."""
+
+    default_code = "outside_grant"
+
+
+def register_limits() -> None:
+    limit_rows(IncidentAlert, entities_within)
+    limit_rows(
+        Incident,
+        lambda user_id: Q(
+            pk__in=IncidentAlert.objects.filter(entities_within(user_id)).values("incident")
+        ),
+    )
+
+
+def with_root_seen(rows: QuerySet[Incident], access: Access) -> QuerySet[Incident]:
+    """Each with ``is_root_seen``: whether its first cause may be named."""
+    within = entities_within(access.user.id, "root_")
+    return rows.annotate(
+        is_root_seen=Case(
+            When(within, then=Value(value=True)),
+            default=Value(value=False),
+            output_field=BooleanField(),
+        )
+    )
+
+
+def seen_alerts(access: Access, rows: QuerySet[IncidentAlert]) -> QuerySet[IncidentAlert]:
+    """Those within the grant; a suppression by something outside says so and no more."""
+    within = entities_within(access.user.id, "suppressed_by_")
+    return rows.filter(entities_within(access.user.id)).annotate(
+        is_cause_seen=Case(
+            When(within, then=Value(value=True)),
+            default=Value(value=False),
+            output_field=BooleanField(),
+        )
+    )
+
+
+def require_whole(access: Access, incident: Incident) -> None:
+    """Raise OutsideGrant unless every alert of the incident and its cause are within the grant."""
+    if not access.is_limited:
+        return
+    alerts = IncidentAlert.objects.filter(incident=incident)
+    seen = alerts.filter(entities_within(access.user.id))
+    if not getattr(incident, "is_root_seen", False) or alerts.count() != seen.count():
+        raise OutsideGrant(message="This incident reaches beyond what you may see.")

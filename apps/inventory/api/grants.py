@@ -1,0 +1,85 @@
+"""`grants/sites` and `grants/devices`: what limited members see."""
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from rest_framework import mixins, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.api.views import TenantViewSet
+from apps.accounts.permissions import Permission
+from apps.core import clock
+from apps.core.errors import NotVisible
+from apps.inventory import services
+from apps.inventory.models import Device, DeviceGrant, Site, SiteGrant
+
+
+class SiteGrantSerializer(serializers.ModelSerializer[SiteGrant]):
+    user = serializers.UUIDField(source="user_id")
+    site = serializers.PrimaryKeyRelatedField(source="content_object", queryset=Site.objects.all())
+
+    class Meta:
+        model = SiteGrant
+        fields = ["id", "user", "site"]
+
+
+class DeviceGrantSerializer(serializers.ModelSerializer[DeviceGrant]):
+    user = serializers.UUIDField(source="user_id")
+    device = serializers.PrimaryKeyRelatedField(
+        source="content_object", queryset=Device.objects.all()
+    )
+
+    class Meta:
+        model = DeviceGrant
+        fields = ["id", "user", "device"]
+
+
+class GrantViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+    """Given to a member, who must be limited for it to mean anything; taken by deleting it."""
+
+    model: ClassVar[type[SiteGrant | DeviceGrant]]
+    filters = {"user": "user_id"}
+    permission_map = dict.fromkeys(
+        ("list", "retrieve", "create", "destroy"), Permission.MEMBERS_MANAGE
+    )
+
+    def get_queryset(self) -> QuerySet[Any]:
+        rows = self.access.visible(
+            self.model._default_manager.all(),  # noqa: SLF001  (Django's public spelling)
+            Permission.MEMBERS_MANAGE,
+        )
+        asked = self.request.query_params.get("user") if self.action == "list" else None
+        return rows if asked is None else rows.filter(user_id=asked)
+
+    def create(self, request: Request) -> Response:
+        asked = self.get_serializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        try:
+            made = services.grant(
+                user_id=asked.validated_data["user_id"],
+                row=asked.validated_data["content_object"],
+                actor=self.access.actor,
+                at=clock.now(),
+            )
+        except NotVisible as error:
+            raise serializers.ValidationError({"user": "No such member."}) from error
+        return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+
+    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        services.revoke_grant(grant=self.get_object(), actor=self.access.actor, at=clock.now())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class SiteGrantViewSet(GrantViewSet):
+    """Sites that limited members see, with everything at them."""
+
+    model = SiteGrant
+    serializer_class = SiteGrantSerializer
+
+
+class DeviceGrantViewSet(GrantViewSet):
+    """Routers that limited members see, with everything on them."""
+
+    model = DeviceGrant
+    serializer_class = DeviceGrantSerializer

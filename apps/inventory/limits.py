@@ -1,0 +1,81 @@
+"""What of the inventory a limited member sees: granted sites and routers, and what is below them."""
+
+from collections.abc import Collection, Mapping
+from uuid import UUID
+
+from django.db.models import Model, Q, QuerySet
+
+from apps.accounts.access import Access
+from apps.accounts.limits import NOTHING, limit_rows, rows_within
+from apps.accounts.permissions import Permission
+from apps.inventory.choices import EntityType
+from apps.inventory.models import (
+    BgpPeer,
+    Device,
+    DeviceGrant,
+    Interface,
+    Link,
+    OspfNeighbor,
+    ProbeTarget,
+    Service,
+    Site,
+    SiteGrant,
+)
+
+ENTITIES: Mapping[str, type[Model]] = {
+    EntityType.SITE: Site,
+    EntityType.DEVICE: Device,
+    EntityType.INTERFACE: Interface,
+    EntityType.LINK: Link,
+    EntityType.BGP_PEER: BgpPeer,
+    EntityType.OSPF_NEIGHBOR: OspfNeighbor,
+    EntityType.PROBE_TARGET: ProbeTarget,
+    EntityType.SERVICE: Service,
+}
+
+
+def register_limits() -> None:
+    limit_rows(Site, lambda user_id: Q(pk__in=_granted_sites(user_id)))
+    limit_rows(Device, _devices)
+    for model in (Interface, BgpPeer, OspfNeighbor, ProbeTarget, Service):
+        limit_rows(model, lambda user_id: Q(device__in=_visible_devices(user_id)))
+    # A wire is seen from each of its ends.
+    limit_rows(
+        Link,
+        lambda user_id: (
+            Q(a_device__in=_visible_devices(user_id)) | Q(z_device__in=_visible_devices(user_id))
+        ),
+    )
+
+
+def entities_within(user_id: UUID, prefix: str = "entity_") -> Q:
+    """For rows that name what they are about by type and id: those about something that this member sees."""
+    found = NOTHING
+    for kind, model in ENTITIES.items():
+        rows = model._default_manager.filter(rows_within(model, user_id))  # noqa: SLF001  (Django's public spelling)
+        found |= Q(**{f"{prefix}type": str(kind), f"{prefix}id__in": rows.values("pk")})
+    return found
+
+
+def visible_entities(access: Access, refs: Collection[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
+    """Those of the named entities that this person may see. One query per type, whatever their number."""
+    seen: set[tuple[str, UUID]] = set()
+    for kind, model in ENTITIES.items():
+        ids = [pk for entity_type, pk in refs if entity_type == kind]
+        rows: QuerySet[Model] = model._default_manager.filter(pk__in=ids)  # noqa: SLF001  (Django's public spelling)
+        visible = access.visible(rows, Permission.INVENTORY_VIEW).values_list("pk", flat=True)
+        seen |= {(str(kind), pk) for pk in visible}
+    return seen
+
+
+def _granted_sites(user_id: UUID) -> object:
+    return SiteGrant.objects.filter(user_id=user_id).values("content_object_id")
+
+
+def _devices(user_id: UUID) -> Q:
+    granted = DeviceGrant.objects.filter(user_id=user_id).values("content_object_id")
+    return Q(pk__in=granted) | Q(site__in=_granted_sites(user_id))
+
+
+def _visible_devices(user_id: UUID) -> object:
+    return Device.objects.filter(_devices(user_id)).values("pk")

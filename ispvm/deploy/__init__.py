@@ -1,0 +1,1 @@
+"""How the processes are run: gunicorn's settings, the container image, nginx in front."""

@@ -1,0 +1,40 @@
+"""What `run.py demo` can be told."""
+
+import argparse
+
+from ispvm.supervisor.demo_kills import ALL_KINDS, KINDS
+
+ABOUT = "The whole platform on one machine, watching a simulated ISP."
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python3 run.py demo", description=ABOUT)
+    parser.add_argument("--check", action="store_true", help="play the stories, check them, end")
+    parser.add_argument("--stories", default="a,b", help="which ones --check plays (default: a,b)")
+    parser.add_argument(
+        "--kills", type=int, default=0, metavar="N", help="kill -9 so many processes"
+    )
+    parser.add_argument(
+        "--kill-kinds",
+        default=",".join(KINDS),
+        help=f"of what, separated by commas, or all (default: %(default)s; all: {', '.join(ALL_KINDS)})",
+    )
+    parser.add_argument("--seed", type=int, help="of the simulated network (default: 1)")
+    parser.add_argument("--port", type=int, help="of the web pages; the next nine are used too")
+    parser.add_argument("--reset", action="store_true", help="forget all data of the demo first")
+    parser.add_argument("--verbose", action="store_true", help="show all output also with --check")
+    options = parser.parse_args(arguments)
+    if options.kills and not options.check:
+        parser.error("--kills needs --check")
+    options.kill_kinds = chosen_kinds(options.kill_kinds)
+    if not options.kill_kinds:
+        parser.error(f"--kill-kinds takes all, or some of {', '.join(ALL_KINDS)}")
+    return options
+
+
+def chosen_kinds(text: str) -> tuple[str, ...]:
+    """The kinds of ``--kill-kinds``; none when one of them is unknown."""
+    if text == "all":
+        return ALL_KINDS
+    kinds = tuple(dict.fromkeys(word for word in text.split(",") if word))
+    return kinds if set(kinds) <= set(ALL_KINDS) else ()

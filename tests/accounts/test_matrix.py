@@ -1,0 +1,238 @@
+"""Every REST endpoint x method x caller x whose row: the answer follows from what the endpoint declares.
+
+Nothing here is written per endpoint: the paths come from the URL resolver, the expectation from ``permission_map``
+and the role table, the rows from ``tests.accounts.rows``.
+"""
+
+import re
+import sys
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+from rest_framework.serializers import PrimaryKeyRelatedField
+from rest_framework.test import APIClient
+
+from apps.accounts.choices import Role
+from apps.accounts.permissions import ROLE_TABLE, Permission
+from apps.tenancy import acting_in
+from tests.accounts.rows import NESTED, ROWS
+from tests.accounts.test_access_table import REST, actions_of, class_of
+from tests.clients import bearer
+
+pytestmark = pytest.mark.django_db
+
+ID = re.compile(r"\(\?P<(?P<name>\w+)>[^)]*\)")
+ABSENT = UUID("00000000-0000-4000-8000-000000000000")
+CALLERS = (*Role, None)
+RELATIONS = ("foreign", "absent", "nonsense", "own")
+#: What changes from one answer to the next, whoever asks.
+PASSING_HEADERS = {"Date", "X-Request-ID", "X-Request-Id"}
+#: What a caller with the right may be answered to an empty body about an existing row.
+DONE_OR_FAULTY = {200, 201, 202, 204, 400, 409, 422}
+#: Actions about a part that the row in ``rows`` has none of.
+WITHOUT_A_PART = {"replay"}
+
+
+class Case(NamedTuple):
+    path: str
+    method: str
+    action: str
+    permission: Permission
+    view: type
+
+    @property
+    def names(self) -> list[str]:
+        return [found["name"] for found in ID.finditer(self.path)]
+
+    @property
+    def resource(self) -> str:
+        """What the first id of the path is one of."""
+        plain = self.path.removeprefix("api/v1/").replace("^", "").partition("/(")[0]
+        return plain.removesuffix("/$")
+
+    def url(self, ids: dict[str, Any]) -> str:
+        path = ID.sub(lambda found: str(ids[found["name"]]), self.path)
+        return "/" + path.replace("^", "").replace("$", "")
+
+
+def _cases() -> list[Case]:
+    made = []
+    for path, entry in REST:
+        view: Any = class_of(entry)
+        actions = getattr(entry.callback, "actions", None) or {a: a for a in actions_of(entry)}
+        made += [Case(path, m, a, view.permission_map[a], view) for m, a in actions.items()]
+    return made
+
+
+CASES = _cases()
+ROWWISE = [case for case in CASES if case.names]
+LISTWISE = [case for case in CASES if not case.names]
+
+
+def named(case: Case) -> str:
+    return f"{case.method} {case.path}"
+
+
+class Company(NamedTuple):
+    """Both tenants with everybody in them."""
+
+    tenants: dict[str, Any]
+    callers: dict[Role | None, APIClient]
+
+    def ids(self, case: Case, relation: str) -> dict[str, Any]:
+        if relation in {"absent", "nonsense"}:
+            return dict.fromkeys(case.names, ABSENT if relation == "absent" else "nonsense")
+        with acting_in(self.tenants[relation]):
+            made = {name: NESTED[name]() for name in case.names if name != "pk"}
+            return {"pk": ROWS[case.resource](), **made}
+
+
+@pytest.fixture
+def company(
+    acme, globex, acme_admin, acme_noc, acme_readonly, acme_auditor, globex_admin
+) -> Company:
+    people = (acme_admin, acme_noc, acme_readonly, acme_auditor)
+    callers: dict[Role | None, APIClient] = {
+        Role(user.memberships.get().role): bearer(acme, user) for user in people
+    }
+    callers[None] = APIClient()
+    for client in callers.values():
+        client.raise_request_exception = False
+    return Company({"own": acme, "foreign": globex}, callers)
+
+
+def ask(client: APIClient, case: Case, url: str, body: Any = None) -> Any:
+    """The answer; what it did is undone."""
+    with transaction.atomic():
+        given = {} if case.method == "get" else {"data": body or {}, "format": "json"}
+        answer = getattr(client, case.method)(url, **given)
+        transaction.set_rollback(True)
+    return answer
+
+
+def seen(answer: Any) -> tuple[Any, ...]:
+    """All that a caller sees."""
+    headers = {name: v for name, v in answer.headers.items() if name not in PASSING_HEADERS}
+    return answer.status_code, answer.content, headers
+
+
+def refusal(caller: Role | None, permission: Permission) -> int | None:
+    if caller is None:
+        return 401
+    return None if permission in ROLE_TABLE[caller] else 403
+
+
+@pytest.mark.parametrize("case", ROWWISE, ids=named)
+def test_who_may_do_what_to_whose_row(company, case):
+    urls = {relation: case.url(company.ids(case, relation)) for relation in RELATIONS}
+
+    for caller, client in company.callers.items():
+        answers = {relation: ask(client, case, url) for relation, url in urls.items()}
+
+        refused = refusal(caller, case.permission)
+        strange = {seen(answers[r])[0] for r in ("foreign", "absent", "nonsense")}
+        assert strange == {refused or 404}, caller
+        assert seen(answers["foreign"]) == seen(answers["absent"]) == seen(answers["nonsense"])
+        if refused:
+            assert seen(answers["own"]) == seen(answers["absent"]), caller
+        elif case.method == "get":
+            assert answers["own"].status_code == 200, (caller, answers["own"].content)
+        elif case.action not in WITHOUT_A_PART:
+            assert answers["own"].status_code in DONE_OR_FAULTY, (caller, answers["own"].content)
+
+
+@pytest.mark.parametrize("case", LISTWISE, ids=named)
+def test_who_may_ask_for_or_add_to_a_whole(company, case):
+    with acting_in(company.tenants["foreign"]):
+        strangers = {str(make()) for make in ROWS.values()}
+    is_list = case.resource in ROWS and case.method == "get"
+    own = ""
+    if is_list:
+        with acting_in(company.tenants["own"]):
+            own = str(ROWS[case.resource]())
+
+    for caller, client in company.callers.items():
+        answer = ask(client, case, case.url({}))
+
+        refused = refusal(caller, case.permission)
+        if refused:
+            assert answer.status_code == refused, caller
+            continue
+        assert answer.status_code in DONE_OR_FAULTY, (caller, answer.content)
+        text = answer.content.decode()
+        assert own in text
+        assert not [pk for pk in strangers if pk in text], caller
+
+
+def _references() -> list[tuple[Case, str]]:
+    """Every field of every body by which a row may point to another."""
+    found = []
+    for case in CASES:
+        shape = getattr(case.view, "serializer_class", None)
+        if shape and case.action in {"create", "update", "partial_update"}:
+            found += [
+                (case, name)
+                for name, field in shape().fields.items()
+                if isinstance(field, PrimaryKeyRelatedField) and not field.read_only
+            ]
+    return found
+
+
+REFERENCES = _references()
+
+
+@pytest.mark.parametrize(
+    ("case", "field"), REFERENCES, ids=[f"{named(case)} {field}" for case, field in REFERENCES]
+)
+def test_a_foreign_id_in_a_body_is_as_absent(company, case, field):
+    admin = company.callers[Role.ADMIN]
+    own_url = case.url(company.ids(case, "own") if case.names else {})
+    target = case.view.serializer_class().fields[field].queryset.model
+    with acting_in(company.tenants["foreign"]):
+        for make in ROWS.values():
+            make()
+        foreign = target._default_manager.first().pk
+
+    answers = [ask(admin, case, own_url, {field: str(pk)}) for pk in (foreign, ABSENT)]
+
+    assert [a.status_code for a in answers] == [400, 400]
+    assert field in {error["field"] for error in answers[0].json()["errors"]}
+    bodies = [answers[0].content.replace(str(foreign).encode(), str(ABSENT).encode())]
+    assert bodies == [answers[1].content]
+
+
+FILTERS = [
+    (case, name)
+    for case in LISTWISE
+    if case.method == "get"
+    for name in getattr(case.view, "filters", {})
+]
+
+
+@pytest.mark.parametrize(
+    ("case", "name"), FILTERS, ids=[f"{case.path}?{name}" for case, name in FILTERS]
+)
+def test_a_foreign_id_in_a_query_finds_what_an_absent_one_finds(company, case, name):
+    admin = company.callers[Role.ADMIN]
+    with acting_in(company.tenants["foreign"]):
+        foreign = [make() for make in ROWS.values()]
+
+    absent = ask(admin, case, f"{case.url({})}?{name}={ABSENT}")
+
+    for pk in foreign:
+        assert seen(ask(admin, case, f"{case.url({})}?{name}={pk}")) == seen(absent)
+
+
+def test_every_resource_has_a_row_to_ask_for(capsys):
+    missing = {case.resource for case in ROWWISE} - ROWS.keys()
+    decisions = len(ROWWISE) * len(CALLERS) * len(RELATIONS) + len(LISTWISE) * len(CALLERS)
+
+    assert missing == set(), "a new endpoint needs a row in tests/accounts/rows.py"
+    with capsys.disabled():
+        sys.stdout.write(
+            f" [{len(CASES)} endpoints, {decisions} decisions, {len(REFERENCES)} references]"
+        )
+    assert len(CASES) >= 90
+    assert decisions >= 1000

@@ -1,0 +1,80 @@
+"""The access matrix for callers who are narrowed: limited members without a grant, tokens with scopes."""
+
+import pytest
+from rest_framework.test import APIClient
+
+from apps.accounts.choices import Role
+from apps.accounts.models import Membership
+from apps.accounts.permissions import LIMITED_TO, ROLE_TABLE, Permission
+from apps.accounts.services import issue_token
+from apps.tenancy import acting_in
+from tests.accounts.rows import ROWS, WHO
+from tests.accounts.test_matrix import (  # noqa: F401  (the fixture)
+    CASES,
+    DONE_OR_FAULTY,
+    LISTWISE,
+    ROWWISE,
+    Case,
+    ask,
+    company,
+    named,
+    seen,
+)
+from tests.clients import bearer
+
+pytestmark = pytest.mark.django_db
+
+#: About the tenant as a whole: a limited member sees them too.
+OF_THE_WHOLE = {"alert-rules"}
+NAMES_THE_WHOLE = {"overrides"}
+
+
+@pytest.fixture
+def limited(acme, acme_noc) -> APIClient:
+    Membership.objects.filter(user=acme_noc).update(is_limited=True)
+    return bearer(acme, acme_noc)
+
+
+def may(case: Case) -> bool:
+    return case.permission in LIMITED_TO & ROLE_TABLE[Role.NOC]
+
+
+@pytest.mark.parametrize("case", ROWWISE, ids=named)
+def test_without_a_grant_every_row_is_as_absent(company, limited, case):  # noqa: F811
+    own, absent = (
+        seen(ask(limited, case, case.url(company.ids(case, relation))))
+        for relation in ("own", "absent")
+    )
+
+    refused = not may(case) or case.action in NAMES_THE_WHOLE
+    assert absent[0] == (403 if refused else 404)
+    if not refused and case.resource in OF_THE_WHOLE:
+        assert own[0] == 200
+    else:
+        assert own == absent
+
+
+@pytest.mark.parametrize("case", LISTWISE, ids=named)
+def test_without_a_grant_no_list_names_a_row(company, limited, case):  # noqa: F811
+    with acting_in(company.tenants["own"]):
+        rows = [str(make()) for name, make in ROWS.items() if name not in OF_THE_WHOLE | {"users"}]
+
+    answer = ask(limited, case, case.url({}))
+
+    if may(case):
+        assert answer.status_code in DONE_OR_FAULTY
+        assert not [pk for pk in rows if pk in answer.content.decode()]
+    else:
+        assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("scope", [Permission.SELF, Permission.INVENTORY_VIEW])
+def test_a_token_reaches_nothing_beyond_its_scope(company, acme, acme_admin, scope):  # noqa: F811
+    _, text = issue_token(tenant=acme, user=acme_admin, name="x", scopes=[scope], **WHO)
+    program = APIClient(headers={"Authorization": f"Bearer {text}"})
+    for case in CASES:
+        url = case.url(company.ids(case, "own") if case.names else {})
+
+        refused = ask(program, case, url).status_code == 403
+
+        assert refused == (case.permission not in {scope, Permission.SELF}), named(case)

@@ -1,0 +1,115 @@
+"""The state of the installation as numbers: sums over tenants, ages, and nothing that names a tenant."""
+
+from datetime import timedelta
+
+import pytest
+import redis
+from django.conf import settings
+from django.db import DatabaseError
+
+from apps.core import clock
+from apps.core.metrics import exposition
+from apps.events import state, subscriptions
+from apps.events.outbox import emit
+from apps.events.state import StateCollector, read_state
+from apps.tenancy import acting_in
+from tests.agents.factories import make_agent
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def owed(monkeypatch):
+    monkeypatch.setattr(subscriptions, "_handlers", {})
+    monkeypatch.setattr(subscriptions, "_topics", {})
+    subscriptions.subscribe("thing.happened", name="test.listen", handler=lambda event: None)
+
+
+class TestReadState:
+    def test_sums_what_every_tenant_owes_and_takes_the_oldest(self, acme, globex, owed):
+        for tenant in (acme, globex):
+            with acting_in(tenant):
+                emit(topic="thing.happened", key="a", payload={})
+
+        told = read_state(clock.now() + timedelta(seconds=60))
+
+        assert told["ispvm_outbox_undelivered",] == 2
+        assert 59 < told["ispvm_outbox_undelivered_age_seconds",] < 70
+
+    def test_counts_agents_that_speak_and_that_are_silent(self, acme, globex):
+        at = clock.now()
+        for tenant, name, ago in (
+            (acme, "one", 1),
+            (acme, "two", 90),
+            (globex, "three", 2),
+        ):
+            with acting_in(tenant):
+                agent = make_agent(name=name)
+                agent.status = "active"
+                agent.last_heartbeat_at = at - timedelta(seconds=ago)
+                agent.health = {"buffer_depth": 4.0, "buffer_age_seconds": float(ago)}
+                agent.save()
+
+        told = read_state(at)
+
+        assert (told["ispvm_agents_alive",], told["ispvm_agents_silent",]) == (2, 1)
+        assert told["ispvm_agents_buffer_depth",] == 12
+        assert told["ispvm_agents_buffer_age_seconds",] == 90
+
+    def test_knows_queues_and_connections(self, db):
+        broker = redis.Redis.from_url(settings.ISPVM_REDIS_URL)
+        before = read_state(clock.now())["ispvm_queue_depth", "reports"]
+        broker.rpush("reports", "waiting")
+        try:
+            told = read_state(clock.now())
+        finally:
+            broker.rpop("reports")
+            broker.close()
+
+        assert told["ispvm_queue_depth", "reports"] == before + 1
+        assert told["ispvm_broker_up",] == 1
+        assert 1 <= told["ispvm_database_connections",] < told["ispvm_database_connections_max",]
+
+    def test_an_empty_installation_has_zeros_and_not_gaps(self, db):
+        told = read_state(clock.now())
+
+        assert told["ispvm_webhook_pending",] == 0
+        assert told["ispvm_agents_silent",] == 0
+
+
+class TestStateCollector:
+    @pytest.fixture(autouse=True)
+    def _keep_the_connection(self, monkeypatch):
+        monkeypatch.setattr(state.connection, "close", lambda: None)
+
+    def test_names_no_tenant(self, acme, owed):
+        with acting_in(acme):
+            emit(topic="thing.happened", key="a", payload={})
+
+        text = exposition([StateCollector()]).decode()
+
+        assert "ispvm_outbox_undelivered 1.0" in text
+        assert "ispvm_state_readable 1.0" in text
+        assert "acme" not in text.lower()
+        assert str(acme.id) not in text
+
+    def test_says_so_when_the_database_is_away_and_tells_no_old_numbers(self, monkeypatch):
+        def away(at):
+            raise DatabaseError("away")
+
+        monkeypatch.setattr(state, "read_state", away)
+
+        text = exposition([StateCollector()]).decode()
+
+        assert "ispvm_state_readable 0.0" in text
+        assert "\nispvm_outbox_undelivered " not in text
+
+    def test_scrapes_in_a_row_ask_once(self, monkeypatch):
+        asked = []
+        monkeypatch.setattr(state, "read_state", lambda at: asked.append(at) or {})
+        collector = StateCollector()
+
+        for _ in range(5):
+            list(collector.collect())
+
+        assert len(asked) == 1

@@ -1,0 +1,165 @@
+"""Back-pressure: a flooding agent is told to wait; a quiet one beside it does not notice; memory stays bounded."""
+
+import itertools
+import os
+import threading
+import time
+from pathlib import Path
+from statistics import quantiles
+from typing import Self
+
+import pytest
+import redis
+from django.conf import settings
+from django.db import connections
+
+from apps.ingest import limits
+from apps.ingest.errors import RateExceeded
+from apps.ingest.limits import Buckets, Demand, Rate
+from tests.ingest.client import AgentClient, enroll
+
+FLOODERS = 4
+SECONDS = 6.0
+
+
+def resident_mib() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@pytest.fixture
+def nobody_answers() -> Buckets:
+    return Buckets(redis.Redis(port=1, socket_connect_timeout=0.1))
+
+
+class TestInProcess:
+    """While Redis is away."""
+
+    def test_still_limits(self, nobody_answers):
+        demand = [Demand("a", Rate(1, 3))]
+
+        waits = [nobody_answers.take(demand) for _ in range(5)]
+
+        assert waits[:3] == [0, 0, 0]
+        assert all(0 < wait <= 2 for wait in waits[3:])
+
+    def test_takes_from_all_buckets_or_from_none(self, nobody_answers):
+        full, empty = Demand("full", Rate(1, 3)), Demand("empty", Rate(1, 1))
+        nobody_answers.take([empty])
+        for _ in range(5):
+            assert nobody_answers.take([full, empty]) > 0
+
+        assert nobody_answers.take([full]) == 0
+
+    def test_a_million_names_do_not_fill_the_memory(self, nobody_answers, monkeypatch):
+        monkeypatch.setattr(limits, "_OWN_BUCKETS", 100)
+        for number in range(1000):
+            nobody_answers.take([Demand(f"enroll:{number}", Rate(1, 1))])
+
+        assert len(nobody_answers._own) == 100
+
+
+@pytest.mark.django_db
+class TestRefusal:
+    def test_says_when_to_come_again_and_stores_nothing(self, agent, stored, monkeypatch):
+        monkeypatch.setattr(limits, "AGENT_REQUESTS", Rate(0.5, 1))
+        assert agent.post("batch", agent.batch(sequence=1)).status_code == 200
+        before = stored()
+
+        refused = agent.post("batch", agent.batch(sequence=2))
+
+        assert refused.status_code == 429
+        assert refused.json()["code"] == "rate_exceeded"
+        assert 1 <= int(refused["Retry-After"]) <= 3
+        assert stored() == before
+
+    def test_a_tenants_agents_share_its_rate(self, acme, agent, globex, monkeypatch):
+        monkeypatch.setattr(limits, "TENANT_REQUESTS", Rate(0.1, 2))
+        sibling, stranger = enroll(acme, "pop-2"), enroll(globex)
+
+        codes = [who.post("batch", who.batch(sequence=1)).status_code for who in (agent, sibling)]
+        codes += [agent.post("batch", agent.batch(sequence=2)).status_code]
+
+        assert codes == [200, 200, 429]
+        assert stranger.post("batch", stranger.batch(sequence=1)).status_code == 200
+
+    def test_one_agent_holds_only_its_places(self, agent):
+        with limits.in_flight(agent.agent_id), limits.in_flight(agent.agent_id):
+            with pytest.raises(RateExceeded), limits.in_flight(agent.agent_id):
+                pass
+        assert agent.agent_id not in limits._in_flight
+
+
+class Flood:
+    """Threads that send as fast as they are answered."""
+
+    def __init__(self, agent: AgentClient) -> None:
+        self.codes: list[int] = []
+        self.faults: list[Exception] = []
+        self._agent = agent
+        self._numbers = itertools.count(1)
+        self._guard = threading.Lock()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._work) for _ in range(FLOODERS)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _work(self) -> None:
+        try:
+            while not self._stop.is_set():
+                with self._guard:
+                    sequence = next(self._numbers)
+                metrics = [self._agent.metric(number) for number in range(50)]
+                answer = self._agent.post("batch", self._agent.batch(sequence, metrics=metrics))
+                assert answer.status_code != 429 or int(answer["Retry-After"]) >= 1
+                self.codes.append(answer.status_code)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the test shows it
+            self.faults.append(error)
+        finally:
+            connections.close_all()
+
+
+@pytest.mark.real
+@pytest.mark.django_db(transaction=True)
+def test_a_quiet_agent_does_not_notice_a_flooding_one(acme, monkeypatch):
+    monkeypatch.setattr(limits, "AGENT_REQUESTS", Rate(5, 10))
+    flooder, quiet = enroll(acme), enroll(acme, "pop-2")
+    before = resident_mib()
+    waits, codes = [], []
+    with Flood(flooder) as flood:
+        until = time.monotonic() + SECONDS
+        while time.monotonic() < until:
+            metrics = [quiet.metric(number) for number in range(20)]
+            began = time.monotonic()
+            codes.append(
+                quiet.post("batch", quiet.batch(len(codes) + 1, metrics=metrics)).status_code
+            )
+            waits.append(time.monotonic() - began)
+            time.sleep(0.25)
+    grown = resident_mib() - before
+    with redis.Redis.from_url(settings.ISPVM_REDIS_URL) as broker:
+        lives = [broker.ttl(key) for key in broker.scan_iter("ispvm:rate:*")]
+
+    taken, refused = flood.codes.count(200), flood.codes.count(429)
+    p95 = quantiles(waits, n=20)[-1]
+    said = (
+        f"quiet: {len(codes)} batches, p95 {p95 * 1000:.0f} ms; "
+        f"flood: {taken} taken, {refused} refused; memory +{grown:.1f} MiB"
+    )
+    print(said)  # noqa: T201
+    assert not flood.faults
+    assert set(codes) == {200}
+    assert set(flood.codes) == {200, 429}
+    assert taken <= 10 + 5 * (SECONDS + 2)
+    assert refused > taken
+    assert p95 < 0.5, said
+    assert grown < 64, said
+    assert -1 not in lives  # no bucket stays for ever

@@ -1,0 +1,178 @@
+"""Connections that are passed from one request to the next never carry a tenant along, however the last one ended."""
+
+import os
+import queue
+import random
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from uuid import UUID
+
+import pytest
+from celery import shared_task
+from django.db import DatabaseError, OperationalError, connection, connections, transaction
+
+from apps.core import clock
+from apps.events.models import OutboxEvent
+from apps.tenancy import acting_in, current_tenant_id
+from apps.tenancy.models import Tenant
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+THREADS = 12
+CONNECTIONS = 5
+REQUESTS = int(os.environ.get("ISPVM_BLEED_REQUESTS", "100"))
+
+
+def seen() -> set[UUID]:
+    """Whose rows this connection shows now, asked without a filter."""
+    return set(OutboxEvent.objects.values_list("tenant_id", flat=True))
+
+
+def write() -> None:
+    OutboxEvent.objects.create(topic="t", key="k", payload={}, created_at=clock.now())
+
+
+@shared_task(name="tests.look")
+def look(*, tenant_id: str) -> bool:
+    with acting_in(tenant_id):
+        return seen() <= {UUID(tenant_id)}
+
+
+def reads(mine: UUID, _other: UUID) -> None:
+    with acting_in(mine):
+        assert seen() == {mine}
+
+
+def writes(mine: UUID, _other: UUID) -> None:
+    with acting_in(mine):
+        write()
+        assert seen() == {mine}
+
+
+def nests(mine: UUID, other: UUID) -> None:
+    with acting_in(mine):
+        with acting_in(other):
+            assert seen() == {other}
+        assert seen() == {mine}
+
+
+def fails_inside(mine: UUID, other: UUID) -> None:
+    with acting_in(mine):
+        with suppress(ZeroDivisionError), acting_in(other):
+            write()
+            raise ZeroDivisionError
+        assert seen() == {mine}
+
+
+def fails_altogether(mine: UUID, _other: UUID) -> None:
+    with suppress(ZeroDivisionError), acting_in(mine):
+        write()
+        raise ZeroDivisionError
+
+
+def is_refused_by_the_database(mine: UUID, other: UUID) -> None:
+    with acting_in(mine):
+        with suppress(DatabaseError), transaction.atomic():
+            OutboxEvent.objects.create(
+                topic="t", key="k", payload={}, created_at=clock.now(), tenant_id=other
+            )
+        assert seen() == {mine}
+
+
+def is_cancelled(mine: UUID, other: UUID) -> None:
+    with suppress(OperationalError), acting_in(mine), acting_in(other):
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 3")
+            cursor.execute("SELECT pg_sleep(5)")
+        raise AssertionError
+
+
+def is_cancelled_and_goes_on(mine: UUID, other: UUID) -> None:
+    with acting_in(mine):
+        with suppress(OperationalError), acting_in(other), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 3")
+            cursor.execute("SELECT pg_sleep(5)")
+        assert seen() == {mine}
+
+
+def commits_midway(mine: UUID, other: UUID) -> None:
+    with acting_in(mine):
+        write()
+    assert seen() == set()
+    with acting_in(other):
+        assert seen() == {other}
+
+
+def loses_its_connection(mine: UUID, _other: UUID) -> None:
+    with acting_in(mine):
+        assert seen() == {mine}
+    connection.close()
+
+
+def runs_a_task(mine: UUID, other: UUID) -> None:
+    assert look.apply(kwargs={"tenant_id": str(mine)}).get()
+    assert look.apply(kwargs={"tenant_id": str(other)}).get()
+
+
+STORIES: tuple[Callable[[UUID, UUID], None], ...] = (
+    *(reads, writes, nests, fails_inside, fails_altogether, is_refused_by_the_database),
+    *(is_cancelled, is_cancelled_and_goes_on, commits_midway, loses_its_connection, runs_a_task),
+)
+
+
+class Pool:
+    """Persistent connections, fewer than threads: each serves whoever comes next."""
+
+    def __init__(self, size: int) -> None:
+        self.free: queue.Queue = queue.Queue()
+        for _ in range(size):
+            made = connections.create_connection("default")
+            made.inc_thread_sharing()
+            self.free.put(made)
+
+    def serve(self, work: Callable[[], None]) -> None:
+        connections["default"] = taken = self.free.get()
+        try:
+            work()
+        finally:
+            self.free.put(taken)
+
+    def close(self) -> None:
+        while not self.free.empty():
+            self.free.get().close()
+
+
+def one_request(story: Callable[[UUID, UUID], None], mine: UUID, other: UUID) -> None:
+    assert seen() == set(), "the connection came with a tenant"
+    story(mine, other)
+    assert current_tenant_id() is None
+    assert not connection.in_atomic_block
+    assert seen() == set(), f"{story.__name__} left a tenant behind"
+
+
+def test_no_request_finds_the_tenant_of_the_one_before():
+    tenants = [Tenant.objects.create(slug=f"t{n}", name=f"T {n}").id for n in range(4)]
+    for tenant_id in tenants:
+        with acting_in(tenant_id):
+            write()
+    pool, faults = Pool(CONNECTIONS), []
+    seed = int(os.environ.get("ISPVM_SEED", random.SystemRandom().randrange(2**32)))
+
+    def serve(number: int) -> None:
+        rng = random.Random(seed + number)
+        for _ in range(REQUESTS):
+            story, (mine, other) = rng.choice(STORIES), rng.sample(tenants, 2)
+            try:
+                pool.serve(lambda: one_request(story, mine, other))  # noqa: B023  (called at once)
+            except Exception as fault:  # noqa: BLE001  (a thread tells the test, whatever it was)
+                faults.append((seed, story.__name__, repr(fault)))
+
+    threads = [threading.Thread(target=serve, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pool.close()
+
+    assert faults == []
