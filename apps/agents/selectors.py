@@ -118,10 +118,11 @@ def agent_labels(agent_ids: set[UUID]) -> dict[UUID, str]:
     return dict(Agent.objects.filter(pk__in=agent_ids).values_list("pk", "name"))
 
 
-def silent_agent_count(at: datetime) -> int:
-    """How many enrolled agents have not been heard lately. One query."""
+def silent_agent_count(access: Access, at: datetime) -> int:
+    """How many enrolled agents that this member may see have not been heard lately. One query."""
     unheard = Q(last_heartbeat_at=None) | Q(last_heartbeat_at__lt=at - SILENT_AFTER)
-    return Agent.objects.filter(unheard, status=AgentStatus.ACTIVE).count()
+    rows = access.visible(Agent.objects.all(), Permission.AGENTS_VIEW)
+    return rows.filter(unheard, status=AgentStatus.ACTIVE).count()
 
 
 @dataclass(frozen=True)

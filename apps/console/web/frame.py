@@ -14,6 +14,9 @@ from apps.agents.selectors import silent_agent_count
 from apps.core import clock
 from apps.incidents.selectors import open_incident_count
 
+#: Pages that join the whole network are not narrowed to a grant yet; limited members are not led there.
+FOR_LIMITED = {"incidents"}
+
 
 @dataclass(frozen=True)
 class Section:
@@ -37,7 +40,7 @@ class Frame:
     @cached_property
     def groups(self) -> list[list[Section]]:
         """The navigation in its groups. Two queries."""
-        silent = silent_agent_count(clock.now())
+        silent = silent_agent_count(self._access, clock.now())
         troubles = open_incident_count(self._access)
         seen = [
             [
@@ -71,6 +74,9 @@ class Frame:
         if self._access.may(Permission.WEBHOOKS_VIEW):
             ledger = reverse("webhooks:ledger")
             seen[-1].append(Section("webhooks", _("Webhooks"), "mail", ledger, "w"))
+        if self._access.is_limited:
+            kept = [[entry for entry in group if entry.name in FOR_LIMITED] for group in seen]
+            return [group for group in kept if group]
         return seen
 
 

@@ -3,10 +3,11 @@
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from apps.accounts.access import Access
 from apps.accounts.permissions import Permission
 from apps.accounts.web.doors import enter
 from apps.alerts.choices import Severity
@@ -18,9 +19,21 @@ from apps.console.web.search import search_page
 from apps.console.web.sites import site_page, sites_page
 from apps.console.web.states import REACH
 from apps.core import clock
+from apps.core.errors import Forbidden
 from apps.core.page import asked_word, page_number, wants_part
 from apps.inventory.choices import DeviceRole
 from apps.inventory.selectors import get_visible_device, get_visible_site
+
+
+def _enter(request: HttpRequest, permission: Permission) -> Access:
+    """The door of pages that join the whole network: they are not narrowed to a grant, so that limited members stay
+    outside. Raises Forbidden."""
+    access = enter(request, permission)
+    if access.is_limited:
+        raise Forbidden(
+            message="This page shows the whole network; you see the part that was granted to you."
+        )
+    return access
 
 
 def _show(request: HttpRequest, name: str, page: object, section: str) -> HttpResponse:
@@ -33,6 +46,8 @@ def _show(request: HttpRequest, name: str, page: object, section: str) -> HttpRe
 def home(request: HttpRequest) -> HttpResponse:
     """What is broken, who cannot see, how the rest is."""
     access = enter(request, Permission.INCIDENTS_VIEW)
+    if access.is_limited:
+        return redirect("incidents:list")
     return _show(request, "home", home_page(access, at=clock.now()), "home")
 
 
@@ -40,7 +55,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def devices(request: HttpRequest) -> HttpResponse:
     """Devices by site, role, state and words."""
-    access = enter(request, Permission.INVENTORY_VIEW)
+    access = _enter(request, Permission.INVENTORY_VIEW)
     role, state = asked_word(request, "role"), asked_word(request, "state")
     asked = DeviceFilter(
         words=asked_word(request, "q"),
@@ -56,7 +71,7 @@ def devices(request: HttpRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def device(request: HttpRequest, device_id: UUID) -> HttpResponse:
     """One device, aspect by aspect."""
-    access = enter(request, Permission.INVENTORY_VIEW)
+    access = _enter(request, Permission.INVENTORY_VIEW)
     page = device_page(access, get_visible_device(access, device_id), at=clock.now())
     return _show(request, "device", page, "devices")
 
@@ -65,7 +80,7 @@ def device(request: HttpRequest, device_id: UUID) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def sites(request: HttpRequest) -> HttpResponse:
     """Sites, the troubled first."""
-    enter(request, Permission.INVENTORY_VIEW)
+    _enter(request, Permission.INVENTORY_VIEW)
     page = sites_page(
         query=asked_word(request, "q"),
         only_troubled=asked_word(request, "state") == "troubled",
@@ -79,7 +94,7 @@ def sites(request: HttpRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def site(request: HttpRequest, site_id: UUID) -> HttpResponse:
     """One site and what stands there."""
-    access = enter(request, Permission.INVENTORY_VIEW)
+    access = _enter(request, Permission.INVENTORY_VIEW)
     page = site_page(access, get_visible_site(access, site_id), at=clock.now())
     return _show(request, "site", page, "sites")
 
@@ -88,7 +103,7 @@ def site(request: HttpRequest, site_id: UUID) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def alerts(request: HttpRequest) -> HttpResponse:
     """Open alerts with what was seen."""
-    access = enter(request, Permission.ALERTS_VIEW)
+    access = _enter(request, Permission.ALERTS_VIEW)
     severity = asked_word(request, "severity")
     page = alerts_page(
         access,
@@ -103,7 +118,7 @@ def alerts(request: HttpRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
 def search(request: HttpRequest) -> HttpResponse:
     """Devices, sites and incidents by words."""
-    access = enter(request, Permission.INVENTORY_VIEW)
+    access = _enter(request, Permission.INVENTORY_VIEW)
     page = search_page(access, asked_word(request, "q"))
     return _show(request, "search", page, "search")
 
