@@ -6,6 +6,7 @@ from uuid import UUID
 
 from apps.inventory import selectors as inventory
 from apps.inventory.models import Device, Link, OspfNeighbor
+from apps.inventory.parts import vicinity_of
 from apps.topology import graph, resolve
 from apps.topology.graph import Graph, Ref
 from apps.topology.models import DependencyGroup, DependencyMember
@@ -51,7 +52,7 @@ def graph_snapshot(*, agents: Iterable[graph.AgentPlace] = ()) -> Graph:
 def far_devices_of_neighbors(device: Device) -> dict[UUID, tuple[UUID, str]]:
     """To which device each OSPF adjacency of this one leads, by adjacency: id and name. Absent where nothing says so
     for certain. Judged by the device and those next to it alone; three queries."""
-    near = inventory.vicinity_of(device)
+    near = vicinity_of(device)
     owners: dict[str, set[UUID]] = defaultdict(set)
     for device_id, address in near.addresses.items():
         owners[address].add(device_id)

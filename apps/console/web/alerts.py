@@ -15,7 +15,7 @@ from apps.alerts.models import Alert
 from apps.alerts.selectors import labels_of, open_alerts
 from apps.core.page import SEVERITIES, SUPPRESSED, Pager, State, lasting, paged
 from apps.incidents.selectors import Place, held_alerts, places_of
-from apps.inventory.selectors import devices_of
+from apps.inventory.parts import devices_of
 
 
 @dataclass(frozen=True)

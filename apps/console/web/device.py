@@ -16,8 +16,8 @@ from apps.console.web.readings import Readings
 from apps.core.page import State
 from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_involving
-from apps.inventory import selectors as inventory
 from apps.inventory.models import Device
+from apps.inventory.parts import parts_of_device
 from apps.telemetry.queries import Span, buckets_of, rates_of
 from apps.topology.selectors import far_devices_of_neighbors
 
@@ -58,7 +58,7 @@ class DevicePage:
 
 def device_page(access: Access, device: Device, *, at: datetime) -> DevicePage:
     """At most thirty queries, whatever sits on it."""
-    rows = inventory.parts_of_device(device)
+    rows = parts_of_device(device)
     ids = list({device.id, *rows.ids()})
     read = Readings(
         metrics=parts_of_page.READ, entity_ids=ids, profile=device.polling_profile, at=at

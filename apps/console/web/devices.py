@@ -17,6 +17,7 @@ from apps.core.page import Pager, State, lasting, paged, spell_seconds
 from apps.inventory import selectors as inventory
 from apps.inventory.choices import DeviceRole
 from apps.inventory.models import Device
+from apps.inventory.parts import parts_of
 from apps.telemetry.queries import LatestValue, latest
 from apps.telemetry.reach import Reach, reach_of_devices
 
@@ -154,7 +155,7 @@ def device_rows(
 ) -> tuple[DeviceRow, ...]:
     """Devices as rows, in their order. Three queries."""
     devices = list(devices)
-    parts = inventory.parts_of([device.id for device in devices])
+    parts = parts_of([device.id for device in devices])
     read = latest(metrics=[UP, UPTIME], entity_ids=[device.id for device in devices])
     values = {(key.entity_id, key.metric): value for key, value in read.items()}
     alerts: Counter[UUID] = Counter()

@@ -14,6 +14,7 @@ from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_involving
 from apps.inventory import selectors as inventory
 from apps.inventory.models import Site
+from apps.inventory.parts import parts_of
 from apps.telemetry.reach import Reach, reach_of_devices
 
 MOST_DEVICES = 200
@@ -120,7 +121,7 @@ def site_page(access: Access, site: Site, *, at: datetime) -> SitePage:
     reach = reach_of_devices(at)
     devices = list(inventory.visible_devices(access).filter(site=site).order_by("name"))
     devices.sort(key=lambda device: REACH[reach.get(device.id, UNREAD)].rank)
-    parts = inventory.parts_of([device.id for device in devices])
+    parts = parts_of([device.id for device in devices])
     counted = Counter(str(reach.get(device.id, UNREAD)) for device in devices)
     shown = devices[:MOST_DEVICES]
     return SitePage(
