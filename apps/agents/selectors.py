@@ -1,12 +1,15 @@
 """Reads of agents: who is alive, who watches what."""
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Max, Q, QuerySet
 
+from apps.accounts.access import Access
+from apps.accounts.permissions import Permission
 from apps.agents.choices import AgentStatus
 from apps.agents.models import Agent, AgentCertificate, AgentDevice, AgentProbing, AgentSite
 from apps.core.errors import NotVisible
@@ -91,9 +94,13 @@ def probed_device_ids(agent_id: UUID) -> set[UUID]:
 def probed_device_ids_by_agent() -> dict[UUID, set[UUID]]:
     """The devices whose reachability each agent judges: those named for it, and of those that it watches the ones that
     are named for nobody. Four queries, whatever the size."""
+    return _probed(device_ids_by_agent())
+
+
+def _probed(watched_by: Mapping[UUID, set[UUID]]) -> dict[UUID, set[UUID]]:
     named = list(AgentProbing.objects.values_list("agent_id", "device_id"))
     taken = {device_id for _, device_id in named}
-    probed = {agent_id: watched - taken for agent_id, watched in device_ids_by_agent().items()}
+    probed = {agent_id: watched - taken for agent_id, watched in watched_by.items()}
     for agent_id, device_id in named:
         probed.setdefault(agent_id, set()).add(device_id)
     return probed
@@ -109,3 +116,42 @@ def certificates_of(agent: Agent) -> QuerySet[AgentCertificate]:
 def agent_labels(agent_ids: set[UUID]) -> dict[UUID, str]:
     """Names of agents; absent where there is no such agent."""
     return dict(Agent.objects.filter(pk__in=agent_ids).values_list("pk", "name"))
+
+
+def silent_agent_count(at: datetime) -> int:
+    """How many enrolled agents have not been heard lately. One query."""
+    unheard = Q(last_heartbeat_at=None) | Q(last_heartbeat_at__lt=at - SILENT_AFTER)
+    return Agent.objects.filter(unheard, status=AgentStatus.ACTIVE).count()
+
+
+@dataclass(frozen=True)
+class AgentHealth:
+    """An agent with what it carries."""
+
+    agent: Agent
+    alive: bool
+    reads: int
+    probes: int
+    certificate_ends_at: datetime | None
+
+
+def visible_agent_health(access: Access, at: datetime) -> list[AgentHealth]:
+    """Every agent that this member may see, by name. Six queries, whatever the size."""
+    rows = access.visible(Agent.objects.select_related("site"), Permission.AGENTS_VIEW)
+    reads = device_ids_by_agent()
+    probes = _probed(reads)
+    ends = dict(
+        AgentCertificate.objects.filter(tenant_id=require_tenant_id(), revoked_at=None)
+        .values_list("agent_id")
+        .annotate(Max("not_after"))
+    )
+    return [
+        AgentHealth(
+            agent=agent,
+            alive=is_alive(agent, at),
+            reads=len(reads.get(agent.id, ())),
+            probes=len(probes.get(agent.id, ())),
+            certificate_ends_at=ends.get(agent.id),
+        )
+        for agent in rows.order_by("name")
+    ]

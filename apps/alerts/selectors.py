@@ -1,13 +1,15 @@
 """Reads of alerts and their rules."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
+from apps.accounts.access import Access
+from apps.accounts.permissions import Permission
 from apps.agents.selectors import agent_labels
 from apps.alerts.choices import AlertState, Severity
 from apps.alerts.models import Alert, AlertRule
@@ -65,6 +67,26 @@ def alerts_for_correlation(at: datetime) -> list[CorrelatedAlert]:
         )
         for row in rows
     ]
+
+
+def visible_alerts(access: Access) -> QuerySet[Alert]:
+    """The alerts that this member may see, with their rules."""
+    return access.visible(Alert.objects.select_related("rule"), Permission.ALERTS_VIEW)
+
+
+def open_alerts(access: Access) -> QuerySet[Alert]:
+    """Those that have fired and are not well yet, newest first."""
+    return (
+        visible_alerts(access)
+        .filter(state__in=[AlertState.FIRING, AlertState.RECOVERING])
+        .order_by("-since", "-pk")
+    )
+
+
+def open_alert_counts(access: Access, entity_ids: Collection[UUID]) -> dict[UUID, int]:
+    """How many are open per entity; absent where none is. One query."""
+    rows = open_alerts(access).filter(entity_id__in=entity_ids).order_by()
+    return dict(rows.values_list("entity_id").annotate(Count("pk")))
 
 
 def labels_of(refs: Iterable[Ref]) -> dict[Ref, str]:

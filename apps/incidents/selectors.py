@@ -1,9 +1,12 @@
 """Reads of incidents."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.accounts.access import Access
 from apps.accounts.permissions import Permission
@@ -30,6 +33,68 @@ def get_visible_incident(access: Access, incident_id: UUID | str) -> Incident:
 
 def open_incident_count(access: Access) -> int:
     return visible_incidents(access).filter(status=IncidentStatus.OPEN).count()
+
+
+def incidents_within(
+    access: Access, *, start: datetime, end: datetime, most: int = 60
+) -> list[Incident]:
+    """Those that burned at some time between two moments: the newest, oldest first. One query."""
+    rows = visible_incidents(access).filter(
+        Q(ended_at=None) | Q(ended_at__gte=start), started_at__lte=end
+    )
+    return list(reversed(rows.order_by("-started_at", "-pk")[:most]))
+
+
+def incidents_involving(
+    access: Access, entity_ids: Collection[UUID], *, only_open: bool = False, most: int = 20
+) -> list[Incident]:
+    """Those with a cause or an alert on any of these entities, newest first. One query."""
+    touched = IncidentAlert.objects.filter(entity_id__in=entity_ids).values("incident_id")
+    rows = visible_incidents(access).filter(Q(root_id__in=entity_ids) | Q(pk__in=touched))
+    if only_open:
+        rows = rows.filter(status=IncidentStatus.OPEN)
+    return list(rows.order_by("-started_at", "-pk")[:most])
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an alert stands: under which incident, and why it is held back there, if it is."""
+
+    incident_id: UUID
+    number: int
+    held_because: str
+
+
+def places_of(access: Access, alert_ids: Collection[UUID]) -> dict[UUID, Place]:
+    """The places of these alerts; absent where an alert stands alone. Two queries."""
+    rows = access.visible(IncidentAlert.objects.all(), Permission.INCIDENTS_VIEW)
+    found = list(
+        rows.filter(alert_id__in=alert_ids).values_list(
+            "alert_id", "incident_id", "is_suppressed", "suppressed_reason"
+        )
+    )
+    incident_ids = {incident_id for _alert, incident_id, _held, _why in found}
+    numbers = dict(Incident.objects.filter(pk__in=incident_ids).values_list("pk", "number"))
+    return {
+        alert_id: Place(incident_id, numbers[incident_id], why if is_held else "")
+        for alert_id, incident_id, is_held, why in found
+        if incident_id in numbers
+    }
+
+
+def held_alerts(access: Access) -> QuerySet[IncidentAlert]:
+    """Alerts that are held back as consequences."""
+    rows = access.visible(IncidentAlert.objects.all(), Permission.INCIDENTS_VIEW)
+    return rows.filter(is_suppressed=True)
+
+
+def incidents_matching(access: Access, words: str, *, most: int) -> list[Incident]:
+    """Those whose number, title or cause is so, newest first. One query."""
+    asked = Q(title__icontains=words) | Q(root_name__icontains=words)
+    number = words.upper().removeprefix("INC-")
+    if number.isascii() and number.isdecimal() and len(number) < 10:  # noqa: PLR2004
+        asked |= Q(number=int(number))
+    return list(visible_incidents(access).filter(asked).order_by("-number")[:most])
 
 
 def trouble_of(incident: Incident) -> dict[str, Any]:

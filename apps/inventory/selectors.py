@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Model, Q, QuerySet, Value
+from django.db.models import CharField, Model, Q, QuerySet, Value
+from django.db.models.functions import Cast
 
+from apps.accounts.access import Access
+from apps.accounts.permissions import Permission
 from apps.core.errors import NotVisible
 from apps.inventory.choices import EntityType
 from apps.inventory.models import (
@@ -200,3 +203,124 @@ def unknown_refs(refs: Iterable[Ref]) -> list[Ref]:
     """Which of these name no entity of the current tenant. One query per type."""
     asked = set(refs)
     return sorted(asked - entity_labels(asked).keys())
+
+
+def visible_devices(access: Access) -> QuerySet[Device]:
+    """The devices that this member may see."""
+    return access.visible(Device.objects.all(), Permission.INVENTORY_VIEW)
+
+
+def visible_sites(access: Access) -> QuerySet[Site]:
+    """The sites that this member may see."""
+    return access.visible(Site.objects.all(), Permission.INVENTORY_VIEW)
+
+
+def get_visible_device(access: Access, device_id: UUID) -> Device:
+    """One of them with its site. Raises NotVisible for foreign and absent alike."""
+    device = visible_devices(access).select_related("site").filter(pk=device_id).first()
+    if device is None:
+        raise NotVisible
+    return device
+
+
+def get_visible_site(access: Access, site_id: UUID) -> Site:
+    """One of them. Raises NotVisible for foreign and absent alike."""
+    site = visible_sites(access).filter(pk=site_id).first()
+    if site is None:
+        raise NotVisible
+    return site
+
+
+def devices_called(devices: QuerySet[Device], words: str) -> QuerySet[Device]:
+    """Those whose name, identity or address holds these words."""
+    return devices.annotate(address=Cast("management_address", CharField())).filter(
+        Q(name__icontains=words) | Q(identity__icontains=words) | Q(address__startswith=words)
+    )
+
+
+def sites_called(sites: QuerySet[Site], words: str) -> QuerySet[Site]:
+    """Those whose name or code holds these words."""
+    return sites.filter(Q(name__icontains=words) | Q(code__icontains=words))
+
+
+def site_names() -> list[tuple[UUID, str, str]]:
+    """Every site's id, name and code, by name. One query."""
+    return list(Site.objects.order_by("name").values_list("pk", "name", "code"))
+
+
+@dataclass(frozen=True)
+class Vicinity:
+    """A device, those at the far ends of its links, and how they see each other."""
+
+    names: dict[UUID, str]
+    addresses: dict[UUID, str]
+    links: list[Link]
+    ospf_neighbors: list[OspfNeighbor]
+
+
+def vicinity_of(device: Device) -> Vicinity:
+    """Three queries."""
+    links = list(Link.objects.filter(Q(a_device=device) | Q(z_device=device)))
+    ids = {device.id, *(end for row in links for end in (row.a_device_id, row.z_device_id) if end)}
+    found = list(Device.objects.filter(pk__in=ids).values_list("pk", "name", "management_address"))
+    return Vicinity(
+        names={pk: name for pk, name, _address in found},
+        addresses={pk: address for pk, _name, address in found},
+        links=links,
+        ospf_neighbors=list(OspfNeighbor.objects.filter(device__in=ids)),
+    )
+
+
+def parts_of(device_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """What sits on these devices, themselves too: part -> device. One query."""
+    on_them: list[QuerySet[Any, Any]] = [
+        model._default_manager.filter(device__in=device_ids).values_list("pk", "device_id")  # noqa: SLF001
+        for model in (Interface, BgpPeer, OspfNeighbor, ProbeTarget, Service)
+    ]
+    links = Link.objects.filter(a_device__in=device_ids).values_list("pk", "a_device_id")
+    parts = dict(links.union(*on_them, all=True))
+    return parts | {device_id: device_id for device_id in device_ids}
+
+
+def devices_of(part_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """On which device each of these sits, a device on itself: part -> device. One query."""
+    of: list[QuerySet[Any, Any]] = [
+        model._default_manager.filter(pk__in=part_ids, device__isnull=False).values_list(  # noqa: SLF001
+            "pk", "device_id"
+        )
+        for model in (Interface, BgpPeer, OspfNeighbor, ProbeTarget, Service)
+    ]
+    links = Link.objects.filter(pk__in=part_ids).values_list("pk", "a_device_id")
+    themselves = Device.objects.filter(pk__in=part_ids).values_list("pk", "pk")
+    return dict(links.union(themselves, *of, all=True))
+
+
+@dataclass(frozen=True)
+class DeviceParts:
+    """What sits on one device, as rows."""
+
+    interfaces: list[Interface]
+    links: list[Link]
+    bgp_peers: list[BgpPeer]
+    ospf_neighbors: list[OspfNeighbor]
+    services: list[Service]
+    probe_targets: list[ProbeTarget]
+
+    def ids(self) -> set[UUID]:
+        """Of all of them."""
+        rows = (self.interfaces, self.links, self.bgp_peers, self.ospf_neighbors)
+        more = (self.services, self.probe_targets)
+        return {row.pk for part in (*rows, *more) for row in part}
+
+
+def parts_of_device(device: Device) -> DeviceParts:
+    """The rows of one device, links with both ends' names. Six queries."""
+    links = Link.objects.filter(Q(a_device=device) | Q(z_device=device))
+    return DeviceParts(
+        interfaces=list(device.interfaces.order_by("name")),
+        links=list(links.select_related("a_device", "z_device").order_by("name")),
+        bgp_peers=list(device.bgp_peers.order_by("name", "remote_address")),
+        ospf_neighbors=list(device.ospf_neighbors.order_by("router_id", "address")),
+        services=list(device.services.order_by("kind", "name")),
+        probe_targets=list(device.probe_targets.order_by("name")),
+    )

@@ -9,7 +9,7 @@ from apps.accounts.access import Access
 from apps.accounts.permissions import Permission
 from apps.core.errors import NotVisible
 from apps.webhooks.choices import DeliveryState
-from apps.webhooks.models import Delivery, Endpoint
+from apps.webhooks.models import Attempt, Delivery, Endpoint
 
 
 def visible_endpoints(access: Access) -> QuerySet[Endpoint]:
@@ -50,3 +50,8 @@ def deliveries_of_incident(incident_id: UUID) -> QuerySet[Delivery]:
         .select_related("endpoint")
         .order_by("sequence", "endpoint__name")
     )
+
+
+def attempts_of(delivery: Delivery) -> QuerySet[Attempt]:
+    """Every attempt of a delivery, newest first."""
+    return Attempt.objects.filter(delivery=delivery).order_by("-number")

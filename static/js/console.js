@@ -37,12 +37,35 @@ function move(step) {
   next.querySelector("a")?.focus();
 }
 
-const verbs = { j: () => move(1), k: () => move(-1) };
+function showHelp() {
+  const help = document.querySelector("[data-help-dialog]");
+  if (help && !help.open) help.showModal();
+}
+
+const verbs = { j: () => move(1), k: () => move(-1), "?": showHelp };
+
+// `g` and then a letter goes to a page; the navigation says which letters there are.
+const GO_WITHIN_MS = 1500;
+let goUntil = 0;
+
+function goTo(key) {
+  const isGoing = Date.now() < goUntil;
+  goUntil = key === "g" ? Date.now() + GO_WITHIN_MS : 0;
+  const entry = isGoing && document.querySelector(`[data-go="${CSS.escape(key)}"]`);
+  if (entry) entry.click();
+  return Boolean(entry) || key === "g";
+}
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  if (document.querySelector("dialog[open]")) return;
+  if (goTo(event.key)) return;
   if (verbs[event.key]) return verbs[event.key]();
-  const control = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  const key = CSS.escape(event.key);
+  // A verb of the picked row first; without a picked row no row is meant.
+  const control =
+    document.querySelector(`[data-row].pick [data-row-key="${key}"]`) ??
+    document.querySelector(`[data-key="${key}"]`);
   if (!control) return;
   event.preventDefault();
   control.matches("input, textarea") ? control.focus() : control.click();
@@ -50,8 +73,22 @@ document.addEventListener("keydown", (event) => {
 
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-theme-switch]")) switchTheme();
+  if (event.target.closest("[data-help]")) showHelp();
   const focus = event.target.closest("[data-focus]");
   if (focus) document.querySelector(focus.dataset.focus)?.focus();
+});
+
+// In the search box: down and up walk through what was found, Escape leaves.
+document.addEventListener("keydown", (event) => {
+  const box = event.target.closest(".find-box");
+  if (!box) return;
+  if (event.key === "Escape") return document.activeElement.blur();
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!step) return;
+  event.preventDefault();
+  const stops = [box.querySelector("input"), ...box.querySelectorAll(".found a")];
+  const next = stops.indexOf(document.activeElement) + step;
+  stops[Math.min(stops.length - 1, Math.max(0, next))].focus();
 });
 
 document.addEventListener("input", (event) => {
@@ -69,7 +106,15 @@ function applyFilter(box) {
 document.addEventListener("htmx:afterRequest", (event) => {
   if (event.detail.successful || event.detail.xhr?.status === 304) answeredAt = Date.now();
 });
+// The cursor row survives a refresh of the list.
+let picked = null;
+document.addEventListener("htmx:beforeSwap", () => {
+  picked = document.querySelector("[data-row].pick a")?.getAttribute("href") ?? null;
+});
 document.addEventListener("htmx:afterSwap", () => {
+  const link = picked && document.querySelector(`[data-row] a[href="${CSS.escape(picked)}"]`);
+  link?.closest("[data-row]").classList.add("pick");
+  if (link && document.activeElement === document.body) link.focus({ preventScroll: true });
   for (const box of document.querySelectorAll("[data-filter]")) applyFilter(box);
 });
 

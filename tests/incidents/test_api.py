@@ -213,9 +213,6 @@ class TestPages:
         assert "<html" not in part.content.decode()
         assert "HX-Request" in part.headers["Vary"]
 
-    def test_home_leads_to_the_queue(self, page):
-        assert page.get("/").headers["Location"] == "/incidents/"
-
     def test_acknowledged_and_noted_from_the_page(self, page, acme, incident):
         page.post(f"/incidents/{incident.id}/acknowledge/")
         page.post(f"/incidents/{incident.id}/acknowledge/")

@@ -135,7 +135,10 @@ class IncidentAlert(TenantModel):
                 condition=Q(severity__in=Severity.values), name="incidents_alert_severity_ck"
             ),
         ]
-        indexes = [models.Index(fields=["tenant", "incident"], name="incidents_alert_incident_idx")]
+        indexes = [
+            models.Index(fields=["tenant", "incident"], name="incidents_alert_incident_idx"),
+            models.Index(fields=["tenant", "entity_id"], name="incidents_alert_entity_idx"),
+        ]
 
 
 class TimelineEntry(TenantModel):

@@ -13,6 +13,7 @@ from django.utils.translation import ngettext
 
 from apps.accounts.access import Access
 from apps.accounts.permissions import Permission
+from apps.core.page import lasting
 from apps.incidents import selectors
 from apps.incidents.choices import IncidentStatus
 from apps.incidents.models import Incident, IncidentAlert, TimelineEntry
@@ -57,37 +58,26 @@ class QueuePage:
     next_before: int | None
 
 
-def lasting(start: datetime, end: datetime) -> str:
-    """A time as operators say it: 34 s, 5 min, 2 h 10 min, 3 d 4 h."""
-    seconds = max(0, int((end - start).total_seconds()))
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if minutes < 2:  # noqa: PLR2004
-        return _("%(seconds)d s") % {"seconds": seconds}
-    if not hours:
-        return _("%(minutes)d min") % {"minutes": minutes}
-    if not days:
-        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes % 60}
-    return _("%(days)d d %(hours)d h") % {"days": days, "hours": hours % 24}
-
-
-def queue_page(access: Access, *, status: str, before: int | None, at: datetime) -> QueuePage:
+def queue_page(
+    access: Access, *, status: str, before: int | None, at: datetime, most: int = PAGE_SIZE
+) -> QueuePage:
     """Incidents of one status, newest first, from a number downwards. Four queries."""
     if status not in {*IncidentStatus.values, ALL}:
         status = IncidentStatus.OPEN
     visible = selectors.visible_incidents(access)
     chosen = visible if status == ALL else visible.filter(status=status)
     older = chosen.filter(number__lt=before) if before else chosen
-    rows = list(older.order_by("-number")[: PAGE_SIZE + 1])
+    rows = list(older.order_by("-number")[: most + 1])
     last = visible.filter(status=IncidentStatus.CLOSED).order_by("-ended_at").first()
     may_act = access.may(Permission.INCIDENTS_ACT)
     return QueuePage(
         status=status,
         statuses=(("open", _("Open")), ("closed", _("Closed")), (ALL, _("All"))),
-        rows=tuple(_queue_row(row, may_act=may_act, at=at) for row in rows[:PAGE_SIZE]),
+        rows=tuple(_queue_row(row, may_act=may_act, at=at) for row in rows[:most]),
         total=chosen.count(),
         total_open=selectors.open_incident_count(access),
         last_closed_at=last.ended_at if last else None,
-        next_before=rows[PAGE_SIZE - 1].number if len(rows) > PAGE_SIZE else None,
+        next_before=rows[most - 1].number if len(rows) > most else None,
     )
 
 

@@ -1,12 +1,10 @@
 from django.urls import path
-from django.views.generic import RedirectView
 
 from apps.incidents.web import views
 
 app_name = "incidents"
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="incidents:list"), name="home"),
     path("incidents/", views.queue, name="list"),
     path("incidents/<uuid:incident_id>/", views.detail, name="detail"),
     path("incidents/<uuid:incident_id>/acknowledge/", views.acknowledge, name="acknowledge"),

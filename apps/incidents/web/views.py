@@ -5,20 +5,18 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from apps.accounts.permissions import Permission
 from apps.accounts.web.doors import enter
 from apps.core import clock
+from apps.core.page import wants_part
 from apps.incidents import selectors, services
 from apps.incidents.errors import AlreadyAcknowledged
 from apps.incidents.limits import require_whole
 from apps.incidents.web.pages import detail_page, queue_page
-
-
-def _is_partial(request: HttpRequest) -> bool:
-    return bool(request.htmx)  # type: ignore[attr-defined]  # django-htmx's middleware
 
 
 @require_GET
@@ -33,9 +31,8 @@ def queue(request: HttpRequest) -> HttpResponse:
         before=int(before) if before.isdecimal() and len(before) < 10 else None,  # noqa: PLR2004
         at=clock.now(),
     )
-    template = "incidents/_list.html" if _is_partial(request) else "incidents/list.html"
-    context = {"page": page, "section": "incidents", "open_incidents": page.total_open}
-    return render(request, template, context)
+    template = "incidents/_list.html" if wants_part(request) else "incidents/list.html"
+    return render(request, template, {"page": page, "section": "incidents"})
 
 
 @require_GET
@@ -46,19 +43,20 @@ def detail(request: HttpRequest, incident_id: UUID) -> HttpResponse:
     incident = selectors.get_visible_incident(access, incident_id)
     require_whole(access, incident)
     page = detail_page(access, incident, at=clock.now())
-    template = "incidents/_detail.html" if _is_partial(request) else "incidents/detail.html"
-    count = selectors.open_incident_count(access)
-    context = {"page": page, "section": "incidents", "open_incidents": count}
-    return render(request, template, context)
+    template = "incidents/_detail.html" if wants_part(request) else "incidents/detail.html"
+    return render(request, template, {"page": page, "section": "incidents"})
 
 
 @require_POST
 def acknowledge(request: HttpRequest, incident_id: UUID) -> HttpResponse:
-    """Take it; pressed twice, the second press only shows who was first."""
+    """Take it, and go back to where the button stood; pressed twice, the second press only shows who was first."""
     access = enter(request, Permission.INCIDENTS_ACT)
     incident = selectors.get_visible_incident(access, incident_id)
     with suppress(AlreadyAcknowledged):
         services.acknowledge_incident(incident_id=incident.id, actor=access.actor, at=clock.now())
+    back = request.POST.get("next", "")
+    if url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith("/"):
+        return redirect(back)
     return redirect("incidents:detail", incident.id)
 
 

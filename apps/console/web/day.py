@@ -1,0 +1,101 @@
+"""The strip of the last day: incidents as bars, closed ones grey. It is also the answer to "when was it quiet"."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from apps.accounts.access import Access
+from apps.incidents.models import Incident
+from apps.incidents.selectors import incidents_within
+
+WIDTH = 1200
+LANES = 3
+LANE_HEIGHT = 14
+#: Below this a bar cannot be seen.
+NARROWEST = 3.0
+#: Room that a label takes, as wide as its letters.
+LETTER = 6.2
+HOURS_APART = 3
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One incident."""
+
+    id: UUID
+    x: str
+    y: int
+    width: str
+    look: str
+    label: str
+    label_x: str
+    label_y: int
+    anchor: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A whole hour on the axis."""
+
+    x: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Day:
+    """The strip, drawn."""
+
+    bars: tuple[Bar, ...]
+    ticks: tuple[Tick, ...]
+    total: int
+
+
+def day_of(access: Access, *, start: datetime, end: datetime) -> Day:
+    """Incidents that burned between these moments. One query."""
+    rows = incidents_within(access, start=start, end=end)
+    free_from = [0.0] * LANES
+    bars = []
+    for row in rows:
+        x = max(0.0, _x(row.started_at, start, end))
+        width = max(NARROWEST, _x(row.ended_at or end, start, end) - x)
+        label = f"INC-{row.number}"
+        room = len(label) * LETTER + 8
+        is_before = x > room and x + width + room > WIDTH
+        left, right = (x - room, x + width) if is_before else (x, x + width + room)
+        lane = next((n for n in range(LANES) if free_from[n] <= left), None)
+        if lane is None:
+            continue
+        free_from[lane] = right
+        bars.append(_bar(row, x, width, lane, label, is_before=is_before))
+    return Day(tuple(bars), _ticks(start, end), len(rows))
+
+
+def _bar(row: Incident, x: float, width: float, lane: int, label: str, *, is_before: bool) -> Bar:
+    return Bar(
+        id=row.id,
+        x=f"{x:.1f}",
+        y=6 + lane * LANE_HEIGHT,
+        width=f"{width:.1f}",
+        look=row.severity if row.is_open else "closed",
+        label=label,
+        label_x=f"{x - 6 if is_before else x + width + 6:.1f}",
+        label_y=14 + lane * LANE_HEIGHT,
+        anchor="end" if is_before else "start",
+        title=str(row),
+    )
+
+
+def _x(moment: datetime, start: datetime, end: datetime) -> float:
+    return (moment - start) / (end - start) * WIDTH
+
+
+def _ticks(start: datetime, end: datetime) -> tuple[Tick, ...]:
+    hour = start.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    ticks = []
+    while hour < end:
+        x = _x(hour, start, end)
+        is_named = hour.hour % HOURS_APART == 0 and 20 < x < WIDTH - 40  # noqa: PLR2004
+        ticks.append(Tick(f"{x:.1f}", f"{hour:%H:%M}" if is_named else ""))
+        hour += timedelta(hours=1)
+    return tuple(ticks)

@@ -1,0 +1,116 @@
+"""One device: how it is, what it is, what sits on it, what happened."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from apps.accounts.access import Access
+from apps.alerts.selectors import open_alerts
+from apps.console.web import device_parts as parts_of_page
+from apps.console.web.alerts import AlertRow, alert_rows, worst_first
+from apps.console.web.aspects import Aspect, aspects_of
+from apps.console.web.device_parts import InterfaceRow, NeighborRow, PeerRow, ProbeRow, ServiceRow
+from apps.console.web.device_services import probe_rows, service_rows
+from apps.console.web.devices import uptime_of
+from apps.console.web.events import EventRow, event_rows
+from apps.console.web.readings import Readings
+from apps.core.page import State
+from apps.incidents.models import Incident
+from apps.incidents.selectors import incidents_involving
+from apps.inventory import selectors as inventory
+from apps.inventory.models import Device
+from apps.telemetry.queries import Span, buckets_of, rates_of
+from apps.topology.selectors import far_devices_of_neighbors
+
+SPARK_SPAN = timedelta(hours=1)
+#: A point per two and a half polls of the default profile: jitter makes no gaps.
+SPARK_POINTS = 24
+EVENTS_SPAN = timedelta(hours=24)
+MOST_EVENTS = 20
+MOST_INTERFACES = 120
+MOST_ALERTS = 30
+
+
+@dataclass(frozen=True)
+class DevicePage:
+    """Everything on a device page."""
+
+    device: Device
+    state: State
+    uptime: str
+    read_ago: str
+    cpu: str
+    memory: str
+    aspects: tuple[Aspect, ...]
+    interfaces: tuple[InterfaceRow, ...]
+    interfaces_total: int
+    interfaces_down: int
+    neighbors: tuple[NeighborRow, ...]
+    neighbors_up: int
+    peers: tuple[PeerRow, ...]
+    peers_up: int
+    services: tuple[ServiceRow, ...]
+    probes: tuple[ProbeRow, ...]
+    events: tuple[EventRow, ...]
+    alerts: tuple[AlertRow, ...]
+    incidents: tuple[Incident, ...]
+    open_incident: Incident | None
+
+
+def device_page(access: Access, device: Device, *, at: datetime) -> DevicePage:
+    """At most thirty queries, whatever sits on it."""
+    rows = inventory.parts_of_device(device)
+    ids = list({device.id, *rows.ids()})
+    read = Readings(
+        metrics=parts_of_page.READ, entity_ids=ids, profile=device.polling_profile, at=at
+    )
+    span = Span(start=at - SPARK_SPAN, end=at, points=SPARK_POINTS)
+    rates = rates_of(metrics=parts_of_page.RATES, entity_ids=ids, span=span)
+    drawn = buckets_of(metrics=parts_of_page.DRAWN, entity_ids=ids, span=span)
+    about = worst_first(access, open_alerts(access).filter(entity_id__in=ids))
+    alerts = alert_rows(access, list(about[:MOST_ALERTS]), at=at)
+    interfaces = parts_of_page.interface_rows(device, rows.interfaces, rows.links, read, rates)
+    far = far_devices_of_neighbors(device)
+    neighbors = parts_of_page.neighbor_rows(rows.ospf_neighbors, far, read)
+    peers = parts_of_page.peer_rows(rows.bgp_peers, read)
+    services = service_rows(rows.services, read, drawn)
+    probes = probe_rows(rows.probe_targets, read, drawn)
+    incidents = incidents_involving(access, ids, most=8)
+    state = read.state(device.id, "device.up")
+    return DevicePage(
+        device=device,
+        state=state,
+        uptime=uptime_of(read.fresh(device.id, "device.uptime_seconds"), state),
+        read_ago=read.age(device.id, "device.up"),
+        cpu=_percent(read.number(device.id, "device.cpu_pct"), 100),
+        memory=_percent(
+            read.number(device.id, "device.mem_used_bytes"),
+            read.number(device.id, "device.mem_total_bytes"),
+        ),
+        aspects=aspects_of(
+            device.id,
+            read,
+            interfaces=interfaces,
+            neighbors=neighbors,
+            peers=peers,
+            services=services,
+            probes=probes,
+            alerts=alerts,
+        ),
+        interfaces=interfaces[:MOST_INTERFACES],
+        interfaces_total=len(interfaces),
+        interfaces_down=sum(1 for row in interfaces if row.state.look == "critical"),
+        neighbors=neighbors,
+        neighbors_up=sum(1 for row in neighbors if row.state.look == "ok"),
+        peers=peers,
+        peers_up=sum(1 for row in peers if row.state.look == "ok"),
+        services=services,
+        probes=probes,
+        events=event_rows(ids, since=at - EVENTS_SPAN, until=at, most=MOST_EVENTS),
+        alerts=alerts,
+        incidents=tuple(incidents),
+        open_incident=next((row for row in incidents if row.is_open), None),
+    )
+
+
+def _percent(part: float | None, whole: float | None) -> str:
+    return "" if part is None or not whole else f"{part / whole * 100:.0f} %"

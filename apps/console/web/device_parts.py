@@ -1,0 +1,281 @@
+"""The tables of a device page: ports, adjacencies, sessions, services, probes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _lazy
+
+from apps.console.web.readings import Readings
+from apps.console.web.spark import Spark, spark
+from apps.core.page import BLIND, DOWN, OFF, UNKNOWN, UP, State, spell_seconds
+from apps.inventory.models import (
+    BgpPeer,
+    Device,
+    Interface,
+    Link,
+    OspfNeighbor,
+)
+from apps.telemetry.queries import Bucket
+from apps.telemetry.store import SeriesKey
+
+#: A port without a wire may be dark: nobody waits for it.
+DARK = State("off", "minus", _lazy("No link"), 7)
+
+RX, TX = "interface.rx_bytes_total", "interface.tx_bytes_total"
+ERRORS = ("interface.rx_errors_total", "interface.tx_errors_total")
+RATES = (RX, TX, *ERRORS)
+RTT, LOSS, CONNECT = "probe.ping.rtt_ms", "probe.ping.loss_pct", "probe.tcp.connect_ms"
+SESSIONS = "pppoe.sessions.active"
+DRAWN = (RTT, CONNECT, SESSIONS)
+READ = (
+    *("device.up", "device.api.up", "device.poll.ms", "device.uptime_seconds", "device.cpu_pct"),
+    *("device.mem_used_bytes", "device.mem_total_bytes"),
+    *("interface.oper_up", "interface.admin_up", "interface.speed_bps"),
+    *("bgp.peer.up", "bgp.peer.state", "bgp.peer.prefixes_in", "bgp.peer.uptime_seconds"),
+    *("ospf.neighbor.up", "ospf.neighbor.state", "ospf.neighbor.uptime_seconds"),
+    *(RTT, LOSS, CONNECT, "probe.tcp.up", SESSIONS),
+)
+BAR_WIDTH = 56
+BUSY_PCT, FULL_PCT = 80, 95
+#: Readings are not taken at the same moment each time: so much above the speed is still possible.
+CREDIBLE = 1.25
+SECONDS_PER_HOUR = 3600
+THREE_DIGITS = 100
+
+Rates = Mapping[SeriesKey, Sequence[float | None]]
+Drawn = Mapping[SeriesKey, Sequence[Bucket]]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Traffic one way: the rate, and how full it makes the port."""
+
+    rate: str = ""
+    percent: int | None = None
+    bar: int = 0
+    look: str = ""
+
+    @property
+    def is_flowing(self) -> bool:
+        """Something moves."""
+        return self.rate not in {"", "0"}
+
+
+@dataclass(frozen=True)
+class InterfaceRow:
+    """One port."""
+
+    name: str
+    comment: str
+    state: State
+    seen_ago: str
+    towards: str
+    towards_id: UUID | None
+    is_linked: bool
+    speed: str
+    inward: Flow
+    outward: Flow
+    line: Spark | None
+    errors: str
+    has_errors: bool
+
+
+@dataclass(frozen=True)
+class NeighborRow:
+    """One OSPF adjacency."""
+
+    router_id: str
+    who: str
+    who_id: UUID | None
+    address: str
+    area: str
+    port: str
+    state: State
+    word: str
+    lasting: str
+
+
+@dataclass(frozen=True)
+class PeerRow:
+    """One BGP session."""
+
+    name: str
+    address: str
+    remote_as: int
+    state: State
+    word: str
+    prefixes: str
+    lasting: str
+
+
+@dataclass(frozen=True)
+class ServiceRow:
+    """One service, by its sessions."""
+
+    name: str
+    kind: str
+    sessions: str
+    seen_ago: str
+    state: State
+    line: Spark | None
+
+
+@dataclass(frozen=True)
+class ProbeRow:
+    """One address that is asked from outside."""
+
+    name: str
+    method: str
+    address: str
+    state: State
+    rtt: str
+    loss: str
+    has_loss: bool
+    line: Spark | None
+
+
+def interface_rows(
+    device: Device,
+    interfaces: Sequence[Interface],
+    links: Sequence[Link],
+    read: Readings,
+    rates: Rates,
+) -> tuple[InterfaceRow, ...]:
+    """Ports that end a link first, then by name as people count."""
+    ends = {end.port: end for end in (_far_end(link, device) for link in links)}
+    rows = [_interface(row, ends.get(row.name), read, rates) for row in interfaces]
+    return tuple(sorted(rows, key=lambda row: (not row.is_linked, row.state.rank == DARK.rank)))
+
+
+@dataclass(frozen=True)
+class _FarEnd:
+    port: str
+    name: str
+    device_id: UUID | None
+    capacity_bps: int | None
+
+
+def _far_end(link: Link, device: Device) -> _FarEnd:
+    is_a = link.a_device_id == device.id
+    far = link.z_device if is_a else link.a_device
+    port = link.a_interface_name if is_a else link.z_interface_name
+    return _FarEnd(port, far.name if far else link.name, far.id if far else None, link.capacity_bps)
+
+
+def _interface(row: Interface, end: _FarEnd | None, read: Readings, rates: Rates) -> InterfaceRow:
+    state = read.state(row.id, "interface.oper_up")
+    if row.disabled or read.number(row.id, "interface.admin_up") == 0:
+        state = OFF
+    elif state is DOWN and end is None:
+        state = DARK
+    speed = (
+        read.number(row.id, "interface.speed_bps")
+        or row.speed_bps
+        or (end.capacity_bps if end else None)
+    )
+    grown = {name: rates.get(SeriesKey("interface", row.id, name), ()) for name in RATES}
+    grown |= {name: _possible(grown[name], speed) for name in (RX, TX)}
+    errors = [value for name in ERRORS for value in grown[name] if value is not None]
+    per_hour = sum(errors) / len(errors) * len(ERRORS) * SECONDS_PER_HOUR if errors else None
+    return InterfaceRow(
+        name=row.name,
+        comment=row.comment,
+        state=state,
+        seen_ago=read.age(row.id, "interface.oper_up") if state is BLIND else "",
+        towards=end.name if end else "",
+        towards_id=end.device_id if end else None,
+        is_linked=end is not None,
+        speed=bits(speed) if speed else "",
+        inward=_flow(grown[RX] if state is UP else (), speed),
+        outward=_flow(grown[TX] if state is UP else (), speed),
+        line=spark(_sum(grown[RX], grown[TX])),
+        errors="" if per_hour is None or state is BLIND else f"{per_hour:.0f}",
+        has_errors=bool(per_hour and per_hour >= 1),
+    )
+
+
+def _sum(one: Sequence[float | None], other: Sequence[float | None]) -> list[float | None]:
+    pairs = zip(one, other, strict=False)
+    return [None if a is None or b is None else a + b for a, b in pairs]
+
+
+def _possible(rates: Sequence[float | None], speed: float | None) -> Sequence[float | None]:
+    """A port carries no more than its speed: a counter that jumped further was set, by a restart or a replacement."""
+    if not speed:
+        return rates
+    return [None if rate is None or rate * 8 > speed * CREDIBLE else rate for rate in rates]
+
+
+def _flow(rates: Sequence[float | None], speed: float | None) -> Flow:
+    """The newest of the last two buckets: the last one may just have begun."""
+    now = next((rate for rate in reversed(rates[-2:]) if rate is not None), None)
+    if now is None:
+        return Flow()
+    percent = round(now * 8 / speed * 100) if speed else None
+    look = "" if percent is None or percent < BUSY_PCT else "w" if percent < FULL_PCT else "c"
+    return Flow(bits(now * 8), percent, round(BAR_WIDTH * min(percent or 0, 100) / 100), look)
+
+
+def bits(per_second: float) -> str:
+    """As operators say it: 940 M, 9.8 G."""
+    for bound, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if per_second >= bound:
+            number = per_second / bound
+            is_whole = number >= THREE_DIGITS or number == int(number)
+            return f"{number:.0f} {letter}" if is_whole else f"{number:.1f} {letter}"
+    return f"{per_second:.0f}"
+
+
+def _for(read: Readings, state: State, entity_id: UUID, metric: str) -> str:
+    """How long it has been up; a lost one keeps its last number, which says nothing."""
+    seconds = read.number(entity_id, metric) if state is UP else None
+    return spell_seconds(seconds) if seconds else ""
+
+
+def neighbor_rows(
+    rows: Sequence[OspfNeighbor], far: Mapping[UUID, tuple[UUID, str]], read: Readings
+) -> tuple[NeighborRow, ...]:
+    """Adjacencies, the lost ones first; ``far`` says which device each leads to."""
+    found = []
+    for row in rows:
+        state = read.state(row.id, "ospf.neighbor.up")
+        who_id, who = far.get(row.id, (None, ""))
+        found.append(
+            NeighborRow(
+                router_id=row.router_id,
+                who=who,
+                who_id=who_id,
+                address=row.address,
+                area=row.area,
+                port=row.interface_name,
+                state=state,
+                word=_word(state, read.text(row.id, "ospf.neighbor.state")),
+                lasting=_for(read, state, row.id, "ospf.neighbor.uptime_seconds"),
+            )
+        )
+    return tuple(sorted(found, key=lambda row: row.state.rank))
+
+
+def peer_rows(rows: Sequence[BgpPeer], read: Readings) -> tuple[PeerRow, ...]:
+    """Sessions, the lost ones first."""
+    found = []
+    for row in rows:
+        state = OFF if row.disabled else read.state(row.id, "bgp.peer.up")
+        prefixes = read.number(row.id, "bgp.peer.prefixes_in")
+        found.append(
+            PeerRow(
+                name=row.name,
+                address=row.remote_address,
+                remote_as=row.remote_as,
+                state=state,
+                word=_word(state, read.text(row.id, "bgp.peer.state")),
+                prefixes="" if prefixes is None else f"{prefixes:.0f}",
+                lasting=_for(read, state, row.id, "bgp.peer.uptime_seconds"),
+            )
+        )
+    return tuple(sorted(found, key=lambda row: row.state.rank))
+
+
+def _word(state: State, text: str) -> str:
+    return text.capitalize() if text and state not in {BLIND, UNKNOWN, OFF} else str(state.word)

@@ -1,0 +1,190 @@
+"""The list of devices: filtered and paged by the server, whatever their number."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from apps.accounts.access import Access
+from apps.alerts.selectors import open_alert_counts
+from apps.console.web.states import REACH, UNREAD
+from apps.core.page import Pager, State, lasting, paged, spell_seconds
+from apps.inventory import selectors as inventory
+from apps.inventory.choices import DeviceRole
+from apps.inventory.models import Device
+from apps.telemetry.queries import LatestValue, latest
+from apps.telemetry.reach import Reach, reach_of_devices
+
+UP, UPTIME = "device.up", "device.uptime_seconds"
+
+
+@dataclass(frozen=True)
+class DeviceRow:
+    """One device."""
+
+    id: UUID
+    name: str
+    site_id: UUID
+    site: str
+    role: str
+    address: str
+    version: str
+    board: str
+    state: State
+    uptime: str
+    #: How long ago it was last read.
+    read_ago: str
+    alerts: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value of a filter; the address keeps the others."""
+
+    value: str
+    label: str
+    query: str
+    is_chosen: bool
+    number: int | None = None
+
+
+@dataclass(frozen=True)
+class DeviceFilter:
+    """What the address asks for; values that nothing has are ignored."""
+
+    words: str = ""
+    site: UUID | None = None
+    role: str = ""
+    state: str = ""
+
+    def asked(self) -> dict[str, str]:
+        """As the address says it."""
+        site = str(self.site) if self.site else ""
+        return {"q": self.words, "site": site, "role": self.role, "state": self.state}
+
+
+@dataclass(frozen=True)
+class DevicesPage:
+    """The list in one filter."""
+
+    filter: DeviceFilter
+    is_filtered: bool
+    states: tuple[Choice, ...]
+    roles: tuple[Choice, ...]
+    sites: tuple[Choice, ...]
+    rows: tuple[DeviceRow, ...]
+    pager: Pager
+    all: int
+
+
+def devices_page(access: Access, asked: DeviceFilter, *, number: int, at: datetime) -> DevicesPage:
+    """Eight queries, whatever the size."""
+    reach = reach_of_devices(at)
+    sites = inventory.site_names()
+    where = inventory.device_sites()
+    rows, pager = paged(_chosen(access, asked, reach), number=number, asked=asked.asked())
+    counted = Counter(str(reach.get(device_id, UNREAD)) for device_id in where)
+    return DevicesPage(
+        filter=asked,
+        is_filtered=any(asked.asked().values()),
+        states=_choices(
+            asked,
+            "state",
+            (("", _("All"), len(where)), *((k, str(v.word), counted[k]) for k, v in REACH.items())),
+        ),
+        roles=_choices(
+            asked,
+            "role",
+            (("", _("Any role"), None), *((k, str(v), None) for k, v in DeviceRole.choices)),
+        ),
+        sites=_choices(
+            asked,
+            "site",
+            (("", _("Any site"), None), *((str(pk), name, None) for pk, name, _code in sites)),
+        ),
+        rows=device_rows(access, rows, reach, sites={pk: name for pk, name, _code in sites}, at=at),
+        pager=pager,
+        all=len(where),
+    )
+
+
+def _chosen(access: Access, asked: DeviceFilter, reach: Mapping[UUID, Reach]) -> QuerySet[Device]:
+    rows = inventory.visible_devices(access).order_by("name")
+    if asked.words:
+        rows = inventory.devices_called(rows, asked.words)
+    if asked.site:
+        rows = rows.filter(site=asked.site)
+    if asked.role:
+        rows = rows.filter(role=asked.role)
+    if asked.state == UNREAD:
+        rows = rows.exclude(pk__in=list(reach))
+    elif asked.state:
+        rows = rows.filter(pk__in=[pk for pk, word in reach.items() if word == asked.state])
+    return rows
+
+
+def _choices(
+    asked: DeviceFilter, name: str, values: Iterable[tuple[str, str, int | None]]
+) -> tuple[Choice, ...]:
+    now = asked.asked()
+    return tuple(
+        Choice(
+            value=value,
+            label=str(label),
+            query=urlencode({k: v for k, v in {**now, name: value}.items() if v}),
+            is_chosen=now[name] == value,
+            number=number,
+        )
+        for value, label, number in values
+    )
+
+
+def device_rows(
+    access: Access,
+    devices: Iterable[Device],
+    reach: Mapping[UUID, Reach],
+    *,
+    sites: Mapping[UUID, str],
+    at: datetime,
+) -> tuple[DeviceRow, ...]:
+    """Devices as rows, in their order. Three queries."""
+    devices = list(devices)
+    parts = inventory.parts_of([device.id for device in devices])
+    read = latest(metrics=[UP, UPTIME], entity_ids=[device.id for device in devices])
+    values = {(key.entity_id, key.metric): value for key, value in read.items()}
+    alerts: Counter[UUID] = Counter()
+    for entity_id, number in open_alert_counts(access, list(parts)).items():
+        alerts[parts[entity_id]] += number
+    rows = []
+    for device in devices:
+        state = REACH[reach.get(device.id, UNREAD)]
+        answered = values.get((device.id, UP))
+        rows.append(
+            DeviceRow(
+                id=device.id,
+                name=device.name,
+                site_id=device.site_id,
+                site=sites.get(device.site_id, ""),
+                role=device.get_role_display(),
+                address=device.management_address,
+                version=device.version,
+                board=device.board_name,
+                state=state,
+                uptime=uptime_of(values.get((device.id, UPTIME)), state),
+                read_ago=lasting(answered.ts, at) if answered else "",
+                alerts=alerts[device.id],
+            )
+        )
+    return tuple(rows)
+
+
+def uptime_of(read: LatestValue | None, state: State) -> str:
+    """How long it has been up; nothing while it is not known to be up."""
+    if read is None or read.value is None or state is not REACH[Reach.UP]:
+        return ""
+    return spell_seconds(read.value)

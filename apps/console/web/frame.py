@@ -1,0 +1,80 @@
+"""The frame around every page: where one can go, and what waits there."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from apps.accounts.access import Access
+from apps.accounts.permissions import Permission
+from apps.agents.selectors import silent_agent_count
+from apps.core import clock
+from apps.incidents.selectors import open_incident_count
+
+
+@dataclass(frozen=True)
+class Section:
+    """One entry of the navigation; ``key`` is the letter after ``g``."""
+
+    name: str
+    label: str
+    icon: str
+    url: str
+    key: str
+    count: int = 0
+    is_blind: bool = False
+
+
+class Frame:
+    """Asked by base.html only, so that partial answers cost nothing."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    @cached_property
+    def groups(self) -> list[list[Section]]:
+        """The navigation in its groups. Two queries."""
+        silent = silent_agent_count(clock.now())
+        troubles = open_incident_count(self._access)
+        seen = [
+            [
+                Section("home", _("Home"), "home", reverse("console:home"), "h"),
+                Section(
+                    "incidents",
+                    _("Incidents"),
+                    "incidents",
+                    reverse("incidents:list"),
+                    "i",
+                    troubles,
+                ),
+            ],
+            [
+                Section("devices", _("Devices"), "devices", reverse("console:devices"), "d"),
+                Section("sites", _("Sites"), "map", reverse("console:sites"), "s"),
+            ],
+            [
+                Section("alerts", _("Alerts"), "alerts", reverse("console:alerts"), "l"),
+                Section(
+                    "agents",
+                    _("Agents"),
+                    "agents",
+                    reverse("agents:list"),
+                    "a",
+                    silent,
+                    is_blind=True,
+                ),
+            ],
+        ]
+        if self._access.may(Permission.WEBHOOKS_VIEW):
+            ledger = reverse("webhooks:ledger")
+            seen[-1].append(Section("webhooks", _("Webhooks"), "mail", ledger, "w"))
+        return seen
+
+
+def frame(request: HttpRequest) -> dict[str, Any]:
+    """Template context: the frame, for members of a tenant."""
+    access = getattr(request, "access", None)
+    return {"frame": Frame(access)} if access is not None else {}

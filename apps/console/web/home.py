@@ -1,0 +1,92 @@
+"""The NOC home: what is broken, who cannot see, how the rest is."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from apps.accounts.access import Access
+from apps.agents.web.pages import SILENT as AGENT_SILENT
+from apps.agents.web.pages import AgentRow, agent_rows
+from apps.console.web.day import Day, day_of
+from apps.console.web.sites import SiteRow, site_rows
+from apps.console.web.states import REACH, UNREAD
+from apps.core.page import State, lasting
+from apps.incidents.web.pages import QueuePage, queue_page
+from apps.inventory.selectors import device_sites
+from apps.telemetry.reach import Reach, reach_of_devices
+
+MOST_INCIDENTS = 12
+MOST_ROWS = 8
+
+
+@dataclass(frozen=True)
+class ReachCount:
+    """How many devices are in one state; the address lists them."""
+
+    state: State
+    number: int
+    query: str
+
+
+@dataclass(frozen=True)
+class HomePage:
+    """Everything on the home."""
+
+    queue: QueuePage
+    waiting: int
+    critical: int
+    more_incidents: int
+    day: Day
+    reach: tuple[ReachCount, ...]
+    devices: int
+    sites: tuple[SiteRow, ...]
+    troubled_sites: int
+    all_sites: int
+    agents: tuple[AgentRow, ...]
+    all_agents: int
+    well_agents: int
+    silent_agents: tuple[AgentRow, ...]
+    blind: int
+    #: Nothing is wrong that we can see, and we can see everything.
+    is_quiet: bool
+    quiet_for: str
+
+
+def home_page(access: Access, *, at: datetime) -> HomePage:
+    """Fourteen queries, whatever the size."""
+    queue = queue_page(access, status="open", before=None, at=at, most=MOST_INCIDENTS)
+    reach = reach_of_devices(at)
+    where = device_sites()
+    sites = site_rows(where, reach)
+    troubled = [row for row in sites if row.state.is_trouble]
+    agents = agent_rows(access, at=at)
+    silent = tuple(row for row in agents if row.state is AGENT_SILENT)
+    counts = reach_counts(where, reach)
+    return HomePage(
+        queue=queue,
+        waiting=sum(1 for row in queue.rows if not row.acked_by),
+        critical=sum(1 for row in queue.rows if row.severity == "critical"),
+        more_incidents=queue.total - len(queue.rows),
+        day=day_of(access, start=at - timedelta(hours=24), end=at),
+        reach=counts,
+        devices=len(where),
+        sites=tuple(troubled[:MOST_ROWS]),
+        troubled_sites=len(troubled),
+        all_sites=len(sites),
+        agents=agents[:MOST_ROWS],
+        all_agents=len(agents),
+        well_agents=sum(1 for row in agents if row.state.look == "ok"),
+        silent_agents=silent,
+        blind=next(count.number for count in counts if count.query == Reach.BLIND),
+        quiet_for=lasting(queue.last_closed_at, at) if queue.last_closed_at else "",
+        is_quiet=not queue.total_open
+        and not silent
+        and not any(count.number for count in counts if count.state.is_trouble),
+    )
+
+
+def reach_counts(where: dict[UUID, UUID], reach: dict[UUID, Reach]) -> tuple[ReachCount, ...]:
+    """Up, down, blind, unknown of these devices."""
+    counted = Counter(reach.get(device_id, UNREAD) for device_id in where)
+    return tuple(ReachCount(state, counted[word], str(word)) for word, state in REACH.items())

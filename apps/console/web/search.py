@@ -1,0 +1,39 @@
+"""One box that finds devices, sites and incidents."""
+
+from dataclasses import dataclass
+
+from apps.accounts.access import Access
+from apps.incidents.models import Incident
+from apps.incidents.selectors import incidents_matching
+from apps.inventory import selectors as inventory
+from apps.inventory.models import Device, Site
+
+MOST_OF_A_KIND = 8
+
+
+@dataclass(frozen=True)
+class SearchPage:
+    """What was found, kind by kind."""
+
+    words: str
+    devices: tuple[Device, ...] = ()
+    sites: tuple[Site, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.devices or self.sites or self.incidents)
+
+
+def search_page(access: Access, words: str) -> SearchPage:
+    """Three queries; none without words."""
+    if not words:
+        return SearchPage(words)
+    devices = inventory.visible_devices(access).select_related("site").order_by("name")
+    sites = inventory.visible_sites(access).order_by("name")
+    return SearchPage(
+        words=words,
+        devices=tuple(inventory.devices_called(devices, words)[:MOST_OF_A_KIND]),
+        sites=tuple(inventory.sites_called(sites, words)[:MOST_OF_A_KIND]),
+        incidents=tuple(incidents_matching(access, words, most=MOST_OF_A_KIND)),
+    )

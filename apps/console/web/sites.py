@@ -1,0 +1,132 @@
+"""Sites: what stands there and how it is."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from apps.accounts.access import Access
+from apps.console.web.devices import DeviceRow, device_rows
+from apps.console.web.states import REACH, UNREAD
+from apps.core.page import BLIND, DOWN, NONE, UNKNOWN, UP, WARN, Pager, State, pager_of
+from apps.incidents.models import Incident
+from apps.incidents.selectors import incidents_involving
+from apps.inventory import selectors as inventory
+from apps.inventory.models import Site
+from apps.telemetry.reach import Reach, reach_of_devices
+
+MOST_DEVICES = 200
+
+
+@dataclass(frozen=True)
+class SiteRow:
+    """One site with its devices counted by state."""
+
+    id: UUID
+    name: str
+    code: str
+    state: State
+    up: int
+    down: int
+    blind: int
+    unknown: int
+    total: int
+
+
+@dataclass(frozen=True)
+class SitesPage:
+    """The list of sites in one filter."""
+
+    rows: tuple[SiteRow, ...]
+    pager: Pager
+    query: str
+    only_troubled: bool
+    troubled: int
+    all: int
+
+
+@dataclass(frozen=True)
+class SitePage:
+    """One site."""
+
+    site: Site
+    row: SiteRow
+    devices: tuple[DeviceRow, ...]
+    more: int
+    incidents: tuple[Incident, ...]
+
+
+def site_rows(where: Mapping[UUID, UUID], reach: Mapping[UUID, Reach]) -> list[SiteRow]:
+    """Every site, worst first. One query."""
+    counted: dict[UUID, Counter[str]] = defaultdict(Counter)
+    for device_id, site_id in where.items():
+        counted[site_id][reach.get(device_id, UNREAD)] += 1
+    rows = [
+        _row(site_id, name, code, counted[site_id])
+        for site_id, name, code in inventory.site_names()
+    ]
+    return sorted(rows, key=lambda row: (row.state.rank, -row.down, -row.blind, row.name))
+
+
+def _row(site_id: UUID, name: str, code: str, counted: Counter[str]) -> SiteRow:
+    return SiteRow(
+        id=site_id,
+        name=name,
+        code=code,
+        state=_state(counted),
+        up=counted[Reach.UP],
+        down=counted[Reach.DOWN],
+        blind=counted[Reach.BLIND],
+        unknown=counted[UNREAD],
+        total=counted.total(),
+    )
+
+
+def _state(counted: Counter[str]) -> State:
+    if not counted.total():
+        return NONE
+    if counted[Reach.DOWN]:
+        return WARN if counted[Reach.UP] else DOWN
+    if counted[Reach.BLIND]:
+        return BLIND
+    return UNKNOWN if counted[UNREAD] else UP
+
+
+def sites_page(*, query: str, only_troubled: bool, number: int, at: datetime) -> SitesPage:
+    """Three queries."""
+    every = site_rows(inventory.device_sites(), reach_of_devices(at))
+    wanted = query.casefold()
+    rows = [
+        row
+        for row in every
+        if (wanted in row.name.casefold() or wanted in row.code.casefold())
+        and (row.state.is_trouble or not only_troubled)
+    ]
+    asked = {"q": query, "state": "troubled" if only_troubled else ""}
+    pager = pager_of(len(rows), number=number, asked=asked)
+    return SitesPage(
+        rows=tuple(rows[max(pager.first - 1, 0) : pager.last]),
+        pager=pager,
+        query=query,
+        only_troubled=only_troubled,
+        troubled=sum(1 for row in every if row.state.is_trouble),
+        all=len(every),
+    )
+
+
+def site_page(access: Access, site: Site, *, at: datetime) -> SitePage:
+    """Seven queries."""
+    reach = reach_of_devices(at)
+    devices = list(inventory.visible_devices(access).filter(site=site).order_by("name"))
+    devices.sort(key=lambda device: REACH[reach.get(device.id, UNREAD)].rank)
+    parts = inventory.parts_of([device.id for device in devices])
+    counted = Counter(str(reach.get(device.id, UNREAD)) for device in devices)
+    shown = devices[:MOST_DEVICES]
+    return SitePage(
+        site=site,
+        row=_row(site.id, site.name, site.code, counted),
+        devices=device_rows(access, shown, reach, sites={site.id: site.name}, at=at),
+        more=len(devices) - len(shown),
+        incidents=tuple(incidents_involving(access, parts, only_open=True)),
+    )

@@ -1,0 +1,15 @@
+from django.urls import path
+
+from apps.console.web import views
+
+app_name = "console"
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("devices/", views.devices, name="devices"),
+    path("devices/<uuid:device_id>/", views.device, name="device"),
+    path("sites/", views.sites, name="sites"),
+    path("sites/<uuid:site_id>/", views.site, name="site"),
+    path("alerts/", views.alerts, name="alerts"),
+    path("search/", views.search, name="search"),
+]

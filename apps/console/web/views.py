@@ -1,0 +1,115 @@
+"""Pages that join several apps; one view serves the page or its living part."""
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+from django.views.decorators.vary import vary_on_headers
+
+from apps.accounts.permissions import Permission
+from apps.accounts.web.doors import enter
+from apps.alerts.choices import Severity
+from apps.console.web.alerts import alerts_page
+from apps.console.web.device import device_page
+from apps.console.web.devices import DeviceFilter, devices_page
+from apps.console.web.home import home_page
+from apps.console.web.search import search_page
+from apps.console.web.sites import site_page, sites_page
+from apps.console.web.states import REACH
+from apps.core import clock
+from apps.core.page import asked_word, page_number, wants_part
+from apps.inventory.choices import DeviceRole
+from apps.inventory.selectors import get_visible_device, get_visible_site
+
+
+def _show(request: HttpRequest, name: str, page: object, section: str) -> HttpResponse:
+    template = f"console/_{name}.html" if wants_part(request) else f"console/{name}.html"
+    return render(request, template, {"page": page, "section": section})
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def home(request: HttpRequest) -> HttpResponse:
+    """What is broken, who cannot see, how the rest is."""
+    access = enter(request, Permission.INCIDENTS_VIEW)
+    return _show(request, "home", home_page(access, at=clock.now()), "home")
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def devices(request: HttpRequest) -> HttpResponse:
+    """Devices by site, role, state and words."""
+    access = enter(request, Permission.INVENTORY_VIEW)
+    role, state = asked_word(request, "role"), asked_word(request, "state")
+    asked = DeviceFilter(
+        words=asked_word(request, "q"),
+        site=_uuid(asked_word(request, "site")),
+        role=role if role in DeviceRole.values else "",
+        state=state if state in REACH else "",
+    )
+    page = devices_page(access, asked, number=page_number(request), at=clock.now())
+    return _show(request, "devices", page, "devices")
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def device(request: HttpRequest, device_id: UUID) -> HttpResponse:
+    """One device, aspect by aspect."""
+    access = enter(request, Permission.INVENTORY_VIEW)
+    page = device_page(access, get_visible_device(access, device_id), at=clock.now())
+    return _show(request, "device", page, "devices")
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def sites(request: HttpRequest) -> HttpResponse:
+    """Sites, the troubled first."""
+    enter(request, Permission.INVENTORY_VIEW)
+    page = sites_page(
+        query=asked_word(request, "q"),
+        only_troubled=asked_word(request, "state") == "troubled",
+        number=page_number(request),
+        at=clock.now(),
+    )
+    return _show(request, "sites", page, "sites")
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def site(request: HttpRequest, site_id: UUID) -> HttpResponse:
+    """One site and what stands there."""
+    access = enter(request, Permission.INVENTORY_VIEW)
+    page = site_page(access, get_visible_site(access, site_id), at=clock.now())
+    return _show(request, "site", page, "sites")
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def alerts(request: HttpRequest) -> HttpResponse:
+    """Open alerts with what was seen."""
+    access = enter(request, Permission.ALERTS_VIEW)
+    severity = asked_word(request, "severity")
+    page = alerts_page(
+        access,
+        severity=severity if severity in Severity.values else "",
+        number=page_number(request),
+        at=clock.now(),
+    )
+    return _show(request, "alerts", page, "alerts")
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def search(request: HttpRequest) -> HttpResponse:
+    """Devices, sites and incidents by words."""
+    access = enter(request, Permission.INVENTORY_VIEW)
+    page = search_page(access, asked_word(request, "q"))
+    return _show(request, "search", page, "search")
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -1,0 +1,197 @@
+"""What the ledger and one delivery show."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
+from apps.accounts.access import Access
+from apps.accounts.permissions import Permission
+from apps.core.page import Pager, State, lasting, paged
+from apps.webhooks import selectors
+from apps.webhooks.choices import DeliveryState
+from apps.webhooks.models import Attempt, Delivery, Endpoint
+
+SENT = State("ok", "ok", _lazy("Delivered"), 9)
+DEAD = State("critical", "critical", _lazy("Given up"), 0)
+RETRYING = State("warn", "warn", _lazy("Retrying"), 1)
+WAITING = State("info", "info", _lazy("Waiting"), 5)
+SENDING = State("info", "info", _lazy("Being sent"), 5)
+
+_FAILING = State("warn", "warn", _lazy("Failing"), 1)
+_PAUSED = State("off", "minus", _lazy("Paused"), 2)
+_ACTIVE = State("ok", "ok", _lazy("Active"), 9)
+_RESENDABLE = {DeliveryState.DEAD, DeliveryState.DELIVERED}
+
+
+@dataclass(frozen=True)
+class DeliveryRow:
+    """One line of the ledger."""
+
+    id: UUID
+    state: State
+    event: str
+    endpoint: str
+    endpoint_gone: bool
+    incident_id: UUID | None
+    sequence: int | None
+    attempts: int
+    why: str
+    created_at: datetime
+    ago: str
+    next_in: str
+    can_resend: bool
+
+
+@dataclass(frozen=True)
+class EndpointRow:
+    """One receiver."""
+
+    id: UUID
+    name: str
+    url: str
+    state: State
+    why: str
+    last_success_ago: str
+    query: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class StateChoice:
+    """One value of the filter."""
+
+    value: str
+    label: str
+    query: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class LedgerPage:
+    """Deliveries in one filter, and the receivers."""
+
+    state: str
+    states: tuple[StateChoice, ...]
+    endpoints: tuple[EndpointRow, ...]
+    rows: tuple[DeliveryRow, ...]
+    pager: Pager
+    can_manage: bool
+    everything_query: str
+    is_filtered: bool
+
+
+@dataclass(frozen=True)
+class DeliveryPage:
+    """One delivery, whole."""
+
+    row: DeliveryRow
+    event_id: UUID
+    body_sha256: str
+    body: str
+    attempts: tuple[Attempt, ...]
+
+
+MOST_BODY = 20_000
+
+
+def ledger_page(
+    access: Access, *, state: str, endpoint: str, number: int, at: datetime
+) -> LedgerPage:
+    """Three queries."""
+    endpoints = list(selectors.visible_endpoints(access).order_by("name"))
+    chosen_endpoint = next((row for row in endpoints if str(row.id) == endpoint), None)
+    asked = {"state": state, "endpoint": str(chosen_endpoint.id) if chosen_endpoint else ""}
+    rows = selectors.visible_deliveries(access).defer("body").order_by("-created_at", "-pk")
+    if state:
+        rows = rows.filter(state=state)
+    if chosen_endpoint:
+        rows = rows.filter(endpoint=chosen_endpoint)
+    shown, pager = paged(rows, number=number, asked=asked)
+    can_manage = access.may(Permission.WEBHOOKS_MANAGE)
+    words = (("", _("All")), *((key, str(_STATES[key].word)) for key in _STATES))
+    return LedgerPage(
+        state=state,
+        states=tuple(
+            StateChoice(key, word, _query({**asked, "state": key}), key == state)
+            for key, word in words
+        ),
+        endpoints=tuple(_endpoint(row, asked, at) for row in endpoints),
+        rows=tuple(_row(row, can_manage=can_manage, at=at) for row in shown),
+        pager=pager,
+        can_manage=can_manage,
+        everything_query=_query({**asked, "endpoint": ""}),
+        is_filtered=any(asked.values()),
+    )
+
+
+def delivery_page(access: Access, delivery: Delivery, *, at: datetime) -> DeliveryPage:
+    """One query more than the row."""
+    body = bytes(delivery.body)[:MOST_BODY].decode(errors="replace")
+    return DeliveryPage(
+        row=_row(delivery, can_manage=access.may(Permission.WEBHOOKS_MANAGE), at=at),
+        event_id=delivery.event_id,
+        body_sha256=delivery.body_sha256,
+        body=body,
+        attempts=tuple(selectors.attempts_of(delivery)),
+    )
+
+
+_STATES = {
+    DeliveryState.PENDING: WAITING,
+    DeliveryState.LEASED: SENDING,
+    DeliveryState.DELIVERED: SENT,
+    DeliveryState.DEAD: DEAD,
+}
+
+
+def _query(asked: dict[str, str]) -> str:
+    return urlencode({name: value for name, value in asked.items() if value})
+
+
+def _row(row: Delivery, *, can_manage: bool, at: datetime) -> DeliveryRow:
+    state = _STATES[DeliveryState(row.state)]
+    if row.state == DeliveryState.PENDING and row.failure_count:
+        state = RETRYING
+    is_gone = row.endpoint.deleted_at is not None
+    waits = row.state == DeliveryState.PENDING and row.next_attempt_at is not None
+    return DeliveryRow(
+        id=row.id,
+        state=state,
+        event=row.get_event_type_display(),
+        endpoint=row.endpoint.name,
+        endpoint_gone=is_gone,
+        incident_id=row.incident_id,
+        sequence=row.sequence,
+        attempts=row.attempt_count,
+        why=row.get_dead_reason_display() if row.dead_reason else "",
+        created_at=row.created_at,
+        ago=lasting(row.created_at, at),
+        next_in=lasting(at, row.next_attempt_at) if waits and row.next_attempt_at else "",
+        can_resend=can_manage
+        and row.state in _RESENDABLE
+        and not is_gone
+        and not row.endpoint.is_paused,
+    )
+
+
+def _endpoint(row: Endpoint, asked: dict[str, str], at: datetime) -> EndpointRow:
+    state, why = _ACTIVE, ""
+    if row.is_paused:
+        state, why = _PAUSED, row.get_pause_reason_display()
+    elif row.failing_since:
+        state = _FAILING
+        why = _("for %(time)s") % {"time": lasting(row.failing_since, at)}
+    return EndpointRow(
+        id=row.id,
+        name=row.name,
+        url=row.url,
+        state=state,
+        why=str(why),
+        last_success_ago=lasting(row.last_success_at, at) if row.last_success_at else "",
+        query=_query({**asked, "endpoint": str(row.id)}),
+        is_chosen=asked["endpoint"] == str(row.id),
+    )

@@ -1,0 +1,53 @@
+"""The ledger of webhooks, one delivery with its attempts, and sending it again."""
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.vary import vary_on_headers
+
+from apps.accounts.permissions import Permission
+from apps.accounts.web.doors import enter
+from apps.core import clock
+from apps.core.page import asked_word, page_number, wants_part
+from apps.webhooks import selectors, services
+from apps.webhooks.choices import DeliveryState
+from apps.webhooks.web.pages import delivery_page, ledger_page
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def ledger(request: HttpRequest) -> HttpResponse:
+    """Deliveries, newest first."""
+    access = enter(request, Permission.WEBHOOKS_VIEW)
+    state = asked_word(request, "state")
+    page = ledger_page(
+        access,
+        state=state if state in DeliveryState.values else "",
+        endpoint=asked_word(request, "endpoint"),
+        number=page_number(request),
+        at=clock.now(),
+    )
+    template = "webhooks/_ledger.html" if wants_part(request) else "webhooks/ledger.html"
+    return render(request, template, {"page": page, "section": "webhooks"})
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+def delivery(request: HttpRequest, delivery_id: UUID) -> HttpResponse:
+    """One delivery with every attempt."""
+    access = enter(request, Permission.WEBHOOKS_VIEW)
+    row = selectors.get_visible_delivery(access, delivery_id)
+    page = delivery_page(access, row, at=clock.now())
+    template = "webhooks/_delivery.html" if wants_part(request) else "webhooks/delivery.html"
+    return render(request, template, {"page": page, "section": "webhooks"})
+
+
+@require_POST
+def resend(request: HttpRequest, delivery_id: UUID) -> HttpResponse:
+    """The same bytes again; a second click while it is on its way changes nothing."""
+    access = enter(request, Permission.WEBHOOKS_MANAGE)
+    row = selectors.get_visible_delivery(access, delivery_id)
+    services.resend_delivery(delivery=row, actor=access.actor, at=clock.now())
+    return redirect("webhooks:delivery", row.id)

@@ -1,0 +1,95 @@
+"""The page of agents."""
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from apps.agents.models import Agent, AgentCertificate
+from apps.core import clock
+from apps.tenancy import acting_in
+from tests import test_list_costs as rows
+from tests.agents.factories import enroll, make_agent
+from tests.clients import queries
+from tests.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def page(acme_readonly) -> Client:
+    client = Client()
+    assert client.login(username=acme_readonly.email, password=PASSWORD)
+    return client
+
+
+def shown(page: Client, **headers) -> str:
+    answer = page.get(reverse("agents:list"), headers=headers)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_without_agents_it_says_what_they_are_for(page):
+    assert "No agent yet" in shown(page)
+
+
+def test_a_silent_agent_is_blind_and_says_nothing_of_its_buffer(page, acme):
+    now = clock.now()
+    with acting_in(acme):
+        make_agent("near")
+        make_agent("far")
+        Agent.objects.update(status="active", health={"buffer_depth": 7.0})
+        Agent.objects.filter(name="near").update(last_heartbeat_at=now)
+        Agent.objects.filter(name="far").update(last_heartbeat_at=now - timedelta(minutes=9))
+
+    body = shown(page)
+
+    assert body.index(">far<") < body.index(">near<"), "the silent stand first"
+    assert "1 agent is silent." in body
+    assert "9 min ago" in body
+    assert body.count(">7<") == 1
+
+
+def test_an_agent_that_lags_behind_says_so(page, acme):
+    with acting_in(acme):
+        make_agent("near")
+        health = {"buffer_depth": 900.0, "buffer_age_seconds": 600.0}
+        Agent.objects.update(status="active", last_heartbeat_at=clock.now(), health=health)
+
+    assert "Its oldest reading waits for 10 min" in shown(page)
+
+
+def test_a_certificate_that_is_not_renewed_warns(page, acme):
+    now = clock.now()
+    with acting_in(acme):
+        enroll(make_agent("near"), at=now)
+        Agent.objects.update(last_heartbeat_at=now)
+    assert "Certificate ends" not in shown(page)
+
+    AgentCertificate.objects.update(not_after=now + timedelta(hours=5, seconds=30))
+
+    assert "Certificate ends" in shown(page)
+    assert "5 h 0 min left" in shown(page)
+
+
+def test_the_part_alone_for_htmx(page):
+    assert "<html" not in shown(page, **{"HX-Request": "true"})
+
+
+def test_another_tenants_agents_are_not_there(page, globex):
+    with acting_in(globex):
+        make_agent("theirs")
+
+    assert "theirs" not in shown(page)
+
+
+def test_one_row_costs_what_twenty_cost(page, acme):
+    with acting_in(acme):
+        rows.agent(0)
+    few = queries(lambda: shown(page))
+    with acting_in(acme):
+        for n in range(1, 20):
+            rows.agent(n)
+
+    assert queries(lambda: shown(page)) == few

@@ -1,0 +1,305 @@
+"""The console's pages: what they say, to whom, and what they cost."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.urls import reverse
+
+from apps.agents.models import Agent
+from apps.core import clock
+from apps.inventory.models import Device, Site
+from apps.telemetry import store
+from apps.telemetry.store import Sample, SeriesKey
+from apps.tenancy import acting_in
+from tests import test_list_costs as rows
+from tests.clients import queries
+from tests.inventory.factories import make_device, make_site
+
+pytestmark = pytest.mark.django_db
+
+LISTS = ("console:home", "console:devices", "console:sites", "console:alerts", "console:search")
+HTMX = {"HX-Request": "true"}
+
+
+def text_of(answer) -> str:
+    """What a reader sees: no tags, single spaces."""
+    body = re.sub(r"<(script|style)[\s\S]*?</\1>|<[^>]+>", " ", answer.content.decode())
+    return re.sub(r"\s+", " ", body)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_an_empty_tenant_is_told_the_next_step(visit, acme_admin, name):
+    answer = visit(acme_admin).get(reverse(name))
+
+    assert answer.status_code == 200
+    assert b"style=" not in answer.content
+    assert not re.search(rb"<script(?![^>]*src=)|<[^>]+\son\w+=", answer.content)
+    words = {"console:home": "Three steps", "console:devices": "No device yet"}
+    assert words.get(name, "") in text_of(answer)
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("role", ["acme_readonly", "acme_auditor", "acme_noc"])
+def test_every_role_may_look(visit, request, name, role):
+    assert visit(request.getfixturevalue(role)).get(reverse(name)).status_code == 200
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_htmx_gets_the_part_alone(visit, acme_noc, name):
+    answer = visit(acme_noc).get(reverse(name), headers=HTMX)
+
+    assert answer.status_code == 200
+    assert b"<html" not in answer.content
+    assert "HX-Request" in answer["Vary"]
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_strangers_are_sent_to_the_gate(client, name):
+    answer = client.get(reverse(name))
+
+    assert answer.status_code == 302
+    assert answer["Location"].startswith("/sign-in/")
+
+
+@pytest.mark.parametrize("junk", ["", "x", "-1", "0", "99999999", "٣", "\x00", "x" * 3000])
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        *(("console:devices", field) for field in ("q", "site", "role", "state", "page")),
+        *(("console:sites", field) for field in ("q", "state", "page")),
+        *(("console:alerts", field) for field in ("severity", "page")),
+        ("console:search", "q"),
+    ],
+)
+def test_no_query_breaks_a_list(visit, acme_noc, name, field, junk):
+    assert visit(acme_noc).get(reverse(name), {field: junk}).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["device", "site"])
+def test_what_is_anothers_is_not_there(visit, globex_admin, acme, kind):
+    with acting_in(acme):
+        row = make_device()
+    pk = row.id if kind == "device" else row.site_id
+
+    answer = visit(globex_admin).get(reverse(f"console:{kind}", args=[pk]))
+
+    assert answer.status_code == 404
+    assert b"cr1" not in answer.content
+
+
+def test_one_row_costs_what_twenty_cost(visit, acme, acme_noc):
+    client = visit(acme_noc)
+    with acting_in(acme):
+        rows.device(0)
+    paths = [reverse(name) for name in LISTS[:4]] + [reverse("console:search") + "?q=r"]
+    few = [queries(lambda path=path: client.get(path)) for path in paths]
+    with acting_in(acme):
+        for n in range(1, 20):
+            rows.device(n)
+
+    assert [queries(lambda path=path: client.get(path)) for path in paths] == few
+    assert max(few) <= 24
+
+
+def test_a_device_page_costs_the_same_whatever_sits_on_it(visit, acme, acme_noc):
+    client = visit(acme_noc)
+    with acting_in(acme):
+        for n in range(2):
+            rows.device(n)
+        for make in (rows.interface_of_one, rows.bgp_peer, rows.ospf_neighbor, rows.probe_target):
+            make_on_first(make, 0)
+        path = reverse("console:device", args=[Device.objects.get(name="r0").id])
+    few = queries(lambda: client.get(path))
+    with acting_in(acme):
+        for n in range(2, 20):
+            rows.interface_of_one(n)
+
+    assert queries(lambda: client.get(path)) == few
+    assert few <= 32
+
+
+def make_on_first(make, n: int) -> None:
+    if make is rows.interface_of_one:
+        make(n)
+        return
+    device = Device.objects.get(name="r0")
+    if make is rows.bgp_peer:
+        device.bgp_peers.create(remote_address="10.0.0.1", remote_as=65_000, source="operator")
+    elif make is rows.ospf_neighbor:
+        device.ospf_neighbors.create(router_id="10.0.0.1", area="0", source="operator")
+
+
+def read_up(device: Device, value: float, *, ago: float = 0) -> None:
+    at = clock.now() - timedelta(seconds=ago)
+    store.write_batch(
+        samples=[Sample(SeriesKey("device", device.id, "device.up"), at, value)], received_at=at
+    )
+
+
+@pytest.fixture
+def four_states(acme) -> dict[str, Device]:
+    """One device each: up, down, blind, unknown."""
+    with acting_in(acme):
+        site = make_site("hub", code="HUB")
+        devices = {
+            word: make_device(f"r-{word}", site=site, management_address=f"127.20.7.{n}")
+            for n, word in enumerate(("up", "down", "blind", "unknown"), start=1)
+        }
+        read_up(devices["up"], 1)
+        read_up(devices["down"], 0)
+        read_up(devices["blind"], 1, ago=300)
+    return devices
+
+
+@pytest.mark.parametrize("word", ["up", "down", "blind", "unknown"])
+def test_devices_are_found_by_state(visit, acme_noc, four_states, word):
+    shown = text_of(visit(acme_noc).get(reverse("console:devices"), {"state": word}))
+
+    assert f"r-{word}" in shown
+    assert sum(f"r-{other}" in shown for other in four_states) == 1
+    assert "1 to 1 of 1" in shown
+
+
+def test_devices_are_found_by_address_site_and_role(visit, acme, acme_noc, four_states):
+    client = visit(acme_noc)
+    with acting_in(acme):
+        other = make_site("elsewhere")
+        make_device("far", site=other, role="bng", management_address="127.21.0.1")
+    path = reverse("console:devices")
+
+    for asked in ({"q": "127.21"}, {"site": other.id}, {"role": "bng"}, {"q": "FAR"}):
+        shown = text_of(client.get(path, asked))
+        assert "far" in shown
+        assert "r-up" not in shown
+
+
+def test_a_device_that_nobody_sees_is_never_called_up(visit, acme_noc, four_states):
+    path = reverse("console:device", args=[four_states["blind"].id])
+
+    shown = text_of(visit(acme_noc).get(path))
+
+    assert "Nobody has seen this device for 5 min." in shown
+    assert "Not asked for 5 min" in shown
+    assert "Answers" not in shown
+
+
+def test_a_site_counts_its_devices(visit, acme_noc, four_states):
+    path = reverse("console:site", args=[four_states["up"].site_id])
+
+    shown = text_of(visit(acme_noc).get(path))
+
+    assert "1 down" in shown
+    assert "1 blind" in shown
+    assert all(f"r-{word}" in shown for word in four_states)
+
+
+def test_lists_are_paged_by_the_server(visit, acme, acme_noc):
+    with acting_in(acme):
+        site = make_site()
+        Device.objects.bulk_create(
+            Device(name=f"d{n:03}", site=site, management_address="127.20.0.1", tenant=acme)
+            for n in range(120)
+        )
+    client = visit(acme_noc)
+    path = reverse("console:devices")
+
+    first, last = text_of(client.get(path)), text_of(client.get(path, {"page": "3"}))
+
+    assert "1 to 50 of 120" in first
+    assert "d049" in first
+    assert "d050" not in first
+    assert "101 to 120 of 120" in last
+    assert text_of(client.get(path, {"page": "9999"})).count("d119") == 1
+
+
+def test_the_search_finds_all_kinds(visit, acme_noc, four_states):
+    client = visit(acme_noc)
+
+    shown = text_of(client.get(reverse("console:search"), {"q": "hub"}, headers=HTMX))
+    assert "hub" in shown
+    assert "HUB" in shown
+    assert "r-down" in text_of(client.get(reverse("console:search"), {"q": "127.20.7.2"}))
+    assert "Nothing found" in text_of(client.get(reverse("console:search"), {"q": "nowhere"}))
+
+
+@pytest.mark.usefixtures("_now")
+def test_the_home_tells_of_the_incident(visit, stage, acme_noc):
+    incident = stage.open_an_incident()
+    client = visit(acme_noc)
+
+    shown = text_of(client.get(reverse("console:home")))
+
+    assert "1 open incident" in shown
+    assert incident.title in shown
+    assert "Acknowledge" in shown
+    answer = client.post(reverse("incidents:acknowledge", args=[incident.id]), {"next": "/"})
+    assert answer["Location"] == "/"
+    assert "Acknowledge" not in text_of(client.get(reverse("console:home"), headers=HTMX))
+
+
+@pytest.mark.parametrize("next_url", ["//evil.example/", "https://evil.example/", "javascript:1"])
+@pytest.mark.usefixtures("_now")
+def test_acknowledging_leads_nowhere_else(visit, stage, acme_noc, next_url):
+    incident = stage.open_an_incident()
+
+    path = reverse("incidents:acknowledge", args=[incident.id])
+    answer = visit(acme_noc).post(path, {"next": next_url})
+
+    assert answer["Location"] == reverse("incidents:detail", args=[incident.id])
+
+
+@pytest.mark.usefixtures("_now")
+def test_those_who_only_read_are_offered_no_verb(visit, stage, acme_readonly):
+    stage.open_an_incident()
+
+    assert "Acknowledge" not in text_of(
+        visit(acme_readonly).get(reverse("console:home"), headers=HTMX)
+    )
+
+
+@pytest.mark.usefixtures("_now")
+def test_alerts_say_what_was_seen_and_what_holds_them(visit, stage, acme_noc):
+    incident = stage.open_an_incident()
+
+    shown = text_of(visit(acme_noc).get(reverse("console:alerts")))
+
+    assert "interface.oper_up = 0" in shown
+    assert f"INC-{incident.number}" in shown
+    assert "Suppressed" in shown
+
+
+@pytest.mark.usefixtures("_now")
+def test_a_device_behind_the_cause_says_so(visit, stage, acme_noc):
+    incident = stage.open_an_incident()
+    client = visit(acme_noc)
+
+    behind = text_of(client.get(reverse("console:device", args=[stage.devices["bng1"].id])))
+    near = text_of(client.get(reverse("console:device", args=[stage.devices["cr2"].id])))
+
+    assert f"Does not answer, by INC-{incident.number}" in behind
+    assert "to-agg1 towards agg1 down" in near
+    assert incident.title in near
+
+
+@pytest.mark.usefixtures("_now")
+def test_a_silent_agent_blinds_the_home(visit, stage, acme, acme_noc):
+    stage.read(0)
+    with acting_in(acme):
+        Agent.objects.update(last_heartbeat_at=stage.at(-300))
+
+    shown = text_of(visit(acme_noc).get(reverse("console:home")))
+
+    assert "Agent core has not been heard for 5 min." in shown
+    assert "Silent" in shown
+
+
+def test_quiet_says_since_when(visit, acme, acme_noc, four_states):
+    with acting_in(acme):
+        Device.objects.exclude(name="r-up").delete()
+
+    shown = text_of(visit(acme_noc).get(reverse("console:home")))
+
+    assert "All quiet" in shown
+    assert "No incident was ever opened" in shown
+    assert Site.objects.count() == 0, "outside of the tenant nothing is there"
