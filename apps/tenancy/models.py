@@ -1,7 +1,7 @@
 """The tenant, and the base of every row that one owns."""
 
 import uuid
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db import models
 from django.db.models.functions import Lower
@@ -29,7 +29,8 @@ class TenantModel(models.Model):
     """A row that belongs to one tenant; row-level security shows it to nobody else.
 
     The tenant is taken from ``acting_in`` when it is not given. Each migration that creates one follows
-    with ``operations.IsolateTenantTable`` (the catalog lint fails the build otherwise).
+    with ``operations.IsolateTenantTable`` (the catalog lint fails the build otherwise), and each app says in its
+    ``limits`` what of it a limited member sees (else nothing).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -37,9 +38,6 @@ class TenantModel(models.Model):
 
     class Meta:
         abstract = True
-
-    #: Models below another set this to the lookup of the row whose object grants they inherit.
-    grant_path: ClassVar[str] = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if not args and "tenant" not in kwargs and "tenant_id" not in kwargs:

@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 
 from apps.accounts.choices import Role
 from apps.accounts.limits import rows_within
@@ -181,6 +181,16 @@ class TestGuard:
     def test_who_is_no_member_is_granted_nothing(self, acme, globex_noc, network):
         with acting_in(acme), pytest.raises(NotVisible):
             services.grant(user_id=globex_noc.id, row=network["n1"]["devices"], **WHO)
+
+    def test_the_database_keeps_a_grant_to_members(self, acme, acme_noc, globex_noc, network):
+        give(acme, acme_noc, network["n1"]["devices"])
+
+        with (
+            acting_in(acme),
+            pytest.raises(IntegrityError, match="member_fk"),
+            transaction.atomic(),
+        ):
+            DeviceGrant.objects.update(user=globex_noc)
 
 
 class TestIncidents:

@@ -6,12 +6,18 @@ The table is written as a person would tell it, role by role, and shares no code
 import os
 import random
 
+import pytest
+
 from apps.accounts.access import Access
 from apps.accounts.actors import Actor
 from apps.accounts.choices import Role
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission
+from apps.inventory.models import Device, DeviceGrant, Interface, Site, SiteGrant
+from apps.inventory.services import grant
+from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
+from tests.inventory.factories import ACTOR, AT, make_device, make_site
 
 DECISIONS = 50_000
 LOOK = {
@@ -25,22 +31,80 @@ TOLD = {
 }
 
 
-def expected(role: str, permission: str) -> bool:
-    if role == "admin":
-        return True
-    return permission in TOLD.get(role, ())
+LIMITED = {
+    "inventory.view",
+    "telemetry.view",
+    "alerts.view",
+    "incidents.view",
+    "incidents.act",
+    "self",
+}
+
+
+def expected(
+    role: str, permission: str, *, is_limited: bool, scopes: frozenset[str] | None
+) -> bool:
+    if is_limited and permission not in LIMITED:
+        return False
+    if scopes is not None and permission not in scopes:
+        return False
+    return role == "admin" or permission in TOLD.get(role, ())
+
+
+def randomness() -> tuple[int, random.Random]:
+    seed = int(os.environ.get("ISPVM_SEED", random.SystemRandom().randrange(2**32)))
+    return seed, random.Random(seed)
 
 
 def test_the_real_table_agrees_on_every_random_question():
-    seed = int(os.environ.get("ISPVM_SEED", random.SystemRandom().randrange(2**32)))
-    rng = random.Random(seed)
+    seed, rng = randomness()
     roles = [*Role.values, "", "Admin", "owner", "platform", "noc "]
     permissions = list(Permission)
 
     for _ in range(DECISIONS):
-        role, permission = rng.choice(roles), rng.choice(permissions)
-        access = Access(User(), Tenant(), role, Actor.system("test"))
-        assert access.may(permission) == expected(role, permission.value), (seed, role, permission)
+        role, permission, is_limited = (
+            rng.choice(roles),
+            rng.choice(permissions),
+            rng.random() < 0.3,
+        )
+        some = frozenset(p.value for p in rng.sample(permissions, rng.randrange(6)))
+        scopes = some if rng.random() < 0.3 else None
+        access = Access(User(), Tenant(), role, Actor.system("test"), is_limited, scopes)
+        told = expected(role, permission.value, is_limited=is_limited, scopes=scopes)
+        assert access.may(permission) == told, (seed, role, permission, is_limited, scopes)
+
+
+@pytest.mark.django_db
+def test_what_is_granted_is_what_the_tree_says(acme, acme_noc):
+    """Sites, routers and ports as plain dicts; a row is seen if it or anything above it was granted."""
+    seed, rng = randomness()
+    access = Access(acme_noc, acme, "noc", Actor.system("test"), is_limited=True)
+    with acting_in(acme):
+        above: dict[object, object] = {}
+        for n in range(4):
+            site = make_site(f"site{n}")
+            for m in range(5):
+                address = f"127.20.{n}.{m + 1}"
+                device = make_device(f"r{n}-{m}", site=site, management_address=address)
+                above[device] = site
+                above[Interface.objects.create(device=device, name="ether1")] = device
+        rows = {*above, *above.values()}
+        grantable = sorted((r for r in rows if not isinstance(r, Interface)), key=str)
+        for _ in range(60):
+            SiteGrant.objects.all().delete()
+            DeviceGrant.objects.all().delete()
+            granted = rng.sample(grantable, rng.randrange(5))
+            for row in granted:
+                grant(user_id=acme_noc.id, row=row, actor=ACTOR, at=AT)
+
+            seen = {
+                row
+                for model in (Site, Device, Interface)
+                for row in access.visible(model.objects.all(), Permission.INVENTORY_VIEW)
+            }
+
+            told = {r for r in rows if {r, above.get(r), above.get(above.get(r))} & set(granted)}
+            assert seen == told, (seed, granted)
 
 
 def test_every_permission_is_told_of():

@@ -4,11 +4,13 @@ import pytest
 from django.apps import apps
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
+from apps.accounts.models import Membership, User
 from apps.agents import services
 from apps.agents.models import Agent, AgentCertificate, AgentSite
 from apps.inventory import services as inventory
 from apps.inventory.models import Device, Interface, Site
 from apps.tenancy import acting_in
+from apps.tenancy.context import require_tenant_id
 from apps.tenancy.models import TenantModel
 from apps.topology.services import create_dependency_group
 from apps.vault.services import store_credential_set
@@ -28,7 +30,7 @@ KEYS = [
     (model, field.name)
     for model in MODELS
     for field in model._meta.concrete_fields
-    if field.is_relation and field.name != "tenant"
+    if field.is_relation and issubclass(field.related_model, TenantModel)
 ]
 
 
@@ -44,6 +46,10 @@ def fill() -> None:
     create_dependency_group(
         dependent=("device", other.id), mode="any", members=[("link", link.id)], actor=ACTOR, at=AT
     )
+    member = User.objects.create_user(f"noc@{require_tenant_id()}.example")
+    Membership.objects.create(tenant_id=require_tenant_id(), user=member, role="noc")
+    for row in (device.site, device):
+        inventory.grant(user_id=member.id, row=row, actor=ACTOR, at=AT)
     enroll(agent)
     issue_token(agent)
     services.assign_agent(

@@ -13,8 +13,6 @@ class Agent(TenantModel):
     about the routers that it watches.
     """
 
-    grant_path = "site"
-
     name = models.CharField(max_length=100)
     site = TenantForeignKey(
         "inventory.Site", on_delete=models.SET_NULL, null=True, blank=True, related_name="agents"

@@ -58,16 +58,6 @@ class Judgement:
     signs: tuple[Sign, ...]
 
 
-#: The reading that an alert of this kind was raised on.
-OWN_METRIC = {
-    "unreachable": "device.up",
-    "management_plane": "device.api.up",
-    "interface_down": "interface.oper_up",
-    "adjacency_down": "ospf.neighbor.up",
-    "bgp_down": "bgp.peer.up",
-}
-
-
 INSTANT = timedelta(microseconds=1)
 
 
@@ -85,14 +75,9 @@ class Period:
     @classmethod
     def of(cls, world: World, symptoms: Iterable[Symptom]) -> "Period":
         rows = list(symptoms)
-        own = [
-            reading
-            for row in rows
-            if (reading := world.snapshot.reading_of.get((row.ref, OWN_METRIC.get(row.kind, ""))))
-        ]
-        bad = [reading.at for reading in own if reading.value < 1]
-        well = [row.well_since for row in rows if row.well_since is not None]
-        well += [reading.at for reading in own if reading.value >= 1]
+        readings = [row for symptom in rows if (row := world.snapshot.own_reading(symptom))]
+        bad = [row.at for row in readings if row.value < 1]
+        well = [at for symptom in rows if (at := world.snapshot.mended_at(symptom))]
         # What one poll read together with the last bad reading still counts.
         ended = max(bad) + INSTANT if bad else min(well) if well else None
         return cls(min(row.since for row in rows), ended)

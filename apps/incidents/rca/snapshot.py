@@ -25,6 +25,17 @@ VITAL_METRICS = (
     "bgp.peer.up",
 )
 
+#: The reading that an alert of this kind was raised on.
+OWN_METRIC = {
+    "unreachable": "device.up",
+    "management_plane": "device.api.up",
+    "interface_down": "interface.oper_up",
+    "adjacency_down": "ospf.neighbor.up",
+    "bgp_down": "bgp.peer.up",
+}
+#: Symptoms that are seen from outside: they go on being read when their router is cut off.
+FROM_OUTSIDE = frozenset({"unreachable", "management_plane"})
+
 #: A reading older than this says nothing about now.
 FRESH = timedelta(seconds=90)
 #: Agents speak every 10 s; one that was heard within this time is certainly there.
@@ -127,6 +138,27 @@ class Snapshot:
     def unreachable_since(self) -> Mapping[UUID, datetime]:
         """Since when each device that answers no probe has been silent."""
         return {s.ref[1]: s.since for s in self.symptoms if s.kind == "unreachable"}
+
+    def own_reading(self, symptom: Symptom) -> Reading | None:
+        """The newest value of what the symptom was raised on; None when it is not read, or cannot be any more because
+        its router is cut off."""
+        metric = OWN_METRIC.get(symptom.kind, "")
+        if symptom.kind not in FROM_OUTSIDE:
+            device_id = self.graph.device_of(symptom.ref)
+            if device_id is not None and self._is_dark(device_id):
+                return None
+        return self.reading_of.get((symptom.ref, metric))
+
+    def mended_at(self, symptom: Symptom) -> datetime | None:
+        """When the first good reading after the trouble was seen, whether or not its alert has heard of it."""
+        if symptom.well_since is not None:
+            return symptom.well_since
+        row = self.own_reading(symptom)
+        return row.at if row is not None and row.value >= 1 and row.at > symptom.since else None
+
+    def _is_dark(self, device_id: UUID) -> bool:
+        row = self.reading_of.get(((DEVICE, device_id), "device.up"))
+        return row is not None and row.value < 1
 
     def works(self, ref: Ref, metric: str, *, after: datetime, before: datetime | None) -> bool:
         """Whether a reading proves that this worked between two moments.

@@ -86,7 +86,7 @@ class Chapter:
         before = _told(incident)
         former = (incident.root_type, incident.root_id, incident.root_name)
         # What was already said of who is hit stays while things recover: the count is of the outage, not of now.
-        if not _is_recovering(trouble):
+        if not _is_recovering(trouble, self._snapshot):
             self._describe(incident, trouble)
             document = self._document(trouble)
             if digest_of(_essence(document)) != self._essence_of(incident):
@@ -193,13 +193,14 @@ class Chapter:
         )
 
 
-def _is_recovering(trouble: Trouble) -> bool:
-    """Whether its alerts have begun to recover and nothing new has joined them since: from then on less and less of
-    the failure can be seen."""
-    mended = [row.well_since for row in trouble.symptoms if row.well_since is not None]
-    if not mended:
+def _is_recovering(trouble: Trouble, snapshot: Snapshot) -> bool:
+    """Whether it has begun to recover and nothing new has joined it since: from then on less and less of the failure
+    can be seen."""
+    mended = {row.alert_id: snapshot.mended_at(row) for row in trouble.symptoms}
+    first = min((at for at in mended.values() if at), default=None)
+    if first is None:
         return False
-    return all(row.since <= min(mended) for row in trouble.symptoms if row.well_since is None)
+    return all(row.since <= first for row in trouble.symptoms if mended[row.alert_id] is None)
 
 
 def _told(incident: Incident) -> tuple[object, ...]:

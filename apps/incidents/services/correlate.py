@@ -69,10 +69,10 @@ def _correlate(at: datetime) -> bool:
     for incident_id, into in sorted(fate.merged.items(), key=lambda row: str(row[0])):
         chapter.merge(incident_id, into.id)
     chapter.close_the_recovered(known)
-    settled = _settled_by_people(verdict.troubles, fate.new)
+    told = _told_already(verdict.troubles, fate.new)
     for index in fate.new:
         trouble = verdict.troubles[index]
-        if index in settled or not _has_fired(trouble):
+        if index in told or not _has_fired(trouble):
             continue
         former = _closed_lately(trouble, at)
         if former is not None:
@@ -128,16 +128,14 @@ def _is_ripe(trouble: Trouble, at: datetime) -> bool:
     return at - trouble.first_fired_at >= hold
 
 
-def _settled_by_people(troubles: tuple[Trouble, ...], new: tuple[int, ...]) -> set[int]:
-    """Troubles of which every firing alert belongs to an incident that a person closed: they said it is enough."""
+def _told_already(troubles: tuple[Trouble, ...], new: tuple[int, ...]) -> set[int]:
+    """Troubles of which every firing alert stands under an incident already: one that a person closed, who said it is
+    enough; or an open one, which is not torn apart while its verdict wavers."""
     alert_ids = {row.alert_id for index in new for row in troubles[index].symptoms}
-    closed = set(
-        IncidentAlert.objects.filter(
-            alert_id__in=alert_ids, incident__status=IncidentStatus.CLOSED
-        ).values_list("alert_id", flat=True)
-    )
+    rows = IncidentAlert.objects.filter(alert_id__in=alert_ids)
+    told = set(rows.values_list("alert_id", flat=True))
     return {
         index
         for index in new
-        if all(row.alert_id in closed for row in troubles[index].symptoms if row.fired_at)
+        if all(row.alert_id in told for row in troubles[index].symptoms if row.fired_at)
     }

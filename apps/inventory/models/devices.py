@@ -14,8 +14,6 @@ PORT = [MinValueValidator(1), MaxValueValidator(65535)]
 class Device(DiscoverableModel):
     """A router. Made by people; agents fill in what it says about itself."""
 
-    grant_path = "site"
-
     name = models.CharField(max_length=100)
     site = TenantForeignKey(Site, on_delete=models.PROTECT, related_name="devices")
     role = models.CharField(max_length=20, choices=DeviceRole.choices, default=DeviceRole.OTHER)
@@ -62,8 +60,6 @@ class Device(DiscoverableModel):
 
 class Interface(DiscoverableModel):
     """A port of a router, physical or not, as the router lists it."""
-
-    grant_path = "device__site"
 
     device = TenantForeignKey(Device, on_delete=models.CASCADE, related_name="interfaces")
     name = models.CharField(max_length=100)

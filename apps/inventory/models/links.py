@@ -14,8 +14,6 @@ class Link(TenantModel):
     Ends are named, and bound to interfaces as soon as those are discovered.
     """
 
-    grant_path = "a_device__site"
-
     name = models.CharField(max_length=150)
     kind = models.CharField(max_length=20, choices=LinkKind.choices, default=LinkKind.OTHER)
     a_device = TenantForeignKey(Device, on_delete=models.CASCADE, related_name="links_a")

@@ -15,8 +15,6 @@ AS_NUMBER = [MinValueValidator(0), MaxValueValidator(2**32 - 1)]
 class BgpPeer(DiscoverableModel):
     """A BGP session of a router: known by its name, without one by address and AS."""
 
-    grant_path = "device__site"
-
     device = TenantForeignKey(Device, on_delete=models.CASCADE, related_name="bgp_peers")
     name = models.CharField(max_length=100, blank=True, default="")
     remote_address = models.CharField(max_length=100)
@@ -51,8 +49,6 @@ class OspfNeighbor(DiscoverableModel):
     Parallel links share a router id, so the neighbour's address is part of the key. RouterOS 7 names no
     interface on point-to-point networks, and drops the row when its interface goes down.
     """
-
-    grant_path = "device__site"
 
     device = TenantForeignKey(Device, on_delete=models.CASCADE, related_name="ospf_neighbors")
     router_id = models.CharField(max_length=50)

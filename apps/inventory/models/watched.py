@@ -15,8 +15,6 @@ class ProbeTarget(TenantModel):
     """An address and port that agents ask. With a device it stands for that device, and the agents that watch
     the device ask it; without one every agent asks it."""
 
-    grant_path = "device__site"
-
     device = TenantForeignKey(
         Device, on_delete=models.CASCADE, null=True, blank=True, related_name="probe_targets"
     )
@@ -54,8 +52,6 @@ class ProbeTarget(TenantModel):
 
 class Service(DiscoverableModel):
     """What customers buy, measured at a device: the PPPoE sessions of a BNG, a transit at an edge."""
-
-    grant_path = "device__site"
 
     name = models.CharField(max_length=150)
     kind = models.CharField(max_length=20, choices=ServiceKind.choices, default=ServiceKind.OTHER)

@@ -176,6 +176,27 @@ class TestDeadRouter:
 
         assert {cause.ref for cause in trouble.causes} == {wire("cr2-acc3"), wire("cr4-acc3")}
 
+    def test_is_not_the_cause_of_what_a_router_that_is_cut_off_said_last(self):
+        """Both uplinks are mended; what the far router said before it was cut off is old, and its neighbour answers."""
+        graph = isp((*LINKS, "cr2-acc3", "cr4-acc3"))
+        symptoms = [
+            symptom("interface_down", port("acc3", "cr2-acc3"), seconds=-20),
+            symptom("interface_down", port("cr2", "cr2-acc3"), seconds=-20),
+            symptom("interface_down", port("cr4", "cr4-acc3")),
+            symptom("unreachable", dev("acc3"), seconds=2),
+        ]
+        readings = (
+            ill(port("acc3", "cr2-acc3"), "interface.oper_up", seconds=-2),
+            ill(dev("acc3"), "device.up", seconds=20),
+            well(port("cr2", "cr2-acc3"), "interface.oper_up", seconds=24),
+            well(port("cr4", "cr4-acc3"), "interface.oper_up", seconds=24),
+        )
+
+        verdict = reach_verdict(snapshot(symptoms, graph=graph, dark=("acc3",), readings=readings))
+
+        causes = {cause.ref for trouble in verdict.troubles for cause in trouble.causes}
+        assert causes == {wire("cr2-acc3"), wire("cr4-acc3")}
+
     def test_did_not_take_down_a_port_that_fell_long_before(self):
         early = symptom("interface_down", port("cr2", "cr2-cr3"), seconds=-3600)
         late = [
