@@ -28,6 +28,7 @@ STAMP = VENV / "installed-requirements.sha256"
 LOCK_COMMAND = [
     *("pip", "compile", "--universal", "--python-version", "3.11"),
     *("--only-binary", ":all:", "--generate-hashes", "--no-emit-index-url"),
+    "--no-strip-extras",  # old pip takes "coverage[toml]" for unpinned beside a bare "coverage=="
     *("--no-emit-find-links", "requirements.in", "-o", "requirements.txt"),
 ]
 
