@@ -36,6 +36,11 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
         }
 
 
+class PlatformSessionScheme(SessionScheme):  # type: ignore[no-untyped-call]  # registers itself
+    target_class = "apps.accounts.api.platform.PlatformSessionAuthentication"
+    name = "platformSession"
+
+
 class FaultSerializer(serializers.Serializer[Any]):
     field = serializers.CharField()
     code = serializers.CharField(required=False)
@@ -85,3 +90,10 @@ class TenantAutoSchema(AutoSchema):
         if direction == "response":
             bodies["4XX"] = self._get_response_for_code(REFUSAL, "4XX", [CONTENT_TYPE])  # type: ignore[no-untyped-call]  # the library
         return bodies
+
+
+class PlatformAutoSchema(TenantAutoSchema):
+    """Outside of tenants: no idempotency keys, no row versions."""
+
+    def get_override_parameters(self) -> list[Any]:
+        return []
