@@ -47,7 +47,7 @@ class PackageFinder(BaseFinder):
             for folder, name in FILES
             if path == f"{PREFIX}/{name}" and (_packages() / folder / name).is_file()
         ]
-        return found if find_all else (found[0] if found else None)
+        return found[0] if found and not find_all else found
 
 
 def _packages() -> Path:
