@@ -123,6 +123,7 @@ STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.FileSystemFinder",
+    "django.contrib.staticfiles.finders.AppDirectoriesFinder",
     "apps.core.front_end.PackageFinder",
 ]
 STATIC_ROOT = ISPVM_HOME / "staticfiles"
