@@ -142,7 +142,7 @@ class Cable:
 
     def __init__(self) -> None:
         row = settings.DATABASES["default"]
-        self._to = (str(row["HOST"]), int(row["PORT"]))
+        self._to = (str(row["HOST"]), int(str(row["PORT"])))
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
