@@ -11,7 +11,10 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 
 from apps.accounts.choices import Role
+from apps.accounts.session_models import OpenSession
 from apps.tenancy.models import Tenant, TenantModel
+
+__all__ = ["ApiToken", "IdempotentAnswer", "Membership", "OpenSession", "User"]
 
 
 class UserManager(BaseUserManager["User"]):

@@ -8,7 +8,12 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from apps.accounts.api.views import TenantView
 from apps.accounts.permissions import Permission
 
-PUBLIC_PAGES = {"livez", "readyz", "metrics", "sign-in/"}
+#: Before one is signed in: the gate, its second step, passkeys, and the way to identity providers and back.
+GATE = {
+    *("sign-in/", "sign-in/code/", "sign-in/passkey/", "sign-in/passkey/options/"),
+    *("sign-in/with/<slug:slug>/", "sign-in/with/<slug:slug>/back/"),
+}
+PUBLIC_PAGES = {"livez", "readyz", "metrics", *GATE}
 
 
 def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:

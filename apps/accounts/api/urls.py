@@ -3,11 +3,13 @@ from rest_framework.routers import SimpleRouter
 
 from apps.accounts.api.members import MembershipViewSet, RolesView, UserViewSet
 from apps.accounts.api.resources import MeView, TokenViewSet
+from apps.accounts.api.sessions import SessionViewSet
 
 router = SimpleRouter()
 router.register("tokens", TokenViewSet, basename="token")
 router.register("users", UserViewSet, basename="user")
 router.register("memberships", MembershipViewSet, basename="membership")
+router.register("sessions", SessionViewSet, basename="session")
 
 urlpatterns = [
     path("me/", MeView.as_view(), name="me"),

@@ -16,6 +16,9 @@ from rest_framework.viewsets import GenericViewSet
 from apps.accounts.access import Access
 from apps.accounts.actors import Actor
 from apps.accounts.api import idempotency, preconditions
+from apps.accounts.api.authentication import is_session
+from apps.accounts.api.permissions import action_of
+from apps.accounts.freshness import require_fresh
 from apps.accounts.models import IdempotentAnswer, User
 from apps.accounts.permissions import Permission
 from apps.core import clock
@@ -33,6 +36,8 @@ class TenantView(APIView):
     """
 
     permission_map: Mapping[str, Permission] = {}
+    #: Actions that touch secrets, keys or roles: a person confirms who they are first; a program is not asked.
+    fresh_sign_in: frozenset[str] = frozenset()
     _taken: IdempotentAnswer | None = None
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -48,6 +53,8 @@ class TenantView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        if is_session(request) and action_of(self, request) in self.fresh_sign_in:
+            require_fresh(request.session, clock.now())
         faulty = [
             name
             for name, texts in request.query_params.lists()

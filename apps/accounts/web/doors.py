@@ -1,13 +1,19 @@
-"""The door of every page: who is here, in which tenant, with which right."""
+"""The door of every page: who is here, in which tenant, with which right, how lately proven."""
 
-from typing import cast
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from apps.accounts.access import Access
+from apps.accounts.freshness import require_fresh
 from apps.accounts.middleware import TenantHttpRequest
 from apps.accounts.permissions import Permission
+from apps.core import clock
 from apps.core.errors import Forbidden
+
+View = Callable[..., HttpResponse]
 
 
 def enter(request: HttpRequest, permission: Permission) -> Access:
@@ -17,3 +23,14 @@ def enter(request: HttpRequest, permission: Permission) -> Access:
         raise Forbidden(message="You are not a member of any tenant. Ask your administrator.")
     access.require(permission)
     return access
+
+
+def fresh_sign_in(view: View) -> View:
+    """For pages that touch secrets, keys or roles: who is not lately proven confirms first, and comes back."""
+
+    @wraps(view)
+    def asked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        require_fresh(request.session, clock.now())
+        return view(request, *args, **kwargs)
+
+    return asked

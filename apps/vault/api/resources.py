@@ -26,6 +26,7 @@ class CredentialSetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Ten
 
     serializer_class = CredentialSetSerializer
     permission_map = dict.fromkeys(("list", "retrieve", "create"), Permission.CREDENTIALS_MANAGE)
+    fresh_sign_in = frozenset({"create"})
 
     def get_queryset(self) -> QuerySet[CredentialSet]:
         return CredentialSet.objects.all()
