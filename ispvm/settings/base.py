@@ -72,6 +72,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "apps.accounts.middleware.TenantMiddleware",
     "apps.core.web.DomainErrorMiddleware",
+    "apps.accounts.middleware.ConfirmMiddleware",
     "apps.core.metrics.middleware.RequestsByView",
 ]
 
