@@ -36,6 +36,10 @@ GLOBAL_TABLES = MappingProxyType(
         "audit_platformrecord": READ_ADD,
         "audit_platformhead": READ_WRITE,
         "agents_certificate": READ_WRITE,
+        # One authority for all tenants; its keys are sealed under a file that only the signer has.
+        "agents_authority": READ_WRITE,
+        # The signer answers all tenants; what is asked holds hashes and public keys.
+        "agents_signingrequest": ALL,
         "events_due": ALL,
         "vault_platformsecret": READ_WRITE,
         "auth_group": READ,

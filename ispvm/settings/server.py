@@ -2,6 +2,7 @@
 
 import sys
 
+from ispvm.settings.agents import *
 from ispvm.settings.base import *
 from ispvm.settings.celery import *
 from ispvm.settings.database import *
