@@ -246,3 +246,23 @@ def sites_called(sites: QuerySet[Site], words: str) -> QuerySet[Site]:
 def site_names() -> list[tuple[UUID, str, str]]:
     """Every site's id, name and code, by name. One query."""
     return list(Site.objects.order_by("name").values_list("pk", "name", "code"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a site stands."""
+
+    id: UUID
+    name: str
+    latitude: float
+    longitude: float
+
+
+def placed_sites() -> list[Place]:
+    """Sites with coordinates, by name. One query."""
+    rows = Site.objects.order_by("name").values_list("pk", "name", "latitude", "longitude")
+    return [
+        Place(pk, name, latitude, longitude)
+        for pk, name, latitude, longitude in rows
+        if latitude is not None and longitude is not None
+    ]

@@ -74,6 +74,8 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-theme-switch]")) switchTheme();
   if (event.target.closest("[data-help]")) showHelp();
+  const opener = event.target.closest("[data-open]");
+  if (opener) document.querySelector(opener.dataset.open)?.showModal();
   const focus = event.target.closest("[data-focus]");
   if (focus) document.querySelector(focus.dataset.focus)?.focus();
 });
@@ -89,6 +91,10 @@ document.addEventListener("keydown", (event) => {
   const stops = [box.querySelector("input"), ...box.querySelectorAll(".found a")];
   const next = stops.indexOf(document.activeElement) + step;
   stops[Math.min(stops.length - 1, Math.max(0, next))].focus();
+});
+
+document.addEventListener("change", (event) => {
+  event.target.closest("[data-submit]")?.form.requestSubmit();
 });
 
 document.addEventListener("input", (event) => {

@@ -53,10 +53,12 @@ class Frame:
                     "i",
                     troubles,
                 ),
+                Section("map", _("Map"), "map", reverse("console:map"), "m"),
+                Section("topology", _("Topology"), "topology", reverse("console:topology"), "t"),
             ],
             [
                 Section("devices", _("Devices"), "devices", reverse("console:devices"), "d"),
-                Section("sites", _("Sites"), "map", reverse("console:sites"), "s"),
+                Section("sites", _("Sites"), "sites", reverse("console:sites"), "s"),
             ],
             [
                 Section("alerts", _("Alerts"), "alerts", reverse("console:alerts"), "l"),

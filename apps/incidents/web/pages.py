@@ -17,6 +17,7 @@ from apps.core.page import lasting
 from apps.incidents import selectors
 from apps.incidents.choices import IncidentStatus
 from apps.incidents.models import Incident, IncidentAlert, TimelineEntry
+from apps.incidents.web.blast import numbered
 
 PAGE_SIZE = 50
 TAPE_WIDTH = 240
@@ -42,6 +43,7 @@ class QueueRow:
     #: How long it has lasted, or lasted.
     lasting: str
     acked_by: str
+    assigned_to: str
     can_acknowledge: bool
 
 
@@ -98,6 +100,7 @@ def _queue_row(row: Incident, *, may_act: bool, at: datetime) -> QueueRow:
         started_at=row.started_at,
         lasting=lasting(row.started_at, row.ended_at or at),
         acked_by=row.acked_by,
+        assigned_to=row.assigned_to,
         can_acknowledge=may_act and row.is_open and row.acked_at is None,
     )
 
@@ -117,6 +120,17 @@ class EvidenceLine:
     text: str
     source: str
     at: datetime | None
+
+
+@dataclass(frozen=True)
+class StoryLine:
+    """One line of the timeline; ``number`` is its flag on the chart."""
+
+    at: datetime
+    text: str
+    kind: str
+    word: str
+    number: int | None
 
 
 @dataclass(frozen=True)
@@ -162,7 +176,9 @@ class DetailPage:
     expected_signs: str
     evidence_for: tuple[EvidenceLine, ...]
     evidence_against: tuple[EvidenceLine, ...]
-    timeline: tuple[TimelineEntry, ...]
+    timeline: tuple[StoryLine, ...]
+    assigned_to: str
+    assigned_id: UUID | None
     roots: tuple[AffectedItem, ...]
     suppressed_groups: tuple[AffectedGroup, ...]
     suppressed_count: int
@@ -203,10 +219,20 @@ def detail_page(access: Access, incident: Incident, *, at: datetime) -> DetailPa
             *(_evidence(sign) for sign in _unique(signs) if not sign["for"]),
             *(_rival(rival) for cause in causes for rival in cause["rivals"]),
         ),
-        timeline=tuple(timeline),
+        timeline=_story(timeline),
+        assigned_to=incident.assigned_to,
+        assigned_id=incident.assigned_user_id,
         roots=tuple(_affected(row, "") for row in alerts if not row.is_suppressed),
         suppressed_groups=_groups(row for row in alerts if row.is_suppressed),
         suppressed_count=incident.suppressed_count,
+    )
+
+
+def _story(entries: list[TimelineEntry]) -> tuple[StoryLine, ...]:
+    numbers = numbered(entries)
+    return tuple(
+        StoryLine(row.at, row.text, row.kind, row.get_kind_display(), numbers.get(row.id))
+        for row in entries
     )
 
 
