@@ -107,10 +107,13 @@ class Drawing {
   draw(picture, shape) {
     this.shape = shape;
     if (!picture.nodes.length) return this.say(this.box.dataset.empty);
-    const places = place(picture.nodes, picture.edges);
-    const parents = new Set(picture.nodes.filter((n) => n.kind === "box").map((n) => n.id));
+    // A small drawing has no room for the boxes of sites.
+    const isSmall = !this.box.classList.contains("tall");
+    const nodes = isSmall ? picture.nodes.filter((n) => n.kind !== "box") : picture.nodes;
+    const places = place(nodes, picture.edges);
+    const parents = new Set(nodes.filter((n) => n.kind === "box").map((n) => n.id));
     const elements = [
-      ...picture.nodes.map((node) => {
+      ...nodes.map((node) => {
         const [width, height] = sizeOf(node);
         const parent = parents.has(node.parent) ? node.parent : undefined;
         const at = node.kind === "box" ? null : places.get(node.id);

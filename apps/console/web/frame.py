@@ -81,6 +81,12 @@ class Frame:
             return [group for group in kept if group]
         return seen
 
+    @property
+    def rotation(self) -> tuple[str, ...]:
+        """What a wallboard goes round."""
+        names = ("console:home", "console:map", "incidents:list", "console:topology")
+        return tuple(reverse(name) for name in (names[2:3] if self._access.is_limited else names))
+
 
 def frame(request: HttpRequest) -> dict[str, Any]:
     """Template context: the frame, for members of a tenant."""

@@ -1,5 +1,6 @@
 """The queue and one incident; one view serves the page or its living part."""
 
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -13,14 +14,16 @@ from django.views.decorators.vary import vary_on_headers
 from apps.accounts.permissions import Permission
 from apps.accounts.selectors import member_labels
 from apps.accounts.web.doors import enter
+from apps.alerts.choices import Severity
 from apps.core import clock
-from apps.core.page import wants_part
+from apps.core.page import asked_word, wants_part
 from apps.incidents import selectors, services
+from apps.incidents.choices import IncidentStatus
 from apps.incidents.errors import AlreadyAcknowledged, IncidentClosed
 from apps.incidents.limits import require_whole
 from apps.incidents.models import Incident
 from apps.incidents.web.blast import blast_picture, story_chart
-from apps.incidents.web.pages import detail_page, queue_page
+from apps.incidents.web.pages import ALL, OWNERS, QueueFilter, detail_page, queue_page
 
 #: Drawings are read anew each time.
 UNKEPT = {"Cache-Control": "private, no-store"}
@@ -36,7 +39,13 @@ def queue(request: HttpRequest) -> HttpResponse:
     before = request.GET.get("before", "")
     page = queue_page(
         access,
-        status=request.GET.get("status", "open"),
+        QueueFilter(
+            status=_one_of(asked_word(request, "status"), (*IncidentStatus.values, ALL))
+            or IncidentStatus.OPEN,
+            severity=_one_of(asked_word(request, "severity"), Severity.values),
+            owner=_one_of(asked_word(request, "owner"), OWNERS),
+            words=asked_word(request, "q"),
+        ),
         before=int(before) if before.isdecimal() and len(before) < 10 else None,  # noqa: PLR2004
         at=clock.now(),
     )
@@ -138,6 +147,10 @@ def _back(request: HttpRequest, incident_id: UUID | None) -> HttpResponse:
     if url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith("/"):
         return redirect(back)
     return redirect("incidents:detail", incident_id) if incident_id else redirect("incidents:list")
+
+
+def _one_of(text: str, known: Collection[str]) -> str:
+    return text if text in known else ""
 
 
 def _uuid(text: str) -> UUID | None:
