@@ -7,7 +7,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.i18n import set_language
 
-from apps.accounts.api.schema_view import SchemaView
+from apps.accounts.api.schema_view import SchemaView, api_docs
 from apps.core.health import livez, readyz
 from apps.core.metrics.view import metrics
 
@@ -30,6 +30,8 @@ def _exists(module: str) -> bool:
     return has_parts and find_spec(module) is not None
 
 
+handler400 = "apps.core.web.malformed"
+handler404 = "apps.core.web.missing"
 handler500 = "apps.core.web.broken"
 
 urlpatterns = [
@@ -38,6 +40,7 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("language/", login_not_required(set_language), name="set_language"),
     path("api/schema/", SchemaView.as_view(), name="schema"),
+    path("api/docs/", api_docs, name="api-docs"),
     *_parts("api/v1/", "api.urls"),
     *_parts("", "web.urls"),
 ]

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from apps.accounts.access import Access
 from apps.inventory import selectors as inventory
 from apps.inventory.models import Device, Link, OspfNeighbor
 from apps.inventory.parts import vicinity_of
@@ -191,8 +192,9 @@ class Wiring:
     wires: tuple[Wire, ...]
 
 
-def wiring(around: Collection[UUID] | None = None) -> Wiring:
-    """The whole network, or these devices with those at the other ends of their wires. Two queries."""
+def wiring(access: Access, around: Collection[UUID] | None = None) -> Wiring:
+    """What a member may see of the network, or of these devices with those at the other ends of their wires. Wires to
+    what is hidden are left out. Two queries."""
     links = Link.objects.order_by("name")
     if around is not None:
         links = links.filter(Q(a_device__in=around) | Q(z_device__in=around))
@@ -202,12 +204,16 @@ def wiring(around: Collection[UUID] | None = None) -> Wiring:
             "pk", "name", "a_device_id", "z_device_id", "a_interface_id", "z_interface_id"
         )
     )
-    rows = Device.objects.order_by("name")
+    rows = inventory.visible_devices(access).order_by("name")
     if around is not None:
         ends = {end for wire in wires for end in (wire.a_id, wire.z_id) if end}
         rows = rows.filter(pk__in={*around, *ends})
     found = (WiredDevice(*row) for row in rows.values_list("pk", "name", "role", "site_id"))
-    return Wiring({device.id: device for device in found}, wires)
+    devices = {device.id: device for device in found}
+    seen = (wire for wire in wires if wire.a_id in devices)
+    return Wiring(
+        devices, tuple(wire for wire in seen if wire.z_id is None or wire.z_id in devices)
+    )
 
 
 def dependency_groups() -> list[graph.DependencyGroup]:

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 
 from apps.accounts.permissions import Permission
-from apps.accounts.web.doors import enter
+from apps.accounts.web.doors import access_of, requires
 from apps.agents import services
 from apps.agents.errors import AgentNameTaken
 from apps.agents.selectors import get_visible_agent
@@ -22,18 +22,20 @@ from apps.inventory.selectors import visible_devices, visible_sites
 
 @require_GET
 @vary_on_headers("HX-Request")
+@requires(Permission.AGENTS_VIEW)
 def agents(request: HttpRequest) -> HttpResponse:
     """All of them, the silent first."""
-    access = enter(request, Permission.AGENTS_VIEW)
+    access = access_of(request)
     page = agents_page(access, at=clock.now())
     template = "agents/_list.html" if wants_part(request) else "agents/list.html"
     return render(request, template, {"page": page, "section": "agents"})
 
 
 @require_http_methods(["GET", "POST"])
+@requires(Permission.AGENTS_MANAGE)
 def new(request: HttpRequest) -> HttpResponse:
     """First step: name it and say where it stands. It then watches its site."""
-    access = enter(request, Permission.AGENTS_MANAGE)
+    access = access_of(request)
     form = NewAgentForm(
         request.POST if request.method == "POST" else None,
         sites=visible_sites(access).order_by("name"),
@@ -58,9 +60,10 @@ def new(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_GET
 @vary_on_headers("HX-Request")
+@requires(Permission.AGENTS_MANAGE)
 def enroll(request: HttpRequest, agent_id: UUID) -> HttpResponse:
     """Second step: the button that issues a token; third: it speaks."""
-    access = enter(request, Permission.AGENTS_MANAGE)
+    access = access_of(request)
     agent = get_visible_agent(access, agent_id)
     row = next(row for row in agent_rows(access, at=clock.now()) if row.id == agent.id)
     template = "agents/_heard.html" if wants_part(request) else "agents/enroll.html"
@@ -69,9 +72,10 @@ def enroll(request: HttpRequest, agent_id: UUID) -> HttpResponse:
 
 @never_cache
 @require_POST
+@requires(Permission.AGENTS_MANAGE)
 def issue(request: HttpRequest, agent_id: UUID) -> HttpResponse:
     """The token, in the one command to run. It is shown this once: reloading issues another and ends this one."""
-    access = enter(request, Permission.AGENTS_MANAGE)
+    access = access_of(request)
     agent = get_visible_agent(access, agent_id)
     token = services.issue_enroll_token(agent=agent, actor=access.actor, at=clock.now())
     row = next(row for row in agent_rows(access, at=clock.now()) if row.id == agent.id)

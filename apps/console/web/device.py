@@ -19,8 +19,9 @@ from apps.core.page import State
 from apps.core.span import TimeSpan
 from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_involving
-from apps.inventory.models import Device
+from apps.inventory.models import Device, Site
 from apps.inventory.parts import parts_of_device
+from apps.inventory.selectors import seen_devices_of, seen_sites_of
 from apps.telemetry.queries import Span, buckets_of, rates_of
 from apps.topology.selectors import far_devices_of_neighbors
 
@@ -38,6 +39,8 @@ class DevicePage:
     """Everything on a device page."""
 
     device: Device
+    #: None: the site is outside what a limited member may see.
+    site: Site | None
     state: State
     uptime: str
     read_ago: str
@@ -85,8 +88,13 @@ def device_page(
     drawn = buckets_of(metrics=parts_of_page.DRAWN, entity_ids=ids, span=span)
     about = worst_first(access, open_alerts(access).filter(entity_id__in=ids))
     alerts = alert_rows(access, list(about[:MOST_ALERTS]), at=at)
-    interfaces = parts_of_page.interface_rows(device, rows.interfaces, rows.links, read, rates)
     far = far_devices_of_neighbors(device)
+    named = seen_devices_of(
+        access, rows.far_device_ids(device) | {pk for pk, _name in far.values()}
+    )
+    far = {pk: end for pk, end in far.items() if end[0] in named}
+    wires = parts_of_page.wires_of(device, rows.links, named)
+    interfaces = parts_of_page.interface_rows(rows.interfaces, wires, read, rates)
     neighbors = parts_of_page.neighbor_rows(rows.ospf_neighbors, far, read)
     peers = parts_of_page.peer_rows(rows.bgp_peers, read)
     services = service_rows(rows.services, read, drawn)
@@ -95,6 +103,7 @@ def device_page(
     state = read.state(device.id, "device.up")
     return DevicePage(
         device=device,
+        site=device.site if device.site_id in seen_sites_of(access, {device.site_id}) else None,
         state=state,
         uptime=uptime_of(read.fresh(device.id, "device.uptime_seconds"), state),
         read_ago=read.age(device.id, "device.up"),

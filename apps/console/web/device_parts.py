@@ -1,6 +1,6 @@
 """The tables of a device page: ports, adjacencies, sessions, services, probes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -137,34 +137,41 @@ class ProbeRow:
 
 
 def interface_rows(
-    device: Device,
-    interfaces: Sequence[Interface],
-    links: Sequence[Link],
-    read: Readings,
-    rates: Rates,
+    interfaces: Sequence[Interface], wires: Mapping[str, "FarEnd"], read: Readings, rates: Rates
 ) -> tuple[InterfaceRow, ...]:
     """Ports that end a link first, then by name as people count."""
-    ends = {end.port: end for end in (_far_end(link, device) for link in links)}
-    rows = [_interface(row, ends.get(row.name), read, rates) for row in interfaces]
+    rows = [_interface(row, wires.get(row.name), read, rates) for row in interfaces]
     return tuple(sorted(rows, key=lambda row: (not row.is_linked, row.state.rank == DARK.rank)))
 
 
 @dataclass(frozen=True)
-class _FarEnd:
+class FarEnd:
+    """Where a port's wire leads."""
+
     port: str
     name: str
     device_id: UUID | None
     capacity_bps: int | None
 
 
-def _far_end(link: Link, device: Device) -> _FarEnd:
+def wires_of(
+    device: Device, links: Sequence[Link], named: Collection[UUID]
+) -> Mapping[str, FarEnd]:
+    """Port -> where its wire leads. A far device that is not among the ``named`` is called by its wire."""
+    ends = [_far_end(link, device, named) for link in links]
+    return {end.port: end for end in ends}
+
+
+def _far_end(link: Link, device: Device, named: Collection[UUID]) -> FarEnd:
     is_a = link.a_device_id == device.id
     far = link.z_device if is_a else link.a_device
     port = link.a_interface_name if is_a else link.z_interface_name
-    return _FarEnd(port, far.name if far else link.name, far.id if far else None, link.capacity_bps)
+    if far is None or far.id not in named:
+        return FarEnd(port, link.name, None, link.capacity_bps)
+    return FarEnd(port, far.name, far.id, link.capacity_bps)
 
 
-def _interface(row: Interface, end: _FarEnd | None, read: Readings, rates: Rates) -> InterfaceRow:
+def _interface(row: Interface, end: FarEnd | None, read: Readings, rates: Rates) -> InterfaceRow:
     state = read.state(row.id, "interface.oper_up")
     if row.disabled or read.number(row.id, "interface.admin_up") == 0:
         state = OFF

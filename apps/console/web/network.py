@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from apps.accounts.access import Access
 from apps.console.web.sites import SiteRow, site_rows
 from apps.core.page import BLIND, DOWN, SUPPRESSED, UNKNOWN, State
+from apps.incidents.limits import is_whole
 from apps.incidents.models import Incident
 from apps.incidents.selectors import visible_incidents
 from apps.incidents.web.blast import overlay_of
@@ -79,10 +80,10 @@ class Asked:
 
 def network_page(access: Access, asked: Asked, *, query: str, at: datetime) -> NetworkPage:
     """Six queries."""
-    where = inventory.device_sites()
-    rows = site_rows(where, reach_of_devices(at))
+    where = inventory.visible_device_sites(access)
+    rows = site_rows(access, where, reach_of_devices(at))
     troubled = [row for row in rows if row.state.is_trouble]
-    placed = {row.id for row in inventory.placed_sites()}
+    placed = {row.id for row in inventory.placed_sites(access)}
     open_ones = visible_incidents(access).filter(status="open").order_by("-started_at")
     incidents = tuple(open_ones[:MOST_INCIDENTS])
     chosen = _incident(access, asked.incident)
@@ -109,15 +110,17 @@ def _incident(access: Access, incident_id: UUID | None) -> Incident | None:
 
 def _overlay(access: Access, asked: Asked) -> Overlay:
     incident = _incident(access, asked.incident)
-    return overlay_of(incident) if incident else Overlay()
+    return overlay_of(incident) if incident and is_whole(access, incident) else Overlay()
 
 
-def _wired(asked: Asked) -> Wiring:
+def _wired(access: Access, asked: Asked) -> Wiring:
     """The whole, one site with what it is wired to, or the routers of one role."""
     if asked.site:
-        inside = [pk for pk, site in inventory.device_sites().items() if site == asked.site]
-        return wiring(around=inside)
-    whole = wiring()
+        inside = [
+            pk for pk, site in inventory.visible_device_sites(access).items() if site == asked.site
+        ]
+        return wiring(access, around=inside)
+    whole = wiring(access)
     if not asked.role:
         return whole
     return Wiring(
@@ -127,11 +130,11 @@ def _wired(asked: Asked) -> Wiring:
 
 def topology_picture(access: Access, asked: Asked, *, at: datetime) -> Picture:
     """By router where they fit, else by site. At most eleven queries, whatever the size."""
-    wired = _wired(asked)
+    wired = _wired(access, asked)
     overlay = _overlay(access, asked)
     looks = picture.device_looks(at, wired.devices)
     wires = picture.wire_looks(at, wired)
-    sites = {pk: name for pk, name, _code in inventory.site_names()}
+    sites = {pk: name for pk, name, _code in inventory.visible_site_names(access)}
     if asked.site is None and (asked.wants_sites or len(wired.devices) > MOST_DEVICES):
         address = f"{reverse('console:topology')}?site={{id}}"
         return picture.by_site(
@@ -145,7 +148,7 @@ def topology_picture(access: Access, asked: Asked, *, at: datetime) -> Picture:
         sites=sites,
         overlay=overlay,
         address=address,
-        groups=dependency_groups(),
+        groups=() if access.is_limited else dependency_groups(),
     )
     if asked.site is None:
         return drawn
@@ -155,14 +158,14 @@ def topology_picture(access: Access, asked: Asked, *, at: datetime) -> Picture:
 
 def map_document(access: Access, asked: Asked, *, at: datetime) -> dict[str, Any]:
     """Sites with a place, and what runs between them. At most eight queries, whatever the size."""
-    wired = _wired(asked)
+    wired = _wired(access, asked)
     overlay = _overlay(access, asked)
     looks = picture.device_looks(at, wired.devices)
     inside: dict[UUID, list[str]] = defaultdict(list)
     for row in wired.devices.values():
         if row.site_id:
             inside[row.site_id].append(overlay.look(row.id, looks[row.id]))
-    places = {row.id: row for row in inventory.placed_sites()}
+    places = {row.id: row for row in inventory.placed_sites(access)}
     edges = picture.between_sites(wired, wires=picture.wire_looks(at, wired), overlay=overlay)
     address = reverse("console:site", args=[_ANYWHERE])
     sites = []

@@ -6,12 +6,13 @@ from uuid import UUID
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from apps.accounts.access import Access
 from apps.incidents import selectors
 from apps.incidents.models import Incident, TimelineEntry
 from apps.inventory.models import Link
 from apps.inventory.parts import devices_of
 from apps.inventory.profiles import polling_profile
-from apps.inventory.selectors import site_names
+from apps.inventory.selectors import visible_site_names
 from apps.telemetry import picture
 from apps.telemetry.charts import Chart, Line, Mark, span_for, total_of
 from apps.telemetry.picture import Overlay, Picture
@@ -43,16 +44,16 @@ def overlay_of(incident: Incident) -> Overlay:
     return Overlay(frozenset(roots), frozenset(behind - roots))
 
 
-def blast_picture(incident: Incident, *, at: datetime) -> Picture:
+def blast_picture(access: Access, incident: Incident, *, at: datetime) -> Picture:
     """The causes, what is behind them and what stands next to it. At most nine queries."""
     overlay = overlay_of(incident)
     links = Link.objects.filter(pk__in=overlay.roots).values_list("a_device_id", "z_device_id")
     ends = {end for pair in links for end in pair if end}
     on = set(devices_of(overlay.roots - ends).values())
     core = {*overlay.held, *ends, *on}
-    wired = wiring(around=core)
+    wired = wiring(access, around=core)
     looks = picture.device_looks(at, wired.devices)
-    sites = {pk: name for pk, name, _code in site_names()}
+    sites = {pk: name for pk, name, _code in visible_site_names(access)}
     wires = picture.wire_looks(at, wired)
     if len(core) > MOST_DEVICES:
         address = reverse("console:site", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}")

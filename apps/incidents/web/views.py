@@ -13,7 +13,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from apps.accounts.permissions import Permission
 from apps.accounts.selectors import member_labels
-from apps.accounts.web.doors import enter
+from apps.accounts.web.doors import access_of, requires
 from apps.alerts.choices import Severity
 from apps.core import clock
 from apps.core.page import asked_word, wants_part
@@ -33,9 +33,10 @@ MOST_CHOSEN = 200
 
 @require_GET
 @vary_on_headers("HX-Request")
+@requires(Permission.INCIDENTS_VIEW)
 def queue(request: HttpRequest) -> HttpResponse:
     """Open incidents first."""
-    access = enter(request, Permission.INCIDENTS_VIEW)
+    access = access_of(request)
     before = request.GET.get("before", "")
     page = queue_page(
         access,
@@ -55,11 +56,11 @@ def queue(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @vary_on_headers("HX-Request")
+@requires(Permission.INCIDENTS_VIEW)
 def detail(request: HttpRequest, incident_id: UUID) -> HttpResponse:
     """One incident, its cause, the proof and who is hit."""
-    access = enter(request, Permission.INCIDENTS_VIEW)
+    access = access_of(request)
     incident = selectors.get_visible_incident(access, incident_id)
-    require_whole(access, incident)
     page = detail_page(access, incident, at=clock.now())
     template = "incidents/_detail.html" if wants_part(request) else "incidents/detail.html"
     context: dict[str, Any] = {"page": page, "section": "incidents"}
@@ -69,13 +70,14 @@ def detail(request: HttpRequest, incident_id: UUID) -> HttpResponse:
 
 
 def _whole(request: HttpRequest, incident_id: UUID) -> Incident:
-    access = enter(request, Permission.INCIDENTS_VIEW)
+    access = access_of(request)
     incident = selectors.get_visible_incident(access, incident_id)
     require_whole(access, incident)
     return incident
 
 
 @require_GET
+@requires(Permission.INCIDENTS_VIEW)
 def series(request: HttpRequest, incident_id: UUID) -> JsonResponse:
     """What the chart over the timeline draws."""
     incident = _whole(request, incident_id)
@@ -83,16 +85,19 @@ def series(request: HttpRequest, incident_id: UUID) -> JsonResponse:
 
 
 @require_GET
+@requires(Permission.INCIDENTS_VIEW)
 def blast(request: HttpRequest, incident_id: UUID) -> JsonResponse:
     """What the graph of the blast radius draws."""
     incident = _whole(request, incident_id)
-    return JsonResponse(blast_picture(incident, at=clock.now()).as_document(), headers=UNKEPT)
+    drawn = blast_picture(access_of(request), incident, at=clock.now())
+    return JsonResponse(drawn.as_document(), headers=UNKEPT)
 
 
 @require_POST
+@requires(Permission.INCIDENTS_ACT)
 def acknowledge(request: HttpRequest, incident_id: UUID) -> HttpResponse:
     """Take it, and go back to where the button stood; pressed twice, the second press only shows who was first."""
-    access = enter(request, Permission.INCIDENTS_ACT)
+    access = access_of(request)
     incident = selectors.get_visible_incident(access, incident_id)
     with suppress(AlreadyAcknowledged):
         services.acknowledge_incident(incident_id=incident.id, actor=access.actor, at=clock.now())
@@ -100,9 +105,10 @@ def acknowledge(request: HttpRequest, incident_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@requires(Permission.INCIDENTS_ACT)
 def acknowledge_many(request: HttpRequest) -> HttpResponse:
     """Take the chosen ones; those that somebody was quicker with, and those that have closed, stay as they are."""
-    access = enter(request, Permission.INCIDENTS_ACT)
+    access = access_of(request)
     chosen = [pk for pk in map(_uuid, request.POST.getlist("incident")[:MOST_CHOSEN]) if pk]
     rows = selectors.visible_incidents(access).filter(pk__in=chosen).order_by("number")
     for incident_id in rows.values_list("pk", flat=True):
@@ -114,9 +120,10 @@ def acknowledge_many(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
+@requires(Permission.INCIDENTS_ACT)
 def assign(request: HttpRequest, incident_id: UUID) -> HttpResponse:
     """Give it to a member, or to nobody."""
-    access = enter(request, Permission.INCIDENTS_ACT)
+    access = access_of(request)
     incident = selectors.get_visible_incident(access, incident_id)
     services.assign_incident(
         incident_id=incident.id,
@@ -128,9 +135,10 @@ def assign(request: HttpRequest, incident_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@requires(Permission.INCIDENTS_ACT)
 def close(request: HttpRequest, incident_id: UUID) -> HttpResponse:
     """Close it with a reason, although alerts may still be firing."""
-    access = enter(request, Permission.INCIDENTS_ACT)
+    access = access_of(request)
     incident = selectors.get_visible_incident(access, incident_id)
     services.close_incident(
         incident_id=incident.id,
@@ -161,9 +169,10 @@ def _uuid(text: str) -> UUID | None:
 
 
 @require_POST
+@requires(Permission.INCIDENTS_ACT)
 def note(request: HttpRequest, incident_id: UUID) -> HttpResponse:
     """Write a note on its timeline."""
-    access = enter(request, Permission.INCIDENTS_ACT)
+    access = access_of(request)
     incident = selectors.get_visible_incident(access, incident_id)
     services.add_note(
         incident_id=incident.id,
