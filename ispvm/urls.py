@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
+from apps.accounts.admin import cabinet
 from apps.accounts.api.schema_view import SchemaView
 from apps.core.health import livez, readyz
 from apps.core.metrics.view import metrics
@@ -36,5 +37,6 @@ urlpatterns = [
     path("metrics", metrics, name="metrics"),
     path("api/schema/", SchemaView.as_view(), name="schema"),
     *_parts("api/v1/", "api.urls"),
+    path("admin/", cabinet.urls),
     *_parts("", "web.urls"),
 ]
