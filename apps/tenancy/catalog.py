@@ -48,6 +48,8 @@ GLOBAL_TABLES = MappingProxyType(
         # django-guardian's own tables stay empty: grants are rows of tenants (see inventory.models.grants).
         "guardian_groupobjectpermission": READ,
         "guardian_userobjectpermission": READ,
+        # The admin's own log stays empty: acts are written to the tenants' audit chains (see accounts.admin).
+        "django_admin_log": READ,
         "django_content_type": READ,
         "django_migrations": READ,
         "django_session": ALL,
