@@ -12,6 +12,8 @@ from apps.accounts.selectors import access_for_user
 from apps.tenancy import acting_in
 
 SESSION_TENANT = "tenant_id"
+#: What one question of a page may cost the database.
+PAGE_SECONDS = 10
 
 
 class TenantHttpRequest(HttpRequest):
@@ -39,7 +41,7 @@ class TenantMiddleware:
             return self.get_response(request)
         # Stays to the end of the request: the line about it says whose it was.
         structlog.contextvars.bind_contextvars(tenant_id=str(request.access.tenant.id))
-        with acting_in(request.access.tenant):
+        with acting_in(request.access.tenant, seconds=PAGE_SECONDS):
             return self._render(self.get_response(request))
 
     @staticmethod
