@@ -23,6 +23,8 @@ GLOBAL_TABLES = MappingProxyType(
         "audit_platformhead": READ_WRITE,
         "agents_certificate": READ_WRITE,
         "events_due": ALL,
+        "vault_masterkey": READ_WRITE,
+        "vault_platformkey": READ_WRITE,
         "vault_platformsecret": READ_WRITE,
         "auth_group": READ,
         "auth_group_permissions": READ,
