@@ -4,13 +4,15 @@ A resource that is not here fails the matrix.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.db.models import Model
 
-from apps.accounts.models import ApiToken, Membership, User
+from apps.accounts.invitations import invite
+from apps.accounts.models import ApiToken, BreakGlass, Membership, User
 from apps.accounts.services import issue_token
 from apps.agents.models import Agent
 from apps.alerts.models import Alert, AlertRule, RuleOverride
@@ -126,12 +128,30 @@ def device_grant() -> UUID:
     ).pk
 
 
+def invitation() -> UUID:
+    return invite(email=f"new{next(_numbers)}@x.example", role="noc", is_limited=False, **WHO)[0].pk
+
+
+def stay() -> UUID:
+    now = clock.now()
+    return BreakGlass.objects.create(
+        user=member(),
+        reason="looking after a ticket",
+        opened_at=now,
+        expires_at=now + timedelta(minutes=5),
+        closed_at=now,
+    ).pk
+
+
 DEVICE = _first(lists.device, inventory.Device)
 ENDPOINT = _first(lists.endpoint, Endpoint)
 
 #: The path below /api/v1/ -> its row.
 ROWS: Mapping[str, Callable[[], UUID]] = {
     "tokens": token,
+    "tenants": require_tenant_id,
+    "invitations": invitation,
+    "break-glass": stay,
     "users": lambda: member().pk,
     "memberships": lambda: Membership.objects.filter(tenant=tenant()).order_by("pk")[0].pk,
     "grants/sites": site_grant,
@@ -157,3 +177,11 @@ ROWS: Mapping[str, Callable[[], UUID]] = {
 
 #: Ids further down a path, by their name in it.
 NESTED: Mapping[str, Callable[[], UUID]] = {"override_id": override}
+
+#: The first part of a page's address -> what the ids in it are of. A page that is not here fails the matrix.
+PAGE_RESOURCES: Mapping[str, str] = {
+    "devices": "devices",
+    "sites": "sites",
+    "incidents": "incidents",
+    "webhooks": "webhook-deliveries",
+}

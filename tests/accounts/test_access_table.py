@@ -1,14 +1,22 @@
-"""Deny by default: every REST action declares its permission, every page asks for a sign-in."""
+"""Deny by default: every REST action and every page declares its permission, every page asks for a sign-in."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from apps.accounts.api.platform import PlatformViewSet
 from apps.accounts.api.views import TenantView
-from apps.accounts.permissions import Permission
+from apps.accounts.permissions import Permission, PlatformPermission
 
-PUBLIC_PAGES = {"livez", "readyz", "metrics", "sign-in/"}
+PUBLIC_PAGES = {"livez", "readyz", "metrics", "sign-in/", "invitation/"}
+#: About the signed-in person alone, whatever tenant they are in, or none: no permission of a tenant decides on them.
+PERSONAL_PAGES = {
+    *("sign-out/", "tenants/", "tenants/choose/"),
+    # Of a platform operator: see test_break_glass.
+    *("tenants/enter/", "tenants/leave/"),
+}
 
 
 def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
@@ -21,8 +29,8 @@ def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URL
 
 
 ALL = list(patterns(get_resolver()))
-REST = [(path, entry) for path, entry in ALL if path.startswith("api/")]
-PAGES = [(path, entry) for path, entry in ALL if not path.startswith("api/")]
+REST = [(path, entry) for path, entry in ALL if re.match("api/(v1|schema)/", path)]
+PAGES = [pair for pair in ALL if pair not in REST]
 
 
 def class_of(entry: URLPattern) -> type | None:
@@ -55,10 +63,11 @@ def test_every_rest_action_declares_its_permission(path, entry):
     view = class_of(entry)
 
     assert view is not None, "a REST endpoint is a class that declares its permissions"
-    assert issubclass(view, TenantView)
+    assert issubclass(view, TenantView | PlatformViewSet)
     undeclared = actions_of(entry) - view.permission_map.keys()
     assert undeclared == set()
-    assert all(isinstance(p, Permission) for p in view.permission_map.values())
+    kind = Permission if issubclass(view, TenantView) else PlatformPermission
+    assert all(isinstance(p, kind) for p in view.permission_map.values())
 
 
 @pytest.mark.django_db
@@ -67,3 +76,13 @@ def test_every_page_but_the_listed_asks_for_a_sign_in(path, entry):
     is_public = not getattr(entry.callback, "login_required", True)
 
     assert is_public == (path in PUBLIC_PAGES)
+
+
+@pytest.mark.parametrize(("path", "entry"), PAGES, ids=[path for path, _ in PAGES])
+def test_every_page_declares_its_permission(path, entry):
+    declared = getattr(entry.callback, "page_permission", None)
+
+    if path in PUBLIC_PAGES | PERSONAL_PAGES:
+        assert declared is None
+    else:
+        assert isinstance(declared, Permission), "@requires(Permission...), see accounts.web.doors"

@@ -78,6 +78,8 @@ class CredentialSetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Ten
     """Logins of routers and receivers. Posting a name again gives that set a new secret."""
 
     serializer_class = CredentialSetSerializer
+    filters = {"name": "name", "kind": "kind"}
+    orderings = ("name", "updated_at")
     permission_map = dict.fromkeys(
         ("list", "retrieve", "create", "partial_update", "destroy"), Permission.CREDENTIALS_MANAGE
     )

@@ -1,0 +1,20 @@
+from apps.accounts.models.invitations import Invitation
+from apps.accounts.models.people import (
+    ApiToken,
+    IdempotentAnswer,
+    Membership,
+    User,
+    UserManager,
+)
+from apps.accounts.models.platform import BreakGlass, PlatformOperator
+
+__all__ = [
+    "ApiToken",
+    "BreakGlass",
+    "IdempotentAnswer",
+    "Invitation",
+    "Membership",
+    "PlatformOperator",
+    "User",
+    "UserManager",
+]
