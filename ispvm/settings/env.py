@@ -60,6 +60,10 @@ class Reader:
         self.faults.append(f"{name}: {word!r} is no whole number from 1.")
         return default
 
+    def bare(self, name: str) -> str:
+        """The variable itself, where ``NAME_FILE`` is a setting of its own."""
+        return self.source.get(name, "")
+
     def boolean(self, name: str, *, default: bool = False) -> bool:
         word = self.source.get(name, "").strip().lower()
         if name not in self.source:
