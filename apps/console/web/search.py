@@ -1,8 +1,10 @@
 """One box that finds devices, sites and incidents."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from apps.accounts.access import Access
+from apps.console.web.frame import Frame, Section
 from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_matching
 from apps.inventory import selectors as inventory
@@ -12,28 +14,57 @@ MOST_OF_A_KIND = 8
 
 
 @dataclass(frozen=True)
+class FoundDevice:
+    """A device; the site's name is empty where it is outside what a limited member may see."""
+
+    id: UUID
+    name: str
+    management_address: str
+    site_name: str
+
+
+@dataclass(frozen=True)
 class SearchPage:
     """What was found, kind by kind."""
 
     words: str
-    devices: tuple[Device, ...] = ()
+    #: Pages of the console whose name begins so; all of them without words.
+    pages: tuple[Section, ...] = ()
+    devices: tuple[FoundDevice, ...] = ()
     sites: tuple[Site, ...] = ()
     incidents: tuple[Incident, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        return not (self.devices or self.sites or self.incidents)
+        return not (self.pages or self.devices or self.sites or self.incidents)
 
 
 def search_page(access: Access, words: str) -> SearchPage:
-    """Three queries; none without words."""
+    """Five queries; two without words."""
+    known = [entry for group in Frame(access).groups for entry in group]
+    wanted = words.casefold()
+    pages = tuple(entry for entry in known if wanted in entry.label.casefold())
     if not words:
-        return SearchPage(words)
+        return SearchPage(words, pages=pages)
     devices = inventory.visible_devices(access).select_related("site").order_by("name")
     sites = inventory.visible_sites(access).order_by("name")
     return SearchPage(
         words=words,
-        devices=tuple(inventory.devices_called(devices, words)[:MOST_OF_A_KIND]),
+        pages=pages,
+        devices=_found(access, list(inventory.devices_called(devices, words)[:MOST_OF_A_KIND])),
         sites=tuple(inventory.sites_called(sites, words)[:MOST_OF_A_KIND]),
         incidents=tuple(incidents_matching(access, words, most=MOST_OF_A_KIND)),
+    )
+
+
+def _found(access: Access, devices: list[Device]) -> tuple[FoundDevice, ...]:
+    named = inventory.seen_sites_of(access, {device.site_id for device in devices})
+    return tuple(
+        FoundDevice(
+            id=device.id,
+            name=device.name,
+            management_address=device.management_address,
+            site_name=device.site.name if device.site_id in named else "",
+        )
+        for device in devices
     )

@@ -1,0 +1,22 @@
+from apps.accounts.models.invitations import Invitation
+from apps.accounts.models.people import (
+    ApiToken,
+    IdempotentAnswer,
+    Membership,
+    User,
+    UserManager,
+)
+from apps.accounts.models.platform import BreakGlass, PlatformOperator
+from apps.accounts.models.sessions import OpenSession
+
+__all__ = [
+    "ApiToken",
+    "BreakGlass",
+    "IdempotentAnswer",
+    "Invitation",
+    "Membership",
+    "OpenSession",
+    "PlatformOperator",
+    "User",
+    "UserManager",
+]
