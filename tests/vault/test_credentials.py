@@ -1,7 +1,5 @@
 """Credential sets of every kind, over REST: what goes in is checked, sealed, and never comes out."""
 
-from typing import Any
-
 import pytest
 
 from apps.audit.models import Record
@@ -17,7 +15,7 @@ from tests.vault.keys import opened, store
 URL = "/api/v1/credential-sets/"
 PEM = "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n-----END OPENSSH PRIVATE KEY-----\n"
 
-GOOD: dict[str, dict[str, Any]] = {
+GOOD: dict[str, dict] = {
     "routeros_api": {"username": "mon", "password": "canary-1"},
     "snmp_v2c": {"community": "canary-2"},
     "snmp_v3": {
