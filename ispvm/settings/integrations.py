@@ -36,7 +36,6 @@ SPECTACULAR_SETTINGS = {
         "DeliveryStateEnum": "apps.webhooks.choices.DeliveryState",
         "ProbeMethodEnum": "apps.inventory.choices.ProbeMethod",
         "AgentStatusEnum": "apps.agents.choices.AgentStatus",
-        "CredentialSetKindEnum": "apps.vault.choices.CredentialKind",
         "IncidentStatusEnum": "apps.incidents.choices.IncidentStatus",
     },
 }
