@@ -18,6 +18,7 @@ ISPVM_INGEST_URL = env.text("ISPVM_INGEST_URL", "https://127.0.0.1:8001").rstrip
 DEBUG = env.boolean("ISPVM_DEBUG")
 
 INSTALLED_APPS = [
+    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -73,6 +74,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "apps.accounts.middleware.TenantMiddleware",
     "apps.core.web.DomainErrorMiddleware",
+    "apps.accounts.middleware.ConfirmMiddleware",
     "apps.core.metrics.middleware.RequestsByView",
 ]
 

@@ -37,6 +37,11 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
         }
 
 
+class PlatformSessionScheme(SessionScheme):  # type: ignore[no-untyped-call]  # registers itself
+    target_class = "apps.accounts.api.platform.PlatformSessionAuthentication"
+    name = "platformSession"
+
+
 class FaultSerializer(serializers.Serializer[Any]):
     field = serializers.CharField()
     code = serializers.CharField(required=False)
@@ -139,6 +144,13 @@ class TenantAutoSchema(AutoSchema):
             "422": is_write,
         }
         return [status for status in REFUSALS if known.get(status, True)]
+
+
+class PlatformAutoSchema(TenantAutoSchema):
+    """Outside of tenants: no idempotency keys, no row versions."""
+
+    def get_override_parameters(self) -> list[Any]:
+        return []
 
 
 def share_refusals(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:

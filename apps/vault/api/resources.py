@@ -28,6 +28,7 @@ class CredentialSetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Ten
     filters = {"name": "name", "kind": "kind"}
     orderings = ("name", "updated_at")
     permission_map = dict.fromkeys(("list", "retrieve", "create"), Permission.CREDENTIALS_MANAGE)
+    fresh_sign_in = frozenset({"create"})
 
     def get_queryset(self) -> QuerySet[CredentialSet]:
         return CredentialSet.objects.all()
