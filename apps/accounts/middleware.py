@@ -20,6 +20,8 @@ from apps.tenancy import acting_in
 SESSION_TENANT = "tenant_id"
 #: REST opens its tenant after authentication; at the gate there is none yet, and identity providers are asked there.
 WITHOUT_TENANT = ("/api/", "/sign-in/")
+#: What one question of a page may cost the database.
+PAGE_SECONDS = 10
 
 
 class TenantHttpRequest(HttpRequest):
@@ -48,7 +50,7 @@ class TenantMiddleware:
         # Stays to the end of the request: the line about it says whose it was.
         structlog.contextvars.bind_contextvars(tenant_id=str(request.access.tenant.id))
         note_seen(request, request.access.tenant.id, clock.now())
-        with acting_in(request.access.tenant):
+        with acting_in(request.access.tenant, seconds=PAGE_SECONDS):
             return self._render(self.get_response(request))
 
     @staticmethod

@@ -98,7 +98,14 @@ def alert() -> UUID:
         "state": "firing",
         "severity": "critical",
         "summary": "cr1 answers no probe",
-        "seen": {},
+        "seen": {
+            "metric": "device.up",
+            "value": "0",
+            "ts": None,
+            "threshold": 1.0,
+            "for_seconds": 20.0,
+            "override": "",
+        },
     }
     now = clock.now()
     given = {"since": now, "fired_at": now}

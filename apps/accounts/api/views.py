@@ -29,6 +29,8 @@ from apps.core.errors import NotVisible
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 
+#: What one question of a request may cost the database; a report that needs more is a task.
+QUESTION_SECONDS = 10
 NOBODY = Access(User(), Tenant(), "", Actor.system("schema"))
 
 
@@ -54,7 +56,8 @@ class TenantView(APIView):
         super().perform_authentication(request)
         if isinstance(request.auth, Access):
             structlog.contextvars.bind_contextvars(tenant_id=str(request.auth.tenant.id))
-            self._tenant_context.enter_context(acting_in(request.auth.tenant))
+            inside = acting_in(request.auth.tenant, seconds=QUESTION_SECONDS)
+            self._tenant_context.enter_context(inside)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
