@@ -1,6 +1,6 @@
 """Refusals of accounts."""
 
-from apps.core.errors import Conflict, DomainError
+from apps.core.errors import Conflict, DomainError, Forbidden
 
 
 class SignInRefused(DomainError):
@@ -39,6 +39,29 @@ class ScopeNotHeld(DomainError):
     """A token cannot be given what its maker may not do."""
 
     default_code = "scope_not_held"
+
+
+class InvitationUnusable(DomainError):
+    """Unknown, expired, used, taken back or another tenant's: which of them is not said."""
+
+    status = 404
+    default_code = "invitation_unusable"
+
+
+class InvitedSomebodyElse(Forbidden):
+    """The invitation is for another person than the one who is signed in."""
+
+    default_code = "invited_somebody_else"
+
+
+class SignInFirst(Forbidden):
+    """The invited person exists: only they themselves can accept."""
+
+    default_code = "sign_in_first"
+
+
+class NotPlatformOperator(Forbidden):
+    default_code = "not_platform_operator"
 
 
 class NameTaken(Conflict):

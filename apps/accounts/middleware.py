@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from apps.accounts.access import Access
 from apps.accounts.selectors import access_for_user
+from apps.core import clock
 from apps.tenancy import acting_in
 
 SESSION_TENANT = "tenant_id"
@@ -34,7 +35,7 @@ class TenantMiddleware:
         request.access = None
         if request.path.startswith("/api/") or not request.user.is_authenticated:
             return self.get_response(request)
-        request.access = access_for_user(request.user, self._chosen(request))
+        request.access = access_for_user(request.user, self._chosen(request), at=clock.now())
         if request.access is None:
             return self.get_response(request)
         # Stays to the end of the request: the line about it says whose it was.

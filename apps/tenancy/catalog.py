@@ -19,6 +19,8 @@ GLOBAL_TABLES = MappingProxyType(
         "accounts_user_user_permissions": READ,
         "accounts_membership": ALL,
         "accounts_apitoken": READ_WRITE,
+        # Only the owner makes platform operators: what web and worker can do, an attacker in them can do.
+        "accounts_platformoperator": READ,
         "audit_platformrecord": READ_ADD,
         "audit_platformhead": READ_WRITE,
         "agents_certificate": READ_WRITE,

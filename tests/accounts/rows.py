@@ -4,13 +4,15 @@ A resource that is not here fails the matrix.
 """
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
 from django.db.models import Model
 
-from apps.accounts.models import ApiToken, Membership, User
+from apps.accounts.invitations import invite
+from apps.accounts.models import ApiToken, BreakGlass, Membership, User
 from apps.accounts.services import issue_token
 from apps.agents.models import Agent
 from apps.alerts.models import Alert, AlertRule, RuleOverride
@@ -126,12 +128,30 @@ def device_grant() -> UUID:
     ).pk
 
 
+def invitation() -> UUID:
+    return invite(email=f"new{next(_numbers)}@x.example", role="noc", is_limited=False, **WHO)[0].pk
+
+
+def stay() -> UUID:
+    now = clock.now()
+    return BreakGlass.objects.create(
+        user=member(),
+        reason="looking after a ticket",
+        opened_at=now,
+        expires_at=now + timedelta(minutes=5),
+        closed_at=now,
+    ).pk
+
+
 DEVICE = _first(lists.device, inventory.Device)
 ENDPOINT = _first(lists.endpoint, Endpoint)
 
 #: The path below /api/v1/ -> its row.
 ROWS: Mapping[str, Callable[[], UUID]] = {
     "tokens": token,
+    "tenants": require_tenant_id,
+    "invitations": invitation,
+    "break-glass": stay,
     "users": lambda: member().pk,
     "memberships": lambda: Membership.objects.filter(tenant=tenant()).order_by("pk")[0].pk,
     "grants/sites": site_grant,

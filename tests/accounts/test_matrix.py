@@ -63,7 +63,7 @@ def _cases() -> list[Case]:
         view: Any = class_of(entry)
         actions = getattr(entry.callback, "actions", None) or {a: a for a in actions_of(entry)}
         made += [Case(path, m, a, view.permission_map[a], view) for m, a in actions.items()]
-    return made
+    return [case for case in made if isinstance(case.permission, Permission)]
 
 
 CASES = _cases()

@@ -13,6 +13,8 @@ from apps.accounts.models import User
 from apps.accounts.selectors import access_for_token, access_for_user
 from apps.core import clock
 
+TENANT_HEADER = "X-ISPVM-Tenant"
+
 
 class BearerTokenAuthentication(BaseAuthentication):
     """``Authorization: Bearer ispvm_...``; tokens in URLs are never read."""
@@ -24,6 +26,8 @@ class BearerTokenAuthentication(BaseAuthentication):
         access = access_for_token(text.strip(), clock.now())
         if access is None:
             raise AuthenticationFailed("The token is unknown, expired or revoked.", "bad_token")
+        if (named := _named(request)) is not None and named != access.tenant.pk:
+            raise AuthenticationFailed("The token is of another tenant.", "no_tenant")
         return access.user, access
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
@@ -39,7 +43,19 @@ class TenantSessionAuthentication(SessionAuthentication):
             return None
         user = cast(User, found[0])
         chosen = request.session.get(SESSION_TENANT)
-        access = access_for_user(user, UUID(chosen) if chosen else None)
+        tenant_id = _named(request) or (UUID(chosen) if chosen else None)
+        access = access_for_user(user, tenant_id, at=clock.now())
         if access is None:
-            raise AuthenticationFailed("You belong to no tenant.", "no_tenant")
+            raise AuthenticationFailed("You belong to no tenant, or not to this one.", "no_tenant")
         return user, access
+
+
+def _named(request: Request) -> UUID | None:
+    """The tenant that the request names. It chooses among those that the caller may work in; it gives nothing."""
+    text = request.headers.get(TENANT_HEADER)
+    if text is None:
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        raise AuthenticationFailed("The tenant is not named by its id.", "no_tenant") from None

@@ -2,18 +2,21 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 from apps.accounts.access import Access
 from apps.alerts.selectors import open_alerts
 from apps.console.web import device_parts as parts_of_page
 from apps.console.web.alerts import AlertRow, alert_rows, worst_first
 from apps.console.web.aspects import Aspect, aspects_of
+from apps.console.web.charts import ChartChoice, chart_choices
 from apps.console.web.device_parts import InterfaceRow, NeighborRow, PeerRow, ProbeRow, ServiceRow
 from apps.console.web.device_services import probe_rows, service_rows
 from apps.console.web.devices import uptime_of
 from apps.console.web.events import EventRow, event_rows
 from apps.console.web.readings import Readings
 from apps.core.page import State
+from apps.core.span import TimeSpan
 from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_involving
 from apps.inventory.models import Device, Site
@@ -57,9 +60,23 @@ class DevicePage:
     alerts: tuple[AlertRow, ...]
     incidents: tuple[Incident, ...]
     open_incident: Incident | None
+    charts: tuple[ChartChoice, ...]
+    span: TimeSpan
+
+    @property
+    def chart(self) -> ChartChoice:
+        """The one that is drawn."""
+        return next(row for row in self.charts if row.is_chosen)
+
+    @property
+    def chart_query(self) -> str:
+        """What its series are asked with."""
+        return urlencode({"chart": self.chart.value}) + "&" + self.span.query
 
 
-def device_page(access: Access, device: Device, *, at: datetime) -> DevicePage:
+def device_page(
+    access: Access, device: Device, *, chart: str, shown: TimeSpan, at: datetime
+) -> DevicePage:
     """At most thirty queries, whatever sits on it."""
     rows = parts_of_device(device)
     ids = list({device.id, *rows.ids()})
@@ -118,6 +135,8 @@ def device_page(access: Access, device: Device, *, at: datetime) -> DevicePage:
         alerts=alerts,
         incidents=tuple(incidents),
         open_incident=next((row for row in incidents if row.is_open), None),
+        charts=chart_choices(device, rows, chosen=chart),
+        span=shown,
     )
 
 

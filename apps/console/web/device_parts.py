@@ -66,6 +66,7 @@ class Flow:
 class InterfaceRow:
     """One port."""
 
+    id: UUID
     name: str
     comment: str
     state: State
@@ -182,10 +183,11 @@ def _interface(row: Interface, end: FarEnd | None, read: Readings, rates: Rates)
         or (end.capacity_bps if end else None)
     )
     grown = {name: rates.get(SeriesKey("interface", row.id, name), ()) for name in RATES}
-    grown |= {name: _possible(grown[name], speed) for name in (RX, TX)}
+    grown |= {name: possible_rates(grown[name], speed) for name in (RX, TX)}
     errors = [value for name in ERRORS for value in grown[name] if value is not None]
     per_hour = sum(errors) / len(errors) * len(ERRORS) * SECONDS_PER_HOUR if errors else None
     return InterfaceRow(
+        id=row.id,
         name=row.name,
         comment=row.comment,
         state=state,
@@ -207,10 +209,10 @@ def _sum(one: Sequence[float | None], other: Sequence[float | None]) -> list[flo
     return [None if a is None or b is None else a + b for a, b in pairs]
 
 
-def _possible(rates: Sequence[float | None], speed: float | None) -> Sequence[float | None]:
+def possible_rates(rates: Sequence[float | None], speed: float | None) -> list[float | None]:
     """A port carries no more than its speed: a counter that jumped further was set, by a restart or a replacement."""
     if not speed:
-        return rates
+        return list(rates)
     return [None if rate is None or rate * 8 > speed * CREDIBLE else rate for rate in rates]
 
 

@@ -1,8 +1,9 @@
 """Pages that join several apps; one view serves the page or its living part."""
 
+from datetime import datetime
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
@@ -11,6 +12,7 @@ from apps.accounts.permissions import Permission
 from apps.accounts.web.doors import access_of, requires
 from apps.alerts.choices import Severity
 from apps.console.web.alerts import alerts_page
+from apps.console.web.charts import device_chart
 from apps.console.web.device import device_page
 from apps.console.web.devices import DeviceFilter, devices_page
 from apps.console.web.home import home_page
@@ -19,6 +21,7 @@ from apps.console.web.sites import site_page, sites_page
 from apps.console.web.states import REACH
 from apps.core import clock
 from apps.core.page import asked_word, page_number, wants_part
+from apps.core.span import TimeSpan, asked_span
 from apps.inventory.choices import DeviceRole
 from apps.inventory.selectors import get_visible_device, get_visible_site
 
@@ -59,8 +62,30 @@ def devices(request: HttpRequest) -> HttpResponse:
 def device(request: HttpRequest, device_id: UUID) -> HttpResponse:
     """One device, aspect by aspect."""
     access = access_of(request)
-    page = device_page(access, get_visible_device(access, device_id), at=clock.now())
+    at = clock.now()
+    page = device_page(
+        access,
+        get_visible_device(access, device_id),
+        chart=asked_word(request, "chart"),
+        shown=_span(request, at),
+        at=at,
+    )
     return _show(request, "device", page, "devices")
+
+
+@require_GET
+@requires(Permission.INVENTORY_VIEW)
+def device_series(request: HttpRequest, device_id: UUID) -> JsonResponse:
+    """What the device's chart draws."""
+    access = access_of(request)
+    access.require(Permission.TELEMETRY_VIEW)
+    chart = device_chart(
+        access,
+        get_visible_device(access, device_id),
+        asked=asked_word(request, "chart"),
+        span=_span(request, clock.now()),
+    )
+    return JsonResponse(chart.as_document(), headers={"Cache-Control": "private, no-store"})
 
 
 @require_GET
@@ -112,6 +137,10 @@ def search(request: HttpRequest) -> HttpResponse:
     access = access_of(request)
     page = search_page(access, asked_word(request, "q"))
     return _show(request, "search", page, "search")
+
+
+def _span(request: HttpRequest, at: datetime) -> TimeSpan:
+    return asked_span(request.GET.dict(), at=at, default="6h", keep=("chart",))
 
 
 def _uuid(text: str) -> UUID | None:
