@@ -29,10 +29,12 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "CredentialSetKindEnum": "apps.vault.choices.CredentialKind",
         "RoleEnum": "apps.inventory.choices.DeviceRole",
         "MemberRoleEnum": "apps.accounts.choices.Role",
         "AlertStateEnum": "apps.alerts.choices.AlertState",
         "DeliveryStateEnum": "apps.webhooks.choices.DeliveryState",
+        "CredentialKindEnum": "apps.vault.choices.CredentialKind",
         "ProbeMethodEnum": "apps.inventory.choices.ProbeMethod",
         "AgentStatusEnum": "apps.agents.choices.AgentStatus",
         "IncidentStatusEnum": "apps.incidents.choices.IncidentStatus",

@@ -11,6 +11,7 @@ from apps.accounts.access import Access
 from apps.accounts.middleware import SESSION_TENANT
 from apps.accounts.models import User
 from apps.accounts.selectors import access_for_token, access_for_user
+from apps.accounts.sessions import note_seen
 from apps.core import clock
 
 TENANT_HEADER = "X-ISPVM-Tenant"
@@ -47,7 +48,13 @@ class TenantSessionAuthentication(SessionAuthentication):
         access = access_for_user(user, tenant_id, at=clock.now())
         if access is None:
             raise AuthenticationFailed("You belong to no tenant, or not to this one.", "no_tenant")
+        note_seen(request._request, access.tenant.id, clock.now())  # noqa: SLF001  (Django's request)
         return user, access
+
+
+def is_session(request: Request) -> bool:
+    """Whether a person calls from their browser, and not a program with a token."""
+    return isinstance(request.successful_authenticator, TenantSessionAuthentication)
 
 
 def _named(request: Request) -> UUID | None:
