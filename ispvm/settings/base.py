@@ -49,6 +49,7 @@ INSTALLED_APPS += [
         "apps.ingest",
         "apps.alerts",
         "apps.incidents",
+        "apps.diagnostics",
         "apps.webhooks",
         "apps.console",
     )
