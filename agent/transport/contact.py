@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agent.errors import AgentError, Refused, ServerUnreachable
@@ -16,6 +16,7 @@ from agent.state import StateDir, public_bytes
 from agent.transport.certificate import Renewal
 from agent.transport.lanes import LaneLoop, parse_time
 from agent.transport.server import Lane
+from agent.transport.tls import fingerprints
 from agent.version import CAPABILITIES, VERSION
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Heartbeat(LaneLoop):
         health: Health,
     ) -> None:
         super().__init__("heartbeat", stop, rng)
+        self._state = state
         self._lane = lane
         self._sealing = base64.b64encode(public_bytes(state.sealing_key())).decode()
         self._boot_id = boot_id
@@ -64,6 +66,7 @@ class Heartbeat(LaneLoop):
             "version": VERSION,
             "capabilities": list(CAPABILITIES),
             "sealing_public_key": self._sealing,
+            "trusted_authorities": fingerprints(self._state.trust.read_text(encoding="ascii")),
             **self._health(),
         }
         answer = self._lane.heartbeat(said)
@@ -97,6 +100,8 @@ class ConfigKeeper(LaneLoop):
         self._lane = lane
         self._on_config = on_config
         self._renewal = Renewal(state, lane, rng)
+        #: This host's clock minus the server's, in seconds: certificates are the server's.
+        self.clock_error: Callable[[], float | None] = lambda: None
         self.version: str | None = None
 
     def start_with_last(self) -> None:
@@ -133,7 +138,8 @@ class ConfigKeeper(LaneLoop):
 
     def _renew(self) -> None:
         try:
-            self._renewal.renew_if_due(datetime.now(UTC))
+            error = timedelta(seconds=self.clock_error() or 0.0)
+            self._renewal.renew_if_due(datetime.now(UTC) - error)
         except (Refused, ServerUnreachable, AgentError) as error:
             log.warning("certificate not renewed", extra={"said": str(error)})
 

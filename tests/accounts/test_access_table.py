@@ -10,13 +10,18 @@ from apps.accounts.api.platform import PlatformViewSet
 from apps.accounts.api.views import TenantView
 from apps.accounts.permissions import Permission, PlatformPermission
 
-PUBLIC_PAGES = {"livez", "readyz", "metrics", "sign-in/", "invitation/"}
 #: About the signed-in person alone, whatever tenant they are in, or none: no permission of a tenant decides on them.
 PERSONAL_PAGES = {
     *("sign-out/", "tenants/", "tenants/choose/"),
     # Of a platform operator: see test_break_glass.
     *("tenants/enter/", "tenants/leave/"),
 }
+#: Before one is signed in: the gate, its second step, passkeys, and the way to identity providers and back.
+GATE = {
+    *("sign-in/", "sign-in/code/", "sign-in/passkey/", "sign-in/passkey/options/"),
+    *("sign-in/with/<slug:slug>/", "sign-in/with/<slug:slug>/back/"),
+}
+PUBLIC_PAGES = {"livez", "readyz", "metrics", "invitation/", *GATE}
 
 
 def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
@@ -82,7 +87,7 @@ def test_every_page_but_the_listed_asks_for_a_sign_in(path, entry):
 def test_every_page_declares_its_permission(path, entry):
     declared = getattr(entry.callback, "page_permission", None)
 
-    if path in PUBLIC_PAGES | PERSONAL_PAGES:
+    if path in PUBLIC_PAGES | PERSONAL_PAGES or path.startswith("account/"):
         assert declared is None
     else:
         assert isinstance(declared, Permission), "@requires(Permission...), see accounts.web.doors"

@@ -10,7 +10,9 @@ from rest_framework.request import Request
 from apps.accounts.access import Access
 from apps.accounts.middleware import SESSION_TENANT
 from apps.accounts.models import User
+from apps.accounts.rates import admit_token
 from apps.accounts.selectors import access_for_token, access_for_user
+from apps.accounts.sessions import note_seen
 from apps.core import clock
 
 TENANT_HEADER = "X-ISPVM-Tenant"
@@ -28,6 +30,7 @@ class BearerTokenAuthentication(BaseAuthentication):
             raise AuthenticationFailed("The token is unknown, expired or revoked.", "bad_token")
         if (named := _named(request)) is not None and named != access.tenant.pk:
             raise AuthenticationFailed("The token is of another tenant.", "no_tenant")
+        admit_token(access.actor.id)
         return access.user, access
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
@@ -47,7 +50,13 @@ class TenantSessionAuthentication(SessionAuthentication):
         access = access_for_user(user, tenant_id, at=clock.now())
         if access is None:
             raise AuthenticationFailed("You belong to no tenant, or not to this one.", "no_tenant")
+        note_seen(request._request, access.tenant.id, clock.now())  # noqa: SLF001  (Django's request)
         return user, access
+
+
+def is_session(request: Request) -> bool:
+    """Whether a person calls from their browser, and not a program with a token."""
+    return isinstance(request.successful_authenticator, TenantSessionAuthentication)
 
 
 def _named(request: Request) -> UUID | None:

@@ -88,6 +88,7 @@ REFUSALS = {
     "412": ("Changed", "The row is no longer what `If-Match` names."),
     "415": ("NotJson", "Bodies are `application/json`."),
     "422": ("Refused", "Understood, and refused; `code` says why."),
+    "429": ("TooMany", "Over the token's rate: ask again after `Retry-After` seconds."),
     "4XX": ("Problem", "A refusal."),
     "503": ("Unavailable", "The database is away, or the answer would take too long."),
 }
@@ -119,6 +120,14 @@ class TenantAutoSchema(AutoSchema):
                 OpenApiParameter("ordering", str, enum=choices, description="Minus: descending.")
             )
         return found
+
+    def _map_serializer_field(self, field: Any, *args: Any, **kwargs: Any) -> Any:
+        """A choice that may be empty in its column may be so in an answer, also where nobody can write it."""
+        model = getattr(getattr(field.parent, "Meta", None), "model", None)
+        if model and field.read_only and type(field) is serializers.ChoiceField:
+            columns = {c.name: c for c in model._meta.concrete_fields}  # noqa: SLF001  (Django's public spelling)
+            field.allow_blank = field.source in columns and columns[field.source].blank
+        return super()._map_serializer_field(field, *args, **kwargs)  # type: ignore[no-untyped-call]  # the library
 
     def _action(self) -> str:
         return getattr(self.view, "action", "") or self.method.lower()

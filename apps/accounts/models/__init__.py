@@ -7,6 +7,7 @@ from apps.accounts.models.people import (
     UserManager,
 )
 from apps.accounts.models.platform import BreakGlass, PlatformOperator
+from apps.accounts.models.sessions import OpenSession
 
 __all__ = [
     "ApiToken",
@@ -14,6 +15,7 @@ __all__ = [
     "IdempotentAnswer",
     "Invitation",
     "Membership",
+    "OpenSession",
     "PlatformOperator",
     "User",
     "UserManager",

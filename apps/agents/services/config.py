@@ -17,7 +17,7 @@ from apps.agents.selectors import (
     get_agent,
     probed_device_ids,
 )
-from apps.agents.services.authority import authority_certificate
+from apps.agents.services.authority import current_trust
 from apps.inventory.models import BgpPeer, Device, OspfNeighbor, ProbeTarget, Service
 from apps.inventory.profiles import polling_profile
 from apps.inventory.selectors import WatchedDevices, watched_devices
@@ -71,12 +71,13 @@ def _plan(agent: Agent, at: datetime) -> _Plan:
         for device in watched.devices
         if (kept := [row for row in logins.get(device.id, []) if row.kind == _POLLED])
     }
+    trust = current_trust(at=at)
     document = {
         "agent": {"id": str(agent.id), "name": agent.name},
         "limits": {"max_batch_metrics": MAX_BATCH_METRICS, "flush_seconds": FLUSH_SECONDS},
         "heartbeat_seconds": HEARTBEAT_SECONDS,
-        "ca_pem": authority_certificate(at=at),
-        "next_ca_pem": None,
+        "ca_pem": trust.signed_with,
+        "next_ca_pem": trust.next,
         "devices": [
             _device(device, used.get(device.id, []), expected[device.id])
             for device in watched.devices

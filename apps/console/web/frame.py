@@ -13,6 +13,8 @@ from apps.agents.selectors import silent_agent_count
 from apps.core import clock
 from apps.incidents.selectors import open_incident_count
 
+UNDER_THE_THUMB = frozenset({"home", "incidents", "map", "devices", "alerts"})
+
 
 @dataclass(frozen=True)
 class Section:
@@ -25,6 +27,11 @@ class Section:
     key: str
     count: int = 0
     is_blind: bool = False
+
+    @property
+    def is_first(self) -> bool:
+        """Has a place under the thumb on a phone; the others stand in the person's menu there."""
+        return self.name in UNDER_THE_THUMB
 
 
 class Frame:
@@ -49,10 +56,12 @@ class Frame:
                     "i",
                     troubles,
                 ),
+                Section("map", _("Map"), "map", reverse("console:map"), "m"),
+                Section("topology", _("Topology"), "topology", reverse("console:topology"), "t"),
             ],
             [
                 Section("devices", _("Devices"), "devices", reverse("console:devices"), "d"),
-                Section("sites", _("Sites"), "map", reverse("console:sites"), "s"),
+                Section("sites", _("Sites"), "sites", reverse("console:sites"), "s"),
             ],
             [
                 Section("alerts", _("Alerts"), "alerts", reverse("console:alerts"), "l"),
@@ -74,6 +83,12 @@ class Frame:
     def _may_enter(self, entry: Section) -> bool:
         """Nobody is led to a door that is shut: the page itself says what it needs."""
         return self._access.may(resolve(entry.url).func.page_permission)  # type: ignore[attr-defined]
+
+    @property
+    def rotation(self) -> tuple[str, ...]:
+        """What a wallboard goes round."""
+        names = ("console:home", "console:map", "incidents:list", "console:topology")
+        return tuple(reverse(name) for name in names)
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:

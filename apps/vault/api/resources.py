@@ -80,6 +80,7 @@ class CredentialSetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Ten
     serializer_class = CredentialSetSerializer
     filters = {"name": "name", "kind": "kind"}
     orderings = ("name", "updated_at")
+    fresh_sign_in = frozenset({"create", "partial_update", "destroy"})
     permission_map = dict.fromkeys(
         ("list", "retrieve", "create", "partial_update", "destroy"), Permission.CREDENTIALS_MANAGE
     )
