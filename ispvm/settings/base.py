@@ -50,6 +50,7 @@ INSTALLED_APPS += [
         "apps.ingest",
         "apps.alerts",
         "apps.incidents",
+        "apps.diagnostics",
         "apps.webhooks",
         "apps.console",
     )

@@ -6,6 +6,7 @@ from apps.agents.services import config_version
 from apps.core import clock
 from apps.ingest import counting, limits
 from apps.ingest.api.edge import announced_length, body_of, caller, endpoint, small_body_of
+from apps.ingest.pending import pending_count
 from apps.ingest.api.peer import source_address
 from apps.ingest.services import accept_batch, accept_heartbeat
 from apps.ingest.services.pulse import WireHeartbeat
@@ -48,6 +49,7 @@ def heartbeat(request: HttpRequest) -> HttpResponse:
     accept_heartbeat(identity=identity, beat=beat, source=source_address(request), at=at)
     with acting_in(identity.tenant_id):
         version = config_version(agent_id=identity.agent_id, at=at)
+        pending = pending_count(identity.agent_id, at)
     return JsonResponse(
-        {"server_time": at.isoformat(), "config_version": version, "pending_diagnostics": 0}
+        {"server_time": at.isoformat(), "config_version": version, "pending_diagnostics": pending}
     )
