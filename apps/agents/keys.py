@@ -5,7 +5,8 @@ from functools import lru_cache
 from django.conf import settings
 
 from apps.agents.errors import SignerAway
-from apps.vault.envelope import place, read_master_key, seal, unseal
+from apps.vault.envelope import place, seal, unseal
+from apps.vault.master import MasterKey, read_keyring
 from apps.vault.services import SecretUnreadable
 
 
@@ -16,23 +17,24 @@ def may_sign() -> bool:
 
 def seal_authority_key(fingerprint: str, key_pem: bytes) -> bytes:
     """Seal the private key of the authority with this certificate. Raises SignerAway, MasterKeyInvalid."""
-    return seal(_file_key(), key_pem, place("authority", fingerprint))
+    key = _file_key()
+    return seal(key.secret, key.id, key_pem, place("authority", fingerprint))
 
 
 def open_authority_key(fingerprint: str, sealed: bytes) -> bytes:
     """The private key as PEM. Raises SignerAway, MasterKeyInvalid, SecretUnreadable for another key file."""
-    return unseal(_file_key(), sealed, place("authority", fingerprint))
+    return unseal(_file_key().secret, sealed, place("authority", fingerprint))
 
 
-def _file_key() -> bytes:
+def _file_key() -> MasterKey:
     if not may_sign():
         raise SignerAway(message="This process has no CA key file; the signer signs.")
     return _read(settings.ISPVM_CA_KEY_FILE)
 
 
 @lru_cache(maxsize=2)
-def _read(path: str) -> bytes:
-    return read_master_key(path)
+def _read(path: str) -> MasterKey:
+    return read_keyring(path=path, text="", previous_path="").current
 
 
 __all__ = ["SecretUnreadable", "may_sign", "open_authority_key", "seal_authority_key"]

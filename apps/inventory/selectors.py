@@ -162,9 +162,7 @@ def watched_devices(
     agent runs. Five queries."""
     on_them = {"device__in": device_ids}
     return WatchedDevices(
-        devices=list(
-            Device.objects.filter(pk__in=device_ids).select_related("credential_set").order_by("pk")
-        ),
+        devices=list(Device.objects.filter(pk__in=device_ids).order_by("pk")),
         bgp_peers=list(BgpPeer.objects.filter(**on_them, disabled=False).order_by("pk")),
         ospf_neighbors=list(OspfNeighbor.objects.filter(**on_them).order_by("pk")),
         services=list(Service.objects.filter(**on_them).order_by("pk")),

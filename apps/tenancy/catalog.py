@@ -41,6 +41,8 @@ GLOBAL_TABLES = MappingProxyType(
         # The signer answers all tenants; what is asked holds hashes and public keys.
         "agents_signingrequest": ALL,
         "events_due": ALL,
+        "vault_masterkey": READ_WRITE,
+        "vault_platformkey": READ_WRITE,
         "vault_platformsecret": READ_WRITE,
         "auth_group": READ,
         "auth_group_permissions": READ,

@@ -12,6 +12,8 @@ from apps.vault.errors import SecretUnreadable
 from apps.vault.services import platform_secret, store_platform_secret
 
 KEY_NAME = "second-factors"
+#: There is one such key, which the platform's key seals and its rotation re-seals.
+KEY_ID = b"factors\x01"
 
 
 class SealedAuthenticators(DefaultMFAAdapter):  # type: ignore[misc]  # allauth ships no types
@@ -19,7 +21,7 @@ class SealedAuthenticators(DefaultMFAAdapter):  # type: ignore[misc]  # allauth 
 
     def encrypt(self, text: str) -> str:
         """Seal for the person whose turn it is."""
-        return b64encode(seal(_key(), text.encode(), _where())).decode()
+        return b64encode(seal(_key(), KEY_ID, text.encode(), _where())).decode()
 
     def decrypt(self, encrypted_text: str) -> str:
         """Raises SecretUnreadable for anything that was changed or is another person's."""

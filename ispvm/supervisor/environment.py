@@ -85,7 +85,7 @@ def platform_environment(home: Home, urls: Mapping[str, str]) -> dict[str, str]:
     }
     if "ISPVM_SECRET_KEY" not in os.environ:
         environment.setdefault("ISPVM_SECRET_KEY_FILE", str(secret_key))
-    if "ISPVM_MASTER_KEY_FILE" not in os.environ:
+    if not {"ISPVM_MASTER_KEY_FILE", "ISPVM_MASTER_KEY"} & set(os.environ):
         key_file = keep_master_key(home.secrets / "master_key")
         environment["ISPVM_MASTER_KEY_FILE"] = str(key_file)
     if "ISPVM_CA_KEY_FILE" not in os.environ:

@@ -11,8 +11,9 @@ from apps.accounts.models import ApiToken, Membership
 from apps.audit.models import Record
 from apps.inventory.models import Device, Interface, Site
 from apps.tenancy import acting_in
+from apps.vault.choices import Purpose
 from apps.vault.models import CredentialSet
-from apps.vault.services import open_credential_set, store_credential_set
+from apps.vault.services import open_credential_set, store_credential_set, take_lease
 from apps.webhooks.models import Endpoint, Secret
 from tests import test_list_costs as rows
 from tests.clients import queries
@@ -114,6 +115,13 @@ class TestInventory:
         assert "site.created" in words(answer)
 
 
+def opened(login: CredentialSet) -> str:
+    lease = take_lease(
+        purpose=Purpose.CONNECTION_TEST, holder=("test", "1"), terms="", actor=ACTOR, at=AT
+    )
+    return open_credential_set(credential_set=login, lease=lease)
+
+
 class TestSecrets:
     def test_a_login_is_written_and_never_shown(self, acme, at_cabinet):
         form = {"name": "routers", "kind": "routeros_api", "username": "mon", "secret": "s3cret-x"}
@@ -122,7 +130,7 @@ class TestSecrets:
 
         with acting_in(acme):
             login = CredentialSet.objects.get()
-            assert open_credential_set(credential_set=login) == "s3cret-x"
+            assert opened(login) == "s3cret-x"
         answer = at_cabinet.get(reverse("admin:vault_credentialset_change", args=[login.id]))
         assert "s3cret-x" not in answer.content.decode()
         assert "sealed" not in answer.content.decode()
@@ -139,7 +147,7 @@ class TestSecrets:
         with acting_in(acme):
             login.refresh_from_db()
             assert (login.username, login.version) == ("mon2", 2)
-            assert open_credential_set(credential_set=login) == "two"
+            assert opened(login) == "two"
 
     def test_a_token_is_shown_once(self, acme, at_cabinet):
         answer = at_cabinet.post(
