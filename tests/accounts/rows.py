@@ -211,6 +211,7 @@ NESTED: Mapping[str, Callable[[], UUID]] = {"override_id": override}
 
 #: The first part of a page's address -> what the ids in it are of. A page that is not here fails the matrix.
 PAGE_RESOURCES: Mapping[str, str] = {
+    "agents": "agents",
     "devices": "devices",
     "sites": "sites",
     "incidents": "incidents",
