@@ -6,6 +6,12 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
 from django.test import Client
 from rest_framework.test import APIClient
 
@@ -21,7 +27,6 @@ SETS = {
     "snmp auth password": ("snmp_v3", "auth_password"),
     "snmp privacy password": ("snmp_v3", "priv_password"),
     "ssh password": ("ssh", "password"),
-    "ssh passphrase": ("ssh", "passphrase"),
     "webhook login": ("webhook", "token"),
 }
 PEM = "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----"
@@ -70,11 +75,16 @@ class Planter:
                 body["username"] = "monitor"
             answer = self.keep(self.post("credential-sets", body))
             assert answer.status_code == 201, (name, answer.content)
-        key = {"name": "key", "kind": "ssh", "username": "monitor", "password": canary()}
-        answer = self.keep(
-            self.post("credential-sets", {**key, "private_key": PEM.format(self.put("ssh key"))})
+        pem = Ed25519PrivateKey.generate().private_bytes(
+            Encoding.PEM,
+            PrivateFormat.PKCS8,
+            BestAvailableEncryption(self.put("ssh passphrase").encode()),
         )
-        assert answer.status_code in {201, 400}, answer.content
+        self.secrets["ssh key"] = pem.splitlines()[2]
+        key = {"private_key": pem.decode(), "passphrase": self.secrets["ssh passphrase"]}
+        body = {"name": "key", "kind": "ssh", "username": "monitor", **key}
+        answer = self.keep(self.post("credential-sets", body))
+        assert answer.status_code == 201, answer.content
         body = {"name": "r", "username": "u", "secret": self.put("secret under a repeated key")}
         for _ in range(2):
             self.keep(self.post("credential-sets", body, headers={"Idempotency-Key": "canary"}))
