@@ -61,6 +61,7 @@ class Runtime:
         )
         self.heartbeat.on_version = self.keeper.heard_version
         self.heartbeat.on_skew = self._watch_clock
+        self.keeper.clock_error = lambda: self.heartbeat.skew
 
     def emit(self, findings: Findings) -> None:
         """Take what a poll or a probe round brought."""
@@ -161,7 +162,9 @@ class Runtime:
         is_skewed = abs(skew) > SKEW_SECONDS
         if is_skewed != self._was_skewed:
             self._was_skewed = is_skewed
-            self._report("agent.clock.skewed", is_skewed, skew_seconds=round(skew, 3))
+            # The server makes the event: one of ours would bear the wrong time that it is about.
+            state = "wrong" if is_skewed else "right again"
+            log.warning("the clock is %s", state, extra={"skew_seconds": round(skew, 3)})
 
     def _watch_buffer(self) -> None:
         share = self.buffer.size / self.buffer.max_bytes

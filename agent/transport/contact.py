@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agent.errors import AgentError, Refused, ServerUnreachable
@@ -97,6 +97,8 @@ class ConfigKeeper(LaneLoop):
         self._lane = lane
         self._on_config = on_config
         self._renewal = Renewal(state, lane, rng)
+        #: This host's clock minus the server's, in seconds: certificates are the server's.
+        self.clock_error: Callable[[], float | None] = lambda: None
         self.version: str | None = None
 
     def start_with_last(self) -> None:
@@ -133,7 +135,8 @@ class ConfigKeeper(LaneLoop):
 
     def _renew(self) -> None:
         try:
-            self._renewal.renew_if_due(datetime.now(UTC))
+            error = timedelta(seconds=self.clock_error() or 0.0)
+            self._renewal.renew_if_due(datetime.now(UTC) - error)
         except (Refused, ServerUnreachable, AgentError) as error:
             log.warning("certificate not renewed", extra={"said": str(error)})
 

@@ -34,7 +34,6 @@ SPECTACULAR_SETTINGS = {
         "MemberRoleEnum": "apps.accounts.choices.Role",
         "AlertStateEnum": "apps.alerts.choices.AlertState",
         "DeliveryStateEnum": "apps.webhooks.choices.DeliveryState",
-        "CredentialKindEnum": "apps.vault.choices.CredentialKind",
         "ProbeMethodEnum": "apps.inventory.choices.ProbeMethod",
         "AgentStatusEnum": "apps.agents.choices.AgentStatus",
         "IncidentStatusEnum": "apps.incidents.choices.IncidentStatus",

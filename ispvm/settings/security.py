@@ -16,6 +16,8 @@ if not (ISPVM_MASTER_KEY_FILE or ISPVM_MASTER_KEY):
     env.faults.append("ISPVM_MASTER_KEY_FILE is not set.")
 ISPVM_MASTER_KEY_PREVIOUS_FILE = env.bare("ISPVM_MASTER_KEY_PREVIOUS_FILE")
 ISPVM_EGRESS_ALLOW = env.egress("ISPVM_EGRESS_ALLOW")
+# Of one API token; a quarter of it may come at once.
+ISPVM_TOKEN_REQUESTS_PER_MINUTE = env.whole("ISPVM_TOKEN_REQUESTS_PER_MINUTE", default=6000)
 ISPVM_TRUSTED_PROXIES = env.networks("ISPVM_TRUSTED_PROXIES")
 ALLOWED_HOSTS = [h for h in env.text("ISPVM_ALLOWED_HOSTS", "127.0.0.1,localhost").split(",") if h]
 
