@@ -1,10 +1,13 @@
 """Every list costs the same queries for one row and for twenty."""
 
+from datetime import timedelta
+
 import pytest
 
 from apps.agents.services import create_agent
 from apps.inventory import services as inventory
 from apps.inventory.models import BgpPeer, Device, Interface, OspfNeighbor, Site
+from apps.maintenance.services import plan_window
 from apps.tenancy import acting_in
 from apps.topology.services import create_dependency_group
 from apps.vault.services import store_credential_set
@@ -84,6 +87,16 @@ def dependency_group(n: int) -> None:
     )
 
 
+def maintenance_window(n: int) -> None:
+    plan_window(
+        title=f"works {n}",
+        starts_at=AT,
+        ends_at=AT + timedelta(hours=1),
+        device_ids=[device(n).id],
+        **WHO,
+    )
+
+
 LISTS = {
     "sites": site,
     "devices": device,
@@ -98,6 +111,7 @@ LISTS = {
     "webhook-endpoints": endpoint,
     "credential-sets": credential_set,
     "topology/dependency-groups": dependency_group,
+    "maintenance-windows": maintenance_window,
 }
 
 

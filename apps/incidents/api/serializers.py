@@ -49,6 +49,9 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
             "merged_into",
             "reopened_count",
             "is_flapping",
+            "in_maintenance",
+            "maintenance_title",
+            "is_held",
             "sequence",
             "revision",
             "root_cause",
@@ -66,6 +69,7 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
             shown["title"] = gettext("The cause is outside what you may see")
             shown["root_cause"] |= {"entity_type": "", "entity_id": None, "name": ""}
             shown["merged_into"] = None
+            shown["maintenance_title"] = ""
         return shown
 
 
