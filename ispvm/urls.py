@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
-from apps.accounts.api.schema_view import SchemaView
+from apps.accounts.api.schema_view import SchemaView, api_docs
 from apps.core.health import livez, readyz
 from apps.core.metrics.view import metrics
 
@@ -28,6 +28,8 @@ def _exists(module: str) -> bool:
     return has_parts and find_spec(module) is not None
 
 
+handler400 = "apps.core.web.malformed"
+handler404 = "apps.core.web.missing"
 handler500 = "apps.core.web.broken"
 
 urlpatterns = [
@@ -35,6 +37,7 @@ urlpatterns = [
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
     path("api/schema/", SchemaView.as_view(), name="schema"),
+    path("api/docs/", api_docs, name="api-docs"),
     *_parts("api/v1/", "api.urls"),
     *_parts("", "web.urls"),
 ]

@@ -28,6 +28,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(skip)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests told with ``record_property("bar", ...)``: case counts of the bars, whichever process ran them."""
+    told = [
+        value
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == "bar" and report.when == "call"
+    ]
+    if told:
+        terminalreporter.section("bars")
+        for line in sorted(told):
+            terminalreporter.write_line(line)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(worker_id: str, django_db_blocker, tmp_path_factory) -> Iterator[None]:
     """Template as owner, copy per worker, bodies as the app role: every test runs under the policies."""

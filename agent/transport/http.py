@@ -23,6 +23,8 @@ MAX_ANSWER_BYTES = 64 * 2**20
 _PIECE = 64 * 1024
 _OK = 300
 _NOT_MODIFIED = 304
+# How a kept connection says that the other side has closed it, with or without a farewell.
+_CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Client:
         kept = self._connection is not None
         try:
             return self._once(method, path, body, headers)
-        except ConnectionError as error:
+        except _CLOSED as error:
             self.close()
             if not kept:
                 raise ServerUnreachable(f"The server cannot be reached: {_said(error)}") from error

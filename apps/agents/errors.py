@@ -24,6 +24,13 @@ class CertificateRefused(Forbidden):
     default_code = "certificate_refused"
 
 
+class CertificatesUnreadable(DomainError):
+    """Nobody can say now whether a certificate was revoked: closed, not open. Worth trying again."""
+
+    status = 503
+    default_code = "certificates_unreadable"
+
+
 class TokenRefused(Forbidden):
     """Unknown, used, expired, another tenant's, or mistyped: the asker is not told which."""
 
@@ -59,6 +66,7 @@ __all__ = [
     "CertificateMissing",
     "CertificateRefused",
     "CertificateRequestRefused",
+    "CertificatesUnreadable",
     "NotVisible",
     "TokenRefused",
     "UnknownEntity",

@@ -7,10 +7,15 @@ from datetime import datetime, timedelta
 from hmac import compare_digest
 from uuid import UUID
 
+import structlog
+from django.db import DatabaseError
+
 from apps.accounts.actors import Actor
-from apps.agents.errors import CertificateRefused
+from apps.agents.errors import CertificateRefused, CertificatesUnreadable
 from apps.agents.models import AgentCertificate
 from apps.agents.pki import PresentedCertificate, read_agent_certificate
+
+log = structlog.get_logger(__name__)
 
 #: For this long after its end a certificate that was not revoked may still be renewed, and nothing else.
 RENEWAL_GRACE = timedelta(days=30)
@@ -76,12 +81,18 @@ def authenticate_certificate(
 
     Raises CertificateMissing for what is no certificate; CertificateRefused with ``certificate_wrong_purpose``,
     ``certificate_unknown``, ``certificate_revoked``, ``certificate_not_yet_valid`` or ``certificate_expired``.
-    A database that does not answer raises: closed, not open.
+    A database that does not answer raises CertificatesUnreadable: closed, not open.
     """
     presented = _cache.get(der, at)
     if presented is None:
         presented = read_agent_certificate(der)
-        _look_up(presented)
+        try:
+            _look_up(presented)
+        except DatabaseError as error:
+            log.warning("certificates_unreadable", error=type(error).__name__)
+            raise CertificatesUnreadable(
+                message="The server cannot look up certificates now; send the same again."
+            ) from error
         _cache.put(der, presented, at)
     _check_time(presented, at, for_renewal=for_renewal)
     return AgentIdentity(

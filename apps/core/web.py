@@ -5,13 +5,17 @@ from collections.abc import Callable
 
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.common import CommonMiddleware
 from django.shortcuts import render
 from django.template.loader import get_template
-from django.views.defaults import server_error
+from django.views.defaults import bad_request, page_not_found, server_error
 
 from apps.core.errors import DomainError
 
 RETRY_SECONDS = 5
+API = "/api/"
+BROKEN = "This should not have happened; nothing was changed. The log tells more under the answer's X-Request-ID."
+AWAY = "The database does not answer now; nothing was changed. Ask again."
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
@@ -33,20 +37,48 @@ class DomainErrorMiddleware:
 
 def broken(request: HttpRequest) -> HttpResponse:
     """What an error that nobody caught becomes: 503 while the database is away or recovers, else 500."""
+    is_api = request.path.startswith(API)
     if not isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
-        return server_error(request)
-    headers = {"Retry-After": str(RETRY_SECONDS)}
-    if not request.path.startswith("/api/"):
+        return problem_page(500, "internal", BROKEN) if is_api else server_error(request)
+    if is_api:
+        response = problem_page(503, "unavailable", AWAY)
+    else:
         # No context: whatever a page needs may be what is away.
-        page = get_template("503.html").render()
-        return HttpResponse(page, status=503, headers=headers)
-    problem = {
-        "type": "urn:ispvm:problem:unavailable",
-        "title": "Unavailable",
-        "status": 503,
-        "code": "unavailable",
-        "detail": "The database does not answer now; nothing was changed. Ask again.",
+        response = HttpResponse(get_template("503.html").render(), status=503)
+    response["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A path that there is not."""
+    if request.path.startswith(API):
+        return problem_page(404, "not_found", "There is no such path. Paths end in a slash.")
+    return page_not_found(request, exception)
+
+
+def malformed(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A request that Django itself refused: an unknown Host, too many fields."""
+    if request.path.startswith(API):
+        return problem_page(400, "malformed", "The request cannot be read.")
+    return bad_request(request, exception)
+
+
+def problem_page(status: int, code: str, detail: str) -> HttpResponse:
+    """A problem document (RFC 9457) where no REST view answers."""
+    body = {
+        "type": f"urn:ispvm:problem:{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": status,
+        "code": code,
+        "detail": detail,
     }
-    return JsonResponse(
-        problem, status=503, headers=headers, content_type="application/problem+json"
-    )
+    return JsonResponse(body, status=status, content_type="application/problem+json")
+
+
+class SlashMiddleware(CommonMiddleware):
+    """Django's, but a write to the REST API is never redirected: clients would turn it into a read."""
+
+    def should_redirect_with_slash(self, request: HttpRequest) -> bool:
+        if request.path.startswith(API) and request.method not in {"GET", "HEAD"}:
+            return False
+        return super().should_redirect_with_slash(request)

@@ -49,11 +49,16 @@ def seen_alerts(access: Access, rows: QuerySet[IncidentAlert]) -> QuerySet[Incid
     )
 
 
-def require_whole(access: Access, incident: Incident) -> None:
-    """Raise OutsideGrant unless every alert of the incident and its cause are within the grant."""
+def is_whole(access: Access, incident: Incident) -> bool:
+    """Whether every alert of the incident and its cause are within the grant. No query unless one is limited."""
     if not access.is_limited:
-        return
+        return True
     alerts = IncidentAlert.objects.filter(incident=incident)
     seen = alerts.filter(entities_within(access.user.id))
-    if not getattr(incident, "is_root_seen", False) or alerts.count() != seen.count():
+    return getattr(incident, "is_root_seen", False) and alerts.count() == seen.count()
+
+
+def require_whole(access: Access, incident: Incident) -> None:
+    """Raise OutsideGrant unless it is whole."""
+    if not is_whole(access, incident):
         raise OutsideGrant(message="This incident reaches beyond what you may see.")

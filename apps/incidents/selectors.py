@@ -12,7 +12,7 @@ from apps.accounts.access import Access
 from apps.accounts.permissions import Permission
 from apps.core.errors import NotVisible
 from apps.incidents.choices import IncidentStatus
-from apps.incidents.limits import with_root_seen
+from apps.incidents.limits import seen_alerts, with_root_seen
 from apps.incidents.models import Incident, IncidentAlert, Revision, TimelineEntry
 from apps.inventory.models import Device, Service, Site
 
@@ -68,17 +68,15 @@ class Place:
 def places_of(access: Access, alert_ids: Collection[UUID]) -> dict[UUID, Place]:
     """The places of these alerts; absent where an alert stands alone. Two queries."""
     rows = access.visible(IncidentAlert.objects.all(), Permission.INCIDENTS_VIEW)
-    found = list(
-        rows.filter(alert_id__in=alert_ids).values_list(
-            "alert_id", "incident_id", "is_suppressed", "suppressed_reason"
-        )
-    )
-    incident_ids = {incident_id for _alert, incident_id, _held, _why in found}
+    if access.is_limited:
+        rows = seen_alerts(access, rows)
+    found = list(rows.filter(alert_id__in=alert_ids))
+    incident_ids = {row.incident_id for row in found}
     numbers = dict(Incident.objects.filter(pk__in=incident_ids).values_list("pk", "number"))
     return {
-        alert_id: Place(incident_id, numbers[incident_id], why if is_held else "")
-        for alert_id, incident_id, is_held, why in found
-        if incident_id in numbers
+        row.alert_id: Place(row.incident_id, numbers[row.incident_id], row.held_because)
+        for row in found
+        if row.incident_id in numbers
     }
 
 
@@ -91,6 +89,8 @@ def held_alerts(access: Access) -> QuerySet[IncidentAlert]:
 def incidents_matching(access: Access, words: str, *, most: int) -> list[Incident]:
     """Those whose number, title or cause is so, newest first. One query."""
     asked = Q(title__icontains=words) | Q(root_name__icontains=words)
+    if access.is_limited:  # else words would be tried until the cause outside the grant is known
+        asked &= Q(is_root_seen=True)
     number = words.upper().removeprefix("INC-")
     if number.isascii() and number.isdecimal() and len(number) < 10:  # noqa: PLR2004
         asked |= Q(number=int(number))
@@ -108,6 +108,12 @@ def alerts_of(incident: Incident) -> QuerySet[IncidentAlert]:
     return IncidentAlert.objects.filter(incident=incident).order_by(
         "is_suppressed", "device_name", "entity_name", "pk"
     )
+
+
+def visible_alerts_of(access: Access, incident: Incident) -> QuerySet[IncidentAlert]:
+    """Those of them that this person may see."""
+    rows = alerts_of(incident)
+    return seen_alerts(access, rows) if access.is_limited else rows
 
 
 def impact_of(access: Access, incident: Incident) -> dict[str, list[str]]:

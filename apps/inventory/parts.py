@@ -76,6 +76,11 @@ class DeviceParts:
     services: list[Service]
     probe_targets: list[ProbeTarget]
 
+    def far_device_ids(self, device: Device) -> set[UUID]:
+        """The devices at the other ends of its links."""
+        ends = {pk for row in self.links for pk in (row.a_device_id, row.z_device_id) if pk}
+        return ends - {device.pk}
+
     def ids(self) -> set[UUID]:
         """Of all of them."""
         rows = (self.interfaces, self.links, self.bgp_peers, self.ospf_neighbors)

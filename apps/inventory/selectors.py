@@ -231,6 +231,21 @@ def get_visible_site(access: Access, site_id: UUID) -> Site:
     return site
 
 
+def seen_sites_of(access: Access, site_ids: Collection[UUID]) -> Collection[UUID]:
+    """Those of these sites, which stand above what this member sees, that they may see too. One query for a limited
+    member, none for others."""
+    if not access.is_limited:
+        return site_ids
+    return set(visible_sites(access).filter(pk__in=site_ids).values_list("pk", flat=True))
+
+
+def seen_devices_of(access: Access, device_ids: Collection[UUID]) -> Collection[UUID]:
+    """Those of these devices that this member may see. One query for a limited member, none for others."""
+    if not access.is_limited:
+        return device_ids
+    return set(visible_devices(access).filter(pk__in=device_ids).values_list("pk", flat=True))
+
+
 def devices_called(devices: QuerySet[Device], words: str) -> QuerySet[Device]:
     """Those whose name, identity or address holds these words."""
     return devices.annotate(address=Cast("management_address", CharField())).filter(
@@ -243,6 +258,11 @@ def sites_called(sites: QuerySet[Site], words: str) -> QuerySet[Site]:
     return sites.filter(Q(name__icontains=words) | Q(code__icontains=words))
 
 
-def site_names() -> list[tuple[UUID, str, str]]:
-    """Every site's id, name and code, by name. One query."""
-    return list(Site.objects.order_by("name").values_list("pk", "name", "code"))
+def visible_site_names(access: Access) -> list[tuple[UUID, str, str]]:
+    """Id, name and code of every site that this member may see, by name. One query."""
+    return list(visible_sites(access).order_by("name").values_list("pk", "name", "code"))
+
+
+def visible_device_sites(access: Access) -> dict[UUID, UUID]:
+    """The site of every device that this member may see. One query."""
+    return dict(visible_devices(access).values_list("pk", "site_id"))

@@ -11,6 +11,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "apps.accounts.api.pagination.CursorPages",
     "DEFAULT_SCHEMA_CLASS": "apps.accounts.api.schema.TenantAutoSchema",
     "EXCEPTION_HANDLER": "apps.accounts.api.problems.problem_response",
+    # Django REST framework's own OPTIONS would list what a field may refer to.
+    "DEFAULT_METADATA_CLASS": None,
     "UNAUTHENTICATED_USER": None,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -18,6 +20,11 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "ISPVisualMonitor REST API",
     "VERSION": "1",
+    "DESCRIPTION": "What integrators should know is in docs/rest.md; every `code` in docs/problems.md.",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "apps.accounts.api.schema.share_refusals",
+    ],
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,

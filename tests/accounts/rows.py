@@ -172,3 +172,11 @@ ROWS: Mapping[str, Callable[[], UUID]] = {
 
 #: Ids further down a path, by their name in it.
 NESTED: Mapping[str, Callable[[], UUID]] = {"override_id": override}
+
+#: The first part of a page's address -> what the ids in it are of. A page that is not here fails the matrix.
+PAGE_RESOURCES: Mapping[str, str] = {
+    "devices": "devices",
+    "sites": "sites",
+    "incidents": "incidents",
+    "webhooks": "webhook-deliveries",
+}

@@ -1,5 +1,6 @@
-"""Deny by default: every REST action declares its permission, every page asks for a sign-in."""
+"""Deny by default: every REST action and every page declares its permission, every page asks for a sign-in."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,8 @@ from apps.accounts.api.views import TenantView
 from apps.accounts.permissions import Permission
 
 PUBLIC_PAGES = {"livez", "readyz", "metrics", "sign-in/"}
+#: About the signed-in person alone, whatever tenant they are in, or none: no permission of a tenant decides on them.
+PERSONAL_PAGES = {"sign-out/"}
 
 
 def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
@@ -21,8 +24,8 @@ def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URL
 
 
 ALL = list(patterns(get_resolver()))
-REST = [(path, entry) for path, entry in ALL if path.startswith("api/")]
-PAGES = [(path, entry) for path, entry in ALL if not path.startswith("api/")]
+REST = [(path, entry) for path, entry in ALL if re.match("api/(v1|schema)/", path)]
+PAGES = [pair for pair in ALL if pair not in REST]
 
 
 def class_of(entry: URLPattern) -> type | None:
@@ -67,3 +70,13 @@ def test_every_page_but_the_listed_asks_for_a_sign_in(path, entry):
     is_public = not getattr(entry.callback, "login_required", True)
 
     assert is_public == (path in PUBLIC_PAGES)
+
+
+@pytest.mark.parametrize(("path", "entry"), PAGES, ids=[path for path, _ in PAGES])
+def test_every_page_declares_its_permission(path, entry):
+    declared = getattr(entry.callback, "page_permission", None)
+
+    if path in PUBLIC_PAGES | PERSONAL_PAGES:
+        assert declared is None
+    else:
+        assert isinstance(declared, Permission), "@requires(Permission...), see accounts.web.doors"

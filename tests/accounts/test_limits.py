@@ -265,7 +265,9 @@ class TestIncidents:
 
         assert f"INC-{incident.number}" in queue or str(incident.id) in queue
         assert not [name for name in stage.devices if name != BEHIND[1] and name in queue]
-        assert client.get(f"/incidents/{incident.id}/").status_code == 403
+        detail = client.get(f"/incidents/{incident.id}/").content.decode()
+        assert "reaches beyond what you may see" in detail
+        assert "cr2-agg1</bdi>" not in detail
 
 
 def test_an_admin_cannot_be_limited(acme, acme_admin):

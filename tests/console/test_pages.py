@@ -6,7 +6,6 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 
-from apps.accounts.models import Membership
 from apps.agents.models import Agent
 from apps.core import clock
 from apps.inventory.models import Device, Site
@@ -304,24 +303,3 @@ def test_quiet_says_since_when(visit, acme, acme_noc, four_states):
     assert "All quiet" in shown
     assert "No incident was ever opened" in shown
     assert Site.objects.count() == 0, "outside of the tenant nothing is there"
-
-
-@pytest.mark.parametrize("name", LISTS)
-def test_limited_members_are_kept_out_of_what_shows_the_whole_network(
-    visit, acme, acme_noc, four_states, name
-):
-    Membership.objects.filter(user=acme_noc).update(is_limited=True)
-    client = visit(acme_noc)
-
-    answer = client.get(reverse(name))
-    device = client.get(reverse("console:device", args=[four_states["up"].id]))
-
-    assert device.status_code == 403
-    if name == "console:home":
-        assert answer["Location"] == reverse("incidents:list")
-        queue = client.get(answer["Location"]).content.decode()
-        assert reverse("console:devices") not in queue
-        assert "find-box" not in queue
-    else:
-        assert answer.status_code == 403
-        assert b"r-up" not in answer.content

@@ -201,12 +201,21 @@ class TestNginx:
         for page in ("/metrics", "/livez", "/readyz"):
             assert f"location = {page} {{ return 404; }}" in self.TEXT
 
-    def test_drops_what_clients_say_of_themselves_and_passes_agents_through(self):
+    def test_drops_what_clients_say_of_themselves(self):
+        """tests/ingest/test_behind_nginx.py tries it."""
         assert "proxy_set_header X-Forwarded-For $remote_addr;" in self.TEXT
         assert "proxy_add_x_forwarded_for" not in self.TEXT
-        stream = self.TEXT.partition("\nstream {")[2]
-        assert stream
-        assert "ssl" not in stream
+
+    def test_reaches_ingest_over_a_socket_that_no_other_container_has(self):
+        mounts = {n: s.get("volumes", ()) for n, s in SERVICES.items()}
+
+        assert {n for n, v in mounts.items() if any(m.startswith("ingest:") for m in v)} == {
+            "nginx",
+            "ingest",
+        }
+        assert "server unix:/run/ispvm-ingest/ingest.sock;" in self.TEXT
+        assert "unix:/run/ispvm-ingest/ingest.sock" in words(SERVICES["ingest"])
+        assert "front" not in SERVICES["ingest"]["networks"]
 
     @pytest.mark.skipif(not shutil.which("nginx"), reason="needs an nginx on this machine")
     def test_is_understood_by_nginx(self, tmp_path):
@@ -228,9 +237,7 @@ class TestNginx:
         text = self.TEXT.replace("/tmp/", f"{tmp_path}/")
         text = text.replace("/run/secrets/web_certificate_key", str(tmp_path / "key"))
         text = text.replace("/run/secrets/web_certificate;", f"{tmp_path}/crt;")
-        # Debian keeps the stream module in a package of its own.
-        modules = "include /etc/nginx/modules-enabled/*.conf;\n"
-        (tmp_path / "nginx.conf").write_text(modules + text)
+        (tmp_path / "nginx.conf").write_text(text)
 
         said = subprocess.run(
             ["nginx", "-t", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")],

@@ -69,6 +69,8 @@ class UserViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSe
     """The people of this tenant."""
 
     serializer_class = UserSerializer
+    filters = {"email": "email"}
+    orderings = ("email",)
     permission_map = dict.fromkeys(("list", "retrieve"), Permission.MEMBERS_VIEW)
 
     def get_queryset(self) -> QuerySet[User]:
@@ -79,6 +81,8 @@ class MembershipViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
     """Who belongs here, as what. The last admin can neither be removed nor demoted."""
 
     serializer_class = MembershipSerializer
+    filters = {"user": "user_id", "role": "role"}
+    orderings = ("role",)
     permission_map = {
         **dict.fromkeys(("list", "retrieve"), Permission.MEMBERS_VIEW),
         **dict.fromkeys(("create", "partial_update", "destroy"), Permission.MEMBERS_MANAGE),

@@ -8,8 +8,19 @@ from typing import Any
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 
+from apps.core.errors import DomainError
+
+#: Bytes. The largest pack of rules is a tenth of it.
+MAX_BODY = 2 * 1024 * 1024
 MAX_DEPTH = 32
 MAX_NUMBER = 2**63
+
+
+class BodyTooLarge(DomainError):
+    """The body is larger than 2 MiB."""
+
+    status = 413
+    default_code = "body_too_large"
 
 
 class PlainJSONParser(JSONParser):
@@ -21,8 +32,11 @@ class PlainJSONParser(JSONParser):
         media_type: str | None = None,  # noqa: ARG002  (the base's shape)
         parser_context: Mapping[str, Any] | None = None,  # noqa: ARG002
     ) -> Any:
+        given = stream.read(MAX_BODY + 1)
+        if len(given) > MAX_BODY:
+            raise BodyTooLarge(message=f"At most {MAX_BODY} bytes.")
         try:
-            body = json.loads(stream.read().decode(), parse_constant=_refuse_constant)
+            body = json.loads(given.decode(), parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise ParseError("The body is not JSON.") from error
         _check(body)

@@ -12,8 +12,13 @@ class DeclaredPermission(BasePermission):
     """Looks up the view's ``permission_map`` for its action (or lower-case method)."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        declared = getattr(view, "permission_map", {})
-        action = getattr(view, "action", None) or (request.method or "").lower()
-        permission = declared.get(action)
         access = request.auth
-        return permission is not None and isinstance(access, Access) and access.may(permission)
+        if not isinstance(access, Access):
+            return False
+        method = (request.method or "").lower()
+        if method == "options" or not hasattr(view, method):
+            return True  # answered with the methods that there are, or with 405
+        declared = getattr(view, "permission_map", {})
+        action = getattr(view, "action", None) or ("get" if method == "head" else method)
+        permission = declared.get(action)
+        return permission is not None and access.may(permission)

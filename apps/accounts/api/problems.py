@@ -3,8 +3,9 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.http import Http404
+from psycopg2.errors import QueryCanceled
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
@@ -12,6 +13,13 @@ from rest_framework.views import exception_handler
 from apps.core.errors import DomainError, NotVisible
 
 CONTENT_TYPE = "application/problem+json"
+
+
+class TookTooLong(DomainError):
+    """The database was stopped after the time that one question may take. Ask for less: a filter, a shorter time."""
+
+    status = 503
+    default_code = "took_too_long"
 
 
 def problem(
@@ -36,6 +44,8 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         transaction.set_rollback(True)
     if isinstance(error, Http404):
         error = NotVisible()
+    if isinstance(error, OperationalError) and isinstance(error.__cause__, QueryCanceled):
+        error = TookTooLong(message="The answer takes too long to find. Ask for less.")
     if isinstance(error, DjangoValidationError):
         error = exceptions.ValidationError(
             error.message_dict if hasattr(error, "error_dict") else error.messages

@@ -108,6 +108,8 @@ class TokenViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     """API tokens of the tenant; the text of a new one is in the answer that makes it, once."""
 
     serializer_class = TokenSerializer
+    filters = {"name": "name"}
+    orderings = ("name", "created_at", "expires_at")
     etag_ignores = frozenset({"last_used_at"})
     permission_map = dict.fromkeys(
         ("list", "retrieve", "create", "destroy"), Permission.TOKENS_MANAGE

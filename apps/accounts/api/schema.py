@@ -9,6 +9,7 @@ from rest_framework import serializers
 
 from apps.accounts.api.preconditions import GUARDED
 from apps.accounts.api.problems import CONTENT_TYPE
+from apps.accounts.api.trimming import TRIMMED
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself
@@ -65,23 +66,86 @@ IF_MATCH = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The row's `ETag`: 412 if it was changed since.",
 )
-REFUSAL = OpenApiResponse(ProblemSerializer, "A refusal.")
+FIELDS = OpenApiParameter(
+    "fields", str, description="Only these fields of each row: their names, separated by commas."
+)
+#: App -> the part of the API that it is described under; others under their own name.
+AREAS = {"accounts": "identity", "vault": "inventory"}
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+#: Status -> component, what it means.
+REFUSALS = {
+    "400": ("Invalid", "A parameter or field cannot be used; `errors` names each."),
+    "401": ("Unauthenticated", "No token or session, or one that is unknown, expired or revoked."),
+    "403": ("Forbidden", "The role, the token's scopes or the grant do not allow it."),
+    "404": ("NotFound", "Absent, or not visible to the caller: the two look alike."),
+    "409": ("Conflict", "The state does not allow it."),
+    "412": ("Changed", "The row is no longer what `If-Match` names."),
+    "415": ("NotJson", "Bodies are `application/json`."),
+    "422": ("Refused", "Understood, and refused; `code` says why."),
+    "4XX": ("Problem", "A refusal."),
+    "503": ("Unavailable", "The database is away, or the answer would take too long."),
+}
 
 
 class TenantAutoSchema(AutoSchema):
     """Adds what every view here has: the filters it declares, and problems as refusals."""
 
+    def get_tags(self) -> list[str]:
+        app = type(self.view).__module__.split(".")[1]
+        return [AREAS.get(app, app)]
+
+    def is_deprecated(self) -> bool:
+        return bool(super().is_deprecated()) or self._action() in getattr(
+            self.view, "deprecated", {}
+        )
+
     def get_override_parameters(self) -> list[Any]:
-        action = getattr(self.view, "action", "")
+        action = self._action()
         if self.method == "POST":
             return [IDEMPOTENCY_KEY]
         if action in GUARDED:
             return [IF_MATCH]
-        filters = getattr(self.view, "filters", {}) if action == "list" else {}
-        return [OpenApiParameter(name, str) for name in filters]
+        found = [FIELDS] if action in TRIMMED else []
+        orderings = getattr(self.view, "orderings", ()) if action == "list" else ()
+        if orderings:
+            choices = [sign + name for name in orderings for sign in ("", "-")]
+            found.append(
+                OpenApiParameter("ordering", str, enum=choices, description="Minus: descending.")
+            )
+        return found
+
+    def _action(self) -> str:
+        return getattr(self.view, "action", "") or self.method.lower()
 
     def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         if direction == "response":
-            bodies["4XX"] = self._get_response_for_code(REFUSAL, "4XX", [CONTENT_TYPE])  # type: ignore[no-untyped-call]  # the library
-        return bodies
+            problem = self._get_response_for_code(  # type: ignore[no-untyped-call]  # the library
+                OpenApiResponse(ProblemSerializer), "4XX", [CONTENT_TYPE]
+            )
+            self.registry.problem = problem  # type: ignore[attr-defined]  # for the hook below
+            for status in self._refusals():
+                bodies.setdefault(status, {"$ref": f"#/components/responses/{REFUSALS[status][0]}"})
+        return dict(sorted(bodies.items()))
+
+    def _refusals(self) -> list[str]:
+        is_write = self.method in WRITES
+        known = {
+            "404": "{" in self.path,
+            "409": is_write,
+            "412": self._action() in GUARDED,
+            "415": is_write and self.method != "DELETE",
+            "422": is_write,
+        }
+        return [status for status in REFUSALS if known.get(status, True)]
+
+
+def share_refusals(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
+    """A hook of the generator: every refusal is described once, and referred to."""
+    problem = getattr(generator.registry, "problem", None)
+    if problem:
+        result["components"]["responses"] = {
+            name: {**problem, "description": description} for name, description in REFUSALS.values()
+        }
+    return result

@@ -1,7 +1,9 @@
-"""The description of the REST API, generated on request."""
+"""The description of the REST API, generated on request, and a page to read it and to try it on."""
 
 from typing import Any
 
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.renderers import JSONRenderer
@@ -30,3 +32,8 @@ class SchemaView(TenantView, SpectacularAPIView):
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         answer: Response = super().get(request, *args, **kwargs)  # type: ignore[no-untyped-call]  # the library
         return answer
+
+
+def api_docs(request: HttpRequest) -> HttpResponse:
+    """The description for people; calls that they try are made as they themselves."""
+    return render(request, "accounts/api_docs.html")

@@ -16,6 +16,9 @@ from rest_framework.viewsets import GenericViewSet
 from apps.accounts.access import Access
 from apps.accounts.actors import Actor
 from apps.accounts.api import idempotency, preconditions
+from apps.accounts.api.deprecation import Deprecation
+from apps.accounts.api.filters import DeclaredFilters, require_documented
+from apps.accounts.api.trimming import TRIMMED, trim
 from apps.accounts.models import IdempotentAnswer, User
 from apps.accounts.permissions import Permission
 from apps.core import clock
@@ -33,6 +36,8 @@ class TenantView(APIView):
     """
 
     permission_map: Mapping[str, Permission] = {}
+    #: Action or method -> since when it is deprecated, and when it goes (docs/rest.md says how long that takes).
+    deprecated: ClassVar[Mapping[str, Deprecation]] = {}
     _taken: IdempotentAnswer | None = None
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -55,8 +60,13 @@ class TenantView(APIView):
         ]
         if faulty:  # PostgreSQL keeps no NUL
             raise ValidationError({name.replace("\x00", ""): "NUL is no text." for name in faulty})
+        require_documented(request)
         if request.method == "POST":
             self._taken = idempotency.begin(self.access, request, clock.now())
+
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:  # noqa: ARG002
+        """Which methods there are, in ``Allow``; the rest is in the OpenAPI description."""
+        return Response(status=HTTPStatus.NO_CONTENT)
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, idempotency.Replayed):
@@ -68,6 +78,10 @@ class TenantView(APIView):
     ) -> Response:
         if self._taken and response.status_code < HTTPStatus.BAD_REQUEST:
             idempotency.finish(self._taken, response)
+        action = getattr(self, "action", None) or str(request.method).lower()
+        if action in self.deprecated:
+            for name, text in self.deprecated[action].headers().items():
+                response[name] = text
         return super().finalize_response(request, response, *args, **kwargs)
 
     @property
@@ -83,6 +97,11 @@ class TenantView(APIView):
 class TenantViewSet(TenantView, GenericViewSet[Any]):
     """A view set in the tenant; ``get_object`` answers absent and foreign rows alike."""
 
+    filter_backends = [DeclaredFilters]
+    #: Query parameter of the list -> field of the model.
+    filters: ClassVar[Mapping[str, str]] = {}
+    #: What ``?ordering=`` of the list may name, also with a minus: columns that are never null.
+    orderings: ClassVar[tuple[str, ...]] = ()
     #: What of a row changes by itself, and so is no part of its version.
     etag_ignores: ClassVar[frozenset[str]] = frozenset()
 
@@ -94,12 +113,17 @@ class TenantViewSet(TenantView, GenericViewSet[Any]):
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any
     ) -> Response:
+        action = getattr(self, "action", None)
+        is_good = response.status_code == HTTPStatus.OK
+        tag = ""
+        if action in preconditions.TAGGED and is_good:
+            tag = preconditions.tag_of(cast(Any, response.data), self.etag_ignores)
+        if action in TRIMMED and is_good and "fields" in request.query_params:
+            known = set(cast(Any, self.get_serializer_class()()).fields)
+            response = trim(response, request.query_params["fields"], known)
         final = super().finalize_response(request, response, *args, **kwargs)
-        if (
-            getattr(self, "action", None) in preconditions.TAGGED
-            and final.status_code == HTTPStatus.OK
-        ):
-            final["ETag"] = preconditions.tag_of(cast(Any, final.data), self.etag_ignores)
+        if tag and final.status_code == HTTPStatus.OK:
+            final["ETag"] = tag
         return final
 
     def get_object(self) -> Any:

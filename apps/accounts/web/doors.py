@@ -1,19 +1,48 @@
 """The door of every page: who is here, in which tenant, with which right."""
 
-from typing import cast
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, cast
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from apps.accounts.access import Access
 from apps.accounts.middleware import TenantHttpRequest
 from apps.accounts.permissions import Permission
 from apps.core.errors import Forbidden
 
+P = ParamSpec("P")
+View = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+def requires(permission: Permission) -> Callable[[View[P]], View[P]]:
+    """Declare what a page needs; whoever lacks it meets ``Forbidden`` at the door, before the page begins.
+
+    The access table reads the declaration (``page_permission``): a page without one fails the build.
+    """
+
+    def declare(view: View[P]) -> View[P]:
+        @wraps(view)
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            enter(request, permission)
+            return view(request, *args, **kwargs)
+
+        guarded.page_permission = permission  # type: ignore[attr-defined]  # outer decorators copy it
+        return guarded
+
+    return declare
+
 
 def enter(request: HttpRequest, permission: Permission) -> Access:
     """The access of a signed-in member. Raises Forbidden without a membership or without the right."""
+    access = access_of(request)
+    access.require(permission)
+    return access
+
+
+def access_of(request: HttpRequest) -> Access:
+    """The access of a signed-in member, behind ``requires``. Raises Forbidden without a membership."""
     access = cast(TenantHttpRequest, request).access
     if access is None:
         raise Forbidden(message="You are not a member of any tenant. Ask your administrator.")
-    access.require(permission)
     return access

@@ -97,6 +97,8 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     """Collectors. What they say of themselves is read-only."""
 
     serializer_class = AgentSerializer
+    filters = {"name": "name", "site": "site", "status": "status"}
+    orderings = ("name", "created_at")
     etag_ignores = frozenset(
         {"is_alive", "version", "hostname", "capabilities", "health", "last_heartbeat_at"}
     )

@@ -59,6 +59,7 @@ class RuleViewSet(AlertsViewSet):
     """Rules of the tenant. They come by import; here they are read, switched and overridden."""
 
     pagination_class = ByKey
+    orderings = ("key",)
     permission_map = {
         "list": Permission.ALERTS_VIEW,
         "retrieve": Permission.ALERTS_VIEW,
@@ -168,6 +169,7 @@ class AlertViewSet(AlertsViewSet):
     """Alerts, open and past, the latest first."""
 
     pagination_class = LatestFirst
+    orderings = ("since",)
     serializer_class = serializers.AlertSerializer
     permission_map = dict.fromkeys(("list", "retrieve", "history"), Permission.ALERTS_VIEW)
 

@@ -16,6 +16,7 @@ from apps.alerts.selectors import labels_of, open_alerts
 from apps.core.page import SEVERITIES, SUPPRESSED, Pager, State, lasting, paged
 from apps.incidents.selectors import Place, held_alerts, places_of
 from apps.inventory.parts import devices_of
+from apps.inventory.selectors import seen_devices_of
 
 
 @dataclass(frozen=True)
@@ -94,12 +95,13 @@ def alert_rows(access: Access, alerts: list[Alert], *, at: datetime) -> tuple[Al
     refs = {(alert.entity_type, alert.entity_id) for alert in alerts}
     labels = labels_of(refs)
     devices = devices_of({entity_id for _kind, entity_id in refs})
+    seen = seen_devices_of(access, devices.values())
     places = places_of(access, [alert.id for alert in alerts])
     return tuple(
         _row(
             alert,
             labels.get((alert.entity_type, alert.entity_id), _("gone")),
-            devices.get(alert.entity_id),
+            device_id if (device_id := devices.get(alert.entity_id)) in seen else None,
             places.get(alert.id),
             at,
         )

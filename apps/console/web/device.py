@@ -2,22 +2,26 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlencode
 
 from apps.accounts.access import Access
 from apps.alerts.selectors import open_alerts
 from apps.console.web import device_parts as parts_of_page
 from apps.console.web.alerts import AlertRow, alert_rows, worst_first
 from apps.console.web.aspects import Aspect, aspects_of
+from apps.console.web.charts import ChartChoice, chart_choices
 from apps.console.web.device_parts import InterfaceRow, NeighborRow, PeerRow, ProbeRow, ServiceRow
 from apps.console.web.device_services import probe_rows, service_rows
 from apps.console.web.devices import uptime_of
 from apps.console.web.events import EventRow, event_rows
 from apps.console.web.readings import Readings
 from apps.core.page import State
+from apps.core.span import TimeSpan
 from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_involving
-from apps.inventory.models import Device
+from apps.inventory.models import Device, Site
 from apps.inventory.parts import parts_of_device
+from apps.inventory.selectors import seen_devices_of, seen_sites_of
 from apps.telemetry.queries import Span, buckets_of, rates_of
 from apps.topology.selectors import far_devices_of_neighbors
 
@@ -35,6 +39,8 @@ class DevicePage:
     """Everything on a device page."""
 
     device: Device
+    #: None: the site is outside what a limited member may see.
+    site: Site | None
     state: State
     uptime: str
     read_ago: str
@@ -54,9 +60,23 @@ class DevicePage:
     alerts: tuple[AlertRow, ...]
     incidents: tuple[Incident, ...]
     open_incident: Incident | None
+    charts: tuple[ChartChoice, ...]
+    span: TimeSpan
+
+    @property
+    def chart(self) -> ChartChoice:
+        """The one that is drawn."""
+        return next(row for row in self.charts if row.is_chosen)
+
+    @property
+    def chart_query(self) -> str:
+        """What its series are asked with."""
+        return urlencode({"chart": self.chart.value}) + "&" + self.span.query
 
 
-def device_page(access: Access, device: Device, *, at: datetime) -> DevicePage:
+def device_page(
+    access: Access, device: Device, *, chart: str, shown: TimeSpan, at: datetime
+) -> DevicePage:
     """At most thirty queries, whatever sits on it."""
     rows = parts_of_device(device)
     ids = list({device.id, *rows.ids()})
@@ -68,8 +88,13 @@ def device_page(access: Access, device: Device, *, at: datetime) -> DevicePage:
     drawn = buckets_of(metrics=parts_of_page.DRAWN, entity_ids=ids, span=span)
     about = worst_first(access, open_alerts(access).filter(entity_id__in=ids))
     alerts = alert_rows(access, list(about[:MOST_ALERTS]), at=at)
-    interfaces = parts_of_page.interface_rows(device, rows.interfaces, rows.links, read, rates)
     far = far_devices_of_neighbors(device)
+    named = seen_devices_of(
+        access, rows.far_device_ids(device) | {pk for pk, _name in far.values()}
+    )
+    far = {pk: end for pk, end in far.items() if end[0] in named}
+    wires = parts_of_page.wires_of(device, rows.links, named)
+    interfaces = parts_of_page.interface_rows(rows.interfaces, wires, read, rates)
     neighbors = parts_of_page.neighbor_rows(rows.ospf_neighbors, far, read)
     peers = parts_of_page.peer_rows(rows.bgp_peers, read)
     services = service_rows(rows.services, read, drawn)
@@ -78,6 +103,7 @@ def device_page(access: Access, device: Device, *, at: datetime) -> DevicePage:
     state = read.state(device.id, "device.up")
     return DevicePage(
         device=device,
+        site=device.site if device.site_id in seen_sites_of(access, {device.site_id}) else None,
         state=state,
         uptime=uptime_of(read.fresh(device.id, "device.uptime_seconds"), state),
         read_ago=read.age(device.id, "device.up"),
@@ -109,6 +135,8 @@ def device_page(access: Access, device: Device, *, at: datetime) -> DevicePage:
         alerts=alerts,
         incidents=tuple(incidents),
         open_incident=next((row for row in incidents if row.is_open), None),
+        charts=chart_choices(device, rows, chosen=chart),
+        span=shown,
     )
 
 

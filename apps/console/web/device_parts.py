@@ -1,6 +1,6 @@
 """The tables of a device page: ports, adjacencies, sessions, services, probes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -66,6 +66,7 @@ class Flow:
 class InterfaceRow:
     """One port."""
 
+    id: UUID
     name: str
     comment: str
     state: State
@@ -136,34 +137,41 @@ class ProbeRow:
 
 
 def interface_rows(
-    device: Device,
-    interfaces: Sequence[Interface],
-    links: Sequence[Link],
-    read: Readings,
-    rates: Rates,
+    interfaces: Sequence[Interface], wires: Mapping[str, "FarEnd"], read: Readings, rates: Rates
 ) -> tuple[InterfaceRow, ...]:
     """Ports that end a link first, then by name as people count."""
-    ends = {end.port: end for end in (_far_end(link, device) for link in links)}
-    rows = [_interface(row, ends.get(row.name), read, rates) for row in interfaces]
+    rows = [_interface(row, wires.get(row.name), read, rates) for row in interfaces]
     return tuple(sorted(rows, key=lambda row: (not row.is_linked, row.state.rank == DARK.rank)))
 
 
 @dataclass(frozen=True)
-class _FarEnd:
+class FarEnd:
+    """Where a port's wire leads."""
+
     port: str
     name: str
     device_id: UUID | None
     capacity_bps: int | None
 
 
-def _far_end(link: Link, device: Device) -> _FarEnd:
+def wires_of(
+    device: Device, links: Sequence[Link], named: Collection[UUID]
+) -> Mapping[str, FarEnd]:
+    """Port -> where its wire leads. A far device that is not among the ``named`` is called by its wire."""
+    ends = [_far_end(link, device, named) for link in links]
+    return {end.port: end for end in ends}
+
+
+def _far_end(link: Link, device: Device, named: Collection[UUID]) -> FarEnd:
     is_a = link.a_device_id == device.id
     far = link.z_device if is_a else link.a_device
     port = link.a_interface_name if is_a else link.z_interface_name
-    return _FarEnd(port, far.name if far else link.name, far.id if far else None, link.capacity_bps)
+    if far is None or far.id not in named:
+        return FarEnd(port, link.name, None, link.capacity_bps)
+    return FarEnd(port, far.name, far.id, link.capacity_bps)
 
 
-def _interface(row: Interface, end: _FarEnd | None, read: Readings, rates: Rates) -> InterfaceRow:
+def _interface(row: Interface, end: FarEnd | None, read: Readings, rates: Rates) -> InterfaceRow:
     state = read.state(row.id, "interface.oper_up")
     if row.disabled or read.number(row.id, "interface.admin_up") == 0:
         state = OFF
@@ -175,10 +183,11 @@ def _interface(row: Interface, end: _FarEnd | None, read: Readings, rates: Rates
         or (end.capacity_bps if end else None)
     )
     grown = {name: rates.get(SeriesKey("interface", row.id, name), ()) for name in RATES}
-    grown |= {name: _possible(grown[name], speed) for name in (RX, TX)}
+    grown |= {name: possible_rates(grown[name], speed) for name in (RX, TX)}
     errors = [value for name in ERRORS for value in grown[name] if value is not None]
     per_hour = sum(errors) / len(errors) * len(ERRORS) * SECONDS_PER_HOUR if errors else None
     return InterfaceRow(
+        id=row.id,
         name=row.name,
         comment=row.comment,
         state=state,
@@ -200,10 +209,10 @@ def _sum(one: Sequence[float | None], other: Sequence[float | None]) -> list[flo
     return [None if a is None or b is None else a + b for a, b in pairs]
 
 
-def _possible(rates: Sequence[float | None], speed: float | None) -> Sequence[float | None]:
+def possible_rates(rates: Sequence[float | None], speed: float | None) -> list[float | None]:
     """A port carries no more than its speed: a counter that jumped further was set, by a restart or a replacement."""
     if not speed:
-        return rates
+        return list(rates)
     return [None if rate is None or rate * 8 > speed * CREDIBLE else rate for rate in rates]
 
 

@@ -86,8 +86,8 @@ class DevicesPage:
 def devices_page(access: Access, asked: DeviceFilter, *, number: int, at: datetime) -> DevicesPage:
     """Eight queries, whatever the size."""
     reach = reach_of_devices(at)
-    sites = inventory.site_names()
-    where = inventory.device_sites()
+    sites = inventory.visible_site_names(access)
+    where = inventory.visible_device_sites(access)
     rows, pager = paged(_chosen(access, asked, reach), number=number, asked=asked.asked())
     counted = Counter(str(reach.get(device_id, UNREAD)) for device_id in where)
     return DevicesPage(

@@ -5,17 +5,13 @@ from functools import cached_property
 from typing import Any
 
 from django.http import HttpRequest
-from django.urls import reverse
+from django.urls import resolve, reverse
 from django.utils.translation import gettext as _
 
 from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
 from apps.agents.selectors import silent_agent_count
 from apps.core import clock
 from apps.incidents.selectors import open_incident_count
-
-#: Pages that join the whole network are not narrowed to a grant yet; limited members are not led there.
-FOR_LIMITED = {"incidents"}
 
 
 @dataclass(frozen=True)
@@ -69,15 +65,15 @@ class Frame:
                     silent,
                     is_blind=True,
                 ),
+                Section("webhooks", _("Webhooks"), "mail", reverse("webhooks:ledger"), "w"),
             ],
         ]
-        if self._access.may(Permission.WEBHOOKS_VIEW):
-            ledger = reverse("webhooks:ledger")
-            seen[-1].append(Section("webhooks", _("Webhooks"), "mail", ledger, "w"))
-        if self._access.is_limited:
-            kept = [[entry for entry in group if entry.name in FOR_LIMITED] for group in seen]
-            return [group for group in kept if group]
-        return seen
+        kept = [[entry for entry in group if self._may_enter(entry)] for group in seen]
+        return [group for group in kept if group]
+
+    def _may_enter(self, entry: Section) -> bool:
+        """Nobody is led to a door that is shut: the page itself says what it needs."""
+        return self._access.may(resolve(entry.url).func.page_permission)  # type: ignore[attr-defined]
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:

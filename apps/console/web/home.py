@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from apps.accounts.access import Access
+from apps.accounts.permissions import Permission
 from apps.agents.web.pages import SILENT as AGENT_SILENT
 from apps.agents.web.pages import AgentRow, agent_rows
 from apps.console.web.day import Day, day_of
@@ -13,7 +14,7 @@ from apps.console.web.sites import SiteRow, site_rows
 from apps.console.web.states import REACH, UNREAD
 from apps.core.page import State, lasting
 from apps.incidents.web.pages import QueuePage, queue_page
-from apps.inventory.selectors import device_sites
+from apps.inventory.selectors import visible_device_sites
 from apps.telemetry.reach import Reach, reach_of_devices
 
 MOST_INCIDENTS = 12
@@ -51,14 +52,15 @@ class HomePage:
     #: Nothing is wrong that we can see, and we can see everything.
     is_quiet: bool
     quiet_for: str
+    sees_agents: bool
 
 
 def home_page(access: Access, *, at: datetime) -> HomePage:
     """Fourteen queries, whatever the size."""
     queue = queue_page(access, status="open", before=None, at=at, most=MOST_INCIDENTS)
     reach = reach_of_devices(at)
-    where = device_sites()
-    sites = site_rows(where, reach)
+    where = visible_device_sites(access)
+    sites = site_rows(access, where, reach)
     troubled = [row for row in sites if row.state.is_trouble]
     agents = agent_rows(access, at=at)
     silent = tuple(row for row in agents if row.state is AGENT_SILENT)
@@ -79,6 +81,7 @@ def home_page(access: Access, *, at: datetime) -> HomePage:
         well_agents=sum(1 for row in agents if row.state.look == "ok"),
         silent_agents=silent,
         blind=next(count.number for count in counts if count.query == Reach.BLIND),
+        sees_agents=access.may(Permission.AGENTS_VIEW),
         quiet_for=lasting(queue.last_closed_at, at) if queue.last_closed_at else "",
         is_quiet=not queue.total_open
         and not silent

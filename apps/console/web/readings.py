@@ -20,6 +20,11 @@ _SECONDS = {
 MISSES = 3
 
 
+def poll_seconds(profile: Mapping[str, float], tier: Tier) -> float:
+    """How often a tier is read by a device's profile."""
+    return polling_profile(profile)[_SECONDS[tier]]
+
+
 class Readings:
     """What was read last; ``fresh`` only speaks of what is not too old to be called now."""
 

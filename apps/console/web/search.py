@@ -1,6 +1,7 @@
 """One box that finds devices, sites and incidents."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from apps.accounts.access import Access
 from apps.incidents.models import Incident
@@ -12,11 +13,21 @@ MOST_OF_A_KIND = 8
 
 
 @dataclass(frozen=True)
+class FoundDevice:
+    """A device; the site's name is empty where it is outside what a limited member may see."""
+
+    id: UUID
+    name: str
+    management_address: str
+    site_name: str
+
+
+@dataclass(frozen=True)
 class SearchPage:
     """What was found, kind by kind."""
 
     words: str
-    devices: tuple[Device, ...] = ()
+    devices: tuple[FoundDevice, ...] = ()
     sites: tuple[Site, ...] = ()
     incidents: tuple[Incident, ...] = ()
 
@@ -26,14 +37,27 @@ class SearchPage:
 
 
 def search_page(access: Access, words: str) -> SearchPage:
-    """Three queries; none without words."""
+    """Three queries, one more for a limited member; none without words."""
     if not words:
         return SearchPage(words)
     devices = inventory.visible_devices(access).select_related("site").order_by("name")
     sites = inventory.visible_sites(access).order_by("name")
     return SearchPage(
         words=words,
-        devices=tuple(inventory.devices_called(devices, words)[:MOST_OF_A_KIND]),
+        devices=_found(access, list(inventory.devices_called(devices, words)[:MOST_OF_A_KIND])),
         sites=tuple(inventory.sites_called(sites, words)[:MOST_OF_A_KIND]),
         incidents=tuple(incidents_matching(access, words, most=MOST_OF_A_KIND)),
+    )
+
+
+def _found(access: Access, devices: list[Device]) -> tuple[FoundDevice, ...]:
+    named = inventory.seen_sites_of(access, {device.site_id for device in devices})
+    return tuple(
+        FoundDevice(
+            id=device.id,
+            name=device.name,
+            management_address=device.management_address,
+            site_name=device.site.name if device.site_id in named else "",
+        )
+        for device in devices
     )

@@ -58,14 +58,16 @@ class SitePage:
     incidents: tuple[Incident, ...]
 
 
-def site_rows(where: Mapping[UUID, UUID], reach: Mapping[UUID, Reach]) -> list[SiteRow]:
-    """Every site, worst first. One query."""
+def site_rows(
+    access: Access, where: Mapping[UUID, UUID], reach: Mapping[UUID, Reach]
+) -> list[SiteRow]:
+    """Every site that this member may see, worst first. One query."""
     counted: dict[UUID, Counter[str]] = defaultdict(Counter)
     for device_id, site_id in where.items():
         counted[site_id][reach.get(device_id, UNREAD)] += 1
     rows = [
         _row(site_id, name, code, counted[site_id])
-        for site_id, name, code in inventory.site_names()
+        for site_id, name, code in inventory.visible_site_names(access)
     ]
     return sorted(rows, key=lambda row: (row.state.rank, -row.down, -row.blind, row.name))
 
@@ -94,9 +96,11 @@ def _state(counted: Counter[str]) -> State:
     return UNKNOWN if counted[UNREAD] else UP
 
 
-def sites_page(*, query: str, only_troubled: bool, number: int, at: datetime) -> SitesPage:
+def sites_page(
+    access: Access, *, query: str, only_troubled: bool, number: int, at: datetime
+) -> SitesPage:
     """Three queries."""
-    every = site_rows(inventory.device_sites(), reach_of_devices(at))
+    every = site_rows(access, inventory.visible_device_sites(access), reach_of_devices(at))
     wanted = query.casefold()
     rows = [
         row

@@ -8,6 +8,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("devices/", views.devices, name="devices"),
     path("devices/<uuid:device_id>/", views.device, name="device"),
+    path("devices/<uuid:device_id>/series/", views.device_series, name="device-series"),
     path("sites/", views.sites, name="sites"),
     path("sites/<uuid:site_id>/", views.site, name="site"),
     path("alerts/", views.alerts, name="alerts"),

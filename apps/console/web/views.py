@@ -1,17 +1,18 @@
 """Pages that join several apps; one view serves the page or its living part."""
 
+from datetime import datetime
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
-from apps.accounts.access import Access
 from apps.accounts.permissions import Permission
-from apps.accounts.web.doors import enter
+from apps.accounts.web.doors import access_of, requires
 from apps.alerts.choices import Severity
 from apps.console.web.alerts import alerts_page
+from apps.console.web.charts import device_chart
 from apps.console.web.device import device_page
 from apps.console.web.devices import DeviceFilter, devices_page
 from apps.console.web.home import home_page
@@ -19,21 +20,10 @@ from apps.console.web.search import search_page
 from apps.console.web.sites import site_page, sites_page
 from apps.console.web.states import REACH
 from apps.core import clock
-from apps.core.errors import Forbidden
 from apps.core.page import asked_word, page_number, wants_part
+from apps.core.span import TimeSpan, asked_span
 from apps.inventory.choices import DeviceRole
 from apps.inventory.selectors import get_visible_device, get_visible_site
-
-
-def _enter(request: HttpRequest, permission: Permission) -> Access:
-    """The door of pages that join the whole network: they are not narrowed to a grant, so that limited members stay
-    outside. Raises Forbidden."""
-    access = enter(request, permission)
-    if access.is_limited:
-        raise Forbidden(
-            message="This page shows the whole network; you see the part that was granted to you."
-        )
-    return access
 
 
 def _show(request: HttpRequest, name: str, page: object, section: str) -> HttpResponse:
@@ -43,19 +33,18 @@ def _show(request: HttpRequest, name: str, page: object, section: str) -> HttpRe
 
 @require_GET
 @vary_on_headers("HX-Request")
+@requires(Permission.INCIDENTS_VIEW)
 def home(request: HttpRequest) -> HttpResponse:
     """What is broken, who cannot see, how the rest is."""
-    access = enter(request, Permission.INCIDENTS_VIEW)
-    if access.is_limited:
-        return redirect("incidents:list")
-    return _show(request, "home", home_page(access, at=clock.now()), "home")
+    return _show(request, "home", home_page(access_of(request), at=clock.now()), "home")
 
 
 @require_GET
 @vary_on_headers("HX-Request")
+@requires(Permission.INVENTORY_VIEW)
 def devices(request: HttpRequest) -> HttpResponse:
     """Devices by site, role, state and words."""
-    access = _enter(request, Permission.INVENTORY_VIEW)
+    access = access_of(request)
     role, state = asked_word(request, "role"), asked_word(request, "state")
     asked = DeviceFilter(
         words=asked_word(request, "q"),
@@ -69,19 +58,43 @@ def devices(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @vary_on_headers("HX-Request")
+@requires(Permission.INVENTORY_VIEW)
 def device(request: HttpRequest, device_id: UUID) -> HttpResponse:
     """One device, aspect by aspect."""
-    access = _enter(request, Permission.INVENTORY_VIEW)
-    page = device_page(access, get_visible_device(access, device_id), at=clock.now())
+    access = access_of(request)
+    at = clock.now()
+    page = device_page(
+        access,
+        get_visible_device(access, device_id),
+        chart=asked_word(request, "chart"),
+        shown=_span(request, at),
+        at=at,
+    )
     return _show(request, "device", page, "devices")
 
 
 @require_GET
+@requires(Permission.INVENTORY_VIEW)
+def device_series(request: HttpRequest, device_id: UUID) -> JsonResponse:
+    """What the device's chart draws."""
+    access = access_of(request)
+    access.require(Permission.TELEMETRY_VIEW)
+    chart = device_chart(
+        access,
+        get_visible_device(access, device_id),
+        asked=asked_word(request, "chart"),
+        span=_span(request, clock.now()),
+    )
+    return JsonResponse(chart.as_document(), headers={"Cache-Control": "private, no-store"})
+
+
+@require_GET
 @vary_on_headers("HX-Request")
+@requires(Permission.INVENTORY_VIEW)
 def sites(request: HttpRequest) -> HttpResponse:
     """Sites, the troubled first."""
-    _enter(request, Permission.INVENTORY_VIEW)
     page = sites_page(
+        access_of(request),
         query=asked_word(request, "q"),
         only_troubled=asked_word(request, "state") == "troubled",
         number=page_number(request),
@@ -92,18 +105,20 @@ def sites(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @vary_on_headers("HX-Request")
+@requires(Permission.INVENTORY_VIEW)
 def site(request: HttpRequest, site_id: UUID) -> HttpResponse:
     """One site and what stands there."""
-    access = _enter(request, Permission.INVENTORY_VIEW)
+    access = access_of(request)
     page = site_page(access, get_visible_site(access, site_id), at=clock.now())
     return _show(request, "site", page, "sites")
 
 
 @require_GET
 @vary_on_headers("HX-Request")
+@requires(Permission.ALERTS_VIEW)
 def alerts(request: HttpRequest) -> HttpResponse:
     """Open alerts with what was seen."""
-    access = _enter(request, Permission.ALERTS_VIEW)
+    access = access_of(request)
     severity = asked_word(request, "severity")
     page = alerts_page(
         access,
@@ -116,11 +131,16 @@ def alerts(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @vary_on_headers("HX-Request")
+@requires(Permission.INVENTORY_VIEW)
 def search(request: HttpRequest) -> HttpResponse:
     """Devices, sites and incidents by words."""
-    access = _enter(request, Permission.INVENTORY_VIEW)
+    access = access_of(request)
     page = search_page(access, asked_word(request, "q"))
     return _show(request, "search", page, "search")
+
+
+def _span(request: HttpRequest, at: datetime) -> TimeSpan:
+    return asked_span(request.GET.dict(), at=at, default="6h", keep=("chart",))
 
 
 def _uuid(text: str) -> UUID | None:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.utils.translation import gettext
 from rest_framework import serializers
 
 from apps.incidents.models import Incident, IncidentAlert, Revision, TimelineEntry
@@ -65,8 +64,8 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
 
     def to_representation(self, instance: Incident) -> dict[str, Any]:
         shown: dict[str, Any] = super().to_representation(instance)
-        if not getattr(instance, "is_root_seen", True):  # outside a limited member's grant
-            shown["title"] = gettext("The cause is outside what you may see")
+        shown["title"] = instance.shown_title
+        if not instance.is_root_named:  # outside a limited member's grant
             shown["root_cause"] |= {"entity_type": "", "entity_id": None, "name": ""}
             shown["merged_into"] = None
             shown["maintenance_title"] = ""

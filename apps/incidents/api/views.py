@@ -51,6 +51,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
     queryset = Incident.objects.none()
     serializer_class = shapes.IncidentSerializer
     pagination_class = NewestFirst
+    orderings = ("started_at", "opened_at", "number")
     permission_map = {
         **dict.fromkeys(
             (

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.alerts.choices import Severity
 from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
@@ -93,7 +94,23 @@ class Incident(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return f"INC-{self.number} {self.title}"
+        return f"INC-{self.number} {self.shown_title}"
+
+    @property
+    def is_root_named(self) -> bool:
+        """Whether its first cause may be named to whoever read it (see ``limits.with_root_seen``)."""
+        return getattr(self, "is_root_seen", True)
+
+    @property
+    def shown_title(self) -> str:
+        """The title, which names the cause; for whom the cause is outside the grant, just that."""
+        return (
+            self.title if self.is_root_named else gettext("The cause is outside what you may see")
+        )
+
+    @property
+    def shown_root_name(self) -> str:
+        return self.root_name if self.is_root_named else ""
 
     @property
     def is_open(self) -> bool:
@@ -156,6 +173,15 @@ class IncidentAlert(TenantModel):
             models.Index(fields=["tenant", "incident"], name="incidents_alert_incident_idx"),
             models.Index(fields=["tenant", "entity_id"], name="incidents_alert_entity_idx"),
         ]
+
+    @property
+    def held_because(self) -> str:
+        """Why it is held back, empty when it is not; what is outside a grant is not named."""
+        if not self.is_suppressed:
+            return ""
+        if not getattr(self, "is_cause_seen", True):  # see limits.seen_alerts
+            return gettext("A consequence of something outside what you may see")
+        return self.suppressed_reason
 
 
 class TimelineEntry(TenantModel):

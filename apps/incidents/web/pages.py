@@ -16,6 +16,7 @@ from apps.accounts.permissions import Permission
 from apps.core.page import lasting
 from apps.incidents import selectors
 from apps.incidents.choices import IncidentStatus
+from apps.incidents.limits import is_whole
 from apps.incidents.models import Incident, IncidentAlert, TimelineEntry
 
 PAGE_SIZE = 50
@@ -82,14 +83,13 @@ def queue_page(
 
 
 def _queue_row(row: Incident, *, may_act: bool, at: datetime) -> QueueRow:
-    is_named = getattr(row, "is_root_seen", True)  # else outside a limited member's grant
     return QueueRow(
         id=row.id,
         number=row.number,
-        title=row.title if is_named else _("The cause is outside what you may see"),
+        title=row.shown_title,
         severity=row.severity,
         is_open=row.is_open,
-        cause=row.root_name if is_named else "",
+        cause=row.shown_root_name,
         confidence=row.confidence,
         sites=row.sites_affected,
         devices=row.devices_affected,
@@ -166,6 +166,8 @@ class DetailPage:
     roots: tuple[AffectedItem, ...]
     suppressed_groups: tuple[AffectedGroup, ...]
     suppressed_count: int
+    #: Else a part of it, its causes and its story are outside what a limited member may see.
+    is_whole: bool
 
 
 #: A page shows so many alerts and lines; the whole is in the API.
@@ -173,16 +175,18 @@ MOST_SHOWN = 300
 
 
 def detail_page(access: Access, incident: Incident, *, at: datetime) -> DetailPage:
-    """Three queries, whatever the incident's size."""
-    causes = selectors.trouble_of(incident)["causes"]
-    alerts = list(selectors.alerts_of(incident)[:MOST_SHOWN])
-    timeline = list(selectors.timeline_of(incident).order_by("-at", "-pk")[:MOST_SHOWN])
+    """Three queries, whatever the incident's size; two more for a limited member."""
+    whole = is_whole(access, incident)
+    causes = selectors.trouble_of(incident)["causes"] if whole else []
+    alerts = list(selectors.visible_alerts_of(access, incident)[:MOST_SHOWN])
+    story = selectors.timeline_of(incident).order_by("-at", "-pk")[:MOST_SHOWN]
+    timeline = list(story) if whole else []
     may_act = access.may(Permission.INCIDENTS_ACT)
     signs = [sign for cause in causes for sign in cause["signs"]]
     return DetailPage(
         id=incident.id,
         number=incident.number,
-        title=incident.title,
+        title=incident.shown_title,
         severity=incident.severity,
         is_open=incident.is_open,
         acked_by=incident.acked_by,
@@ -207,6 +211,7 @@ def detail_page(access: Access, incident: Incident, *, at: datetime) -> DetailPa
         roots=tuple(_affected(row, "") for row in alerts if not row.is_suppressed),
         suppressed_groups=_groups(row for row in alerts if row.is_suppressed),
         suppressed_count=incident.suppressed_count,
+        is_whole=whole,
     )
 
 
@@ -273,7 +278,7 @@ def _groups(rows: Iterable[IncidentAlert]) -> tuple[AffectedGroup, ...]:
     return tuple(
         AffectedGroup(
             name or _("Elsewhere"),
-            tuple(_affected(row, row.suppressed_reason) for row in group),
+            tuple(_affected(row, row.held_because) for row in group),
         )
         for name, group in groupby(rows, key=lambda row: row.device_name)
     )

@@ -10,20 +10,20 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from apps.accounts.permissions import Permission
-from apps.accounts.web.doors import enter
+from apps.accounts.web.doors import access_of, requires
 from apps.core import clock
 from apps.core.page import wants_part
 from apps.incidents import selectors, services
 from apps.incidents.errors import AlreadyAcknowledged
-from apps.incidents.limits import require_whole
 from apps.incidents.web.pages import detail_page, queue_page
 
 
 @require_GET
 @vary_on_headers("HX-Request")
+@requires(Permission.INCIDENTS_VIEW)
 def queue(request: HttpRequest) -> HttpResponse:
     """Open incidents first."""
-    access = enter(request, Permission.INCIDENTS_VIEW)
+    access = access_of(request)
     before = request.GET.get("before", "")
     page = queue_page(
         access,
@@ -37,20 +37,21 @@ def queue(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @vary_on_headers("HX-Request")
+@requires(Permission.INCIDENTS_VIEW)
 def detail(request: HttpRequest, incident_id: UUID) -> HttpResponse:
     """One incident, its cause, the proof and who is hit."""
-    access = enter(request, Permission.INCIDENTS_VIEW)
+    access = access_of(request)
     incident = selectors.get_visible_incident(access, incident_id)
-    require_whole(access, incident)
     page = detail_page(access, incident, at=clock.now())
     template = "incidents/_detail.html" if wants_part(request) else "incidents/detail.html"
     return render(request, template, {"page": page, "section": "incidents"})
 
 
 @require_POST
+@requires(Permission.INCIDENTS_ACT)
 def acknowledge(request: HttpRequest, incident_id: UUID) -> HttpResponse:
     """Take it, and go back to where the button stood; pressed twice, the second press only shows who was first."""
-    access = enter(request, Permission.INCIDENTS_ACT)
+    access = access_of(request)
     incident = selectors.get_visible_incident(access, incident_id)
     with suppress(AlreadyAcknowledged):
         services.acknowledge_incident(incident_id=incident.id, actor=access.actor, at=clock.now())
@@ -61,9 +62,10 @@ def acknowledge(request: HttpRequest, incident_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@requires(Permission.INCIDENTS_ACT)
 def note(request: HttpRequest, incident_id: UUID) -> HttpResponse:
     """Write a note on its timeline."""
-    access = enter(request, Permission.INCIDENTS_ACT)
+    access = access_of(request)
     incident = selectors.get_visible_incident(access, incident_id)
     services.add_note(
         incident_id=incident.id,

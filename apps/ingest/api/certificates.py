@@ -14,6 +14,7 @@ from apps.agents.services import (
 from apps.core import clock
 from apps.ingest import limits
 from apps.ingest.api.edge import caller, endpoint, small_body_of
+from apps.ingest.api.peer import source_address
 from apps.tenancy import acting_in
 
 
@@ -38,7 +39,7 @@ def authority(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
 @endpoint("POST")
 def enroll(request: HttpRequest) -> HttpResponse:
     """Turn a one-time token and a CSR into a certificate."""
-    source = request.META.get("REMOTE_ADDR", "")
+    source = source_address(request)
     limits.admit_enrollment(source=source)
     asked = small_body_of(request, EnrollBody)
     issued = enroll_agent(

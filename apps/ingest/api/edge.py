@@ -1,12 +1,12 @@
 """The edge of the ingest listener: who calls, what may be read of the body, how refusals look.
 
-Identity comes from the TLS layer alone: the peer certificate of gunicorn's own socket. No header is read for it.
+Identity is the certificate that was shown in the TLS handshake: see ``peer``.
 """
 
 import time
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from django.db import InterfaceError, OperationalError
@@ -16,6 +16,7 @@ from apps.agents.services import AgentIdentity, authenticate_certificate
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.ingest import counting
+from apps.ingest.api.peer import shown_certificate
 from apps.ingest.decoding import read_body
 from apps.ingest.errors import BodyInvalid, BodyTooLarge, EncodingUnknown
 from apps.ingest.wire import parse
@@ -86,11 +87,13 @@ def refusal(
 
 
 def caller(request: HttpRequest, *, for_renewal: bool = False) -> AgentIdentity:
-    """The agent behind the client certificate. Raises CertificateMissing, CertificateRefused."""
-    socket: Any = request.META.get("gunicorn.socket")
-    getpeercert = getattr(socket, "getpeercert", None)
-    der = getpeercert(True) if getpeercert else None
-    identity = authenticate_certificate(der=der or b"", at=clock.now(), for_renewal=for_renewal)
+    """The agent behind the client certificate.
+
+    Raises CertificateMissing, CertificateRefused, CertificatesUnreadable.
+    """
+    identity = authenticate_certificate(
+        der=shown_certificate(request), at=clock.now(), for_renewal=for_renewal
+    )
     structlog.contextvars.bind_contextvars(
         tenant_id=str(identity.tenant_id), agent_id=str(identity.agent_id)
     )

@@ -1,6 +1,6 @@
 """The shape of every inventory resource: list with filters, read, and writes through services."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.db.models import Model, QuerySet
@@ -20,8 +20,6 @@ class InventoryViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantV
 
     etag_ignores = frozenset({"last_seen_at"})
     model: ClassVar[type[Model]]
-    #: Query parameter -> lookup.
-    filters: ClassVar[Mapping[str, str]] = {}
     #: What services call the row, and the services themselves; an action without one is not offered.
     row_name: ClassVar[str] = ""
     create_row: ClassVar[Write | None] = None
@@ -37,16 +35,10 @@ class InventoryViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantV
     }
 
     def get_queryset(self) -> QuerySet[Any]:
-        rows = self.access.visible(
+        return self.access.visible(
             self.model._default_manager.all(),  # noqa: SLF001  (Django's public spelling)
             Permission.INVENTORY_VIEW,
         )
-        if self.action == "list":
-            asked = self.request.query_params
-            rows = rows.filter(
-                **{lookup: asked[name] for name, lookup in self.filters.items() if name in asked}
-            )
-        return rows
 
     def write(self, service: Write, /, **arguments: Any) -> Any:
         """Call a service as the caller, now."""

@@ -45,12 +45,10 @@ class GrantViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     )
 
     def get_queryset(self) -> QuerySet[Any]:
-        rows = self.access.visible(
+        return self.access.visible(
             self.model._default_manager.all(),  # noqa: SLF001  (Django's public spelling)
             Permission.MEMBERS_MANAGE,
         )
-        asked = self.request.query_params.get("user") if self.action == "list" else None
-        return rows if asked is None else rows.filter(user_id=asked)
 
     def create(self, request: Request) -> Response:
         asked = self.get_serializer(data=request.data)

@@ -31,6 +31,7 @@ class SiteViewSet(CreateRow, UpdateRow, DeleteRow):
     model = Site
     serializer_class = serializers.SiteSerializer
     filters = {"name": "name", "code": "code"}
+    orderings = ("name", "code")
     row_name = "site"
     create_row, update_row, delete_row = (
         services.create_site,
@@ -45,6 +46,7 @@ class DeviceViewSet(CreateRow, UpdateRow, DeleteRow):
     model = Device
     serializer_class = serializers.DeviceSerializer
     filters = {"name": "name", "site": "site", "role": "role"}
+    orderings = ("name", "role")
     row_name = "device"
     create_row, update_row, delete_row = (
         services.create_device,
@@ -104,6 +106,7 @@ class InterfaceViewSet(UpdateRow, DeleteRow):
     model = Interface
     serializer_class = serializers.InterfaceSerializer
     filters = {"device": "device", "name": "name"}
+    orderings = ("name",)
     row_name = "interface"
     update_row = services.update_interface
 
@@ -138,6 +141,7 @@ class LinkViewSet(CreateRow, UpdateRow, DeleteRow):
     model = Link
     serializer_class = serializers.LinkSerializer
     filters = {"name": "name", "kind": "kind", "a_device": "a_device", "z_device": "z_device"}
+    orderings = ("name", "kind")
     row_name = "link"
     create_row, update_row, delete_row = (
         services.create_link,
@@ -152,6 +156,7 @@ class ProbeTargetViewSet(CreateRow, UpdateRow, DeleteRow):
     model = ProbeTarget
     serializer_class = serializers.ProbeTargetSerializer
     filters = {"device": "device", "method": "method"}
+    orderings = ("name",)
     row_name = "target"
     create_row, update_row, delete_row = (
         services.create_probe_target,
@@ -166,6 +171,7 @@ class ServiceViewSet(CreateRow, UpdateRow, DeleteRow):
     model = Service
     serializer_class = serializers.ServiceSerializer
     filters = {"device": "device", "kind": "kind"}
+    orderings = ("name",)
     row_name = "service"
     create_row, update_row, delete_row = (
         services.create_service,

@@ -25,6 +25,8 @@ class CredentialSetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Ten
     """Logins of routers. Posting a name again gives that set a new secret."""
 
     serializer_class = CredentialSetSerializer
+    filters = {"name": "name", "kind": "kind"}
+    orderings = ("name", "updated_at")
     permission_map = dict.fromkeys(("list", "retrieve", "create"), Permission.CREDENTIALS_MANAGE)
 
     def get_queryset(self) -> QuerySet[CredentialSet]:

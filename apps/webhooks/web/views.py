@@ -8,7 +8,7 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from apps.accounts.permissions import Permission
-from apps.accounts.web.doors import enter
+from apps.accounts.web.doors import access_of, requires
 from apps.core import clock
 from apps.core.page import asked_word, page_number, wants_part
 from apps.webhooks import selectors, services
@@ -18,9 +18,10 @@ from apps.webhooks.web.pages import delivery_page, ledger_page
 
 @require_GET
 @vary_on_headers("HX-Request")
+@requires(Permission.WEBHOOKS_VIEW)
 def ledger(request: HttpRequest) -> HttpResponse:
     """Deliveries, newest first."""
-    access = enter(request, Permission.WEBHOOKS_VIEW)
+    access = access_of(request)
     state = asked_word(request, "state")
     page = ledger_page(
         access,
@@ -35,9 +36,10 @@ def ledger(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @vary_on_headers("HX-Request")
+@requires(Permission.WEBHOOKS_VIEW)
 def delivery(request: HttpRequest, delivery_id: UUID) -> HttpResponse:
     """One delivery with every attempt."""
-    access = enter(request, Permission.WEBHOOKS_VIEW)
+    access = access_of(request)
     row = selectors.get_visible_delivery(access, delivery_id)
     page = delivery_page(access, row, at=clock.now())
     template = "webhooks/_delivery.html" if wants_part(request) else "webhooks/delivery.html"
@@ -45,9 +47,10 @@ def delivery(request: HttpRequest, delivery_id: UUID) -> HttpResponse:
 
 
 @require_POST
+@requires(Permission.WEBHOOKS_MANAGE)
 def resend(request: HttpRequest, delivery_id: UUID) -> HttpResponse:
     """The same bytes again; a second click while it is on its way changes nothing."""
-    access = enter(request, Permission.WEBHOOKS_MANAGE)
+    access = access_of(request)
     row = selectors.get_visible_delivery(access, delivery_id)
     services.resend_delivery(delivery=row, actor=access.actor, at=clock.now())
     return redirect("webhooks:delivery", row.id)

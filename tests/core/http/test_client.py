@@ -1,6 +1,5 @@
 """The exchange itself, against servers that misbehave."""
 
-import datetime as dt
 import hashlib
 import ssl
 import time
@@ -9,12 +8,10 @@ from ipaddress import ip_address, ip_network
 from types import SimpleNamespace
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from apps.core.http import Answer, EgressClient, EgressError, EgressPolicy, Request
 from apps.core.http.client import BODY_LIMIT
+from tests.core.http.certificates import make_certificate
 from tests.core.http.servers import ScriptedServer, answer, raw, reset
 
 LOOPBACK = EgressPolicy(allow=(SimpleNamespace(network=ip_network("127.0.0.0/8"), port=None),))
@@ -226,34 +223,6 @@ class TestFailure:
             result = client.send(Request("POST", f"http://two.example:{server.port}/", {}))
 
         assert result.address == f"127.0.0.2:{server.port}"
-
-
-def make_certificate(*, valid: bool, name: str) -> tuple[bytes, bytes]:
-    """A self-signed certificate and its key, PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    now = dt.datetime.now(dt.UTC)
-    end = now + dt.timedelta(days=1 if valid else -1)
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "receiver")])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=2))
-        .not_valid_after(end)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    return (
-        certificate.public_bytes(serialization.Encoding.PEM),
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        ),
-    )
 
 
 class TestTls:

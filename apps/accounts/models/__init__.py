@@ -1,0 +1,9 @@
+from apps.accounts.models.people import (
+    ApiToken,
+    IdempotentAnswer,
+    Membership,
+    User,
+    UserManager,
+)
+
+__all__ = ["ApiToken", "IdempotentAnswer", "Membership", "User", "UserManager"]

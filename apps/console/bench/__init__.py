@@ -1,0 +1,11 @@
+"""Measurements that anybody can repeat: each fills a database of its own, measures, and answers with figures.
+
+A new one is a function of ``Asked`` in a module here, named in ``BENCHES``.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from apps.console.bench.figures import Bench
+
+BENCHES: Mapping[str, Bench] = MappingProxyType({})

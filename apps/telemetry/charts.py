@@ -1,0 +1,128 @@
+"""Series shaped for a drawing: columns over one time axis. A gap is null, never a zero."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from apps.telemetry.queries import Bucket, Span, buckets_of
+
+POINTS = 240
+#: A bucket holds two and a half polls: jitter makes no gaps.
+POLLS_PER_POINT = 2.5
+#: Enough readings for a 95th percentile that means something.
+ENOUGH = 20
+
+
+@dataclass(frozen=True)
+class Line:
+    """One drawn series; ``look`` is a data ink of the tokens, ``scale`` the axis it reads on."""
+
+    label: str
+    values: Sequence[float | None]
+    look: str = "data"
+    scale: str = "y"
+    unit: str = ""
+    lows: Sequence[float | None] = ()
+    highs: Sequence[float | None] = ()
+
+    def as_document(self) -> dict[str, Any]:
+        """JSON-safe."""
+        return {
+            "label": self.label,
+            "look": self.look,
+            "scale": self.scale,
+            "unit": self.unit,
+            "values": list(self.values),
+            "lows": list(self.lows),
+            "highs": list(self.highs),
+            "p95": percentile_95(self.values),
+        }
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something that happened: a line, or a span while it lasts."""
+
+    at: datetime
+    label: str
+    look: str = "info"
+    until: datetime | None = None
+    url: str = ""
+    number: int | None = None
+
+    def as_document(self) -> dict[str, Any]:
+        """JSON-safe; moments as Unix seconds."""
+        return {
+            "at": self.at.timestamp(),
+            "until": self.until.timestamp() if self.until else None,
+            "label": self.label,
+            "look": self.look,
+            "url": self.url,
+            "number": self.number,
+        }
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A drawing with its time axis."""
+
+    span: Span
+    lines: tuple[Line, ...]
+    marks: tuple[Mark, ...] = field(default=())
+
+    def as_document(self) -> dict[str, Any]:
+        """JSON-safe: what the page's chart module draws."""
+        start, width = self.span.start.timestamp(), self.span.width.total_seconds()
+        return {
+            "from": start,
+            "to": self.span.end.timestamp(),
+            "step": width,
+            "times": [start + width * i for i in range(self.span.number)],
+            "lines": [line.as_document() for line in self.lines],
+            "marks": [mark.as_document() for mark in self.marks],
+        }
+
+
+def span_for(start: datetime, end: datetime, *, poll_seconds: float) -> Span:
+    """As fine as the screen can show and the polls allow."""
+    coarsest = timedelta(seconds=poll_seconds * POLLS_PER_POINT)
+    return Span(start, end, points=max(1, min(POINTS, int((end - start) / coarsest))))
+
+
+def line_of(
+    buckets: Sequence[Bucket], *, label: str, look: str = "data", scale: str = "y", unit: str = ""
+) -> Line:
+    """A gauge with its band from minimum to maximum."""
+    return Line(
+        label=label,
+        look=look,
+        scale=scale,
+        unit=unit,
+        values=[bucket.average for bucket in buckets],
+        lows=[bucket.minimum for bucket in buckets],
+        highs=[bucket.maximum for bucket in buckets],
+    )
+
+
+def total_of(metric: str, entity_ids: Collection[UUID], span: Span) -> list[float | None]:
+    """The sum over entities, bucket by bucket, of those that were ever read in the span. Where one of them was not
+    read the sum is not known. One query."""
+    found = buckets_of(metrics=[metric], entity_ids=entity_ids, span=span)
+    return _sums([[b.average for b in rows] for key, rows in found.items() if not key.labels])
+
+
+def _sums(columns: Iterable[Sequence[float | None]]) -> list[float | None]:
+    return [
+        None
+        if any(value is None for value in row)
+        else sum(value for value in row if value is not None)
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def percentile_95(values: Sequence[float | None]) -> float | None:
+    """As transit is billed: the value that 95 % of the readings do not exceed."""
+    known = sorted(value for value in values if value is not None)
+    return known[max(0, -(-len(known) * 95 // 100) - 1)] if len(known) >= ENOUGH else None

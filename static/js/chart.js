@@ -1,0 +1,308 @@
+// Charts: one uPlot per [data-chart]. Gaps stay gaps and are hatched, incidents are marked, dragging zooms the address.
+
+import uPlot from "../vendor/uPlot.esm.js";
+import { clockText } from "./clock.js";
+import { addSheet, font, hatching, ink, onTheme } from "./ink.js";
+
+addSheet("uPlot.min.css");
+
+const REFRESH_MS = 15_000;
+const UNITS = ["", "k", "M", "G", "T"];
+
+function spell(value, unit) {
+  if (value === null || value === undefined) return "–";
+  if (unit === "%") return `${value.toFixed(value < 10 ? 1 : 0)} %`;
+  let size = 0;
+  while (Math.abs(value) >= 1000 && size < UNITS.length - 1) [value, size] = [value / 1000, size + 1];
+  const digits = Math.abs(value) >= 100 || Number.isInteger(value) ? 0 : 1;
+  const tail = unit === "bit/s" ? UNITS[size] : [UNITS[size], unit].filter(Boolean).join(" ");
+  return `${value.toFixed(digits)} ${tail}`.trim();
+}
+
+function gapsOf(data) {
+  const gaps = [];
+  const isGap = data.times.map((_, i) => data.lines.length > 0 && data.lines.every((line) => (line.values[i] ?? null) === null));
+  const first = isGap.indexOf(false);
+  if (first < 0) return gaps;
+  let begin = -1;
+  for (let i = first; i <= isGap.length; i++) {
+    if (isGap[i] && begin < 0) begin = i;
+    if (!isGap[i] && begin >= 0) {
+      // The bucket that is being filled is no gap yet.
+      if (i < isGap.length || i - begin > 2) gaps.push([data.times[begin], Math.min(data.to, data.times[i - 1] + data.step)]);
+      begin = -1;
+    }
+  }
+  return gaps;
+}
+
+function lasting(seconds) {
+  const minutes = Math.round(seconds / 60);
+  return minutes < 60 ? `${Math.max(1, minutes)} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+class Plot {
+  constructor(figure) {
+    this.figure = figure;
+    this.area = figure.querySelector("[data-area]");
+    this.read = figure.querySelector("[data-read]");
+    this.words = this.area.dataset;
+    this.load();
+    this.timer = setInterval(() => {
+      if (!figure.isConnected) return this.end();
+      if (figure.dataset.live === "1" && !document.hidden && !this.isBusy()) this.load();
+    }, REFRESH_MS);
+    this.sizes = new ResizeObserver(() => this.fit());
+    this.sizes.observe(this.area);
+  }
+
+  isBusy() {
+    return this.figure.matches(":hover");
+  }
+
+  end() {
+    clearInterval(this.timer);
+    this.sizes.disconnect();
+    this.plot?.destroy();
+    plots.delete(this.figure);
+  }
+
+  async load() {
+    try {
+      const answer = await fetch(this.figure.dataset.chart, { headers: { Accept: "application/json" } });
+      if (!answer.ok) throw new Error(String(answer.status));
+      this.data = await answer.json();
+      this.draw();
+    } catch {
+      if (!this.data) this.say(this.figure.dataset.failed);
+    }
+  }
+
+  say(text) {
+    const line = document.createElement("p");
+    line.className = "dim calm";
+    line.textContent = text;
+    this.plot?.destroy();
+    this.plot = null;
+    this.area.replaceChildren(line);
+  }
+
+  draw() {
+    const { data } = this;
+    const known = data.lines.filter((line) => line.values.some((value) => value !== null));
+    if (!known.length) return this.say(this.figure.dataset.empty);
+    this.gaps = gapsOf(data);
+    const columns = [data.times];
+    const series = [{}];
+    const bands = [];
+    for (const line of data.lines) {
+      const values = data.times.map((_, i) => line.values[i] ?? null);
+      columns.push(values);
+      const stroke = ink(line.look);
+      series.push({ label: line.label, scale: line.scale, stroke, width: 1.5, spanGaps: false, points: { show: false } });
+      if (line.lows.length && line.lows.some((low, i) => low !== null && low !== line.highs[i])) {
+        columns.push(line.highs, line.lows);
+        const edge = { scale: line.scale, stroke: "transparent", width: 0, spanGaps: false, points: { show: false }, label: "" };
+        series.push({ ...edge }, { ...edge });
+        bands.push({ series: [series.length - 2, series.length - 1], fill: ink(line.look === "data-2" ? "data-band-2" : "data-band") });
+      }
+    }
+    const isFresh = !this.plot;
+    this.plot?.destroy();
+    if (isFresh) this.area.replaceChildren();
+    this.plot = new uPlot(this.options(series, bands), columns, this.area);
+    this.tell(null);
+  }
+
+  options(series, bands) {
+    const { data } = this;
+    const axis = { stroke: ink("text-3"), font: font(11), grid: { stroke: ink("grid"), width: 1 }, ticks: { show: false } };
+    const wide = data.to - data.from > 36 * 3600;
+    const hasPercent = data.lines.some((line) => line.scale === "pct");
+    const unit = data.lines.find((line) => line.scale === "y")?.unit ?? "";
+    const isPercent = unit === "%";
+    return {
+      width: this.area.clientWidth,
+      height: this.area.clientHeight,
+      padding: [data.marks.length ? 20 : 8, hasPercent ? 4 : 12, 0, 0],
+      legend: { show: false },
+      cursor: { drag: { x: true, y: false, setScale: false, dist: 6 }, points: { size: 6 } },
+      scales: {
+        x: { time: true, range: [data.from, data.to] },
+        y: { range: (_u, _min, max) => [0, isPercent ? Math.max(100, max || 0) : (max || 1) * 1.12] },
+        pct: { range: [0, 100] },
+      },
+      axes: [
+        { ...axis, space: 64, values: (_u, marks) => marks.map((at) => clockText(new Date(at * 1000), wide ? "m-d H:i" : "H:i")), size: 28 },
+        { ...axis, scale: "y", size: 56, values: (_u, marks) => marks.map((value) => spell(value, unit)) },
+        ...(hasPercent ? [{ ...axis, scale: "pct", side: 1, size: 44, grid: { show: false }, values: (_u, marks) => marks.map((v) => `${v} %`) }] : []),
+      ],
+      series,
+      bands,
+      hooks: {
+        drawClear: [(plot) => this.ground(plot)],
+        draw: [(plot) => this.flags(plot)],
+        setCursor: [(plot) => this.tell(plot.cursor.idx)],
+        setSelect: [(plot) => this.zoom(plot)],
+      },
+    };
+  }
+
+  ground(plot) {
+    const { ctx, bbox } = plot;
+    const x = (at) => Math.round(plot.valToPos(Math.min(this.data.to, Math.max(this.data.from, at)), "x", true));
+    ctx.save();
+    for (const mark of this.data.marks) {
+      if (!mark.until) continue;
+      ctx.fillStyle = ink(mark.look === "critical" ? "critical-wash" : mark.look === "warn" ? "warn-wash" : "surface-hover");
+      ctx.fillRect(x(mark.at), bbox.top, Math.max(1, x(mark.until) - x(mark.at)), bbox.height);
+    }
+    for (const [begin, end] of this.gaps) {
+      const [left, width] = [x(begin), Math.max(2, x(end) - x(begin))];
+      ctx.fillStyle = ink("surface");
+      ctx.fillRect(left, bbox.top, width, bbox.height);
+      ctx.fillStyle = hatching(ctx);
+      ctx.fillRect(left, bbox.top, width, bbox.height);
+      ctx.strokeStyle = ink("blind");
+      ctx.strokeRect(left + 0.5, bbox.top + 0.5, width, bbox.height);
+      const text = `${this.figure.dataset.gap} ${lasting(end - begin)}`;
+      ctx.font = font(11 * devicePixelRatio, 500);
+      if (ctx.measureText(text).width < width - 8) {
+        ctx.fillStyle = ink("surface");
+        ctx.fillRect(left + 3, bbox.top + 4, ctx.measureText(text).width + 6, 16 * devicePixelRatio);
+        ctx.fillStyle = ink("blind");
+        ctx.textBaseline = "top";
+        ctx.textAlign = "left";
+        ctx.fillText(text, left + 6, bbox.top + 6);
+      }
+    }
+    ctx.restore();
+  }
+
+  flags(plot) {
+    const { ctx, bbox } = plot;
+    const scale = devicePixelRatio;
+    ctx.save();
+    ctx.font = font(10 * scale, 600);
+    ctx.textAlign = "center";
+    ctx.textBaseline = "middle";
+    let free = -Infinity;
+    for (const mark of this.data.marks) {
+      if (mark.at < this.data.from || mark.at > this.data.to) continue;
+      const at = Math.round(plot.valToPos(mark.at, "x", true)) + 0.5;
+      const colour = ink(["critical", "warn", "info"].includes(mark.look) ? mark.look : "text-3");
+      ctx.strokeStyle = colour;
+      ctx.setLineDash([2 * scale, 3 * scale]);
+      ctx.beginPath();
+      ctx.moveTo(at, bbox.top);
+      ctx.lineTo(at, bbox.top + bbox.height);
+      ctx.stroke();
+      ctx.setLineDash([]);
+      const text = mark.number ? String(mark.number) : mark.label.split(" ")[0];
+      const width = Math.max(15 * scale, ctx.measureText(text).width + 8 * scale);
+      if (at - width / 2 < free) continue;
+      free = at + width / 2 + 2 * scale;
+      ctx.fillStyle = mark.look === "critical" ? colour : ink("surface");
+      ctx.fillRect(at - width / 2, bbox.top - 17 * scale, width, 15 * scale);
+      ctx.strokeRect(at - width / 2, bbox.top - 17 * scale, width, 15 * scale);
+      ctx.fillStyle = mark.look === "critical" ? ink("on-critical") : ink("text");
+      ctx.fillText(text, at, bbox.top - 9 * scale);
+    }
+    const line = this.data.lines.find((one) => one.p95 !== null && one.unit === "bit/s");
+    if (line) {
+      const y = Math.round(plot.valToPos(line.p95, line.scale, true)) + 0.5;
+      ctx.strokeStyle = ctx.fillStyle = ink("text-3");
+      ctx.setLineDash([5 * scale, 4 * scale]);
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+      ctx.font = font(11 * scale);
+      ctx.textAlign = "right";
+      ctx.textBaseline = "bottom";
+      ctx.fillText(`p95 ${spell(line.p95, line.unit)}`, bbox.left + bbox.width - 4, y - 2);
+    }
+    ctx.restore();
+  }
+
+  // The readout: the moment under the cursor, else the newest reading.
+  tell(index) {
+    const { data } = this;
+    const words = [];
+    const last = (values) => values.findLastIndex((value) => value !== null);
+    const at = index ?? Math.max(...data.lines.map((line) => last(line.values)));
+    const time = document.createElement("b");
+    time.textContent = at >= 0 ? clockText(new Date(data.times[at] * 1000), "m-d H:i") : "";
+    words.push(time);
+    for (const line of data.lines) {
+      if (!line.values.some((value) => value !== null)) continue;
+      const word = document.createElement("span");
+      word.className = "k";
+      const swatch = document.createElement("i");
+      swatch.className = line.look;
+      const value = document.createElement("b");
+      value.textContent = spell(line.values[at], line.unit);
+      word.append(swatch, `${line.label} `, value);
+      const [low, high] = [line.lows[at], line.highs[at]];
+      if (low !== undefined && low !== null && low !== high) word.append(` ${spell(low, "")} – ${spell(high, line.unit)}`);
+      words.push(word);
+    }
+    if (this.gaps?.length) {
+      const gap = document.createElement("span");
+      gap.className = "k dim";
+      const swatch = document.createElement("i");
+      swatch.className = "gap";
+      gap.append(swatch, this.figure.dataset.gap);
+      words.push(gap);
+    }
+    const hint = document.createElement("span");
+    hint.className = "faint";
+    hint.textContent = this.figure.dataset.hint;
+    words.push(hint);
+    this.read.replaceChildren(...words);
+  }
+
+  zoom(plot) {
+    const { left, width } = plot.select;
+    if (width < 6) return;
+    const iso = (px) => `${new Date(plot.posToVal(px, "x") * 1000).toISOString().slice(0, 19)}Z`;
+    const url = new URL(location.href);
+    url.searchParams.delete("range");
+    url.searchParams.set("from", iso(left));
+    url.searchParams.set("to", iso(left + width));
+    url.hash = this.figure.id;
+    location.assign(url);
+  }
+
+  fit() {
+    if (this.plot && this.area.clientWidth > 0 && this.area.clientWidth !== this.plot.width) {
+      this.plot.setSize({ width: this.area.clientWidth, height: this.area.clientHeight });
+    }
+  }
+}
+
+const plots = new Map();
+
+function start() {
+  for (const figure of document.querySelectorAll("[data-chart]")) {
+    if (!plots.has(figure)) plots.set(figure, new Plot(figure));
+  }
+}
+
+const redraw = () => plots.forEach((plot) => plot.data && plot.draw());
+onTheme(redraw);
+document.addEventListener("clock:changed", redraw);
+document.addEventListener("htmx:afterSwap", start);
+// Back to the whole: the address without the zoom.
+document.addEventListener("dblclick", (event) => {
+  if (!event.target.closest("[data-chart]")) return;
+  const url = new URL(location.href);
+  url.searchParams.delete("from");
+  url.searchParams.delete("to");
+  if (url.href !== location.href) location.assign(url);
+});
+document.addEventListener("change", (event) => {
+  const choice = event.target.closest("[data-submit]");
+  if (choice) choice.form.requestSubmit();
+});
+start();

@@ -1,0 +1,149 @@
+"""What a limited member reads on the pages: what was granted and what is below it; nothing else is named or counted."""
+
+import re
+
+import pytest
+from django.urls import reverse
+
+from apps.accounts.models import Membership
+from apps.incidents.models import Incident
+from apps.inventory.models import Link
+from apps.inventory.services import grant
+from apps.tenancy import acting_in
+from tests.accounts.test_page_matrix import LISTWISE, seen
+from tests.clients import queries
+from tests.incidents.stage import ACTOR, BEHIND
+from tests.inventory.factories import make_site
+
+pytestmark = pytest.mark.django_db
+
+OWN, OUTSIDE = BEHIND[1], ("cr1", "cr2", "er1", BEHIND[0], "hub", "north")
+
+
+@pytest.fixture
+def limited(acme, acme_noc, visit):
+    Membership.objects.filter(user=acme_noc).update(is_limited=True)
+    return visit(acme_noc)
+
+
+@pytest.fixture
+def incident(stage, _now) -> Incident:
+    """The backhaul is cut: its cause is a wire of the core, the PoP's routers are behind it."""
+    return stage.open_an_incident()
+
+
+@pytest.fixture
+def one_router(acme, acme_noc, limited, stage, incident):
+    """One of the routers behind it is granted; its site and its neighbours are not."""
+    with acting_in(acme):
+        grant(user_id=acme_noc.id, row=stage.devices[OWN], actor=ACTOR, at=stage.t0)
+    return limited
+
+
+def named_in(answer) -> list[str]:
+    """What is outside and named there; ports and wires of the granted router carry the names of their far ends."""
+    text = answer.content.decode()
+    return [name for name in OUTSIDE if re.search(rf"(?<![\w/-]){name}(?![\w-])", text)]
+
+
+def urls(stage, incident) -> list[str]:
+    return [
+        *(page.url() for page in LISTWISE if "search" not in page.path),
+        *(f"/search/?q={words}" for words in (OWN, "r", "cut", f"INC-{incident.number}")),
+        reverse("console:device", args=[stage.devices[OWN].id]),
+        reverse("incidents:detail", args=[incident.id]),
+        "/incidents/?status=all",
+        *(f"/devices/?state={state}" for state in ("up", "down", "blind", "unknown")),
+    ]
+
+
+def test_no_page_names_what_is_outside_the_grant(one_router, stage, incident):
+    answers = {url: one_router.get(url) for url in urls(stage, incident)}
+
+    assert {url: named_in(answer) for url, answer in answers.items() if named_in(answer)} == {}
+    outside = {str(row.id) for name, row in stage.devices.items() if name != OWN}
+    assert not [u for u, a in answers.items() if any(pk in a.content.decode() for pk in outside)]
+    assert {a.status_code for a in answers.values()} <= {200, 403}
+    assert sum(a.status_code == 200 for a in answers.values()) >= 10
+
+
+def test_counts_are_of_what_is_granted(one_router, stage):
+    home = one_router.get("/").context["page"]
+    devices = one_router.get("/devices/").context["page"]
+    alerts = one_router.get("/alerts/").context["page"]
+
+    assert home.devices == devices.all == devices.pager.total == 1
+    assert sum(count.number for count in home.reach) == 1
+    assert home.all_sites == 0
+    assert [row.name for row in devices.rows] == [OWN]
+    assert alerts.all == len(alerts.rows) > 0
+    assert {row.device_id for row in alerts.rows} <= {stage.devices[OWN].id, None}
+    assert [choice.number for choice in devices.states if choice.value == ""] == [1]
+
+
+def test_the_cause_outside_is_said_to_be_outside(one_router, incident):
+    page = one_router.get(reverse("incidents:detail", args=[incident.id]))
+
+    assert "reaches beyond what you may see" in page.content.decode()
+    assert page.context["page"].causes == page.context["page"].timeline == ()
+    assert page.context["page"].suppressed_groups
+
+
+def test_words_are_not_an_oracle_for_the_cause_outside(one_router, incident):
+    assert incident.root_name == "cr2-agg1"
+    found = one_router.get("/search/?q=cr2-agg1").context["page"]
+
+    assert found.incidents == ()
+    assert one_router.get(f"/search/?q=INC-{incident.number}").context["page"].incidents
+
+
+def test_who_was_granted_all_of_it_reads_it_whole(acme, acme_noc, limited, stage, incident):
+    with acting_in(acme):
+        for site in {row.site_id: row.site for row in stage.devices.values()}.values():
+            grant(user_id=acme_noc.id, row=site, actor=ACTOR, at=stage.t0)
+
+    shown = limited.get(reverse("incidents:detail", args=[incident.id])).content.decode()
+    home = limited.get("/")
+
+    assert "cr2-agg1" in shown
+    assert "reaches beyond" not in shown
+    assert home.context["page"].devices == len(stage.devices)
+    assert "hub" in home.content.decode() or "north" in home.content.decode()
+
+
+def test_outside_is_as_absent(one_router, stage, acme):
+    with acting_in(acme):
+        other = make_site("other")
+        wire = Link.objects.get(name="cr2-agg1")
+    absent = "00000000-0000-4000-8000-000000000000"
+    for kind, pk in (("device", wire.a_device_id), ("site", other.id)):
+        outside, nowhere = (
+            seen(one_router.get(reverse(f"console:{kind}", args=[which])), which)
+            for which in (pk, absent)
+        )
+        assert outside == nowhere
+        assert nowhere[0] == 404
+
+
+def test_navigation_leads_only_where_one_may_go(one_router):
+    home = one_router.get("/").content.decode()
+
+    for name, leads in (
+        ("console:devices", True),
+        ("agents:list", False),
+        ("webhooks:ledger", False),
+    ):
+        assert (f'href="{reverse(name)}"' in home) == leads, name
+
+
+def test_pages_cost_the_same_for_one_grant_and_for_many(acme, acme_noc, one_router, stage):
+    paths = ("/", "/devices/", "/sites/", "/alerts/", "/search/?q=r")
+    with acting_in(acme):
+        for name in ("agg1", "cr2"):
+            grant(user_id=acme_noc.id, row=stage.devices[name], actor=ACTOR, at=stage.t0)
+    few = [queries(lambda path=path: one_router.get(path)) for path in paths]
+    with acting_in(acme):
+        for row in stage.devices.values():
+            grant(user_id=acme_noc.id, row=row, actor=ACTOR, at=stage.t0)
+
+    assert [queries(lambda path=path: one_router.get(path)) for path in paths] == few

@@ -1,0 +1,181 @@
+"""Ingest as it is run: gunicorn in processes of its own, on a port with TLS or on a unix socket behind a real nginx."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from pathlib import Path
+from urllib.parse import quote
+
+from django.conf import settings
+
+from agent.errors import AgentError
+from agent.transport.http import Client
+from agent.transport.tls import unverified_context
+from apps.accounts.actors import Actor
+from apps.agents import services as agents
+from apps.core import clock
+from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.ports import free_port
+from tests.supervisor.waiting import eventually
+
+NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+NGINX_CONF = PROJECT / "ispvm/deploy/nginx.conf"
+
+
+def write_files(folder: Path) -> agents.ListenerFiles:
+    return agents.write_listener_certificate(
+        folder=folder, hosts=["127.0.0.1"], actor=Actor.system("test"), at=clock.now()
+    )
+
+
+def database_url(port: int | None = None) -> str:
+    """The test's own database as the app role, for another process."""
+    row = settings.DATABASES["default"]
+    password = quote(str(row["PASSWORD"]), safe="")
+    return f"postgres://{row['USER']}:{password}@{row['HOST']}:{port or row['PORT']}/{row['NAME']}"
+
+
+@contextmanager
+def gunicorn(
+    config: str, *options: str, database_port: int | None = None
+) -> Iterator[subprocess.Popen]:
+    """A group of ingest processes on the test's database."""
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
+        "DATABASE_URL": database_url(database_port),
+        "ISPVM_LOG_LEVEL": "ERROR",
+    }
+    command = [sys.executable, "-m", "gunicorn", "-c", f"python:ispvm.deploy.{config}", *options]
+    process = subprocess.Popen(
+        [*command, "ispvm.ingest_wsgi:application"],
+        cwd=PROJECT,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def listening(
+    files: agents.ListenerFiles,
+    port: int,
+    *,
+    workers: int = 1,
+    database_port: int | None = None,
+) -> Iterator[None]:
+    """Ingest on a port, TLS and all, as `run.py demo` runs it."""
+    options = (
+        *("--certfile", str(files.certificate), "--keyfile", str(files.key)),
+        *("--ca-certs", str(files.ca), "--workers", str(workers)),
+        *("--bind", f"127.0.0.1:{port}"),
+    )
+    with gunicorn("gunicorn_ingest", *options, database_port=database_port):
+        eventually(lambda: answers(port), seconds=60)
+        yield
+
+
+@contextmanager
+def behind_nginx(folder: Path) -> Iterator[int]:
+    """Ingest on a unix socket with the shipped nginx configuration in front; answers nginx's port for agents."""
+    write_files(folder / "tls")
+    wire = folder / "ingest.sock"
+    with gunicorn("gunicorn_ingest_proxied", "--workers", "1", "--bind", f"unix:{wire}"):
+        eventually(wire.exists, seconds=60)
+        with nginx(folder) as port:
+            eventually(lambda: answers(port), seconds=60)
+            yield port
+
+
+@contextmanager
+def nginx(folder: Path) -> Iterator[int]:
+    """The shipped configuration with this test's folders and ports; nothing else in it is changed."""
+    port = free_port()
+    text = NGINX_CONF.read_text(encoding="utf-8")
+    for written, ours in {
+        "/tmp/": f"{folder}/",
+        "/run/ispvm-ingest": str(folder),
+        "/run/secrets/web_certificate_key": str(folder / "tls/server-key.pem"),
+        "/run/secrets/web_certificate;": f"{folder}/tls/server.pem;",
+        "listen 8444 ": f"listen 127.0.0.1:{port} ",
+        "listen 8443 ": f"listen 127.0.0.1:{free_port()} ",
+        "listen 8080;": f"listen 127.0.0.1:{free_port()};",
+    }.items():
+        assert written in text, written
+        text = text.replace(written, ours)
+    user = "user root;\n" if os.getuid() == 0 else ""
+    conf = folder / "nginx.conf"
+    conf.write_text(f"{user}daemon off;\n{text}", encoding="utf-8")
+    process = subprocess.Popen([str(NGINX), "-p", str(folder), "-c", str(conf)])
+    try:
+        yield port
+    finally:
+        process.terminate()
+        process.wait(timeout=15)
+
+
+def answers(port: int) -> bool:
+    """Whether ingest answers there: a port is open before its workers are."""
+    try:
+        with Client(f"https://127.0.0.1:{port}", unverified_context()) as client:
+            return client.get("ca").status == HTTPStatus.OK
+    except AgentError:
+        return False
+
+
+class Cable:
+    """The way to PostgreSQL, which can be cut."""
+
+    def __init__(self) -> None:
+        row = settings.DATABASES["default"]
+        self._to = (str(row["HOST"]), int(str(row["PORT"])))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
+        self.is_cut = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        self.is_cut = True
+        for end in self._open:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        self.cut()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                if self.is_cut:
+                    near.close()
+                    continue
+                far = socket.create_connection(self._to)
+                self._open += [near, far]
+                for source, target in ((near, far), (far, near)):
+                    threading.Thread(target=_copy, args=(source, target), daemon=True).start()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while piece := source.recv(65536):
+            target.sendall(piece)
+    for end in (source, target):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)

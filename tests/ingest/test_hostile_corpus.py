@@ -1,0 +1,112 @@
+"""A corpus made by rule, and random mutations: answered by the contract, stored never, and the listener lives."""
+
+import json
+import os
+import random
+from uuid import uuid4
+
+import pytest
+
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.ingest.validation import Judge, sort_out
+from apps.ingest.wire import parse_batch
+from apps.inventory.models import Device
+from apps.tenancy import acting_in
+from tests.ingest.corpus import hostile_batches, mutated
+
+pytestmark = pytest.mark.django_db
+
+AT_LEAST = 400
+REFUSED = {400, 403, 413, 422}
+
+
+@pytest.fixture
+def honest(agent):
+    batch = agent.batch(metrics=[agent.metric()], events=[agent.event()])
+    batch["dropped"] = None
+    device = {"id": str(agent.device_id), "identity": "cr-1", "model": "CCR2004"}
+    batch["inventory_patch"] = {"devices": [device]}
+    batch["tenant_id"] = None
+    return batch
+
+
+def only_item(honest, kind):
+    """The same batch with nothing but the item under attack, so that whatever is stored is its."""
+    empty = {"metrics": [], "events": [], "inventory_patch": None}
+    return {**honest, **empty, kind: honest[kind]}
+
+
+@pytest.fixture(autouse=True)
+def _no_limits(monkeypatch):
+    from apps.ingest import limits
+
+    monkeypatch.setattr(limits, "admit_request", lambda **_: None)
+
+
+def test_every_body_of_the_corpus_is_refused_and_leaves_nothing(
+    agent, acme, stored, honest, record_property
+):
+    wrong, count = [], 0
+    for kind in (None, "metrics", "events", "inventory_patch"):
+        batch = honest if kind is None else only_item(honest, kind)
+        for case in hostile_batches(batch, kind):
+            count += 1
+            answer = agent.post("batch", renumbered(case.body, honest, count))
+            if complaint := judged(answer, case):
+                wrong.append((case.name, answer.status_code, complaint))
+    with acting_in(acme):
+        assert Device.objects.get(pk=agent.device_id).name == "cr-pop-1"
+
+    record_property("bar", f"I5 hostile bodies: {count} sent, {len(wrong)} taken")
+    assert wrong == []
+    assert (stored()["Series"], stored()["Event"]) == (0, 0)
+    assert count >= AT_LEAST
+    assert agent.send(agent.metric(), sequence=count + 1).json()["accepted"]["metrics"] == 1
+
+
+def renumbered(body: bytes, honest, sequence: int) -> bytes:
+    """The body as the next batch of its stream: a 200 has used up its number and its id."""
+    body = body.replace(b'"sequence": 1', b'"sequence": %d' % sequence)
+    return body.replace(honest["batch_id"].encode(), str(uuid4()).encode())
+
+
+def judged(answer, case) -> str:
+    if answer.status_code in REFUSED:
+        return "" if answer.json().get("code") else "no code"
+    if answer.status_code != 200 or case.item is None:
+        return "taken"
+    said = answer.json()
+    taken = said["accepted"]["metrics"] + said["accepted"]["events"]
+    return "" if not taken and (said["rejected"] or said.get("duplicate")) else "taken"
+
+
+def test_random_mutations_raise_nothing_but_refusals(agent, honest, record_property):
+    record_property("bar", fuzz(agent, honest, runs=3_000))
+
+
+@pytest.mark.long
+def test_a_million_random_mutations_raise_nothing_but_refusals(agent, honest, record_property):
+    record_property("bar", fuzz(agent, honest, runs=1_000_000))
+
+
+def fuzz(agent, honest, runs: int) -> str:
+    seed = int(os.environ.get("ISPVM_SEED", random.SystemRandom().randrange(2**32)))
+    rng, text = random.Random(seed), json.dumps(honest).encode()
+    judge = Judge(clock.now(), {agent.device_id: ("device", agent.device_id)})
+    read = refused = 0
+    for _ in range(runs):
+        body = mutated(text, rng)
+        try:
+            batch = parse_batch(body)
+        except DomainError:
+            refused += 1
+            continue
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {body!r}") from error
+        read += 1
+        sort_out("metric", batch.metrics, judge.metric)
+        sort_out("event", batch.events, judge.event)
+    assert read, "mutations that all break the frame test nothing behind it"
+    assert refused
+    return f"I5 mutated bodies: {runs} (seed {seed}), read {read}, refused {refused}, broken 0"

@@ -1,0 +1,183 @@
+"""A3: a revocation acts within five seconds, on connections that are open already, and nothing unreadable is open."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from django.conf import settings
+
+from agent.errors import Refused
+from agent.state import StateDir
+from agent.transport.http import Client
+from agent.transport.tls import identity_pem, make_key, make_request, strict_context
+from apps.accounts.actors import Actor
+from apps.agents import services as agents
+from apps.agents.models import Agent
+from apps.core import clock
+from apps.tenancy import acting_in
+from apps.tenancy.models import Tenant
+from ispvm.supervisor.ports import free_port
+from tests.database import as_owner
+from tests.ingest.listener import Cable, listening, write_files
+
+pytestmark = [pytest.mark.real, pytest.mark.django_db(transaction=True)]
+
+ACTOR = Actor.system("test")
+WITHIN_SECONDS = 5.0
+REQUESTS = ("batch", "heartbeat", "config", "certificate")
+
+
+@dataclass
+class Host:
+    """An enrolled host with one connection that it keeps."""
+
+    agent: Agent
+    client: Client
+
+    def ask(self, what: str) -> str:
+        """``ok``, or the code of the refusal."""
+        try:
+            getattr(self, f"_{what}")()
+        except Refused as refusal:
+            return f"{refusal.status} {refusal.code}"
+        return "ok"
+
+    def _batch(self) -> None:
+        self.client.post_json(
+            "batch",
+            {
+                "schema_version": "1.0",
+                "batch_id": str(uuid4()),
+                "boot_id": str(uuid4()),
+                "sequence": 1,
+                "sent_at": clock.now().isoformat(),
+                "agent": {"id": str(self.agent.id), "version": "1", "capabilities": []},
+                "metrics": [],
+                "events": [],
+            },
+        )
+
+    def _heartbeat(self) -> None:
+        said = {"sent_at": clock.now().isoformat(), "boot_id": str(uuid4())}
+        self.client.post_json("heartbeat", said)
+
+    def _config(self) -> None:
+        self.client.get("config")
+
+    def _certificate(self) -> None:
+        self.client.post_json("certificate", {"csr_pem": make_request(make_key())})
+
+
+def enrolled(tenant: Tenant, name: str, folder: Path, port: int) -> Host:
+    at, key = clock.now(), make_key()
+    with acting_in(tenant):
+        agent = agents.create_agent(name=name, actor=ACTOR, at=at)
+        token = agents.issue_enroll_token(agent=agent, actor=ACTOR, at=at).text
+    issued = agents.enroll_agent(token=token, csr_pem=make_request(key), at=at)
+    state = StateDir(folder / name)
+    state.create()
+    state.write(state.identity.name, identity_pem(key, issued.certificate_pem))
+    context = strict_context(issued.ca_pem, state.identity)
+    return Host(agent, Client(f"https://127.0.0.1:{port}", context))
+
+
+def seconds_until(answer: str, ask: Callable[[], str]) -> float:
+    began = time.monotonic()
+    while (said := ask()) != answer:
+        assert said in {"ok", "404 not_found"}, said  # a deleted agent has no config at once
+        assert time.monotonic() - began < WITHIN_SECONDS, "it is still let in"
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def hosts(acme, tmp_path) -> Iterator[Callable[[str, int], Host]]:
+    made: list[Host] = []
+
+    def make(name: str, port: int) -> Host:
+        made.append(enrolled(acme, name, tmp_path, port))
+        return made[-1]
+
+    yield make
+    for host in made:
+        host.client.close()
+
+
+def test_a_revocation_acts_on_open_connections_and_after_a_restart(
+    acme, hosts, tmp_path, record_property
+):
+    files, port, took = write_files(tmp_path / "tls"), free_port(), {}
+    with listening(files, port, workers=2):
+        revoked = {what: hosts(f"revoked-{what}", port) for what in REQUESTS}
+        deleted, moved, spared = (hosts(name, port) for name in ("deleted", "moved", "spared"))
+        everybody = [*revoked.values(), deleted, moved, spared]
+        for host in everybody:
+            assert host.ask("heartbeat") == "ok"
+        wires = {id(host): host.client._connection.sock for host in everybody}
+
+        with acting_in(acme):
+            for host in revoked.values():
+                agents.revoke_agent(agent=host.agent, actor=ACTOR, at=clock.now())
+            agents.delete_agent(
+                agent=Agent.objects.get(pk=deleted.agent.pk), actor=ACTOR, at=clock.now()
+            )
+            token = agents.issue_enroll_token(agent=moved.agent, actor=ACTOR, at=clock.now()).text
+        agents.enroll_agent(token=token, csr_pem=make_request(make_key()), at=clock.now())
+        closed = {**revoked, "deleted": deleted, "enrolled elsewhere": moved}
+        for name, host in closed.items():
+            what = name if name in REQUESTS else "config"
+            took[name] = seconds_until("403 certificate_revoked", lambda h=host, w=what: h.ask(w))
+        for host in closed.values():
+            assert host.client._connection.sock is wires[id(host)], "not the open connection"
+            assert host.ask("certificate") == "403 certificate_revoked"
+            took[f"renewal of {host.agent.name}"] = 0.0
+        assert spared.ask("batch") == "ok"
+        Tenant.objects.filter(pk=acme.pk).update(is_active=False)
+        took["suspended tenant"] = seconds_until(
+            "403 certificate_revoked", lambda: spared.ask("heartbeat")
+        )
+        Tenant.objects.filter(pk=acme.pk).update(is_active=True)
+    with listening(files, port):
+        for what in REQUESTS:
+            assert revoked[what].ask(what) == "403 certificate_revoked"
+            took[f"{what} after a restart"] = 0.0
+        assert spared.ask("batch") == "ok"
+
+    record_property(
+        "bar", f"A3: {len(took)} revocations, the slowest acted in {max(took.values()):.1f} s"
+    )
+
+
+def test_what_cannot_be_looked_up_is_refused_and_works_again_afterwards(
+    hosts, tmp_path, record_property
+):
+    files, port, cable, cases = write_files(tmp_path / "tls"), free_port(), Cable(), 0
+    table = "agents_certificate"
+    with listening(files, port, database_port=cable.port):
+        host = hosts("pop-1", port)
+        assert host.ask("heartbeat") == "ok"
+        with as_owner(settings.DATABASES["default"]["NAME"]) as owner:
+            owner.execute(f"REVOKE SELECT ON {table} FROM ispvm_app")
+            try:
+                for what in REQUESTS:
+                    seconds_until("503 certificates_unreadable", lambda w=what: host.ask(w))
+                    cases += 1
+            finally:
+                owner.execute(f"GRANT SELECT ON {table} TO ispvm_app")
+        assert host.ask("config") == "ok"
+        time.sleep(2.1)  # what it was told just now is believed for two seconds
+        cable.cut()
+        for what in REQUESTS:
+            assert host.ask(what).startswith("503 ")
+            cases += 1
+        cable.is_cut = False
+        assert host.ask("config") == "ok"
+    cable.close()
+
+    record_property(
+        "bar", f"A3: {cases} requests while certificates could not be read: all refused with 503"
+    )
+    assert cases == 8
