@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.audit.models import Record
@@ -188,6 +188,7 @@ class TestCoverage:
 
         assert covering([window], device_id=None, site_id=None) is None
 
+    @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
     @given(st.lists(WINDOWS, max_size=5), st.sampled_from(IDS), st.sampled_from(IDS))
     def test_does_not_depend_on_the_order_and_hears_who_asked_to_hear(self, windows, device, site):
         found = covering(windows, device_id=device, site_id=site)

@@ -189,6 +189,11 @@ def _what_is_missing(rest: Rest, topology: dict[str, Any]) -> list[str]:
         well = sum(1 for row in values if row["value"] and row["ts"] > recently)
         if well < wanted:
             missing.append(f"{metric} is well for {well} of {wanted}")
+    population = sum(row["sessions"] for row in topology["services"])
+    online = rest.get("/metrics/latest/", metric="pppoe.sessions.active")["results"]
+    counted = sum(row["value"] for row in online)
+    if counted < population:  # they come back one by one
+        missing.append(f"{counted:.0f} of {population} subscribers are online")
     unbound = [
         row["name"]
         for row in rest.all("/links/")

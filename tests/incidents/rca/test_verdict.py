@@ -345,6 +345,31 @@ class TestPower:
         assert {row.root for row in verdict.troubles} == {wire("cr2-agg1"), ("site", pk("south"))}
 
 
+class TestTwoAtOnce:
+    def test_two_uplinks_and_a_site_without_power_are_two_troubles(self):
+        """However they are found: those that failed together find each other, and nobody else."""
+        graph = isp((*LINKS, "cr2-lone", "cr4-lone"))
+        dark = ("lone", "agg2", "acc2", "bng2")
+        seen = [
+            symptom("interface_down", port(*end), seconds=seconds)
+            for end, seconds in (
+                (("cr4", "cr4-lone"), -40),
+                (("lone", "cr4-lone"), -40),
+                (("cr2", "cr2-lone"), -20),
+            )
+        ]
+        seen += [symptom("unreachable", dev(name), seconds=-17) for name in dark]
+        seen += on_batteries("agg2", "acc2", "bng2")
+        seen.append(symptom("interface_down", port("cr4", "cr4-agg2"), seconds=-16))
+
+        verdict = reach_verdict(snapshot(seen, graph=graph, dark=dark))
+
+        causes = [{cause.ref for cause in row.causes} for row in verdict.troubles]
+        assert {("site", pk("south"))} in causes
+        assert {wire("cr2-lone"), wire("cr4-lone")} in causes
+        assert len(causes) == 2
+
+
 class TestFlapping:
     def test_what_comes_and_goes_is_not_contradicted_by_its_good_moments(self):
         seen = [replace(row, is_flapping=True) for row in ring_cut()]
