@@ -7,9 +7,17 @@ import sys
 
 def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ispvm.settings.server")
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        from apps.tenancy.guard import Refusal
+
+        if not isinstance(error, Refusal):
+            raise
+        sys.exit(f"{error}")
 
 
 if __name__ == "__main__":

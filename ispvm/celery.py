@@ -27,7 +27,8 @@ def keep_log_lines(**_: object) -> None:
 
 
 @worker_init.connect
-def refuse_bypassing_role(**_: object) -> None:
-    from apps.tenancy.guard import refuse_bypassing_role as refuse
+def refuse_to_run(**_: object) -> None:
+    """An exit, because a signal's other exceptions are only logged and the worker would go on."""
+    from ispvm.refusal import refuse_to_run as refuse
 
     refuse()

@@ -9,6 +9,6 @@ from django.core.wsgi import get_wsgi_application
 os.environ["DJANGO_SETTINGS_MODULE"] = "ispvm.settings.ingest"
 application: WSGIHandler = get_wsgi_application()
 
-from apps.tenancy.guard import refuse_bypassing_role  # noqa: E402  (needs the app registry)
+from ispvm.refusal import refuse_to_load  # noqa: E402  (needs the app registry)
 
-refuse_bypassing_role()
+refuse_to_load()

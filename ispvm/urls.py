@@ -3,8 +3,11 @@
 from importlib.util import find_spec
 
 from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.i18n import set_language
 
+from apps.accounts.admin import cabinet
 from apps.accounts.api.schema_view import SchemaView, api_docs
 from apps.core.health import livez, readyz
 from apps.core.metrics.view import metrics
@@ -36,8 +39,10 @@ urlpatterns = [
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),
     path("metrics", metrics, name="metrics"),
+    path("language/", login_not_required(set_language), name="set_language"),
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", api_docs, name="api-docs"),
     *_parts("api/v1/", "api.urls"),
+    path("admin/", cabinet.urls),
     *_parts("", "web.urls"),
 ]

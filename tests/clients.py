@@ -11,6 +11,9 @@ from apps.accounts.actors import Actor
 from apps.accounts.services import issue_token
 from apps.core import clock
 
+#: Who does what a test needs done.
+WHO_TESTS = {"actor": Actor.system("test"), "at": clock.now()}
+
 
 def bearer(tenant: Any, user: Any) -> APIClient:
     """A program with this member's token."""

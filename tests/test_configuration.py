@@ -7,7 +7,7 @@ from pathlib import Path
 from ispvm.supervisor.environment import DATABASE_VARIABLES
 
 PROJECT = Path(__file__).parents[1]
-READS = {"text", "required", "boolean", "choice", "egress", "networks", "address", "folder"}
+READS = {"text", "bare", "required", "boolean", "choice", "egress", "networks", "address", "folder"}
 OF_THE_SHELL = {"NO_COLOR"}
 HANDBOOK = (PROJECT / "docs/operator-handbook/configuration.md").read_text(encoding="utf-8")
 
@@ -57,5 +57,8 @@ def test_the_handbook_names_what_the_code_reads_each_with_meaning_and_default():
 def test_a_file_twin_is_promised_only_where_it_is_read():
     promised = {name for name, cells in ROWS.items() if cells[2] == f"`{name}_FILE`"}
 
-    assert promised == {"ISPVM_SECRET_KEY", "DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL"}
+    assert promised == {
+        *("ISPVM_SECRET_KEY", "DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL"),
+        "ISPVM_OIDC_PROVIDERS",
+    }
     assert all(SETTINGS[name] <= {"text", "required"} for name in promised)

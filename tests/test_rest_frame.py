@@ -4,16 +4,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.exceptions import FieldDoesNotExist
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.urls import get_resolver
 from psycopg2.errors import QueryCanceled
-from rest_framework.test import APIClient, APIRequestFactory
+from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
 
+from apps.accounts.api import views
 from apps.accounts.api.deprecation import Deprecation
 from apps.accounts.api.parsing import MAX_BODY
 from apps.accounts.api.problems import problem_response
-from apps.accounts.api.views import TenantViewSet
+from apps.accounts.api.views import TenantView, TenantViewSet
 from apps.accounts.permissions import Permission
+from apps.accounts.selectors import access_for_user
 from apps.alerts.models import Alert
 from apps.core import clock
 from apps.tenancy import acting_in
@@ -229,6 +231,32 @@ class TestEdges:
 
         assert (answer.status_code, answer.data["code"]) == (503, "took_too_long")
         assert "statement" not in answer.data["detail"]
+
+
+class TestTime:
+    def test_a_question_that_takes_too_long_is_stopped_and_told(
+        self, acme, acme_admin, monkeypatch
+    ):
+        class Slow(TenantView):
+            permission_map = {"get": Permission.SELF}
+
+            def get(self, request):
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_sleep(20)")
+
+        monkeypatch.setattr(views, "QUESTION_SECONDS", 1)
+        request = APIRequestFactory().get("/")
+        force_authenticate(request, acme_admin, access_for_user(acme_admin))
+
+        answer = Slow.as_view()(request)
+
+        assert (answer.status_code, answer.data["code"]) == (503, "took_too_long")
+
+    def test_nothing_that_serves_may_ask_for_longer_than_a_minute(self):
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW statement_timeout")
+
+            assert cursor.fetchone() == ("1min",)
 
 
 class TestDeprecation:

@@ -8,15 +8,16 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.collectors.errors import DeviceFailed
+from agent.collectors.errors import DeviceFailed, LoginRefused
+from agent.collectors.logins import CredentialMissing, Opened, open_logins
 from agent.collectors.routeros.poll import RouterPoller
 from agent.collectors.routeros.session import Login
 from agent.normalize.configuration import KnownConfiguration
 from agent.normalize.entities import Memory
 from agent.normalize.metrics import failed_sample, samples_of
+from agent.normalize.readings import Reading
 from agent.protocol.config import DeviceConfig
 from agent.protocol.registry import Tier
-from agent.protocol.sealing import SealedBoxInvalid, open_sealed
 from agent.samples import Findings, Happening, now
 
 log = logging.getLogger(__name__)
@@ -24,12 +25,6 @@ log = logging.getLogger(__name__)
 #: Failures in a row after which monitoring counts as degraded. A refused login counts at once.
 OPENS_AFTER = 2
 MAX_WAIT_SECONDS = 30.0
-
-
-class CredentialMissing(DeviceFailed):
-    """There is no password for this device, or it was not sealed for us."""
-
-    is_lasting = True
 
 
 class WatchedDevice:
@@ -49,12 +44,14 @@ class WatchedDevice:
         self._sealing_key = sealing_key
         self._source = source_address
         self._poller: RouterPoller | None = None
+        #: The credential set that worked last: it is tried first.
+        self._works: str | None = None
 
     def poll(self, tiers: Collection[Tier]) -> Findings:
         """Ask the device. A failure is a finding too; it never raises DeviceFailed."""
         patience = self.config["profile"]["command_timeout_s"]
         try:
-            reading = self._ready_poller().poll(tiers, patience)
+            reading = self._reading(tiers, patience)
         except DeviceFailed as failure:
             return self._failed(failure)
         except Exception as error:
@@ -100,23 +97,40 @@ class WatchedDevice:
             self._poller.close()
             self._poller = None
 
-    def _ready_poller(self) -> RouterPoller:
-        if self._poller is None:
-            self._poller = RouterPoller(self._login())
-        return self._poller
+    def _reading(self, tiers: Collection[Tier], patience: float) -> Reading:
+        """By the open session, else by the first login that the router takes."""
+        if self._poller is not None:
+            return self._poller.poll(tiers, patience)
+        logins = open_logins(self.config, self._sealing_key)
+        if not logins:
+            raise CredentialMissing
+        logins.sort(key=lambda login: login.credential_set != self._works)
+        refusal = LoginRefused("The router refused the login.")
+        for login in logins:
+            self._poller = RouterPoller(self._login(login))
+            try:
+                reading = self._poller.poll(tiers, patience)
+            except LoginRefused as refused:
+                self.close()
+                refusal = refused
+                continue
+            self._remember(login)
+            return reading
+        raise refusal
 
-    def _login(self) -> Login:
+    def _remember(self, login: Opened) -> None:
+        if login.credential_set and login.credential_set != self._works:
+            self._works = login.credential_set
+            self._memory.logged_in_by(login.credential_set)
+
+    def _login(self, opened: Opened) -> Login:
         config = self.config
-        password = _password(config, self._sealing_key)
-        credential = config["credential"]
-        if credential is None or password is None:
-            raise CredentialMissing("The server gave no password that this agent can open.")
         return Login(
             address=config["address"],
             port=config["port"],
             use_tls=config["tls"],
-            username=credential["username"],
-            password=password,
+            username=opened.username,
+            password=opened.password,
             source_address=self._source,
         )
 
@@ -149,17 +163,6 @@ class WatchedDevice:
         return Happening(at, "monitoring.degraded", "device", str(self.id), payload)
 
 
-def _password(config: DeviceConfig, key: X25519PrivateKey) -> str | None:
-    credential = config["credential"]
-    if credential is None:
-        return None
-    try:
-        return open_sealed(key, credential["sealed_password"], config["id"]).decode()
-    except (SealedBoxInvalid, UnicodeDecodeError):
-        return None
-
-
 def _credential_changed(before: DeviceConfig, after: DeviceConfig, key: X25519PrivateKey) -> bool:
-    """Whether it opens to something else: each config seals the same password anew."""
-    names = [c["username"] if c else None for c in (before["credential"], after["credential"])]
-    return names[0] != names[1] or _password(before, key) != _password(after, key)
+    """Whether they open to something else: each config seals the same password anew."""
+    return open_logins(before, key) != open_logins(after, key)

@@ -55,6 +55,11 @@ class Memory:
 
     def __init__(self) -> None:
         self._told: Told = {}
+        self._credential_set: str | None = None
+
+    def logged_in_by(self, credential_set: str) -> None:
+        """Which of the device's logins the router took."""
+        self._credential_set = credential_set
 
     def forget(self) -> None:
         """Tell everything again."""
@@ -65,6 +70,8 @@ class Memory:
         patch: dict[str, list[Item]] = {}
         for section, item in items_of(device_id, reading):
             key = (section, item["id"])
+            if section == "devices":
+                item["credential_set"] = self._credential_set
             known = self._told.get(key, {})
             # A part that was not read this time is no change.
             merged = {**known, **{name: value for name, value in item.items() if value is not None}}

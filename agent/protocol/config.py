@@ -10,6 +10,12 @@ class Credential(TypedDict):
     sealed_password: str
 
 
+class NamedCredential(Credential):
+    """One of several logins, with the id of its credential set."""
+
+    credential_set: str
+
+
 class Profile(TypedDict):
     """Seconds between two readings of each tier, and the bound of one command."""
 
@@ -37,7 +43,10 @@ class DeviceConfig(TypedDict):
     address: str
     port: int
     tls: bool
+    #: The best login. Servers of before know no other.
     credential: Credential | None
+    #: Every login to try, best first; the first is ``credential``.
+    credentials: NotRequired[list[NamedCredential]]
     profile: Profile
     expected: Expected
 

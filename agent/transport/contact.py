@@ -16,6 +16,7 @@ from agent.state import StateDir, public_bytes
 from agent.transport.certificate import Renewal
 from agent.transport.lanes import LaneLoop, parse_time
 from agent.transport.server import Lane
+from agent.transport.tls import fingerprints
 from agent.version import CAPABILITIES, VERSION
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Heartbeat(LaneLoop):
         health: Health,
     ) -> None:
         super().__init__("heartbeat", stop, rng)
+        self._state = state
         self._lane = lane
         self._sealing = base64.b64encode(public_bytes(state.sealing_key())).decode()
         self._boot_id = boot_id
@@ -63,6 +65,7 @@ class Heartbeat(LaneLoop):
             "version": VERSION,
             "capabilities": list(CAPABILITIES),
             "sealing_public_key": self._sealing,
+            "trusted_authorities": fingerprints(self._state.trust.read_text(encoding="ascii")),
             **self._health(),
         }
         answer = self._lane.heartbeat(said)

@@ -3,21 +3,27 @@
 import base64
 import hmac
 import socket
+import time
 from collections.abc import Callable
+from typing import Any
 
-from agent.errors import AgentError, Refused
+from agent.errors import AgentError, Refused, ServerUnreachable
 from agent.protocol.tokens import EnrolmentToken
 from agent.state import Membership, StateDir, public_bytes
 from agent.transport.http import Client
 from agent.transport.tls import (
+    enrolling_context,
     fingerprint,
     identity_pem,
     make_key,
     make_request,
-    strict_context,
     unverified_context,
 )
 from agent.version import VERSION
+
+#: Pauses before asking again while the server is not ready.
+RETRY_SECONDS = (1.0, 2.0, 4.0)
+_NOT_NOW = 503
 
 
 def enroll(
@@ -33,18 +39,16 @@ def enroll(
     ca_pem = fetch_authority(token, source_address)
     key = make_key()
     sealing = base64.b64encode(public_bytes(state.sealing_key())).decode()
-    with Client(token.url, strict_context(ca_pem), source_address) as client:
+    said = {
+        "token": token.secret,
+        "csr_pem": make_request(key),
+        "agent_version": VERSION,
+        "hostname": socket.gethostname(),
+        "sealing_public_key": sealing,
+    }
+    with Client(token.url, enrolling_context(ca_pem), source_address) as client:
         try:
-            answer = client.post_json(
-                "enroll",
-                {
-                    "token": token.secret,
-                    "csr_pem": make_request(key),
-                    "agent_version": VERSION,
-                    "hostname": socket.gethostname(),
-                    "sealing_public_key": sealing,
-                },
-            ).json()
+            answer = _ask_patiently(client, said)
         except Refused as refusal:
             if refusal.status in {401, 403}:
                 raise AgentError(
@@ -63,6 +67,20 @@ def enroll(
     return membership
 
 
+def _ask_patiently(client: Client, said: dict[str, str]) -> dict[str, Any]:
+    """The same question again when the answer got lost or the server is not ready: the server knows it by its CSR."""
+    for wait in RETRY_SECONDS:
+        try:
+            return client.post_json("enroll", said).json()
+        except Refused as refusal:
+            if refusal.status != _NOT_NOW:
+                raise
+        except ServerUnreachable:
+            pass
+        time.sleep(wait)
+    return client.post_json("enroll", said).json()
+
+
 def fetch_authority(token: EnrolmentToken, source_address: str = "") -> str:
     """The CA certificate that the token pins. No secret travels on this unverified connection.
 
@@ -70,7 +88,8 @@ def fetch_authority(token: EnrolmentToken, source_address: str = "") -> str:
     """
     with Client(token.url, unverified_context(), source_address) as client:
         ca_pem = str(client.get("ca").json().get("ca_pem", ""))
-    if not hmac.compare_digest(fingerprint(ca_pem), token.ca_sha256):
+    found = fingerprint(ca_pem)
+    if not any(hmac.compare_digest(found, pin) for pin in (token.ca_sha256, token.next_ca_sha256)):
         raise AgentError(
             "The server's CA is not the one that the token names: "
             "this is not the server that made the token, or somebody is in between."

@@ -21,8 +21,20 @@ def unverified_context() -> ssl.SSLContext:
     return context
 
 
+# X509_V_FLAG_NO_CHECK_TIME of OpenSSL 1.1+; Python's ssl module has no name for it.
+_NO_CHECK_TIME = 0x200000
+
+
+def enrolling_context(ca_pem: str) -> ssl.SSLContext:
+    """Trusts the pinned CA alone and checks the server's name, whatever this host's clock says: a new host's clock may
+    be years off. Raises AgentError."""
+    context = strict_context(ca_pem)
+    context.verify_flags |= _NO_CHECK_TIME
+    return context
+
+
 def strict_context(ca_pem: str, identity: Path | None = None) -> ssl.SSLContext:
-    """Trusts this CA alone and checks the server's name; shows the agent's certificate if there is one.
+    """Trusts these CAs alone and checks the server's name; shows the agent's certificate if there is one.
 
     Raises AgentError for files that cannot be used.
     """
@@ -44,6 +56,15 @@ def fingerprint(ca_pem: str) -> str:
     except ValueError as error:
         raise AgentError("The server's answer holds no CA certificate.") from error
     return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
+
+
+def fingerprints(bundle_pem: str) -> list[str]:
+    """SHA-256 of each certificate in a bundle. Raises AgentError."""
+    try:
+        found = x509.load_pem_x509_certificates(bundle_pem.encode())
+    except ValueError as error:
+        raise AgentError("The CA certificates cannot be read; enroll this host again.") from error
+    return [one.fingerprint(hashes.SHA256()).hex() for one in found]
 
 
 def make_key() -> ec.EllipticCurvePrivateKey:

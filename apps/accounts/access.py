@@ -7,8 +7,8 @@ from django.db.models import Model, QuerySet
 
 from apps.accounts.actors import Actor
 from apps.accounts.limits import rows_within
-from apps.accounts.models import User
-from apps.accounts.permissions import LIMITED_TO, Permission, role_allows
+from apps.accounts.models import BreakGlass, User
+from apps.accounts.permissions import LIMITED_TO, Permission, PlatformPermission, role_allows
 from apps.core.errors import Forbidden
 from apps.tenancy.models import Tenant
 
@@ -27,6 +27,8 @@ class Access:
     is_limited: bool = False
     #: What the token is narrowed to; None: nothing narrows it.
     scopes: frozenset[str] | None = None
+    #: Set while a platform operator is in the tenant: why, and until when.
+    break_glass: BreakGlass | None = None
 
     def may(self, permission: Permission) -> bool:
         """Whether the role gives this permission, and nothing narrows it away."""
@@ -46,3 +48,15 @@ class Access:
         if not self.may(permission):
             return rows.none()
         return rows.filter(rows_within(rows.model, self.user.id)) if self.is_limited else rows
+
+
+@dataclass(frozen=True)
+class PlatformAccess:
+    """A platform operator outside of any tenant: sees the tenants' names, none of their rows."""
+
+    user: User
+    actor: Actor
+
+    def may(self, permission: PlatformPermission) -> bool:
+        """Whoever has this access has all of it."""
+        return permission in PlatformPermission

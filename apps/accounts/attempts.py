@@ -2,6 +2,8 @@
 
 import threading
 from datetime import datetime
+from enum import StrEnum
+from functools import partial
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_address, ip_network
 from secrets import token_hex
@@ -13,9 +15,15 @@ from django.core.cache import cache
 from django.http import HttpRequest
 from redis.exceptions import RedisError
 
+from apps.accounts.errors import TooManyAttempts
+
 log = structlog.get_logger(__name__)
 
 ATTEMPTS = 10
+#: Whoever guesses codes has the password already: their guesses from everywhere count together.
+EVERYWHERE = 30
+#: Where nobody is named (passkeys, identity providers) all of an office may come from one address.
+NAMELESS = 100
 WINDOW_SECONDS = 300
 DEVICE_COOKIE = "ispvm_known"
 DEVICE_DAYS = 180
@@ -27,6 +35,38 @@ COUNTER = "sign-in"
 
 _here: dict[str, int] = {}
 _here_lock = threading.Lock()
+
+
+class Door(StrEnum):
+    """What is tried; each is counted for itself."""
+
+    PASSWORD = "password"  # noqa: S105  (the name of a door)
+    CODE = "code"
+    CODE_EVERYWHERE = "code-everywhere"
+    PASSKEY = "passkey"
+    PROVIDER = "provider"
+    CONFIRM = "confirm"
+
+
+LIMITS = {
+    Door.PASSWORD: ATTEMPTS,
+    Door.CODE: ATTEMPTS,
+    Door.CODE_EVERYWHERE: EVERYWHERE,
+    Door.PASSKEY: NAMELESS,
+    Door.PROVIDER: NAMELESS,
+    Door.CONFIRM: ATTEMPTS,
+}
+
+
+def require_attempt(request: HttpRequest, door: Door, *, at: datetime, email: str = "") -> None:
+    """Count one attempt of this caller. Raises TooManyAttempts beyond the door's limit."""
+    address = caller_address(request)
+    device = request.COOKIES.get(DEVICE_COOKIE, "")
+    count = partial(count_attempt, email=email, device=device, at=at)
+    if count(address=address, door=door) > LIMITS[door]:
+        raise TooManyAttempts
+    if door is Door.CODE and count(address="", door=Door.CODE_EVERYWHERE) > EVERYWHERE:
+        raise TooManyAttempts
 
 
 def caller_address(request: HttpRequest) -> str:
@@ -49,7 +89,9 @@ def known_device(email: str) -> str:
     return signing.dumps([_digest(email.lower()), token_hex(16)], salt=_SALT)
 
 
-def count_attempt(*, email: str, address: str, device: str, at: datetime) -> int:
+def count_attempt(
+    *, email: str, address: str, device: str, at: datetime, door: Door = Door.PASSWORD
+) -> int:
     """How many attempts this window has seen from there with this name, this one counted.
 
     A browser in which this person signed in before has a count of its own: wrong passwords sent by others, even from
@@ -58,7 +100,7 @@ def count_attempt(*, email: str, address: str, device: str, at: datetime) -> int
     """
     window = int(at.timestamp()) // WINDOW_SECONDS
     place = _device_of(email, device) or f"{email.lower()}|{_network(address)}"
-    key = f"{COUNTER}:{window}:{_digest(place)}"
+    key = f"{COUNTER}:{door}:{window}:{_digest(place)}"
     try:
         cache.add(key, 0, timeout=WINDOW_SECONDS * 2)
         return cache.incr(key)
@@ -80,7 +122,8 @@ def _device_of(email: str, device: str) -> str:
         whose, identity = signing.loads(device, salt=_SALT, max_age=DEVICE_DAYS * 86_400)
     except (signing.BadSignature, ValueError, TypeError):
         return ""
-    return f"device|{identity}" if whose == _digest(email.lower()) else ""
+    # Where nobody is named, a browser in which anybody signed in is known.
+    return f"device|{identity}" if not email or whose == _digest(email.lower()) else ""
 
 
 def _network(address: str) -> str:

@@ -1,6 +1,6 @@
 """Refusals of accounts."""
 
-from apps.core.errors import Conflict, DomainError
+from apps.core.errors import Conflict, DomainError, Forbidden
 
 
 class SignInRefused(DomainError):
@@ -41,5 +41,73 @@ class ScopeNotHeld(DomainError):
     default_code = "scope_not_held"
 
 
+class InvitationUnusable(DomainError):
+    """Unknown, expired, used, taken back or another tenant's: which of them is not said."""
+
+    status = 404
+    default_code = "invitation_unusable"
+
+
+class InvitedSomebodyElse(Forbidden):
+    """The invitation is for another person than the one who is signed in."""
+
+    default_code = "invited_somebody_else"
+
+
+class SignInFirst(Forbidden):
+    """The invited person exists: only they themselves can accept."""
+
+    default_code = "sign_in_first"
+
+
+class NotPlatformOperator(Forbidden):
+    default_code = "not_platform_operator"
+
+
 class NameTaken(Conflict):
     default_code = "name_taken"
+
+
+class ReauthenticationRequired(DomainError):
+    """The sign-in is too old for this act: it must be confirmed first."""
+
+    status = 403
+    default_code = "reauthentication_required"
+
+
+class CodeRefused(DomainError):
+    """The code is wrong, too old or was used before: which of them is not said."""
+
+    default_code = "code_refused"
+
+
+class PasskeyRefused(DomainError):
+    """The browser's answer does not prove a passkey of this person."""
+
+    default_code = "passkey_refused"
+
+
+class IdentityRefused(DomainError):
+    """What the identity provider said does not let this person in."""
+
+    status = 401
+    default_code = "identity_refused"
+
+
+class IdentityTaken(Conflict):
+    """This identity signs in somebody else."""
+
+    default_code = "identity_taken"
+
+
+class LastWayIn(Conflict):
+    """Without it the person could not sign in any more."""
+
+    default_code = "last_way_in"
+
+
+class ProviderUnavailable(DomainError):
+    """The identity provider does not answer as it should."""
+
+    status = 502
+    default_code = "provider_unavailable"

@@ -34,7 +34,7 @@ def invite_member(
         user = create_user(email=email, password=password, full_name=name)
     if Membership.objects.filter(tenant_id=tenant_id, user=user).exists():
         raise AlreadyMember
-    _check_limit(role, is_limited=is_limited)
+    check_limit(role, is_limited=is_limited)
     member = Membership.objects.create(
         tenant_id=tenant_id, user=user, role=role, is_limited=is_limited
     )
@@ -51,7 +51,7 @@ def change_member(
     """
     role = changes.get("role", member.role)
     is_limited = changes.get("is_limited", member.is_limited)
-    _check_limit(role, is_limited=is_limited)
+    check_limit(role, is_limited=is_limited)
     if role != Role.ADMIN:
         _keep_an_admin(member)
     member.role, member.is_limited = role, is_limited
@@ -87,7 +87,8 @@ def _keep_an_admin(member: Membership) -> None:
         raise LastAdmin(message="A tenant keeps at least one admin who can sign in.")
 
 
-def _check_limit(role: str, *, is_limited: bool) -> None:
+def check_limit(role: str, *, is_limited: bool) -> None:
+    """Raise CannotBeLimited for a role that sees everything."""
     if is_limited and role == Role.ADMIN:
         raise CannotBeLimited(message="An admin sees everything: choose another role first.")
 

@@ -2,16 +2,26 @@
 
 from collections.abc import Callable
 from typing import Any, cast
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import structlog
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
 from apps.accounts.access import Access
+from apps.accounts.errors import ReauthenticationRequired
 from apps.accounts.selectors import access_for_user
+from apps.accounts.sessions import note_seen
+from apps.core import clock
 from apps.tenancy import acting_in
 
 SESSION_TENANT = "tenant_id"
+#: REST opens its tenant after authentication; at the gate there is none yet, and identity providers are asked there.
+WITHOUT_TENANT = ("/api/", "/sign-in/")
+#: What one question of a page may cost the database.
+PAGE_SECONDS = 10
 
 
 class TenantHttpRequest(HttpRequest):
@@ -32,14 +42,15 @@ class TenantMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request = cast(TenantHttpRequest, request)
         request.access = None
-        if request.path.startswith("/api/") or not request.user.is_authenticated:
+        if request.path.startswith(WITHOUT_TENANT) or not request.user.is_authenticated:
             return self.get_response(request)
-        request.access = access_for_user(request.user, self._chosen(request))
+        request.access = access_for_user(request.user, self._chosen(request), at=clock.now())
         if request.access is None:
             return self.get_response(request)
         # Stays to the end of the request: the line about it says whose it was.
         structlog.contextvars.bind_contextvars(tenant_id=str(request.access.tenant.id))
-        with acting_in(request.access.tenant):
+        note_seen(request, request.access.tenant.id, clock.now())
+        with acting_in(request.access.tenant, seconds=PAGE_SECONDS):
             return self._render(self.get_response(request))
 
     @staticmethod
@@ -55,3 +66,32 @@ class TenantMiddleware:
             return UUID(request.session[SESSION_TENANT])
         except (KeyError, ValueError):
             return None
+
+
+class ConfirmMiddleware:
+    """Leads a page that needs a fresh sign-in to where it is confirmed, and from there back."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, ReauthenticationRequired):
+            return None
+        where = f"{reverse('accounts:confirm')}?{urlencode({'next': self._back(request)})}"
+        if "HX-Request" in request.headers:
+            return HttpResponse(status=204, headers={"HX-Redirect": where})
+        return HttpResponseRedirect(where)
+
+    @staticmethod
+    def _back(request: HttpRequest) -> str:
+        """The page itself; after a form, the page that it stood on."""
+        if request.method == "GET":
+            return request.get_full_path()
+        came_from = request.headers.get("Referer", "")
+        if not url_has_allowed_host_and_scheme(came_from, allowed_hosts={request.get_host()}):
+            return reverse("accounts:account")
+        parts = urlsplit(came_from)
+        return f"{parts.path}?{parts.query}" if parts.query else parts.path

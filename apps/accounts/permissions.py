@@ -28,8 +28,17 @@ class Permission(StrEnum):
     TOKENS_MANAGE = "tokens.manage"
     MEMBERS_VIEW = "members.view"
     MEMBERS_MANAGE = "members.manage"
+    TENANT_MANAGE = "tenant.manage"
     AUDIT_VIEW = "audit.view"
     SELF = "self"
+
+
+class PlatformPermission(StrEnum):
+    """What a platform operator may do outside of any tenant. Nobody else has any of it."""
+
+    TENANTS_VIEW = "platform.tenants.view"
+    TENANTS_MANAGE = "platform.tenants.manage"
+    BREAK_GLASS = "platform.break_glass"
 
 
 _VIEWS = frozenset(
@@ -75,8 +84,22 @@ LIMITED_TO = frozenset(
 )
 
 
+#: What stands where a member's role stands while a platform operator is in a tenant. No membership can have it.
+PLATFORM = "platform"
+
+#: What a platform operator may do there: help, but make nothing that outlasts the stay (tokens, members, logins).
+BREAK_GLASS = frozenset(Permission) - {
+    Permission.CREDENTIALS_MANAGE,
+    Permission.TOKENS_MANAGE,
+    Permission.MEMBERS_MANAGE,
+    Permission.TENANT_MANAGE,
+}
+
+
 def role_allows(role: str, permission: Permission) -> bool:
     """Whether the role table gives this permission to this role; unknown roles get nothing."""
+    if role == PLATFORM:
+        return permission in BREAK_GLASS
     try:
         return permission in ROLE_TABLE[Role(role)]
     except ValueError:

@@ -8,10 +8,12 @@ from django.db.models import Q
 
 from apps.accounts.access import Access
 from apps.accounts.actors import Actor
-from apps.accounts.models import ApiToken, Membership, User
-from apps.accounts.permissions import Permission
+from apps.accounts.models import ApiToken, BreakGlass, Membership, PlatformOperator, User
+from apps.accounts.permissions import PLATFORM, Permission
 from apps.accounts.services import token_digest
+from apps.tenancy import acting_in
 from apps.tenancy.context import require_tenant_id
+from apps.tenancy.models import Tenant
 
 #: So that a busy program does not write a row per request.
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
@@ -38,18 +40,50 @@ def access_for_token(text: str, at: datetime) -> Access | None:
     )
 
 
-def access_for_user(user: User, tenant_id: UUID | None = None) -> Access | None:
-    """A person's access: in the named tenant, else in the first (by name) they belong to."""
+def access_for_user(
+    user: User, tenant_id: UUID | None = None, *, at: datetime | None = None
+) -> Access | None:
+    """A person's access: in the named tenant, else in the first (by name) they belong to. A platform operator's only
+    with an open stay in the named tenant, and ``at`` says when that is asked."""
     memberships = Membership.objects.select_related("tenant").filter(
         user=user, tenant__is_active=True
     )
     if tenant_id is not None:
         memberships = memberships.filter(tenant_id=tenant_id)
     membership = memberships.order_by("tenant__name").first()
-    if membership is None or not user.is_active:
+    if not user.is_active:
         return None
+    if membership is None:
+        return broken_glass(user, tenant_id, at) if tenant_id and at else None
     actor = Actor("user", str(user.id), user.label)
     return Access(user, membership.tenant, membership.role, actor, is_limited=membership.is_limited)
+
+
+def broken_glass(user: User, tenant_id: UUID, at: datetime) -> Access | None:
+    """A platform operator's access to a tenant in which they have an open stay. No bypass: it is an ordinary access
+    with a role of its own."""
+    if not is_platform_operator(user):
+        return None
+    tenant = Tenant.objects.filter(pk=tenant_id, is_active=True).first()
+    if tenant is None:
+        return None
+    with acting_in(tenant):
+        stay = BreakGlass.objects.filter(user=user, closed_at=None, expires_at__gt=at).first()
+    if stay is None:
+        return None
+    actor = Actor("platform", str(user.id), user.label)
+    return Access(user, tenant, PLATFORM, actor, break_glass=stay)
+
+
+def is_platform_operator(user: User) -> bool:
+    return user.is_active and PlatformOperator.objects.filter(user=user).exists()
+
+
+def tenants_of(user: User) -> list[Tenant]:
+    """The tenants that a person belongs to and may work in, by name. One query."""
+    return list(
+        Tenant.objects.filter(memberships__user=user, is_active=True).order_by("name", "pk")
+    )
 
 
 def member_label(user_id: UUID) -> str | None:
@@ -60,3 +94,10 @@ def member_label(user_id: UUID) -> str | None:
         .first()
     )
     return membership.user.label if membership else None
+
+
+def member_labels() -> list[tuple[UUID, str]]:
+    """Every member of the current tenant who can sign in, by name. One query."""
+    rows = Membership.objects.filter(tenant_id=require_tenant_id(), user__is_active=True)
+    found = [(row.user_id, row.user.label) for row in rows.select_related("user")]
+    return sorted(found, key=lambda row: row[1].casefold())

@@ -1,34 +1,94 @@
-"""Checking a password: limited by where it is tried, failures audited."""
+"""From a first proof to an open session: limited by where it is tried, second factors asked, all of it audited."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 from django.contrib import auth
 from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare
 
+from apps.accounts import second_factor, sessions
 from apps.accounts.actors import Actor
-from apps.accounts.attempts import ATTEMPTS, count_attempt
-from apps.accounts.errors import SignInRefused, TooManyAttempts
+from apps.accounts.attempts import Door, require_attempt
+from apps.accounts.errors import SignInRefused
+from apps.accounts.freshness import note_proof
 from apps.accounts.models import User
 from apps.audit.services import record_platform
 
+PENDING = "sign_in_pending"
+PENDING_FOR = timedelta(minutes=10)
 
-def authenticate(
-    request: HttpRequest, *, email: str, password: str, address: str, device: str, at: datetime
-) -> User:
+
+def authenticate(request: HttpRequest, *, email: str, password: str, at: datetime) -> User:
     """The person behind these words. Raises SignInRefused, TooManyAttempts.
 
     The limit is per name and place: wrong passwords sent from elsewhere cannot lock a named operator out.
     """
-    if count_attempt(email=email, address=address, device=device, at=at) > ATTEMPTS:
-        raise TooManyAttempts
+    require_attempt(request, Door.PASSWORD, email=email, at=at)
     user = auth.authenticate(request, username=email, password=password)
-    if user is None:
-        record_platform(
-            action="sign_in.failed",
-            actor=Actor("user", "", email[:200]),
-            entity=("user", email[:100]),
-            at=at,
-            detail={"address": address},
-        )
+    if not isinstance(user, User):
+        note_failure(request, email=email, method="password", at=at)
         raise SignInRefused
     return user
+
+
+def begin(request: HttpRequest, user: User, *, method: str, next_url: str, at: datetime) -> bool:
+    """Open the session, or, if the person has a second factor, remember that it is still owed.
+
+    Returns whether the session is open.
+    """
+    if not second_factor.is_owed(user):
+        complete(request, user, methods=[method], at=at)
+        return True
+    request.session[PENDING] = {
+        "user": str(user.id),
+        # So that a changed password ends what the old one began.
+        "hash": user.get_session_auth_hash(),
+        "method": method,
+        "next": next_url,
+        "at": at.timestamp(),
+    }
+    return False
+
+
+def pending(request: HttpRequest, *, at: datetime) -> tuple[User, Mapping[str, Any]]:
+    """Whose second factor is owed, and what they began with. Raises SignInRefused when nobody's is."""
+    begun = request.session.get(PENDING)
+    if not begun or not 0 <= at.timestamp() - begun["at"] <= PENDING_FOR.total_seconds():
+        request.session.pop(PENDING, None)
+        raise SignInRefused
+    user = User.objects.filter(pk=UUID(begun["user"]), is_active=True).first()
+    if user is None or not constant_time_compare(begun["hash"], user.get_session_auth_hash()):
+        request.session.pop(PENDING, None)
+        raise SignInRefused
+    return user, begun
+
+
+def complete(request: HttpRequest, user: User, *, methods: list[str], at: datetime) -> None:
+    """Open the session under a new key, and list it. Raises SignInRefused for a person who is switched off."""
+    if not user.is_active:
+        raise SignInRefused
+    request.session.pop(PENDING, None)
+    auth.login(request, user)
+    note_proof(request.session, at)
+    sessions.open_session(request, user, method="+".join(methods), at=at)
+    record_platform(
+        action="sign_in.succeeded",
+        actor=Actor("user", str(user.id), user.label),
+        entity=("user", user.id),
+        at=at,
+        detail={"methods": methods, "address": sessions.address_of(request)},
+    )
+
+
+def note_failure(request: HttpRequest, *, email: str, method: str, at: datetime) -> None:
+    """Put a failed attempt on the platform's record."""
+    record_platform(
+        action="sign_in.failed",
+        actor=Actor("user", "", email[:200]),
+        entity=("user", email[:100]),
+        at=at,
+        detail={"address": sessions.address_of(request), "method": method},
+    )

@@ -8,3 +8,29 @@ class AgentStatus(models.TextChoices):
     PENDING = "pending", _("Waiting for enrollment")
     ACTIVE = "active", _("Active")
     REVOKED = "revoked", _("Revoked")
+
+
+class AuthorityStage(models.TextChoices):
+    """Where a certificate authority is in its life."""
+
+    NEXT = "next", _("Told to agents, signs nothing yet")
+    ACTIVE = "active", _("Signs")
+    OLD = "old", _("Trusted, signs nothing any more")
+    RETIRED = "retired", _("Trusted by nobody")
+
+
+class SigningKind(models.TextChoices):
+    """What the signer is asked for."""
+
+    ENROLL = "enroll", _("Certificate for a token")
+    RENEW = "renew", _("Certificate over a certificate")
+    LISTENER = "listener", _("Certificate of the ingest listener")
+    STAGE = "stage", _("Next authority")
+
+
+class SigningState(models.TextChoices):
+    """How far a request is."""
+
+    WAITING = "waiting", _("Waiting")
+    DONE = "done", _("Answered")
+    REFUSED = "refused", _("Refused")

@@ -31,6 +31,33 @@ class CertificatesUnreadable(DomainError):
     default_code = "certificates_unreadable"
 
 
+class SignerAway(DomainError):
+    """The signer does not answer; nothing was signed and the token is unused. Worth trying again."""
+
+    status = 503
+    default_code = "signer_away"
+
+
+class SigningRefused(DomainError):
+    """The signer's no, with the code and status that it gave."""
+
+    def __init__(self, code: str, message: str, status: int) -> None:
+        super().__init__(code, message)
+        self.status = status
+
+
+class AuthorityStageWrong(Conflict):
+    """The rollover is not at this step: ``no_next_authority``, ``next_authority_exists``, ``no_old_authority``."""
+
+    default_code = "no_next_authority"
+
+
+class AuthorityInUse(Conflict):
+    """Some agents would be cut off; ``context`` lists them."""
+
+    default_code = "authority_in_use"
+
+
 class TokenRefused(Forbidden):
     """Unknown, used, expired, another tenant's, or mistyped: the asker is not told which."""
 
@@ -63,11 +90,15 @@ class UnknownEntity(DomainError):
 __all__ = [
     "AgentNameTaken",
     "AgentRevoked",
+    "AuthorityInUse",
+    "AuthorityStageWrong",
     "CertificateMissing",
     "CertificateRefused",
     "CertificateRequestRefused",
     "CertificatesUnreadable",
     "NotVisible",
+    "SignerAway",
+    "SigningRefused",
     "TokenRefused",
     "UnknownEntity",
 ]

@@ -11,6 +11,7 @@ import structlog
 from django.db import DatabaseError
 
 from apps.accounts.actors import Actor
+from apps.agents.choices import AuthorityStage
 from apps.agents.errors import CertificateRefused, CertificatesUnreadable
 from apps.agents.models import AgentCertificate
 from apps.agents.pki import PresentedCertificate, read_agent_certificate
@@ -75,15 +76,17 @@ _cache = _Cache()
 
 
 def authenticate_certificate(
-    *, der: bytes, at: datetime, for_renewal: bool = False
+    *, der: bytes, at: datetime, for_renewal: bool = False, afresh: bool = False
 ) -> AgentIdentity:
-    """The agent that this client certificate belongs to; TLS has checked the chain, the rest is checked here.
+    """The agent that this client certificate belongs to; TLS has shown that the caller has its key.
+
+    ``afresh`` asks the database although it was asked a moment ago.
 
     Raises CertificateMissing for what is no certificate; CertificateRefused with ``certificate_wrong_purpose``,
     ``certificate_unknown``, ``certificate_revoked``, ``certificate_not_yet_valid`` or ``certificate_expired``.
     A database that does not answer raises CertificatesUnreadable: closed, not open.
     """
-    presented = _cache.get(der, at)
+    presented = None if afresh else _cache.get(der, at)
     if presented is None:
         presented = read_agent_certificate(der)
         try:
@@ -109,7 +112,11 @@ def forget_authenticated() -> None:
 
 
 def _look_up(presented: PresentedCertificate) -> None:
-    row = AgentCertificate.objects.select_related("tenant").filter(serial=presented.serial).first()
+    row = (
+        AgentCertificate.objects.select_related("tenant", "authority")
+        .filter(serial=presented.serial)
+        .first()
+    )
     if (
         row is None
         or not compare_digest(bytes(row.fingerprint), presented.fingerprint)
@@ -118,6 +125,8 @@ def _look_up(presented: PresentedCertificate) -> None:
         raise CertificateRefused("certificate_unknown", "This certificate was not issued here.")
     if row.revoked_at is not None:
         raise CertificateRefused("certificate_revoked", "This certificate was revoked.")
+    if row.authority is not None and row.authority.stage == AuthorityStage.RETIRED:
+        raise CertificateRefused("certificate_unknown", "The authority of this certificate ended.")
     if not row.tenant.is_active:
         raise CertificateRefused("certificate_revoked", "This tenant is suspended.")
 

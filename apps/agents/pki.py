@@ -29,6 +29,8 @@ SERVER_LIFE = timedelta(days=365)
 AGENT_LIFE = timedelta(days=30)
 #: Certificates start a little in the past: hosts' clocks differ by minutes.
 BACKDATED = timedelta(minutes=5)
+#: What agents judge by their own clocks (the authority, the listener) starts earlier: an agent may be hours behind.
+SLOW_CLOCKS = timedelta(days=1)
 
 AgentPublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
@@ -72,7 +74,7 @@ def make_authority(*, name: str, at: datetime, life: timedelta = CA_LIFE) -> Aut
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     usage = _key_usage(signs_certificates=True)
     certificate = (
-        _builder(subject, subject, key.public_key(), at, at + life)
+        _builder(subject, subject, key.public_key(), at - SLOW_CLOCKS, at + life)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -99,20 +101,44 @@ def issue_server_certificate(
     authority: Authority, *, hosts: Sequence[str], at: datetime, life: timedelta = SERVER_LIFE
 ) -> tuple[x509.Certificate, bytes]:
     """A certificate for the ingest listener under these host names and addresses, and its new key as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = sign_server_key(
+        authority, public_key=key.public_key(), hosts=hosts, at=at, life=life
+    )
+    return certificate, _key_pem(key)
+
+
+def make_server_request() -> tuple[str, bytes]:
+    """A request for the listener's certificate, and its new key as PEM. Its names are said beside it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ispvm ingest")])
+    request = (
+        x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    )
+    return request.public_bytes(serialization.Encoding.PEM).decode(), _key_pem(key)
+
+
+def sign_server_key(
+    authority: Authority,
+    *,
+    public_key: AgentPublicKey,
+    hosts: Sequence[str],
+    at: datetime,
+    life: timedelta = SERVER_LIFE,
+) -> x509.Certificate:
+    """A certificate for the ingest listener under these host names and addresses."""
     if not hosts:
         raise ValueError("A server certificate needs at least one host.")
-    key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ispvm ingest")])
     names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
     until = min(at + life, authority.certificate.not_valid_after_utc)
-    certificate = _sign_leaf(
+    return _sign_leaf(
         authority,
-        _builder(subject, authority.certificate.subject, key.public_key(), at, until),
+        _builder(subject, authority.certificate.subject, public_key, at - SLOW_CLOCKS, until),
         names,
         ExtendedKeyUsageOID.SERVER_AUTH,
-        key.public_key(),
+        public_key,
     )
-    return certificate, _key_pem(key)
 
 
 def vet_request(csr_pem: str) -> AgentPublicKey:
@@ -208,6 +234,11 @@ def to_pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
+def fingerprint_of(pem: str) -> str:
+    """SHA-256 of a certificate's DER, in hexadecimal."""
+    return x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA256()).hex()
+
+
 def covered_hosts(certificate: x509.Certificate) -> frozenset[str]:
     """The host names and addresses that a server certificate is good for."""
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -225,10 +256,10 @@ def canonical_host(host: str) -> str:
     return str(name.value)
 
 
-def is_signed_by(certificate: x509.Certificate, authority: Authority) -> bool:
+def is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     """Whether this authority's own key signed the certificate."""
     try:
-        certificate.verify_directly_issued_by(authority.certificate)
+        certificate.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True

@@ -156,3 +156,12 @@ def visible_agent_health(access: Access, at: datetime) -> list[AgentHealth]:
         )
         for agent in rows.order_by("name")
     ]
+
+
+def get_visible_agent(access: Access, agent_id: UUID) -> Agent:
+    """One of them. Raises NotVisible for foreign and absent alike."""
+    rows = access.visible(Agent.objects.select_related("site"), Permission.AGENTS_VIEW)
+    agent = rows.filter(pk=agent_id).first()
+    if agent is None:
+        raise NotVisible
+    return agent

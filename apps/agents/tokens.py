@@ -16,10 +16,15 @@ _MAX_CHARS = 200
 
 @dataclass(frozen=True)
 class TokenSecret:
-    """Whose token it is, and what is kept of it."""
+    """Whose token it is, and a proof of having it that does not tell it: the secret's SHA-256."""
 
     tenant_id: UUID
-    digest: bytes
+    proof: bytes
+
+    @property
+    def digest(self) -> bytes:
+        """What is stored. Whoever reads it in the database has no proof."""
+        return hashlib.sha256(self.proof).digest()
 
 
 def make_secret(tenant_id: UUID) -> str:
@@ -39,11 +44,11 @@ def read_secret(text: str) -> TokenSecret | None:
     if not dot or len(text) > _MAX_CHARS:
         return None
     try:
-        return TokenSecret(UUID(hex=tenant), digest_of(text))
+        return TokenSecret(UUID(hex=tenant), hashlib.sha256(text.encode()).digest())
     except ValueError:  # no tenant id, or text that is not Unicode
         return None
 
 
 def digest_of(secret: str) -> bytes:
     """What is stored of a secret."""
-    return hashlib.sha256(secret.encode()).digest()
+    return hashlib.sha256(hashlib.sha256(secret.encode()).digest()).digest()

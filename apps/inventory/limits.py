@@ -12,6 +12,7 @@ from apps.inventory.choices import EntityType
 from apps.inventory.models import (
     BgpPeer,
     Device,
+    DeviceCredential,
     DeviceGrant,
     Interface,
     Link,
@@ -37,7 +38,14 @@ ENTITIES: Mapping[str, type[Model]] = {
 def register_limits() -> None:
     limit_rows(Site, lambda user_id: Q(pk__in=_granted_sites(user_id)))
     limit_rows(Device, _devices)
-    for model in (Interface, BgpPeer, OspfNeighbor, ProbeTarget, Service):
+    for model in (
+        Interface,
+        BgpPeer,
+        OspfNeighbor,
+        ProbeTarget,
+        Service,
+        DeviceCredential,
+    ):
         limit_rows(model, lambda user_id: Q(device__in=_visible_devices(user_id)))
     # A wire is seen from each of its ends.
     limit_rows(

@@ -35,6 +35,8 @@ class DeviceItem(msgspec.Struct, frozen=True):
     board_name: Text100 | None = None
     serial: Text100 | None = None
     model: Text100 | None = None
+    #: The login that the router took.
+    credential_set: UUID | None = None
 
     @property
     def device_id(self) -> UUID:

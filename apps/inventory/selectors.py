@@ -162,9 +162,7 @@ def watched_devices(
     agent runs. Five queries."""
     on_them = {"device__in": device_ids}
     return WatchedDevices(
-        devices=list(
-            Device.objects.filter(pk__in=device_ids).select_related("credential_set").order_by("pk")
-        ),
+        devices=list(Device.objects.filter(pk__in=device_ids).order_by("pk")),
         bgp_peers=list(BgpPeer.objects.filter(**on_them, disabled=False).order_by("pk")),
         ospf_neighbors=list(OspfNeighbor.objects.filter(**on_them).order_by("pk")),
         services=list(Service.objects.filter(**on_them).order_by("pk")),
@@ -266,3 +264,23 @@ def visible_site_names(access: Access) -> list[tuple[UUID, str, str]]:
 def visible_device_sites(access: Access) -> dict[UUID, UUID]:
     """The site of every device that this member may see. One query."""
     return dict(visible_devices(access).values_list("pk", "site_id"))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a site stands."""
+
+    id: UUID
+    name: str
+    latitude: float
+    longitude: float
+
+
+def placed_sites(access: Access) -> list[Place]:
+    """Sites with coordinates that this member may see, by name. One query."""
+    rows = visible_sites(access).order_by("name").values_list("pk", "name", "latitude", "longitude")
+    return [
+        Place(pk, name, latitude, longitude)
+        for pk, name, latitude, longitude in rows
+        if latitude is not None and longitude is not None
+    ]

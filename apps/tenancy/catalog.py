@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 READ = "SELECT"
 READ_ADD = "SELECT, INSERT"
+READ_REMOVE = "SELECT, DELETE"
 READ_WRITE = "SELECT, INSERT, UPDATE"
 ALL = "SELECT, INSERT, UPDATE, DELETE"
 
@@ -19,10 +20,29 @@ GLOBAL_TABLES = MappingProxyType(
         "accounts_user_user_permissions": READ,
         "accounts_membership": ALL,
         "accounts_apitoken": READ_WRITE,
+        # Only the owner makes platform operators: what web and worker can do, an attacker in them can do.
+        "accounts_platformoperator": READ,
+        # Which browsers a person is signed in with: before a tenant is known, and across tenants.
+        "accounts_opensession": ALL,
+        # django-allauth: a person's second factors (their secrets sealed by the vault) and the identities by which
+        # they sign in. A person is global; so are these. Its other tables stay empty: e-mail addresses stand in
+        # accounts_user, providers in the operator's settings, and no provider's token is kept.
+        "mfa_authenticator": ALL,
+        "socialaccount_socialaccount": ALL,
+        "socialaccount_socialapp": READ,
+        "socialaccount_socialtoken": READ_REMOVE,  # emptied along with an identity, though it is empty
+        "account_emailaddress": READ,
+        "account_emailconfirmation": READ,
         "audit_platformrecord": READ_ADD,
         "audit_platformhead": READ_WRITE,
         "agents_certificate": READ_WRITE,
+        # One authority for all tenants; its keys are sealed under a file that only the signer has.
+        "agents_authority": READ_WRITE,
+        # The signer answers all tenants; what is asked holds hashes and public keys.
+        "agents_signingrequest": ALL,
         "events_due": ALL,
+        "vault_masterkey": READ_WRITE,
+        "vault_platformkey": READ_WRITE,
         "vault_platformsecret": READ_WRITE,
         "auth_group": READ,
         "auth_group_permissions": READ,
@@ -30,6 +50,8 @@ GLOBAL_TABLES = MappingProxyType(
         # django-guardian's own tables stay empty: grants are rows of tenants (see inventory.models.grants).
         "guardian_groupobjectpermission": READ,
         "guardian_userobjectpermission": READ,
+        # The admin's own log stays empty: acts are written to the tenants' audit chains (see accounts.admin).
+        "django_admin_log": READ,
         "django_content_type": READ,
         "django_migrations": READ,
         "django_session": ALL,

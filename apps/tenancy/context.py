@@ -37,13 +37,16 @@ def require_tenant_id() -> UUID:
 
 
 @contextmanager
-def acting_in(tenant: HasId | UUID | str) -> Iterator[UUID]:
-    """Open a transaction that sees exactly this tenant's rows. Never hold it over network I/O."""
+def acting_in(tenant: HasId | UUID | str, *, seconds: int | None = None) -> Iterator[UUID]:
+    """Open a transaction that sees exactly this tenant's rows. Never hold it over network I/O.
+
+    ``seconds``: how long each of its statements may take, where that is less than what the role may.
+    """
     tenant_id = _as_id(tenant)
     outer = _current.get()
     nested = connection.in_atomic_block
     with transaction.atomic():
-        _set(tenant_id)
+        _set(tenant_id, seconds)
         token = _current.set(tenant_id)
         try:
             yield tenant_id
@@ -61,8 +64,10 @@ def _as_id(tenant: HasId | UUID | str) -> UUID:
     return UUID(tenant) if isinstance(tenant, str) else tenant.id
 
 
-def _set(tenant_id: UUID | None) -> None:
+def _set(tenant_id: UUID | None, seconds: int | None = None) -> None:
+    settings = {TENANT_SETTING: str(tenant_id) if tenant_id else ""}
+    if seconds is not None:
+        settings["statement_timeout"] = f"{seconds}s"
+    columns = ", ".join(["set_config(%s, %s, true)"] * len(settings))
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config(%s, %s, true)", [TENANT_SETTING, str(tenant_id) if tenant_id else ""]
-        )
+        cursor.execute(f"SELECT {columns}", [part for pair in settings.items() for part in pair])

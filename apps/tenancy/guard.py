@@ -1,4 +1,6 @@
-"""Refusal to serve with a database role that row-level security does not hold."""
+"""Refusal to serve: with a database role that row-level security does not hold, and whatever else an app refuses."""
+
+from collections.abc import Callable
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
@@ -13,8 +15,27 @@ FROM pg_roles r WHERE r.rolname = current_user
 """
 
 
-class RoleCanBypass(ImproperlyConfigured):
+class Refusal(ImproperlyConfigured):
+    """Nothing may be served like this; the text is one sentence for the operator."""
+
+
+class RoleCanBypass(Refusal):
     """The database role could read every tenant; nothing may be served with it."""
+
+
+_refusals: list[Callable[[], object]] = []
+
+
+def also_refuse(check: Callable[[], object]) -> None:
+    """Have every process call this before it serves; it raises ``Refusal``. For apps above, when they start."""
+    _refusals.append(check)
+
+
+def refuse_to_serve() -> None:
+    """Raise ``Refusal`` unless this process may serve."""
+    refuse_bypassing_role()
+    for check in _refusals:
+        check()
 
 
 def refuse_bypassing_role() -> None:

@@ -1,9 +1,13 @@
 """Reads of the topology: the graph of a tenant's network, now."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from uuid import UUID
 
+from django.db.models import Q
+
+from apps.accounts.access import Access
 from apps.inventory import selectors as inventory
 from apps.inventory.models import Device, Link, OspfNeighbor
 from apps.inventory.parts import vicinity_of
@@ -157,3 +161,71 @@ def _groups(present: set[Ref]) -> list[graph.DependencyGroup]:
         if dependent in present and left:
             found.append(graph.DependencyGroup(row.id, dependent, row.mode, left, row.k))
     return found
+
+
+@dataclass(frozen=True)
+class WiredDevice:
+    """A router on a drawing."""
+
+    id: UUID
+    name: str
+    role: str
+    site_id: UUID | None
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A link on a drawing; its far end is null where it leaves the network."""
+
+    id: UUID
+    name: str
+    a_id: UUID
+    z_id: UUID | None
+    ports: tuple[UUID, ...]
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Routers and the wires between them, without what sits on them."""
+
+    devices: dict[UUID, WiredDevice]
+    wires: tuple[Wire, ...]
+
+
+def wiring(access: Access, around: Collection[UUID] | None = None) -> Wiring:
+    """What a member may see of the network, or of these devices with those at the other ends of their wires. Wires to
+    what is hidden are left out. Two queries."""
+    links = Link.objects.order_by("name")
+    if around is not None:
+        links = links.filter(Q(a_device__in=around) | Q(z_device__in=around))
+    wires = tuple(
+        Wire(pk, name, a_id, z_id, tuple(port for port in (a_port, z_port) if port))
+        for pk, name, a_id, z_id, a_port, z_port in links.values_list(
+            "pk", "name", "a_device_id", "z_device_id", "a_interface_id", "z_interface_id"
+        )
+    )
+    rows = inventory.visible_devices(access).order_by("name")
+    if around is not None:
+        ends = {end for wire in wires for end in (wire.a_id, wire.z_id) if end}
+        rows = rows.filter(pk__in={*around, *ends})
+    found = (WiredDevice(*row) for row in rows.values_list("pk", "name", "role", "site_id"))
+    devices = {device.id: device for device in found}
+    seen = (wire for wire in wires if wire.a_id in devices)
+    return Wiring(
+        devices, tuple(wire for wire in seen if wire.z_id is None or wire.z_id in devices)
+    )
+
+
+def dependency_groups() -> list[graph.DependencyGroup]:
+    """Groups as people made them, whether or not what they name still exists. Two queries."""
+    members = members_by_group()
+    return [
+        graph.DependencyGroup(
+            row.id,
+            (row.dependent_type, row.dependent_id),
+            row.mode,
+            tuple(members.get(row.id, ())),
+            row.k,
+        )
+        for row in DependencyGroup.objects.order_by("pk")
+    ]

@@ -6,3 +6,15 @@ class CredentialKind(models.TextChoices):
     """What a credential set opens."""
 
     ROUTEROS_API = "routeros_api", _("RouterOS API")
+    SNMP_V2C = "snmp_v2c", _("SNMP v2c")
+    SNMP_V3 = "snmp_v3", _("SNMP v3")
+    SSH = "ssh", _("SSH")
+    WEBHOOK = "webhook", _("Webhook")
+
+
+class Purpose(models.TextChoices):
+    """Why a secret is opened. The closed list of what the audit log can say."""
+
+    AGENT_CONFIG = "agent_config", _("An agent's assignment")
+    WEBHOOK_SIGNING = "webhook_signing", _("Signing what a webhook sends")
+    CONNECTION_TEST = "connection_test", _("A connection test")

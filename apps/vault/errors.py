@@ -1,10 +1,9 @@
-from django.core.exceptions import ImproperlyConfigured
+from apps.core.errors import Conflict, DomainError
+from apps.tenancy.guard import Refusal
 
-from apps.core.errors import DomainError
 
-
-class MasterKeyInvalid(ImproperlyConfigured):
-    """The key file is missing, short or not the one this installation was sealed with."""
+class MasterKeyInvalid(Refusal):
+    """The key file is missing, short, open to all, or not the one this installation was sealed with."""
 
 
 class SecretUnreadable(DomainError):
@@ -12,3 +11,25 @@ class SecretUnreadable(DomainError):
 
     status = 500
     default_code = "secret_unreadable"
+
+
+class KeyRetired(SecretUnreadable):
+    """Sealed under a data key that a rotation has retired since: the row holds a newer ciphertext."""
+
+
+class MasterKeyRetired(Conflict):
+    """This process still seals with a master key that has been rotated away; it must be restarted."""
+
+    default_code = "master_key_retired"
+
+
+class CredentialSetInUse(Conflict):
+    """Devices would be left without their login."""
+
+    default_code = "credential_set_in_use"
+
+
+class CredentialNameTaken(Conflict):
+    """Another credential set of this tenant goes by that name."""
+
+    default_code = "name_taken"

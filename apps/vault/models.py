@@ -4,18 +4,51 @@ from django.db import models
 from django.db.models import Q
 
 from apps.tenancy.models import TenantModel
-from apps.vault.choices import CredentialKind
+from apps.vault.choices import CredentialKind, Purpose
 
 
-class TenantKey(TenantModel):
-    """A tenant's data key, wrapped by the master key."""
+class MasterKey(models.Model):
+    """A master key that this database has been sealed with: its id and a value that only it opens.
 
+    Live until a rotation has wrapped everything anew; a process without each of the live keys does not start.
+    """
+
+    key_id = models.CharField(max_length=16, primary_key=True)
+    check_value = models.BinaryField()
+    created_at = models.DateTimeField()
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+
+class DataKey(models.Model):
+    """A version of a data key, wrapped by a master key. The newest seals; a retired one is destroyed."""
+
+    # A process of before, which names no version, still adds the first.
+    version = models.PositiveIntegerField(default=1, db_default=1)
     wrapped = models.BinaryField()
     created_at = models.DateTimeField()
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+
+class TenantKey(TenantModel, DataKey):
+    """A tenant's data key."""
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["tenant"], name="vault_tenantkey_tenant_uniq")
+            models.UniqueConstraint(
+                fields=["tenant", "version"], name="vault_tenantkey_version_uniq"
+            )
+        ]
+
+
+class PlatformKey(DataKey):
+    """The installation's data key: for what no tenant owns."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["version"], name="vault_platformkey_version_uniq")
         ]
 
 
@@ -26,9 +59,14 @@ class CredentialSet(TenantModel):
     kind = models.CharField(
         max_length=30, choices=CredentialKind.choices, default=CredentialKind.ROUTEROS_API
     )
-    username = models.CharField(max_length=100)
+    # Empty where the kind has none (a community).
+    username = models.CharField(max_length=100, blank=True, db_default="")
+    # What of it is no secret: protocols, the scheme. See ``kinds``.
+    options = models.JSONField(default=dict, blank=True, db_default={})
+    # Names of the secrets that it holds. Empty: of before, one password.
+    held = models.JSONField(default=list, blank=True, db_default=[])
     sealed_secret = models.BinaryField()
-    # Grows with each new secret, so that whoever caches it knows.
+    # Grows with each new login, so that whoever caches it knows.
     version = models.PositiveIntegerField(default=1)
     updated_at = models.DateTimeField()
 
@@ -46,8 +84,33 @@ class CredentialSet(TenantModel):
         return self.name
 
 
+class SecretLease(TenantModel):
+    """Who may hold which secrets in the clear, and since when: what the audit log was last told of this holder.
+
+    ``terms`` says what exactly is held (a config version, a set of signing secrets); the same terms again are the
+    same lease and no new record.
+    """
+
+    purpose = models.CharField(max_length=30, choices=Purpose.choices)
+    holder_type = models.CharField(max_length=60)
+    holder_id = models.CharField(max_length=100)
+    terms = models.CharField(max_length=200)
+    leased_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "purpose", "holder_type", "holder_id"],
+                name="vault_secretlease_holder_uniq",
+            ),
+            models.CheckConstraint(
+                condition=Q(purpose__in=Purpose.values), name="vault_secretlease_purpose_ck"
+            ),
+        ]
+
+
 class PlatformSecret(models.Model):
-    """A secret of the installation (the agents' CA key, the master key's check value)."""
+    """A secret of the installation: the agents' CA key."""
 
     name = models.CharField(max_length=60, primary_key=True)
     sealed = models.BinaryField()

@@ -28,3 +28,10 @@ def ssl_context(
     context.verify_flags |= NO_CHECK_TIME
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
+
+
+def post_worker_init(_worker: Any) -> None:
+    """Its certificate follows the authorities while it runs: new connections read the files anew."""
+    from apps.agents.listener import keep_listener_certificate
+
+    keep_listener_certificate()

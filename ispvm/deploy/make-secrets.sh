@@ -20,6 +20,7 @@ for role in postgres ispvm_owner ispvm_app ispvm_backup ispvm_platform valkey; d
 done
 keep secret_key "$(random)"
 keep master_key "$(random)"
+keep ca_key "$(random)"
 keep database_url "postgres://ispvm_app:$(cat "$folder/ispvm_app_password")@postgres:5432/ispvm"
 keep database_owner_url "postgres://ispvm_owner:$(cat "$folder/ispvm_owner_password")@postgres:5432/ispvm"
 keep redis_url "redis://:$(cat "$folder/valkey_password")@valkey:6379/0"

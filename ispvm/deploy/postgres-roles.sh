@@ -19,6 +19,7 @@ role() {
     role ispvm_backup 'NOCREATEDB BYPASSRLS'
     role ispvm_platform 'NOCREATEDB BYPASSRLS'
     cat <<'SQL'
+ALTER ROLE ispvm_app SET statement_timeout = '60s';
 GRANT pg_read_all_data TO ispvm_backup, ispvm_platform;
 GRANT pg_write_all_data TO ispvm_platform;
 CREATE DATABASE ispvm OWNER ispvm_owner;

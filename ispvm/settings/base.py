@@ -18,6 +18,7 @@ ISPVM_INGEST_URL = env.text("ISPVM_INGEST_URL", "https://127.0.0.1:8001").rstrip
 DEBUG = env.boolean("ISPVM_DEBUG")
 
 INSTALLED_APPS = [
+    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -70,9 +71,11 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "apps.core.living.UnchangedPartMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "apps.accounts.middleware.TenantMiddleware",
     "apps.core.web.DomainErrorMiddleware",
+    "apps.accounts.middleware.ConfirmMiddleware",
     "apps.core.metrics.middleware.RequestsByView",
 ]
 
@@ -117,8 +120,6 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [
     ("en", _("English")),
     ("ar", _("Arabic")),
-    ("es", _("Spanish")),
-    ("pt", _("Portuguese")),
 ]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 

@@ -50,6 +50,10 @@ class Reader:
             self.faults.append(f"{name} is not set.")
         return value
 
+    def bare(self, name: str) -> str:
+        """The variable itself, where ``NAME_FILE`` is a setting of its own."""
+        return self.source.get(name, "")
+
     def boolean(self, name: str, *, default: bool = False) -> bool:
         word = self.source.get(name, "").strip().lower()
         if name not in self.source:

@@ -1,6 +1,12 @@
 """The ingest listener: its own URLs, no sessions, no cookies, no pages."""
 
+from ispvm.settings.env import EnvironmentInvalid
 from ispvm.settings.server import *
+
+if ISPVM_CA_KEY_FILE:
+    raise EnvironmentInvalid(
+        "ISPVM_CA_KEY_FILE is set: the process that serves agents must not be able to sign them."
+    )
 
 ROOT_URLCONF = "ispvm.ingest_urls"
 WSGI_APPLICATION = "ispvm.ingest_wsgi.application"

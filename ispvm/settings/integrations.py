@@ -29,6 +29,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "CredentialSetKindEnum": "apps.vault.choices.CredentialKind",
         "RoleEnum": "apps.inventory.choices.DeviceRole",
         "MemberRoleEnum": "apps.accounts.choices.Role",
         "AlertStateEnum": "apps.alerts.choices.AlertState",

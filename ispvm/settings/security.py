@@ -9,7 +9,12 @@ from ispvm.settings.env import Reader
 env = Reader(os.environ)
 
 SECRET_KEY = env.required("ISPVM_SECRET_KEY")
-ISPVM_MASTER_KEY_FILE = env.required("ISPVM_MASTER_KEY_FILE")
+# Paths: the vault reads the keys themselves, and only where it needs them.
+ISPVM_MASTER_KEY_FILE = env.bare("ISPVM_MASTER_KEY_FILE")
+ISPVM_MASTER_KEY = env.bare("ISPVM_MASTER_KEY")
+if not (ISPVM_MASTER_KEY_FILE or ISPVM_MASTER_KEY):
+    env.faults.append("ISPVM_MASTER_KEY_FILE is not set.")
+ISPVM_MASTER_KEY_PREVIOUS_FILE = env.bare("ISPVM_MASTER_KEY_PREVIOUS_FILE")
 ISPVM_EGRESS_ALLOW = env.egress("ISPVM_EGRESS_ALLOW")
 ISPVM_TRUSTED_PROXIES = env.networks("ISPVM_TRUSTED_PROXIES")
 ALLOWED_HOSTS = [h for h in env.text("ISPVM_ALLOWED_HOSTS", "127.0.0.1,localhost").split(",") if h]

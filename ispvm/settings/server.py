@@ -2,6 +2,7 @@
 
 import sys
 
+from ispvm.settings.agents import *
 from ispvm.settings.base import *
 from ispvm.settings.celery import *
 from ispvm.settings.database import *
@@ -10,6 +11,7 @@ from ispvm.settings.integrations import *
 from ispvm.settings.logging import *
 from ispvm.settings.metrics import *
 from ispvm.settings.security import *
+from ispvm.settings.sign_in import *
 
 _readers = [
     module.env

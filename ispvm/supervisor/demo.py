@@ -148,7 +148,7 @@ class Demo:
         hosts = ("127.0.0.1", "localhost", plan.ingest_url.split("//")[1].split(":")[0])
         options = [word for host in hosts for word in ("--host", host)]
         self._run(
-            *("certificate", unprivileged(environment), "ingest_certificate"),
+            *("certificate", self._signing(environment), "ingest_certificate"),
             *("--out", str(certificates), *options),
         )
         return Platform(
@@ -159,6 +159,13 @@ class Demo:
             self.world.ports.ingest,
             self.world.ports.metrics,
         )
+
+    def _signing(self, environment: dict[str, str]) -> dict[str, str]:
+        """The listener's first certificate is made before the signer runs."""
+        return {
+            **unprivileged(environment),
+            "ISPVM_CA_KEY_FILE": environment["ISPVM_CA_KEY_FILE"],
+        }
 
     def _start_platform(self, platform: Platform) -> None:
         processes = platform.processes()

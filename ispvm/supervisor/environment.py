@@ -17,8 +17,8 @@ DATABASE_VARIABLES = (
     "DATABASE_BACKUP_URL",
     "DATABASE_PLATFORM_URL",
 )
-# Only migrations, the keeper, the tests and an operator's own commands get these.
-PRIVILEGED = DATABASE_VARIABLES[1:]
+# Only migrations, the keeper, the signer, the tests and an operator's own commands get what they need of these.
+PRIVILEGED = (*DATABASE_VARIABLES[1:], "ISPVM_CA_KEY_FILE")
 # What an agent or the simulator may inherit: they hold none of the platform's secrets.
 HARMLESS = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "NO_COLOR")
 
@@ -85,14 +85,16 @@ def platform_environment(home: Home, urls: Mapping[str, str]) -> dict[str, str]:
     }
     if "ISPVM_SECRET_KEY" not in os.environ:
         environment.setdefault("ISPVM_SECRET_KEY_FILE", str(secret_key))
-    if "ISPVM_MASTER_KEY_FILE" not in os.environ:
+    if not {"ISPVM_MASTER_KEY_FILE", "ISPVM_MASTER_KEY"} & set(os.environ):
         key_file = keep_master_key(home.secrets / "master_key")
         environment["ISPVM_MASTER_KEY_FILE"] = str(key_file)
+    if "ISPVM_CA_KEY_FILE" not in os.environ:
+        environment["ISPVM_CA_KEY_FILE"] = str(keep_master_key(home.secrets / "ca_key"))
     return environment
 
 
 def unprivileged(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without the roles that may change tables or see across tenants: web, ingest, worker, beat."""
+    """Without the roles that may change tables or see across tenants, and unable to sign: web, ingest, worker, beat."""
     return {name: value for name, value in environment.items() if name not in PRIVILEGED}
 
 

@@ -38,6 +38,7 @@ class Platform:
 
     def processes(self) -> list[ProcessSpec]:
         return [
+            self.signer(),
             self.worker(),
             self.deliverer(),
             self.beat(),
@@ -63,7 +64,11 @@ class Platform:
             *("--bind", f"{LOOPBACK}:{self.ingest_port}", "ispvm.ingest_wsgi:application"),
         )
         ready = partial(listens, self.ingest_port)
-        return self._process("ingest", command, ready=ready, stage=LISTENERS)
+        environment = unprivileged(self.environment)
+        environment["ISPVM_INGEST_TLS_FOLDER"] = str(self.certificates)
+        return self._process(
+            "ingest", command, ready=ready, stage=LISTENERS, environment=environment
+        )
 
     def worker(self) -> ProcessSpec:
         command = (
@@ -91,6 +96,12 @@ class Platform:
         environment = unprivileged(self.environment)
         environment["DATABASE_OWNER_URL"] = self.environment["DATABASE_OWNER_URL"]
         return self._process("keeper", manage("keeper"), environment=environment)
+
+    def signer(self) -> ProcessSpec:
+        """The only process that can sign agents."""
+        environment = unprivileged(self.environment)
+        environment["ISPVM_CA_KEY_FILE"] = self.environment["ISPVM_CA_KEY_FILE"]
+        return self._process("signer", manage("signer"), environment=environment)
 
     def _counting(self, name: str) -> dict[str, str]:
         """Where its workers count together, and where it tells."""

@@ -31,6 +31,7 @@ ROLES = {
     "ispvm_backup": "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE BYPASSRLS",
     "ispvm_platform": "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE BYPASSRLS",
 }
+STATEMENT_SECONDS = 60
 SETTINGS = """\
 # Written by the launcher at each start: settings of your own belong into postgresql.conf.
 listen_addresses = '{host}'
@@ -214,6 +215,8 @@ def set_up_roles(server: PostgresServer, home: Home) -> None:
                     sql.SQL(verb), name, sql.SQL(attributes), sql.Literal(verifier)
                 )
             )
+        # Above the time limit of any task: what runs longer has lost whoever asked.
+        cursor.execute(f"ALTER ROLE ispvm_app SET statement_timeout = '{STATEMENT_SECONDS}s'")
         cursor.execute("GRANT pg_read_all_data TO ispvm_backup, ispvm_platform")
         cursor.execute("GRANT pg_write_all_data TO ispvm_platform")
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])

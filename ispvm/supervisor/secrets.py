@@ -39,6 +39,6 @@ def write_private(
 
 
 def keep_master_key(path: Path) -> Path:
-    """The key-encryption key of the vault: 32 random bytes in hex, read-only even for its owner."""
+    """A key-encryption key (the vault's, or the signer's): 32 random bytes in hex, read-only even for its owner."""
     keep_secret(path, lambda: secrets.token_hex(32), mode=0o400)
     return path

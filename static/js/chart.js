@@ -119,22 +119,26 @@ class Plot {
     const axis = { stroke: ink("text-3"), font: font(11), grid: { stroke: ink("grid"), width: 1 }, ticks: { show: false } };
     const wide = data.to - data.from > 36 * 3600;
     const hasPercent = data.lines.some((line) => line.scale === "pct");
+    const hasSecond = data.lines.some((line) => line.scale === "y2");
     const unit = data.lines.find((line) => line.scale === "y")?.unit ?? "";
+    const whole = unit === "" ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 100_000, 1_000_000] } : {};
     const isPercent = unit === "%";
     return {
       width: this.area.clientWidth,
       height: this.area.clientHeight,
-      padding: [data.marks.length ? 20 : 8, hasPercent ? 4 : 12, 0, 0],
+      padding: [data.marks.length ? 20 : 8, hasPercent || hasSecond ? 4 : 12, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: true, y: false, setScale: false, dist: 6 }, points: { size: 6 } },
       scales: {
         x: { time: true, range: [data.from, data.to] },
         y: { range: (_u, _min, max) => [0, isPercent ? Math.max(100, max || 0) : (max || 1) * 1.12] },
         pct: { range: [0, 100] },
+        y2: { range: (_u, _min, max) => [0, (max || 1) * 1.12] },
       },
       axes: [
         { ...axis, space: 64, values: (_u, marks) => marks.map((at) => clockText(new Date(at * 1000), wide ? "m-d H:i" : "H:i")), size: 28 },
-        { ...axis, scale: "y", size: 56, values: (_u, marks) => marks.map((value) => spell(value, unit)) },
+        { ...axis, ...whole, scale: "y", size: 56, values: (_u, marks) => marks.map((value) => spell(value, unit)) },
+        ...(hasSecond ? [{ ...axis, scale: "y2", side: 1, size: 48, grid: { show: false }, values: (_u, marks) => marks.map((v) => spell(v, "")) }] : []),
         ...(hasPercent ? [{ ...axis, scale: "pct", side: 1, size: 44, grid: { show: false }, values: (_u, marks) => marks.map((v) => `${v} %`) }] : []),
       ],
       series,
@@ -188,7 +192,8 @@ class Plot {
     ctx.textBaseline = "middle";
     let free = -Infinity;
     for (const mark of this.data.marks) {
-      if (mark.at < this.data.from || mark.at > this.data.to) continue;
+      const text = mark.number ? String(mark.number) : mark.label.split(" ")[0];
+      if (!text || mark.at < this.data.from || mark.at > this.data.to) continue;
       const at = Math.round(plot.valToPos(mark.at, "x", true)) + 0.5;
       const colour = ink(["critical", "warn", "info"].includes(mark.look) ? mark.look : "text-3");
       ctx.strokeStyle = colour;
@@ -198,7 +203,6 @@ class Plot {
       ctx.lineTo(at, bbox.top + bbox.height);
       ctx.stroke();
       ctx.setLineDash([]);
-      const text = mark.number ? String(mark.number) : mark.label.split(" ")[0];
       const width = Math.max(15 * scale, ctx.measureText(text).width + 8 * scale);
       if (at - width / 2 < free) continue;
       free = at + width / 2 + 2 * scale;
@@ -300,9 +304,5 @@ document.addEventListener("dblclick", (event) => {
   url.searchParams.delete("from");
   url.searchParams.delete("to");
   if (url.href !== location.href) location.assign(url);
-});
-document.addEventListener("change", (event) => {
-  const choice = event.target.closest("[data-submit]");
-  if (choice) choice.form.requestSubmit();
 });
 start();

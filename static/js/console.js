@@ -10,6 +10,19 @@ function switchTheme() {
   localStorage.setItem("theme", root.dataset.theme);
 }
 
+function switchContrast() {
+  const isMore = root.dataset.contrast === "more";
+  if (isMore) delete root.dataset.contrast;
+  else root.dataset.contrast = "more";
+  localStorage.setItem("contrast", isMore ? "" : "more");
+  showContrast();
+}
+
+function showContrast() {
+  const isMore = root.dataset.contrast === "more";
+  document.querySelector("[data-contrast-switch]")?.setAttribute("aria-pressed", String(isMore));
+}
+
 // A frozen screen must never look healthy: without an answer for 20 s the page says so.
 const STALE_AFTER_MS = 20_000;
 let answeredAt = Date.now();
@@ -57,6 +70,15 @@ function goTo(key) {
 }
 
 document.addEventListener("keydown", (event) => {
+  // The palette: from anywhere, from within a field too.
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+    const box = document.querySelector(".find-box input");
+    if (!box) return;
+    event.preventDefault();
+    box.focus();
+    box.select();
+    return;
+  }
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
   if (document.querySelector("dialog[open]")) return;
   if (goTo(event.key)) return;
@@ -73,22 +95,71 @@ document.addEventListener("keydown", (event) => {
 
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-theme-switch]")) switchTheme();
+  if (event.target.closest("[data-contrast-switch]")) switchContrast();
+  for (const menu of document.querySelectorAll("[data-menu][open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+  const copier = event.target.closest("[data-copy]");
+  if (copier) copy(copier);
   if (event.target.closest("[data-help]")) showHelp();
+  const opener = event.target.closest("[data-open]");
+  if (opener) document.querySelector(opener.dataset.open)?.showModal();
   const focus = event.target.closest("[data-focus]");
   if (focus) document.querySelector(focus.dataset.focus)?.focus();
 });
+
+async function copy(button) {
+  await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).textContent.trim());
+  button.textContent = button.dataset.copied;
+}
+
+// Choosing rows: the bar of what one can do with them stands while any is chosen.
+function showBulk() {
+  const bar = document.querySelector("[data-bulk]");
+  if (!bar) return;
+  const boxes = [...document.querySelectorAll(`input[form="${bar.id}"]`)];
+  for (const box of boxes) if (chosenRows.has(box.value)) box.checked = true;
+  const number = boxes.filter((box) => box.checked).length;
+  bar.hidden = number === 0;
+  bar.querySelector("[data-bulk-count]").textContent = String(number);
+}
+
+const chosenRows = new Set();
+document.addEventListener("change", (event) => {
+  const box = event.target.closest('input[type="checkbox"][form]');
+  if (!box) return;
+  box.checked ? chosenRows.add(box.value) : chosenRows.delete(box.value);
+  showBulk();
+});
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-bulk-none]")) return;
+  chosenRows.clear();
+  for (const box of document.querySelectorAll('input[type="checkbox"][form]')) box.checked = false;
+  showBulk();
+});
+document.addEventListener("htmx:afterSwap", showBulk);
 
 // In the search box: down and up walk through what was found, Escape leaves.
 document.addEventListener("keydown", (event) => {
   const box = event.target.closest(".find-box");
   if (!box) return;
   if (event.key === "Escape") return document.activeElement.blur();
+  if (event.key === "Enter" && event.target.matches("input")) {
+    const first = box.querySelector(".found a");
+    if (!first) return;
+    event.preventDefault();
+    return first.click();
+  }
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (!step) return;
   event.preventDefault();
   const stops = [box.querySelector("input"), ...box.querySelectorAll(".found a")];
   const next = stops.indexOf(document.activeElement) + step;
   stops[Math.min(stops.length - 1, Math.max(0, next))].focus();
+});
+
+document.addEventListener("change", (event) => {
+  event.target.closest("[data-submit]")?.form.requestSubmit();
 });
 
 document.addEventListener("input", (event) => {
@@ -119,3 +190,4 @@ document.addEventListener("htmx:afterSwap", () => {
 });
 
 setInterval(showLiveness, 1000);
+showContrast();

@@ -9,9 +9,11 @@ from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.contrib.sessions.backends.db import SessionStore
 from django.db.models import Model
 
-from apps.accounts.models import ApiToken, Membership, User
+from apps.accounts.invitations import invite
+from apps.accounts.models import ApiToken, BreakGlass, Membership, OpenSession, User
 from apps.accounts.services import issue_token
 from apps.agents.models import Agent
 from apps.alerts.models import Alert, AlertRule, RuleOverride
@@ -60,6 +62,25 @@ def token() -> UUID:
     return (old or issue_token(tenant=tenant(), user=member(), name="old", **WHO)[0]).pk
 
 
+def open_session() -> UUID:
+    """The member's (in these tests the admin's) own."""
+    opened = OpenSession.objects.filter(user=member()).first()
+    if opened is None:
+        now = clock.now()
+        store = SessionStore()
+        store.create()
+        opened = OpenSession.objects.create(
+            session_id=store.session_key,
+            user=member(),
+            method="password",
+            device="Firefox, Linux",
+            address="192.0.2.7",
+            opened_at=now,
+            last_seen_at=now,
+        )
+    return opened.pk
+
+
 def rule() -> UUID:
     if not AlertRule.objects.exists():
         install_pack(pack="first", **WHO)
@@ -78,7 +99,14 @@ def alert() -> UUID:
         "state": "firing",
         "severity": "critical",
         "summary": "cr1 answers no probe",
-        "seen": {},
+        "seen": {
+            "metric": "device.up",
+            "value": "0",
+            "ts": None,
+            "threshold": 1.0,
+            "for_seconds": 20.0,
+            "override": "",
+        },
     }
     now = clock.now()
     given = {"since": now, "fired_at": now}
@@ -140,12 +168,31 @@ def device_grant() -> UUID:
     ).pk
 
 
+def invitation() -> UUID:
+    return invite(email=f"new{next(_numbers)}@x.example", role="noc", is_limited=False, **WHO)[0].pk
+
+
+def stay() -> UUID:
+    now = clock.now()
+    return BreakGlass.objects.create(
+        user=member(),
+        reason="looking after a ticket",
+        opened_at=now,
+        expires_at=now + timedelta(minutes=5),
+        closed_at=now,
+    ).pk
+
+
 DEVICE = _first(lists.device, inventory.Device)
 ENDPOINT = _first(lists.endpoint, Endpoint)
 
 #: The path below /api/v1/ -> its row.
 ROWS: Mapping[str, Callable[[], UUID]] = {
     "tokens": token,
+    "tenants": require_tenant_id,
+    "invitations": invitation,
+    "break-glass": stay,
+    "sessions": open_session,
     "users": lambda: member().pk,
     "memberships": lambda: Membership.objects.filter(tenant=tenant()).order_by("pk")[0].pk,
     "grants/sites": site_grant,
@@ -169,6 +216,9 @@ ROWS: Mapping[str, Callable[[], UUID]] = {
     "webhook-deliveries": dead_letter,
     "webhook-dead-letters": dead_letter,
 }
+
+#: Rows of ``member`` alone: to everybody else of the tenant they are absent.
+PERSONAL = frozenset({"sessions"})
 
 #: Ids further down a path, by their name in it.
 NESTED: Mapping[str, Callable[[], UUID]] = {"override_id": override}

@@ -6,12 +6,22 @@ from collections.abc import Iterator
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from apps.accounts.api.platform import PlatformViewSet
 from apps.accounts.api.views import TenantView
-from apps.accounts.permissions import Permission
+from apps.accounts.permissions import Permission, PlatformPermission
 
-PUBLIC_PAGES = {"livez", "readyz", "metrics", "sign-in/"}
 #: About the signed-in person alone, whatever tenant they are in, or none: no permission of a tenant decides on them.
-PERSONAL_PAGES = {"sign-out/"}
+PERSONAL_PAGES = {
+    *("sign-out/", "tenants/", "tenants/choose/"),
+    # Of a platform operator: see test_break_glass.
+    *("tenants/enter/", "tenants/leave/"),
+}
+#: Before one is signed in: the gate, its second step, passkeys, and the way to identity providers and back.
+GATE = {
+    *("sign-in/", "sign-in/code/", "sign-in/passkey/", "sign-in/passkey/options/"),
+    *("sign-in/with/<slug:slug>/", "sign-in/with/<slug:slug>/back/"),
+}
+PUBLIC_PAGES = {"livez", "readyz", "metrics", "invitation/", *GATE}
 
 
 def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
@@ -58,10 +68,11 @@ def test_every_rest_action_declares_its_permission(path, entry):
     view = class_of(entry)
 
     assert view is not None, "a REST endpoint is a class that declares its permissions"
-    assert issubclass(view, TenantView)
+    assert issubclass(view, TenantView | PlatformViewSet)
     undeclared = actions_of(entry) - view.permission_map.keys()
     assert undeclared == set()
-    assert all(isinstance(p, Permission) for p in view.permission_map.values())
+    kind = Permission if issubclass(view, TenantView) else PlatformPermission
+    assert all(isinstance(p, kind) for p in view.permission_map.values())
 
 
 @pytest.mark.django_db
@@ -76,7 +87,7 @@ def test_every_page_but_the_listed_asks_for_a_sign_in(path, entry):
 def test_every_page_declares_its_permission(path, entry):
     declared = getattr(entry.callback, "page_permission", None)
 
-    if path in PUBLIC_PAGES | PERSONAL_PAGES:
+    if path in PUBLIC_PAGES | PERSONAL_PAGES or path.startswith("account/"):
         assert declared is None
     else:
         assert isinstance(declared, Permission), "@requires(Permission...), see accounts.web.doors"

@@ -25,7 +25,7 @@ from tests.clients import bearer
 pytestmark = pytest.mark.django_db
 
 #: About the tenant as a whole: a limited member sees them too.
-OF_THE_WHOLE = {"alert-rules"}
+OF_THE_WHOLE = {"alert-rules", "tenants"}
 NAMES_THE_WHOLE = {"overrides"}
 
 

@@ -3,7 +3,6 @@
 import threading
 from datetime import timedelta
 from ipaddress import ip_network
-from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -20,11 +19,6 @@ from tests.conftest import PASSWORD
 pytestmark = pytest.mark.django_db
 URL = "/sign-in/"
 HERE, THERE = "192.0.2.7", "198.51.100.9"
-
-
-@pytest.fixture(autouse=True)
-def _fresh_counts(monkeypatch):
-    monkeypatch.setattr(attempts, "COUNTER", f"test-{uuid4()}")
 
 
 def sign_in(

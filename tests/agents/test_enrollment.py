@@ -39,7 +39,8 @@ class TestEnrollToken:
         assert token.url == settings.ISPVM_INGEST_URL
         assert token.ca_sha256 == authority.fingerprint(_sha256()).hex()
         row = EnrollmentToken.objects.get()
-        assert bytes(row.digest) == hashlib.sha256(token.secret.encode()).digest()
+        proof = hashlib.sha256(token.secret.encode()).digest()
+        assert bytes(row.digest) == hashlib.sha256(proof).digest()
         assert row.expires_at == AT + timedelta(minutes=10)
         assert token.secret not in str(list(Record.objects.values_list("detail", flat=True)))
 

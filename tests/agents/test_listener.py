@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives import serialization
 from django.core.management import call_command
 
 from apps.agents import services
+from apps.agents.models import CertificateAuthority
 from apps.agents.pki import covered_hosts
 from apps.audit.models import PlatformRecord
 from apps.core import clock
-from apps.vault.models import PlatformSecret
 from tests.agents.csr import make_csr, make_key
 from tests.agents.factories import ACTOR, AT, issue_token, make_agent
 
@@ -72,8 +72,7 @@ class TestListenerFiles:
             files.key.unlink()
         else:
             # As after a restore from a dump of another installation.
-            PlatformSecret.objects.filter(name="agents-ca-key").update(name="old-key")
-            PlatformSecret.objects.filter(name="agents-ca-certificate").update(name="old-ca")
+            CertificateAuthority.objects.update(stage="retired")
 
         again = write(tmp_path, *hosts, at=at)
 

@@ -105,7 +105,7 @@ class TestAgentCertificates:
             str(AGENT)
         ]
         assert made.issuer == authority.certificate.subject
-        assert pki.is_signed_by(made, authority)
+        assert pki.is_signed_by(made, authority.certificate)
 
     def test_it_lives_thirty_days_and_never_longer_than_its_authority(self, authority):
         made = issue(authority, make_csr())
@@ -158,7 +158,7 @@ class TestServerCertificates:
         imposter = pki.make_authority(name="test CA", at=AT)
         made, _ = pki.issue_server_certificate(imposter, hosts=["localhost"], at=AT)
 
-        assert not pki.is_signed_by(made, authority)
+        assert not pki.is_signed_by(made, authority.certificate)
 
 
 class TestAuthority:

@@ -20,7 +20,7 @@ DEPLOY = PROJECT / "ispvm/deploy"
 COMPOSE = yaml.safe_load((PROJECT / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES = COMPOSE["services"]
 LONG_LIVED = {name: service for name, service in SERVICES.items() if name != "migrate"}
-SERVERS = {"web", "ingest", "worker", "deliver", "beat", "keeper"}
+SERVERS = {"web", "ingest", "signer", "worker", "deliver", "beat", "keeper"}
 KNOWN = {
     *(
         "image",
@@ -122,6 +122,10 @@ def test_only_migrations_and_the_keeper_get_the_owners_address():
     holders = {n for n, s in SERVICES.items() if "database_owner_url" in secrets_of(s)}
 
     assert holders == {"migrate", "keeper"}
+
+
+def test_only_the_signer_gets_the_key_of_the_authority():
+    assert {n for n, s in SERVICES.items() if "ca_key" in secrets_of(s)} == {"signer"}
 
 
 def test_only_nginx_is_reached_from_outside_and_the_servers_are_inside():

@@ -25,12 +25,16 @@ from ispvm.supervisor.ports import free_port
 from tests.supervisor.waiting import eventually
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+NOT_FOR_INGEST = {"DJANGO_SETTINGS_MODULE", "ISPVM_CA_KEY_FILE", "DATABASE_OWNER_URL"}
 NGINX_CONF = PROJECT / "ispvm/deploy/nginx.conf"
+
+
+ACTOR = Actor.system("test")
 
 
 def write_files(folder: Path) -> agents.ListenerFiles:
     return agents.write_listener_certificate(
-        folder=folder, hosts=["127.0.0.1"], actor=Actor.system("test"), at=clock.now()
+        folder=folder, hosts=["127.0.0.1"], actor=ACTOR, at=clock.now()
     )
 
 
@@ -43,12 +47,13 @@ def database_url(port: int | None = None) -> str:
 
 @contextmanager
 def gunicorn(
-    config: str, *options: str, database_port: int | None = None
+    config: str, *options: str, database_port: int | None = None, tls_folder: str = ""
 ) -> Iterator[subprocess.Popen]:
     """A group of ingest processes on the test's database."""
     environment = {
-        **{name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
+        **{name: value for name, value in os.environ.items() if name not in NOT_FOR_INGEST},
         "DATABASE_URL": database_url(database_port),
+        "ISPVM_INGEST_TLS_FOLDER": tls_folder,
         "ISPVM_LOG_LEVEL": "ERROR",
     }
     command = [sys.executable, "-m", "gunicorn", "-c", f"python:ispvm.deploy.{config}", *options]
@@ -77,14 +82,16 @@ def listening(
     *,
     workers: int = 1,
     database_port: int | None = None,
+    keeps: bool = False,
 ) -> Iterator[None]:
-    """Ingest on a port, TLS and all, as `run.py demo` runs it."""
+    """Ingest on a port, TLS and all, as `run.py demo` runs it; ``keeps`` its certificate current."""
+    folder = str(files.certificate.parent) if keeps else ""
     options = (
         *("--certfile", str(files.certificate), "--keyfile", str(files.key)),
         *("--ca-certs", str(files.ca), "--workers", str(workers)),
         *("--bind", f"127.0.0.1:{port}"),
     )
-    with gunicorn("gunicorn_ingest", *options, database_port=database_port):
+    with gunicorn("gunicorn_ingest", *options, database_port=database_port, tls_folder=folder):
         eventually(lambda: answers(port), seconds=60)
         yield
 

@@ -11,7 +11,10 @@ from apps.accounts.access import Access
 from apps.accounts.middleware import SESSION_TENANT
 from apps.accounts.models import User
 from apps.accounts.selectors import access_for_token, access_for_user
+from apps.accounts.sessions import note_seen
 from apps.core import clock
+
+TENANT_HEADER = "X-ISPVM-Tenant"
 
 
 class BearerTokenAuthentication(BaseAuthentication):
@@ -24,6 +27,8 @@ class BearerTokenAuthentication(BaseAuthentication):
         access = access_for_token(text.strip(), clock.now())
         if access is None:
             raise AuthenticationFailed("The token is unknown, expired or revoked.", "bad_token")
+        if (named := _named(request)) is not None and named != access.tenant.pk:
+            raise AuthenticationFailed("The token is of another tenant.", "no_tenant")
         return access.user, access
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
@@ -39,7 +44,25 @@ class TenantSessionAuthentication(SessionAuthentication):
             return None
         user = cast(User, found[0])
         chosen = request.session.get(SESSION_TENANT)
-        access = access_for_user(user, UUID(chosen) if chosen else None)
+        tenant_id = _named(request) or (UUID(chosen) if chosen else None)
+        access = access_for_user(user, tenant_id, at=clock.now())
         if access is None:
-            raise AuthenticationFailed("You belong to no tenant.", "no_tenant")
+            raise AuthenticationFailed("You belong to no tenant, or not to this one.", "no_tenant")
+        note_seen(request._request, access.tenant.id, clock.now())  # noqa: SLF001  (Django's request)
         return user, access
+
+
+def is_session(request: Request) -> bool:
+    """Whether a person calls from their browser, and not a program with a token."""
+    return isinstance(request.successful_authenticator, TenantSessionAuthentication)
+
+
+def _named(request: Request) -> UUID | None:
+    """The tenant that the request names. It chooses among those that the caller may work in; it gives nothing."""
+    text = request.headers.get(TENANT_HEADER)
+    if text is None:
+        return None
+    try:
+        return UUID(text)
+    except ValueError:
+        raise AuthenticationFailed("The tenant is not named by its id.", "no_tenant") from None

@@ -17,7 +17,7 @@ from apps.core.errors import DomainError
 
 LONGEST_KEY = 200
 #: Secrets that an answer shows once: they are not kept, so a repeated answer has none of them.
-SHOWN_ONCE = frozenset({"token", "secret"})
+SHOWN_ONCE = frozenset({"token", "secret", "link"})
 
 
 class KeyUnusable(DomainError):

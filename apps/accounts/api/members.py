@@ -6,10 +6,11 @@ from django.contrib.auth.password_validation import validate_password
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts import members
+from apps.accounts import members, sessions
 from apps.accounts.api.views import TenantView, TenantViewSet
 from apps.accounts.choices import Role
 from apps.accounts.models import Membership, User
@@ -85,8 +86,11 @@ class MembershipViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
     orderings = ("role",)
     permission_map = {
         **dict.fromkeys(("list", "retrieve"), Permission.MEMBERS_VIEW),
-        **dict.fromkeys(("create", "partial_update", "destroy"), Permission.MEMBERS_MANAGE),
+        **dict.fromkeys(
+            ("create", "partial_update", "destroy", "end_sessions"), Permission.MEMBERS_MANAGE
+        ),
     }
+    fresh_sign_in = frozenset({"create", "partial_update", "destroy", "end_sessions"})
 
     def get_queryset(self) -> QuerySet[Membership]:
         # A global table: no policy stands behind this filter.
@@ -108,6 +112,15 @@ class MembershipViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
 
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         members.remove_member(member=self.get_object(), **self._who())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses={204: None})
+    @action(detail=True, methods=["post"])
+    def end_sessions(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """Sign the member out of this tenant everywhere; what they have open in another tenant stays."""
+        sessions.end_sessions_of_member(
+            member=self.get_object(), access=self.access, at=clock.now()
+        )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _who(self) -> dict[str, Any]:

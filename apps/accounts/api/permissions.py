@@ -8,6 +8,12 @@ from rest_framework.request import Request
 from apps.accounts.access import Access
 
 
+def action_of(view: Any, request: Request) -> str:
+    """What is asked of a view: its action, or the lower-case method (of HEAD: what GET is)."""
+    method = (request.method or "").lower()
+    return getattr(view, "action", None) or ("get" if method == "head" else method)
+
+
 class DeclaredPermission(BasePermission):
     """Looks up the view's ``permission_map`` for its action (or lower-case method)."""
 
@@ -19,6 +25,5 @@ class DeclaredPermission(BasePermission):
         if method == "options" or not hasattr(view, method):
             return True  # answered with the methods that there are, or with 405
         declared = getattr(view, "permission_map", {})
-        action = getattr(view, "action", None) or ("get" if method == "head" else method)
-        permission = declared.get(action)
+        permission = declared.get(action_of(view, request))
         return permission is not None and access.may(permission)

@@ -114,6 +114,7 @@ class TokenViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     permission_map = dict.fromkeys(
         ("list", "retrieve", "create", "destroy"), Permission.TOKENS_MANAGE
     )
+    fresh_sign_in = frozenset({"create", "destroy"})
 
     def get_queryset(self) -> QuerySet[ApiToken]:
         return ApiToken.objects.filter(tenant=self.access.tenant)

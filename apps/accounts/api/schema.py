@@ -37,6 +37,11 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
         }
 
 
+class PlatformSessionScheme(SessionScheme):  # type: ignore[no-untyped-call]  # registers itself
+    target_class = "apps.accounts.api.platform.PlatformSessionAuthentication"
+    name = "platformSession"
+
+
 class FaultSerializer(serializers.Serializer[Any]):
     field = serializers.CharField()
     code = serializers.CharField(required=False)
@@ -115,6 +120,14 @@ class TenantAutoSchema(AutoSchema):
             )
         return found
 
+    def _map_serializer_field(self, field: Any, *args: Any, **kwargs: Any) -> Any:
+        """A choice that may be empty in its column may be so in an answer, also where nobody can write it."""
+        model = getattr(getattr(field.parent, "Meta", None), "model", None)
+        if model and field.read_only and type(field) is serializers.ChoiceField:
+            columns = {c.name: c for c in model._meta.concrete_fields}  # noqa: SLF001  (Django's public spelling)
+            field.allow_blank = field.source in columns and columns[field.source].blank
+        return super()._map_serializer_field(field, *args, **kwargs)  # type: ignore[no-untyped-call]  # the library
+
     def _action(self) -> str:
         return getattr(self.view, "action", "") or self.method.lower()
 
@@ -139,6 +152,13 @@ class TenantAutoSchema(AutoSchema):
             "422": is_write,
         }
         return [status for status in REFUSALS if known.get(status, True)]
+
+
+class PlatformAutoSchema(TenantAutoSchema):
+    """Outside of tenants: no idempotency keys, no row versions."""
+
+    def get_override_parameters(self) -> list[Any]:
+        return []
 
 
 def share_refusals(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:

@@ -2,12 +2,21 @@ from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
 from apps.accounts.api.members import MembershipViewSet, RolesView, UserViewSet
+from apps.accounts.api.platform import PlatformTenantsViewSet, StaysViewSet
 from apps.accounts.api.resources import MeView, TokenViewSet
+from apps.accounts.api.sessions import SessionViewSet
+from apps.accounts.api.tenants import BreakGlassViewSet, InvitationViewSet, TenantsViewSet
 
 router = SimpleRouter()
 router.register("tokens", TokenViewSet, basename="token")
 router.register("users", UserViewSet, basename="user")
 router.register("memberships", MembershipViewSet, basename="membership")
+router.register("invitations", InvitationViewSet, basename="invitation")
+router.register("tenants", TenantsViewSet, basename="tenant")
+router.register("break-glass", BreakGlassViewSet, basename="break-glass")
+router.register("platform/tenants", PlatformTenantsViewSet, basename="platform-tenant")
+router.register("platform/stays", StaysViewSet, basename="platform-stay")
+router.register("sessions", SessionViewSet, basename="session")
 
 urlpatterns = [
     path("me/", MeView.as_view(), name="me"),

@@ -16,9 +16,12 @@ from rest_framework.viewsets import GenericViewSet
 from apps.accounts.access import Access
 from apps.accounts.actors import Actor
 from apps.accounts.api import idempotency, preconditions
+from apps.accounts.api.authentication import is_session
 from apps.accounts.api.deprecation import Deprecation
 from apps.accounts.api.filters import DeclaredFilters, require_documented
+from apps.accounts.api.permissions import action_of
 from apps.accounts.api.trimming import TRIMMED, trim
+from apps.accounts.freshness import require_fresh
 from apps.accounts.models import IdempotentAnswer, User
 from apps.accounts.permissions import Permission
 from apps.core import clock
@@ -26,6 +29,8 @@ from apps.core.errors import NotVisible
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 
+#: What one question of a request may cost the database; a report that needs more is a task.
+QUESTION_SECONDS = 10
 NOBODY = Access(User(), Tenant(), "", Actor.system("schema"))
 
 
@@ -38,6 +43,8 @@ class TenantView(APIView):
     permission_map: Mapping[str, Permission] = {}
     #: Action or method -> since when it is deprecated, and when it goes (docs/rest.md says how long that takes).
     deprecated: ClassVar[Mapping[str, Deprecation]] = {}
+    #: Actions that touch secrets, keys or roles: a person confirms who they are first; a program is not asked.
+    fresh_sign_in: frozenset[str] = frozenset()
     _taken: IdempotentAnswer | None = None
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -49,10 +56,13 @@ class TenantView(APIView):
         super().perform_authentication(request)
         if isinstance(request.auth, Access):
             structlog.contextvars.bind_contextvars(tenant_id=str(request.auth.tenant.id))
-            self._tenant_context.enter_context(acting_in(request.auth.tenant))
+            inside = acting_in(request.auth.tenant, seconds=QUESTION_SECONDS)
+            self._tenant_context.enter_context(inside)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        if is_session(request) and action_of(self, request) in self.fresh_sign_in:
+            require_fresh(request.session, clock.now())
         faulty = [
             name
             for name, texts in request.query_params.lists()

@@ -1,3 +1,4 @@
+from apps.accounts.models.invitations import Invitation
 from apps.accounts.models.people import (
     ApiToken,
     IdempotentAnswer,
@@ -5,5 +6,17 @@ from apps.accounts.models.people import (
     User,
     UserManager,
 )
+from apps.accounts.models.platform import BreakGlass, PlatformOperator
+from apps.accounts.models.sessions import OpenSession
 
-__all__ = ["ApiToken", "IdempotentAnswer", "Membership", "User", "UserManager"]
+__all__ = [
+    "ApiToken",
+    "BreakGlass",
+    "IdempotentAnswer",
+    "Invitation",
+    "Membership",
+    "OpenSession",
+    "PlatformOperator",
+    "User",
+    "UserManager",
+]

@@ -1,4 +1,4 @@
-"""The door of every page: who is here, in which tenant, with which right."""
+"""The door of every page: who is here, in which tenant, with which right, how lately proven."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -7,8 +7,10 @@ from typing import Concatenate, ParamSpec, cast
 from django.http import HttpRequest, HttpResponse
 
 from apps.accounts.access import Access
+from apps.accounts.freshness import require_fresh
 from apps.accounts.middleware import TenantHttpRequest
 from apps.accounts.permissions import Permission
+from apps.core import clock
 from apps.core.errors import Forbidden
 
 P = ParamSpec("P")
@@ -46,3 +48,14 @@ def access_of(request: HttpRequest) -> Access:
     if access is None:
         raise Forbidden(message="You are not a member of any tenant. Ask your administrator.")
     return access
+
+
+def fresh_sign_in(view: View[P]) -> View[P]:
+    """For pages that touch secrets, keys or roles: who is not lately proven confirms first, and comes back."""
+
+    @wraps(view)
+    def asked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        require_fresh(request.session, clock.now())
+        return view(request, *args, **kwargs)
+
+    return asked

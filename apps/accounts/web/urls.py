@@ -1,10 +1,43 @@
 from django.urls import path
 
-from apps.accounts.web import views
+from apps.accounts.web import account, confirm, identities, invitations, tenants, views
 
 app_name = "accounts"
 
 urlpatterns = [
     path("sign-in/", views.sign_in, name="sign-in"),
+    path("sign-in/code/", views.code, name="code"),
+    path("sign-in/passkey/", views.passkey, name="passkey"),
+    path("sign-in/passkey/options/", views.passkey_challenge, name="passkey-challenge"),
+    path("sign-in/with/<slug:slug>/", identities.set_out, name="provider"),
+    path("sign-in/with/<slug:slug>/back/", identities.come_back, name="provider-back"),
     path("sign-out/", views.sign_out, name="sign-out"),
+    path("invitation/", invitations.invitation, name="invitation"),
+    path("tenants/", tenants.tenants, name="tenants"),
+    path("tenants/choose/", tenants.choose, name="choose-tenant"),
+    path("tenants/enter/", tenants.enter, name="enter-tenant"),
+    path("tenants/leave/", tenants.leave, name="leave-tenant"),
+    path("account/", account.account, name="account"),
+    path("account/confirm/", confirm.confirm, name="confirm"),
+    path("account/confirm/passkey/", confirm.passkey, name="confirm-passkey"),
+    path(
+        "account/confirm/passkey/options/",
+        confirm.passkey_challenge,
+        name="confirm-passkey-challenge",
+    ),
+    path("account/password/", account.change_password, name="change-password"),
+    path("account/authenticator/", account.authenticator, name="authenticator"),
+    path(
+        "account/authenticator/remove/", account.remove_authenticator, name="remove-authenticator"
+    ),
+    path("account/recovery-codes/", account.recovery_codes, name="recovery-codes"),
+    path("account/passkeys/", account.add_passkey, name="add-passkey"),
+    path("account/passkeys/options/", account.passkey_offer, name="passkey-offer"),
+    path("account/passkeys/<int:pk>/remove/", account.remove_passkey, name="remove-passkey"),
+    path("account/sessions/end-others/", account.end_other_sessions, name="end-other-sessions"),
+    path("account/sessions/<uuid:pk>/end/", account.end_session, name="end-session"),
+    path("account/identities/<slug:slug>/link/", identities.begin_link, name="link"),
+    path("account/identities/<int:pk>/unlink/", identities.unlink, name="unlink"),
+    path("account/tokens/", account.make_token, name="make-token"),
+    path("account/tokens/<uuid:pk>/revoke/", account.revoke_token, name="revoke-token"),
 ]

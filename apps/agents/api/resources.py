@@ -114,6 +114,8 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         "enroll_token": Permission.AGENTS_MANAGE,
         "revoke": Permission.AGENTS_MANAGE,
     }
+    #: The token enrolls whoever has it; a revoked agent watches nothing.
+    fresh_sign_in = frozenset({"enroll_token", "revoke"})
 
     def get_queryset(self) -> QuerySet[Agent]:
         return self.access.visible(Agent.objects.all(), Permission.AGENTS_VIEW)

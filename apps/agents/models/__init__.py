@@ -1,5 +1,6 @@
 from apps.agents.models.agent import Agent
 from apps.agents.models.assignment import AgentDevice, AgentProbing, AgentSite
+from apps.agents.models.authority import CertificateAuthority, SigningRequest
 from apps.agents.models.identity import AgentCertificate, EnrollmentToken
 
 __all__ = [
@@ -8,5 +9,7 @@ __all__ = [
     "AgentDevice",
     "AgentProbing",
     "AgentSite",
+    "CertificateAuthority",
     "EnrollmentToken",
+    "SigningRequest",
 ]

@@ -47,6 +47,19 @@ class Agent(TenantModel):
     # The config version whose decrypts have been audited.
     leased_config_version = models.CharField(max_length=64, blank=True, default="")
 
+    # Fingerprints of the authorities that it trusts, as it said last.
+    trusted_authorities = models.JSONField(default=list, blank=True)
+
+    # Since when its clock is more than a minute off; null: it is right.
+    skewed_since = models.DateTimeField(null=True, blank=True)
+    # The start that the boot id stands for was first heard then, and the starts before it (newest first, at most five).
+    boot_since = models.DateTimeField(null=True, blank=True)
+    former_boots = models.JSONField(default=list, blank=True)
+    # Where its last heartbeat came from.
+    heard_address = models.GenericIPAddressField(null=True, blank=True)
+    # Two hosts were heard under this identity. It is not renewed until a host enrolls anew.
+    conflict_at = models.DateTimeField(null=True, blank=True)
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["tenant", "name"], name="agents_agent_name_uniq"),

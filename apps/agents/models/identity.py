@@ -1,6 +1,7 @@
 from django.db import models
 
 from apps.agents.models.agent import Agent
+from apps.agents.models.authority import CertificateAuthority
 from apps.tenancy.fields import TenantForeignKey
 from apps.tenancy.models import Tenant, TenantModel
 
@@ -33,6 +34,10 @@ class AgentCertificate(models.Model):
     fingerprint = models.BinaryField(max_length=32)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     agent_id = models.UUIDField()
+    # Who signed it. Null: issued before authorities were kept apart; the signer fills it in.
+    authority = models.ForeignKey(
+        CertificateAuthority, on_delete=models.PROTECT, null=True, related_name="+"
+    )
     not_before = models.DateTimeField()
     not_after = models.DateTimeField()
     issued_at = models.DateTimeField()

@@ -17,17 +17,18 @@ from apps.agents.selectors import (
     get_agent,
     probed_device_ids,
 )
-from apps.agents.services.authority import authority_certificate
-from apps.audit.services import record
+from apps.agents.services.authority import current_trust
 from apps.inventory.models import BgpPeer, Device, OspfNeighbor, ProbeTarget, Service
 from apps.inventory.profiles import polling_profile
 from apps.inventory.selectors import WatchedDevices, watched_devices
-from apps.inventory.services import wire_id_of
+from apps.inventory.services import credentials_of, wire_id_of
+from apps.vault.choices import CredentialKind, Purpose
 from apps.vault.models import CredentialSet
-from apps.vault.services import open_credential_set
+from apps.vault.services import Lease, open_credential_set, take_lease
 
 MAX_BATCH_METRICS = 5_000
 FLUSH_SECONDS = 1
+_POLLED = CredentialKind.ROUTEROS_API
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class _Plan:
 
     document: dict[str, Any]
     version: str
-    credential_sets: dict[UUID, CredentialSet]
+    credential_sets: dict[UUID, list[CredentialSet]]
 
 
 def config_version(*, agent_id: UUID, at: datetime) -> str:
@@ -53,8 +54,7 @@ def build_config(*, agent_id: UUID, at: datetime) -> tuple[str, AgentConfig]:
     agent = get_agent(agent_id)
     plan = _plan(agent, at)
     if plan.credential_sets:
-        _seal_passwords(agent, plan)
-        _audit_lease(agent, plan, at)
+        _seal_passwords(agent, plan, _lease(agent, plan, at))
     document: AgentConfig = {"version": plan.version, **plan.document}  # type: ignore[typeddict-item]  # built below, key by key
     return plan.version, document
 
@@ -65,24 +65,27 @@ def _plan(agent: Agent, at: datetime) -> _Plan:
     )
     expected = _expected(watched)
     can_seal = agent.sealing_public_key is not None
+    logins = credentials_of([device.id for device in watched.devices]) if can_seal else {}
     used = {
-        device.id: device.credential_set
+        device.id: kept
         for device in watched.devices
-        if can_seal and device.credential_set is not None
+        if (kept := [row for row in logins.get(device.id, []) if row.kind == _POLLED])
     }
+    trust = current_trust(at=at)
     document = {
         "agent": {"id": str(agent.id), "name": agent.name},
         "limits": {"max_batch_metrics": MAX_BATCH_METRICS, "flush_seconds": FLUSH_SECONDS},
         "heartbeat_seconds": HEARTBEAT_SECONDS,
-        "ca_pem": authority_certificate(at=at),
-        "next_ca_pem": None,
+        "ca_pem": trust.signed_with,
+        "next_ca_pem": trust.next,
         "devices": [
-            _device(device, used.get(device.id), expected[device.id]) for device in watched.devices
+            _device(device, used.get(device.id, []), expected[device.id])
+            for device in watched.devices
         ],
         "probe_targets": [_probe_target(target) for target in watched.probe_targets],
     }
     # The credential sets' versions stand for their passwords: they grow with each new secret.
-    secrets = sorted((str(row.id), row.version) for row in used.values())
+    secrets = sorted({(str(row.id), row.version) for rows in used.values() for row in rows})
     key = bytes(agent.sealing_public_key or b"").hex()
     text = json.dumps([document, secrets, key], sort_keys=True, separators=(",", ":"))
     return _Plan(
@@ -92,56 +95,59 @@ def _plan(agent: Agent, at: datetime) -> _Plan:
     )
 
 
-def _seal_passwords(agent: Agent, plan: _Plan) -> None:
+def _seal_passwords(agent: Agent, plan: _Plan, lease: Lease) -> None:
     opened: dict[UUID, str] = {}
+    key = bytes(agent.sealing_public_key or b"")
     for device in plan.document["devices"]:
-        credential_set = plan.credential_sets.get(UUID(device["id"]))
-        if credential_set is None:
-            continue
-        if credential_set.id not in opened:
-            opened[credential_set.id] = open_credential_set(credential_set=credential_set)
-        try:
-            device["credential"]["sealed_password"] = seal_for(
-                bytes(agent.sealing_public_key or b""),
-                opened[credential_set.id].encode(),
-                device["id"],
-            )
-        except ValueError:  # 32 bytes that are no usable point on the curve: it gets no password
-            device["credential"] = None
+        rows = plan.credential_sets.get(UUID(device["id"]), [])
+        for row, credential in zip(rows, device.get("credentials", ()), strict=True):
+            if row.id not in opened:
+                opened[row.id] = open_credential_set(credential_set=row, lease=lease)
+            try:
+                sealed = seal_for(key, opened[row.id].encode(), device["id"])
+            except (
+                ValueError
+            ):  # 32 bytes that are no usable point on the curve: it gets no password
+                device["credential"], device["credentials"] = None, []
+                break
+            credential["sealed_password"] = sealed
+        if device["credentials"]:  # agents of before know but one
+            best = device["credentials"][0]
+            device["credential"]["sealed_password"] = best["sealed_password"]
 
 
-def _audit_lease(agent: Agent, plan: _Plan, at: datetime) -> None:
-    first = (
-        Agent.objects.filter(pk=agent.pk)
-        .exclude(leased_config_version=plan.version)
-        .update(leased_config_version=plan.version)
+def _lease(agent: Agent, plan: _Plan, at: datetime) -> Lease:
+    return take_lease(
+        purpose=Purpose.AGENT_CONFIG,
+        holder=("agent", agent.id),
+        terms=plan.version,
+        actor=Actor.agent(agent.id, agent.name),
+        at=at,
+        detail={
+            "config_version": plan.version,
+            "credential_sets": sorted(
+                {str(row.id) for rows in plan.credential_sets.values() for row in rows}
+            ),
+            "devices": len(plan.credential_sets),
+        },
     )
-    if first:
-        record(
-            action="credentials.leased",
-            actor=Actor.agent(agent.id, agent.name),
-            entity=("agent", agent.id),
-            at=at,
-            detail={
-                "config_version": plan.version,
-                "credential_sets": sorted({str(row.id) for row in plan.credential_sets.values()}),
-                "devices": len(plan.credential_sets),
-            },
-        )
 
 
 def _device(
-    device: Device, credential_set: CredentialSet | None, expected: dict[str, Any]
+    device: Device, logins: list[CredentialSet], expected: dict[str, Any]
 ) -> dict[str, Any]:
+    credentials = [
+        {"credential_set": str(row.id), "username": row.username, "sealed_password": ""}
+        for row in logins
+    ]
     return {
         "id": str(device.id),
         "name": device.name,
         "address": device.management_address,
         "port": device.api_port,
         "tls": device.api_tls,
-        "credential": {"username": credential_set.username, "sealed_password": ""}
-        if credential_set
-        else None,
+        "credential": {"username": logins[0].username, "sealed_password": ""} if logins else None,
+        "credentials": credentials,
         "profile": polling_profile(device.polling_profile),
         "expected": expected,
     }

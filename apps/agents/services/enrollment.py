@@ -18,12 +18,13 @@ from apps.agents.identity import AgentIdentity
 from apps.agents.models import Agent, AgentCertificate, EnrollmentToken
 from apps.agents.pki import (
     AgentPublicKey,
+    fingerprint_of,
     issue_agent_certificate,
     serial_text,
     to_pem,
     vet_request,
 )
-from apps.agents.services.authority import ensure_authority
+from apps.agents.services.authority import active_authority, current_trust, open_authority
 from apps.agents.tokens import TokenSecret, digest_of, make_secret, read_secret
 from apps.audit.services import record, record_platform
 from apps.tenancy import acting_in
@@ -58,7 +59,7 @@ def issue_enroll_token(*, agent: Agent, actor: Actor, at: datetime) -> IssuedTok
 
     Raises AgentRevoked.
     """
-    authority = ensure_authority(at=at)
+    trust = current_trust(at=at)
     secret = make_secret(agent.tenant_id)
     with transaction.atomic():
         _lock_unrevoked(agent.id)
@@ -73,34 +74,47 @@ def issue_enroll_token(*, agent: Agent, actor: Actor, at: datetime) -> IssuedTok
             at=at,
             detail={"name": agent.name, "expires_at": token.expires_at.isoformat()},
         )
-    text = EnrolmentToken(settings.ISPVM_INGEST_URL, authority.fingerprint, secret).text()
+    text = EnrolmentToken(
+        settings.ISPVM_INGEST_URL,
+        fingerprint_of(trust.active),
+        secret,
+        fingerprint_of(trust.next) if trust.next else "",
+    ).text()
     return IssuedToken(text=text, expires_at=token.expires_at)
 
 
-def enroll_agent(
-    *,
-    token: str,
-    csr_pem: str,
-    agent_version: str = "",
-    hostname: str = "",
-    sealing_public_key: str = "",
-    source: str = "",
-    at: datetime,
-) -> IssuedCertificate:
-    """Turn a token and a CSR into a certificate. Certificates that the agent had before end.
+@dataclass(frozen=True)
+class Application:
+    """A host's wish to become an agent. ``token`` is None for what is no token; ``sealing_public_key`` is base64 of a
+    raw X25519 key; ``source`` is the asker's address, for the audit log."""
 
-    ``sealing_public_key`` is base64 of a raw X25519 key; ``source`` is the asker's address, for the audit log.
-    Raises TokenRefused (audited), CertificateRequestRefused (the token stays usable). Of any number of racing
-    askers with one token exactly one gets a certificate.
+    token: TokenSecret | None
+    csr_pem: str
+    agent_version: str = ""
+    hostname: str = ""
+    sealing_public_key: str = ""
+    source: str = ""
+
+
+def enroll_agent(*, token: str, at: datetime, **said: str) -> IssuedCertificate:
+    """``enroll`` with the token as the host shows it; the rest as in ``Application``."""
+    return enroll(Application(read_secret(token), **said), at=at)
+
+
+def enroll(application: Application, *, at: datetime) -> IssuedCertificate:
+    """Turn a token and a CSR into a certificate. Certificates that the agent had before end. For the signer.
+
+    Raises TokenRefused (audited), CertificateRequestRefused (the token stays usable), SignerAway without the CA key.
+    Of any number of racing askers with one token exactly one gets a certificate.
     """
-    public_key = vet_request(csr_pem)
+    public_key = vet_request(application.csr_pem)
     host = _Host(
-        version=bounded(agent_version, 50),
-        name=bounded(hostname, 253),
-        sealing_key=read_sealing_key(sealing_public_key),
+        version=bounded(application.agent_version, 50),
+        name=bounded(application.hostname, 253),
+        sealing_key=read_sealing_key(application.sealing_public_key),
     )
     try:
-        asked = _read_token(token)
+        asked = _vetted(application.token)
         with acting_in(asked.tenant_id):
             return _enroll(asked, public_key, host, at)
     except TokenRefused:
@@ -109,7 +123,7 @@ def enroll_agent(
             actor=Actor("agent", "", host.name or "unknown"),
             entity=("enrollment", ""),
             at=at,
-            detail={"source": source},
+            detail={"source": bounded(application.source, 50)},
         )
         raise
 
@@ -123,8 +137,7 @@ class _Host:
     sealing_key: bytes | None
 
 
-def _read_token(token: str) -> TokenSecret:
-    asked = read_secret(token)
+def _vetted(asked: TokenSecret | None) -> TokenSecret:
     if asked is None or not Tenant.objects.filter(pk=asked.tenant_id, is_active=True).exists():
         raise TokenRefused
     return asked
@@ -148,6 +161,8 @@ def _enroll(
     issued, serial = _issue(agent.id, public_key, at)
     agent.status, agent.enrolled_at = AgentStatus.ACTIVE, at
     agent.version, agent.hostname = host.version, host.name
+    agent.conflict_at = None
+    agent.former_boots, agent.trusted_authorities = [], []
     # A new host has a new key; passwords sealed to the old one would be lost on it.
     agent.sealing_public_key = host.sealing_key
     agent.save(update_fields=["status", "enrolled_at", "version", "hostname", "sealing_public_key"])
@@ -222,15 +237,20 @@ def _issue(
     agent_id: UUID, public_key: AgentPublicKey, at: datetime
 ) -> tuple[IssuedCertificate, str]:
     tenant_id = require_tenant_id()
-    authority = ensure_authority(at=at)
+    authority = active_authority(at=at)
     certificate = issue_agent_certificate(
-        authority, public_key=public_key, tenant_id=tenant_id, agent_id=agent_id, at=at
+        open_authority(authority),
+        public_key=public_key,
+        tenant_id=tenant_id,
+        agent_id=agent_id,
+        at=at,
     )
     row = AgentCertificate.objects.create(
         serial=serial_text(certificate),
         fingerprint=certificate.fingerprint(hashes.SHA256()),
         tenant_id=tenant_id,
         agent_id=agent_id,
+        authority=authority,
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
         issued_at=at,

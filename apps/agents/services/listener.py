@@ -1,5 +1,6 @@
 """The ingest listener's own certificate, as files that its process reads."""
 
+import fcntl
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,15 +12,14 @@ from cryptography.hazmat.primitives import serialization
 
 from apps.accounts.actors import Actor
 from apps.agents.pki import (
-    Authority,
     canonical_host,
     covered_hosts,
     is_signed_by,
-    issue_server_certificate,
+    make_server_request,
     serial_text,
-    to_pem,
 )
-from apps.agents.services.authority import ensure_authority
+from apps.agents.services.authority import current_trust
+from apps.agents.services.signing import apply_for_listener
 from apps.audit.services import record_platform
 
 #: A certificate with less than this left is replaced.
@@ -42,19 +42,23 @@ def write_listener_certificate(
 ) -> ListenerFiles:
     """Put ``ca.pem``, ``server.pem`` (with the CA behind it) and ``server-key.pem`` (0600) into the folder.
 
-    Idempotent: kept while it is signed by our CA, good for exactly these hosts, and not near its end.
+    Idempotent: kept while it is signed by the active CA, good for exactly these hosts, and not near its end.
+    Raises SignerAway in a process that cannot sign while the signer does not answer.
     """
-    authority = ensure_authority(at=at)
+    trust = current_trust(at=at)
+    authority = x509.load_pem_x509_certificate(trust.active.encode())
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ca, chain, key = folder / "ca.pem", folder / "server.pem", folder / "server-key.pem"
-    _replace(ca, authority.certificate_pem.encode(), mode=0o644)
+    _replace(ca, trust.bundle.encode(), mode=0o644)
     current = _usable(chain, key, authority, hosts, at)
     if current is not None:
         return ListenerFiles(ca, chain, key, current.not_valid_after_utc, written=False)
-    made, key_pem = issue_server_certificate(authority, hosts=hosts, at=at)
+    csr_pem, key_pem = make_server_request()
+    pem = apply_for_listener(csr_pem=csr_pem, hosts=sorted(hosts), at=at)
+    made = x509.load_pem_x509_certificate(pem.encode())
     # A crash between the two leaves a key that does not fit, which the next run sees.
     _replace(key, key_pem, mode=0o600)
-    _replace(chain, (to_pem(made) + authority.certificate_pem).encode(), mode=0o644)
+    _replace(chain, (pem + trust.active).encode(), mode=0o644)
     record_platform(
         action="ingest.certificate_issued",
         actor=actor,
@@ -65,8 +69,22 @@ def write_listener_certificate(
     return ListenerFiles(ca, chain, key, made.not_valid_after_utc, written=True)
 
 
+def refresh_listener_certificate(*, folder: Path, actor: Actor, at: datetime) -> bool:
+    """Follow the authorities while the listener runs, for the hosts that its certificate names; whether it changed.
+
+    One process of a group does it, the others see that it is done. Raises as ``write_listener_certificate``.
+    """
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        trusted = (folder / "ca.pem").read_text(encoding="ascii")
+        current = x509.load_pem_x509_certificate((folder / "server.pem").read_bytes())
+        hosts = sorted(covered_hosts(current))
+        files = write_listener_certificate(folder=folder, hosts=hosts, actor=actor, at=at)
+        return files.written or files.ca.read_text(encoding="ascii") != trusted
+
+
 def _usable(
-    chain: Path, key: Path, authority: Authority, hosts: Sequence[str], at: datetime
+    chain: Path, key: Path, authority: x509.Certificate, hosts: Sequence[str], at: datetime
 ) -> x509.Certificate | None:
     try:
         found = x509.load_pem_x509_certificate(chain.read_bytes())

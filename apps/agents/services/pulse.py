@@ -11,6 +11,7 @@ from apps.audit.services import record
 from apps.inventory.services import DiscoveryOutcome, apply_discovery
 
 _MAX_CAPABILITIES = 50
+_MAX_AUTHORITIES = 10
 
 
 def record_heartbeat(
@@ -20,6 +21,7 @@ def record_heartbeat(
     capabilities: Sequence[str] = (),
     boot_id: UUID | None = None,
     sealing_public_key: str = "",
+    trusted_authorities: Sequence[str] = (),
     health: Mapping[str, Any] | None = None,
     at: datetime,
 ) -> Agent:
@@ -33,6 +35,7 @@ def record_heartbeat(
         "version": bounded(version, 50),
         "capabilities": [bounded(word, 60) for word in capabilities[:_MAX_CAPABILITIES]],
         "health": dict(health or {}),
+        "trusted_authorities": [bounded(pin, 64) for pin in trusted_authorities[:_MAX_AUTHORITIES]],
     }
     if boot_id is not None:
         fields["boot_id"] = boot_id

@@ -1,15 +1,23 @@
-"""Agents: who speaks, who is silent, what each carries."""
+"""Agents: who speaks, who is silent, what each carries; and how a new one comes to life."""
+
+from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from apps.accounts.permissions import Permission
 from apps.accounts.web.doors import access_of, requires
-from apps.agents.web.pages import agents_page
+from apps.agents import services
+from apps.agents.errors import AgentNameTaken
+from apps.agents.selectors import get_visible_agent
+from apps.agents.web.forms import NewAgentForm
+from apps.agents.web.pages import agent_rows, agents_page
 from apps.core import clock
 from apps.core.page import wants_part
+from apps.inventory.selectors import visible_devices, visible_sites
 
 
 @require_GET
@@ -21,3 +29,55 @@ def agents(request: HttpRequest) -> HttpResponse:
     page = agents_page(access, at=clock.now())
     template = "agents/_list.html" if wants_part(request) else "agents/list.html"
     return render(request, template, {"page": page, "section": "agents"})
+
+
+@require_http_methods(["GET", "POST"])
+@requires(Permission.AGENTS_MANAGE)
+def new(request: HttpRequest) -> HttpResponse:
+    """First step: name it and say where it stands. It then watches its site."""
+    access = access_of(request)
+    form = NewAgentForm(
+        request.POST if request.method == "POST" else None,
+        sites=visible_sites(access).order_by("name"),
+        devices=visible_devices(access).order_by("name"),
+    )
+    if not form.is_valid():
+        status = 422 if form.is_bound else 200
+        return render(
+            request, "agents/new.html", {"form": form, "section": "agents"}, status=status
+        )
+    at = clock.now()
+    try:
+        agent = services.create_agent(**form.cleaned_data, actor=access.actor, at=at)
+    except AgentNameTaken as taken:
+        form.add_error("name", taken.message)
+        return render(request, "agents/new.html", {"form": form, "section": "agents"}, status=422)
+    if agent.site_id:
+        services.assign_agent(agent=agent, site_ids=[agent.site_id], actor=access.actor, at=at)
+    return redirect("agents:enroll", agent.id)
+
+
+@never_cache
+@require_GET
+@vary_on_headers("HX-Request")
+@requires(Permission.AGENTS_MANAGE)
+def enroll(request: HttpRequest, agent_id: UUID) -> HttpResponse:
+    """Second step: the button that issues a token; third: it speaks."""
+    access = access_of(request)
+    agent = get_visible_agent(access, agent_id)
+    row = next(row for row in agent_rows(access, at=clock.now()) if row.id == agent.id)
+    template = "agents/_heard.html" if wants_part(request) else "agents/enroll.html"
+    return render(request, template, {"agent": agent, "row": row, "section": "agents"})
+
+
+@never_cache
+@require_POST
+@requires(Permission.AGENTS_MANAGE)
+def issue(request: HttpRequest, agent_id: UUID) -> HttpResponse:
+    """The token, in the one command to run. It is shown this once: reloading issues another and ends this one."""
+    access = access_of(request)
+    agent = get_visible_agent(access, agent_id)
+    token = services.issue_enroll_token(agent=agent, actor=access.actor, at=clock.now())
+    row = next(row for row in agent_rows(access, at=clock.now()) if row.id == agent.id)
+    context = {"agent": agent, "row": row, "token": token, "section": "agents"}
+    return render(request, "agents/enroll.html", context)

@@ -7,5 +7,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from apps.console.bench.figures import Bench
+from apps.console.bench.pages import bench_pages
 
-BENCHES: Mapping[str, Bench] = MappingProxyType({})
+BENCHES: Mapping[str, Bench] = MappingProxyType({"pages": bench_pages})

@@ -18,9 +18,6 @@ from apps.console.seed.network import (
 from apps.topology import graph
 from apps.topology.graph import Graph
 
-#: Access routers of a PoP that take part in one verdict.
-MOST_ACCESS = 6
-
 
 @dataclass(frozen=True)
 class Branch:
@@ -136,7 +133,7 @@ def branches_of(network: Network) -> list[Branch]:
     for site in network.sites:
         hub = hubs[site.region]
         if site.number:
-            here = network.devices_of_site[site.id][: MOST_ACCESS + 2]
+            here = network.devices_of_site[site.id]
             found.append(_branch(network, touching, site.code, [*hub, *here]))
         else:
             following = hubs[(site.region + 1) % network.size.regions]

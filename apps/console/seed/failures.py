@@ -238,15 +238,15 @@ def _agent(branch: Branch, _rng: Random) -> Failure | None:
 
 Maker = Callable[[Branch, Random], Failure | None]
 _MAKERS: tuple[tuple[Maker, int], ...] = (
-    (_backhaul, 22),
+    (_backhaul, 10),
     (_router, 26),
-    (_aggregation, 6),
+    (_aggregation, 2),
     (_wire, 10),
     (_ring, 12),
     (_upstream, 30),
-    (_api, 8),
-    (_busy, 7),
-    (_sessions, 6),
+    (_api, 14),
+    (_busy, 12),
+    (_sessions, 12),
     (_agent, 8),
 )
 

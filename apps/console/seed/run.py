@@ -32,8 +32,7 @@ Say = Callable[[str], None]
 class OtherSeed(DomainError):
     """The tenant of that name was not made by this seed."""
 
-    code = "other_seed"
-    message = "A tenant of that name is there already and was not made by this seed."
+    default_code = "other_seed"
 
 
 @dataclass(frozen=True)

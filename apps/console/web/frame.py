@@ -49,10 +49,12 @@ class Frame:
                     "i",
                     troubles,
                 ),
+                Section("map", _("Map"), "map", reverse("console:map"), "m"),
+                Section("topology", _("Topology"), "topology", reverse("console:topology"), "t"),
             ],
             [
                 Section("devices", _("Devices"), "devices", reverse("console:devices"), "d"),
-                Section("sites", _("Sites"), "map", reverse("console:sites"), "s"),
+                Section("sites", _("Sites"), "sites", reverse("console:sites"), "s"),
             ],
             [
                 Section("alerts", _("Alerts"), "alerts", reverse("console:alerts"), "l"),
@@ -74,6 +76,12 @@ class Frame:
     def _may_enter(self, entry: Section) -> bool:
         """Nobody is led to a door that is shut: the page itself says what it needs."""
         return self._access.may(resolve(entry.url).func.page_permission)  # type: ignore[attr-defined]
+
+    @property
+    def rotation(self) -> tuple[str, ...]:
+        """What a wallboard goes round."""
+        names = ("console:home", "console:map", "incidents:list", "console:topology")
+        return tuple(reverse(name) for name in names)
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:

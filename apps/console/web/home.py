@@ -13,7 +13,7 @@ from apps.console.web.day import Day, day_of
 from apps.console.web.sites import SiteRow, site_rows
 from apps.console.web.states import REACH, UNREAD
 from apps.core.page import State, lasting
-from apps.incidents.web.pages import QueuePage, queue_page
+from apps.incidents.web.pages import QueueFilter, QueuePage, queue_page
 from apps.inventory.selectors import visible_device_sites
 from apps.telemetry.reach import Reach, reach_of_devices
 
@@ -57,7 +57,7 @@ class HomePage:
 
 def home_page(access: Access, *, at: datetime) -> HomePage:
     """Fourteen queries, whatever the size."""
-    queue = queue_page(access, status="open", before=None, at=at, most=MOST_INCIDENTS)
+    queue = queue_page(access, QueueFilter(), before=None, at=at, most=MOST_INCIDENTS)
     reach = reach_of_devices(at)
     where = visible_device_sites(access)
     sites = site_rows(access, where, reach)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from apps.accounts.access import Access
+from apps.console.web.frame import Frame, Section
 from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_matching
 from apps.inventory import selectors as inventory
@@ -27,23 +28,29 @@ class SearchPage:
     """What was found, kind by kind."""
 
     words: str
+    #: Pages of the console whose name begins so; all of them without words.
+    pages: tuple[Section, ...] = ()
     devices: tuple[FoundDevice, ...] = ()
     sites: tuple[Site, ...] = ()
     incidents: tuple[Incident, ...] = ()
 
     @property
     def is_empty(self) -> bool:
-        return not (self.devices or self.sites or self.incidents)
+        return not (self.pages or self.devices or self.sites or self.incidents)
 
 
 def search_page(access: Access, words: str) -> SearchPage:
-    """Three queries, one more for a limited member; none without words."""
+    """Five queries; two without words."""
+    known = [entry for group in Frame(access).groups for entry in group]
+    wanted = words.casefold()
+    pages = tuple(entry for entry in known if wanted in entry.label.casefold())
     if not words:
-        return SearchPage(words)
+        return SearchPage(words, pages=pages)
     devices = inventory.visible_devices(access).select_related("site").order_by("name")
     sites = inventory.visible_sites(access).order_by("name")
     return SearchPage(
         words=words,
+        pages=pages,
         devices=_found(access, list(inventory.devices_called(devices, words)[:MOST_OF_A_KIND])),
         sites=tuple(inventory.sites_called(sites, words)[:MOST_OF_A_KIND]),
         incidents=tuple(incidents_matching(access, words, most=MOST_OF_A_KIND)),

@@ -12,5 +12,9 @@ urlpatterns = [
     path("sites/", views.sites, name="sites"),
     path("sites/<uuid:site_id>/", views.site, name="site"),
     path("alerts/", views.alerts, name="alerts"),
+    path("map/", views.network_map, name="map"),
+    path("map/data/", views.map_data, name="map-data"),
+    path("topology/", views.topology, name="topology"),
+    path("topology/data/", views.topology_data, name="topology-data"),
     path("search/", views.search, name="search"),
 ]

@@ -1,6 +1,7 @@
 """Pages that join several apps; one view serves the page or its living part."""
 
 from datetime import datetime
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -16,6 +17,7 @@ from apps.console.web.charts import device_chart
 from apps.console.web.device import device_page
 from apps.console.web.devices import DeviceFilter, devices_page
 from apps.console.web.home import home_page
+from apps.console.web.network import Asked, map_document, network_page, topology_picture
 from apps.console.web.search import search_page
 from apps.console.web.sites import site_page, sites_page
 from apps.console.web.states import REACH
@@ -24,6 +26,9 @@ from apps.core.page import asked_word, page_number, wants_part
 from apps.core.span import TimeSpan, asked_span
 from apps.inventory.choices import DeviceRole
 from apps.inventory.selectors import get_visible_device, get_visible_site
+
+#: Drawings are read anew each time.
+UNKEPT = {"Cache-Control": "private, no-store"}
 
 
 def _show(request: HttpRequest, name: str, page: object, section: str) -> HttpResponse:
@@ -85,7 +90,7 @@ def device_series(request: HttpRequest, device_id: UUID) -> JsonResponse:
         asked=asked_word(request, "chart"),
         span=_span(request, clock.now()),
     )
-    return JsonResponse(chart.as_document(), headers={"Cache-Control": "private, no-store"})
+    return JsonResponse(chart.as_document(), headers=UNKEPT)
 
 
 @require_GET
@@ -137,6 +142,57 @@ def search(request: HttpRequest) -> HttpResponse:
     access = access_of(request)
     page = search_page(access, asked_word(request, "q"))
     return _show(request, "search", page, "search")
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+@requires(Permission.TOPOLOGY_VIEW)
+def network_map(request: HttpRequest) -> HttpResponse:
+    """Sites where they stand, with their state."""
+    return _network(request, "map")
+
+
+@require_GET
+@vary_on_headers("HX-Request")
+@requires(Permission.TOPOLOGY_VIEW)
+def topology(request: HttpRequest) -> HttpResponse:
+    """What hangs on what."""
+    return _network(request, "topology")
+
+
+def _network(request: HttpRequest, name: str) -> HttpResponse:
+    access = access_of(request)
+    asked = _asked_network(request)
+    page = network_page(access, asked, query=urlencode(asked.as_query()), at=clock.now())
+    return _show(request, name, page, name)
+
+
+@require_GET
+@requires(Permission.TOPOLOGY_VIEW)
+def map_data(request: HttpRequest) -> JsonResponse:
+    """What the map draws."""
+    access = access_of(request)
+    document = map_document(access, _asked_network(request), at=clock.now())
+    return JsonResponse(document, headers=UNKEPT)
+
+
+@require_GET
+@requires(Permission.TOPOLOGY_VIEW)
+def topology_data(request: HttpRequest) -> JsonResponse:
+    """What the topology draws."""
+    access = access_of(request)
+    drawn = topology_picture(access, _asked_network(request), at=clock.now())
+    return JsonResponse(drawn.as_document(), headers=UNKEPT)
+
+
+def _asked_network(request: HttpRequest) -> Asked:
+    role = asked_word(request, "role")
+    return Asked(
+        incident=_uuid(asked_word(request, "incident")),
+        site=_uuid(asked_word(request, "site")),
+        role=role if role in DeviceRole.values else "",
+        wants_sites=asked_word(request, "collapse") == "1",
+    )
 
 
 def _span(request: HttpRequest, at: datetime) -> TimeSpan:

@@ -5,19 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
 from apps.accounts.access import Access
 from apps.accounts.permissions import Permission
-from apps.core.page import lasting
+from apps.core.page import SEVERITIES, lasting
 from apps.incidents import selectors
 from apps.incidents.choices import IncidentStatus
 from apps.incidents.limits import is_whole
 from apps.incidents.models import Incident, IncidentAlert, TimelineEntry
+from apps.incidents.web.blast import numbered
 
 PAGE_SIZE = 50
 TAPE_WIDTH = 240
@@ -43,45 +46,110 @@ class QueueRow:
     #: How long it has lasted, or lasted.
     lasting: str
     acked_by: str
+    assigned_to: str
     can_acknowledge: bool
     is_flapping: bool
     in_maintenance: bool
+
+
+OWNERS = ("", "nobody", "me")
+
+
+@dataclass(frozen=True)
+class QueueFilter:
+    """What the address asks for."""
+
+    status: str = IncidentStatus.OPEN
+    severity: str = ""
+    owner: str = ""
+    words: str = ""
+
+    def as_query(self) -> str:
+        """As the address says it."""
+        asked = {
+            "status": "" if self.status == IncidentStatus.OPEN else self.status,
+            "severity": self.severity,
+            "owner": self.owner,
+            "q": self.words,
+        }
+        return urlencode({name: value for name, value in asked.items() if value})
+
+
+@dataclass(frozen=True)
+class View:
+    """A filter with a name."""
+
+    label: str
+    query: str
+    is_chosen: bool
 
 
 @dataclass(frozen=True)
 class QueuePage:
     """The work queue, in one filter."""
 
-    status: str
-    statuses: tuple[tuple[str, str], ...]
+    filter: QueueFilter
+    views: tuple[View, ...]
+    severities: tuple[tuple[str, str], ...]
+    owners: tuple[tuple[str, str], ...]
     rows: tuple[QueueRow, ...]
     total: int
     total_open: int
     last_closed_at: datetime | None
-    next_before: int | None
+    next_query: str
+    may_act: bool
 
 
 def queue_page(
-    access: Access, *, status: str, before: int | None, at: datetime, most: int = PAGE_SIZE
+    access: Access, asked: QueueFilter, *, before: int | None, at: datetime, most: int = PAGE_SIZE
 ) -> QueuePage:
-    """Incidents of one status, newest first, from a number downwards. Four queries."""
-    if status not in {*IncidentStatus.values, ALL}:
-        status = IncidentStatus.OPEN
+    """Incidents of one filter, newest first, from a number downwards. Four queries."""
     visible = selectors.visible_incidents(access)
-    chosen = visible if status == ALL else visible.filter(status=status)
+    chosen = _chosen(access, visible, asked)
     older = chosen.filter(number__lt=before) if before else chosen
     rows = list(older.order_by("-number")[: most + 1])
     last = visible.filter(status=IncidentStatus.CLOSED).order_by("-ended_at").first()
     may_act = access.may(Permission.INCIDENTS_ACT)
+    following = {"before": rows[most - 1].number} if len(rows) > most else {}
+    query = "&".join(part for part in (asked.as_query(), urlencode(following)) if part)
     return QueuePage(
-        status=status,
-        statuses=(("open", _("Open")), ("closed", _("Closed")), (ALL, _("All"))),
+        filter=asked,
+        views=_views(asked),
+        severities=(("", _("Any severity")), *((k, str(v.word)) for k, v in SEVERITIES.items())),
+        owners=(("", _("Any owner")), ("nobody", _("Nobody's")), ("me", _("Mine"))),
         rows=tuple(_queue_row(row, may_act=may_act, at=at) for row in rows[:most]),
         total=chosen.count(),
         total_open=selectors.open_incident_count(access),
         last_closed_at=last.ended_at if last else None,
-        next_before=rows[most - 1].number if len(rows) > most else None,
+        next_query=query if following else "",
+        may_act=may_act,
     )
+
+
+def _chosen(access: Access, rows: QuerySet[Incident], asked: QueueFilter) -> QuerySet[Incident]:
+    if asked.status != ALL:
+        rows = rows.filter(status=asked.status)
+    if asked.severity:
+        rows = rows.filter(severity=asked.severity)
+    if asked.owner == "nobody":
+        rows = rows.filter(acked_at=None, assigned_user_id=None)
+    elif asked.owner == "me":
+        mine = Q(assigned_user_id=access.user.id) | Q(acked_by=access.actor.label)
+        rows = rows.filter(mine)
+    return selectors.called(access, rows, asked.words) if asked.words else rows
+
+
+def _views(asked: QueueFilter) -> tuple[View, ...]:
+    """The filters that a shift uses most."""
+    named = (
+        (_("Open"), QueueFilter()),
+        (_("Wait for an owner"), QueueFilter(owner="nobody")),
+        (_("Mine"), QueueFilter(owner="me")),
+        (_("Critical"), QueueFilter(severity="critical")),
+        (_("Closed"), QueueFilter(status=IncidentStatus.CLOSED)),
+        (_("All"), QueueFilter(status=ALL)),
+    )
+    return tuple(View(label, view.as_query(), view == asked) for label, view in named)
 
 
 def _queue_row(row: Incident, *, may_act: bool, at: datetime) -> QueueRow:
@@ -100,6 +168,7 @@ def _queue_row(row: Incident, *, may_act: bool, at: datetime) -> QueueRow:
         started_at=row.started_at,
         lasting=lasting(row.started_at, row.ended_at or at),
         acked_by=row.acked_by,
+        assigned_to=row.assigned_to,
         can_acknowledge=may_act and row.is_open and row.acked_at is None,
         is_flapping=row.is_flapping,
         in_maintenance=row.in_maintenance,
@@ -121,6 +190,17 @@ class EvidenceLine:
     text: str
     source: str
     at: datetime | None
+
+
+@dataclass(frozen=True)
+class StoryLine:
+    """One line of the timeline; ``number`` is its flag on the chart."""
+
+    at: datetime
+    text: str
+    kind: str
+    word: str
+    number: int | None
 
 
 @dataclass(frozen=True)
@@ -170,7 +250,9 @@ class DetailPage:
     expected_signs: str
     evidence_for: tuple[EvidenceLine, ...]
     evidence_against: tuple[EvidenceLine, ...]
-    timeline: tuple[TimelineEntry, ...]
+    timeline: tuple[StoryLine, ...]
+    assigned_to: str
+    assigned_id: UUID | None
     roots: tuple[AffectedItem, ...]
     suppressed_groups: tuple[AffectedGroup, ...]
     suppressed_count: int
@@ -218,11 +300,21 @@ def detail_page(access: Access, incident: Incident, *, at: datetime) -> DetailPa
             *(_evidence(sign) for sign in _unique(signs) if not sign["for"]),
             *(_rival(rival) for cause in causes for rival in cause["rivals"]),
         ),
-        timeline=tuple(timeline),
+        timeline=_story(timeline),
+        assigned_to=incident.assigned_to,
+        assigned_id=incident.assigned_user_id,
         roots=tuple(_affected(row, "") for row in alerts if not row.is_suppressed),
         suppressed_groups=_groups(row for row in alerts if row.is_suppressed),
         suppressed_count=incident.suppressed_count,
         is_whole=whole,
+    )
+
+
+def _story(entries: list[TimelineEntry]) -> tuple[StoryLine, ...]:
+    numbers = numbered(entries)
+    return tuple(
+        StoryLine(row.at, row.text, row.kind, row.get_kind_display(), numbers.get(row.id))
+        for row in entries
     )
 
 

@@ -1,21 +1,34 @@
 """The queue and one incident; one view serves the page or its living part."""
 
+from collections.abc import Collection
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from apps.accounts.permissions import Permission
+from apps.accounts.selectors import member_labels
 from apps.accounts.web.doors import access_of, requires
+from apps.alerts.choices import Severity
 from apps.core import clock
-from apps.core.page import wants_part
+from apps.core.page import asked_word, wants_part
 from apps.incidents import selectors, services
-from apps.incidents.errors import AlreadyAcknowledged
-from apps.incidents.web.pages import detail_page, queue_page
+from apps.incidents.choices import IncidentStatus
+from apps.incidents.errors import AlreadyAcknowledged, IncidentClosed
+from apps.incidents.limits import require_whole
+from apps.incidents.models import Incident
+from apps.incidents.web.blast import blast_picture, story_chart
+from apps.incidents.web.pages import ALL, OWNERS, QueueFilter, detail_page, queue_page
+
+#: Drawings are read anew each time.
+UNKEPT = {"Cache-Control": "private, no-store"}
+#: Of one bulk act.
+MOST_CHOSEN = 200
 
 
 @require_GET
@@ -27,7 +40,13 @@ def queue(request: HttpRequest) -> HttpResponse:
     before = request.GET.get("before", "")
     page = queue_page(
         access,
-        status=request.GET.get("status", "open"),
+        QueueFilter(
+            status=_one_of(asked_word(request, "status"), (*IncidentStatus.values, ALL))
+            or IncidentStatus.OPEN,
+            severity=_one_of(asked_word(request, "severity"), Severity.values),
+            owner=_one_of(asked_word(request, "owner"), OWNERS),
+            words=asked_word(request, "q"),
+        ),
         before=int(before) if before.isdecimal() and len(before) < 10 else None,  # noqa: PLR2004
         at=clock.now(),
     )
@@ -44,7 +63,34 @@ def detail(request: HttpRequest, incident_id: UUID) -> HttpResponse:
     incident = selectors.get_visible_incident(access, incident_id)
     page = detail_page(access, incident, at=clock.now())
     template = "incidents/_detail.html" if wants_part(request) else "incidents/detail.html"
-    return render(request, template, {"page": page, "section": "incidents"})
+    context: dict[str, Any] = {"page": page, "section": "incidents"}
+    if page.can_act and not wants_part(request):
+        context["members"] = member_labels()
+    return render(request, template, context)
+
+
+def _whole(request: HttpRequest, incident_id: UUID) -> Incident:
+    access = access_of(request)
+    incident = selectors.get_visible_incident(access, incident_id)
+    require_whole(access, incident)
+    return incident
+
+
+@require_GET
+@requires(Permission.INCIDENTS_VIEW)
+def series(request: HttpRequest, incident_id: UUID) -> JsonResponse:
+    """What the chart over the timeline draws."""
+    incident = _whole(request, incident_id)
+    return JsonResponse(story_chart(incident, at=clock.now()).as_document(), headers=UNKEPT)
+
+
+@require_GET
+@requires(Permission.INCIDENTS_VIEW)
+def blast(request: HttpRequest, incident_id: UUID) -> JsonResponse:
+    """What the graph of the blast radius draws."""
+    incident = _whole(request, incident_id)
+    drawn = blast_picture(access_of(request), incident, at=clock.now())
+    return JsonResponse(drawn.as_document(), headers=UNKEPT)
 
 
 @require_POST
@@ -55,10 +101,71 @@ def acknowledge(request: HttpRequest, incident_id: UUID) -> HttpResponse:
     incident = selectors.get_visible_incident(access, incident_id)
     with suppress(AlreadyAcknowledged):
         services.acknowledge_incident(incident_id=incident.id, actor=access.actor, at=clock.now())
+    return _back(request, incident.id)
+
+
+@require_POST
+@requires(Permission.INCIDENTS_ACT)
+def acknowledge_many(request: HttpRequest) -> HttpResponse:
+    """Take the chosen ones; those that somebody was quicker with, and those that have closed, stay as they are."""
+    access = access_of(request)
+    chosen = [pk for pk in map(_uuid, request.POST.getlist("incident")[:MOST_CHOSEN]) if pk]
+    rows = selectors.visible_incidents(access).filter(pk__in=chosen).order_by("number")
+    for incident_id in rows.values_list("pk", flat=True):
+        with suppress(AlreadyAcknowledged, IncidentClosed):
+            services.acknowledge_incident(
+                incident_id=incident_id, actor=access.actor, at=clock.now()
+            )
+    return _back(request, None)
+
+
+@require_POST
+@requires(Permission.INCIDENTS_ACT)
+def assign(request: HttpRequest, incident_id: UUID) -> HttpResponse:
+    """Give it to a member, or to nobody."""
+    access = access_of(request)
+    incident = selectors.get_visible_incident(access, incident_id)
+    services.assign_incident(
+        incident_id=incident.id,
+        user_id=_uuid(request.POST.get("member", "")),
+        actor=access.actor,
+        at=clock.now(),
+    )
+    return redirect("incidents:detail", incident.id)
+
+
+@require_POST
+@requires(Permission.INCIDENTS_ACT)
+def close(request: HttpRequest, incident_id: UUID) -> HttpResponse:
+    """Close it with a reason, although alerts may still be firing."""
+    access = access_of(request)
+    incident = selectors.get_visible_incident(access, incident_id)
+    services.close_incident(
+        incident_id=incident.id,
+        reason=request.POST.get("reason", "")[:1000],
+        actor=access.actor,
+        at=clock.now(),
+    )
+    return redirect("incidents:detail", incident.id)
+
+
+def _back(request: HttpRequest, incident_id: UUID | None) -> HttpResponse:
+    """To where the button stood."""
     back = request.POST.get("next", "")
     if url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith("/"):
         return redirect(back)
-    return redirect("incidents:detail", incident.id)
+    return redirect("incidents:detail", incident_id) if incident_id else redirect("incidents:list")
+
+
+def _one_of(text: str, known: Collection[str]) -> str:
+    return text if text in known else ""
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 @require_POST

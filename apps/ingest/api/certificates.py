@@ -4,17 +4,19 @@ import msgspec
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from apps.agents.services import (
+    Application,
     IssuedCertificate,
+    apply_for_enrollment,
+    apply_for_renewal,
     authority_certificate,
     build_config,
     config_version,
-    enroll_agent,
-    renew_certificate,
 )
+from apps.agents.tokens import read_secret
 from apps.core import clock
 from apps.ingest import limits
 from apps.ingest.api.edge import caller, endpoint, small_body_of
-from apps.ingest.api.peer import source_address
+from apps.ingest.api.peer import shown_certificate, source_address
 from apps.tenancy import acting_in
 
 
@@ -42,16 +44,15 @@ def enroll(request: HttpRequest) -> HttpResponse:
     source = source_address(request)
     limits.admit_enrollment(source=source)
     asked = small_body_of(request, EnrollBody)
-    issued = enroll_agent(
-        token=asked.token,
+    application = Application(
+        token=read_secret(asked.token),
         csr_pem=asked.csr_pem,
         agent_version=asked.agent_version,
         hostname=asked.hostname,
         sealing_public_key=asked.sealing_public_key,
         source=source,
-        at=clock.now(),
     )
-    return _answer(issued)
+    return _answer(apply_for_enrollment(application, at=clock.now()))
 
 
 @endpoint("POST")
@@ -60,7 +61,10 @@ def renew(request: HttpRequest) -> HttpResponse:
     identity = caller(request, for_renewal=True)
     limits.admit_request(tenant_id=identity.tenant_id, agent_id=identity.agent_id)
     asked = small_body_of(request, RenewBody)
-    return _answer(renew_certificate(identity=identity, csr_pem=asked.csr_pem, at=clock.now()))
+    issued = apply_for_renewal(
+        identity=identity, der=shown_certificate(request), csr_pem=asked.csr_pem, at=clock.now()
+    )
+    return _answer(issued)
 
 
 @endpoint("GET")

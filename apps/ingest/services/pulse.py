@@ -34,6 +34,7 @@ class WireHeartbeat(msgspec.Struct, frozen=True):
     poll_errors_total: float | None = None
     push_lag_seconds: float | None = None
     sealing_public_key: str = ""
+    trusted_authorities: list[str] = []
 
 
 def accept_heartbeat(*, identity: AgentIdentity, beat: WireHeartbeat, at: datetime) -> None:
@@ -53,6 +54,7 @@ def accept_heartbeat(*, identity: AgentIdentity, beat: WireHeartbeat, at: dateti
             capabilities=beat.capabilities,
             boot_id=beat.boot_id,
             sealing_public_key=beat.sealing_public_key,
+            trusted_authorities=beat.trusted_authorities,
             health=health,
             at=at,
         )

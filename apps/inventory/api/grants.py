@@ -43,6 +43,7 @@ class GrantViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     permission_map = dict.fromkeys(
         ("list", "retrieve", "create", "destroy"), Permission.MEMBERS_MANAGE
     )
+    fresh_sign_in = frozenset({"create", "destroy"})
 
     def get_queryset(self) -> QuerySet[Any]:
         return self.access.visible(

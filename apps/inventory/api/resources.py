@@ -59,6 +59,8 @@ class DeviceViewSet(CreateRow, UpdateRow, DeleteRow):
         "bgp_peers": Permission.INVENTORY_VIEW,
         "ospf_neighbors": Permission.INVENTORY_VIEW,
         "default_probe_targets": Permission.INVENTORY_CHANGE,
+        "credentials": Permission.INVENTORY_VIEW,
+        "set_credentials": Permission.CREDENTIALS_MANAGE,
     }
 
     @extend_schema(responses=serializers.InterfaceSerializer(many=True))
@@ -94,6 +96,29 @@ class DeviceViewSet(CreateRow, UpdateRow, DeleteRow):
         )
         body = serializers.ProbeTargetSerializer(made, many=True).data
         return Response(body, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=serializers.DeviceCredentialsSerializer)
+    @action(detail=True)
+    def credentials(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """The logins that are tried on the device, best first."""
+        return self._credentials(self.get_object())
+
+    @extend_schema(
+        request=serializers.DeviceCredentialsSerializer,
+        responses=serializers.DeviceCredentialsSerializer,
+    )
+    @credentials.mapping.put
+    def set_credentials(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """Say which logins to try on the device, best first."""
+        device = self.get_object()
+        asked = serializers.DeviceCredentialsSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        self.write(services.set_device_credentials, device=device, **asked.validated_data)
+        return self._credentials(device)
+
+    def _credentials(self, device: Device) -> Response:
+        rows = services.credentials_of([device.pk]).get(device.pk, [])
+        return Response({"results": serializers.DeviceLoginSerializer(rows, many=True).data})
 
     def _listed(self, relation: str, serializer: type[BaseSerializer[Any]]) -> Response:
         page = self.paginate_queryset(getattr(self.get_object(), relation).all())

@@ -15,6 +15,7 @@ from apps.inventory.models import (
     Service,
     Site,
 )
+from apps.vault.models import CredentialSet
 
 _DISCOVERED = ["source", "operator_fields", "last_seen_at"]
 
@@ -29,6 +30,7 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
     class Meta:
         model = Device
         _said = ["identity", "version", "board_name", "model", "serial", "discovered_at"]
+        _said += ["working_credential_set"]
         fields = [
             "id",
             "name",
@@ -44,6 +46,23 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
             *_DISCOVERED,
         ]
         read_only_fields = [*_said, *_DISCOVERED]
+
+
+class DeviceLoginSerializer(serializers.ModelSerializer[CredentialSet]):
+    """A login of a device: its name and kind, nothing of what it holds."""
+
+    class Meta:
+        model = CredentialSet
+        fields = ["id", "name", "kind"]
+
+
+class DeviceCredentialsSerializer(serializers.Serializer[Any]):
+    """Which logins to try, best first; sets of several kinds may stand in one list."""
+
+    credential_sets = serializers.PrimaryKeyRelatedField(
+        many=True, queryset=CredentialSet.objects.all(), write_only=True
+    )
+    results = DeviceLoginSerializer(many=True, read_only=True)
 
 
 class InterfaceSerializer(serializers.ModelSerializer[Interface]):

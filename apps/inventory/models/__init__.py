@@ -1,4 +1,5 @@
 from apps.inventory.models.aliases import WireAlias
+from apps.inventory.models.credentials import DeviceCredential
 from apps.inventory.models.devices import Device, Interface
 from apps.inventory.models.grants import DeviceGrant, SiteGrant
 from apps.inventory.models.links import Link
@@ -9,6 +10,7 @@ from apps.inventory.models.watched import ProbeTarget, Service
 __all__ = [
     "BgpPeer",
     "Device",
+    "DeviceCredential",
     "DeviceGrant",
     "Interface",
     "Link",

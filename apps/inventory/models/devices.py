@@ -27,6 +27,8 @@ class Device(DiscoverableModel):
         blank=True,
         related_name="devices",
     )
+    # The one that the router took last, as its agent told: an id and no key, it may be gone since.
+    working_credential_set = models.UUIDField(null=True, blank=True, editable=False)
     # Seconds between polls per tier, where they differ from ``profiles.DEFAULT_PROFILE``.
     polling_profile = models.JSONField(
         default=dict, blank=True, validators=[validate_polling_profile]

@@ -1,6 +1,7 @@
 """Writes of the inventory. Every act of a person is audited in its own transaction."""
 
 from apps.inventory.errors import InterfaceTaken, InUse, NameTaken
+from apps.inventory.services.credentials import credentials_of, set_device_credentials
 from apps.inventory.services.devices import (
     create_device,
     delete_device,
@@ -43,6 +44,7 @@ __all__ = [
     "create_probe_target",
     "create_service",
     "create_site",
+    "credentials_of",
     "delete_device",
     "delete_link",
     "delete_probe_target",
@@ -52,6 +54,7 @@ __all__ = [
     "forget_discovered",
     "grant",
     "revoke_grant",
+    "set_device_credentials",
     "update_device",
     "update_interface",
     "update_link",

@@ -5,6 +5,7 @@ from typing import Any
 from apps.accounts.actors import Actor
 from apps.inventory.choices import DeviceRole
 from apps.inventory.models import Device, Interface, Site
+from apps.inventory.services.credentials import require_routeros
 from apps.inventory.services.writing import delete_row, save_changes, save_new
 from apps.vault.models import CredentialSet
 
@@ -27,6 +28,7 @@ def create_device(
 
     Raises NameTaken, ValidationError.
     """
+    require_routeros(credential_set)
     device = Device(
         name=name,
         site=site,
@@ -46,6 +48,7 @@ def update_device(
     *, device: Device, changes: Mapping[str, Any], actor: Actor, at: datetime
 ) -> Device:
     """Change a router; discovery leaves the changed fields alone from then on. Raises NameTaken, ValidationError."""
+    require_routeros(changes.get("credential_set"))
     save_changes(device, changes, actor=actor, at=at)
     return device
 

@@ -104,12 +104,15 @@ def _fill_in_devices(
     for item in items:
         row = devices[item.id]
         said = {name: getattr(item, name) for name in _DEVICE_FIELDS}
+        row.working_credential_set = item.credential_set or row.working_credential_set
         changed += bool(_fill_in(row, said))
         row.discovered_at = row.discovered_at or at
         row.last_seen_at = at
         rows.append(row)
     if rows:
-        Device.objects.bulk_update(rows, [*_DEVICE_FIELDS, "discovered_at", "last_seen_at"])
+        Device.objects.bulk_update(
+            rows, [*_DEVICE_FIELDS, "working_credential_set", "discovered_at", "last_seen_at"]
+        )
     return changed
 
 

@@ -59,6 +59,8 @@ class EndpointViewSet(WebhookViewSet):
         "pause": Permission.WEBHOOKS_MANAGE,
         "resume": Permission.WEBHOOKS_MANAGE,
     }
+    #: The answer to a new endpoint holds its secret; a changed URL is where signed bodies go.
+    fresh_sign_in = frozenset({"create", "partial_update", "rotate_secret"})
 
     def get_queryset(self) -> QuerySet[Endpoint]:
         return selectors.visible_endpoints(self.access).prefetch_related("secrets")

@@ -1,12 +1,14 @@
 """Signing secrets: made here, shown once, rotated in three steps so that no receiver ever misses one."""
 
 from datetime import datetime, timedelta
+from hashlib import sha256
 
 from django.db import transaction
 
 from apps.accounts.actors import Actor
 from apps.audit.services import record
-from apps.vault.services import open_secret, seal_secret
+from apps.vault.choices import Purpose
+from apps.vault.services import open_secret, seal_secret, take_lease
 from apps.webhooks.choices import SecretStage
 from apps.webhooks.errors import EndpointInvalid, RotationOutOfStep
 from apps.webhooks.models import Endpoint, Secret
@@ -28,7 +30,12 @@ def add_secret(*, endpoint: Endpoint, stage: SecretStage, at: datetime) -> str:
 
 
 def live_secrets(*, endpoint: Endpoint, at: datetime) -> list[str]:
-    """What to sign with now: the current secret first, then a staged one and one in its grace."""
+    """What to sign with now: the current secret first, then a staged one and one in its grace.
+
+    A lease is of one set of secrets for one day: a record per delivery would make every delivery of a tenant wait for
+    its audit chain, and the ledger's attempts already tell when an endpoint was signed for. Call it when every other
+    lock is taken.
+    """
     order = {SecretStage.CURRENT: 0, SecretStage.STAGED: 1, SecretStage.RETIRING: 2}
     rows = [
         row
@@ -36,10 +43,15 @@ def live_secrets(*, endpoint: Endpoint, at: datetime) -> list[str]:
         if row.retire_at is None or row.retire_at > at
     ]
     rows.sort(key=lambda row: order[SecretStage(row.stage)])
-    return [
-        open_secret(table=_TABLE, row_id=row.id, field="secret", sealed=row.sealed).decode()
-        for row in rows
-    ]
+    lease = take_lease(
+        purpose=Purpose.WEBHOOK_SIGNING,
+        holder=("webhook_endpoint", endpoint.id),
+        terms=_terms(rows, at),
+        actor=Actor.system("webhooks.deliver"),
+        at=at,
+        detail={"secrets": [str(row.id) for row in rows]},
+    )
+    return [open_secret(row=row, field="secret", lease=lease).decode() for row in rows]
 
 
 def stage_secret(*, endpoint: Endpoint, actor: Actor, at: datetime) -> str:
@@ -89,6 +101,11 @@ def retire_secret(*, endpoint: Endpoint, actor: Actor, at: datetime) -> None:
         if not rows.delete()[0]:
             raise RotationOutOfStep("nothing_retiring", "No old secret is left to retire.")
         _audit("retired", endpoint, actor, at)
+
+
+def _terms(rows: list[Secret], at: datetime) -> str:
+    ids = sha256("".join(sorted(str(row.id) for row in rows)).encode()).hexdigest()
+    return f"{at:%Y-%m-%d} {ids}"
 
 
 def _lock(endpoint: Endpoint) -> None:

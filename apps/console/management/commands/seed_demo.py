@@ -2,16 +2,13 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any
 
-from django.conf import settings
-from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connections
 
 from apps.console.seed.people import PEOPLE
+from apps.console.seed.prepare import prepare_database
 from apps.console.seed.run import OtherSeed, seed_demo
 from apps.console.seed.sizes import SIZES
 from apps.core import clock
-from apps.telemetry import partitions
 
 
 class Command(BaseCommand):
@@ -33,7 +30,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         password = options["password"] or secrets.token_urlsafe(12)
         at = options["at"] or clock.now().replace(microsecond=0)
-        _prepare(at)
+        prepare_database(at)
         try:
             made = seed_demo(
                 size=options["size"], seed=options["seed"], password=password, at=at, say=self._say
@@ -52,15 +49,6 @@ class Command(BaseCommand):
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
-
-
-def _prepare(at: datetime) -> None:
-    """Tables, and a place for each day's readings: the owner's work, where this process may act as the owner."""
-    if "owner" not in settings.DATABASES:
-        return
-    call_command("migrate", database="owner", verbosity=0, interactive=False)
-    with connections["owner"].cursor() as cursor:
-        partitions.ensure(cursor, at.date())
 
 
 def _moment(text: str) -> datetime:

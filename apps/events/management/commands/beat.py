@@ -8,14 +8,14 @@ from django.core.management.base import BaseCommand
 from apps.core.metrics import exposition, serve_metrics
 from apps.events.beat import LockedBeat
 from apps.events.state import StateCollector
-from apps.tenancy.guard import refuse_bypassing_role
+from apps.tenancy.guard import refuse_to_serve
 
 
 class Command(BaseCommand):
     help = "Tick once a second while holding the advisory lock; run as many as you like."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
-        refuse_bypassing_role()
+        refuse_to_serve()
         beat = LockedBeat(current_app)
         state = StateCollector()
         serve_metrics(

@@ -13,6 +13,7 @@ from prometheus_client import Counter, Gauge
 from apps.core import clock
 from apps.core.metrics import serve_metrics
 from apps.telemetry import partitions
+from apps.tenancy.guard import refuse_to_serve
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +33,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         if "owner" not in connections:
             raise CommandError("The keeper needs DATABASE_OWNER_URL.")
+        try:
+            refuse_to_serve()
+        except OperationalError:  # it waits for the database below, and opens no secret
+            log.warning("keeper_database_away")
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())

@@ -1,0 +1,170 @@
+"""Members and API tokens in the cabinet."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
+from apps.accounts import members, services
+from apps.accounts.access import Access
+from apps.accounts.actors import Actor
+from apps.accounts.admin.base import CabinetForm, TenantAdmin, access_of
+from apps.accounts.admin.site import cabinet
+from apps.accounts.models import ApiToken, Membership
+from apps.accounts.permissions import Permission
+from apps.core import clock
+
+
+class MemberForm(CabinetForm):
+    """Somebody new is invited by address; of a member the role is changed."""
+
+    email = forms.EmailField(label=_lazy("E-mail"))
+    name = forms.CharField(label=_lazy("Name"), max_length=300, required=False)
+
+    class Meta:
+        model = Membership
+        fields = ("role", "is_limited")
+
+
+@admin.register(Membership, site=cabinet)
+class MembershipAdmin(TenantAdmin):
+    """Who belongs to the tenant, as what."""
+
+    view_permission = Permission.MEMBERS_VIEW
+    manage_permission = Permission.MEMBERS_MANAGE
+    can_add = can_change = can_delete = True
+    entity_type = "user"
+    form = MemberForm
+    write_only = ("email", "name")
+    add_fields = ("email", "name", "role", "is_limited")
+    fields = ("person", "role", "is_limited")
+    readonly_fields = ("person",)
+    list_display = ("person", "address", "role", "is_limited")
+    list_filter = ("role", "is_limited")
+    list_select_related = ("user",)
+    search_fields = ("user__email", "user__first_name", "user__last_name")
+    ordering = ("user__email",)
+
+    def tenants_rows(self, access: Access) -> QuerySet[Membership]:
+        return Membership.objects.filter(tenant=access.tenant).select_related("user")
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        if obj is not None:
+            for name in self.write_only:
+                form.base_fields.pop(name, None)
+        return form
+
+    @admin.display(description=_lazy("Person"), ordering="user__email")
+    def person(self, row: Membership) -> str:
+        return row.user.label
+
+    @admin.display(description=_lazy("E-mail"))
+    def address(self, row: Membership) -> str:
+        return row.user.email
+
+    def create(self, values: Mapping[str, Any], *, actor: Actor, at: datetime) -> Membership:
+        return members.invite_member(**values, password=None, actor=actor, at=at)
+
+    def change(
+        self, row: Membership, changes: Mapping[str, Any], *, actor: Actor, at: datetime
+    ) -> None:
+        members.change_member(member=row, changes=changes, actor=actor, at=at)
+
+    def remove(self, row: Membership, *, actor: Actor, at: datetime) -> None:
+        members.remove_member(member=row, actor=actor, at=at)
+
+    def what_goes(self, row: Membership) -> list[str]:
+        return [_("Their API tokens end, and what was granted to them is forgotten.")]
+
+    def audited_id(self, row: Membership) -> str:
+        return str(row.user_id)
+
+
+class TokenForm(CabinetForm):
+    """A new token: its rights are its maker's, or some of them."""
+
+    name = forms.CharField(label=_lazy("Name"), max_length=100)
+    days = forms.IntegerField(label=_lazy("Days"), min_value=1, max_value=730, initial=365)
+    scopes = forms.MultipleChoiceField(
+        label=_lazy("Narrowed to"),
+        choices=[(permission.value, permission.value) for permission in Permission],
+        required=False,
+        help_text=_lazy("Nothing chosen: all that you may do."),
+    )
+
+    class Meta:
+        model = ApiToken
+        fields = ("name",)
+
+    def clean_scopes(self) -> list[str] | None:
+        return self.cleaned_data["scopes"] or None
+
+
+@admin.register(ApiToken, site=cabinet)
+class ApiTokenAdmin(TenantAdmin):
+    """Programs' keys. The text of a new one is shown once."""
+
+    view_permission = manage_permission = Permission.TOKENS_MANAGE
+    can_add = True
+    entity_type = "api_token"
+    form = TokenForm
+    write_only = ("days",)
+    add_fields = ("name", "days", "scopes")
+    fields = (
+        "name",
+        "prefix",
+        "holder",
+        "scopes",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "revoked_at",
+    )
+    list_display = ("name", "prefix", "holder", "expires_at", "last_used_at", "revoked_at")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("user",)
+    search_fields = ("name", "prefix", "user__email")
+    ordering = ("-created_at",)
+    actions = ("revoke",)
+
+    def tenants_rows(self, access: Access) -> QuerySet[ApiToken]:
+        return ApiToken.objects.filter(tenant=access.tenant).select_related("user")
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if change:
+            raise ValidationError(_("A token is not changed: make another one."))
+        access = access_of(request)
+        made, text = services.issue_token(
+            tenant=access.tenant,
+            user=access.user,
+            actor=access.actor,
+            at=clock.now(),
+            **{name: form.cleaned_data[name] for name in ("name", "days", "scopes")},
+        )
+        obj.__dict__.update(made.__dict__)
+        said = _("Copy the token now, it is not shown again: %(text)s") % {"text": text}
+        self.message_user(request, said, messages.WARNING)
+
+    @admin.display(description=_lazy("Acts as"), ordering="user__email")
+    def holder(self, row: ApiToken) -> str:
+        return row.user.label
+
+    @admin.action(description=_lazy("Revoke"), permissions=["manage"])
+    def revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
+        """End them at once."""
+        self.apply_each(
+            request,
+            rows,
+            lambda row, *, actor, at: services.revoke_token(token=row, actor=actor, at=at),
+            _("%(n)d tokens were revoked."),
+        )

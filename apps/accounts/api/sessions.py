@@ -1,0 +1,71 @@
+"""`sessions`: where one is signed in oneself."""
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts import sessions
+from apps.accounts.api.authentication import is_session
+from apps.accounts.api.views import TenantViewSet
+from apps.accounts.models import OpenSession
+from apps.accounts.permissions import Permission
+from apps.core import clock
+from apps.core.errors import Forbidden
+
+
+class OpenSessionSerializer(serializers.ModelSerializer[OpenSession]):
+    is_this = serializers.SerializerMethodField(help_text="The session that asks.")
+
+    class Meta:
+        model = OpenSession
+        fields = [
+            "id",
+            "device",
+            "address",
+            "method",
+            "opened_at",
+            "last_seen_at",
+            "is_this",
+        ]
+        read_only_fields = fields
+
+    def get_is_this(self, row: OpenSession) -> bool:
+        request = self.context["request"]
+        return is_session(request) and row.session_id == request.session.session_key
+
+
+class SessionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+    """One's own open sessions, in whatever tenant they act; deleting one signs that browser out."""
+
+    serializer_class = OpenSessionSerializer
+    etag_ignores = frozenset({"last_seen_at", "address", "is_this"})
+    permission_map = dict.fromkeys(("list", "retrieve", "destroy", "end_others"), Permission.SELF)
+
+    def get_queryset(self) -> QuerySet[OpenSession]:
+        # A global table: no policy stands behind this filter.
+        return sessions.sessions_of(self.access.user, clock.now())
+
+    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        opened = self.get_object()
+        self._require_whole()
+        sessions.end_session(opened=opened, actor=self.access.actor, at=clock.now())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses={204: None})
+    @action(detail=False, methods=["post"], url_path="end-others")
+    def end_others(self, request: Request) -> Response:
+        """Sign out every browser but this one; called with a token, every one."""
+        self._require_whole()
+        keep = request.session.session_key if is_session(request) else None
+        sessions.end_other_sessions(
+            user=self.access.user, keep=keep, actor=self.access.actor, at=clock.now()
+        )
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _require_whole(self) -> None:
+        """A token that was narrowed may not sign its person out."""
+        if self.access.scopes is not None:
+            raise Forbidden(message="A token that is narrowed cannot end sessions.")

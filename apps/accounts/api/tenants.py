@@ -1,0 +1,126 @@
+"""`tenants`, `invitations` and `break-glass`: the tenant as its own people see it."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts import invitations, platform
+from apps.accounts.api.views import TenantViewSet
+from apps.accounts.choices import Role
+from apps.accounts.models import BreakGlass, Invitation
+from apps.accounts.permissions import Permission
+from apps.core import clock
+from apps.tenancy.models import Tenant
+
+
+class TenantSerializer(serializers.ModelSerializer[Tenant]):
+    """The tenant that one works in. Its slug never changes."""
+
+    class Meta:
+        model = Tenant
+        fields = ["id", "slug", "name", "is_active", "created_at"]
+        read_only_fields = ["id", "slug", "is_active", "created_at"]
+
+
+class TenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+    """The caller's own tenant, and no other."""
+
+    serializer_class = TenantSerializer
+    permission_map = {
+        **dict.fromkeys(("list", "retrieve"), Permission.SELF),
+        "partial_update": Permission.TENANT_MANAGE,
+    }
+
+    def get_queryset(self) -> QuerySet[Tenant]:
+        # A global table: no policy stands behind this filter.
+        return Tenant.objects.filter(pk=self.access.tenant.pk)
+
+    def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        tenant = self.get_object()
+        asked = self.get_serializer(tenant, data=request.data, partial=True)
+        asked.is_valid(raise_exception=True)
+        if "name" in asked.validated_data:
+            tenant = platform.rename_tenant(
+                tenant=tenant,
+                name=asked.validated_data["name"],
+                actor=self.access.actor,
+                at=clock.now(),
+            )
+        return Response(self.get_serializer(tenant).data)
+
+
+class LinkInvitationSerializer(serializers.ModelSerializer[Invitation]):
+    """Somebody asked to become a member here, with the role that they will have."""
+
+    role = serializers.ChoiceField(choices=Role.choices)
+
+    class Meta:
+        model = Invitation
+        fields = [
+            *("id", "email", "role", "is_limited", "invited_by"),
+            *("created_at", "expires_at", "accepted_at", "revoked_at"),
+        ]
+        read_only_fields = [
+            *("id", "invited_by", "created_at", "expires_at", "accepted_at", "revoked_at"),
+        ]
+
+
+class MadeLinkInvitationSerializer(LinkInvitationSerializer):
+    link = serializers.URLField(read_only=True, help_text="Shown once; send it to them yourself.")
+
+    class Meta(LinkInvitationSerializer.Meta):
+        fields = [*LinkInvitationSerializer.Meta.fields, "link"]
+
+
+class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+    """Invitations by link. The link is in the answer that makes it, once; it makes one person a member, once."""
+
+    serializer_class = LinkInvitationSerializer
+    permission_map = dict.fromkeys(
+        ("list", "retrieve", "create", "destroy"), Permission.MEMBERS_MANAGE
+    )
+
+    def get_queryset(self) -> QuerySet[Invitation]:
+        return self.access.visible(Invitation.objects.all(), Permission.MEMBERS_MANAGE)
+
+    @extend_schema(responses={201: MadeLinkInvitationSerializer})
+    def create(self, request: Request) -> Response:
+        asked = LinkInvitationSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        given = {"is_limited": False, **asked.validated_data}
+        made, key = invitations.invite(**given, actor=self.access.actor, at=clock.now())
+        link = request.build_absolute_uri(f"{reverse('accounts:invitation')}?key={key}")
+        body: dict[str, Any] = {**LinkInvitationSerializer(made).data, "link": link}
+        return Response(body, status=status.HTTP_201_CREATED)
+
+    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        invitations.revoke_invitation(
+            invitation=self.get_object(), actor=self.access.actor, at=clock.now()
+        )
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class BreakGlassSerializer(serializers.ModelSerializer[BreakGlass]):
+    """A platform operator's stay in this tenant."""
+
+    operator = serializers.CharField(source="user.label", read_only=True)
+
+    class Meta:
+        model = BreakGlass
+        fields = ["id", "operator", "reason", "opened_at", "expires_at", "closed_at"]
+        read_only_fields = fields
+
+
+class BreakGlassViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+    """Who of the installation's operators was in this tenant, why and how long. What they did is in the audit log."""
+
+    serializer_class = BreakGlassSerializer
+    permission_map = dict.fromkeys(("list", "retrieve"), Permission.AUDIT_VIEW)
+
+    def get_queryset(self) -> QuerySet[BreakGlass]:
+        return self.access.visible(BreakGlass.objects.select_related("user"), Permission.AUDIT_VIEW)

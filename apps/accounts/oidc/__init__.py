@@ -1,0 +1,1 @@
+"""Sign-in by the operator's identity providers: OpenID Connect, authorization code flow with PKCE."""

@@ -1,0 +1,154 @@
+"""Whose an identity is: known by issuer and subject, linked by its person, or made a member by the operator's rules."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from allauth.socialaccount.models import SocialAccount
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+
+from apps.accounts.actors import Actor
+from apps.accounts.errors import IdentityRefused, IdentityTaken, LastWayIn
+from apps.accounts.models import User
+from apps.accounts.oidc.config import Provider
+from apps.accounts.services import add_member, create_user
+from apps.audit.services import record_platform
+from apps.tenancy.models import Tenant
+
+LONGEST_LABEL = 200
+
+
+def person_of(provider: Provider, claims: Mapping[str, Any], *, at: datetime) -> User:
+    """Who signs in. Raises IdentityRefused for an identity that nobody linked and no rule lets in.
+
+    An e-mail address finds nobody: whoever can make a provider say an address would be that person.
+    """
+    known = _identity(provider, claims)
+    if known is not None:
+        user: User = known.user
+        if not user.is_active:
+            raise IdentityRefused
+        _label(known, claims)
+        return user
+    return _provision(provider, claims, at)
+
+
+def link(user: User, provider: Provider, claims: Mapping[str, Any], *, at: datetime) -> None:
+    """Let this identity sign this person in from now on. Raises IdentityTaken. Idempotent for their own."""
+    known = _identity(provider, claims)
+    if known is None:
+        try:
+            with transaction.atomic():
+                known = _make(user, provider, claims)
+        except IntegrityError:  # somebody was quicker
+            known = _identity(provider, claims)
+        else:
+            _note("identity.linked", user, provider.issuer, at)
+    if known is None or known.user_id != user.pk:
+        raise IdentityTaken(message="This identity signs in somebody else here.")
+
+
+def unlink(user: User, identity: SocialAccount, *, at: datetime) -> None:
+    """Take an identity away. Raises LastWayIn."""
+    others = SocialAccount.objects.filter(user=user).exclude(pk=identity.pk)
+    if not user.has_usable_password() and not others.exists():
+        raise LastWayIn(message="You would not be able to sign in any more: set a password first.")
+    issuer = identity.provider
+    identity.delete()
+    _note("identity.unlinked", user, issuer, at)
+
+
+def identities_of(user: User) -> list[SocialAccount]:
+    """A person's identities, for their own eyes."""
+    return list(SocialAccount.objects.filter(user=user).order_by("pk"))
+
+
+def is_of(user: User, provider: Provider, claims: Mapping[str, Any]) -> bool:
+    """Whether this identity is this person's."""
+    known = _identity(provider, claims)
+    return known is not None and known.user_id == user.pk
+
+
+def _identity(provider: Provider, claims: Mapping[str, Any]) -> SocialAccount | None:
+    rows = SocialAccount.objects.select_related("user")
+    found: SocialAccount | None = rows.filter(provider=provider.issuer, uid=claims["sub"]).first()
+    return found
+
+
+def _provision(provider: Provider, claims: Mapping[str, Any], at: datetime) -> User:
+    rules = [rule for rule in provider.provision if rule.holds_for(claims)]
+    tenants = {t.slug: t for t in Tenant.objects.filter(is_active=True)} if rules else {}
+    rules = [rule for rule in rules if rule.tenant in tenants]
+    if not rules:
+        raise IdentityRefused(
+            "identity_unknown",
+            "Nobody here signs in with this identity. Sign in as you are used to,"
+            " and link it on your account page.",
+        )
+    email = claims.get("email")
+    if claims.get("email_verified") is not True or not _is_address(email):
+        raise IdentityRefused(
+            "email_unverified", f"{provider.name} does not vouch for your e-mail address."
+        )
+    if User.objects.filter(email__iexact=email).exists():
+        raise IdentityRefused(
+            "email_taken",
+            "Somebody with this address is here already. If it is you, sign in as you are used to,"
+            " and link it on your account page.",
+        )
+    name = claims.get("name")
+    actor = Actor.system(f"oidc:{provider.slug}")
+    try:
+        with transaction.atomic():
+            user = create_user(
+                email=str(email),
+                password=None,
+                full_name=name.replace("\x00", "")[:140] if isinstance(name, str) else "",
+            )
+            _make(user, provider, claims)
+            for rule in rules:
+                add_member(
+                    tenant=tenants[rule.tenant], user=user, role=rule.role, actor=actor, at=at
+                )
+            _note("identity.provisioned", user, provider.issuer, at)
+    except IntegrityError as error:  # the same person in two windows
+        raise IdentityRefused("identity_unknown", "Begin again, please.") from error
+    return user
+
+
+def _make(user: User, provider: Provider, claims: Mapping[str, Any]) -> SocialAccount:
+    made = SocialAccount(user=user, provider=provider.issuer, uid=claims["sub"])
+    made.extra_data = {"label": _label_of(claims)}
+    made.save(force_insert=True)
+    return made
+
+
+def _label(known: SocialAccount, claims: Mapping[str, Any]) -> None:
+    known.extra_data = {"label": _label_of(claims) or known.extra_data.get("label", "")}
+    known.save(update_fields=["extra_data", "last_login"])
+
+
+def _label_of(claims: Mapping[str, Any]) -> str:
+    """What the person recognises it by; of all that the provider tells, only this is kept."""
+    said = claims.get("email") or claims.get("preferred_username") or claims["sub"]
+    return str(said).replace("\x00", "")[:LONGEST_LABEL]
+
+
+def _is_address(text: object) -> bool:
+    try:
+        validate_email(text if isinstance(text, str) else None)
+    except ValidationError:
+        return False
+    return True
+
+
+def _note(action: str, user: User, issuer: str, at: datetime) -> None:
+    record_platform(
+        action=action,
+        actor=Actor("user", str(user.id), user.label),
+        entity=("user", user.id),
+        at=at,
+        detail={"issuer": issuer},
+    )

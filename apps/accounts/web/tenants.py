@@ -1,0 +1,101 @@
+"""Where a person works: the tenants they belong to; for platform operators, all of them, with a reason and an end."""
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.accounts import platform
+from apps.accounts.middleware import SESSION_TENANT
+from apps.accounts.models import User
+from apps.accounts.selectors import is_platform_operator, tenants_of
+from apps.core import clock
+from apps.core.errors import DomainError, NotVisible
+from apps.core.page import asked_word, page_number, paged
+from apps.tenancy.models import Tenant
+
+MOST_DIGITS = 4
+
+
+@never_cache
+@require_GET
+def tenants(request: HttpRequest) -> HttpResponse:
+    """The page on which one chooses."""
+    return _page(request)
+
+
+@require_POST
+def choose(request: HttpRequest) -> HttpResponse:
+    """Work in one of one's own tenants from now on. Asked again on each request: the session only remembers."""
+    chosen = next((t for t in tenants_of(_person(request)) if str(t.pk) == _asked(request)), None)
+    if chosen is None:
+        raise NotVisible
+    request.session[SESSION_TENANT] = str(chosen.pk)
+    return redirect("/")
+
+
+@require_POST
+def enter(request: HttpRequest) -> HttpResponse:
+    """A platform operator goes into a tenant."""
+    access = platform.platform_access(_person(request))
+    minutes = request.POST.get("minutes", "")
+    is_number = minutes.isascii() and minutes.isdecimal() and len(minutes) <= MOST_DIGITS
+    try:
+        stay = platform.enter_tenant(
+            access=access,
+            tenant_id=_uuid(_asked(request)),
+            reason=request.POST.get("reason", ""),
+            minutes=int(minutes) if is_number else 0,
+            at=clock.now(),
+        )
+    except (platform.ReasonNeeded, platform.TooLong) as fault:
+        return _page(request, fault=fault)
+    request.session[SESSION_TENANT] = str(stay.tenant_id)
+    return redirect("/")
+
+
+@require_POST
+def leave(request: HttpRequest) -> HttpResponse:
+    """And out again."""
+    access = platform.platform_access(_person(request))
+    chosen = request.session.pop(SESSION_TENANT, None)
+    if chosen:
+        platform.leave_tenant(access=access, tenant_id=UUID(chosen), at=clock.now())
+    return redirect("accounts:tenants")
+
+
+def _page(request: HttpRequest, *, fault: DomainError | None = None) -> HttpResponse:
+    user = _person(request)
+    context: dict[str, object] = {
+        "tenants": tenants_of(user),
+        "fault": fault,
+        "reason": request.POST.get("reason", "")[: platform.LONGEST_REASON],
+        "asked": _asked(request),
+        "minutes": platform.MINUTES,
+        "most_minutes": platform.MOST_MINUTES,
+    }
+    if is_platform_operator(user):
+        words = asked_word(request, "q")
+        rows = Tenant.objects.filter(name__icontains=words).order_by("name", "pk")
+        found, pager = paged(rows, number=page_number(request), asked={"q": words})
+        context |= {"is_operator": True, "words": words, "rows": found, "pager": pager}
+    status = fault.status if fault else 200
+    return render(request, "accounts/tenants.html", context, status=status)
+
+
+def _person(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # nobody passes the sign-in middleware otherwise
+    return request.user
+
+
+def _asked(request: HttpRequest) -> str:
+    return request.POST.get("tenant", "")
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotVisible from None

@@ -1,0 +1,40 @@
+import signal
+import threading
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.agents import keys
+from apps.agents.services import check_signer, now_and_again
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.core.metrics import serve_metrics
+from apps.tenancy.guard import refuse_bypassing_role
+from apps.vault.errors import MasterKeyInvalid
+
+EVERY_SECONDS = 0.1
+
+
+class Command(BaseCommand):
+    """The only process that can sign agents; it listens for scrapes at most. Run as many as you like."""
+
+    help = "Sign what the ingest processes ask for; needs ISPVM_CA_KEY_FILE."
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+        refuse_bypassing_role()
+        if not keys.may_sign():
+            raise CommandError("The signer needs ISPVM_CA_KEY_FILE.")
+        try:
+            fingerprint = check_signer(at=clock.now())
+        except (MasterKeyInvalid, DomainError) as error:
+            raise CommandError(
+                f"{settings.ISPVM_CA_KEY_FILE} does not open the certificate authority's key; "
+                f"restore the right file from your backup. ({error})"
+            ) from error
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        serve_metrics(settings.ISPVM_METRICS_LISTEN, settings.ISPVM_METRICS_ALLOW)
+        self.stdout.write(f"signer: signs as {fingerprint[:16]}")
+        now_and_again(stop, every_seconds=EVERY_SECONDS)

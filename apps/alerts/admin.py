@@ -1,0 +1,113 @@
+"""Rules, their overrides, and alerts in the cabinet."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
+from apps.accounts.actors import Actor
+from apps.accounts.admin import TenantAdmin, cabinet
+from apps.accounts.permissions import Permission
+from apps.alerts import services
+from apps.alerts.models import Alert, AlertRule, RuleOverride
+
+
+@admin.register(AlertRule, site=cabinet)
+class AlertRuleAdmin(TenantAdmin):
+    """The tenant's rules. Documents come with packs; here they are switched on and off."""
+
+    view_permission = Permission.ALERTS_VIEW
+    manage_permission = Permission.ALERTS_TUNE
+    entity_type = "alert_rule"
+    fields = ("key", "pack", "version", "is_enabled", "document", "updated_at")
+    list_display = ("key", "pack", "version", "is_enabled", "updated_at")
+    list_filter = ("is_enabled", "pack")
+    search_fields = ("key",)
+    ordering = ("key",)
+    actions = ("switch_on", "switch_off")
+
+    @admin.action(description=_lazy("Switch on"), permissions=["manage"])
+    def switch_on(self, request: HttpRequest, rows: QuerySet[AlertRule]) -> None:
+        """Evaluate them."""
+        self._switch(request, rows, is_enabled=True)
+
+    @admin.action(description=_lazy("Switch off"), permissions=["manage"])
+    def switch_off(self, request: HttpRequest, rows: QuerySet[AlertRule]) -> None:
+        """Their open alerts recover."""
+        self._switch(request, rows, is_enabled=False)
+
+    def _switch(self, request: HttpRequest, rows: QuerySet[AlertRule], *, is_enabled: bool) -> None:
+        self.apply_each(
+            request,
+            rows,
+            lambda row, *, actor, at: services.set_enabled(
+                rule=row, is_enabled=is_enabled, actor=actor, at=at
+            ),
+            _("%(n)d rules were switched."),
+        )
+
+
+@admin.register(RuleOverride, site=cabinet)
+class RuleOverrideAdmin(TenantAdmin):
+    """Where a rule is other than it ships, and why."""
+
+    view_permission = Permission.ALERTS_VIEW
+    manage_permission = Permission.ALERTS_TUNE
+    can_add = can_change = can_delete = True
+    entity_type = "alert_rule"
+    add_fields = ("rule", "level", "target", "changes", "reason")
+    fields = ("rule", "level", "target", "changes", "reason", "updated_at")
+    autocomplete_fields = ("rule",)
+    list_display = ("rule", "level", "target", "changes", "reason", "updated_at")
+    list_filter = ("level",)
+    list_select_related = ("rule",)
+    search_fields = ("rule__key", "target", "reason")
+    ordering = ("rule__key", "level", "target")
+
+    def get_readonly_fields(self, request: Any, obj: Any = None) -> Any:
+        # Rule, level and target say which override it is: another one is another row.
+        return ("rule", "level", "target", "updated_at") if obj else ()
+
+    def create(self, values: Mapping[str, Any], *, actor: Actor, at: datetime) -> RuleOverride:
+        return services.set_override(**values, actor=actor, at=at)
+
+    def change(
+        self, row: RuleOverride, changes: Mapping[str, Any], *, actor: Actor, at: datetime
+    ) -> None:
+        services.set_override(
+            rule=row.rule,
+            level=row.level,
+            target=row.target,
+            changes=changes.get("changes", row.changes),
+            reason=changes.get("reason", row.reason),
+            actor=actor,
+            at=at,
+        )
+
+    def remove(self, row: RuleOverride, *, actor: Actor, at: datetime) -> None:
+        services.remove_override(override=row, actor=actor, at=at)
+
+    def audited_id(self, row: RuleOverride) -> str:
+        return str(row.rule_id)
+
+
+@admin.register(Alert, site=cabinet)
+class AlertAdmin(TenantAdmin):
+    """Episodes of rules. Only evaluation moves them."""
+
+    view_permission = Permission.ALERTS_VIEW
+    entity_type = "alert"
+    fields = (
+        *("rule", "state", "severity", "entity_type", "entity_id", "summary", "seen"),
+        *("since", "fired_at", "well_since", "recovered_at"),
+    )
+    list_display = ("summary", "state", "severity", "rule", "since", "recovered_at")
+    list_filter = ("state", "severity")
+    list_select_related = ("rule",)
+    search_fields = ("summary",)
+    ordering = ("-since", "-id")

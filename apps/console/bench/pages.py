@@ -1,0 +1,150 @@
+"""`bench pages`: every page and the main lists of the API over a network of 5,000 devices and 10,000 incidents,
+through the real web process, signed in as a NOC operator."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from apps.accounts.models import User
+from apps.accounts.services import issue_token
+from apps.console.bench.figures import Asked, Figure, WrongResult
+from apps.console.bench.paint import first_paint
+from apps.console.bench.scratch import scratch_database
+from apps.console.bench.serving import Asker, web_process
+from apps.console.seed.inventory import SEEDER
+from apps.console.seed.prepare import prepare_partitions
+from apps.console.seed.run import seed_demo
+from apps.console.seed.sizes import SIZES
+from apps.core import clock
+from apps.incidents.models import Incident
+from apps.inventory.models import Device, Interface, Site
+from apps.tenancy import acting_in
+from apps.tenancy.models import Tenant
+
+SIZE = "large"
+PAGE_MS, API_MS, PAGE_KB, PAINT_MS = 200.0, 50.0, 100.0, 1_000.0
+#: Requests per page and round; the slowest of twenty is the 95th percentile of one round.
+PER_ROUND = 20
+KB = 1_000.0
+
+
+@dataclass(frozen=True)
+class Page:
+    """Something that is asked for by its address."""
+
+    name: str
+    path: str
+    is_api: bool = False
+
+
+@dataclass(frozen=True)
+class Places:
+    """The heaviest of each kind, to ask for."""
+
+    device: object
+    site: object
+    incident: object
+
+
+def html_pages(places: Places) -> list[Page]:
+    """Every page that shows a tenant's rows."""
+    return [
+        Page("home", "/"),
+        Page("incidents", "/incidents/"),
+        Page("incidents, all", "/incidents/?status=all"),
+        Page("incident", f"/incidents/{places.incident}/"),
+        Page("devices", "/devices/"),
+        Page("devices, last page", "/devices/?page=100"),
+        Page("devices, searched", "/devices/?q=mad"),
+        Page("devices, down", "/devices/?state=down"),
+        Page("device", f"/devices/{places.device}/"),
+        Page("sites", "/sites/"),
+        Page("site", f"/sites/{places.site}/"),
+        Page("alerts", "/alerts/"),
+        Page("search", "/search/?q=cr1"),
+        Page("agents", "/agents/"),
+        Page("webhooks", "/webhooks/"),
+    ]
+
+
+def api_lists(places: Places) -> list[Page]:
+    """The lists that programs page through."""
+    names = (
+        *("sites", "devices", "interfaces", "links", "bgp-peers", "ospf-neighbors", "services"),
+        *("probe-targets", "incidents", "alerts", "agents", "webhook-deliveries"),
+    )
+    pages = [Page(f"api {name}", f"/api/v1/{name}/", is_api=True) for name in names]
+    of_device = f"/api/v1/devices/{places.device}/interfaces/"
+    return [*pages, Page("api device's interfaces", of_device, is_api=True)]
+
+
+def bench_pages(asked: Asked) -> Sequence[Figure]:
+    """Time, size and queries of each page; the paint of the home in a browser where there is one."""
+    with scratch_database("pages") as database:
+        at = clock.now().replace(microsecond=0)
+        prepare_partitions(at)
+        made = seed_demo(
+            size=SIZE, seed=asked.seed, password=str(asked.seed) * 12, at=at, say=asked.say
+        )
+        tenant = made[0].tenant
+        if made[0].devices != SIZES[SIZE].devices:
+            raise WrongResult("The seed did not make the network that it should.")
+        return list(_measure(tenant, database, asked))
+
+
+def _measure(tenant: Tenant, database: str, asked: Asked) -> Iterator[Figure]:
+    user = User.objects.get(email=f"noc@{SIZES[SIZE].domain}")
+    client = Client()
+    client.force_login(user)
+    cookies = {name: morsel.value for name, morsel in client.cookies.items()}
+    _, token = issue_token(
+        tenant=tenant, user=user, name="bench", actor=SEEDER, at=clock.now(), days=1
+    )
+    with acting_in(tenant):
+        places = _heaviest()
+    with web_process(database) as port:
+        cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
+        browser = Asker(port, {"Cookie": cookie})
+        program = Asker(port, {"Authorization": f"Bearer {token}"})
+        for page in (*html_pages(places), *api_lists(places)):
+            asker = program if page.is_api else browser
+            headers = {"Authorization": f"Bearer {token}"} if page.is_api else {}
+            yield from _figures(page, asker, _queries(client, page, headers), asked.rounds)
+        yield from first_paint(port, cookies, rounds=asked.rounds, most=PAINT_MS)
+
+
+def _heaviest() -> Places:
+    incident = Incident.objects.filter(status="open").order_by("-devices_affected", "-pk")[0]
+    device = Device.objects.filter(role="core").order_by("name")[0]
+    if not Interface.objects.filter(device=device).exists():
+        raise WrongResult("The core routers have no interface.")
+    site = Site.objects.order_by("name")[0]
+    return Places(device.pk, site.pk, incident.pk)
+
+
+def _queries(client: Client, page: Page, headers: dict[str, str]) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        answer = client.get(page.path, headers=headers)
+    if answer.status_code != 200:  # noqa: PLR2004
+        raise WrongResult(f"{page.path} answered {answer.status_code}.")
+    return len(captured)
+
+
+def _figures(page: Page, asker: Asker, queries: int, rounds: int) -> Iterator[Figure]:
+    asker.get(page.path)  # the first one compiles templates
+    taken, size = [], 0
+    for _ in range(rounds * PER_ROUND):
+        answer = asker.get(page.path)
+        if answer.status != 200:  # noqa: PLR2004
+            raise WrongResult(f"{page.path} answered {answer.status}.")
+        taken.append(answer.milliseconds)
+        size = len(answer.body)
+    goal = API_MS if page.is_api else PAGE_MS
+    yield Figure(f"{page.name} p50", median(taken), "ms")
+    yield Figure(f"{page.name} p95", quantiles(taken, n=20)[-1], "ms", goal)
+    yield Figure(f"{page.name} size", size / KB, "kB", None if page.is_api else PAGE_KB)
+    yield Figure(f"{page.name} queries", queries, "")

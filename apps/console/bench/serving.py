@@ -1,0 +1,88 @@
+"""The real web process over a measurement's database: gunicorn on loopback, stopped when the body ends."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
+
+from apps.console.bench.figures import WrongResult
+
+LOOPBACK = "127.0.0.1"
+STARTS_WITHIN_SECONDS = 60
+#: Worth a thousandth of a second.
+MS = 1000.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer and how long it took, from the first byte sent to the last received."""
+
+    status: int
+    body: bytes
+    milliseconds: float
+
+
+class Asker:
+    """One connection that is kept open, as browsers keep theirs."""
+
+    def __init__(self, port: int, headers: dict[str, str]) -> None:
+        self._connection = http.client.HTTPConnection(LOOPBACK, port, timeout=60)
+        self._headers = headers
+
+    def get(self, path: str) -> Answer:
+        """Ask for a page."""
+        began = time.perf_counter()
+        self._connection.request("GET", path, headers=self._headers)
+        answer = self._connection.getresponse()
+        body = answer.read()
+        return Answer(answer.status, body, (time.perf_counter() - began) * MS)
+
+
+@contextmanager
+def web_process(database: str) -> Iterator[int]:
+    """The port of a web process that serves this database. Raises WrongResult when it does not start."""
+    port = _free_port()
+    address = urlsplit(os.environ["DATABASE_URL"])
+    environment = {
+        **os.environ,
+        "DATABASE_URL": urlunsplit(address._replace(path=f"/{database}")),
+        "ISPVM_PUBLIC_URL": f"http://{LOOPBACK}:{port}",
+        "ISPVM_ALLOWED_HOSTS": LOOPBACK,
+    }
+    environment.pop("DATABASE_OWNER_URL", None)
+    command = (
+        *(sys.executable, "-m", "gunicorn", "-c", "python:ispvm.deploy.gunicorn_web"),
+        *("--workers", "1", "--bind", f"{LOOPBACK}:{port}", "ispvm.wsgi:application"),
+    )
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)  # noqa: S603  (our own words)
+        try:
+            _wait_for(process, port)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(process: "subprocess.Popen[bytes]", port: int) -> None:
+    until = time.monotonic() + STARTS_WITHIN_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            if Asker(port, {}).get("/livez").status == http.client.OK:
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise WrongResult("The web process did not start.")

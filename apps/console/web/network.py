@@ -1,0 +1,199 @@
+"""The map and the topology: the whole network drawn, with how it is and what an incident says of it."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _lazy
+
+from apps.accounts.access import Access
+from apps.console.web.sites import SiteRow, site_rows
+from apps.core.page import BLIND, DOWN, SUPPRESSED, UNKNOWN, State
+from apps.incidents.limits import is_whole
+from apps.incidents.models import Incident
+from apps.incidents.selectors import visible_incidents
+from apps.incidents.web.blast import overlay_of
+from apps.inventory import selectors as inventory
+from apps.inventory.choices import DeviceRole
+from apps.telemetry import picture
+from apps.telemetry.picture import Overlay, Picture
+from apps.telemetry.reach import reach_of_devices
+from apps.topology.selectors import Wiring, dependency_groups, wiring
+
+#: More routers than this are drawn as sites, until one of them is opened.
+MOST_DEVICES = 120
+MOST_INCIDENTS = 30
+MOST_ROWS = 12
+PARTLY = State("warn", "warn", _lazy("Partly down"), 2)
+_WORDS = {
+    picture.ROOT: DOWN,
+    picture.DOWN: DOWN,
+    picture.PART: PARTLY,
+    picture.BLIND: BLIND,
+    picture.UNKNOWN: UNKNOWN,
+    picture.HELD: SUPPRESSED,
+}
+_ANYWHERE = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True)
+class NetworkPage:
+    """What stands around the drawing."""
+
+    incidents: tuple[Incident, ...]
+    chosen: Incident | None
+    role: str
+    roles: tuple[tuple[str, str], ...]
+    rows: tuple[SiteRow, ...]
+    troubled: int
+    all: int
+    unplaced: int
+    site: tuple[UUID, str] | None
+    is_collapsed: bool
+    devices: int
+    #: What the drawing is asked with.
+    query: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the address asks for; an incident or a site that is not there is ignored."""
+
+    incident: UUID | None = None
+    site: UUID | None = None
+    role: str = ""
+    wants_sites: bool = False
+
+    def as_query(self) -> dict[str, str]:
+        """As the address says it."""
+        found = {
+            "incident": str(self.incident or ""),
+            "site": str(self.site or ""),
+            "role": self.role,
+            "collapse": "1" if self.wants_sites else "",
+        }
+        return {name: value for name, value in found.items() if value}
+
+
+def network_page(access: Access, asked: Asked, *, query: str, at: datetime) -> NetworkPage:
+    """Six queries."""
+    where = inventory.visible_device_sites(access)
+    rows = site_rows(access, where, reach_of_devices(at))
+    troubled = [row for row in rows if row.state.is_trouble]
+    placed = {row.id for row in inventory.placed_sites(access)}
+    open_ones = visible_incidents(access).filter(status="open").order_by("-started_at")
+    incidents = tuple(open_ones[:MOST_INCIDENTS])
+    chosen = _incident(access, asked.incident)
+    names = {row.id: row.name for row in rows}
+    return NetworkPage(
+        incidents=incidents if chosen is None or chosen in incidents else (chosen, *incidents),
+        chosen=chosen,
+        role=asked.role,
+        roles=tuple((str(value), str(label)) for value, label in DeviceRole.choices),
+        rows=tuple((troubled or rows)[:MOST_ROWS]),
+        troubled=len(troubled),
+        all=len(rows),
+        unplaced=sum(1 for row in rows if row.id not in placed),
+        site=(asked.site, names[asked.site]) if asked.site and asked.site in names else None,
+        is_collapsed=asked.site is None and (asked.wants_sites or len(where) > MOST_DEVICES),
+        devices=len(where),
+        query=query,
+    )
+
+
+def _incident(access: Access, incident_id: UUID | None) -> Incident | None:
+    return visible_incidents(access).filter(pk=incident_id).first() if incident_id else None
+
+
+def _overlay(access: Access, asked: Asked) -> Overlay:
+    incident = _incident(access, asked.incident)
+    return overlay_of(incident) if incident and is_whole(access, incident) else Overlay()
+
+
+def _wired(access: Access, asked: Asked) -> Wiring:
+    """The whole, one site with what it is wired to, or the routers of one role."""
+    if asked.site:
+        inside = [
+            pk for pk, site in inventory.visible_device_sites(access).items() if site == asked.site
+        ]
+        return wiring(access, around=inside)
+    whole = wiring(access)
+    if not asked.role:
+        return whole
+    return Wiring(
+        {k: row for k, row in whole.devices.items() if row.role == asked.role}, whole.wires
+    )
+
+
+def topology_picture(access: Access, asked: Asked, *, at: datetime) -> Picture:
+    """By router where they fit, else by site. At most eleven queries, whatever the size."""
+    wired = _wired(access, asked)
+    overlay = _overlay(access, asked)
+    looks = picture.device_looks(at, wired.devices)
+    wires = picture.wire_looks(at, wired)
+    sites = {pk: name for pk, name, _code in inventory.visible_site_names(access)}
+    if asked.site is None and (asked.wants_sites or len(wired.devices) > MOST_DEVICES):
+        address = f"{reverse('console:topology')}?site={{id}}"
+        return picture.by_site(
+            wired, looks=looks, wires=wires, sites=sites, overlay=overlay, address=address
+        )
+    address = reverse("console:device", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}")
+    drawn = picture.by_device(
+        wired,
+        looks=looks,
+        wires=wires,
+        sites=sites,
+        overlay=overlay,
+        address=address,
+        groups=() if access.is_limited else dependency_groups(),
+    )
+    if asked.site is None:
+        return drawn
+    inside = {str(row.id) for row in wired.devices.values() if row.site_id == asked.site}
+    return picture.outlined(drawn, only=inside)
+
+
+def map_document(access: Access, asked: Asked, *, at: datetime) -> dict[str, Any]:
+    """Sites with a place, and what runs between them. At most eight queries, whatever the size."""
+    wired = _wired(access, asked)
+    overlay = _overlay(access, asked)
+    looks = picture.device_looks(at, wired.devices)
+    inside: dict[UUID, list[str]] = defaultdict(list)
+    for row in wired.devices.values():
+        if row.site_id:
+            inside[row.site_id].append(overlay.look(row.id, looks[row.id]))
+    places = {row.id: row for row in inventory.placed_sites(access)}
+    edges = picture.between_sites(wired, wires=picture.wire_looks(at, wired), overlay=overlay)
+    address = reverse("console:site", args=[_ANYWHERE])
+    sites = []
+    for pk, place in places.items():
+        look = picture.site_look(inside[pk]) if inside[pk] else picture.OK
+        if asked.role and not inside[pk]:
+            continue
+        bad = sum(1 for one in inside[pk] if one in {picture.DOWN, picture.HELD, picture.ROOT})
+        sites.append(
+            {
+                "id": str(pk),
+                "name": place.name,
+                "at": [place.longitude, place.latitude],
+                "look": look,
+                "word": str(_WORDS[look].word) if look in _WORDS else "",
+                "bad": bad,
+                "devices": len(inside[pk]),
+                "url": address.replace(_ANYWHERE, str(pk)),
+            }
+        )
+    shown = {site["id"] for site in sites}
+    links = [
+        {
+            "from": [places[UUID(edge.source)].longitude, places[UUID(edge.source)].latitude],
+            "to": [places[UUID(edge.target)].longitude, places[UUID(edge.target)].latitude],
+            "look": edge.look,
+        }
+        for edge in edges
+        if edge.source in shown and edge.target in shown
+    ]
+    return {"sites": sites, "links": links}

@@ -1,0 +1,33 @@
+"""Living parts of pages: asked every few seconds, answered in full only when they changed."""
+
+import hashlib
+import re
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+Handler = Callable[[HttpRequest], HttpResponseBase]
+
+#: Masked anew in each answer, so that it tells nothing of whether something changed.
+_TOKEN = re.compile(rb'name="csrfmiddlewaretoken" value="[^"]*"')
+
+
+class UnchangedPartMiddleware:
+    """Gives each part that htmx asked for an ETag, and answers 304 to who has it already."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        answer = self.get_response(request)
+        is_part = request.method == "GET" and request.headers.get("HX-Request") == "true"
+        if not is_part or answer.status_code != 200 or not isinstance(answer, HttpResponse):  # noqa: PLR2004
+            return answer
+        tag = 'W/"{}"'.format(hashlib.sha256(_TOKEN.sub(b"", answer.content)).hexdigest()[:32])
+        answer["ETag"] = tag
+        answer.setdefault("Cache-Control", "private, no-cache")
+        if request.headers.get("If-None-Match") != tag:
+            return answer
+        kept = ("ETag", "Cache-Control", "Vary")
+        return HttpResponse(status=304, headers={n: answer[n] for n in kept if n in answer})

@@ -1,0 +1,124 @@
+"""An incident drawn: how far it reaches, and how the services behind it went."""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from apps.accounts.access import Access
+from apps.incidents import selectors
+from apps.incidents.models import Incident, TimelineEntry
+from apps.inventory.models import Link
+from apps.inventory.parts import devices_of
+from apps.inventory.profiles import polling_profile
+from apps.inventory.selectors import visible_site_names
+from apps.telemetry import picture
+from apps.telemetry.charts import Chart, Line, Mark, span_for, total_of
+from apps.telemetry.picture import Overlay, Picture
+from apps.telemetry.queries import Span, rates_of
+from apps.topology.selectors import wiring
+
+UP, SESSIONS = "device.up", "pppoe.sessions.active"
+RX, TX = "interface.rx_bytes_total", "interface.tx_bytes_total"
+#: More routers than this are drawn as sites.
+MOST_DEVICES = 40
+BEFORE, AFTER = timedelta(minutes=20), timedelta(minutes=10)
+#: What gets a numbered flag on the chart and the same number in the list.
+FLAGGED = frozenset({"opened", "verdict", "acknowledged", "closed", "note", "assigned"})
+MOST_FLAGS = 9
+_ANYWHERE = "00000000-0000-0000-0000-000000000000"
+
+
+def numbered(entries: list[TimelineEntry]) -> dict[UUID, int]:
+    """The flags, oldest first: entry -> number."""
+    flagged = sorted((row for row in entries if row.kind in FLAGGED), key=lambda row: row.at)
+    return {row.id: number for number, row in enumerate(flagged[:MOST_FLAGS], start=1)}
+
+
+def overlay_of(incident: Incident) -> Overlay:
+    """Its causes, and the devices behind them. One query."""
+    trouble = selectors.trouble_of(incident)
+    roots = {incident.root_id, *(UUID(str(cause["entity_id"])) for cause in trouble["causes"])}
+    behind = {UUID(str(pk)) for pk in trouble["impact"].get("devices", ())}
+    return Overlay(frozenset(roots), frozenset(behind - roots))
+
+
+def blast_picture(access: Access, incident: Incident, *, at: datetime) -> Picture:
+    """The causes, what is behind them and what stands next to it. At most nine queries."""
+    overlay = overlay_of(incident)
+    links = Link.objects.filter(pk__in=overlay.roots).values_list("a_device_id", "z_device_id")
+    ends = {end for pair in links for end in pair if end}
+    on = set(devices_of(overlay.roots - ends).values())
+    core = {*overlay.held, *ends, *on}
+    wired = wiring(access, around=core)
+    looks = picture.device_looks(at, wired.devices)
+    sites = {pk: name for pk, name, _code in visible_site_names(access)}
+    wires = picture.wire_looks(at, wired)
+    if len(core) > MOST_DEVICES:
+        address = reverse("console:site", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}")
+        return picture.by_site(
+            wired, looks=looks, wires=wires, sites=sites, overlay=overlay, address=address
+        )
+    address = reverse("console:device", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}")
+    drawn = picture.by_device(
+        wired, looks=looks, wires=wires, sites=sites, overlay=overlay, address=address
+    )
+    return picture.outlined(drawn, only={str(pk) for pk in core})
+
+
+def story_chart(incident: Incident, *, at: datetime) -> Chart:
+    """Routers that answer and sessions that stand, of those that it hit; else the traffic of the wire that failed."""
+    lasted = (incident.ended_at or at) - incident.started_at
+    start = incident.started_at - max(BEFORE, lasted / 2)
+    end = min(at, (incident.ended_at or at) + max(AFTER, lasted / 4))
+    profile = polling_profile({})
+    impact = selectors.trouble_of(incident)["impact"]
+    devices, services = (
+        [UUID(str(pk)) for pk in impact.get(kind, ())] for kind in ("devices", "services")
+    )
+    lines: list[Line] = []
+    seconds = profile["medium_s"] if services or not devices else profile["fast_s"]
+    span = span_for(start, end, poll_seconds=seconds)
+    if devices:
+        up = total_of(UP, devices, span)
+        lines.append(Line(_("routers that answer"), up, look="critical"))
+    if services:
+        sessions = total_of(SESSIONS, services, span)
+        lines.append(Line(_("sessions"), sessions, look="data-2", scale="y2"))
+    if not lines:
+        lines = _traffic(incident.root_id, span)
+    entries = list(selectors.timeline_of(incident)[:300])
+    numbers = numbered(entries)
+    marks = [
+        Mark(
+            at=row.at,
+            label=row.text,
+            number=numbers[row.id],
+            look="critical" if row.kind == "opened" else "",
+        )
+        for row in entries
+        if row.id in numbers
+    ]
+    burning = Mark(
+        at=incident.started_at, until=incident.ended_at or at, label="", look=incident.severity
+    )
+    return Chart(span, tuple(lines), (burning, *marks))
+
+
+def _traffic(root_id: UUID, span: Span) -> list[Line]:
+    ends = Link.objects.filter(pk=root_id).values_list("a_interface_id", "z_interface_id").first()
+    ports = [port for port in ends or (root_id,) if port]
+    found = rates_of(metrics=[RX, TX], entity_ids=ports, span=span)
+    looks = {RX: "data-2", TX: "data"}
+    words = {RX: _("in"), TX: _("out")}
+    return [
+        Line(
+            words[key.metric],
+            [None if v is None else v * 8 for v in rates],
+            look=looks[key.metric],
+            unit="bit/s",
+        )
+        for key, rates in sorted(found.items(), key=lambda item: item[0].metric)
+        if key.entity_id == ports[0]
+    ]

@@ -1,0 +1,330 @@
+"""The inventory in the cabinet."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
+
+from apps.accounts.actors import Actor
+from apps.accounts.admin import TenantAdmin, cabinet
+from apps.accounts.permissions import Permission
+from apps.inventory import services
+from apps.inventory.models import (
+    BgpPeer,
+    Device,
+    DeviceGrant,
+    Interface,
+    Link,
+    OspfNeighbor,
+    ProbeTarget,
+    Service,
+    Site,
+    SiteGrant,
+)
+
+READ = ("source", "last_seen_at")
+SEEN: Any = (_lazy("As last read"), {"fields": READ})
+
+
+class InventoryAdmin(TenantAdmin):
+    """Rows of the network: read by many, changed by who may change the inventory."""
+
+    view_permission = Permission.INVENTORY_VIEW
+    manage_permission = Permission.INVENTORY_CHANGE
+    readonly_fields: ClassVar[Any] = READ
+
+
+@admin.register(Site, site=cabinet)
+class SiteAdmin(InventoryAdmin):
+    """Places with routers."""
+
+    can_add = can_change = can_delete = True
+    entity_type = "site"
+    readonly_fields = ()
+    add_fields = ("name", "code", "latitude", "longitude")
+    fieldsets = (
+        (None, {"fields": ("name", "code")}),
+        (_lazy("On the map"), {"fields": (("latitude", "longitude"),)}),
+    )
+    list_display = ("name", "code", "latitude", "longitude")
+    list_filter = (("latitude", admin.EmptyFieldListFilter),)
+    search_fields = ("name", "code")
+    ordering = ("name",)
+
+    def create(self, values: Mapping[str, Any], *, actor: Actor, at: datetime) -> Site:
+        return services.create_site(**values, actor=actor, at=at)
+
+    def change(self, row: Site, changes: Mapping[str, Any], *, actor: Actor, at: datetime) -> None:
+        services.update_site(site=row, changes=changes, actor=actor, at=at)
+
+    def remove(self, row: Site, *, actor: Actor, at: datetime) -> None:
+        services.delete_site(site=row, actor=actor, at=at)
+
+
+@admin.register(Device, site=cabinet)
+class DeviceAdmin(InventoryAdmin):
+    """Routers: how they are reached, and by which login."""
+
+    can_add = can_change = can_delete = True
+    entity_type = "device"
+    readonly_fields = (
+        *("identity", "version", "board_name", "model", "serial"),
+        *("source", "discovered_at", "last_seen_at"),
+    )
+    _REACHED: ClassVar[tuple[str, ...]] = (
+        *("management_address", "api_port", "api_tls", "credential_set", "polling_profile"),
+    )
+    add_fields = ("name", "site", "role", *_REACHED, "tags")
+    fieldsets = (
+        (None, {"fields": ("name", "site", "role", "tags")}),
+        (_lazy("How it is read"), {"fields": _REACHED}),
+        (
+            _lazy("What it says of itself"),
+            {"fields": ("identity", "version", "board_name", "model", "serial")},
+        ),
+        (_lazy("As last read"), {"fields": ("source", "discovered_at", "last_seen_at")}),
+    )
+    autocomplete_fields = ("site", "credential_set")
+    list_display = ("name", "role", "site", "management_address", "credential_set", "version")
+    list_filter = ("role", "api_tls", ("credential_set", admin.EmptyFieldListFilter))
+    list_select_related = ("site", "credential_set")
+    search_fields = ("name", "management_address", "identity", "serial")
+    ordering = ("name",)
+
+    def create(self, values: Mapping[str, Any], *, actor: Actor, at: datetime) -> Device:
+        return services.create_device(**values, actor=actor, at=at)
+
+    def change(
+        self, row: Device, changes: Mapping[str, Any], *, actor: Actor, at: datetime
+    ) -> None:
+        services.update_device(device=row, changes=changes, actor=actor, at=at)
+
+    def remove(self, row: Device, *, actor: Actor, at: datetime) -> None:
+        services.delete_device(device=row, actor=actor, at=at)
+
+    def what_goes(self, row: Device) -> list[str]:
+        ports = Interface.objects.filter(device=row).count()
+        links = Link.objects.filter(Q(a_device=row) | Q(z_device=row)).count()
+        return [
+            ngettext("%(n)d interface", "%(n)d interfaces", ports) % {"n": ports},
+            ngettext("%(n)d link", "%(n)d links", links) % {"n": links},
+            _("its routing sessions, services and probe targets"),
+        ]
+
+
+class OnDeviceAdmin(InventoryAdmin):
+    """What sits on a router."""
+
+    autocomplete_fields = ("device",)
+    list_select_related = ("device",)
+
+
+@admin.register(Interface, site=cabinet)
+class InterfaceAdmin(OnDeviceAdmin):
+    """Ports, as routers list them; an operator may overrule speed and comment."""
+
+    can_change = can_delete = True
+    entity_type = "interface"
+    readonly_fields = (
+        "device",
+        "name",
+        "type",
+        "mac_address",
+        "disabled",
+        "mtu",
+        *READ,
+    )
+    fieldsets = (
+        (None, {"fields": ("device", "name", "type", "mac_address", "disabled", "mtu")}),
+        (_lazy("Yours to overrule"), {"fields": ("speed_bps", "comment")}),
+        SEEN,
+    )
+    list_display = ("name", "device", "type", "speed_bps", "disabled", "source", "last_seen_at")
+    list_filter = ("source", "disabled")
+    search_fields = ("name", "device__name", "comment", "mac_address")
+    # As the index has it: routers stay together, and no sort of 100,000 rows is needed.
+    ordering = ("device_id", "name")
+
+    def change(
+        self, row: Interface, changes: Mapping[str, Any], *, actor: Actor, at: datetime
+    ) -> None:
+        services.update_interface(interface=row, changes=changes, actor=actor, at=at)
+
+    def remove(self, row: Interface, *, actor: Actor, at: datetime) -> None:
+        services.forget_discovered(row=row, actor=actor, at=at)
+
+
+@admin.register(Link, site=cabinet)
+class LinkAdmin(InventoryAdmin):
+    """Wires; an end is bound to its interface as soon as that is known."""
+
+    can_add = can_change = can_delete = True
+    entity_type = "link"
+    readonly_fields = ("a_interface", "z_interface")
+    add_fields = (
+        *("name", "kind", "a_device", "a_interface_name", "z_device", "z_interface_name"),
+        "capacity_bps",
+    )
+    fieldsets = (
+        (None, {"fields": ("name", "kind", "capacity_bps")}),
+        (_lazy("A end"), {"fields": ("a_device", "a_interface_name", "a_interface")}),
+        (_lazy("Z end"), {"fields": ("z_device", "z_interface_name", "z_interface")}),
+    )
+    autocomplete_fields = ("a_device", "z_device")
+    list_display = ("name", "kind", "a_device", "a_interface_name", "z_device", "capacity_bps")
+    list_filter = ("kind", ("z_device", admin.EmptyFieldListFilter))
+    list_select_related = ("a_device", "z_device")
+    search_fields = ("name", "a_device__name", "z_device__name")
+    ordering = ("name",)
+
+    def create(self, values: Mapping[str, Any], *, actor: Actor, at: datetime) -> Link:
+        return services.create_link(**values, actor=actor, at=at)
+
+    def change(self, row: Link, changes: Mapping[str, Any], *, actor: Actor, at: datetime) -> None:
+        services.update_link(link=row, changes=changes, actor=actor, at=at)
+
+    def remove(self, row: Link, *, actor: Actor, at: datetime) -> None:
+        services.delete_link(link=row, actor=actor, at=at)
+
+
+@admin.register(BgpPeer, site=cabinet)
+class BgpPeerAdmin(OnDeviceAdmin):
+    """BGP sessions that routers have, or should have."""
+
+    can_add = can_delete = True
+    entity_type = "bgp_peer"
+    add_fields = ("device", "name", "remote_address", "remote_as", "local_as")
+    fieldsets = (
+        (
+            None,
+            {"fields": ("device", "name", "remote_address", "remote_as", "local_as", "disabled")},
+        ),
+        SEEN,
+    )
+    list_display = ("__str__", "device", "remote_address", "remote_as", "disabled", "source")
+    list_filter = ("source", "disabled")
+    search_fields = ("name", "device__name", "remote_address")
+    ordering = ("device_id", "name")
+
+    def create(self, values: Mapping[str, Any], *, actor: Actor, at: datetime) -> BgpPeer:
+        return services.create_bgp_peer(**values, actor=actor, at=at)
+
+    def remove(self, row: BgpPeer, *, actor: Actor, at: datetime) -> None:
+        services.forget_discovered(row=row, actor=actor, at=at)
+
+
+@admin.register(OspfNeighbor, site=cabinet)
+class OspfNeighborAdmin(OnDeviceAdmin):
+    """OSPF adjacencies that routers have, or should have."""
+
+    can_add = can_delete = True
+    entity_type = "ospf_neighbor"
+    add_fields = ("device", "router_id", "area", "address", "interface_name")
+    fieldsets = (
+        (
+            None,
+            {"fields": ("device", "router_id", "area", "address", "interface_name", "instance")},
+        ),
+        SEEN,
+    )
+    list_display = ("router_id", "device", "area", "address", "interface_name", "source")
+    list_filter = ("source",)
+    search_fields = ("router_id", "device__name", "address")
+    ordering = ("device_id", "router_id")
+
+    def create(self, values: Mapping[str, Any], *, actor: Actor, at: datetime) -> OspfNeighbor:
+        return services.create_ospf_neighbor(**values, actor=actor, at=at)
+
+    def remove(self, row: OspfNeighbor, *, actor: Actor, at: datetime) -> None:
+        services.forget_discovered(row=row, actor=actor, at=at)
+
+
+@admin.register(ProbeTarget, site=cabinet)
+class ProbeTargetAdmin(OnDeviceAdmin):
+    """Addresses that agents ask from outside."""
+
+    can_add = can_change = can_delete = True
+    entity_type = "probe_target"
+    readonly_fields = ()
+    add_fields = (
+        *("name", "device", "method", "address", "port"),
+        *("interval_seconds", "count", "timeout_seconds"),
+    )
+    fieldsets = (
+        (None, {"fields": ("name", "device", "method", "address", "port")}),
+        (_lazy("How often"), {"fields": ("interval_seconds", "count", "timeout_seconds")}),
+    )
+    list_display = ("name", "device", "method", "address", "port", "interval_seconds")
+    list_filter = ("method",)
+    search_fields = ("name", "device__name", "address")
+    ordering = ("name",)
+
+    def create(self, values: Mapping[str, Any], *, actor: Actor, at: datetime) -> ProbeTarget:
+        return services.create_probe_target(**values, actor=actor, at=at)
+
+    def change(
+        self, row: ProbeTarget, changes: Mapping[str, Any], *, actor: Actor, at: datetime
+    ) -> None:
+        services.update_probe_target(target=row, changes=changes, actor=actor, at=at)
+
+    def remove(self, row: ProbeTarget, *, actor: Actor, at: datetime) -> None:
+        services.delete_probe_target(target=row, actor=actor, at=at)
+
+
+@admin.register(Service, site=cabinet)
+class ServiceAdmin(OnDeviceAdmin):
+    """What customers buy."""
+
+    can_add = can_change = can_delete = True
+    entity_type = "service"
+    add_fields = ("name", "kind", "device")
+    fieldsets = ((None, {"fields": ("name", "kind", "device")}), SEEN)
+    list_display = ("name", "kind", "device", "source", "last_seen_at")
+    list_filter = ("kind", "source")
+    search_fields = ("name", "device__name")
+    ordering = ("name",)
+
+    def create(self, values: Mapping[str, Any], *, actor: Actor, at: datetime) -> Service:
+        return services.create_service(**values, actor=actor, at=at)
+
+    def change(
+        self, row: Service, changes: Mapping[str, Any], *, actor: Actor, at: datetime
+    ) -> None:
+        services.update_service(service=row, changes=changes, actor=actor, at=at)
+
+    def remove(self, row: Service, *, actor: Actor, at: datetime) -> None:
+        services.delete_service(service=row, actor=actor, at=at)
+
+
+class GrantAdmin(TenantAdmin):
+    """What limited members see. Given by the REST API; here it is read and taken back."""
+
+    view_permission = Permission.MEMBERS_VIEW
+    manage_permission = Permission.MEMBERS_MANAGE
+    can_delete = True
+    entity_type = "user"
+    fields = ("person", "content_object")
+    readonly_fields = ("person",)
+    list_display = ("person", "content_object")
+    list_select_related = ("user", "content_object")
+    search_fields = ("user__email", "content_object__name")
+    ordering = ("user__email",)
+
+    @admin.display(description=_lazy("Person"), ordering="user__email")
+    def person(self, row: SiteGrant | DeviceGrant) -> str:
+        return row.user.label
+
+    def remove(self, row: SiteGrant | DeviceGrant, *, actor: Actor, at: datetime) -> None:
+        services.revoke_grant(grant=row, actor=actor, at=at)
+
+    def audited_id(self, row: SiteGrant | DeviceGrant) -> str:
+        return str(row.user_id)
+
+
+cabinet.register(SiteGrant, GrantAdmin)
+cabinet.register(DeviceGrant, GrantAdmin)

@@ -1,0 +1,237 @@
+"""The network as a drawing: nodes and edges with how each is now. Who draws it adds what it knows of causes."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from apps.telemetry.queries import latest
+from apps.telemetry.reach import BLIND_AFTER, Reach, reach_of_devices
+from apps.topology.graph import DependencyGroup
+from apps.topology.selectors import Wiring
+
+#: Of a node or an edge: how it is drawn. ``root`` and ``held`` are an incident's words.
+OK, DOWN, BLIND, UNKNOWN, PART, ROOT, HELD = (
+    *("ok", "critical", "blind", "unknown", "warn", "root", "held"),
+)
+_WORST = (ROOT, DOWN, PART, BLIND, HELD, UNKNOWN, OK)
+_LOOK_OF = {Reach.UP: OK, Reach.DOWN: DOWN, Reach.BLIND: BLIND}
+#: Drawn from the middle of the network outwards.
+_RANKS = {"edge": 0, "core": 1, "agg": 2, "bng": 3, "access": 4}
+OUTERMOST = 5
+OPER_UP = "interface.oper_up"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A router, a site, a group, or the world outside."""
+
+    id: str
+    label: str
+    kind: str
+    look: str
+    rank: int = OUTERMOST
+    parent: str = ""
+    url: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A wire, several wires between two sites, or a dependency."""
+
+    id: str
+    source: str
+    target: str
+    look: str
+    label: str = ""
+    kind: str = "wire"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Everything that is drawn."""
+
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+
+    def as_document(self) -> dict[str, Any]:
+        """JSON-safe."""
+        return {
+            "nodes": [vars(node) for node in self.nodes],
+            "edges": [vars(edge) for edge in self.edges],
+        }
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """What an incident says: the causes themselves, and what is held back behind them."""
+
+    roots: frozenset[UUID] = frozenset()
+    held: frozenset[UUID] = frozenset()
+
+    def look(self, entity_id: UUID, now: str) -> str:
+        """Of something that looks so by itself."""
+        if entity_id in self.roots:
+            return ROOT
+        return HELD if entity_id in self.held else now
+
+
+def device_looks(at: datetime, device_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """How each of these is. One query."""
+    reach = reach_of_devices(at)
+    return {pk: _LOOK_OF[reach[pk]] if pk in reach else UNKNOWN for pk in device_ids}
+
+
+def wire_looks(at: datetime, wiring: Wiring) -> dict[UUID, str]:
+    """How each wire is, by the ports at its ends: down when one says so, blind when none was read lately. One query."""
+    ports = {port for wire in wiring.wires for port in wire.ports}
+    read = {key.entity_id: row for key, row in latest(metrics=[OPER_UP], entity_ids=ports).items()}
+    return {
+        wire.id: _wire_look([read[port] for port in wire.ports if port in read], at)
+        for wire in wiring.wires
+    }
+
+
+def _wire_look(read: list[Any], at: datetime) -> str:
+    if not read:
+        return UNKNOWN
+    fresh = [row for row in read if at - row.ts <= 3 * BLIND_AFTER]
+    if not fresh:
+        return BLIND
+    return DOWN if any(not row.value for row in fresh) else OK
+
+
+def by_device(
+    wiring: Wiring,
+    *,
+    looks: Mapping[UUID, str],
+    wires: Mapping[UUID, str],
+    sites: Mapping[UUID, str],
+    overlay: Overlay,
+    address: str,
+    groups: Iterable[DependencyGroup] = (),
+) -> Picture:
+    """Every router in the box of its site; ``address`` is a device's page with ``{id}`` in it."""
+    nodes = [
+        Node(
+            id=str(row.id),
+            label=row.name,
+            kind="device",
+            look=overlay.look(row.id, looks.get(row.id, UNKNOWN)),
+            rank=_RANKS.get(row.role, OUTERMOST),
+            parent=str(row.site_id) if row.site_id in sites else "",
+            url=address.format(id=row.id),
+        )
+        for row in wiring.devices.values()
+    ]
+    used = {node.parent for node in nodes if node.parent}
+    nodes += [Node(str(pk), name, "box", OK) for pk, name in sites.items() if str(pk) in used]
+    edges = []
+    for wire in wiring.wires:
+        if wire.a_id not in wiring.devices:
+            continue
+        far = str(wire.z_id) if wire.z_id in wiring.devices else f"out-{wire.id}"
+        if wire.z_id is None:
+            nodes.append(Node(far, wire.name, "outside", OK, rank=-1))
+        elif wire.z_id not in wiring.devices:
+            continue
+        look = overlay.look(wire.id, wires.get(wire.id, UNKNOWN))
+        edges.append(Edge(str(wire.id), str(wire.a_id), far, look, wire.name))
+    known = {node.id for node in nodes}
+    wire_of = {edge.id: edge for edge in edges}
+    for group in groups:
+        nodes_of_group, edges_of_group = _group(group, known, wire_of)
+        nodes += nodes_of_group
+        edges += edges_of_group
+    return Picture(tuple(nodes), tuple(edges))
+
+
+def _group(
+    group: DependencyGroup, known: Collection[str], wires: Mapping[str, Edge]
+) -> tuple[list[Node], list[Edge]]:
+    """A diamond between the dependent and what it leans on; a wire stands for its near router."""
+    dependent = str(group.dependent[1])
+    ends = [wires[str(pk)].source if str(pk) in wires else str(pk) for _kind, pk in group.members]
+    drawn = [end for end in dict.fromkeys(ends) if end in known and end != dependent]
+    if dependent not in known or not drawn:
+        return [], []
+    node = Node(str(group.id), f"{group.needed} / {len(group.members)}", "group", OK, rank=3)
+    edges = [Edge(f"{group.id}-d", node.id, dependent, OK, kind="lean")]
+    edges += [Edge(f"{group.id}-{end}", end, node.id, OK, kind="lean") for end in drawn]
+    return [node], edges
+
+
+def by_site(
+    wiring: Wiring,
+    *,
+    looks: Mapping[UUID, str],
+    wires: Mapping[UUID, str],
+    sites: Mapping[UUID, str],
+    overlay: Overlay,
+    address: str,
+) -> Picture:
+    """A node per site and an edge per pair of sites: what fits on a screen however large the network is."""
+    inside: dict[UUID, list[str]] = defaultdict(list)
+    rank: dict[UUID, int] = {}
+    for row in wiring.devices.values():
+        if row.site_id is not None and row.site_id in sites:
+            inside[row.site_id].append(overlay.look(row.id, looks.get(row.id, UNKNOWN)))
+            mine = _RANKS.get(row.role, OUTERMOST)
+            rank[row.site_id] = min(rank.get(row.site_id, OUTERMOST), mine)
+    nodes = [
+        Node(
+            id=str(pk),
+            label=name,
+            kind="site",
+            look=site_look(inside[pk]),
+            rank=rank.get(pk, OUTERMOST),
+            url=address.format(id=pk),
+            note=str(len(inside[pk])),
+        )
+        for pk, name in sites.items()
+        if pk in inside
+    ]
+    return Picture(tuple(nodes), between_sites(wiring, wires=wires, overlay=overlay))
+
+
+def site_look(inside: Collection[str]) -> str:
+    """Of a site by its routers: all down is down, some is a warning."""
+    counted = Counter(inside)
+    if counted[ROOT]:
+        return ROOT
+    if counted[DOWN] or counted[HELD]:
+        bad = DOWN if counted[DOWN] else HELD
+        return PART if counted[OK] else bad
+    return next((look for look in _WORST if counted[look]), UNKNOWN)
+
+
+def between_sites(
+    wiring: Wiring, *, wires: Mapping[UUID, str], overlay: Overlay
+) -> tuple[Edge, ...]:
+    """One edge per pair of sites; some of several wires down is a warning, all of them is down."""
+    pairs: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for wire in wiring.wires:
+        near, far = wiring.devices.get(wire.a_id), wiring.devices.get(wire.z_id or wire.a_id)
+        if near and far and near.site_id and far.site_id and near.site_id != far.site_id:
+            pair = sorted((str(near.site_id), str(far.site_id)))
+            look = overlay.look(wire.id, wires.get(wire.id, UNKNOWN))
+            pairs[pair[0], pair[1]].append(look)
+    edges = []
+    for (one, other), looks in pairs.items():
+        worst = next(look for look in _WORST if look in looks)
+        look = PART if worst in {DOWN, ROOT} and OK in looks else worst
+        label = str(len(looks)) if len(looks) > 1 else ""
+        edges.append(Edge(f"{one}-{other}", one, other, look, label))
+    return tuple(edges)
+
+
+def outlined(picture: Picture, *, only: Collection[str]) -> Picture:
+    """The same with everything else in the background."""
+    nodes = tuple(
+        node if node.id in only or node.kind == "box" else replace(node, note="far")
+        for node in picture.nodes
+    )
+    return replace(picture, nodes=nodes)

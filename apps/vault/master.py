@@ -1,0 +1,108 @@
+"""The master keys as the operator gives them: files outside of the database. Pure but for reading them."""
+
+import os
+import stat
+from dataclasses import dataclass, field
+from hashlib import sha256
+from hmac import new as hmac
+from pathlib import Path
+
+from apps.vault.envelope import KEY_BYTES, KEY_ID_BYTES
+from apps.vault.errors import MasterKeyInvalid
+
+_DIGITS = 2 * KEY_BYTES
+_LARGEST_FILE = 64 * 1024
+
+
+@dataclass(frozen=True)
+class MasterKey:
+    """A key-encryption key. Its id follows from it and tells nothing of it."""
+
+    secret: bytes = field(repr=False)
+
+    @property
+    def id(self) -> bytes:
+        return hmac(self.secret, b"ispvm master key id", sha256).digest()[:KEY_ID_BYTES]
+
+    @property
+    def label(self) -> str:
+        """The id as people and tables name it."""
+        return self.id.hex()
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """The master key that seals, and earlier ones that still open. ``source`` names where it came from."""
+
+    current: MasterKey
+    previous: tuple[MasterKey, ...]
+    source: str
+    is_in_environment: bool = False
+
+    def named(self, key_id: bytes) -> MasterKey | None:
+        return next((key for key in self.all if key.id == key_id), None)
+
+    @property
+    def all(self) -> tuple[MasterKey, ...]:
+        return (self.current, *self.previous)
+
+
+def read_keyring(*, path: str, text: str, previous_path: str) -> Keyring:
+    """The keyring of a file (or, where there is none, of the text of a variable). Raises MasterKeyInvalid."""
+    previous = read_keys(previous_path) if previous_path else []
+    if path:
+        found = read_keys(path)
+        if len(found) != 1:
+            raise MasterKeyInvalid(
+                f"The master key file {path} holds {len(found)} keys, 1 is needed; "
+                "earlier ones belong into ISPVM_MASTER_KEY_PREVIOUS_FILE."
+            )
+        return Keyring(found[0], _without(previous, found[0]), path)
+    if not text:
+        raise MasterKeyInvalid("ISPVM_MASTER_KEY_FILE is not set.")
+    key = _key_of(text.strip(), "The master key in ISPVM_MASTER_KEY")
+    return Keyring(key, _without(previous, key), "ISPVM_MASTER_KEY", is_in_environment=True)
+
+
+def read_keys(path: str) -> list[MasterKey]:
+    """The keys of a file, one a line: 64 hexadecimal digits each. Raises MasterKeyInvalid."""
+    name = f"The master key file {path}"
+    try:
+        with Path(path).open("rb") as file:
+            _refuse_open_to_all(os.fstat(file.fileno()).st_mode, path)
+            raw = file.read(_LARGEST_FILE)
+    except OSError as error:
+        raise MasterKeyInvalid(
+            f"{name} cannot be read ({error.strerror}); restore it from your backup, "
+            "or let the account of this process read it."
+        ) from error
+    lines = raw.decode("ascii", "replace").split()
+    return [_key_of(line, name) for line in lines or [""]]
+
+
+def _key_of(text: str, name: str) -> MasterKey:
+    try:
+        secret = bytes.fromhex(text)
+    except ValueError as error:
+        # From None would hide it; the text of the error holds a position and no digit.
+        raise MasterKeyInvalid(
+            f"{name} is not made of {_DIGITS} hexadecimal digits; restore it from your backup."
+        ) from error
+    if len(secret) != KEY_BYTES:
+        raise MasterKeyInvalid(
+            f"{name} holds {len(secret)} bytes, {KEY_BYTES} are needed; restore it from your backup."
+        )
+    return MasterKey(secret)
+
+
+def _refuse_open_to_all(mode: int, path: str) -> None:
+    # The group may read: systemd's credentials and mounted secrets reach their service so.
+    if stat.S_IMODE(mode) & (stat.S_IRWXO | stat.S_IWGRP):
+        raise MasterKeyInvalid(
+            f"The master key file {path} can be read or changed by other accounts "
+            f"(mode {stat.S_IMODE(mode):04o}); run: chmod 0400 {path}"
+        )
+
+
+def _without(keys: list[MasterKey], current: MasterKey) -> tuple[MasterKey, ...]:
+    return tuple(dict.fromkeys(key for key in keys if key != current))

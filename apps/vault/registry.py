@@ -1,0 +1,64 @@
+"""The closed list of sealed fields: what rotation re-encrypts and a check of the vault opens.
+
+A field of any app that holds a ciphertext stands here, or its secrets would be lost with the first retired key: a
+test looks for those that are missing. ``name`` is the field's name in the associated data and never changes.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from django.apps import apps
+from django.db.models import Model
+
+
+class Area(StrEnum):
+    """Whose key seals: the tenant's own, or the installation's."""
+
+    TENANT = "tenant"
+    PLATFORM = "platform"
+
+
+@dataclass(frozen=True)
+class SealedField:
+    """A column of ciphertexts. Null and empty are no secret."""
+
+    model_name: str
+    column: str
+    name: str
+    area: Area
+
+    @property
+    def model(self) -> type[Model]:
+        return apps.get_model(self.model_name)
+
+    @property
+    def table(self) -> str:
+        return self.model._meta.db_table  # noqa: SLF001  (Django's public spelling)
+
+    @property
+    def rows(self) -> Any:
+        return self.model._default_manager  # noqa: SLF001  (the same)
+
+
+SEALED_FIELDS = (
+    SealedField("vault.CredentialSet", "sealed_secret", "secret", Area.TENANT),
+    SealedField("webhooks.Secret", "sealed", "secret", Area.TENANT),
+    SealedField("vault.PlatformSecret", "sealed", "sealed", Area.PLATFORM),
+)
+
+#: Data keys, wrapped by a master key: rotated by wrapping them again.
+WRAPPED_KEYS = ("vault.TenantKey.wrapped", "vault.PlatformKey.wrapped")
+
+
+def sealed_fields(area: Area) -> tuple[SealedField, ...]:
+    """The fields that this area's key seals."""
+    return tuple(field for field in SEALED_FIELDS if field.area is area)
+
+
+def sealed_field(table: str, name: str) -> SealedField:
+    """The registered field of this table. Raises LookupError."""
+    for field in SEALED_FIELDS:
+        if (field.table, field.name) == (table, name):
+            return field
+    raise LookupError(f"{table}.{name} is no registered sealed field: see apps/vault/registry.py.")

@@ -1,0 +1,69 @@
+"""Sealing and opening fields. A tenant's are opened under a lease, which has been audited."""
+
+from typing import Any
+from uuid import UUID
+
+from apps.tenancy.context import require_tenant_id
+from apps.vault.envelope import place, seal, unseal
+from apps.vault.errors import KeyRetired, SecretUnreadable
+from apps.vault.registry import Area, SealedField, sealed_field
+from apps.vault.services.data_keys import DataKey, opening_key, owner_of, sealing_key, version_of
+from apps.vault.services.leases import Lease
+
+
+def seal_secret(*, table: str, row_id: UUID | str, field: str, plaintext: bytes) -> bytes:
+    """Seal for one registered field of one row: of the current tenant, or of the installation.
+
+    Save the row in the same transaction: until it ends, no rotation retires the key. Raises LookupError.
+    """
+    known = sealed_field(table, field)
+    key = sealing_key(known.area)
+    return seal(key.secret, key.id, plaintext, field_place(known, row_id))
+
+
+def open_secret(*, row: Any, field: str, lease: Lease) -> bytes:
+    """Open a registered field of a row of the current tenant. Raises LookupError, SecretUnreadable.
+
+    A row that was read before a rotation ended is read again.
+    """
+    if lease.tenant_id != require_tenant_id():
+        raise SecretUnreadable(message="The lease is another tenant's.")
+    return _open(row, sealed_field(row._meta.db_table, field), lease.keys)  # noqa: SLF001  (Django's public spelling)
+
+
+def open_platform_field(*, row: Any, field: str) -> bytes:
+    """Open a registered field that the installation's key seals; the caller audits why.
+
+    Raises LookupError, SecretUnreadable.
+    """
+    known = sealed_field(row._meta.db_table, field)  # noqa: SLF001  (Django's public spelling)
+    if known.area is not Area.PLATFORM:
+        raise LookupError(f"{known.table}.{known.name} is a tenant's: it is opened under a lease.")
+    return _open(row, known, {})
+
+
+def _open(row: Any, known: SealedField, keys: dict[int, DataKey]) -> bytes:
+    try:
+        return open_sealed(known, row.pk, bytes(getattr(row, known.column)), keys)
+    except KeyRetired:
+        row.refresh_from_db(fields=[known.column])
+        return open_sealed(known, row.pk, bytes(getattr(row, known.column)), keys)
+
+
+def open_sealed(
+    known: SealedField, row_id: UUID | str, sealed: bytes, keys: dict[int, DataKey]
+) -> bytes:
+    """What a ciphertext of this field and row holds; ``keys`` collects the data keys that were used.
+
+    Inside the vault only. Raises SecretUnreadable, KeyRetired.
+    """
+    version = version_of(sealed)
+    key = keys.get(version)
+    if key is None:
+        key = keys[version] = opening_key(known.area, version)
+    return unseal(key.secret, sealed, field_place(known, row_id))
+
+
+def field_place(known: SealedField, row_id: UUID | str) -> bytes:
+    """Where a sealed field belongs: owner, table, row, field."""
+    return place(owner_of(known.area), known.table, str(row_id), known.name)

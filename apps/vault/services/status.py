@@ -1,0 +1,86 @@
+"""What the vault holds, in numbers: for an operator before, during and after a rotation, and before a backup."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Count
+
+from apps.vault.envelope import FORM, parts_of
+from apps.vault.errors import SecretUnreadable
+from apps.vault.models import MasterKey
+from apps.vault.registry import Area, SealedField, sealed_fields
+from apps.vault.services.data_keys import DataKey, live_keys
+from apps.vault.services.reseal import area_of, inside, open_any, sealed_rows
+
+
+@dataclass(frozen=True)
+class KeyState:
+    """A version of a data key and what is sealed under it."""
+
+    version: int
+    master_key: str
+    secrets: int
+    is_sealing: bool
+
+
+@dataclass(frozen=True)
+class VaultState:
+    """One owner's part of the vault."""
+
+    keys: tuple[KeyState, ...]
+    secrets: int
+    #: Ciphertexts that name no live key; counted by opening when that was asked for.
+    unreadable: int
+
+
+def known_master_keys() -> list[MasterKey]:
+    """Every master key that this database was ever sealed with, oldest first."""
+    return list(MasterKey.objects.order_by("created_at", "key_id"))
+
+
+def vault_state(tenant_id: UUID | None, *, open_all: bool = False) -> VaultState:
+    """A tenant's part of the vault (None: the installation's). ``open_all`` opens every secret and forgets it."""
+    area = area_of(tenant_id)
+    with inside(tenant_id):
+        counts: dict[int, int] = {}
+        for field in sealed_fields(area):
+            for head, number in (
+                sealed_rows(field).values_list("sealed_head").annotate(Count("pk")).order_by()
+            ):
+                version = _version_in(bytes(head))
+                counts[version] = counts.get(version, 0) + number
+        rows = list(live_keys(area))
+        known = {row.version for row in rows}
+        # Of the first form, the installation's are under the master key itself.
+        known |= {1} if area is Area.PLATFORM else set()
+        unreadable = sum(number for version, number in counts.items() if version not in known)
+        if open_all:
+            unreadable = sum(_unreadable(field) for field in sealed_fields(area))
+        return VaultState(
+            keys=tuple(
+                KeyState(
+                    row.version,
+                    (parts_of(bytes(row.wrapped)).key_id or b"").hex(),
+                    counts.get(row.version, 0),
+                    is_sealing=row.version == rows[-1].version,
+                )
+                for row in rows
+            ),
+            secrets=sum(counts.values()),
+            unreadable=unreadable,
+        )
+
+
+def _version_in(head: bytes) -> int:
+    return int.from_bytes(head[1:], "big") if head[:1] == FORM else 1
+
+
+def _unreadable(field: SealedField) -> int:
+    faults = 0
+    keys: dict[int, DataKey] = {}
+    for pk, sealed in sealed_rows(field).values_list("pk", field.column).iterator(500):
+        try:
+            open_any(field, pk, bytes(sealed), keys)
+        except SecretUnreadable:
+            faults += 1
+    return faults

@@ -1,0 +1,42 @@
+"""Signing in: second factors, passkeys, identity providers."""
+
+import os
+
+from apps.accounts.oidc.config import Provider, ProvidersInvalid, read_providers
+from ispvm.settings.base import INSTALLED_APPS, MIDDLEWARE
+from ispvm.settings.env import Reader
+
+env = Reader(os.environ)
+
+# allauth keeps factors and identities and speaks their protocols; its pages and URLs are not served.
+INSTALLED_APPS += ["allauth.account", "allauth.mfa", "allauth.socialaccount"]
+MIDDLEWARE.insert(
+    MIDDLEWARE.index("django_htmx.middleware.HtmxMiddleware"),
+    "allauth.account.middleware.AccountMiddleware",
+)
+
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+
+MFA_ADAPTER = "apps.vault.authenticators.SealedAuthenticators"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+# A code of the step before or after is taken too: clocks of phones differ.
+MFA_TOTP_TOLERANCE = 1
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_USER_VERIFICATION = "preferred"
+
+SOCIALACCOUNT_ADAPTER = "apps.accounts.oidc.flow.GuardedSocialAccounts"
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
+
+ISPVM_OIDC_PROVIDERS: tuple[Provider, ...] = ()
+try:
+    ISPVM_OIDC_PROVIDERS = read_providers(env.text("ISPVM_OIDC_PROVIDERS"))
+except ProvidersInvalid as _fault:
+    env.faults.append(
+        f"ISPVM_OIDC_PROVIDERS{_fault}"
+        if str(_fault).startswith("[")
+        else f"ISPVM_OIDC_PROVIDERS {_fault}"
+    )

@@ -1,0 +1,164 @@
+// The map: sites on the outlines of world-atlas, no tile server, no internet. MapLibre draws, the page's table says the same.
+
+import * as maplibregl from "../vendor/maplibre-gl.mjs";
+import "../vendor/topojson-client.min.js";
+import { addSheet, ink, onTheme } from "./ink.js";
+
+addSheet("maplibre-gl.css");
+
+const REFRESH_MS = 10_000;
+const FINE_SPAN_DEGREES = 25;
+const WORST = ["root", "critical", "warn", "blind", "held", "unknown", "ok"];
+const box = document.querySelector("[data-map]");
+
+const inkOf = (look) =>
+  ink({ critical: "critical", root: "critical", warn: "warn", blind: "blind", held: "suppressed", unknown: "text-3" }[look] ?? "text-2");
+const byLook = (colours) => ["match", ["get", "look"], ...WORST.slice(0, -1).flatMap((look) => [look, colours(look)]), colours("ok")];
+
+const vendor = (name) => new URL(`../vendor/${name}`, import.meta.url).href;
+
+async function json(url) {
+  const answer = await fetch(url, { headers: { Accept: "application/json" } });
+  if (!answer.ok) throw new Error(String(answer.status));
+  return answer.json();
+}
+
+function say(text) {
+  const line = document.createElement("p");
+  line.className = "dim calm";
+  line.textContent = text;
+  box.replaceChildren(line);
+}
+
+function features({ sites, links }) {
+  return [
+    {
+      type: "FeatureCollection",
+      features: sites.map((site) => ({
+        type: "Feature",
+        properties: { ...site, rank: WORST.length - WORST.indexOf(site.look), isBad: site.look === "ok" ? 0 : 1 },
+        geometry: { type: "Point", coordinates: site.at },
+      })),
+    },
+    {
+      type: "FeatureCollection",
+      features: links.map((link) => ({
+        type: "Feature",
+        properties: { look: link.look },
+        geometry: { type: "LineString", coordinates: [link.from, link.to] },
+      })),
+    },
+  ];
+}
+
+function bounds(sites) {
+  const box = new maplibregl.LngLatBounds();
+  for (const site of sites) box.extend(site.at);
+  return box;
+}
+
+function* corners(coordinates) {
+  if (typeof coordinates[0] === "number") yield coordinates;
+  else for (const part of coordinates) yield* corners(part);
+}
+
+// Fine outlines are only worth their cost where sites stand.
+function isNear(country, where) {
+  const [west, south, east, north] = [where.getWest() - 20, where.getSouth() - 15, where.getEast() + 20, where.getNorth() + 15];
+  for (const [x, y] of corners(country.geometry?.coordinates ?? [])) {
+    if (x > west && x < east && y > south && y < north) return true;
+  }
+  return false;
+}
+
+function layers() {
+  const wide = getComputedStyle(document.body).fontFamily.split(",").map((name) => name.trim().replaceAll('"', ""));
+  const text = { "text-font": wide.slice(0, 1), "text-size": 11 };
+  const halo = { "text-halo-color": ink("surface-hover"), "text-halo-width": 1.5 };
+  return [
+    { id: "sea", type: "background", paint: { "background-color": ink("surface-well") } },
+    { id: "land", type: "fill", source: "world", paint: { "fill-color": ink("surface-hover") } },
+    { id: "borders", type: "line", source: "world", paint: { "line-color": ink("line-strong"), "line-width": 1 } },
+    { id: "links", type: "line", source: "links", filter: ["==", ["get", "look"], "ok"], paint: { "line-color": ink("control-line"), "line-width": 1.25 } },
+    { id: "links-bad", type: "line", source: "links", filter: ["!=", ["get", "look"], "ok"], paint: { "line-color": byLook(inkOf), "line-width": 2.5, "line-dasharray": [2, 1.4] } },
+    { id: "clusters", type: "circle", source: "sites", filter: ["has", "point_count"], paint: { "circle-color": ink("surface-over"), "circle-radius": ["step", ["get", "point_count"], 13, 10, 16, 50, 20], "circle-stroke-width": ["case", [">", ["get", "bad"], 0], 3, 1.5], "circle-stroke-color": ["step", ["get", "worst"], ink("text-2"), 2, ink("text-3"), 3, inkOf("held"), 4, inkOf("blind"), 5, inkOf("warn"), 6, inkOf("critical")] } },
+    { id: "cluster-count", type: "symbol", source: "sites", filter: ["has", "point_count"], layout: { ...text, "text-field": ["get", "point_count_abbreviated"], "text-allow-overlap": true }, paint: { "text-color": ink("text") } },
+    { id: "sites", type: "circle", source: "sites", filter: ["!", ["has", "point_count"]], paint: { "circle-color": byLook((look) => (look === "root" ? ink("critical") : ink("surface"))), "circle-radius": ["match", ["get", "look"], "ok", 5, 7], "circle-stroke-width": ["match", ["get", "look"], "ok", 1.5, 3], "circle-stroke-color": byLook(inkOf) } },
+    { id: "names", type: "symbol", source: "sites", filter: ["!", ["has", "point_count"]], layout: { ...text, "text-field": ["case", ["==", ["get", "look"], "ok"], ["get", "name"], ["concat", ["get", "name"], "\n", ["get", "word"]]], "text-offset": [0, 1.1], "text-anchor": "top", "symbol-sort-key": ["-", 0, ["get", "rank"]] }, paint: { "text-color": byLook((look) => (look === "ok" ? ink("text-2") : inkOf(look))), ...halo } },
+  ];
+}
+
+async function draw() {
+  const data = await json(box.dataset.map);
+  const [sites, links] = features(data);
+  const where = bounds(data.sites);
+  const isFine = data.sites.length > 0 && where.getEast() - where.getWest() < FINE_SPAN_DEGREES;
+  const shapes = await json(vendor(isFine ? "countries-10m.json" : "countries-50m.json"));
+  const world = globalThis.topojson.feature(shapes, shapes.objects.countries);
+  if (isFine) world.features = world.features.filter((country) => isNear(country, where));
+  const style = () => ({
+    version: 8,
+    sources: {
+      world: { type: "geojson", data: world },
+      sites: {
+        type: "geojson",
+        data: sites,
+        cluster: true,
+        clusterRadius: 36,
+        clusterMaxZoom: 9,
+        clusterProperties: { bad: ["+", ["get", "isBad"]], worst: ["max", ["get", "rank"]] },
+      },
+      links: { type: "geojson", data: links },
+    },
+    layers: layers(),
+  });
+  box.replaceChildren();
+  maplibregl.setWorkerUrl?.(vendor("maplibre-gl-worker.mjs"));
+  const map = new maplibregl.Map({
+    container: box,
+    style: style(),
+    attributionControl: false,
+    dragRotate: false,
+    pitchWithRotate: false,
+    maxZoom: 12,
+    ...(data.sites.length ? { bounds: where, fitBoundsOptions: { padding: 90, maxZoom: 8, animate: false } } : { center: [20, 15], zoom: 1 }),
+  });
+  // Without a listener MapLibre writes every fault to the console; a layer that fails leaves the others standing.
+  map.on("error", (fault) => console.warn(`Map: ${fault.error?.message}`));
+  map.touchZoomRotate.disableRotation();
+  map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
+
+  const popup = new maplibregl.Popup({ closeButton: false, closeOnClick: false, offset: 10 });
+  map.on("mouseenter", "sites", (event) => {
+    map.getCanvas().classList.add("can-open");
+    const [found] = event.features;
+    const { name, word, bad, devices } = found.properties;
+    const line = document.createElement("div");
+    const strong = document.createElement("b");
+    strong.textContent = name;
+    line.append(strong, ` ${word} `, `${devices} ${box.dataset.devices}${bad ? `, ${bad} ${box.dataset.down}` : ""}`);
+    popup.setLngLat(found.geometry.coordinates).setDOMContent(line).addTo(map);
+  });
+  map.on("mouseleave", "sites", () => popup.remove());
+  map.on("click", "sites", (event) => location.assign(event.features[0].properties.url));
+  map.on("click", "clusters", async (event) => {
+    const [cluster] = event.features;
+    const zoom = await map.getSource("sites").getClusterExpansionZoom(cluster.properties.cluster_id);
+    map.easeTo({ center: cluster.geometry.coordinates, zoom, duration: 200 });
+  });
+  onTheme(() => map.setStyle(style()));
+  setInterval(async () => {
+    if (document.hidden) return;
+    try {
+      const [now, wires] = features(await json(box.dataset.map));
+      sites.features = now.features;
+      links.features = wires.features;
+      map.getSource("sites")?.setData(now);
+      map.getSource("links")?.setData(wires);
+    } catch {
+      // The page's own refresh says that the server does not answer.
+    }
+  }, REFRESH_MS);
+}
+
+if (box) draw().catch(() => say(box.dataset.failed));

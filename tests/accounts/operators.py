@@ -1,0 +1,38 @@
+"""Platform operators: only the database's owner makes them, so they are committed before the test's own transaction."""
+
+from typing import Any
+from uuid import UUID, uuid5
+
+from django.conf import settings
+from django.db import transaction
+from rest_framework.test import APIClient
+
+from apps.accounts.models import User
+from tests import database
+
+SPACE = UUID("7e3c6a54-92f1-4a46-9d70-5d2f6f1f4a10")
+
+
+def make_operator(email: str = "root@platform.example") -> User:
+    """A person who runs the installation and belongs to no tenant."""
+    pk = uuid5(SPACE, email)
+    with database.as_owner(settings.DATABASES["default"]["NAME"]) as cursor:
+        cursor.execute(
+            "INSERT INTO accounts_user (id, email, password, first_name, last_name, is_superuser,"
+            " is_staff, is_active, date_joined)"
+            " VALUES (%s, %s, '!', 'Root', 'Operator', false, false, true, now()) ON CONFLICT DO NOTHING",
+            [str(pk), email],
+        )
+        cursor.execute(
+            "INSERT INTO accounts_platformoperator VALUES (%s, now()) ON CONFLICT DO NOTHING",
+            [str(pk)],
+        )
+    return User.objects.get(pk=pk)
+
+
+class Caller(APIClient):
+    """Survives refusals: what one rolls back is its own savepoint, not the test's transaction."""
+
+    def generic(self, *args: Any, **kwargs: Any) -> Any:
+        with transaction.atomic():
+            return super().generic(*args, **kwargs)

@@ -1,0 +1,229 @@
+"""Every door is limited, exactly, whoever comes at once; no forged header opens a new count; Redis may be away."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_network
+
+import pytest
+from django.conf import settings as configured
+from django.db import connection
+from django.test import Client, RequestFactory
+from redis.exceptions import ConnectionError as RedisAway
+
+from apps.accounts import attempts
+from apps.accounts.attempts import (
+    ATTEMPTS,
+    DEVICE_COOKIE,
+    LIMITS,
+    NAMELESS,
+    Door,
+    caller_address,
+    count_attempt,
+    known_device,
+    require_attempt,
+)
+from apps.accounts.errors import TooManyAttempts
+from apps.core import clock
+from tests.accounts.test_second_factor import CODE, SIGN_IN, code_at, first_step, set_up
+from tests.conftest import PASSWORD
+
+WHERE = {"email": "noc@acme.example", "address": "192.0.2.7", "device": ""}
+
+
+def at_once(count: int, call) -> list:
+    """What each of so many threads got that were let go together."""
+    barrier, got = threading.Barrier(count), []
+
+    def run() -> None:
+        barrier.wait()
+        got.append(call())
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return got
+
+
+class TestAtomic:
+    @pytest.mark.parametrize("door", list(Door))
+    def test_of_200_at_once_exactly_as_many_pass_as_may(self, door):
+        now = clock.now()
+        email = WHERE["email"] if LIMITS[door] != NAMELESS else ""
+
+        seen = at_once(200, lambda: count_attempt(**{**WHERE, "email": email}, at=now, door=door))
+
+        assert sorted(seen) == list(range(1, 201))
+        assert sum(count <= LIMITS[door] for count in seen) == LIMITS[door]
+
+    def test_of_200_at_once_without_redis_too(self, monkeypatch):
+        monkeypatch.setattr(attempts.cache, "add", _away, raising=False)
+        now = clock.now()
+
+        seen = at_once(200, lambda: count_attempt(**WHERE, at=now))
+
+        assert sum(count <= ATTEMPTS for count in seen) == ATTEMPTS
+
+    def test_doors_do_not_count_for_each_other(self):
+        now = clock.now()
+
+        assert {count_attempt(**WHERE, at=now, door=door) for door in Door} == {1}
+
+    @pytest.mark.django_db(transaction=True)
+    def test_of_200_who_knock_ten_are_heard(self, acme_noc):
+        def knock(_: int) -> int:
+            try:
+                body = {"email": acme_noc.email, "password": "wrong"}
+                return Client().post(SIGN_IN, body, REMOTE_ADDR="192.0.2.7").status_code
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(16) as pool:
+            seen = list(pool.map(knock, range(200)))
+
+        assert (seen.count(401), seen.count(429)) == (ATTEMPTS, 190)
+
+
+def _away(*_args, **_kwargs):
+    raise RedisAway
+
+
+@pytest.mark.django_db
+class TestWithoutRedis:
+    """Each process counts for itself: a login is never unlimited, and never impossible."""
+
+    @pytest.fixture(autouse=True)
+    def _no_redis(self, monkeypatch):
+        for name in ("add", "incr", "get", "set"):
+            monkeypatch.setattr(attempts.cache, name, _away, raising=False)
+
+    def test_one_signs_in_and_is_limited(self, acme_noc):
+        first_step(acme_noc)
+        body = {"email": acme_noc.email, "password": "wrong"}
+        seen = [Client().post(SIGN_IN, body).status_code for _ in range(ATTEMPTS + 1)]
+
+        assert seen[0] == 401
+        assert seen[-1] == 429
+
+    def test_a_code_still_opens_once(self, acme_noc):
+        secret, _ = set_up(first_step(acme_noc))
+        used = code_at(secret)
+
+        assert first_step(acme_noc).post(CODE, {"code": used}).status_code == 302
+        assert first_step(acme_noc).post(CODE, {"code": used}).status_code == 422
+
+    def test_pages_are_served(self, acme_noc):
+        assert first_step(acme_noc).get("/account/").status_code == 200
+
+
+FORGED = [
+    "198.51.100.1",
+    "198.51.100.1, 203.0.113.9",
+    "127.0.0.1",
+    "unknown",
+    "",
+    ",,,",
+    "::1",
+    "192.0.2.7:8080",
+    "[2001:db8::1]",
+    "198.51.100.1\t",
+    "x" * 5000,
+    "'; --",
+    "0x7f.1",
+    "198.51.100.1, 127.0.0.1",
+    "127.0.0.1, 127.0.0.1",
+]
+
+
+class TestForgedAddress:
+    @pytest.mark.parametrize("forged", FORGED)
+    def test_is_not_read_without_a_trusted_proxy(self, rf, forged, settings):
+        settings.ISPVM_TRUSTED_PROXIES = ()
+        request = rf.get("/", REMOTE_ADDR="192.0.2.7", HTTP_X_FORWARDED_FOR=forged)
+
+        assert caller_address(request) == "192.0.2.7"
+
+    @pytest.mark.parametrize("forged", FORGED)
+    def test_is_not_read_beyond_what_the_trusted_proxy_wrote(self, rf, forged, settings):
+        settings.ISPVM_TRUSTED_PROXIES = (ip_network("127.0.0.1/32"),)
+        said = f"{forged}, 192.0.2.7"
+        request = rf.get("/", REMOTE_ADDR="127.0.0.1", HTTP_X_FORWARDED_FOR=said)
+
+        assert caller_address(request) == "192.0.2.7"
+
+    @pytest.mark.parametrize(
+        "header", ["HTTP_X_REAL_IP", "HTTP_FORWARDED", "HTTP_CLIENT_IP", "HTTP_TRUE_CLIENT_IP"]
+    )
+    def test_other_headers_say_nothing(self, rf, header, settings):
+        settings.ISPVM_TRUSTED_PROXIES = (ip_network("127.0.0.1/32"),)
+        request = rf.get("/", REMOTE_ADDR="127.0.0.1", **{header: "198.51.100.1"})
+
+        assert caller_address(request) == "127.0.0.1"
+
+
+class TestLockout:
+    """Whatever strangers do, the named operator comes in from the browser they know."""
+
+    @pytest.fixture
+    def own(self, acme_noc, db) -> Client:
+        browser = first_step(acme_noc, Client(REMOTE_ADDR="192.0.2.7"))
+        browser.post("/sign-out/")
+        return browser
+
+    @pytest.mark.parametrize("door", [Door.PASSWORD, Door.CODE, Door.PASSKEY, Door.PROVIDER])
+    @pytest.mark.parametrize("address", ["192.0.2.7", "198.51.100.1"])
+    def test_a_known_browser_is_heard(self, acme_noc, own, door, address):
+        named = door in {Door.PASSWORD, Door.CODE}
+        email, now = acme_noc.email if named else "", clock.now()
+        stranger = RequestFactory().post("/", REMOTE_ADDR=address)
+        with pytest.raises(TooManyAttempts):
+            for _ in range(NAMELESS * 2):
+                require_attempt(stranger, door, email=email, at=now)
+
+        friend = RequestFactory().post("/", REMOTE_ADDR=address)
+        friend.COOKIES[DEVICE_COOKIE] = own.cookies[DEVICE_COOKIE].value
+        require_attempt(friend, door, email=email, at=now)
+
+    def test_the_operator_comes_in_while_the_guessing_goes_on(self, acme_noc, own):
+        body = {"email": acme_noc.email, "password": "wrong"}
+        for _ in range(ATTEMPTS * 3):
+            Client().post(SIGN_IN, body, REMOTE_ADDR="192.0.2.7")
+
+        assert own.post(SIGN_IN, {**body, "password": PASSWORD}).status_code == 302
+
+    def test_a_cookie_of_another_installation_is_a_strangers(self, acme_noc, rf, settings):
+        settings.SECRET_KEY = "of another installation " * 3
+        cookie = known_device(acme_noc.email)
+        settings.SECRET_KEY = configured.SECRET_KEY
+        request = rf.post("/", REMOTE_ADDR="192.0.2.7")
+        request.COOKIES[DEVICE_COOKIE] = cookie
+        with pytest.raises(TooManyAttempts):
+            for _ in range(ATTEMPTS + 1):
+                require_attempt(request, Door.PASSWORD, email=acme_noc.email, at=clock.now())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("path", "door"),
+    [
+        ("/sign-in/passkey/", Door.PASSKEY),
+        ("/sign-in/passkey/options/", Door.PASSKEY),
+        ("/account/confirm/passkey/", Door.PASSKEY),
+        ("/account/confirm/passkey/options/", Door.PASSKEY),
+        ("/account/confirm/", Door.CONFIRM),
+        ("/account/password/", Door.CONFIRM),
+        ("/account/authenticator/", Door.CODE),
+    ],
+)
+def test_every_door_is_limited(acme_noc, path, door, monkeypatch):
+    monkeypatch.setitem(attempts.LIMITS, door, 2)
+    client = first_step(acme_noc) if path.startswith("/account/") else Client()
+
+    seen = [
+        client.post(path, {"code": "000000" if door is Door.CODE else ""}).status_code
+        for _ in range(3)
+    ]
+
+    assert 429 not in seen[:2]
+    assert seen[2] == 429

@@ -1,0 +1,173 @@
+"""Secrets, keys and roles ask who one is again: declared on the view, swept here; programs are not asked."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+from django.test import Client
+
+from apps.accounts.freshness import FRESH_FOR, PROVEN_AT
+from apps.accounts.permissions import Permission
+from apps.core import clock
+from tests.accounts.test_matrix import ABSENT, CASES, named
+from tests.accounts.test_second_factor import code_at, first_step, set_up
+from tests.clients import bearer
+from tests.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+CONFIRM = "/account/confirm/"
+TOKENS = "/api/v1/tokens/"
+
+#: Whoever holds one of these can give out access or read what opens a router.
+SENSITIVE = {Permission.TOKENS_MANAGE, Permission.MEMBERS_MANAGE, Permission.CREDENTIALS_MANAGE}
+#: What of other permissions gives out a secret or takes a key away.
+SECRETS = {
+    ("webhook-endpoints", "create"),
+    ("webhook-endpoints", "partial_update"),
+    ("webhook-endpoints", "rotate_secret"),
+    ("agents", "enroll_token"),
+    ("agents", "revoke"),
+}
+ASKED = [case for case in CASES if case.action in case.view.fresh_sign_in]
+
+
+def stale(client: Client) -> Client:
+    session = client.session
+    session[PROVEN_AT] -= FRESH_FOR.total_seconds() + 1
+    session.save()
+    return client
+
+
+@pytest.fixture
+def admin(acme_admin) -> Client:
+    """An admin's browser; their last proof is too old."""
+    return stale(first_step(acme_admin))
+
+
+def test_every_write_under_a_sensitive_permission_asks():
+    undeclared = [
+        named(case)
+        for case in CASES
+        if case.method != "get"
+        and case.permission in SENSITIVE
+        and case.action not in case.view.fresh_sign_in
+    ]
+
+    assert undeclared == [], "declare fresh_sign_in beside permission_map"
+
+
+def test_what_hands_out_secrets_under_other_permissions_asks():
+    asked = {(case.resource.partition("/")[0], case.action) for case in ASKED}
+
+    assert asked >= SECRETS
+
+
+def test_only_actions_that_are_there_are_declared():
+    for case in CASES:
+        assert case.view.fresh_sign_in <= case.view.permission_map.keys(), case.view
+
+
+@pytest.mark.parametrize("case", ASKED, ids=named)
+def test_a_person_is_asked_and_a_program_is_not(case, admin, acme, acme_admin):
+    url = case.url(dict.fromkeys(case.names, ABSENT))
+
+    def code_of(client: Client) -> str:
+        with transaction.atomic():
+            answer = getattr(client, case.method)(url, {}, content_type="application/json")
+            transaction.set_rollback(True)
+        return answer.json()["code"] if answer.status_code >= 400 else ""
+
+    assert code_of(admin) == "reauthentication_required"
+    admin.post(CONFIRM, {"password": PASSWORD})
+    assert code_of(admin) != "reauthentication_required"
+    program = bearer(acme, acme_admin)
+    with transaction.atomic():
+        answer = getattr(program, case.method)(url, {}, format="json")
+        transaction.set_rollback(True)
+    assert b"reauthentication_required" not in (answer.content or b"")
+
+
+class TestConfirming:
+    def test_by_password_leads_back(self, admin):
+        body = {"password": PASSWORD, "next": "/agents/?x=1"}
+
+        answer = admin.post(CONFIRM, body)
+
+        assert answer["Location"] == "/agents/?x=1"
+        assert admin.post(TOKENS, {"name": "x"}, "application/json").status_code == 201
+
+    def test_by_code(self, acme_admin):
+        client = first_step(acme_admin)
+        secret, _ = set_up(client)
+
+        assert stale(client).post(CONFIRM, {"code": code_at(secret)}).status_code == 302
+        assert client.post(TOKENS, {"name": "x"}, "application/json").status_code == 201
+
+    @pytest.mark.parametrize("body", [{}, {"password": "wrong"}, {"code": "000000"}])
+    def test_refuses_what_proves_nothing(self, admin, body):
+        assert admin.post(CONFIRM, body).status_code in {401, 422}
+        assert admin.post(TOKENS, {"name": "x"}, "application/json").status_code == 403
+
+    def test_is_limited(self, admin):
+        seen = [admin.post(CONFIRM, {"password": "wrong"}).status_code for _ in range(11)]
+
+        assert seen == [401] * 10 + [429]
+        assert admin.post(CONFIRM, {"password": PASSWORD}).status_code == 429
+
+    def test_never_leads_to_another_host(self, admin):
+        body = {"password": PASSWORD, "next": "//evil.example/"}
+
+        assert admin.post(CONFIRM, body)["Location"] == "/account/"
+
+    def test_lasts_fifteen_minutes(self, admin, time_machine):
+        admin.post(CONFIRM, {"password": PASSWORD})
+        time_machine.move_to(clock.now() + timedelta(minutes=14))
+        assert admin.post(TOKENS, {"name": "a"}, "application/json").status_code == 201
+        time_machine.move_to(clock.now() + timedelta(minutes=2))
+
+        assert admin.post(TOKENS, {"name": "b"}, "application/json").status_code == 403
+
+    def test_a_clock_that_was_set_back_makes_nothing_fresh(self, admin, time_machine):
+        admin.post(CONFIRM, {"password": PASSWORD})
+        time_machine.move_to(clock.now() - timedelta(hours=1))
+
+        assert admin.post(TOKENS, {"name": "b"}, "application/json").status_code == 403
+
+    def test_a_session_that_says_nothing_is_not_fresh(self, acme_admin):
+        client = Client()
+        client.force_login(acme_admin)
+
+        assert client.post(TOKENS, {"name": "b"}, "application/json").status_code == 403
+
+
+class TestPages:
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "authenticator/remove/",
+            "recovery-codes/",
+            "passkeys/options/",
+            "passkeys/",
+            "passkeys/1/remove/",
+            "tokens/",
+        ],
+    )
+    def test_lead_to_the_confirmation_and_do_nothing(self, admin, path):
+        answer = admin.post(f"/account/{path}", {"name": "x", "days": "30"})
+
+        assert answer["Location"] == f"{CONFIRM}?next=%2Faccount%2F"
+
+    def test_come_back_to_where_the_form_stood(self, admin):
+        referer = {"HTTP_REFERER": "http://testserver/agents/?q=1"}
+        assert admin.post("/account/tokens/", **referer)["Location"].endswith(
+            "?next=%2Fagents%2F%3Fq%3D1"
+        )
+
+        forged = {"HTTP_REFERER": "https://evil.example/agents/"}
+        assert admin.post("/account/tokens/", **forged)["Location"].endswith("?next=%2Faccount%2F")
+
+    def test_a_part_of_a_page_is_led_as_a_whole(self, admin):
+        answer = admin.get("/account/authenticator/", headers={"HX-Request": "true"})
+
+        assert answer.status_code == 204
+        assert answer["HX-Redirect"] == f"{CONFIRM}?next=%2Faccount%2Fauthenticator%2F"

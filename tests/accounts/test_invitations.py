@@ -1,0 +1,236 @@
+"""Inviting by link: shown once, used once, for one person and one tenant."""
+
+import threading
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.contrib.auth import get_user
+from django.db import connection
+from django.test import Client
+
+from apps.accounts import invitations
+from apps.accounts.errors import InvitationUnusable
+from apps.accounts.models import Invitation, Membership, User
+from apps.audit.models import Record
+from apps.core import clock
+from apps.tenancy import acting_in
+from tests.clients import bearer, faulty_fields, listed, problem
+from tests.inventory.factories import ACTOR
+
+pytestmark = pytest.mark.django_db
+
+NEW = {"email": "new@acme.example", "role": "noc"}
+PASSWORD = "a-long-and-odd-one-7"  # a test's, not a secret
+
+
+@pytest.fixture
+def admin(acme, acme_admin):
+    return bearer(acme, acme_admin)
+
+
+def invite(admin, **asked) -> str:
+    answer = admin.post("/api/v1/invitations/", {**NEW, **asked}, format="json")
+    assert answer.status_code == 201, answer.content
+    return answer.json()["link"]
+
+
+def key_of(link: str) -> str:
+    return parse_qs(urlsplit(link).query)["key"][0]
+
+
+def open_link(client: Client, link: str):
+    answer = client.get(link)
+    assert answer["Location"] == "/invitation/", "the key does not stay in the address"
+    return client.get("/invitation/")
+
+
+class TestLink:
+    def test_is_shown_once_and_not_kept(self, admin, acme):
+        link = invite(admin)
+
+        (row,) = listed(admin, "/api/v1/invitations/")
+        assert "link" not in row
+        secret = key_of(link).partition(".")[2]
+        with acting_in(acme):
+            kept = Invitation.objects.values().get()
+            told = list(Record.objects.values_list("detail", flat=True))
+        assert secret not in str(kept) + str(told)
+
+    def test_a_repeated_post_does_not_show_it_again(self, admin):
+        key = {"Idempotency-Key": "one"}
+        answers = [
+            admin.post("/api/v1/invitations/", NEW, format="json", headers=key) for _ in range(2)
+        ]
+
+        assert "link" in answers[0].json()
+        assert "link" not in answers[1].json()
+        assert answers[1].json()["id"] == answers[0].json()["id"]
+
+    def test_makes_somebody_new_a_member_who_is_signed_in(self, admin, acme):
+        link, client = invite(admin, is_limited=True), Client()
+        assert b"Join Acme Net" in open_link(client, link).content
+
+        answer = client.post("/invitation/", {"name": "New Body", "password": PASSWORD})
+
+        assert answer["Location"] == "/"
+        user = User.objects.get(email=NEW["email"])
+        assert get_user(client) == user
+        assert user.label == "New Body"
+        member = Membership.objects.get(user=user)
+        assert (member.tenant, member.role, member.is_limited) == (acme, "noc", True)
+        with acting_in(acme):
+            actions = list(Record.objects.order_by("sequence").values_list("action", flat=True))
+        assert actions[-2:] == ["invitation.made", "invitation.accepted"]
+
+    def test_works_once(self, admin):
+        link = invite(admin)
+        first, second = Client(), Client()
+        open_link(first, link)
+        open_link(second, link)
+        first.post("/invitation/", {"password": PASSWORD})
+
+        late = second.post("/invitation/", {"password": PASSWORD})
+
+        assert late.status_code == 404
+        assert Membership.objects.filter(user__email=NEW["email"]).count() == 1
+
+    @pytest.mark.parametrize("password", ["", "short", "new@acme.example"])
+    def test_a_weak_password_makes_nobody(self, admin, password):
+        client = Client()
+        open_link(client, invite(admin))
+
+        answer = client.post("/invitation/", {"password": password})
+
+        assert answer.status_code == 422
+        assert not User.objects.filter(email=NEW["email"]).exists()
+        assert client.post("/invitation/", {"password": PASSWORD}).status_code == 302
+
+    def test_of_somebody_who_is_known_needs_their_sign_in(self, admin, globex_noc, acme):
+        client = Client()
+        link = invite(admin, email=globex_noc.email.upper(), role="readonly")
+        password = globex_noc.password
+
+        assert b"sign in to accept" in open_link(client, link).content
+        assert client.post("/invitation/", {"password": PASSWORD}).status_code == 403
+        client.force_login(globex_noc)
+        open_link(client, link)
+        assert client.post("/invitation/").status_code == 302
+
+        assert client.get("/").wsgi_request.access.tenant == acme, "works there at once"
+        assert Membership.objects.get(user=globex_noc, tenant=acme).role == "readonly"
+        assert User.objects.get(pk=globex_noc.pk).password == password
+
+    def test_of_somebody_else_is_refused(self, admin, globex_noc):
+        client = Client()
+        client.force_login(globex_noc)
+        open_link(client, invite(admin))
+
+        assert client.post("/invitation/").status_code == 403
+        assert Membership.objects.filter(user=globex_noc).count() == 1
+
+
+class TestUnusable:
+    """Whatever is wrong with it, the answer is the same."""
+
+    def unusable(self, key: str) -> bytes:
+        client = Client()
+        answer = client.get("/invitation/", {"key": key}, follow=True)
+        assert answer.status_code == 404
+        assert client.post("/invitation/", {"password": PASSWORD}).status_code == 404
+        return answer.content
+
+    def test_changed_expired_taken_back_and_anothers_are_alike(self, admin, acme, globex):
+        key = key_of(invite(admin))
+        tenant, _, secret = key.partition(".")
+        answers = {
+            self.unusable(wrong)
+            for wrong in (
+                f"{globex.pk.hex}.{secret}",  # the same secret in another tenant
+                f"{tenant}.{secret[:-1]}",
+                f"{tenant}.{secret}x",
+                f"{tenant}.",
+                tenant,
+                f"nonsense.{secret}",
+                "x" * 5000,
+                "\x00.\x00",
+                "٣",
+            )
+        }
+        row = listed(admin, "/api/v1/invitations/")[0]
+        assert admin.delete(f"/api/v1/invitations/{row['id']}/").status_code == 204
+        answers.add(self.unusable(key))
+        late = key_of(invite(admin))
+        with acting_in(acme):
+            Invitation.objects.update(expires_at=clock.now() - timedelta(seconds=1))
+        answers.add(self.unusable(late))
+
+        assert len(answers) == 1
+        assert not User.objects.filter(email=NEW["email"]).exists()
+
+    def test_a_new_one_ends_the_one_before(self, admin):
+        old, new = key_of(invite(admin)), key_of(invite(admin))
+
+        self.unusable(old)
+        assert b"Join" in Client().get("/invitation/", {"key": new}, follow=True).content
+
+    def test_of_a_suspended_tenant(self, admin, acme):
+        key = key_of(invite(admin))
+        acme.is_active = False
+        acme.save()
+
+        self.unusable(key)
+
+
+class TestRest:
+    def test_only_an_admin_invites(self, acme, acme_noc, acme_auditor):
+        for user in (acme_noc, acme_auditor):
+            assert problem(bearer(acme, user).post("/api/v1/invitations/", NEW))[0] == 403
+
+    def test_refuses_what_makes_no_sense(self, admin, acme_noc):
+        url = "/api/v1/invitations/"
+
+        assert faulty_fields(admin.post(url, {"email": "x", "role": "root"})) == {"email", "role"}
+        assert faulty_fields(admin.post(url, {**NEW, "role": "platform"})) == {"role"}
+        assert problem(admin.post(url, {**NEW, "email": acme_noc.email.upper()})) == (
+            *(409, "already_member"),
+        )
+        limited = {**NEW, "role": "admin", "is_limited": True}
+        assert problem(admin.post(url, limited)) == (422, "cannot_be_limited")
+
+    def test_the_tenant_of_an_invitation_is_not_for_the_body_to_say(self, admin, acme, globex):
+        link = invite(admin, tenant=str(globex.pk), tenant_id=str(globex.pk))
+
+        assert key_of(link).startswith(acme.pk.hex)
+        with acting_in(globex):
+            assert not Invitation.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_clicks_at_once_one_makes_a_member(acme):
+    with acting_in(acme):
+        _, key = invitations.invite(
+            email=NEW["email"], role="noc", is_limited=False, actor=ACTOR, at=clock.now()
+        )
+    outcomes = []
+    start = threading.Barrier(8)
+
+    def click() -> None:
+        start.wait()
+        try:
+            invitations.accept_as_new(key=key, name="x", password=PASSWORD, at=clock.now())
+            outcomes.append("in")
+        except Exception as refused:  # noqa: BLE001  (told to the test)
+            outcomes.append(type(refused).__name__)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=click) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert outcomes.count("in") == 1
+    assert set(outcomes) <= {"in", InvitationUnusable.__name__, "SignInFirst"}
+    assert User.objects.filter(email=NEW["email"]).count() == 1

@@ -1,0 +1,368 @@
+"""What a provider may not get away with: every case goes the whole way, from the gate and back to it."""
+
+import sys
+from ipaddress import ip_network
+from types import SimpleNamespace
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from allauth.socialaccount.models import SocialAccount
+from django.test import Client
+
+from apps.accounts.oidc import metadata
+from apps.accounts.oidc.config import Provider, Rule
+from tests.accounts.hostile_issuer import (
+    CLIENT,
+    SECRET,
+    WELL_KNOWN,
+    Issuer,
+    public_jwk,
+    running_issuer,
+)
+from tests.accounts.test_second_factor import is_in
+from tests.accounts.token_corpus import CASES
+
+pytestmark = pytest.mark.django_db
+START, BACK = f"/sign-in/with/{CLIENT}/", f"/sign-in/with/{CLIENT}/back/"
+EVERY_RUN = 5
+
+
+def described(issuer: Issuer, **more) -> Provider:
+    return Provider(
+        slug=CLIENT,
+        name="Hostile",
+        issuer=issuer.url,
+        client_id=CLIENT,
+        client_secret=SECRET,
+        **more,
+    )
+
+
+@pytest.fixture(scope="module")
+def _server():
+    with running_issuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def issuer(_server, settings):
+    """A provider that is at first what it should be."""
+    _server.__init__(urlsplit(_server.url).port)
+    metadata.forget()
+    settings.ISPVM_OIDC_PROVIDERS = (described(_server),)
+    settings.ISPVM_EGRESS_ALLOW = (SimpleNamespace(network=ip_network("127.0.0.0/8"), port=None),)
+    yield _server
+    metadata.forget()
+
+
+@pytest.fixture
+def known(acme_noc, issuer):
+    """The provider's "someone" is our NOC."""
+    SocialAccount.objects.create(user=acme_noc, provider=issuer.url, uid="someone")
+    return acme_noc
+
+
+def set_out(client: Client) -> dict[str, str]:
+    """What our side asks of the provider."""
+    answer = client.get(START)
+    assert answer.status_code == 302, answer.content
+    return {
+        name: values[0] for name, values in parse_qs(urlsplit(answer["Location"]).query).items()
+    }
+
+
+def come_back(client: Client, asked: dict[str, str], **more):
+    return client.get(BACK, {"state": asked["state"], "code": "good", **more})
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=case.name, marks=[] if number % EVERY_RUN == 0 else pytest.mark.long)
+        for number, case in enumerate(CASES)
+    ],
+)
+def test_a_token_signs_in_only_if_it_holds_in_every_respect(known, issuer, case):
+    client = Client()
+    asked = set_out(client)
+    issuer.id_token = case.make(issuer, asked["nonce"])
+
+    answer = come_back(client, asked)
+
+    assert answer.status_code == (302 if case.is_good else 401), answer.content
+    assert is_in(client) == case.is_good
+    assert set(issuer.asked) <= {WELL_KNOWN, "/token", "/jwks", "/userinfo"}
+
+
+def test_there_are_enough_of_them(capsys):
+    with capsys.disabled():
+        sys.stdout.write(f" [{len(CASES)} tokens, {len(CASES[::EVERY_RUN])} in every run]")
+
+    assert len(CASES) >= 120
+    assert len({case.name for case in CASES}) == len(CASES)
+    assert len(CASES[::EVERY_RUN]) >= 25
+
+
+class TestRequest:
+    def test_carries_state_nonce_and_a_hashed_verifier(self, issuer):
+        asked = set_out(Client())
+
+        assert asked["response_type"] == "code"
+        assert asked["code_challenge_method"] == "S256"
+        assert len(asked["state"]) >= 16
+        assert len(asked["nonce"]) >= 32
+        assert asked["redirect_uri"].endswith(BACK)
+        assert set(asked["scope"].split()) == {"openid", "profile", "email"}
+
+    def test_is_another_each_time(self, issuer):
+        one, two = set_out(Client()), set_out(Client())
+
+        for name in ("state", "nonce", "code_challenge"):
+            assert one[name] != two[name]
+
+    def test_the_host_header_does_not_choose_where_to_come_back(self, issuer):
+        answer = Client(headers={"Host": "localhost"}).get(START)
+
+        assert "127.0.0.1%3A8000" in answer["Location"]
+
+    def test_an_unknown_provider_is_not_found(self, issuer):
+        assert Client().get("/sign-in/with/other/").status_code == 404
+        assert Client().get("/sign-in/with/other/back/").status_code == 404
+
+
+class TestState:
+    def back(self, known, issuer, state=None, client=None, **more):
+        client = client or Client()
+        asked = set_out(client)
+        issuer.id_token = issuer.token(asked["nonce"])
+        query = {"state": asked["state"] if state is None else state, "code": "good", **more}
+        return client.get(BACK, query), client, query
+
+    def test_opens_once(self, known, issuer):
+        answer, client, query = self.back(known, issuer)
+        assert answer.status_code == 302
+        client.post("/sign-out/")
+
+        assert client.get(BACK, query).status_code == 401
+        assert not is_in(client)
+
+    @pytest.mark.parametrize("state", ["", "x", "x" * 5000, "\x00", "ÿ"])
+    def test_of_nobody_opens_nothing(self, known, issuer, state):
+        assert self.back(known, issuer, state)[0].status_code == 401
+
+    def test_of_another_browser_opens_nothing(self, known, issuer):
+        thief = Client()
+        state = set_out(thief)["state"]
+
+        answer, client, _ = self.back(known, issuer, state)
+
+        assert answer.status_code == 401
+        assert not is_in(client)
+
+    def test_of_another_provider_opens_nothing(self, known, issuer, settings):
+        other = described(issuer)
+        settings.ISPVM_OIDC_PROVIDERS = (other, Provider(**{**vars(other), "slug": "two"}))
+        client = Client()
+        asked = set_out(client)
+        issuer.id_token = issuer.token(asked["nonce"])
+
+        answer = client.get("/sign-in/with/two/back/", {"state": asked["state"], "code": "x"})
+
+        assert answer.status_code == 401
+
+    def test_is_kept_ten_minutes(self, known, issuer, time_machine):
+        client = Client()
+        asked = set_out(client)
+        time_machine.move_to(issuer.claims("")["iat"] + 660)
+        issuer.id_token = issuer.token(asked["nonce"])
+
+        assert come_back(client, asked).status_code == 401
+
+    @pytest.mark.parametrize(
+        "more", [{"error": "access_denied"}, {"code": ""}, {"iss": "http://other.example"}]
+    )
+    def test_a_refusal_or_another_issuers_answer_opens_nothing(self, known, issuer, more):
+        answer, client, _ = self.back(known, issuer, **more)
+
+        assert answer.status_code == 401
+        assert not is_in(client)
+        assert "/token" not in issuer.asked
+
+    def test_an_issuer_that_promised_to_name_itself_must(self, known, issuer):
+        issuer.document["authorization_response_iss_parameter_supported"] = True
+
+        assert self.back(known, issuer)[0].status_code == 401
+        assert self.back(known, issuer, iss=issuer.url)[0].status_code == 302
+
+    def test_the_session_gets_a_new_key(self, known, issuer):
+        client = Client()
+        asked = set_out(client)
+        before = client.session.session_key
+        issuer.id_token = issuer.token(asked["nonce"])
+
+        come_back(client, asked)
+
+        assert is_in(client)
+        assert client.session.session_key != before
+
+
+class TestBrokenProvider:
+    @pytest.mark.parametrize(
+        "said",
+        [
+            (500, {}),
+            (200, b""),
+            (200, b"<html>"),
+            (200, b"[" * 100_000),
+            (200, []),
+            (200, {"issuer": "http://other.example"}),
+            (200, {}),
+            (302, {}),
+            (200, b"{}" + b" " * 100_000),
+        ],
+    )
+    @pytest.mark.parametrize("path", [WELL_KNOWN, "/jwks", "/token"])
+    def test_is_said_in_words(self, known, issuer, path, said):
+        client = Client()
+        if path == WELL_KNOWN:
+            issuer.answers[path] = said
+            assert client.get(START).status_code == 502
+            return
+        asked = set_out(client)
+        issuer.id_token = issuer.token(asked["nonce"])
+        issuer.answers[path] = said
+
+        answer = come_back(client, asked)
+
+        assert answer.status_code in {401, 502}, answer.content
+        assert not is_in(client)
+
+    @pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
+    @pytest.mark.parametrize("url", [None, "", 7, "javascript:alert(1)", "file:///etc/passwd"])
+    def test_must_name_its_endpoints(self, issuer, name, url):
+        issuer.document[name] = url
+
+        assert Client().get(START).status_code == 502
+
+    def test_cannot_lead_us_into_our_own_network(self, known, issuer, settings):
+        issuer.document["token_endpoint"] = "http://169.254.169.254/latest"
+        client = Client()
+        asked = set_out(client)
+
+        assert come_back(client, asked).status_code == 502
+
+    def test_is_not_asked_at_all_on_a_network_that_the_operator_did_not_open(
+        self, issuer, settings
+    ):
+        settings.ISPVM_EGRESS_ALLOW = ()
+
+        assert Client().get(START).status_code == 502
+        assert issuer.asked == []
+
+
+class TestKeys:
+    def test_that_were_changed_are_read_anew(self, known, issuer):
+        sign_in(issuer, "rsa")
+        issuer.keys = [public_jwk("rsa2")]
+
+        assert sign_in(issuer, "rsa2").status_code == 302
+
+    def test_that_were_withdrawn_open_nothing_once_the_new_ones_are_read(self, known, issuer):
+        sign_in(issuer, "rsa")
+        issuer.keys = [public_jwk("rsa2")]
+        sign_in(issuer, "rsa2")
+
+        assert sign_in(issuer, "rsa").status_code == 401
+
+    def test_are_not_asked_for_at_every_nonsense(self, known, issuer):
+        for _ in range(5):
+            assert sign_in(issuer, "thief").status_code == 401
+
+        assert issuer.asked.count("/jwks") <= 2
+
+
+def sign_in(issuer: Issuer, key: str):
+    client = Client()
+    asked = set_out(client)
+    issuer.id_token = issuer.token(asked["nonce"], key=key)
+    return come_back(client, asked)
+
+
+class TestWho:
+    def come(self, issuer, client=None, **claims):
+        client = client or Client()
+        asked = set_out(client)
+        issuer.id_token = issuer.token(asked["nonce"], **claims)
+        return come_back(client, asked), client
+
+    def test_somebody_unknown_is_nobody(self, acme_noc, issuer):
+        answer, client = self.come(issuer, email=acme_noc.email, email_verified=True)
+
+        assert answer.status_code == 401
+        assert not is_in(client)
+        assert not SocialAccount.objects.exists()
+
+    def test_the_same_subject_of_another_issuer_is_somebody_else(self, acme_noc, issuer):
+        SocialAccount.objects.create(user=acme_noc, provider="https://other.example", uid="someone")
+
+        assert self.come(issuer)[0].status_code == 401
+
+    def test_who_is_switched_off_stays_out(self, known, issuer):
+        type(known).objects.filter(pk=known.pk).update(is_active=False)
+
+        assert self.come(issuer)[0].status_code == 401
+
+    @pytest.fixture
+    def open_door(self, acme, issuer, settings):
+        rules = (Rule("acme", "noc", "groups", "noc"), Rule("gone", "admin"))
+        settings.ISPVM_OIDC_PROVIDERS = (described(issuer, provision=rules),)
+        return issuer
+
+    def ana(self, **changed):
+        said = {"email": "ana@corp.example", "email_verified": True, "groups": ["noc"]}
+        return {"sub": "ana", **said, **changed}
+
+    def test_a_rule_of_the_operator_makes_a_member(self, acme, open_door):
+        answer, client = self.come(open_door, **self.ana(name="Ana Ruiz"))
+
+        assert answer.status_code == 302
+        me = client.get("/api/v1/me/").json()
+        assert (me["user"]["name"], me["role"], me["tenant"]["slug"]) == ("Ana Ruiz", "noc", "acme")
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"email_verified": False},
+            {"email_verified": "true"},
+            {"email_verified": ...},
+            {"email": "not an address"},
+            {"email": ["ana@corp.example"]},
+            {"email": ...},
+            {"groups": ["sales"]},
+            {"groups": "nocturnal"},
+            {"groups": ...},
+            {"groups": {"noc": 1}},
+        ],
+    )
+    def test_no_rule_holds_for_less(self, acme, open_door, changed):
+        answer, client = self.come(open_door, **self.ana(**changed))
+
+        assert answer.status_code == 401
+        assert not is_in(client)
+
+    def test_an_address_that_is_taken_is_not_taken_over(self, acme_noc, open_door):
+        answer, client = self.come(open_door, **self.ana(email=acme_noc.email.upper()))
+
+        assert answer.status_code == 401
+        assert not SocialAccount.objects.exists()
+        assert not is_in(client)
+
+    def test_what_the_token_leaves_out_is_asked_and_must_be_of_the_same_person(
+        self, acme, open_door
+    ):
+        left_out = self.ana(email=..., groups=..., email_verified=...)
+        open_door.userinfo = {**self.ana(), "sub": "eve"}
+        assert self.come(open_door, **left_out)[0].status_code == 401
+
+        open_door.userinfo = self.ana()
+        assert self.come(open_door, **left_out)[0].status_code == 302

@@ -1,0 +1,84 @@
+"""Passkeys at the doors: what is no answer of a browser is refused in words, and a challenge is good once."""
+
+import json
+
+import pytest
+from allauth.mfa.models import Authenticator
+from django.test import Client
+
+from tests.accounts.test_second_factor import first_step, is_in
+
+pytestmark = pytest.mark.django_db
+PROVE, MAKE = "/sign-in/passkey/", "/account/passkeys/"
+
+
+def answer(**changed) -> str:
+    response = {
+        "clientDataJSON": "e30",
+        "attestationObject": "oA",
+        "authenticatorData": "AA",
+        "signature": "AA",
+        "userHandle": "AA",
+    }
+    made = {"id": "AA", "rawId": "AA", "type": "public-key", "response": response}
+    return json.dumps({**made, "clientExtensionResults": {}, **changed})
+
+
+JUNK = [
+    "",
+    "x",
+    "null",
+    "[]",
+    "7",
+    "{}",
+    '"text"',
+    "[" * 10_000,
+    "x" * 50_000,
+    '{"a": NaN}',
+    answer(),
+    answer(id=None),
+    answer(id=7, rawId=[]),
+    answer(rawId="!!!"),
+    answer(type="x"),
+    answer(response=None),
+    answer(response=[]),
+    answer(response={}),
+    answer(response={"clientDataJSON": 7}),
+    answer(response={"clientDataJSON": "bnVsbA", "attestationObject": "////", "userHandle": "w78"}),
+    answer(response={"clientDataJSON": "e30", "attestationObject": "oA", "userHandle": None}),
+    answer(clientExtensionResults=[]),
+]
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=range(len(JUNK)))
+def test_no_answer_makes_a_500_or_signs_in(acme_noc, junk):
+    client = Client()
+    assert client.post(f"{PROVE}options/").status_code == 200
+
+    assert client.post(PROVE, {"answer": junk}).status_code == 422
+    assert not is_in(client)
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=range(len(JUNK)))
+def test_no_answer_makes_a_passkey(acme_noc, junk):
+    client = first_step(acme_noc)
+    assert client.post(f"{MAKE}options/").status_code == 200
+
+    assert client.post(MAKE, {"answer": junk, "name": "x"}).status_code == 422
+    assert not Authenticator.objects.exists()
+
+
+def test_a_challenge_asks_a_stranger_for_a_verified_owner_and_names_nobody(acme_noc):
+    asked = Client().post(f"{PROVE}options/").json()["publicKey"]
+
+    assert asked["userVerification"] == "required"
+    assert not asked.get("allowCredentials")
+    assert asked["rpId"] == "testserver"
+
+
+def test_a_challenge_is_another_each_time():
+    client = Client()
+
+    seen = {client.post(f"{PROVE}options/").json()["publicKey"]["challenge"] for _ in range(5)}
+
+    assert len(seen) == 5

@@ -1,0 +1,122 @@
+"""A passkey from its making to its use, in a real Chromium with an authenticator that the browser pretends to have."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from apps.accounts.models import OpenSession
+from tests.conftest import PASSWORD
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.real,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+    pytest.mark.django_db(transaction=True),
+]
+
+
+@pytest.fixture
+def browser(monkeypatch) -> Iterator[Any]:
+    # Playwright runs a loop in this thread; the server has a thread of its own.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser, live_server) -> Page:
+    """A page with an authenticator that knows its owner, and whatever it complained of."""
+    made = browser.new_page(base_url=live_server.url)
+    made.set_default_timeout(30_000)
+    made.complaints = []
+    made.on("console", lambda said: said.type == "error" and made.complaints.append(said.text))
+    made.on("pageerror", lambda error: made.complaints.append(str(error)))
+    made.devtools = made.context.new_cdp_session(made)
+    made.devtools.send("WebAuthn.enable")
+    made.authenticator = made.devtools.send(
+        "WebAuthn.addVirtualAuthenticator",
+        {
+            "options": {
+                "protocol": "ctap2",
+                "transport": "internal",
+                "hasResidentKey": True,
+                "hasUserVerification": True,
+                "isUserVerified": True,
+                "automaticPresenceSimulation": True,
+            }
+        },
+    )["authenticatorId"]
+    return made
+
+
+def sign_in(page: Page, user, next_path: str = "/account/") -> None:
+    page.goto(f"/sign-in/?next={next_path}")
+    page.get_by_label("E-mail").fill(user.email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+
+
+def add_passkey(page: Page, name: str) -> None:
+    form = page.locator("form[data-passkey=make]")
+    form.get_by_label("Name").fill(name)
+    form.get_by_role("button", name="Add a passkey").click()
+    expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
+    page.get_by_role("link", name="They are kept").click()
+    expect(page.get_by_role("cell", name=name, exact=True)).to_be_visible()
+
+
+def sign_out(page: Page) -> None:
+    page.locator("form[action='/sign-out/'] button").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+def test_a_passkey_is_made_and_signs_in_alone_and_as_second_step(page, acme_noc):
+    sign_in(page, acme_noc)
+    add_passkey(page, "Laptop")
+    sign_out(page)
+
+    page.get_by_role("button", name="Sign in with a passkey").click()
+    expect(page.locator("form[action='/sign-out/']")).to_be_visible()
+    assert OpenSession.objects.get().method == "passkey"
+    sign_out(page)
+
+    sign_in(page, acme_noc)
+    expect(page.get_by_role("heading", name="Second step")).to_be_visible()
+    page.get_by_role("button", name="Use your passkey").click()
+    expect(page.get_by_role("heading", name="Security")).to_be_visible()
+    assert OpenSession.objects.get().method == "password+passkey"
+    assert page.complaints == []
+
+
+def test_without_the_owners_verification_a_passkey_alone_is_refused(page, acme_noc):
+    sign_in(page, acme_noc)
+    add_passkey(page, "Key")
+    sign_out(page)
+    page.devtools.send(
+        "WebAuthn.setUserVerified",
+        {"authenticatorId": page.authenticator, "isUserVerified": False},
+    )
+
+    page.get_by_role("button", name="Sign in with a passkey").click()
+
+    expect(page.locator("[data-passkey-fault=none]")).to_be_visible()
+    assert not OpenSession.objects.exists()
+
+
+def test_a_removed_passkey_opens_nothing(page, acme_noc):
+    sign_in(page, acme_noc)
+    add_passkey(page, "Old")
+    page.get_by_role("button", name="Remove Old").click()
+    expect(page.get_by_role("cell", name="Old", exact=True)).not_to_be_visible()
+    sign_out(page)
+
+    page.get_by_role("button", name="Sign in with a passkey").click()
+
+    expect(page.get_by_text("The passkey was not accepted.")).to_be_visible()
+    assert not OpenSession.objects.exists()

@@ -1,0 +1,223 @@
+"""Changing the authority: told before it signs, trusted while somebody needs it, refused if it would cut off agents."""
+
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from django.core.management import CommandError, call_command
+
+from agent.protocol.tokens import EnrolmentToken, parse_token
+from apps.agents import keys, services
+from apps.agents.identity import forget_authenticated
+from apps.agents.models import Agent, CertificateAuthority
+from apps.agents.pki import fingerprint_of, make_authority
+from apps.audit.models import PlatformRecord
+from apps.core import clock
+from apps.vault.models import PlatformSecret
+from apps.vault.services import store_platform_secret
+from tests.agents.csr import make_csr
+from tests.agents.factories import ACTOR, AT, der_of, enroll, issue_token, make_agent
+
+pytestmark = pytest.mark.django_db
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_cache():
+    forget_authenticated()
+    yield
+    forget_authenticated()
+
+
+def stage() -> str:
+    return services.stage_authority(actor=ACTOR, at=AT)
+
+
+def promote(**how) -> CertificateAuthority:
+    return services.promote_authority(actor=ACTOR, at=AT, **how)
+
+
+def retire(at=AT, **how) -> int:
+    return services.retire_authorities(actor=ACTOR, at=at, **how)
+
+
+def beat(agent: Agent) -> None:
+    """The agent says whom it trusts after it took its config."""
+    _, config = services.build_config(agent_id=agent.id, at=AT)
+    pems = x509.load_pem_x509_certificates(
+        (config["ca_pem"] + (config["next_ca_pem"] or "")).encode()
+    )
+    pins = [fingerprint_of(pem.public_bytes(Encoding.PEM).decode()) for pem in pems]
+    services.record_heartbeat(agent_id=agent.id, trusted_authorities=pins, at=AT)
+
+
+def renew(issued: services.IssuedCertificate, at=AT) -> services.IssuedCertificate:
+    known = services.authenticate_certificate(der=der_of(issued), at=at, for_renewal=True)
+    return services.renew_certificate(identity=known, csr_pem=make_csr(), at=at)
+
+
+def signer_of(issued: services.IssuedCertificate) -> str:
+    pem = issued.certificate_pem.encode()
+    issuer = x509.load_pem_x509_certificate(pem).issuer
+    for row in CertificateAuthority.objects.all():
+        if x509.load_pem_x509_certificate(row.certificate_pem.encode()).subject == issuer:
+            return row.fingerprint
+    raise AssertionError
+
+
+def test_the_whole_change_keeps_every_agent(in_acme, tmp_path):
+    agent = make_agent()
+    first = enroll(agent)
+    former = signer_of(first)
+    files = services.write_listener_certificate(
+        folder=tmp_path, hosts=["127.0.0.1"], actor=ACTOR, at=AT
+    )
+    version = services.config_version(agent_id=agent.id, at=AT)
+
+    upcoming = stage()
+
+    assert services.config_version(agent_id=agent.id, at=AT) != version, "agents would not hear"
+    assert signer_of(renew(first)) == former, "it signs before it was told"
+    assert services.refresh_listener_certificate(folder=tmp_path, actor=ACTOR, at=AT)
+    assert files.ca.read_text().count("BEGIN") == 2, "ingest would not know the next one's agents"
+    with pytest.raises(services.AuthorityInUse) as caught:
+        promote()
+    assert "acme/core: never heard" in caught.value.message
+    assert caught.value.context["agents"] == [str(agent.id)]
+    beat(agent)
+    promote()
+    second = renew(first)
+    assert (signer_of(second), fingerprint_of(second.ca_pem)) == (upcoming, upcoming)
+    for issued in (first, second):
+        assert services.authenticate_certificate(der=der_of(issued), at=AT)
+    assert services.refresh_listener_certificate(folder=tmp_path, actor=ACTOR, at=AT)
+    chain = x509.load_pem_x509_certificates(files.certificate.read_bytes())
+    chain[0].verify_directly_issued_by(chain[1])
+    assert fingerprint_of(chain[1].public_bytes(Encoding.PEM).decode()) == upcoming
+
+    assert retire() == 1
+
+    with pytest.raises(services.CertificateRefused) as refused:
+        forget_authenticated()
+        services.authenticate_certificate(der=der_of(first), at=AT)
+    assert refused.value.code == "certificate_unknown"
+    assert services.authenticate_certificate(der=der_of(second), at=AT)
+    assert services.current_trust(at=AT).old == ()
+    assert [r.action for r in PlatformRecord.objects.filter(entity_type="authority")] == [
+        "authority.created",
+        "authority.staged",
+        "authority.promoted",
+        "authority.retired",
+    ]
+
+
+def test_the_old_one_is_not_retired_while_an_agent_could_still_come_back_with_it(in_acme):
+    issued = enroll(make_agent())
+    stage()
+    promote(force=True)
+
+    with pytest.raises(services.AuthorityInUse) as caught:
+        retire()
+    assert "acme/core: its certificate ends 2026-03-31" in caught.value.message
+    with pytest.raises(services.AuthorityInUse):
+        retire(at=AT + 59 * DAY)  # expired, and in its grace
+    assert retire(at=AT + 61 * DAY) == 1
+    assert issued
+
+
+def test_a_retired_authority_leaves_no_key_and_a_revoked_agent_holds_up_nothing(in_acme):
+    agent = make_agent()
+    enroll(agent)
+    stage()
+    services.revoke_agent(agent=agent, actor=ACTOR, at=AT)
+    promote()
+    retire()
+
+    assert bytes(CertificateAuthority.objects.get(stage="retired").sealed_key) == b""
+
+
+@pytest.mark.parametrize("step", ["promote", "retire"])
+def test_a_step_out_of_order_is_said(in_acme, step):
+    enroll(make_agent())
+
+    with pytest.raises(services.AuthorityStageWrong):
+        {"promote": promote, "retire": retire}[step]()
+
+
+def test_there_is_one_next_authority(in_acme):
+    stage()
+
+    with pytest.raises(services.AuthorityStageWrong) as caught:
+        stage()
+    assert caught.value.code == "next_authority_exists"
+
+
+def test_tokens_pin_whoever_may_answer_while_they_live(in_acme):
+    agent = make_agent()
+    before = parse_token(issue_token(agent))
+    upcoming = stage()
+    during = parse_token(issue_token(agent))
+    promote()
+    after = parse_token(issue_token(agent))
+
+    assert (before.next_ca_sha256, during.next_ca_sha256, after.next_ca_sha256) == (
+        "",
+        upcoming,
+        "",
+    )
+    assert (during.ca_sha256, after.ca_sha256) == (before.ca_sha256, upcoming)
+    assert parse_token(during.text()) == during
+    # An agent of the former version reads the same text.
+    assert EnrolmentToken(during.url, during.ca_sha256, during.secret).text() != during.text()
+
+
+def test_a_key_file_of_somebody_else_opens_nothing(in_acme, settings, tmp_path):
+    enroll(make_agent())
+    other = tmp_path / "ca_key"
+    other.write_text("ab" * 32)
+    settings.ISPVM_CA_KEY_FILE = str(other)
+
+    with pytest.raises(keys.SecretUnreadable):
+        services.check_signer(at=AT)
+    with pytest.raises(CommandError, match="restore the right file"):
+        call_command("signer")
+
+
+def test_without_the_key_file_nothing_signs(in_acme, settings):
+    enroll(make_agent())
+    settings.ISPVM_CA_KEY_FILE = ""
+
+    with pytest.raises(services.SignerAway):
+        services.ensure_authority(at=AT)
+    with pytest.raises(CommandError, match="needs ISPVM_CA_KEY_FILE"):
+        call_command("signer")
+
+
+def test_a_key_under_the_master_key_is_taken_over_and_erased_there(in_acme):
+    made = make_authority(name="from before", at=AT)
+    bundle = made.key_pem + made.certificate_pem.encode()
+    store_platform_secret(name="agents-ca-key", plaintext=bundle, at=AT)
+
+    assert services.ensure_authority(at=AT).fingerprint == made.fingerprint
+    assert bytes(PlatformSecret.objects.get(name="agents-ca-key").sealed) == b""
+    assert signer_of(enroll(make_agent())) == made.fingerprint
+
+
+def test_the_command_shows_and_does_each_step(in_acme, capsys):
+    agent = make_agent()
+    enroll(agent, clock.now())
+    call_command("authority", "stage")
+    with pytest.raises(CommandError, match="1 agents do not trust the next authority yet"):
+        call_command("authority", "promote")
+    beat(agent)
+    call_command("authority", "promote")
+    with pytest.raises(CommandError, match="its certificate ends"):
+        call_command("authority", "retire")
+    call_command("authority", "status")
+    call_command("authority", "retire", "--force")
+
+    said = capsys.readouterr().out
+    assert "Staged" in said
+    assert "old" in said
+    assert "Retired 1." in said

@@ -1,0 +1,239 @@
+"""The signer as a process of its own: ingest asks, it signs; neither loses a token, whoever is killed."""
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+
+from agent.__main__ import main
+from agent.protocol.tokens import parse_token
+from agent.state import StateDir
+from agent.transport.certificate import Renewal
+from agent.transport.contact import ConfigKeeper, Heartbeat
+from agent.transport.server import Lane
+from agent.transport.tls import own_certificate
+from apps.agents import services as agents
+from apps.agents.models import Agent, AgentCertificate, EnrollmentToken, SigningRequest
+from apps.agents.services import signing
+from apps.agents.tokens import read_secret
+from apps.core import clock
+from apps.tenancy import acting_in
+from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.ports import free_port
+from tests.agents.csr import make_csr
+from tests.ingest.listener import ACTOR, database_url, listening, write_files
+from tests.supervisor.waiting import eventually
+
+pytestmark = [pytest.mark.real, pytest.mark.django_db(transaction=True)]
+
+KILLS, LONG_KILLS = 2, 60
+
+
+class Signer:
+    """The signer's process; started again when it is killed, as a supervisor would."""
+
+    def __init__(self, key_file: str) -> None:
+        self._key_file = key_file
+        self.start()
+
+    def start(self) -> None:
+        environment = {
+            **os.environ,
+            "DATABASE_URL": database_url(),
+            "ISPVM_CA_KEY_FILE": self._key_file,
+            "ISPVM_LOG_LEVEL": "ERROR",
+            "DJANGO_SETTINGS_MODULE": "ispvm.settings.server",
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "signer"],
+            cwd=PROJECT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert "signs as" in self.process.stdout.readline()
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@contextmanager
+def signing_process(settings) -> Iterator[Signer]:
+    """The key goes to the signer; this process, like ingest, has none from here on."""
+    signer = Signer(settings.ISPVM_CA_KEY_FILE)
+    settings.ISPVM_CA_KEY_FILE = ""
+    try:
+        yield signer
+    finally:
+        if signer.process.poll() is None:
+            signer.kill()
+
+
+def make_token(tenant, name: str) -> tuple[Agent, str]:
+    at = clock.now()
+    with acting_in(tenant):
+        agent = agents.create_agent(name=name, actor=ACTOR, at=at)
+        return agent, agents.issue_enroll_token(agent=agent, actor=ACTOR, at=at).text
+
+
+def apply(token: str, csr: str) -> agents.IssuedCertificate:
+    said = agents.Application(read_secret(token), csr)
+    return agents.apply_for_enrollment(said, at=clock.now())
+
+
+def test_nothing_is_spent_while_the_signer_is_away_and_a_lost_answer_is_given_again(
+    acme, settings, monkeypatch
+):
+    with signing_process(settings) as signer:
+        agent, token = make_token(acme, "pop-1")
+        csr = make_csr()
+        signer.kill()
+        monkeypatch.setattr(signing, "PATIENCE_SECONDS", 0.3)
+        with pytest.raises(agents.SignerAway):
+            apply(token, csr)
+        assert not SigningRequest.objects.exists()
+        with acting_in(acme):
+            assert EnrollmentToken.objects.get().used_at is None
+        monkeypatch.setattr(signing, "PATIENCE_SECONDS", 20)
+        signer.start()
+
+        first, again = apply(token, csr), apply(token, csr)
+
+        assert (first, first.agent_id) == (again, agent.id)
+        with pytest.raises(signing.SigningRefused) as other:
+            apply(token, make_csr())
+        assert (other.value.status, other.value.code) == (403, "token_refused")
+        with pytest.raises(signing.SigningRefused) as guessed:
+            apply("nonsense", make_csr())
+        assert guessed.value.code == "token_refused"
+        assert AgentCertificate.objects.count() == 1
+        everything = str(list(SigningRequest.objects.values()))
+        assert parse_token(token).secret not in everything
+
+
+def kills(tenant, settings, number: int) -> dict[str, int]:
+    """Enrol while the signer dies at random moments; askers come again with what they had."""
+    draw = random.Random(7)
+    tally = {"kills": 0, "enrolled": 0, "asked again": 0}
+    with signing_process(settings) as signer:
+        waiting = [make_token(tenant, f"pop-{n}") for n in range(number)]
+        done = threading.Event()
+
+        def ask() -> None:
+            for _, token in waiting:
+                csr = make_csr()
+                while True:
+                    try:
+                        apply(token, csr)
+                        break
+                    except agents.SignerAway:
+                        tally["asked again"] += 1
+                tally["enrolled"] += 1
+            done.set()
+            connection.close()
+
+        asker = threading.Thread(target=ask)
+        asker.start()
+        while not done.is_set():
+            if tally["kills"] < number:
+                time.sleep(draw.uniform(0.0, 0.3))
+                signer.kill()
+                tally["kills"] += 1
+                signer.start()
+            else:
+                done.wait(0.2)
+        asker.join()
+    for agent, _ in waiting:
+        live = AgentCertificate.objects.filter(agent_id=agent.id, revoked_at=None)
+        assert live.count() == 1
+        assert AgentCertificate.objects.filter(agent_id=agent.id).count() == 1
+    return tally
+
+
+def test_a_killed_signer_neither_loses_nor_doubles(acme, settings, record_property):
+    tally = kills(acme, settings, KILLS)
+
+    record_property("bar", f"A1: kill -9 of the signer: {tally}")
+
+
+@pytest.mark.long
+def test_a_killed_signer_neither_loses_nor_doubles_in_the_long_run(acme, settings, record_property):
+    tally = kills(acme, settings, LONG_KILLS)
+
+    record_property("bar", f"A1: kill -9 of the signer: {tally}")
+
+
+def test_ingest_refuses_to_start_with_the_key_of_the_authority(settings):
+    said = subprocess.run(
+        [sys.executable, "-c", "import ispvm.settings.ingest"],
+        cwd=PROJECT,
+        env={**os.environ, "DATABASE_URL": database_url()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert said.returncode != 0
+    assert "must not be able to sign them" in said.stderr
+
+
+def test_an_agent_lives_through_a_change_of_the_authority(
+    acme, settings, tmp_path, record_property
+):
+    """The real listener without the key, the real signer, the agent's own code; nobody is restarted."""
+    files, port = write_files(tmp_path / "tls"), free_port()
+    settings.ISPVM_INGEST_URL = f"https://127.0.0.1:{port}"
+    with signing_process(settings), listening(files, port, keeps=True):
+        _, token = make_token(acme, "pop-1")
+        state = StateDir(tmp_path / "state")
+        assert main(["enroll", "--token", token, "--state-dir", str(state.folder)]) == 0
+        lane = Lane(state, "")
+        stop, rng = threading.Event(), random.Random(1)
+        keeper = ConfigKeeper(state, lane, stop, rng, lambda _config: None)
+        heart = Heartbeat(state, lane, stop, rng, boot_id=str(uuid4()), health=dict)
+        keeper.once()
+        heart.once()
+
+        agents.stage_authority(actor=ACTOR, at=clock.now())
+        _, late_token = make_token(acme, "pop-2")
+        with pytest.raises(agents.AuthorityInUse):
+            agents.promote_authority(actor=ACTOR, at=clock.now())
+        keeper.once()
+        heart.once()
+        agents.promote_authority(actor=ACTOR, at=clock.now())
+        before = files.certificate.read_bytes()
+        eventually(lambda: files.certificate.read_bytes() != before, seconds=30)
+        lane.client().close()  # as if the line had dropped: a new handshake, a new chain
+        keeper.once()
+        heart.once()
+        old = own_certificate(state.identity).issuer
+        assert Renewal(state, lane, rng).renew_if_due(
+            own_certificate(state.identity).not_valid_after_utc
+        )
+        assert own_certificate(state.identity).issuer != old
+        heart.once()
+        folder = tmp_path / "late"
+        assert main(["enroll", "--token", late_token, "--state-dir", str(folder)]) == 0
+        agents.retire_authorities(actor=ACTOR, at=clock.now())
+        keeper.once()
+        heart.once()
+        assert state.trust.read_text().count("BEGIN") == 1
+        lane.client().close()
+        heart.once()
+        lane.client().close()
+
+    with acting_in(acme):
+        assert set(Agent.objects.values_list("status", flat=True)) == {"active"}
+    record_property(
+        "bar", "A2: change of the authority with a running listener: 2 agents, 0 enrolled again"
+    )

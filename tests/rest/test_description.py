@@ -1,0 +1,180 @@
+"""Whatever the OpenAPI description allows to ask, and what it forbids, whoever asks: no 500, nothing of another tenant,
+no inside of the program, and each answer is one that the description announces."""
+
+import os
+import random
+import re
+import sys
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.core import NotSet
+from schemathesis.core.failures import FailureGroup
+from schemathesis.specs.openapi import checks as conforming
+
+from tests.rest.world import CALLERS, INSIDES, World, undone, words_of
+
+pytestmark = pytest.mark.django_db
+
+SEED = int(os.environ.get("ISPVM_SEED", "20261125"))
+CHECKS = [
+    not_a_server_error,
+    conforming.status_code_conformance,
+    conforming.content_type_conformance,
+    conforming.response_headers_conformance,
+    conforming.response_schema_conformance,
+]
+MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
+PATTERN = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
+
+
+class Findings:
+    """What was asked, what was answered, and what of it is wrong."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.statuses: Counter[int] = Counter()
+        self.wrong: dict[tuple[str, str], str] = {}
+        self.operations: set[str] = set()
+
+    def ask(self, operation: Any, caller: str, mode: GenerationMode, count: int) -> None:
+        pairs = st.tuples(
+            operation.as_strategy(generation_mode=mode), st.integers(0, 2**32).map(random.Random)
+        )
+
+        @seed(SEED)
+        @settings(
+            max_examples=count,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate],
+        )
+        @given(pair=pairs)
+        def run(pair: tuple[Any, random.Random]) -> None:
+            case, dice = pair
+            place_ids(case, self.world, dice)
+            answer = undone(lambda: case.call(headers=self.world.header(caller)))
+            self.operations.add(operation.label)
+            self.statuses[answer.status_code] += 1
+            for fault, text in self.faults(case, answer, caller):
+                self.wrong.setdefault((operation.label, fault), f"{caller}: {text}")
+
+        run()
+
+    def faults(self, case: Any, answer: Any, caller: str) -> list[tuple[str, str]]:
+        text = answer.text
+        asked = words_of([case.path_parameters, case.query, str(case.body)])
+        shown = f"{case.method} {case.formatted_path} {asked[:300]} -> {answer.status_code} {text[:500]}"
+        found = []
+        if leaked := self.world.leaks(text, asked):
+            found.append(("leak", f"{sorted(leaked)} in {shown}"))
+        if inside := INSIDES.search(text):
+            found.append(("inside", f"{inside[0]!r} in {shown}"))
+        if caller == "nobody" and answer.status_code != 401:
+            found.append(("open", shown))
+        try:
+            case.validate_response(answer, checks=CHECKS)
+        except FailureGroup as group:
+            found += [(f.title, f"{f.message[:400]} | {shown}") for f in group.exceptions]
+        return found
+
+    def conclude(self, capsys: Any) -> None:
+        asked = sum(self.statuses.values())
+        told = ", ".join(f"{count} x {status}" for status, count in sorted(self.statuses.items()))
+        with capsys.disabled():
+            sys.stdout.write(
+                f" [{len(self.operations)} operations, {asked} cases, seed {SEED}: {told}]"
+            )
+        listed = [f"{label} {fault}: {text}" for (label, fault), text in self.wrong.items()]
+        assert not listed, f"{len(listed)} findings:\n" + "\n".join(listed)
+
+
+def place_ids(case: Any, world: World, dice: random.Random) -> None:
+    """Most random ids name nothing: put ids of rows that there are, ours and theirs, in their place."""
+    resource = case.path.removeprefix("/api/v1/").partition("/{")[0]
+    for name in case.path_parameters or ():
+        if resource in world.own and dice.random() < 0.8:
+            theirs = dice.random() < 0.2
+            case.path_parameters[name] = str((world.foreign if theirs else world.own)[resource])
+    if case.headers and dice.random() < 0.8:
+        case.headers.pop("If-Match", None)
+    pool = [*world.own.values(), *world.foreign.values()]
+    if isinstance(case.query, dict):
+        case.query = _placed(case.query, pool, dice)
+    if not isinstance(case.body, NotSet):
+        case.body = _placed(case.body, pool, dice)
+
+
+def _placed(value: Any, pool: list[UUID], dice: random.Random) -> Any:
+    if isinstance(value, dict):
+        return {name: _placed(inner, pool, dice) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_placed(inner, pool, dice) for inner in value]
+    if isinstance(value, str) and PATTERN.fullmatch(value) and dice.random() < 0.8:
+        return str(dice.choice(pool))
+    return value
+
+
+def operations_of(described: Any) -> list[Any]:
+    return [result.ok() for result in described.get_all_operations()]
+
+
+def test_a_few_cases_of_every_operation(described, world, capsys):
+    findings = Findings(world)
+    for number, operation in enumerate(operations_of(described)):
+        findings.ask(operation, "admin", MODES[0], 1)
+        findings.ask(operation, CALLERS[number % 4], MODES[number // 4 % 2], 1)
+
+    findings.conclude(capsys)
+    assert len(findings.operations) >= 90
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("caller", CALLERS)
+def test_many_cases_of_every_operation(described, world, capsys, caller):
+    count = int(os.environ.get("ISPVM_CASES", "30"))
+    findings = Findings(world)
+    for operation in operations_of(described):
+        for mode in MODES:
+            findings.ask(operation, caller, mode, count if caller != "nobody" else count // 5)
+
+    findings.conclude(capsys)
+
+
+class TestTheFindingsCanBeFound:
+    """Each of the checks above, on an answer that is wrong."""
+
+    @pytest.fixture
+    def findings(self, world) -> Findings:
+        return Findings(world)
+
+    def ask(self, findings, described, body: str, status: int = 200) -> set[str]:
+        operation = next(o for o in operations_of(described) if o.label == "GET /api/v1/me/")
+        described.app.inner = answering(status, body)
+        findings.ask(operation, "admin", MODES[0], 1)
+        return {fault for _, fault in findings.wrong}
+
+    def test_a_word_of_another_tenant(self, findings, described):
+        assert "leak" in self.ask(findings, described, '{"x": "Globex Fibre"}')
+
+    def test_a_traceback(self, findings, described):
+        assert "inside" in self.ask(findings, described, '{"x": "models.py"}')
+
+    def test_a_server_error_and_an_answer_of_another_shape(self, findings, described):
+        assert "Server error" in self.ask(findings, described, "{}", 500)
+        assert "Response violates schema" in self.ask(findings, described, "{}")
+
+
+def answering(status: int, body: str) -> Any:
+    def app(environ: Any, start: Any) -> list[bytes]:
+        start(f"{status} X", [("Content-Type", "application/json")])
+        return [body.encode()]
+
+    return app

@@ -1,0 +1,43 @@
+"""Master key files, and credential sets of two tenants."""
+
+from pathlib import Path
+from typing import Any
+
+from apps.accounts.actors import Actor
+from apps.core import clock
+from apps.vault import services
+from apps.vault.choices import Purpose
+from apps.vault.models import CredentialSet
+
+ACTOR = Actor.system("test")
+
+
+def key_file(folder: Path, name: str, text: str, mode: int = 0o400) -> str:
+    path = folder / name
+    path.unlink(missing_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+    return str(path)
+
+
+def use_master(settings: Any, current: str, previous: str = "") -> None:
+    """From now on this process has these files."""
+    settings.ISPVM_MASTER_KEY_FILE = current
+    settings.ISPVM_MASTER_KEY_PREVIOUS_FILE = previous
+
+
+def store(secret: str, name: str = "routers") -> CredentialSet:
+    return services.store_credential_set(
+        name=name, username="mon", secret=secret, actor=ACTOR, at=clock.now()
+    )
+
+
+def opened(row: CredentialSet) -> str:
+    lease = services.take_lease(
+        purpose=Purpose.AGENT_CONFIG,
+        holder=("agent", "test"),
+        terms="test",
+        actor=ACTOR,
+        at=clock.now(),
+    )
+    return services.open_credential_set(credential_set=row, lease=lease)

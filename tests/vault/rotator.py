@@ -1,0 +1,44 @@
+"""The rotating process of the kill test: starts Django once, then forks one child per order, each the real command.
+
+An order is a line ``COMMAND ARGUMENTS... | MASTER KEY FILE | PREVIOUS FILE``; the answer is the child's id. A second
+line comes when the child has ended: its id and its exit code.
+"""
+
+import io
+import os
+import sys
+import threading
+
+
+def main() -> None:
+    import django
+
+    django.setup()
+    from django.conf import settings
+    from django.core.management import call_command
+
+    say("ready")
+    for line in sys.stdin:
+        command, master, previous = (part.strip() for part in line.split("|"))
+        child = os.fork()
+        if child == 0:
+            settings.ISPVM_MASTER_KEY_FILE = master
+            settings.ISPVM_MASTER_KEY_PREVIOUS_FILE = previous
+            call_command(*command.split(), stdout=io.StringIO())
+            os._exit(0)
+        say(child)
+        threading.Thread(target=wait_for, args=[child]).start()
+
+
+def say(*words: object) -> None:
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
+def wait_for(child: int) -> None:
+    _, status = os.waitpid(child, 0)
+    say(child, os.waitstatus_to_exitcode(status))
+
+
+if __name__ == "__main__":
+    main()

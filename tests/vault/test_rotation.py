@@ -1,0 +1,380 @@
+"""Rotation of data keys and of the master key, step by step."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from apps.audit.models import PlatformRecord, Record
+from apps.core import clock
+from apps.events.models import Due
+from apps.tenancy import acting_in
+from apps.vault import services, tasks
+from apps.vault.envelope import parts_of
+from apps.vault.errors import SecretUnreadable
+from apps.vault.models import CredentialSet, MasterKey, PlatformSecret, TenantKey
+from apps.vault.services import rotating
+from apps.vault.services.data_keys import version_of
+from apps.webhooks.models import Secret
+from tests.vault.keys import ACTOR, key_file, opened, store, use_master
+
+NO_GRACE = timedelta(0)
+
+
+def rotate(tenant, **options):
+    return services.rotate_now(tenant_id=tenant.id, actor=ACTOR, at=clock.now(), **options)
+
+
+@pytest.mark.django_db
+class TestDataKey:
+    def test_seals_anew_and_destroys_the_old_key(self, acme):
+        with acting_in(acme):
+            row, before = store("one"), store("two", "other")
+            old = bytes(before.sealed_secret)
+
+        version, last, retired = rotate(acme, grace=NO_GRACE)
+
+        assert (version, last.left, retired) == (2, 0, [1])
+        with acting_in(acme):
+            row.refresh_from_db()
+            assert version_of(bytes(row.sealed_secret)) == 2
+            assert opened(row) == "one"
+            assert bytes(TenantKey.objects.get(version=1).wrapped) == b""
+            CredentialSet.objects.filter(pk=before.pk).update(sealed_secret=old)
+            before.refresh_from_db()
+            with pytest.raises(SecretUnreadable, match="retired"):
+                opened(before)
+
+    def test_every_registered_field_of_a_tenant_moves(self, acme, actor):
+        from apps.webhooks.services import create_endpoint
+        from apps.webhooks.services.secrets import live_secrets
+
+        with acting_in(acme):
+            endpoint, text = create_endpoint(
+                name="noc", url="https://receiver.example/", actor=actor, at=clock.now()
+            )
+
+        rotate(acme, grace=NO_GRACE)
+
+        with acting_in(acme):
+            assert version_of(bytes(Secret.objects.get().sealed)) == 2
+            assert live_secrets(endpoint=endpoint, at=clock.now()) == [text]
+
+    def test_another_tenant_is_not_touched(self, acme, globex):
+        with acting_in(globex):
+            row = store("globex's")
+        with acting_in(acme):
+            store("acme's")
+
+        rotate(acme, grace=NO_GRACE)
+
+        with acting_in(globex):
+            row.refresh_from_db()
+            assert version_of(bytes(row.sealed_secret)) == 1
+            assert TenantKey.objects.count() == 1
+
+    def test_both_versions_open_while_it_is_under_way(self, acme):
+        with acting_in(acme):
+            old = store("old", "old")
+            services.begin_rotation(tenant_id=acme.id, actor=ACTOR, at=clock.now())
+            new = store("new", "new")
+
+            assert [version_of(bytes(row.sealed_secret)) for row in (old, new)] == [1, 2]
+            assert (opened(old), opened(new)) == ("old", "new")
+
+    def test_beginning_twice_begins_once(self, acme):
+        with acting_in(acme):
+            store("one")
+        for _ in range(2):
+            assert services.begin_rotation(tenant_id=acme.id, actor=ACTOR, at=clock.now()) == 2
+
+        with acting_in(acme):
+            assert Record.objects.filter(action="vault.rotation_begun").count() == 1
+
+    def test_who_read_a_row_before_it_was_sealed_anew_still_opens_it(self, acme):
+        with acting_in(acme):
+            row = store("one")
+        rotate(acme, grace=NO_GRACE)
+
+        with acting_in(acme):
+            assert opened(row) == "one"
+
+    def test_the_old_key_stays_for_its_grace(self, acme):
+        with acting_in(acme):
+            store("one")
+        at = clock.now()
+        services.rotate_now(tenant_id=acme.id, actor=ACTOR, at=at)
+        early, late = (
+            services.retire_earlier_keys(
+                tenant_id=acme.id, actor=ACTOR, at=at + services.GRACE + timedelta(seconds=wait)
+            )
+            for wait in (-1, 1)
+        )
+
+        assert (early, late) == ([], [1])
+
+    def test_what_nobody_can_open_is_left_and_keeps_its_key(self, acme):
+        with acting_in(acme):
+            store("good", "good")
+            bad = store("bad", "bad")
+            broken = bytearray(bad.sealed_secret)
+            broken[-1] ^= 1
+            CredentialSet.objects.filter(pk=bad.pk).update(sealed_secret=bytes(broken))
+
+        _, last, retired = rotate(acme, grace=NO_GRACE)
+
+        assert (last.unreadable, last.left, retired) == (1, 1, [])
+        assert services.vault_state(acme.id, open_all=True).unreadable == 1
+        with acting_in(acme):
+            bad.refresh_from_db()
+            assert bytes(bad.sealed_secret) == bytes(broken)
+
+    def test_an_old_ciphertext_that_comes_back_is_moved_too(self, acme):
+        with acting_in(acme):
+            row = store("one")
+            stale = bytes(row.sealed_secret)
+        services.begin_rotation(tenant_id=acme.id, actor=ACTOR, at=clock.now())
+        services.sweep(tenant_id=acme.id)
+        with acting_in(acme):  # somebody saved the whole row as it was before
+            CredentialSet.objects.filter(pk=row.pk).update(sealed_secret=stale)
+
+        rotate(acme, grace=NO_GRACE)
+
+        with acting_in(acme):
+            row.refresh_from_db()
+            assert (version_of(bytes(row.sealed_secret)), opened(row)) == (2, "one")
+
+    def test_in_the_background_it_ends_by_itself(self, acme, monkeypatch):
+        with acting_in(acme):
+            row = store("one")
+        services.start_rotation(tenant_id=acme.id, actor=ACTOR, at=clock.now())
+        assert Due.objects.filter(kind=rotating.RESEAL).count() == 1
+
+        tasks.reseal(tenant_id=str(acme.id))
+        assert Due.objects.filter(kind=rotating.RESEAL).count() == 1
+        later = clock.now() + timedelta(hours=1)
+        monkeypatch.setattr(clock, "now", lambda: later)
+        tasks.reseal(tenant_id=str(acme.id))
+
+        assert not Due.objects.filter(kind=rotating.RESEAL).exists()
+        with acting_in(acme):
+            row.refresh_from_db()
+            assert version_of(bytes(row.sealed_secret)) == 2
+            assert TenantKey.objects.filter(retired_at=None).count() == 1
+
+    def test_the_installations_own_secrets_rotate_alike(self, db):
+        services.store_platform_secret(name="ca", plaintext=b"the CA", at=clock.now())
+
+        version, _, retired = services.rotate_now(
+            tenant_id=None, actor=ACTOR, at=clock.now(), grace=NO_GRACE
+        )
+
+        assert (version, retired) == (2, [1])
+        assert services.platform_secret("ca") == b"the CA"
+        assert PlatformRecord.objects.filter(action="vault.rotation_finished").count() == 1
+
+    def test_the_first_platform_secret_stands(self, db):
+        first = services.store_platform_secret(name="ca", plaintext=b"one", at=clock.now())
+        again = services.store_platform_secret(name="ca", plaintext=b"two", at=clock.now())
+
+        assert (first, again) == (b"one", b"one")
+        assert services.platform_secret("ca") == b"one"
+        assert b"one" not in bytes(PlatformSecret.objects.get(name="ca").sealed)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestRaces:
+    def test_a_key_is_not_retired_under_somebody_who_is_sealing(self, acme):
+        """The writer took version 1 before the rotation began, and commits after everything was swept."""
+        with acting_in(acme):
+            store("first", "first")
+        sealed, may_commit = threading.Event(), threading.Event()
+
+        def write() -> None:
+            with acting_in(acme):
+                store("late", "late")
+                sealed.set()
+                may_commit.wait(20)
+            connection.close()
+
+        done: list[list[int]] = []
+
+        def finish() -> None:
+            rotate(acme, grace=NO_GRACE)
+            done.append(
+                services.retire_earlier_keys(
+                    tenant_id=acme.id, actor=ACTOR, at=clock.now(), grace=NO_GRACE
+                )
+            )
+            connection.close()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        assert sealed.wait(20)
+        finisher = threading.Thread(target=finish)
+        finisher.start()
+        finisher.join(1.0)
+        assert finisher.is_alive(), "it must wait for the writer"
+        may_commit.set()
+        writer.join()
+        finisher.join()
+
+        with acting_in(acme):
+            row = CredentialSet.objects.get(name="late")
+            assert opened(row) == "late"
+        rotate(acme, grace=NO_GRACE)
+        with acting_in(acme):
+            row.refresh_from_db()
+            assert opened(row) == "late"
+
+    def test_many_first_secrets_at_once_make_one_key(self, acme):
+        faults: list[BaseException] = []
+
+        def write(number: int) -> None:
+            try:
+                with acting_in(acme):
+                    store(f"secret {number}", f"set {number}")
+            except BaseException as fault:  # noqa: BLE001  (told below)
+                faults.append(fault)
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=write, args=[n]) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert faults == []
+        with acting_in(acme):
+            assert TenantKey.objects.count() == 1
+            for row in CredentialSet.objects.all():
+                assert opened(row) == f"secret {row.name.removeprefix('set ')}"
+
+
+@pytest.mark.django_db
+class TestMasterKey:
+    @pytest.fixture
+    def new_master(self, settings, tmp_path, acme, globex):
+        """Two tenants with secrets, and a process that was restarted with a new key beside the old one."""
+        for tenant in (acme, globex):
+            with acting_in(tenant):
+                store(tenant.slug)
+        services.store_platform_secret(name="ca", plaintext=b"the CA", at=clock.now())
+        new = key_file(tmp_path, "new", "cd" * 32)
+        use_master(settings, new, settings.ISPVM_MASTER_KEY_FILE)
+        return new
+
+    def test_wraps_every_data_key_anew_and_needs_the_old_one_no_more(
+        self, new_master, settings, acme, globex
+    ):
+        with acting_in(acme):
+            before = bytes(CredentialSet.objects.get().sealed_secret)
+
+        done = services.rotate_master_key(actor=ACTOR, at=clock.now())
+        use_master(settings, new_master)
+
+        assert (done.wrapped, len(done.retired)) == (3, 1)
+        services.check_master_key()
+        assert services.platform_secret("ca") == b"the CA"
+        for tenant in (acme, globex):
+            with acting_in(tenant):
+                assert opened(CredentialSet.objects.get()) == tenant.slug
+                assert Record.objects.filter(action="vault.data_keys_wrapped").count() == 1
+        with acting_in(acme):  # O(tenants): secrets are not touched
+            assert bytes(CredentialSet.objects.get().sealed_secret) == before
+
+    def test_again_does_nothing(self, new_master):
+        services.rotate_master_key(actor=ACTOR, at=clock.now())
+        done = services.rotate_master_key(actor=ACTOR, at=clock.now())
+
+        assert (done.wrapped, done.retired) == (0, ())
+        assert PlatformRecord.objects.filter(action="vault.master_key_rotated").count() == 1
+
+    def test_half_done_it_goes_on(self, new_master, monkeypatch, acme, globex):
+        from apps.vault.services import master_rotation
+
+        real = master_rotation.wrap_again
+        calls = iter(range(10))
+
+        def dies(row, area):
+            if next(calls) == 2:
+                raise KeyboardInterrupt
+            real(row, area)
+
+        monkeypatch.setattr(master_rotation, "wrap_again", dies)
+        with pytest.raises(KeyboardInterrupt):
+            services.rotate_master_key(actor=ACTOR, at=clock.now())
+        assert MasterKey.objects.filter(retired_at=None).count() == 2
+        monkeypatch.undo()
+
+        done = services.rotate_master_key(actor=ACTOR, at=clock.now())
+
+        assert done.wrapped == 1
+        assert MasterKey.objects.filter(retired_at=None).count() == 1
+
+    def test_a_data_key_bound_to_one_tenant_does_not_open_in_another(self, acme, globex):
+        with acting_in(acme):
+            store("acme's")
+            stolen = bytes(TenantKey.objects.get().wrapped)
+        with acting_in(globex):
+            row = store("globex's")
+            TenantKey.objects.update(wrapped=stolen)
+            with pytest.raises(SecretUnreadable):
+                opened(row)
+
+
+@pytest.mark.django_db
+class TestCommands:
+    def test_an_operator_rotates_both_and_sees_it(self, settings, tmp_path, acme, capsys):
+        with acting_in(acme):
+            store("secret-canary-1")
+        call_command("vault_rotate_tenant", "acme", "--grace", "0")
+        use_master(settings, key_file(tmp_path, "new", "cd" * 32), settings.ISPVM_MASTER_KEY_FILE)
+        call_command("vault_rotate_master")
+        call_command("vault_status", "--verify")
+
+        said = capsys.readouterr().out
+        assert "acme: key 2 seals now; 1 secrets re-sealed; retired: 1." in said
+        assert "is retired." in said
+        assert "tenant acme: 1 secrets, all opened; key 2 (master" in said
+        assert "secret-canary-1" not in said
+
+    def test_status_fails_when_something_cannot_be_opened(self, acme):
+        with acting_in(acme):
+            row = store("one")
+            sealed = bytes(row.sealed_secret)
+            CredentialSet.objects.update(sealed_secret=sealed[:-1] + bytes([sealed[-1] ^ 1]))
+
+        with pytest.raises(CommandError, match="1 secrets cannot be opened"):
+            call_command("vault_status", "--verify")
+
+    def test_an_unknown_tenant_is_named(self, db):
+        with pytest.raises(CommandError, match="no tenant 'nobody'"):
+            call_command("vault_rotate_tenant", "nobody")
+
+    def test_all_and_in_the_background(self, acme, globex, capsys):
+        for tenant in (acme, globex):
+            with acting_in(tenant):
+                store("one")
+
+        call_command("vault_rotate_tenant", "--all", "--in-background")
+
+        assert Due.objects.filter(kind=rotating.RESEAL).count() == 2
+        assert "globex: key 2 seals now; workers re-seal." in capsys.readouterr().out
+
+    def test_a_wrong_master_key_stops_every_command(self, settings, tmp_path, acme):
+        services.check_master_key()
+        use_master(settings, key_file(tmp_path, "other", "ef" * 32))
+
+        for command in (["vault_status"], ["vault_rotate_master"], ["vault_rotate_tenant", "acme"]):
+            with pytest.raises(CommandError, match="not the key"):
+                call_command(*command)
+
+
+def test_the_head_of_a_ciphertext_is_what_the_sweep_looks_for(in_acme):
+    row = store("one")
+
+    assert parts_of(bytes(row.sealed_secret)).key_id == (1).to_bytes(8, "big")

@@ -1,0 +1,263 @@
+"""S2: both keys rotate while the rotating process is killed at random points and others read and write.
+
+Each reader and writer knows what it wrote; a secret that is lost, mixed up or unreadable for one moment fails the test.
+"""
+
+import os
+import queue
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection
+
+from apps.audit.models import PlatformRecord, Record
+from apps.core import clock
+from apps.tenancy import acting_in
+from apps.tenancy.models import Tenant
+from apps.vault import services
+from apps.vault.envelope import seal
+from apps.vault.models import CredentialSet, MasterKey, TenantKey
+from apps.vault.registry import Area, sealed_field
+from apps.vault.services.data_keys import sealing_key
+from apps.vault.services.sealing import field_place
+from tests.vault.keys import key_file, opened, store, use_master
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.real]
+
+PROJECT = Path(__file__).parents[2]
+KILLED = -signal.SIGKILL
+
+
+@dataclass
+class Rotator:
+    """See ``tests.vault.rotator``."""
+
+    process: subprocess.Popen[str]
+    started: queue.Queue[int] = field(default_factory=queue.Queue)
+    codes: dict[int, int] = field(default_factory=dict)
+
+    def listen(self) -> None:
+        for line in self.process.stdout or ():
+            words = line.split()
+            if len(words) == 2:
+                self.codes[int(words[0])] = int(words[1])
+            elif words != ["ready"]:
+                self.started.put(int(words[0]))
+
+    def order(self, command: str) -> int:
+        files = (
+            django_settings.ISPVM_MASTER_KEY_FILE,
+            django_settings.ISPVM_MASTER_KEY_PREVIOUS_FILE,
+        )
+        self.process.stdin.write(" | ".join((command, *files)) + "\n")
+        self.process.stdin.flush()
+        return self.started.get(timeout=60)
+
+    def wait(self, child: int) -> int:
+        deadline = time.monotonic() + 300
+        while child not in self.codes:
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        return self.codes[child]
+
+    def run(self, command: str, kill_after: float | None = None) -> int:
+        """The command's exit code, or that it was killed after this many seconds."""
+        child = self.order(command)
+        if kill_after is not None:
+            time.sleep(kill_after)
+            if child not in self.codes:
+                os.kill(child, signal.SIGKILL)
+        return self.wait(child)
+
+
+@pytest.fixture
+def rotator():
+    database = django_settings.DATABASES["default"]
+    url = (
+        f"postgres://{database['USER']}:{database['PASSWORD']}"
+        f"@{database['HOST'].replace('/', '%2F')}:{database['PORT']}/{database['NAME']}"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.vault.rotator"],
+        cwd=PROJECT,
+        env={**os.environ, "DATABASE_URL": url},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as process:
+        made = Rotator(process)
+        listener = threading.Thread(target=made.listen)
+        listener.start()
+        yield made
+        process.stdin.close()
+        process.wait(60)
+        listener.join()
+
+
+class People(threading.Thread):
+    """Reads and writes its own secrets over and over, and opens others'."""
+
+    def __init__(self, number: int, mine: list[str], everyone: list[str], tenant: Tenant) -> None:
+        super().__init__()
+        self.rng = random.Random(number)
+        self.mine, self.everyone, self.tenant = mine, everyone, tenant
+        self.written = dict.fromkeys(mine, 0)
+        self.reads = self.writes = 0
+        self.stopped = threading.Event()
+        self.fault: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            while not self.stopped.is_set():
+                time.sleep(0.01)
+                with acting_in(self.tenant):
+                    if self.rng.random() < 0.5:
+                        self.write(self.rng.choice(self.mine))
+                    else:
+                        self.read(
+                            self.rng.choice([*self.mine[:20], self.rng.choice(self.everyone)])
+                        )
+        except BaseException as fault:  # noqa: BLE001  (told by the test)
+            self.fault = fault
+        finally:
+            connection.close()
+
+    def write(self, name: str) -> None:
+        self.written[name] += 1
+        store(f"{name}#{self.written[name]}", name)
+        self.writes += 1
+
+    def read(self, name: str) -> None:
+        said, _, number = opened(CredentialSet.objects.get(name=name)).partition("#")
+        assert said == name
+        assert name not in self.written or int(number) == self.written[name]
+        self.reads += 1
+
+
+def fill(tenant: Tenant, count: int) -> list[str]:
+    names = [f"{tenant.slug}-{n}" for n in range(count)]
+    known = sealed_field("vault_credentialset", "secret")
+    with acting_in(tenant):
+        key, rows = sealing_key(Area.TENANT), []
+        for name in names:
+            row = CredentialSet(name=name, username="mon", updated_at=clock.now())
+            row.sealed_secret = seal(
+                key.secret, key.id, f"{name}#0".encode(), field_place(known, row.id)
+            )
+            rows.append(row)
+        CredentialSet.objects.bulk_create(rows)
+    return names
+
+
+def survives(
+    rotator: Rotator,
+    settings,
+    folder: Path,
+    *,
+    secrets: int,
+    tenants: int,
+    kills: int,
+    crowd: int,
+    seed: int,
+) -> str:
+    """Rotate and kill until so many kills have hit; everything opens at every moment and at the end."""
+    rng = random.Random(seed)
+    acme = Tenant.objects.create(slug="acme", name="Acme Net")
+    names = fill(acme, secrets)
+    others = [Tenant.objects.create(slug=f"t{n}", name=f"T{n}") for n in range(tenants)]
+    for other in others:
+        fill(other, 1)
+    people = [People(n, names[n::8][:200], names, acme) for n in range(crowd)]
+    for person in people:
+        person.start()
+    masters = [Path(settings.ISPVM_MASTER_KEY_FILE).read_text().strip()]
+    hits, finished, long_as = {"data": 0, "master": 0}, {"data": 0, "master": 0}, {}
+    try:
+        while sum(hits.values()) < kills or min(hits.values()) < kills // 3:
+            kind = "master" if sum(finished.values()) % 2 else "data"
+            command = (
+                "vault_rotate_master" if kind == "master" else "vault_rotate_tenant acme --grace 0"
+            )
+            if kind == "master":  # as on a real installation: everybody restarts with both keys
+                masters.append(rng.randbytes(32).hex())
+                use_master(
+                    settings,
+                    key_file(folder, f"master-{len(masters)}", masters[-1]),
+                    key_file(folder, f"previous-{len(masters)}", "\n".join(masters[:-1])),
+                )
+            code = KILLED
+            while code == KILLED:
+                began = time.monotonic()
+                known = long_as.get(kind)
+                second = rotator.order(command) if rng.random() < 0.3 else None
+                code = rotator.run(command, None if known is None else rng.uniform(0, known))
+                hits[kind] += code == KILLED
+                if second is not None:
+                    assert rotator.wait(second) == 0
+                if known is None:
+                    long_as[kind] = time.monotonic() - began
+            assert code == 0
+            finished[kind] += 1
+            assert not [person.fault for person in people if person.fault]
+        assert rotator.run("vault_rotate_tenant acme --grace 0") == 0
+        assert rotator.run("vault_rotate_master") == 0
+    finally:
+        for person in people:
+            person.stopped.set()
+        for person in people:
+            person.join()
+    assert not [person.fault for person in people if person.fault]
+    everything_opens(acme, people, names, others)
+    use_master(settings, settings.ISPVM_MASTER_KEY_FILE)  # the newest alone is enough
+    everything_opens(acme, people, names, others)
+    services.check_master_key()
+    return (
+        f"S2: {secrets} secrets, {tenants + 1} tenants, seed {seed}: {hits['data']} kills of data key rotations"
+        f" ({finished['data']} ended), {hits['master']} of master key rotations ({finished['master']} ended),"
+        f" {sum(p.reads for p in people)} reads and {sum(p.writes for p in people)} writes meanwhile: 0 lost"
+    )
+
+
+def everything_opens(acme, people, names, others) -> None:
+    written = {name: n for person in people for name, n in person.written.items()}
+    with acting_in(acme):
+        rows = {row.name: row for row in CredentialSet.objects.all()}
+        assert set(rows) == set(names)
+        for name, row in rows.items():
+            assert opened(row) == f"{name}#{written.get(name, 0)}"
+        assert TenantKey.objects.filter(retired_at=None).count() == 1
+        begun, ended = (
+            Record.objects.filter(action=f"vault.rotation_{verb}").count()
+            for verb in ("begun", "finished")
+        )
+        assert begun == ended > 0
+    for other in others:
+        state = services.vault_state(other.id, open_all=True)
+        assert (state.secrets, state.unreadable) == (1, 0)
+    assert MasterKey.objects.filter(retired_at=None).count() == 1
+    rotated = PlatformRecord.objects.filter(action="vault.master_key_rotated").count()
+    assert rotated == MasterKey.objects.count() - 1
+
+
+class TestKilledRotation:
+    def test_loses_nothing(self, rotator, settings, tmp_path):
+        said = survives(
+            rotator, settings, tmp_path, secrets=200, tenants=4, kills=5, crowd=2, seed=3
+        )
+        sys.stdout.write(said + "\n")
+
+    @pytest.mark.long
+    def test_loses_nothing_of_10000_secrets_in_100_kills(self, rotator, settings, tmp_path):
+        said = survives(
+            rotator, settings, tmp_path, secrets=10_000, tenants=60, kills=100, crowd=4, seed=4
+        )
+        sys.stdout.write(said + "\n")
