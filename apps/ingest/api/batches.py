@@ -6,8 +6,8 @@ from apps.agents.services import config_version
 from apps.core import clock
 from apps.ingest import counting, limits
 from apps.ingest.api.edge import announced_length, body_of, caller, endpoint, small_body_of
-from apps.ingest.pending import pending_count
 from apps.ingest.api.peer import source_address
+from apps.ingest.pending import pending_count
 from apps.ingest.services import accept_batch, accept_heartbeat
 from apps.ingest.services.pulse import WireHeartbeat
 from apps.ingest.wire import parse_batch
