@@ -262,7 +262,7 @@ def process(kind: str, environment: dict[str, str]) -> subprocess.CompletedProce
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
     )
 
 
