@@ -1,5 +1,7 @@
 """Every list costs the same queries for one row and for twenty."""
 
+from datetime import timedelta
+
 import pytest
 
 from apps.agents.models import Agent
@@ -7,6 +9,7 @@ from apps.agents.services import create_agent
 from apps.diagnostics.models import ConnectionTest
 from apps.inventory import services as inventory
 from apps.inventory.models import BgpPeer, Device, Interface, OspfNeighbor, Site
+from apps.maintenance.services import plan_window
 from apps.tenancy import acting_in
 from apps.topology.services import create_dependency_group
 from apps.vault.services import store_credential_set
@@ -97,6 +100,16 @@ def connection_test(n: int) -> None:
     )
 
 
+def maintenance_window(n: int) -> None:
+    plan_window(
+        title=f"works {n}",
+        starts_at=AT,
+        ends_at=AT + timedelta(hours=1),
+        device_ids=[device(n).id],
+        **WHO,
+    )
+
+
 LISTS = {
     "sites": site,
     "devices": device,
@@ -112,6 +125,7 @@ LISTS = {
     "credential-sets": credential_set,
     "diagnostics/connection-tests": connection_test,
     "topology/dependency-groups": dependency_group,
+    "maintenance-windows": maintenance_window,
 }
 
 

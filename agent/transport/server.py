@@ -4,6 +4,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any, cast
 
+from agent.protocol.batch import WAITED
 from agent.protocol.config import AgentConfig
 from agent.state import Membership, StateDir
 from agent.transport.http import Client
@@ -72,9 +73,16 @@ class Lane:
         """What came of a job. Raises Refused, ServerUnreachable."""
         self.client().post_json(f"diagnostics/{job_id}/result", said)
 
-    def batch(self, gzipped: bytes) -> BatchAnswer:
-        """Push one batch; when this returns, the server has it for good. Raises Refused, ServerUnreachable."""
-        headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    def batch(self, gzipped: bytes, waited_seconds: float = 0.0) -> BatchAnswer:
+        """Push one batch; when this returns, the server has it for good. Raises Refused, ServerUnreachable.
+
+        How long it waited here is said beside it: the bytes are the same on every try.
+        """
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Encoding": "gzip",
+            WAITED: f"{waited_seconds:.1f}",
+        }
         said = self.client().request("POST", "batch", gzipped, headers).json()
         accepted = said.get("accepted") or {}
         return BatchAnswer(

@@ -18,6 +18,8 @@ class Permission(StrEnum):
     AGENTS_MANAGE = "agents.manage"
     ALERTS_VIEW = "alerts.view"
     ALERTS_TUNE = "alerts.tune"
+    MAINTENANCE_VIEW = "maintenance.view"
+    MAINTENANCE_PLAN = "maintenance.plan"
     INCIDENTS_VIEW = "incidents.view"
     INCIDENTS_ACT = "incidents.act"
     WEBHOOKS_VIEW = "webhooks.view"
@@ -47,6 +49,7 @@ _VIEWS = frozenset(
         Permission.TELEMETRY_VIEW,
         Permission.AGENTS_VIEW,
         Permission.ALERTS_VIEW,
+        Permission.MAINTENANCE_VIEW,
         Permission.INCIDENTS_VIEW,
         Permission.SELF,
     }
@@ -60,6 +63,7 @@ ROLE_TABLE = MappingProxyType(
             Permission.INCIDENTS_ACT,
             Permission.ALERTS_TUNE,
             Permission.DIAGNOSTICS_RUN,
+            Permission.MAINTENANCE_PLAN,
             Permission.WEBHOOKS_VIEW,
             Permission.MEMBERS_VIEW,
         },

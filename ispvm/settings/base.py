@@ -48,6 +48,7 @@ INSTALLED_APPS += [
         "apps.telemetry",
         "apps.agents",
         "apps.ingest",
+        "apps.maintenance",
         "apps.alerts",
         "apps.incidents",
         "apps.diagnostics",

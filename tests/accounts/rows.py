@@ -23,6 +23,7 @@ from apps.diagnostics.models import ConnectionTest
 from apps.incidents.models import Incident
 from apps.inventory import models as inventory
 from apps.inventory import services as inventory_services
+from apps.maintenance.services import plan_window
 from apps.tenancy.context import require_tenant_id
 from apps.tenancy.models import Tenant
 from apps.topology.models import DependencyGroup
@@ -113,6 +114,18 @@ def alert() -> UUID:
     return Alert.objects.get_or_create(rule_id=rule(), **fields, defaults=given)[0].pk
 
 
+def maintenance_window() -> UUID:
+    now = clock.now()
+    made = plan_window(
+        title="Router swap",
+        starts_at=now,
+        ends_at=now + timedelta(hours=1),
+        device_ids=[DEVICE()],
+        **WHO | {"at": now},
+    )
+    return made.pk
+
+
 def incident() -> UUID:
     now = clock.now()
     return Incident.objects.create(
@@ -199,6 +212,7 @@ ROWS: Mapping[str, Callable[[], UUID]] = {
     "agents": _first(lists.agent, Agent),
     "alert-rules": rule,
     "alerts": alert,
+    "maintenance-windows": maintenance_window,
     "incidents": incident,
     "webhook-endpoints": ENDPOINT,
     "webhook-deliveries": dead_letter,

@@ -1,7 +1,11 @@
 """`POST /ingest/v1/batch` and `POST /ingest/v1/heartbeat`."""
 
+import math
+from datetime import timedelta
+
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from agent.protocol.batch import WAITED
 from apps.agents.services import config_version
 from apps.core import clock
 from apps.ingest import counting, limits
@@ -12,6 +16,8 @@ from apps.ingest.services import accept_batch, accept_heartbeat
 from apps.ingest.services.pulse import WireHeartbeat
 from apps.ingest.wire import parse_batch
 from apps.tenancy import acting_in
+
+LONGEST_WAIT_SECONDS = 366 * 86_400.0
 
 
 @endpoint("POST")
@@ -28,7 +34,9 @@ def batch(request: HttpRequest) -> HttpResponse:
         parsed = parse_batch(body)
         limits.admit_items(**whose, number=len(parsed.metrics) + len(parsed.events))
         at = clock.now()
-        accepted = accept_batch(identity=identity, batch=parsed, body=body, at=at)
+        accepted = accept_batch(
+            identity=identity, batch=parsed, body=body, at=at, waited=waited(request)
+        )
     counting.count_batch(parsed, accepted, at)
     return JsonResponse(
         accepted.as_dict(),
@@ -37,6 +45,17 @@ def batch(request: HttpRequest) -> HttpResponse:
             "X-ISPVM-Accepted-Events": str(accepted.events),
         },
     )
+
+
+def waited(request: HttpRequest) -> timedelta:
+    """How long the batch waited on the agent, as it says; what makes no sense is no wait."""
+    try:
+        seconds = float(request.headers.get(WAITED, "0"))
+    except ValueError:
+        return timedelta(0)
+    if not math.isfinite(seconds):
+        return timedelta(0)
+    return timedelta(seconds=min(max(0.0, seconds), LONGEST_WAIT_SECONDS))
 
 
 @endpoint("POST")
