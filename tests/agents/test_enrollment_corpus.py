@@ -134,8 +134,8 @@ def test_no_hostile_token_or_request_gets_a_certificate(acme, globex, token, rec
         assert enroll(odd, good)[0] == 400
         assert enroll(token, odd)[0] == 400
         cases += 2
-    for name, (make, code) in REQUESTS.items():
-        status, said = enroll(token, make())
+    for name, (write, code) in REQUESTS.items():
+        status, said = enroll(token, write())
         assert status in {400, 413}, name
         assert said in {code, "bad_text", "bad_json", "invalid"} or status == 413, (name, said)
         cases += 1
