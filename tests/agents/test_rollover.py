@@ -184,6 +184,22 @@ def test_a_key_file_of_somebody_else_opens_nothing(in_acme, settings, tmp_path):
         call_command("signer")
 
 
+def test_a_lost_key_file_is_overcome_by_a_change_of_the_authority(in_acme, settings, tmp_path):
+    agent = make_agent()
+    first = enroll(agent)
+    other = tmp_path / "ca_key"
+    other.write_text("cd" * 32)
+    other.chmod(0o400)
+    settings.ISPVM_CA_KEY_FILE = str(other)
+
+    upcoming = stage()
+    beat(agent)
+    promote()
+
+    assert services.check_signer(at=AT) == upcoming
+    assert signer_of(renew(first)) == upcoming
+
+
 def test_without_the_key_file_nothing_signs(in_acme, settings):
     enroll(make_agent())
     settings.ISPVM_CA_KEY_FILE = ""
