@@ -11,6 +11,7 @@ from django.db import DatabaseError, transaction
 from django.test import Client
 from rest_framework.test import APIClient
 
+from apps.accounts.freshness import note_proof
 from apps.accounts.models import BreakGlass, PlatformOperator, User
 from apps.accounts.permissions import BREAK_GLASS, Permission
 from apps.audit.models import PlatformRecord, Record
@@ -33,18 +34,22 @@ def operator(db) -> User:
     return make_operator()
 
 
+def just_signed_in(client, user):
+    client.force_login(user)
+    session = client.session
+    note_proof(session, clock.now())
+    session.save()
+    return client
+
+
 @pytest.fixture
 def root(operator) -> APIClient:
-    client = Caller(raise_request_exception=False)
-    client.force_login(operator)
-    return client
+    return just_signed_in(Caller(raise_request_exception=False), operator)
 
 
 @pytest.fixture
 def browser(operator) -> Client:
-    client = Client()
-    client.force_login(operator)
-    return client
+    return just_signed_in(Client(), operator)
 
 
 def begin(root: APIClient, to: Tenant, **asked):
@@ -174,6 +179,17 @@ class TestStay:
         with acting_in(acme):
             last = Record.objects.order_by("sequence").last()
         assert last.actor == {"kind": "platform", "id": str(operator.pk), "label": operator.label}
+
+    def test_asks_who_one_is_unless_one_just_said(self, operator, acme):
+        client, browser = Caller(raise_request_exception=False), Client()
+        for stale in (client, browser):
+            stale.force_login(operator)
+
+        assert problem(begin(client, acme)) == (403, "reauthentication_required")
+        body = {"tenant": str(acme.pk), "reason": REASON, "minutes": "5"}
+        assert browser.post("/tenants/enter/", body)["Location"].startswith("/account/confirm/")
+        with acting_in(acme):
+            assert not BreakGlass.objects.exists()
 
     @pytest.mark.parametrize("end", ["time", "leaving", "suspension", "removal"])
     def test_ends(self, root, acme, operator, monkeypatch, end):

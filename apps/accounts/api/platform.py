@@ -24,6 +24,7 @@ from apps.accounts.actors import Actor
 from apps.accounts.api.schema import PlatformAutoSchema
 from apps.accounts.api.tenants import BreakGlassSerializer, TenantSerializer
 from apps.accounts.errors import NotPlatformOperator
+from apps.accounts.freshness import require_fresh
 from apps.accounts.models import User
 from apps.accounts.permissions import PlatformPermission
 from apps.accounts.services import create_tenant
@@ -69,11 +70,18 @@ class PlatformViewSet(GenericViewSet[Any]):
     authentication_classes = [PlatformSessionAuthentication]
     permission_classes = [PlatformPermitted]
     permission_map: Mapping[str, PlatformPermission] = {}
+    #: Actions before which the operator confirms who they are, unless they just did.
+    fresh_sign_in: frozenset[str] = frozenset()
     schema = PlatformAutoSchema()
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         with transaction.atomic():
             return super().dispatch(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if self.action in self.fresh_sign_in:
+            require_fresh(request.session, clock.now())
 
     @property
     def access(self) -> PlatformAccess:
@@ -117,6 +125,7 @@ class PlatformTenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, P
         **dict.fromkeys(("list", "retrieve"), PlatformPermission.TENANTS_VIEW),
         **dict.fromkeys(("create", "partial_update"), PlatformPermission.TENANTS_MANAGE),
     }
+    fresh_sign_in = frozenset({"create", "partial_update"})
 
     def get_queryset(self) -> QuerySet[Tenant]:
         return Tenant.objects.all()
@@ -144,6 +153,7 @@ class StaysViewSet(PlatformViewSet):
 
     serializer_class = StaySerializer
     permission_map = dict.fromkeys(("create", "destroy"), PlatformPermission.BREAK_GLASS)
+    fresh_sign_in = frozenset({"create"})
     lookup_value_regex = "[^/]+"
 
     @extend_schema(request=StaySerializer, responses={201: BreakGlassSerializer})
