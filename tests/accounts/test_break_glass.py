@@ -11,7 +11,6 @@ from django.db import DatabaseError, transaction
 from django.test import Client
 from rest_framework.test import APIClient
 
-from apps.accounts.freshness import note_proof
 from apps.accounts.models import BreakGlass, PlatformOperator, User
 from apps.accounts.permissions import BREAK_GLASS, Permission
 from apps.audit.models import PlatformRecord, Record
@@ -20,7 +19,7 @@ from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 from tests.accounts.operators import Caller, make_operator
 from tests.accounts.test_matrix import CASES, REST, ask, class_of  # noqa: F401
-from tests.clients import bearer, faulty_fields, listed, problem
+from tests.clients import bearer, faulty_fields, listed, problem, signed_in
 from tests.inventory.factories import make_device
 
 pytestmark = pytest.mark.django_db
@@ -34,22 +33,18 @@ def operator(db) -> User:
     return make_operator()
 
 
-def just_signed_in(client, user):
-    client.force_login(user)
-    session = client.session
-    note_proof(session, clock.now())
-    session.save()
+@pytest.fixture
+def root(operator) -> APIClient:
+    client = Caller(raise_request_exception=False)
+    signed_in(client, operator)
     return client
 
 
 @pytest.fixture
-def root(operator) -> APIClient:
-    return just_signed_in(Caller(raise_request_exception=False), operator)
-
-
-@pytest.fixture
 def browser(operator) -> Client:
-    return just_signed_in(Client(), operator)
+    client = Client()
+    signed_in(client, operator)
+    return client
 
 
 def begin(root: APIClient, to: Tenant, **asked):
@@ -100,7 +95,7 @@ class TestOutside:
 
     def test_nobody_else_is_let_in(self, acme, acme_admin):
         session = Caller(raise_request_exception=False)
-        session.force_login(acme_admin)
+        signed_in(session, acme_admin)
         for client, status in ((session, 403), (bearer(acme, acme_admin), 401), (APIClient(), 401)):
             for path, entry in REST:
                 if "/platform/" not in path:
@@ -112,7 +107,7 @@ class TestOutside:
                     assert answer.status_code == status, (path, method, answer.content)
 
     def test_nor_on_the_pages(self, client, acme, acme_admin):
-        client.force_login(acme_admin)
+        signed_in(client, acme_admin)
 
         entered = client.post(
             "/tenants/enter/", {"tenant": str(acme.pk), "reason": REASON, "minutes": "5"}
@@ -179,17 +174,6 @@ class TestStay:
         with acting_in(acme):
             last = Record.objects.order_by("sequence").last()
         assert last.actor == {"kind": "platform", "id": str(operator.pk), "label": operator.label}
-
-    def test_asks_who_one_is_unless_one_just_said(self, operator, acme):
-        client, browser = Caller(raise_request_exception=False), Client()
-        for stale in (client, browser):
-            stale.force_login(operator)
-
-        assert problem(begin(client, acme)) == (403, "reauthentication_required")
-        body = {"tenant": str(acme.pk), "reason": REASON, "minutes": "5"}
-        assert browser.post("/tenants/enter/", body)["Location"].startswith("/account/confirm/")
-        with acting_in(acme):
-            assert not BreakGlass.objects.exists()
 
     @pytest.mark.parametrize("end", ["time", "leaving", "suspension", "removal"])
     def test_ends(self, root, acme, operator, monkeypatch, end):

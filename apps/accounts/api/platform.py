@@ -21,10 +21,10 @@ from rest_framework.viewsets import GenericViewSet
 from apps.accounts import platform
 from apps.accounts.access import PlatformAccess
 from apps.accounts.actors import Actor
+from apps.accounts.api.permissions import require_declared_proof
 from apps.accounts.api.schema import PlatformAutoSchema
 from apps.accounts.api.tenants import BreakGlassSerializer, TenantSerializer
 from apps.accounts.errors import NotPlatformOperator
-from apps.accounts.freshness import require_fresh
 from apps.accounts.models import User
 from apps.accounts.permissions import PlatformPermission
 from apps.accounts.services import create_tenant
@@ -70,7 +70,7 @@ class PlatformViewSet(GenericViewSet[Any]):
     authentication_classes = [PlatformSessionAuthentication]
     permission_classes = [PlatformPermitted]
     permission_map: Mapping[str, PlatformPermission] = {}
-    #: Actions before which the operator confirms who they are, unless they just did.
+    #: As in tenants: actions for which the operator confirms who they are.
     fresh_sign_in: frozenset[str] = frozenset()
     schema = PlatformAutoSchema()
 
@@ -80,8 +80,7 @@ class PlatformViewSet(GenericViewSet[Any]):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if self.action in self.fresh_sign_in:
-            require_fresh(request.session, clock.now())
+        require_declared_proof(self, request)
 
     @property
     def access(self) -> PlatformAccess:

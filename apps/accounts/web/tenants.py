@@ -8,10 +8,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts import platform
-from apps.accounts.freshness import require_fresh
 from apps.accounts.middleware import SESSION_TENANT
 from apps.accounts.models import User
 from apps.accounts.selectors import is_platform_operator, tenants_of
+from apps.accounts.web.doors import fresh_sign_in
 from apps.core import clock
 from apps.core.errors import DomainError, NotVisible
 from apps.core.page import asked_word, page_number, paged
@@ -37,11 +37,11 @@ def choose(request: HttpRequest) -> HttpResponse:
     return redirect("/")
 
 
+@fresh_sign_in
 @require_POST
 def enter(request: HttpRequest) -> HttpResponse:
     """A platform operator goes into a tenant."""
     access = platform.platform_access(_person(request))
-    require_fresh(request.session, clock.now())
     minutes = request.POST.get("minutes", "")
     is_number = minutes.isascii() and minutes.isdecimal() and len(minutes) <= MOST_DIGITS
     try:
