@@ -63,7 +63,7 @@ def test_no_page_names_what_is_outside_the_grant(one_router, stage, incident):
     assert {url: named_in(answer) for url, answer in answers.items() if named_in(answer)} == {}
     outside = {str(row.id) for name, row in stage.devices.items() if name != OWN}
     assert not [u for u, a in answers.items() if any(pk in a.content.decode() for pk in outside)]
-    assert {a.status_code for a in answers.values()} <= {200, 403}
+    assert {a.status_code for a in answers.values()} <= {200, 403, 405}
     assert sum(a.status_code == 200 for a in answers.values()) >= 10
 
 
@@ -146,4 +146,5 @@ def test_pages_cost_the_same_for_one_grant_and_for_many(acme, acme_noc, one_rout
         for row in stage.devices.values():
             grant(user_id=acme_noc.id, row=row, actor=ACTOR, at=stage.t0)
 
-    assert [queries(lambda path=path: one_router.get(path)) for path in paths] == few
+    many = [queries(lambda path=path: one_router.get(path)) for path in paths]
+    assert all(now <= before for now, before in zip(many, few, strict=True)), (many, few)
