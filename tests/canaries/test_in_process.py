@@ -16,6 +16,8 @@ from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 
 from apps.accounts import attempts
+from apps.agents.services import ensure_authority
+from apps.core import clock
 from apps.tenancy import acting_in
 from tests.canaries.planting import Planter, canary, reads
 from tests.canaries.search import broker, database, forms_of, found_in
@@ -53,6 +55,7 @@ def planter(acme, acme_admin, monkeypatch) -> Planter:
 def plant(planter: Planter, acme: Any, user: Any, monkeypatch: Any) -> None:
     with acting_in(acme):
         site = str(make_site("hub").id)
+    ensure_authority(at=clock.now())
     planter.secrets |= of_the_installation()
     planter.credentials()
     planter.shown(site)
