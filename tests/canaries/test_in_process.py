@@ -1,9 +1,11 @@
 """Forty secrets through every door; then every place that somebody else may read is searched for them."""
 
 import json
+import logging
 import os
 import sys
 from base64 import b64encode
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +24,7 @@ from apps.tenancy import acting_in
 from tests.canaries.planting import Planter, canary, reads
 from tests.canaries.search import broker, database, forms_of, found_in
 from tests.clients import bearer
+from tests.core.test_logs import Written
 from tests.inventory.factories import make_site
 
 LEAST = 40
@@ -44,6 +47,18 @@ def of_the_installation() -> dict[str, str | bytes]:
         found[f"password of {name}"] = urlsplit(os.environ[name]).password or ""
     text = Path(settings.ISPVM_MASTER_KEY_FILE).read_text(encoding="ascii").strip()
     return found | {"master key": bytes.fromhex(text)}
+
+
+@pytest.fixture
+def written() -> Iterator[Written]:
+    """What goes to the log, as it is in production."""
+    made, root = Written(), logging.getLogger()
+    level = root.level
+    root.addHandler(made.handler)
+    root.setLevel(logging.INFO)
+    yield made
+    root.removeHandler(made.handler)
+    root.setLevel(level)
 
 
 @pytest.fixture
@@ -85,14 +100,13 @@ def places(planter: Planter, logged: str) -> dict[str, bytes]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_secret_is_where_others_read(planter, acme, acme_admin, acme_noc, monkeypatch, capfd):
+def test_no_secret_is_where_others_read(planter, acme, acme_noc, monkeypatch, capsys, written):
     plant(planter, acme, acme_noc, monkeypatch)
-    captured = capfd.readouterr()
 
-    searched = places(planter, captured.out + captured.err)
+    searched = places(planter, written.text)
     hits = found_in(planter.secrets, searched)
 
-    with capfd.disabled():
+    with capsys.disabled():
         sizes = ", ".join(f"{name} ({len(text)} bytes)" for name, text in searched.items())
         sys.stdout.write(f" [{len(planter.secrets)} canaries, {len(hits)} found in {sizes}]")
     assert hits == []
