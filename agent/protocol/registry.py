@@ -77,8 +77,9 @@ device: device.uptime_seconds | g m
 device: device.cpu_pct device.cpu_core_max_pct | g m
 device: device.mem_used_bytes device.mem_total_bytes | g m
 device: device.disk_used_bytes device.disk_total_bytes | g s
-device: device.temp_c device.board_temp_c device.voltage_v device.current_a device.power_w device.fan_rpm | g s
-device: device.psu.ok | b s
+device: device.temp_c device.board_temp_c device.voltage_v device.current_a device.power_w device.fan_rpm | g m
+device: device.psu.ok | b m
+device: device.config.fingerprint | t d
 device: device.clock.skew_seconds | g m
 device: device.conntrack.entries device.conntrack.max | g m
 device: device.poll.ms device.poll.rows device.poll.commands device.poll.logins | g f

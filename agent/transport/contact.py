@@ -53,6 +53,7 @@ class Heartbeat(LaneLoop):
         self.seconds = HEARTBEAT_SECONDS
         self.on_version: Callable[[str], None] = lambda _version: None
         self.on_skew: Callable[[float], None] = lambda _seconds: None
+        self.on_pending: Callable[[int], None] = lambda _count: None
         self.last_at: float | None = None
         #: This host's clock minus the server's, in seconds.
         self.skew: float | None = None
@@ -76,6 +77,8 @@ class Heartbeat(LaneLoop):
         self.skew = sent_at + took / 2 - server_time.timestamp()
         self.on_skew(self.skew)
         self.on_version(str(answer.get("config_version", "")))
+        pending = answer.get("pending_diagnostics", 0)
+        self.on_pending(pending if isinstance(pending, int) else 0)
         return max(0.1, self.seconds - took)
 
 

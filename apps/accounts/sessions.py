@@ -22,10 +22,16 @@ from apps.audit.services import record, record_platform
 log = structlog.get_logger(__name__)
 
 SEEN_EVERY_SECONDS = 60
-_BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari", "curl", "python-requests")
-_NAMES = {"Edg": "Edge", "OPR": "Opera"}
+#: Each sign-in clears away more than it and its attempts leave.
+ENDED_AT_ONCE = 200
+# Browsers name each other, too: the first in this order that is named is it.
+_BROWSERS = (
+    *("EdgA", "Edg", "OPR", "FxiOS", "Firefox", "CriOS", "Chrome", "Safari"),
+    *("curl", "python-requests"),
+)
+_NAMES = {"EdgA": "Edge", "Edg": "Edge", "OPR": "Opera", "FxiOS": "Firefox", "CriOS": "Chrome"}
 _SYSTEMS = ("Windows", "Android", "iPhone", "iPad", "Mac OS X", "CrOS", "Linux")
-_BROWSER = re.compile(rf"\b({'|'.join(_BROWSERS)})/")
+_BROWSER = re.compile(rf"({'|'.join(_BROWSERS)})/")
 
 
 def address_of(request: HttpRequest) -> str:
@@ -43,7 +49,9 @@ def device_of(user_agent: str) -> str:
 
 
 def open_session(request: HttpRequest, user: User, *, method: str, at: datetime) -> OpenSession:
-    """List the session that was just opened in this request."""
+    """List the session that was just opened in this request, and clear away some that ended by themselves."""
+    ended = Session.objects.filter(expire_date__lt=at).values_list("pk", flat=True)
+    Session.objects.filter(pk__in=list(ended[:ENDED_AT_ONCE])).delete()
     key = row_key(request.session)
     if key is None or not Session.objects.filter(pk=key).exists():
         request.session.save()

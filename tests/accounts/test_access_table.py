@@ -21,7 +21,8 @@ GATE = {
     *("sign-in/", "sign-in/code/", "sign-in/passkey/", "sign-in/passkey/options/"),
     *("sign-in/with/<slug:slug>/", "sign-in/with/<slug:slug>/back/"),
 }
-PUBLIC_PAGES = {"livez", "readyz", "metrics", "invitation/", *GATE}
+#: What anybody may see or set: nothing of a tenant.
+PUBLIC_PAGES = {"livez", "readyz", "metrics", "language/", "invitation/", *GATE}
 
 
 def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
@@ -61,6 +62,15 @@ def test_nothing_of_the_agents_listener_is_served_here():
 def test_there_is_something_to_sweep():
     assert len(REST) >= 30
     assert len(PAGES) >= len(PUBLIC_PAGES)
+
+
+def test_no_library_opens_a_door_of_its_own():
+    """Sign-in is limited, audited and has its second step: a library's own page would have none of that."""
+    modules = {entry.callback.__module__.split(".")[0] for _, entry in ALL}
+    doors = {path for path, _ in ALL if re.search(r"log-?in|sign-?up|password_", path)}
+
+    assert "allauth" not in modules
+    assert doors == set()
 
 
 @pytest.mark.parametrize(("path", "entry"), REST, ids=[path for path, _ in REST])

@@ -87,6 +87,21 @@ def test_an_incident_is_drawn(visitor, stage, acme_noc):
 
 
 @needs_packages
+def test_a_drawing_outlives_the_refresh_of_what_is_around_it(visitor, stage, acme_noc):
+    window = visitor(acme_noc)
+    window.go(address("{incident}", stage))
+    page = window.page
+    expect(page.locator("#incident-chart canvas").first).to_be_visible()
+    page.evaluate("document.querySelector('#incident-chart canvas').dataset.first = '1'")
+
+    page.evaluate(
+        "htmx.ajax('GET', location.pathname, {target: '#incident', swap: 'outerHTML'})"
+    )  # a promise: settled when the part is swapped in
+
+    expect(page.locator("#incident-chart canvas[data-first]")).to_have_count(1)
+
+
+@needs_packages
 def test_dragging_over_a_chart_zooms_the_address(visitor, stage, acme_noc):
     device = stage.devices["cr2"]
     read_processor(stage, device)
@@ -119,7 +134,7 @@ def test_the_language_turns_and_stays(visitor, stage, acme_noc):
     window.go("/devices/")
     page = window.page
     page.locator("[data-menu] summary").click()
-    page.get_by_label("Language").select_option("ar")
+    page.get_by_label("Language", exact=True).select_option("ar")
 
     page.wait_for_function("document.documentElement.dir === 'rtl'")
     window.go("/")

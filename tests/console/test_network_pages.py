@@ -29,13 +29,11 @@ def drawn(client, name: str, *args, **query):
 def test_one_row_costs_what_twenty_cost(visit, acme, acme_noc):
     client = visit(acme_noc)
     with acting_in(acme):
-        rows.device(0)
         rows.link(0)
     paths = [reverse(name) for name in DRAWINGS]
     few = [queries(lambda path=path: client.get(path)) for path in paths]
     with acting_in(acme):
         for n in range(1, 20):
-            rows.device(n)
             rows.link(n)
 
     assert [queries(lambda path=path: client.get(path)) for path in paths] == few

@@ -56,7 +56,7 @@ class TenantSessionAuthentication(SessionAuthentication):
 
 def is_session(request: Request) -> bool:
     """Whether a person calls from their browser, and not a program with a token."""
-    return isinstance(request.successful_authenticator, TenantSessionAuthentication)
+    return isinstance(request.successful_authenticator, SessionAuthentication)
 
 
 def _named(request: Request) -> UUID | None:
