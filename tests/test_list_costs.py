@@ -1,10 +1,15 @@
 """Every list costs the same queries for one row and for twenty."""
 
+from datetime import timedelta
+
 import pytest
 
+from apps.agents.models import Agent
 from apps.agents.services import create_agent
+from apps.diagnostics.models import ConnectionTest
 from apps.inventory import services as inventory
 from apps.inventory.models import BgpPeer, Device, Interface, OspfNeighbor, Site
+from apps.maintenance.services import plan_window
 from apps.tenancy import acting_in
 from apps.topology.services import create_dependency_group
 from apps.vault.services import store_credential_set
@@ -84,6 +89,27 @@ def dependency_group(n: int) -> None:
     )
 
 
+def connection_test(n: int) -> None:
+    agent(n)
+    ConnectionTest.objects.create(
+        device=Device.objects.get(name=f"r{n}"),
+        agent=Agent.objects.get(name=f"agent{n}"),
+        requested_by={},
+        requested_at=AT,
+        expires_at=AT,
+    )
+
+
+def maintenance_window(n: int) -> None:
+    plan_window(
+        title=f"works {n}",
+        starts_at=AT,
+        ends_at=AT + timedelta(hours=1),
+        device_ids=[device(n).id],
+        **WHO,
+    )
+
+
 LISTS = {
     "sites": site,
     "devices": device,
@@ -97,7 +123,9 @@ LISTS = {
     "agents": agent,
     "webhook-endpoints": endpoint,
     "credential-sets": credential_set,
+    "diagnostics/connection-tests": connection_test,
     "topology/dependency-groups": dependency_group,
+    "maintenance-windows": maintenance_window,
 }
 
 

@@ -12,6 +12,7 @@ from agent.collectors.errors import DeviceFailed, LoginRefused
 from agent.collectors.logins import CredentialMissing, Opened, open_logins
 from agent.collectors.routeros.poll import RouterPoller
 from agent.collectors.routeros.session import Login
+from agent.normalize.configuration import KnownConfiguration
 from agent.normalize.entities import Memory
 from agent.normalize.metrics import failed_sample, samples_of
 from agent.normalize.readings import Reading
@@ -38,6 +39,7 @@ class WatchedDevice:
         self.is_open = False
         self.said = "not polled yet"
         self._memory = Memory()
+        self._known = KnownConfiguration()
         self._rng = random.Random(config["id"])  # noqa: S311  # spreads load, guards nothing
         self._sealing_key = sealing_key
         self._source = source_address
@@ -61,7 +63,11 @@ class WatchedDevice:
             )
         patch = self._memory.news(self.id, reading)
         samples = samples_of(self.id, reading, self.config["expected"])
-        return Findings(tuple(samples), self._recovered(reading.at), patch)
+        events = self._recovered(reading.at)
+        if reading.configuration is not None:
+            device_id = str(self.id)
+            events += self._known.changes(device_id, reading.configuration, reading.at)
+        return Findings(tuple(samples), events, patch)
 
     def wait_after_failure(self) -> float:
         """Seconds until the next try: doubling from the fast tier on, bounded, with jitter."""

@@ -65,6 +65,10 @@ def _device(device_id: str, reading: Reading) -> Iterator[Said]:
     if reading.device is not None:
         for metric, value in reading.device.values.items():
             yield metric, device_id, value
+    if reading.configuration:
+        # Kept change by change, like every word: the history of a router's configuration.
+        words = (f"{name}:{print_}" for name, print_ in sorted(reading.configuration.items()))
+        yield "device.config.fingerprint", device_id, " ".join(words)
 
 
 def _interfaces(device_id: UUID, rows: Iterable[InterfaceReading]) -> Iterator[Said]:

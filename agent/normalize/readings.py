@@ -92,3 +92,5 @@ class Reading:
     #: Interface name -> registered metric -> value: speed and optics.
     ports: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     services: Sequence[ServiceReading] | None = None
+    #: Category of the configuration -> its fingerprint.
+    configuration: Mapping[str, str] | None = None

@@ -17,6 +17,9 @@ MAX_TEXT_CHARS = 2000
 MAX_PAYLOAD_BYTES = 16 * 1024
 FUTURE_SECONDS = 300
 
+#: Header of a push: seconds that the batch waited on the agent, by the agent's own clock. Absent: none.
+WAITED = "X-ISPVM-Waited"
+
 
 class MetricItem(TypedDict):
     """One sample. Exactly one of ``value_num`` and ``value_text``."""

@@ -77,8 +77,9 @@ device: device.uptime_seconds | g m
 device: device.cpu_pct device.cpu_core_max_pct | g m
 device: device.mem_used_bytes device.mem_total_bytes | g m
 device: device.disk_used_bytes device.disk_total_bytes | g s
-device: device.temp_c device.board_temp_c device.voltage_v device.current_a device.power_w device.fan_rpm | g s
-device: device.psu.ok | b s
+device: device.temp_c device.board_temp_c device.voltage_v device.current_a device.power_w device.fan_rpm | g m
+device: device.psu.ok | b m
+device: device.config.fingerprint | t d
 device: device.clock.skew_seconds | g m
 device: device.conntrack.entries device.conntrack.max | g m
 device: device.poll.ms device.poll.rows device.poll.commands device.poll.logins | g f
@@ -164,6 +165,7 @@ _WARN = {
     "agent.heartbeat.missed",
     "agent.buffer.high",
     "agent.clock.skewed",
+    "agent.identity.conflicted",
     "monitoring.degraded",
     "probe.degraded",
     "pppoe.session.storm",
@@ -173,8 +175,8 @@ _WARN = {
 _EVENT_NAMES = """
 device.reachable.changed device.api.changed device.rebooted device.version.changed interface.oper.changed
 bgp.peer.state.changed ospf.neighbor.state.changed probe.degraded pppoe.session.storm agent.heartbeat.missed
-agent.buffer.high agent.clock.skewed monitoring.degraded config.changed.detected auth.login.failed
-syslog.message certificate.expiring
+agent.buffer.high agent.clock.skewed agent.identity.conflicted monitoring.degraded config.changed.detected
+auth.login.failed syslog.message certificate.expiring
 """
 EVENTS: Mapping[str, EventType] = MappingProxyType(
     {name: EventType(name, "warn" if name in _WARN else "info") for name in _EVENT_NAMES.split()}

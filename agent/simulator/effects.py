@@ -12,6 +12,7 @@ class Effects:
 
     dark_links: frozenset[str] = frozenset()  # ids: no light on either end
     dead_devices: frozenset[str] = frozenset()  # no power, or booting
+    on_battery: frozenset[str] = frozenset()  # devices whose first supply has lost its input
     silent_apis: frozenset[str] = frozenset()  # devices whose API accepts and never answers
     broken_peers: frozenset[tuple[str, str]] = frozenset()  # device, peer: BGP alone is down
     dead_services: frozenset[str] = frozenset()  # devices whose PPPoE process is gone
@@ -23,6 +24,7 @@ class Effects:
         return Effects(
             dark_links=self.dark_links | other.dark_links,
             dead_devices=self.dead_devices | other.dead_devices,
+            on_battery=self.on_battery | other.on_battery,
             silent_apis=self.silent_apis | other.silent_apis,
             broken_peers=self.broken_peers | other.broken_peers,
             dead_services=self.dead_services | other.dead_services,

@@ -102,6 +102,10 @@ class Network:
     def is_alive(self, device: Router) -> bool:
         return device.name not in self._effects.dead_devices
 
+    def is_on_battery(self, device: str) -> bool:
+        """Whether its first supply has lost its input."""
+        return device in self._effects.on_battery
+
     def answers_api(self, device: str) -> bool:
         """Whether its API says anything, given a path to it."""
         return device not in self._effects.silent_apis

@@ -50,7 +50,7 @@ class Pusher(LaneLoop):
         if stored is None:
             return IDLE_SECONDS
         try:
-            answer = self._lane.batch(stored.body)
+            answer = self._lane.batch(stored.body, max(0.0, now() - stored.head.made_at))
         except Refused as refusal:
             if not self._is_hopeless(refusal):
                 raise

@@ -4,12 +4,14 @@ import threading
 from dataclasses import dataclass
 from typing import Any, cast
 
+from agent.protocol.batch import WAITED
 from agent.protocol.config import AgentConfig
 from agent.state import Membership, StateDir
 from agent.transport.http import Client
 from agent.transport.tls import strict_context
 
 _NOT_MODIFIED = 304
+_NO_CONTENT = 204
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,25 @@ class Lane:
         answer = self.client().post_json("certificate", {"csr_pem": csr_pem}).json()
         return str(answer.get("certificate_pem", ""))
 
-    def batch(self, gzipped: bytes) -> BatchAnswer:
-        """Push one batch; when this returns, the server has it for good. Raises Refused, ServerUnreachable."""
-        headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    def next_job(self) -> dict[str, Any] | None:
+        """What a person asks of us; None when nobody asks. Raises Refused, ServerUnreachable."""
+        answer = self.client().get("diagnostics/next")
+        return None if answer.status == _NO_CONTENT else answer.json()
+
+    def job_result(self, job_id: str, said: dict[str, Any]) -> None:
+        """What came of a job. Raises Refused, ServerUnreachable."""
+        self.client().post_json(f"diagnostics/{job_id}/result", said)
+
+    def batch(self, gzipped: bytes, waited_seconds: float = 0.0) -> BatchAnswer:
+        """Push one batch; when this returns, the server has it for good. Raises Refused, ServerUnreachable.
+
+        How long it waited here is said beside it: the bytes are the same on every try.
+        """
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Encoding": "gzip",
+            WAITED: f"{waited_seconds:.1f}",
+        }
         said = self.client().request("POST", "batch", gzipped, headers).json()
         accepted = said.get("accepted") or {}
         return BatchAnswer(

@@ -18,11 +18,14 @@ class Permission(StrEnum):
     AGENTS_MANAGE = "agents.manage"
     ALERTS_VIEW = "alerts.view"
     ALERTS_TUNE = "alerts.tune"
+    MAINTENANCE_VIEW = "maintenance.view"
+    MAINTENANCE_PLAN = "maintenance.plan"
     INCIDENTS_VIEW = "incidents.view"
     INCIDENTS_ACT = "incidents.act"
     WEBHOOKS_VIEW = "webhooks.view"
     WEBHOOKS_MANAGE = "webhooks.manage"
     CREDENTIALS_MANAGE = "credentials.manage"
+    DIAGNOSTICS_RUN = "diagnostics.run"
     TOKENS_MANAGE = "tokens.manage"
     MEMBERS_VIEW = "members.view"
     MEMBERS_MANAGE = "members.manage"
@@ -46,6 +49,7 @@ _VIEWS = frozenset(
         Permission.TELEMETRY_VIEW,
         Permission.AGENTS_VIEW,
         Permission.ALERTS_VIEW,
+        Permission.MAINTENANCE_VIEW,
         Permission.INCIDENTS_VIEW,
         Permission.SELF,
     }
@@ -58,6 +62,8 @@ ROLE_TABLE = MappingProxyType(
         | {
             Permission.INCIDENTS_ACT,
             Permission.ALERTS_TUNE,
+            Permission.DIAGNOSTICS_RUN,
+            Permission.MAINTENANCE_PLAN,
             Permission.WEBHOOKS_VIEW,
             Permission.MEMBERS_VIEW,
         },

@@ -36,4 +36,5 @@ class Symptom(models.TextChoices):
     MANAGEMENT_PLANE = "management_plane", _("Management plane")
     AGENT_MISSING = "agent_missing", _("Agent silent")
     SESSIONS_LOST = "sessions_lost", _("Sessions lost")
+    POWER_LOST = "power_lost", _("Power lost")
     SOFT = "soft", _("Soft")

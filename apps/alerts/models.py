@@ -66,6 +66,10 @@ class Alert(TenantModel):
     fired_at = models.DateTimeField(null=True, blank=True)
     well_since = models.DateTimeField(null=True, blank=True)
     recovered_at = models.DateTimeField(null=True, blank=True)
+    # It comes and goes: single readings do not move it until it is quiet.
+    is_flapping = models.BooleanField(default=False)
+    # The announced work that covers its entity now; it lies over the state and moves nothing.
+    maintenance_id = models.UUIDField(null=True, blank=True)
     summary = models.CharField(max_length=500)
     # What was seen when it last moved: value, threshold, override, reading's time.
     seen = models.JSONField()

@@ -37,6 +37,7 @@ class CorrelatedAlert:
     recovered_at: datetime | None
     summary: str
     seen: dict[str, Any]
+    is_flapping: bool = False
 
 
 def alerts_for_correlation(at: datetime) -> list[CorrelatedAlert]:
@@ -64,6 +65,7 @@ def alerts_for_correlation(at: datetime) -> list[CorrelatedAlert]:
             recovered_at=row.recovered_at,
             summary=row.summary,
             seen=row.seen,
+            is_flapping=row.is_flapping,
         )
         for row in rows
     ]

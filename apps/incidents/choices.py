@@ -27,5 +27,6 @@ class EntryKind(models.TextChoices):
     ACKNOWLEDGED = "acknowledged", _("acknowledged")
     ASSIGNED = "assigned", _("assigned")
     NOTE = "note", _("note")
+    MAINTENANCE = "maintenance", _("maintenance")
     DELIVERY = "delivery", _("delivery")
     CLOSED = "closed", _("closed")

@@ -40,6 +40,8 @@ class Latest(TenantModel):
     ts = models.DateTimeField()
     value = models.FloatField(null=True, blank=True)
     text = models.CharField(max_length=2000, null=True, blank=True)  # noqa: DJ001  (a number has none)
+    # It waited on its agent before it came in: newer ones are on their way.
+    is_late = models.BooleanField(default=False)
 
 
 class TextChange(TenantModel):
@@ -83,4 +85,5 @@ class Event(TenantModel):
         indexes = [
             models.Index(fields=["tenant", "entity_id", "-ts"], name="telemetry_event_entity_idx"),
             models.Index(fields=["tenant", "-ts"], name="telemetry_event_ts_idx"),
+            models.Index(fields=["tenant", "event_type", "-ts"], name="telemetry_event_type_idx"),
         ]

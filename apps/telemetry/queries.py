@@ -7,9 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import F
 
 from apps.telemetry.models import Event, Latest
-from apps.telemetry.store import SeriesKey
+from apps.telemetry.store import LATE_AFTER, SeriesKey
 
 Points = list[tuple[datetime, float]]
 Words = list[tuple[datetime, str]]
@@ -22,6 +23,8 @@ class LatestValue:
     ts: datetime
     value: float | None
     text: str | None
+    #: It had waited on its agent when it came in: the past, and not how things are.
+    is_late: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ def latest(
     if entity_ids is not None:
         rows = rows.filter(series__entity_id__in=entity_ids)
     return {
-        SeriesKey(entity_type, entity_id, metric, labels): LatestValue(ts, value, text)
-        for entity_type, entity_id, metric, labels, ts, value, text in rows.values_list(
+        SeriesKey(entity_type, entity_id, metric, labels): LatestValue(ts, value, text, is_late)
+        for entity_type, entity_id, metric, labels, ts, value, text, is_late in rows.values_list(
             "series__entity_type",
             "series__entity_id",
             "series__metric",
@@ -52,6 +55,7 @@ def latest(
             "ts",
             "value",
             "text",
+            "is_late",
         )
     }
 
@@ -72,6 +76,21 @@ def windows(
             key = SeriesKey(entity_type, entity_id, metric, labels)
             found.setdefault(key, []).append((ts, value))
     return found
+
+
+def points_of(
+    *, metric: str, entity_id: UUID, since: datetime, until: datetime, limit: int
+) -> Points:
+    """Every sample of one entity's metric with ``since`` <= ts < ``until``, oldest first, the first ``limit``."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT p.ts, p.value FROM telemetry_series s"
+            " JOIN telemetry_sample p ON p.series_id = s.id"
+            " WHERE s.metric = %s AND s.entity_id = %s AND s.labels = ''"
+            " AND p.ts >= %s AND p.ts < %s ORDER BY p.ts LIMIT %s",
+            [metric, entity_id, since, until, limit],
+        )
+        return list(cursor.fetchall())
 
 
 def text_windows(
@@ -225,12 +244,50 @@ def last_good_levels(*, metric: str, before: datetime, minimum: float = 1.0) -> 
         return dict(cursor.fetchall())
 
 
+@dataclass(frozen=True)
+class Turn:
+    """One change of state of an entity, as it was reported."""
+
+    entity_type: str
+    entity_id: UUID
+    ts: datetime
+
+
+def turns(
+    *, event_types: Collection[str], since: datetime, until: datetime
+) -> dict[str, list[Turn]]:
+    """Changes of state in a span by event type, oldest first, of those that were reported as they happened: what waited
+    on its agent tells of the past. One query."""
+    rows = Event.objects.filter(
+        event_type__in=event_types,
+        ts__gt=since,
+        ts__lte=until,
+        received_at__lte=F("ts") + LATE_AFTER,
+    ).order_by("ts", "event_id")
+    found: dict[str, list[Turn]] = {}
+    for event_type, entity_type, entity_id, ts in rows.values_list(
+        "event_type", "entity_type", "entity_id", "ts"
+    ):
+        found.setdefault(event_type, []).append(Turn(entity_type, entity_id, ts))
+    return found
+
+
+def events_of_type(*, event_type: str, since: datetime, until: datetime) -> list[Event]:
+    """Every event of a type in a span, oldest first."""
+    rows = Event.objects.filter(event_type=event_type, ts__gt=since, ts__lte=until)
+    return list(rows.order_by("ts", "event_id"))
+
+
 def events_of(
-    *, entity_ids: Collection[UUID], since: datetime, until: datetime, limit: int = 500
+    *,
+    entity_ids: Collection[UUID],
+    since: datetime,
+    until: datetime,
+    event_type: str | None = None,
+    limit: int = 500,
 ) -> list[Event]:
-    """Events of these entities in a span, newest first."""
-    return list(
-        Event.objects.filter(entity_id__in=entity_ids, ts__gte=since, ts__lte=until).order_by(
-            "-ts"
-        )[:limit]
-    )
+    """Events of these entities in a span, of one type or of all, newest first."""
+    rows = Event.objects.filter(entity_id__in=entity_ids, ts__gte=since, ts__lte=until)
+    if event_type is not None:
+        rows = rows.filter(event_type=event_type)
+    return list(rows.order_by("-ts", "-event_id")[:limit])

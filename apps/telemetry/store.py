@@ -7,7 +7,7 @@ A sample is one per (series, ts), the last write wins.
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from apps.telemetry.series import SeriesKey, series_ids
 from apps.tenancy.context import require_tenant_id
 
 __all__ = [
+    "LATE_AFTER",
     "EventKey",
     "EventRow",
     "PartitionMissing",
@@ -30,6 +31,9 @@ __all__ = [
 
 # What PostgreSQL says when no partition takes a row.
 CHECK_VIOLATION = "23514"
+
+#: What waited longer on its agent than this tells of the past.
+LATE_AFTER = timedelta(seconds=20)
 
 V = TypeVar("V")
 EventKey = tuple[UUID, datetime]
@@ -83,8 +87,11 @@ def write_batch(
     texts: Sequence[TextSample] = (),
     events: Sequence[EventRow] = (),
     received_at: datetime,
+    is_late: bool = False,
 ) -> Written:
     """Store a batch. Raises PartitionMissing.
+
+    ``is_late``: it waited on its agent, so that even its newest reading says nothing of now.
 
     Locks rows in order of series, so that two writers cannot deadlock.
     """
@@ -93,9 +100,9 @@ def write_batch(
     words = {(series[t.key], t.ts): t.text for t in texts}
     if numbers:
         _write_samples(numbers)
-        _write_latest_numbers(numbers)
+        _write_latest_numbers(numbers, is_late=is_late)
     if words:
-        _write_texts(words)
+        _write_texts(words, is_late=is_late)
     new_events = _write_events(events, received_at)
     return Written(len(numbers), len(words), len(new_events), new_events)
 
@@ -130,16 +137,17 @@ def _newest(rows: dict[tuple[int, datetime], V]) -> dict[int, tuple[datetime, V]
     return newest
 
 
-def _write_latest_numbers(numbers: dict[tuple[int, datetime], float]) -> None:
+def _write_latest_numbers(numbers: dict[tuple[int, datetime], float], *, is_late: bool) -> None:
     newest = _newest(numbers)
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO telemetry_latest (tenant_id, series_id, ts, value)"
-            " SELECT %s, * FROM unnest(%s::bigint[], %s::timestamptz[], %s::float8[])"
-            " ON CONFLICT (series_id) DO UPDATE SET ts = excluded.ts, value = excluded.value"
-            " WHERE telemetry_latest.ts <= excluded.ts",
+            "INSERT INTO telemetry_latest (tenant_id, is_late, series_id, ts, value)"
+            " SELECT %s, %s, * FROM unnest(%s::bigint[], %s::timestamptz[], %s::float8[])"
+            " ON CONFLICT (series_id) DO UPDATE SET ts = excluded.ts, value = excluded.value,"
+            " is_late = excluded.is_late WHERE telemetry_latest.ts <= excluded.ts",
             [
                 require_tenant_id(),
+                is_late,
                 list(newest),
                 [ts for ts, _ in newest.values()],
                 [value for _, value in newest.values()],
@@ -147,7 +155,7 @@ def _write_latest_numbers(numbers: dict[tuple[int, datetime], float]) -> None:
         )
 
 
-def _write_texts(words: dict[tuple[int, datetime], str]) -> None:
+def _write_texts(words: dict[tuple[int, datetime], str], *, is_late: bool) -> None:
     """Keep changes only. A late word (older than what is known) changes nothing: state is what came last."""
     tenant_id = require_tenant_id()
     ids = sorted({series_id for series_id, _ in words})
@@ -168,11 +176,11 @@ def _write_texts(words: dict[tuple[int, datetime], str]) -> None:
                 changes.append((series_id, ts, text))
             known[series_id] = (ts, text)
         cursor.execute(
-            "INSERT INTO telemetry_latest (tenant_id, series_id, ts, text)"
-            " SELECT %s, * FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[])"
-            " ON CONFLICT (series_id) DO UPDATE SET ts = excluded.ts, text = excluded.text"
-            " WHERE telemetry_latest.ts <= excluded.ts",
-            [tenant_id, ids, [known[i][0] for i in ids], [known[i][1] for i in ids]],
+            "INSERT INTO telemetry_latest (tenant_id, is_late, series_id, ts, text)"
+            " SELECT %s, %s, * FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[])"
+            " ON CONFLICT (series_id) DO UPDATE SET ts = excluded.ts, text = excluded.text,"
+            " is_late = excluded.is_late WHERE telemetry_latest.ts <= excluded.ts",
+            [tenant_id, is_late, ids, [known[i][0] for i in ids], [known[i][1] for i in ids]],
         )
         cursor.execute(
             "INSERT INTO telemetry_textchange (id, tenant_id, series_id, ts, text)"

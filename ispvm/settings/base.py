@@ -48,8 +48,10 @@ INSTALLED_APPS += [
         "apps.telemetry",
         "apps.agents",
         "apps.ingest",
+        "apps.maintenance",
         "apps.alerts",
         "apps.incidents",
+        "apps.diagnostics",
         "apps.webhooks",
         "apps.console",
     )

@@ -14,6 +14,7 @@ from types import FrameType
 from ispvm.supervisor.console import Console
 from ispvm.supervisor.demo_blows import BACKEND, FLUSH, blows
 from ispvm.supervisor.demo_kills import Killer
+from ispvm.supervisor.demo_menu import Menu, listen
 from ispvm.supervisor.demo_options import parse
 from ispvm.supervisor.demo_world import Agent, DemoPlan, Identity, Ports, World, read_json
 from ispvm.supervisor.environment import connect_services, platform_environment, unprivileged
@@ -103,6 +104,8 @@ class Demo:
         self.console = console
         self.services: Services | None = None
         self.agents: list[Agent] = []
+        #: What a story may want to be dead for a while, and how it is started again.
+        self.haltable: dict[str, ProcessSpec] = {}
         self.halted: set[str] = set()
 
     def play(self, options: argparse.Namespace) -> int:
@@ -118,6 +121,7 @@ class Demo:
         if options.check:
             return self._check(environment, plan, options)
         self.console.say("Ctrl-C ends the demo; its data stay.")
+        listen(Menu(plan.control_url, self.console.say))
         while True:
             self._watch()
 
@@ -176,14 +180,17 @@ class Demo:
             *("provision", unprivileged(environment), "demo_provision", "--seed", str(plan.seed)),
             *("--control", plan.control_url, "--out", str(self.world.folder)),
         )
-        self.supervisor.start(self.world.receiver(plan))
+        receiver = self.world.receiver(plan)
+        self.haltable[receiver.name] = receiver
+        self.supervisor.start(receiver)
         self.supervisor.wait_ready("receiver")
         self.agents = self.world.agents(plan)
         for agent in self.agents:
             if not agent.enrolled.exists():
                 self._run_to_end(self.world.enrollment(agent))
                 agent.enrolled.touch()
-            self.supervisor.start(self.world.agent(agent))
+            self.haltable[agent.process_name] = self.world.agent(agent)
+            self.supervisor.start(self.haltable[agent.process_name])
 
     def _run(self, name: str, environment: dict[str, str], *command: str) -> None:
         argv = manage(*command)
@@ -217,9 +224,8 @@ class Demo:
     def _check(
         self, environment: dict[str, str], plan: DemoPlan, options: argparse.Namespace
     ) -> int:
-        stories = [story for story in options.stories.split(",") if story]
         command = (
-            *("demo_check", "--seed", str(plan.seed), "--stories", ",".join(stories)),
+            *("demo_check", "--seed", str(plan.seed), "--stories", options.stories),
             *("--control", plan.control_url, "--out", str(self.world.folder)),
             *(("--disturbed",) if options.kills else ()),
         )
@@ -235,7 +241,7 @@ class Demo:
                 self.supervisor,
                 Path(plan.phase_file),
                 count=options.kills,
-                stories=len(stories),
+                stories=len([group for group in options.stories.split(",") if group]),
                 seed=plan.seed,
                 say=self.console.say,
                 kinds=options.kill_kinds,
@@ -271,13 +277,12 @@ class Demo:
 
     def _obey(self) -> None:
         """Keep down what a story wants to be dead, and start it again when the story is over."""
-        wanted = self.world.halted()
+        wanted = self.world.halted() & self.haltable.keys()
         for name in sorted(wanted - self.halted):
             self.supervisor.kill(name)
             self.supervisor.stop(name)
-        for agent in self.agents:
-            if agent.process_name in self.halted - wanted:
-                self.supervisor.start(self.world.agent(agent))
+        for name in sorted(self.halted - wanted):
+            self.supervisor.start(self.haltable[name])
         self.halted = wanted
 
     def _watch(self) -> None:

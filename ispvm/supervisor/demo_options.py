@@ -10,7 +10,10 @@ ABOUT = "The whole platform on one machine, watching a simulated ISP."
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python3 run.py demo", description=ABOUT)
     parser.add_argument("--check", action="store_true", help="play the stories, check them, end")
-    parser.add_argument("--stories", default="a,b", help="which ones --check plays (default: a,b)")
+    parser.add_argument("--stories", help="which ones --check plays, a+c at once (default: a,b)")
+    parser.add_argument(
+        "--all", action="store_true", help="--check plays every story, some at once"
+    )
     parser.add_argument(
         "--kills", type=int, default=0, metavar="N", help="kill -9 so many processes"
     )
@@ -26,6 +29,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.kills and not options.check:
         parser.error("--kills needs --check")
+    if options.all and (options.stories or not options.check):
+        parser.error("--all goes with --check, and without --stories")
+    options.stories = "all" if options.all else options.stories or "a,b"
     options.kill_kinds = chosen_kinds(options.kill_kinds)
     if not options.kill_kinds:
         parser.error(f"--kill-kinds takes all, or some of {', '.join(ALL_KINDS)}")

@@ -19,9 +19,11 @@ from apps.agents.models import Agent
 from apps.alerts.models import Alert, AlertRule, RuleOverride
 from apps.alerts.services import install_pack
 from apps.core import clock
+from apps.diagnostics.models import ConnectionTest
 from apps.incidents.models import Incident
 from apps.inventory import models as inventory
 from apps.inventory import services as inventory_services
+from apps.maintenance.services import plan_window
 from apps.tenancy.context import require_tenant_id
 from apps.tenancy.models import Tenant
 from apps.topology.models import DependencyGroup
@@ -112,6 +114,18 @@ def alert() -> UUID:
     return Alert.objects.get_or_create(rule_id=rule(), **fields, defaults=given)[0].pk
 
 
+def maintenance_window() -> UUID:
+    now = clock.now()
+    made = plan_window(
+        title="Router swap",
+        starts_at=now,
+        ends_at=now + timedelta(hours=1),
+        device_ids=[DEVICE()],
+        **WHO | {"at": now},
+    )
+    return made.pk
+
+
 def incident() -> UUID:
     now = clock.now()
     return Incident.objects.create(
@@ -185,6 +199,7 @@ ROWS: Mapping[str, Callable[[], UUID]] = {
     "grants/sites": site_grant,
     "grants/devices": device_grant,
     "credential-sets": _first(lists.credential_set, CredentialSet),
+    "diagnostics/connection-tests": _first(lists.connection_test, ConnectionTest),
     "sites": _first(lists.site, inventory.Site),
     "devices": DEVICE,
     "interfaces": _first(lists.interface, inventory.Interface),
@@ -197,6 +212,7 @@ ROWS: Mapping[str, Callable[[], UUID]] = {
     "agents": _first(lists.agent, Agent),
     "alert-rules": rule,
     "alerts": alert,
+    "maintenance-windows": maintenance_window,
     "incidents": incident,
     "webhook-endpoints": ENDPOINT,
     "webhook-deliveries": dead_letter,
@@ -211,6 +227,7 @@ NESTED: Mapping[str, Callable[[], UUID]] = {"override_id": override}
 
 #: The first part of a page's address -> what the ids in it are of. A page that is not here fails the matrix.
 PAGE_RESOURCES: Mapping[str, str] = {
+    "agents": "agents",
     "devices": "devices",
     "sites": "sites",
     "incidents": "incidents",

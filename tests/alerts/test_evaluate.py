@@ -1,6 +1,7 @@
 """Rules over stored telemetry, on the real database."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -14,8 +15,9 @@ from apps.alerts.selectors import alerts_for_correlation
 from apps.core import clock
 from apps.events.models import Due, OutboxEvent
 from apps.inventory.services import apply_discovery
+from apps.maintenance.services import plan_window
 from apps.telemetry import store
-from apps.telemetry.store import Sample, SeriesKey, TextSample
+from apps.telemetry.store import EventRow, Sample, SeriesKey, TextSample
 from apps.tenancy import acting_in
 from tests.inventory.factories import make_device, make_link
 
@@ -50,7 +52,9 @@ class Player:
     def at(self, seconds: float):
         return self.t0 + timedelta(seconds=seconds)
 
-    def read(self, seconds: float, metric: str, entity_type: str, entity_id, value) -> None:
+    def read(
+        self, seconds: float, metric: str, entity_type: str, entity_id, value, *, is_late=False
+    ) -> None:
         key = SeriesKey(entity_type, entity_id, metric)
         with acting_in(self.tenant):
             if isinstance(value, str):
@@ -59,7 +63,9 @@ class Player:
                 )
             else:
                 store.write_batch(
-                    samples=[Sample(key, self.at(seconds), value)], received_at=self.at(seconds)
+                    samples=[Sample(key, self.at(seconds), value)],
+                    received_at=self.at(seconds),
+                    is_late=is_late,
                 )
 
     def evaluate(self, seconds: float) -> int:
@@ -219,7 +225,7 @@ class TestTuning:
             services.set_enabled(rule=rules["cpu_high"], is_enabled=False, actor=ACTOR, at=t0)
             services.install_pack(pack="first", actor=ACTOR, at=t0)
 
-            assert AlertRule.objects.count() == 8
+            assert AlertRule.objects.count() == 9
             assert not AlertRule.objects.get(key="cpu_high").is_enabled
         assert Due.objects.filter(kind=services.EVALUATE, tenant_id=acme.id).count() == 1
 
@@ -283,3 +289,135 @@ class TestTheDocumentsSwitch:
             player.evaluate(seconds + 1)
 
         assert player.alerts() == [("asleep", "firing")]
+
+
+class TestLateReadings:
+    def test_what_waited_on_its_agent_fires_nothing_however_bad_it_was(self, rules, core, player):
+        for seconds in range(0, 40, 5):
+            player.read(seconds, "device.up", "device", core.id, 0.0, is_late=True)
+            player.evaluate(41 + seconds / 20)  # it comes in at once, in order
+
+        assert player.alerts() == []
+
+    def test_nor_does_it_end_an_alert(self, rules, core, player):
+        player.play("device.up", "device", core.id, *[0.0] * 4)
+        player.read(18, "device.up", "device", core.id, 1.0, is_late=True)
+        player.evaluate(40)
+
+        assert player.alerts() == [("unreachable", "firing")]
+
+    def test_the_first_reading_that_did_not_wait_counts_again(self, rules, core, player):
+        player.read(0, "device.up", "device", core.id, 0.0, is_late=True)
+        player.evaluate(41)
+        for seconds in (45, 50, 56):
+            player.read(seconds, "device.up", "device", core.id, 0.0)
+            player.evaluate(seconds + 1)
+
+        assert player.alerts() == [("unreachable", "firing")]
+        with acting_in(player.tenant):
+            assert Alert.objects.get().since == player.at(45)
+
+
+class TestFlapping:
+    @pytest.fixture
+    def port(self, acme, core, t0):
+        with acting_in(acme):
+            other = make_device("cr2", role="core", management_address="127.20.9.9")
+            make_link(core, other, a_interface_name="sfp1")
+            item = {
+                "id": str(ids.interface_id(core.id, "sfp1")),
+                "device_id": str(core.id),
+                "name": "sfp1",
+                "type": "ether",
+                "disabled": False,
+            }
+            apply_discovery(patch={"interfaces": [item]}, device_ids=[core.id], actor=ACTOR, at=t0)
+            return core.interfaces.get()
+
+    def flap(self, player, port, *seconds: float, waited: float = 0) -> None:
+        """A report of a change at each second, down and up in turn, with the reading."""
+        for number, second in enumerate(seconds):
+            event = EventRow(
+                uuid4(),
+                player.at(second),
+                "interface.oper.changed",
+                "info",
+                "interface",
+                port.id,
+                {},
+            )
+            player.read(second, "interface.oper_up", "interface", port.id, float(number % 2))
+            with acting_in(player.tenant):
+                store.write_batch(events=[event], received_at=player.at(second + waited))
+
+    def test_is_one_alert_that_says_so(self, acme, rules, player, port):
+        self.flap(player, port, 0, 6, 12, 18, 24, 30)
+        player.evaluate(31)
+        player.evaluate(33)
+
+        assert player.alerts() == [("interface_down", "firing")]
+        with acting_in(acme):
+            alert = Alert.objects.get()
+            assert alert.is_flapping
+            assert alert.summary == "cr1 sfp1 is flapping: 6 changes in 120 s"
+            assert AlertTransition.objects.count() == 1
+
+    def test_ends_when_it_has_been_quiet(self, acme, rules, player, port):
+        self.flap(player, port, 0, 6, 12, 18, 24, 29)
+        player.evaluate(31)
+        for seconds in (85, 91, 103):
+            player.read(seconds, "interface.oper_up", "interface", port.id, 1.0)
+            player.evaluate(seconds + 1)
+
+        assert player.alerts() == [("interface_down", "ok")]
+
+    def test_reports_of_the_past_start_nothing(self, rules, player, port):
+        self.flap(player, port, 0, 6, 12, 18, 24, 29, waited=45)
+        player.evaluate(31)
+
+        assert [state for _, state in player.alerts()] != ["firing"]
+
+    def test_another_port_s_flaps_do_not_count(self, acme, rules, player, port, core):
+        player.read(0, "interface.oper_up", "interface", port.id, 1.0)
+        self.flap(player, core, 0, 6, 12, 18, 24, 29)
+        player.evaluate(31)
+
+        assert ("interface_down", "firing") not in player.alerts()
+
+
+class TestMaintenance:
+    def plan(self, player, **targets):
+        with acting_in(player.tenant):
+            return plan_window(
+                title="Router swap",
+                starts_at=player.at(10),
+                ends_at=player.at(60),
+                actor=ACTOR,
+                at=player.t0,
+                **targets,
+            )
+
+    def test_lies_over_an_alert_that_goes_on_living(self, acme, rules, core, player):
+        window = self.plan(player, device_ids=[core.id])
+        player.play("device.up", "device", core.id, 1.0, 0.0, 0.0, 0.0)
+        assert player.alerts() == [("unreachable", "firing")]
+        with acting_in(acme):
+            assert Alert.objects.get().maintenance_id == window.id
+
+        for seconds in (20, 25, 30, 35):
+            player.read(seconds, "device.up", "device", core.id, 1.0)
+            player.evaluate(seconds + 1)
+        assert player.alerts() == [("unreachable", "ok")]
+
+    def test_begins_and_ends_over_an_open_alert(self, acme, rules, core, player):
+        self.plan(player, device_ids=[core.id])
+        with acting_in(acme):
+            flags = Alert.objects.values_list("maintenance_id", flat=True)
+        seen = []
+        for seconds in (-15, -10, -5, 0, 5, 12, 59, 62):
+            player.read(seconds, "device.up", "device", core.id, 0.0)
+            player.evaluate(seconds + 0.5)
+            with acting_in(acme):
+                seen.append([flag is not None for flag in flags.all()])
+
+        assert seen[-4:] == [[False], [True], [True], [False]]

@@ -10,10 +10,19 @@ from apps.accounts.actors import Actor
 from apps.audit.models import Record
 from apps.events.models import Due, OutboxEvent
 from apps.incidents import services
-from apps.incidents.models import Incident, IncidentAlert, Revision, StoredSnapshot
+from apps.incidents.models import (
+    Incident,
+    IncidentAlert,
+    Revision,
+    StoredSnapshot,
+    TimelineEntry,
+)
 from apps.incidents.services.correlate import CORRELATE
+from apps.inventory.models import Site
+from apps.maintenance.services import plan_window
 from apps.tenancy import acting_in
-from tests.incidents.stage import Stage
+from tests.incidents.stage import ACTOR, BEHIND, Stage
+from tests.inventory.factories import make_site
 
 pytestmark = pytest.mark.django_db
 
@@ -263,3 +272,88 @@ class TestRaces:
 
         assert won.count(True) == 1
         assert topics(stage).count("incident.acked") == 1
+
+
+class TestMaintenance:
+    CUT = {"down": BEHIND, "cut": ("cr2-agg1",)}
+
+    def plan(self, stage, site: str, *, ends: float = 600, **more):
+        with acting_in(stage.tenant):
+            site_id = Site.objects.get(name=site).id
+            return plan_window(
+                title="Works",
+                starts_at=stage.at(0),
+                ends_at=stage.at(ends),
+                site_ids=[site_id],
+                actor=ACTOR,
+                at=stage.t0,
+                **more,
+            )
+
+    def test_a_covered_incident_is_flagged_and_nobody_is_told_of_it(self, stage):
+        self.plan(stage, "north")
+        stage.open_an_incident()
+        stage.play(60, 120)
+
+        (incident,) = stage.incidents()
+        assert (incident.in_maintenance, incident.maintenance_title) == (True, "Works")
+        assert (incident.status, incident.resolution) == ("closed", "recovered")
+        assert (topics(stage), incident.sequence) == ([], 0)
+        with acting_in(stage.tenant):
+            assert TimelineEntry.objects.filter(incident=incident, kind="maintenance").exists()
+
+    def test_work_on_one_router_behind_the_cut_does_not_cover_the_cut(self, stage):
+        with acting_in(stage.tenant):
+            plan_window(
+                title="Works",
+                starts_at=stage.at(0),
+                ends_at=stage.at(600),
+                device_ids=[stage.devices["bng1"].id],
+                actor=ACTOR,
+                at=stage.t0,
+            )
+
+        assert not stage.open_an_incident().in_maintenance
+        assert topics(stage)[0] == "incident.opened"
+
+    def test_what_still_burns_when_the_window_ends_is_told_then(self, stage):
+        self.plan(stage, "north", ends=60)
+        stage.open_an_incident()
+        assert topics(stage) == []
+
+        stage.play(50, 75, **self.CUT)
+
+        (incident,) = stage.incidents()
+        assert not incident.in_maintenance
+        assert topics(stage) == ["incident.opened"]
+        assert incident.sequence == 1
+
+    def test_whoever_was_told_of_it_before_is_told_that_it_is_over(self, stage):
+        stage.open_an_incident()
+        before = topics(stage)
+        self.plan(stage, "north")
+
+        stage.play(50, 60, **self.CUT)
+        stage.play(60, 120)
+
+        assert topics(stage) == [*before, "incident.closed"]
+
+    def test_critical_ones_break_through_where_the_window_lets_them(self, stage):
+        self.plan(stage, "north", lets_critical_through=True)
+        incident = stage.open_an_incident()
+
+        assert incident.in_maintenance
+        assert topics(stage)[0] == "incident.opened"
+
+    def test_another_tenant_s_window_covers_nothing(self, stage, globex):
+        with acting_in(globex):
+            plan_window(
+                title="Works",
+                starts_at=stage.at(0),
+                ends_at=stage.at(600),
+                site_ids=[make_site("north").id],
+                actor=ACTOR,
+                at=stage.t0,
+            )
+
+        assert not stage.open_an_incident().in_maintenance

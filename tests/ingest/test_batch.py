@@ -310,3 +310,41 @@ class TestConfig:
         assert [d["id"] for d in first.json()["devices"]] == [str(agent.device_id)]
         again = agent.get("config", headers={"If-None-Match": first["ETag"]})
         assert (again.status_code, again.content) == (304, b"")
+
+
+class TestWaiting:
+    """How long a batch waited on its agent is said beside it, so that the bytes stay the same."""
+
+    def is_late(self, tenant) -> list[bool]:
+        with acting_in(tenant):
+            return [row.is_late for row in queries.latest(metrics=["device.cpu_pct"]).values()]
+
+    @pytest.mark.parametrize(
+        ("waited", "is_late"),
+        [
+            (None, False),
+            ("0.0", False),
+            ("19.5", False),
+            ("21", True),
+            ("9e300", True),
+            ("-50", False),
+            ("nan", False),
+            ("inf", False),
+            ("soon", False),
+            ("", False),
+        ],
+    )
+    def test_what_waited_long_is_marked_and_nonsense_is_no_wait(self, acme, agent, waited, is_late):
+        body = json.dumps(agent.batch(metrics=[agent.metric(10)])).encode()
+        headers = {} if waited is None else {"X-ISPVM-Waited": waited}
+
+        assert agent.post("batch", body, headers=headers).status_code == 200
+        assert self.is_late(acme) == [is_late]
+
+    def test_the_next_reading_that_did_not_wait_is_of_now_again(self, acme, agent):
+        first, second = (agent.batch(n, metrics=[agent.metric(n)]) for n in (1, 2))
+        agent.post("batch", first, headers={"X-ISPVM-Waited": "300"})
+        agent.post("batch", second)
+
+        assert self.is_late(acme) == [False]
+        assert values(acme) == [1, 2]

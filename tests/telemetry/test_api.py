@@ -7,7 +7,7 @@ import pytest
 
 from apps.core import clock
 from apps.telemetry import store
-from apps.telemetry.store import Sample, SeriesKey, TextSample
+from apps.telemetry.store import EventRow, Sample, SeriesKey, TextSample
 from apps.tenancy import acting_in
 from tests.clients import bearer, listed, problem, queries
 
@@ -69,3 +69,80 @@ def test_costs_the_same_for_one_and_for_twenty(acme, reader):
         read(acme, uuid4(), 1.0)
 
     assert queries(lambda: reader.get(f"{LATEST}?metric=device.up")) == few
+
+
+QUERY, EVENTS = "/api/v1/metrics/query/", "/api/v1/events/"
+
+
+def asked(entity_id) -> dict:
+    now = clock.now()
+    span = {"start": (now - timedelta(hours=1)).isoformat(), "end": now.isoformat()}
+    return {"metric": "device.up", "entity_id": str(entity_id), **span}
+
+
+def test_a_series_is_told_as_it_was_read(acme, reader):
+    device = uuid4()
+    for seconds, value in ((10, 0.0), (0, 1.0), (5, 1.0)):
+        read(acme, device, value, seconds)
+
+    points = reader.get(QUERY, asked(device)).json()["points"]
+
+    assert [row["value"] for row in points] == [1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"metric": "nonsense"},
+        {"entity_id": "7"},
+        {"start": "yesterday"},
+        {"start": "2026-01-01T00:00:00Z"},
+        {"end": "2020-01-01T00:00:00Z"},
+    ],
+)
+def test_a_wrong_question_about_a_series_is_a_clear_fault(reader, wrong):
+    assert problem(reader.get(QUERY, asked(uuid4()) | wrong)) == (400, "invalid")
+
+
+def test_another_tenant_s_series_is_empty(acme, globex, globex_noc):
+    device = uuid4()
+    read(acme, device, 1.0)
+
+    assert bearer(globex, globex_noc).get(QUERY, asked(device)).json()["points"] == []
+
+
+class TestEvents:
+    def report(self, tenant, device, category: str, seconds: int) -> None:
+        at = clock.now() - timedelta(seconds=seconds)
+        row = EventRow(
+            uuid4(),
+            at,
+            "config.changed.detected",
+            "info",
+            "device",
+            device,
+            {"category": category},
+        )
+        with acting_in(tenant):
+            store.write_batch(events=[row], received_at=at)
+
+    def test_of_one_entity_the_newest_first(self, acme, reader):
+        device = uuid4()
+        self.report(acme, device, "firewall", 60)
+        self.report(acme, device, "system", 5)
+        self.report(acme, uuid4(), "routing", 5)
+
+        said = listed(reader, f"{EVENTS}?entity_id={device}")
+
+        assert [row["payload"]["category"] for row in said] == ["system", "firewall"]
+        assert listed(reader, f"{EVENTS}?entity_id={device}&event_type=device.rebooted") == []
+
+    def test_of_another_tenant_there_are_none(self, acme, globex, globex_noc):
+        device = uuid4()
+        self.report(acme, device, "firewall", 5)
+
+        assert listed(bearer(globex, globex_noc), f"{EVENTS}?entity_id={device}") == []
+
+    @pytest.mark.parametrize("query", ["", "entity_id=7", "entity_id={device}&event_type=x"])
+    def test_a_wrong_question_is_a_clear_fault(self, reader, query):
+        assert problem(reader.get(f"{EVENTS}?{query.format(device=uuid4())}")) == (400, "invalid")

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from agent.collectors.routeros import hardware, menus
+from agent.collectors.routeros import configuration, hardware, menus
 from agent.collectors.routeros.session import Login, RouterSession
 from agent.normalize.readings import Cost, InterfaceReading, OspfReading, Reading
 from agent.protocol.registry import Tier
@@ -19,6 +19,7 @@ class RouterPoller:
         self.session = RouterSession(login)
         self._generation: int | None = None
         self._areas: Sequence[menus.OspfArea] = ()
+        self._history: str | None = None
 
     def poll(self, tiers: Collection[Tier], patience: float) -> Reading:
         """Ask for these tiers; one command may take ``patience`` seconds, all together twice that.
@@ -42,15 +43,26 @@ class RouterPoller:
         ports: Mapping[str, Mapping[str, float]] = {}
         if Tier.MEDIUM in tiers:
             services = menus.read_services(session)
+        if device is not None:
+            # A supply that has lost its input tells of the outage before the battery is empty.
+            device = replace(device, values={**device.values, **hardware.read_health(session)})
         if Tier.SLOW in tiers and device is not None:
-            sensors = hardware.read_health(session) | hardware.read_clock_skew(
-                session, datetime.now(UTC)
-            )
-            device = replace(device, values={**device.values, **sensors})
+            skew = hardware.read_clock_skew(session, datetime.now(UTC))
+            device = replace(device, values={**device.values, **skew})
             ports = hardware.read_ports(session, ethernet_names(interfaces or ()))
+        found = self._read_configuration(tiers)
         load = session.load
         cost = Cost((time.monotonic() - began) * 1000, load.commands, load.rows, load.logins)
-        return Reading(at, cost, device, interfaces, ospf, bgp, ports, services)
+        return Reading(at, cost, device, interfaces, ospf, bgp, ports, services, found)
+
+    def _read_configuration(self, tiers: Collection[Tier]) -> Mapping[str, str] | None:
+        """Daily, and as soon as the router's history tells of work on it."""
+        if Tier.SLOW not in tiers:
+            return None
+        before, self._history = self._history, configuration.read_history(self.session)
+        if Tier.DAILY not in tiers and before == self._history:
+            return None
+        return configuration.read_configuration(self.session)
 
     def _read_ospf(self, *, is_slow: bool) -> list[OspfReading] | None:
         """v6 keeps the areas elsewhere; they are read again with the slow tier, and kept if that fails."""

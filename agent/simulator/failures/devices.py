@@ -21,19 +21,40 @@ BOOT_SECONDS = (12, 25)  # lowest and highest that a seed may draw
 
 @dataclass(frozen=True)
 class PowerLoss(Failure):
-    """A whole site without power: all of its routers are dead, and start anew when it is back."""
+    """A whole site without power. With a battery its routers run on for so long, each on its second supply; then all of
+    them are dead, and start anew when the power is back."""
 
     kind: ClassVar[str] = "power_loss"
 
     site: str
+    battery_s: float = 0.0
+
+    @classmethod
+    def plan(
+        cls, failure_id: str, at: datetime, wish: Mapping[str, object], isp: Blueprint
+    ) -> Self:
+        """Without `battery_s` there is none. Raises MalformedFailure, UnknownTarget."""
+        return super().plan(failure_id, at, {"battery_s": 0.0, **wish}, isp)
+
+    @classmethod
+    def checked(cls, given: Mapping[str, object]) -> dict[str, Any]:
+        seconds = amount("battery_s", given["battery_s"], least=0, most=86_400)
+        return {"site": text("site", given["site"]), "battery_s": seconds}
+
+    @property
+    def dark_at(self) -> datetime:
+        return self.at + timedelta(seconds=self.battery_s)
 
     def check(self, isp: Blueprint) -> None:
         if not any(site.key == self.site for site in isp.sites):
             raise UnknownTarget("site", "GET /topology")
 
     def effects(self, isp: Blueprint, *, at: datetime) -> Effects:
-        del at
-        return Effects(dead_devices=frozenset(r.name for r in isp.routers if r.site == self.site))
+        hit = frozenset(r.name for r in isp.routers if r.site == self.site)
+        return Effects(dead_devices=hit) if at >= self.dark_at else Effects(on_battery=hit)
+
+    def next_turn(self, after: datetime) -> datetime | None:
+        return self.dark_at if after < self.dark_at else None
 
 
 @dataclass(frozen=True)

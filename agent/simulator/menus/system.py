@@ -75,6 +75,7 @@ def health(view: View) -> Iterator[Row]:
     """v7 lists sensors, v6 had one flat row. Text sensors have an empty type."""
     celsius = sway(view, "temperature", low=38, high=52, period=7200)
     rpm = sway(view, "fan", low=3100, high=3600, period=1800)
+    volts, state = supply(view)
     sensors = (
         ("cpu-temperature", str(int(celsius)), "C"),
         ("sfp-temperature", str(int(celsius - 6)), "C"),
@@ -82,12 +83,19 @@ def health(view: View) -> Iterator[Row]:
         ("fan-state", "ok", ""),
         ("fan1-speed", str(int(rpm) // 30 * 30), "RPM"),
         ("fan2-speed", str(int(rpm + 60) // 30 * 30), "RPM"),
-        ("psu1-voltage", f"{sway(view, 'volts', low=12.0, high=12.3, period=600):.1f}", "V"),
-        ("psu1-state", "ok", ""),
+        ("psu1-voltage", volts, "V"),
+        ("psu1-state", state, ""),
         ("psu2-state", "ok", ""),
     )
     for number, (name, value, kind) in enumerate(sensors, start=14):
         yield {".id": f"*{number:X}", "name": name, "value": value, "type": kind}
+
+
+def supply(view: View) -> tuple[str, str]:
+    """Voltage and state of the first supply, which hangs on the mains; the second one hangs on the battery."""
+    if view.network.is_on_battery(view.router.name):
+        return "0.0", "fail"
+    return f"{sway(view, 'volts', low=12.0, high=12.3, period=600):.1f}", "ok"
 
 
 def package(view: View) -> Iterator[Row]:

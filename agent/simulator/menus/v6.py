@@ -7,7 +7,7 @@ from agent.simulator import draws
 from agent.simulator.menus.interfaces import ip_address as ip_address_v7
 from agent.simulator.menus.interfaces import ip_service as ip_service_v7
 from agent.simulator.menus.routing import AREA, CHANGES_PER_ADJACENCY, peers
-from agent.simulator.menus.system import sway
+from agent.simulator.menus.system import supply, sway
 from agent.simulator.menus.view import Row, View
 from agent.simulator.routeros import formats
 
@@ -27,7 +27,7 @@ def health(view: View) -> Iterator[Row]:
         "cpu-temperature": str(int(celsius)),
         "fan1-speed": str(int(rpm) // 30 * 30),
         "fan2-speed": str(int(rpm + 60) // 30 * 30),
-        "psu1-state": "ok",
+        "psu1-state": supply(view)[1],
         "psu2-state": "ok",
     }
 

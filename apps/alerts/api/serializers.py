@@ -151,6 +151,7 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
     rule_key = serializers.CharField(source="rule.key", read_only=True)
     entity = AlertEntitySerializer(source="*", read_only=True)
     seen = serializers.SerializerMethodField()
+    in_maintenance = serializers.SerializerMethodField()
 
     class Meta:
         model = Alert
@@ -162,12 +163,18 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
             "state",
             "severity",
             "summary",
+            "is_flapping",
+            "in_maintenance",
             "since",
             "fired_at",
             "well_since",
             "recovered_at",
             "seen",
         ]
+
+    def get_in_maintenance(self, alert: Alert) -> bool:
+        """Whether announced work covers its entity; the alert goes on living all the same."""
+        return alert.maintenance_id is not None
 
     @extend_schema_field(SeenSerializer)
     def get_seen(self, alert: Alert) -> dict[str, Any]:

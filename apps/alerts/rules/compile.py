@@ -8,9 +8,11 @@ from jsonschema import Draft202012Validator
 from agent.protocol.registry import ENTITY_TYPES, METRICS
 from apps.alerts.errors import RuleInvalid
 from apps.alerts.rules.program import (
+    TURNS,
     Absence,
     Aggregation,
     Condition,
+    Flap,
     Gate,
     Level,
     Operator,
@@ -74,7 +76,16 @@ RULE_SCHEMA: dict[str, Any] = {
         "for_seconds": _SECONDS,
         "recover_for_seconds": _SECONDS,
         "cooldown_seconds": _SECONDS,
-        "flap": {"type": "object"},
+        "flap": {
+            "type": "object",
+            "required": ["transitions", "window_seconds"],
+            "additionalProperties": False,
+            "properties": {
+                "transitions": {"type": "integer", "minimum": 1, "maximum": 1000},
+                "window_seconds": {"type": "number", "minimum": 10, "maximum": 86_400},
+                "quiet_seconds": {"type": "number", "minimum": 1, "maximum": 86_400},
+            },
+        },
         "annotations": {
             "type": "object",
             "properties": {
@@ -136,6 +147,7 @@ def compile_rule(document: Mapping[str, Any]) -> Rule:
         overrides=tuple(make_override(**item) for item in document.get("overrides", ())),
         summary=summary,
         runbook=annotations.get("runbook", ""),
+        flap=_flap(document.get("flap"), document["condition"].get("metric")),
     )
 
 
@@ -215,6 +227,19 @@ def _gate(raw: Mapping[str, Any] | None, entity_type: str) -> Gate | None:
     if not _is_number(raw["equals"]):
         raise RuleInvalid(message="gate/equals: out of range.")
     return Gate(_metric(raw["metric"], entity_type, is_text=False), float(raw["equals"]))
+
+
+def _flap(raw: Mapping[str, Any] | None, metric: Any) -> Flap | None:
+    """Quiet for a third of the window, unless the rule says otherwise."""
+    if raw is None:
+        return None
+    if metric not in TURNS:
+        raise RuleInvalid(message=f"flap: changes of {metric} are not reported.")
+    window = float(raw["window_seconds"])
+    quiet = float(raw.get("quiet_seconds", window / 3))
+    if quiet > window:
+        raise RuleInvalid(message="flap/quiet_seconds: at most the window.")
+    return Flap(raw["transitions"], window, quiet)
 
 
 def _metric(name: Any, entity_type: str, *, is_text: bool | None) -> str:

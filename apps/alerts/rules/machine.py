@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from apps.alerts.choices import AlertState
 from apps.alerts.rules.conditions import Reading
+from apps.alerts.rules.flapping import Flapping
 from apps.alerts.rules.program import Timing
 
 
@@ -22,15 +23,40 @@ class Episode:
     fired_at: datetime | None = None
     well_since: datetime | None = None
     recovered_at: datetime | None = None
+    is_flapping: bool = False
 
 
-def step(episode: Episode, reading: Reading | None, timing: Timing, at: datetime) -> Episode:
-    """The episode after looking at ``at``; the same one when nothing changes."""
+def step(
+    episode: Episode,
+    reading: Reading | None,
+    timing: Timing,
+    at: datetime,
+    flapping: Flapping | None = None,
+) -> Episode:
+    """The episode after looking at ``at``; the same one when nothing changes.
+
+    While something flaps, single readings do not move its alert: it fires until it is quiet.
+    """
+    if flapping is not None:
+        return _while_flapping(episode, flapping, at)
+    if episode.is_flapping:
+        episode = replace(episode, is_flapping=False)
     if reading is None:
         return episode
     if episode.state in {AlertState.OK, AlertState.PENDING}:
         return _before_firing(episode, reading, timing, at)
     return _after_firing(episode, reading, timing, at)
+
+
+def _while_flapping(episode: Episode, flapping: Flapping, at: datetime) -> Episode:
+    return replace(
+        episode,
+        state=AlertState.FIRING,
+        since=episode.since or flapping.since,
+        fired_at=episode.fired_at or at,
+        well_since=None,
+        is_flapping=True,
+    )
 
 
 def _before_firing(episode: Episode, reading: Reading, timing: Timing, at: datetime) -> Episode:

@@ -87,6 +87,27 @@ class Timing:
     cooldown_seconds: float
 
 
+@dataclass(frozen=True)
+class Flap:
+    """More changes than ``transitions`` within the window are one alert that says so; it ends after a quiet time."""
+
+    transitions: int
+    window_seconds: float
+    quiet_seconds: float
+
+
+#: The event that tells of each change of a metric: a rule on one of these can know flapping.
+TURNS: Mapping[str, str] = {
+    "interface.oper_up": "interface.oper.changed",
+    "ospf.neighbor.up": "ospf.neighbor.state.changed",
+    "ospf.neighbor.state": "ospf.neighbor.state.changed",
+    "bgp.peer.up": "bgp.peer.state.changed",
+    "bgp.peer.state": "bgp.peer.state.changed",
+    "device.up": "device.reachable.changed",
+    "device.api.up": "device.api.changed",
+}
+
+
 class Level(StrEnum):
     """How near an override is; the nearest wins."""
 
@@ -126,6 +147,7 @@ class Rule:
     overrides: tuple[Override, ...]
     summary: str
     runbook: str
+    flap: Flap | None = None
 
     @property
     def metrics(self) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """Looking at every rule of a tenant at one moment, and writing down only what moved."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -17,9 +17,18 @@ from apps.alerts.rules.conditions import (
     judge_state,
     judge_threshold,
 )
+from apps.alerts.rules.flapping import Flapping, judge_flapping
 from apps.alerts.rules.machine import Episode, step
 from apps.alerts.rules.overrides import Effective, Standing, resolve
-from apps.alerts.rules.program import Absence, Aggregation, Override, Rule, StateIs, Threshold
+from apps.alerts.rules.program import (
+    TURNS,
+    Absence,
+    Aggregation,
+    Override,
+    Rule,
+    StateIs,
+    Threshold,
+)
 from apps.alerts.selectors import labels_of
 from apps.events import outbox
 from apps.inventory.selectors import (
@@ -28,6 +37,8 @@ from apps.inventory.selectors import (
     linked_interface_ids,
     scope_attributes,
 )
+from apps.maintenance.coverage import ActiveWindow, covering
+from apps.maintenance.selectors import active_windows
 from apps.telemetry import queries
 from apps.telemetry.queries import LatestValue, Points
 from apps.telemetry.store import SeriesKey
@@ -55,6 +66,15 @@ class _Seen:
     linked: set[UUID]
     episodes: dict[tuple[UUID, Ref], Alert]
     recovered: dict[tuple[UUID, Ref], datetime]
+    # By event type: when each entity changed.
+    turns: dict[str, dict[Ref, list[datetime]]]
+    windows_open: Sequence[ActiveWindow]
+
+    def maintenance_of(self, ref: Ref) -> UUID | None:
+        """The announced work that covers an entity."""
+        scope = self.scopes.get(ref, NOWHERE)
+        found = covering(self.windows_open, device_id=scope.device_id, site_id=scope.site_id)
+        return found.id if found else None
 
 
 def evaluate_tenant(*, tenant_id: UUID, at: datetime) -> int:
@@ -69,7 +89,8 @@ def evaluate_tenant(*, tenant_id: UUID, at: datetime) -> int:
         rules = _load_rules()
         seen = _read(rules, at)
         moves = [move for loaded in rules for move in _judge_rule(loaded, seen, at)]
-        _write(moves, at)
+        _write(moves, seen, at)
+        _overlay(seen)
     return len(moves)
 
 
@@ -127,7 +148,29 @@ def _read(rules: Iterable[_Loaded], at: datetime) -> _Seen:
         linked=linked_interface_ids(),
         episodes={(a.rule_id, (a.entity_type, a.entity_id)): a for a in open_alerts},
         recovered=_last_recoveries(rules, at),
+        turns=_turns(rules, at),
+        windows_open=active_windows(at),
     )
+
+
+def _turns(rules: Iterable[_Loaded], at: datetime) -> dict[str, dict[Ref, list[datetime]]]:
+    """Changes of state within the longest window of the rules that know flapping."""
+    asking = {
+        TURNS[loaded.rule.condition.metric]: loaded.rule.flap.window_seconds
+        for loaded in sorted(
+            rules, key=lambda row: row.rule.flap.window_seconds if row.rule.flap else 0
+        )
+        if loaded.rule.flap and loaded.row.is_enabled
+    }
+    if not asking:
+        return {}
+    since = at - timedelta(seconds=max(asking.values()))
+    found: dict[str, dict[Ref, list[datetime]]] = {}
+    for event_type, rows in queries.turns(event_types=asking, since=since, until=at).items():
+        mine = found.setdefault(event_type, defaultdict(list))
+        for turn in rows:
+            mine[turn.entity_type, turn.entity_id].append(turn.ts)
+    return found
 
 
 def _last_recoveries(rules: Iterable[_Loaded], at: datetime) -> dict[tuple[UUID, Ref], datetime]:
@@ -158,6 +201,7 @@ class _Move:
     after: Episode
     reading: Reading | None
     effective: Effective
+    flapping: Flapping | None = None
 
 
 def _judge_rule(loaded: _Loaded, seen: _Seen, at: datetime) -> Iterator[_Move]:
@@ -172,10 +216,21 @@ def _judge_rule(loaded: _Loaded, seen: _Seen, at: datetime) -> Iterator[_Move]:
         is_on = loaded.row.is_enabled and effective.is_enabled and _gate_is_open(rule, ref, seen)
         if not is_on and alert is None:
             continue
-        reading = _judge(rule, effective, ref, seen, at) if is_on else None
-        after = step(before, reading, effective.timing, at) if is_on else _switched_off(before, at)
+        if not is_on:
+            after, reading, flapping = _switched_off(before, at), None, None
+        else:
+            reading = _judge(rule, effective, ref, seen, at)
+            flapping = _flapping(rule, before, ref, seen, at)
+            after = step(before, reading, effective.timing, at, flapping)
         if after != before:
-            yield _Move(loaded, ref, alert, before, after, reading, effective)
+            yield _Move(loaded, ref, alert, before, after, reading, effective, flapping)
+
+
+def _flapping(rule: Rule, before: Episode, ref: Ref, seen: _Seen, at: datetime) -> Flapping | None:
+    turns = seen.turns.get(TURNS.get(rule.condition.metric, ""), {}).get(ref)
+    if rule.flap is None or not turns:
+        return None
+    return judge_flapping(rule.flap, turns, at, was_flapping=before.is_flapping)
 
 
 def _switched_off(before: Episode, at: datetime) -> Episode:
@@ -213,6 +268,8 @@ def _judge(rule: Rule, effective: Effective, ref: Ref, seen: _Seen, at: datetime
     value = seen.latest[condition.metric][ref]
     if isinstance(condition, Absence):
         return judge_absence(condition, value.ts, at)
+    if value.is_late:  # it tells of the past; how things are now is still on its way
+        return None
     if isinstance(condition, StateIs):
         return judge_state(condition, value.ts, value.text or "", at)
     points: Points = []
@@ -233,19 +290,35 @@ def _episode(alert: Alert | None, recovered_at: datetime | None) -> Episode:
     if alert is None:
         return Episode(recovered_at=recovered_at)
     return Episode(
-        AlertState(alert.state), alert.since, alert.fired_at, alert.well_since, recovered_at
+        AlertState(alert.state),
+        alert.since,
+        alert.fired_at,
+        alert.well_since,
+        recovered_at,
+        alert.is_flapping,
     )
 
 
-def _write(moves: list[_Move], at: datetime) -> None:
+def _overlay(seen: _Seen) -> None:
+    """Say of each open alert whether announced work covers it: that lies over its state, which goes on moving."""
+    moved: dict[UUID | None, list[UUID]] = defaultdict(list)
+    for (_, ref), alert in seen.episodes.items():
+        wanted = seen.maintenance_of(ref)
+        if alert.maintenance_id != wanted:
+            moved[wanted].append(alert.pk)
+    for maintenance_id, alert_ids in moved.items():
+        Alert.objects.filter(pk__in=alert_ids).update(maintenance_id=maintenance_id)
+
+
+def _write(moves: list[_Move], seen: _Seen, at: datetime) -> None:
     if not moves:
         return
     labels = labels_of(move.ref for move in moves)
     for move in moves:
-        _write_move(move, labels.get(move.ref, ""), at)
+        _write_move(move, labels.get(move.ref, ""), seen.maintenance_of(move.ref), at)
 
 
-def _write_move(move: _Move, label: str, at: datetime) -> None:
+def _write_move(move: _Move, label: str, maintenance_id: UUID | None, at: datetime) -> None:
     after = move.after
     if after.state is AlertState.OK and move.before.fired_at is None:
         if move.alert is not None:
@@ -263,6 +336,8 @@ def _write_move(move: _Move, label: str, at: datetime) -> None:
     if after.state is not AlertState.OK:
         alert.well_since = after.well_since
     alert.recovered_at = after.recovered_at
+    alert.is_flapping = after.is_flapping
+    alert.maintenance_id = maintenance_id
     if after.state in {AlertState.PENDING, AlertState.FIRING}:
         alert.seen = seen
         alert.summary = _summary(move, label)
@@ -296,10 +371,15 @@ def _what_was_seen(move: _Move) -> dict[str, object]:
         "for_seconds": move.effective.timing.for_seconds,
         "override": move.effective.override,
         "metric": move.loaded.rule.condition.metric,
+        "turns": move.flapping.turns if move.flapping else None,
     }
 
 
 def _summary(move: _Move, label: str) -> str:
+    if move.flapping is not None:
+        flap = move.loaded.rule.flap
+        window = f" in {flap.window_seconds:g} s" if flap else ""
+        return f"{label} is flapping: {move.flapping.turns} changes{window}"[:500]
     seen = move.reading.seen if move.reading else ""
     fields = {
         "entity.name": label,

@@ -1,15 +1,20 @@
-"""Playing stories one after the other, from a calm network to a calm network."""
+"""Playing stories, alone or several at once, from a calm network to a calm network."""
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from apps.console.demo.findings import Pace, Report
 from apps.console.demo.folder import Folder
-from apps.console.demo.rest import Rest
-from apps.console.demo.stories import STORIES, Scene, Story
+from apps.console.demo.rest import Rest, RestError
+from apps.console.demo.stories import STORIES, Plot, Scene, Story
 from apps.console.demo.watching import Watcher
 
 CALM_WITHIN = 150.0
@@ -17,56 +22,134 @@ CALM_WITHIN = 150.0
 FRESH = timedelta(seconds=40)
 
 
-def run_check(
-    *,
-    folder: Folder,
-    control: Rest,
-    rest: Rest,
-    stories: Sequence[str],
-    seed: int,
-    is_disturbed: bool,
-    say: Callable[[str], None],
-) -> bool:
-    """Whether every story was told right. Prints expected and seen, the parts of the 30 seconds, the overrides."""
-    topology = control.get("/topology")
-    log = Path(folder.plan["receiver_log"])
-    control.delete("/failures")  # what an interrupted run left broken
-    say(f"{topology['isp']}, seed {seed}")
-    for line in overrides_in_force(rest):
-        say(f"  override: {line}")
-    passed = True
-    for key in stories:
-        story = STORIES[key]
-        if not wait_until_calm(Watcher(rest, log), rest, topology, say):
-            return False
-        # Each story draws from its own source, so that one can be played alone.
-        rng = random.Random(f"{seed}:{key}")  # noqa: S311  (to be repeated, not to be secret)
+@dataclass(frozen=True)
+class Theatre:
+    """Everything that stays the same from story to story."""
+
+    folder: Folder
+    control: Rest
+    rest: Rest
+    seed: int
+    is_disturbed: bool
+    say: Callable[[str], None]
+    #: What stories have drawn so far.
+    worn: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Played:
+    """One story, how it went, and how long it took."""
+
+    story: Story
+    report: Report
+    seconds: float
+
+
+def run_check(theatre: Theatre, stories: Sequence[Sequence[str]]) -> bool:
+    """Whether every story was told right. Stories of one group are played at the same time, each on its own part of
+    the network. Prints expected and seen, the parts of the 30 seconds, the overrides, and a table at the end."""
+    topology = theatre.control.get("/topology")
+    theatre.control.delete("/failures")  # what an interrupted run left broken
+    theatre.say(f"{topology['isp']}, seed {theatre.seed}")
+    for line in overrides_in_force(theatre.rest):
+        theatre.say(f"  override: {line}")
+    began, played = time.monotonic(), list[Played]()
+    for group in stories:
+        watcher = Watcher(theatre.rest, Path(theatre.folder.plan["receiver_log"]))
+        if not wait_until_calm(watcher, theatre.rest, topology, theatre.say):
+            break
+        played += play_group(theatre, topology, [STORIES[key] for key in group])
+    wanted = sum(len(group) for group in stories)
+    if wanted > 1:
+        for line in table(played, wanted, time.monotonic() - began):
+            theatre.say(line)
+    return len(played) == wanted and all(row.report.passed for row in played)
+
+
+def play_group(
+    theatre: Theatre, topology: dict[str, Any], stories: Sequence[Story]
+) -> list[Played]:
+    """Play some stories at once; together they must be all that is told."""
+    watcher = Watcher(theatre.rest, Path(theatre.folder.plan["receiver_log"]))
+    taken: set[str] = set()
+    cast = []
+    for story in stories:
         scene = Scene(
-            control=control,
-            rest=rest,
-            watcher=Watcher(rest, log),
+            control=theatre.control,
+            rest=theatre.rest,
+            watcher=watcher,
             topology=topology,
-            folder=folder,
-            rng=rng,
-            say=say,
-            is_disturbed=is_disturbed,
+            folder=theatre.folder,
+            # Each story draws from its own source, so that one can be played alone.
+            rng=random.Random(f"{theatre.seed}:{story.key}"),  # noqa: S311  (to be repeated, not to be secret)
+            say=theatre.say if len(stories) == 1 else partial(_say_as, theatre.say, story.key),
+            is_disturbed=theatre.is_disturbed,
+            taken=taken,
+            worn=theatre.worn,
         )
-        passed = _play(story, scene, folder) and passed
-    return passed
+        cast.append((story, scene, story.draw(scene)))
+        theatre.say(f"Story ({story.key}): {story.name}")
+    seconds = max(story.expected_seconds for story in stories)
+    keys = ",".join(story.key for story in stories)
+    theatre.folder.write_json("phase.json", {"phase": "story", "story": keys, "seconds": seconds})
+    with ThreadPoolExecutor(len(cast)) as pool:
+        played = list(pool.map(lambda one: _play(*one), cast))
+    theatre.folder.write_json("phase.json", {"phase": "between"})
+    _nothing_else(watcher, [plot for *_, plot in cast], played[-1].report)
+    for row in played:
+        for finding in row.report.findings:
+            theatre.say(
+                finding.line() if len(played) == 1 else f"({row.story.key}){finding.line()}"
+            )
+        word = "passed" if row.report.passed else "FAILED"
+        theatre.say(f"Story ({row.story.key}) {word} after {row.seconds:.0f} s.")
+    return played
 
 
-def _play(story: Story, scene: Scene, folder: Folder) -> bool:
-    scene.say(f"Story ({story.key}): {story.name}")
-    phase = {"phase": "story", "story": story.key, "seconds": story.expected_seconds}
-    folder.write_json("phase.json", phase)
+def _say_as(say: Callable[[str], None], key: str, line: str) -> None:
+    say(f"({key}){line}")
+
+
+def _play(story: Story, scene: Scene, plot: Plot) -> Played:
     began = time.monotonic()
-    report = story.play(scene)
-    folder.write_json("phase.json", {"phase": "between"})
-    for finding in report.findings:
-        scene.say(finding.line())
-    word = "passed" if report.passed else "FAILED"
-    scene.say(f"Story ({story.key}) {word} after {time.monotonic() - began:.0f} s.")
-    return report.passed
+    try:
+        report = story.play(scene, plot)
+    except RestError as error:
+        report = Report()
+        report.equal("the platform answers", "always", str(error))
+    return Played(story, report, time.monotonic() - began)
+
+
+def _nothing_else(watcher: Watcher, plots: Sequence[Plot], report: Report) -> None:
+    """Told was what the stories expected, all of them together, and nothing beside it."""
+    expected = [one for plot in plots for one in plot.expected]
+    titles = sorted(row["title"] for row in watcher.incidents.values())
+    report.holds(
+        "incidents in all",
+        str(len(expected)),
+        f"{len(titles)}: {'; '.join(titles)}",
+        is_right=len(titles) == len(expected),
+    )
+    dark = frozenset().union(*(one.dark | one.itself_dark for one in expected))
+    wrongly = watcher.called_unreachable - dark
+    report.equal("routers wrongly called unreachable", set(), wrongly)
+
+
+def table(played: Sequence[Played], wanted: int, seconds: float) -> list[str]:
+    """Seconds from the failure to the incident, to its correct cause, to its delivery."""
+    lines = ["", f"{'':3} {'story':48} {'cause':24} incident  cause  delivery"]
+    for row in played:
+        mark = "ok" if row.report.passed else "BAD"
+        paces = row.report.paces or [Pace("-", None, None, None)]
+        for pace in paces:
+            figures = (pace.to_incident, pace.to_cause, pace.to_delivery)
+            told = ["-" if figure is None else f"{figure:.1f}" for figure in figures]
+            name = f"({row.story.key}) {row.story.name}"
+            lines.append(
+                f"{mark:3} {name[:48]:48} {pace.cause[:24]:24} {told[0]:>8} {told[1]:>6} {told[2]:>9}"
+            )
+    right = sum(row.report.passed for row in played)
+    return [*lines, f"{right} of {wanted} stories were told right, in {seconds / 60:.1f} minutes."]
 
 
 def wait_until_calm(
@@ -106,6 +189,11 @@ def _what_is_missing(rest: Rest, topology: dict[str, Any]) -> list[str]:
         well = sum(1 for row in values if row["value"] and row["ts"] > recently)
         if well < wanted:
             missing.append(f"{metric} is well for {well} of {wanted}")
+    population = sum(row["sessions"] for row in topology["services"])
+    online = rest.get("/metrics/latest/", metric="pppoe.sessions.active")["results"]
+    counted = sum(row["value"] for row in online)
+    if counted < population:  # they come back one by one
+        missing.append(f"{counted:.0f} of {population} subscribers are online")
     unbound = [
         row["name"]
         for row in rest.all("/links/")

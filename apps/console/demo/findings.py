@@ -21,11 +21,22 @@ class Finding:
         return f"  {mark} {self.what}: expected {self.expected}; seen {self.seen}"
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How fast one incident was told, in seconds from the failure; None where it was not."""
+
+    cause: str
+    to_incident: float | None
+    to_cause: float | None
+    to_delivery: float | None
+
+
 @dataclass
 class Report:
-    """The findings of one story."""
+    """The findings of one story, and how fast each of its incidents was told."""
 
     findings: list[Finding] = field(default_factory=list)
+    paces: list[Pace] = field(default_factory=list)
 
     @property
     def passed(self) -> bool:

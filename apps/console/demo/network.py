@@ -9,8 +9,9 @@ from apps.console.demo.folder import Folder
 from apps.console.demo.rest import Rest
 
 #: Faster than the defaults, so that one story fits into a minute and a half; the check prints it.
-POLLING = {"fast_s": 5, "medium_s": 15, "command_timeout_s": 3}
+POLLING = {"fast_s": 5, "medium_s": 15, "slow_s": 30, "command_timeout_s": 3}
 PROBE_SECONDS = 5
+DEFAULT_PROBE_SECONDS = 10
 LINK_KINDS = {
     "core": "ring",
     "backhaul": "backhaul",

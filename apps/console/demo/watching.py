@@ -1,5 +1,6 @@
 """Looking at the platform from outside while a story is on: REST and the receiver's log, nothing else."""
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,9 @@ class Watcher:
         self.incidents: dict[str, dict[str, Any]] = {}
         #: Labels of every entity that any alert of this story called unreachable.
         self.called_unreachable: set[str] = set()
+        # Stories that are played at the same time look through one pair of eyes.
+        self._guard = threading.Lock()
+        self._looked_at = 0.0
 
     def wait_for(self, look: Callable[[], T | None], *, seconds: float) -> T | None:
         """The first answer that is something; None when time is up. Keeps its eyes open meanwhile."""
@@ -40,6 +44,13 @@ class Watcher:
 
     def look_around(self) -> None:
         """Remember what stands open now."""
+        with self._guard:
+            if time.monotonic() - self._looked_at < LOOK_EVERY / 2:
+                return
+            self._look()
+            self._looked_at = time.monotonic()
+
+    def _look(self) -> None:
         for row in self._rest.get("/incidents/", status="open")["results"]:
             self.incidents[row["id"]] = row
         for alert in self._rest.get("/alerts/", state="firing", rule="unreachable")["results"]:

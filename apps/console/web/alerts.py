@@ -26,6 +26,8 @@ class AlertRow:
     id: UUID
     state: State
     is_recovering: bool
+    is_flapping: bool
+    in_maintenance: bool
     summary: str
     entity: str
     device_id: UUID | None
@@ -117,6 +119,8 @@ def _row(
         id=alert.id,
         state=SUPPRESSED if held_because else SEVERITIES[alert.severity],
         is_recovering=alert.state == AlertState.RECOVERING,
+        is_flapping=alert.is_flapping,
+        in_maintenance=alert.maintenance_id is not None,
         summary=alert.summary,
         entity=entity,
         device_id=device_id,

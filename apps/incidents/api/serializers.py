@@ -48,6 +48,9 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
             "merged_into",
             "reopened_count",
             "is_flapping",
+            "in_maintenance",
+            "maintenance_title",
+            "is_held",
             "sequence",
             "revision",
             "root_cause",
@@ -65,6 +68,7 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
         if not instance.is_root_named:  # outside a limited member's grant
             shown["root_cause"] |= {"entity_type": "", "entity_id": None, "name": ""}
             shown["merged_into"] = None
+            shown["maintenance_title"] = ""
         return shown
 
 

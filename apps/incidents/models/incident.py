@@ -48,6 +48,13 @@ class Incident(TenantModel):
     # Null: nobody ever counted the sessions behind the cause.
     subscribers_affected = models.PositiveIntegerField(null=True, blank=True)
     suppressed_count = models.PositiveIntegerField(default=0)
+    # What is wrong comes and goes.
+    has_flapping = models.BooleanField(default=False)
+    # Announced work that covers every one of its causes.
+    maintenance_id = models.UUIDField(null=True, blank=True)
+    maintenance_title = models.CharField(max_length=200, blank=True, default="")
+    # Nobody is told while this stands.
+    is_held = models.BooleanField(default=False)
     acked_by = models.CharField(max_length=200, blank=True, default="")
     acked_at = models.DateTimeField(null=True, blank=True)
     assigned_to = models.CharField(max_length=200, blank=True, default="")
@@ -110,9 +117,19 @@ class Incident(TenantModel):
         return self.status == IncidentStatus.OPEN
 
     @property
-    def is_flapping(self) -> bool:
-        """Whether it keeps coming back: it then closes only after a longer quiet."""
+    def keeps_coming_back(self) -> bool:
+        """Whether it was reopened often: it then closes only after a longer quiet."""
         return self.reopened_count >= FLAPPING_AFTER
+
+    @property
+    def is_flapping(self) -> bool:
+        """Whether what is wrong comes and goes."""
+        return self.has_flapping or self.keeps_coming_back
+
+    @property
+    def in_maintenance(self) -> bool:
+        """Whether announced work covers every one of its causes."""
+        return self.maintenance_id is not None
 
 
 class IncidentAlert(TenantModel):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from apps.incidents.rca.snapshot import OWN_TROUBLES, Symptom, own_trouble
+from apps.incidents.rca.snapshot import OWN_TROUBLES, POWER, Symptom, own_trouble
 from apps.incidents.rca.world import World, far_end, link_ref
 from apps.topology.graph import DEVICE, Ref
 
@@ -45,6 +45,8 @@ class Suspects:
             return self._of_adjacency(pk)
         if kind == "bgp_down":
             return self._of_bgp(pk)
+        if kind == "power_lost":
+            return self._of_power(pk)
         if kind == "sessions_lost":
             return self._of_groups(symptom.ref)
         dark = self._dark_place(symptom)
@@ -89,6 +91,16 @@ class Suspects:
         if row.far_device_id is None:
             found |= {link_ref(link.id) for link in self._world.upstreams_of(row.device_id)}
         return frozenset(found)
+
+    def _of_power(self, device_id: UUID) -> frozenset[Ref]:
+        """What feeds it: the site's power; once it is silent, the dead site, or the router itself."""
+        site = self._world.site_of(device_id)
+        if site is None:
+            return frozenset()
+        power: frozenset[Ref] = frozenset({(POWER, site[1])})
+        if self._world.snapshot.answers(device_id):
+            return power
+        return power | {site, (DEVICE, device_id)}
 
     def _of_groups(self, ref: Ref) -> frozenset[Ref]:
         members: set[Ref] = set()

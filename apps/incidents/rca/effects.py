@@ -6,7 +6,7 @@ because of that. Effects do not come before their causes.
 
 from uuid import UUID
 
-from apps.incidents.rca.snapshot import Symptom, own_trouble
+from apps.incidents.rca.snapshot import POWER, Symptom, own_trouble
 from apps.incidents.rca.weights import SPREAD
 from apps.incidents.rca.world import Failed, World, far_end, link_ref
 from apps.topology.graph import AGENT, DEVICE, Link
@@ -23,9 +23,10 @@ class Effects:
             "adjacency_down": self._takes_adjacency,
             "bgp_down": self._takes_bgp,
             "unreachable": self._hides_device,
-            "management_plane": self._hides_device,
+            "management_plane": self._hides_api,
             "agent_missing": self._hides_agent,
             "sessions_lost": self._takes_service,
+            "power_lost": self._takes_power,
         }
 
     def explains(self, symptom: Symptom) -> bool:
@@ -69,11 +70,20 @@ class Effects:
     def _hides_device(self, symptom: Symptom) -> bool:
         return self._world.hides(symptom.ref[1], self._failed)
 
+    def _hides_api(self, symptom: Symptom) -> bool:
+        """A router that answers probes can be reached: its silent API is its own trouble."""
+        return self._hides_device(symptom) and not self._world.snapshot.answers(symptom.ref[1])
+
     def _hides_agent(self, symptom: Symptom) -> bool:
         return self._world.silences(symptom.ref[1], self._failed)
 
     def _takes_service(self, symptom: Symptom) -> bool:
         return symptom.ref in self._world.unserved(self._failed)
+
+    def _takes_power(self, symptom: Symptom) -> bool:
+        """A site that went dark had lost its mains before; one that runs on batteries has lost them too."""
+        site = self._world.site_of(symptom.ref[1])
+        return site is not None and (site in self._failed or (POWER, site[1]) in self._failed)
 
     def _is_cut(self, link: Link) -> bool:
         return link_ref(link.id) in self._failed

@@ -12,6 +12,8 @@ from apps.incidents.rca.effects import Effects
 from apps.incidents.rca.snapshot import PENDING, Symptom
 from apps.incidents.rca.weights import (
     AGAINST,
+    CHANGED,
+    CHANGED_BEFORE,
     COINCIDENCE,
     FOR,
     GRACE,
@@ -75,12 +77,16 @@ class Period:
     @classmethod
     def of(cls, world: World, symptoms: Iterable[Symptom]) -> "Period":
         rows = list(symptoms)
+        began = min(row.since for row in rows)
+        if any(row.is_flapping for row in rows):
+            # What comes and goes works half of the time: nothing read meanwhile contradicts it.
+            return cls(began, began)
         readings = [row for symptom in rows if (row := world.snapshot.own_reading(symptom))]
         bad = [row.at for row in readings if row.value < 1]
         well = [at for symptom in rows if (at := world.snapshot.mended_at(symptom))]
         # What one poll read together with the last bad reading still counts.
         ended = max(bad) + INSTANT if bad else min(well) if well else None
-        return cls(min(row.since for row in rows), ended)
+        return cls(began, ended)
 
 
 def judge(
@@ -97,15 +103,17 @@ def judge(
         for suspect in sorted(suspects)
         for sign in _against(world, suspect, known | (suspects - {suspect}), period)
     ]
+    changed = [sign for suspect in sorted(suspects) for sign in _changed(world, suspect, period)]
     left = len(symptoms) - len(explained)
     score = (
         sum(_prior(world, suspect) for suspect in sorted(suspects))
         - COINCIDENCE * (len(suspects) - 1)
         + _worth_of(explained)
+        + (CHANGED if changed else 0)
         - _weight_against(against)
         - (UNEXPLAINED * log2(1 + left) if left else 0)
     )
-    signs = (*(_speaking_for(row) for row in explained), *against)
+    signs = (*(_speaking_for(row) for row in explained), *changed, *against)
     return Judgement(suspects, round(score, 6), explained, signs)
 
 
@@ -133,7 +141,24 @@ def _weight_against(signs: Iterable[Sign]) -> float:
 
 
 def _speaking_for(row: Symptom) -> Sign:
-    return Sign(True, row.kind, row.ref, "", row.since, row.summary, row.alert_id)
+    code = f"{row.kind}_flapping" if row.is_flapping else row.kind
+    return Sign(True, code, row.ref, "", row.since, row.summary, row.alert_id)
+
+
+def _changed(world: World, suspect: Ref, period: Period) -> Iterable[Sign]:
+    """Work on the suspect's router shortly before its trouble began."""
+    entity = world.snapshot.entity_of(suspect)
+    device_id = world.graph.device_of(entity)
+    for change in world.snapshot.changes:
+        before = period.began - change.at
+        if change.device_id == device_id and timedelta(0) <= before <= CHANGED_BEFORE:
+            ref = (DEVICE, change.device_id)
+            name = world.graph.label_of(ref)
+            text = (
+                f"Configuration of {name} ({change.category}) changed"
+                f" {before.total_seconds():.0f} s before"
+            )
+            yield Sign(True, "config_changed", ref, "", change.at, text)
 
 
 def _against(world: World, suspect: Ref, known: Failed, period: Period) -> Iterable[Sign]:

@@ -82,10 +82,16 @@ def troubles(world: World, found: list[Found]) -> list[list[Found]]:
 
 def _partners(world: World, found: list[Found], later: int, cause: Found) -> list[int]:
     """Earlier causes without which this one would not have hurt as it did."""
-    shared = [row for row in cause.judgement.explained if is_about_visibility(row)]
+    refs = [row.ref for row in found[: later + 1]]
+    together = Effects(world, frozenset(refs))
+    # Of several that failed together the first ones explain nothing yet: the last one finds its partners.
+    shared = [
+        row
+        for row in cause.judgement.explained
+        if is_about_visibility(row) and together.explains(row)
+    ]
     if not shared or later == 0:
         return []
-    refs = [row.ref for row in found[: later + 1]]
     partners = []
     for earlier in range(later):
         without = Effects(world, frozenset(ref for ref in refs if ref != refs[earlier]))

@@ -10,11 +10,13 @@ from functools import cached_property
 from typing import Any, Self
 from uuid import UUID
 
-from apps.topology.graph import DEVICE, Graph, Ref
+from apps.topology.graph import DEVICE, SITE, Graph, Ref
 
 PENDING, FIRING = "pending", "firing"
 #: As the type of a suspect: not an entity that failed, but the trouble that one alert tells of.
 SYMPTOM = "symptom"
+#: The same for a whole site: its mains are gone and its routers still run, on batteries.
+POWER = "power"
 
 #: The readings that say of something that it works (1) or not (0).
 VITAL_METRICS = (
@@ -57,10 +59,12 @@ class Symptom:
     # When the first good reading after the trouble was seen; null while it lasts.
     well_since: datetime | None
     summary: str
+    # It comes and goes: that it is well just now says nothing.
+    is_flapping: bool = False
 
 
 #: Troubles of a router that goes on working: nothing behind it suffers, so they are no failures of the network.
-OWN_TROUBLES = frozenset({"management_plane", "soft"})
+OWN_TROUBLES = frozenset({"management_plane", "power_lost", "soft"})
 
 
 def own_trouble(symptom: Symptom) -> Ref:
@@ -87,6 +91,15 @@ class Reading:
     value: float
 
 
+@dataclass(frozen=True, slots=True)
+class ConfigChange:
+    """Somebody changed a router's configuration; seen at ``at``, made a little earlier."""
+
+    device_id: UUID
+    at: datetime
+    category: str
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """One moment of a tenant's network. ``make`` puts it in canonical order."""
@@ -96,6 +109,7 @@ class Snapshot:
     alive_agents: frozenset[UUID]
     symptoms: tuple[Symptom, ...]
     readings: tuple[Reading, ...]
+    changes: tuple[ConfigChange, ...] = ()
 
     @classmethod
     def make(
@@ -106,6 +120,7 @@ class Snapshot:
         alive_agents: frozenset[UUID],
         symptoms: list[Symptom],
         readings: list[Reading],
+        changes: Iterable[ConfigChange] = (),
     ) -> Self:
         """A snapshot whose content does not depend on the order in which its parts arrived.
 
@@ -120,6 +135,7 @@ class Snapshot:
             alive_agents=alive_agents,
             symptoms=tuple(sorted(newest.values(), key=lambda s: s.alert_id)),
             readings=tuple(sorted(readings, key=lambda r: (r.ref, r.metric))),
+            changes=tuple(sorted(set(changes), key=lambda c: (c.at, c.device_id, c.category))),
         )
 
     @cached_property
@@ -132,6 +148,8 @@ class Snapshot:
 
     def entity_of(self, suspect: Ref) -> Ref:
         """The entity that a suspect is, or whose trouble it is."""
+        if suspect[0] == POWER:
+            return (SITE, suspect[1])
         return self._symptom_by_alert[suspect[1]].ref if suspect[0] == SYMPTOM else suspect
 
     @cached_property
@@ -153,6 +171,8 @@ class Snapshot:
         """When the first good reading after the trouble was seen, whether or not its alert has heard of it."""
         if symptom.well_since is not None:
             return symptom.well_since
+        if symptom.is_flapping:
+            return None
         row = self.own_reading(symptom)
         return row.at if row is not None and row.value >= 1 and row.at > symptom.since else None
 
@@ -191,6 +211,9 @@ class Snapshot:
                 [row.ref[0], str(row.ref[1]), row.metric, row.at.isoformat(), row.value]
                 for row in self.readings
             ],
+            "changes": [
+                [str(row.device_id), row.at.isoformat(), row.category] for row in self.changes
+            ],
         }
 
     @classmethod
@@ -204,6 +227,10 @@ class Snapshot:
             readings=tuple(
                 Reading((kind, UUID(pk)), metric, datetime.fromisoformat(at), value)
                 for kind, pk, metric, at, value in document["readings"]
+            ),
+            changes=tuple(
+                ConfigChange(UUID(pk), datetime.fromisoformat(at), category)
+                for pk, at, category in document.get("changes", ())
             ),
         )
 
@@ -239,6 +266,7 @@ def _symptom_document(row: Symptom) -> dict[str, Any]:
         "fired_at": row.fired_at.isoformat() if row.fired_at else None,
         "well_since": row.well_since.isoformat() if row.well_since else None,
         "summary": row.summary,
+        "is_flapping": row.is_flapping,
     }
 
 
@@ -254,6 +282,7 @@ def _symptom(item: Mapping[str, Any]) -> Symptom:
         fired_at=_moment(item["fired_at"]),
         well_since=_moment(item["well_since"]),
         summary=item["summary"],
+        is_flapping=item.get("is_flapping", False),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.incidents.rca.effects import Effects
-from apps.incidents.rca.snapshot import Symptom, own_trouble
+from apps.incidents.rca.snapshot import POWER, Symptom, own_trouble
 from apps.incidents.rca.world import Failed, World
 from apps.topology.graph import AGENT, INTERFACE, LINK, Ref
 
@@ -52,6 +52,9 @@ def is_voice_of_root(world: World, failed: Failed, symptom: Symptom) -> bool:
     """Whether this alert is how a cause itself speaks."""
     if symptom.ref in failed or own_trouble(symptom) in failed:
         return True
+    if symptom.kind == "power_lost":  # a site has no voice of its own but its routers' supplies
+        site = world.site_of(symptom.ref[1])
+        return site is not None and (site in failed or (POWER, site[1]) in failed)
     if symptom.ref[0] != INTERFACE:
         return False
     port = world.interface_by_id.get(symptom.ref[1])

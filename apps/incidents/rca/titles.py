@@ -13,15 +13,27 @@ def title_of(
     first, *others = (world.graph.label_of(ref) for ref in causes)
     said = first + (f" and {others[0]}" if len(others) == 1 else "")
     said += f" and {len(others)} more" if len(others) > 1 else ""
+    if any(row.is_flapping for row in symptoms):
+        return f"{said} {_are(causes)} flapping"[:200]
     return f"{said} {_state(causes, symptoms)}{_reach(causes, impact)}"[:200]
 
 
+def _are(causes: tuple[Ref, ...]) -> str:
+    return "are" if len(causes) > 1 else "is"
+
+
 def _state(causes: tuple[Ref, ...], symptoms: tuple[Symptom, ...]) -> str:
-    are = "are" if len(causes) > 1 else "is"
+    are = _are(causes)
     kinds = {row.kind for row in symptoms if row.ref in causes}
+    if causes[0][0] == SITE and not any(row.kind == "unreachable" for row in symptoms):
+        return f"{are} on batteries: the mains are gone"
+    if causes[0][0] == SITE and any(row.kind == "power_lost" for row in symptoms):
+        return f"{are} without power"
     if causes[0][0] == DEVICE and "unreachable" not in kinds:
         if "management_plane" in kinds:
             return "does not answer on its management plane"
+        if "power_lost" in kinds:
+            return "has lost a power supply"
         if "soft" in kinds:
             return "is in trouble"
     words = {

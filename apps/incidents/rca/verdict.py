@@ -161,7 +161,7 @@ def _ranked(world: World, group: list[Found]) -> list[tuple[Found, str]]:
 
 def _cause(world: World, found: Found, classification: str) -> Cause:
     signs = tuple(sorted(found.judgement.signs, key=_sign_order))
-    pro = sum(sign.speaks_for for sign in signs)
+    pro = sum(sign.alert_id is not None for sign in signs)
     entity = world.snapshot.entity_of(found.ref)
     return Cause(
         ref=entity,

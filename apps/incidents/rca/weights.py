@@ -15,6 +15,7 @@ PRIOR = MappingProxyType(
         "link_within_site": -1.5,
         "device": -1.2,
         "site": -2.0,
+        "power": -2.0,
         "service": -0.5,
         "bgp_peer": -0.7,
         "ospf_neighbor": -2.0,
@@ -35,9 +36,15 @@ FOR = MappingProxyType(
         "agent_missing": 0.6,
         "management_plane": 0.4,
         "sessions_lost": 0.8,
+        # Said by the router itself, and of nothing but its power: two of them at one site are no coincidence.
+        "power_lost": 3.5,
         "soft": 0.5,
     }
 )
+#: Somebody worked on it shortly before: most outages begin with a change.
+CHANGED = 1.2
+#: How long before.
+CHANGED_BEFORE = timedelta(minutes=15)
 #: A symptom that has not lasted long enough to fire yet.
 PENDING_SHARE = 0.5
 

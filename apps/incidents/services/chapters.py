@@ -1,5 +1,6 @@
 """Writing a verdict into incidents: what opened, what changed, what is over, each with its line on the timeline."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -8,6 +9,7 @@ from uuid import UUID
 from django.db.models import F, Max
 
 from apps.accounts.actors import Actor
+from apps.alerts.choices import Severity
 from apps.audit.services import record
 from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
 from apps.incidents.models import Incident, IncidentAlert, Revision, StoredSnapshot, TimelineEntry
@@ -15,10 +17,12 @@ from apps.incidents.rca.impact import subscribers
 from apps.incidents.rca.matching import Known
 from apps.incidents.rca.snapshot import Snapshot
 from apps.incidents.rca.verdict import Trouble, Verdict, digest_of
+from apps.incidents.services.covering import window_over
 from apps.incidents.services.membership import settle_alerts
 from apps.incidents.services.snapshots import keep_snapshot
 from apps.incidents.services.telling import CLOSED, OPENED, UPDATED, tell
 from apps.incidents.services.timeline import add_entry
+from apps.maintenance.coverage import ActiveWindow
 from apps.telemetry import queries
 
 CORRELATION = Actor.system("correlation")
@@ -30,7 +34,14 @@ FLAPPING_QUIET = timedelta(seconds=60)
 class Chapter:
     """One verdict, being written down inside one transaction."""
 
-    def __init__(self, snapshot: Snapshot, verdict: Verdict, at: datetime) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        verdict: Verdict,
+        at: datetime,
+        windows: Sequence[ActiveWindow] = (),
+    ) -> None:
+        self._windows = windows
         self._snapshot = snapshot
         self._verdict = verdict
         self._at = at
@@ -50,6 +61,7 @@ class Chapter:
             opened_at=self._at,
         )
         self._describe(incident, trouble)
+        self._cover(incident, trouble)
         incident.save(force_insert=True)
         self._write_revision(incident, self._document(trouble))
         settle_alerts(incident=incident, trouble=trouble, graph=self._snapshot.graph, at=self._at)
@@ -61,6 +73,7 @@ class Chapter:
             at=self._at,
             actor=CORRELATION,
         )
+        self._note_cover(incident, None)
         tell(OPENED, incident)
         self._audit("incident.opened", incident)
 
@@ -70,6 +83,7 @@ class Chapter:
         incident.status, incident.resolution, incident.ended_at = IncidentStatus.OPEN, "", None
         incident.reopened_count += 1
         self._describe(incident, trouble)
+        self._cover(incident, trouble)
         incident.save()
         self._write_revision(incident, self._document(trouble))
         settle_alerts(incident=incident, trouble=trouble, graph=self._snapshot.graph, at=self._at)
@@ -77,13 +91,15 @@ class Chapter:
         add_entry(
             incident=incident, kind=EntryKind.OPENED, text=text, at=self._at, actor=CORRELATION
         )
-        tell(UPDATED, incident)
+        self._note_cover(incident, None)
+        tell(UPDATED if incident.sequence else OPENED, incident)
         self._audit("incident.reopened", incident)
 
     def carry_on(self, incident_id: UUID, trouble: Trouble) -> None:
         """An open incident under a new verdict. Tells the world only what it must know again."""
         incident = Incident.objects.select_for_update().get(pk=incident_id)
         before = _told(incident)
+        cover, was_held = incident.maintenance_id, incident.is_held
         former = (incident.root_type, incident.root_id, incident.root_name)
         # What was already said of who is hit stays while things recover: the count is of the outage, not of now.
         if not _is_recovering(trouble, self._snapshot):
@@ -92,7 +108,9 @@ class Chapter:
             if digest_of(_essence(document)) != self._essence_of(incident):
                 self._write_revision(incident, document)
         incident.started_at = min(incident.started_at, trouble.began_at)
+        self._cover(incident, trouble)
         incident.save()
+        self._note_cover(incident, cover)
         settle_alerts(incident=incident, trouble=trouble, graph=self._snapshot.graph, at=self._at)
         if former[:2] != (incident.root_type, incident.root_id):
             text = f"Cause is now {incident.root_name}; it was {former[2]}"
@@ -103,7 +121,9 @@ class Chapter:
                 at=self._at,
                 actor=CORRELATION,
             )
-        if _told(incident) != before:
+        if was_held and not incident.is_held:
+            tell(UPDATED if incident.sequence else OPENED, incident)
+        elif _told(incident) != before:
             tell(UPDATED, incident)
 
     def merge(self, incident_id: UUID, into_id: UUID) -> None:
@@ -124,7 +144,7 @@ class Chapter:
         over = [row.id for row in known if row.id not in still_open]
         rows = Incident.objects.select_for_update().filter(pk__in=over, status=IncidentStatus.OPEN)
         for incident in rows.order_by("number"):
-            if not incident.is_flapping or self._is_quiet(incident):
+            if not incident.keeps_coming_back or self._is_quiet(incident):
                 self._close(incident, Resolution.RECOVERED, self._at, "Every alert has recovered")
 
     def _is_quiet(self, incident: Incident) -> bool:
@@ -146,6 +166,35 @@ class Chapter:
         tell(CLOSED, incident)
         self._audit("incident.closed", incident)
 
+    def _cover(self, incident: Incident, trouble: Trouble) -> None:
+        """Whether announced work covers it, and whether that holds back what is told."""
+        window = window_over(self._snapshot.graph, trouble, self._windows)
+        incident.maintenance_id = window.id if window else None
+        incident.maintenance_title = window.title if window else ""
+        is_let_through = (
+            window is not None
+            and window.lets_critical_through
+            and incident.severity == Severity.CRITICAL
+        )
+        incident.is_held = window is not None and not is_let_through
+
+    def _note_cover(self, incident: Incident, before: UUID | None) -> None:
+        if incident.maintenance_id == before:
+            return
+        if incident.maintenance_id is None:
+            text = "Maintenance no longer covers its causes: from now on it is told"
+        elif incident.is_held:
+            text = f"In maintenance ({incident.maintenance_title}): nobody is told"
+        else:
+            text = f"In maintenance ({incident.maintenance_title}), and critical: told all the same"
+        add_entry(
+            incident=incident,
+            kind=EntryKind.MAINTENANCE,
+            text=text,
+            at=self._at,
+            actor=CORRELATION,
+        )
+
     def _describe(self, incident: Incident, trouble: Trouble) -> None:
         cause, impact = trouble.causes[0], trouble.impact
         incident.severity, incident.title = trouble.severity, trouble.title
@@ -156,6 +205,7 @@ class Chapter:
         incident.services_affected = len(impact.service_ids)
         incident.subscribers_affected = self._subscribers(trouble)
         fired = {row.alert_id for row in trouble.symptoms if row.fired_at}
+        incident.has_flapping = any(row.is_flapping for row in trouble.symptoms)
         incident.suppressed_count = sum(row.alert_id in fired for row in trouble.suppressed)
 
     def _subscribers(self, trouble: Trouble) -> int | None:

@@ -12,6 +12,7 @@ from apps.incidents.rca.matching import Known, match
 from apps.incidents.rca.verdict import Trouble, reach_verdict
 from apps.incidents.services.chapters import Chapter
 from apps.incidents.services.snapshots import take_snapshot
+from apps.maintenance.selectors import active_windows
 from apps.tenancy import acting_in
 
 CORRELATE = "incidents.correlate"
@@ -63,7 +64,7 @@ def _correlate(at: datetime) -> bool:
         return False
     verdict = reach_verdict(snapshot)
     fate = match(verdict.troubles, known)
-    chapter = Chapter(snapshot, verdict, at)
+    chapter = Chapter(snapshot, verdict, at, active_windows(at))
     for index, incident in sorted(fate.continued.items(), key=lambda row: row[1].number):
         chapter.carry_on(incident.id, verdict.troubles[index])
     for incident_id, into in sorted(fate.merged.items(), key=lambda row: str(row[0])):

@@ -17,15 +17,19 @@ from apps.incidents.models import GraphVersion, IncidentAlert, StoredSnapshot
 from apps.incidents.rca.snapshot import (
     VITAL_METRICS,
     AgentPulse,
+    ConfigChange,
     Reading,
     Snapshot,
     Symptom,
     living_agents,
 )
 from apps.incidents.rca.verdict import Verdict
+from apps.incidents.rca.weights import CHANGED_BEFORE
 from apps.telemetry import queries
 from apps.topology.graph import AgentPlace, Graph
 from apps.topology.selectors import graph_snapshot
+
+CONFIG_CHANGED = "config.changed.detected"
 
 
 def take_snapshot(at: datetime) -> Snapshot:
@@ -43,7 +47,21 @@ def take_snapshot(at: datetime) -> Snapshot:
         alive_agents=living_agents(pulses, symptoms, at),
         symptoms=symptoms,
         readings=_readings() if symptoms else [],
+        changes=_changes(symptoms, at),
     )
+
+
+def _changes(symptoms: Collection[Symptom], at: datetime) -> list[ConfigChange]:
+    """Work on routers shortly before the trouble."""
+    if not symptoms:
+        return []
+    since = min(row.since for row in symptoms) - CHANGED_BEFORE
+    rows = queries.events_of_type(event_type=CONFIG_CHANGED, since=since, until=at)
+    return [
+        ConfigChange(row.entity_id, row.ts, str(row.payload.get("category", ""))[:60])
+        for row in rows
+        if row.entity_type == "device"
+    ]
 
 
 def keep_snapshot(snapshot: Snapshot, verdict: Verdict) -> StoredSnapshot:
@@ -92,6 +110,7 @@ def _symptom(alert: CorrelatedAlert) -> Symptom:
         fired_at=alert.fired_at,
         well_since=alert.well_since or alert.recovered_at,
         summary=alert.summary,
+        is_flapping=alert.is_flapping,
     )
 
 

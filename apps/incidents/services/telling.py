@@ -14,7 +14,11 @@ MAX_EVIDENCE = 5
 
 def tell(topic: str, incident: Incident) -> None:
     """Emit an event with the incident as it stands; its sequence grows by one. Call it inside the change's
-    transaction, with the incident's row locked."""
+    transaction, with the incident's row locked.
+
+    Nobody is told of an incident that is held; whoever was told before that it is open is told that it is closed."""
+    if incident.is_held and not (topic == CLOSED and incident.sequence):
+        return
     incident.sequence += 1
     incident.save(update_fields=["sequence"])
     outbox.emit(topic=topic, key=str(incident.id), payload=frozen(incident))

@@ -48,6 +48,8 @@ class QueueRow:
     acked_by: str
     assigned_to: str
     can_acknowledge: bool
+    is_flapping: bool
+    in_maintenance: bool
 
 
 OWNERS = ("", "nobody", "me")
@@ -168,6 +170,8 @@ def _queue_row(row: Incident, *, may_act: bool, at: datetime) -> QueueRow:
         acked_by=row.acked_by,
         assigned_to=row.assigned_to,
         can_acknowledge=may_act and row.is_open and row.acked_at is None,
+        is_flapping=row.is_flapping,
+        in_maintenance=row.in_maintenance,
     )
 
 
@@ -237,6 +241,10 @@ class DetailPage:
     lasting: str
     can_act: bool
     can_acknowledge: bool
+    is_flapping: bool
+    #: The announced work that covers it, and whether that holds back what is told.
+    maintenance: str
+    is_held: bool
     impact: ImpactBox
     causes: tuple[CauseBox, ...]
     expected_signs: str
@@ -276,6 +284,9 @@ def detail_page(access: Access, incident: Incident, *, at: datetime) -> DetailPa
         lasting=lasting(incident.started_at, incident.ended_at or at),
         can_act=may_act,
         can_acknowledge=may_act and incident.is_open and incident.acked_at is None,
+        is_flapping=incident.is_flapping,
+        maintenance=incident.maintenance_title if incident.in_maintenance else "",
+        is_held=incident.is_held,
         impact=ImpactBox(
             subscribers=incident.subscribers_affected,
             sites=incident.sites_affected,

@@ -3,13 +3,13 @@
 import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError
 
-from apps.agents.services import AgentIdentity, accept_discovery
+from apps.agents.services import AgentIdentity, accept_discovery, note_conflict
 from apps.audit.services import record
 from apps.ingest.entities import resolve_entities
 from apps.ingest.errors import BatchChanged, BodyInvalid, IdentityMismatch
@@ -45,9 +45,16 @@ class Accepted:
 
 
 def accept_batch(
-    *, identity: AgentIdentity, batch: WireBatch, body: bytes, at: datetime
+    *,
+    identity: AgentIdentity,
+    batch: WireBatch,
+    body: bytes,
+    at: datetime,
+    waited: timedelta = timedelta(0),
 ) -> Accepted:
     """Store what is acceptable, once, whatever is retried, replayed or raced.
+
+    A batch that ``waited`` long on its agent tells of the past: it is stored as such, and fires nothing.
 
     Raises IdentityMismatch, BatchChanged (both audited), BodyInvalid for a sequence beyond the window.
     Idempotent: (agent, boot_id, sequence). Locks: the stream's row.
@@ -56,10 +63,10 @@ def accept_batch(
     digest = hashlib.sha256(body).digest()
     try:
         try:
-            return _accept(identity, batch, digest, at)
+            return _accept(identity, batch, digest, at, waited=waited)
         except IntegrityError:
             # The same batch id came in over another stream at the same moment; by now its receipt can be seen.
-            return _accept(identity, batch, digest, at)
+            return _accept(identity, batch, digest, at, waited=waited)
     except BatchChanged:
         with acting_in(identity.tenant_id):
             record(
@@ -69,6 +76,8 @@ def accept_batch(
                 at=at,
                 detail={"batch_id": str(batch.batch_id), "sequence": batch.sequence},
             )
+            # A buffer that was copied goes on differently under numbers that are used.
+            note_conflict(agent_id=identity.agent_id, how="batch", at=at)
         raise
 
 
@@ -87,14 +96,16 @@ def _check_identity(identity: AgentIdentity, batch: WireBatch, at: datetime) -> 
     raise IdentityMismatch(message="The body names another agent or tenant than the certificate.")
 
 
-def _accept(identity: AgentIdentity, batch: WireBatch, digest: bytes, at: datetime) -> Accepted:
+def _accept(
+    identity: AgentIdentity, batch: WireBatch, digest: bytes, at: datetime, *, waited: timedelta
+) -> Accepted:
     with acting_in(identity.tenant_id):
         stream = _lock_stream(identity.agent_id, batch.boot_id)
         _refuse_changed(stream, batch, digest)
         mark = _next_mark(stream, batch)
         if mark is None:
             return Accepted(batch.batch_id, is_duplicate=True)
-        accepted = _store(identity, batch, at)
+        accepted = _store(identity, batch, at, is_late=waited > store.LATE_AFTER)
         _move_mark(stream, mark, batch, at)
         BatchReceipt.objects.create(
             stream=stream,
@@ -149,7 +160,7 @@ def _move_mark(stream: Stream, mark: Mark, batch: WireBatch, at: datetime) -> No
     )
 
 
-def _store(identity: AgentIdentity, batch: WireBatch, at: datetime) -> Accepted:
+def _store(identity: AgentIdentity, batch: WireBatch, at: datetime, *, is_late: bool) -> Accepted:
     rejected: list[Rejected] = []
     if batch.inventory_patch:
         outcome = accept_discovery(agent_id=identity.agent_id, patch=batch.inventory_patch, at=at)
@@ -163,6 +174,7 @@ def _store(identity: AgentIdentity, batch: WireBatch, at: datetime) -> Accepted:
         texts=list(_texts(metrics)),
         events=[_event(event, ref) for _, event, ref in events],
         received_at=at,
+        is_late=is_late,
     )
     repeated = _repeated(events, written.new_events)
     return Accepted(

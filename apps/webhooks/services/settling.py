@@ -21,7 +21,7 @@ from apps.webhooks.models import Attempt, Delivery, Endpoint
 from apps.webhooks.schedule import delay_after
 from apps.webhooks.services.endpoints import bury_waiting
 from apps.webhooks.services.leasing import Job
-from apps.webhooks.services.rearming import DELIVER
+from apps.webhooks.services.rearming import DELIVER, ring
 from apps.webhooks.services.sending import GONE, Result
 from apps.webhooks.services.timeline import note_on_timeline
 
@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 PAUSE_AFTER = timedelta(hours=120)
 SLOW_BEFORE_REST = 3
 REST = timedelta(seconds=30)
+CATCH_UP_FAILURES = 5
 
 
 def settle(*, job: Job, result: Result, at: datetime, rng: random.Random) -> bool:
@@ -76,6 +77,7 @@ def _write_attempt(job: Job, result: Result, at: datetime) -> None:
 
 def _deliver(endpoint: Endpoint, delivery: Delivery, job: Job, at: datetime) -> None:
     is_first = delivery.delivered_at is None
+    was_failing = endpoint.failing_since is not None
     _move(
         delivery,
         state=DeliveryState.DELIVERED,
@@ -87,6 +89,8 @@ def _deliver(endpoint: Endpoint, delivery: Delivery, job: Job, at: datetime) -> 
     Endpoint.objects.filter(pk=endpoint.pk).update(
         last_success_at=at, failing_since=None, slow_failures=0, rest_until=None
     )
+    if was_failing:
+        _catch_up(endpoint, at)
     if is_first:
         note_on_timeline(
             delivery=delivery,
@@ -94,6 +98,21 @@ def _deliver(endpoint: Endpoint, delivery: Delivery, job: Job, at: datetime) -> 
             text=f"Webhook {delivery.event_type} accepted by {endpoint.name}",
             detail={"endpoint": str(endpoint.id), "attempt": job.number, "state": "delivered"},
         )
+
+
+def _catch_up(endpoint: Endpoint, at: datetime) -> None:
+    """The receiver is back: what waits for its next try need not wait any longer.
+
+    Only early in its schedule, so that an event which the receiver refuses for itself keeps its three days.
+    """
+    waiting = Delivery.objects.filter(
+        endpoint=endpoint,
+        state=DeliveryState.PENDING,
+        failure_count__range=(1, CATCH_UP_FAILURES),
+        next_attempt_at__gt=at,
+    )
+    if waiting.update(next_attempt_at=at):
+        ring(endpoint_id=endpoint.id, at=at)
 
 
 def _fail(

@@ -30,7 +30,7 @@ WISHES = [
     {"kind": "flap", "link": "cr2-agg1", "period_s": 10.0},
     {"kind": "latency", "link": "cr2-agg1", "ms": 80.0},
     {"kind": "loss", "link": "cr2-agg1", "pct": 25.0},
-    {"kind": "power_loss", "site": "north"},
+    {"kind": "power_loss", "site": "north", "battery_s": 0.0},
     {"kind": "device_down", "device": "bng1"},
     {"kind": "reboot", "device": "bng1", "seconds": 20.0},
     {"kind": "api_down", "device": "bng1"},
@@ -78,7 +78,7 @@ class TestPlans:
     def test_want_all_their_fields_and_no_other(self, wish):
         with pytest.raises(MalformedFailure):
             plan_failure("f1", NOON, {**wish, "for": "ever"}, ISP)
-        for name in wish.keys() - {"kind", "seconds"}:
+        for name in wish.keys() - {"kind", "seconds", "battery_s"}:
             with pytest.raises(MalformedFailure):
                 plan_failure("f1", NOON, {k: v for k, v in wish.items() if k != name}, ISP)
             with pytest.raises(MalformedFailure):
@@ -130,6 +130,21 @@ class TestPower:
         ]
         assert port["running"] == "false"
         assert all(network.reaches("cr1", name) for name in ("cr2", "er2", "bng2"))
+
+    def test_with_a_battery_its_routers_say_so_until_it_is_empty(self, network):
+        failure = broken(network, kind="power_loss", site="north", battery_s=30)
+        assert network.reaches("cr1", "bng1")
+        for device in ("agg1", "acc1"):  # both generations
+            said = rows(network, device, "/system/health", at=NOON + SECOND)
+            states = [row["value"] for row in said if row.get("name") == "psu1-state"]
+            states += [row["psu1-state"] for row in said if "psu1-state" in row]
+            assert states == ["fail"]
+        assert failure.next_turn(NOON) == NOON + 30 * SECOND
+
+        network.advance(NOON + 31 * SECOND)
+
+        assert not network.reaches("cr1", "bng1")
+        assert failure.next_turn(NOON + 31 * SECOND) is None
 
     def test_a_router_comes_back_with_nothing_remembered(self, network):
         before = rows(network, "agg1", "/interface", at=NOON)[1]

@@ -1,9 +1,10 @@
 """A small ISP for verdicts: two PoPs on a core ring, and a way to say what is wrong with it."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
-from apps.incidents.rca.snapshot import Reading, Snapshot, Symptom
+from apps.incidents.rca.snapshot import ConfigChange, Reading, Snapshot, Symptom
 from apps.topology.graph import (
     AgentPlace,
     Device,
@@ -105,6 +106,7 @@ def snapshot(
     dark: tuple[str, ...] = (),
     readings: tuple[Reading, ...] = (),
     seconds: float = 25,
+    changes: Iterable[ConfigChange] = (),
 ) -> Snapshot:
     """A moment after noon: every router answers but the dark ones."""
     graph = graph or isp()
@@ -115,6 +117,7 @@ def snapshot(
         alive_agents=frozenset(map(pk, alive)),
         symptoms=symptoms,
         readings=[*answering, *readings],
+        changes=changes,
     )
 
 

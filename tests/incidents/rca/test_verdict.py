@@ -8,7 +8,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.incidents.rca.snapshot import AgentPulse, Snapshot, living_agents
+from apps.incidents.rca.snapshot import AgentPulse, ConfigChange, Snapshot, living_agents
 from apps.incidents.rca.verdict import reach_verdict
 from apps.topology.graph import BgpPeer, Interface
 from tests.incidents.rca.isp import (
@@ -284,6 +284,135 @@ class TestSeveralTroubles:
         assert reach_verdict(snapshot([])).troubles == ()
 
 
+def on_batteries(*names: str) -> list:
+    return [
+        symptom("power_lost", dev(name), seconds=-60 + n, severity="warn")
+        for n, name in enumerate(names)
+    ]
+
+
+class TestPower:
+    NORTH = ("agg1", "bng1", "acc1")
+
+    def test_a_site_on_batteries_is_one_trouble_of_the_site_and_nobody_is_cut_off(self):
+        (trouble,) = reach_verdict(snapshot(on_batteries(*self.NORTH))).troubles
+
+        assert trouble.root == ("site", pk("north"))
+        assert trouble.impact.device_ids == ()
+        assert trouble.suppressed == ()  # they are the site's own voice
+        assert trouble.title == "north is on batteries: the mains are gone"
+        assert trouble.severity == "warn"
+
+    def test_two_of_its_routers_are_enough(self):
+        (trouble,) = reach_verdict(snapshot(on_batteries("agg1", "acc1"))).troubles
+
+        assert trouble.root == ("site", pk("north"))
+
+    def test_one_router_alone_has_a_broken_supply(self):
+        (trouble,) = reach_verdict(snapshot(on_batteries("bng1"))).troubles
+
+        assert trouble.root == dev("bng1")
+        assert trouble.title == "bng1 has lost a power supply"
+
+    def test_gone_dark_after_that_it_is_the_site_and_not_its_backhaul(self):
+        seen, dark = backhaul_cut()
+
+        (trouble,) = reach_verdict(
+            snapshot([*seen, *on_batteries(*self.NORTH)], dark=dark)
+        ).troubles
+
+        assert trouble.root == ("site", pk("north"))
+        assert trouble.confidence > 0.9
+        assert trouble.impact.device_ids == tuple(sorted(map(pk, dark)))
+        held = {row.alert_id for row in trouble.suppressed}
+        shown = {row.kind for row in trouble.symptoms if row.alert_id not in held}
+        assert shown == {"power_lost"}
+        assert trouble.title == "north is without power: 3 routers lost"
+
+    def test_without_a_word_from_its_supplies_the_site_is_a_rival_and_no_more(self):
+        seen, dark = backhaul_cut()
+
+        (trouble,) = reach_verdict(snapshot(seen, dark=dark)).troubles
+
+        assert trouble.root == wire("cr2-agg1")
+        assert ("site", pk("north")) in {ref for ref, *_ in trouble.causes[0].rivals}
+
+    def test_supplies_elsewhere_do_not_turn_a_cut_into_a_power_loss(self):
+        seen, dark = backhaul_cut()
+
+        verdict = reach_verdict(snapshot([*seen, *on_batteries("agg2", "bng2")], dark=dark))
+
+        assert {row.root for row in verdict.troubles} == {wire("cr2-agg1"), ("site", pk("south"))}
+
+
+class TestTwoAtOnce:
+    def test_two_uplinks_and_a_site_without_power_are_two_troubles(self):
+        """However they are found: those that failed together find each other, and nobody else."""
+        graph = isp((*LINKS, "cr2-lone", "cr4-lone"))
+        dark = ("lone", "agg2", "acc2", "bng2")
+        seen = [
+            symptom("interface_down", port(*end), seconds=seconds)
+            for end, seconds in (
+                (("cr4", "cr4-lone"), -40),
+                (("lone", "cr4-lone"), -40),
+                (("cr2", "cr2-lone"), -20),
+            )
+        ]
+        seen += [symptom("unreachable", dev(name), seconds=-17) for name in dark]
+        seen += on_batteries("agg2", "acc2", "bng2")
+        seen.append(symptom("interface_down", port("cr4", "cr4-agg2"), seconds=-16))
+
+        verdict = reach_verdict(snapshot(seen, graph=graph, dark=dark))
+
+        causes = [{cause.ref for cause in row.causes} for row in verdict.troubles]
+        assert {("site", pk("south"))} in causes
+        assert {wire("cr2-lone"), wire("cr4-lone")} in causes
+        assert len(causes) == 2
+
+
+class TestFlapping:
+    def test_what_comes_and_goes_is_not_contradicted_by_its_good_moments(self):
+        seen = [replace(row, is_flapping=True) for row in ring_cut()]
+        lit = tuple(
+            well(port(end, "cr1-cr2"), "interface.oper_up", seconds=15) for end in ("cr1", "cr2")
+        )
+
+        (trouble,) = reach_verdict(snapshot(seen, readings=lit)).troubles
+
+        assert trouble.root == wire("cr1-cr2")
+        assert trouble.title == "cr1-cr2 is flapping"
+        assert all(sign.speaks_for for sign in trouble.causes[0].signs)
+
+
+class TestChanges:
+    def dead_router(self, *changes: ConfigChange):
+        seen = [
+            symptom("interface_down", port("agg2", "agg2-acc2")),
+            symptom("unreachable", dev("acc2"), seconds=3),
+        ]
+        return reach_verdict(snapshot(seen, dark=("acc2",), changes=changes)).troubles[0]
+
+    def test_work_shortly_before_speaks_for_its_router(self):
+        before = self.dead_router()
+        change = ConfigChange(pk("acc2"), NOON - timedelta(seconds=42), "firewall")
+
+        after = self.dead_router(change)
+
+        assert after.root == dev("acc2")
+        assert after.confidence > (before.confidence if before.root == dev("acc2") else 0)
+        said = [sign.text for sign in after.causes[0].signs if sign.code == "config_changed"]
+        assert said == ["Configuration of acc2 (firewall) changed 42 s before"]
+
+    def test_work_long_before_afterwards_or_elsewhere_says_nothing(self):
+        base = self.dead_router()
+        for change in (
+            ConfigChange(pk("acc2"), NOON - timedelta(minutes=16), "firewall"),
+            ConfigChange(pk("acc2"), NOON + timedelta(seconds=8), "firewall"),
+            ConfigChange(pk("cr4"), NOON - timedelta(seconds=42), "firewall"),
+        ):
+            assert self.dead_router(change).as_document() == base.as_document()
+
+
 class TestEyes:
     def test_an_agent_not_heard_since_the_routers_went_dark_is_no_eye(self):
         symptoms, _ = backhaul_cut()
@@ -314,6 +443,8 @@ def moments(draw) -> Snapshot:
         *(("agent_missing", ("agent", row.id)) for row in graph.agents),
         *(("sessions_lost", ("service", row.id)) for row in graph.services),
         *(("soft", ("device", row.id)) for row in graph.devices),
+        *(("power_lost", ("device", row.id)) for row in graph.devices),
+        *(("management_plane", ("device", row.id)) for row in graph.devices),
     ]
     chosen = draw(st.lists(st.sampled_from(refs), unique=True, max_size=14))
     symptoms = [
@@ -322,12 +453,18 @@ def moments(draw) -> Snapshot:
             ref,
             seconds=draw(st.integers(-90, 15)),
             state=draw(st.sampled_from(["firing", "pending", "recovering"])),
+            is_flapping=draw(st.booleans()),
         )
         for kind, ref in chosen
     ]
+    worked_on = draw(st.lists(st.sampled_from(graph.devices), max_size=3))
+    changes = [
+        ConfigChange(row.id, NOON - timedelta(seconds=draw(st.integers(-30, 1200))), "firewall")
+        for row in worked_on
+    ]
     silent = {ref for kind, ref in chosen if kind == "unreachable"}
     dark = tuple(row.name for row in graph.devices if ("device", row.id) in silent)
-    return snapshot(symptoms, graph=graph, dark=dark)
+    return snapshot(symptoms, graph=graph, dark=dark, changes=changes)
 
 
 class TestAnyMoment:
@@ -335,17 +472,32 @@ class TestAnyMoment:
     @given(moments(), st.integers(0, 2**32))
     def test_the_verdict_does_not_depend_on_the_order_of_arrival(self, moment: Snapshot, seed: int):
         symptoms, readings = list(moment.symptoms), list(moment.readings)
+        changes = list(moment.changes) * 2
         random.Random(seed).shuffle(symptoms)
         random.Random(seed + 1).shuffle(readings)
+        random.Random(seed + 2).shuffle(changes)
         other = Snapshot.make(
             at=moment.at,
             graph=isp(),
             alive_agents=moment.alive_agents,
             symptoms=symptoms,
             readings=readings,
+            changes=changes,
         )
 
         assert reach_verdict(other).digest == reach_verdict(moment).digest
+
+    @settings(max_examples=150, deadline=None)
+    @given(moments())
+    def test_a_router_that_answers_is_never_held_back(self, moment: Snapshot):
+        ref_of = {row.alert_id: row.ref for row in moment.symptoms}
+        kind_of = {row.alert_id: row.kind for row in moment.symptoms}
+
+        for trouble in reach_verdict(moment).troubles:
+            for row in trouble.suppressed:
+                kind, entity_id = ref_of[row.alert_id]
+                if kind == "device" and kind_of[row.alert_id] != "unreachable":
+                    assert not moment.answers(entity_id)
 
     @settings(max_examples=150, deadline=None)
     @given(moments())

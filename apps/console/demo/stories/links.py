@@ -1,18 +1,42 @@
 """Wires: the ring, a PoP's only way out, two uplinks of one router."""
 
 from apps.console.demo.findings import Report
+from apps.console.demo.moments import tells_of_opening
+from apps.console.demo.network import DEFAULT_PROBE_SECONDS, POLLING, PROBE_SECONDS
 from apps.console.demo.stories.scene import Scene
 from apps.console.demo.stories.story import SETTLE_WITHIN, Expected, Plot, Story
 
+#: Agents hear of a changed config with their next heartbeat.
+HEARD_WITHIN = 14.0
+#: Dark for half of it: shorter than a rule waits, longer than a poll takes.
+FLAP_PERIOD_SECONDS = 13
+
 
 class RingCut(Story):
-    """The ring has another way round: redundancy is lost and nobody is cut off."""
+    """The ring has another way round: redundancy is lost and nobody is cut off. Played on shipped defaults: polling and
+    probes as every new tenant has them, rules without overrides."""
 
-    key, name = "a", "a cut of the core ring"
-    expected_seconds = 38
+    key, name = "a", "a cut of the core ring (shipped defaults)"
+    expected_seconds = 65
+
+    def begin(self, scene: Scene) -> None:
+        """As shipped, from the next poll on."""
+        self._pace(scene, profile={}, probe_seconds=DEFAULT_PROBE_SECONDS)
+        scene.say("  polling, probes and rules are as shipped for this story")
+        scene.watcher.wait_for(lambda: None, seconds=HEARD_WITHIN)
+
+    def end(self, scene: Scene) -> None:
+        self._pace(scene, profile=POLLING, probe_seconds=PROBE_SECONDS)
+
+    @staticmethod
+    def _pace(scene: Scene, *, profile: dict[str, int], probe_seconds: int) -> None:
+        for row in scene.rest.all("/devices/"):
+            scene.rest.patch(f"/devices/{row['id']}/", {"polling_profile": profile})
+        for row in scene.rest.all("/probe-targets/"):
+            scene.rest.patch(f"/probe-targets/{row['id']}/", {"interval_seconds": probe_seconds})
 
     def draw(self, scene: Scene) -> Plot:
-        link = scene.rng.choice(scene.links("core"))["id"]
+        link = scene.choose(row["id"] for row in scene.links("core"))
         return Plot([{"kind": "link_cut", "link": link}], [Expected(link)])
 
 
@@ -23,7 +47,7 @@ class BackhaulCut(Story):
     expected_seconds = 42
 
     def draw(self, scene: Scene) -> Plot:
-        link = scene.rng.choice(scene.links("backhaul"))
+        link = scene.link(scene.choose(row["id"] for row in scene.links("backhaul")))
         dark = scene.routers_of(scene.site_of(link["z"]["device"]))
         expected = Expected(link["id"], dark, scene.sessions_on(dark))
         return Plot([{"kind": "link_cut", "link": link["id"]}], [expected])
@@ -61,7 +85,7 @@ class DualHomed(Story):
             report.equal("routers cut off by one uplink", 0, impact["devices_affected"])
 
         for failure in plot.later:
-            self.break_it(scene, failure)
+            self.break_it(scene, plot, failure)
 
         def both() -> bool | None:
             for incident_id in plot.incidents.values():
@@ -78,3 +102,35 @@ class DualHomed(Story):
             for row in scene.topology["links"]
             if row["z"] and "acc3" in {row["a"]["device"], row["z"]["device"]}
         )
+
+
+class FlappingLink(Story):
+    """A bad splice: the link comes and goes faster than any single outage would be told. One incident says so."""
+
+    key, name = "k", "a link flaps"
+    expected_seconds = 140
+
+    def draw(self, scene: Scene) -> Plot:
+        link = scene.choose(row["id"] for row in scene.links("core"))
+        # A router whose port flaps is not one whose API a story beside this locks.
+        scene.take_routers_of(link)
+        expected = Expected(link, is_hard=False, subscribers=None)
+        return Plot([{"kind": "flap", "link": link, "period_s": FLAP_PERIOD_SECONDS}], [expected])
+
+    def act(self, scene: Scene, plot: Plot, report: Report) -> None:
+        """It is called by its name, although the link is up half of the time."""
+        for incident_id in plot.incidents.values():
+
+            def flapping(incident_id: str = incident_id) -> bool | None:
+                incident = scene.watcher.incident(incident_id)
+                return (incident["is_flapping"] and "flapping" in incident["title"]) or None
+
+            is_told = bool(scene.watcher.wait_for(flapping, seconds=SETTLE_WITHIN))
+            title = scene.watcher.incident(incident_id)["title"]
+            report.holds("said of it", "that it is flapping", title, is_right=is_told)
+
+    def afterwards(self, scene: Scene, plot: Plot, report: Report) -> None:
+        """Single flaps were held: nobody heard of each of them."""
+        for incident_id in plot.incidents.values():
+            opened = [row for row in scene.watcher.received(incident_id) if tells_of_opening(row)]
+            report.equal("times that it was opened", 1, len(opened))

@@ -1,9 +1,11 @@
 """What a story is played on."""
 
 import random
+import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from apps.console.demo.folder import Folder
@@ -11,6 +13,8 @@ from apps.console.demo.rest import Rest, RestError
 from apps.console.demo.watching import Watcher
 
 RESTARTING = {0, 502, 503}
+HALTED = "halted.json"
+HALTING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,40 @@ class Scene:
     say: Callable[[str], None]
     #: Processes are being killed meanwhile: it still has to end right, but not within 30 s.
     is_disturbed: bool
+    #: Links and routers that stories played at the same time have drawn: each draws others.
+    taken: set[str] = field(default_factory=set)
+    #: How often each was drawn before in this run: broken again and again within minutes, it would rightly be flapping.
+    worn: Counter[str] = field(default_factory=Counter)
+
+    def choose(self, names: Iterable[str]) -> str:
+        """Draw one that no story beside this one has drawn, and take it."""
+        free = sorted(set(names) - self.taken)
+        least = min(self.worn[name] for name in free)
+        chosen = self.rng.choice([name for name in free if self.worn[name] == least])
+        self.taken.add(chosen)
+        self.worn[chosen] += 1
+        return chosen
+
+    def link(self, link_id: str) -> dict[str, Any]:
+        found = (row for row in self.topology["links"] if row["id"] == link_id)
+        return dict(next(found))
+
+    def halt(self, process: str) -> None:
+        """Have a process of the demo killed and kept down."""
+        with HALTING:
+            halted = set(self.folder.read_json(HALTED)) if self.folder.read_text(HALTED) else set()
+            self.folder.write_json(HALTED, sorted(halted | {process}))
+
+    def release(self, process: str) -> None:
+        """Have it started again."""
+        with HALTING:
+            halted = set(self.folder.read_json(HALTED)) if self.folder.read_text(HALTED) else set()
+            self.folder.write_json(HALTED, sorted(halted - {process}))
+
+    def take_routers_of(self, link_id: str) -> None:
+        """What happens to a wire is seen at both of its ends."""
+        row = self.link(link_id)
+        self.taken.update(end["device"] for end in (row["a"], row["z"]) if end)
 
     def links(self, kind: str) -> list[dict[str, Any]]:
         return sorted(

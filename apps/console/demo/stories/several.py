@@ -11,14 +11,14 @@ class TwoAtOnce(Story):
     expected_seconds = 80
 
     def draw(self, scene: Scene) -> Plot:
-        backhaul = scene.rng.choice(scene.links("backhaul"))
+        backhaul = scene.link(scene.choose(row["id"] for row in scene.links("backhaul")))
         dark = scene.routers_of(scene.site_of(backhaul["z"]["device"]))
         ring = [
             row["id"]
             for row in scene.links("core")
             if backhaul["a"]["device"] not in {row["a"]["device"], row["z"]["device"]}
         ]
-        link = scene.rng.choice(ring)
+        link = scene.choose(ring)
         return Plot(
             [{"kind": "link_cut", "link": backhaul["id"]}, {"kind": "link_cut", "link": link}],
             [Expected(backhaul["id"], dark, scene.sessions_on(dark)), Expected(link)],

@@ -3,7 +3,6 @@
 from apps.console.demo.stories.scene import Scene
 from apps.console.demo.stories.story import Expected, Plot, Story
 
-HALTED = "halted.json"
 LOCKED_FOR_SECONDS = 20
 
 
@@ -19,10 +18,10 @@ class AgentKilled(Story):
 
     def begin(self, scene: Scene) -> None:
         scene.say("  killing agent-north ...")
-        scene.folder.write_json(HALTED, ["agent-north"])
+        scene.halt("agent-north")
 
     def end(self, scene: Scene) -> None:
-        scene.folder.write_json(HALTED, [])
+        scene.release("agent-north")
 
 
 class ApiLocked(Story):
@@ -33,7 +32,7 @@ class ApiLocked(Story):
 
     def draw(self, scene: Scene) -> Plot:
         names = sorted(row["name"] for row in scene.topology["devices"] if row["role"] == "core")
-        device = scene.rng.choice(names)
+        device = scene.choose(names)
         expected = Expected(device, severity="warn", is_hard=False)
         return Plot([{"kind": "api_down", "device": device}], [expected])
 

@@ -11,7 +11,7 @@ class UpstreamDown(Story):
     expected_seconds = 110
 
     def draw(self, scene: Scene) -> Plot:
-        link = scene.rng.choice(scene.links("upstream"))["id"]
+        link = scene.choose(row["id"] for row in scene.links("upstream"))
         peer = next(row for row in scene.topology["bgp_peers"] if row["link"] == link)
         expected = Expected(f"{peer['device']} {peer['name']}", is_hard=False)
         return Plot([{"kind": "upstream_down", "link": link}], [expected])
@@ -25,7 +25,7 @@ class PppoeDied(Story):
 
     def draw(self, scene: Scene) -> Plot:
         names = sorted(row["device"] for row in scene.topology["services"])
-        device = scene.rng.choice([name for name in names if name.startswith("bng")])
+        device = scene.choose(name for name in names if name.startswith("bng"))
         sessions = scene.sessions_on(frozenset({device}))
         service = scene.service_of(device)
         expected = Expected(service, subscribers=sessions, is_hard=False)

@@ -3,11 +3,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.console.demo.check import run_check
+from apps.console.demo.check import Theatre, run_check
 from apps.console.demo.folder import Folder
 from apps.console.demo.people import rest_of
 from apps.console.demo.rest import Rest, RestError
-from apps.console.demo.stories import STORIES
+from apps.console.demo.stories import STORIES, read_programme
 
 # The web process and the database are killed too: both are back within this time.
 PATIENCE_SECONDS = 30.0
@@ -18,7 +18,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--seed", type=int, required=True, help="draws what breaks")
-        parser.add_argument("--stories", default="a,b", help=f"of {', '.join(STORIES)}")
+        parser.add_argument(
+            "--stories", default="a,b", help=f"of {', '.join(STORIES)}, or all; a+b at once"
+        )
         parser.add_argument("--control", required=True, help="address of the simulator's control")
         parser.add_argument("--out", type=Path, required=True, help="the demo's folder")
         parser.add_argument(
@@ -26,13 +28,13 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
-        stories = [key for key in options["stories"].split(",") if key]
-        unknown = sorted(set(stories) - STORIES.keys())
+        stories = read_programme(options["stories"])
+        unknown = sorted({key for group in stories for key in group} - STORIES.keys())
         if unknown:
             raise CommandError(f"There is no story {', '.join(unknown)}.")
         folder = Folder(options["out"])
         try:
-            passed = run_check(
+            theatre = Theatre(
                 folder=folder,
                 control=Rest(options["control"]),
                 rest=rest_of(
@@ -40,11 +42,11 @@ class Command(BaseCommand):
                     folder.read_text("api.token"),
                     patience_seconds=PATIENCE_SECONDS if options["disturbed"] else 0,
                 ),
-                stories=stories,
                 seed=options["seed"],
                 is_disturbed=options["disturbed"],
                 say=self._say,
             )
+            passed = run_check(theatre, stories)
         except RestError as error:
             raise CommandError(str(error)) from error
         if not passed:

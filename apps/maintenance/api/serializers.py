@@ -1,0 +1,54 @@
+"""Maintenance windows on the wire."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apps.core import clock
+from apps.maintenance.choices import WindowState
+from apps.maintenance.models import MaintenanceWindow
+
+MOST_TARGETS = 1000
+
+
+class WindowSerializer(serializers.ModelSerializer[MaintenanceWindow]):
+    """Announced work: from when to when, on what."""
+
+    state = serializers.SerializerMethodField()
+    sites = serializers.ListField(
+        child=serializers.UUIDField(),
+        max_length=MOST_TARGETS,
+        required=False,
+        source="site_ids",
+        help_text="With every router in them.",
+    )
+    devices = serializers.ListField(
+        child=serializers.UUIDField(), max_length=MOST_TARGETS, required=False, source="device_ids"
+    )
+
+    class Meta:
+        model = MaintenanceWindow
+        fields = [
+            "id",
+            "title",
+            "reason",
+            "starts_at",
+            "ends_at",
+            "ended_at",
+            "state",
+            "sites",
+            "devices",
+            "lets_critical_through",
+            "created_by",
+            "created_at",
+        ]
+        read_only_fields = ["ended_at", "created_by", "created_at"]
+
+    @extend_schema_field(serializers.ChoiceField(choices=WindowState.choices))
+    def get_state(self, window: MaintenanceWindow) -> str:
+        return str(window.state_at(clock.now()))
+
+
+class WindowFilterSerializer(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(choices=WindowState.choices, required=False)

@@ -1,0 +1,12 @@
+"""Closed lists of maintenance."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class WindowState(models.TextChoices):
+    """Where a window stands at a moment; it follows from its times."""
+
+    PLANNED = "planned", _("Planned")
+    ACTIVE = "active", _("Active")
+    OVER = "over", _("Over")

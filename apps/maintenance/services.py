@@ -1,0 +1,141 @@
+"""Writes of maintenance windows."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from apps.accounts.actors import Actor
+from apps.audit.services import record
+from apps.inventory.models import Device, Site
+from apps.maintenance.choices import WindowState
+from apps.maintenance.errors import TargetUnknown, WindowInvalid, WindowOver
+from apps.maintenance.models import MaintenanceWindow, WindowTarget
+
+#: Longer than this is no work but a state; and it would hold alerts back that nobody remembers.
+LONGEST = timedelta(days=31)
+
+
+def plan_window(
+    *,
+    title: str,
+    starts_at: datetime,
+    ends_at: datetime,
+    site_ids: Collection[UUID] = (),
+    device_ids: Collection[UUID] = (),
+    reason: str = "",
+    lets_critical_through: bool = False,
+    actor: Actor,
+    at: datetime,
+) -> MaintenanceWindow:
+    """Announce work on sites (with all of their routers) and routers. Raises WindowInvalid, TargetUnknown."""
+    _check_times(starts_at, ends_at)
+    if ends_at <= at:
+        raise WindowInvalid(message="The window would be over already.")
+    with transaction.atomic():
+        window = MaintenanceWindow.objects.create(
+            title=title,
+            reason=reason,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            lets_critical_through=lets_critical_through,
+            created_by=actor.label,
+            created_at=at,
+        )
+        _aim(window, site_ids, device_ids)
+        _audit("maintenance_window.planned", window, actor, at, _content(window))
+    return window
+
+
+def change_window(
+    *, window: MaintenanceWindow, changes: Mapping[str, Any], actor: Actor, at: datetime
+) -> MaintenanceWindow:
+    """Change a window that is not over. Raises WindowInvalid, TargetUnknown, WindowOver."""
+    with transaction.atomic():
+        window = MaintenanceWindow.objects.select_for_update().get(pk=window.pk)
+        _require_not_over(window, at)
+        before = _content(window)
+        targets = {"site_ids": window.site_ids, "device_ids": window.device_ids}
+        wanted = {name: changes.get(name, known) for name, known in targets.items()}
+        for name, value in changes.items():
+            if name not in targets:
+                setattr(window, name, value)
+        _check_times(window.starts_at, window.ends_at)
+        window.save()
+        if wanted != targets:
+            WindowTarget.objects.filter(window=window).delete()
+            _aim(window, **wanted)
+        after = _content(window)
+        fields = {
+            name: [before[name], after[name]] for name in after if after[name] != before[name]
+        }
+        _audit("maintenance_window.changed", window, actor, at, {"fields": fields})
+    return window
+
+
+def end_window(*, window: MaintenanceWindow, actor: Actor, at: datetime) -> MaintenanceWindow:
+    """End it now, or call it off before it began. What still burns is told from then on. Raises WindowOver."""
+    with transaction.atomic():
+        window = MaintenanceWindow.objects.select_for_update().get(pk=window.pk)
+        _require_not_over(window, at)
+        window.ended_at = at
+        window.save(update_fields=["ended_at"])
+        _audit("maintenance_window.ended", window, actor, at, {"title": window.title})
+    return window
+
+
+def _require_not_over(window: MaintenanceWindow, at: datetime) -> None:
+    if window.state_at(at) == WindowState.OVER:
+        raise WindowOver(message="This window is over.")
+
+
+def _check_times(starts_at: datetime, ends_at: datetime) -> None:
+    if ends_at <= starts_at:
+        raise WindowInvalid(message="A window ends after it starts.")
+    if ends_at - starts_at > LONGEST:
+        raise WindowInvalid(message=f"A window lasts at most {LONGEST.days} days.")
+
+
+def _aim(
+    window: MaintenanceWindow, site_ids: Collection[UUID], device_ids: Collection[UUID]
+) -> None:
+    sites = set(Site.objects.filter(pk__in=site_ids).values_list("pk", flat=True))
+    devices = set(Device.objects.filter(pk__in=device_ids).values_list("pk", flat=True))
+    unknown = sorted(map(str, (set(site_ids) - sites) | (set(device_ids) - devices)))
+    if unknown:
+        raise TargetUnknown(message=f"There is no such site or router: {', '.join(unknown[:5])}.")
+    if not sites and not devices:
+        raise WindowInvalid(message="A window names a site or a router.")
+    WindowTarget.objects.bulk_create(
+        [
+            *(WindowTarget(window=window, site_id=pk) for pk in sorted(sites)),
+            *(WindowTarget(window=window, device_id=pk) for pk in sorted(devices)),
+        ]
+    )
+
+
+def _content(window: MaintenanceWindow) -> dict[str, Any]:
+    targets = WindowTarget.objects.filter(window=window)
+    pairs = list(targets.values_list("site_id", "device_id"))
+    return {
+        "title": window.title,
+        "starts_at": window.starts_at.isoformat(),
+        "ends_at": window.ends_at.isoformat(),
+        "lets_critical_through": window.lets_critical_through,
+        "sites": sorted(str(site_id) for site_id, _ in pairs if site_id),
+        "devices": sorted(str(device_id) for _, device_id in pairs if device_id),
+    }
+
+
+def _audit(
+    action: str, window: MaintenanceWindow, actor: Actor, at: datetime, detail: Mapping[str, Any]
+) -> None:
+    record(
+        action=action,
+        actor=actor,
+        entity=("maintenance_window", window.id),
+        at=at,
+        detail=dict(detail),
+    )

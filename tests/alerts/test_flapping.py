@@ -1,0 +1,149 @@
+"""What comes and goes: told once, and quiet when it is quiet."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.alerts.choices import AlertState
+from apps.alerts.errors import RuleInvalid
+from apps.alerts.packs import load_pack
+from apps.alerts.rules.compile import compile_rule
+from apps.alerts.rules.conditions import Reading
+from apps.alerts.rules.flapping import Flapping, judge_flapping
+from apps.alerts.rules.machine import Episode, step
+from apps.alerts.rules.program import Flap, Timing
+
+T0 = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+FLAP = Flap(transitions=4, window_seconds=120, quiet_seconds=60)
+TIMING = Timing(for_seconds=10, recover_for_seconds=10, cooldown_seconds=0)
+
+
+def at(seconds: float) -> datetime:
+    return T0 + timedelta(seconds=seconds)
+
+
+def turns(*seconds: float) -> list[datetime]:
+    return [at(second) for second in seconds]
+
+
+def judged(*seconds: float, now: float, was: bool = False) -> Flapping | None:
+    return judge_flapping(FLAP, turns(*seconds), at(now), was_flapping=was)
+
+
+class TestJudging:
+    def test_more_changes_than_allowed_within_the_window_are_flapping(self):
+        assert judged(0, 6, 12, 18, now=20) is None
+        assert judged(0, 6, 12, 18, 24, now=25) == Flapping(at(0), 5)
+
+    def test_changes_further_apart_than_the_window_are_not(self):
+        assert judged(0, 40, 80, 120, 160, now=161) is None
+
+    def test_once_it_flaps_it_does_until_it_has_been_quiet(self):
+        assert judged(100, now=159, was=True) == Flapping(at(100), 1)
+        assert judged(100, now=160, was=True) is None
+
+    def test_what_is_over_by_now_starts_nothing(self):
+        assert judged(0, 6, 12, 18, 24, now=90) is None
+
+    def test_a_change_of_the_future_does_not_count(self):
+        assert judged(0, 6, 12, 18, 40, now=20) is None
+
+    @given(
+        st.lists(st.integers(0, 300), max_size=30),
+        st.integers(0, 400),
+        st.booleans(),
+        st.integers(0, 2**32),
+    )
+    def test_the_order_and_number_of_reports_make_no_difference(self, seconds, now, was, seed):
+        shuffled = [at(second) for second in seconds * 2]
+        random.Random(seed).shuffle(shuffled)
+
+        assert judge_flapping(FLAP, shuffled, at(now), was_flapping=was) == judged(
+            *seconds, now=now, was=was
+        )
+
+
+def reading(seconds: float, *, is_bad: bool) -> Reading:
+    return Reading(is_breach=is_bad, is_well=not is_bad, ts=at(seconds), seen=str(is_bad))
+
+
+def play(period: float, *, last: float, until: float) -> list[tuple[float, Episode]]:
+    """A link that is dark in the first half of each period, read and looked at every 3 s."""
+    episode = Episode()
+    told: list[tuple[float, Episode]] = []
+    changes: list[datetime] = []
+    was_dark = False
+    for second in range(0, int(until), 3):
+        is_dark = second < last and second % period < period / 2
+        if is_dark != was_dark:
+            changes.append(at(second))
+            was_dark = is_dark
+        flapping = judge_flapping(FLAP, changes, at(second), was_flapping=episode.is_flapping)
+        after = step(episode, reading(second, is_bad=is_dark), TIMING, at(second), flapping)
+        if after != episode:
+            told.append((second, after))
+        episode = after
+    return told
+
+
+class TestTheMachine:
+    def test_flaps_shorter_than_the_wait_are_one_alert_from_the_fifth_change_to_the_quiet(self):
+        told = play(12, last=60, until=240)
+
+        fired = [second for second, episode in told if episode.fired_at == at(second)]
+        over = [second for second, episode in told if episode.recovered_at == at(second)]
+        assert fired == [24]
+        assert len(over) == 1
+        assert over[0] >= 54 + FLAP.quiet_seconds
+
+    def test_while_it_flaps_good_and_bad_readings_do_not_move_it(self):
+        told = play(12, last=90, until=91)
+
+        assert [episode.state for _, episode in told][-1] is AlertState.FIRING
+        assert sum(episode.state is AlertState.FIRING for _, episode in told) == 1
+
+    def test_one_flap_alone_is_held(self):
+        assert all(episode.fired_at is None for _, episode in play(12, last=7, until=60))
+
+    def test_down_for_good_after_flapping_it_goes_on_firing(self):
+        episode = Episode(AlertState.FIRING, since=at(0), fired_at=at(20), is_flapping=True)
+
+        after = step(episode, reading(90, is_bad=True), TIMING, at(90), None)
+
+        assert after.state is AlertState.FIRING
+        assert after.fired_at == at(20)
+        assert not after.is_flapping
+
+
+class TestCompiling:
+    def rule(self, **flap) -> dict:
+        document = next(row for row in load_pack("first") if row["id"] == "interface_down")
+        return {**document, "flap": flap}
+
+    def test_the_quiet_is_a_third_of_the_window_unless_said(self):
+        assert compile_rule(self.rule(transitions=3, window_seconds=600)).flap == Flap(3, 600, 200)
+
+    @pytest.mark.parametrize(
+        "flap",
+        [
+            {},
+            {"transitions": 0, "window_seconds": 60},
+            {"transitions": 3},
+            {"transitions": 3, "window_seconds": 1},
+            {"transitions": True, "window_seconds": 60},
+            {"transitions": 3, "window_seconds": 60, "quiet_seconds": 61},
+            {"transitions": 3, "window_seconds": 60, "more": 1},
+        ],
+    )
+    def test_nonsense_is_refused(self, flap):
+        with pytest.raises(RuleInvalid, match="flap"):
+            compile_rule(self.rule(**flap))
+
+    def test_a_metric_whose_changes_nobody_reports_cannot_flap(self):
+        document = next(row for row in load_pack("first") if row["id"] == "cpu_high")
+
+        with pytest.raises(RuleInvalid, match="flap"):
+            compile_rule({**document, "flap": {"transitions": 3, "window_seconds": 60}})
