@@ -18,6 +18,7 @@ from agent.samples import Findings, Happening, now, rfc3339
 from agent.scheduler import Scheduler
 from agent.state import StateDir
 from agent.transport.contact import SKEW_SECONDS, ConfigKeeper, Heartbeat
+from agent.transport.diagnostics import Diagnostics
 from agent.transport.push import Pusher
 from agent.transport.server import Lane
 from agent.version import VERSION
@@ -53,7 +54,7 @@ class Runtime:
         self.scheduler = Scheduler(
             self.emit, self.stop, sealing_key=state.sealing_key(), source_address=source_address
         )
-        lanes = [Lane(state, source_address) for _ in range(3)]
+        lanes = [Lane(state, source_address) for _ in range(4)]
         self.pusher = Pusher(self.buffer, lanes[0], self.stop, rng, self._retell)
         self.keeper = ConfigKeeper(state, lanes[1], self.stop, rng, self._configure)
         self.heartbeat = Heartbeat(
@@ -61,6 +62,9 @@ class Runtime:
         )
         self.heartbeat.on_version = self.keeper.heard_version
         self.heartbeat.on_skew = self._watch_clock
+        self.diagnostics = Diagnostics(state, lanes[3], self.stop, rng, source_address)
+        self.heartbeat.on_pending = self.diagnostics.heard_pending
+        self.keeper.clock_error = lambda: self.heartbeat.skew
 
     def emit(self, findings: Findings) -> None:
         """Take what a poll or a probe round brought."""
@@ -81,6 +85,7 @@ class Runtime:
             self.heartbeat,
             self.keeper,
             self.pusher,
+            self.diagnostics,
             self.probes,
             self.scheduler,
             flusher,
@@ -93,7 +98,7 @@ class Runtime:
         log.info("agent stopped", extra={"waiting_batches": self.buffer.depth})
 
     def _wind_down(self, threads: list[threading.Thread]) -> None:
-        for lane in (self.heartbeat, self.keeper, self.pusher):
+        for lane in (self.heartbeat, self.keeper, self.pusher, self.diagnostics):
             lane.wake()
         self.outbox.filled.set()
         deadline = time.monotonic() + JOIN_SECONDS
@@ -161,7 +166,9 @@ class Runtime:
         is_skewed = abs(skew) > SKEW_SECONDS
         if is_skewed != self._was_skewed:
             self._was_skewed = is_skewed
-            self._report("agent.clock.skewed", is_skewed, skew_seconds=round(skew, 3))
+            # The server makes the event: one of ours would bear the wrong time that it is about.
+            state = "wrong" if is_skewed else "right again"
+            log.warning("the clock is %s", state, extra={"skew_seconds": round(skew, 3)})
 
     def _watch_buffer(self) -> None:
         share = self.buffer.size / self.buffer.max_bytes

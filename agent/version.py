@@ -1,4 +1,11 @@
 """The agent's version and what it can do, as it tells the server."""
 
 VERSION = "0.1.0"
-CAPABILITIES = ("routeros_api", "probe.udp_echo", "probe.tcp", "buffer", "renewal")
+CAPABILITIES = (
+    "routeros_api",
+    "probe.udp_echo",
+    "probe.tcp",
+    "buffer",
+    "renewal",
+    "diagnostics.connection",
+)

@@ -2,7 +2,10 @@
 
 from django.urls import include, path
 
-urlpatterns = [path("ingest/v1/", include("apps.ingest.api.urls"))]
+urlpatterns = [
+    path("ingest/v1/", include("apps.ingest.api.urls")),
+    path("ingest/v1/", include("apps.diagnostics.api.agent_urls")),
+]
 
 handler404 = "apps.ingest.api.edge.unknown_path"
 handler500 = "apps.ingest.api.edge.broken"

@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from apps.accounts.actors import Actor
+from apps.accounts.freshness import note_proof
 from apps.accounts.services import issue_token
 from apps.core import clock
 
@@ -49,3 +50,12 @@ def queries(call: Callable[[], Any]) -> int:
     with CaptureQueriesContext(connection) as captured:
         call()
     return len(captured)
+
+
+def signed_in(client: Any, user: Any) -> Any:
+    """A browser in which this person has just signed in."""
+    client.force_login(user)
+    session = client.session
+    note_proof(session, clock.now())
+    session.save()
+    return client

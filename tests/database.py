@@ -25,9 +25,9 @@ def migrations_digest() -> str:
 
 
 @contextmanager
-def as_owner(database: str = "ispvm") -> Iterator[Any]:
+def as_owner(database: str = "ispvm", alias: str = "owner") -> Iterator[Any]:
     """A cursor of the owner role with autocommit, outside Django's own connections."""
-    owner = settings.DATABASES["owner"]
+    owner = settings.DATABASES[alias]
     connection = psycopg2.connect(
         host=owner["HOST"],
         port=owner["PORT"] or None,
@@ -82,6 +82,13 @@ def create_from(template: str, name: str) -> None:
 
 
 def drop(name: str) -> None:
+    # A server that a test ran in a thread may still be connected; only its own role may end that.
+    with as_owner(alias="default") as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = %s AND usename = current_user",
+            [name],
+        )
     with as_owner() as cursor:
         cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 

@@ -7,7 +7,10 @@ from pathlib import Path
 from ispvm.supervisor.environment import DATABASE_VARIABLES
 
 PROJECT = Path(__file__).parents[1]
-READS = {"text", "bare", "required", "boolean", "choice", "egress", "networks", "address", "folder"}
+READS = {
+    *("text", "bare", "required", "boolean", "choice", "egress", "networks", "address", "folder"),
+    "whole",
+}
 OF_THE_SHELL = {"NO_COLOR"}
 HANDBOOK = (PROJECT / "docs/operator-handbook/configuration.md").read_text(encoding="utf-8")
 

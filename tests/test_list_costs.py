@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from apps.agents.models import Agent
 from apps.agents.services import create_agent
+from apps.diagnostics.models import ConnectionTest
 from apps.inventory import services as inventory
 from apps.inventory.models import BgpPeer, Device, Interface, OspfNeighbor, Site
 from apps.maintenance.services import plan_window
@@ -87,6 +89,17 @@ def dependency_group(n: int) -> None:
     )
 
 
+def connection_test(n: int) -> None:
+    agent(n)
+    ConnectionTest.objects.create(
+        device=Device.objects.get(name=f"r{n}"),
+        agent=Agent.objects.get(name=f"agent{n}"),
+        requested_by={},
+        requested_at=AT,
+        expires_at=AT,
+    )
+
+
 def maintenance_window(n: int) -> None:
     plan_window(
         title=f"works {n}",
@@ -110,6 +123,7 @@ LISTS = {
     "agents": agent,
     "webhook-endpoints": endpoint,
     "credential-sets": credential_set,
+    "diagnostics/connection-tests": connection_test,
     "topology/dependency-groups": dependency_group,
     "maintenance-windows": maintenance_window,
 }

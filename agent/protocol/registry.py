@@ -165,6 +165,7 @@ _WARN = {
     "agent.heartbeat.missed",
     "agent.buffer.high",
     "agent.clock.skewed",
+    "agent.identity.conflicted",
     "monitoring.degraded",
     "probe.degraded",
     "pppoe.session.storm",
@@ -174,8 +175,8 @@ _WARN = {
 _EVENT_NAMES = """
 device.reachable.changed device.api.changed device.rebooted device.version.changed interface.oper.changed
 bgp.peer.state.changed ospf.neighbor.state.changed probe.degraded pppoe.session.storm agent.heartbeat.missed
-agent.buffer.high agent.clock.skewed monitoring.degraded config.changed.detected auth.login.failed
-syslog.message certificate.expiring
+agent.buffer.high agent.clock.skewed agent.identity.conflicted monitoring.degraded config.changed.detected
+auth.login.failed syslog.message certificate.expiring
 """
 EVENTS: Mapping[str, EventType] = MappingProxyType(
     {name: EventType(name, "warn" if name in _WARN else "info") for name in _EVENT_NAMES.split()}

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from agent.errors import AgentError, Refused, ServerUnreachable
@@ -53,6 +53,7 @@ class Heartbeat(LaneLoop):
         self.seconds = HEARTBEAT_SECONDS
         self.on_version: Callable[[str], None] = lambda _version: None
         self.on_skew: Callable[[float], None] = lambda _seconds: None
+        self.on_pending: Callable[[int], None] = lambda _count: None
         self.last_at: float | None = None
         #: This host's clock minus the server's, in seconds.
         self.skew: float | None = None
@@ -76,6 +77,8 @@ class Heartbeat(LaneLoop):
         self.skew = sent_at + took / 2 - server_time.timestamp()
         self.on_skew(self.skew)
         self.on_version(str(answer.get("config_version", "")))
+        pending = answer.get("pending_diagnostics", 0)
+        self.on_pending(pending if isinstance(pending, int) else 0)
         return max(0.1, self.seconds - took)
 
 
@@ -97,6 +100,8 @@ class ConfigKeeper(LaneLoop):
         self._lane = lane
         self._on_config = on_config
         self._renewal = Renewal(state, lane, rng)
+        #: This host's clock minus the server's, in seconds: certificates are the server's.
+        self.clock_error: Callable[[], float | None] = lambda: None
         self.version: str | None = None
 
     def start_with_last(self) -> None:
@@ -133,7 +138,8 @@ class ConfigKeeper(LaneLoop):
 
     def _renew(self) -> None:
         try:
-            self._renewal.renew_if_due(datetime.now(UTC))
+            error = timedelta(seconds=self.clock_error() or 0.0)
+            self._renewal.renew_if_due(datetime.now(UTC) - error)
         except (Refused, ServerUnreachable, AgentError) as error:
             log.warning("certificate not renewed", extra={"said": str(error)})
 

@@ -11,6 +11,7 @@ from agent.transport.http import Client
 from agent.transport.tls import strict_context
 
 _NOT_MODIFIED = 304
+_NO_CONTENT = 204
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,15 @@ class Lane:
         """A new certificate over the current one. Raises Refused, ServerUnreachable."""
         answer = self.client().post_json("certificate", {"csr_pem": csr_pem}).json()
         return str(answer.get("certificate_pem", ""))
+
+    def next_job(self) -> dict[str, Any] | None:
+        """What a person asks of us; None when nobody asks. Raises Refused, ServerUnreachable."""
+        answer = self.client().get("diagnostics/next")
+        return None if answer.status == _NO_CONTENT else answer.json()
+
+    def job_result(self, job_id: str, said: dict[str, Any]) -> None:
+        """What came of a job. Raises Refused, ServerUnreachable."""
+        self.client().post_json(f"diagnostics/{job_id}/result", said)
 
     def batch(self, gzipped: bytes, waited_seconds: float = 0.0) -> BatchAnswer:
         """Push one batch; when this returns, the server has it for good. Raises Refused, ServerUnreachable.

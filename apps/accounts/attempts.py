@@ -45,6 +45,7 @@ class Door(StrEnum):
     CODE_EVERYWHERE = "code-everywhere"
     PASSKEY = "passkey"
     PROVIDER = "provider"
+    INVITATION = "invitation"
     CONFIRM = "confirm"
 
 
@@ -54,6 +55,7 @@ LIMITS = {
     Door.CODE_EVERYWHERE: EVERYWHERE,
     Door.PASSKEY: NAMELESS,
     Door.PROVIDER: NAMELESS,
+    Door.INVITATION: NAMELESS,
     Door.CONFIRM: ATTEMPTS,
 }
 

@@ -61,10 +61,14 @@ class SignInFirst(Forbidden):
 
 
 class NotPlatformOperator(Forbidden):
+    """Only those who run the installation."""
+
     default_code = "not_platform_operator"
 
 
 class NameTaken(Conflict):
+    """Another row of this kind goes by that name."""
+
     default_code = "name_taken"
 
 

@@ -25,6 +25,7 @@ class Permission(StrEnum):
     WEBHOOKS_VIEW = "webhooks.view"
     WEBHOOKS_MANAGE = "webhooks.manage"
     CREDENTIALS_MANAGE = "credentials.manage"
+    DIAGNOSTICS_RUN = "diagnostics.run"
     TOKENS_MANAGE = "tokens.manage"
     MEMBERS_VIEW = "members.view"
     MEMBERS_MANAGE = "members.manage"
@@ -61,6 +62,7 @@ ROLE_TABLE = MappingProxyType(
         | {
             Permission.INCIDENTS_ACT,
             Permission.ALERTS_TUNE,
+            Permission.DIAGNOSTICS_RUN,
             Permission.MAINTENANCE_PLAN,
             Permission.WEBHOOKS_VIEW,
             Permission.MEMBERS_VIEW,

@@ -95,7 +95,7 @@ def add_app(request: HttpRequest, user: User, code: str, *, at: datetime) -> Non
     waiting = request.session.get(OFFERED)
     if not waiting:
         raise CodeRefused
-    with secrets_of(user), transaction.atomic():
+    with _changing(user):
         secret = get_adapter().decrypt(waiting)
         counter = _counter_of(secret, code, at, after=-1)
         Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).delete()
@@ -133,7 +133,7 @@ def spend_code(user: User, code: str, *, at: datetime) -> str:
 
 def make_recovery_codes(user: User, *, at: datetime) -> list[str]:
     """New recovery codes; the old ones end. Shown to the person once."""
-    with secrets_of(user), transaction.atomic():
+    with _changing(user):
         Authenticator.objects.filter(user=user, type=Authenticator.Type.RECOVERY_CODES).delete()
         codes: list[str] = RecoveryCodes.activate(user).generate_codes()
         note(user, "recovery_codes.made", "recovery_codes", at)
@@ -142,12 +142,30 @@ def make_recovery_codes(user: User, *, at: datetime) -> list[str]:
 
 def remove(user: User, factor: Authenticator, *, at: datetime) -> None:
     """Take a factor away; with the last one the recovery codes go too."""
-    with transaction.atomic():
+    with _changing(user):
         kind = factor.type
         factor.delete()
         if not is_owed(user):
             Authenticator.objects.filter(user=user).delete()
         note(user, "second_factor.removed", kind, at)
+
+
+def remove_all(user: User, *, at: datetime) -> int:
+    """Take all of a person's factors away, who lost them all; returns how many passkeys and apps they had."""
+    with _changing(user):
+        rows = Authenticator.objects.filter(user=user)
+        count: int = rows.exclude(type=Authenticator.Type.RECOVERY_CODES).count()
+        rows.delete()
+        note(user, "second_factor.reset", "all", at)
+    return count
+
+
+@contextmanager
+def _changing(user: User) -> Iterator[None]:
+    """Two windows of one person change their factors one after the other."""
+    with secrets_of(user), transaction.atomic():
+        User.objects.select_for_update().get(pk=user.pk)
+        yield
 
 
 def note(user: User, action: str, kind: str, at: datetime) -> None:

@@ -2,7 +2,6 @@
 
 import re
 from datetime import datetime
-from hashlib import sha256
 from uuid import UUID
 
 import structlog
@@ -17,15 +16,22 @@ from apps.accounts.access import Access
 from apps.accounts.actors import Actor
 from apps.accounts.attempts import caller_address
 from apps.accounts.models import Membership, OpenSession, User
+from apps.accounts.session_store import row_key
 from apps.audit.services import record, record_platform
 
 log = structlog.get_logger(__name__)
 
 SEEN_EVERY_SECONDS = 60
-_BROWSERS = ("Edg", "OPR", "Firefox", "Chrome", "Safari", "curl", "python-requests")
-_NAMES = {"Edg": "Edge", "OPR": "Opera"}
+#: Each sign-in clears away more than it and its attempts leave.
+ENDED_AT_ONCE = 200
+# Browsers name each other, too: the first in this order that is named is it.
+_BROWSERS = (
+    *("EdgA", "Edg", "OPR", "FxiOS", "Firefox", "CriOS", "Chrome", "Safari"),
+    *("curl", "python-requests"),
+)
+_NAMES = {"EdgA": "Edge", "Edg": "Edge", "OPR": "Opera", "FxiOS": "Firefox", "CriOS": "Chrome"}
 _SYSTEMS = ("Windows", "Android", "iPhone", "iPad", "Mac OS X", "CrOS", "Linux")
-_BROWSER = re.compile(rf"\b({'|'.join(_BROWSERS)})/")
+_BROWSER = re.compile(rf"({'|'.join(_BROWSERS)})/")
 
 
 def address_of(request: HttpRequest) -> str:
@@ -43,12 +49,14 @@ def device_of(user_agent: str) -> str:
 
 
 def open_session(request: HttpRequest, user: User, *, method: str, at: datetime) -> OpenSession:
-    """List the session that was just opened in this request."""
-    key = request.session.session_key
+    """List the session that was just opened in this request, and clear away some that ended by themselves."""
+    ended = Session.objects.filter(expire_date__lt=at).values_list("pk", flat=True)
+    Session.objects.filter(pk__in=list(ended[:ENDED_AT_ONCE])).delete()
+    key = row_key(request.session)
     if key is None or not Session.objects.filter(pk=key).exists():
         request.session.save()
     return OpenSession.objects.create(
-        session_id=str(request.session.session_key),
+        session_id=str(row_key(request.session)),
         user=user,
         method=method[:60],
         device=device_of(request.headers.get("User-Agent", "")),
@@ -60,11 +68,9 @@ def open_session(request: HttpRequest, user: User, *, method: str, at: datetime)
 
 def note_seen(request: HttpRequest, tenant_id: UUID, at: datetime) -> None:
     """Keep "last seen" exact to a minute. Costs nothing in between; a cache that is away is no trouble."""
-    key = str(request.session.session_key)
+    key = str(row_key(request.session))
     try:
-        is_due = cache.add(
-            f"seen:{sha256(key.encode()).hexdigest()}:{tenant_id}", 1, SEEN_EVERY_SECONDS
-        )
+        is_due = cache.add(f"seen:{key}:{tenant_id}", 1, SEEN_EVERY_SECONDS)
     except (RedisError, OSError):
         return
     if is_due:
@@ -87,7 +93,7 @@ def end_session(*, opened: OpenSession, actor: Actor, at: datetime) -> None:
 
 
 def end_other_sessions(*, user: User, keep: str | None, actor: Actor, at: datetime) -> int:
-    """End all of a person's sessions but the one with this key; returns how many."""
+    """End all of a person's sessions but the one of this row; returns how many."""
     count = _end(OpenSession.objects.filter(user=user).exclude(session_id=keep or ""))
     if count:
         _note(user.id, actor, at, count)
@@ -115,13 +121,13 @@ def end_sessions_of_member(*, member: Membership, access: Access, at: datetime) 
 
 def change_password(request: HttpRequest, user: User, password: str, *, at: datetime) -> None:
     """Set a password that was validated; every other session of the person ends with the old one."""
-    opened = OpenSession.objects.filter(session_id=request.session.session_key).first()
+    opened = OpenSession.objects.filter(session_id=row_key(request.session)).first()
     user.set_password(password)
     user.save(update_fields=["password"])
     auth.update_session_auth_hash(request, user)
     actor = Actor("user", str(user.id), user.label)
     open_session(request, user, method=opened.method if opened else "password", at=at)
-    end_other_sessions(user=user, keep=request.session.session_key, actor=actor, at=at)
+    end_other_sessions(user=user, keep=row_key(request.session), actor=actor, at=at)
     record_platform(action="password.changed", actor=actor, entity=("user", user.id), at=at)
 
 

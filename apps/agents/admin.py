@@ -27,6 +27,7 @@ class AgentAdmin(TenantAdmin):
 
     view_permission = Permission.AGENTS_VIEW
     manage_permission = Permission.AGENTS_MANAGE
+    fresh_sign_in = True
     can_add = can_change = can_delete = True
     entity_type = "agent"
     add_fields = ("name", "site", "attached_device", "source_address")

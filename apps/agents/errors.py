@@ -38,6 +38,13 @@ class SignerAway(DomainError):
     default_code = "signer_away"
 
 
+class RenewedTooOften(DomainError):
+    """This agent had many certificates today: its clock or its disk is at fault."""
+
+    status = 429
+    default_code = "renewed_too_often"
+
+
 class SigningRefused(DomainError):
     """The signer's no, with the code and status that it gave."""
 
@@ -97,6 +104,7 @@ __all__ = [
     "CertificateRequestRefused",
     "CertificatesUnreadable",
     "NotVisible",
+    "RenewedTooOften",
     "SignerAway",
     "SigningRefused",
     "TokenRefused",

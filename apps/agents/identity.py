@@ -33,6 +33,7 @@ class AgentIdentity:
     agent_id: UUID
     serial: str
     not_after: datetime
+    not_before: datetime | None = None
 
     @property
     def actor(self) -> Actor:
@@ -103,6 +104,7 @@ def authenticate_certificate(
         agent_id=presented.agent_id,
         serial=presented.serial,
         not_after=presented.not_after,
+        not_before=presented.not_before,
     )
 
 

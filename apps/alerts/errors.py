@@ -16,4 +16,6 @@ class PackUnknown(DomainError):
 
 
 class OverrideInvalid(DomainError):
+    """A change that the rule does not have, or a place that is not there."""
+
     default_code = "override_invalid"

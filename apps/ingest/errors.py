@@ -32,11 +32,3 @@ class BatchChanged(Conflict):
     """A used batch id or sequence came back with other content: a cloned identity, or tampering."""
 
     default_code = "batch_changed"
-
-
-class RateExceeded(DomainError):
-    """Over the agent's or the tenant's rate; ``retry_after`` in seconds."""
-
-    status = 429
-    default_code = "rate_exceeded"
-    retry_after = 1

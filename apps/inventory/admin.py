@@ -306,6 +306,7 @@ class GrantAdmin(TenantAdmin):
 
     view_permission = Permission.MEMBERS_VIEW
     manage_permission = Permission.MEMBERS_MANAGE
+    fresh_sign_in = True
     can_delete = True
     entity_type = "user"
     fields = ("person", "content_object")

@@ -36,6 +36,7 @@ class CredentialSetAdmin(TenantAdmin):
     """Logins that routers share."""
 
     view_permission = manage_permission = Permission.CREDENTIALS_MANAGE
+    fresh_sign_in = True
     can_add = can_change = True
     entity_type = "credential_set"
     form = CredentialSetForm

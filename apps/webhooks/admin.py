@@ -29,6 +29,7 @@ class EndpointAdmin(TenantAdmin):
 
     view_permission = Permission.WEBHOOKS_VIEW
     manage_permission = Permission.WEBHOOKS_MANAGE
+    fresh_sign_in = True
     can_add = can_change = can_delete = True
     entity_type = "webhook_endpoint"
     add_fields = (*WHAT, *HIDES, "ca_pem")

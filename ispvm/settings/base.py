@@ -51,6 +51,7 @@ INSTALLED_APPS += [
         "apps.maintenance",
         "apps.alerts",
         "apps.incidents",
+        "apps.diagnostics",
         "apps.webhooks",
         "apps.console",
     )

@@ -50,6 +50,16 @@ class Reader:
             self.faults.append(f"{name} is not set.")
         return value
 
+    def whole(self, name: str, *, default: int) -> int:
+        """A whole number from 1."""
+        word = self.source.get(name, "").strip()
+        if name not in self.source:
+            return default
+        if word.isascii() and word.isdecimal() and len(word) < 10 and int(word) > 0:  # noqa: PLR2004
+            return int(word)
+        self.faults.append(f"{name}: {word!r} is no whole number from 1.")
+        return default
+
     def bare(self, name: str) -> str:
         """The variable itself, where ``NAME_FILE`` is a setting of its own."""
         return self.source.get(name, "")

@@ -10,6 +10,8 @@ if ISPVM_CA_KEY_FILE:
 
 ROOT_URLCONF = "ispvm.ingest_urls"
 WSGI_APPLICATION = "ispvm.ingest_wsgi.application"
+# Nobody signs in here; with its apps allauth would also want its middleware, and that one sessions.
+INSTALLED_APPS = [app for app in INSTALLED_APPS if not app.startswith("allauth.")]
 MIDDLEWARE = ["apps.core.requests.AgentRequestIdMiddleware"]
 ALLOWED_HOSTS = ["*"]  # identity is the client certificate; the Host header decides nothing here
 DATA_UPLOAD_MAX_MEMORY_SIZE = None  # apps.ingest bounds bodies itself, while they stream

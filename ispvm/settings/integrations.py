@@ -32,6 +32,7 @@ SPECTACULAR_SETTINGS = {
         "CredentialSetKindEnum": "apps.vault.choices.CredentialKind",
         "RoleEnum": "apps.inventory.choices.DeviceRole",
         "MemberRoleEnum": "apps.accounts.choices.Role",
+        "ConnectionTestStateEnum": "apps.diagnostics.choices.TestState",
         "AlertStateEnum": "apps.alerts.choices.AlertState",
         "DeliveryStateEnum": "apps.webhooks.choices.DeliveryState",
         "ProbeMethodEnum": "apps.inventory.choices.ProbeMethod",

@@ -16,6 +16,8 @@ if not (ISPVM_MASTER_KEY_FILE or ISPVM_MASTER_KEY):
     env.faults.append("ISPVM_MASTER_KEY_FILE is not set.")
 ISPVM_MASTER_KEY_PREVIOUS_FILE = env.bare("ISPVM_MASTER_KEY_PREVIOUS_FILE")
 ISPVM_EGRESS_ALLOW = env.egress("ISPVM_EGRESS_ALLOW")
+# Of one API token; a quarter of it may come at once.
+ISPVM_TOKEN_REQUESTS_PER_MINUTE = env.whole("ISPVM_TOKEN_REQUESTS_PER_MINUTE", default=6000)
 ISPVM_TRUSTED_PROXIES = env.networks("ISPVM_TRUSTED_PROXIES")
 ALLOWED_HOSTS = [h for h in env.text("ISPVM_ALLOWED_HOSTS", "127.0.0.1,localhost").split(",") if h]
 
@@ -45,6 +47,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_ENGINE = "apps.accounts.session_store"
 SESSION_COOKIE_AGE = 12 * 3600
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"

@@ -84,6 +84,7 @@ class Plot {
     line.textContent = text;
     this.plot?.destroy();
     this.plot = null;
+    this.area.classList.add("is-empty");
     this.area.replaceChildren(line);
   }
 
@@ -91,6 +92,7 @@ class Plot {
     const { data } = this;
     const known = data.lines.filter((line) => line.values.some((value) => value !== null));
     if (!known.length) return this.say(this.figure.dataset.empty);
+    this.area.classList.remove("is-empty");
     this.gaps = gapsOf(data);
     const columns = [data.times];
     const series = [{}];

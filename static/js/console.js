@@ -90,7 +90,7 @@ document.addEventListener("keydown", (event) => {
     document.querySelector(`[data-key="${key}"]`);
   if (!control) return;
   event.preventDefault();
-  control.matches("input, textarea") ? control.focus() : control.click();
+  control.matches("input:not([type=checkbox]), textarea") ? control.focus() : control.click();
 });
 
 document.addEventListener("click", (event) => {

@@ -106,6 +106,7 @@ class Drawing {
 
   draw(picture, shape) {
     this.shape = shape;
+    this.box.classList.toggle("is-empty", !picture.nodes.length);
     if (!picture.nodes.length) return this.say(this.box.dataset.empty);
     // A small drawing has no room for the boxes of sites.
     const isSmall = !this.box.classList.contains("tall");

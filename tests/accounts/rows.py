@@ -19,6 +19,7 @@ from apps.agents.models import Agent
 from apps.alerts.models import Alert, AlertRule, RuleOverride
 from apps.alerts.services import install_pack
 from apps.core import clock
+from apps.diagnostics.models import ConnectionTest
 from apps.incidents.models import Incident
 from apps.inventory import models as inventory
 from apps.inventory import services as inventory_services
@@ -198,6 +199,7 @@ ROWS: Mapping[str, Callable[[], UUID]] = {
     "grants/sites": site_grant,
     "grants/devices": device_grant,
     "credential-sets": _first(lists.credential_set, CredentialSet),
+    "diagnostics/connection-tests": _first(lists.connection_test, ConnectionTest),
     "sites": _first(lists.site, inventory.Site),
     "devices": DEVICE,
     "interfaces": _first(lists.interface, inventory.Interface),
@@ -225,6 +227,7 @@ NESTED: Mapping[str, Callable[[], UUID]] = {"override_id": override}
 
 #: The first part of a page's address -> what the ids in it are of. A page that is not here fails the matrix.
 PAGE_RESOURCES: Mapping[str, str] = {
+    "agents": "agents",
     "devices": "devices",
     "sites": "sites",
     "incidents": "incidents",

@@ -63,6 +63,15 @@ def test_there_is_something_to_sweep():
     assert len(PAGES) >= len(PUBLIC_PAGES)
 
 
+def test_no_library_opens_a_door_of_its_own():
+    """Sign-in is limited, audited and has its second step: a library's own page would have none of that."""
+    modules = {entry.callback.__module__.split(".")[0] for _, entry in ALL}
+    doors = {path for path, _ in ALL if re.search(r"log-?in|sign-?up|password_", path)}
+
+    assert "allauth" not in modules
+    assert doors == set()
+
+
 @pytest.mark.parametrize(("path", "entry"), REST, ids=[path for path, _ in REST])
 def test_every_rest_action_declares_its_permission(path, entry):
     view = class_of(entry)

@@ -19,7 +19,7 @@ from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 from tests.accounts.operators import Caller, make_operator
 from tests.accounts.test_matrix import CASES, REST, ask, class_of  # noqa: F401
-from tests.clients import bearer, faulty_fields, listed, problem
+from tests.clients import bearer, faulty_fields, listed, problem, signed_in
 from tests.inventory.factories import make_device
 
 pytestmark = pytest.mark.django_db
@@ -36,14 +36,14 @@ def operator(db) -> User:
 @pytest.fixture
 def root(operator) -> APIClient:
     client = Caller(raise_request_exception=False)
-    client.force_login(operator)
+    signed_in(client, operator)
     return client
 
 
 @pytest.fixture
 def browser(operator) -> Client:
     client = Client()
-    client.force_login(operator)
+    signed_in(client, operator)
     return client
 
 
@@ -95,7 +95,7 @@ class TestOutside:
 
     def test_nobody_else_is_let_in(self, acme, acme_admin):
         session = Caller(raise_request_exception=False)
-        session.force_login(acme_admin)
+        signed_in(session, acme_admin)
         for client, status in ((session, 403), (bearer(acme, acme_admin), 401), (APIClient(), 401)):
             for path, entry in REST:
                 if "/platform/" not in path:
@@ -107,7 +107,7 @@ class TestOutside:
                     assert answer.status_code == status, (path, method, answer.content)
 
     def test_nor_on_the_pages(self, client, acme, acme_admin):
-        client.force_login(acme_admin)
+        signed_in(client, acme_admin)
 
         entered = client.post(
             "/tenants/enter/", {"tenant": str(acme.pk), "reason": REASON, "minutes": "5"}

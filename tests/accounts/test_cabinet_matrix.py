@@ -20,6 +20,7 @@ from apps.tenancy import acting_in
 from apps.tenancy.context import require_tenant_id
 from tests.accounts.rows import DEVICE, NESTED, ROWS
 from tests.accounts.test_page_matrix import CALLERS, LIMITED, ask, callers, seen
+from tests.clients import signed_in
 
 pytestmark = pytest.mark.django_db
 __all__ = ["callers"]
@@ -103,7 +104,7 @@ def test_foreign_and_absent_are_alike(
     with acting_in(acme):
         own = MADE[label]()
     name = f"admin:{label.replace('.', '_')}_change"
-    client.force_login(acme_admin)
+    signed_in(client, acme_admin)
 
     assert client.get(reverse(name, args=[own])).status_code == 200
     answers = [
@@ -111,7 +112,7 @@ def test_foreign_and_absent_are_alike(
     ]
     assert answers[0] == answers[1]
     assert answers[0][0] == "404"
-    client.force_login(acme_noc)
+    signed_in(client, acme_noc)
     assert client.get(reverse(name, args=[own])).status_code == 403
 
 
@@ -213,14 +214,14 @@ def test_choices_of_a_field_are_the_tenants_own(acme, globex, callers):
 def test_an_admin_of_another_tenant_is_nobody_here(acme, globex_admin, client):
     with acting_in(acme):
         device = DEVICE()
-    client.force_login(globex_admin)
+    signed_in(client, globex_admin)
 
     assert client.get(reverse("admin:inventory_device_change", args=[device])).status_code == 404
 
 
 def test_a_member_of_two_tenants_sees_one_at_a_time(acme, globex, acme_admin, client):
     Membership.objects.create(tenant=globex, user=acme_admin, role=Role.READONLY)
-    client.force_login(acme_admin)
+    signed_in(client, acme_admin)
     session = client.session
     session["tenant_id"] = str(globex.id)
     session.save()

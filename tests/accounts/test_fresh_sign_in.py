@@ -6,9 +6,12 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
+from apps.accounts.admin import cabinet
+from apps.accounts.api.platform import PlatformViewSet
 from apps.accounts.freshness import FRESH_FOR, PROVEN_AT
 from apps.accounts.permissions import Permission
 from apps.core import clock
+from tests.accounts.test_access_table import REST, class_of
 from tests.accounts.test_matrix import ABSENT, CASES, named
 from tests.accounts.test_second_factor import code_at, first_step, set_up
 from tests.clients import bearer
@@ -85,6 +88,47 @@ def test_a_person_is_asked_and_a_program_is_not(case, admin, acme, acme_admin):
         answer = getattr(program, case.method)(url, {}, format="json")
         transaction.set_rollback(True)
     assert b"reauthentication_required" not in (answer.content or b"")
+
+
+def test_platform_operators_are_asked_for_every_act():
+    for path, entry in REST:
+        view = class_of(entry)
+        if issubclass(view, PlatformViewSet):
+            acts = view.permission_map.keys() - {"list", "retrieve", "destroy"}  # destroy: leaving
+            assert view.fresh_sign_in == acts, path
+
+
+def test_every_form_of_the_cabinet_under_a_sensitive_permission_asks():
+    sensitive = SENSITIVE | {Permission.WEBHOOKS_MANAGE, Permission.AGENTS_MANAGE}
+    silent = [
+        model.__name__
+        for model, form in cabinet._registry.items()
+        if form.manage_permission in sensitive
+        and (form.can_add or form.can_change or form.can_delete)
+        and not form.fresh_sign_in
+    ]
+
+    assert silent == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("get", "accounts/membership/add/"),
+        ("post", "accounts/membership/add/"),
+        ("post", "accounts/membership/"),
+        ("post", "vault/credentialset/add/"),
+        ("get", "accounts/apitoken/add/"),
+        ("post", "agents/agent/"),
+    ],
+)
+def test_the_cabinet_leads_to_the_confirmation(admin, method, path):
+    answer = getattr(admin, method)(f"/admin/{path}")
+
+    assert answer.status_code == 302
+    assert answer["Location"].startswith(CONFIRM)
+    admin.post(CONFIRM, {"password": PASSWORD})
+    assert getattr(admin, method)(f"/admin/{path}").status_code in {200, 302, 403}
 
 
 class TestConfirming:

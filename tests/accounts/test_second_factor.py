@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal import auth as totp
+from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.test import Client
 
@@ -280,3 +281,20 @@ def test_a_pending_step_is_no_session_of_its_own(noc):
 
     assert sign_in.PENDING in client.session
     assert "_auth_user_id" not in client.session
+
+
+class TestReset:
+    def test_lets_somebody_in_who_lost_everything_and_ends_their_sessions(self, noc, capsys):
+        client = first_step(noc[0])
+        client.post(CODE, {"code": code_at(noc[1])})
+
+        call_command("reset_second_factors", noc[0].email.upper())
+
+        assert "1 factors taken away, 2 sessions ended" in capsys.readouterr().out
+        assert not is_in(client)
+        assert is_in(first_step(noc[0]))
+        assert PlatformRecord.objects.filter(action="second_factor.reset").count() == 1
+
+    def test_of_nobody_says_so(self, db):
+        with pytest.raises(CommandError, match="Nobody here"):
+            call_command("reset_second_factors", "nobody@acme.example")

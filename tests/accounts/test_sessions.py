@@ -240,6 +240,7 @@ def test_the_page_needs_no_tenant(db):
         (FIREFOX, "Firefox, Linux"),
         ("Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36 Edg/140.0", "Edge, Windows"),
         ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0) Version/18.0 Safari/604.1", "Safari, iPhone"),
+        ("Mozilla/5.0 (X11; Linux x86_64) HeadlessChrome/141.0 Safari/537.36", "Chrome, Linux"),
         ("curl/8.5.0", "curl"),
         ("<script>" * 500, "?"),
         ("", "?"),

@@ -158,7 +158,7 @@ def boots(ingest) -> int:
         return Stream.objects.count()
 
 
-def test_a_wrong_clock_and_a_filling_buffer_are_events_once(ingest, tmp_path: Path, monkeypatch):
+def test_a_filling_buffer_is_an_event_once(ingest, tmp_path: Path, monkeypatch):
     token, _ = ingest.token()
     state = tmp_path / "state"
     assert main(["enroll", "--token", token, "--state-dir", str(state)]) == 0
@@ -166,16 +166,12 @@ def test_a_wrong_clock_and_a_filling_buffer_are_events_once(ingest, tmp_path: Pa
     assert set(runtime.numbers()) == set(HELP) - {"agent_devices"}
     happened = []
     monkeypatch.setattr(runtime.outbox, "put", lambda findings: happened.extend(findings.events))
-    for skew in (0.0, 100.0, 101.0, -3.0):
-        runtime._watch_clock(skew)
     runtime.buffer.max_bytes = 100
     for size in (10, 60, 30, 20):
         monkeypatch.setattr(Buffer, "size", property(lambda _self, size=size: size))
         runtime._watch_buffer()
 
     assert [(event.event_type, event.payload["state"]) for event in happened] == [
-        ("agent.clock.skewed", "open"),
-        ("agent.clock.skewed", "closed"),
         ("agent.buffer.high", "open"),
         ("agent.buffer.high", "closed"),
     ]

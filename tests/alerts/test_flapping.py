@@ -72,7 +72,8 @@ def reading(seconds: float, *, is_bad: bool) -> Reading:
 
 def play(period: float, *, last: float, until: float) -> list[tuple[float, Episode]]:
     """A link that is dark in the first half of each period, read and looked at every 3 s."""
-    episode, told = Episode(), []
+    episode = Episode()
+    told: list[tuple[float, Episode]] = []
     changes: list[datetime] = []
     was_dark = False
     for second in range(0, int(until), 3):

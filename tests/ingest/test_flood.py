@@ -13,9 +13,9 @@ import redis
 from django.conf import settings
 from django.db import connections
 
+from apps.core import buckets
+from apps.core.buckets import Buckets, Demand, Rate, RateExceeded
 from apps.ingest import limits
-from apps.ingest.errors import RateExceeded
-from apps.ingest.limits import Buckets, Demand, Rate
 from tests.ingest.client import AgentClient, enroll
 
 FLOODERS = 4
@@ -52,7 +52,7 @@ class TestInProcess:
         assert nobody_answers.take([full]) == 0
 
     def test_a_million_names_do_not_fill_the_memory(self, nobody_answers, monkeypatch):
-        monkeypatch.setattr(limits, "_OWN_BUCKETS", 100)
+        monkeypatch.setattr(buckets, "_OWN_BUCKETS", 100)
         for number in range(1000):
             nobody_answers.take([Demand(f"enroll:{number}", Rate(1, 1))])
 

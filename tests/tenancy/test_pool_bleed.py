@@ -4,8 +4,10 @@ import os
 import queue
 import random
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -16,12 +18,13 @@ from apps.core import clock
 from apps.events.models import OutboxEvent
 from apps.tenancy import acting_in, current_tenant_id
 from apps.tenancy.models import Tenant
+from tests.tenancy.bouncer import CLIENTS, SERVERS, needs_pgbouncer, pgbouncer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-THREADS = 12
-CONNECTIONS = 5
-REQUESTS = int(os.environ.get("ISPVM_BLEED_REQUESTS", "100"))
+THREADS = 50
+CONNECTIONS = 8
+FEW, MANY = 500, 20_000
 
 
 def seen() -> set[UUID]:
@@ -88,6 +91,45 @@ def is_cancelled(mine: UUID, other: UUID) -> None:
         raise AssertionError
 
 
+def is_cancelled_by_somebody(mine: UUID, other: UUID) -> None:
+    """As `pg_cancel_backend` does it: at any moment, from another connection."""
+    with acting_in(mine):
+        with suppress(OperationalError), acting_in(other), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            canceller = threading.Thread(target=cancel, args=(cursor.fetchone()[0],))
+            canceller.start()
+            try:
+                cursor.execute("SELECT pg_sleep(5)")
+            finally:
+                canceller.join()
+            raise AssertionError
+        assert seen() == {mine}
+
+
+def cancel(pid: int) -> None:
+    while True:  # until it sleeps: a question cancelled too early would be another one's
+        with CANCELLER.lock, CANCELLER.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity"
+                " WHERE pid = %s AND state = 'active' AND query LIKE 'SELECT pg_sleep%%'",
+                [pid],
+            )
+            if cursor.fetchone():
+                return
+        time.sleep(0.005)
+
+
+class Canceller:
+    """A connection straight to the database, whatever stands before it for the others."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.connection: Any = None
+
+
+CANCELLER = Canceller()
+
+
 def is_cancelled_and_goes_on(mine: UUID, other: UUID) -> None:
     with acting_in(mine):
         with suppress(OperationalError), acting_in(other), connection.cursor() as cursor:
@@ -117,17 +159,25 @@ def runs_a_task(mine: UUID, other: UUID) -> None:
 
 STORIES: tuple[Callable[[UUID, UUID], None], ...] = (
     *(reads, writes, nests, fails_inside, fails_altogether, is_refused_by_the_database),
-    *(is_cancelled, is_cancelled_and_goes_on, commits_midway, loses_its_connection, runs_a_task),
+    *(
+        is_cancelled,
+        is_cancelled_and_goes_on,
+        is_cancelled_by_somebody,
+        commits_midway,
+        loses_its_connection,
+        runs_a_task,
+    ),
 )
 
 
 class Pool:
     """Persistent connections, fewer than threads: each serves whoever comes next."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, **where: object) -> None:
         self.free: queue.Queue = queue.Queue()
         for _ in range(size):
             made = connections.create_connection("default")
+            made.settings_dict = {**made.settings_dict, **where}
             made.inc_thread_sharing()
             self.free.put(made)
 
@@ -151,20 +201,23 @@ def one_request(story: Callable[[UUID, UUID], None], mine: UUID, other: UUID) ->
     assert seen() == set(), f"{story.__name__} left a tenant behind"
 
 
-def test_no_request_finds_the_tenant_of_the_one_before():
+def play(pool: Pool, requests: int) -> tuple[int, list[tuple[int, str, str]]]:
+    """How many requests were served, and what went wrong."""
     tenants = [Tenant.objects.create(slug=f"t{n}", name=f"T {n}").id for n in range(4)]
     for tenant_id in tenants:
         with acting_in(tenant_id):
             write()
-    pool, faults = Pool(CONNECTIONS), []
+    faults: list[tuple[int, str, str]] = []
+    served: list[int] = []
     seed = int(os.environ.get("ISPVM_SEED", random.SystemRandom().randrange(2**32)))
 
     def serve(number: int) -> None:
         rng = random.Random(seed + number)
-        for _ in range(REQUESTS):
+        for _ in range(requests // THREADS):
             story, (mine, other) = rng.choice(STORIES), rng.sample(tenants, 2)
             try:
                 pool.serve(lambda: one_request(story, mine, other))  # noqa: B023  (called at once)
+                served.append(1)
             except Exception as fault:  # noqa: BLE001  (a thread tells the test, whatever it was)
                 faults.append((seed, story.__name__, repr(fault)))
 
@@ -174,5 +227,43 @@ def test_no_request_finds_the_tenant_of_the_one_before():
     for thread in threads:
         thread.join()
     pool.close()
+    return len(served), faults
+
+
+COUNTS = [FEW, pytest.param(MANY, marks=pytest.mark.long)]
+
+
+@pytest.fixture(autouse=True)
+def _canceller(transactional_db) -> Iterator[None]:
+    CANCELLER.connection = connections.create_connection("default")
+    CANCELLER.connection.inc_thread_sharing()
+    yield
+    CANCELLER.connection.close()
+
+
+@pytest.mark.parametrize("requests", COUNTS)
+def test_no_request_finds_the_tenant_of_the_one_before(requests, record_property):
+    served, faults = play(Pool(CONNECTIONS), requests)
 
     assert faults == []
+    assert served == requests
+    record_property(
+        "bar",
+        f"T4: {served} requests of {THREADS} threads over {CONNECTIONS} connections, 0 foreign rows",
+    )
+
+
+@needs_pgbouncer
+@pytest.mark.parametrize("requests", COUNTS)
+def test_nor_behind_pgbouncer_in_transaction_mode(requests, tmp_path, record_property):
+    """Twenty clients share two connections of the server, passed on after every transaction."""
+    with pgbouncer(tmp_path) as port:
+        pool = Pool(CLIENTS, HOST="127.0.0.1", PORT=port)
+        served, faults = play(pool, requests)
+
+    assert faults == []
+    assert served == requests
+    record_property(
+        "bar",
+        f"T4: {served} requests of {THREADS} threads through pgbouncer's {SERVERS} connections, 0 foreign rows",
+    )

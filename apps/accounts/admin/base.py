@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
@@ -67,6 +68,8 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
     can_add: ClassVar[bool] = False
     can_change: ClassVar[bool] = False
     can_delete: ClassVar[bool] = False
+    #: Whether a change touches secrets, keys or roles: who is not lately proven confirms first.
+    fresh_sign_in: ClassVar[bool] = False
     #: What the audit log calls such a row.
     entity_type: ClassVar[str] = ""
     #: The converter of the key in addresses.
@@ -141,7 +144,11 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
 
     def get_urls(self) -> list[URLPattern]:
         label, name = self.opts.app_label, self.opts.model_name
-        page, key = self.admin_site.page, f"<{self.key}:object_id>"  # type: ignore[attr-defined]  # always our cabinet
+        key = f"<{self.key}:object_id>"
+        sends = ("POST",) if self.fresh_sign_in else ()
+        # A form that will ask is not filled in before it has.
+        opens = ("GET", *sends) if self.fresh_sign_in else ()
+        page = partial(self.admin_site.page, fresh_for=sends)  # type: ignore[attr-defined]  # always our cabinet
         urls = [
             path(
                 "",
@@ -160,10 +167,10 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
             ),
         ]
         if self.can_add:
-            add = page(self.add_view, self.manage_permission)
+            add = page(self.add_view, self.manage_permission, fresh_for=opens)
             urls.append(path("add/", add, name=f"{label}_{name}_add"))
         if self.can_delete:
-            delete = page(self.delete_view, self.manage_permission)
+            delete = page(self.delete_view, self.manage_permission, fresh_for=opens)
             urls.append(path(f"{key}/delete/", delete, name=f"{label}_{name}_delete"))
         return urls
 

@@ -39,6 +39,7 @@ class MembershipAdmin(TenantAdmin):
 
     view_permission = Permission.MEMBERS_VIEW
     manage_permission = Permission.MEMBERS_MANAGE
+    fresh_sign_in = True
     can_add = can_change = can_delete = True
     entity_type = "user"
     form = MemberForm
@@ -115,6 +116,7 @@ class ApiTokenAdmin(TenantAdmin):
     """Programs' keys. The text of a new one is shown once."""
 
     view_permission = manage_permission = Permission.TOKENS_MANAGE
+    fresh_sign_in = True
     can_add = True
     entity_type = "api_token"
     form = TokenForm

@@ -12,8 +12,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 
+from apps.accounts.freshness import require_fresh
 from apps.accounts.permissions import Permission
 from apps.accounts.web.doors import enter
+from apps.core import clock
 from apps.core.errors import Forbidden
 
 #: Who answers for the whole tenant: admins, and auditors, who change nothing.
@@ -45,13 +47,20 @@ class Cabinet(AdminSite):
         access = getattr(request, "access", None)
         return access is not None and access.may(DOOR)
 
-    def page(self, view: View, permission: Permission = DOOR) -> View:
-        """A page of the cabinet, with the permission that it needs beside the door's."""
+    def page(
+        self, view: View, permission: Permission = DOOR, *, fresh_for: tuple[str, ...] = ()
+    ) -> View:
+        """A page of the cabinet, with the permission that it needs beside the door's.
+
+        With a method of ``fresh_for`` it asks who is not lately proven to confirm first.
+        """
 
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             enter(request, DOOR)
             enter(request, permission)
+            if request.method in fresh_for:
+                require_fresh(request.session, clock.now())
             try:
                 return view(request, *args, **kwargs)
             except PermissionDenied as error:

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from apps.accounts.access import Access
 from apps.accounts.middleware import SESSION_TENANT
 from apps.accounts.models import User
+from apps.accounts.rates import admit_token
 from apps.accounts.selectors import access_for_token, access_for_user
 from apps.accounts.sessions import note_seen
 from apps.core import clock
@@ -29,6 +30,7 @@ class BearerTokenAuthentication(BaseAuthentication):
             raise AuthenticationFailed("The token is unknown, expired or revoked.", "bad_token")
         if (named := _named(request)) is not None and named != access.tenant.pk:
             raise AuthenticationFailed("The token is of another tenant.", "no_tenant")
+        admit_token(access.actor.id)
         return access.user, access
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
@@ -54,7 +56,7 @@ class TenantSessionAuthentication(SessionAuthentication):
 
 def is_session(request: Request) -> bool:
     """Whether a person calls from their browser, and not a program with a token."""
-    return isinstance(request.successful_authenticator, TenantSessionAuthentication)
+    return isinstance(request.successful_authenticator, SessionAuthentication)
 
 
 def _named(request: Request) -> UUID | None:

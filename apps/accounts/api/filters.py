@@ -40,7 +40,10 @@ def filterset_of(
 def _filter(model: type[models.Model], path: str) -> filters.Filter:
     field: Any = model._meta.get_field(path)  # noqa: SLF001  (Django's public spelling)
     if field.choices:
-        return filters.ChoiceFilter(field_name=path, choices=field.choices)
+        offered = "One of: " + ", ".join(str(value) for value, _ in field.choices) + "."
+        return filters.ChoiceFilter(
+            field_name=path, choices=field.choices, error_messages={"invalid_choice": offered}
+        )
     if field.is_relation or isinstance(field, models.UUIDField):
         # Not a choice among rows: an id that names none finds nothing, and costs no question.
         return filters.UUIDFilter(field_name=path)

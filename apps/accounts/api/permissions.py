@@ -6,6 +6,9 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from apps.accounts.access import Access
+from apps.accounts.api.authentication import is_session
+from apps.accounts.freshness import require_fresh
+from apps.core import clock
 
 
 def action_of(view: Any, request: Request) -> str:
@@ -27,3 +30,9 @@ class DeclaredPermission(BasePermission):
         declared = getattr(view, "permission_map", {})
         permission = declared.get(action_of(view, request))
         return permission is not None and access.may(permission)
+
+
+def require_declared_proof(view: Any, request: Request) -> None:
+    """Raise ReauthenticationRequired where the view's ``fresh_sign_in`` names what is asked, and a person asks it."""
+    if is_session(request) and action_of(view, request) in view.fresh_sign_in:
+        require_fresh(request.session, clock.now())

@@ -21,6 +21,7 @@ from rest_framework.viewsets import GenericViewSet
 from apps.accounts import platform
 from apps.accounts.access import PlatformAccess
 from apps.accounts.actors import Actor
+from apps.accounts.api.permissions import require_declared_proof
 from apps.accounts.api.schema import PlatformAutoSchema
 from apps.accounts.api.tenants import BreakGlassSerializer, TenantSerializer
 from apps.accounts.errors import NotPlatformOperator
@@ -69,11 +70,17 @@ class PlatformViewSet(GenericViewSet[Any]):
     authentication_classes = [PlatformSessionAuthentication]
     permission_classes = [PlatformPermitted]
     permission_map: Mapping[str, PlatformPermission] = {}
+    #: As in tenants: actions for which the operator confirms who they are.
+    fresh_sign_in: frozenset[str] = frozenset()
     schema = PlatformAutoSchema()
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         with transaction.atomic():
             return super().dispatch(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        require_declared_proof(self, request)
 
     @property
     def access(self) -> PlatformAccess:
@@ -117,6 +124,7 @@ class PlatformTenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, P
         **dict.fromkeys(("list", "retrieve"), PlatformPermission.TENANTS_VIEW),
         **dict.fromkeys(("create", "partial_update"), PlatformPermission.TENANTS_MANAGE),
     }
+    fresh_sign_in = frozenset({"create", "partial_update"})
 
     def get_queryset(self) -> QuerySet[Tenant]:
         return Tenant.objects.all()
@@ -144,6 +152,7 @@ class StaysViewSet(PlatformViewSet):
 
     serializer_class = StaySerializer
     permission_map = dict.fromkeys(("create", "destroy"), PlatformPermission.BREAK_GLASS)
+    fresh_sign_in = frozenset({"create"})
     lookup_value_regex = "[^/]+"
 
     @extend_schema(request=StaySerializer, responses={201: BreakGlassSerializer})

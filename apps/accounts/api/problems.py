@@ -10,6 +10,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from apps.core.buckets import RateExceeded
 from apps.core.errors import DomainError, NotVisible
 
 CONTENT_TYPE = "application/problem+json"
@@ -51,7 +52,10 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
             error.message_dict if hasattr(error, "error_dict") else error.messages
         )
     if isinstance(error, DomainError):
-        return problem(error.status, error.code, error.message, errors=_context(error))
+        refused = problem(error.status, error.code, error.message, errors=_context(error))
+        if isinstance(error, RateExceeded):
+            refused["Retry-After"] = str(error.retry_after)
+        return refused
     if isinstance(error, exceptions.ValidationError):
         return problem(
             400, "invalid", "The request has faults.", errors=list(_faults(error.detail, ""))

@@ -88,6 +88,7 @@ REFUSALS = {
     "412": ("Changed", "The row is no longer what `If-Match` names."),
     "415": ("NotJson", "Bodies are `application/json`."),
     "422": ("Refused", "Understood, and refused; `code` says why."),
+    "429": ("TooMany", "Over the token's rate: ask again after `Retry-After` seconds."),
     "4XX": ("Problem", "A refusal."),
     "503": ("Unavailable", "The database is away, or the answer would take too long."),
 }

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from apps.accounts.api.views import TenantView
 from apps.accounts.permissions import Permission
+from apps.accounts.web.doors import requires
 
 
 class SchemaView(TenantView, SpectacularAPIView):
@@ -34,6 +35,7 @@ class SchemaView(TenantView, SpectacularAPIView):
         return answer
 
 
+@requires(Permission.SELF)
 def api_docs(request: HttpRequest) -> HttpResponse:
     """The description for people; calls that they try are made as they themselves."""
     return render(request, "accounts/api_docs.html")

@@ -12,6 +12,7 @@ from apps.accounts.api.authentication import is_session
 from apps.accounts.api.views import TenantViewSet
 from apps.accounts.models import OpenSession
 from apps.accounts.permissions import Permission
+from apps.accounts.session_store import row_key
 from apps.core import clock
 from apps.core.errors import Forbidden
 
@@ -34,7 +35,7 @@ class OpenSessionSerializer(serializers.ModelSerializer[OpenSession]):
 
     def get_is_this(self, row: OpenSession) -> bool:
         request = self.context["request"]
-        return is_session(request) and row.session_id == request.session.session_key
+        return is_session(request) and row.session_id == row_key(request.session)
 
 
 class SessionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
@@ -59,7 +60,7 @@ class SessionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
     def end_others(self, request: Request) -> Response:
         """Sign out every browser but this one; called with a token, every one."""
         self._require_whole()
-        keep = request.session.session_key if is_session(request) else None
+        keep = row_key(request.session) if is_session(request) else None
         sessions.end_other_sessions(
             user=self.access.user, keep=keep, actor=self.access.actor, at=clock.now()
         )

@@ -84,6 +84,7 @@ class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
     permission_map = dict.fromkeys(
         ("list", "retrieve", "create", "destroy"), Permission.MEMBERS_MANAGE
     )
+    fresh_sign_in = frozenset({"create", "destroy"})
 
     def get_queryset(self) -> QuerySet[Invitation]:
         return self.access.visible(Invitation.objects.all(), Permission.MEMBERS_MANAGE)

@@ -16,12 +16,10 @@ from rest_framework.viewsets import GenericViewSet
 from apps.accounts.access import Access
 from apps.accounts.actors import Actor
 from apps.accounts.api import idempotency, preconditions
-from apps.accounts.api.authentication import is_session
 from apps.accounts.api.deprecation import Deprecation
 from apps.accounts.api.filters import DeclaredFilters, require_documented
-from apps.accounts.api.permissions import action_of
+from apps.accounts.api.permissions import require_declared_proof
 from apps.accounts.api.trimming import TRIMMED, trim
-from apps.accounts.freshness import require_fresh
 from apps.accounts.models import IdempotentAnswer, User
 from apps.accounts.permissions import Permission
 from apps.core import clock
@@ -61,8 +59,7 @@ class TenantView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if is_session(request) and action_of(self, request) in self.fresh_sign_in:
-            require_fresh(request.session, clock.now())
+        require_declared_proof(self, request)
         faulty = [
             name
             for name, texts in request.query_params.lists()

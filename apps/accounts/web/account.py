@@ -24,6 +24,7 @@ from apps.accounts.middleware import TenantHttpRequest
 from apps.accounts.models import ApiToken, OpenSession, User
 from apps.accounts.oidc import people
 from apps.accounts.permissions import Permission
+from apps.accounts.session_store import row_key
 from apps.accounts.web.doors import enter, fresh_sign_in
 from apps.accounts.web.gate import fault_of
 from apps.core import clock
@@ -156,7 +157,7 @@ def end_session(request: HttpRequest, pk: UUID) -> HttpResponse:
 def end_other_sessions(request: HttpRequest) -> HttpResponse:
     user = _person(request)
     sessions.end_other_sessions(
-        user=user, keep=request.session.session_key, actor=_actor(user), at=clock.now()
+        user=user, keep=row_key(request.session), actor=_actor(user), at=clock.now()
     )
     return redirect("accounts:account")
 
@@ -207,7 +208,7 @@ def page_of(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpResp
         "factors": second_factor.factors_of(user),
         **identities_seen(user),
         "sessions": sessions.sessions_of(user, now)[:100],
-        "this_session": request.session.session_key,
+        "this_session": row_key(request.session),
         "is_seen_lately": now - timedelta(minutes=2),
         "may_make_tokens": may_make_tokens,
         "tokens": tokens,

@@ -1,6 +1,5 @@
 """Accepting an invitation: as somebody new, or as the person who is signed in."""
 
-from django.contrib import auth
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +8,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from apps.accounts import invitations
+from apps.accounts import invitations, sign_in
+from apps.accounts.attempts import Door, require_attempt
 from apps.accounts.errors import InvitationUnusable, InvitedSomebodyElse, SignInFirst
 from apps.accounts.middleware import SESSION_TENANT
 from apps.accounts.models import User
@@ -18,8 +18,6 @@ from apps.core.errors import DomainError
 
 SESSION_KEY = "invitation"
 LONGEST = {"name": 140, "password": 200}
-#: Where the person came from matters not: they are whom the invitation names.
-BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 @never_cache
@@ -29,6 +27,7 @@ BACKEND = "django.contrib.auth.backends.ModelBackend"
 def invitation(request: HttpRequest) -> HttpResponse:
     """The page that a link opens. The key moves from the address into the session at once, so that it is neither seen
     over a shoulder nor kept in the browser's history as a thing that still works."""
+    require_attempt(request, Door.INVITATION, at=clock.now())
     if key := request.GET.get("key"):
         request.session[SESSION_KEY] = key[:200]
         return redirect("accounts:invitation")
@@ -65,7 +64,7 @@ def _accept(request: HttpRequest, key: str) -> None:
     user, _tenant = invitations.accept_as_new(
         key=key, name=_text(request, "name"), password=_text(request, "password"), at=at
     )
-    auth.login(request, user, backend=BACKEND)
+    sign_in.complete(request, user, methods=["invitation"], at=at)
 
 
 def _text(request: HttpRequest, name: str) -> str:

@@ -11,6 +11,7 @@ from apps.accounts import platform
 from apps.accounts.middleware import SESSION_TENANT
 from apps.accounts.models import User
 from apps.accounts.selectors import is_platform_operator, tenants_of
+from apps.accounts.web.doors import fresh_sign_in
 from apps.core import clock
 from apps.core.errors import DomainError, NotVisible
 from apps.core.page import asked_word, page_number, paged
@@ -36,6 +37,7 @@ def choose(request: HttpRequest) -> HttpResponse:
     return redirect("/")
 
 
+@fresh_sign_in
 @require_POST
 def enter(request: HttpRequest) -> HttpResponse:
     """A platform operator goes into a tenant."""

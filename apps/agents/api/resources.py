@@ -35,6 +35,9 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
             "capabilities",
             "health",
             "last_heartbeat_at",
+            "heard_address",
+            "skewed_since",
+            "conflict_at",
             "created_at",
             "enrolled_at",
             "revoked_at",
@@ -46,6 +49,9 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
             "capabilities",
             "health",
             "last_heartbeat_at",
+            "heard_address",
+            "skewed_since",
+            "conflict_at",
             "created_at",
             "enrolled_at",
             "revoked_at",
@@ -100,7 +106,10 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     filters = {"name": "name", "site": "site", "status": "status"}
     orderings = ("name", "created_at")
     etag_ignores = frozenset(
-        {"is_alive", "version", "hostname", "capabilities", "health", "last_heartbeat_at"}
+        {
+            *("is_alive", "version", "hostname", "capabilities", "health", "last_heartbeat_at"),
+            *("heard_address", "skewed_since", "conflict_at"),
+        }
     )
     permission_map = {
         "list": Permission.AGENTS_VIEW,

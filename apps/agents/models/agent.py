@@ -57,6 +57,8 @@ class Agent(TenantModel):
     former_boots = models.JSONField(default=list, blank=True)
     # Where its last heartbeat came from.
     heard_address = models.GenericIPAddressField(null=True, blank=True)
+    # Serial and level of the last word about a certificate's end.
+    expiry_told = models.CharField(max_length=50, blank=True, default="")
     # Two hosts were heard under this identity. It is not renewed until a host enrolls anew.
     conflict_at = models.DateTimeField(null=True, blank=True)
 

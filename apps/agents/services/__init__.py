@@ -35,7 +35,7 @@ from apps.agents.services.listener import (
     refresh_listener_certificate,
     write_listener_certificate,
 )
-from apps.agents.services.pulse import accept_discovery, record_heartbeat
+from apps.agents.services.pulse import accept_discovery, note_conflict, record_heartbeat
 from apps.agents.services.rollover import (
     AuthorityStatus,
     authority_statuses,
@@ -87,6 +87,7 @@ __all__ = [
     "ensure_authority",
     "forget_answered",
     "issue_enroll_token",
+    "note_conflict",
     "now_and_again",
     "promote_authority",
     "record_heartbeat",

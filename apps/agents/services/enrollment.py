@@ -13,7 +13,7 @@ from django.db import transaction
 from agent.protocol.tokens import EnrolmentToken
 from apps.accounts.actors import Actor
 from apps.agents.choices import AgentStatus
-from apps.agents.errors import AgentRevoked, CertificateRefused, TokenRefused
+from apps.agents.errors import AgentRevoked, CertificateRefused, RenewedTooOften, TokenRefused
 from apps.agents.identity import AgentIdentity
 from apps.agents.models import Agent, AgentCertificate, EnrollmentToken
 from apps.agents.pki import (
@@ -32,6 +32,8 @@ from apps.tenancy.context import require_tenant_id
 from apps.tenancy.models import Tenant
 
 TOKEN_LIFE = timedelta(minutes=10)
+#: Certificates of one agent; it needs one in two weeks.
+MOST_A_DAY = 20
 _SEALING_KEY_BYTES = 32
 
 
@@ -162,10 +164,17 @@ def _enroll(
     agent.status, agent.enrolled_at = AgentStatus.ACTIVE, at
     agent.version, agent.hostname = host.version, host.name
     agent.conflict_at = None
+    agent.expiry_told, agent.boot_id, agent.boot_since = "", None, None
     agent.former_boots, agent.trusted_authorities = [], []
     # A new host has a new key; passwords sealed to the old one would be lost on it.
     agent.sealing_public_key = host.sealing_key
-    agent.save(update_fields=["status", "enrolled_at", "version", "hostname", "sealing_public_key"])
+    agent.save(
+        update_fields=[
+            *("status", "enrolled_at", "version", "hostname", "sealing_public_key"),
+            *("conflict_at", "expiry_told", "boot_id", "boot_since", "former_boots"),
+            "trusted_authorities",
+        ]
+    )
     record(
         action="agent.enrolled",
         actor=Actor.agent(agent.id, agent.name),
@@ -180,7 +189,8 @@ def renew_certificate(*, identity: AgentIdentity, csr_pem: str, at: datetime) ->
     """A new certificate over a current one (or one expired for less than the grace); both work until they end.
 
     ``identity`` comes from ``authenticate_certificate(for_renewal=True)``.
-    Raises CertificateRequestRefused, CertificateRefused when the agent was revoked meanwhile.
+    Raises CertificateRequestRefused, RenewedTooOften; CertificateRefused when the agent was revoked meanwhile or two
+    hosts use its identity.
     """
     public_key = vet_request(csr_pem)
     with acting_in(identity.tenant_id):
@@ -188,6 +198,7 @@ def renew_certificate(*, identity: AgentIdentity, csr_pem: str, at: datetime) ->
             agent = _lock_unrevoked(identity.agent_id)
         except AgentRevoked as error:
             raise CertificateRefused("certificate_revoked", "This agent was revoked.") from error
+        _refuse_renewal(agent, at)
         issued, serial = _issue(agent.id, public_key, at)
         record(
             action="agent.certificate_renewed",
@@ -197,6 +208,19 @@ def renew_certificate(*, identity: AgentIdentity, csr_pem: str, at: datetime) ->
             detail={"from": identity.serial, "serial": serial},
         )
     return issued
+
+
+def _refuse_renewal(agent: Agent, at: datetime) -> None:
+    """A doubtful identity ends with its certificate; a host that renews in a loop is stopped."""
+    if agent.conflict_at is not None:
+        raise CertificateRefused(
+            "identity_conflict", "Two hosts use this identity; enroll one of them again."
+        )
+    recent = AgentCertificate.objects.filter(
+        tenant_id=agent.tenant_id, agent_id=agent.id, issued_at__gt=at - timedelta(days=1)
+    )
+    if recent.count() >= MOST_A_DAY:
+        raise RenewedTooOften(message="Renewed too often today; look at this host's clock.")
 
 
 def revoke_agent(*, agent: Agent, reason: str = "", actor: Actor, at: datetime) -> Agent:

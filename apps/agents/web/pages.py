@@ -15,6 +15,8 @@ from apps.agents.selectors import AgentHealth, visible_agent_health
 from apps.core.page import OK, State, lasting, spell_seconds
 
 SILENT = State("blind", "blind", _lazy("Silent"), 0)
+CONFLICT = State("critical", "critical", _lazy("Two hosts"), 0)
+SKEWED = State("warn", "warn", _lazy("Wrong clock"), 1)
 BEHIND = State("warn", "warn", _lazy("Behind"), 1)
 EXPIRED = State("warn", "warn", _lazy("Certificate ends"), 2)
 PENDING = State("info", "info", _lazy("Not enrolled"), 3)
@@ -110,8 +112,18 @@ def _state(health: AgentHealth, *, is_short: bool, age: float | None) -> tuple[S
         return PENDING, _("Waits for its enrollment token to be used")
     if health.agent.status == AgentStatus.REVOKED:
         return REVOKED, ""
+    return _state_of_active(health, is_short=is_short, age=age)
+
+
+def _state_of_active(
+    health: AgentHealth, *, is_short: bool, age: float | None
+) -> tuple[State, str]:
+    if health.agent.conflict_at is not None:
+        return CONFLICT, _("Two hosts use its identity; enroll one of them again")
     if not health.alive:
         return SILENT, _("What it watches may be up or down: nobody can see it from there")
+    if health.agent.skewed_since is not None:
+        return SKEWED, _("Its clock is more than a minute off")
     if age is not None and age > BEHIND_AFTER_SECONDS:
         return BEHIND, _("Its oldest reading waits for %(time)s") % {"time": spell_seconds(age)}
     if is_short:

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from apps.console.bench.figures import Bench
+from apps.console.bench.isolation import measure_isolation
 from apps.console.bench.pages import bench_pages
 
-BENCHES: Mapping[str, Bench] = MappingProxyType({"pages": bench_pages})
+BENCHES: Mapping[str, Bench] = MappingProxyType(
+    {"isolation": measure_isolation, "pages": bench_pages}
+)

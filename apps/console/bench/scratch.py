@@ -1,8 +1,9 @@
 """A database for one measurement: made, migrated, used as the app role, dropped. The real one is not touched."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
@@ -26,18 +27,56 @@ def scratch_database(purpose: str) -> Iterator[str]:
         )
     former = {alias: connections[alias].settings_dict["NAME"] for alias in connections}
     name = f"ispvm_bench_{purpose}_{os.getpid()}"
-    _as_owner(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-    _as_owner(f"CREATE DATABASE {name}")
+    _drop(name)
+    _execute(f"CREATE DATABASE {name}")
     try:
         _lead_to(dict.fromkeys(former, name))
         call_command("migrate", database="owner", verbosity=0, interactive=False)
         yield name
     finally:
         _lead_to(former)
-        _as_owner(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        _drop(name)
 
 
-def _as_owner(statement: str) -> None:
+@contextmanager
+def copy_of(name: str) -> Iterator[str]:
+    """A second database with the same rows, while the body runs."""
+    copy = f"{name}_copy"
+    for alias in connections:
+        connections[alias].close()  # a database with visitors is not copied
+    with _owner_at("postgres") as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {copy} WITH (FORCE)")
+        cursor.execute(f"CREATE DATABASE {copy} TEMPLATE {name}")
+    try:
+        yield copy
+    finally:
+        with _owner_at("postgres") as cursor:
+            cursor.execute(f"DROP DATABASE IF EXISTS {copy} WITH (FORCE)")
+
+
+def as_owner(work: Callable[[Any], object], name: str = "") -> None:
+    """Do something as the owner, in the scratch database or in another one, each statement by itself."""
+    with _owner_at(name or connections["owner"].settings_dict["NAME"]) as cursor:
+        work(cursor)
+
+
+@contextmanager
+def _owner_at(name: str) -> Iterator[Any]:
+    """The owner's cursor in a database of that name."""
+    made = connections.create_connection("owner")
+    made.settings_dict = {**connections["owner"].settings_dict, "NAME": name}
+    try:
+        with made.cursor() as cursor:
+            yield cursor
+    finally:
+        made.close()
+
+
+def _drop(name: str) -> None:
+    _execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+def _execute(statement: str) -> None:
     with connections["owner"].cursor() as cursor:
         cursor.execute(statement)
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from apps.accounts.access import Access
+from apps.accounts.permissions import Permission
 from apps.alerts.selectors import open_alerts
 from apps.console.web import device_parts as parts_of_page
 from apps.console.web.alerts import AlertRow, alert_rows, worst_first
@@ -62,6 +63,8 @@ class DevicePage:
     open_incident: Incident | None
     charts: tuple[ChartChoice, ...]
     span: TimeSpan
+    #: Whether this member may have its login tried.
+    may_test: bool
 
     @property
     def chart(self) -> ChartChoice:
@@ -137,6 +140,7 @@ def device_page(
         open_incident=next((row for row in incidents if row.is_open), None),
         charts=chart_choices(device, rows, chosen=chart),
         span=shown,
+        may_test=access.may(Permission.DIAGNOSTICS_RUN),
     )
 
 

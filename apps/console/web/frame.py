@@ -13,6 +13,8 @@ from apps.agents.selectors import silent_agent_count
 from apps.core import clock
 from apps.incidents.selectors import open_incident_count
 
+UNDER_THE_THUMB = frozenset({"home", "incidents", "map", "devices", "alerts"})
+
 
 @dataclass(frozen=True)
 class Section:
@@ -25,6 +27,11 @@ class Section:
     key: str
     count: int = 0
     is_blind: bool = False
+
+    @property
+    def is_first(self) -> bool:
+        """Has a place under the thumb on a phone; the others stand in the person's menu there."""
+        return self.name in UNDER_THE_THUMB
 
 
 class Frame:

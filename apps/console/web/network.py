@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _lazy
 
 from apps.accounts.access import Access
+from apps.accounts.permissions import Permission
 from apps.console.web.sites import SiteRow, site_rows
 from apps.core.page import BLIND, DOWN, SUPPRESSED, UNKNOWN, State
 from apps.incidents.limits import is_whole
@@ -148,7 +149,7 @@ def topology_picture(access: Access, asked: Asked, *, at: datetime) -> Picture:
         sites=sites,
         overlay=overlay,
         address=address,
-        groups=() if access.is_limited else dependency_groups(),
+        groups=dependency_groups() if access.may(Permission.TOPOLOGY_VIEW) else (),
     )
     if asked.site is None:
         return drawn

@@ -146,7 +146,7 @@ def search(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @vary_on_headers("HX-Request")
-@requires(Permission.TOPOLOGY_VIEW)
+@requires(Permission.INVENTORY_VIEW)
 def network_map(request: HttpRequest) -> HttpResponse:
     """Sites where they stand, with their state."""
     return _network(request, "map")
@@ -154,7 +154,7 @@ def network_map(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 @vary_on_headers("HX-Request")
-@requires(Permission.TOPOLOGY_VIEW)
+@requires(Permission.INVENTORY_VIEW)
 def topology(request: HttpRequest) -> HttpResponse:
     """What hangs on what."""
     return _network(request, "topology")
@@ -168,7 +168,7 @@ def _network(request: HttpRequest, name: str) -> HttpResponse:
 
 
 @require_GET
-@requires(Permission.TOPOLOGY_VIEW)
+@requires(Permission.INVENTORY_VIEW)
 def map_data(request: HttpRequest) -> JsonResponse:
     """What the map draws."""
     access = access_of(request)
@@ -177,7 +177,7 @@ def map_data(request: HttpRequest) -> JsonResponse:
 
 
 @require_GET
-@requires(Permission.TOPOLOGY_VIEW)
+@requires(Permission.INVENTORY_VIEW)
 def topology_data(request: HttpRequest) -> JsonResponse:
     """What the topology draws."""
     access = access_of(request)

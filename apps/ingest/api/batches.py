@@ -10,6 +10,8 @@ from apps.agents.services import config_version
 from apps.core import clock
 from apps.ingest import counting, limits
 from apps.ingest.api.edge import announced_length, body_of, caller, endpoint, small_body_of
+from apps.ingest.api.peer import source_address
+from apps.ingest.pending import pending_count
 from apps.ingest.services import accept_batch, accept_heartbeat
 from apps.ingest.services.pulse import WireHeartbeat
 from apps.ingest.wire import parse_batch
@@ -63,9 +65,10 @@ def heartbeat(request: HttpRequest) -> HttpResponse:
     limits.admit_heartbeat(agent_id=identity.agent_id)
     beat = small_body_of(request, WireHeartbeat)
     at = clock.now()
-    accept_heartbeat(identity=identity, beat=beat, at=at)
+    accept_heartbeat(identity=identity, beat=beat, source=source_address(request), at=at)
     with acting_in(identity.tenant_id):
         version = config_version(agent_id=identity.agent_id, at=at)
+        pending = pending_count(identity.agent_id, at)
     return JsonResponse(
-        {"server_time": at.isoformat(), "config_version": version, "pending_diagnostics": 0}
+        {"server_time": at.isoformat(), "config_version": version, "pending_diagnostics": pending}
     )

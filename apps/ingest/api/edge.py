@@ -27,7 +27,7 @@ SMALL_BODY = 256 * 1024
 UNAVAILABLE = 503
 RETRY_SECONDS = 5
 
-View = Callable[[HttpRequest], HttpResponse]
+View = Callable[..., HttpResponse]
 T = TypeVar("T")
 
 
@@ -36,11 +36,11 @@ def endpoint(method: str) -> Callable[[View], View]:
 
     def wrap(view: View) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest) -> HttpResponse:
+        def guarded(request: HttpRequest, **named: object) -> HttpResponse:
             if request.method != method:
                 return refusal(405, "method_not_allowed", f"Only {method}.", {"Allow": method})
             began = time.monotonic()
-            response = _answer(view, request)
+            response = _answer(view, request, **named)
             counting.SECONDS.labels(view.__name__, str(response.status_code)).observe(
                 time.monotonic() - began
             )
@@ -53,9 +53,9 @@ def endpoint(method: str) -> Callable[[View], View]:
     return wrap
 
 
-def _answer(view: View, request: HttpRequest) -> HttpResponse:
+def _answer(view: View, request: HttpRequest, **named: object) -> HttpResponse:
     try:
-        return view(request)
+        return view(request, **named)
     except DomainError as error:
         wait = getattr(error, "retry_after", RETRY_SECONDS if error.status == UNAVAILABLE else None)
         headers = {"Retry-After": str(wait)} if wait else {}

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
-from apps.agents.services import AgentIdentity, accept_discovery
+from apps.agents.services import AgentIdentity, accept_discovery, note_conflict
 from apps.audit.services import record
 from apps.ingest.entities import resolve_entities
 from apps.ingest.errors import BatchChanged, BodyInvalid, IdentityMismatch
@@ -76,6 +76,8 @@ def accept_batch(
                 at=at,
                 detail={"batch_id": str(batch.batch_id), "sequence": batch.sequence},
             )
+            # A buffer that was copied goes on differently under numbers that are used.
+            note_conflict(agent_id=identity.agent_id, how="batch", at=at)
         raise
 
 

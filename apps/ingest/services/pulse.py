@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from ipaddress import ip_address
 from uuid import UUID
 
 import msgspec
 
 from agent.protocol.registry import METRICS
 from apps.agents.services import AgentIdentity, record_heartbeat
+from apps.agents.watch import Sighting
 from apps.telemetry import store
 from apps.telemetry.store import Sample, SeriesKey
 from apps.tenancy import acting_in
@@ -37,7 +39,9 @@ class WireHeartbeat(msgspec.Struct, frozen=True):
     trusted_authorities: list[str] = []
 
 
-def accept_heartbeat(*, identity: AgentIdentity, beat: WireHeartbeat, at: datetime) -> None:
+def accept_heartbeat(
+    *, identity: AgentIdentity, beat: WireHeartbeat, source: str = "", at: datetime
+) -> None:
     """Note the heartbeat and store what it says as samples of the agent, at the server's time. Raises NotVisible."""
     said = {name: getattr(beat, name) for name in _GAUGES}
     health = {
@@ -56,6 +60,13 @@ def accept_heartbeat(*, identity: AgentIdentity, beat: WireHeartbeat, at: dateti
             sealing_public_key=beat.sealing_public_key,
             trusted_authorities=beat.trusted_authorities,
             health=health,
+            sighting=Sighting(
+                sent_at=beat.sent_at if beat.sent_at.tzinfo is not None else None,
+                address=_address(source),
+                serial=identity.serial,
+                not_before=identity.not_before,
+                not_after=identity.not_after,
+            ),
             at=at,
         )
         store.write_batch(
@@ -65,6 +76,13 @@ def accept_heartbeat(*, identity: AgentIdentity, beat: WireHeartbeat, at: dateti
             ],
             received_at=at,
         )
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return ""
 
 
 def _bounded(metric: str, value: float) -> float:

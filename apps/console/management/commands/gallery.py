@@ -1,0 +1,162 @@
+import os
+import shutil
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
+
+DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+)
+#: Canvases draw when their data have come.
+SETTLE_MS, MAP_SETTLE_MS = 1500, 6000
+QUALITY = 72
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A page: its address, or the link on another page that leads to it."""
+
+    name: str
+    title: str
+    path: str
+    link: str = ""
+    settle_ms: int = SETTLE_MS
+
+
+@dataclass(frozen=True)
+class Look:
+    """How it is looked at."""
+
+    name: str
+    title: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+SCREENS = (
+    Screen("home", "NOC home", "/"),
+    Screen("incidents", "Incident queue", "/incidents/"),
+    Screen("incident", "An incident", "/incidents/", ".inc .t a"),
+    Screen("map", "Map", "/map/", settle_ms=MAP_SETTLE_MS),
+    Screen("topology", "Topology", "/topology/"),
+    Screen("devices", "Devices", "/devices/"),
+    Screen("device", "A device", "/devices/?q=cr2", "td a[href^='/devices/']"),
+    Screen("sites", "Sites", "/sites/"),
+    Screen("site", "A site", "/sites/", "td a[href^='/sites/']"),
+    Screen("alerts", "Open alerts", "/alerts/"),
+    Screen("agents", "Agents", "/agents/"),
+    Screen("webhooks", "Webhook ledger", "/webhooks/"),
+    Screen("search", "Search", "/search/?q=cr"),
+    Screen("wallboard", "Wallboard", "/?kiosk=1"),
+)
+LOOKS = (
+    Look("dark", "Dark", {"color_scheme": "dark", "viewport": DESKTOP}),
+    Look("light", "Light", {"color_scheme": "light", "viewport": DESKTOP}),
+    Look(
+        "phone",
+        "Phone",
+        {"color_scheme": "dark", "viewport": PHONE, "is_mobile": True, "has_touch": True},
+    ),
+    Look("arabic", "Arabic", {"color_scheme": "dark", "viewport": DESKTOP, "locale": "ar"}),
+)
+
+
+class Command(BaseCommand):
+    help = (
+        "Photograph every screen of a running console, dark, light, on a phone and in Arabic, into a folder with an"
+        " index. The password comes from ISPVM_GALLERY_PASSWORD."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--url", default=settings.ISPVM_PUBLIC_URL, help="of the console")
+        parser.add_argument("--email", required=True, help="who looks")
+        parser.add_argument("--out", type=Path, default=settings.BASE_DIR / "docs" / "gallery")
+        parser.add_argument("--only", help="names of screens, with commas between them")
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+        chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+        password = os.environ.get("ISPVM_GALLERY_PASSWORD", "")
+        if not chromium or not password:
+            raise CommandError("This needs a Chromium on the PATH, and ISPVM_GALLERY_PASSWORD.")
+        only = set(options["only"].split(",")) if options["only"] else None
+        screens = [screen for screen in SCREENS if only is None or screen.name in only]
+        out: Path = options["out"]
+        out.mkdir(parents=True, exist_ok=True)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
+            for look in LOOKS:
+                page = _signed_in(browser, look, options["url"], options["email"], password)
+                for screen, picture in _photographs(page, options["url"], screens):
+                    file = out / f"{screen.name}-{look.name}.webp"
+                    _shrunk(picture).save(file, "WEBP", quality=QUALITY, method=6)
+                    self.stdout.write(f"{file.name} {file.stat().st_size // 1024} KiB")
+            browser.close()
+        (out / "README.md").write_text(_index(out), encoding="utf-8")
+
+
+def _signed_in(browser: Browser, look: Look, url: str, email: str, password: str) -> Page:
+    page = browser.new_context(**look.options).new_page()
+    page.goto(f"{url}/")
+    page.fill("input[type=email]", email)
+    page.fill("input[type=password]", password)
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda address: "sign-in" not in address)
+    return page
+
+
+def _photographs(page: Page, url: str, screens: list[Screen]) -> Iterator[tuple[Screen, bytes]]:
+    for screen in screens:
+        page.goto(url + screen.path)
+        if screen.link:
+            link = page.locator(screen.link).first
+            if not link.count():
+                continue
+            page.goto(url + (link.get_attribute("href") or "/"))
+        page.wait_for_timeout(screen.settle_ms)
+        yield screen, page.screenshot()
+
+
+def _shrunk(picture: bytes) -> Image.Image:
+    return Image.open(BytesIO(picture)).convert("RGB")
+
+
+def _index(out: Path) -> str:
+    lines = [
+        "# Gallery",
+        "",
+        "Every screen of the console as `manage gallery` photographs it, on the demo's simulated ISP. Made anew by:",
+        "",
+        "```",
+        "python3 run.py demo     # in another terminal; cut a link to have something to look at",
+        "ISPVM_GALLERY_PASSWORD=... python3 run.py manage gallery --url http://127.0.0.1:8000 --email noc@demo.example",
+        "```",
+    ]
+    for screen in SCREENS:
+        shown = [look for look in LOOKS if (out / f"{screen.name}-{look.name}.webp").exists()]
+        if not shown:
+            continue
+        heads = " | ".join(look.title for look in shown)
+        cells = " | ".join(
+            f"![{screen.title}, {look.title.lower()}]({screen.name}-{look.name}.webp)"
+            for look in shown
+        )
+        lines += [
+            "",
+            f"## {screen.title}",
+            "",
+            f"| {heads} |",
+            "|" + "---|" * len(shown),
+            f"| {cells} |",
+        ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,10 @@
+"""Below /ingest/v1/ on the agents' listener, and nowhere else."""
+
+from django.urls import path
+
+from apps.diagnostics.api import agent_views
+
+urlpatterns = [
+    path("diagnostics/next", agent_views.take),
+    path("diagnostics/<uuid:job_id>/result", agent_views.result),
+]

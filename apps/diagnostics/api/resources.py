@@ -1,0 +1,61 @@
+"""Connection tests: ask, and look what came of it."""
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import mixins, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.accounts.api.views import TenantViewSet
+from apps.accounts.permissions import Permission
+from apps.core import clock
+from apps.diagnostics import services
+from apps.diagnostics.choices import TestState
+from apps.diagnostics.models import ConnectionTest
+from apps.diagnostics.selectors import state_of, visible_tests
+from apps.inventory.services import credentials_of
+
+
+class ConnectionTestSerializer(serializers.ModelSerializer[ConnectionTest]):
+    """A test and what came of it; ``worked`` is the credential set that the router took."""
+
+    state = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ConnectionTest
+        _said = ["outcome", "worked", "identity", "version", "board_name", "latency_ms", "detail"]
+        _when = ["requested_by", "requested_at", "expires_at", "taken_at", "finished_at"]
+        fields = ["id", "device", "credential_set", "agent", "state", *_said, *_when]
+        read_only_fields = ["id", "agent", "state", *_said, *_when]
+
+    @extend_schema_field(serializers.ChoiceField(choices=TestState.choices))
+    def get_state(self, row: ConnectionTest) -> str:
+        return str(state_of(row, clock.now()))
+
+
+class ConnectionTestViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+    """Whether a login works on a router, tried by the agent that watches it. Without a set: the device's own."""
+
+    serializer_class = ConnectionTestSerializer
+    filters = {"device": "device"}
+    orderings = ("requested_at",)
+    permission_map = dict.fromkeys(("list", "retrieve", "create"), Permission.DIAGNOSTICS_RUN)
+
+    def get_queryset(self) -> QuerySet[ConnectionTest]:
+        return visible_tests(self.access)
+
+    @extend_schema(responses={202: ConnectionTestSerializer})
+    def create(self, request: Request) -> Response:
+        asked = ConnectionTestSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        device, chosen = (
+            asked.validated_data["device"],
+            asked.validated_data.get("credential_set"),
+        )
+        if chosen is not None and chosen not in credentials_of([device.id])[device.id]:
+            # Trying any login anywhere is for those who may set it there.
+            self.access.require(Permission.CREDENTIALS_MANAGE)
+        made = services.request_test(
+            device=device, credential_set=chosen, actor=self.access.actor, at=clock.now()
+        )
+        return Response(ConnectionTestSerializer(made).data, status=status.HTTP_202_ACCEPTED)

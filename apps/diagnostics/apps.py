@@ -1,0 +1,15 @@
+from django.apps import AppConfig
+
+
+class DiagnosticsConfig(AppConfig):
+    name = "apps.diagnostics"
+
+    def ready(self) -> None:
+        from apps.accounts.limits import limit_rows
+        from apps.diagnostics.limits import tests_within
+        from apps.diagnostics.models import ConnectionTest
+        from apps.diagnostics.selectors import waiting_count
+        from apps.ingest.pending import tell_pending
+
+        limit_rows(ConnectionTest, tests_within)
+        tell_pending(waiting_count)

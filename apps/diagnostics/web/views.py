@@ -1,0 +1,44 @@
+"""The part of a device page that tries its login, live while the agent is at it."""
+
+from uuid import UUID
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+
+from apps.accounts.permissions import Permission
+from apps.accounts.web.doors import access_of, requires
+from apps.core import clock
+from apps.core.page import wants_part
+from apps.diagnostics.choices import TestOutcome, TestState
+from apps.diagnostics.errors import NoAgent, TestUnderWay, TooManyTests
+from apps.diagnostics.selectors import last_test, state_of
+from apps.diagnostics.services import request_test
+from apps.inventory.selectors import get_visible_device
+
+
+@require_http_methods(["GET", "POST"])
+@requires(Permission.DIAGNOSTICS_RUN)
+def connection_test(request: HttpRequest, device_id: UUID) -> HttpResponse:
+    """The newest test of a device; POST asks for another."""
+    access, at = access_of(request), clock.now()
+    device = get_visible_device(access, device_id)
+    refusal = ""
+    if request.method == "POST":
+        try:
+            request_test(device=device, actor=access.actor, at=at)
+        except (NoAgent, TestUnderWay, TooManyTests) as refused:
+            refusal = refused.message
+        if not wants_part(request):
+            return redirect("console:device", device_id)
+    test = last_test(access, device.id)
+    state = state_of(test, at) if test else None
+    shown = {
+        "device": device,
+        "test": test,
+        "state": state,
+        "refusal": refusal,
+        "is_open": state in {TestState.WAITING, TestState.RUNNING},
+        "is_good": test is not None and test.outcome == TestOutcome.OK,
+    }
+    return render(request, "diagnostics/_connection_test.html", shown)

@@ -1,0 +1,104 @@
+"""A program that asks too often is told to wait; others are not touched; the count is one for all processes."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import redis
+from rest_framework.test import APIClient
+
+from apps.accounts.rates import admit_token
+from apps.accounts.services import issue_token
+from apps.core import buckets, clock
+from apps.core.buckets import Buckets, RateExceeded
+from tests.clients import bearer, problem
+from tests.inventory.factories import ACTOR
+
+PER_MINUTE, AT_ONCE = 8, 2  # one more every 7.5 s
+MANY_PER_MINUTE, MANY = 40, 10
+THREADS = 16
+
+
+@pytest.fixture(autouse=True)
+def _slow(settings) -> None:
+    settings.ISPVM_TOKEN_REQUESTS_PER_MINUTE = PER_MINUTE
+
+
+@pytest.mark.django_db
+class TestRequests:
+    def test_over_the_rate_is_a_problem_that_says_when_to_come_back(self, acme, acme_noc):
+        client = bearer(acme, acme_noc)
+        answers = [client.get("/api/v1/roles/") for _ in range(AT_ONCE)]
+        assert {answer.status_code for answer in answers} == {200}
+
+        over = client.get("/api/v1/roles/")
+
+        assert problem(over) == (429, "rate_exceeded")
+        assert 1 <= int(over["Retry-After"]) <= 8
+
+    def test_another_token_of_the_same_person_has_its_own(self, acme, acme_noc):
+        one, other = bearer(acme, acme_noc), bearer(acme, acme_noc)
+        for _ in range(AT_ONCE):
+            one.get("/api/v1/roles/")
+
+        assert other.get("/api/v1/roles/").status_code == 200
+
+    def test_a_session_is_not_counted(self, acme, acme_noc, client):
+        client.force_login(acme_noc)
+
+        assert {client.get("/api/v1/roles/").status_code for _ in range(AT_ONCE * 2)} == {200}
+
+    def test_no_words_in_a_header_raise_the_rate(self, acme, acme_noc):
+        at = clock.now()
+        _, text = issue_token(tenant=acme, user=acme_noc, name="x", actor=ACTOR, at=at)
+        answers = []
+        for number in range(AT_ONCE + 1):
+            client = APIClient(
+                headers={
+                    "Authorization": f"bearer  {text}" if number % 2 else f"Bearer {text}",
+                    "X-Forwarded-For": f"192.0.2.{number}",
+                }
+            )
+            answers.append(client.get("/api/v1/roles/").status_code)
+
+        assert answers == [200] * AT_ONCE + [429]
+
+
+def outcomes_of(calls: int) -> list[bool]:
+    """So many requests of one token, as many at once as a web process has threads."""
+    token = f"test-{clock.now().timestamp()}"
+
+    def call(_: int) -> bool:
+        try:
+            admit_token(token)
+        except RateExceeded:
+            return False
+        return True
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        return list(threads.map(call, range(calls)))
+
+
+def refilled(began: float) -> int:
+    """What a slow machine may let through beyond the burst."""
+    return int((time.monotonic() - began) * MANY_PER_MINUTE / 60)
+
+
+def test_of_two_hundred_exactly_the_burst_passes(settings):
+    settings.ISPVM_TOKEN_REQUESTS_PER_MINUTE = MANY_PER_MINUTE
+    began = time.monotonic()
+
+    passed = sum(outcomes_of(200))
+
+    assert MANY <= passed <= MANY + refilled(began)
+
+
+def test_while_redis_is_away_each_process_counts(settings, monkeypatch):
+    settings.ISPVM_TOKEN_REQUESTS_PER_MINUTE = MANY_PER_MINUTE
+    away = Buckets(redis.Redis(port=1, socket_connect_timeout=0.1))
+    monkeypatch.setattr(buckets, "_buckets", away)
+    began = time.monotonic()
+
+    passed = sum(outcomes_of(40))
+
+    assert MANY <= passed <= MANY + refilled(began)

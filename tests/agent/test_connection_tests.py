@@ -1,0 +1,284 @@
+"""Connection tests by the real agent: on routers that behave in every way, and from a question to its answer."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from agent.__main__ import main
+from agent.collectors.device import WatchedDevice
+from agent.diagnostics.connection import try_connection
+from agent.protocol.registry import Tier
+from agent.protocol.sealing import seal_for
+from agent.state import public_bytes
+from apps.agents.models import Agent
+from apps.core import clock
+from apps.diagnostics.models import ConnectionTest
+from apps.diagnostics.services import request_test
+from apps.inventory import services as inventory
+from apps.inventory.models import Device
+from apps.tenancy import acting_in
+from apps.vault.services import store_credential_set
+from tests.agent.conftest import ACTOR
+from tests.agent.fake_router import DEVICE_ID, MENUS, PASSWORD, FakeRouter, device_config
+from tests.agent.simulator.running import AGENT_CORE, EchoServer, Simulation, plan_for
+from tests.inventory.factories import AT
+from tests.supervisor.waiting import eventually
+
+KEY = X25519PrivateKey.generate()
+FIRST, SECOND = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+
+
+def credential(password: str, credential_set: str = FIRST) -> dict[str, str]:
+    sealed = seal_for(public_bytes(KEY), password.encode(), DEVICE_ID)
+    return {"credential_set": credential_set, "username": "mon", "sealed_password": sealed}
+
+
+def job(port: int, *credentials, address: str = "127.0.0.1", tls: bool = False, timeout=4.0):
+    device = {"id": DEVICE_ID, "address": address, "port": port, "tls": tls}
+    return {"timeout_s": timeout, "device": {**device, "credentials": list(credentials)}}
+
+
+@pytest.fixture
+def router():
+    made = FakeRouter(dict(MENUS))
+    yield made
+    made.close()
+
+
+class TestTrying:
+    def test_a_login_that_works_tells_who_the_router_is(self, router):
+        said = try_connection(job(router.port, credential(PASSWORD)), KEY)
+
+        assert said.pop("latency_ms") > 0
+        assert said == {
+            "outcome": "ok",
+            "credential_set": FIRST,
+            "identity": "cr1",
+            "version": "7.19.4",
+            "board_name": MENUS_BOARD,
+            "detail": "",
+        }
+
+    def test_the_next_login_is_tried_when_one_is_refused(self, router):
+        said = try_connection(
+            job(router.port, credential("wrong"), credential(PASSWORD, SECOND)), KEY
+        )
+
+        assert (said["outcome"], said["credential_set"]) == ("ok", SECOND)
+        assert router.logins == 2
+
+    def test_wrong_credentials(self, router):
+        said = try_connection(job(router.port, credential("wrong")), KEY)
+
+        assert said["outcome"] == "wrong_credentials"
+        assert "wrong" not in said["detail"]
+
+    def test_no_credentials(self, router):
+        stranger = X25519PrivateKey.generate()
+
+        assert try_connection(job(router.port), KEY)["outcome"] == "no_credentials"
+        assert (
+            try_connection(job(router.port, credential(PASSWORD)), stranger)["outcome"]
+            == "no_credentials"
+        )
+        assert router.logins == 0
+
+    def test_refused(self):
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = closed.getsockname()[1]
+
+        assert try_connection(job(port, credential(PASSWORD)), KEY)["outcome"] == "refused"
+
+    def test_api_disabled(self, router):
+        router.on_connect = lambda connection: connection.close()
+
+        said = try_connection(job(router.port, credential(PASSWORD)), KEY)
+
+        assert said["outcome"] == "api_disabled"
+
+    def test_another_service_on_the_port(self, router):
+        router.on_connect = lambda connection: connection.sendall(b"SSH-2.0-ROSSSH\r\n" * 4)
+
+        said = try_connection(job(router.port, credential(PASSWORD)), KEY)
+
+        assert said["outcome"] in {"api_disabled", "timeout"}
+
+    def test_timeout(self, router):
+        router.on_connect = lambda _connection: time.sleep(1.5)
+
+        said = try_connection(job(router.port, credential(PASSWORD), timeout=1.0), KEY)
+
+        assert said["outcome"] == "timeout"
+
+    def test_tls_failed(self, router):
+        def nonsense(connection: socket.socket) -> None:
+            with suppress(OSError):
+                connection.recv(100)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n" * 3)
+
+        router.on_connect = nonsense
+
+        said = try_connection(job(router.port, credential(PASSWORD), tls=True), KEY)
+
+        assert said["outcome"] == "tls_failed"
+
+    def test_unreachable(self):
+        said = try_connection(job(8728, credential(PASSWORD), address="::ffff:0:0"), KEY)
+
+        assert said["outcome"] in {"unreachable", "refused"}
+
+
+MENUS_BOARD = next(
+    word.removeprefix("=board-name=")
+    for sentence in MENUS["/system/resource/print"]
+    for word in sentence
+    if word.startswith("=board-name=")
+)
+
+
+class TestWatching:
+    """The poller's own use of several logins."""
+
+    def watched(self, router: FakeRouter, *credentials) -> WatchedDevice:
+        config = device_config(KEY, router.port)
+        config["credentials"] = list(credentials)
+        return WatchedDevice(config, KEY, "127.0.0.1")
+
+    def test_the_next_login_is_tried_and_the_one_that_worked_is_told_and_remembered(self, router):
+        device = self.watched(router, credential("old"), credential(PASSWORD, SECOND))
+
+        findings = device.poll([Tier.FAST])
+
+        assert device.said == "ok"
+        (told,) = findings.patch["devices"]
+        assert told["credential_set"] == SECOND
+        device.close()
+        before = router.logins
+        device.poll([Tier.FAST])
+        assert router.logins == before + 1, "the one that worked is tried first"
+        device.close()
+
+    def test_when_none_is_taken_it_says_so(self, router):
+        device = self.watched(router, credential("old"), credential("older", SECOND))
+
+        device.poll([Tier.FAST])
+
+        assert "refused the login" in device.said
+        assert router.logins == 2
+
+    def test_a_server_of_before_names_one_login(self, router):
+        device = WatchedDevice(device_config(KEY, router.port), KEY, "127.0.0.1")
+
+        findings = device.poll([Tier.FAST])
+
+        assert device.said == "ok"
+        assert "credential_set" not in findings.patch["devices"][0]
+        device.close()
+
+    def test_another_password_in_the_config_ends_the_session(self, router):
+        device = self.watched(router, credential(PASSWORD))
+        device.poll([Tier.FAST])
+        changed = {**device.config, "credentials": [credential("new one")]}
+
+        device.take_over(changed)
+        device.poll([Tier.FAST])
+
+        assert "refused the login" in device.said
+
+
+@contextmanager
+def running(state: Path) -> Iterator[None]:
+    """The real agent, standing where the simulated ISP has one."""
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "agent",
+            "run",
+            "--state-dir",
+            str(state),
+            "--source-address",
+            AGENT_CORE,
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def asked(ingest, device, **chosen) -> ConnectionTest:
+    """A test, and its answer."""
+    with acting_in(ingest.tenant):
+        test = request_test(device=device, actor=ACTOR, at=clock.now(), **chosen)
+
+    def is_done() -> bool:
+        with acting_in(ingest.tenant):
+            test.refresh_from_db()
+        return test.state == "done"
+
+    eventually(is_done)
+    return test
+
+
+def test_from_a_question_to_its_answer_by_the_real_agent_on_the_simulated_isp(
+    ingest, tmp_path: Path
+):
+    """Also: a login that is changed on the server is in use a config poll later, and the next in the list before."""
+    with EchoServer() as echo:
+        plan = plan_for(tmp_path / "sim", relay_to=("127.0.0.1", echo.port))
+        with Simulation(plan) as simulation:
+            address, port = simulation.address("bng1")
+            isp = simulation.world.isp
+            with acting_in(ingest.tenant):
+                who = {"actor": ACTOR, "at": AT}
+                wrong = store_credential_set(
+                    name="wrong", username=isp.username, secret="not it", **who
+                )
+                right = store_credential_set(
+                    name="right", username=isp.username, secret=isp.password, **who
+                )
+            token, device = ingest.token(
+                management_address=address, api_port=port, polling_profile={"fast_s": 1}
+            )
+            with acting_in(ingest.tenant):
+                inventory.set_device_credentials(
+                    device=device, credential_sets=[wrong, right], **who
+                )
+            state = tmp_path / "state"
+            assert main(["enroll", "--token", token, "--state-dir", str(state)]) == 0
+            with running(state):
+                eventually(lambda: is_heard(ingest))
+                own = asked(ingest, device)
+                assert (own.outcome, own.worked) == ("ok", right.id), own.detail
+                assert own.identity
+                assert own.latency_ms > 0
+                assert asked(ingest, device, credential_set=wrong).outcome == "wrong_credentials"
+                eventually(lambda: works_by(ingest, device) == right.id)
+
+                # The better login is put right: it works with the next config, before the other one is taken away.
+                with acting_in(ingest.tenant):
+                    store_credential_set(
+                        name="wrong", username=isp.username, secret=isp.password, **who
+                    )
+                    inventory.set_device_credentials(device=device, credential_sets=[wrong], **who)
+                eventually(lambda: works_by(ingest, device) == wrong.id)
+
+
+def is_heard(ingest) -> bool:
+    with acting_in(ingest.tenant):
+        return Agent.objects.get().last_heartbeat_at is not None
+
+
+def works_by(ingest, device):
+    with acting_in(ingest.tenant):
+        return Device.objects.get(pk=device.pk).working_credential_set

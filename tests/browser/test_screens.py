@@ -1,0 +1,155 @@
+"""Every screen in light and dark, on a phone, from right to left: readable by the rules of axe, and silent."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import Page, expect
+
+from apps.core import clock
+from apps.telemetry import store
+from apps.telemetry.store import Sample, SeriesKey
+from apps.tenancy import acting_in
+from tests.browser.conftest import PHONE
+
+AXE = settings.BASE_DIR / "node_modules" / "axe-core" / "axe.min.js"
+SERIOUS = {"serious", "critical"}
+SCREENS = (
+    *("/", "/incidents/", "/incidents/?status=all", "/devices/", "/sites/", "/alerts/"),
+    *("/agents/", "/webhooks/", "/search/?q=r", "/map/", "/topology/", "/topology/?collapse=1"),
+    *("/?kiosk=1", "{incident}", "{device}", "{site}", "{topology-of-incident}"),
+)
+ADMINS = ("/agents/new/", "{enroll}")
+
+
+def address(screen: str, stage) -> str:
+    """The path that a name in braces stands for."""
+    incident = stage.incidents()[0]
+    return {
+        "{incident}": f"/incidents/{incident.id}/",
+        "{device}": f"/devices/{stage.devices['cr2'].id}/?range=1h",
+        "{site}": f"/sites/{stage.devices['agg1'].site_id}/",
+        "{enroll}": f"/agents/{stage.agent.id}/enroll/",
+        "{topology-of-incident}": f"/topology/?incident={incident.id}",
+    }.get(screen, screen)
+
+
+def serious_faults(page: Page) -> list[str]:
+    """What axe finds, each with the first element that has it."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{page.url} {fault['id']}: {fault['nodes'][0]['html'][:160]}"
+        for fault in found["violations"]
+        if fault["impact"] in SERIOUS
+    ]
+
+
+needs_packages = pytest.mark.skipif(
+    not AXE.exists(), reason="the front-end packages are not installed; run.py setup says why"
+)
+
+
+@needs_packages
+@pytest.mark.parametrize(
+    "look",
+    [
+        {"color_scheme": "light"},
+        {"color_scheme": "dark", "locale": "ar"},
+        {"color_scheme": "dark", "viewport": PHONE},
+    ],
+    ids=["light", "dark-arabic", "dark-phone"],
+)
+def test_every_screen_is_accessible_and_silent(visitor, stage, acme_noc, acme_admin, look):
+    faults = []
+    for user, screens in ((acme_noc, SCREENS), (acme_admin, ADMINS)):
+        window = visitor(user, **look)
+        for screen in screens:
+            window.go(address(screen, stage))
+            faults += serious_faults(window.page)
+            if "viewport" in look:
+                wide = window.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+                faults += [f"{window.page.url} is {wide} px too wide"] if wide > 0 else []
+
+    assert faults == []
+
+
+@needs_packages
+def test_an_incident_is_drawn(visitor, stage, acme_noc):
+    window = visitor(acme_noc)
+    window.go(address("{incident}", stage))
+    page = window.page
+
+    expect(page.locator("#incident-chart canvas").first).to_be_visible()
+    expect(page.locator("#incident-graph canvas").first).to_be_visible()
+    expect(page.locator("#incident-chart [data-read]")).to_contain_text("routers that answer")
+
+
+@needs_packages
+def test_a_drawing_outlives_the_refresh_of_what_is_around_it(visitor, stage, acme_noc):
+    window = visitor(acme_noc)
+    window.go(address("{incident}", stage))
+    page = window.page
+    expect(page.locator("#incident-chart canvas").first).to_be_visible()
+    page.evaluate("document.querySelector('#incident-chart canvas').dataset.first = '1'")
+
+    page.evaluate(
+        "htmx.ajax('GET', location.pathname, {target: '#incident', swap: 'outerHTML'})"
+    )  # a promise: settled when the part is swapped in
+
+    expect(page.locator("#incident-chart canvas[data-first]")).to_have_count(1)
+
+
+@needs_packages
+def test_dragging_over_a_chart_zooms_the_address(visitor, stage, acme_noc):
+    device = stage.devices["cr2"]
+    read_processor(stage, device)
+    window = visitor(acme_noc)
+    window.go(f"/devices/{device.id}/?range=1h&chart=load:{device.id}")
+    page = window.page
+    area = page.locator("#device-chart .u-over").bounding_box()
+    page.mouse.move(area["x"] + area["width"] / 2, area["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(area["x"] + area["width"] * 0.9, area["y"] + 20, steps=4)
+    page.mouse.up()
+
+    page.wait_for_url(re.compile("from=.*to="))
+    expect(page.locator("#device-chart canvas").first).to_be_visible()
+
+
+def read_processor(stage, device) -> None:
+    """A reading a minute over the last hour, but for ten minutes in which nobody could see it."""
+    now = clock.now()
+    moments = [now - timedelta(minutes=m) for m in range(60) if not 20 <= m < 30]
+    key = SeriesKey("device", device.id, "device.cpu_pct")
+    with acting_in(stage.tenant):
+        store.write_batch(
+            samples=[Sample(key, at, 20.0 + at.minute % 7) for at in moments], received_at=now
+        )
+
+
+def test_the_language_turns_and_stays(visitor, stage, acme_noc):
+    window = visitor(acme_noc)
+    window.go("/devices/")
+    page = window.page
+    page.locator("[data-menu] summary").click()
+    page.get_by_label("Language", exact=True).select_option("ar")
+
+    page.wait_for_function("document.documentElement.dir === 'rtl'")
+    window.go("/")
+    assert page.evaluate("document.documentElement.lang") == "ar"
+    nav = page.locator(".nav").bounding_box()
+    assert nav["x"] > 700
+
+
+def test_the_clock_turns_to_the_readers_own(visitor, stage, acme_noc):
+    window = visitor(acme_noc, timezone_id="Asia/Tokyo")
+    window.go(address("{incident}", stage))
+    page = window.page
+    moment = page.locator(".facts time bdi")
+    utc = moment.inner_text()
+
+    page.get_by_role("button", name="Local").click()
+
+    assert (int(moment.inner_text()[:2]) - int(utc[:2])) % 24 == 9

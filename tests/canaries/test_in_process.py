@@ -1,0 +1,133 @@
+"""Forty secrets through every door; then every place that somebody else may read is searched for them."""
+
+import json
+import os
+import sys
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import pytest
+from celery import shared_task
+from django.conf import settings
+from django.test import Client
+from drf_spectacular.generators import SchemaGenerator
+
+from apps.accounts import attempts
+from apps.tenancy import acting_in
+from tests.canaries.planting import Planter, canary, reads
+from tests.canaries.search import broker, database, forms_of, found_in
+from tests.clients import bearer
+from tests.inventory.factories import make_site
+
+LEAST = 40
+
+
+@shared_task(name="tests.break_with", queue="upkeep")
+def break_with(*, reference: str) -> None:
+    """A task that holds a secret when it breaks."""
+    secret = HELD[reference]
+    raise RuntimeError(f"cannot log in, secret={secret}")
+
+
+HELD: dict[str, str] = {}
+
+
+def of_the_installation() -> dict[str, str | bytes]:
+    """What the processes are given to run with."""
+    found: dict[str, str | bytes] = {"secret key": settings.SECRET_KEY}
+    for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_BACKUP_URL", "REDIS_URL"):
+        found[f"password of {name}"] = urlsplit(os.environ[name]).password or ""
+    text = Path(settings.ISPVM_MASTER_KEY_FILE).read_text(encoding="ascii").strip()
+    return found | {"master key": bytes.fromhex(text)}
+
+
+@pytest.fixture
+def planter(acme, acme_admin, monkeypatch) -> Planter:
+    monkeypatch.setattr(attempts, "COUNTER", f"test-{uuid4()}")
+    return Planter(bearer(acme, acme_admin))
+
+
+def plant(planter: Planter, acme: Any, user: Any, monkeypatch: Any) -> None:
+    with acting_in(acme):
+        site = str(make_site("hub").id)
+    planter.secrets |= of_the_installation()
+    planter.credentials()
+    planter.shown(site)
+    planter.people(user)
+    planter.faulty()
+    planter.told()
+    HELD["x"] = planter.put("in a task that breaks")
+    break_with.apply(kwargs={"reference": "x"})
+    with monkeypatch.context() as patched:
+        planter.broken(patched)
+
+
+def places(planter: Planter, logged: str) -> dict[str, bytes]:
+    described = SchemaGenerator().get_schema(request=None, public=True)
+    document = json.loads(json.dumps(described, default=str))
+    metrics = Client().get("/metrics", REMOTE_ADDR="127.0.0.1")
+    assert metrics.status_code == 200
+    url = os.environ["DATABASE_BACKUP_URL"]
+    return {
+        "the database": database(url, settings.DATABASES["default"]["NAME"]),
+        "the broker": broker(settings.ISPVM_REDIS_URL),
+        "the log": logged.encode(),
+        "the metrics": metrics.content,
+        "answers to what was sent": b"\n".join(planter.answers),
+        "everything that REST shows": b"\n".join(reads(planter.program, document)),
+    }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_secret_is_where_others_read(planter, acme, acme_admin, acme_noc, monkeypatch, capfd):
+    plant(planter, acme, acme_noc, monkeypatch)
+    captured = capfd.readouterr()
+
+    searched = places(planter, captured.out + captured.err)
+    hits = found_in(planter.secrets, searched)
+
+    with capfd.disabled():
+        sizes = ", ".join(f"{name} ({len(text)} bytes)" for name, text in searched.items())
+        sys.stdout.write(f" [{len(planter.secrets)} canaries, {len(hits)} found in {sizes}]")
+    assert hits == []
+    assert len(planter.secrets) >= LEAST
+    # The places were really read: what is no secret is in them.
+    assert b"routeros password" in searched["the database"]
+    assert b"could not use password=[hidden]" in searched["the log"]
+    assert b"cannot log in, secret=[hidden]" in searched["the log"]
+    assert b"routeros password" in searched["everything that REST shows"]
+    assert b"upkeep" in searched["the broker"] or b"deliver" in searched["the broker"]
+
+
+@pytest.mark.parametrize("change", [str, lambda s: f"x{s}y", lambda s: f"ab{s}", lambda s: f"z{s}"])
+def test_a_leak_would_be_found_in_any_form(change):
+    secret = canary()
+    text = change(secret).encode()
+    shapes = {
+        "plain": text,
+        "hex": text.hex().encode(),
+        "base64": b64encode(text),
+    }
+
+    assert len(found_in({"it": secret}, shapes)) == 3
+    assert found_in({"another": canary()}, shapes) == []
+    assert all(len(form) >= 8 for form in forms_of(secret))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_secret_left_in_a_row_and_in_a_queue_is_found(planter, acme):
+    secret = canary()
+    with acting_in(acme):
+        make_site(f"hub {secret}")
+    break_with.apply_async(kwargs={"reference": secret}, queue=f"canary-{uuid4()}")
+
+    url = os.environ["DATABASE_BACKUP_URL"]
+    searched = {
+        "the database": database(url, settings.DATABASES["default"]["NAME"]),
+        "the broker": broker(settings.ISPVM_REDIS_URL),
+    }
+
+    assert found_in({"it": secret}, searched) == ["it in the database", "it in the broker"]
