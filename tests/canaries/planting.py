@@ -83,7 +83,7 @@ class Planter:
             BestAvailableEncryption(self.put("ssh passphrase").encode()),
         )
         self.secrets["ssh key"] = pem.splitlines()[2]
-        key = {"private_key": pem.decode(), "passphrase": self.secrets["ssh passphrase"]}
+        key = {"private_key": pem.decode(), "passphrase": str(self.secrets["ssh passphrase"])}
         body = {"name": "key", "kind": "ssh", "username": "monitor", **key}
         answer = self.keep(self.post("credential-sets", body))
         assert answer.status_code == 201, answer.content
@@ -195,7 +195,7 @@ class Planter:
         """Secrets in the hands of code that fails: their values are in the frames of the traceback."""
 
         def fail(**given: Any) -> Any:
-            secret = self.secrets[last]
+            secret = str(self.secrets[last])
             raise RuntimeError(f"could not use password={secret} of {len(given)}")
 
         last = "in a request that breaks"
