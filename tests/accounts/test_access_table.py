@@ -21,7 +21,8 @@ GATE = {
     *("sign-in/", "sign-in/code/", "sign-in/passkey/", "sign-in/passkey/options/"),
     *("sign-in/with/<slug:slug>/", "sign-in/with/<slug:slug>/back/"),
 }
-PUBLIC_PAGES = {"livez", "readyz", "metrics", "invitation/", *GATE}
+#: What anybody may see or set: nothing of a tenant.
+PUBLIC_PAGES = {"livez", "readyz", "metrics", "language/", "invitation/", *GATE}
 
 
 def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:

@@ -14,8 +14,7 @@ from apps.agents.models import Agent, CertificateAuthority
 from apps.agents.pki import fingerprint_of, make_authority
 from apps.audit.models import PlatformRecord
 from apps.core import clock
-from apps.vault.models import PlatformSecret
-from apps.vault.services import store_platform_secret
+from apps.vault.services import platform_secret, store_platform_secret
 from tests.agents.csr import make_csr
 from tests.agents.factories import ACTOR, AT, der_of, enroll, issue_token, make_agent
 
@@ -176,12 +175,29 @@ def test_a_key_file_of_somebody_else_opens_nothing(in_acme, settings, tmp_path):
     enroll(make_agent())
     other = tmp_path / "ca_key"
     other.write_text("ab" * 32)
+    other.chmod(0o400)
     settings.ISPVM_CA_KEY_FILE = str(other)
 
     with pytest.raises(keys.SecretUnreadable):
         services.check_signer(at=AT)
     with pytest.raises(CommandError, match="restore the right file"):
         call_command("signer")
+
+
+def test_a_lost_key_file_is_overcome_by_a_change_of_the_authority(in_acme, settings, tmp_path):
+    agent = make_agent()
+    first = enroll(agent)
+    other = tmp_path / "ca_key"
+    other.write_text("cd" * 32)
+    other.chmod(0o400)
+    settings.ISPVM_CA_KEY_FILE = str(other)
+
+    upcoming = stage()
+    beat(agent)
+    promote()
+
+    assert services.check_signer(at=AT) == upcoming
+    assert signer_of(renew(first)) == upcoming
 
 
 def test_without_the_key_file_nothing_signs(in_acme, settings):
@@ -200,7 +216,7 @@ def test_a_key_under_the_master_key_is_taken_over_and_erased_there(in_acme):
     store_platform_secret(name="agents-ca-key", plaintext=bundle, at=AT)
 
     assert services.ensure_authority(at=AT).fingerprint == made.fingerprint
-    assert bytes(PlatformSecret.objects.get(name="agents-ca-key").sealed) == b""
+    assert platform_secret("agents-ca-key") == b"moved to the signer"
     assert signer_of(enroll(make_agent())) == made.fingerprint
 
 

@@ -31,6 +31,7 @@ VARIABLES = (
     "ISPVM_SECRET_KEY",
     "ISPVM_SECRET_KEY_FILE",
     "ISPVM_MASTER_KEY_FILE",
+    "ISPVM_CA_KEY_FILE",
     "REDIS_URL",
     *DATABASE_VARIABLES,
 )
@@ -147,7 +148,7 @@ class TestSecrecy:
 
         modes = {f.name: f.stat().st_mode & 0o777 for f in home.secrets.iterdir()}
 
-        assert modes.pop("master_key") == 0o400
+        assert modes.pop("master_key") == modes.pop("ca_key") == 0o400
         assert set(modes.values()) == {0o600}
         assert len(bytes.fromhex(Path(environment["ISPVM_MASTER_KEY_FILE"]).read_text())) == 32
 
@@ -157,6 +158,7 @@ class TestSecrecy:
         for role in ("ispvm_owner", "ispvm_backup", "ispvm_platform", "postgres:postgres"):
             assert role not in text
         assert "ispvm_app" in text
+        assert "CA_KEY" not in text
 
 
 class TestServices:

@@ -15,10 +15,11 @@ from apps.agents.models import AgentCertificate, CertificateAuthority
 from apps.agents.pki import Authority, load_authority, make_authority
 from apps.audit.services import record_platform
 from apps.vault.models import PlatformSecret
-from apps.vault.services import platform_secret
+from apps.vault.services import platform_secret, seal_secret
 
 #: Where the key was kept under the master key, before the signer had a key file of its own.
 _FORMER_KEY, _FORMER_CERTIFICATE = "agents-ca-key", "agents-ca-certificate"
+_MOVED = b"moved to the signer"
 _NAME = "ISPVisualMonitor agents CA"
 
 
@@ -113,6 +114,7 @@ def _ensure_row(at: datetime) -> CertificateAuthority:
     try:
         with transaction.atomic():
             former = platform_secret(_FORMER_KEY)
+            former = None if former == _MOVED else former
             authority = load_authority(bundle_pem=former) if former else _made(at)
             row = _store(authority, AuthorityStage.ACTIVE, at)
             AgentCertificate.objects.filter(authority=None).update(authority=row)
@@ -131,7 +133,12 @@ def _ensure_row(at: datetime) -> CertificateAuthority:
 
 def _forget_former() -> None:
     """The key that ingest could open does not stay where it was."""
-    PlatformSecret.objects.filter(name__in=[_FORMER_KEY, _FORMER_CERTIFICATE]).update(sealed=b"")
+    for name in (_FORMER_KEY, _FORMER_CERTIFICATE):
+        # Another text and not an empty one: the vault's rotations go on opening every row.
+        sealed = seal_secret(
+            table="vault_platformsecret", row_id=name, field="sealed", plaintext=_MOVED
+        )
+        PlatformSecret.objects.filter(name=name).update(sealed=sealed)
 
 
 def _made(at: datetime) -> Authority:

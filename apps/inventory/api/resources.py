@@ -59,7 +59,7 @@ class DeviceViewSet(CreateRow, UpdateRow, DeleteRow):
         "bgp_peers": Permission.INVENTORY_VIEW,
         "ospf_neighbors": Permission.INVENTORY_VIEW,
         "default_probe_targets": Permission.INVENTORY_CHANGE,
-        "credentials": Permission.INVENTORY_VIEW,
+        "credentials": Permission.DIAGNOSTICS_RUN,
         "set_credentials": Permission.CREDENTIALS_MANAGE,
     }
 
