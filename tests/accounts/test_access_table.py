@@ -12,7 +12,7 @@ from apps.accounts.permissions import Permission, PlatformPermission
 
 #: About the signed-in person alone, whatever tenant they are in, or none: no permission of a tenant decides on them.
 PERSONAL_PAGES = {
-    *("sign-out/", "tenants/", "tenants/choose/"),
+    *("sign-out/", "tenants/", "tenants/choose/", "api/docs/"),
     # Of a platform operator: see test_break_glass.
     *("tenants/enter/", "tenants/leave/"),
 }

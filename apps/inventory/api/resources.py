@@ -53,6 +53,7 @@ class DeviceViewSet(CreateRow, UpdateRow, DeleteRow):
         services.update_device,
         services.delete_device,
     )
+    fresh_sign_in = frozenset({"set_credentials"})
     permission_map = {
         **InventoryViewSet.permission_map,
         "interfaces": Permission.INVENTORY_VIEW,
