@@ -6,7 +6,7 @@ from ispvm.settings.env import Reader
 
 env = Reader(os.environ)
 
-# The signer has it, and nobody else: see docs/adr/0007-the-signer.md.
+# The signer has it, and nobody else: see docs/adr/0008-the-signer.md.
 ISPVM_CA_KEY_FILE = env.text("ISPVM_CA_KEY_FILE")
 # Kept current by the ingest processes; empty: whoever starts them sees to it.
 ISPVM_INGEST_TLS_FOLDER = env.text("ISPVM_INGEST_TLS_FOLDER")
