@@ -31,7 +31,7 @@ def test_the_kept_description_is_what_the_code_says(generated):
         "  /api/v1/topology/graph/:",
         "    bearer:",
         "    session:",
-        "            application/problem+json:",
+        "        application/problem+json:",
         "        name: severity",
     ],
 )

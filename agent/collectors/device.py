@@ -44,6 +44,7 @@ class WatchedDevice:
         self._sealing_key = sealing_key
         self._source = source_address
         self._poller: RouterPoller | None = None
+        self._history: str | None = None
         #: The credential set that worked last: it is tried first.
         self._works: str | None = None
 
@@ -94,6 +95,7 @@ class WatchedDevice:
 
     def close(self) -> None:
         if self._poller is not None:
+            self._history = self._poller.history
             self._poller.close()
             self._poller = None
 
@@ -107,7 +109,7 @@ class WatchedDevice:
         logins.sort(key=lambda login: login.credential_set != self._works)
         refusal = LoginRefused("The router refused the login.")
         for login in logins:
-            self._poller = RouterPoller(self._login(login))
+            self._poller = RouterPoller(self._login(login), self._history)
             try:
                 reading = self._poller.poll(tiers, patience)
             except LoginRefused as refused:

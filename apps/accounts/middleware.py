@@ -19,7 +19,7 @@ from apps.tenancy import acting_in
 
 SESSION_TENANT = "tenant_id"
 #: REST opens its tenant after authentication; at the gate there is none yet, and identity providers are asked there.
-WITHOUT_TENANT = ("/api/", "/sign-in/")
+WITHOUT_TENANT = ("/api/v1/", "/api/schema/", "/sign-in/")
 #: What one question of a page may cost the database.
 PAGE_SECONDS = 10
 

@@ -84,11 +84,15 @@ def complete(request: HttpRequest, user: User, *, methods: list[str], at: dateti
 
 
 def note_failure(request: HttpRequest, *, email: str, method: str, at: datetime) -> None:
-    """Put a failed attempt on the platform's record."""
+    """Put a failed attempt on the platform's record, with the name if it is somebody's.
+
+    People type their password where the name goes: what is nobody's address is not kept.
+    """
+    name = email if User.objects.filter(email__iexact=email).exists() else "?"
     record_platform(
         action="sign_in.failed",
-        actor=Actor("user", "", email[:200]),
-        entity=("user", email[:100]),
+        actor=Actor("user", "", name[:200]),
+        entity=("user", name[:100]),
         at=at,
         detail={"address": sessions.address_of(request), "method": method},
     )

@@ -48,16 +48,14 @@ class Keyring:
 
 
 def read_keyring(*, path: str, text: str, previous_path: str) -> Keyring:
-    """The keyring of a file (or, where there is none, of the text of a variable). Raises MasterKeyInvalid."""
+    """The keyring of a file: its first key seals, what follows only opens. Without a file: the text of a variable.
+
+    Raises MasterKeyInvalid.
+    """
     previous = read_keys(previous_path) if previous_path else []
     if path:
-        found = read_keys(path)
-        if len(found) != 1:
-            raise MasterKeyInvalid(
-                f"The master key file {path} holds {len(found)} keys, 1 is needed; "
-                "earlier ones belong into ISPVM_MASTER_KEY_PREVIOUS_FILE."
-            )
-        return Keyring(found[0], _without(previous, found[0]), path)
+        current, *further = read_keys(path)
+        return Keyring(current, _without([*further, *previous], current), path)
     if not text:
         raise MasterKeyInvalid("ISPVM_MASTER_KEY_FILE is not set.")
     key = _key_of(text.strip(), "The master key in ISPVM_MASTER_KEY")

@@ -50,6 +50,9 @@ SEALED_FIELDS = (
 #: Data keys, wrapped by a master key: rotated by wrapping them again.
 WRAPPED_KEYS = ("vault.TenantKey.wrapped", "vault.PlatformKey.wrapped")
 
+#: Sealed under a key that the vault has not: the signer's CA key file (see apps/agents/keys.py).
+SEALED_ELSEWHERE = ("agents.CertificateAuthority.sealed_key",)
+
 
 def sealed_fields(area: Area) -> tuple[SealedField, ...]:
     """The fields that this area's key seals."""

@@ -29,8 +29,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.kills and not options.check:
         parser.error("--kills needs --check")
-    if options.all and (options.stories or not options.check):
-        parser.error("--all goes with --check, and without --stories")
+    if options.all and (options.stories or options.kills or not options.check):
+        parser.error("--all goes with --check, and without --stories and --kills")
     options.stories = "all" if options.all else options.stories or "a,b"
     options.kill_kinds = chosen_kinds(options.kill_kinds)
     if not options.kill_kinds:

@@ -12,7 +12,7 @@ from apps.accounts.permissions import Permission, PlatformPermission
 
 #: About the signed-in person alone, whatever tenant they are in, or none: no permission of a tenant decides on them.
 PERSONAL_PAGES = {
-    *("sign-out/", "tenants/", "tenants/choose/"),
+    *("sign-out/", "tenants/", "tenants/choose/", "api/docs/"),
     # Of a platform operator: see test_break_glass.
     *("tenants/enter/", "tenants/leave/"),
 }
@@ -21,7 +21,8 @@ GATE = {
     *("sign-in/", "sign-in/code/", "sign-in/passkey/", "sign-in/passkey/options/"),
     *("sign-in/with/<slug:slug>/", "sign-in/with/<slug:slug>/back/"),
 }
-PUBLIC_PAGES = {"livez", "readyz", "metrics", "invitation/", *GATE}
+#: What anybody may see or set: nothing of a tenant.
+PUBLIC_PAGES = {"livez", "readyz", "metrics", "language/", "invitation/", *GATE}
 
 
 def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:

@@ -254,9 +254,7 @@ class TestPages:
         with acting_in(acme):
             rows.interface(120)
             rows.link(61)
-        at_cabinet.get(
-            paths[0]
-        )  # notes when the session was last seen: once a minute, not each time
+        at_cabinet.get(paths[0])  # the first one of a minute notes that the session was seen
         few = [queries(lambda p=path: at_cabinet.get(p)) for path in paths]
         with acting_in(acme):
             for n in range(50):

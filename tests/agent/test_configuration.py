@@ -136,6 +136,16 @@ class TestAWatchedRouter:
         assert changed(device.poll([Tier.FAST, Tier.MEDIUM, Tier.SLOW])) == []
         assert changed(device.poll(ALL)) == ["firewall"]
 
+    def test_a_new_session_alone_is_no_reason_to_read_it_again(self, router, device):
+        device.poll(ALL)
+        device.close()
+        router.asked.clear()
+
+        device.poll([Tier.FAST])
+
+        assert any(sentence[0] == "/system/history/print" for sentence in router.asked)
+        assert not any(sentence[0] == FILTER for sentence in router.asked)
+
     def test_the_fingerprints_travel_as_one_word(self, device):
         said = {s.metric: s.value for s in device.poll(ALL).samples}
 

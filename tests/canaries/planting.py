@@ -68,10 +68,12 @@ class Planter:
             body = {"name": name, "kind": kind, field: self.put(name)}
             if kind == "snmp_v3":
                 body["options"] = {"auth_protocol": "sha", "priv_protocol": "none"}
+            if kind == "webhook":
+                body["options"] = {"scheme": "bearer"}
             if field == "priv_password":
                 body |= {"auth_password": canary()}
                 body["options"]["priv_protocol"] = "aes"
-            if kind != "snmp_v2c":
+            if kind not in {"snmp_v2c", "webhook"}:
                 body["username"] = "monitor"
             answer = self.keep(self.post("credential-sets", body))
             assert answer.status_code == 201, (name, answer.content)
@@ -81,7 +83,7 @@ class Planter:
             BestAvailableEncryption(self.put("ssh passphrase").encode()),
         )
         self.secrets["ssh key"] = pem.splitlines()[2]
-        key = {"private_key": pem.decode(), "passphrase": self.secrets["ssh passphrase"]}
+        key = {"private_key": pem.decode(), "passphrase": str(self.secrets["ssh passphrase"])}
         body = {"name": "key", "kind": "ssh", "username": "monitor", **key}
         answer = self.keep(self.post("credential-sets", body))
         assert answer.status_code == 201, answer.content
@@ -145,8 +147,11 @@ class Planter:
         self.secrets["session cookie"] = browser.cookies["sessionid"].value
         # Recovery codes are eight digits: too short to tell from chance.
         self.secrets["authenticator secret"], _ = set_up(browser)
-        passwords = {"password": PASSWORD, "new_password": self.put("new password")}
+        new = self.put("new password")
+        passwords = {"current": PASSWORD, "password": new, "again": new}
         self.keep(browser.post("/account/password/", passwords))
+        user.refresh_from_db()
+        assert user.check_password(new)
         self.keep(browser.get("/account/"))
 
     def faulty(self) -> None:
@@ -190,12 +195,11 @@ class Planter:
         """Secrets in the hands of code that fails: their values are in the frames of the traceback."""
 
         def fail(**given: Any) -> Any:
-            raise RuntimeError(
-                f"could not use password={given.get('secret') or self.secrets[last]}"
-            )
+            secret = str(self.secrets[last])
+            raise RuntimeError(f"could not use password={secret} of {len(given)}")
 
         last = "in a request that breaks"
-        monkeypatch.setattr("apps.vault.services.store_credential_set", fail)
+        monkeypatch.setattr("apps.vault.services.create_credential_set", fail)
         body = {"name": "x", "username": "u", "secret": self.put(last)}
         answer = self.keep(self.post("credential-sets", body))
         assert answer.status_code == 500, answer.content

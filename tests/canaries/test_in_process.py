@@ -1,9 +1,11 @@
 """Forty secrets through every door; then every place that somebody else may read is searched for them."""
 
 import json
+import logging
 import os
 import sys
 from base64 import b64encode
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,10 +18,13 @@ from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 
 from apps.accounts import attempts
+from apps.agents.services import ensure_authority
+from apps.core import clock
 from apps.tenancy import acting_in
 from tests.canaries.planting import Planter, canary, reads
 from tests.canaries.search import broker, database, forms_of, found_in
 from tests.clients import bearer
+from tests.core.test_logs import Written
 from tests.inventory.factories import make_site
 
 LEAST = 40
@@ -45,6 +50,18 @@ def of_the_installation() -> dict[str, str | bytes]:
 
 
 @pytest.fixture
+def written() -> Iterator[Written]:
+    """What goes to the log, as it is in production."""
+    made, root = Written(), logging.getLogger()
+    level = root.level
+    root.addHandler(made.handler)
+    root.setLevel(logging.INFO)
+    yield made
+    root.removeHandler(made.handler)
+    root.setLevel(level)
+
+
+@pytest.fixture
 def planter(acme, acme_admin, monkeypatch) -> Planter:
     monkeypatch.setattr(attempts, "COUNTER", f"test-{uuid4()}")
     return Planter(bearer(acme, acme_admin))
@@ -53,6 +70,7 @@ def planter(acme, acme_admin, monkeypatch) -> Planter:
 def plant(planter: Planter, acme: Any, user: Any, monkeypatch: Any) -> None:
     with acting_in(acme):
         site = str(make_site("hub").id)
+    ensure_authority(at=clock.now())
     planter.secrets |= of_the_installation()
     planter.credentials()
     planter.shown(site)
@@ -82,14 +100,13 @@ def places(planter: Planter, logged: str) -> dict[str, bytes]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_secret_is_where_others_read(planter, acme, acme_admin, acme_noc, monkeypatch, capfd):
+def test_no_secret_is_where_others_read(planter, acme, acme_noc, monkeypatch, capsys, written):
     plant(planter, acme, acme_noc, monkeypatch)
-    captured = capfd.readouterr()
 
-    searched = places(planter, captured.out + captured.err)
+    searched = places(planter, written.text)
     hits = found_in(planter.secrets, searched)
 
-    with capfd.disabled():
+    with capsys.disabled():
         sizes = ", ".join(f"{name} ({len(text)} bytes)" for name, text in searched.items())
         sys.stdout.write(f" [{len(planter.secrets)} canaries, {len(hits)} found in {sizes}]")
     assert hits == []

@@ -63,7 +63,7 @@ def test_no_page_names_what_is_outside_the_grant(one_router, stage, incident):
     assert {url: named_in(answer) for url, answer in answers.items() if named_in(answer)} == {}
     outside = {str(row.id) for name, row in stage.devices.items() if name != OWN}
     assert not [u for u, a in answers.items() if any(pk in a.content.decode() for pk in outside)]
-    assert {a.status_code for a in answers.values()} <= {200, 403}
+    assert {a.status_code for a in answers.values()} <= {200, 403, 405}  # some take posts only
     assert sum(a.status_code == 200 for a in answers.values()) >= 10
 
 
@@ -141,9 +141,11 @@ def test_pages_cost_the_same_for_one_grant_and_for_many(acme, acme_noc, one_rout
     with acting_in(acme):
         for name in ("agg1", "cr2"):
             grant(user_id=acme_noc.id, row=stage.devices[name], actor=ACTOR, at=stage.t0)
+    one_router.get(paths[0])  # the first one of a minute notes that the session was seen
     few = [queries(lambda path=path: one_router.get(path)) for path in paths]
     with acting_in(acme):
         for row in stage.devices.values():
             grant(user_id=acme_noc.id, row=row, actor=ACTOR, at=stage.t0)
 
-    assert [queries(lambda path=path: one_router.get(path)) for path in paths] == few
+    many = [queries(lambda path=path: one_router.get(path)) for path in paths]
+    assert all(now <= before for now, before in zip(many, few, strict=True)), (many, few)

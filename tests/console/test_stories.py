@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from apps.console.demo.stories import STORIES
+from apps.console.demo.check import Played, table
+from apps.console.demo.findings import Pace, Report
+from apps.console.demo.stories import PROGRAMME, STORIES, read_programme
 
 PROJECT = Path(__file__).parents[2]
 
@@ -17,7 +19,7 @@ PROJECT = Path(__file__).parents[2]
 @pytest.mark.real
 @pytest.mark.parametrize(
     "options",
-    [("--stories", ",".join(STORIES)), ("--stories", "b", "--kills", "20")],
+    [("--all",), ("--stories", "b", "--kills", "20")],
     ids=["all stories", "twenty kills"],
 )
 def test_told_right_with_a_seed_that_nobody_chose(tmp_path, options):
@@ -46,3 +48,32 @@ def _outside_the_tests() -> dict[str, str]:
 
 def test_every_story_says_what_it_plays():
     assert all(story.name and story.key == key for key, story in STORIES.items())
+
+
+def test_all_of_them_are_in_the_programme_once():
+    played = [key for group in PROGRAMME for key in group]
+
+    assert sorted(played) == sorted(STORIES)
+    assert len(STORIES) == 14
+
+
+def test_a_programme_is_read_as_it_is_typed():
+    assert read_programme("a,b") == [["a"], ["b"]]
+    assert read_programme("a+c,b,") == [["a", "c"], ["b"]]
+    assert read_programme("all") == [list(group) for group in PROGRAMME]
+
+
+def test_the_table_tells_right_from_wrong_and_what_was_never_told():
+    right, wrong = Report(), Report()
+    right.equal("causes", "x", "x")
+    right.paces.append(Pace("cr1-cr2", 17.54, 18.0, 18.96))
+    wrong.equal("causes", "x", "y")
+    stories = list(STORIES.values())
+
+    lines = table([Played(stories[0], right, 40), Played(stories[1], wrong, 50)], 3, 90)
+
+    assert lines[2].startswith("ok  (a)")
+    assert lines[2].split()[-3:] == ["17.5", "18.0", "19.0"]
+    assert lines[3].startswith("BAD (b)")
+    assert lines[3].split()[-3:] == ["-", "-", "-"]
+    assert lines[-1] == "1 of 3 stories were told right, in 1.5 minutes."

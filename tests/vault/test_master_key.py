@@ -50,11 +50,14 @@ class TestReading:
             with pytest.raises(MasterKeyInvalid, match="cannot be read"):
                 read_keys(str(path))
 
-    def test_two_keys_in_the_one_file_are_refused(self, tmp_path):
+    def test_the_first_key_of_a_file_seals_and_the_others_open(self, tmp_path):
         path = key_file(tmp_path, "key", f"{ONE}\n{OTHER}\n")
+        third = key_file(tmp_path, "third", f"{OTHER}\n{'ef' * 32}\n")
 
-        with pytest.raises(MasterKeyInvalid, match="PREVIOUS_FILE"):
-            read_keyring(path=path, text="", previous_path="")
+        ring = read_keyring(path=path, text="", previous_path=third)
+
+        assert ring.current.secret.hex() == ONE
+        assert [key.secret.hex() for key in ring.previous] == [OTHER, "ef" * 32]
 
     def test_a_systemd_credential_is_a_file_like_any_other(self, tmp_path):
         folder = tmp_path / "credentials"  # as systemd lays it out: a folder of one unit, read-only
@@ -146,8 +149,8 @@ class TestChecking:
         with pytest.raises(MasterKeyInvalid, match="check value"):
             services.check_master_key()
 
-    def test_a_database_of_before_is_known_by_its_first_check_value(self, settings, tmp_path):
-        name = master_keys.FIRST_CHECK_NAME
+    @pytest.mark.parametrize("name", [master_keys.FIRST_CHECK_NAME, "agents-ca-key"])
+    def test_a_database_of_before_is_known_by_what_its_key_sealed(self, settings, tmp_path, name):
         PlatformSecret.objects.create(
             name=name, created_at=clock.now(), sealed=first_form(ONE, b"x", "platform", name)
         )
@@ -159,6 +162,20 @@ class TestChecking:
         services.check_master_key()
 
         assert MasterKey.objects.get().key_id == services.keyring().current.label
+
+    def test_a_database_of_before_is_known_by_a_tenants_key_alone(
+        self, settings, tmp_path, in_acme
+    ):
+        from apps.vault.models import TenantKey
+
+        wrapped = first_form(ONE, bytes(32), "tenant-key", str(in_acme.id))
+        TenantKey.objects.create(wrapped=wrapped, created_at=clock.now())
+        use_master(settings, key_file(tmp_path, "other", OTHER))
+        with pytest.raises(MasterKeyInvalid, match="not the key"):
+            services.check_master_key()
+        use_master(settings, key_file(tmp_path, "right", ONE))
+
+        services.check_master_key()
 
 
 def first_form(key: str, plain: bytes, *where: str) -> bytes:
@@ -245,7 +262,7 @@ def process(kind: str, environment: dict[str, str]) -> subprocess.CompletedProce
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
     )
 
 

@@ -175,6 +175,14 @@ class TestDataKey:
         assert services.platform_secret("ca") == b"the CA"
         assert PlatformRecord.objects.filter(action="vault.rotation_finished").count() == 1
 
+    def test_an_emptied_platform_secret_is_gone_and_may_be_kept_anew(self, db):
+        services.store_platform_secret(name="ca", plaintext=b"one", at=clock.now())
+        PlatformSecret.objects.filter(name="ca").update(sealed=b"")
+
+        assert services.platform_secret("ca") is None
+        services.rotate_now(tenant_id=None, actor=ACTOR, at=clock.now(), grace=NO_GRACE)
+        assert services.store_platform_secret(name="ca", plaintext=b"two", at=clock.now()) == b"two"
+
     def test_the_first_platform_secret_stands(self, db):
         first = services.store_platform_secret(name="ca", plaintext=b"one", at=clock.now())
         again = services.store_platform_secret(name="ca", plaintext=b"two", at=clock.now())

@@ -118,7 +118,7 @@ class People(threading.Thread):
     def run(self) -> None:
         try:
             while not self.stopped.is_set():
-                time.sleep(0.01)
+                time.sleep(0.02)
                 with acting_in(self.tenant):
                     if self.rng.random() < 0.5:
                         self.write(self.rng.choice(self.mine))
@@ -182,7 +182,7 @@ def survives(
     masters = [Path(settings.ISPVM_MASTER_KEY_FILE).read_text().strip()]
     hits, finished, long_as = {"data": 0, "master": 0}, {"data": 0, "master": 0}, {}
     try:
-        while sum(hits.values()) < kills or min(hits.values()) < kills // 3:
+        while sum(hits.values()) < kills or not all(hits.values()):
             kind = "master" if sum(finished.values()) % 2 else "data"
             command = (
                 "vault_rotate_master" if kind == "master" else "vault_rotate_tenant acme --grace 0"
@@ -199,12 +199,12 @@ def survives(
                 began = time.monotonic()
                 known = long_as.get(kind)
                 second = rotator.order(command) if rng.random() < 0.3 else None
-                code = rotator.run(command, None if known is None else rng.uniform(0, known))
+                code = rotator.run(command, None if known is None else rng.uniform(0, 0.8 * known))
                 hits[kind] += code == KILLED
                 if second is not None:
                     assert rotator.wait(second) == 0
-                if known is None:
-                    long_as[kind] = time.monotonic() - began
+                if code != KILLED:
+                    long_as[kind] = min(time.monotonic() - began, known or 60.0)
             assert code == 0
             finished[kind] += 1
             assert not [person.fault for person in people if person.fault]
@@ -251,7 +251,7 @@ def everything_opens(acme, people, names, others) -> None:
 class TestKilledRotation:
     def test_loses_nothing(self, rotator, settings, tmp_path):
         said = survives(
-            rotator, settings, tmp_path, secrets=200, tenants=4, kills=5, crowd=2, seed=3
+            rotator, settings, tmp_path, secrets=200, tenants=2, kills=5, crowd=2, seed=3
         )
         sys.stdout.write(said + "\n")
 

@@ -387,3 +387,44 @@ def test_read_request_reads_what_was_sent():
     with left, right:
         left.sendall(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc")
         assert read_request(right).endswith(b"abc")
+
+
+class TestAReceiverThatIsBack:
+    def fail(self, tenant, make_endpoint, times: int):
+        """An endpoint whose first event was refused so often."""
+        with ScriptedServer(answer("503 No")) as away:
+            endpoint = make_endpoint(away.url)
+            emit_incident(tenant)
+            at = clock.now()
+            for _ in range(times):
+                at += timedelta(hours=2)  # 120 hours of it would pause it
+                deliver(endpoint, at=at)
+        return endpoint, at
+
+    def test_is_told_at_once_of_what_waited_for_a_later_try(self, acme, server, make_endpoint):
+        endpoint, at = self.fail(acme, make_endpoint, 4)
+        with acting_in(acme):
+            Endpoint.objects.update(url=server.url)
+        emit_incident(acme)
+
+        deliver(endpoint, at=at + timedelta(seconds=1))
+
+        assert len(server.requests) == 2
+        with acting_in(acme):
+            assert set(Delivery.objects.values_list("state", flat=True)) == {
+                DeliveryState.DELIVERED
+            }
+
+    def test_what_it_keeps_refusing_goes_on_in_its_schedule(self, acme, server, make_endpoint):
+        endpoint, at = self.fail(acme, make_endpoint, 6)
+        with acting_in(acme):
+            Endpoint.objects.update(url=server.url)
+        emit_incident(acme)
+
+        deliver(endpoint, at=at + timedelta(seconds=1))
+
+        assert len(server.requests) == 1
+        with acting_in(acme):
+            waiting = Delivery.objects.get(state=DeliveryState.PENDING)
+            assert waiting.failure_count == 6
+            assert waiting.next_attempt_at > at + timedelta(minutes=30)

@@ -15,11 +15,12 @@ from agent.samples import now
 class RouterPoller:
     """Keeps the session of one router from poll to poll."""
 
-    def __init__(self, login: Login) -> None:
+    def __init__(self, login: Login, history: str | None = None) -> None:
         self.session = RouterSession(login)
         self._generation: int | None = None
         self._areas: Sequence[menus.OspfArea] = ()
-        self._history: str | None = None
+        #: What its history looked like when its configuration was last read; outlives the session.
+        self.history = history
 
     def poll(self, tiers: Collection[Tier], patience: float) -> Reading:
         """Ask for these tiers; one command may take ``patience`` seconds, all together twice that.
@@ -29,6 +30,7 @@ class RouterPoller:
         The first poll of a session asks for everything: the router may be another one than before.
         """
         began, at = time.monotonic(), now()
+        is_due = Tier.DAILY in tiers or self.history is None
         if not self.session.is_open:
             tiers, self._generation = frozenset(Tier), None
         session = self.session
@@ -50,17 +52,16 @@ class RouterPoller:
             skew = hardware.read_clock_skew(session, datetime.now(UTC))
             device = replace(device, values={**device.values, **skew})
             ports = hardware.read_ports(session, ethernet_names(interfaces or ()))
-        found = self._read_configuration(tiers)
+        found = self._read_configuration(is_due=is_due) if Tier.SLOW in tiers else None
         load = session.load
         cost = Cost((time.monotonic() - began) * 1000, load.commands, load.rows, load.logins)
         return Reading(at, cost, device, interfaces, ospf, bgp, ports, services, found)
 
-    def _read_configuration(self, tiers: Collection[Tier]) -> Mapping[str, str] | None:
-        """Daily, and as soon as the router's history tells of work on it."""
-        if Tier.SLOW not in tiers:
-            return None
-        before, self._history = self._history, configuration.read_history(self.session)
-        if Tier.DAILY not in tiers and before == self._history:
+    def _read_configuration(self, *, is_due: bool) -> Mapping[str, str] | None:
+        """Daily, and as soon as the router's history tells of work on it; not with every new session."""
+        before = self.history
+        self.history = configuration.read_history(self.session) or ""
+        if not is_due and before == self.history:
             return None
         return configuration.read_configuration(self.session)
 

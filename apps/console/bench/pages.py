@@ -24,6 +24,7 @@ from apps.incidents.models import Incident
 from apps.inventory.models import Device, Interface, Site
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
+from apps.webhooks.models import Delivery
 
 SIZE = "large"
 PAGE_MS, API_MS, PAGE_KB, PAINT_MS = 200.0, 50.0, 100.0, 1_000.0
@@ -39,6 +40,8 @@ class Page:
     name: str
     path: str
     is_api: bool = False
+    #: What a page's script fetches to draw from.
+    is_data: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Places:
     device: object
     site: object
     incident: object
+    delivery: object
 
 
 def html_pages(places: Places) -> list[Page]:
@@ -67,16 +71,28 @@ def html_pages(places: Places) -> list[Page]:
         Page("alerts", "/alerts/"),
         Page("search", "/search/?q=cr1"),
         Page("incidents, mine and critical", "/incidents/?owner=me&severity=critical"),
-        Page("incident, its chart", f"/incidents/{places.incident}/series/"),
-        Page("incident, its graph", f"/incidents/{places.incident}/blast/"),
-        Page("device, its chart", f"/devices/{places.device}/series/?range=24h"),
         Page("map", "/map/"),
-        Page("map, its sites", "/map/data/"),
+        Page("map, its sites", "/map/data/", is_data=True),
         Page("topology", "/topology/"),
-        Page("topology, its sites", "/topology/data/"),
-        Page("topology, one site", f"/topology/data/?site={places.site}"),
+        Page("topology, its sites", "/topology/data/", is_data=True),
+        Page("topology, one site", f"/topology/data/?site={places.site}", is_data=True),
+        Page("incident, its chart", f"/incidents/{places.incident}/series/", is_data=True),
+        Page("incident, its graph", f"/incidents/{places.incident}/blast/", is_data=True),
+        Page("device, its charts", f"/devices/{places.device}/series/?range=24h", is_data=True),
         Page("agents", "/agents/"),
         Page("webhooks", "/webhooks/"),
+        Page("webhook delivery", f"/webhooks/{places.delivery}/"),
+    ]
+
+
+def cabinet_pages(places: Places) -> list[Page]:
+    """Lists of the cabinet over its largest tables, and its largest form."""
+    kinds = ("inventory/interface", "inventory/device", "incidents/incident", "audit/record")
+    lists = [Page(f"cabinet {kind}", f"/admin/{kind}/") for kind in kinds]
+    return [
+        *lists,
+        Page("cabinet, searched", "/admin/inventory/interface/?q=acc1-mad01"),
+        Page("cabinet device", f"/admin/inventory/device/{places.device}/change/"),
     ]
 
 
@@ -106,24 +122,36 @@ def bench_pages(asked: Asked) -> Sequence[Figure]:
 
 
 def _measure(tenant: Tenant, database: str, asked: Asked) -> Iterator[Figure]:
-    user = User.objects.get(email=f"noc@{SIZES[SIZE].domain}")
-    client = Client()
-    client.force_login(user)
-    cookies = {name: morsel.value for name, morsel in client.cookies.items()}
+    noc, admin = (
+        User.objects.get(email=f"{name}@{SIZES[SIZE].domain}") for name in ("noc", "admin")
+    )
     _, token = issue_token(
-        tenant=tenant, user=user, name="bench", actor=SEEDER, at=clock.now(), days=1
+        tenant=tenant, user=noc, name="bench", actor=SEEDER, at=clock.now(), days=1
     )
     with acting_in(tenant):
         places = _heaviest()
     with web_process(database) as port:
-        cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
-        browser = Asker(port, {"Cookie": cookie})
-        program = Asker(port, {"Authorization": f"Bearer {token}"})
-        for page in (*html_pages(places), *api_lists(places)):
-            asker = program if page.is_api else browser
-            headers = {"Authorization": f"Bearer {token}"} if page.is_api else {}
-            yield from _figures(page, asker, _queries(client, page, headers), asked.rounds)
+        for user, pages in ((noc, html_pages(places)), (admin, cabinet_pages(places))):
+            client = _signed_in(user)
+            asker = Asker(port, {"Cookie": _cookie(client)})
+            for page in pages:
+                yield from _figures(page, asker, _queries(client, page, {}), asked.rounds)
+        bearer = {"Authorization": f"Bearer {token}"}
+        program = Asker(port, bearer)
+        for page in api_lists(places):
+            yield from _figures(page, program, _queries(Client(), page, bearer), asked.rounds)
+        cookies = {name: morsel.value for name, morsel in _signed_in(noc).cookies.items()}
         yield from first_paint(port, cookies, rounds=asked.rounds, most=PAINT_MS)
+
+
+def _signed_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def _cookie(client: Client) -> str:
+    return "; ".join(f"{name}={morsel.value}" for name, morsel in client.cookies.items())
 
 
 def _heaviest() -> Places:
@@ -132,7 +160,8 @@ def _heaviest() -> Places:
     if not Interface.objects.filter(device=device).exists():
         raise WrongResult("The core routers have no interface.")
     site = Site.objects.order_by("name")[0]
-    return Places(device.pk, site.pk, incident.pk)
+    delivery = Delivery.objects.order_by("-created_at")[0]
+    return Places(device.pk, site.pk, incident.pk, delivery.pk)
 
 
 def _queries(client: Client, page: Page, headers: dict[str, str]) -> int:
@@ -155,5 +184,6 @@ def _figures(page: Page, asker: Asker, queries: int, rounds: int) -> Iterator[Fi
     goal = API_MS if page.is_api else PAGE_MS
     yield Figure(f"{page.name} p50", median(taken), "ms")
     yield Figure(f"{page.name} p95", quantiles(taken, n=20)[-1], "ms", goal)
-    yield Figure(f"{page.name} size", size / KB, "kB", None if page.is_api else PAGE_KB)
+    is_page = not (page.is_api or page.is_data)
+    yield Figure(f"{page.name} size", size / KB, "kB", PAGE_KB if is_page else None)
     yield Figure(f"{page.name} queries", queries, "")

@@ -19,7 +19,7 @@ from apps.inventory.choices import DeviceRole
 from apps.inventory.models import Device
 from apps.inventory.parts import parts_of
 from apps.telemetry.queries import LatestValue, latest
-from apps.telemetry.reach import Reach, reach_of_devices
+from apps.telemetry.reach import Reach, devices_read, reach_by_site, reach_of_devices
 
 UP, UPTIME = "device.up", "device.uptime_seconds"
 
@@ -85,18 +85,22 @@ class DevicesPage:
 
 def devices_page(access: Access, asked: DeviceFilter, *, number: int, at: datetime) -> DevicesPage:
     """Eight queries, whatever the size."""
-    reach = reach_of_devices(at)
     sites = inventory.visible_site_names(access)
-    where = inventory.visible_device_sites(access)
-    rows, pager = paged(_chosen(access, asked, reach), number=number, asked=asked.asked())
-    counted = Counter(str(reach.get(device_id, UNREAD)) for device_id in where)
+    counted = sum(
+        reach_by_site(inventory.visible_devices(access), at).values(), start=Counter[str]()
+    )
+    rows, pager = paged(_chosen(access, asked, at), number=number, asked=asked.asked())
+    reach = reach_of_devices(at, [device.id for device in rows])
     return DevicesPage(
         filter=asked,
         is_filtered=any(asked.asked().values()),
         states=_choices(
             asked,
             "state",
-            (("", _("All"), len(where)), *((k, str(v.word), counted[k]) for k, v in REACH.items())),
+            (
+                ("", _("All"), counted.total()),
+                *((k, str(v.word), counted[k]) for k, v in REACH.items()),
+            ),
         ),
         roles=_choices(
             asked,
@@ -110,11 +114,11 @@ def devices_page(access: Access, asked: DeviceFilter, *, number: int, at: dateti
         ),
         rows=device_rows(access, rows, reach, sites={pk: name for pk, name, _code in sites}, at=at),
         pager=pager,
-        all=len(where),
+        all=counted.total(),
     )
 
 
-def _chosen(access: Access, asked: DeviceFilter, reach: Mapping[UUID, Reach]) -> QuerySet[Device]:
+def _chosen(access: Access, asked: DeviceFilter, at: datetime) -> QuerySet[Device]:
     rows = inventory.visible_devices(access).order_by("name")
     if asked.words:
         rows = inventory.devices_called(rows, asked.words)
@@ -123,9 +127,9 @@ def _chosen(access: Access, asked: DeviceFilter, reach: Mapping[UUID, Reach]) ->
     if asked.role:
         rows = rows.filter(role=asked.role)
     if asked.state == UNREAD:
-        rows = rows.exclude(pk__in=list(reach))
+        rows = rows.exclude(pk__in=devices_read(at))
     elif asked.state:
-        rows = rows.filter(pk__in=[pk for pk, word in reach.items() if word == asked.state])
+        rows = rows.filter(pk__in=devices_read(at, Reach(asked.state)))
     return rows
 
 
@@ -137,7 +141,10 @@ def _choices(
         Choice(
             value=value,
             label=str(label),
-            query=urlencode({k: v for k, v in {**now, name: value}.items() if v}),
+            # A list of 500 sites is a form's field: nobody follows the addresses of its values.
+            query=urlencode({k: v for k, v in {**now, name: value}.items() if v})
+            if name != "site"
+            else "",
             is_chosen=now[name] == value,
             number=number,
         )

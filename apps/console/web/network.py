@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _lazy
 
 from apps.accounts.access import Access
 from apps.accounts.permissions import Permission
-from apps.console.web.sites import SiteRow, site_rows
+from apps.console.web.sites import SiteRow, devices_by_site, site_rows
 from apps.core.page import BLIND, DOWN, SUPPRESSED, UNKNOWN, State
 from apps.incidents.limits import is_whole
 from apps.incidents.models import Incident
@@ -21,7 +21,6 @@ from apps.inventory import selectors as inventory
 from apps.inventory.choices import DeviceRole
 from apps.telemetry import picture
 from apps.telemetry.picture import Overlay, Picture
-from apps.telemetry.reach import reach_of_devices
 from apps.topology.selectors import Wiring, dependency_groups, wiring
 
 #: More routers than this are drawn as sites, until one of them is opened.
@@ -80,9 +79,10 @@ class Asked:
 
 
 def network_page(access: Access, asked: Asked, *, query: str, at: datetime) -> NetworkPage:
-    """Six queries."""
-    where = inventory.visible_device_sites(access)
-    rows = site_rows(access, where, reach_of_devices(at))
+    """Five queries."""
+    counted = devices_by_site(access, at=at)
+    rows = site_rows(access, counted)
+    devices = sum(site.total() for site in counted.values())
     troubled = [row for row in rows if row.state.is_trouble]
     placed = {row.id for row in inventory.placed_sites(access)}
     open_ones = visible_incidents(access).filter(status="open").order_by("-started_at")
@@ -99,8 +99,8 @@ def network_page(access: Access, asked: Asked, *, query: str, at: datetime) -> N
         all=len(rows),
         unplaced=sum(1 for row in rows if row.id not in placed),
         site=(asked.site, names[asked.site]) if asked.site and asked.site in names else None,
-        is_collapsed=asked.site is None and (asked.wants_sites or len(where) > MOST_DEVICES),
-        devices=len(where),
+        is_collapsed=asked.site is None and (asked.wants_sites or devices > MOST_DEVICES),
+        devices=devices,
         query=query,
     )
 

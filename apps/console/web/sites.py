@@ -1,6 +1,6 @@
 """Sites: what stands there and how it is."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from apps.incidents.selectors import incidents_involving
 from apps.inventory import selectors as inventory
 from apps.inventory.models import Site
 from apps.inventory.parts import parts_of
-from apps.telemetry.reach import Reach, reach_of_devices
+from apps.telemetry.reach import Reach, reach_by_site, reach_of_devices
 
 MOST_DEVICES = 200
 
@@ -58,15 +58,19 @@ class SitePage:
     incidents: tuple[Incident, ...]
 
 
-def site_rows(
-    access: Access, where: Mapping[UUID, UUID], reach: Mapping[UUID, Reach]
-) -> list[SiteRow]:
+Counted = Mapping[UUID, Counter[str]]
+
+
+def devices_by_site(access: Access, *, at: datetime) -> Counted:
+    """The devices that this member may see, counted by state, site by site: of sites too that they do not see. One
+    query."""
+    return reach_by_site(inventory.visible_devices(access), at)
+
+
+def site_rows(access: Access, counted: Counted) -> list[SiteRow]:
     """Every site that this member may see, worst first. One query."""
-    counted: dict[UUID, Counter[str]] = defaultdict(Counter)
-    for device_id, site_id in where.items():
-        counted[site_id][reach.get(device_id, UNREAD)] += 1
     rows = [
-        _row(site_id, name, code, counted[site_id])
+        _row(site_id, name, code, counted.get(site_id, Counter()))
         for site_id, name, code in inventory.visible_site_names(access)
     ]
     return sorted(rows, key=lambda row: (row.state.rank, -row.down, -row.blind, row.name))
@@ -99,8 +103,8 @@ def _state(counted: Counter[str]) -> State:
 def sites_page(
     access: Access, *, query: str, only_troubled: bool, number: int, at: datetime
 ) -> SitesPage:
-    """Three queries."""
-    every = site_rows(access, inventory.visible_device_sites(access), reach_of_devices(at))
+    """Two queries."""
+    every = site_rows(access, devices_by_site(access, at=at))
     wanted = query.casefold()
     rows = [
         row
@@ -122,8 +126,8 @@ def sites_page(
 
 def site_page(access: Access, site: Site, *, at: datetime) -> SitePage:
     """Seven queries."""
-    reach = reach_of_devices(at)
     devices = list(inventory.visible_devices(access).filter(site=site).order_by("name"))
+    reach = reach_of_devices(at, [device.id for device in devices])
     devices.sort(key=lambda device: REACH[reach.get(device.id, UNREAD)].rank)
     parts = parts_of([device.id for device in devices])
     counted = Counter(str(reach.get(device.id, UNREAD)) for device in devices)

@@ -81,9 +81,11 @@ class Effects:
         return symptom.ref in self._world.unserved(self._failed)
 
     def _takes_power(self, symptom: Symptom) -> bool:
-        """A site that went dark had lost its mains before; one that runs on batteries has lost them too."""
+        """A site's feed fails for several of its routers at once, on batteries or dark; a supply breaks alone."""
         site = self._world.site_of(symptom.ref[1])
-        return site is not None and (site in self._failed or (POWER, site[1]) in self._failed)
+        if site is None or not {site, (POWER, site[1])} & self._failed:
+            return False
+        return self._world.is_power_lost_together(symptom)
 
     def _is_cut(self, link: Link) -> bool:
         return link_ref(link.id) in self._failed

@@ -26,7 +26,8 @@ def _state(causes: tuple[Ref, ...], symptoms: tuple[Symptom, ...]) -> str:
     are = _are(causes)
     kinds = {row.kind for row in symptoms if row.ref in causes}
     if causes[0][0] == SITE and not any(row.kind == "unreachable" for row in symptoms):
-        return f"{are} on batteries: the mains are gone"
+        hit = len({row.ref for row in symptoms if row.kind == "power_lost"})
+        return f"{'have' if len(causes) > 1 else 'has'} lost a power feed: {hit} routers run on"
     if causes[0][0] == SITE and any(row.kind == "power_lost" for row in symptoms):
         return f"{are} without power"
     if causes[0][0] == DEVICE and "unreachable" not in kinds:

@@ -41,6 +41,8 @@ FOR = MappingProxyType(
         "soft": 0.5,
     }
 )
+#: Supplies of one site that fail within this time hang on one feed: they are read once a minute or more seldom.
+SAME_FEED = timedelta(minutes=10)
 #: Somebody worked on it shortly before: most outages begin with a change.
 CHANGED = 1.2
 #: How long before.

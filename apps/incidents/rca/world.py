@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from uuid import UUID
 
-from apps.incidents.rca.snapshot import Snapshot
+from apps.incidents.rca.snapshot import Snapshot, Symptom
+from apps.incidents.rca.weights import SAME_FEED
 from apps.incidents.rca.works import Network, Support
 from apps.topology.graph import (
     DEVICE,
@@ -45,6 +46,22 @@ class World:
     def eyes_on(self, device_id: UUID) -> Eyes:
         """From where it is judged whether this device can be reached; from everywhere, if nobody is named."""
         return self._eyes_by_device.get(device_id, self.eyes)
+
+    def is_power_lost_together(self, symptom: Symptom) -> bool:
+        """Whether another router of its site lost a supply at about the same time."""
+        site = self.site_of(symptom.ref[1])
+        return any(
+            row.ref != symptom.ref and abs(row.since - symptom.since) <= SAME_FEED
+            for row in self._power_lost_at.get(site, ())
+        )
+
+    @cached_property
+    def _power_lost_at(self) -> Mapping[Ref | None, list[Symptom]]:
+        found: dict[Ref | None, list[Symptom]] = defaultdict(list)
+        for row in self.snapshot.symptoms:
+            if row.kind == "power_lost":
+                found[self.site_of(row.ref[1])].append(row)
+        return found
 
     @cached_property
     def _eyes_by_device(self) -> Mapping[UUID, Eyes]:

@@ -102,13 +102,16 @@ class Chapter:
         cover, was_held = incident.maintenance_id, incident.is_held
         former = (incident.root_type, incident.root_id, incident.root_name)
         # What was already said of who is hit stays while things recover: the count is of the outage, not of now.
-        if not _is_recovering(trouble, self._snapshot):
+        is_recovering = _is_recovering(trouble, self._snapshot)
+        if not is_recovering:
             self._describe(incident, trouble)
             document = self._document(trouble)
             if digest_of(_essence(document)) != self._essence_of(incident):
                 self._write_revision(incident, document)
         incident.started_at = min(incident.started_at, trouble.began_at)
-        self._cover(incident, trouble)
+        # Nor does a verdict that wavers meanwhile take it out of its window.
+        if not is_recovering or cover not in {window.id for window in self._windows}:
+            self._cover(incident, trouble)
         incident.save()
         self._note_cover(incident, cover)
         settle_alerts(incident=incident, trouble=trouble, graph=self._snapshot.graph, at=self._at)

@@ -53,13 +53,14 @@ class DeviceViewSet(CreateRow, UpdateRow, DeleteRow):
         services.update_device,
         services.delete_device,
     )
+    fresh_sign_in = frozenset({"set_credentials"})
     permission_map = {
         **InventoryViewSet.permission_map,
         "interfaces": Permission.INVENTORY_VIEW,
         "bgp_peers": Permission.INVENTORY_VIEW,
         "ospf_neighbors": Permission.INVENTORY_VIEW,
         "default_probe_targets": Permission.INVENTORY_CHANGE,
-        "credentials": Permission.INVENTORY_VIEW,
+        "credentials": Permission.DIAGNOSTICS_RUN,
         "set_credentials": Permission.CREDENTIALS_MANAGE,
     }
 

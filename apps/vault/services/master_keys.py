@@ -1,5 +1,6 @@
 """Which master keys this database knows, and whether this process has them."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import structlog
@@ -7,11 +8,13 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 
 from apps.core import clock
-from apps.vault.envelope import place, seal, unseal
+from apps.tenancy import acting_in
+from apps.tenancy.models import Tenant
+from apps.vault.envelope import FORM_WITHOUT_KEY_ID, place, seal, unseal
 from apps.vault.errors import MasterKeyInvalid, MasterKeyRetired, SecretUnreadable
 from apps.vault.master import Keyring, read_keyring
 from apps.vault.master import MasterKey as Key
-from apps.vault.models import MasterKey, PlatformSecret
+from apps.vault.models import MasterKey, PlatformSecret, TenantKey
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +49,7 @@ def check_master_key() -> Keyring:
     ring = keyring()
     known = {row.key_id: row for row in MasterKey.objects.all()}
     if not known:
-        _adopt_first_check(ring)
+        _adopt_first_key(ring)
         known = {row.key_id: row for row in MasterKey.objects.all()}
     _require_live_keys(ring, [row for row in known.values() if row.retired_at is None])
     current = known.get(ring.current.label)
@@ -138,14 +141,18 @@ def _register(key: Key) -> None:
         return
 
 
-def _adopt_first_check(ring: Keyring) -> None:
-    """A database of before: its one key proves itself by the old check value. A new one has none."""
-    row = PlatformSecret.objects.filter(name=FIRST_CHECK_NAME).first()
-    if row is None:
+def _adopt_first_key(ring: Keyring) -> None:
+    """A database of before knows no master key by name: the one that opens what is there is believed, and no other.
+
+    A new database has nothing that could be opened.
+    """
+    found = next(_sealed_before(), None)
+    if found is None:
         return
+    sealed, where = found
     for key in ring.all:
         try:
-            unseal(key.secret, bytes(row.sealed), place("platform", FIRST_CHECK_NAME))
+            unseal(key.secret, sealed, where)
         except SecretUnreadable:
             continue
         _register(key)
@@ -154,6 +161,19 @@ def _adopt_first_check(ring: Keyring) -> None:
         f"{ring.source} is not the key that this database was sealed with; "
         "restore the right file from your backup."
     )
+
+
+def _sealed_before() -> Iterator[tuple[bytes, bytes]]:
+    """What a master key sealed when ciphertexts did not name their key, and where it belongs."""
+    for secret in PlatformSecret.objects.order_by("name"):
+        if bytes(secret.sealed).startswith(FORM_WITHOUT_KEY_ID):
+            yield bytes(secret.sealed), place("platform", secret.name)
+    for tenant_id in Tenant.objects.order_by("pk").values_list("pk", flat=True):
+        with acting_in(tenant_id):
+            wrapped = [bytes(row.wrapped) for row in TenantKey.objects.all()]
+        for text in wrapped:
+            if text.startswith(FORM_WITHOUT_KEY_ID):
+                yield text, place("tenant-key", str(tenant_id))
 
 
 def _check_place(key_id: str) -> bytes:

@@ -20,16 +20,22 @@ def store_platform_secret(*, name: str, plaintext: bytes, at: datetime) -> bytes
         sealed = seal_secret(
             table="vault_platformsecret", row_id=name, field="sealed", plaintext=plaintext
         )
-        row, _ = PlatformSecret.objects.get_or_create(
+        row, is_made = PlatformSecret.objects.get_or_create(
             name=name, defaults={"sealed": sealed, "created_at": at}
         )
+        if not is_made and not row.sealed:  # one that was forgotten may be kept anew
+            PlatformSecret.objects.filter(name=name, sealed=b"").update(sealed=sealed)
+            row.refresh_from_db()
         return _opened(row)
 
 
 def platform_secret(name: str) -> bytes | None:
-    """A secret of the installation, or None. The caller audits what it does with it."""
+    """A secret of the installation, or None when there is none (or it was emptied, to forget it).
+
+    The caller audits what it does with it.
+    """
     row = PlatformSecret.objects.filter(name=name).first()
-    return _opened(row) if row else None
+    return _opened(row) if row and row.sealed else None
 
 
 def is_under_master(known: SealedField, sealed: bytes) -> bool:

@@ -122,7 +122,7 @@ def reseal_platform_of_before(*, at: datetime) -> int:  # noqa: ARG001  (as ever
         for row in PlatformSecret.objects.exclude(name=FIRST_CHECK_NAME).select_for_update(
             no_key=True
         ):
-            if is_under_master(known, bytes(row.sealed)):
+            if row.sealed and is_under_master(known, bytes(row.sealed)):
                 key = sealing_key(Area.PLATFORM)
                 plain = open_under_master(row.name, bytes(row.sealed))
                 row.sealed = seal(key.secret, key.id, plain, field_place(known, row.pk))

@@ -300,13 +300,21 @@ class TestPower:
         assert trouble.root == ("site", pk("north"))
         assert trouble.impact.device_ids == ()
         assert trouble.suppressed == ()  # they are the site's own voice
-        assert trouble.title == "north is on batteries: the mains are gone"
+        assert trouble.title == "north has lost a power feed: 3 routers run on"
         assert trouble.severity == "warn"
 
     def test_two_of_its_routers_are_enough(self):
         (trouble,) = reach_verdict(snapshot(on_batteries("agg1", "acc1"))).troubles
 
         assert trouble.root == ("site", pk("north"))
+
+    def test_supplies_that_failed_on_different_days_are_no_feed(self):
+        first, second = on_batteries("agg1", "acc1")
+        long_ago = replace(first, since=first.since - timedelta(hours=20))
+
+        verdict = reach_verdict(snapshot([long_ago, second]))
+
+        assert {row.root for row in verdict.troubles} == {dev("agg1"), dev("acc1")}
 
     def test_one_router_alone_has_a_broken_supply(self):
         (trouble,) = reach_verdict(snapshot(on_batteries("bng1"))).troubles

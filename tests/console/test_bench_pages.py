@@ -1,0 +1,36 @@
+"""`bench pages` asks for every page there is."""
+
+from uuid import UUID
+
+from django.urls import resolve
+
+from apps.console.bench.pages import Places, api_lists, cabinet_pages, html_pages
+from tests.accounts.test_access_table import PAGES
+
+ANY = UUID(int=1)
+PLACES = Places(device=ANY, site=ANY, incident=ANY, delivery=ANY)
+
+
+#: Taken by posts, or a form for those who manage agents.
+NOT_MEASURED = {
+    *("incidents:acknowledge", "incidents:acknowledge-many", "incidents:note"),
+    *("incidents:assign", "incidents:close", "webhooks:resend"),
+    *("agents:new", "agents:enroll", "agents:issue"),
+}
+
+
+def test_every_page_of_the_network_is_measured():
+    asked = {resolve(page.path.partition("?")[0]).view_name for page in html_pages(PLACES)}
+    there = {
+        f"{entry.lookup_str.split('.')[1]}:{entry.name}"
+        for _, entry in PAGES
+        if entry.lookup_str.split(".")[1] in {"console", "incidents", "agents", "webhooks"}
+    }
+
+    assert there - NOT_MEASURED == asked
+
+
+def test_what_else_is_measured_is_there():
+    for page in (*api_lists(PLACES), *cabinet_pages(PLACES)):
+        assert resolve(page.path.partition("?")[0])
+    assert all(page.is_api for page in api_lists(PLACES))

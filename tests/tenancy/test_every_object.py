@@ -1,0 +1,127 @@
+"""T1: without a tenant, the app role reads nothing and writes nothing, asked of every object in the catalog."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from apps.tenancy import acting_in
+from apps.tenancy.catalog import GLOBAL_TABLES
+from tests.accounts.rows import ROWS
+
+pytestmark = pytest.mark.django_db
+
+_OBJECTS = """
+SELECT c.relkind, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relname,
+       EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'tenant_id')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n.nspname !~ '^pg_temp'
+ORDER BY 2
+"""
+_FUNCTIONS = """
+SELECT p.proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
+"""
+
+
+PLAIN = "(tenant_id) VALUES (%s)"
+#: A partitioned table wants to know into which partition first.
+ROW_OF = {"public.telemetry_sample": "(tenant_id, ts) VALUES (%s, now())"}
+
+
+def asked(query: str) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return cursor.fetchall()
+
+
+def outcome(statement: str, *values: object) -> int | str:
+    """Rows that it touched, or why it was refused; what it did is undone."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            touched = cursor.fetchone()[0] if statement.startswith("SELECT") else cursor.rowcount
+            transaction.set_rollback(True)
+            return touched
+    except DatabaseError as refused:
+        return str(refused)
+
+
+def is_shut(told: int | str) -> bool:
+    return told == 0 or (isinstance(told, str) and "permission denied" in told)
+
+
+@pytest.fixture
+def tables(globex, globex_admin) -> dict[str, bool]:
+    """Every table, partition, view and matview with rows of tenants -> whether it names the tenant; globex has rows of
+    every kind of resource."""
+    with acting_in(globex):
+        for make in ROWS.values():
+            make()
+    return {
+        name: has_tenant
+        for kind, name, plain, has_tenant in asked(_OBJECTS)
+        if kind in "rpvmf" and plain not in GLOBAL_TABLES
+    }
+
+
+def test_there_is_something_that_must_not_be_seen(tables, globex):
+    with acting_in(globex):
+        counts = {name: outcome(f"SELECT count(*) FROM {name}") for name in tables}
+    filled = [name for name, number in counts.items() if isinstance(number, int) and number]
+
+    assert len(tables) >= 50
+    assert len(filled) >= 20
+
+
+def test_nothing_is_read(tables):
+    told = {name: outcome(f"SELECT count(*) FROM {name}") for name in tables}
+
+    assert {name: what for name, what in told.items() if not is_shut(what)} == {}
+
+
+def test_nothing_is_changed_or_deleted(tables):
+    told = {}
+    for name, has_tenant in tables.items():
+        told[name, "delete"] = outcome(f"DELETE FROM {name}")
+        if has_tenant:
+            told[name, "update"] = outcome(f"UPDATE {name} SET tenant_id = tenant_id")
+        truncated = outcome(f"TRUNCATE {name} CASCADE")
+        told[name, "truncate"] = 0 if "permission denied" in str(truncated) else truncated
+
+    assert {key: what for key, what in told.items() if not is_shut(what)} == {}
+
+
+def test_nothing_is_added(tables):
+    told = {
+        name: str(outcome(f"INSERT INTO {name} {ROW_OF.get(name, PLAIN)}", uuid4()))
+        for name, has_tenant in tables.items()
+        if has_tenant
+    }
+    walls = ("row-level security", "permission denied")
+
+    assert {n: what for n, what in told.items() if not any(w in what for w in walls)} == {}
+
+
+def test_sequences_are_only_drawn_from():
+    names = [name for kind, name, *_ in asked(_OBJECTS) if kind == "S"]
+
+    assert names
+    told = {name: outcome(f"SELECT last_value FROM {name}") for name in names}
+    assert {name for name, what in told.items() if not is_shut(what)} == set()
+    reset = {name: outcome(f"SELECT setval('{name}', 1)") for name in names}
+    assert {name for name, what in reset.items() if not is_shut(what)} == set()
+
+
+def test_there_is_no_function_of_ours_to_call():
+    assert asked(_FUNCTIONS) == []
+
+
+def test_every_object_was_asked(tables, record_property):
+    kinds = [kind for kind, *_ in asked(_OBJECTS)]
+    record_property(
+        "bar",
+        f"T1: {len(tables)} tables, partitions and views, {kinds.count('S')} sequences and"
+        f" {len(asked(_FUNCTIONS))} functions: 0 rows read, 0 written without a tenant",
+    )
