@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from django.conf import settings
+from django.db import connection
 
 from agent.errors import AgentError
 from agent.transport.http import Client
@@ -133,6 +134,24 @@ def nginx(folder: Path) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(timeout=15)
+
+
+@contextmanager
+def signing_here() -> Iterator[None]:
+    """The signer's work in a thread of this process, which has the CA key; ingest has none and asks."""
+    stop = threading.Event()
+
+    def sign() -> None:
+        agents.now_and_again(stop, every_seconds=0.05)
+        connection.close()
+
+    thread = threading.Thread(target=sign)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=30)
 
 
 def answers(port: int) -> bool:

@@ -35,7 +35,14 @@ from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 from ispvm.supervisor.ports import free_port
 from tests.agent.test_transport import RNG
-from tests.ingest.listener import NGINX, behind_nginx, gunicorn, listening, write_files
+from tests.ingest.listener import (
+    NGINX,
+    behind_nginx,
+    gunicorn,
+    listening,
+    signing_here,
+    write_files,
+)
 from tests.supervisor.waiting import eventually
 
 pytestmark = [pytest.mark.real, pytest.mark.django_db(transaction=True)]
@@ -139,7 +146,7 @@ def is_up(port: int) -> bool:
 class TestBehindNginx:
     @pytest.fixture
     def port(self, acme, tmp_path) -> Iterator[int]:
-        with behind_nginx(tmp_path) as port:
+        with signing_here(), behind_nginx(tmp_path) as port:
             yield port
 
     def test_nothing_that_a_client_writes_counts_and_what_it_shows_does(

@@ -21,7 +21,7 @@ from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 from ispvm.supervisor.ports import free_port
 from tests.database import as_owner
-from tests.ingest.listener import Cable, listening, write_files
+from tests.ingest.listener import Cable, listening, signing_here, write_files
 
 pytestmark = [pytest.mark.real, pytest.mark.django_db(transaction=True)]
 
@@ -91,6 +91,12 @@ def seconds_until(answer: str, ask: Callable[[], str]) -> float:
         assert time.monotonic() - began < WITHIN_SECONDS, "it is still let in"
         time.sleep(0.1)
     return time.monotonic() - began
+
+
+@pytest.fixture(autouse=True)
+def _signer(transactional_db) -> Iterator[None]:
+    with signing_here():
+        yield
 
 
 @pytest.fixture
