@@ -76,7 +76,7 @@ class _World:
             self.agent: Agent = create_agent(name="pop", actor=ACTOR, at=at)
         self._numbers = count(1)
         self._boot = UUID(int=self.random.getrandbits(128))
-        self.client = Client(raise_request_exception=True)
+        self.client = Client(SERVER_NAME=settings.ALLOWED_HOSTS[0])
         self.client.force_login(self.user, backend="django.contrib.auth.backends.ModelBackend")
 
     @property
