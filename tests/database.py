@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg2
 from django.conf import settings
@@ -106,3 +107,10 @@ def empty_all_tables() -> None:
         )
         tables = ", ".join(row[0] for row in cursor.fetchall())
         cursor.execute(f"TRUNCATE {tables} CASCADE")
+
+
+def url_of_this_test(port: int | None = None) -> str:
+    """The test's own database as the app role, for another process; ``port`` where it goes another way there."""
+    row = settings.DATABASES["default"]
+    password, host = (quote(str(row[name]), safe="") for name in ("PASSWORD", "HOST"))
+    return f"postgres://{row['USER']}:{password}@{host}:{port or row['PORT']}/{row['NAME']}"

@@ -18,6 +18,7 @@ from apps.tenancy import acting_in
 from tests.accounts.rows import PAGE_RESOURCES, ROWS
 from tests.accounts.test_access_table import PAGES
 from tests.accounts.test_matrix import ABSENT, PASSING_HEADERS
+from tests.clients import signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -73,12 +74,6 @@ def ask(client: Client, method: str, url: str) -> Any:
     return answer
 
 
-def signed_in(user: User) -> Client:
-    client = Client(raise_request_exception=False)
-    client.force_login(user)
-    return client
-
-
 @pytest.fixture
 def callers(
     acme, acme_admin, acme_noc, acme_readonly, acme_auditor, globex_admin
@@ -90,7 +85,10 @@ def callers(
         **dict(zip((Role.READONLY, Role.AUDITOR), (acme_readonly, acme_auditor), strict=True)),
         LIMITED: limited,
     }
-    return {None: Client()} | {name: signed_in(user) for name, user in people.items()}
+    return {None: Client()} | {
+        name: signed_in(Client(raise_request_exception=False), user)
+        for name, user in people.items()
+    }
 
 
 def refusal(caller: Any, permission: Permission) -> int | None:

@@ -22,16 +22,19 @@ from tests.inventory.factories import ACTOR, AT, make_device, make_site
 DECISIONS = 50_000
 LOOK = {
     *("inventory.view", "topology.view", "telemetry.view", "agents.view"),
-    *("alerts.view", "incidents.view", "self"),
+    *("alerts.view", "incidents.view", "maintenance.view", "self"),
 }
 TOLD = {
-    "noc": LOOK | {"incidents.act", "alerts.tune", "webhooks.view", "members.view"},
+    "noc": LOOK
+    | {"incidents.act", "alerts.tune", "webhooks.view", "members.view"}
+    | {"diagnostics.run", "maintenance.plan"},
     "readonly": LOOK,
     "auditor": LOOK | {"audit.view", "webhooks.view", "members.view"},
     # A platform operator in the tenant: helps, and leaves nothing behind that outlasts the stay.
     "platform": LOOK
     | {"audit.view", "webhooks.view", "webhooks.manage", "members.view", "agents.manage"}
-    | {"incidents.act", "alerts.tune", "inventory.change", "topology.change"},
+    | {"incidents.act", "alerts.tune", "inventory.change", "topology.change"}
+    | {"diagnostics.run", "maintenance.plan"},
 }
 
 

@@ -60,11 +60,13 @@ def fill() -> None:
         actor=ACTOR,
         at=AT,
     )
-    Device.objects.filter(pk=device.pk).update(
-        credential_set=store_credential_set(
-            name="c", kind="routeros_api", username="u", secret="s", actor=ACTOR, at=AT
+    logins = [
+        store_credential_set(
+            name=name, kind="routeros_api", username="u", secret="s", actor=ACTOR, at=AT
         )
-    )
+        for name in ("c", "d")
+    ]
+    inventory.set_device_credentials(device=device, credential_sets=logins, actor=ACTOR, at=AT)
 
 
 @pytest.fixture

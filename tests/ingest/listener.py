@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import quote
 
 from django.conf import settings
 from django.db import connection
@@ -23,6 +22,7 @@ from apps.agents import services as agents
 from apps.core import clock
 from ispvm.supervisor.places import PROJECT
 from ispvm.supervisor.ports import free_port
+from tests.database import url_of_this_test
 from tests.supervisor.waiting import eventually
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
@@ -39,13 +39,6 @@ def write_files(folder: Path) -> agents.ListenerFiles:
     )
 
 
-def database_url(port: int | None = None) -> str:
-    """The test's own database as the app role, for another process."""
-    row = settings.DATABASES["default"]
-    password = quote(str(row["PASSWORD"]), safe="")
-    return f"postgres://{row['USER']}:{password}@{row['HOST']}:{port or row['PORT']}/{row['NAME']}"
-
-
 @contextmanager
 def gunicorn(
     config: str, *options: str, database_port: int | None = None, tls_folder: str = ""
@@ -53,7 +46,7 @@ def gunicorn(
     """A group of ingest processes on the test's database."""
     environment = {
         **{name: value for name, value in os.environ.items() if name not in NOT_FOR_INGEST},
-        "DATABASE_URL": database_url(database_port),
+        "DATABASE_URL": url_of_this_test(database_port),
         "ISPVM_INGEST_TLS_FOLDER": tls_folder,
         "ISPVM_LOG_LEVEL": "ERROR",
     }

@@ -29,7 +29,8 @@ from apps.tenancy import acting_in
 from ispvm.supervisor.places import PROJECT
 from ispvm.supervisor.ports import free_port
 from tests.agents.csr import make_csr
-from tests.ingest.listener import ACTOR, database_url, listening, write_files
+from tests.database import url_of_this_test
+from tests.ingest.listener import ACTOR, listening, write_files
 from tests.supervisor.waiting import eventually
 
 pytestmark = [pytest.mark.real, pytest.mark.django_db(transaction=True)]
@@ -47,7 +48,7 @@ class Signer:
     def start(self) -> None:
         environment = {
             **os.environ,
-            "DATABASE_URL": database_url(),
+            "DATABASE_URL": url_of_this_test(),
             "ISPVM_CA_KEY_FILE": self._key_file,
             "ISPVM_LOG_LEVEL": "ERROR",
             "DJANGO_SETTINGS_MODULE": "ispvm.settings.server",
@@ -177,7 +178,7 @@ def test_ingest_refuses_to_start_with_the_key_of_the_authority(settings):
     said = subprocess.run(
         [sys.executable, "-c", "import ispvm.settings.ingest"],
         cwd=PROJECT,
-        env={**os.environ, "DATABASE_URL": database_url()},
+        env={**os.environ, "DATABASE_URL": url_of_this_test()},
         capture_output=True,
         text=True,
         check=False,

@@ -28,6 +28,7 @@ from apps.vault.models import CredentialSet, MasterKey, TenantKey
 from apps.vault.registry import Area, sealed_field
 from apps.vault.services.data_keys import sealing_key
 from apps.vault.services.sealing import field_place
+from tests.database import url_of_this_test
 from tests.vault.keys import key_file, opened, store, use_master
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.real]
@@ -80,15 +81,10 @@ class Rotator:
 
 @pytest.fixture
 def rotator():
-    database = django_settings.DATABASES["default"]
-    url = (
-        f"postgres://{database['USER']}:{database['PASSWORD']}"
-        f"@{database['HOST'].replace('/', '%2F')}:{database['PORT']}/{database['NAME']}"
-    )
     with subprocess.Popen(
         [sys.executable, "-m", "tests.vault.rotator"],
         cwd=PROJECT,
-        env={**os.environ, "DATABASE_URL": url},
+        env={**os.environ, "DATABASE_URL": url_of_this_test()},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -12,10 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
-from django.conf import settings
 from django.db import connection
 
 from apps.core import clock
@@ -25,6 +23,7 @@ from apps.webhooks.choices import DeliveryState, Outcome
 from apps.webhooks.models import Attempt, Delivery
 from apps.webhooks.services import leasing, sending, settling
 from tests.core.http.servers import ScriptedServer, answer
+from tests.database import url_of_this_test
 from tests.webhooks.conftest import CLIENT, deliver, emit_incident
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -171,17 +170,14 @@ services.deliver_due(
 
 def start_worker(endpoint) -> subprocess.Popen:
     """A process that delivers for this endpoint against this test's database."""
-    database = settings.DATABASES["default"]
-    where = f"{quote(str(database['HOST']), safe='')}:{database['PORT']}"
-    if str(database["HOST"]).startswith("/"):
-        where = quote(str(database["HOST"]), safe="") + (
-            f":{database['PORT']}" if database["PORT"] else ""
-        )
-    url = f"postgres://{database['USER']}:{quote(str(database['PASSWORD']))}@{where}/{database['NAME']}"
     return subprocess.Popen(
         [sys.executable, "-c", WORKER, str(endpoint.tenant_id), str(endpoint.id)],
         cwd=Path(__file__).parents[2],
-        env={**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "ispvm.settings.test"},
+        env={
+            **os.environ,
+            "DATABASE_URL": url_of_this_test(),
+            "DJANGO_SETTINGS_MODULE": "ispvm.settings.test",
+        },
     )
 
 

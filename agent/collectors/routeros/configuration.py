@@ -35,6 +35,7 @@ CATEGORIES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
             *("name", "as", "templates", "local.address", "local.role"),
             *("remote.address", "remote.as", "disabled"),
         ),
+        "/routing/bgp/peer": ("name", "instance", "remote-address", "remote-as", "disabled"),
         "/routing/bgp/instance": ("name", "as", "router-id", "disabled"),
         "/routing/ospf/instance": ("name", "router-id", "disabled", "version"),
         "/routing/ospf/area": ("name", "area-id", "instance", "disabled"),
@@ -45,6 +46,8 @@ CATEGORIES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "system": {"/system/identity": ("name",)},
 }
+#: The generation that a menu is of; a router is not asked for what it cannot have.
+_ONLY = {"/routing/bgp/connection": 7, "/routing/bgp/peer": 6}
 #: Rows that the router made by itself are no configuration. `?#!` negates; where the key is missing it is false.
 _NOT_DYNAMIC = ("?dynamic=true", "?#!")
 _HISTORY = ("action", "by", "time")
@@ -57,12 +60,17 @@ def read_history(session: RouterSession) -> str | None:
     return None if rows is None else digest([canonical(rows, _HISTORY)])
 
 
-def read_configuration(session: RouterSession) -> dict[str, str]:
-    """Each category's fingerprint; those of which no menu can be read are absent. Raises Gone."""
+def read_configuration(session: RouterSession, generation: int | None) -> dict[str, str]:
+    """Each category's fingerprint; those of which no menu can be read are absent. Raises Gone.
+
+    ``generation`` is 6 or 7; None asks for everything.
+    """
     found: dict[str, str] = {}
     for category, menus in CATEGORIES.items():
         parts = []
         for menu, keys in menus.items():
+            if generation is not None and _ONLY.get(menu, generation) != generation:
+                continue
             rows = session.print(menu, keys, _NOT_DYNAMIC)
             if rows is not None:
                 parts.append(f"{menu}\n{canonical(rows, keys)}")

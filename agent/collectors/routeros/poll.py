@@ -63,7 +63,7 @@ class RouterPoller:
         self.history = configuration.read_history(self.session) or ""
         if not is_due and before == self.history:
             return None
-        return configuration.read_configuration(self.session)
+        return configuration.read_configuration(self.session, self._generation)
 
     def _read_ospf(self, *, is_slow: bool) -> list[OspfReading] | None:
         """v6 keeps the areas elsewhere; they are read again with the slow tier, and kept if that fails."""

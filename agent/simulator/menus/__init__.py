@@ -45,6 +45,7 @@ V7: Mapping[str, Menu] = {
     "/ip/service": Menu(interfaces.ip_service),
     "/routing/bgp/connection": Menu(routing.bgp_connection),
     "/routing/bgp/session": Menu(routing.bgp_session),
+    "/routing/ospf/area": Menu(routing.ospf_area),
     "/routing/ospf/instance": Menu(routing.ospf_instance),
     "/routing/ospf/neighbor": Menu(routing.ospf_neighbor),
 }
@@ -57,6 +58,7 @@ V6: Mapping[str, Menu] = {
     "/ip/service": Menu(v6.ip_service),
     "/routing/bgp/instance": Menu(v6.bgp_instance),
     "/routing/bgp/peer": Menu(v6.bgp_peer),
+    "/routing/ospf/area": Menu(v6.ospf_area),
     "/routing/ospf/instance": Menu(v6.ospf_instance),
     "/routing/ospf/network": Menu(v6.ospf_network),
     "/routing/ospf/neighbor": Menu(v6.ospf_neighbor),

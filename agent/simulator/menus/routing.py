@@ -14,6 +14,17 @@ DEAD_INTERVAL = 40
 CHANGES_PER_ADJACENCY = 5  # Down, Init, ExStart, Exchange, Loading, Full
 
 
+def ospf_area(_view: View) -> Iterator[Row]:
+    yield {
+        ".id": "*1",
+        "name": AREA,
+        "area-id": "0.0.0.0",  # noqa: S104  (the backbone's id, no address)
+        "instance": INSTANCE,
+        "type": "default",
+        "disabled": "false",
+    }
+
+
 def ospf_instance(view: View) -> Iterator[Row]:
     yield {
         ".id": "*1",

@@ -59,6 +59,17 @@ def without_v7(row: Row) -> Row:
     return {key: value for key, value in row.items() if key not in ONLY_V7}
 
 
+def ospf_area(_view: View) -> Iterator[Row]:
+    yield {
+        ".id": "*1",
+        "name": AREA,
+        "area-id": "0.0.0.0",  # noqa: S104  (the backbone's id, no address)
+        "instance": INSTANCE,
+        "type": "default",
+        "disabled": "false",
+    }
+
+
 def ospf_instance(view: View) -> Iterator[Row]:
     yield {
         ".id": "*1",

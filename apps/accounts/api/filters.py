@@ -53,8 +53,8 @@ def _filter(model: type[models.Model], path: str) -> filters.Filter:
 def require_documented(request: Request) -> None:
     """Refuse a parameter that the call's description does not name: a misspelt filter would find everything."""
     match = request.resolver_match
-    if not request.query_params or match is None:
-        return
+    if not request.query_params or match is None or not _answers(match.func, str(request.method)):
+        return  # a method that there is not is answered with 405
     known = documented_parameters(match.func, match.route, str(request.method))
     faults: Mapping[str, list[ErrorDetail]] = {
         name[:100]: [fault]
@@ -63,6 +63,13 @@ def require_documented(request: Request) -> None:
     }
     if faults:
         raise ValidationError(faults)
+
+
+def _answers(view: Callable[..., Any], method: str) -> bool:
+    """Whether the view has this method; of a view set, as far as the address maps it to an action."""
+    actions = getattr(view, "actions", None)
+    name = method.lower()
+    return name in actions if actions else hasattr(getattr(view, "cls", view), name)
 
 
 def _fault(name: str, values: list[Any], known: frozenset[str]) -> ErrorDetail | None:

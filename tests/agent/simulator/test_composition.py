@@ -10,6 +10,7 @@ from agent.simulator.blueprint import LinkKind
 from agent.simulator.drawing import draw_blueprint
 from agent.simulator.effects import Effects, sum_of
 from agent.simulator.failures import Failure, failure_from, plan_failure
+from agent.simulator.history import Record
 from agent.simulator.menus import menus_of
 from agent.simulator.menus.view import View
 from agent.simulator.network import Network
@@ -228,9 +229,14 @@ class TestComposedModel:
 def counted(network: Network, *, at: datetime) -> dict[tuple[str, str], tuple[int, float]]:
     return {
         (port.device, port.interface): (
-            network.record_of(ISP.router(port.device)).downs,
+            boots_of(network.record_of(ISP.router(port.device))),
             network.record_of(port).seconds_up(at),
         )
         for link in ISP.links
         for port in link.ends()
     }
+
+
+def boots_of(router: Record) -> int:
+    """How often it came back: one that is down has yet to."""
+    return router.downs - (not router.up)

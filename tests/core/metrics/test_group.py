@@ -12,9 +12,10 @@ import pytest
 
 from ispvm.supervisor.ports import free_port
 from tests.core.metrics.test_metrics import values
+from tests.database import url_of_this_test
 from tests.supervisor.waiting import eventually
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.real, pytest.mark.django_db(transaction=True)]
 
 PROJECT = Path(__file__).parents[3]
 LIVEZ = "django_http_requests_latency_seconds_by_view_method_count|GET|livez"
@@ -47,6 +48,7 @@ def test_sums_survive_the_kill_of_every_worker(tmp_path):
         **{k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"},
         "PROMETHEUS_MULTIPROC_DIR": str(folder),
         "DJANGO_SETTINGS_MODULE": "ispvm.settings.test",
+        "DATABASE_URL": url_of_this_test(),
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "python:ispvm.deploy.gunicorn_web"]
     server = subprocess.Popen(
