@@ -120,4 +120,5 @@ def test_every_permission_is_told_of():
         *("inventory.change", "topology.change", "agents.manage", "alerts.tune", "incidents.act"),
         *("webhooks.view", "webhooks.manage", "credentials.manage", "tokens.manage"),
         *("members.view", "members.manage", "audit.view", "tenant.manage"),
+        *("diagnostics.run", "maintenance.plan"),
     }
