@@ -11,7 +11,9 @@ from apps.accounts.models import ApiToken, Membership
 from apps.audit.models import Record
 from apps.inventory.models import Device, Interface, Site
 from apps.tenancy import acting_in
+from apps.vault.admin import OPTIONS, CredentialSetForm
 from apps.vault.choices import Purpose
+from apps.vault.kinds import SECRET_NAMES
 from apps.vault.models import CredentialSet
 from apps.vault.services import open_credential_set, store_credential_set, take_lease
 from apps.webhooks.models import Endpoint, Secret
@@ -124,7 +126,12 @@ def opened(login: CredentialSet) -> str:
 
 class TestSecrets:
     def test_a_login_is_written_and_never_shown(self, acme, at_cabinet):
-        form = {"name": "routers", "kind": "routeros_api", "username": "mon", "secret": "s3cret-x"}
+        form = {
+            "name": "routers",
+            "kind": "routeros_api",
+            "username": "mon",
+            "password": "s3cret-x",
+        }
 
         at_cabinet.post(reverse("admin:vault_credentialset_add"), form)
 
@@ -140,7 +147,7 @@ class TestSecrets:
             login = store_credential_set(
                 name="routers", username="mon", secret="one", actor=ACTOR, at=AT
             )
-        form = {"kind": "routeros_api", "username": "mon2", "secret": "two"}
+        form = {"name": "routers", "username": "mon2", "password": "two"}
 
         at_cabinet.post(reverse("admin:vault_credentialset_change", args=[login.id]), form)
 
@@ -148,6 +155,33 @@ class TestSecrets:
             login.refresh_from_db()
             assert (login.username, login.version) == ("mon2", 2)
             assert opened(login) == "two"
+
+    def test_what_is_left_empty_of_a_login_stays(self, acme, at_cabinet):
+        with acting_in(acme):
+            login = store_credential_set(
+                name="routers", username="mon", secret="one", actor=ACTOR, at=AT
+            )
+        form = {"name": "core routers", "username": "mon", "password": ""}
+
+        at_cabinet.post(reverse("admin:vault_credentialset_change", args=[login.id]), form)
+
+        with acting_in(acme):
+            login.refresh_from_db()
+            assert (login.name, login.version, opened(login)) == ("core routers", 1, "one")
+
+    def test_a_login_of_another_kind_has_what_that_needs(self, acme, at_cabinet):
+        form = {"name": "poller", "kind": "snmp_v3", "username": "noc", "auth_protocol": "sha"}
+        add = reverse("admin:vault_credentialset_add")
+
+        refused = at_cabinet.post(add, form)
+        at_cabinet.post(add, {**form, "auth_password": "long enough"})
+
+        assert "At least 8 characters." in words(refused)
+        with acting_in(acme):
+            assert CredentialSet.objects.get().options == {"auth_protocol": "sha"}
+
+    def test_the_form_asks_for_every_secret_and_option_of_every_kind(self):
+        assert {*SECRET_NAMES, *OPTIONS} <= CredentialSetForm.base_fields.keys()
 
     def test_a_token_is_shown_once(self, acme, at_cabinet):
         answer = at_cabinet.post(
