@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 
 from apps.accounts.actors import Actor
+from apps.alerts.services import evaluate_tenant
 from apps.audit.models import Record
 from apps.events.models import Due, OutboxEvent
 from apps.incidents import services
@@ -142,7 +143,50 @@ class TestACutBackhaul:
         assert stage.incidents() == []
 
 
+class TestAVerdictThatSplitsWhileItRecovers:
+    """A PoP lost its power. Once its supplies are well, they say nothing any more of why it is dark, and the verdict
+    sees two troubles: the supplies, and the way in."""
+
+    @pytest.fixture
+    def split(self, stage) -> Stage:
+        stage.lose_power(15, 50, 90)
+        stage.play(90, 140)
+        return stage
+
+    def test_it_closes_all_the_same(self, split):
+        (incident,) = split.incidents()
+        assert incident.root_type == "site"
+        assert (incident.status, incident.resolution) == ("closed", "recovered")
+        assert topics(split).count("incident.closed") == 1
+
+    def test_every_alert_stands_as_it_is_and_its_end_is_told_once(self, split):
+        with acting_in(split.tenant):
+            rows = list(IncidentAlert.objects.select_related("alert"))
+            over = TimelineEntry.objects.filter(kind="recovery")
+            ends = sorted(entry.detail["alert"] for entry in over)
+        assert {row.kind for row in rows} == {"power_lost", "unreachable", "interface_down"}
+        assert {(row.state, row.alert.state) for row in rows} == {("ok", "ok")}
+        assert ends == sorted(str(row.alert_id) for row in rows)
+
+    def test_what_split_off_and_still_burns_keeps_it_open(self, stage):
+        stage.lose_power(15, 50, 90)
+        stage.play(90, 140, down=("bng1",))
+
+        (incident,) = [row for row in stage.incidents() if row.root_type == "site"]
+        assert incident.status == "open"
+
+
 class TestLookingAgain:
+    def test_after_a_long_absence_of_correlation_what_recovered_meanwhile_is_over(self, stage):
+        stage.cut_backhaul(15, 60)
+        for seconds in range(60, 90, 5):
+            stage.read(seconds)
+            evaluate_tenant(tenant_id=stage.tenant.id, at=stage.at(seconds + 1))
+
+        services.correlate_tenant(tenant_id=stage.tenant.id, at=stage.at(1000))
+
+        assert [row.resolution for row in stage.incidents()] == ["recovered"]
+
     def test_the_same_alerts_again_change_nothing(self, stage):
         stage.cut_backhaul(15, 60)
         with acting_in(stage.tenant):

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import F, Max
 
 from apps.accounts.actors import Actor
-from apps.alerts.choices import Severity
+from apps.alerts.choices import AlertState, Severity
 from apps.audit.services import record
 from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
 from apps.incidents.models import Incident, IncidentAlert, Revision, StoredSnapshot, TimelineEntry
@@ -18,7 +18,7 @@ from apps.incidents.rca.matching import Known
 from apps.incidents.rca.snapshot import Snapshot
 from apps.incidents.rca.verdict import Trouble, Verdict, digest_of
 from apps.incidents.services.covering import window_over
-from apps.incidents.services.membership import settle_alerts
+from apps.incidents.services.membership import settle_alerts, settle_the_unspoken
 from apps.incidents.services.snapshots import keep_snapshot
 from apps.incidents.services.telling import CLOSED, OPENED, UPDATED, tell
 from apps.incidents.services.timeline import add_entry
@@ -138,10 +138,12 @@ class Chapter:
         self._close(incident, Resolution.MERGED, self._at, f"Part of INC-{number}")
 
     def close_the_recovered(self, known: list[Known]) -> None:
-        """End every incident under which no alert is open any more."""
+        """End every incident under which no alert is open any more, be it in this verdict or not."""
+        incident_ids = [row.id for row in known]
+        settle_the_unspoken(incident_ids=incident_ids, at=self._at)
         still_open = set(
-            IncidentAlert.objects.filter(incident__in=[row.id for row in known])
-            .exclude(state="ok")
+            IncidentAlert.objects.filter(incident__in=incident_ids)
+            .exclude(state=AlertState.OK)
             .values_list("incident_id", flat=True)
         )
         over = [row.id for row in known if row.id not in still_open]
