@@ -43,6 +43,13 @@ def topics(stage: Stage) -> list[str]:
         return list(rows.values_list("topic", flat=True))
 
 
+def evaluate_only(stage: Stage, first: int, last: int, **wrong: tuple[str, ...]) -> None:
+    """Alerts move while nobody correlates."""
+    for seconds in range(first, last, 5):
+        stage.read(seconds, **wrong)
+        evaluate_tenant(tenant_id=stage.tenant.id, at=stage.at(seconds + 1))
+
+
 class TestACutBackhaul:
     def test_becomes_one_incident_with_its_cause_and_who_is_hit(self, stage):
         stage.cut_backhaul(15, 45)
@@ -179,13 +186,22 @@ class TestAVerdictThatSplitsWhileItRecovers:
 class TestLookingAgain:
     def test_after_a_long_absence_of_correlation_what_recovered_meanwhile_is_over(self, stage):
         stage.cut_backhaul(15, 60)
-        for seconds in range(60, 90, 5):
-            stage.read(seconds)
-            evaluate_tenant(tenant_id=stage.tenant.id, at=stage.at(seconds + 1))
+        evaluate_only(stage, 60, 90)
 
         services.correlate_tenant(tenant_id=stage.tenant.id, at=stage.at(1000))
 
         assert [row.resolution for row in stage.incidents()] == ["recovered"]
+
+    def test_an_earlier_episode_does_not_hold_open_what_a_later_one_has_ended(self, stage):
+        stage.cut_backhaul(15, 60)
+        evaluate_only(stage, 60, 90)
+        evaluate_only(stage, 90, 120, down=BEHIND, cut=("cr2-agg1",))
+        stage.cut_backhaul(120, 130)
+        assert [row.status for row in stage.incidents()] == ["open"]
+
+        stage.play(130, 170)
+
+        assert {row.resolution for row in stage.incidents()} == {"recovered"}
 
     def test_the_same_alerts_again_change_nothing(self, stage):
         stage.cut_backhaul(15, 60)
