@@ -175,6 +175,33 @@ class TestAVerdictThatSplitsWhileItRecovers:
         assert {(row.state, row.alert.state) for row in rows} == {("ok", "ok")}
         assert ends == sorted(str(row.alert_id) for row in rows)
 
+    def test_what_was_said_of_the_outage_stays_when_supplies_are_read_last(self, stage):
+        stage.lose_power(15, 50, 90)
+        (incident,) = stage.incidents()
+        said, told = (incident.title, incident.severity), topics(stage)
+        assert said == ("north is without power: 2 routers lost", "critical")
+
+        stage.play(90, 95, unpowered=BEHIND)
+        stage.play(95, 140)
+
+        (incident,) = stage.incidents()
+        assert (incident.title, incident.severity) == said
+        assert (incident.devices_affected, incident.resolution) == (2, "recovered")
+        assert topics(stage) == [*told, "incident.closed"]
+
+    def test_supplies_that_stay_out_are_told_as_they_are_in_the_end(self, stage):
+        stage.lose_power(15, 50, 90)
+        stage.play(90, 140, unpowered=BEHIND)
+        assert stage.incidents()[0].severity == "critical"
+
+        for seconds in (300, 405):
+            stage.read(seconds, unpowered=BEHIND)
+            stage.look(seconds + 1)
+
+        (incident,) = stage.incidents()
+        assert (incident.status, incident.severity) == ("open", "warn")
+        assert topics(stage)[-1] == "incident.updated"
+
     def test_what_split_off_and_still_burns_keeps_it_open(self, stage):
         stage.lose_power(15, 50, 90)
         stage.play(90, 140, down=("bng1",))
