@@ -81,12 +81,22 @@ class Stage:
         return self.t0 + timedelta(seconds=seconds)
 
     def read(
-        self, seconds: float, *, down: tuple[str, ...] = (), cut: tuple[str, ...] = ()
+        self,
+        seconds: float,
+        *,
+        down: tuple[str, ...] = (),
+        cut: tuple[str, ...] = (),
+        unpowered: tuple[str, ...] = (),
     ) -> None:
-        """One round: probes of every router, the core's ports, the sessions that can be counted."""
+        """One round: probes of every router, the ports and supplies of those that answer, the sessions."""
         samples = [
             (("device", row.id, "device.up"), 0.0 if name in down else 1.0)
             for name, row in self.devices.items()
+        ]
+        samples += [
+            (("device", row.id, "device.psu.ok"), 0.0 if name in unpowered else 1.0)
+            for name, row in self.devices.items()
+            if name not in down
         ]
         with acting_in(self.tenant):
             for a, z in LINKS:
@@ -117,6 +127,11 @@ class Stage:
 
     def cut_backhaul(self, first: int, last: int) -> None:
         self.play(first, last, down=BEHIND, cut=("cr2-agg1",))
+
+    def lose_power(self, on_batteries: int, dark: int, last: int) -> None:
+        """The PoP behind the backhaul runs on batteries first, then it goes dark."""
+        self.play(on_batteries, dark, unpowered=BEHIND)
+        self.play(dark, last, down=BEHIND, cut=("cr2-agg1",))
 
     def open_an_incident(self) -> Incident:
         """The backhaul is cut at second 15 and told of at 33; at 47 every router behind it has fired."""

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 
 from apps.accounts.actors import Actor
+from apps.alerts.services import evaluate_tenant
 from apps.audit.models import Record
 from apps.events.models import Due, OutboxEvent
 from apps.incidents import services
@@ -40,6 +41,13 @@ def topics(stage: Stage) -> list[str]:
     with acting_in(stage.tenant):
         rows = OutboxEvent.objects.filter(topic__startswith="incident.").order_by("created_at")
         return list(rows.values_list("topic", flat=True))
+
+
+def evaluate_only(stage: Stage, first: int, last: int, **wrong: tuple[str, ...]) -> None:
+    """Alerts move while nobody correlates."""
+    for seconds in range(first, last, 5):
+        stage.read(seconds, **wrong)
+        evaluate_tenant(tenant_id=stage.tenant.id, at=stage.at(seconds + 1))
 
 
 class TestACutBackhaul:
@@ -142,7 +150,86 @@ class TestACutBackhaul:
         assert stage.incidents() == []
 
 
+class TestAVerdictThatSplitsWhileItRecovers:
+    """A PoP lost its power. Once its supplies are well, they say nothing any more of why it is dark, and the verdict
+    sees two troubles: the supplies, and the way in."""
+
+    @pytest.fixture
+    def split(self, stage) -> Stage:
+        stage.lose_power(15, 50, 90)
+        stage.play(90, 140)
+        return stage
+
+    def test_it_closes_all_the_same(self, split):
+        (incident,) = split.incidents()
+        assert incident.root_type == "site"
+        assert (incident.status, incident.resolution) == ("closed", "recovered")
+        assert topics(split).count("incident.closed") == 1
+
+    def test_every_alert_stands_as_it_is_and_its_end_is_told_once(self, split):
+        with acting_in(split.tenant):
+            rows = list(IncidentAlert.objects.select_related("alert"))
+            over = TimelineEntry.objects.filter(kind="recovery")
+            ends = sorted(entry.detail["alert"] for entry in over)
+        assert {row.kind for row in rows} == {"power_lost", "unreachable", "interface_down"}
+        assert {(row.state, row.alert.state) for row in rows} == {("ok", "ok")}
+        assert ends == sorted(str(row.alert_id) for row in rows)
+
+    def test_what_was_said_of_the_outage_stays_when_supplies_are_read_last(self, stage):
+        stage.lose_power(15, 50, 90)
+        (incident,) = stage.incidents()
+        said, told = (incident.title, incident.severity), topics(stage)
+        assert said == ("north is without power: 2 routers lost", "critical")
+
+        stage.play(90, 95, unpowered=BEHIND)
+        stage.play(95, 140)
+
+        (incident,) = stage.incidents()
+        assert (incident.title, incident.severity) == said
+        assert (incident.devices_affected, incident.resolution) == (2, "recovered")
+        assert topics(stage) == [*told, "incident.closed"]
+
+    def test_supplies_that_stay_out_are_told_as_they_are_in_the_end(self, stage):
+        stage.lose_power(15, 50, 90)
+        stage.play(90, 140, unpowered=BEHIND)
+        assert stage.incidents()[0].severity == "critical"
+
+        for seconds in (300, 405):
+            stage.read(seconds, unpowered=BEHIND)
+            stage.look(seconds + 1)
+
+        (incident,) = stage.incidents()
+        assert (incident.status, incident.severity) == ("open", "warn")
+        assert topics(stage)[-1] == "incident.updated"
+
+    def test_what_split_off_and_still_burns_keeps_it_open(self, stage):
+        stage.lose_power(15, 50, 90)
+        stage.play(90, 140, down=("bng1",))
+
+        (incident,) = [row for row in stage.incidents() if row.root_type == "site"]
+        assert incident.status == "open"
+
+
 class TestLookingAgain:
+    def test_after_a_long_absence_of_correlation_what_recovered_meanwhile_is_over(self, stage):
+        stage.cut_backhaul(15, 60)
+        evaluate_only(stage, 60, 90)
+
+        services.correlate_tenant(tenant_id=stage.tenant.id, at=stage.at(1000))
+
+        assert [row.resolution for row in stage.incidents()] == ["recovered"]
+
+    def test_an_earlier_episode_does_not_hold_open_what_a_later_one_has_ended(self, stage):
+        stage.cut_backhaul(15, 60)
+        evaluate_only(stage, 60, 90)
+        evaluate_only(stage, 90, 120, down=BEHIND, cut=("cr2-agg1",))
+        stage.cut_backhaul(120, 130)
+        assert [row.status for row in stage.incidents()] == ["open"]
+
+        stage.play(130, 170)
+
+        assert {row.resolution for row in stage.incidents()} == {"recovered"}
+
     def test_the_same_alerts_again_change_nothing(self, stage):
         stage.cut_backhaul(15, 60)
         with acting_in(stage.tenant):

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import F, Max
 
 from apps.accounts.actors import Actor
-from apps.alerts.choices import Severity
+from apps.alerts.choices import AlertState, Severity
 from apps.audit.services import record
 from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
 from apps.incidents.models import Incident, IncidentAlert, Revision, StoredSnapshot, TimelineEntry
@@ -18,7 +18,7 @@ from apps.incidents.rca.matching import Known
 from apps.incidents.rca.snapshot import Snapshot
 from apps.incidents.rca.verdict import Trouble, Verdict, digest_of
 from apps.incidents.services.covering import window_over
-from apps.incidents.services.membership import settle_alerts
+from apps.incidents.services.membership import settle_alerts, settle_the_unspoken
 from apps.incidents.services.snapshots import keep_snapshot
 from apps.incidents.services.telling import CLOSED, OPENED, UPDATED, tell
 from apps.incidents.services.timeline import add_entry
@@ -29,6 +29,8 @@ CORRELATION = Actor.system("correlation")
 SESSIONS = "pppoe.sessions.active"
 #: A flapping incident closes only when it has been quiet for so long.
 FLAPPING_QUIET = timedelta(seconds=60)
+#: What is still wrong so long after other parts were mended is no recovery any more, but how things are.
+RECOVERS_WITHIN = timedelta(minutes=5)
 
 
 class Chapter:
@@ -95,14 +97,14 @@ class Chapter:
         tell(UPDATED if incident.sequence else OPENED, incident)
         self._audit("incident.reopened", incident)
 
-    def carry_on(self, incident_id: UUID, trouble: Trouble) -> None:
+    def carry_on(self, known: Known, trouble: Trouble) -> None:
         """An open incident under a new verdict. Tells the world only what it must know again."""
-        incident = Incident.objects.select_for_update().get(pk=incident_id)
+        incident = Incident.objects.select_for_update().get(pk=known.id)
         before = _told(incident)
         cover, was_held = incident.maintenance_id, incident.is_held
         former = (incident.root_type, incident.root_id, incident.root_name)
         # What was already said of who is hit stays while things recover: the count is of the outage, not of now.
-        is_recovering = _is_recovering(trouble, self._snapshot)
+        is_recovering = _is_recovering(trouble, known, self._snapshot)
         if not is_recovering:
             self._describe(incident, trouble)
             document = self._document(trouble)
@@ -138,10 +140,12 @@ class Chapter:
         self._close(incident, Resolution.MERGED, self._at, f"Part of INC-{number}")
 
     def close_the_recovered(self, known: list[Known]) -> None:
-        """End every incident under which no alert is open any more."""
+        """End every incident under which no alert is open any more, be it in this verdict or not."""
+        incident_ids = [row.id for row in known]
+        settle_the_unspoken(incident_ids=incident_ids, at=self._at)
         still_open = set(
-            IncidentAlert.objects.filter(incident__in=[row.id for row in known])
-            .exclude(state="ok")
+            IncidentAlert.objects.filter(incident__in=incident_ids)
+            .exclude(state=AlertState.OK)
             .values_list("incident_id", flat=True)
         )
         over = [row.id for row in known if row.id not in still_open]
@@ -246,14 +250,23 @@ class Chapter:
         )
 
 
-def _is_recovering(trouble: Trouble, snapshot: Snapshot) -> bool:
+def _is_recovering(trouble: Trouble, known: Known, snapshot: Snapshot) -> bool:
     """Whether it has begun to recover and nothing new has joined it since: from then on less and less of the failure
-    can be seen."""
-    mended = {row.alert_id: snapshot.mended_at(row) for row in trouble.symptoms}
-    first = min((at for at in mended.values() if at), default=None)
+    can be seen. What was mended lately and is another trouble by now was part of it all the same."""
+    own = {row.alert_id for row in trouble.symptoms}
+    mended = {
+        row: snapshot.mended_at(row)
+        for row in snapshot.symptoms
+        if row.alert_id in own or row.alert_id in known.alert_ids
+    }
+    lately = snapshot.at - RECOVERS_WITHIN
+    first = min(
+        (at for row, at in mended.items() if at and (row.alert_id in own or at > lately)),
+        default=None,
+    )
     if first is None:
         return False
-    return all(row.since <= first for row in trouble.symptoms if mended[row.alert_id] is None)
+    return all(row.since <= first for row, at in mended.items() if at is None)
 
 
 def _told(incident: Incident) -> tuple[object, ...]:

@@ -66,7 +66,7 @@ def _correlate(at: datetime) -> bool:
     fate = match(verdict.troubles, known)
     chapter = Chapter(snapshot, verdict, at, active_windows(at))
     for index, incident in sorted(fate.continued.items(), key=lambda row: row[1].number):
-        chapter.carry_on(incident.id, verdict.troubles[index])
+        chapter.carry_on(incident, verdict.troubles[index])
     for incident_id, into in sorted(fate.merged.items(), key=lambda row: str(row[0])):
         chapter.merge(incident_id, into.id)
     chapter.close_the_recovered(known)

@@ -1,9 +1,13 @@
 """Which alerts stand under an incident, which of them are held back, and what became of each."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import F
+
+from apps.alerts.choices import AlertState
 from apps.incidents.choices import EntryKind
 from apps.incidents.models import Incident, IncidentAlert, TimelineEntry
 from apps.incidents.rca.snapshot import Symptom
@@ -38,6 +42,25 @@ def settle_alerts(*, incident: Incident, trouble: Trouble, graph: Graph, at: dat
     IncidentAlert.objects.bulk_create(fresh)
     if changed:
         IncidentAlert.objects.bulk_update(changed, _FIELDS)
+    TimelineEntry.objects.bulk_create(lines)
+
+
+def settle_the_unspoken(*, incident_ids: Collection[UUID], at: datetime) -> None:
+    """Bring what no verdict spoke of to how its alert stands by now; what is over gets its line.
+
+    A verdict that splits goes on with the larger part only, a later episode takes an earlier one's place, and what
+    recovered long ago is in no verdict at all. Idempotent.
+    """
+    rows = IncidentAlert.objects.filter(incident__in=incident_ids).exclude(state=F("alert__state"))
+    stale = list(rows.select_related("incident", "alert").order_by("pk"))
+    lines: list[TimelineEntry] = []
+    for row in stale:
+        row.state = row.alert.state
+        if row.state == AlertState.OK:
+            ended_at = row.alert.well_since or row.alert.recovered_at or at
+            lines.append(_over(row.incident, row.summary, ended_at, row.alert_id))
+    if stale:
+        IncidentAlert.objects.bulk_update(stale, ["state"])
     TimelineEntry.objects.bulk_create(lines)
 
 
@@ -93,16 +116,19 @@ def _lines(
     found = []
     if not former_state:
         fired_at = symptom.fired_at or at
-        found.append(_line(incident, EntryKind.ALERT, symptom.summary, fired_at, symptom))
-    if symptom.state == "ok" and former_state != "ok":
-        text = f"Over: {symptom.summary}"
-        found.append(_line(incident, EntryKind.RECOVERY, text, symptom.well_since or at, symptom))
+        found.append(_line(incident, EntryKind.ALERT, symptom.summary, fired_at, symptom.alert_id))
+    if symptom.state == AlertState.OK and former_state != AlertState.OK:
+        found.append(_over(incident, symptom.summary, symptom.well_since or at, symptom.alert_id))
     return found
 
 
+def _over(incident: Incident, summary: str, at: datetime, alert_id: UUID) -> TimelineEntry:
+    return _line(incident, EntryKind.RECOVERY, f"Over: {summary}", at, alert_id)
+
+
 def _line(
-    incident: Incident, kind: EntryKind, text: str, at: datetime, symptom: Symptom
+    incident: Incident, kind: EntryKind, text: str, at: datetime, alert_id: UUID
 ) -> TimelineEntry:
     return TimelineEntry(
-        incident=incident, at=at, kind=kind, text=text, detail={"alert": str(symptom.alert_id)}
+        incident=incident, at=at, kind=kind, text=text, detail={"alert": str(alert_id)}
     )
