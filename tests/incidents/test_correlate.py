@@ -105,6 +105,16 @@ class TestACutBackhaul:
         assert incident.ended_at is None
         assert topics(stage)[-2:] == ["incident.closed", "incident.updated"]
 
+    def test_another_trouble_of_the_same_router_soon_is_a_second_incident(self, stage):
+        stage.play(15, 60, down=("er1",))
+        stage.play(60, 90)
+        stage.play(90, 110, unpowered=("er1",))
+
+        first, second = stage.incidents()
+        assert (first.root_type, first.root_id) == (second.root_type, second.root_id)
+        assert (first.status, first.reopened_count) == ("closed", 0)
+        assert (second.status, second.title) == ("open", "er1 has lost a power supply")
+
     def test_the_same_cut_later_is_a_second_incident(self, stage):
         stage.cut_backhaul(15, 45)
         stage.play(45, 75)

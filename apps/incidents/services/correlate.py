@@ -84,19 +84,21 @@ def _correlate(at: datetime) -> bool:
 
 
 def _closed_lately(trouble: Trouble, at: datetime) -> UUID | None:
-    """The incident of the same cause that recovered a moment ago."""
+    """The incident of the same cause that recovered a moment ago. A router that was down and now misses a supply is
+    not the same again: one of the signs has to be."""
     root_type, root_id = trouble.root
-    return (
-        Incident.objects.filter(
-            root_type=root_type,
-            root_id=root_id,
-            resolution=Resolution.RECOVERED,
-            ended_at__gt=at - REOPEN_WITHIN,
+    signs = {(row.kind, *row.ref) for row in trouble.symptoms}
+    rows = (
+        IncidentAlert.objects.filter(
+            incident__root_type=root_type,
+            incident__root_id=root_id,
+            incident__resolution=Resolution.RECOVERED,
+            incident__ended_at__gt=at - REOPEN_WITHIN,
         )
-        .order_by("-ended_at")
-        .values_list("pk", flat=True)
-        .first()
+        .order_by("-incident__ended_at")
+        .values_list("incident_id", "kind", "entity_type", "entity_id")
     )
+    return next((incident_id for incident_id, *sign in rows if tuple(sign) in signs), None)
 
 
 def _has_fired(trouble: Trouble) -> bool:

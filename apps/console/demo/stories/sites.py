@@ -49,6 +49,13 @@ class PowerLost(Story):
 
             scene.watcher.wait_for(dark, seconds=SETTLE_WITHIN + BATTERY_SECONDS)
 
+    def afterwards(self, scene: Scene, plot: Plot, report: Report) -> None:
+        """Closed, it goes on saying what it was, in whatever order things came back."""
+        for incident_id in plot.incidents.values():
+            incident = scene.watcher.incident(incident_id)
+            said = (incident["severity"], incident["impact"]["devices_affected"])
+            report.equal("what is said in the end", ("critical", len(plot.expected[0].dark)), said)
+
 
 class Maintenance(Story):
     """Announced work takes one site away, and another one fails by itself: only of that is anybody told."""
