@@ -255,6 +255,8 @@ COMMANDS = {
 
 
 def process(kind: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    if kind == "ingest":  # it would refuse for the CA's key file first
+        environment = {k: v for k, v in environment.items() if k != "ISPVM_CA_KEY_FILE"}
     return subprocess.run(
         [sys.executable, *COMMANDS[kind]],
         check=False,

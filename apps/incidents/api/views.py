@@ -144,7 +144,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
         return self._page(rows, shapes.TimelineSerializer, ("at", "id"))
 
     @extend_schema(responses=shapes.CauseSerializer(many=True))
-    @action(detail=True, methods=["get"])
+    @action(detail=True, methods=["get"], pagination_class=None)
     def evidence(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Every cause with what speaks for and against it."""
         return Response(_causes(self._whole()))

@@ -86,7 +86,7 @@ class DeviceViewSet(CreateRow, UpdateRow, DeleteRow):
         request=serializers.DefaultProbesSerializer,
         responses={201: serializers.ProbeTargetSerializer(many=True)},
     )
-    @action(detail=True, methods=["post"], url_path="default-probe-targets")
+    @action(detail=True, methods=["post"], url_path="default-probe-targets", pagination_class=None)
     def default_probe_targets(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """Put the usual probes on the device; those that are there already are kept."""
         device = self.get_object()
