@@ -73,6 +73,7 @@ class CredentialSetAdmin(TenantAdmin):
 
     view_permission = manage_permission = Permission.CREDENTIALS_MANAGE
     can_add = can_change = can_delete = True
+    fresh_sign_in = True
     entity_type = "credential_set"
     form = CredentialSetForm
     write_only = SECRET_NAMES

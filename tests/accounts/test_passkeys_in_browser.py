@@ -1,16 +1,14 @@
 """A passkey from its making to its use, in a real Chromium with an authenticator that the browser pretends to have."""
 
-import shutil
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from apps.accounts.models import OpenSession
+from tests.chromium import CHROMIUM
 from tests.conftest import PASSWORD
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.real,
@@ -20,19 +18,9 @@ pytestmark = [
 
 
 @pytest.fixture
-def browser(monkeypatch) -> Iterator[Any]:
-    # Playwright runs a loop in this thread; the server has a thread of its own.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def page(browser, live_server) -> Page:
+def page(chromium, live_server) -> Iterator[Page]:
     """A page with an authenticator that knows its owner, and whatever it complained of."""
-    made = browser.new_page(base_url=live_server.url)
+    made = chromium.new_page(base_url=live_server.url)
     made.set_default_timeout(30_000)
     made.complaints = []
     made.on("console", lambda said: said.type == "error" and made.complaints.append(said.text))
@@ -52,7 +40,8 @@ def page(browser, live_server) -> Page:
             }
         },
     )["authenticatorId"]
-    return made
+    yield made
+    made.close()
 
 
 def sign_in(page: Page, user, next_path: str = "/account/") -> None:

@@ -1,7 +1,6 @@
 """A real Chromium against a real server over the test database; whatever the browser complains of is a failure."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -14,17 +13,12 @@ from playwright.sync_api import (
     ConsoleMessage,
     Page,
     Request,
-    sync_playwright,
 )
 
 from apps.accounts.models import User
+from tests.chromium import CHROMIUM
 from tests.incidents.stage import Stage
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = (
-    *("--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader"),
-    *("--disable-background-networking", "--disable-component-update", "--no-first-run"),
-)
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 #: Of the software renderer, not of the page.
 HARMLESS = ("GPU stall", "GL Driver Message", "swiftshader", "SwiftShader")
@@ -37,16 +31,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
             if CHROMIUM is None:
                 item.add_marker(pytest.mark.skip(reason="no Chromium on this machine"))
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    # Playwright's loop runs in this thread; Django would take that for an asynchronous caller.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield browser
-        browser.close()
 
 
 @dataclass
