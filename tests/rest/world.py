@@ -22,7 +22,7 @@ from tests.clients import bearer
 
 #: What only a program's inside looks like.
 INSIDES = re.compile(
-    r"Traceback|\.py\b|site-packages|psycopg|django\.|rest_framework|/work/|/usr/|/root|SELECT |INSERT INTO"
+    r"Traceback|\.py\b|site-packages|psycopg|django\.|rest_framework|/usr/|/root|SELECT |INSERT INTO"
     r"|relation \"|syntax error|line \d+, in"
 )
 #: Fields that name a row; in globex they hold a canary.
