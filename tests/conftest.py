@@ -14,9 +14,9 @@ from apps.accounts.models import Membership, User
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 from tests import database
-from tests.chromium import chromium
+from tests.chromium import chromium, under_way
 
-__all__ = ["chromium"]
+__all__ = ["chromium", "under_way"]
 
 PASSWORD = "correct-horse-battery"  # the cast's, not a secret
 

@@ -18,7 +18,7 @@ pytestmark = [
 
 
 @pytest.fixture
-def page(chromium, live_server) -> Iterator[Page]:
+def page(chromium, live_server, under_way) -> Iterator[Page]:
     """A page with an authenticator that knows its owner, and whatever it complained of."""
     made = chromium.new_page(base_url=live_server.url)
     made.set_default_timeout(30_000)

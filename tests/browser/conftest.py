@@ -16,7 +16,7 @@ from playwright.sync_api import (
 )
 
 from apps.accounts.models import User
-from tests.chromium import CHROMIUM
+from tests.chromium import CHROMIUM, UnderWay
 from tests.incidents.stage import Stage
 
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
@@ -59,7 +59,9 @@ class Visitor:
 
 
 @pytest.fixture
-def visitor(chromium: Browser, live_server) -> Iterator[Callable[..., Visitor]]:
+def visitor(
+    chromium: Browser, live_server, under_way: UnderWay
+) -> Iterator[Callable[..., Visitor]]:
     """Opens a window: ``visitor(user, viewport=PHONE, color_scheme="dark")``; without a user, at the gate."""
     contexts: list[BrowserContext] = []
     visitors: list[Visitor] = []
