@@ -250,7 +250,7 @@ def confuse(company: Company, case: Case, kinds: list[str]) -> int:
         absent = seen(ask(client, case, case.url(dict.fromkeys(case.names, ABSENT))))
         for kind, pk in strangers.items():
             told = seen(ask(client, case, case.url(dict.fromkeys(case.names, pk))))
-            assert told == absent, (caller, kind)
+            assert told == absent, (case.path, caller, kind)
     return len(askers) * len(strangers)
 
 

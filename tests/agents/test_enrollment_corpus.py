@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -27,6 +28,7 @@ from tests.agents.factories import ACTOR, issue_token, make_agent
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+PATH = "/ingest/v1/enroll"
 #: What somebody makes of a good token -> what they send.
 TOKENS: dict[str, Callable[[str], str]] = {
     "nothing": lambda _: "",
@@ -98,6 +100,19 @@ REQUESTS: dict[str, tuple[Callable[[], str], str]] = {
     "a lone surrogate": (lambda: "\ud800", "csr_unreadable"),
 }
 
+#: A good token and request -> bodies that are none.
+BODIES: dict[str, Callable[[dict[str, str]], bytes]] = {
+    "no JSON": lambda _: b"enroll me",
+    "cut short": lambda good: json.dumps(good).encode()[:-2],
+    "a list": lambda good: json.dumps([good]).encode(),
+    "null": lambda _: b"null",
+    "nested without end": lambda _: b"[" * 100_000,
+    "not UTF-8": lambda good: json.dumps(good).encode("utf-16"),
+    "squeezed": lambda good: zlib.compress(json.dumps(good).encode()),
+    "without a token": lambda good: json.dumps({"csr_pem": good["csr_pem"]}).encode(),
+    "without a request": lambda good: json.dumps({"token": good["token"]}).encode(),
+}
+
 
 @pytest.fixture(autouse=True)
 def _ingest(settings, monkeypatch):
@@ -114,7 +129,7 @@ def token(acme) -> str:
 
 def enroll(token: object, csr: object, **more: object) -> tuple[int, str]:
     body = json.dumps({"token": token, "csr_pem": csr, **more}).encode("utf-8", "surrogatepass")
-    answer = Client().post("/ingest/v1/enroll", body, "application/json")
+    answer = Client().post(PATH, body, "application/json")
     said = answer.json()
     return answer.status_code, said.get("code", "")
 
@@ -130,6 +145,7 @@ def test_no_hostile_token_or_request_gets_a_certificate(acme, globex, token, rec
         foreign = issue_token(make_agent(), clock.now())
     moved = _with(token, lambda _: f"{acme.id.hex}.{_secret(foreign).partition('.')[2]}")
     assert enroll(moved, good) == (403, "token_refused")
+    cases += 1
     for odd in ODD_TYPES:
         assert enroll(odd, good)[0] == 400
         assert enroll(token, odd)[0] == 400
@@ -139,6 +155,10 @@ def test_no_hostile_token_or_request_gets_a_certificate(acme, globex, token, rec
         assert status in {400, 413}, name
         assert said in {code, "bad_text", "bad_json", "invalid"} or status == 413, (name, said)
         cases += 1
+    for name, spoil in BODIES.items():
+        body = spoil({"token": token, "csr_pem": good})
+        assert Client().post(PATH, body, "application/json").status_code == 400, name
+        cases += 1
     assert not AgentCertificate.objects.exists()
 
     assert enroll(token, good)[0] == 200, "a refusal must leave the token usable"
@@ -146,7 +166,7 @@ def test_no_hostile_token_or_request_gets_a_certificate(acme, globex, token, rec
     cases += 2
     assert AgentCertificate.objects.count() == 1
     record_property("bar", f"A1: {cases} hostile enrolments over HTTP: 0 certificates, 0 faults")
-    assert cases >= 55
+    assert cases >= 60
 
 
 @pytest.mark.parametrize("minutes", [10, 11, 60 * 24])
@@ -161,7 +181,7 @@ def test_wishes_of_a_request_are_not_granted(acme, token):
     csr = make_csr(name="admin", extensions=greedy_extensions(identity_uri(acme.id, uuid4())))
     body = {"token": token, "csr_pem": csr}
 
-    answer = Client().post("/ingest/v1/enroll", body, "application/json").json()
+    answer = Client().post(PATH, body, "application/json").json()
 
     made = x509.load_pem_x509_certificate(answer["certificate_pem"].encode())
     of = made.extensions.get_extension_for_class
@@ -199,11 +219,7 @@ def test_an_address_that_tries_and_tries_is_slowed_down(acme, token, monkeypatch
     body = json.dumps({"token": "guess", "csr_pem": make_csr()})
 
     def knock(address: str) -> int:
-        return (
-            Client(REMOTE_ADDR=address)
-            .post("/ingest/v1/enroll", body, "application/json")
-            .status_code
-        )
+        return Client(REMOTE_ADDR=address).post(PATH, body, "application/json").status_code
 
     codes = [knock(source) for _ in range(8)]
 

@@ -24,6 +24,7 @@ from apps.tenancy import acting_in
 from tests.canaries.planting import Planter, canary, reads
 from tests.canaries.search import broker, database, forms_of, found_in
 from tests.clients import bearer
+from tests.conftest import PASSWORD
 from tests.core.test_logs import Written
 from tests.inventory.factories import make_site
 
@@ -74,7 +75,10 @@ def plant(planter: Planter, acme: Any, user: Any, monkeypatch: Any) -> None:
     planter.secrets |= of_the_installation()
     planter.credentials()
     planter.shown(site)
-    planter.people(user)
+    browser = Client(raise_request_exception=False)
+    new = planter.people(browser, user.email, PASSWORD)
+    user.refresh_from_db()
+    assert user.check_password(new)
     planter.faulty()
     planter.told()
     HELD["x"] = planter.put("in a task that breaks")

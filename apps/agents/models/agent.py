@@ -44,8 +44,6 @@ class Agent(TenantModel):
     health = models.JSONField(default=dict, blank=True)
     # Raw X25519 public key: router passwords leave the server only sealed to it.
     sealing_public_key = models.BinaryField(max_length=32, null=True, blank=True)
-    # Of before leases stood in the vault (see apps.vault.services.leases); nothing reads it any more.
-    leased_config_version = models.CharField(max_length=64, blank=True, default="")
 
     # Fingerprints of the authorities that it trusts, as it said last.
     trusted_authorities = models.JSONField(default=list, blank=True)

@@ -1,0 +1,139 @@
+"""The whole platform as the demo runs it, for a test: processes, agents, routers, and where each leaves things."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+from ispvm.supervisor.places import Home
+from ispvm.supervisor.platform import TELLERS
+from ispvm.supervisor.ports import is_free
+from ispvm.supervisor.services import lease_services
+
+PROJECT = Path(__file__).parents[1]
+PORTS = 10
+FOREIGN = re.compile(r"DATABASE_|REDIS_URL|ISPVM_|DJANGO_|PROMETHEUS_")
+START_SECONDS, RESTART_SECONDS = 300, 60
+
+
+def free_ports() -> int:
+    """The first of ten free ports in a row."""
+    for first in range(24_000, 30_000, PORTS):
+        if all(is_free(port) for port in range(first, first + PORTS)):
+            return first
+    raise AssertionError("No ten free ports in a row.")
+
+
+def own_environment(home: Path) -> dict[str, str]:
+    """This process' environment without the tests' servers."""
+    kept = {name: value for name, value in os.environ.items() if not FOREIGN.match(name)}
+    return {**kept, "ISPVM_HOME": str(home)}
+
+
+def until(holds: Callable[[], object], what: str, seconds: float = 60) -> None:
+    limit = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < limit, f"Not within {seconds:.0f} s: {what}"
+        time.sleep(0.2)
+
+
+@dataclass(frozen=True)
+class Stack:
+    home: Path
+    port: int
+    launcher: subprocess.Popen[bytes]
+    urls: dict[str, str]
+
+    @property
+    def web(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def receiver_port(self) -> int:
+        return self.port + 3
+
+    @property
+    def token(self) -> str:
+        return (self.home / "demo/api.token").read_text(encoding="ascii").strip()
+
+    @property
+    def agents(self) -> list[Path]:
+        return sorted(path.parent for path in self.home.glob("demo/agent-*/agent.json"))
+
+    def logs(self) -> dict[str, bytes]:
+        return {f"log of {path.stem}": path.read_bytes() for path in self.home.glob("logs/*.log*")}
+
+    def metrics(self) -> dict[str, bytes]:
+        """What each process tells of itself: web at its own address, the others next to each other."""
+        ports = {"web": self.port} | {
+            name: self.port + 5 + number for number, name in enumerate(TELLERS)
+        }
+        return {f"metrics of {name}": self._read_metrics(port) for name, port in ports.items()}
+
+    def _read_metrics(self, port: int) -> bytes:
+        """Asked again while a process that has ended is started again."""
+        limit = time.monotonic() + RESTART_SECONDS
+        while True:
+            try:
+                with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+                    return bytes(answer.read())
+            except OSError:
+                if time.monotonic() > limit:
+                    raise
+            time.sleep(0.5)
+
+    def agents_disks(self, *, but: tuple[str, ...]) -> dict[str, bytes]:
+        """Every file of every agent, except those with these names."""
+        return {
+            f"disk of {folder.name}: {path.relative_to(folder)}": path.read_bytes()
+            for folder in self.agents
+            for path in folder.rglob("*")
+            if path.is_file() and path.name not in but
+        }
+
+    def command_lines(self) -> bytes:
+        """What any account of the machine may read of every process that belongs to this platform."""
+        lines = [_command_line(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
+        mine = [line for line in lines if str(PROJECT).encode() in line]
+        assert len(mine) >= len(TELLERS)
+        return b"\n".join(lines)
+
+
+def _command_line(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended
+        return b""
+
+
+@contextmanager
+def running(home: Path) -> Iterator[Stack]:
+    port, spoken = free_ports(), home.with_suffix(".said")
+    with spoken.open("wb") as said:
+        launcher = subprocess.Popen(
+            [sys.executable, "-m", "ispvm.supervisor", "demo", "--port", str(port)],
+            cwd=PROJECT,
+            env=own_environment(home),
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        until(
+            lambda: launcher.poll() is not None or b"Everything runs after" in spoken.read_bytes(),
+            "the demo runs",
+            START_SECONDS,
+        )
+        assert launcher.poll() is None, spoken.read_text(errors="replace")[-3000:]
+        with lease_services(Home(home)) as services:
+            yield Stack(home, port, launcher, services.urls())
+    finally:
+        launcher.send_signal(signal.SIGTERM)
+        launcher.wait(120)
