@@ -9,3 +9,4 @@ class AgentsConfig(AppConfig):
         from apps.events import state
 
         state.measure_tenant(counting.STATE, counting.read_agents)
+        state.measure_installation(counting.INSTALLATION, counting.read_authority)

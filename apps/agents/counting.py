@@ -1,9 +1,11 @@
-"""Numbers of agents: who speaks, who is silent, how much they hold back."""
+"""Numbers of agents: who speaks, who is silent, how much they hold back, and how long their authority lasts."""
 
 from datetime import datetime
 
-from apps.agents.choices import AgentStatus
-from apps.agents.models import Agent
+from cryptography import x509
+
+from apps.agents.choices import AgentStatus, AuthorityStage
+from apps.agents.models import Agent, CertificateAuthority
 from apps.agents.selectors import is_alive
 from apps.events.state import Gauge, Reading, added
 
@@ -13,6 +15,21 @@ STATE = (
     Gauge("ispvm_agents_buffer_depth", "Batches that agents hold, as last heard.", combine=added),
     Gauge("ispvm_agents_buffer_age_seconds", "Age of the oldest batch that an agent holds."),
 )
+INSTALLATION = (
+    Gauge(
+        "ispvm_authority_end_timestamp_seconds",
+        "When the authority that signs agents ends; 0 while there is none.",
+    ),
+)
+
+
+def read_authority(_at: datetime) -> Reading:
+    """Of the one that signs now."""
+    row = CertificateAuthority.objects.filter(stage=AuthorityStage.ACTIVE).first()
+    if row is None:
+        return {}
+    ends = x509.load_pem_x509_certificate(row.certificate_pem.encode()).not_valid_after_utc
+    return {("ispvm_authority_end_timestamp_seconds",): ends.timestamp()}
 
 
 def read_agents(at: datetime) -> Reading:

@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,15 +103,17 @@ def places(planter: Planter, logged: str) -> dict[str, bytes]:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_secret_is_where_others_read(planter, acme, acme_noc, monkeypatch, capsys, written):
+def test_no_secret_is_where_others_read(
+    planter, acme, acme_noc, monkeypatch, record_property, written
+):
     plant(planter, acme, acme_noc, monkeypatch)
 
     searched = places(planter, written.text)
     hits = found_in(planter.secrets, searched)
 
-    with capsys.disabled():
-        sizes = ", ".join(f"{name} ({len(text)} bytes)" for name, text in searched.items())
-        sys.stdout.write(f" [{len(planter.secrets)} canaries, {len(hits)} found in {sizes}]")
+    sizes = ", ".join(f"{name} ({len(text)} bytes)" for name, text in searched.items())
+    told = f"S1 canaries: {len(planter.secrets)} planted, {len(hits)} found in {sizes}"
+    record_property("bar", told)
     assert hits == []
     assert len(planter.secrets) >= LEAST
     # The places were really read: what is no secret is in them.

@@ -7,6 +7,7 @@ import redis
 from django.conf import settings
 from django.db import DatabaseError
 
+from apps.agents.services import ensure_authority
 from apps.core import clock
 from apps.core.metrics import exposition
 from apps.events import state, subscriptions
@@ -55,6 +56,15 @@ class TestReadState:
         assert (told["ispvm_agents_alive",], told["ispvm_agents_silent",]) == (2, 1)
         assert told["ispvm_agents_buffer_depth",] == 12
         assert told["ispvm_agents_buffer_age_seconds",] == 90
+
+    def test_knows_when_the_authority_ends(self, db):
+        assert read_state(clock.now())["ispvm_authority_end_timestamp_seconds",] == 0
+        ensure_authority(at=clock.now())
+
+        ends = read_state(clock.now())["ispvm_authority_end_timestamp_seconds",]
+
+        years = (ends - clock.now().timestamp()) / (365 * 86400)
+        assert 9.9 < years < 10.1
 
     def test_knows_queues_and_connections(self, db):
         broker = redis.Redis.from_url(settings.ISPVM_REDIS_URL)

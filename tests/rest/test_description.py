@@ -4,8 +4,8 @@ no inside of the program, and each answer is one that the description announces.
 import os
 import random
 import re
-import sys
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -85,13 +85,14 @@ class Findings:
             found += [(f.title, f"{f.message[:400]} | {shown}") for f in group.exceptions]
         return found
 
-    def conclude(self, capsys: Any) -> None:
+    def conclude(self, who: str, tell: Callable[[str, str], None]) -> None:
         asked = sum(self.statuses.values())
         told = ", ".join(f"{count} x {status}" for status, count in sorted(self.statuses.items()))
-        with capsys.disabled():
-            sys.stdout.write(
-                f" [{len(self.operations)} operations, {asked} cases, seed {SEED}: {told}]"
-            )
+        tell(
+            "bar",
+            f"OpenAPI description, {who}: {len(self.operations)} operations, {asked} cases, seed {SEED}: {told};"
+            f" {len(self.wrong)} findings",
+        )
         listed = [f"{label} {fault}: {text}" for (label, fault), text in self.wrong.items()]
         assert not listed, f"{len(listed)} findings:\n" + "\n".join(listed)
 
@@ -133,26 +134,26 @@ def operations_of(described: Any) -> list[Any]:
     return [result.ok() for result in described.get_all_operations()]
 
 
-def test_a_few_cases_of_every_operation(described, world, capsys):
+def test_a_few_cases_of_every_operation(described, world, record_property):
     findings = Findings(world)
     for number, operation in enumerate(operations_of(described)):
         findings.ask(operation, "admin", MODES[0], 1)
         findings.ask(operation, CALLERS[number % 4], MODES[number // 4 % 2], 1)
 
-    findings.conclude(capsys)
+    findings.conclude("a few of every operation", record_property)
     assert len(findings.operations) >= 90
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("caller", CALLERS)
-def test_many_cases_of_every_operation(described, world, capsys, caller):
+def test_many_cases_of_every_operation(described, world, record_property, caller):
     count = int(os.environ.get("ISPVM_CASES", "30"))
     findings = Findings(world)
     for operation in operations_of(described):
         for mode in MODES:
             findings.ask(operation, caller, mode, count if caller != "nobody" else count // 5)
 
-    findings.conclude(capsys)
+    findings.conclude(f"as {caller}", record_property)
 
 
 class TestTheFindingsCanBeFound:

@@ -7,9 +7,8 @@ hold a word of the payload. Values travel beside the statement.
 import os
 import random
 import re
-import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -116,7 +115,9 @@ def example_rows(world: World) -> dict[str, dict[str, Any]]:
     return {path: answer.json() for path, answer in answers.items() if answer.status_code == 200}
 
 
-def attack(world: World, description: dict[str, Any], count: int, capsys: Any) -> None:
+def attack(
+    world: World, description: dict[str, Any], count: int, tell: Callable[[str, str], None]
+) -> None:
     """``count`` payloads into every operation, shared among its parameters."""
     dice = random.Random(int(os.environ.get("ISPVM_SEED", "17")))
     admin = world.clients["admin"]
@@ -146,12 +147,12 @@ def attack(world: World, description: dict[str, Any], count: int, capsys: Any) -
                     wrong[place] = f"{text!r} -> {answer.status_code} {shown[:300]}"
                 if world.leaks(shown, text):
                     wrong[place] = f"{text!r} leaks {world.leaks(shown, text)}"
-    with capsys.disabled():
-        told = ", ".join(f"{n} x {status}" for status, n in sorted(statuses.items()))
-        sys.stdout.write(
-            f" [{len(used)} payloads, {len(asked_places)} parameters of {len(operations)} operations,"
-            f" {sum(statuses.values())} cases: {told}]"
-        )
+    told = ", ".join(f"{n} x {status}" for status, n in sorted(statuses.items()))
+    tell(
+        "bar",
+        f"injection: {len(used)} payloads, {len(asked_places)} parameters of {len(operations)} operations,"
+        f" {sum(statuses.values())} cases: {told}; {len(wrong)} findings",
+    )
     assert in_statements == []
     assert not wrong, "\n".join(f"{place}: {text}" for place, text in wrong.items())
 
@@ -161,13 +162,13 @@ def test_there_are_two_hundred():
     assert all(MARK in payload for payload in PAYLOADS)
 
 
-def test_a_few_in_every_operation(world, description, capsys):
-    attack(world, description, 2, capsys)
+def test_a_few_in_every_operation(world, description, record_property):
+    attack(world, description, 2, record_property)
 
 
 @pytest.mark.long
-def test_all_in_every_operation(world, description, capsys):
-    attack(world, description, len(PAYLOADS), capsys)
+def test_all_in_every_operation(world, description, record_property):
+    attack(world, description, len(PAYLOADS), record_property)
 
 
 def test_a_statement_made_of_a_parameter_would_be_found():
