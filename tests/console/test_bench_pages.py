@@ -11,11 +11,12 @@ ANY = UUID(int=1)
 PLACES = Places(device=ANY, site=ANY, incident=ANY, delivery=ANY)
 
 
-#: Taken by posts, or a form for those who manage agents.
+#: Taken by posts, or a form for those who manage agents, or files of whole lists, which are read part by part.
 NOT_MEASURED = {
     *("incidents:acknowledge", "incidents:acknowledge-many", "incidents:note"),
     *("incidents:assign", "incidents:close", "webhooks:resend"),
     *("agents:new", "agents:enroll", "agents:issue"),
+    *("console:devices-sheet", "console:sites-sheet", "console:alerts-sheet", "incidents:sheet"),
 }
 
 

@@ -3,6 +3,7 @@ through the real web process, signed in as a NOC operator."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median, quantiles
 
 from django.conf import settings
@@ -15,7 +16,7 @@ from apps.accounts.services import issue_token
 from apps.console.bench.figures import Asked, Figure, WrongResult
 from apps.console.bench.paint import first_paint
 from apps.console.bench.scratch import scratch_database
-from apps.console.bench.serving import Asker, web_process
+from apps.console.bench.serving import Asker, collected_files, web_process
 from apps.console.seed.inventory import SEEDER
 from apps.console.seed.prepare import prepare_partitions
 from apps.console.seed.run import seed_demo
@@ -110,7 +111,7 @@ def api_lists(places: Places) -> list[Page]:
 
 def bench_pages(asked: Asked) -> Sequence[Figure]:
     """Time, size and queries of each page; the paint of the home in a browser where there is one."""
-    with scratch_database("pages") as database:
+    with collected_files() as home, scratch_database("pages") as database:
         at = clock.now().replace(microsecond=0)
         prepare_partitions(at)
         made = seed_demo(
@@ -119,10 +120,10 @@ def bench_pages(asked: Asked) -> Sequence[Figure]:
         tenant = made[0].tenant
         if made[0].devices != SIZES[SIZE].devices:
             raise WrongResult("The seed did not make the network that it should.")
-        return list(_measure(tenant, database, asked))
+        return list(_measure(tenant, database, home, asked))
 
 
-def _measure(tenant: Tenant, database: str, asked: Asked) -> Iterator[Figure]:
+def _measure(tenant: Tenant, database: str, home: Path, asked: Asked) -> Iterator[Figure]:
     noc, admin = (
         User.objects.get(email=f"{name}@{SIZES[SIZE].domain}") for name in ("noc", "admin")
     )
@@ -131,7 +132,7 @@ def _measure(tenant: Tenant, database: str, asked: Asked) -> Iterator[Figure]:
     )
     with acting_in(tenant):
         places = _heaviest()
-    with web_process(database) as port:
+    with web_process(database, home) as port:
         for user, pages in ((noc, html_pages(places)), (admin, cabinet_pages(places))):
             client = _signed_in(user)
             asker = Asker(port, {"Cookie": _cookie(client)})
