@@ -85,9 +85,13 @@ def open_alerts(access: Access) -> QuerySet[Alert]:
     )
 
 
-def open_alert_counts(access: Access, entity_ids: Collection[UUID]) -> dict[UUID, int]:
-    """How many are open per entity; absent where none is. One query."""
-    rows = open_alerts(access).filter(entity_id__in=entity_ids).order_by()
+def open_alert_counts(
+    access: Access, entity_ids: Collection[UUID] | None = None
+) -> dict[UUID, int]:
+    """How many are open per entity, of those named or of all; absent where none is. One query."""
+    rows = open_alerts(access).order_by()
+    if entity_ids is not None:
+        rows = rows.filter(entity_id__in=entity_ids)
     return dict(rows.values_list("entity_id").annotate(Count("pk")))
 
 

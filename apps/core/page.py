@@ -73,6 +73,8 @@ class Pager:
     last: int
     number: int
     pages: int
+    #: The filter without a page.
+    query: str
     previous_query: str
     next_query: str
 
@@ -90,16 +92,21 @@ def pager_of(total: int, *, number: int, asked: Mapping[str, str], size: int = P
     """The same for rows that are already counted."""
     pages = max(1, -(-total // size))
     number = min(number, pages)
-    kept = {name: value for name, value in asked.items() if value}
     return Pager(
         total=total,
         first=min((number - 1) * size + 1, total),
         last=min(number * size, total),
         number=number,
         pages=pages,
-        previous_query=urlencode({**kept, "page": number - 1}) if number > 1 else "",
-        next_query=urlencode({**kept, "page": number + 1}) if number < pages else "",
+        query=query_of(asked),
+        previous_query=query_of({**asked, "page": str(number - 1)}) if number > 1 else "",
+        next_query=query_of({**asked, "page": str(number + 1)}) if number < pages else "",
     )
+
+
+def query_of(asked: Mapping[str, str]) -> str:
+    """What the address says of a filter; nothing of what is not asked."""
+    return urlencode({name: value for name, value in asked.items() if value})
 
 
 def page_number(request: HttpRequest) -> int:

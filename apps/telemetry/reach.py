@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import EmptyResultSet
@@ -15,6 +16,7 @@ from apps.telemetry.models import Latest
 
 #: As the shipped rules have it: a reading that is older says nothing of now.
 BLIND_AFTER = timedelta(seconds=60)
+UP = "device.up"
 
 
 class Reach(StrEnum):
@@ -71,7 +73,12 @@ def reach_by_site(devices: QuerySet[Device], at: datetime) -> dict[UUID, Counter
     return found
 
 
-def _readings() -> QuerySet[Latest]:
+def last_reading(device: Any, metric: str = UP) -> QuerySet[Latest]:
+    """The newest reading of a device, at most one: for a query's own use, ``device`` refers to its row."""
+    return _readings(metric).filter(series__entity_id=device)
+
+
+def _readings(metric: str = UP) -> QuerySet[Latest]:
     return Latest.objects.filter(
-        series__metric="device.up", series__entity_type="device", series__labels=""
+        series__metric=metric, series__entity_type="device", series__labels=""
     )

@@ -66,9 +66,9 @@ def test_strangers_are_sent_to_the_gate(client, name):
 @pytest.mark.parametrize(
     ("name", "field"),
     [
-        *(("console:devices", field) for field in ("q", "site", "role", "state", "page")),
-        *(("console:sites", field) for field in ("q", "state", "page")),
-        *(("console:alerts", field) for field in ("severity", "page")),
+        *(("console:devices", field) for field in ("q", "site", "role", "state", "page", "sort")),
+        *(("console:sites", field) for field in ("q", "state", "page", "sort")),
+        *(("console:alerts", field) for field in ("severity", "page", "sort")),
         ("console:search", "q"),
     ],
 )

@@ -3,6 +3,7 @@ through the real web process, signed in as a NOC operator."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median, quantiles
 
 from django.conf import settings
@@ -10,12 +11,14 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from apps.accounts.admin.base import TenantAdmin
+from apps.accounts.admin.paging import MOST
 from apps.accounts.models import User
 from apps.accounts.services import issue_token
 from apps.console.bench.figures import Asked, Figure, WrongResult
 from apps.console.bench.paint import first_paint
 from apps.console.bench.scratch import scratch_database
-from apps.console.bench.serving import Asker, web_process
+from apps.console.bench.serving import Asker, collected_files, web_process
 from apps.console.seed.inventory import SEEDER
 from apps.console.seed.prepare import prepare_partitions
 from apps.console.seed.run import seed_demo
@@ -32,6 +35,8 @@ PAGE_MS, API_MS, PAGE_KB, PAINT_MS = 200.0, 50.0, 100.0, 1_000.0
 #: Requests per page and round; the slowest of twenty is the 95th percentile of one round.
 PER_ROUND = 20
 KB = 1_000.0
+#: Of a list of the cabinet: it can be leafed through so far.
+LAST_PAGE = MOST // TenantAdmin.list_per_page
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,19 @@ def html_pages(places: Places) -> list[Page]:
         Page("home", "/"),
         Page("incidents", "/incidents/"),
         Page("incidents, all", "/incidents/?status=all"),
+        Page("incidents, by devices", "/incidents/?status=all&sort=-devices"),
         Page("incident", f"/incidents/{places.incident}/"),
         Page("devices", "/devices/"),
         Page("devices, last page", "/devices/?page=100"),
         Page("devices, searched", "/devices/?q=mad"),
         Page("devices, down", "/devices/?state=down"),
+        Page("devices, by state", "/devices/?sort=state"),
+        Page("devices, by time read", "/devices/?sort=-read"),
+        Page("devices, by alerts", "/devices/?sort=-alerts"),
         Page("device", f"/devices/{places.device}/"),
         Page("sites", "/sites/"),
         Page("site", f"/sites/{places.site}/"),
+        Page("sites, by devices", "/sites/?sort=-devices"),
         Page("alerts", "/alerts/"),
         Page("search", "/search/?q=cr1"),
         Page("incidents, mine and critical", "/incidents/?owner=me&severity=critical"),
@@ -86,13 +96,20 @@ def html_pages(places: Places) -> list[Page]:
     ]
 
 
-def cabinet_pages(places: Places) -> list[Page]:
-    """Lists of the cabinet over its largest tables, and its largest form."""
+def cabinet_pages(places: Places, *, last: int) -> list[Page]:
+    """Lists of the cabinet over its largest tables, with the last page of the largest, and its largest form."""
     kinds = ("inventory/interface", "inventory/device", "incidents/incident", "audit/record")
     lists = [Page(f"cabinet {kind}", f"/admin/{kind}/") for kind in kinds]
+    interfaces = "/admin/inventory/interface/"
     return [
         *lists,
-        Page("cabinet, searched", "/admin/inventory/interface/?q=acc1-mad01"),
+        Page("cabinet, last page", f"{interfaces}?p={last}"),
+        Page("cabinet, filtered", f"{interfaces}?disabled__exact=1"),
+        Page("cabinet, by name", f"{interfaces}?o=1"),
+        Page("cabinet, by device", f"{interfaces}?o=2"),
+        Page("cabinet, by time read", f"{interfaces}?o=-7"),
+        Page("cabinet, searched", f"{interfaces}?q=acc1-mad01"),
+        Page("cabinet, searched for nothing", f"{interfaces}?q=nowhere"),
         Page("cabinet device", f"/admin/inventory/device/{places.device}/change/"),
     ]
 
@@ -110,7 +127,7 @@ def api_lists(places: Places) -> list[Page]:
 
 def bench_pages(asked: Asked) -> Sequence[Figure]:
     """Time, size and queries of each page; the paint of the home in a browser where there is one."""
-    with scratch_database("pages") as database:
+    with collected_files() as home, scratch_database("pages") as database:
         at = clock.now().replace(microsecond=0)
         prepare_partitions(at)
         made = seed_demo(
@@ -119,10 +136,10 @@ def bench_pages(asked: Asked) -> Sequence[Figure]:
         tenant = made[0].tenant
         if made[0].devices != SIZES[SIZE].devices:
             raise WrongResult("The seed did not make the network that it should.")
-        return list(_measure(tenant, database, asked))
+        return list(_measure(tenant, database, home, asked))
 
 
-def _measure(tenant: Tenant, database: str, asked: Asked) -> Iterator[Figure]:
+def _measure(tenant: Tenant, database: str, home: Path, asked: Asked) -> Iterator[Figure]:
     noc, admin = (
         User.objects.get(email=f"{name}@{SIZES[SIZE].domain}") for name in ("noc", "admin")
     )
@@ -130,17 +147,17 @@ def _measure(tenant: Tenant, database: str, asked: Asked) -> Iterator[Figure]:
         tenant=tenant, user=noc, name="bench", actor=SEEDER, at=clock.now(), days=1
     )
     with acting_in(tenant):
-        places = _heaviest()
-    with web_process(database) as port:
-        for user, pages in ((noc, html_pages(places)), (admin, cabinet_pages(places))):
+        places = heaviest()
+    with web_process(database, home) as port:
+        for user, pages in ((noc, html_pages(places)), (admin, cabinet_pages(places, last=LAST_PAGE))):
             client = _signed_in(user)
             asker = Asker(port, {"Cookie": _cookie(client)})
             for page in pages:
-                yield from _figures(page, asker, _queries(client, page, {}), asked.rounds)
+                yield from _figures(page, asker, queries_of(client, page, {}), asked.rounds)
         bearer = {"Authorization": f"Bearer {token}"}
         program = Asker(port, bearer)
         for page in api_lists(places):
-            yield from _figures(page, program, _queries(_caller(), page, bearer), asked.rounds)
+            yield from _figures(page, program, queries_of(_caller(), page, bearer), asked.rounds)
         cookies = {name: morsel.value for name, morsel in _signed_in(noc).cookies.items()}
         yield from first_paint(port, cookies, rounds=asked.rounds, most=PAINT_MS)
 
@@ -160,7 +177,8 @@ def _cookie(client: Client) -> str:
     return "; ".join(f"{name}={morsel.value}" for name, morsel in client.cookies.items())
 
 
-def _heaviest() -> Places:
+def heaviest() -> Places:
+    """The heaviest of each kind in this tenant."""
     incident = Incident.objects.filter(status="open").order_by("-devices_affected", "-pk")[0]
     device = Device.objects.filter(role="core").order_by("name")[0]
     if not Interface.objects.filter(device=device).exists():
@@ -170,7 +188,9 @@ def _heaviest() -> Places:
     return Places(device.pk, site.pk, incident.pk, delivery.pk)
 
 
-def _queries(client: Client, page: Page, headers: dict[str, str]) -> int:
+def queries_of(client: Client, page: Page, headers: dict[str, str]) -> int:
+    """How many questions a page asks the database, once it was asked for before. Raises WrongResult."""
+    client.get(page.path, headers=headers)
     with CaptureQueriesContext(connection) as captured:
         answer = client.get(page.path, headers=headers)
     if answer.status_code != 200:  # noqa: PLR2004

@@ -10,7 +10,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+
+from django.core.management import call_command
+from django.test import override_settings
 
 from apps.console.bench.figures import WrongResult
 
@@ -46,13 +50,28 @@ class Asker:
 
 
 @contextmanager
-def web_process(database: str) -> Iterator[int]:
-    """The port of a web process that serves this database. Raises WrongResult when it does not start."""
+def collected_files() -> Iterator[Path]:
+    """A home of the measurement's own, with the style sheets and scripts under their hashed names, as installed. What
+    is rendered in this process while the body runs is rendered with them.
+    """
+    with tempfile.TemporaryDirectory(prefix="ispvm-bench-") as folder:
+        home = Path(folder)
+        with override_settings(STATIC_ROOT=home / "staticfiles"):
+            call_command("collectstatic", interactive=False, verbosity=0)
+            yield home
+
+
+@contextmanager
+def web_process(database: str, home: Path) -> Iterator[int]:
+    """The port of a web process that serves this database with the collected files of that home. Raises WrongResult
+    when it does not start.
+    """
     port = _free_port()
     address = urlsplit(os.environ["DATABASE_URL"])
     environment = {
         **os.environ,
         "DATABASE_URL": urlunsplit(address._replace(path=f"/{database}")),
+        "ISPVM_HOME": str(home),
         "ISPVM_PUBLIC_URL": f"http://{LOOPBACK}:{port}",
         "ISPVM_ALLOWED_HOSTS": LOOPBACK,
     }

@@ -7,16 +7,26 @@ from uuid import UUID
 
 from django.db.models import Case, Count, Exists, IntegerField, OuterRef, QuerySet, Value, When
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
 
 from agent.protocol.registry import METRICS, Kind
 from apps.accounts.access import Access
 from apps.alerts.choices import AlertState
 from apps.alerts.models import Alert
 from apps.alerts.selectors import labels_of, open_alerts
-from apps.core.page import SEVERITIES, SUPPRESSED, Pager, State, lasting, paged
+from apps.core.order import SORT, UNORDERED, Column, Heading, Order, headings
+from apps.core.page import SEVERITIES, SUPPRESSED, Pager, State, lasting, paged, query_of
 from apps.incidents.selectors import Place, held_alerts, places_of
 from apps.inventory.parts import devices_of
 from apps.inventory.selectors import seen_devices_of
+
+COLUMNS = (
+    Column("what", _lazy("What")),
+    Column("state", _lazy("State")),
+    Column("seen", _lazy("Seen"), can_sort=False),
+    Column("incident", _lazy("Incident"), can_sort=False),
+    Column("for", _lazy("For"), is_number=True),
+)
 
 
 @dataclass(frozen=True)
@@ -49,39 +59,75 @@ class SeverityChoice:
     value: str
     label: str
     number: int
+    query: str
     is_chosen: bool
+
+
+@dataclass(frozen=True)
+class AlertFilter:
+    """What the address asks for."""
+
+    severity: str = ""
+    order: Order = UNORDERED
+
+    def chosen(self) -> dict[str, str]:
+        """What narrows the list, as the address says it."""
+        return {"severity": self.severity}
+
+    def asked(self) -> dict[str, str]:
+        """All of it."""
+        return {**self.chosen(), SORT: str(self.order)}
 
 
 @dataclass(frozen=True)
 class AlertsPage:
     """Open alerts of one severity, or all."""
 
-    severity: str
+    filter: AlertFilter
     severities: tuple[SeverityChoice, ...]
+    headings: tuple[Heading, ...]
     rows: tuple[AlertRow, ...]
     pager: Pager
     all: int
 
 
-def alerts_page(access: Access, *, severity: str, number: int, at: datetime) -> AlertsPage:
+def alerts_page(access: Access, asked: AlertFilter, *, number: int, at: datetime) -> AlertsPage:
     """At most twelve queries, whatever the size."""
     every = open_alerts(access)
     counted = dict(every.order_by().values_list("severity").annotate(Count("pk")))
-    chosen = every.filter(severity=severity) if severity else every
-    rows, pager = paged(worst_first(access, chosen), number=number, asked={"severity": severity})
+    rows, pager = paged(chosen_alerts(access, asked), number=number, asked=asked.asked())
     words = (("", _("All")), *((key, str(state.word)) for key, state in SEVERITIES.items()))
     return AlertsPage(
-        severity=severity,
+        filter=asked,
         severities=tuple(
             SeverityChoice(
-                key, word, counted.get(key, 0) if key else sum(counted.values()), key == severity
+                key,
+                word,
+                counted.get(key, 0) if key else sum(counted.values()),
+                query_of({**asked.asked(), "severity": key}),
+                key == asked.severity,
             )
             for key, word in words
         ),
+        headings=headings(COLUMNS, asked.order, asked.chosen()),
         rows=alert_rows(access, rows, at=at),
         pager=pager,
         all=sum(counted.values()),
     )
+
+
+def chosen_alerts(access: Access, asked: AlertFilter) -> QuerySet[Alert]:
+    """The open alerts of one filter, in its order."""
+    rows = open_alerts(access)
+    if asked.severity:
+        rows = rows.filter(severity=asked.severity)
+    key, descends = asked.order.key, asked.order.descends
+    if key == "what":
+        return rows.order_by("-summary" if descends else "summary", "pk")
+    if key == "for":
+        return rows.order_by(*(("since", "pk") if descends else ("-since", "-pk")))
+    rows = worst_first(access, rows)
+    return rows.reverse() if key and descends else rows
 
 
 def worst_first(access: Access, alerts: QuerySet[Alert]) -> QuerySet[Alert]:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -12,16 +11,16 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.access import Access
 from apps.alerts.selectors import open_alert_counts
+from apps.console.web.device_order import COLUMNS, UPTIME, in_order
 from apps.console.web.states import REACH, UNREAD
-from apps.core.page import Pager, State, lasting, paged, spell_seconds
+from apps.core.order import SORT, UNORDERED, Heading, Order, headings
+from apps.core.page import Pager, State, lasting, paged, query_of, spell_seconds
 from apps.inventory import selectors as inventory
 from apps.inventory.choices import DeviceRole
 from apps.inventory.models import Device
 from apps.inventory.parts import parts_of
 from apps.telemetry.queries import LatestValue, latest
-from apps.telemetry.reach import Reach, devices_read, reach_by_site, reach_of_devices
-
-UP, UPTIME = "device.up", "device.uptime_seconds"
+from apps.telemetry.reach import UP, Reach, devices_read, reach_by_site, reach_of_devices
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,9 @@ class DeviceRow:
     uptime: str
     #: How long ago it was last read.
     read_ago: str
+    read_at: datetime | None
+    #: Nothing while it is not known to be up.
+    uptime_seconds: float | None
     alerts: int
 
 
@@ -62,11 +64,16 @@ class DeviceFilter:
     site: UUID | None = None
     role: str = ""
     state: str = ""
+    order: Order = UNORDERED
 
-    def asked(self) -> dict[str, str]:
-        """As the address says it."""
+    def chosen(self) -> dict[str, str]:
+        """What narrows the list, as the address says it."""
         site = str(self.site) if self.site else ""
         return {"q": self.words, "site": site, "role": self.role, "state": self.state}
+
+    def asked(self) -> dict[str, str]:
+        """All of it."""
+        return {**self.chosen(), SORT: str(self.order)}
 
 
 @dataclass(frozen=True)
@@ -78,22 +85,23 @@ class DevicesPage:
     states: tuple[Choice, ...]
     roles: tuple[Choice, ...]
     sites: tuple[Choice, ...]
+    headings: tuple[Heading, ...]
     rows: tuple[DeviceRow, ...]
     pager: Pager
     all: int
 
 
 def devices_page(access: Access, asked: DeviceFilter, *, number: int, at: datetime) -> DevicesPage:
-    """Eight queries, whatever the size."""
+    """Eight queries, whatever the size; two more in the order of alerts."""
     sites = inventory.visible_site_names(access)
     counted = sum(
         reach_by_site(inventory.visible_devices(access), at).values(), start=Counter[str]()
     )
-    rows, pager = paged(_chosen(access, asked, at), number=number, asked=asked.asked())
+    rows, pager = paged(chosen_devices(access, asked, at), number=number, asked=asked.asked())
     reach = reach_of_devices(at, [device.id for device in rows])
     return DevicesPage(
         filter=asked,
-        is_filtered=any(asked.asked().values()),
+        is_filtered=any(asked.chosen().values()),
         states=_choices(
             asked,
             "state",
@@ -112,14 +120,16 @@ def devices_page(access: Access, asked: DeviceFilter, *, number: int, at: dateti
             "site",
             (("", _("Any site"), None), *((str(pk), name, None) for pk, name, _code in sites)),
         ),
+        headings=headings(COLUMNS, asked.order, asked.chosen()),
         rows=device_rows(access, rows, reach, sites={pk: name for pk, name, _code in sites}, at=at),
         pager=pager,
         all=counted.total(),
     )
 
 
-def _chosen(access: Access, asked: DeviceFilter, at: datetime) -> QuerySet[Device]:
-    rows = inventory.visible_devices(access).order_by("name")
+def chosen_devices(access: Access, asked: DeviceFilter, at: datetime) -> QuerySet[Device]:
+    """The devices of one filter, in its order."""
+    rows = inventory.visible_devices(access)
     if asked.words:
         rows = inventory.devices_called(rows, asked.words)
     if asked.site:
@@ -130,7 +140,7 @@ def _chosen(access: Access, asked: DeviceFilter, at: datetime) -> QuerySet[Devic
         rows = rows.exclude(pk__in=devices_read(at))
     elif asked.state:
         rows = rows.filter(pk__in=devices_read(at, Reach(asked.state)))
-    return rows
+    return in_order(access, rows, asked.order, at)
 
 
 def _choices(
@@ -142,9 +152,7 @@ def _choices(
             value=value,
             label=str(label),
             # A list of 500 sites is a form's field: nobody follows the addresses of its values.
-            query=urlencode({k: v for k, v in {**now, name: value}.items() if v})
-            if name != "site"
-            else "",
+            query=query_of({**now, name: value}) if name != "site" else "",
             is_chosen=now[name] == value,
             number=number,
         )
@@ -172,6 +180,7 @@ def device_rows(
     for device in devices:
         state = REACH[reach.get(device.id, UNREAD)]
         answered = values.get((device.id, UP))
+        uptime = values.get((device.id, UPTIME))
         rows.append(
             DeviceRow(
                 id=device.id,
@@ -183,8 +192,10 @@ def device_rows(
                 version=device.version,
                 board=device.board_name,
                 state=state,
-                uptime=uptime_of(values.get((device.id, UPTIME)), state),
+                uptime=uptime_of(uptime, state),
                 read_ago=lasting(answered.ts, at) if answered else "",
+                read_at=answered.ts if answered else None,
+                uptime_seconds=seconds_up(uptime, state),
                 alerts=alerts[device.id],
             )
         )
@@ -192,7 +203,11 @@ def device_rows(
 
 
 def uptime_of(read: LatestValue | None, state: State) -> str:
+    """How long it has been up, as operators say it."""
+    seconds = seconds_up(read, state)
+    return "" if seconds is None else spell_seconds(seconds)
+
+
+def seconds_up(read: LatestValue | None, state: State) -> float | None:
     """How long it has been up; nothing while it is not known to be up."""
-    if read is None or read.value is None or state is not REACH[Reach.UP]:
-        return ""
-    return spell_seconds(read.value)
+    return read.value if read is not None and state is REACH[Reach.UP] else None

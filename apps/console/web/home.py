@@ -55,7 +55,7 @@ class HomePage:
 
 def home_page(access: Access, *, at: datetime) -> HomePage:
     """Thirteen queries, whatever the size."""
-    queue = queue_page(access, QueueFilter(), before=None, at=at, most=MOST_INCIDENTS)
+    queue = queue_page(access, QueueFilter(), at=at, most=MOST_INCIDENTS)
     counted = devices_by_site(access, at=at)
     sites = site_rows(access, counted)
     troubled = [row for row in sites if row.state.is_trouble]

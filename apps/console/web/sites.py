@@ -1,15 +1,19 @@
 """Sites: what stands there and how it is."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _lazy
 
 from apps.accounts.access import Access
 from apps.console.web.devices import DeviceRow, device_rows
 from apps.console.web.states import REACH, UNREAD
-from apps.core.page import BLIND, DOWN, NONE, UNKNOWN, UP, WARN, Pager, State, pager_of
+from apps.core.order import SORT, UNORDERED, Column, Heading, Order, headings
+from apps.core.page import BLIND, DOWN, NONE, UNKNOWN, UP, WARN, Pager, State, pager_of, query_of
 from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_involving
 from apps.inventory import selectors as inventory
@@ -18,6 +22,15 @@ from apps.inventory.parts import parts_of
 from apps.telemetry.reach import Reach, reach_by_site, reach_of_devices
 
 MOST_DEVICES = 200
+COLUMNS = (
+    Column("name", _lazy("Site")),
+    Column("state", _lazy("State")),
+    Column("down", _lazy("Down"), is_number=True),
+    Column("blind", _lazy("Blind"), is_number=True),
+    Column("unknown", _lazy("Unknown"), is_number=True),
+    Column("up", _lazy("Up"), is_number=True),
+    Column("devices", _lazy("Devices"), is_number=True),
+)
 
 
 @dataclass(frozen=True)
@@ -36,13 +49,40 @@ class SiteRow:
 
 
 @dataclass(frozen=True)
+class SiteFilter:
+    """What the address asks for."""
+
+    words: str = ""
+    only_troubled: bool = False
+    order: Order = UNORDERED
+
+    def chosen(self) -> dict[str, str]:
+        """What narrows the list, as the address says it."""
+        return {"q": self.words, "state": "troubled" if self.only_troubled else ""}
+
+    def asked(self) -> dict[str, str]:
+        """All of it."""
+        return {**self.chosen(), SORT: str(self.order)}
+
+    @property
+    def query_of_all(self) -> str:
+        """The address of the same without looking at trouble."""
+        return query_of({**self.asked(), "state": ""})
+
+    @property
+    def query_of_troubled(self) -> str:
+        """The address of the same in trouble alone."""
+        return query_of({**self.asked(), "state": "troubled"})
+
+
+@dataclass(frozen=True)
 class SitesPage:
     """The list of sites in one filter."""
 
+    filter: SiteFilter
+    headings: tuple[Heading, ...]
     rows: tuple[SiteRow, ...]
     pager: Pager
-    query: str
-    only_troubled: bool
     troubled: int
     all: int
 
@@ -100,28 +140,45 @@ def _state(counted: Counter[str]) -> State:
     return UNKNOWN if counted[UNREAD] else UP
 
 
-def sites_page(
-    access: Access, *, query: str, only_troubled: bool, number: int, at: datetime
-) -> SitesPage:
+def sites_page(access: Access, asked: SiteFilter, *, number: int, at: datetime) -> SitesPage:
     """Two queries."""
     every = site_rows(access, devices_by_site(access, at=at))
-    wanted = query.casefold()
+    rows = chosen_sites(every, asked)
+    pager = pager_of(len(rows), number=number, asked=asked.asked())
+    return SitesPage(
+        filter=asked,
+        headings=headings(COLUMNS, asked.order, asked.chosen()),
+        rows=tuple(rows[max(pager.first - 1, 0) : pager.last]),
+        pager=pager,
+        troubled=sum(1 for row in every if row.state.is_trouble),
+        all=len(every),
+    )
+
+
+def chosen_sites(every: list[SiteRow], asked: SiteFilter) -> list[SiteRow]:
+    """The sites of one filter, in its order: by a column, then by name."""
+    wanted = asked.words.casefold()
     rows = [
         row
         for row in every
         if (wanted in row.name.casefold() or wanted in row.code.casefold())
-        and (row.state.is_trouble or not only_troubled)
+        and (row.state.is_trouble or not asked.only_troubled)
     ]
-    asked = {"q": query, "state": "troubled" if only_troubled else ""}
-    pager = pager_of(len(rows), number=number, asked=asked)
-    return SitesPage(
-        rows=tuple(rows[max(pager.first - 1, 0) : pager.last]),
-        pager=pager,
-        query=query,
-        only_troubled=only_troubled,
-        troubled=sum(1 for row in every if row.state.is_trouble),
-        all=len(every),
-    )
+    if not asked.order.key:
+        return rows
+    rows.sort(key=lambda row: (row.name.casefold(), row.id))
+    return sorted(rows, key=_KEYS[asked.order.key], reverse=asked.order.descends)
+
+
+_KEYS: Mapping[str, Callable[[SiteRow], Any]] = {
+    "name": lambda row: row.name.casefold(),
+    "state": lambda row: row.state.rank,
+    "down": lambda row: row.down,
+    "blind": lambda row: row.blind,
+    "unknown": lambda row: row.unknown,
+    "up": lambda row: row.up,
+    "devices": lambda row: row.total,
+}
 
 
 def site_page(access: Access, site: Site, *, at: datetime) -> SitePage:

@@ -5,24 +5,33 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from apps.accounts.permissions import Permission
 from apps.accounts.web.doors import access_of, requires
-from apps.alerts.choices import Severity
 from apps.console.web.alerts import alerts_page
+from apps.console.web.asked import asked_alerts, asked_devices, asked_sites, asked_uuid
 from apps.console.web.charts import device_chart
 from apps.console.web.device import device_page
-from apps.console.web.devices import DeviceFilter, devices_page
+from apps.console.web.devices import devices_page
 from apps.console.web.home import home_page
 from apps.console.web.network import Asked, map_document, network_page, topology_picture
 from apps.console.web.search import search_page
+from apps.console.web.sheets import (
+    ALERTS,
+    DEVICES,
+    SITES,
+    alert_sheet,
+    device_sheet,
+    site_sheet,
+)
 from apps.console.web.sites import site_page, sites_page
-from apps.console.web.states import REACH
 from apps.core import clock
 from apps.core.page import asked_word, page_number, wants_part
+from apps.core.sheet import sheet
 from apps.core.span import TimeSpan, asked_span
 from apps.inventory.choices import DeviceRole
 from apps.inventory.selectors import get_visible_device, get_visible_site
@@ -49,16 +58,18 @@ def home(request: HttpRequest) -> HttpResponse:
 @requires(Permission.INVENTORY_VIEW)
 def devices(request: HttpRequest) -> HttpResponse:
     """Devices by site, role, state and words."""
-    access = access_of(request)
-    role, state = asked_word(request, "role"), asked_word(request, "state")
-    asked = DeviceFilter(
-        words=asked_word(request, "q"),
-        site=_uuid(asked_word(request, "site")),
-        role=role if role in DeviceRole.values else "",
-        state=state if state in REACH else "",
+    page = devices_page(
+        access_of(request), asked_devices(request), number=page_number(request), at=clock.now()
     )
-    page = devices_page(access, asked, number=page_number(request), at=clock.now())
     return _show(request, "devices", page, "devices")
+
+
+@require_GET
+@requires(Permission.INVENTORY_VIEW)
+def devices_sheet(request: HttpRequest) -> HttpResponseBase:
+    """The devices of this filter as a file."""
+    rows = device_sheet(access_of(request), asked_devices(request), at=clock.now())
+    return sheet("devices", DEVICES, rows)
 
 
 @require_GET
@@ -99,13 +110,17 @@ def device_series(request: HttpRequest, device_id: UUID) -> JsonResponse:
 def sites(request: HttpRequest) -> HttpResponse:
     """Sites, the troubled first."""
     page = sites_page(
-        access_of(request),
-        query=asked_word(request, "q"),
-        only_troubled=asked_word(request, "state") == "troubled",
-        number=page_number(request),
-        at=clock.now(),
+        access_of(request), asked_sites(request), number=page_number(request), at=clock.now()
     )
     return _show(request, "sites", page, "sites")
+
+
+@require_GET
+@requires(Permission.INVENTORY_VIEW)
+def sites_sheet(request: HttpRequest) -> HttpResponseBase:
+    """The sites of this filter as a file."""
+    rows = site_sheet(access_of(request), asked_sites(request), at=clock.now())
+    return sheet("sites", SITES, rows)
 
 
 @require_GET
@@ -123,15 +138,18 @@ def site(request: HttpRequest, site_id: UUID) -> HttpResponse:
 @requires(Permission.ALERTS_VIEW)
 def alerts(request: HttpRequest) -> HttpResponse:
     """Open alerts with what was seen."""
-    access = access_of(request)
-    severity = asked_word(request, "severity")
     page = alerts_page(
-        access,
-        severity=severity if severity in Severity.values else "",
-        number=page_number(request),
-        at=clock.now(),
+        access_of(request), asked_alerts(request), number=page_number(request), at=clock.now()
     )
     return _show(request, "alerts", page, "alerts")
+
+
+@require_GET
+@requires(Permission.ALERTS_VIEW)
+def alerts_sheet(request: HttpRequest) -> HttpResponseBase:
+    """The open alerts of this filter as a file."""
+    rows = alert_sheet(access_of(request), asked_alerts(request), at=clock.now())
+    return sheet("alerts", ALERTS, rows)
 
 
 @require_GET
@@ -188,8 +206,8 @@ def topology_data(request: HttpRequest) -> JsonResponse:
 def _asked_network(request: HttpRequest) -> Asked:
     role = asked_word(request, "role")
     return Asked(
-        incident=_uuid(asked_word(request, "incident")),
-        site=_uuid(asked_word(request, "site")),
+        incident=asked_uuid(request, "incident"),
+        site=asked_uuid(request, "site"),
         role=role if role in DeviceRole.values else "",
         wants_sites=asked_word(request, "collapse") == "1",
     )
@@ -197,10 +215,3 @@ def _asked_network(request: HttpRequest) -> Asked:
 
 def _span(request: HttpRequest, at: datetime) -> TimeSpan:
     return asked_span(request.GET.dict(), at=at, default="6h", keep=("chart",))
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -1,11 +1,10 @@
 """What the two pages show, gathered before any template runs."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -15,12 +14,14 @@ from django.utils.translation import ngettext
 
 from apps.accounts.access import Access
 from apps.accounts.permissions import Permission
-from apps.core.page import SEVERITIES, lasting
+from apps.core.order import SORT, Order
+from apps.core.page import SEVERITIES, lasting, query_of
 from apps.incidents import selectors
 from apps.incidents.choices import IncidentStatus
 from apps.incidents.limits import is_whole
 from apps.incidents.models import Incident, IncidentAlert, TimelineEntry
 from apps.incidents.web.blast import numbered
+from apps.incidents.web.order import NEWEST, OFFERED, Place, after, in_order, place_of
 
 PAGE_SIZE = 50
 TAPE_WIDTH = 240
@@ -63,16 +64,17 @@ class QueueFilter:
     severity: str = ""
     owner: str = ""
     words: str = ""
+    order: Order = NEWEST
 
-    def as_query(self) -> str:
+    def asked(self) -> dict[str, str]:
         """As the address says it."""
-        asked = {
+        return {
             "status": "" if self.status == IncidentStatus.OPEN else self.status,
             "severity": self.severity,
             "owner": self.owner,
             "q": self.words,
+            SORT: "" if self.order == NEWEST else str(self.order),
         }
-        return urlencode({name: value for name, value in asked.items() if value})
 
 
 @dataclass(frozen=True)
@@ -92,38 +94,53 @@ class QueuePage:
     views: tuple[View, ...]
     severities: tuple[tuple[str, str], ...]
     owners: tuple[tuple[str, str], ...]
+    orders: tuple[tuple[str, str], ...]
     rows: tuple[QueueRow, ...]
     total: int
     total_open: int
     last_closed_at: datetime | None
+    #: The filter and its order, without a place.
+    query: str
     next_query: str
     may_act: bool
 
 
 def queue_page(
-    access: Access, asked: QueueFilter, *, before: int | None, at: datetime, most: int = PAGE_SIZE
+    access: Access,
+    asked: QueueFilter,
+    *,
+    place: Place | None = None,
+    at: datetime,
+    most: int = PAGE_SIZE,
 ) -> QueuePage:
-    """Incidents of one filter, newest first, from a number downwards. Four queries."""
+    """Incidents of one filter in its order, after a place in it. Four queries."""
     visible = selectors.visible_incidents(access)
-    chosen = _chosen(access, visible, asked)
-    older = chosen.filter(number__lt=before) if before else chosen
-    rows = list(older.order_by("-number")[: most + 1])
+    chosen = chosen_incidents(access, asked)
+    later = after(chosen, asked.order, place) if place else chosen
+    rows = list(later[: most + 1])
     last = visible.filter(status=IncidentStatus.CLOSED).order_by("-ended_at").first()
     may_act = access.may(Permission.INCIDENTS_ACT)
-    following = {"before": rows[most - 1].number} if len(rows) > most else {}
-    query = "&".join(part for part in (asked.as_query(), urlencode(following)) if part)
+    has_more = len(rows) > most
+    following = {**asked.asked(), "after": str(place_of(rows[most - 1])) if has_more else ""}
     return QueuePage(
         filter=asked,
         views=_views(asked),
         severities=(("", _("Any severity")), *((k, str(v.word)) for k, v in SEVERITIES.items())),
         owners=(("", _("Any owner")), ("nobody", _("Nobody's")), ("me", _("Mine"))),
+        orders=tuple((str(order), str(word)) for order, word in OFFERED),
         rows=tuple(_queue_row(row, may_act=may_act, at=at) for row in rows[:most]),
         total=chosen.count(),
         total_open=selectors.open_incident_count(access),
         last_closed_at=last.ended_at if last else None,
-        next_query=query if following else "",
+        query=query_of(asked.asked()),
+        next_query=query_of(following) if has_more else "",
         may_act=may_act,
     )
+
+
+def chosen_incidents(access: Access, asked: QueueFilter) -> QuerySet[Incident]:
+    """The incidents of one filter, in its order."""
+    return in_order(_chosen(access, selectors.visible_incidents(access), asked), asked.order)
 
 
 def _chosen(access: Access, rows: QuerySet[Incident], asked: QueueFilter) -> QuerySet[Incident]:
@@ -149,7 +166,8 @@ def _views(asked: QueueFilter) -> tuple[View, ...]:
         (_("Closed"), QueueFilter(status=IncidentStatus.CLOSED)),
         (_("All"), QueueFilter(status=ALL)),
     )
-    return tuple(View(label, view.as_query(), view == asked) for label, view in named)
+    kept = ((label, replace(view, order=asked.order)) for label, view in named)
+    return tuple(View(label, query_of(view.asked()), view == asked) for label, view in kept)
 
 
 def _queue_row(row: Incident, *, may_act: bool, at: datetime) -> QueueRow:

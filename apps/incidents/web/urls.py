@@ -6,6 +6,7 @@ app_name = "incidents"
 
 urlpatterns = [
     path("incidents/", views.queue, name="list"),
+    path("incidents.csv", views.queue_file, name="sheet"),
     path("incidents/acknowledge/", views.acknowledge_many, name="acknowledge-many"),
     path("incidents/<uuid:incident_id>/", views.detail, name="detail"),
     path("incidents/<uuid:incident_id>/series/", views.series, name="series"),

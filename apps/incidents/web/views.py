@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
@@ -16,14 +17,18 @@ from apps.accounts.selectors import member_labels
 from apps.accounts.web.doors import access_of, requires
 from apps.alerts.choices import Severity
 from apps.core import clock
+from apps.core.order import asked_order
 from apps.core.page import asked_word, wants_part
+from apps.core.sheet import sheet
 from apps.incidents import selectors, services
 from apps.incidents.choices import IncidentStatus
 from apps.incidents.errors import AlreadyAcknowledged, IncidentClosed
 from apps.incidents.limits import require_whole
 from apps.incidents.models import Incident
 from apps.incidents.web.blast import blast_picture, story_chart
+from apps.incidents.web.order import COLUMNS, NEWEST, asked_place
 from apps.incidents.web.pages import ALL, OWNERS, QueueFilter, detail_page, queue_page
+from apps.incidents.web.sheets import INCIDENTS, queue_sheet
 
 #: Drawings are read anew each time.
 UNKEPT = {"Cache-Control": "private, no-store"}
@@ -36,22 +41,34 @@ MOST_CHOSEN = 200
 @requires(Permission.INCIDENTS_VIEW)
 def queue(request: HttpRequest) -> HttpResponse:
     """Open incidents first."""
-    access = access_of(request)
-    before = request.GET.get("before", "")
     page = queue_page(
-        access,
-        QueueFilter(
-            status=_one_of(asked_word(request, "status"), (*IncidentStatus.values, ALL))
-            or IncidentStatus.OPEN,
-            severity=_one_of(asked_word(request, "severity"), Severity.values),
-            owner=_one_of(asked_word(request, "owner"), OWNERS),
-            words=asked_word(request, "q"),
-        ),
-        before=int(before) if before.isdecimal() and len(before) < 10 else None,  # noqa: PLR2004
+        access_of(request),
+        asked_queue(request),
+        place=asked_place(request.GET.get("after", "")),
         at=clock.now(),
     )
     template = "incidents/_list.html" if wants_part(request) else "incidents/list.html"
     return render(request, template, {"page": page, "section": "incidents"})
+
+
+@require_GET
+@requires(Permission.INCIDENTS_VIEW)
+def queue_file(request: HttpRequest) -> HttpResponseBase:
+    """The incidents of this filter as a file."""
+    return sheet("incidents", INCIDENTS, queue_sheet(access_of(request), asked_queue(request)))
+
+
+def asked_queue(request: HttpRequest) -> QueueFilter:
+    """What the address asks of the queue; what nothing is called is ignored."""
+    order = asked_order(request, COLUMNS)
+    return QueueFilter(
+        status=_one_of(asked_word(request, "status"), (*IncidentStatus.values, ALL))
+        or IncidentStatus.OPEN,
+        severity=_one_of(asked_word(request, "severity"), Severity.values),
+        owner=_one_of(asked_word(request, "owner"), OWNERS),
+        words=asked_word(request, "q"),
+        order=order if order.key else NEWEST,
+    )
 
 
 @require_GET

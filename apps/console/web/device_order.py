@@ -1,0 +1,112 @@
+"""The list of devices by any of its columns: what the database sorts by."""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import (
+    Case,
+    CharField,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    Func,
+    IntegerField,
+    JSONField,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
+from django.db.models.functions import Cast, Coalesce
+from django.db.models.lookups import Exact
+from django.utils.translation import gettext_lazy as _lazy
+
+from apps.accounts.access import Access
+from apps.alerts.selectors import open_alert_counts
+from apps.console.web.states import REACH, UNREAD
+from apps.core.order import Column, Order
+from apps.inventory.models import Device
+from apps.inventory.parts import devices_of
+from apps.telemetry.reach import BLIND_AFTER, Reach, last_reading
+
+COLUMNS = (
+    Column("name", _lazy("Device")),
+    Column("state", _lazy("State")),
+    Column("site", _lazy("Site")),
+    Column("role", _lazy("Role")),
+    Column("address", _lazy("Address")),
+    Column("version", _lazy("Version")),
+    Column("uptime", _lazy("Up for"), is_number=True),
+    Column("read", _lazy("Read"), is_number=True),
+    Column("alerts", _lazy("Alerts"), is_number=True),
+)
+UPTIME = "device.uptime_seconds"
+_OF_ROW = {"name": "name", "site": "site__name", "role": "role", "address": "management_address"}
+
+
+class _Numbers(Func):
+    """The leading numbers of a version, which sort as numbers do: 7.9 before 7.16."""
+
+    template = r"string_to_array(substring(%(expressions)s from '^\d+(?:\.\d+)*'), '.')::numeric[]"
+    output_field = CharField()
+
+
+class _Looked(Func):
+    """What a document of numbers says under a row's key."""
+
+    template = "(%(expressions)s)::integer"
+    arg_joiner = " ->> "
+    output_field = IntegerField()
+
+
+def in_order(
+    access: Access, rows: QuerySet[Device], order: Order, at: datetime
+) -> QuerySet[Device]:
+    """Ordered by a column, then by name; what has no value stands last, either way. Two queries for alerts."""
+    if not order.key:
+        return rows.order_by("name", "pk")
+    key = F("sort_key")
+    way = key.desc(nulls_last=True) if order.descends else key.asc(nulls_last=True)
+    return rows.annotate(sort_key=_key(access, order.key, at)).order_by(way, "name", "pk")
+
+
+def _key(access: Access, key: str, at: datetime) -> Any:
+    if key == "state":
+        return _state(at)
+    if key == "uptime":
+        uptime = Subquery(last_reading(OuterRef("pk"), UPTIME).values("value")[:1])
+        is_up = When(Exact(_state(at), REACH[Reach.UP].rank), then=uptime)
+        return Case(is_up, output_field=FloatField())
+    if key == "read":
+        read = Subquery(last_reading(OuterRef("pk")).values("ts")[:1])
+        return ExpressionWrapper(Value(at) - read, output_field=DurationField())
+    if key == "alerts":
+        counted = {str(pk): number for pk, number in _open_alerts(access).items()}
+        found = _Looked(Value(counted, JSONField()), Cast("pk", CharField()))
+        return Coalesce(found, 0)
+    return _Numbers("version") if key == "version" else F(_OF_ROW[key])
+
+
+def _state(at: datetime) -> Any:
+    """As its rank: the worst first."""
+    rank = Case(
+        When(ts__lt=at - BLIND_AFTER, then=REACH[Reach.BLIND].rank),
+        When(value__gt=0, then=REACH[Reach.UP].rank),
+        default=REACH[Reach.DOWN].rank,
+    )
+    read = last_reading(OuterRef("pk")).annotate(rank=rank).values("rank")[:1]
+    return Coalesce(Subquery(read), REACH[UNREAD].rank)
+
+
+def _open_alerts(access: Access) -> Mapping[UUID, int]:
+    """How many are open on each device and on what sits on it."""
+    counts = open_alert_counts(access)
+    counted: Counter[UUID] = Counter()
+    for part, device in devices_of(list(counts)).items():
+        counted[device] += counts[part]
+    return counted

@@ -1,0 +1,50 @@
+"""What each page and list asks the database, over one made-up network: pinned, so that one question more is seen.
+
+Changed on purpose? The new number belongs into ``query_counts.json``.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+from django.test import Client
+
+from apps.accounts.models import User
+from apps.console.bench.pages import api_lists, cabinet_pages, heaviest, html_pages, queries_of
+from apps.console.seed.run import seed_demo
+from apps.console.seed.sizes import NEIGHBOUR
+from apps.core import clock
+from apps.tenancy import acting_in
+from tests.clients import bearer
+
+pytestmark = pytest.mark.django_db
+
+PINNED = Path(__file__).with_name("query_counts.json")
+
+
+def signed_in(name: str) -> Client:
+    client = Client()
+    client.force_login(User.objects.get(email=f"{name}@{NEIGHBOUR.domain}"))
+    return client
+
+
+def test_every_page_asks_what_it_asked(monkeypatch, record_property):
+    monkeypatch.setattr("apps.console.seed.run.SIZES", {"small": NEIGHBOUR})
+    at = clock.now().replace(microsecond=0)
+    made = seed_demo(size="small", seed=7, password="of-tests-" * 2, at=at, say=str)
+    tenant = made[0].tenant
+    with acting_in(tenant):
+        places = heaviest()
+    noc = User.objects.get(email=f"noc@{NEIGHBOUR.domain}")
+    callers = (
+        (signed_in("noc"), html_pages(places)),
+        (signed_in("admin"), cabinet_pages(places, last=2)),
+        (bearer(tenant, noc), api_lists(places)),
+    )
+
+    asked = {
+        page.name: queries_of(client, page, {}) for client, pages in callers for page in pages
+    }
+
+    assert asked == json.loads(PINNED.read_text())
+    record_property("bar", f"pages whose queries are pinned: {len(asked)}")
