@@ -41,10 +41,7 @@ def broken(request: HttpRequest) -> HttpResponse:
     is_api = request.path.startswith(API)
     if not isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
         return problem_page(500, "internal", BROKEN) if is_api else _bare_page("500.html", 500)
-    if is_api:
-        response = problem_page(503, "unavailable", AWAY)
-    else:
-        response = _bare_page("503.html", 503)
+    response = problem_page(503, "unavailable", AWAY) if is_api else _bare_page("503.html", 503)
     response["Retry-After"] = str(RETRY_SECONDS)
     return response
 
