@@ -14,8 +14,9 @@ from apps.telemetry import store
 from apps.telemetry.store import Sample, SeriesKey, TextSample
 
 BACK = timedelta(hours=24)
-#: A point per four minutes of the day, one per minute of the last hour.
+#: A point per four minutes of the day, per two of what open incidents look back on, per minute of the last hour.
 COARSE, FINE, FINE_FOR = timedelta(minutes=4), timedelta(minutes=1), timedelta(hours=1)
+MIDDLE, MIDDLE_FOR = timedelta(minutes=2), timedelta(hours=9)
 SAMPLES_AT_ONCE = 40_000
 GIB = 2.0**30
 #: Share of the ports without a wire that are lit: customers hang there.
@@ -76,7 +77,8 @@ class _Trouble:
 def grid(since: datetime | None, at: datetime) -> list[datetime]:
     """The moments at which charts have a point, after ``since`` up to ``at``; the same whenever it is asked."""
     found = {at}
-    for step, start in ((COARSE, at - BACK), (FINE, at - FINE_FOR)):
+    steps = ((COARSE, BACK), (MIDDLE, MIDDLE_FOR), (FINE, FINE_FOR))
+    for step, start in ((step, at - back) for step, back in steps):
         first = start.timestamp() // step.total_seconds() + 1
         moment = datetime.fromtimestamp(first * step.total_seconds(), tz=at.tzinfo)
         while moment <= at:
