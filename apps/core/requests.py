@@ -17,6 +17,11 @@ QUIET = frozenset({"/livez", "/readyz", "/metrics"})
 FIRST_ERROR = 400
 
 
+def current_request_id() -> str:
+    """Of the request that is being answered; empty outside of one."""
+    return str(structlog.contextvars.get_contextvars().get("request_id", ""))
+
+
 class RequestIdMiddleware:
     """Outermost. Takes the caller's id if it looks like one, else makes one; says how the request went."""
 

@@ -8,9 +8,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.middleware.common import CommonMiddleware
 from django.shortcuts import render
 from django.template.loader import get_template
-from django.views.defaults import bad_request, page_not_found, server_error
+from django.views.defaults import bad_request, page_not_found
 
 from apps.core.errors import DomainError
+from apps.core.requests import current_request_id
 
 RETRY_SECONDS = 5
 API = "/api/"
@@ -39,14 +40,19 @@ def broken(request: HttpRequest) -> HttpResponse:
     """What an error that nobody caught becomes: 503 while the database is away or recovers, else 500."""
     is_api = request.path.startswith(API)
     if not isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
-        return problem_page(500, "internal", BROKEN) if is_api else server_error(request)
-    if is_api:
-        response = problem_page(503, "unavailable", AWAY)
-    else:
-        # No context: whatever a page needs may be what is away.
-        response = HttpResponse(get_template("503.html").render(), status=503)
+        return problem_page(500, "internal", BROKEN) if is_api else _bare_page("500.html", 500)
+    response = problem_page(503, "unavailable", AWAY) if is_api else _bare_page("503.html", 503)
     response["Retry-After"] = str(RETRY_SECONDS)
     return response
+
+
+def _bare_page(name: str, status: int) -> HttpResponse:
+    """Without the request: whatever a page needs may be what is away. Plain where the style sheets are."""
+    try:
+        text, kind = get_template(name).render({"request_id": current_request_id()}), "text/html"
+    except ValueError:
+        text, kind = BROKEN, "text/plain"
+    return HttpResponse(text, status=status, content_type=f"{kind}; charset=utf-8")
 
 
 def missing(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -48,6 +49,8 @@ class Edge:
     look: str
     label: str = ""
     kind: str = "wire"
+    #: Per cent of its capacity, of the fullest wire; None: not read lately.
+    use: int | None = None
 
 
 @dataclass(frozen=True)
@@ -209,22 +212,31 @@ def site_look(inside: Collection[str]) -> str:
 
 
 def between_sites(
-    wiring: Wiring, *, wires: Mapping[UUID, str], overlay: Overlay
+    wiring: Wiring,
+    *,
+    wires: Mapping[UUID, str],
+    overlay: Overlay,
+    use: Mapping[UUID, int] = MappingProxyType({}),
 ) -> tuple[Edge, ...]:
-    """One edge per pair of sites; some of several wires down is a warning, all of them is down."""
+    """One edge per pair of sites; some of several wires down is a warning, all of them is down. It is as full as the
+    fullest of its wires."""
     pairs: dict[tuple[str, str], list[str]] = defaultdict(list)
+    full: dict[tuple[str, str], int] = {}
     for wire in wiring.wires:
         near, far = wiring.devices.get(wire.a_id), wiring.devices.get(wire.z_id or wire.a_id)
         if near and far and near.site_id and far.site_id and near.site_id != far.site_id:
             pair = sorted((str(near.site_id), str(far.site_id)))
             look = overlay.look(wire.id, wires.get(wire.id, UNKNOWN))
             pairs[pair[0], pair[1]].append(look)
+            if wire.id in use:
+                full[pair[0], pair[1]] = max(full.get((pair[0], pair[1]), 0), use[wire.id])
     edges = []
     for (one, other), looks in pairs.items():
         worst = next(look for look in _WORST if look in looks)
         look = PART if worst in {DOWN, ROOT} and OK in looks else worst
         label = str(len(looks)) if len(looks) > 1 else ""
-        edges.append(Edge(f"{one}-{other}", one, other, look, label))
+        fullest = full.get((one, other))
+        edges.append(Edge(f"{one}-{other}", one, other, look, label, use=fullest))
     return tuple(edges)
 
 

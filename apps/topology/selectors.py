@@ -182,6 +182,7 @@ class Wire:
     a_id: UUID
     z_id: UUID | None
     ports: tuple[UUID, ...]
+    capacity_bps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -199,9 +200,10 @@ def wiring(access: Access, around: Collection[UUID] | None = None) -> Wiring:
     if around is not None:
         links = links.filter(Q(a_device__in=around) | Q(z_device__in=around))
     wires = tuple(
-        Wire(pk, name, a_id, z_id, tuple(port for port in (a_port, z_port) if port))
-        for pk, name, a_id, z_id, a_port, z_port in links.values_list(
-            "pk", "name", "a_device_id", "z_device_id", "a_interface_id", "z_interface_id"
+        Wire(pk, name, a_id, z_id, tuple(port for port in (a_port, z_port) if port), capacity)
+        for pk, name, a_id, z_id, a_port, z_port, capacity in links.values_list(
+            *("pk", "name", "a_device_id", "z_device_id", "a_interface_id", "z_interface_id"),
+            "capacity_bps",
         )
     )
     rows = inventory.visible_devices(access).order_by("name")

@@ -4,6 +4,8 @@ import { Graph, layout as dagreLayout } from "../vendor/dagre.esm.js";
 import { ink, onTheme } from "./ink.js";
 
 const REFRESH_MS = 15_000;
+// Below this a name of 11 px is smaller than a reader's patience.
+const READABLE = 0.75;
 const OUTLINES = { critical: "solid", warn: "solid", blind: "dotted", unknown: "dotted", root: "solid", held: "dashed", ok: "solid" };
 
 // Cytoscape adds an inline style sheet unless one of this name is there; ours stands in static/css/graph.css.
@@ -138,6 +140,7 @@ class Drawing {
       this.graph.zoom(1.15);
       this.graph.center();
     }
+    if (!isSmall) this.comeNear();
     this.graph.on("tap", "node", (event) => {
       const { url } = event.target.data();
       if (url) location.assign(url);
@@ -150,6 +153,16 @@ class Drawing {
       this.box.classList.remove("can-open");
       event.target.removeClass("here");
     });
+  }
+
+  // Names that nobody can read say nothing: start at what is broken, or at the core. A wallboard, which nobody can move, shows all.
+  comeNear() {
+    if (this.graph.zoom() >= READABLE || document.body.classList.contains("kiosk")) return;
+    const wire = this.graph.edges("[look = 'root']").union(this.graph.edges("[look = 'critical']")).first();
+    const broken = wire.length ? wire.connectedNodes() : this.graph.nodes("[look = 'root'], [look = 'critical']").first();
+    const first = broken.length ? broken : this.graph.nodes("[rank <= 1]").first();
+    this.graph.zoom(READABLE);
+    this.graph.center(first.length ? first : undefined);
   }
 
   recolour(picture) {

@@ -8,6 +8,9 @@ addSheet("maplibre-gl.css");
 
 const REFRESH_MS = 10_000;
 const FINE_SPAN_DEGREES = 25;
+// Per cent of a link's capacity, as the server judges it too.
+const BUSY = 80;
+const FULL = 95;
 const WORST = ["root", "critical", "warn", "blind", "held", "unknown", "ok"];
 const box = document.querySelector("[data-map]");
 
@@ -44,7 +47,7 @@ function features({ sites, links }) {
       type: "FeatureCollection",
       features: links.map((link) => ({
         type: "Feature",
-        properties: { look: link.look },
+        properties: { look: link.look, use: link.use ?? -1, name: link.name },
         geometry: { type: "LineString", coordinates: [link.from, link.to] },
       })),
     },
@@ -79,7 +82,7 @@ function layers() {
     { id: "sea", type: "background", paint: { "background-color": ink("surface-well") } },
     { id: "land", type: "fill", source: "world", paint: { "fill-color": ink("surface-hover") } },
     { id: "borders", type: "line", source: "world", paint: { "line-color": ink("line-strong"), "line-width": 1 } },
-    { id: "links", type: "line", source: "links", filter: ["==", ["get", "look"], "ok"], paint: { "line-color": ink("control-line"), "line-width": 1.25 } },
+    { id: "links", type: "line", source: "links", filter: ["==", ["get", "look"], "ok"], paint: { "line-color": ["step", ["get", "use"], ink("control-line"), 0, ink("data"), BUSY, ink("warn"), FULL, ink("critical")], "line-width": ["step", ["get", "use"], 1.25, 0, 1.5, 40, 2.5, BUSY, 4] } },
     { id: "links-bad", type: "line", source: "links", filter: ["!=", ["get", "look"], "ok"], paint: { "line-color": byLook(inkOf), "line-width": 2.5, "line-dasharray": [2, 1.4] } },
     { id: "clusters", type: "circle", source: "sites", filter: ["has", "point_count"], paint: { "circle-color": ink("surface-over"), "circle-radius": ["step", ["get", "point_count"], 13, 10, 16, 50, 20], "circle-stroke-width": ["case", [">", ["get", "bad"], 0], 3, 1.5], "circle-stroke-color": ["step", ["get", "worst"], ink("text-2"), 2, ink("text-3"), 3, inkOf("held"), 4, inkOf("blind"), 5, inkOf("warn"), 6, inkOf("critical")] } },
     { id: "cluster-count", type: "symbol", source: "sites", filter: ["has", "point_count"], layout: { ...text, "text-field": ["get", "point_count_abbreviated"], "text-allow-overlap": true }, paint: { "text-color": ink("text") } },
@@ -140,6 +143,17 @@ async function draw() {
     popup.setLngLat(found.geometry.coordinates).setDOMContent(line).addTo(map);
   });
   map.on("mouseleave", "sites", () => popup.remove());
+  for (const layer of ["links", "links-bad"]) {
+    map.on("mouseenter", layer, (event) => {
+      const { name, use, look } = event.features[0].properties;
+      const line = document.createElement("div");
+      const strong = document.createElement("b");
+      strong.textContent = name;
+      line.append(strong, ` ${look === "ok" && use >= 0 ? `${use} % ${box.dataset.use}` : (box.dataset[`look${look[0].toUpperCase()}${look.slice(1)}`] ?? "")}`);
+      popup.setLngLat(event.lngLat).setDOMContent(line).addTo(map);
+    });
+    map.on("mouseleave", layer, () => popup.remove());
+  }
   map.on("click", "sites", (event) => location.assign(event.features[0].properties.url));
   map.on("click", "clusters", async (event) => {
     const [cluster] = event.features;

@@ -5,6 +5,8 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.template.loader import get_template
+from django.utils import translation
 from playwright.sync_api import Page, expect
 
 from apps.core import clock
@@ -14,13 +16,29 @@ from apps.tenancy import acting_in
 from tests.browser.conftest import PHONE
 
 AXE = settings.BASE_DIR / "node_modules" / "axe-core" / "axe.min.js"
+THUMB = 44
 SERIOUS = {"serious", "critical"}
 SCREENS = (
     *("/", "/incidents/", "/incidents/?status=all", "/devices/", "/sites/", "/alerts/"),
     *("/agents/", "/webhooks/", "/search/?q=r", "/map/", "/topology/", "/topology/?collapse=1"),
     *("/?kiosk=1", "{incident}", "{device}", "{site}", "{topology-of-incident}"),
 )
-ADMINS = ("/agents/new/", "{enroll}")
+ADMINS = (
+    *("/agents/new/", "{enroll}", "/account/"),
+    *("/admin/", "/admin/inventory/", "/admin/inventory/device/", "/admin/inventory/site/add/"),
+    *("{cabinet-device}", "/admin/audit/record/", "/admin/incidents/incident/"),
+)
+#: What stands without a session, or without a database.
+FAULTS = ("400.html", "403.html", "403_csrf.html", "500.html", "503.html")
+LOOKS = pytest.mark.parametrize(
+    "look",
+    [
+        {"color_scheme": "light"},
+        {"color_scheme": "dark", "locale": "ar"},
+        {"color_scheme": "dark", "viewport": PHONE},
+    ],
+    ids=["light", "dark-arabic", "dark-phone"],
+)
 
 
 def address(screen: str, stage) -> str:
@@ -31,6 +49,7 @@ def address(screen: str, stage) -> str:
         "{device}": f"/devices/{stage.devices['cr2'].id}/?range=1h",
         "{site}": f"/sites/{stage.devices['agg1'].site_id}/",
         "{enroll}": f"/agents/{stage.agent.id}/enroll/",
+        "{cabinet-device}": f"/admin/inventory/device/{stage.devices['cr2'].id}/change/",
         "{topology-of-incident}": f"/topology/?incident={incident.id}",
     }.get(screen, screen)
 
@@ -46,33 +65,71 @@ def serious_faults(page: Page) -> list[str]:
     ]
 
 
+def too_wide(page: Page) -> list[str]:
+    """Whether a page must be dragged sideways; asked of every size, it shows on phones."""
+    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    return [f"{page.url} is {wide} px too wide"] if wide > 0 else []
+
+
 needs_packages = pytest.mark.skipif(
     not AXE.exists(), reason="the front-end packages are not installed; run.py setup says why"
 )
 
 
 @needs_packages
-@pytest.mark.parametrize(
-    "look",
-    [
-        {"color_scheme": "light"},
-        {"color_scheme": "dark", "locale": "ar"},
-        {"color_scheme": "dark", "viewport": PHONE},
-    ],
-    ids=["light", "dark-arabic", "dark-phone"],
-)
+@LOOKS
 def test_every_screen_is_accessible_and_silent(visitor, stage, acme_noc, acme_admin, look):
     faults = []
     for user, screens in ((acme_noc, SCREENS), (acme_admin, ADMINS)):
         window = visitor(user, **look)
         for screen in screens:
             window.go(address(screen, stage))
-            faults += serious_faults(window.page)
-            if "viewport" in look:
-                wide = window.page.evaluate("document.documentElement.scrollWidth - innerWidth")
-                faults += [f"{window.page.url} is {wide} px too wide"] if wide > 0 else []
+            faults += serious_faults(window.page) + too_wide(window.page)
 
     assert faults == []
+
+
+@needs_packages
+@LOOKS
+def test_the_gate_and_the_pages_of_faults_are_accessible_too(visitor, stage, look):
+    window = visitor(**look)
+    window.expected = ("404",)
+    faults = []
+    for path in ("/sign-in/", "/there-is-no-such-page/"):
+        window.go(path)
+        faults += serious_faults(window.page) + too_wide(window.page)
+    for name in FAULTS:
+        with translation.override(look.get("locale", "en")):
+            body = get_template(name).render({"request_id": "f" * 32})
+        window.page.route(
+            f"**/{name}",
+            lambda route, body=body: route.fulfill(content_type="text/html", body=body),
+        )
+        window.go(f"/{name}")
+        faults += serious_faults(window.page) + too_wide(window.page)
+
+    assert faults == []
+
+
+def test_the_cabinet_is_left_on_a_phone(visitor, stage, acme_admin):
+    window = visitor(acme_admin, viewport=PHONE, has_touch=True, is_mobile=True)
+    window.go("/admin/")
+    button = window.page.get_by_role("button", name="Sign out")
+    box = button.bounding_box()
+
+    button.tap()
+
+    window.page.wait_for_url("**/sign-in/**")
+    assert box["x"] + box["width"] <= PHONE["width"]
+    assert box["height"] >= THUMB
+
+
+def test_no_field_of_the_cabinet_is_wider_than_a_phone(visitor, stage, acme_admin):
+    window = visitor(acme_admin, viewport=PHONE, has_touch=True, is_mobile=True)
+    window.go(address("{cabinet-device}", stage))
+    beyond = """els => els.map(e => e.getBoundingClientRect()).filter(r => r.width && r.right > innerWidth).length"""
+
+    assert window.page.locator("#content :is(input, select, textarea)").evaluate_all(beyond) == 0
 
 
 @needs_packages

@@ -14,12 +14,18 @@ from apps.telemetry import store
 from apps.telemetry.store import Sample, SeriesKey, TextSample
 
 BACK = timedelta(hours=24)
-#: A point per four minutes of the day, one per minute of the last hour.
+#: A point per four minutes of the day, per two of what open incidents look back on, per minute of the last hour.
 COARSE, FINE, FINE_FOR = timedelta(minutes=4), timedelta(minutes=1), timedelta(hours=1)
+MIDDLE, MIDDLE_FOR = timedelta(minutes=2), timedelta(hours=9)
 SAMPLES_AT_ONCE = 40_000
 GIB = 2.0**30
 #: Share of the ports without a wire that are lit: customers hang there.
 LIT_SPARE = 0.4
+#: Whose sessions have a day behind them, charted or not.
+BACKBONE = ("core", "edge")
+#: One port of so many is nearly full, one router of so many answers slowly of late.
+FULL_ONE_OF, SLOW_ONE_OF = 19, 13
+SLOW_FOR, SLOW_MS = timedelta(minutes=50), 38
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,8 @@ class _Trouble:
 def grid(since: datetime | None, at: datetime) -> list[datetime]:
     """The moments at which charts have a point, after ``since`` up to ``at``; the same whenever it is asked."""
     found = {at}
-    for step, start in ((COARSE, at - BACK), (FINE, at - FINE_FOR)):
+    steps = ((COARSE, BACK), (MIDDLE, MIDDLE_FOR), (FINE, FINE_FOR))
+    for step, start in ((step, at - back) for step, back in steps):
         first = start.timestamp() // step.total_seconds() + 1
         moment = datetime.fromtimestamp(first * step.total_seconds(), tz=at.tzinfo)
         while moment <= at:
@@ -150,9 +157,13 @@ class Reader:
         for device in self._network.devices:
             last_seen = self._trouble.blind.get(device.site.region)
             own = moments if device.id in long else [at]
+            watched = own if device.id in long or device.role not in BACKBONE else coarse
             if last_seen is not None:
                 own = [moment for moment in own if moment < last_seen] or [last_seen]
+                watched = [moment for moment in watched if moment < last_seen] or [last_seen]
             yield from self._of_device(device, own, is_charted=device.id in long)
+            if device.role in BACKBONE:
+                yield from self._of_sessions(device, watched)
             service = self._services_of.get(device.id)
             if service is not None:
                 curve = own if device.id in long else coarse
@@ -183,6 +194,8 @@ class Reader:
             now = seconds_of(moment)
             busy = self._trouble.value(device.id, "device.cpu_pct", moment)
             connect = took.value(now) / 8
+            if device.id.int % SLOW_ONE_OF == 0 and moment > moments[-1] - SLOW_FOR:
+                connect += SLOW_MS
             yield _sample("probe_target", probe, "probe.tcp.connect_ms", moment, connect)
             said = [
                 ("device.cpu_pct", cpu.value(now) if busy is None else busy),
@@ -218,6 +231,8 @@ class Reader:
                 continue
             share = capacity[name] / 8 * rng.uniform(0.08, 0.55)
             inward = Wave.draw(rng, low=share * 0.15, swing=share)
+            if pk.int % FULL_ONE_OF == 0:
+                inward = Wave(capacity[name] / 8 * 0.74, capacity[name] / 8 * 0.24, inward.phases)
             outward = Wave.draw(rng, low=share * 0.05, swing=share * 0.35)
             found.append(_Port(pk, True, inward, outward))
         return found
@@ -246,6 +261,21 @@ class Reader:
                 counters.append(("interface.rx_errors_total", errors))
             for metric, value in counters:
                 yield _sample("interface", port.id, metric, moment, value)
+
+    def _of_sessions(self, device: PlannedDevice, moments: list[datetime]) -> Iterator[Sample]:
+        """Whether the backbone's adjacencies and BGP sessions stood, all day."""
+        keys = [
+            ("ospf_neighbor", link.adjacency_id(device, far), "ospf.neighbor.up")
+            for link, _port, far in self._links_of.get(device.id, ())
+            if far is not None
+        ]
+        keys += [("bgp_peer", pk, "bgp.peer.up") for pk in self._peers_of.get(device.id, ())]
+        for moment in moments:
+            if self._trouble.is_dark(device.id, moment):
+                continue
+            for kind, pk, metric in keys:
+                lost = self._trouble.value(pk, metric, moment) is not None
+                yield _sample(kind, pk, metric, moment, float(not lost))
 
     def _of_neighbors(
         self, device: PlannedDevice, moment: datetime

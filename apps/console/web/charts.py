@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from agent.protocol.registry import METRICS
 from apps.accounts.access import Access
-from apps.console.web.device_parts import CONNECT, LOSS, RTT, RX, SESSIONS, TX, possible_rates
+from apps.console.web.device_parts import CONNECT, LOSS, RTT, SESSIONS, possible_rates
 from apps.console.web.readings import poll_seconds
 from apps.core.span import TimeSpan
 from apps.incidents.selectors import incidents_involving
@@ -18,6 +18,7 @@ from apps.inventory.parts import DeviceParts, parts_of_device
 from apps.telemetry.charts import Chart, Line, Mark, line_of, span_for
 from apps.telemetry.queries import Span, buckets_of, rates_of
 from apps.telemetry.store import SeriesKey
+from apps.telemetry.usage import RX, TX
 
 TRAFFIC, ANSWERS, LOAD, PPPOE = "traffic", "answers", "load", "sessions"
 CPU, USED, WHOLE = "device.cpu_pct", "device.mem_used_bytes", "device.mem_total_bytes"

@@ -9,7 +9,8 @@ from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_within
 
 WIDTH = 1200
-LANES = 3
+#: As many bars above each other as are readable; a day with more says how many it leaves out.
+LANES = 6
 LANE_HEIGHT = 14
 #: Below this a bar cannot be seen.
 NARROWEST = 3.0
@@ -49,6 +50,23 @@ class Day:
     bars: tuple[Bar, ...]
     ticks: tuple[Tick, ...]
     total: int
+    #: Lanes that are in use.
+    lanes: int
+
+    @property
+    def axis(self) -> int:
+        """Where the hours stand."""
+        return 10 + max(self.lanes, 2) * LANE_HEIGHT
+
+    @property
+    def height(self) -> int:
+        """With the hours' names."""
+        return self.axis + 13
+
+    @property
+    def unshown(self) -> int:
+        """Incidents that found no room."""
+        return self.total - len(self.bars)
 
 
 def day_of(access: Access, *, start: datetime, end: datetime) -> Day:
@@ -68,7 +86,8 @@ def day_of(access: Access, *, start: datetime, end: datetime) -> Day:
             continue
         free_from[lane] = right
         bars.append(_bar(row, x, width, lane, label, is_before=is_before))
-    return Day(tuple(bars), _ticks(start, end), len(rows))
+    used = sum(1 for end_of_lane in free_from if end_of_lane)
+    return Day(tuple(bars), _ticks(start, end), len(rows), used)
 
 
 def _bar(row: Incident, x: float, width: float, lane: int, label: str, *, is_before: bool) -> Bar:

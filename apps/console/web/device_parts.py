@@ -18,11 +18,11 @@ from apps.inventory.models import (
 )
 from apps.telemetry.queries import Bucket
 from apps.telemetry.store import SeriesKey
+from apps.telemetry.usage import BUSY_PCT, FULL_PCT, RX, TX
 
 #: A port without a wire may be dark: nobody waits for it.
 DARK = State("off", "minus", _lazy("No link"), 7)
 
-RX, TX = "interface.rx_bytes_total", "interface.tx_bytes_total"
 ERRORS = ("interface.rx_errors_total", "interface.tx_errors_total")
 RATES = (RX, TX, *ERRORS)
 RTT, LOSS, CONNECT = "probe.ping.rtt_ms", "probe.ping.loss_pct", "probe.tcp.connect_ms"
@@ -37,7 +37,6 @@ READ = (
     *(RTT, LOSS, CONNECT, "probe.tcp.up", SESSIONS),
 )
 BAR_WIDTH = 56
-BUSY_PCT, FULL_PCT = 80, 95
 #: Readings are not taken at the same moment each time: so much above the speed is still possible.
 CREDIBLE = 1.25
 SECONDS_PER_HOUR = 3600

@@ -9,6 +9,7 @@ from django.urls import resolve, reverse
 from django.utils.translation import gettext as _
 
 from apps.accounts.access import Access
+from apps.accounts.admin.site import DOOR
 from apps.agents.selectors import silent_agent_count
 from apps.core import clock
 from apps.incidents.selectors import open_incident_count
@@ -83,6 +84,11 @@ class Frame:
     def _may_enter(self, entry: Section) -> bool:
         """Nobody is led to a door that is shut: the page itself says what it needs."""
         return self._access.may(resolve(entry.url).func.page_permission)  # type: ignore[attr-defined]
+
+    @property
+    def has_cabinet(self) -> bool:
+        """May enter the admin's cabinet."""
+        return self._access.may(DOOR)
 
     @property
     def rotation(self) -> tuple[str, ...]:

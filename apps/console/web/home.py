@@ -4,19 +4,26 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.utils.translation import get_language
+
 from apps.accounts.access import Access
 from apps.accounts.permissions import Permission
 from apps.agents.web.pages import SILENT as AGENT_SILENT
 from apps.agents.web.pages import AgentRow, agent_rows
 from apps.console.web.day import Day, day_of
+from apps.console.web.degradations import Degradations, degradations
+from apps.console.web.service_tiles import Tile, service_tiles
 from apps.console.web.sites import Counted, SiteRow, devices_by_site, site_rows
 from apps.console.web.states import REACH
+from apps.core.kept import kept
 from apps.core.page import State, lasting
 from apps.incidents.web.pages import QueueFilter, QueuePage, queue_page
 from apps.telemetry.reach import Reach
 
 MOST_INCIDENTS = 12
 MOST_ROWS = 8
+#: How old tiles and degradations may be: they draw a day.
+KEPT_SECONDS = 20
 
 
 @dataclass(frozen=True)
@@ -51,10 +58,12 @@ class HomePage:
     is_quiet: bool
     quiet_for: str
     sees_agents: bool
+    tiles: tuple[Tile, ...]
+    degraded: Degradations
 
 
 def home_page(access: Access, *, at: datetime) -> HomePage:
-    """Thirteen queries, whatever the size."""
+    """Thirteen queries, whatever the size; at most seventeen more for tiles and degradations that are too old."""
     queue = queue_page(access, QueueFilter(), at=at, most=MOST_INCIDENTS)
     counted = devices_by_site(access, at=at)
     sites = site_rows(access, counted)
@@ -62,6 +71,7 @@ def home_page(access: Access, *, at: datetime) -> HomePage:
     agents = agent_rows(access, at=at)
     silent = tuple(row for row in agents if row.state is AGENT_SILENT)
     counts = reach_counts(counted)
+    tiles, degraded = _outlook(access, at)
     return HomePage(
         queue=queue,
         waiting=sum(1 for row in queue.rows if not row.acked_by),
@@ -80,9 +90,20 @@ def home_page(access: Access, *, at: datetime) -> HomePage:
         blind=next(count.number for count in counts if count.query == Reach.BLIND),
         sees_agents=access.may(Permission.AGENTS_VIEW),
         quiet_for=lasting(queue.last_closed_at, at) if queue.last_closed_at else "",
+        tiles=tiles,
+        degraded=degraded,
         is_quiet=not queue.total_open
         and not silent
         and not any(count.number for count in counts if count.state.is_trouble),
+    )
+
+
+def _outlook(access: Access, at: datetime) -> tuple[tuple[Tile, ...], Degradations]:
+    """The same for every screen of a person: what they may see and their language make the key."""
+    return kept(
+        f"home:{access.tenant.id}:{access.user.pk}:{access.role}:{access.is_limited}:{get_language()}",
+        seconds=KEPT_SECONDS,
+        make=lambda: (service_tiles(access, at=at), degradations(access, at=at)),
     )
 
 

@@ -21,6 +21,7 @@ from apps.inventory import selectors as inventory
 from apps.inventory.choices import DeviceRole
 from apps.telemetry import picture
 from apps.telemetry.picture import Overlay, Picture
+from apps.telemetry.usage import wire_use
 from apps.topology.selectors import Wiring, dependency_groups, wiring
 
 #: More routers than this are drawn as sites, until one of them is opened.
@@ -158,7 +159,7 @@ def topology_picture(access: Access, asked: Asked, *, at: datetime) -> Picture:
 
 
 def map_document(access: Access, asked: Asked, *, at: datetime) -> dict[str, Any]:
-    """Sites with a place, and what runs between them. At most eight queries, whatever the size."""
+    """Sites with a place, and what runs between them. At most nine queries, whatever the size."""
     wired = _wired(access, asked)
     overlay = _overlay(access, asked)
     looks = picture.device_looks(at, wired.devices)
@@ -167,7 +168,12 @@ def map_document(access: Access, asked: Asked, *, at: datetime) -> dict[str, Any
         if row.site_id:
             inside[row.site_id].append(overlay.look(row.id, looks[row.id]))
     places = {row.id: row for row in inventory.placed_sites(access)}
-    edges = picture.between_sites(wired, wires=picture.wire_looks(at, wired), overlay=overlay)
+    edges = picture.between_sites(
+        wired,
+        wires=picture.wire_looks(at, wired),
+        overlay=overlay,
+        use=wire_use(at, wired.wires),
+    )
     address = reverse("console:site", args=[_ANYWHERE])
     sites = []
     for pk, place in places.items():
@@ -193,6 +199,8 @@ def map_document(access: Access, asked: Asked, *, at: datetime) -> dict[str, Any
             "from": [places[UUID(edge.source)].longitude, places[UUID(edge.source)].latitude],
             "to": [places[UUID(edge.target)].longitude, places[UUID(edge.target)].latitude],
             "look": edge.look,
+            "use": edge.use,
+            "name": f"{places[UUID(edge.source)].name} ⇄ {places[UUID(edge.target)].name}",
         }
         for edge in edges
         if edge.source in shown and edge.target in shown

@@ -16,18 +16,21 @@ class Gap:
 
 @dataclass(frozen=True)
 class Spark:
-    """A line of WIDTH by HEIGHT, from 0 to the highest value."""
+    """A line of WIDTH by HEIGHT, up to the highest value."""
 
     path: str
     gaps: tuple[Gap, ...]
 
 
-def spark(values: Sequence[float | None]) -> Spark | None:
-    """None when fewer than two points were read. What lies before the first reading is no gap."""
+def spark(values: Sequence[float | None], *, from_zero: bool = True) -> Spark | None:
+    """None when fewer than two points were read. What lies before the first reading is no gap. A level that never nears
+    zero may be drawn from its lowest value."""
     known = [i for i, value in enumerate(values) if value is not None]
     if len(known) < 2:  # noqa: PLR2004
         return None
-    top = max(value for value in values if value is not None) or 1.0
+    read = [value for value in values if value is not None]
+    low = 0.0 if from_zero else min(read)
+    top = (max(read) - low) or 1.0
     step = WIDTH / max(1, len(values) - 1)
     parts: list[str] = []
     gaps: list[list[float]] = []
@@ -40,7 +43,7 @@ def spark(values: Sequence[float | None]) -> Spark | None:
             gaps[-1][1] = min(WIDTH, x + step)
             pen_down = False
             continue
-        y = HEIGHT - MARGIN - value / top * (HEIGHT - 2 * MARGIN)
+        y = HEIGHT - MARGIN - (value - low) / top * (HEIGHT - 2 * MARGIN)
         parts.append(f"{'L' if pen_down else 'M'}{x:.1f} {y:.1f}")
         pen_down = True
     return Spark(

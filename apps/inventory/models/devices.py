@@ -1,6 +1,7 @@
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from apps.inventory.choices import DeviceRole, Source
 from apps.inventory.models.discovered import DiscoverableModel
@@ -18,8 +19,8 @@ class Device(DiscoverableModel):
     site = TenantForeignKey(Site, on_delete=models.PROTECT, related_name="devices")
     role = models.CharField(max_length=20, choices=DeviceRole.choices, default=DeviceRole.OTHER)
     management_address = models.GenericIPAddressField()
-    api_port = models.PositiveIntegerField(default=8728, validators=PORT)
-    api_tls = models.BooleanField(default=False)
+    api_port = models.PositiveIntegerField(_("API port"), default=8728, validators=PORT)
+    api_tls = models.BooleanField(_("API TLS"), default=False)
     credential_set = TenantForeignKey(
         "vault.CredentialSet",
         on_delete=models.PROTECT,
@@ -67,10 +68,10 @@ class Interface(DiscoverableModel):
     name = models.CharField(max_length=100)
     # The vendor's word: ether, vlan, bridge, pppoe-in ...
     type = models.CharField(max_length=50, blank=True, default="")
-    mac_address = models.CharField(max_length=17, blank=True, default="")
+    mac_address = models.CharField(_("MAC address"), max_length=17, blank=True, default="")
     comment = models.CharField(max_length=500, blank=True, default="")
     disabled = models.BooleanField(default=False)
-    mtu = models.PositiveIntegerField(null=True, blank=True)
+    mtu = models.PositiveIntegerField(_("MTU"), null=True, blank=True)
     speed_bps = models.PositiveBigIntegerField(null=True, blank=True)
 
     class Meta:

@@ -3,6 +3,7 @@
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from apps.inventory.choices import Source
 from apps.inventory.models.devices import Device
@@ -18,11 +19,13 @@ class BgpPeer(DiscoverableModel):
     device = TenantForeignKey(Device, on_delete=models.CASCADE, related_name="bgp_peers")
     name = models.CharField(max_length=100, blank=True, default="")
     remote_address = models.CharField(max_length=100)
-    remote_as = models.BigIntegerField(validators=AS_NUMBER)
-    local_as = models.BigIntegerField(null=True, blank=True, validators=AS_NUMBER)
+    remote_as = models.BigIntegerField(_("remote AS"), validators=AS_NUMBER)
+    local_as = models.BigIntegerField(_("local AS"), null=True, blank=True, validators=AS_NUMBER)
     disabled = models.BooleanField(default=False)
 
     class Meta:
+        verbose_name = _("BGP peer")
+        verbose_name_plural = _("BGP peers")
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "device", "name"],
@@ -51,13 +54,15 @@ class OspfNeighbor(DiscoverableModel):
     """
 
     device = TenantForeignKey(Device, on_delete=models.CASCADE, related_name="ospf_neighbors")
-    router_id = models.CharField(max_length=50)
+    router_id = models.CharField(_("router ID"), max_length=50)
     area = models.CharField(max_length=100, blank=True, default="")
     address = models.CharField(max_length=100, blank=True, default="")
     interface_name = models.CharField(max_length=100, blank=True, default="")
     instance = models.CharField(max_length=100, blank=True, default="")
 
     class Meta:
+        verbose_name = _("OSPF neighbour")
+        verbose_name_plural = _("OSPF neighbours")
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "device", "router_id", "area", "address"],

@@ -1,5 +1,6 @@
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from apps.tenancy.fields import TenantForeignKey
 from apps.tenancy.models import TenantModel
@@ -43,6 +44,8 @@ class Delivery(TenantModel):
     )
 
     class Meta:
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "endpoint", "event_id"], name="webhooks_delivery_event_uniq"

@@ -47,7 +47,7 @@ class Look:
 SCREENS = (
     Screen("home", "NOC home", "/"),
     Screen("incidents", "Incident queue", "/incidents/"),
-    Screen("incident", "An incident", "/incidents/", ".inc .t a"),
+    Screen("incident", "An incident", "/incidents/?severity=critical", ".inc .t a"),
     Screen("map", "Map", "/map/", settle_ms=MAP_SETTLE_MS),
     Screen("topology", "Topology", "/topology/"),
     Screen("devices", "Devices", "/devices/"),

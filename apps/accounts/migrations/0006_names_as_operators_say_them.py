@@ -1,0 +1,14 @@
+from django.db import migrations
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("accounts", "0005_open_sessions"),
+    ]
+
+    operations = [
+        migrations.AlterModelOptions(
+            name="apitoken",
+            options={"verbose_name": "API token", "verbose_name_plural": "API tokens"},
+        ),
+    ]

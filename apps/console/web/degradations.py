@@ -1,0 +1,220 @@
+"""What works and works badly: full wires, lost packets, slow answers, errors. The worst first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from apps.accounts.access import Access
+from apps.accounts.permissions import Permission
+from apps.console.web.device_parts import CONNECT, ERRORS, LOSS, RTT, bits
+from apps.console.web.spark import Spark, spark
+from apps.inventory.models import ProbeTarget
+from apps.telemetry.glances import Glance, glances, rates_now
+from apps.telemetry.queries import latest
+from apps.telemetry.usage import BUSY_PCT, FRESH, FULL_PCT, wire_use
+from apps.topology.selectors import Wire, Wiring, wiring
+
+MOST = 8
+DAY = timedelta(hours=24)
+SECONDS_PER_HOUR = 3600
+#: Lost packets are seen at once, a lost target is down and no degradation.
+ALL_LOST, MUCH_LOST = 100, 20
+#: Slow is twice as slow as usual, and by so much that somebody feels it.
+SLOW_TIMES, SLOW_BY_MS = 2, 15
+#: So many of the slowest are compared with what is usual for them.
+MOST_COMPARED = 60
+ERRORS_PER_HOUR, MANY_ERRORS = 10, 600
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """One thing that is worse than it should be."""
+
+    where: str
+    url: str
+    what: str
+    now: str
+    usual: str
+    look: str
+    #: Of its kind: how far beyond its bound.
+    weight: float
+    #: What its line is drawn of.
+    series: tuple[UUID, str]
+    line: Spark | None = None
+
+    @property
+    def rank(self) -> tuple[bool, float]:
+        return (self.look != "c", -self.weight)
+
+
+@dataclass(frozen=True)
+class Degradations:
+    """The worst of them, and how many there are."""
+
+    rows: tuple[Degradation, ...]
+    total: int
+
+
+def degradations(access: Access, *, at: datetime) -> Degradations:
+    """Eight queries, whatever the size."""
+    wired = wiring(access)
+    found = [*_full_wires(wired, at), *_faulty_ports(wired, at), *_bad_answers(access, at)]
+    found.sort(key=lambda row: row.rank)
+    return Degradations(_drawn(found[:MOST], at), len(found))
+
+
+def _full_wires(wired: Wiring, at: datetime) -> list[Degradation]:
+    use = wire_use(at, wired.wires)
+    return [
+        Degradation(
+            where=wire.name,
+            url=_device(wire.a_id),
+            what=_("in use, of %(speed)s") % {"speed": bits(wire.capacity_bps or 0)},
+            now=f"{use[wire.id]} %",
+            usual=f"< {BUSY_PCT} %",
+            look="c" if use[wire.id] >= FULL_PCT else "w",
+            weight=use[wire.id] / BUSY_PCT,
+            series=(wire.ports[0], "interface.rx_bytes_total"),
+        )
+        for wire in wired.wires
+        if use.get(wire.id, 0) >= BUSY_PCT
+    ]
+
+
+def _faulty_ports(wired: Wiring, at: datetime) -> list[Degradation]:
+    wire_of: Mapping[UUID, Wire] = {port: wire for wire in wired.wires for port in wire.ports}
+    rates = rates_now(metrics=ERRORS, entity_ids=list(wire_of), since=at - FRESH)
+    worst: dict[UUID, tuple[float, str]] = {}
+    for (port, metric), rate in rates.items():
+        worst[port] = max(worst.get(port, (0.0, metric)), (rate * SECONDS_PER_HOUR, metric))
+    return [
+        Degradation(
+            where=wire_of[port].name,
+            url=_device(wire_of[port].a_id),
+            what=_("port errors"),
+            now=_("%(n)d/h") % {"n": round(hourly)},
+            usual="0",
+            look="c" if hourly >= MANY_ERRORS else "w",
+            weight=hourly / MANY_ERRORS,
+            series=(port, metric),
+        )
+        for port, (hourly, metric) in worst.items()
+        if hourly >= ERRORS_PER_HOUR
+    ]
+
+
+def _bad_answers(access: Access, at: datetime) -> list[Degradation]:
+    targets = _targets(access)
+    read = latest(metrics=[LOSS, RTT, CONNECT], entity_ids=list(targets))
+    fresh = {
+        (key.entity_id, key.metric): row.value
+        for key, row in read.items()
+        if at - row.ts <= FRESH and row.value is not None
+    }
+    lossy = [
+        _losing(pk, targets[pk], loss)
+        for (pk, metric), loss in fresh.items()
+        if metric == LOSS and 0 < loss < ALL_LOST
+    ]
+    times = sorted(
+        ((value, key) for key, value in fresh.items() if key[1] != LOSS and value >= SLOW_BY_MS),
+        reverse=True,
+    )[:MOST_COMPARED]
+    return [*lossy, *_slow(targets, times, at)]
+
+
+def _losing(pk: UUID, target: "_Target", loss: float) -> Degradation:
+    return Degradation(
+        where=target.name,
+        url=target.url,
+        what=_("packets lost"),
+        now=f"{loss:.0f} %",
+        usual="0 %",
+        look="c" if loss >= MUCH_LOST else "w",
+        weight=loss / MUCH_LOST,
+        series=(pk, LOSS),
+    )
+
+
+def _slow(
+    targets: Mapping[UUID, "_Target"],
+    times: Sequence[tuple[float, tuple[UUID, str]]],
+    at: datetime,
+) -> list[Degradation]:
+    day = _day_of([key for _value, key in times], at)
+    found = []
+    for value, key in times:
+        before = [point for point in day.get(key, ()) if point is not None]
+        usual = median(before) if before else value
+        if value < SLOW_TIMES * usual or value - usual < SLOW_BY_MS:
+            continue
+        found.append(
+            Degradation(
+                where=targets[key[0]].name,
+                url=targets[key[0]].url,
+                what=_("answer time"),
+                now=_("%(ms).0f ms") % {"ms": value},
+                usual=_("%(ms).0f ms") % {"ms": usual},
+                look="w",
+                weight=value / max(usual, 1) / SLOW_TIMES,
+                series=key,
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class _Target:
+    name: str
+    url: str
+
+
+def _targets(access: Access) -> dict[UUID, _Target]:
+    rows: QuerySet[ProbeTarget] = access.visible(
+        ProbeTarget.objects.all(), Permission.INVENTORY_VIEW
+    )
+    return {
+        pk: _Target(name, _device(device_id) if device_id else "")
+        for pk, name, device_id in rows.values_list("pk", "name", "device_id")
+    }
+
+
+def _device(pk: UUID) -> str:
+    return reverse("console:device", args=[pk])
+
+
+def _day_of(keys: Sequence[tuple[UUID, str]], at: datetime) -> dict[tuple[UUID, str], Glance]:
+    if not keys:
+        return {}
+    found = glances(
+        metrics={metric for _pk, metric in keys},
+        entity_ids={pk for pk, _metric in keys},
+        start=at - DAY,
+        end=at,
+    )
+    return {(key.entity_id, key.metric): line for key, line in found.items()}
+
+
+def _drawn(rows: Sequence[Degradation], at: datetime) -> tuple[Degradation, ...]:
+    day = _day_of([row.series for row in rows], at)
+    return tuple(
+        Degradation(**{**vars(row), "line": spark(_shown(row, day.get(row.series, [])))})
+        for row in rows
+    )
+
+
+def _shown(row: Degradation, line: Glance) -> Glance:
+    """A gauge as it is; of a counter, what it grew by from slot to slot."""
+    if not row.series[1].endswith("_total"):
+        return line
+    return [
+        None if before is None or now is None or now < before else now - before
+        for before, now in pairwise(line)
+    ]

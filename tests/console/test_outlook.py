@@ -1,0 +1,227 @@
+"""The home's tiles and degradations, and how full wires are: what was read, what was not, and to whom it is shown."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from django.core.cache import cache
+from django.urls import reverse
+from redis.exceptions import ConnectionError as Away
+
+from apps.accounts.models import Membership
+from apps.core import clock
+from apps.core.kept import kept
+from apps.inventory.models import Link, ProbeTarget, Service
+from apps.inventory.services import create_probe_target
+from apps.telemetry import store
+from apps.telemetry.glances import glances, rates_now
+from apps.telemetry.store import Sample, SeriesKey
+from apps.telemetry.usage import wire_use
+from apps.tenancy import acting_in
+from apps.topology.selectors import Wire
+from tests.clients import queries
+from tests.console.test_pages import text_of
+from tests.incidents.stage import ACTOR
+
+pytestmark = pytest.mark.django_db
+
+RX, TX = "interface.rx_bytes_total", "interface.tx_bytes_total"
+GIGABIT = 1_000_000_000
+
+
+@pytest.fixture
+def now() -> datetime:
+    return clock.now().replace(microsecond=0)
+
+
+@pytest.fixture
+def read(stage, now):
+    """Store readings of a series: ``read("service", pk, metric, {seconds_ago: value})``."""
+
+    def write(kind: str, pk, metric: str, values: dict[float, float]) -> None:
+        key = SeriesKey(kind, pk, metric)
+        samples = [
+            Sample(key, now - timedelta(seconds=ago), value) for ago, value in values.items()
+        ]
+        with acting_in(stage.tenant):
+            store.write_batch(samples=samples, received_at=now)
+
+    return write
+
+
+def home(client) -> str:
+    cache.clear()
+    return text_of(client.get(reverse("console:home")))
+
+
+class TestGlances:
+    def test_a_slot_says_its_last_reading_and_a_gap_nothing(self, stage, read, now):
+        pk = stage.pppoe.id
+        read("service", pk, "pppoe.sessions.active", {3500: 1, 1900: 5, 1850: 6, 10: 9})
+
+        with acting_in(stage.tenant):
+            found = glances(
+                metrics=["pppoe.sessions.active"],
+                entity_ids=[pk],
+                start=now - timedelta(hours=1),
+                end=now,
+                slots=4,
+            )
+
+        assert list(found.values()) == [[1, 6, None, 9]]
+
+    @pytest.mark.parametrize(
+        ("values", "rate"),
+        [
+            ({60: 1000, 0: 7000}, 100),
+            ({60: 7000, 0: 1000}, None),  # it was set back
+            ({0: 7000}, None),
+            ({10: 1000, 0: 7000}, None),  # too near to tell
+            ({3600: 1000, 0: 7000}, None),  # too far
+            ({400: 1000, 300: 7000}, None),  # no longer now
+        ],
+    )
+    def test_a_rate_needs_two_readings_of_now(self, stage, read, now, values, rate):
+        with acting_in(stage.tenant):
+            port = stage.interface("cr1", "er1")
+        read("interface", port, RX, values)
+
+        with acting_in(stage.tenant):
+            found = rates_now(metrics=[RX], entity_ids=[port], since=now - timedelta(minutes=3))
+
+        assert found.get((port, RX)) == rate
+
+
+class TestWireUse:
+    @pytest.mark.parametrize(
+        ("megabits", "percent"), [(0, 0), (450, 45), (990, 99), (1240, 124), (2000, 20)]
+    )
+    def test_is_the_busier_way_that_is_possible(self, stage, read, now, megabits, percent):
+        with acting_in(stage.tenant):
+            port = stage.interface("cr1", "er1")
+        read("interface", port, RX, {60: 0, 0: megabits * 1e6 / 8 * 60})
+        read("interface", port, TX, {60: 0, 0: megabits * 1e5 / 8 * 60})
+        wire = Wire(stage.links["er1-cr1"].id, "w", stage.devices["er1"].id, None, (port,), GIGABIT)
+
+        with acting_in(stage.tenant):
+            assert wire_use(now, [wire]).get(wire.id) == percent
+
+    def test_a_wire_of_unknown_capacity_says_nothing(self, stage, read, now):
+        with acting_in(stage.tenant):
+            port = stage.interface("cr1", "er1")
+        read("interface", port, RX, {60: 0, 0: 1e9})
+        wire = Wire(stage.links["er1-cr1"].id, "w", stage.devices["er1"].id, None, (port,))
+
+        with acting_in(stage.tenant):
+            assert wire_use(now, [wire]) == {}
+
+
+class TestTiles:
+    def test_sessions_are_summed_and_what_is_not_seen_is_said(self, visit, acme_noc, stage, read):
+        with acting_in(stage.tenant):
+            other = Service.objects.create(name="pppoe-south", kind="pppoe")
+        read("service", stage.pppoe.id, "pppoe.sessions.active", {20: 1412})
+        read("service", other.id, "pppoe.sessions.active", {900: 500})
+
+        page = home(visit(acme_noc))
+
+        assert "PPPoE access Warning 1,412 sessions" in page
+        assert "2 services, 1 not seen now" in page
+
+    def test_a_service_without_sessions_is_down(self, visit, acme_noc, stage, read):
+        read("service", stage.pppoe.id, "pppoe.sessions.active", {20: 0})
+
+        assert "PPPoE access Down 0 sessions" in home(visit(acme_noc))
+
+    def test_who_may_see_nothing_sees_no_tile(self, visit, acme_noc, stage, read):
+        read("service", stage.pppoe.id, "pppoe.sessions.active", {20: 1412})
+        Membership.objects.filter(user=acme_noc).update(is_limited=True)
+
+        assert "1,412" not in home(visit(acme_noc))
+
+
+class TestDegradations:
+    @pytest.fixture
+    def target(self, stage) -> ProbeTarget:
+        with acting_in(stage.tenant):
+            return create_probe_target(
+                name="agg1 ping",
+                method="udp_echo",
+                address="127.20.0.4",
+                port=7,
+                device=stage.devices["agg1"],
+                actor=ACTOR,
+                at=stage.t0,
+            )
+
+    def test_all_well_is_said(self, visit, acme_noc, stage):
+        assert "No wire is full" in home(visit(acme_noc))
+
+    def test_lost_packets(self, visit, acme_noc, read, target):
+        read("probe_target", target.id, "probe.ping.loss_pct", {10: 12})
+
+        assert "agg1 ping packets lost 12 % 0 %" in home(visit(acme_noc))
+
+    @pytest.mark.parametrize("loss", [0, 100])
+    def test_neither_nothing_lost_nor_all(self, visit, acme_noc, read, target, loss):
+        read("probe_target", target.id, "probe.ping.loss_pct", {10: loss})
+
+        assert "packets lost" not in home(visit(acme_noc))
+
+    def test_an_answer_is_slow_by_what_is_usual_for_it(self, visit, acme_noc, read, target):
+        usual = {3600.0 * hours: 20.0 for hours in range(2, 20)}
+        read("probe_target", target.id, "probe.ping.rtt_ms", {**usual, 10: 95})
+
+        assert "agg1 ping answer time 95 ms 20 ms" in home(visit(acme_noc))
+
+    def test_what_is_always_slow_is_no_degradation(self, visit, acme_noc, read, target):
+        usual = {3600.0 * hours: 90.0 for hours in range(2, 20)}
+        read("probe_target", target.id, "probe.ping.rtt_ms", {**usual, 10: 95})
+
+        assert "answer time" not in home(visit(acme_noc))
+
+    def test_a_full_wire_comes_before_a_lossy_target(self, visit, acme_noc, stage, read, target):
+        with acting_in(stage.tenant):
+            port = stage.interface("cr1", "er1")
+            Link.objects.filter(pk=stage.links["er1-cr1"].id).update(capacity_bps=GIGABIT)
+        read("interface", port, RX, {60: 0, 0: 0.97e9 / 8 * 60})
+        read("probe_target", target.id, "probe.ping.loss_pct", {10: 3})
+
+        page = home(visit(acme_noc))
+
+        assert page.index("97 %") < page.index("packets lost")
+        assert "in use, of 1 G" in page
+
+    def test_many_cost_what_one_costs(self, visit, acme_noc, stage, read, target):
+        read("probe_target", target.id, "probe.ping.loss_pct", {10: 12})
+        client = visit(acme_noc)
+        few = queries(lambda: home(client))
+        for device in stage.devices.values():
+            with acting_in(stage.tenant):
+                more = ProbeTarget.objects.create(
+                    name=f"{device.name} again",
+                    device=device,
+                    method="udp_echo",
+                    address="127.20.0.9",
+                    port=7,
+                )
+            read("probe_target", more.id, "probe.ping.loss_pct", {10: 30})
+
+        assert queries(lambda: home(client)) == few
+
+
+class TestKept:
+    def test_is_made_once(self):
+        cache.clear()
+        made = []
+
+        answers = [kept("k", seconds=9, make=lambda: made.append(1) or "a") for _ in range(3)]
+
+        assert (answers, made) == (["a"] * 3, [1])
+
+    def test_without_the_cache_it_is_made_each_time(self, monkeypatch):
+        def is_away(*args, **kwargs):
+            raise Away
+
+        monkeypatch.setattr(cache, "get", is_away)
+
+        assert kept("k", seconds=9, make=lambda: "a") == "a"
