@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ispvm.supervisor.demo_blows import BACKEND, FLUSH, Blow
+from ispvm.supervisor.demo_blows import BACKEND, FLUSH, VALKEY, Blow
 
 KINDS = ("worker", "beat", "ingest", "agent")
-ALL_KINDS = (*KINDS, "web", "deliver", "keeper", BACKEND, FLUSH)
+ALL_KINDS = (*KINDS, "web", "deliver", "keeper", "signer", BACKEND, VALKEY, FLUSH)
 STORY_SECONDS = 50.0
 PATIENCE_SECONDS = 10.0
 
@@ -53,7 +53,7 @@ class Killer:
     """Kills while a story is being told; keeps a list of what it did.
 
     `demo_check` says in the phase file whether a story is on, and how many seconds it expects
-    it to take: {"phase": "story", "story": "a", "seconds": 60}.
+    it and all others under kills to take: {"phase": "story", "story": "a", "seconds": 60}.
     """
 
     def __init__(
@@ -62,7 +62,6 @@ class Killer:
         phase_file: Path,
         *,
         count: int,
-        stories: int,
         seed: int,
         say: Callable[[str], None],
         kinds: Sequence[str] = KINDS,
@@ -75,7 +74,6 @@ class Killer:
         self._rng = random.Random(seed)  # noqa: S311  # to be repeated, not to be secret
         self._kinds = plan_kinds(count, self._rng, kinds)
         self._blows = blows or {}
-        self._per_story = -(-count // max(1, stories))
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="killer", daemon=True)
 
@@ -96,7 +94,7 @@ class Killer:
         return phase
 
     def _work(self) -> None:
-        story_time = 0.0
+        story_time, seconds = 0.0, STORY_SECONDS
         tick = 0.1
         wait = 0.0
         for kind in self._kinds:
@@ -107,9 +105,9 @@ class Killer:
                     wait -= tick
                     story_time += tick
             self._kill_one(kind, story_time)
-            seconds = float(self.phase().get("seconds", STORY_SECONDS))
-            # A little short of the whole, so that the last one falls into the story too.
-            wait = 0.9 * seconds / self._per_story * self._rng.uniform(0.7, 1.3)
+            seconds = float(self.phase().get("seconds", seconds))
+            # A little short of the whole, so that the last one falls into a story too.
+            wait = 0.9 * seconds / len(self._kinds) * self._rng.uniform(0.7, 1.3)
 
     def _story_is_on(self) -> bool:
         return self.phase().get("phase") == "story"

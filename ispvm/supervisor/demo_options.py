@@ -22,6 +22,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         default=",".join(KINDS),
         help=f"of what, separated by commas, or all (default: %(default)s; all: {', '.join(ALL_KINDS)})",
     )
+    parser.add_argument(
+        "--kill-rounds",
+        type=int,
+        metavar="N",
+        help="play the stories undisturbed, then so often under kills, and compare the verdicts",
+    )
     parser.add_argument("--seed", type=int, help="of the simulated network (default: 1)")
     parser.add_argument("--port", type=int, help="of the web pages; the next nine are used too")
     parser.add_argument("--reset", action="store_true", help="forget all data of the demo first")
@@ -29,6 +35,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.kills and not options.check:
         parser.error("--kills needs --check")
+    if options.kill_rounds and not options.kills:
+        parser.error("--kill-rounds needs --kills")
     if options.all and (options.stories or options.kills or not options.check):
         parser.error("--all goes with --check, and without --stories and --kills")
     options.stories = "all" if options.all else options.stories or "a,b"

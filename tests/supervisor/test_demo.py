@@ -111,7 +111,7 @@ class TestKiller:
     def test_kills_only_while_a_story_is_on(self, tmp_path):
         phase = tmp_path / "phase.json"
         supervisor = RecordingSupervisor()
-        killer = Killer(supervisor, phase, count=10, stories=1, seed=5, say=supervisor.said.append)
+        killer = Killer(supervisor, phase, count=10, seed=5, say=supervisor.said.append)
         phase.write_text(json.dumps({"phase": "preparing"}))
         killer.start()
         before = list(supervisor.killed)
@@ -128,7 +128,7 @@ class TestKiller:
 
     def test_says_how_many_kills_found_no_story(self, tmp_path):
         killer = Killer(
-            RecordingSupervisor(), tmp_path / "phase.json", count=5, stories=1, seed=5, say=print
+            RecordingSupervisor(), tmp_path / "phase.json", count=5, seed=5, say=print
         )
         killer.start()
 
@@ -143,7 +143,6 @@ class TestKiller:
             supervisor,
             phase,
             count=1,
-            stories=1,
             seed=5,
             say=supervisor.said.append,
             kinds=("valkey-flush",),

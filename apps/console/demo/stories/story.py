@@ -8,7 +8,12 @@ from typing import Any
 
 from apps.console.demo.findings import BUDGET_SECONDS, Pace, Report
 from apps.console.demo.moments import moments_of, tells_of_opening
-from apps.console.demo.receiver_log import Received, differing_repeats, missing_sequences
+from apps.console.demo.receiver_log import (
+    Received,
+    differing_repeats,
+    doubled_sequences,
+    missing_sequences,
+)
 from apps.console.demo.rest import RestError
 from apps.console.demo.stories.scene import Scene
 
@@ -103,7 +108,7 @@ class Story:
         scene.say("  healed ...")
         for expected in plot.expected:
             if expected.root in plot.incidents:
-                self._closed(scene, plot.incidents[expected.root], report)
+                self._closed(scene, plot.incidents[expected.root], expected, report)
                 self._told(scene, plot, expected, broken, report)
         self.afterwards(scene, plot, report)
         return report
@@ -172,10 +177,18 @@ class Story:
             counted = impact["estimated_subscribers_affected"]
             report.equal("subscribers", expected.subscribers, counted)
         report.equal("in maintenance", expected.is_held, incident["in_maintenance"])
+        report.verdicts[expected.root] = {
+            "causes": {row["name"]: row["classification"] for row in causes},
+            "severity": incident["severity"],
+            "held_back": sorted(held),
+            "impact": impact,
+        }
         replay = scene.rest.ask(f"/incidents/{incident_id}/replay/")
         report.equal("replay of the verdict", replay["then"][:12], replay["now"][:12])
 
-    def _closed(self, scene: Scene, incident_id: str, report: Report) -> None:
+    def _closed(
+        self, scene: Scene, incident_id: str, expected: Expected, report: Report
+    ) -> None:
         def closed() -> dict[str, Any] | None:
             incident = scene.watcher.incident(incident_id)
             return incident if incident["status"] == "closed" else None
@@ -183,6 +196,7 @@ class Story:
         incident = scene.watcher.wait_for(closed, seconds=CLOSE_WITHIN)
         seen = incident["resolution"] if incident else "still open"
         report.equal("after healing", "recovered", seen)
+        report.verdicts.setdefault(expected.root, {})["end"] = seen
 
     def _told(
         self, scene: Scene, plot: Plot, expected: Expected, broken: datetime, report: Report
@@ -214,6 +228,9 @@ class Story:
         )
         everything = scene.watcher.received(incident_id)
         report.equal("webhooks missing in sequence", [], missing_sequences(everything))
+        received = max((row.incident["sequence"] for row in everything), default=0)
+        report.equal("last event", scene.watcher.incident(incident_id)["sequence"], received)
+        report.equal("events told twice", [], doubled_sequences(everything))
         report.equal("repeats with other bytes", [], differing_repeats(everything))
         report.equal("webhooks refused", 0, scene.watcher.refused())
         self._in_time(scene, plot, expected, broken, rows, report=report)
