@@ -228,7 +228,7 @@ class Demo:
             *("demo_check", "--seed", str(plan.seed), "--stories", options.stories),
             *("--control", plan.control_url, "--out", str(self.world.folder)),
             *(("--disturbed",) if options.kills else ()),
-            *(("--rounds", str(1 + options.kill_rounds)) if options.kill_rounds else ()),
+            *(("--compare",) if options.compare else ()),
         )
         check = ProcessSpec(
             "check", manage(*command), env=unprivileged(environment), cwd=PROJECT, restart=False
@@ -262,7 +262,11 @@ class Demo:
     def _require_embedded(self, kinds: tuple[str, ...]) -> None:
         """Raises LaunchError rather than hit a server that others may use."""
         running = self.services.urls() if self.services else {}
-        for kind, variable in ((BACKEND, "DATABASE_URL"), (VALKEY, "REDIS_URL"), (FLUSH, "REDIS_URL")):
+        for kind, variable in (
+            (BACKEND, "DATABASE_URL"),
+            (VALKEY, "REDIS_URL"),
+            (FLUSH, "REDIS_URL"),
+        ):
             if kind in kinds and (variable not in running or os.environ.get(variable)):
                 raise LaunchError(f"{kind} needs the embedded server, but {variable} is set.")
 

@@ -23,10 +23,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help=f"of what, separated by commas, or all (default: %(default)s; all: {', '.join(ALL_KINDS)})",
     )
     parser.add_argument(
-        "--kill-rounds",
-        type=int,
-        metavar="N",
-        help="play the stories undisturbed, then so often under kills, and compare the verdicts",
+        "--compare",
+        action="store_true",
+        help="with --kills: play the stories undisturbed first, then until all have been killed; "
+        "every verdict has to be the same",
     )
     parser.add_argument("--seed", type=int, help="of the simulated network (default: 1)")
     parser.add_argument("--port", type=int, help="of the web pages; the next nine are used too")
@@ -35,8 +35,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.kills and not options.check:
         parser.error("--kills needs --check")
-    if options.kill_rounds and not options.kills:
-        parser.error("--kill-rounds needs --kills")
+    if options.compare and not options.kills:
+        parser.error("--compare needs --kills")
     if options.all and (options.stories or options.kills or not options.check):
         parser.error("--all goes with --check, and without --stories and --kills")
     options.stories = "all" if options.all else options.stories or "a,b"

@@ -3,7 +3,7 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,9 @@ from apps.console.demo.watching import Watcher
 CALM_WITHIN = 150.0
 #: Whether processes may be killed meanwhile, as the phase file says it.
 STORY, CALM = "story", "undisturbed story"
+#: What the supervisor's killer still has to do.
+KILLS_LEFT = "kills-left"
+MOST_ROUNDS = 10
 #: Older readings say nothing about now.
 FRESH = timedelta(seconds=40)
 
@@ -47,36 +50,51 @@ class Played:
     seconds: float
 
 
-def run_check(theatre: Theatre, stories: Sequence[Sequence[str]], rounds: int = 1) -> bool:
+def run_check(theatre: Theatre, stories: Sequence[Sequence[str]], *, compare: bool = False) -> bool:
     """Whether every story was told right. Stories of one group are played at the same time, each on its own part of
     the network. Prints expected and seen, the parts of the 30 seconds, the overrides, and a table at the end.
 
-    Of several rounds, all of the same draws, nobody disturbs the first: the others must reach its verdicts."""
+    To compare, they are played undisturbed first, and then on the same draws until nothing is left to kill: all
+    verdicts have to be those of the first round."""
     topology = theatre.control.get("/topology")
     theatre.control.delete("/failures")  # what an interrupted run left broken
     theatre.say(f"{topology['isp']}, seed {theatre.seed}")
     for line in overrides_in_force(theatre.rest):
         theatre.say(f"  override: {line}")
-    began, played = time.monotonic(), list[Played]()
-    disturbed_seconds = max(1, rounds - 1) * sum(
-        max(STORIES[key].expected_seconds for key in group) for group in stories
-    )
-    for number, group in enumerate(list(stories) * rounds):
+    began, played, wanted = time.monotonic(), list[Played](), 0
+    for number, group in enumerate(_programme(theatre, stories, compare=compare)):
         if number % len(stories) == 0:
             theatre = replace(theatre, worn=Counter())  # every round draws the same
-        is_calm = rounds > 1 and number < len(stories)
-        phase = {"phase": CALM if is_calm else STORY, "seconds": disturbed_seconds}
         watcher = Watcher(theatre.rest, Path(theatre.folder.plan["receiver_log"]))
+        wanted += len(group)
         if not wait_until_calm(watcher, theatre.rest, topology, theatre.say):
             break
+        phase = {"phase": STORY, "seconds": _seconds(stories)}
+        if compare:
+            phase = {"phase": STORY if number >= len(stories) else CALM, "seconds": 0}
         played += play_group(theatre, topology, [STORIES[key] for key in group], phase)
-    wanted = sum(len(group) for group in stories) * rounds
-    for line in (told := differing_verdicts(played)):
+    for line in (differing := differing_verdicts(played) if compare else []):
         theatre.say(f"  WRONG  {line}")
     if wanted > 1:
         for line in table(played, wanted, time.monotonic() - began):
             theatre.say(line)
-    return len(played) == wanted and not told and all(row.report.passed for row in played)
+    return len(played) == wanted and not differing and all(row.report.passed for row in played)
+
+
+def _programme(
+    theatre: Theatre, stories: Sequence[Sequence[str]], *, compare: bool
+) -> Iterator[Sequence[str]]:
+    yield from stories
+    for _ in range(MOST_ROUNDS if compare else 0):
+        for group in stories:
+            if theatre.folder.read_text(KILLS_LEFT) in {"", "0"}:
+                return
+            yield group
+
+
+def _seconds(stories: Sequence[Sequence[str]]) -> int:
+    """How long they should take, without the calm between them."""
+    return sum(max(STORIES[key].expected_seconds for key in group) for group in stories)
 
 
 def differing_verdicts(played: Sequence[Played]) -> list[str]:

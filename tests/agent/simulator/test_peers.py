@@ -1,4 +1,4 @@
-"""Other people's readers, librouteros and mktxp, on both generations of RouterOS: what they read is what the model says.
+"""Other people's readers, librouteros and mktxp, on RouterOS 6 and 7: what they read is what the model says.
 
 mktxp comes from the package index into an environment of its own: it pins other versions of what we use.
 """
@@ -84,7 +84,7 @@ class Truth:
 
 @pytest.fixture(scope="module")
 def broken(tmp_path_factory) -> Iterator[Simulation]:
-    """Six routers of both generations; an upstream's wire, another upstream's session and one of two uplinks are gone."""
+    """An upstream's wire, another upstream's session and one of two uplinks are gone."""
     plan = plan_for(tmp_path_factory.mktemp("peers"), relay_to=("127.0.0.1", 1))
     with Simulation(replace(plan, v6=OLD)) as simulation:
         simulation.cut("er1-upstream-a")
@@ -225,7 +225,7 @@ def fetch(url: str) -> str:
     deadline = time.monotonic() + STARTS_WITHIN
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=STARTS_WITHIN) as answer:  # noqa: S310
+            with urllib.request.urlopen(url, timeout=STARTS_WITHIN) as answer:
                 return answer.read().decode()
         except urllib.error.URLError:
             if time.monotonic() > deadline:
@@ -244,9 +244,7 @@ def read_metrics(text: str) -> dict[str, Said]:
     return found
 
 
-def take(
-    said: Said, name: str, labels: dict[str, str], value: float, *, is_old: bool
-) -> None:
+def take(said: Said, name: str, labels: dict[str, str], value: float, *, is_old: bool) -> None:
     port = labels.get("name", "")
     peer = peer_name(port, is_old=is_old)
     match name.removeprefix("mktxp_"):

@@ -134,7 +134,7 @@ class Story:
                     return str(row["id"])
             return None
 
-        found = scene.watcher.wait_for(opened, seconds=OPEN_WITHIN)
+        found = scene.watcher.wait_for(opened, seconds=scene.patience(OPEN_WITHIN))
         if found:
             plot.incidents[expected.root] = found
             plot.named_at[expected.root] = datetime.now(UTC)
@@ -149,7 +149,7 @@ class Story:
         def settled() -> bool | None:
             return scene.watcher.held_devices(incident_id) >= expected.dark or None
 
-        scene.watcher.wait_for(settled, seconds=SETTLE_WITHIN)
+        scene.watcher.wait_for(settled, seconds=scene.patience(SETTLE_WITHIN))
         if not expected.dark:
             scene.watcher.wait_for(lambda: None, seconds=LINGER_SECONDS)
         incident = scene.watcher.incident(incident_id)
@@ -186,14 +186,12 @@ class Story:
         replay = scene.rest.ask(f"/incidents/{incident_id}/replay/")
         report.equal("replay of the verdict", replay["then"][:12], replay["now"][:12])
 
-    def _closed(
-        self, scene: Scene, incident_id: str, expected: Expected, report: Report
-    ) -> None:
+    def _closed(self, scene: Scene, incident_id: str, expected: Expected, report: Report) -> None:
         def closed() -> dict[str, Any] | None:
             incident = scene.watcher.incident(incident_id)
             return incident if incident["status"] == "closed" else None
 
-        incident = scene.watcher.wait_for(closed, seconds=CLOSE_WITHIN)
+        incident = scene.watcher.wait_for(closed, seconds=scene.patience(CLOSE_WITHIN))
         seen = incident["resolution"] if incident else "still open"
         report.equal("after healing", "recovered", seen)
         report.verdicts.setdefault(expected.root, {})["end"] = seen
@@ -216,7 +214,7 @@ class Story:
             is_over = any(row.event_type == "incident.closed" for row in rows)
             return rows if is_over and is_whole else None
 
-        rows = scene.watcher.wait_for(told, seconds=DELIVER_WITHIN) or [
+        rows = scene.watcher.wait_for(told, seconds=scene.patience(DELIVER_WITHIN)) or [
             row for row in scene.watcher.received(incident_id) if row.at > broken
         ]
         kinds = {row.event_type for row in rows}

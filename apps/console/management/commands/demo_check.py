@@ -28,7 +28,9 @@ class Command(BaseCommand):
         )
 
         parser.add_argument(
-            "--rounds", type=int, default=1, help="of several, the first is not disturbed"
+            "--compare",
+            action="store_true",
+            help="undisturbed first, then until nothing is left to kill: the same verdicts",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
@@ -50,7 +52,7 @@ class Command(BaseCommand):
                 is_disturbed=options["disturbed"],
                 say=self._say,
             )
-            passed = run_check(theatre, stories, options["rounds"])
+            passed = run_check(theatre, stories, compare=options["compare"])
         except RestError as error:
             raise CommandError(str(error)) from error
         if not passed:
