@@ -1,9 +1,11 @@
 """The disk buffer: a queue of batches in segment files that survives kill -9 at any byte.
 
 A batch is on disk, synced, before it is sent, and leaves the disk only when the server has it. When the bound is
-reached the oldest segment goes; what was in it is remembered in a file until a batch with the tombstone is on disk.
+reached, or the disk is full, the oldest segment goes; what was in it is remembered in a file until a batch with the
+tombstone is on disk.
 """
 
+import errno
 import json
 import logging
 import os
@@ -22,6 +24,9 @@ log = logging.getLogger(__name__)
 MAX_BYTES = 256 * 2**20
 SEGMENT_BYTES = 2**20
 MAX_QUARANTINED = 100
+#: Kept free for writing down on a full disk what is about to be dropped.
+RESERVE_BYTES = 2**14
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(frozen=True)
@@ -89,14 +94,12 @@ class Buffer:
         record = encode(head, body)
         with self._guard:
             self._make_room(len(record), head.tombstone)
-            segment = self._writable()
-            self._write(segment, record)
+            segment = self._store(record, head.tombstone)
             place = Place(head, segment.size - len(body), len(body), segment.size)
             segment.waiting.append(place)
             self._note(head)
             if head.tombstone in self._lost:
-                self._lost.remove(head.tombstone)
-                self._save_lost()
+                self._forget_lost(head.tombstone)
 
     def peek(self) -> Stored | None:
         """The oldest batch, which stays until ``done``."""
@@ -130,8 +133,14 @@ class Buffer:
         kept = sorted(aside.glob("*.json.gz"), key=lambda path: path.stat().st_mtime)
         for path in kept[: max(0, len(kept) - MAX_QUARANTINED + 1)]:
             path.unlink(missing_ok=True)
-        name = f"{stored.head.sequence:012d}-{stored.head.batch_id}-{reason}.json.gz"
-        (aside / name).write_bytes(stored.body)
+        path = aside / f"{stored.head.sequence:012d}-{stored.head.batch_id}-{reason}.json.gz"
+        try:
+            path.write_bytes(stored.body)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            path.unlink(missing_ok=True)
+            log.error("the disk is full: no copy of a refused batch", extra={"batch": path.name})  # noqa: TRY400  # known
         self.done(stored.head)
 
     def _open(self) -> None:
@@ -152,12 +161,12 @@ class Buffer:
         self._next = max([marked, *(segment.number for segment in self._segments)]) + 1
         for segment in [segment for segment in self._segments if not segment.waiting]:
             self._remove(segment)
+        self._keep_reserve()
 
     def _give_up(self, segment: _Segment) -> None:
         """Somebody removed the file: what was in it is lost and told as such, and holds up nothing."""
         log.error("a buffer segment is gone", extra={"segment": segment.path.name})
-        self._lost = merged([*self._lost, *ranges(place.head for place in segment.waiting)])
-        self._save_lost()
+        self._save_lost(merged([*self._lost, *ranges(place.head for place in segment.waiting)]))
         self._remove(segment)
 
     def _oldest(self) -> _Segment | None:
@@ -197,31 +206,87 @@ class Buffer:
             os.close(handle)
         segment.size += len(record)
 
+    def _store(self, record: bytes, being_told: Dropped | None) -> _Segment:
+        """Write a record; on a full disk the oldest make room, down to the segment that is being written."""
+        while True:
+            try:
+                segment = self._writable()
+                self._write(segment, record)
+            except OSError as error:
+                if error.errno not in FULL or not self._can_drop():
+                    raise
+                self._drop_oldest(being_told)
+            else:
+                return segment
+
+    def _can_drop(self) -> bool:
+        oldest = self._segments[0] if self._segments else None
+        if oldest is None or oldest is not self._own:
+            return oldest is not None
+        return oldest.size > 0 and not oldest.waiting
+
     def _make_room(self, needed: int, being_told: Dropped | None) -> None:
         while len(self._segments) > 1 and self.size + needed > self.max_bytes:
-            oldest = self._segments[0]
-            if oldest.waiting:
-                others = [lost for lost in self._lost if lost != being_told]
-                kept = [lost for lost in self._lost if lost == being_told]
-                self._lost = [*kept, *merged([*others, *ranges(p.head for p in oldest.waiting)])]
-                self._save_lost()
-                log.error(
-                    "buffer full, oldest batches dropped", extra={"batches": len(oldest.waiting)}
-                )
-            oldest.path.unlink(missing_ok=True)
-            self._segments.popleft()
+            self._drop_oldest(being_told)
+
+    def _drop_oldest(self, being_told: Dropped | None) -> None:
+        oldest = self._segments[0]
+        if oldest.waiting:
+            others = [lost for lost in self._lost if lost != being_told]
+            kept = [lost for lost in self._lost if lost == being_told]
+            self._save_lost([*kept, *merged([*others, *ranges(p.head for p in oldest.waiting)])])
+            log.error("buffer full, oldest batches dropped", extra={"batches": len(oldest.waiting)})
+        self._remove(oldest)
+        self._keep_reserve()
 
     def _note(self, head: Head) -> None:
         known = self.last_sequences.get(head.boot_id, 0)
         self.last_sequences[head.boot_id] = max(known, head.sequence)
 
-    def _save_lost(self) -> None:
-        rows = json.dumps([astuple(lost) for lost in self._lost]).encode()
-        _replace(self._folder / "lost.json", rows, sync=True)
+    def _save_lost(self, lost: list[Dropped]) -> None:
+        """Raises OSError, and then it is as before."""
+        path, rows = self._folder / "lost.json", json.dumps([astuple(row) for row in lost]).encode()
+        try:
+            _replace(path, rows, sync=True)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            self._reserve.unlink(missing_ok=True)
+            _replace(path, rows, sync=True)
+        self._lost = lost
+
+    def _forget_lost(self, told: Dropped) -> None:
+        """A batch on disk tells of it now. If that cannot be written down, it is told once more after a restart."""
+        rest = [lost for lost in self._lost if lost != told]
+        try:
+            self._save_lost(rest)
+        except OSError as error:
+            log.warning("what was told is not written down", extra={"said": str(error)})
+            self._lost = rest
+
+    @property
+    def _reserve(self) -> Path:
+        return self._folder / "reserve"
+
+    def _keep_reserve(self) -> None:
+        """Have it there if the disk allows."""
+        if self._reserve.exists():
+            return
+        try:
+            _replace(self._reserve, bytes(RESERVE_BYTES), sync=True)
+        except OSError as error:
+            self._reserve.with_name(".reserve.new").unlink(missing_ok=True)
+            log.warning("no room for a reserve", extra={"said": str(error)})
 
     def _save_mark(self, number: int, end: int) -> None:
-        # Not synced: a lost mark means that a batch is sent twice, which the server knows.
-        _replace(self._folder / "mark.json", json.dumps([number, end]).encode(), sync=False)
+        """Not synced, and not there on a full disk: a lost mark means that a batch is sent twice, which the server
+        knows."""
+        try:
+            _replace(self._folder / "mark.json", json.dumps([number, end]).encode(), sync=False)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            log.debug("no mark on a full disk")
 
 
 def ranges(heads: Iterable[Head]) -> list[Dropped]:

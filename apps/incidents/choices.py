@@ -9,6 +9,14 @@ class IncidentStatus(models.TextChoices):
     CLOSED = "closed", _("Closed")
 
 
+class ToldAs(models.TextChoices):
+    """How an incident stands by what the receivers of webhooks were last told."""
+
+    NOTHING = "", _("Nobody was told")
+    OPEN = "open", _("Open")
+    CLOSED = "closed", _("Closed")
+
+
 class Resolution(models.TextChoices):
     """How an incident ended."""
 

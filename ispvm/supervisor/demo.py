@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from ispvm.supervisor.console import Console
-from ispvm.supervisor.demo_blows import BACKEND, FLUSH, blows
+from ispvm.supervisor.demo_blows import BACKEND, FLUSH, VALKEY, blows
 from ispvm.supervisor.demo_kills import Killer
 from ispvm.supervisor.demo_menu import Menu, listen
 from ispvm.supervisor.demo_options import parse
@@ -228,6 +228,7 @@ class Demo:
             *("demo_check", "--seed", str(plan.seed), "--stories", options.stories),
             *("--control", plan.control_url, "--out", str(self.world.folder)),
             *(("--disturbed",) if options.kills else ()),
+            *(("--compare",) if options.compare else ()),
         )
         check = ProcessSpec(
             "check", manage(*command), env=unprivileged(environment), cwd=PROJECT, restart=False
@@ -241,7 +242,6 @@ class Demo:
                 self.supervisor,
                 Path(plan.phase_file),
                 count=options.kills,
-                stories=len([group for group in options.stories.split(",") if group]),
                 seed=plan.seed,
                 say=self.console.say,
                 kinds=options.kill_kinds,
@@ -262,7 +262,11 @@ class Demo:
     def _require_embedded(self, kinds: tuple[str, ...]) -> None:
         """Raises LaunchError rather than hit a server that others may use."""
         running = self.services.urls() if self.services else {}
-        for kind, variable in ((BACKEND, "DATABASE_URL"), (FLUSH, "REDIS_URL")):
+        for kind, variable in (
+            (BACKEND, "DATABASE_URL"),
+            (VALKEY, "REDIS_URL"),
+            (FLUSH, "REDIS_URL"),
+        ):
             if kind in kinds and (variable not in running or os.environ.get(variable)):
                 raise LaunchError(f"{kind} needs the embedded server, but {variable} is set.")
 

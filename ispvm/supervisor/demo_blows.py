@@ -1,4 +1,4 @@
-"""Misfortune that is no death of a process of ours: a PostgreSQL backend killed, Valkey emptied.
+"""Misfortune that is no death of a process of ours: a PostgreSQL backend killed, Valkey killed or emptied.
 
 Both only on embedded servers: on a given one they would hit whoever else uses it.
 """
@@ -15,7 +15,7 @@ import redis
 # What was hit, and its process id (0: none). None: nothing to hit just now.
 Blow = Callable[[random.Random], tuple[str, int] | None]
 
-BACKEND, FLUSH = "postgres-backend", "valkey-flush"
+BACKEND, VALKEY, FLUSH = "postgres-backend", "valkey", "valkey-flush"
 _BACKENDS = """
 SELECT pid, application_name FROM pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
@@ -27,6 +27,7 @@ def blows(environment: Mapping[str, str]) -> dict[str, Blow]:
     """The blows on the embedded servers of these addresses."""
     return {
         BACKEND: lambda rng: kill_backend(environment["DATABASE_URL"], rng),
+        VALKEY: lambda _: kill_valkey(environment["REDIS_URL"]),
         FLUSH: lambda _: flush(environment["REDIS_URL"]),
     }
 
@@ -50,6 +51,17 @@ def kill_backend(url: str, rng: random.Random) -> tuple[str, int] | None:
     except ProcessLookupError:
         return None
     return BACKEND, pid
+
+
+def kill_valkey(url: str) -> tuple[str, int] | None:
+    """kill -9 the server: it comes back with what its log had, a second ago at most."""
+    with contextlib.closing(redis.Redis.from_url(url, socket_timeout=2)) as client:
+        try:
+            pid = int(client.info("server")["process_id"])
+            os.kill(pid, signal.SIGKILL)
+        except (redis.RedisError, ProcessLookupError):  # still starting after the last one
+            return None
+    return VALKEY, pid
 
 
 def flush(url: str) -> tuple[str, int] | None:

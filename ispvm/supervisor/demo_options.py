@@ -22,6 +22,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         default=",".join(KINDS),
         help=f"of what, separated by commas, or all (default: %(default)s; all: {', '.join(ALL_KINDS)})",
     )
+    parser.add_argument(
+        "--compare",
+        action="store_true",
+        help="with --kills: play the stories undisturbed first, then until all have been killed; "
+        "every verdict has to be the same",
+    )
     parser.add_argument("--seed", type=int, help="of the simulated network (default: 1)")
     parser.add_argument("--port", type=int, help="of the web pages; the next nine are used too")
     parser.add_argument("--reset", action="store_true", help="forget all data of the demo first")
@@ -29,6 +35,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.kills and not options.check:
         parser.error("--kills needs --check")
+    if options.compare and not options.kills:
+        parser.error("--compare needs --kills")
     if options.all and (options.stories or options.kills or not options.check):
         parser.error("--all goes with --check, and without --stories and --kills")
     options.stories = "all" if options.all else options.stories or "a,b"

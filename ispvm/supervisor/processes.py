@@ -90,12 +90,17 @@ class Supervisor:
         deadline = time.monotonic() + seconds
         for name in names:
             child = self._children[name]
-            while not (child.state is State.RUNNING and child.line_seen and child.spec.ready()):
+            while not self.is_ready(name):
                 if child.state in (State.FAILED, State.ENDED):
                     raise LaunchError(self._explain(child, "ended"))
                 if time.monotonic() > deadline:
                     raise LaunchError(self._explain(child, f"was not ready after {seconds:.0f} s"))
                 time.sleep(TICK_SECONDS)
+
+    def is_ready(self, name: str) -> bool:
+        """Whether it runs and says that it can work."""
+        child = self._children[name]
+        return child.state is State.RUNNING and child.line_seen and child.spec.ready()
 
     def run(self, spec: ProcessSpec) -> int:
         """Run a command to its end under supervision; answers its exit code."""

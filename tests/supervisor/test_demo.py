@@ -106,12 +106,17 @@ class RecordingSupervisor:
         self.killed.append(name)
         return self.pids()[name]
 
+    def is_ready(self, name: str) -> bool:
+        return name in self.killed
+
 
 class TestKiller:
     def test_kills_only_while_a_story_is_on(self, tmp_path):
         phase = tmp_path / "phase.json"
         supervisor = RecordingSupervisor()
-        killer = Killer(supervisor, phase, count=10, stories=1, seed=5, say=supervisor.said.append)
+        killer = Killer(
+            supervisor, phase, count=10, seed=5, say=supervisor.said.append, least_seconds=0.05
+        )
         phase.write_text(json.dumps({"phase": "preparing"}))
         killer.start()
         before = list(supervisor.killed)
@@ -127,9 +132,7 @@ class TestKiller:
         assert [text.split()[2] for text in supervisor.said] == supervisor.killed
 
     def test_says_how_many_kills_found_no_story(self, tmp_path):
-        killer = Killer(
-            RecordingSupervisor(), tmp_path / "phase.json", count=5, stories=1, seed=5, say=print
-        )
+        killer = Killer(RecordingSupervisor(), tmp_path / "phase.json", count=5, seed=5, say=print)
         killer.start()
 
         assert killer.finish() == 5
@@ -143,11 +146,11 @@ class TestKiller:
             supervisor,
             phase,
             count=1,
-            stories=1,
             seed=5,
             say=supervisor.said.append,
             kinds=("valkey-flush",),
             blows={"valkey-flush": lambda _: next(struck)},
+            least_seconds=0.05,
         )
         killer.start()
 

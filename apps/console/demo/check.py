@@ -3,9 +3,9 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,11 @@ from apps.console.demo.stories import STORIES, Plot, Scene, Story
 from apps.console.demo.watching import Watcher
 
 CALM_WITHIN = 150.0
+#: Whether processes may be killed meanwhile, as the phase file says it.
+STORY, CALM = "story", "undisturbed story"
+#: What the supervisor's killer still has to do.
+KILLS_LEFT = "kills-left"
+MOST_ROUNDS = 10
 #: Older readings say nothing about now.
 FRESH = timedelta(seconds=40)
 
@@ -45,29 +50,72 @@ class Played:
     seconds: float
 
 
-def run_check(theatre: Theatre, stories: Sequence[Sequence[str]]) -> bool:
+def run_check(theatre: Theatre, stories: Sequence[Sequence[str]], *, compare: bool = False) -> bool:
     """Whether every story was told right. Stories of one group are played at the same time, each on its own part of
-    the network. Prints expected and seen, the parts of the 30 seconds, the overrides, and a table at the end."""
+    the network. Prints expected and seen, the parts of the 30 seconds, the overrides, and a table at the end.
+
+    To compare, they are played undisturbed first, and then on the same draws until nothing is left to kill: all
+    verdicts have to be those of the first round."""
     topology = theatre.control.get("/topology")
     theatre.control.delete("/failures")  # what an interrupted run left broken
     theatre.say(f"{topology['isp']}, seed {theatre.seed}")
     for line in overrides_in_force(theatre.rest):
         theatre.say(f"  override: {line}")
-    began, played = time.monotonic(), list[Played]()
-    for group in stories:
+    began, played, wanted = time.monotonic(), list[Played](), 0
+    for number, group in enumerate(_programme(theatre, stories, compare=compare)):
+        if number % len(stories) == 0:
+            theatre = replace(theatre, worn=Counter())  # every round draws the same
         watcher = Watcher(theatre.rest, Path(theatre.folder.plan["receiver_log"]))
+        wanted += len(group)
         if not wait_until_calm(watcher, theatre.rest, topology, theatre.say):
             break
-        played += play_group(theatre, topology, [STORIES[key] for key in group])
-    wanted = sum(len(group) for group in stories)
+        phase = {"phase": STORY, "seconds": _seconds(stories)}
+        if compare:
+            phase = {"phase": STORY if number >= len(stories) else CALM, "seconds": 0}
+        played += play_group(theatre, topology, [STORIES[key] for key in group], phase)
+    for line in (differing := differing_verdicts(played) if compare else []):
+        theatre.say(f"  WRONG  {line}")
     if wanted > 1:
         for line in table(played, wanted, time.monotonic() - began):
             theatre.say(line)
-    return len(played) == wanted and all(row.report.passed for row in played)
+    return len(played) == wanted and not differing and all(row.report.passed for row in played)
+
+
+def _programme(
+    theatre: Theatre, stories: Sequence[Sequence[str]], *, compare: bool
+) -> Iterator[Sequence[str]]:
+    yield from stories
+    for _ in range(MOST_ROUNDS if compare else 0):
+        for group in stories:
+            if theatre.folder.read_text(KILLS_LEFT) in {"", "0"}:
+                return
+            yield group
+
+
+def _seconds(stories: Sequence[Sequence[str]]) -> int:
+    """How long they should take, without the calm between them."""
+    return sum(max(STORIES[key].expected_seconds for key in group) for group in stories)
+
+
+def differing_verdicts(played: Sequence[Played]) -> list[str]:
+    """Stories that were told otherwise than in the first round, which nobody disturbed."""
+    first: dict[str, Played] = {}
+    lines = []
+    for row in played:
+        calm = first.setdefault(row.story.key, row)
+        if row.report.verdicts != calm.report.verdicts:
+            lines.append(
+                f"verdict of ({row.story.key}): undisturbed {calm.report.verdicts};"
+                f" seen {row.report.verdicts}"
+            )
+    return lines
 
 
 def play_group(
-    theatre: Theatre, topology: dict[str, Any], stories: Sequence[Story]
+    theatre: Theatre,
+    topology: dict[str, Any],
+    stories: Sequence[Story],
+    phase: Mapping[str, Any],
 ) -> list[Played]:
     """Play some stories at once; together they must be all that is told."""
     watcher = Watcher(theatre.rest, Path(theatre.folder.plan["receiver_log"]))
@@ -89,9 +137,8 @@ def play_group(
         )
         cast.append((story, scene, story.draw(scene)))
         theatre.say(f"Story ({story.key}): {story.name}")
-    seconds = max(story.expected_seconds for story in stories)
     keys = ",".join(story.key for story in stories)
-    theatre.folder.write_json("phase.json", {"phase": "story", "story": keys, "seconds": seconds})
+    theatre.folder.write_json("phase.json", {**phase, "story": keys})
     with ThreadPoolExecutor(len(cast)) as pool:
         played = list(pool.map(lambda one: _play(*one), cast))
     theatre.folder.write_json("phase.json", {"phase": "between"})

@@ -37,6 +37,8 @@ class Report:
 
     findings: list[Finding] = field(default_factory=list)
     paces: list[Pace] = field(default_factory=list)
+    #: What the platform said of each incident, by its expected cause, apart from when and how surely.
+    verdicts: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

@@ -52,6 +52,14 @@ def missing_sequences(rows: list[Received]) -> list[int]:
     return sorted(set(range(1, max(seen, default=0) + 1)) - seen)
 
 
+def doubled_sequences(rows: list[Received]) -> list[int]:
+    """Sequence numbers of one incident that came under more than one event id: there must be none."""
+    ids: dict[int, set[str]] = defaultdict(set)
+    for row in rows:
+        ids[row.incident["sequence"]].add(row.event_id)
+    return sorted(number for number, found in ids.items() if len(found) > 1)
+
+
 def _received(entry: dict[str, Any]) -> Received:
     headers = entry["headers"]
     try:

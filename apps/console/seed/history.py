@@ -19,7 +19,7 @@ from apps.console.seed.failures import RULES, Sign, Told, tell_story
 from apps.console.seed.inventory import parts_of, store_rows
 from apps.console.seed.network import Network
 from apps.console.seed.stories import Story
-from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
+from apps.incidents.choices import EntryKind, IncidentStatus, Resolution, ToldAs
 from apps.incidents.models import (
     GraphVersion,
     Incident,
@@ -169,6 +169,7 @@ class Historian:
             incident.resolution = Resolution.OPERATOR
         # Opened, acknowledged, closed: one event each.
         incident.sequence = 1 + (incident.acked_at is not None) + (incident.ended_at is not None)
+        incident.told_as = ToldAs.OPEN if incident.ended_at is None else ToldAs.CLOSED
 
     def _alert(self, story: Story, sign: Sign, alert_id: UUID) -> Alert:
         well = story.well_at(sign)

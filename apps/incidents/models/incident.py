@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.utils.translation import gettext
 
 from apps.alerts.choices import Severity
-from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
+from apps.incidents.choices import EntryKind, IncidentStatus, Resolution, ToldAs
 from apps.tenancy.fields import TenantForeignKey
 from apps.tenancy.models import TenantModel
 
@@ -37,6 +37,8 @@ class Incident(TenantModel):
     reopened_count = models.PositiveIntegerField(default=0)
     # Grows by one per event told to the world.
     sequence = models.PositiveIntegerField(default=0)
+    # What the last of them said. Announced work holds events back, so that it may differ from ``status``.
+    told_as = models.CharField(max_length=10, choices=ToldAs.choices, blank=True, default="")
     revision = models.PositiveIntegerField(default=0)
     root_type = models.CharField(max_length=20)
     root_id = models.UUIDField()
@@ -70,6 +72,11 @@ class Incident(TenantModel):
             ),
             models.CheckConstraint(
                 condition=Q(severity__in=Severity.values), name="incidents_incident_severity_ck"
+            ),
+            models.CheckConstraint(
+                condition=Q(told_as="", sequence=0)
+                | Q(told_as__in=[ToldAs.OPEN, ToldAs.CLOSED], sequence__gt=0),
+                name="incidents_incident_told_ck",
             ),
             models.CheckConstraint(
                 condition=Q(status="open", ended_at__isnull=True, resolution="")

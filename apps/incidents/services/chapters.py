@@ -94,7 +94,7 @@ class Chapter:
             incident=incident, kind=EntryKind.OPENED, text=text, at=self._at, actor=CORRELATION
         )
         self._note_cover(incident, None)
-        tell(UPDATED if incident.sequence else OPENED, incident)
+        tell(UPDATED, incident)
         self._audit("incident.reopened", incident)
 
     def carry_on(self, known: Known, trouble: Trouble) -> None:
@@ -126,9 +126,8 @@ class Chapter:
                 at=self._at,
                 actor=CORRELATION,
             )
-        if was_held and not incident.is_held:
-            tell(UPDATED if incident.sequence else OPENED, incident)
-        elif _told(incident) != before:
+        is_let_go = was_held and not incident.is_held
+        if is_let_go or _told(incident) != before:
             tell(UPDATED, incident)
 
     def merge(self, incident_id: UUID, into_id: UUID) -> None:

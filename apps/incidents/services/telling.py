@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 
 from apps.events import outbox
+from apps.incidents.choices import ToldAs
 from apps.incidents.models import Incident, Revision
 
 OPENED, UPDATED = "incident.opened", "incident.updated"
@@ -16,12 +17,27 @@ def tell(topic: str, incident: Incident) -> None:
     """Emit an event with the incident as it stands; its sequence grows by one. Call it inside the change's
     transaction, with the incident's row locked.
 
-    Nobody is told of an incident that is held; whoever was told before that it is open is told that it is closed."""
-    if incident.is_held and not (topic == CLOSED and incident.sequence):
+    Receivers hear of each incident one whole story: opened, what became of it, closed, and, where it came back, on
+    from there. Nobody is told of an incident that is held, except that what they think open is closed.
+    """
+    word = _word_for(topic, incident)
+    if word is None:
         return
     incident.sequence += 1
-    incident.save(update_fields=["sequence"])
-    outbox.emit(topic=topic, key=str(incident.id), payload=frozen(incident))
+    incident.told_as = ToldAs.CLOSED if word == CLOSED else ToldAs.OPEN
+    incident.save(update_fields=["sequence", "told_as"])
+    outbox.emit(topic=word, key=str(incident.id), payload=frozen(incident))
+
+
+def _word_for(topic: str, incident: Incident) -> str | None:
+    """The event that says it to receivers who know what they were told last; None: there is nothing to say."""
+    if topic == CLOSED:
+        return CLOSED if incident.told_as == ToldAs.OPEN else None
+    if incident.is_held:
+        return None
+    if incident.told_as == ToldAs.NOTHING:
+        return OPENED
+    return topic if incident.told_as == ToldAs.OPEN else UPDATED
 
 
 def frozen(incident: Incident) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class UplinkCut(Story):
             held = [scene.watcher.held_devices(pk) for pk in plot.incidents.values()]
             return (bool(held) and held[0] >= plot.expected[0].dark) or None
 
-        scene.watcher.wait_for(all_dark, seconds=SETTLE_WITHIN)
+        scene.watcher.wait_for(all_dark, seconds=scene.patience(SETTLE_WITHIN))
         inner = self.break_it(scene, plot, {"kind": "link_cut", "link": INNER})
         scene.watcher.wait_for(lambda: None, seconds=INNER_SECONDS)
         self.heal(scene, inner)

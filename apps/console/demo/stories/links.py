@@ -93,7 +93,7 @@ class DualHomed(Story):
                     return True
             return None
 
-        scene.watcher.wait_for(both, seconds=SETTLE_WITHIN)
+        scene.watcher.wait_for(both, seconds=scene.patience(SETTLE_WITHIN))
 
     @staticmethod
     def _uplinks(scene: Scene) -> list[str]:
@@ -125,7 +125,7 @@ class FlappingLink(Story):
                 incident = scene.watcher.incident(incident_id)
                 return (incident["is_flapping"] and "flapping" in incident["title"]) or None
 
-            is_told = bool(scene.watcher.wait_for(flapping, seconds=SETTLE_WITHIN))
+            is_told = bool(scene.watcher.wait_for(flapping, seconds=scene.patience(SETTLE_WITHIN)))
             title = scene.watcher.incident(incident_id)["title"]
             report.holds("said of it", "that it is flapping", title, is_right=is_told)
 

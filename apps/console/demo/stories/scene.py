@@ -14,6 +14,7 @@ from apps.console.demo.watching import Watcher
 
 RESTARTING = {0, 502, 503}
 HALTED = "halted.json"
+DISTURBED_TAKES = 3
 HALTING = threading.Lock()
 
 
@@ -34,6 +35,10 @@ class Scene:
     taken: set[str] = field(default_factory=set)
     #: How often each was drawn before in this run: broken again and again within minutes, it would rightly be flapping.
     worn: Counter[str] = field(default_factory=Counter)
+
+    def patience(self, seconds: float) -> float:
+        """How long to wait for what needs so long undisturbed."""
+        return seconds * DISTURBED_TAKES if self.is_disturbed else seconds
 
     def choose(self, names: Iterable[str]) -> str:
         """Draw one that no story beside this one has drawn, and take it."""

@@ -47,7 +47,7 @@ class PowerLost(Story):
                 impact = scene.watcher.incident(incident_id)["impact"]
                 return impact["devices_affected"] >= len(plot.expected[0].dark) or None
 
-            scene.watcher.wait_for(dark, seconds=SETTLE_WITHIN + BATTERY_SECONDS)
+            scene.watcher.wait_for(dark, seconds=scene.patience(SETTLE_WITHIN + BATTERY_SECONDS))
 
     def afterwards(self, scene: Scene, plot: Plot, report: Report) -> None:
         """Closed, it goes on saying what it was, in whatever order things came back."""

@@ -8,7 +8,12 @@ from typing import Any
 
 from apps.console.demo.findings import BUDGET_SECONDS, Pace, Report
 from apps.console.demo.moments import moments_of, tells_of_opening
-from apps.console.demo.receiver_log import Received, differing_repeats, missing_sequences
+from apps.console.demo.receiver_log import (
+    Received,
+    differing_repeats,
+    doubled_sequences,
+    missing_sequences,
+)
 from apps.console.demo.rest import RestError
 from apps.console.demo.stories.scene import Scene
 
@@ -103,7 +108,7 @@ class Story:
         scene.say("  healed ...")
         for expected in plot.expected:
             if expected.root in plot.incidents:
-                self._closed(scene, plot.incidents[expected.root], report)
+                self._closed(scene, plot.incidents[expected.root], expected, report)
                 self._told(scene, plot, expected, broken, report)
         self.afterwards(scene, plot, report)
         return report
@@ -129,7 +134,7 @@ class Story:
                     return str(row["id"])
             return None
 
-        found = scene.watcher.wait_for(opened, seconds=OPEN_WITHIN)
+        found = scene.watcher.wait_for(opened, seconds=scene.patience(OPEN_WITHIN))
         if found:
             plot.incidents[expected.root] = found
             plot.named_at[expected.root] = datetime.now(UTC)
@@ -144,7 +149,7 @@ class Story:
         def settled() -> bool | None:
             return scene.watcher.held_devices(incident_id) >= expected.dark or None
 
-        scene.watcher.wait_for(settled, seconds=SETTLE_WITHIN)
+        scene.watcher.wait_for(settled, seconds=scene.patience(SETTLE_WITHIN))
         if not expected.dark:
             scene.watcher.wait_for(lambda: None, seconds=LINGER_SECONDS)
         incident = scene.watcher.incident(incident_id)
@@ -172,17 +177,24 @@ class Story:
             counted = impact["estimated_subscribers_affected"]
             report.equal("subscribers", expected.subscribers, counted)
         report.equal("in maintenance", expected.is_held, incident["in_maintenance"])
+        report.verdicts[expected.root] = {
+            "causes": {row["name"]: row["classification"] for row in causes},
+            "severity": incident["severity"],
+            "held_back": sorted(held),
+            "impact": impact,
+        }
         replay = scene.rest.ask(f"/incidents/{incident_id}/replay/")
         report.equal("replay of the verdict", replay["then"][:12], replay["now"][:12])
 
-    def _closed(self, scene: Scene, incident_id: str, report: Report) -> None:
+    def _closed(self, scene: Scene, incident_id: str, expected: Expected, report: Report) -> None:
         def closed() -> dict[str, Any] | None:
             incident = scene.watcher.incident(incident_id)
             return incident if incident["status"] == "closed" else None
 
-        incident = scene.watcher.wait_for(closed, seconds=CLOSE_WITHIN)
+        incident = scene.watcher.wait_for(closed, seconds=scene.patience(CLOSE_WITHIN))
         seen = incident["resolution"] if incident else "still open"
         report.equal("after healing", "recovered", seen)
+        report.verdicts.setdefault(expected.root, {})["end"] = seen
 
     def _told(
         self, scene: Scene, plot: Plot, expected: Expected, broken: datetime, report: Report
@@ -202,7 +214,7 @@ class Story:
             is_over = any(row.event_type == "incident.closed" for row in rows)
             return rows if is_over and is_whole else None
 
-        rows = scene.watcher.wait_for(told, seconds=DELIVER_WITHIN) or [
+        rows = scene.watcher.wait_for(told, seconds=scene.patience(DELIVER_WITHIN)) or [
             row for row in scene.watcher.received(incident_id) if row.at > broken
         ]
         kinds = {row.event_type for row in rows}
@@ -214,6 +226,9 @@ class Story:
         )
         everything = scene.watcher.received(incident_id)
         report.equal("webhooks missing in sequence", [], missing_sequences(everything))
+        received = max((row.incident["sequence"] for row in everything), default=0)
+        report.equal("last event", scene.watcher.incident(incident_id)["sequence"], received)
+        report.equal("events told twice", [], doubled_sequences(everything))
         report.equal("repeats with other bytes", [], differing_repeats(everything))
         report.equal("webhooks refused", 0, scene.watcher.refused())
         self._in_time(scene, plot, expected, broken, rows, report=report)

@@ -27,6 +27,12 @@ class Command(BaseCommand):
             "--disturbed", action="store_true", help="processes are killed meanwhile: no time limit"
         )
 
+        parser.add_argument(
+            "--compare",
+            action="store_true",
+            help="undisturbed first, then until nothing is left to kill: the same verdicts",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         stories = read_programme(options["stories"])
         unknown = sorted({key for group in stories for key in group} - STORIES.keys())
@@ -46,7 +52,7 @@ class Command(BaseCommand):
                 is_disturbed=options["disturbed"],
                 say=self._say,
             )
-            passed = run_check(theatre, stories)
+            passed = run_check(theatre, stories, compare=options["compare"])
         except RestError as error:
             raise CommandError(str(error)) from error
         if not passed:
