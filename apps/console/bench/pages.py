@@ -149,7 +149,10 @@ def _measure(tenant: Tenant, database: str, home: Path, asked: Asked) -> Iterato
     with acting_in(tenant):
         places = heaviest()
     with web_process(database, home) as port:
-        for user, pages in ((noc, html_pages(places)), (admin, cabinet_pages(places, last=LAST_PAGE))):
+        for user, pages in (
+            (noc, html_pages(places)),
+            (admin, cabinet_pages(places, last=LAST_PAGE)),
+        ):
             client = _signed_in(user)
             asker = Asker(port, {"Cookie": _cookie(client)})
             for page in pages:
