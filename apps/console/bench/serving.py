@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from django.core.management import call_command
+from django.db import connection
 from django.test import override_settings
 
 from apps.console.bench.figures import WrongResult
@@ -61,10 +62,36 @@ def collected_files() -> Iterator[Path]:
             yield home
 
 
+@dataclass(frozen=True)
+class Served:
+    """A web process that runs, and the database behind it."""
+
+    port: int
+    pid: int
+
+    def cpu_milliseconds(self) -> float:
+        """What it and the database's sessions have computed so far: what other work on the machine cannot make longer.
+        Of a database on another machine nothing is known.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
+            sessions = [pid for (pid,) in cursor.fetchall()]
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return sum(_cpu_of(int(pid)) for pid in (self.pid, *children, *sessions))
+
+
+def _cpu_of(pid: int) -> float:
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended, or runs elsewhere
+        return 0.0
+    return sum(map(int, words[11:13])) * MS / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def web_process(database: str, home: Path) -> Iterator[int]:
-    """The port of a web process that serves this database with the collected files of that home. Raises WrongResult
-    when it does not start.
+def web_process(database: str, home: Path) -> Iterator[Served]:
+    """A web process that serves this database with the collected files of that home. Raises WrongResult when it does
+    not start.
     """
     port = _free_port()
     address = urlsplit(os.environ["DATABASE_URL"])
@@ -84,7 +111,7 @@ def web_process(database: str, home: Path) -> Iterator[int]:
         process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)  # noqa: S603  (our own words)
         try:
             _wait_for(process, port)
-            yield port
+            yield Served(port, process.pid)
         finally:
             process.terminate()
             process.wait(timeout=30)
