@@ -46,4 +46,4 @@ class SearchedPaginator(CappedPaginator):
         first = (number - 1) * self.per_page
         keys = self._keys[first : min(first + self.per_page, self.count)]
         rows: Any = self.object_list
-        return self._get_page(rows.filter(pk__in=keys), number, self)
+        return Page(rows.filter(pk__in=keys), number, self)

@@ -42,7 +42,14 @@ class Asker:
         self._headers = headers
 
     def get(self, path: str) -> Answer:
-        """Ask for a page."""
+        """Ask for a page; anew where the server has closed the idle connection meanwhile, as browsers do."""
+        try:
+            return self._ask(path)
+        except ConnectionError:
+            self._connection.close()
+            return self._ask(path)
+
+    def _ask(self, path: str) -> Answer:
         began = time.perf_counter()
         self._connection.request("GET", path, headers=self._headers)
         answer = self._connection.getresponse()
@@ -69,15 +76,15 @@ class Served:
     port: int
     pid: int
 
-    def cpu_milliseconds(self) -> float:
-        """What it and the database's sessions have computed so far: what other work on the machine cannot make longer.
-        Of a database on another machine nothing is known.
+    def computed(self) -> dict[int, float]:
+        """How long each of its processes, and each session of the database, has computed so far, in milliseconds: what
+        other work on the machine hardly makes longer. Of a database on another machine nothing is known.
         """
         with connection.cursor() as cursor:
             cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
             sessions = [pid for (pid,) in cursor.fetchall()]
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return sum(_cpu_of(int(pid)) for pid in (self.pid, *children, *sessions))
+        return {int(pid): _cpu_of(int(pid)) for pid in (self.pid, *children, *sessions)}
 
 
 def _cpu_of(pid: int) -> float:
