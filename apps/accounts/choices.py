@@ -11,3 +11,12 @@ class Role(models.TextChoices):
     NOC = "noc", _("NOC")
     READONLY = "readonly", _("Read only")
     AUDITOR = "auditor", _("Auditor")
+
+
+class ListPage(models.TextChoices):
+    """A list of the console that each member may look at in their own way."""
+
+    DEVICES = "devices", _("Devices")
+    SITES = "sites", _("Sites")
+    ALERTS = "alerts", _("Alerts")
+    INCIDENTS = "incidents", _("Incidents")

@@ -115,3 +115,9 @@ class ProviderUnavailable(DomainError):
 
     status = 502
     default_code = "provider_unavailable"
+
+
+class ListRefused(DomainError):
+    """A list cannot be looked at in this way."""
+
+    default_code = "list_refused"

@@ -192,6 +192,18 @@ class Wiring:
     devices: dict[UUID, WiredDevice]
     wires: tuple[Wire, ...]
 
+    def between_sites(self) -> "Wiring":
+        """The same without the wires that stay within a site: what is drawn site by site needs no more."""
+        site_of = {pk: row.site_id for pk, row in self.devices.items()}
+        return Wiring(
+            self.devices,
+            tuple(
+                wire
+                for wire in self.wires
+                if wire.z_id is not None and site_of.get(wire.a_id) != site_of.get(wire.z_id)
+            ),
+        )
+
 
 def wiring(access: Access, around: Collection[UUID] | None = None) -> Wiring:
     """What a member may see of the network, or of these devices with those at the other ends of their wires. Wires to

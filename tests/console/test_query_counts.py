@@ -42,9 +42,7 @@ def test_every_page_asks_what_it_asked(monkeypatch, record_property):
         (bearer(tenant, noc), api_lists(places)),
     )
 
-    asked = {
-        page.name: queries_of(client, page, {}) for client, pages in callers for page in pages
-    }
+    asked = {page.name: queries_of(client, page, {}) for client, pages in callers for page in pages}
 
     assert asked == json.loads(PINNED.read_text())
     record_property("bar", f"pages whose queries are pinned: {len(asked)}")

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.admin.widgets import RelatedFieldWidgetWrapper
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
@@ -20,7 +21,7 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.access import Access
 from apps.accounts.actors import Actor
-from apps.accounts.admin.paging import CappedPaginator
+from apps.accounts.admin.paging import CappedPaginator, SearchedPaginator
 from apps.accounts.middleware import TenantHttpRequest
 from apps.accounts.permissions import Permission
 from apps.audit.models import Record
@@ -142,6 +143,12 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
         rows = access.visible(self.tenants_rows(access), self.view_permission)
         ordering = self.get_ordering(request)
         return rows.order_by(*ordering) if ordering else rows
+
+    def get_paginator(
+        self, request: HttpRequest, queryset: Any, per_page: int, *args: Any, **kwargs: Any
+    ) -> Any:
+        kind = SearchedPaginator if request.GET.get(SEARCH_VAR) else self.paginator
+        return kind(queryset, per_page, *args, **kwargs)
 
     def get_urls(self) -> list[URLPattern]:
         label, name = self.opts.app_label, self.opts.model_name

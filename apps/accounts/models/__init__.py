@@ -1,4 +1,5 @@
 from apps.accounts.models.invitations import Invitation
+from apps.accounts.models.lists import ListSetting
 from apps.accounts.models.people import (
     ApiToken,
     IdempotentAnswer,
@@ -14,6 +15,7 @@ __all__ = [
     "BreakGlass",
     "IdempotentAnswer",
     "Invitation",
+    "ListSetting",
     "Membership",
     "OpenSession",
     "PlatformOperator",

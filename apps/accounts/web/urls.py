@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.accounts.web import account, confirm, identities, invitations, tenants, views
+from apps.accounts.web import account, confirm, identities, invitations, lists, tenants, views
 
 app_name = "accounts"
 
@@ -17,6 +17,9 @@ urlpatterns = [
     path("tenants/choose/", tenants.choose, name="choose-tenant"),
     path("tenants/enter/", tenants.enter, name="enter-tenant"),
     path("tenants/leave/", tenants.leave, name="leave-tenant"),
+    path("lists/columns/", lists.columns, name="hide-columns"),
+    path("lists/views/", lists.save_view, name="save-view"),
+    path("lists/views/forget/", lists.forget_view, name="forget-view"),
     path("account/", account.account, name="account"),
     path("account/confirm/", confirm.confirm, name="confirm"),
     path("account/confirm/passkey/", confirm.passkey, name="confirm-passkey"),

@@ -18,7 +18,7 @@ from apps.accounts.services import issue_token
 from apps.console.bench.figures import Asked, Figure, WrongResult
 from apps.console.bench.paint import first_paint
 from apps.console.bench.scratch import scratch_database
-from apps.console.bench.serving import Asker, collected_files, web_process
+from apps.console.bench.serving import Asker, Served, collected_files, web_process
 from apps.console.seed.inventory import SEEDER
 from apps.console.seed.prepare import prepare_partitions
 from apps.console.seed.run import seed_demo
@@ -148,18 +148,23 @@ def _measure(tenant: Tenant, database: str, home: Path, asked: Asked) -> Iterato
     )
     with acting_in(tenant):
         places = heaviest()
-    with web_process(database, home) as port:
-        for user, pages in ((noc, html_pages(places)), (admin, cabinet_pages(places, last=LAST_PAGE))):
+    with web_process(database, home) as served:
+        for user, pages in (
+            (noc, html_pages(places)),
+            (admin, cabinet_pages(places, last=LAST_PAGE)),
+        ):
             client = _signed_in(user)
-            asker = Asker(port, {"Cookie": _cookie(client)})
+            asker = Asker(served.port, {"Cookie": _cookie(client)})
             for page in pages:
-                yield from _figures(page, asker, queries_of(client, page, {}), asked.rounds)
+                queries = queries_of(client, page, {})
+                yield from _figures(page, served, asker, queries, asked.rounds)
         bearer = {"Authorization": f"Bearer {token}"}
-        program = Asker(port, bearer)
+        program = Asker(served.port, bearer)
         for page in api_lists(places):
-            yield from _figures(page, program, queries_of(_caller(), page, bearer), asked.rounds)
+            queries = queries_of(_caller(), page, bearer)
+            yield from _figures(page, served, program, queries, asked.rounds)
         cookies = {name: morsel.value for name, morsel in _signed_in(noc).cookies.items()}
-        yield from first_paint(port, cookies, rounds=asked.rounds, most=PAINT_MS)
+        yield from first_paint(served.port, cookies, rounds=asked.rounds, most=PAINT_MS)
 
 
 def _caller() -> Client:
@@ -198,18 +203,22 @@ def queries_of(client: Client, page: Page, headers: dict[str, str]) -> int:
     return len(captured)
 
 
-def _figures(page: Page, asker: Asker, queries: int, rounds: int) -> Iterator[Figure]:
+def _figures(
+    page: Page, served: Served, asker: Asker, queries: int, rounds: int
+) -> Iterator[Figure]:
     asker.get(page.path)  # the first one compiles templates
-    taken, size = [], 0
+    taken, size, before = [], 0, served.computed()
     for _ in range(rounds * PER_ROUND):
         answer = asker.get(page.path)
         if answer.status != 200:  # noqa: PLR2004
             raise WrongResult(f"{page.path} answered {answer.status}.")
         taken.append(answer.milliseconds)
         size = len(answer.body)
+    computed = sum(ms - before.get(pid, 0) for pid, ms in served.computed().items()) / len(taken)
     goal = API_MS if page.is_api else PAGE_MS
     yield Figure(f"{page.name} p50", median(taken), "ms")
     yield Figure(f"{page.name} p95", quantiles(taken, n=20)[-1], "ms", goal)
+    yield Figure(f"{page.name} computed", computed, "ms")
     is_page = not (page.is_api or page.is_data)
     yield Figure(f"{page.name} size", size / KB, "kB", PAGE_KB if is_page else None)
     yield Figure(f"{page.name} queries", queries, "")

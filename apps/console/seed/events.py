@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
-from apps.console.seed.inventory import ROWS_AT_ONCE, parts_of
 from apps.console.seed.network import Network
 from apps.console.seed.stories import Story
+from apps.console.seed.storing import ROWS_AT_ONCE, parts_of
 from apps.telemetry import store
 from apps.telemetry.store import EventRow
 

@@ -16,9 +16,9 @@ from apps.alerts.choices import AlertState
 from apps.alerts.models import Alert, AlertRule, AlertTransition
 from apps.audit.services import Act, record_all
 from apps.console.seed.failures import RULES, Sign, Told, tell_story
-from apps.console.seed.inventory import parts_of, store_rows
 from apps.console.seed.network import Network
 from apps.console.seed.stories import Story
+from apps.console.seed.storing import parts_of, store_rows
 from apps.incidents.choices import EntryKind, IncidentStatus, Resolution, ToldAs
 from apps.incidents.models import (
     GraphVersion,

@@ -1,41 +1,24 @@
 """Writing a made-up network down: what operators enter, then what agents discover, the way agents do."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
-
-from django.db import models
 
 from apps.accounts.actors import Actor
 from apps.agents.choices import AgentStatus
 from apps.agents.models import Agent, AgentCertificate, AgentSite
 from apps.audit.services import Act, record_all
 from apps.console.seed.network import AREA, Network, PlannedDevice
+from apps.console.seed.storing import parts_of, store_rows
 from apps.inventory.models import Device, Link, ProbeTarget, Service, Site
 from apps.inventory.services import apply_discovery
 from apps.tenancy.context import require_tenant_id
 from apps.vault.services import store_credential_set
 
 SEEDER = Actor.system("seed")
-ROWS_AT_ONCE = 2_000
 DEVICES_AT_ONCE = 100
 CERTIFICATE = timedelta(days=30)
-T = TypeVar("T")
-
-
-def parts_of(rows: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The rows in lists of at most ``size``."""
-    rest = iter(rows)
-    while part := list(islice(rest, size)):
-        yield part
-
-
-def store_rows(rows: Iterable[models.Model]) -> None:
-    """Insert rows of one model."""
-    for part in parts_of(rows, ROWS_AT_ONCE):
-        type(part[0])._default_manager.bulk_create(part)  # noqa: SLF001  (Django's public spelling)
 
 
 def write_network(network: Network, *, at: datetime) -> None:

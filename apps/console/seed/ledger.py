@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-from apps.console.seed.inventory import ROWS_AT_ONCE, parts_of
 from apps.console.seed.network import Network
+from apps.console.seed.storing import ROWS_AT_ONCE, parts_of, store_rows
 from apps.incidents.choices import EntryKind
 from apps.incidents.models import Incident, TimelineEntry
 from apps.incidents.services.telling import frozen
@@ -56,9 +56,8 @@ def write_ledger(network: Network, *, at: datetime) -> int:
                     deliveries.append(delivery)
                     attempts += _attempts(network, delivery)
                     lines.append(_line(network, endpoint, delivery, incident))
-        Delivery.objects.bulk_create(deliveries, batch_size=ROWS_AT_ONCE)
-        Attempt.objects.bulk_create(attempts, batch_size=ROWS_AT_ONCE)
-        TimelineEntry.objects.bulk_create(lines, batch_size=ROWS_AT_ONCE)
+        for rows in (deliveries, attempts, lines):
+            store_rows(rows)
         written += len(deliveries)
     Endpoint.objects.update(last_success_at=at)
     return written

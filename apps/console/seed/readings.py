@@ -7,8 +7,8 @@ from random import Random
 from uuid import UUID
 
 from apps.console.seed.failures import Failure
-from apps.console.seed.inventory import parts_of
 from apps.console.seed.network import Network, PlannedDevice, PlannedLink
+from apps.console.seed.storing import parts_of
 from apps.console.seed.waves import Wave, seconds_of
 from apps.telemetry import store
 from apps.telemetry.store import Sample, SeriesKey, TextSample

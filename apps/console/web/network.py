@@ -134,10 +134,13 @@ def topology_picture(access: Access, asked: Asked, *, at: datetime) -> Picture:
     """By router where they fit, else by site. At most eleven queries, whatever the size."""
     wired = _wired(access, asked)
     overlay = _overlay(access, asked)
+    is_by_site = asked.site is None and (asked.wants_sites or len(wired.devices) > MOST_DEVICES)
+    if is_by_site:
+        wired = wired.between_sites()
     looks = picture.device_looks(at, wired.devices)
     wires = picture.wire_looks(at, wired)
     sites = {pk: name for pk, name, _code in inventory.visible_site_names(access)}
-    if asked.site is None and (asked.wants_sites or len(wired.devices) > MOST_DEVICES):
+    if is_by_site:
         address = f"{reverse('console:topology')}?site={{id}}"
         return picture.by_site(
             wired, looks=looks, wires=wires, sites=sites, overlay=overlay, address=address
@@ -160,7 +163,7 @@ def topology_picture(access: Access, asked: Asked, *, at: datetime) -> Picture:
 
 def map_document(access: Access, asked: Asked, *, at: datetime) -> dict[str, Any]:
     """Sites with a place, and what runs between them. At most nine queries, whatever the size."""
-    wired = _wired(access, asked)
+    wired = _wired(access, asked).between_sites()
     overlay = _overlay(access, asked)
     looks = picture.device_looks(at, wired.devices)
     inside: dict[UUID, list[str]] = defaultdict(list)

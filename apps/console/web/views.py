@@ -1,5 +1,6 @@
 """Pages that join several apps; one view serves the page or its living part."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import urlencode
 from uuid import UUID
@@ -10,12 +11,16 @@ from django.shortcuts import render
 from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
+from apps.accounts.choices import ListPage
 from apps.accounts.permissions import Permission
 from apps.accounts.web.doors import access_of, requires
+from apps.accounts.web.lists import ListTools, list_tools
+from apps.console.web.alerts import COLUMNS as ALERT_COLUMNS
 from apps.console.web.alerts import alerts_page
 from apps.console.web.asked import asked_alerts, asked_devices, asked_sites, asked_uuid
 from apps.console.web.charts import device_chart
 from apps.console.web.device import device_page
+from apps.console.web.device_order import COLUMNS as DEVICE_COLUMNS
 from apps.console.web.devices import devices_page
 from apps.console.web.home import home_page
 from apps.console.web.network import Asked, map_document, network_page, topology_picture
@@ -28,8 +33,10 @@ from apps.console.web.sheets import (
     device_sheet,
     site_sheet,
 )
+from apps.console.web.sites import COLUMNS as SITE_COLUMNS
 from apps.console.web.sites import site_page, sites_page
 from apps.core import clock
+from apps.core.order import Column
 from apps.core.page import asked_word, page_number, wants_part
 from apps.core.sheet import sheet
 from apps.core.span import TimeSpan, asked_span
@@ -40,9 +47,15 @@ from apps.inventory.selectors import get_visible_device, get_visible_site
 UNKEPT = {"Cache-Control": "private, no-store"}
 
 
-def _show(request: HttpRequest, name: str, page: object, section: str) -> HttpResponse:
+def _show(
+    request: HttpRequest, name: str, page: object, section: str, *, tools: ListTools | None = None
+) -> HttpResponse:
     template = f"console/_{name}.html" if wants_part(request) else f"console/{name}.html"
-    return render(request, template, {"page": page, "section": section})
+    return render(request, template, {"page": page, "section": section, "tools": tools})
+
+
+def _tools(request: HttpRequest, page: ListPage, columns: Sequence[Column]) -> ListTools:
+    return list_tools(access_of(request), page, request.GET.urlencode(), columns)
 
 
 @require_GET
@@ -61,7 +74,8 @@ def devices(request: HttpRequest) -> HttpResponse:
     page = devices_page(
         access_of(request), asked_devices(request), number=page_number(request), at=clock.now()
     )
-    return _show(request, "devices", page, "devices")
+    tools = _tools(request, ListPage.DEVICES, DEVICE_COLUMNS)
+    return _show(request, "devices", page, "devices", tools=tools)
 
 
 @require_GET
@@ -112,7 +126,8 @@ def sites(request: HttpRequest) -> HttpResponse:
     page = sites_page(
         access_of(request), asked_sites(request), number=page_number(request), at=clock.now()
     )
-    return _show(request, "sites", page, "sites")
+    tools = _tools(request, ListPage.SITES, SITE_COLUMNS)
+    return _show(request, "sites", page, "sites", tools=tools)
 
 
 @require_GET
@@ -141,7 +156,8 @@ def alerts(request: HttpRequest) -> HttpResponse:
     page = alerts_page(
         access_of(request), asked_alerts(request), number=page_number(request), at=clock.now()
     )
-    return _show(request, "alerts", page, "alerts")
+    tools = _tools(request, ListPage.ALERTS, ALERT_COLUMNS)
+    return _show(request, "alerts", page, "alerts", tools=tools)
 
 
 @require_GET

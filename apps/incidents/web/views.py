@@ -12,9 +12,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
+from apps.accounts.choices import ListPage
 from apps.accounts.permissions import Permission
 from apps.accounts.selectors import member_labels
 from apps.accounts.web.doors import access_of, requires
+from apps.accounts.web.lists import list_tools
 from apps.alerts.choices import Severity
 from apps.core import clock
 from apps.core.order import asked_order
@@ -48,7 +50,8 @@ def queue(request: HttpRequest) -> HttpResponse:
         at=clock.now(),
     )
     template = "incidents/_list.html" if wants_part(request) else "incidents/list.html"
-    return render(request, template, {"page": page, "section": "incidents"})
+    tools = list_tools(access_of(request), ListPage.INCIDENTS, request.GET.urlencode())
+    return render(request, template, {"page": page, "section": "incidents", "tools": tools})
 
 
 @require_GET
