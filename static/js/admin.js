@@ -13,9 +13,10 @@ document.addEventListener("click", (event) => {
 window.addEventListener("load", () => {
   for (const select of document.querySelectorAll("select.admin-autocomplete")) {
     const label = document.querySelector(`label[for="${CSS.escape(select.id)}"]`);
-    const box = select.nextElementSibling?.querySelector("[role=combobox]");
-    if (!label || !box) continue;
+    if (!label) continue;
     label.id ||= `${select.id}_label`;
-    box.setAttribute("aria-labelledby", `${label.id} ${box.getAttribute("aria-labelledby") ?? ""}`.trim());
+    for (const box of select.nextElementSibling?.querySelectorAll("[role=combobox], [role=textbox]") ?? []) {
+      box.setAttribute("aria-labelledby", `${label.id} ${box.getAttribute("aria-labelledby") ?? ""}`.trim());
+    }
   }
 });

@@ -132,7 +132,7 @@ def test_the_cabinet_is_left_on_a_phone(visitor, stage, acme_admin):
 
 
 def test_no_field_of_the_cabinet_is_wider_than_a_phone(visitor, stage, acme_admin):
-    window = visitor(acme_admin, viewport=PHONE, has_touch=True, is_mobile=True)
+    window = visitor(acme_admin, viewport=PHONE)
     window.go(address("{cabinet-device}", stage))
     beyond = """els => els.map(e => e.getBoundingClientRect()).filter(r => r.width && r.right > innerWidth).length"""
 
