@@ -9,14 +9,22 @@ document.addEventListener("click", (event) => {
   localStorage.setItem("theme", root.dataset.theme);
 });
 
-// A field that searches as one types is named by its label, also while nothing is chosen.
-window.addEventListener("load", () => {
-  for (const select of document.querySelectorAll("select.admin-autocomplete")) {
-    const label = document.querySelector(`label[for="${CSS.escape(select.id)}"]`);
-    if (!label) continue;
-    label.id ||= `${select.id}_label`;
-    for (const box of select.nextElementSibling?.querySelectorAll("[role=combobox], [role=textbox]") ?? []) {
-      box.setAttribute("aria-labelledby", `${label.id} ${box.getAttribute("aria-labelledby") ?? ""}`.trim());
-    }
+// A field that searches as one types is named by its label, also while nothing is chosen. It is made after the page.
+function nameSearchingField(select) {
+  const label = document.querySelector(`label[for="${CSS.escape(select.id)}"]`);
+  const boxes = select.parentElement.querySelectorAll(".select2 [role=combobox], .select2 [role=textbox]");
+  if (!label || !boxes.length) return false;
+  label.id ||= `${select.id}_label`;
+  for (const box of boxes) {
+    box.setAttribute("aria-labelledby", `${label.id} ${box.getAttribute("aria-labelledby") ?? ""}`.trim());
   }
-});
+  return true;
+}
+
+for (const select of document.querySelectorAll("select.admin-autocomplete")) {
+  if (nameSearchingField(select)) continue;
+  const waiting = new MutationObserver(() => {
+    if (nameSearchingField(select)) waiting.disconnect();
+  });
+  waiting.observe(select.parentElement, { childList: true });
+}
