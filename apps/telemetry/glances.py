@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -27,6 +28,7 @@ def glances(
     width = (end - start) / slots
     ends = [start + width * (i + 1) for i in range(slots)]
     found: dict[SeriesKey, Glance] = {}
+    asked: list[Any] = [ends, width, list(entity_ids), list(metrics)]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT s.entity_type, s.entity_id, s.metric, s.labels, m.slot, p.value"
@@ -35,7 +37,7 @@ def glances(
             "  WHERE tenant_id = s.tenant_id AND series_id = s.id AND ts > m.until - %s AND ts <= m.until"
             "  ORDER BY ts DESC LIMIT 1) p"
             " WHERE s.entity_id = ANY(%s) AND s.metric = ANY(%s)",
-            [ends, width, list(entity_ids), list(metrics)],
+            asked,
         )
         for entity_type, entity_id, metric, labels, slot, value in cursor.fetchall():
             key = SeriesKey(entity_type, entity_id, metric, labels)
@@ -48,6 +50,7 @@ def rates_now(
 ) -> dict[tuple[UUID, str], float]:
     """What counters grow by per second, by their newest reading after ``since`` and the one before it. A counter that
     went back says nothing. One query."""
+    asked: list[Any] = [NEAREST, FURTHEST, list(entity_ids), list(metrics), since]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT s.entity_id, s.metric, l.value - p.value, l.ts - p.ts"
@@ -57,7 +60,7 @@ def rates_now(
             "  ORDER BY ts DESC LIMIT 1) p"
             " WHERE s.entity_id = ANY(%s) AND s.metric = ANY(%s) AND s.labels = '' AND l.ts >= %s"
             " AND l.value >= p.value",
-            [NEAREST, FURTHEST, list(entity_ids), list(metrics), since],
+            asked,
         )
         return {
             (entity_id, metric): grown / lapsed.total_seconds()

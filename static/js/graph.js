@@ -163,6 +163,10 @@ class Drawing {
     const first = broken.length ? broken : this.graph.nodes("[rank <= 1]").first();
     this.graph.zoom(READABLE);
     this.graph.center(first.length ? first : undefined);
+    // Nothing is gained by looking past the edge of the drawing.
+    const { x1, x2, y1, y2 } = this.graph.elements().renderedBoundingBox();
+    const inward = (low, high, size) => (high - low < size ? 0 : low > 12 ? 12 - low : high < size - 12 ? size - 12 - high : 0);
+    this.graph.panBy({ x: inward(x1, x2, this.graph.width()), y: inward(y1, y2, this.graph.height()) });
   }
 
   recolour(picture) {

@@ -26,14 +26,14 @@ LIMITED = "field"
 
 
 def write_people(tenant: Tenant, network: Network, *, password: str, at: datetime) -> list[User]:
-    """Make the people that are missing, and give everybody this password."""
+    """Make the people that are missing, and give everybody this password; who has it already stays signed in."""
     found = []
     for name, full_name, role in PEOPLE:
         email = f"{name}@{network.size.domain}"
         user = User.objects.filter(email=email).first()
         if user is None:
             user = accounts.create_user(email=email, password=password, full_name=full_name)
-        else:
+        elif not user.check_password(password):
             user.set_password(password)
             user.save(update_fields=["password"])
         if not Membership.objects.filter(tenant=tenant, user=user).exists():

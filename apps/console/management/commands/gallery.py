@@ -59,6 +59,15 @@ SCREENS = (
     Screen("webhooks", "Webhook ledger", "/webhooks/"),
     Screen("search", "Search", "/search/?q=cr"),
     Screen("wallboard", "Wallboard", "/?kiosk=1"),
+    Screen("cabinet", "The cabinet", "/admin/"),
+    Screen("cabinet-devices", "Devices in the cabinet", "/admin/inventory/device/"),
+    Screen(
+        "cabinet-device",
+        "A device in the cabinet",
+        "/admin/inventory/device/",
+        "#result_list tbody th a",
+    ),
+    Screen("fault", "A page that there is not", "/there-is-no-such-page/"),
 )
 LOOKS = (
     Look("dark", "Dark", {"color_scheme": "dark", "viewport": DESKTOP}),
@@ -135,12 +144,18 @@ def _index(out: Path) -> str:
     lines = [
         "# Gallery",
         "",
-        "Every screen of the console as `manage gallery` photographs it, on the demo's simulated ISP. Made anew by:",
+        "Every screen as `manage gallery` photographs it, on the made-up ISP of `manage seed_demo`. Made anew by:",
         "",
         "```",
-        "python3 run.py demo     # in another terminal; cut a link to have something to look at",
-        "ISPVM_GALLERY_PASSWORD=... python3 run.py manage gallery --url http://127.0.0.1:8000 --email noc@demo.example",
+        "python3 run.py manage seed_demo --size small --password ...",
+        "python3 run.py manage collectstatic --no-input",
+        "python3 run.py manage runserver --noreload 127.0.0.1:8000     # in another terminal",
+        "python3 run.py manage seed_demo --size small --password ...   # the readings since",
+        "export ISPVM_GALLERY_PASSWORD=...",
+        "python3 run.py manage gallery --url http://127.0.0.1:8000 --email admin@riverbend.example",
         "```",
+        "",
+        "Or of `python3 run.py demo`, which prints its address and its people; cut a link to have something to see.",
     ]
     for screen in SCREENS:
         shown = [look for look in LOOKS if (out / f"{screen.name}-{look.name}.webp").exists()]
