@@ -30,7 +30,7 @@ PROJECT = Path(__file__).parents[2]
 PORTS = 10
 FOREIGN = re.compile(r"DATABASE_|REDIS_URL|ISPVM_|DJANGO_|PROMETHEUS_")
 KILLED = re.compile(r"^  killed at +[0-9.]+ s: (\S+)", re.MULTILINE)
-KILLS, STORIES = 200, "b+h,d+g,l"
+KILLS, STORIES = 200, "b,h,g,l"
 #: Which worker a kill of that kind takes, chance decides.
 VICTIMS = ["worker-deliver" if kind == "deliver" else kind for kind in ALL_KINDS]
 SEED = int(os.environ.get("ISPVM_SEED", "1"))

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from apps.incidents.rca.snapshot import POWER, Symptom, own_trouble
 from apps.incidents.rca.weights import SPREAD
-from apps.incidents.rca.world import Failed, World, far_end, link_ref
-from apps.topology.graph import AGENT, DEVICE, Link
+from apps.incidents.rca.world import Eyes, Failed, World, far_end, link_ref
+from apps.topology.graph import AGENT, DEVICE, Link, Ref
 
 
 class Effects:
@@ -18,6 +18,9 @@ class Effects:
     def __init__(self, world: World, failed: Failed) -> None:
         self._world = world
         self._failed = failed
+        #: The last place that was asked from, and what cannot be seen from there: most are judged from the same one.
+        self._eyes: Eyes | None = None
+        self._hidden: frozenset[Ref] = frozenset()
         self._by_kind = {
             "interface_down": self._takes_interface,
             "adjacency_down": self._takes_adjacency,
@@ -68,7 +71,11 @@ class Effects:
         return self._world.parts(row.device_id, row.far_device_id, self._failed)
 
     def _hides_device(self, symptom: Symptom) -> bool:
-        return self._world.hides(symptom.ref[1], self._failed)
+        device_id = symptom.ref[1]
+        eyes = self._world.eyes_on(device_id)
+        if eyes is not self._eyes:
+            self._eyes, self._hidden = eyes, self._world.lost(eyes, self._failed)
+        return (DEVICE, device_id) in self._hidden
 
     def _hides_api(self, symptom: Symptom) -> bool:
         """A router that answers probes can be reached: its silent API is its own trouble."""

@@ -92,12 +92,24 @@ def _partners(world: World, found: list[Found], later: int, cause: Found) -> lis
     ]
     if not shared or later == 0:
         return []
-    partners = []
-    for earlier in range(later):
-        without = Effects(world, frozenset(ref for ref in refs if ref != refs[earlier]))
-        if not all(without.explains(row) for row in shared):
-            partners.append(earlier)
-    return partners
+    return _needed(world, refs, range(later), shared)
+
+
+def _needed(world: World, refs: list[Ref], among: range, shared: list[Symptom]) -> list[int]:
+    """Of some causes, those without which the others do not explain all. More failures never explain less: what can be
+    left out together can be left out one by one, so halves are asked before each single one."""
+    if not among:
+        return []
+    without = Effects(world, frozenset(refs[: among.start] + refs[among.stop :]))
+    if all(without.explains(row) for row in shared):
+        return []
+    if len(among) == 1:
+        return [among.start]
+    middle = (among.start + among.stop) // 2
+    return [
+        *_needed(world, refs, range(among.start, middle), shared),
+        *_needed(world, refs, range(middle, among.stop), shared),
+    ]
 
 
 def _best(world: World, suspects: Suspects, known: Failed, left: list[Symptom]) -> Judgement:

@@ -13,6 +13,7 @@ support comes back. That costs as much as the failure touches, not as much as th
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from copy import copy
 
 from apps.incidents.rca.wiring import Wiring, wire
 from apps.topology.graph import Graph, Ref
@@ -40,11 +41,11 @@ class Network:
 
 
 class Support:
-    """The least fixed point from one set of roots, ready to be asked what more failures take away."""
+    """The least fixed point from one set of roots, never changed, ready to be asked what more failures take away."""
 
     def __init__(self, wiring: Wiring, roots: Collection[Ref], failed: Collection[Ref]) -> None:
         self._wiring = wiring
-        self._broken = {wiring.index[ref] for ref in failed if ref in wiring.index}
+        broken = {wiring.index[ref] for ref in failed if ref in wiring.index}
         #: Needs that are met whatever happens: the roots' way in.
         self._granted = {
             wiring.way_in[node]
@@ -52,10 +53,15 @@ class Support:
             if (node := wiring.index.get(root)) in wiring.way_in
         }
         #: When each node came alive; 0: never.
-        self._rank = self._grow()
+        self._rank = self._grow(broken)
         #: Per need, how many of its members came alive before the one that needs them.
         self._early = self._count_early_members()
-        self.alive = frozenset(ref for ref, node in wiring.index.items() if self._rank[node])
+        self._newest = max(self._rank, default=0)
+
+    @property
+    def alive(self) -> frozenset[Ref]:
+        """What works."""
+        return frozenset(ref for ref, node in self._wiring.index.items() if self._rank[node])
 
     def lost(self, failed: Collection[Ref]) -> frozenset[Ref]:
         """What stops working when these fail as well; themselves among it, if they worked."""
@@ -65,7 +71,32 @@ class Support:
         gone = doubtful.difference(self._supported_otherwise(doubtful, broken))
         return frozenset(ref for node in gone if (ref := refs[node]) is not None)
 
-    def _grow(self) -> list[int]:
+    def without(self, failed: Collection[Ref]) -> "Support":
+        """The same after these have failed as well, at the price of what they touch and not of the whole network.
+
+        What kept its early support keeps its rank; what is held up otherwise came alive after everything else.
+        """
+        wiring, made = self._wiring, copy(self)
+        broken = {wiring.index[ref] for ref in failed if ref in wiring.index}
+        doubtful = self._without_early_support({node for node in broken if self._rank[node]})
+        made._rank, made._early = list(self._rank), list(self._early)  # noqa: SLF001  # one of us
+        made._newest = self._take_over(made._rank, doubtful, broken)  # noqa: SLF001
+        for need in {need for node in doubtful for need in wiring.serves[node] + wiring.own[node]}:
+            made._early[need] = made._early_members_of(need)  # noqa: SLF001
+        return made
+
+    def _take_over(self, rank: list[int], doubtful: set[int], broken: set[int]) -> int:
+        """New ranks for what is in doubt; answers the newest."""
+        newest = self._newest
+        revived = list(self._supported_otherwise(doubtful, broken))
+        for node in doubtful:
+            rank[node] = 0
+        for node in revived:
+            newest += 1
+            rank[node] = newest
+        return newest
+
+    def _grow(self, broken: set[int]) -> list[int]:
         wiring = self._wiring
         rank = [0] * wiring.size
         open_needs = [len(own) for own in wiring.own]
@@ -74,7 +105,6 @@ class Support:
             if count == 0 or need in self._granted:
                 open_needs[dependent] -= 1
                 missing[need] = -1
-        broken = self._broken
         alive = [n for n in range(wiring.size) if open_needs[n] == 0 and n not in broken]
         for order, node in enumerate(alive, start=1):  # grows as it goes
             rank[node] = order
@@ -88,13 +118,15 @@ class Support:
         return rank
 
     def _count_early_members(self) -> list[int]:
-        rank = self._rank
-        return [
-            sum(1 for member in members if 0 < rank[member] < rank[dependent])
-            for (dependent, _), members in zip(
-                self._wiring.needs, self._wiring.members, strict=True
-            )
-        ]
+        return [self._early_members_of(need) for need in range(len(self._wiring.needs))]
+
+    def _early_members_of(self, need: int) -> int:
+        rank, (dependent, _) = self._rank, self._wiring.needs[need]
+        own, early = rank[dependent], 0
+        for member in self._wiring.members[need]:
+            if 0 < rank[member] < own:
+                early += 1
+        return early
 
     def _without_early_support(self, broken: set[int]) -> set[int]:
         """The broken, and everything that stands on them through support that came before it."""

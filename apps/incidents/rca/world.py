@@ -34,7 +34,9 @@ class World:
         self.graph = snapshot.graph
         self._network = Network(snapshot.graph)
         self._ground = NOTHING
-        self._supports: dict[tuple[Eyes, Failed], Support] = {}
+        #: Per place to look from: undisturbed, and under what we stand on, with what that has taken.
+        self._whole: dict[Eyes, Support] = {}
+        self._grounded: dict[Eyes, tuple[Failed, Support, frozenset[Ref]]] = {}
         self._known: dict[tuple[Eyes, Failed], frozenset[Ref]] = {}
 
     @cached_property
@@ -69,7 +71,9 @@ class World:
         for agent in self.graph.agents:
             for device_id in agent.probes:
                 judges[device_id].append(agent)
-        return {device_id: _places(agents) for device_id, agents in judges.items()}
+        same: dict[Eyes, Eyes] = {}  # one object per set of judges: compared by identity in ``effects``
+        places = {device_id: _places(agents) for device_id, agents in judges.items()}
+        return {device_id: same.setdefault(eyes, eyes) for device_id, eyes in places.items()}
 
     @cached_property
     def _devices_by_eyes(self) -> Mapping[Eyes, frozenset[Ref]]:
@@ -89,49 +93,56 @@ class World:
         others = self.snapshot.alive_agents - {agent_id}
         eyes = _places(agent for agent in self.graph.agents if agent.id in others)
         place = self.place_of_agent(agent_id)
-        return place is not None and (DEVICE, place) in self._lost(eyes, failed)
+        return place is not None and (DEVICE, place) in self.lost(eyes, failed)
 
     def hides(self, device_id: UUID, failed: Failed) -> bool:
         """Whether these failures cut a device off from where its reachability is judged."""
-        return (DEVICE, device_id) in self._lost(self.eyes_on(device_id), failed)
+        return (DEVICE, device_id) in self.lost(self.eyes_on(device_id), failed)
 
     def hidden(self, failed: Failed) -> frozenset[Ref]:
         """Every device that these failures cut off from where its reachability is judged."""
         return frozenset().union(
-            *(refs & self._lost(eyes, failed) for eyes, refs in self._devices_by_eyes.items())
+            *(refs & self.lost(eyes, failed) for eyes, refs in self._devices_by_eyes.items())
         )
 
     def unserved(self, failed: Failed) -> frozenset[Ref]:
         """What loses its way to the world by these failures."""
-        return self._lost(self.doors, failed)
+        return self.lost(self.doors, failed)
 
     def parts(self, device_id: UUID, other_id: UUID, failed: Failed) -> bool:
         """Whether two routers of ours can no longer talk."""
-        return (DEVICE, other_id) in self._lost(((DEVICE, device_id),), failed)
+        return (DEVICE, other_id) in self.lost(((DEVICE, device_id),), failed)
 
     def stand_on(self, known: Failed) -> None:
         """Most questions from here on are about these failures and a few more: they then cost only the few."""
         self._ground = known
 
-    def _lost(self, roots: Eyes, failed: Failed) -> frozenset[Ref]:
+    def lost(self, roots: Eyes, failed: Failed) -> frozenset[Ref]:
+        """What these failures cut off from there."""
         key = (roots, failed)
         if key not in self._known:
-            ground = self._ground if self._ground <= failed else NOTHING
-            found = self._support(roots, ground).lost(failed - ground)
-            self._known[key] = found | self._sunk(roots, ground) if ground else found
+            if self._ground and self._ground <= failed:
+                support, sunk = self._on_ground(roots)
+                self._known[key] = support.lost(failed - self._ground) | sunk
+            else:
+                self._known[key] = self._support(roots).lost(failed)
         return self._known[key]
 
-    def _sunk(self, roots: Eyes, ground: Failed) -> frozenset[Ref]:
-        """What the failures that we stand on have taken already."""
-        if (roots, ground) not in self._known:
-            self._known[roots, ground] = self._support(roots, NOTHING).lost(ground)
-        return self._known[roots, ground]
+    def _on_ground(self, roots: Eyes) -> tuple[Support, frozenset[Ref]]:
+        """What still holds under the failures that we stand on, and what they have taken; from where we stood before."""
+        ground, support, sunk = self._grounded.get(roots) or (NOTHING, self._support(roots), NOTHING)
+        if not ground <= self._ground:
+            ground, support, sunk = NOTHING, self._support(roots), NOTHING
+        if ground != self._ground:
+            fresh = self._ground - ground
+            support, sunk = support.without(fresh), sunk | support.lost(fresh)
+            self._grounded[roots] = (self._ground, support, sunk)
+        return support, sunk
 
-    def _support(self, roots: Eyes, ground: Failed) -> Support:
-        key = (roots, ground)
-        if key not in self._supports:
-            self._supports[key] = self._network.support(roots, ground)
-        return self._supports[key]
+    def _support(self, roots: Eyes) -> Support:
+        if roots not in self._whole:
+            self._whole[roots] = self._network.support(roots)
+        return self._whole[roots]
 
     @cached_property
     def interface_by_id(self) -> Mapping[UUID, Interface]:
