@@ -71,7 +71,9 @@ class World:
         for agent in self.graph.agents:
             for device_id in agent.probes:
                 judges[device_id].append(agent)
-        same: dict[Eyes, Eyes] = {}  # one object per set of judges: compared by identity in ``effects``
+        same: dict[
+            Eyes, Eyes
+        ] = {}  # one object per set of judges: compared by identity in ``effects``
         places = {device_id: _places(agents) for device_id, agents in judges.items()}
         return {device_id: same.setdefault(eyes, eyes) for device_id, eyes in places.items()}
 
@@ -129,8 +131,12 @@ class World:
         return self._known[key]
 
     def _on_ground(self, roots: Eyes) -> tuple[Support, frozenset[Ref]]:
-        """What still holds under the failures that we stand on, and what they have taken; from where we stood before."""
-        ground, support, sunk = self._grounded.get(roots) or (NOTHING, self._support(roots), NOTHING)
+        """What still holds under the failures that we stand on, and what they have taken, from where we stood."""
+        ground, support, sunk = self._grounded.get(roots) or (
+            NOTHING,
+            self._support(roots),
+            NOTHING,
+        )
         if not ground <= self._ground:
             ground, support, sunk = NOTHING, self._support(roots), NOTHING
         if ground != self._ground:

@@ -3,7 +3,7 @@ from django.db import migrations
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0005_open_sessions"),
+        ("accounts", "0006_list_settings"),
     ]
 
     operations = [
