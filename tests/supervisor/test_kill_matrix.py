@@ -1,8 +1,8 @@
 """Stories of the demo while everything is killed, 200 times: each of its processes, PostgreSQL's and Valkey.
 
 `run.py demo --check` on servers of its own plays them undisturbed first, then under kills, on the same draws: the
-check compares every verdict with the simulator's truth and with that of the first round. Takes about twenty minutes;
-a failure prints the seed and the kills.
+check compares every verdict with the simulator's truth and with that of the first round. Each kill waits until the last
+victim is back, so that it takes as long as the machine needs; a failure prints the seed and the kills.
 """
 
 import os

@@ -17,6 +17,7 @@ from apps.console.web.sites import Counted, SiteRow, devices_by_site, site_rows
 from apps.console.web.states import REACH
 from apps.core.kept import kept
 from apps.core.page import State, lasting
+from apps.incidents.web.order import WORST
 from apps.incidents.web.pages import QueueFilter, QueuePage, queue_page
 from apps.telemetry.reach import Reach
 
@@ -64,7 +65,7 @@ class HomePage:
 
 def home_page(access: Access, *, at: datetime) -> HomePage:
     """Thirteen queries, whatever the size; at most seventeen more for tiles and degradations that are too old."""
-    queue = queue_page(access, QueueFilter(), at=at, most=MOST_INCIDENTS)
+    queue = queue_page(access, QueueFilter(order=WORST), at=at, most=MOST_INCIDENTS)
     counted = devices_by_site(access, at=at)
     sites = site_rows(access, counted)
     troubled = [row for row in sites if row.state.is_trouble]

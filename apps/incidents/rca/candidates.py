@@ -1,5 +1,6 @@
 """Who could have done it: the entities whose failure might explain a symptom. Pure."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -11,24 +12,32 @@ from apps.topology.graph import DEVICE, Ref
 class Suspects:
     """Finds the suspects of symptoms, walking a dark region once and not once per router in it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, symptoms: Iterable[Symptom]) -> None:
         self._world = world
         self._frontiers: dict[UUID, frozenset[Ref]] = {}
         self._borders: dict[UUID, frozenset[Ref]] = {}
         self._known: dict[UUID, frozenset[Ref]] = {}
+        self._pointing: dict[Ref, list[UUID]] = defaultdict(list)
+        for row in symptoms:
+            self._known[row.alert_id] = self._find(row)
+            for ref in self._known[row.alert_id]:
+                self._pointing[ref].append(row.alert_id)
 
     def of(self, symptom: Symptom) -> frozenset[Ref]:
         """Entities whose failure might explain the symptom; its own entity is always among them, but for
         a port: what breaks a port's light is called by the name of its link."""
-        if symptom.alert_id not in self._known:
-            self._known[symptom.alert_id] = self._find(symptom)
         return self._known[symptom.alert_id]
+
+    def pointing_at(self, ref: Ref) -> Iterable[UUID]:
+        """The alerts of which this entity is a suspect."""
+        return self._pointing.get(ref, ())
 
     def borders(self, symptoms: Iterable[Symptom]) -> set[frozenset[Ref]]:
         """Per dark region, all wires to its lit side: lost together, they explain it."""
         dark = [row.ref[1] for row in symptoms if row.kind == "unreachable"]
         for device_id in dark:
-            self._of_dark(device_id)
+            if device_id not in self._borders:
+                self._of_dark(device_id)
         return {self._borders[device_id] for device_id in dark}
 
     def _find(self, symptom: Symptom) -> frozenset[Ref]:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from apps.incidents.rca.snapshot import POWER, Symptom, own_trouble
 from apps.incidents.rca.weights import SPREAD
-from apps.incidents.rca.world import Eyes, Failed, World, far_end, link_ref
+from apps.incidents.rca.world import NOTHING, Eyes, Failed, World, far_end, link_ref
 from apps.topology.graph import AGENT, DEVICE, Link, Ref
 
 
@@ -20,7 +20,7 @@ class Effects:
         self._failed = failed
         #: The last place that was asked from, and what cannot be seen from there: most are judged from the same one.
         self._eyes: Eyes | None = None
-        self._hidden: frozenset[Ref] = frozenset()
+        self._hidden: tuple[frozenset[Ref], frozenset[Ref]] = (NOTHING, NOTHING)
         self._by_kind = {
             "interface_down": self._takes_interface,
             "adjacency_down": self._takes_adjacency,
@@ -74,8 +74,9 @@ class Effects:
         device_id = symptom.ref[1]
         eyes = self._world.eyes_on(device_id)
         if eyes is not self._eyes:
-            self._eyes, self._hidden = eyes, self._world.lost(eyes, self._failed)
-        return (DEVICE, device_id) in self._hidden
+            self._eyes, self._hidden = eyes, self._world.lost_in_two(eyes, self._failed)
+        ref, (sunk, more) = (DEVICE, device_id), self._hidden
+        return ref in sunk or ref in more
 
     def _hides_api(self, symptom: Symptom) -> bool:
         """A router that answers probes can be reached: its silent API is its own trouble."""

@@ -196,7 +196,7 @@ def _device_still_works(world: World, device_id: UUID, period: Period) -> Iterab
 
 def _answers_behind(world: World, suspect: Ref, known: Failed, period: Period) -> Iterable[Sign]:
     """Routers that still answer although the suspect's failure would have cut them off."""
-    lost = world.hidden(known | {suspect}) - world.hidden(known)
+    lost = world.newly_hidden(suspect, known)
     # Only probes: the API may be read by an agent that sits behind the failure itself.
     for ref in sorted(lost - {suspect}):
         yield from _works(world, ref, "device.up", "answers_behind", period)

@@ -5,9 +5,11 @@ so two uplinks lost one after the other are two causes of one trouble, and two c
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from heapq import nsmallest
 from math import exp
+from uuid import UUID
 
 from apps.incidents.rca.candidates import Suspects
 from apps.incidents.rca.effects import Effects, is_about_visibility
@@ -38,8 +40,8 @@ class Found:
 
 def find_causes(world: World, symptoms: Iterable[Symptom]) -> list[Found]:
     """Causes that together explain every symptom, the best first. Deterministic; every symptom is explained by one."""
-    suspects = Suspects(world)
     left = sorted(symptoms, key=lambda row: row.alert_id)
+    suspects = Suspects(world, left)
     known: Failed = NOTHING
     found: list[Found] = []
     while left:
@@ -82,16 +84,15 @@ def troubles(world: World, found: list[Found]) -> list[list[Found]]:
 
 def _partners(world: World, found: list[Found], later: int, cause: Found) -> list[int]:
     """Earlier causes without which this one would not have hurt as it did."""
+    alone = Effects(world, frozenset({cause.ref}))
+    seen = (row for row in cause.judgement.explained if is_about_visibility(row))
+    puzzling = [row for row in seen if not alone.explains(row)]
+    if not puzzling or later == 0:
+        return []
     refs = [row.ref for row in found[: later + 1]]
     together = Effects(world, frozenset(refs))
     # Of several that failed together the first ones explain nothing yet: the last one finds its partners.
-    shared = [
-        row
-        for row in cause.judgement.explained
-        if is_about_visibility(row) and together.explains(row)
-    ]
-    if not shared or later == 0:
-        return []
+    shared = [row for row in puzzling if together.explains(row)]
     return _needed(world, refs, range(later), shared)
 
 
@@ -113,12 +114,13 @@ def _needed(world: World, refs: list[Ref], among: range, shared: list[Symptom]) 
 
 
 def _best(world: World, suspects: Suspects, known: Failed, left: list[Symptom]) -> Judgement:
+    left_by_id = {row.alert_id: row for row in left}
     suspicions = [frozenset({ref}) for ref in _finalists(suspects, known, left)]
     suspicions += _together(suspects, known, left)
     judged = [
         judgement
         for suspicion in suspicions
-        if (near := _near(suspects, suspicion, left))
+        if (near := _near(suspects, suspicion, left_by_id))
         and (judgement := judge(world, suspicion, known=known, symptoms=near))
     ]
     if not judged:  # nobody explains anything: each symptom stands for itself
@@ -129,15 +131,16 @@ def _best(world: World, suspects: Suspects, known: Failed, left: list[Symptom]) 
     return whole or chosen
 
 
-def _near(suspects: Suspects, suspicion: Failed, left: list[Symptom]) -> list[Symptom]:
+def _near(suspects: Suspects, suspicion: Failed, left: Mapping[UUID, Symptom]) -> list[Symptom]:
     """The symptoms that point at the suspicion: trouble elsewhere does not speak against it."""
-    return [row for row in left if suspicion & suspects.of(row)]
+    pointing = {pk for ref in suspicion for pk in suspects.pointing_at(ref) if pk in left}
+    return [left[pk] for pk in sorted(pointing)]
 
 
 def _finalists(suspects: Suspects, known: Failed, left: list[Symptom]) -> list[Ref]:
     pointing = _pointing(suspects, left)
-    ranked = sorted(pointing.keys() - known, key=lambda ref: (-pointing[ref], ref))
-    return ranked[:FINALISTS]
+    among = pointing.keys() - known
+    return nsmallest(FINALISTS, among, key=lambda ref: (-pointing[ref], ref))
 
 
 def _together(suspects: Suspects, known: Failed, left: list[Symptom]) -> list[Failed]:

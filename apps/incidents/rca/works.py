@@ -170,6 +170,8 @@ class Support:
 
     def _lacks(self, need: int, doubtful: set[int]) -> int:
         """How many members a need lacks if only those beyond doubt count."""
-        rank = self._rank
-        sure = sum(1 for m in self._wiring.members[need] if rank[m] and m not in doubtful)
-        return self._wiring.needs[need][1] - sure
+        rank, lacks = self._rank, self._wiring.needs[need][1]
+        for member in self._wiring.members[need]:
+            if rank[member] and member not in doubtful:
+                lacks -= 1
+        return lacks

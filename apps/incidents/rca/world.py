@@ -107,6 +107,18 @@ class World:
             *(refs & self.lost(eyes, failed) for eyes, refs in self._devices_by_eyes.items())
         )
 
+    def newly_hidden(self, suspect: Ref, known: Failed) -> frozenset[Ref]:
+        """Every device that this failure hides and the known ones do not."""
+        worse = known | {suspect}
+        if not self._ground <= known:
+            return self.hidden(worse) - self.hidden(known)
+        found: set[Ref] = set()
+        for eyes, refs in self._devices_by_eyes.items():
+            _, before = self.lost_in_two(eyes, known)
+            _, after = self.lost_in_two(eyes, worse)
+            found |= (after - before) & refs
+        return frozenset(found)
+
     def unserved(self, failed: Failed) -> frozenset[Ref]:
         """What loses its way to the world by these failures."""
         return self.lost(self.doors, failed)
@@ -117,21 +129,30 @@ class World:
 
     def stand_on(self, known: Failed) -> None:
         """Most questions from here on are about these failures and a few more: they then cost only the few."""
-        self._ground = known
+        if known != self._ground:
+            self._ground = known
+            self._known.clear()
 
     def lost(self, roots: Eyes, failed: Failed) -> frozenset[Ref]:
         """What these failures cut off from there."""
-        key = (roots, failed)
+        sunk, more = self.lost_in_two(roots, failed)
+        return sunk | more if sunk else more
+
+    def lost_in_two(self, roots: Eyes, failed: Failed) -> tuple[frozenset[Ref], frozenset[Ref]]:
+        """The same in two: what the failures that we stand on have taken, perhaps much, and what the others take."""
+        sunk, key = NOTHING, (roots, failed)
+        is_grounded = bool(self._ground) and self._ground <= failed
+        if is_grounded:
+            support, sunk = self._on_ground(roots)
         if key not in self._known:
-            if self._ground and self._ground <= failed:
-                support, sunk = self._on_ground(roots)
-                self._known[key] = support.lost(failed - self._ground) | sunk
+            if is_grounded:
+                self._known[key] = support.lost(failed - self._ground)
             else:
                 self._known[key] = self._support(roots).lost(failed)
-        return self._known[key]
+        return sunk, self._known[key]
 
     def _on_ground(self, roots: Eyes) -> tuple[Support, frozenset[Ref]]:
-        """What still holds under the failures that we stand on, and what they have taken, from where we stood."""
+        """What still holds under the failures that we stand on, and what they have taken."""
         ground, support, sunk = self._grounded.get(roots) or (
             NOTHING,
             self._support(roots),

@@ -20,12 +20,12 @@ COLUMNS = (
     Column("devices", _lazy("Devices"), is_number=True),
     Column("subscribers", _lazy("Subscribers"), is_number=True),
 )
-NEWEST = Order("number", descends=True)
+NEWEST, WORST = Order("number", descends=True), Order("severity")
 #: As the screen offers them.
 OFFERED = (
     (NEWEST, _lazy("Newest first")),
     (Order("number"), _lazy("Oldest first")),
-    (Order("severity"), _lazy("Worst severity first")),
+    (WORST, _lazy("Worst severity first")),
     (Order("sites", descends=True), _lazy("Most sites first")),
     (Order("devices", descends=True), _lazy("Most devices first")),
     (Order("subscribers", descends=True), _lazy("Most subscribers first")),

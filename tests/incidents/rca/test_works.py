@@ -201,3 +201,25 @@ def test_what_failures_take_away_is_what_no_longer_works(words, data):
     after = wired.working(roots=roots, failed=before | more)
     assert support.alive - support.lost(more) == after
     assert support.lost(more) <= support.alive
+
+
+@settings(max_examples=200, deadline=None)
+@given(graphs, st.data())
+def test_failures_one_after_the_other_are_the_same_as_at_once(words, data):
+    graph = network(words)
+    things = [("device", d.id) for d in graph.devices] + [("link", x.id) for x in graph.links]
+    pick = st.lists(st.sampled_from(things), max_size=3)
+    steps = [set(step) for step in data.draw(st.lists(pick, min_size=1, max_size=5))]
+    more = set(data.draw(pick))
+    roots = [("device", data.draw(st.sampled_from(graph.devices)).id)]
+    wired = Network(graph)
+
+    support, failed = wired.support(roots), set()
+    for step in steps:
+        before = support
+        support, failed = support.without(step), failed | step
+        assert before.alive - before.lost(step) == support.alive
+
+    fresh = wired.support(roots, failed)
+    assert support.alive == fresh.alive
+    assert support.lost(more) == fresh.lost(more)

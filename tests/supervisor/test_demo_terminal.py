@@ -1,0 +1,106 @@
+"""`run.py demo` at a terminal, as a person runs it: the menu, something broken by hand and healed, Ctrl-C."""
+
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.supervisor.test_kill_matrix import FOREIGN, PROJECT, free_ports
+
+pytestmark = [pytest.mark.long, pytest.mark.real]
+
+STARTS_WITHIN, ANSWERS_WITHIN, ENDS_WITHIN = 600.0, 60.0, 120.0
+
+
+class Terminal:
+    """A pseudo terminal with the demo at its other end."""
+
+    def __init__(self, home: Path) -> None:
+        self.said = ""
+        self._ours, theirs = pty.openpty()
+        environment = {k: v for k, v in os.environ.items() if not FOREIGN.match(k)}
+        self.process = subprocess.Popen(
+            [sys.executable, "run.py", "demo", "--seed", "3", "--port", str(free_ports())],
+            cwd=PROJECT,
+            env={**environment, "ISPVM_HOME": str(home)},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=take_terminal,  # noqa: PLW1509  # Ctrl-C comes from the terminal
+        )
+        os.close(theirs)
+
+    def type(self, text: str) -> None:
+        os.write(self._ours, text.encode())
+
+    def wait_for(self, pattern: str, seconds: float = ANSWERS_WITHIN) -> str:
+        """What was said up to the pattern; it is not looked at again."""
+        deadline = time.monotonic() + seconds
+        while not (found := re.search(pattern, self.said)):
+            assert time.monotonic() < deadline, f"no {pattern!r} in {self.said[-3000:]!r}"
+            self._read()
+        text, self.said = self.said[: found.end()], self.said[found.end() :]
+        return text
+
+    def end(self, seconds: float) -> int:
+        """Its exit code, while what it says is read on."""
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None and time.monotonic() < deadline:
+            self._read()
+        return self.process.wait(1)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.end(ENDS_WITHIN)
+        os.close(self._ours)
+
+    def _read(self) -> None:
+        if select.select([self._ours], [], [], 0.2)[0]:
+            try:
+                self.said += os.read(self._ours, 65536).decode(errors="replace")
+            except OSError:  # nobody is at the other end any more
+                time.sleep(0.2)
+
+
+def take_terminal() -> None:
+    """Make standard input the controlling terminal of this new session."""
+    os.close(os.open(os.ttyname(0), os.O_RDWR))
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    made = Terminal(tmp_path / "home")
+    yield made
+    made.close()
+
+
+def test_a_person_breaks_something_by_hand_heals_it_and_leaves(terminal):
+    started = terminal.wait_for(r"Break something: type its number", STARTS_WITHIN)
+    assert "sign in" in started
+    terminal.wait_for(r"this list")
+
+    terminal.type("2\n")
+    told = terminal.wait_for(r"You should see [^\r\n]+")
+    terminal.type("b\n")
+    broken = terminal.wait_for(r"since \d\d:\d\d:\d\d UTC")
+    terminal.type("h\n")
+    terminal.wait_for(r"Healed\.")
+    terminal.type("b\n")
+    terminal.wait_for(r"Nothing is broken\.")
+    terminal.type("nonsense\n")
+    terminal.wait_for(r"Break something: type its number")
+    terminal.type("\x03")
+
+    assert terminal.end(ENDS_WITHIN) == 130
+    target = re.search(r": (\S+)\. You should see", told)
+    assert target
+    assert target[1] in broken
+    assert "Stopping" in terminal.said
