@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from ispvm.supervisor.places import Home
 from ispvm.supervisor.platform import TELLERS
 from ispvm.supervisor.ports import is_free
 from ispvm.supervisor.services import lease_services
+from tests.supervisor.waiting import eventually
 
 PROJECT = Path(__file__).parents[1]
 PORTS = 10
@@ -35,13 +36,6 @@ def own_environment(home: Path) -> dict[str, str]:
     """This process' environment without the tests' servers."""
     kept = {name: value for name, value in os.environ.items() if not FOREIGN.match(name)}
     return {**kept, "ISPVM_HOME": str(home)}
-
-
-def until(holds: Callable[[], object], what: str, seconds: float = 60) -> None:
-    limit = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < limit, f"Not within {seconds:.0f} s: {what}"
-        time.sleep(0.2)
 
 
 @dataclass(frozen=True)
@@ -126,10 +120,9 @@ def running(home: Path) -> Iterator[Stack]:
             stderr=subprocess.STDOUT,
         )
     try:
-        until(
+        eventually(
             lambda: launcher.poll() is not None or b"Everything runs after" in spoken.read_bytes(),
-            "the demo runs",
-            START_SECONDS,
+            seconds=START_SECONDS,
         )
         assert launcher.poll() is None, spoken.read_text(errors="replace")[-3000:]
         with lease_services(Home(home)) as services:

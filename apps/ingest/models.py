@@ -25,6 +25,17 @@ class Stream(TenantModel):
         ]
 
 
+class Listening(models.Model):
+    """Since when, and until when at least, ingest has listened to agents without a gap. One row.
+
+    Global: all tenants' agents are heard by the same processes.
+    """
+
+    id = models.SmallIntegerField(primary_key=True)
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+
+
 class BatchReceipt(TenantModel):
     """The hash of a batch that was taken in, kept as long as its samples: other content under its id is told apart."""
 

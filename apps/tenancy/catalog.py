@@ -40,6 +40,8 @@ GLOBAL_TABLES = MappingProxyType(
         "agents_authority": READ_WRITE,
         # The signer answers all tenants; what is asked holds hashes and public keys.
         "agents_signingrequest": ALL,
+        # Whether agents could be heard: of the installation, not of a tenant.
+        "ingest_listening": READ_WRITE,
         "events_due": ALL,
         "vault_masterkey": READ_WRITE,
         "vault_platformkey": READ_WRITE,

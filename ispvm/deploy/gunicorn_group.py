@@ -47,3 +47,12 @@ def listen_for_scrapes(_server: Any) -> None:
     allowed: tuple[Network, ...] = env.networks("ISPVM_METRICS_ALLOW")
     env.finish()
     serve_metrics(listen, allowed)
+
+
+def attend_to_agents(_worker: Any) -> None:
+    """A worker of ingest: its certificate follows the authorities while it runs, and it says that it can be heard."""
+    from apps.agents.listener import keep_listener_certificate
+    from apps.ingest.listening import keep_listening
+
+    keep_listener_certificate()
+    keep_listening()

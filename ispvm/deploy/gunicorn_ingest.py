@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ispvm.deploy.gunicorn_group import *
-from ispvm.deploy.gunicorn_group import listen_for_scrapes
+from ispvm.deploy.gunicorn_group import attend_to_agents, listen_for_scrapes
 
 # X509_V_FLAG_NO_CHECK_TIME of OpenSSL 1.1+; Python's ssl module has no name for it.
 NO_CHECK_TIME = 0x200000
@@ -18,6 +18,7 @@ NO_CHECK_TIME = 0x200000
 keepalive = 75
 # Agents get no other page here: the numbers have a port of their own.
 when_ready = listen_for_scrapes
+post_worker_init = attend_to_agents
 
 
 def ssl_context(
@@ -28,10 +29,3 @@ def ssl_context(
     context.verify_flags |= NO_CHECK_TIME
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
-
-
-def post_worker_init(_worker: Any) -> None:
-    """Its certificate follows the authorities while it runs: new connections read the files anew."""
-    from apps.agents.listener import keep_listener_certificate
-
-    keep_listener_certificate()

@@ -3,18 +3,10 @@
 The proxy's headers are believed on a unix socket only. Bound to a port by mistake, this listener knows nobody.
 """
 
-from typing import Any
-
 from ispvm.deploy.gunicorn_group import *
-from ispvm.deploy.gunicorn_group import listen_for_scrapes
+from ispvm.deploy.gunicorn_group import attend_to_agents, listen_for_scrapes
 
 # The socket opens for this account and its group: the proxy's account belongs to it.
 umask = 0o007
 when_ready = listen_for_scrapes
-
-
-def post_worker_init(_worker: Any) -> None:
-    """Its certificate follows the authorities while it runs: new connections read the files anew."""
-    from apps.agents.listener import keep_listener_certificate
-
-    keep_listener_certificate()
+post_worker_init = attend_to_agents

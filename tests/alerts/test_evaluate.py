@@ -14,6 +14,7 @@ from apps.alerts.models import Alert, AlertRule, AlertTransition
 from apps.alerts.selectors import alerts_for_correlation
 from apps.core import clock
 from apps.events.models import Due, OutboxEvent
+from apps.ingest.models import Listening
 from apps.inventory.services import apply_discovery
 from apps.maintenance.services import plan_window
 from apps.telemetry import store
@@ -183,6 +184,34 @@ class TestOtherRules:
         assert player.alerts() == [("agent_heartbeat_missed", "firing")]
         with acting_in(acme):
             assert alerts_for_correlation(player.at(50))[0].symptom == "agent_missing"
+
+    @pytest.mark.parametrize(
+        ("since", "until", "fires"),
+        [
+            (-600, 60, True),  # it listened all the time
+            (-600, 40, False),  # it has stopped
+            (30, 60, False),  # it has only just begun again
+            (15, 60, True),  # long enough again
+        ],
+    )
+    def test_a_silence_that_nobody_could_hear_is_none(
+        self, acme, rules, core, player, since, until, fires
+    ):
+        Listening.objects.create(id=1, since=player.at(since), until=player.at(until))
+
+        player.read(0, "agent.up", "agent", core.id, 1.0)
+        player.evaluate(50)
+
+        assert player.alerts() == ([("agent_heartbeat_missed", "firing")] if fires else [])
+
+    def test_a_silence_that_is_known_outlasts_one_of_our_own(self, acme, rules, core, player):
+        player.play("agent.up", "agent", core.id, 1.0, *[None] * 8)
+        Listening.objects.create(id=1, since=player.at(45), until=player.at(46))
+
+        player.evaluate(47)
+        assert player.alerts() == [("agent_heartbeat_missed", "firing")]
+        player.evaluate(60)
+        assert player.alerts() == [("agent_heartbeat_missed", "firing")]
 
     def test_cpu_is_judged_over_its_window(self, rules, core, player):
         player.play("device.cpu_pct", "device", core.id, *[95.0, 10.0] * 40, every=10)

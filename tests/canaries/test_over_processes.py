@@ -15,7 +15,8 @@ from tests import stack as stacks
 from tests.canaries.over_http import OverHttp
 from tests.canaries.planting import Planter
 from tests.canaries.search import broker, database, found_in
-from tests.stack import Stack, until
+from tests.stack import Stack
+from tests.supervisor.waiting import eventually
 
 pytestmark = [pytest.mark.long, pytest.mark.real]
 
@@ -70,7 +71,7 @@ def give_to_agents(planter: Planter, stack: Stack) -> None:
         answer = planter.keep(planter.post("diagnostics/connection-tests", body))
         assert answer.status_code == 202, answer.content
         path = f"/api/v1/diagnostics/connection-tests/{answer.json()['id']}/"
-        until(lambda path=path: tried(planter, path), "an agent tries the login")
+        eventually(lambda path=path: tried(planter, path), seconds=60)
 
 
 def tried(planter: Planter, path: str) -> bool:
@@ -90,7 +91,7 @@ def call_webhooks(planter: Planter, stack: Stack) -> None:
         hook = planter.post("webhook-endpoints", {"name": url[:30], "url": url})
         planter.shown_once(f"secret for {url}", hook, "secret")
         planter.keep(planter.post(f"webhook-endpoints/{hook.json()['id']}/test", {}))
-    until(lambda: heard.read_bytes().count(b"\n") > before, "the receiver hears it")
+    eventually(lambda: heard.read_bytes().count(b"\n") > before, seconds=60)
 
 
 @contextmanager

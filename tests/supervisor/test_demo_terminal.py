@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.supervisor.test_kill_matrix import FOREIGN, PROJECT, free_ports
+from tests.stack import PROJECT, free_ports, own_environment
 
 pytestmark = [pytest.mark.long, pytest.mark.real]
 
@@ -24,11 +24,10 @@ class Terminal:
     def __init__(self, home: Path) -> None:
         self.said = ""
         self._ours, theirs = pty.openpty()
-        environment = {k: v for k, v in os.environ.items() if not FOREIGN.match(k)}
         self.process = subprocess.Popen(
             [sys.executable, "run.py", "demo", "--seed", "3", "--port", str(free_ports())],
             cwd=PROJECT,
-            env={**environment, "ISPVM_HOME": str(home)},
+            env=own_environment(home),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

@@ -22,13 +22,10 @@ from apps.console.demo.receiver_log import (
     read_log,
 )
 from ispvm.supervisor.demo_kills import ALL_KINDS
-from ispvm.supervisor.ports import is_free
+from tests.stack import PROJECT, free_ports, own_environment
 
 pytestmark = pytest.mark.long
 
-PROJECT = Path(__file__).parents[2]
-PORTS = 10
-FOREIGN = re.compile(r"DATABASE_|REDIS_URL|ISPVM_|DJANGO_|PROMETHEUS_")
 KILLED = re.compile(r"^  killed at +[0-9.]+ s: (\S+)", re.MULTILINE)
 KILLS, STORIES = 200, "b,h,g,l"
 #: Which worker a kill of that kind takes, chance decides.
@@ -36,17 +33,8 @@ VICTIMS = ["worker-deliver" if kind == "deliver" else kind for kind in ALL_KINDS
 SEED = int(os.environ.get("ISPVM_SEED", "1"))
 
 
-def free_ports() -> int:
-    """The first of ten free ports in a row."""
-    for first in range(24_000, 30_000, PORTS):
-        if all(is_free(port) for port in range(first, first + PORTS)):
-            return first
-    raise AssertionError("No ten free ports in a row.")
-
-
 def play(home: Path) -> str:
     """What the demo said. Fails with it where a story was told wrong."""
-    environment = {k: v for k, v in os.environ.items() if not FOREIGN.match(k)}
     said = subprocess.run(
         [
             *(sys.executable, "-m", "ispvm.supervisor", "demo", "--check", "--stories", STORIES),
@@ -55,7 +43,7 @@ def play(home: Path) -> str:
         ],
         check=False,
         cwd=PROJECT,
-        env={**environment, "ISPVM_HOME": str(home)},
+        env=own_environment(home),
         capture_output=True,
         text=True,
         timeout=3600,

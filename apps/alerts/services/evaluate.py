@@ -31,6 +31,7 @@ from apps.alerts.rules.program import (
 )
 from apps.alerts.selectors import labels_of
 from apps.events import outbox
+from apps.ingest.listening import Ears, ears
 from apps.inventory.selectors import (
     Ref,
     Scope,
@@ -69,6 +70,7 @@ class _Seen:
     # By event type: when each entity changed.
     turns: dict[str, dict[Ref, list[datetime]]]
     windows_open: Sequence[ActiveWindow]
+    ears: Ears
 
     def maintenance_of(self, ref: Ref) -> UUID | None:
         """The announced work that covers an entity."""
@@ -150,6 +152,7 @@ def _read(rules: Iterable[_Loaded], at: datetime) -> _Seen:
         recovered=_last_recoveries(rules, at),
         turns=_turns(rules, at),
         windows_open=active_windows(at),
+        ears=ears(at),
     )
 
 
@@ -267,7 +270,7 @@ def _judge(rule: Rule, effective: Effective, ref: Ref, seen: _Seen, at: datetime
     condition = rule.condition
     value = seen.latest[condition.metric][ref]
     if isinstance(condition, Absence):
-        return judge_absence(condition, value.ts, at)
+        return _heard_silence(condition, value.ts, seen.ears, at)
     if value.is_late:  # it tells of the past; how things are now is still on its way
         return None
     if isinstance(condition, StateIs):
@@ -284,6 +287,13 @@ def _judge(rule: Rule, effective: Effective, ref: Ref, seen: _Seen, at: datetime
         threshold=condition.threshold if effective.threshold is None else effective.threshold,
         recover=condition.recover if effective.recover is None else effective.recover,
     )
+
+
+def _heard_silence(condition: Absence, ts: datetime, ears: Ears, at: datetime) -> Reading | None:
+    """A silence while nobody could have heard anything says nothing."""
+    reading = judge_absence(condition, ts, at)
+    begins = at - timedelta(seconds=condition.lookback_seconds)
+    return None if reading.is_breach and not ears.heard_all_since(begins) else reading
 
 
 def _episode(alert: Alert | None, recovered_at: datetime | None) -> Episode:

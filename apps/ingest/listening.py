@@ -1,0 +1,75 @@
+"""Whether agents could be heard: a platform that was away itself must not call them silent.
+
+Each ingest process says every two seconds that it listens. A silence counts only from where the listening began.
+"""
+
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import DatabaseError, connection
+
+from apps.core import clock
+from apps.ingest.models import Listening
+
+log = structlog.get_logger(__name__)
+
+EVERY_SECONDS = 2.0
+#: Nobody has said for so long that they listen: nobody does.
+DEAF_AFTER = timedelta(seconds=6)
+_ROW = 1
+
+
+@dataclass(frozen=True)
+class Ears:
+    """What is known at a moment: whether somebody listens, and since when without a gap.
+
+    ``since`` is None where nothing has ever been said, as before the first start of ingest."""
+
+    are_open: bool = True
+    since: datetime | None = None
+
+    def heard_all_since(self, moment: datetime) -> bool:
+        """Whether whoever spoke after ``moment`` was heard."""
+        return self.are_open and (self.since is None or self.since <= moment)
+
+
+def ears(at: datetime) -> Ears:
+    """Those of the whole installation: it has one ingest, in as many processes as it needs. One query."""
+    row = Listening.objects.filter(pk=_ROW).first()
+    if row is None:
+        return Ears()
+    return Ears(at - row.until <= DEAF_AFTER, row.since)
+
+
+def note_listening(at: datetime) -> None:
+    """Say that this process listens. Raises DatabaseError."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO ingest_listening AS known (id, since, until) VALUES (%(row)s, %(at)s, %(at)s)"
+            " ON CONFLICT (id) DO UPDATE SET until = greatest(known.until, excluded.until), since = CASE"
+            " WHEN excluded.until - known.until > %(gap)s THEN excluded.since ELSE known.since END",
+            {"row": _ROW, "at": at, "gap": DEAF_AFTER},
+        )
+
+
+def keep_listening() -> None:
+    """Start saying so, for as long as this process lives."""
+    threading.Thread(target=_keep, name="listening", daemon=True).start()
+
+
+def _keep() -> None:
+    is_noted = True
+    while True:
+        try:
+            note_listening(clock.now())
+        except DatabaseError as error:
+            connection.close()
+            if is_noted:  # once per outage
+                log.warning("listening_not_noted", error=type(error).__name__)
+            is_noted = False
+        else:
+            is_noted = True
+        time.sleep(EVERY_SECONDS)
