@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from django.db import DatabaseError, connection
@@ -46,12 +47,13 @@ def ears(at: datetime) -> Ears:
 
 def note_listening(at: datetime) -> None:
     """Say that this process listens. Raises DatabaseError."""
+    said: dict[str, Any] = {"row": _ROW, "at": at, "gap": DEAF_AFTER}
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO ingest_listening AS known (id, since, until) VALUES (%(row)s, %(at)s, %(at)s)"
             " ON CONFLICT (id) DO UPDATE SET until = greatest(known.until, excluded.until), since = CASE"
             " WHEN excluded.until - known.until > %(gap)s THEN excluded.since ELSE known.since END",
-            {"row": _ROW, "at": at, "gap": DEAF_AFTER},
+            said,
         )
 
 
