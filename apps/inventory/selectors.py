@@ -261,11 +261,6 @@ def visible_site_names(access: Access) -> list[tuple[UUID, str, str]]:
     return list(visible_sites(access).order_by("name").values_list("pk", "name", "code"))
 
 
-def visible_device_sites(access: Access) -> dict[UUID, UUID]:
-    """The site of every device that this member may see. One query."""
-    return dict(visible_devices(access).values_list("pk", "site_id"))
-
-
 @dataclass(frozen=True)
 class Place:
     """Where a site stands."""
