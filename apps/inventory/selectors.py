@@ -36,6 +36,12 @@ _MODELS: Mapping[str, type[Model]] = {
     EntityType.PROBE_TARGET: ProbeTarget,
     EntityType.SERVICE: Service,
 }
+#: What stands on a router is called by that router and by these columns; everything else has a name of its own.
+_NAMED_BY: Mapping[type[Model], tuple[str, ...]] = {
+    Interface: ("name",),
+    BgpPeer: ("name", "remote_address", "remote_as"),
+    OspfNeighbor: ("router_id", "address"),
+}
 
 
 class Scope(NamedTuple):
@@ -106,11 +112,13 @@ def entity_labels(refs: Iterable[Ref]) -> dict[Ref, str]:
         if model is None:
             continue
         rows: QuerySet[Any] = model._default_manager.filter(pk__in=ids)  # noqa: SLF001
-        if model in {Interface, BgpPeer, OspfNeighbor}:
-            for row in rows.select_related("device"):
+        if model in _NAMED_BY:
+            columns = _NAMED_BY[model]
+            for row in rows.select_related("device").only("device__name", *columns):
                 labels[entity_type, row.pk] = f"{row.device.name} {row}"
         else:
-            labels.update({(entity_type, row.pk): str(row) for row in rows})
+            names = rows.values_list("pk", "name")
+            labels.update({(entity_type, pk): name for pk, name in names})
     return labels
 
 
