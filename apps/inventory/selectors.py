@@ -1,6 +1,6 @@
 """Reads of the inventory: what an id means, what it is called, where it stands. Queries do not grow with rows."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -37,10 +37,10 @@ _MODELS: Mapping[str, type[Model]] = {
     EntityType.SERVICE: Service,
 }
 #: What stands on a router is called by that router and by these columns; everything else has a name of its own.
-_NAMED_BY: Mapping[type[Model], tuple[str, ...]] = {
-    Interface: ("name",),
-    BgpPeer: ("name", "remote_address", "remote_as"),
-    OspfNeighbor: ("router_id", "address"),
+_ON_ROUTERS: Mapping[type[Model], tuple[tuple[str, ...], Callable[..., str]]] = {
+    Interface: (("name",), str),
+    BgpPeer: (("name", "remote_address", "remote_as"), BgpPeer.called),
+    OspfNeighbor: (("router_id", "address"), OspfNeighbor.called),
 }
 
 
@@ -112,13 +112,13 @@ def entity_labels(refs: Iterable[Ref]) -> dict[Ref, str]:
         if model is None:
             continue
         rows: QuerySet[Any] = model._default_manager.filter(pk__in=ids)  # noqa: SLF001
-        if model in _NAMED_BY:
-            columns = _NAMED_BY[model]
-            for row in rows.select_related("device").only("device__name", *columns):
-                labels[entity_type, row.pk] = f"{row.device.name} {row}"
-        else:
+        columns, called = _ON_ROUTERS.get(model, ((), None))
+        if called is None:
             names = rows.values_list("pk", "name")
             labels.update({(entity_type, pk): name for pk, name in names})
+            continue
+        for pk, router, *parts in rows.values_list("pk", "device__name", *columns):
+            labels[entity_type, pk] = f"{router} {called(*parts)}"
     return labels
 
 
