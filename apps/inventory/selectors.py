@@ -1,6 +1,6 @@
 """Reads of the inventory: what an id means, what it is called, where it stands. Queries do not grow with rows."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -35,6 +35,12 @@ _MODELS: Mapping[str, type[Model]] = {
     EntityType.OSPF_NEIGHBOR: OspfNeighbor,
     EntityType.PROBE_TARGET: ProbeTarget,
     EntityType.SERVICE: Service,
+}
+#: What stands on a router is called by that router and by these columns; everything else has a name of its own.
+_ON_ROUTERS: Mapping[type[Model], tuple[tuple[str, ...], Callable[..., str]]] = {
+    Interface: (("name",), str),
+    BgpPeer: (("name", "remote_address", "remote_as"), BgpPeer.called),
+    OspfNeighbor: (("router_id", "address"), OspfNeighbor.called),
 }
 
 
@@ -106,11 +112,13 @@ def entity_labels(refs: Iterable[Ref]) -> dict[Ref, str]:
         if model is None:
             continue
         rows: QuerySet[Any] = model._default_manager.filter(pk__in=ids)  # noqa: SLF001
-        if model in {Interface, BgpPeer, OspfNeighbor}:
-            for row in rows.select_related("device"):
-                labels[entity_type, row.pk] = f"{row.device.name} {row}"
-        else:
-            labels.update({(entity_type, row.pk): str(row) for row in rows})
+        columns, called = _ON_ROUTERS.get(model, ((), None))
+        if called is None:
+            names = rows.values_list("pk", "name")
+            labels.update({(entity_type, pk): name for pk, name in names})
+            continue
+        for pk, router, *parts in rows.values_list("pk", "device__name", *columns):
+            labels[entity_type, pk] = f"{router} {called(*parts)}"
     return labels
 
 
@@ -259,11 +267,6 @@ def sites_called(sites: QuerySet[Site], words: str) -> QuerySet[Site]:
 def visible_site_names(access: Access) -> list[tuple[UUID, str, str]]:
     """Id, name and code of every site that this member may see, by name. One query."""
     return list(visible_sites(access).order_by("name").values_list("pk", "name", "code"))
-
-
-def visible_device_sites(access: Access) -> dict[UUID, UUID]:
-    """The site of every device that this member may see. One query."""
-    return dict(visible_devices(access).values_list("pk", "site_id"))
 
 
 @dataclass(frozen=True)

@@ -1,26 +1,23 @@
 """The network as a drawing: nodes and edges with how each is now. Who draws it adds what it knows of causes."""
 
-from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 from apps.telemetry.queries import latest
 from apps.telemetry.reach import BLIND_AFTER, Reach, reach_of_devices
 from apps.topology.graph import DependencyGroup
-from apps.topology.selectors import Wiring
+from apps.topology.selectors import Wire, Wiring
 
 #: Of a node or an edge: how it is drawn. ``root`` and ``held`` are an incident's words.
 OK, DOWN, BLIND, UNKNOWN, PART, ROOT, HELD = (
     *("ok", "critical", "blind", "unknown", "warn", "root", "held"),
 )
-_WORST = (ROOT, DOWN, PART, BLIND, HELD, UNKNOWN, OK)
-_LOOK_OF = {Reach.UP: OK, Reach.DOWN: DOWN, Reach.BLIND: BLIND}
+LOOK_OF: Mapping[str, str] = {Reach.UP: OK, Reach.DOWN: DOWN, Reach.BLIND: BLIND}
 #: Drawn from the middle of the network outwards.
-_RANKS = {"edge": 0, "core": 1, "agg": 2, "bng": 3, "access": 4}
+RANKS = {"edge": 0, "core": 1, "agg": 2, "bng": 3, "access": 4}
 OUTERMOST = 5
 OPER_UP = "interface.oper_up"
 
@@ -85,16 +82,16 @@ class Overlay:
 def device_looks(at: datetime, device_ids: Iterable[UUID]) -> dict[UUID, str]:
     """How each of these is. One query."""
     reach = reach_of_devices(at)
-    return {pk: _LOOK_OF[reach[pk]] if pk in reach else UNKNOWN for pk in device_ids}
+    return {pk: LOOK_OF[reach[pk]] if pk in reach else UNKNOWN for pk in device_ids}
 
 
-def wire_looks(at: datetime, wiring: Wiring) -> dict[UUID, str]:
+def wire_looks(at: datetime, wires: Collection[Wire]) -> dict[UUID, str]:
     """How each wire is, by the ports at its ends: down when one says so, blind when none was read lately. One query."""
-    ports = {port for wire in wiring.wires for port in wire.ports}
+    ports = {port for wire in wires for port in wire.ports}
     read = {key.entity_id: row for key, row in latest(metrics=[OPER_UP], entity_ids=ports).items()}
     return {
         wire.id: _wire_look([read[port] for port in wire.ports if port in read], at)
-        for wire in wiring.wires
+        for wire in wires
     }
 
 
@@ -124,7 +121,7 @@ def by_device(
             label=row.name,
             kind="device",
             look=overlay.look(row.id, looks.get(row.id, UNKNOWN)),
-            rank=_RANKS.get(row.role, OUTERMOST),
+            rank=RANKS.get(row.role, OUTERMOST),
             parent=str(row.site_id) if row.site_id in sites else "",
             url=address.format(id=row.id),
         )
@@ -165,79 +162,6 @@ def _group(
     edges = [Edge(f"{group.id}-d", node.id, dependent, OK, kind="lean")]
     edges += [Edge(f"{group.id}-{end}", end, node.id, OK, kind="lean") for end in drawn]
     return [node], edges
-
-
-def by_site(
-    wiring: Wiring,
-    *,
-    looks: Mapping[UUID, str],
-    wires: Mapping[UUID, str],
-    sites: Mapping[UUID, str],
-    overlay: Overlay,
-    address: str,
-) -> Picture:
-    """A node per site and an edge per pair of sites: what fits on a screen however large the network is."""
-    inside: dict[UUID, list[str]] = defaultdict(list)
-    rank: dict[UUID, int] = {}
-    for row in wiring.devices.values():
-        if row.site_id is not None and row.site_id in sites:
-            inside[row.site_id].append(overlay.look(row.id, looks.get(row.id, UNKNOWN)))
-            mine = _RANKS.get(row.role, OUTERMOST)
-            rank[row.site_id] = min(rank.get(row.site_id, OUTERMOST), mine)
-    nodes = [
-        Node(
-            id=str(pk),
-            label=name,
-            kind="site",
-            look=site_look(inside[pk]),
-            rank=rank.get(pk, OUTERMOST),
-            url=address.format(id=pk),
-            note=str(len(inside[pk])),
-        )
-        for pk, name in sites.items()
-        if pk in inside
-    ]
-    return Picture(tuple(nodes), between_sites(wiring, wires=wires, overlay=overlay))
-
-
-def site_look(inside: Collection[str]) -> str:
-    """Of a site by its routers: all down is down, some is a warning."""
-    counted = Counter(inside)
-    if counted[ROOT]:
-        return ROOT
-    if counted[DOWN] or counted[HELD]:
-        bad = DOWN if counted[DOWN] else HELD
-        return PART if counted[OK] else bad
-    return next((look for look in _WORST if counted[look]), UNKNOWN)
-
-
-def between_sites(
-    wiring: Wiring,
-    *,
-    wires: Mapping[UUID, str],
-    overlay: Overlay,
-    use: Mapping[UUID, int] = MappingProxyType({}),
-) -> tuple[Edge, ...]:
-    """One edge per pair of sites; some of several wires down is a warning, all of them is down. It is as full as the
-    fullest of its wires."""
-    pairs: dict[tuple[str, str], list[str]] = defaultdict(list)
-    full: dict[tuple[str, str], int] = {}
-    for wire in wiring.wires:
-        near, far = wiring.devices.get(wire.a_id), wiring.devices.get(wire.z_id or wire.a_id)
-        if near and far and near.site_id and far.site_id and near.site_id != far.site_id:
-            pair = sorted((str(near.site_id), str(far.site_id)))
-            look = overlay.look(wire.id, wires.get(wire.id, UNKNOWN))
-            pairs[pair[0], pair[1]].append(look)
-            if wire.id in use:
-                full[pair[0], pair[1]] = max(full.get((pair[0], pair[1]), 0), use[wire.id])
-    edges = []
-    for (one, other), looks in pairs.items():
-        worst = next(look for look in _WORST if look in looks)
-        look = PART if worst in {DOWN, ROOT} and OK in looks else worst
-        label = str(len(looks)) if len(looks) > 1 else ""
-        fullest = full.get((one, other))
-        edges.append(Edge(f"{one}-{other}", one, other, look, label, use=fullest))
-    return tuple(edges)
 
 
 def outlined(picture: Picture, *, only: Collection[str]) -> Picture:

@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet
 
 from apps.accounts.access import Access
 from apps.inventory import selectors as inventory
@@ -175,7 +175,7 @@ class WiredDevice:
 
 @dataclass(frozen=True)
 class Wire:
-    """A link on a drawing; its far end is null where it leaves the network."""
+    """A link on a drawing, between routers or between sites; its far end is null where it leaves the network."""
 
     id: UUID
     name: str
@@ -192,17 +192,37 @@ class Wiring:
     devices: dict[UUID, WiredDevice]
     wires: tuple[Wire, ...]
 
-    def between_sites(self) -> "Wiring":
-        """The same without the wires that stay within a site: what is drawn site by site needs no more."""
+    def between_sites(self) -> tuple[Wire, ...]:
+        """The wires that leave one site for another, with the sites as their ends."""
         site_of = {pk: row.site_id for pk, row in self.devices.items()}
-        return Wiring(
-            self.devices,
-            tuple(
-                wire
-                for wire in self.wires
-                if wire.z_id is not None and site_of.get(wire.a_id) != site_of.get(wire.z_id)
-            ),
+        ends = (
+            (wire, site_of.get(wire.a_id), site_of.get(wire.z_id or wire.a_id))
+            for wire in self.wires
         )
+        return tuple(
+            replace(wire, a_id=near, z_id=far)
+            for wire, near, far in ends
+            if near is not None and far is not None and near != far
+        )
+
+
+def wires_between_sites(access: Access, *, role: str = "") -> tuple[Wire, ...]:
+    """The same of all that a member may see, or of the routers of one role. One query."""
+    links = Link.objects.filter(z_device__isnull=False).exclude(a_device__site=F("z_device__site"))
+    if role:
+        links = links.filter(a_device__role=role, z_device__role=role)
+    if access.is_limited:
+        seen = inventory.visible_devices(access).order_by().values("pk")
+        links = links.filter(a_device__in=seen, z_device__in=seen)
+    return _wires(links.order_by("name"), "a_device__site_id", "z_device__site_id")
+
+
+def _wires(links: QuerySet[Link], a_end: str, z_end: str) -> tuple[Wire, ...]:
+    columns = ("pk", "name", a_end, z_end, "a_interface_id", "z_interface_id", "capacity_bps")
+    return tuple(
+        Wire(pk, name, a_id, z_id, tuple(port for port in (a_port, z_port) if port), capacity)
+        for pk, name, a_id, z_id, a_port, z_port, capacity in links.values_list(*columns)
+    )
 
 
 def wiring(access: Access, around: Collection[UUID] | None = None) -> Wiring:
@@ -211,13 +231,7 @@ def wiring(access: Access, around: Collection[UUID] | None = None) -> Wiring:
     links = Link.objects.order_by("name")
     if around is not None:
         links = links.filter(Q(a_device__in=around) | Q(z_device__in=around))
-    wires = tuple(
-        Wire(pk, name, a_id, z_id, tuple(port for port in (a_port, z_port) if port), capacity)
-        for pk, name, a_id, z_id, a_port, z_port, capacity in links.values_list(
-            *("pk", "name", "a_device_id", "z_device_id", "a_interface_id", "z_interface_id"),
-            "capacity_bps",
-        )
-    )
+    wires = _wires(links, "a_device_id", "z_device_id")
     rows = inventory.visible_devices(access).order_by("name")
     if around is not None:
         ends = {end for wire in wires for end in (wire.a_id, wire.z_id) if end}

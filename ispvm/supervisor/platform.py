@@ -9,6 +9,8 @@ from functools import partial
 from pathlib import Path
 
 from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from ispvm.supervisor.environment import unprivileged
 from ispvm.supervisor.places import PROJECT
@@ -161,7 +163,7 @@ def celery_answers(broker: str) -> bool:
     app = Celery(broker=broker, set_as_current=False)
     try:
         return bool(app.control.ping(timeout=0.5, limit=1))
-    except OSError:
+    except (OSError, OperationalError, RedisError):
         return False
     finally:
         app.close()

@@ -5,7 +5,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.inventory import selectors, services
-from apps.inventory.models import Interface, WireAlias
+from apps.inventory.models import BgpPeer, Interface, OspfNeighbor, WireAlias
 from apps.tenancy import acting_in
 from tests.inventory.factories import ACTOR, AT, make_device, make_link, make_site
 
@@ -99,6 +99,33 @@ class TestEntityLabels:
             ("device", device.pk): "cr1",
         }
         assert selectors.unknown_refs([absent, ("device", device.pk)]) == [absent]
+
+    def test_each_is_called_what_its_row_is_called(self, in_acme):
+        """Labels are made of columns, rows of themselves: both say the same."""
+        device, far = make_device("cr1"), make_device("cr2", management_address="127.20.0.2")
+        on_router = [
+            Interface.objects.create(device=device, name="ether1"),
+            BgpPeer.objects.create(device=device, name="up", remote_address="::1", remote_as=1),
+            BgpPeer.objects.create(device=device, remote_address="::2", remote_as=2),
+            OspfNeighbor.objects.create(
+                device=device, router_id="10.0.0.2", address="10.1.0.2", area="backbone"
+            ),
+        ]
+        alone = [
+            device,
+            device.site,
+            make_link(device, far),
+            services.create_service(name="transit", kind="transit", actor=ACTOR, at=AT),
+        ]
+        kinds = {"bgppeer": "bgp_peer", "ospfneighbor": "ospf_neighbor"}
+        models = [(row._meta.model_name, row) for row in [*on_router, *alone]]
+        named = {(kinds.get(name, name), row.pk): row for name, row in models}
+
+        labels = selectors.entity_labels(named)
+
+        assert labels == {
+            ref: f"cr1 {row}" if row in on_router else str(row) for ref, row in named.items()
+        }
 
 
 class TestScopeAttributes:

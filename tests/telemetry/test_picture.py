@@ -1,11 +1,13 @@
 """The network as a drawing: what is down, what is cut off, what nobody can see."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from apps.telemetry import picture
 from apps.telemetry.charts import percentile_95, span_for
 from apps.telemetry.picture import Overlay
+from apps.telemetry.site_picture import between_sites, site_look
 from apps.topology.graph import ANY, DEVICE, DependencyGroup
 from apps.topology.selectors import Wire, WiredDevice, Wiring
 
@@ -87,17 +89,17 @@ class TestByDevice:
 
 class TestBySite:
     def test_a_site_of_which_some_answer_is_a_warning(self):
-        assert picture.site_look(["ok", "critical"]) == "warn"
-        assert picture.site_look(["critical", "critical"]) == "critical"
-        assert picture.site_look(["blind", "ok"]) == "blind"
-        assert picture.site_look([]) == "unknown"
+        assert site_look(Counter(ok=1, critical=1)) == "warn"
+        assert site_look(Counter(critical=2)) == "critical"
+        assert site_look(Counter(blind=1, ok=1)) == "blind"
+        assert site_look(Counter()) == "unknown"
 
     def test_one_of_two_wires_between_sites_is_a_warning_both_are_down(self):
         wired = network(Wire(SECOND, "cr1-agg1", CR1, AGG, ()))
 
         def between(**wires: str) -> str:
             looks = {BACKHAUL: wires["first"], SECOND: wires["second"]}
-            (edge,) = picture.between_sites(wired, wires=looks, overlay=Overlay())
+            (edge,) = between_sites(wired.between_sites(), looks=looks, overlay=Overlay())
             return edge.look
 
         assert between(first="critical", second="ok") == "warn"

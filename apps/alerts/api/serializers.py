@@ -138,18 +138,14 @@ class SeenSerializer(serializers.Serializer[Any]):
 
 
 class AlertEntitySerializer(serializers.Serializer[Any]):
-    type = serializers.CharField(source="entity_type")
-    id = serializers.UUIDField(source="entity_id")
-    label = serializers.SerializerMethodField(help_text="Empty when it is gone.")  # type: ignore[assignment]  # a field here
-
-    def get_label(self, alert: Alert) -> str:
-        labels: dict[tuple[str, Any], str] = self.context["labels"]
-        return labels.get((alert.entity_type, alert.entity_id), "")
+    type = serializers.CharField()
+    id = serializers.UUIDField()
+    label = serializers.CharField(help_text="Empty when it is gone.")  # type: ignore[assignment]  # a field here
 
 
 class AlertSerializer(serializers.ModelSerializer[Alert]):
     rule_key = serializers.CharField(source="rule.key", read_only=True)
-    entity = AlertEntitySerializer(source="*", read_only=True)
+    entity = serializers.SerializerMethodField()
     seen = serializers.SerializerMethodField()
     in_maintenance = serializers.SerializerMethodField()
 
@@ -171,6 +167,13 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
             "recovered_at",
             "seen",
         ]
+
+    @extend_schema_field(AlertEntitySerializer)
+    def get_entity(self, alert: Alert) -> dict[str, str]:
+        """What it is about, with what operators call it."""
+        labels: dict[tuple[str, Any], str] = self.context["labels"]
+        label = labels.get((alert.entity_type, alert.entity_id), "")
+        return {"type": alert.entity_type, "id": str(alert.entity_id), "label": label}
 
     def get_in_maintenance(self, alert: Alert) -> bool:
         """Whether announced work covers its entity; the alert goes on living all the same."""

@@ -18,9 +18,11 @@ from apps.inventory.choices import DeviceRole
 def asked_devices(request: HttpRequest) -> DeviceFilter:
     """Devices by words, site, role and state."""
     role, state = asked_word(request, "role"), asked_word(request, "state")
+    site = asked_uuid(request, "site")
     return DeviceFilter(
         words=asked_word(request, "q"),
-        site=asked_uuid(request, "site"),
+        site=site,
+        site_words="" if site else asked_word(request, "site"),
         role=role if role in DeviceRole.values else "",
         state=state if state in REACH else "",
         order=asked_order(request, device_order.COLUMNS),

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from apps.accounts.access import Access
 from apps.alerts.selectors import open_alert_counts
 from apps.console.web.device_order import COLUMNS, UPTIME, in_order
+from apps.console.web.site_field import SiteField, site_field
 from apps.console.web.states import REACH, UNREAD
 from apps.core.order import SORT, UNORDERED, Heading, Order, headings
 from apps.core.page import Pager, State, lasting, paged, query_of, spell_seconds
@@ -62,13 +63,15 @@ class DeviceFilter:
 
     words: str = ""
     site: UUID | None = None
+    #: Of the names and codes of sites; not together with one site.
+    site_words: str = ""
     role: str = ""
     state: str = ""
     order: Order = UNORDERED
 
     def chosen(self) -> dict[str, str]:
         """What narrows the list, as the address says it."""
-        site = str(self.site) if self.site else ""
+        site = str(self.site) if self.site else self.site_words
         return {"q": self.words, "site": site, "role": self.role, "state": self.state}
 
     def asked(self) -> dict[str, str]:
@@ -84,7 +87,7 @@ class DevicesPage:
     is_filtered: bool
     states: tuple[Choice, ...]
     roles: tuple[Choice, ...]
-    sites: tuple[Choice, ...]
+    site: SiteField
     headings: tuple[Heading, ...]
     rows: tuple[DeviceRow, ...]
     pager: Pager
@@ -115,11 +118,7 @@ def devices_page(access: Access, asked: DeviceFilter, *, number: int, at: dateti
             "role",
             (("", _("Any role"), None), *((k, str(v), None) for k, v in DeviceRole.choices)),
         ),
-        sites=_choices(
-            asked,
-            "site",
-            (("", _("Any site"), None), *((str(pk), name, None) for pk, name, _code in sites)),
-        ),
+        site=site_field(sites, asked.asked(), chosen=asked.site, words=asked.site_words),
         headings=headings(COLUMNS, asked.order, asked.chosen()),
         rows=device_rows(access, rows, reach, sites={pk: name for pk, name, _code in sites}, at=at),
         pager=pager,
@@ -134,6 +133,9 @@ def chosen_devices(access: Access, asked: DeviceFilter, at: datetime) -> QuerySe
         rows = inventory.devices_called(rows, asked.words)
     if asked.site:
         rows = rows.filter(site=asked.site)
+    elif asked.site_words:
+        fitting = inventory.sites_called(inventory.visible_sites(access), asked.site_words)
+        rows = rows.filter(site__in=fitting)
     if asked.role:
         rows = rows.filter(role=asked.role)
     if asked.state == UNREAD:
@@ -151,8 +153,7 @@ def _choices(
         Choice(
             value=value,
             label=str(label),
-            # A list of 500 sites is a form's field: nobody follows the addresses of its values.
-            query=query_of({**now, name: value}) if name != "site" else "",
+            query=query_of({**now, name: value}),
             is_chosen=now[name] == value,
             number=number,
         )

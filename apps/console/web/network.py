@@ -1,11 +1,12 @@
 """The map and the topology: the whole network drawn, with how it is and what an incident says of it."""
 
-from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _lazy
 
@@ -19,10 +20,11 @@ from apps.incidents.selectors import visible_incidents
 from apps.incidents.web.blast import overlay_of
 from apps.inventory import selectors as inventory
 from apps.inventory.choices import DeviceRole
-from apps.telemetry import picture
+from apps.inventory.models import Device
+from apps.telemetry import picture, site_picture
 from apps.telemetry.picture import Overlay, Picture
 from apps.telemetry.usage import wire_use
-from apps.topology.selectors import Wiring, dependency_groups, wiring
+from apps.topology.selectors import Wiring, dependency_groups, wires_between_sites, wiring
 
 #: More routers than this are drawn as sites, until one of them is opened.
 MOST_DEVICES = 120
@@ -115,75 +117,75 @@ def _overlay(access: Access, asked: Asked) -> Overlay:
     return overlay_of(incident) if incident and is_whole(access, incident) else Overlay()
 
 
-def _wired(access: Access, asked: Asked) -> Wiring:
-    """The whole, one site with what it is wired to, or the routers of one role."""
-    if asked.site:
-        inside = [
-            pk for pk, site in inventory.visible_device_sites(access).items() if site == asked.site
-        ]
-        return wiring(access, around=inside)
-    whole = wiring(access)
-    if not asked.role:
-        return whole
-    return Wiring(
-        {k: row for k, row in whole.devices.items() if row.role == asked.role}, whole.wires
-    )
+def _devices(access: Access, asked: Asked) -> QuerySet[Device]:
+    devices = inventory.visible_devices(access)
+    return devices.filter(role=asked.role) if asked.role else devices
 
 
 def topology_picture(access: Access, asked: Asked, *, at: datetime) -> Picture:
-    """By router where they fit, else by site. At most eleven queries, whatever the size."""
-    wired = _wired(access, asked)
+    """By router where they fit, else by site. At most twelve queries, whatever the size."""
     overlay = _overlay(access, asked)
-    is_by_site = asked.site is None and (asked.wants_sites or len(wired.devices) > MOST_DEVICES)
-    if is_by_site:
-        wired = wired.between_sites()
-    looks = picture.device_looks(at, wired.devices)
-    wires = picture.wire_looks(at, wired)
     sites = {pk: name for pk, name, _code in inventory.visible_site_names(access)}
-    if is_by_site:
-        address = f"{reverse('console:topology')}?site={{id}}"
-        return picture.by_site(
-            wired, looks=looks, wires=wires, sites=sites, overlay=overlay, address=address
+    if asked.site:
+        return _around(access, asked.site, sites, overlay, at)
+    looks = site_picture.looks_by_site(_devices(access, asked), overlay, at)
+    if asked.wants_sites or sum(site.total() for site in looks.values()) > MOST_DEVICES:
+        wires = wires_between_sites(access, role=asked.role)
+        return site_picture.by_site(
+            looks,
+            wires,
+            ranks=site_picture.ranks_by_site(_devices(access, asked)),
+            wire_looks=picture.wire_looks(at, wires),
+            sites=sites,
+            overlay=overlay,
+            address=f"{reverse('console:topology')}?site={{id}}",
         )
-    address = reverse("console:device", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}")
-    drawn = picture.by_device(
+    whole = wiring(access)
+    shown = {k: row for k, row in whole.devices.items() if asked.role in {"", row.role}}
+    return _by_device(access, Wiring(shown, whole.wires), sites, overlay, at)
+
+
+def _around(
+    access: Access, site_id: UUID, sites: Mapping[UUID, str], overlay: Overlay, at: datetime
+) -> Picture:
+    """One site with what it is wired to, which stays in the background."""
+    inside = set(
+        inventory.visible_devices(access).filter(site=site_id).values_list("pk", flat=True)
+    )
+    drawn = _by_device(access, wiring(access, around=inside), sites, overlay, at)
+    return picture.outlined(drawn, only={str(pk) for pk in inside})
+
+
+def _by_device(
+    access: Access, wired: Wiring, sites: Mapping[UUID, str], overlay: Overlay, at: datetime
+) -> Picture:
+    return picture.by_device(
         wired,
-        looks=looks,
-        wires=wires,
+        looks=picture.device_looks(at, wired.devices),
+        wires=picture.wire_looks(at, wired.wires),
         sites=sites,
         overlay=overlay,
-        address=address,
+        address=reverse("console:device", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}"),
         groups=dependency_groups() if access.may(Permission.TOPOLOGY_VIEW) else (),
     )
-    if asked.site is None:
-        return drawn
-    inside = {str(row.id) for row in wired.devices.values() if row.site_id == asked.site}
-    return picture.outlined(drawn, only=inside)
 
 
 def map_document(access: Access, asked: Asked, *, at: datetime) -> dict[str, Any]:
     """Sites with a place, and what runs between them. At most nine queries, whatever the size."""
-    wired = _wired(access, asked).between_sites()
     overlay = _overlay(access, asked)
-    looks = picture.device_looks(at, wired.devices)
-    inside: dict[UUID, list[str]] = defaultdict(list)
-    for row in wired.devices.values():
-        if row.site_id:
-            inside[row.site_id].append(overlay.look(row.id, looks[row.id]))
+    looks = site_picture.looks_by_site(_devices(access, asked), overlay, at)
+    wires = wires_between_sites(access, role=asked.role)
     places = {row.id: row for row in inventory.placed_sites(access)}
-    edges = picture.between_sites(
-        wired,
-        wires=picture.wire_looks(at, wired),
-        overlay=overlay,
-        use=wire_use(at, wired.wires),
+    edges = site_picture.between_sites(
+        wires, looks=picture.wire_looks(at, wires), overlay=overlay, use=wire_use(at, wires)
     )
     address = reverse("console:site", args=[_ANYWHERE])
     sites = []
     for pk, place in places.items():
-        look = picture.site_look(inside[pk]) if inside[pk] else picture.OK
-        if asked.role and not inside[pk]:
+        inside = looks.get(pk, site_picture.NOBODY)
+        if asked.role and not inside.total():
             continue
-        bad = sum(1 for one in inside[pk] if one in {picture.DOWN, picture.HELD, picture.ROOT})
+        look = site_picture.site_look(inside) if inside.total() else picture.OK
         sites.append(
             {
                 "id": str(pk),
@@ -191,8 +193,8 @@ def map_document(access: Access, asked: Asked, *, at: datetime) -> dict[str, Any
                 "at": [place.longitude, place.latitude],
                 "look": look,
                 "word": str(_WORDS[look].word) if look in _WORDS else "",
-                "bad": bad,
-                "devices": len(inside[pk]),
+                "bad": inside[picture.DOWN] + inside[picture.HELD] + inside[picture.ROOT],
+                "devices": inside.total(),
                 "url": address.replace(_ANYWHERE, str(pk)),
             }
         )

@@ -1,11 +1,12 @@
 """Devices, sites and alerts as files: all that a filter chooses, in its order. Words are those of the REST API."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 from apps.accounts.access import Access
-from apps.accounts.web.downloads import in_parts, rows_named
+from apps.accounts.choices import ListPage
+from apps.accounts.web.downloads import Download, in_parts, rows_named
 from apps.alerts.selectors import open_alerts
 from apps.console.web.alerts import AlertFilter, alert_rows, chosen_alerts
 from apps.console.web.devices import DeviceFilter, chosen_devices, device_rows
@@ -15,7 +16,6 @@ from apps.core.sheet import Cell
 from apps.inventory import selectors as inventory
 from apps.telemetry.reach import reach_of_devices
 
-Rows = Iterator[Sequence[Cell]]
 DEVICES = (
     *("name", "state", "site", "role", "management_address", "board_name", "version"),
     *("uptime_seconds", "read_at", "open_alerts"),
@@ -27,7 +27,7 @@ ALERTS = (
 )
 
 
-def device_sheet(access: Access, asked: DeviceFilter, *, at: datetime) -> Rows:
+def device_sheet(access: Access, asked: DeviceFilter, *, at: datetime) -> Download:
     """A query for which they are, nine for each part of what they say."""
     sites = {pk: name for pk, name, _code in inventory.visible_site_names(access)}
 
@@ -45,18 +45,19 @@ def device_sheet(access: Access, asked: DeviceFilter, *, at: datetime) -> Rows:
         ]
 
     ids = list(chosen_devices(access, asked, at).values_list("pk", flat=True))
-    return in_parts(access, ids, tell)
+    return Download(ListPage.DEVICES, DEVICES, in_parts(access, ids, tell), len(ids))
 
 
-def site_sheet(access: Access, asked: SiteFilter, *, at: datetime) -> Rows:
+def site_sheet(access: Access, asked: SiteFilter, *, at: datetime) -> Download:
     """Two queries."""
     rows = chosen_sites(site_rows(access, devices_by_site(access, at=at)), asked)
-    return iter(
-        [(row.name, row.code, row.total, row.up, row.down, row.blind, row.unknown) for row in rows]
-    )
+    told = [
+        (row.name, row.code, row.total, row.up, row.down, row.blind, row.unknown) for row in rows
+    ]
+    return Download(ListPage.SITES, SITES, iter(told), len(told))
 
 
-def alert_sheet(access: Access, asked: AlertFilter, *, at: datetime) -> Rows:
+def alert_sheet(access: Access, asked: AlertFilter, *, at: datetime) -> Download:
     """A query for which they are, at most eleven for each part of what they say."""
 
     def tell(ids: list[UUID]) -> list[Sequence[Cell]]:
@@ -70,4 +71,5 @@ def alert_sheet(access: Access, asked: AlertFilter, *, at: datetime) -> Rows:
             for alert, row in zip(alerts, alert_rows(access, alerts, at=at), strict=True)
         ]
 
-    return in_parts(access, list(chosen_alerts(access, asked).values_list("pk", flat=True)), tell)
+    ids = list(chosen_alerts(access, asked).values_list("pk", flat=True))
+    return Download(ListPage.ALERTS, ALERTS, in_parts(access, ids, tell), len(ids))

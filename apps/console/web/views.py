@@ -14,6 +14,7 @@ from django.views.decorators.vary import vary_on_headers
 from apps.accounts.choices import ListPage
 from apps.accounts.permissions import Permission
 from apps.accounts.web.doors import access_of, requires
+from apps.accounts.web.downloads import send
 from apps.accounts.web.lists import ListTools, list_tools
 from apps.console.web.alerts import COLUMNS as ALERT_COLUMNS
 from apps.console.web.alerts import alerts_page
@@ -25,20 +26,12 @@ from apps.console.web.devices import devices_page
 from apps.console.web.home import home_page
 from apps.console.web.network import Asked, map_document, network_page, topology_picture
 from apps.console.web.search import search_page
-from apps.console.web.sheets import (
-    ALERTS,
-    DEVICES,
-    SITES,
-    alert_sheet,
-    device_sheet,
-    site_sheet,
-)
+from apps.console.web.sheets import alert_sheet, device_sheet, site_sheet
 from apps.console.web.sites import COLUMNS as SITE_COLUMNS
 from apps.console.web.sites import site_page, sites_page
 from apps.core import clock
 from apps.core.order import Column
 from apps.core.page import asked_word, page_number, wants_part
-from apps.core.sheet import sheet
 from apps.core.span import TimeSpan, asked_span
 from apps.inventory.choices import DeviceRole
 from apps.inventory.selectors import get_visible_device, get_visible_site
@@ -82,8 +75,8 @@ def devices(request: HttpRequest) -> HttpResponse:
 @requires(Permission.INVENTORY_VIEW)
 def devices_sheet(request: HttpRequest) -> HttpResponseBase:
     """The devices of this filter as a file."""
-    rows = device_sheet(access_of(request), asked_devices(request), at=clock.now())
-    return sheet("devices", DEVICES, rows)
+    access, asked, at = access_of(request), asked_devices(request), clock.now()
+    return send(device_sheet(access, asked, at=at), access=access, asked=asked.asked(), at=at)
 
 
 @require_GET
@@ -134,8 +127,8 @@ def sites(request: HttpRequest) -> HttpResponse:
 @requires(Permission.INVENTORY_VIEW)
 def sites_sheet(request: HttpRequest) -> HttpResponseBase:
     """The sites of this filter as a file."""
-    rows = site_sheet(access_of(request), asked_sites(request), at=clock.now())
-    return sheet("sites", SITES, rows)
+    access, asked, at = access_of(request), asked_sites(request), clock.now()
+    return send(site_sheet(access, asked, at=at), access=access, asked=asked.asked(), at=at)
 
 
 @require_GET
@@ -164,8 +157,8 @@ def alerts(request: HttpRequest) -> HttpResponse:
 @requires(Permission.ALERTS_VIEW)
 def alerts_sheet(request: HttpRequest) -> HttpResponseBase:
     """The open alerts of this filter as a file."""
-    rows = alert_sheet(access_of(request), asked_alerts(request), at=clock.now())
-    return sheet("alerts", ALERTS, rows)
+    access, asked, at = access_of(request), asked_alerts(request), clock.now()
+    return send(alert_sheet(access, asked, at=at), access=access, asked=asked.asked(), at=at)
 
 
 @require_GET

@@ -1,5 +1,6 @@
 """An incident drawn: how far it reaches, and how the services behind it went."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,12 +13,12 @@ from apps.incidents.models import Incident, TimelineEntry
 from apps.inventory.models import Link
 from apps.inventory.parts import devices_of
 from apps.inventory.profiles import polling_profile
-from apps.inventory.selectors import visible_site_names
-from apps.telemetry import picture
+from apps.inventory.selectors import visible_devices, visible_site_names
+from apps.telemetry import picture, site_picture
 from apps.telemetry.charts import Chart, Line, Mark, span_for, total_of
 from apps.telemetry.picture import Overlay, Picture
 from apps.telemetry.queries import Span, rates_of
-from apps.topology.selectors import wiring
+from apps.topology.selectors import Wiring, wiring
 
 UP, SESSIONS = "device.up", "pppoe.sessions.active"
 RX, TX = "interface.rx_bytes_total", "interface.tx_bytes_total"
@@ -45,26 +46,38 @@ def overlay_of(incident: Incident) -> Overlay:
 
 
 def blast_picture(access: Access, incident: Incident, *, at: datetime) -> Picture:
-    """The causes, what is behind them and what stands next to it. At most nine queries."""
+    """The causes, what is behind them and what stands next to it. At most twelve queries."""
     overlay = overlay_of(incident)
     links = Link.objects.filter(pk__in=overlay.roots).values_list("a_device_id", "z_device_id")
     ends = {end for pair in links for end in pair if end}
     on = set(devices_of(overlay.roots - ends).values())
     core = {*overlay.held, *ends, *on}
     wired = wiring(access, around=core)
-    looks = picture.device_looks(at, wired.devices)
     sites = {pk: name for pk, name, _code in visible_site_names(access)}
-    wires = picture.wire_looks(at, wired)
     if len(core) > MOST_DEVICES:
-        address = reverse("console:site", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}")
-        return picture.by_site(
-            wired, looks=looks, wires=wires, sites=sites, overlay=overlay, address=address
-        )
+        return _by_site(access, wired, sites, overlay, at)
+    looks = picture.device_looks(at, wired.devices)
+    wires = picture.wire_looks(at, wired.wires)
     address = reverse("console:device", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}")
     drawn = picture.by_device(
         wired, looks=looks, wires=wires, sites=sites, overlay=overlay, address=address
     )
     return picture.outlined(drawn, only={str(pk) for pk in core})
+
+
+def _by_site(
+    access: Access, wired: Wiring, sites: Mapping[UUID, str], overlay: Overlay, at: datetime
+) -> Picture:
+    devices, wires = visible_devices(access).filter(pk__in=wired.devices), wired.between_sites()
+    return site_picture.by_site(
+        site_picture.looks_by_site(devices, overlay, at),
+        wires,
+        ranks=site_picture.ranks_by_site(devices),
+        wire_looks=picture.wire_looks(at, wires),
+        sites=sites,
+        overlay=overlay,
+        address=reverse("console:site", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}"),
+    )
 
 
 def story_chart(incident: Incident, *, at: datetime) -> Chart:

@@ -1,10 +1,11 @@
 """The queue as a file: all that a filter chooses, in its order. Words are those of the REST API."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from apps.accounts.access import Access
-from apps.accounts.web.downloads import in_parts, rows_named
+from apps.accounts.choices import ListPage
+from apps.accounts.web.downloads import Download, in_parts, rows_named
 from apps.core.sheet import Cell
 from apps.incidents import selectors
 from apps.incidents.web.pages import QueueFilter, chosen_incidents
@@ -16,7 +17,7 @@ INCIDENTS = (
 )
 
 
-def queue_sheet(access: Access, asked: QueueFilter) -> Iterator[Sequence[Cell]]:
+def queue_sheet(access: Access, asked: QueueFilter) -> Download:
     """A query for which they are, one for each part of what they say."""
 
     def tell(ids: list[UUID]) -> list[Sequence[Cell]]:
@@ -31,4 +32,4 @@ def queue_sheet(access: Access, asked: QueueFilter) -> Iterator[Sequence[Cell]]:
         ]
 
     ids = list(chosen_incidents(access, asked).values_list("pk", flat=True))
-    return in_parts(access, ids, tell)
+    return Download(ListPage.INCIDENTS, INCIDENTS, in_parts(access, ids, tell), len(ids))

@@ -16,12 +16,12 @@ from apps.accounts.choices import ListPage
 from apps.accounts.permissions import Permission
 from apps.accounts.selectors import member_labels
 from apps.accounts.web.doors import access_of, requires
+from apps.accounts.web.downloads import send
 from apps.accounts.web.lists import list_tools
 from apps.alerts.choices import Severity
 from apps.core import clock
 from apps.core.order import asked_order
 from apps.core.page import asked_word, wants_part
-from apps.core.sheet import sheet
 from apps.incidents import selectors, services
 from apps.incidents.choices import IncidentStatus
 from apps.incidents.errors import AlreadyAcknowledged, IncidentClosed
@@ -30,7 +30,7 @@ from apps.incidents.models import Incident
 from apps.incidents.web.blast import blast_picture, story_chart
 from apps.incidents.web.order import COLUMNS, NEWEST, asked_place
 from apps.incidents.web.pages import ALL, OWNERS, QueueFilter, detail_page, queue_page
-from apps.incidents.web.sheets import INCIDENTS, queue_sheet
+from apps.incidents.web.sheets import queue_sheet
 
 #: Drawings are read anew each time.
 UNKEPT = {"Cache-Control": "private, no-store"}
@@ -58,7 +58,8 @@ def queue(request: HttpRequest) -> HttpResponse:
 @requires(Permission.INCIDENTS_VIEW)
 def queue_file(request: HttpRequest) -> HttpResponseBase:
     """The incidents of this filter as a file."""
-    return sheet("incidents", INCIDENTS, queue_sheet(access_of(request), asked_queue(request)))
+    access, asked = access_of(request), asked_queue(request)
+    return send(queue_sheet(access, asked), access=access, asked=asked.asked(), at=clock.now())
 
 
 def asked_queue(request: HttpRequest) -> QueueFilter:

@@ -43,7 +43,12 @@ class BgpPeer(DiscoverableModel):
         ]
 
     def __str__(self) -> str:
-        return self.name or f"{self.remote_address} AS{self.remote_as}"
+        return self.called(self.name, self.remote_address, self.remote_as)
+
+    @staticmethod
+    def called(name: str, remote_address: str, remote_as: int) -> str:
+        """What operators call a session with these columns."""
+        return name or f"{remote_address} AS{remote_as}"
 
 
 class OspfNeighbor(DiscoverableModel):
@@ -74,4 +79,9 @@ class OspfNeighbor(DiscoverableModel):
         ]
 
     def __str__(self) -> str:
-        return f"{self.router_id} {self.address}"
+        return self.called(self.router_id, self.address)
+
+    @staticmethod
+    def called(router_id: str, address: str) -> str:
+        """What operators call an adjacency with these columns."""
+        return f"{router_id} {address}"

@@ -1,0 +1,64 @@
+"""How a list asks for a site: a choice while sites are few, words of their names and codes when they are many."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from apps.core.page import query_of
+
+#: A choice of more sites weighs more than the list under it.
+MOST_CHOICES = 50
+#: So many of the sites that words fit are offered to narrow further.
+MOST_FITTING = 8
+
+SiteNames = Sequence[tuple[UUID, str, str]]
+
+
+@dataclass(frozen=True)
+class OneSite:
+    """A site that a list can be narrowed to; the address keeps the rest of the filter."""
+
+    id: UUID
+    name: str
+    query: str
+
+
+@dataclass(frozen=True)
+class SiteField:
+    """The field, as the filter on the screen leaves it."""
+
+    #: Empty when words are asked for instead.
+    choices: tuple[OneSite, ...]
+    words: str
+    chosen: UUID | None
+    #: Of the chosen one; empty when there is no such site.
+    chosen_name: str
+    #: The filter without a site.
+    query_of_any: str
+    fitting: tuple[OneSite, ...]
+    more_fitting: int
+
+
+def site_field(
+    sites: SiteNames, asked: Mapping[str, str], *, chosen: UUID | None, words: str
+) -> SiteField:
+    """Over the sites that a member may see; ``asked`` is the whole filter as the address says it. No queries."""
+    has_choice = len(sites) <= MOST_CHOICES and not words
+    wanted = words.casefold()
+    fitting = [
+        (pk, name)
+        for pk, name, code in sites
+        if words and (wanted in name.casefold() or wanted in code.casefold())
+    ]
+    offered = fitting[:MOST_FITTING] if len(fitting) > 1 else []
+    return SiteField(
+        choices=tuple(OneSite(pk, name, "") for pk, name, _code in sites) if has_choice else (),
+        words=words,
+        chosen=chosen,
+        chosen_name=next((name for pk, name, _code in sites if pk == chosen), ""),
+        query_of_any=query_of({**asked, "site": ""}),
+        fitting=tuple(
+            OneSite(pk, name, query_of({**asked, "site": str(pk)})) for pk, name in offered
+        ),
+        more_fitting=len(fitting) - len(offered) if offered else 0,
+    )

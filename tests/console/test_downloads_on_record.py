@@ -1,0 +1,124 @@
+"""Who takes a list away as a file is on the tenant's audit record, with the filter and how many rows it chose."""
+
+import pytest
+from django.urls import reverse
+
+from apps.accounts.models import Membership
+from apps.audit.models import Record
+from apps.tenancy import acting_in
+from tests.accounts import rows
+from tests.console.test_orders import SHEETS, told
+from tests.inventory.factories import make_device, make_site
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def network(acme) -> None:
+    with acting_in(acme):
+        make_device("cr1", site=make_site("Hub"))
+        make_device("cr2", management_address="127.20.0.2")
+        rows.alert()
+        rows.incident()
+
+
+def taken(tenant) -> list[Record]:
+    with acting_in(tenant):
+        return list(Record.objects.filter(action="list.downloaded").order_by("sequence"))
+
+
+@pytest.mark.parametrize("name", SHEETS.values())
+@pytest.mark.usefixtures("network")
+def test_each_file_is_recorded_with_its_rows(visit, acme, acme_readonly, name):
+    file = told(visit(acme_readonly).get(reverse(name)))
+
+    (record,) = taken(acme)
+    assert len(file) >= 1
+    assert record.detail == {"filter": record.detail["filter"], "rows": len(file)}
+    assert record.entity_type == "list"
+    assert f"{record.entity_id}.csv" in reverse(name)
+    assert (record.actor["kind"], record.actor["id"]) == ("user", str(acme_readonly.id))
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "recorded", "number"),
+    [
+        ("console:devices-sheet", {"q": "cr2", "sort": "-name", "page": "3"}, None, 1),
+        ("console:devices-sheet", {"site": "hub", "state": "unknown"}, None, 2),
+        ("console:devices-sheet", {"q": "nobody"}, None, 0),
+        ("console:devices-sheet", {"state": "x", "role": "x", "more": "x"}, {}, 2),
+        ("console:sites-sheet", {"q": "hu"}, None, 1),
+        ("console:alerts-sheet", {"severity": "info"}, None, 0),
+        ("incidents:sheet", {"status": "all"}, None, 1),
+        ("incidents:sheet", {}, {}, 1),
+    ],
+)
+@pytest.mark.usefixtures("network")
+def test_the_filter_is_recorded_as_it_was_understood(
+    visit, acme, acme_noc, name, asked, recorded, number
+):
+    visit(acme_noc).get(reverse(name), asked)
+
+    (record,) = taken(acme)
+    understood = {key: value for key, value in asked.items() if key != "page"}
+    assert record.detail["filter"] == (understood if recorded is None else recorded)
+    assert record.detail["rows"] == number
+
+
+@pytest.mark.usefixtures("network")
+def test_it_is_recorded_before_a_row_leaves(visit, acme, acme_noc):
+    """A member who breaks the line off has it all the same."""
+    answer = visit(acme_noc).get(reverse("console:devices-sheet"))
+
+    assert [record.detail["rows"] for record in taken(acme)] == [2]
+    assert next(iter(answer.streaming_content))
+
+
+@pytest.mark.usefixtures("network")
+def test_what_is_not_recorded_is_not_sent(visit, acme, acme_noc):
+    """The next place in the chain is taken: the record cannot be written."""
+    client = visit(acme_noc)
+    client.raise_request_exception = False
+    with acting_in(acme):
+        last = Record.objects.order_by("-sequence")[0]
+        Record.objects.create(
+            sequence=last.sequence + 1,
+            at=last.at,
+            action="other",
+            actor={},
+            entity_type="list",
+            entity_id="",
+            previous=bytes(32),
+            digest=bytes(32),
+        )
+
+    answer = client.get(reverse("console:devices-sheet"))
+
+    assert answer.status_code == 500
+    assert b"cr1" not in answer.content
+    assert taken(acme) == []
+
+
+@pytest.mark.parametrize("name", SHEETS.values())
+@pytest.mark.usefixtures("network")
+def test_a_limited_member_is_recorded_with_what_they_saw(visit, acme, acme_noc, name):
+    Membership.objects.filter(user=acme_noc).update(is_limited=True)
+
+    visit(acme_noc).get(reverse(name))
+
+    assert [record.detail["rows"] for record in taken(acme)] == [0]
+
+
+@pytest.mark.usefixtures("network")
+def test_it_is_on_nobody_elses_record(visit, acme, globex, globex_noc):
+    visit(globex_noc).get(reverse("console:devices-sheet"))
+
+    assert taken(acme) == []
+    assert [record.detail["rows"] for record in taken(globex)] == [0]
+
+
+@pytest.mark.usefixtures("network")
+def test_looking_at_a_list_is_not(visit, acme, acme_noc):
+    visit(acme_noc).get(reverse("console:devices"))
+
+    assert taken(acme) == []
