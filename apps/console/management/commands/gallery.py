@@ -55,6 +55,8 @@ SCREENS = (
     Screen("sites", "Sites", "/sites/"),
     Screen("site", "A site", "/sites/", "td a[href^='/sites/']"),
     Screen("alerts", "Open alerts", "/alerts/"),
+    Screen("maintenance", "Maintenance", "/maintenance/?state=all"),
+    Screen("plan", "Planning maintenance", "/incidents/", ".verbs a[data-key=m]"),
     Screen("agents", "Agents", "/agents/"),
     Screen("webhooks", "Webhook ledger", "/webhooks/"),
     Screen("search", "Search", "/search/?q=cr"),
