@@ -81,6 +81,8 @@ LIMITED_TO = frozenset(
         Permission.ALERTS_VIEW,
         Permission.INCIDENTS_VIEW,
         Permission.INCIDENTS_ACT,
+        Permission.MAINTENANCE_VIEW,
+        Permission.MAINTENANCE_PLAN,
         Permission.SELF,
     }
 )

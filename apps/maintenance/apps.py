@@ -3,3 +3,8 @@ from django.apps import AppConfig
 
 class MaintenanceConfig(AppConfig):
     name = "apps.maintenance"
+
+    def ready(self) -> None:
+        from apps.maintenance.limits import register_limits
+
+        register_limits()

@@ -1,5 +1,9 @@
 """What can be wrong with a maintenance window."""
 
+from collections.abc import Collection
+from typing import Self
+from uuid import UUID
+
 from apps.core.errors import Conflict, DomainError
 
 
@@ -13,6 +17,12 @@ class TargetUnknown(DomainError):
     """It names a site or a router that is not there."""
 
     default_code = "target_unknown"
+
+    @classmethod
+    def of(cls, ids: Collection[UUID]) -> Self:
+        """Naming the first of them."""
+        named = ", ".join(sorted(map(str, ids))[:5])
+        return cls(message=f"There is no such site or router: {named}.")
 
 
 class WindowOver(Conflict):

@@ -1,33 +1,91 @@
 """Reads of maintenance windows."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, Case, Count, Q, QuerySet, When
 
 from apps.accounts.access import Access
 from apps.accounts.permissions import Permission
+from apps.core.errors import NotVisible
+from apps.inventory.selectors import visible_devices, visible_sites
 from apps.maintenance.choices import WindowState
 from apps.maintenance.coverage import ActiveWindow
+from apps.maintenance.errors import TargetUnknown
 from apps.maintenance.models import MaintenanceWindow, WindowTarget
 
 
 def visible_windows(access: Access) -> QuerySet[MaintenanceWindow]:
-    """Every window of the tenant with what it covers."""
+    """The windows that this member may see, with what they cover."""
     rows = MaintenanceWindow.objects.prefetch_related("targets")
     return access.visible(rows, Permission.MAINTENANCE_VIEW)
+
+
+def get_visible_window(access: Access, window_id: UUID) -> MaintenanceWindow:
+    """One of them. Raises NotVisible for foreign and absent alike."""
+    window = visible_windows(access).filter(pk=window_id).first()
+    if window is None:
+        raise NotVisible
+    return window
+
+
+def windows_about(
+    access: Access,
+    *,
+    site_ids: Collection[UUID] = (),
+    device_ids: Collection[UUID] = (),
+    at: datetime,
+) -> list[MaintenanceWindow]:
+    """Those that are open or planned over any of these, the first to begin first. One query."""
+    about = WindowTarget.objects.filter(Q(site__in=site_ids) | Q(device__in=device_ids))
+    rows = visible_windows(access).prefetch_related(None).filter(pk__in=about.values("window"))
+    return list(not_over(rows, at).order_by("starts_at", "pk"))
+
+
+def not_over(rows: QuerySet[MaintenanceWindow], at: datetime) -> QuerySet[MaintenanceWindow]:
+    """Those that are open or planned at a moment."""
+    return rows.exclude(_is_over(at))
+
+
+def require_visible_targets(
+    access: Access, *, site_ids: Collection[UUID] = (), device_ids: Collection[UUID] = ()
+) -> None:
+    """Raise TargetUnknown where a limited member names what they do not see; no query for others, whom the service
+    answers."""
+    if not access.is_limited:
+        return
+    seen = set(visible_sites(access).filter(pk__in=site_ids).values_list("pk", flat=True))
+    seen |= set(visible_devices(access).filter(pk__in=device_ids).values_list("pk", flat=True))
+    unknown = {*site_ids, *device_ids} - seen
+    if unknown:
+        raise TargetUnknown.of(unknown)
 
 
 def windows_in_state(
     rows: QuerySet[MaintenanceWindow], state: str, at: datetime
 ) -> QuerySet[MaintenanceWindow]:
     """Those that are planned, active or over at a moment."""
-    is_over = Q(ends_at__lte=at) | Q(ended_at__lte=at)
     if state == WindowState.OVER:
-        return rows.filter(is_over)
+        return rows.filter(_is_over(at))
     begun = Q(starts_at__lte=at)
-    return rows.exclude(is_over).filter(begun if state == WindowState.ACTIVE else ~begun)
+    return not_over(rows, at).filter(begun if state == WindowState.ACTIVE else ~begun)
+
+
+def counts_by_state(rows: QuerySet[MaintenanceWindow], at: datetime) -> dict[str, int]:
+    """How many of these are in each state at a moment. One query."""
+    is_over = Case(When(_is_over(at), then=True), default=False, output_field=BooleanField())
+    found = rows.annotate(is_over=is_over).aggregate(
+        over=Count("pk", filter=Q(is_over=True)),
+        active=Count("pk", filter=Q(is_over=False, starts_at__lte=at)),
+        planned=Count("pk", filter=Q(is_over=False, starts_at__gt=at)),
+    )
+    return {state: found[state] for state in WindowState.values}
+
+
+def _is_over(at: datetime) -> Q:
+    return Q(ends_at__lte=at) | Q(ended_at__lte=at)
 
 
 def active_windows(at: datetime) -> tuple[ActiveWindow, ...]:

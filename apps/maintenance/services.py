@@ -103,9 +103,9 @@ def _aim(
 ) -> None:
     sites = set(Site.objects.filter(pk__in=site_ids).values_list("pk", flat=True))
     devices = set(Device.objects.filter(pk__in=device_ids).values_list("pk", flat=True))
-    unknown = sorted(map(str, (set(site_ids) - sites) | (set(device_ids) - devices)))
+    unknown = (set(site_ids) - sites) | (set(device_ids) - devices)
     if unknown:
-        raise TargetUnknown(message=f"There is no such site or router: {', '.join(unknown[:5])}.")
+        raise TargetUnknown.of(unknown)
     if not sites and not devices:
         raise WindowInvalid(message="A window names a site or a router.")
     WindowTarget.objects.bulk_create(

@@ -55,6 +55,13 @@ function showHelp() {
   if (help && !help.open) help.showModal();
 }
 
+// `m` on the picked row: the form that plans work on what it is about.
+function planPicked() {
+  const address = document.querySelector("[data-row].pick[data-plan]")?.dataset.plan;
+  if (address) location.assign(address);
+  return Boolean(address);
+}
+
 const verbs = { j: () => move(1), k: () => move(-1), "?": showHelp };
 
 // `g` and then a letter goes to a page; the navigation says which letters there are.
@@ -83,6 +90,7 @@ document.addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]")) return;
   if (goTo(event.key)) return;
   if (verbs[event.key]) return verbs[event.key]();
+  if (event.key === "m" && planPicked()) return;
   const key = CSS.escape(event.key);
   // A verb of the picked row first; without a picked row no row is meant.
   const control =

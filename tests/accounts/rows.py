@@ -231,5 +231,6 @@ PAGE_RESOURCES: Mapping[str, str] = {
     "devices": "devices",
     "sites": "sites",
     "incidents": "incidents",
+    "maintenance": "maintenance-windows",
     "webhooks": "webhook-deliveries",
 }

@@ -44,6 +44,8 @@ LIMITED = {
     "alerts.view",
     "incidents.view",
     "incidents.act",
+    "maintenance.view",
+    "maintenance.plan",
     "self",
 }
 

@@ -14,6 +14,7 @@ from apps.telemetry import store
 from apps.telemetry.store import Sample, SeriesKey
 from apps.tenancy import acting_in
 from tests.browser.conftest import PHONE
+from tests.console.test_maintenance_pages import open_window
 
 AXE = settings.BASE_DIR / "node_modules" / "axe-core" / "axe.min.js"
 THUMB = 44
@@ -21,6 +22,7 @@ SERIOUS = {"serious", "critical"}
 SCREENS = (
     *("/", "/incidents/", "/incidents/?status=all", "/devices/", "/sites/", "/alerts/"),
     *("/agents/", "/webhooks/", "/search/?q=r", "/map/", "/topology/", "/topology/?collapse=1"),
+    *("/maintenance/", "{plan}", "{plan-of-incident}", "{end-window}", "/maintenance/?state=all"),
     *("/?kiosk=1", "{incident}", "{device}", "{site}", "{topology-of-incident}"),
 )
 ADMINS = (
@@ -44,12 +46,16 @@ LOOKS = pytest.mark.parametrize(
 def address(screen: str, stage) -> str:
     """The path that a name in braces stands for."""
     incident = stage.incidents()[0]
+    if screen == "{end-window}":
+        return f"/maintenance/{open_window(stage.tenant, device_ids=[stage.devices['cr2'].id]).id}/end/"
     return {
         "{incident}": f"/incidents/{incident.id}/",
         "{device}": f"/devices/{stage.devices['cr2'].id}/?range=1h",
         "{site}": f"/sites/{stage.devices['agg1'].site_id}/",
         "{enroll}": f"/agents/{stage.agent.id}/enroll/",
         "{cabinet-device}": f"/admin/inventory/device/{stage.devices['cr2'].id}/change/",
+        "{plan}": "/maintenance/new/",
+        "{plan-of-incident}": f"/maintenance/new/?incident={incident.id}",
         "{topology-of-incident}": f"/topology/?incident={incident.id}",
     }.get(screen, screen)
 
@@ -197,7 +203,7 @@ def test_the_language_turns_and_stays(visitor, stage, acme_noc):
     window = visitor(acme_noc)
     window.go("/devices/")
     page = window.page
-    page.locator(".menu:not(.start) > summary").click()
+    page.locator(".me [data-menu] summary").click()
     page.get_by_label("Language", exact=True).select_option("ar")
 
     page.wait_for_function("document.documentElement.dir === 'rtl'")

@@ -1,10 +1,13 @@
 """What an operator does with an incident: by keyboard at a desk, by thumb on the way."""
 
 import re
+from datetime import timedelta
 
 from playwright.sync_api import expect
 
+from apps.core import clock
 from apps.incidents.models import TimelineEntry
+from apps.maintenance.models import MaintenanceWindow
 from apps.tenancy import acting_in
 from tests.browser.conftest import PHONE
 from tests.conftest import PASSWORD
@@ -114,3 +117,47 @@ def test_the_chosen_are_acknowledged_together(visitor, stage, acme_noc):
 
     expect(page.get_by_role("button", name="Acknowledge", exact=True)).to_have_count(0)
     assert stage.incidents()[0].acked_by == acme_noc.label
+
+
+def test_maintenance_is_planned_by_keyboard_from_an_incident(visitor, stage, acme_noc):
+    window = visitor(acme_noc)
+    window.go("/incidents/")
+    page = window.page
+    page.keyboard.press("j")
+    page.keyboard.press("m")
+    page.wait_for_url(re.compile(r"/maintenance/new/\?incident="))
+    expect(page.locator("#preview")).to_contain_text("1 open incident that it holds back")
+    expect(page.get_by_label("Work", exact=True)).to_be_focused()
+    page.keyboard.type("Splicing the backhaul")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Plan it")).to_be_focused()
+    page.keyboard.press("Enter")
+
+    page.wait_for_url("**/maintenance/")
+    expect(page.get_by_role("row").filter(has_text="Splicing the backhaul")).to_contain_text("cr2")
+    with acting_in(stage.tenant):
+        planned = MaintenanceWindow.objects.get()
+        assert planned.device_ids == [stage.devices["cr2"].id]
+
+
+def test_the_form_follows_what_is_chosen_and_the_readers_clock(visitor, stage, acme_noc):
+    window = visitor(acme_noc, timezone_id="Asia/Tokyo")
+    window.go("/maintenance/")
+    page = window.page
+    page.keyboard.press("m")
+    page.wait_for_url("**/maintenance/new/")
+    page.get_by_label("Name of a site or a device").fill("agg1")
+    page.get_by_role("checkbox", name="agg1").check()
+    expect(page.locator("#preview")).to_contain_text("1 device: agg1")
+    page.get_by_role("button", name="Local").click()
+    expect(page.locator("[data-zone]")).to_have_text("Moments are by your own clock.")
+    page.get_by_label("Work", exact=True).fill("New antenna")
+    tomorrow = clock.now().date() + timedelta(days=1)
+    page.get_by_label("Begins").fill(f"{tomorrow}T09:30")
+
+    page.get_by_role("button", name="Plan it").click()
+
+    expect(page.get_by_role("row").filter(has_text="New antenna")).to_contain_text("09:30")
+    with acting_in(stage.tenant):
+        planned = MaintenanceWindow.objects.get()
+    assert planned.starts_at.isoformat() == f"{tomorrow}T00:30:00+00:00"

@@ -10,7 +10,7 @@ from apps.incidents.models import Incident
 from apps.inventory.models import Link
 from apps.inventory.services import grant
 from apps.tenancy import acting_in
-from tests.accounts.test_page_matrix import LISTWISE, seen
+from tests.accounts.test_page_matrix import LISTWISE, seen, whole
 from tests.clients import queries
 from tests.incidents.stage import ACTOR, BEHIND
 from tests.inventory.factories import make_site
@@ -40,12 +40,6 @@ def one_router(acme, acme_noc, limited, stage, incident):
     return limited
 
 
-def text_of(answer) -> str:
-    """Of a page, or of a file that is sent as it is made."""
-    body = b"".join(answer.streaming_content) if answer.streaming else answer.content
-    return body.decode()
-
-
 def named_in(text: str) -> list[str]:
     """What is outside and named there; ports and wires of the granted router carry the names of their far ends."""
     return [name for name in OUTSIDE if re.search(rf"(?<![\w/-]){name}(?![\w-])", text)]
@@ -64,8 +58,8 @@ def urls(stage, incident) -> list[str]:
 
 def test_no_page_names_what_is_outside_the_grant(one_router, stage, incident):
     answers = {url: one_router.get(url) for url in urls(stage, incident)}
+    texts = {url: whole(answer).decode() for url, answer in answers.items()}
 
-    texts = {url: text_of(answer) for url, answer in answers.items()}
     assert {url: named_in(text) for url, text in texts.items() if named_in(text)} == {}
     outside = {str(row.id) for name, row in stage.devices.items() if name != OWN}
     assert not [url for url, text in texts.items() if any(pk in text for pk in outside)]

@@ -7,13 +7,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from apps.accounts.models import Membership
 from apps.audit.models import Record
 from apps.core import clock
+from apps.inventory.services import grant
 from apps.maintenance.coverage import ActiveWindow, covering
 from apps.maintenance.models import MaintenanceWindow
 from apps.maintenance.selectors import active_windows
 from apps.tenancy import acting_in
-from tests.clients import bearer, faulty_fields, listed, problem
+from tests.clients import WHO_TESTS, bearer, faulty_fields, listed, problem
 from tests.inventory.factories import make_device, make_site
 
 NOBODY = "0f4a2a0e-6a0f-4f51-9a53-4f0b8d1a9f11"
@@ -168,6 +170,46 @@ class TestLiving:
             assert MaintenanceWindow.objects.filter(pk=window).exists()
             (active,) = active_windows(clock.now())
             assert not active.covers(device_id=None, site_id=site.id)
+
+
+@pytest.mark.django_db
+class TestLimitedMembers:
+    @pytest.fixture
+    def granted(self, acme, acme_noc, site):
+        """One router of the site; the site is not granted, nor is its other router."""
+        Membership.objects.filter(user=acme_noc).update(is_limited=True)
+        with acting_in(acme):
+            own, other = (make_device(name, site=site) for name in ("own", "other"))
+            grant(user_id=acme_noc.id, row=own, **WHO_TESTS)
+        return own, other
+
+    def test_plan_change_and_end_work_on_what_was_granted(self, noc, granted):
+        own, _ = granted
+
+        made = noc.post(BASE, wish(devices=[str(own.id)]), "json")
+
+        assert made.status_code == 201, made.content
+        url = f"{BASE}{made.json()['id']}/"
+        assert noc.patch(url, {"title": "Longer"}, "json").status_code == 200
+        assert noc.post(f"{url}end/").status_code == 200
+
+    def test_outside_is_as_unknown_as_what_is_not_there(self, noc, granted, site):
+        own, other = granted
+        url = f"{BASE}{noc.post(BASE, wish(devices=[str(own.id)]), 'json').json()['id']}/"
+
+        for outside in ({"devices": [str(other.id)]}, {"sites": [str(site.id)]}):
+            assert problem(noc.post(BASE, wish() | outside, "json")) == (422, "target_unknown")
+            assert problem(noc.patch(url, outside, "json")) == (422, "target_unknown")
+
+    def test_windows_that_reach_beyond_the_grant_are_not_there(
+        self, acme, acme_admin, noc, granted
+    ):
+        own, other = granted
+        both = wish(devices=[str(own.id), str(other.id)])
+        wide = bearer(acme, acme_admin).post(BASE, both, "json").json()["id"]
+
+        assert listed(noc, BASE) == []
+        assert problem(noc.post(f"{BASE}{wide}/end/"))[0] == 404
 
 
 IDS = [uuid4() for _ in range(4)]

@@ -13,6 +13,7 @@ from apps.console.seed.events import write_events
 from apps.console.seed.history import Historian
 from apps.console.seed.inventory import CERTIFICATE, SEEDER, write_network
 from apps.console.seed.ledger import write_ledger
+from apps.console.seed.maintenance import write_windows
 from apps.console.seed.network import Network, draw_network
 from apps.console.seed.people import PEOPLE, write_people
 from apps.console.seed.readings import BACK, Episode, Reader
@@ -105,6 +106,7 @@ def _make(
         write_events(network, stories, at=at)
         say(f"{size.title}: {written} alerts; webhooks ...")
         write_ledger(network, at=at)
+        write_windows(network, shift, at=at)
     return tenant
 
 

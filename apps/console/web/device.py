@@ -16,6 +16,7 @@ from apps.console.web.device_services import probe_rows, service_rows
 from apps.console.web.devices import uptime_of
 from apps.console.web.events import EventRow, event_rows
 from apps.console.web.readings import Readings
+from apps.console.web.windows import Notice, notices_about
 from apps.core.page import State
 from apps.core.span import TimeSpan
 from apps.incidents.models import Incident
@@ -61,6 +62,7 @@ class DevicePage:
     alerts: tuple[AlertRow, ...]
     incidents: tuple[Incident, ...]
     open_incident: Incident | None
+    notices: tuple[Notice, ...]
     charts: tuple[ChartChoice, ...]
     span: TimeSpan
     #: Whether this member may have its login tried.
@@ -80,7 +82,7 @@ class DevicePage:
 def device_page(
     access: Access, device: Device, *, chart: str, shown: TimeSpan, at: datetime
 ) -> DevicePage:
-    """At most thirty queries, whatever sits on it."""
+    """At most thirty-one queries, whatever sits on it."""
     rows = parts_of_device(device)
     ids = list({device.id, *rows.ids()})
     read = Readings(
@@ -138,6 +140,7 @@ def device_page(
         alerts=alerts,
         incidents=tuple(incidents),
         open_incident=next((row for row in incidents if row.is_open), None),
+        notices=notices_about(access, site_id=device.site_id, device_id=device.id, at=at),
         charts=chart_choices(device, rows, chosen=chart),
         span=shown,
         may_test=access.may(Permission.DIAGNOSTICS_RUN),

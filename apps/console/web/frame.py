@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from apps.accounts.access import Access
 from apps.accounts.admin.site import DOOR
+from apps.accounts.permissions import Permission
 from apps.agents.selectors import silent_agent_count
 from apps.core import clock
 from apps.incidents.selectors import open_incident_count
@@ -67,6 +68,13 @@ class Frame:
             [
                 Section("alerts", _("Alerts"), "alerts", reverse("console:alerts"), "l"),
                 Section(
+                    "maintenance",
+                    _("Maintenance"),
+                    "cal",
+                    reverse("console:maintenance"),
+                    "p",
+                ),
+                Section(
                     "agents",
                     _("Agents"),
                     "agents",
@@ -84,6 +92,11 @@ class Frame:
     def _may_enter(self, entry: Section) -> bool:
         """Nobody is led to a door that is shut: the page itself says what it needs."""
         return self._access.may(resolve(entry.url).func.page_permission)  # type: ignore[attr-defined]
+
+    @property
+    def may_plan(self) -> bool:
+        """May plan work on what stands on the screen."""
+        return self._access.may(Permission.MAINTENANCE_PLAN)
 
     @property
     def has_cabinet(self) -> bool:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from apps.accounts.access import Access
 from apps.console.web.devices import DeviceRow, device_rows
 from apps.console.web.states import REACH, UNREAD
+from apps.console.web.windows import Notice, notices_about
 from apps.core.order import SORT, UNORDERED, Column, Heading, Order, headings
 from apps.core.page import BLIND, DOWN, NONE, UNKNOWN, UP, WARN, Pager, State, pager_of, query_of
 from apps.incidents.models import Incident
@@ -96,6 +97,7 @@ class SitePage:
     devices: tuple[DeviceRow, ...]
     more: int
     incidents: tuple[Incident, ...]
+    notices: tuple[Notice, ...]
 
 
 Counted = Mapping[UUID, Counter[str]]
@@ -182,7 +184,7 @@ _KEYS: Mapping[str, Callable[[SiteRow], Any]] = {
 
 
 def site_page(access: Access, site: Site, *, at: datetime) -> SitePage:
-    """Seven queries."""
+    """Eight queries."""
     devices = list(inventory.visible_devices(access).filter(site=site).order_by("name"))
     reach = reach_of_devices(at, [device.id for device in devices])
     devices.sort(key=lambda device: REACH[reach.get(device.id, UNREAD)].rank)
@@ -195,4 +197,5 @@ def site_page(access: Access, site: Site, *, at: datetime) -> SitePage:
         devices=device_rows(access, shown, reach, sites={site.id: site.name}, at=at),
         more=len(devices) - len(shown),
         incidents=tuple(incidents_involving(access, parts, only_open=True)),
+        notices=notices_about(access, site_id=site.id, at=at),
     )

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.console.web import views
+from apps.console.web import maintenance, views
 
 app_name = "console"
 
@@ -15,6 +15,9 @@ urlpatterns = [
     path("sites.csv", views.sites_sheet, name="sites-sheet"),
     path("alerts/", views.alerts, name="alerts"),
     path("alerts.csv", views.alerts_sheet, name="alerts-sheet"),
+    path("maintenance/", maintenance.windows, name="maintenance"),
+    path("maintenance/new/", maintenance.plan, name="plan"),
+    path("maintenance/<uuid:window_id>/end/", maintenance.end, name="end-window"),
     path("map/", views.network_map, name="map"),
     path("map/data/", views.map_data, name="map-data"),
     path("topology/", views.topology, name="topology"),

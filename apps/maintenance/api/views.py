@@ -52,6 +52,7 @@ class WindowViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantView
         """Announce work on sites, with all of their routers, and on routers."""
         asked = self.get_serializer(data=request.data)
         asked.is_valid(raise_exception=True)
+        self._require_targets(asked.validated_data)
         window = services.plan_window(**asked.validated_data, **self._who())
         return Response(self.get_serializer(window).data, status=status.HTTP_201_CREATED)
 
@@ -60,6 +61,7 @@ class WindowViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantView
         window = self.get_object()
         asked = self.get_serializer(window, data=request.data, partial=True)
         asked.is_valid(raise_exception=True)
+        self._require_targets(asked.validated_data)
         changed = services.change_window(window=window, changes=asked.validated_data, **self._who())
         return Response(self.get_serializer(changed).data)
 
@@ -69,6 +71,10 @@ class WindowViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantView
         """End it now, or call it off. What still burns is told from then on."""
         window = services.end_window(window=self.get_object(), **self._who())
         return Response(self.get_serializer(window).data)
+
+    def _require_targets(self, asked: dict[str, Any]) -> None:
+        named = {name: asked.get(name, ()) for name in ("site_ids", "device_ids")}
+        selectors.require_visible_targets(self.access, **named)
 
     def _who(self) -> dict[str, Any]:
         return {"actor": self.access.actor, "at": clock.now()}

@@ -26,7 +26,7 @@ QUALITY = 72
 
 @dataclass(frozen=True)
 class Screen:
-    """A page: its address, or the link on another page that leads to it."""
+    """A page: its address, or what on another page leads to it: a link, or a row on which work can be planned."""
 
     name: str
     title: str
@@ -55,6 +55,8 @@ SCREENS = (
     Screen("sites", "Sites", "/sites/"),
     Screen("site", "A site", "/sites/", "td a[href^='/sites/']"),
     Screen("alerts", "Open alerts", "/alerts/"),
+    Screen("maintenance", "Maintenance", "/maintenance/?state=all"),
+    Screen("plan", "Planning maintenance", "/incidents/", "[data-plan]"),
     Screen("agents", "Agents", "/agents/"),
     Screen("webhooks", "Webhook ledger", "/webhooks/"),
     Screen("search", "Search", "/search/?q=cr"),
@@ -131,7 +133,8 @@ def _photographs(page: Page, url: str, screens: list[Screen]) -> Iterator[tuple[
             link = page.locator(screen.link).first
             if not link.count():
                 continue
-            page.goto(url + (link.get_attribute("href") or "/"))
+            leads_to = link.get_attribute("href") or link.get_attribute("data-plan")
+            page.goto(url + (leads_to or "/"))
         page.wait_for_timeout(screen.settle_ms)
         yield screen, page.screenshot()
 

@@ -1,0 +1,88 @@
+"""What planning work asks."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import ngettext
+
+from apps.console.web.planning import Places
+from apps.maintenance.services import LONGEST
+
+LENGTHS = (
+    ("30", _lazy("30 min")),
+    ("60", _lazy("1 h")),
+    ("120", _lazy("2 h")),
+    ("240", _lazy("4 h")),
+)
+
+
+class Moment(forms.DateTimeInput):
+    """A moment to the minute: in UTC, or where scripts run by the clock that the reader chose."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(attrs={"data-moment": ""}, format="%Y-%m-%dT%H:%M")
+
+
+class PlanForm(forms.Form):
+    """Work on places, from when to when, and why. Without a beginning it begins now."""
+
+    title = forms.CharField(
+        max_length=200,
+        label=_lazy("Work"),
+        help_text=_lazy("It stands on the incidents that it covers: swap of the power supply."),
+    )
+    reason = forms.CharField(
+        max_length=2000,
+        required=False,
+        label=_lazy("Why"),
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+    starts_at = forms.DateTimeField(
+        required=False, label=_lazy("Begins"), help_text=_lazy("Empty: now."), widget=Moment()
+    )
+    length = forms.ChoiceField(
+        choices=LENGTHS, initial="60", label=_lazy("Lasts"), widget=forms.RadioSelect
+    )
+    ends_at = forms.DateTimeField(
+        required=False,
+        label=_lazy("Or ends"),
+        help_text=_lazy("If it is filled in, it counts instead."),
+        widget=Moment(),
+    )
+    lets_critical_through = forms.BooleanField(
+        required=False, label=_lazy("Tell of critical incidents all the same")
+    )
+
+    def __init__(self, *args: Any, places: Places, at: datetime, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._places, self._at = places, at
+
+    def clean(self) -> dict[str, Any]:
+        said = super().clean() or {}
+        if self._places.has_unknown:
+            self.add_error(None, _("Something is not there any more, or not for you to see."))
+        elif self._places.is_empty:
+            self.add_error(None, _("Choose a site or a device."))
+        if {"starts_at", "length", "ends_at"} & self.errors.keys():
+            return said
+        starts_at = said["starts_at"] or self._at
+        length = timedelta(minutes=int(said.pop("length")))
+        said |= {"starts_at": starts_at, "ends_at": said["ends_at"] or starts_at + length}
+        self._check(said["starts_at"], said["ends_at"])
+        return said
+
+    def _check(self, starts_at: datetime, ends_at: datetime) -> None:
+        if ends_at <= starts_at:
+            self.add_error("ends_at", _("It ends after it begins."))
+        elif ends_at - starts_at > LONGEST:
+            text = ngettext(
+                "It lasts at most %(days)d day.", "It lasts at most %(days)d days.", LONGEST.days
+            )
+            self.add_error("ends_at", text % {"days": LONGEST.days})
+        elif ends_at <= self._at:
+            self.add_error("starts_at", _("It would be over already."))

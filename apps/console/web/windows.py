@@ -1,0 +1,206 @@
+"""Maintenance windows as the console says them: the list, and what stands over a device or a site."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as _lazy
+
+from apps.accounts.access import Access
+from apps.accounts.permissions import Permission
+from apps.core.page import Pager, State, lasting, paged, query_of
+from apps.maintenance.choices import WindowState
+from apps.maintenance.models import MaintenanceWindow
+from apps.maintenance.selectors import (
+    counts_by_state,
+    not_over,
+    visible_windows,
+    windows_about,
+    windows_in_state,
+)
+
+STATES = {
+    WindowState.ACTIVE: State("maint", "maint", _lazy("Running"), 0),
+    WindowState.PLANNED: State("info", "cal", _lazy("Planned"), 1),
+    WindowState.OVER: State("off", "check", _lazy("Over"), 9),
+}
+ALL = "all"
+#: A line names so many of its sites and devices.
+MOST_PLACES = 3
+
+
+@dataclass(frozen=True)
+class PlaceLink:
+    """A site or a device under a window."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class WindowRow:
+    """One window."""
+
+    id: UUID
+    title: str
+    reason: str
+    state: State
+    #: How long it still lasts, or until it begins; nothing of what is over.
+    timing: str
+    starts_at: datetime
+    ends_at: datetime
+    was_ended: bool
+    hears_critical: bool
+    created_by: str
+    places: tuple[PlaceLink, ...]
+    more: int
+    can_end: bool
+
+    @property
+    def is_planned(self) -> bool:
+        return self.state is STATES[WindowState.PLANNED]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One filter of the list."""
+
+    label: str
+    query: str
+    number: int
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class WindowsPage:
+    """Windows of one filter."""
+
+    state: str
+    choices: tuple[Choice, ...]
+    rows: tuple[WindowRow, ...]
+    pager: Pager
+    running: int
+    planned: int
+    all: int
+    may_plan: bool
+
+
+def windows_page(access: Access, *, state: str, number: int, at: datetime) -> WindowsPage:
+    """Windows that are open or planned, the first to begin first; or of one state, or all, the latest first.
+    At most six queries."""
+    visible = visible_windows(access)
+    counts = counts_by_state(visible, at)
+    rows = _in_order(visible, state, at).prefetch_related("targets__site", "targets__device")
+    shown, pager = paged(rows, number=number, asked={"state": state})
+    may_plan = access.may(Permission.MAINTENANCE_PLAN)
+    return WindowsPage(
+        state=state,
+        choices=_choices(state, counts),
+        rows=tuple(_row(row, may_plan=may_plan, at=at) for row in shown),
+        pager=pager,
+        running=counts[WindowState.ACTIVE],
+        planned=counts[WindowState.PLANNED],
+        all=sum(counts.values()),
+        may_plan=may_plan,
+    )
+
+
+def _in_order(
+    rows: QuerySet[MaintenanceWindow], state: str, at: datetime
+) -> QuerySet[MaintenanceWindow]:
+    if not state:
+        return not_over(rows, at).order_by("starts_at", "pk")
+    chosen = rows if state == ALL else windows_in_state(rows, state, at)
+    way = "" if state in {WindowState.ACTIVE, WindowState.PLANNED} else "-"
+    return chosen.order_by(f"{way}starts_at", f"{way}pk")
+
+
+def _choices(state: str, counts: dict[str, int]) -> tuple[Choice, ...]:
+    coming = counts[WindowState.ACTIVE] + counts[WindowState.PLANNED]
+    words = (
+        ("", _("Running and planned"), coming),
+        (WindowState.ACTIVE, _("Running"), counts[WindowState.ACTIVE]),
+        (WindowState.PLANNED, _("Planned"), counts[WindowState.PLANNED]),
+        (WindowState.OVER, _("Past"), counts[WindowState.OVER]),
+        (ALL, _("All"), sum(counts.values())),
+    )
+    return tuple(
+        Choice(label, query_of({"state": str(value)}), number, value == state)
+        for value, label, number in words
+    )
+
+
+def _row(row: MaintenanceWindow, *, may_plan: bool, at: datetime) -> WindowRow:
+    state = row.state_at(at)
+    places = sorted(_places(row), key=lambda place: place.name.casefold())
+    return WindowRow(
+        id=row.id,
+        title=row.title,
+        reason=row.reason,
+        state=STATES[state],
+        timing=_timing(row, state, at),
+        starts_at=row.starts_at,
+        ends_at=row.over_at,
+        was_ended=row.ended_at is not None,
+        hears_critical=row.lets_critical_through,
+        created_by=row.created_by,
+        places=tuple(places[:MOST_PLACES]),
+        more=max(0, len(places) - MOST_PLACES),
+        can_end=may_plan and state != WindowState.OVER,
+    )
+
+
+def _timing(row: MaintenanceWindow, state: WindowState, at: datetime) -> str:
+    if state == WindowState.ACTIVE:
+        return _("%(time)s left") % {"time": lasting(at, row.ends_at)}
+    if state == WindowState.PLANNED:
+        return _("in %(time)s") % {"time": lasting(at, row.starts_at)}
+    return ""
+
+
+def _places(row: MaintenanceWindow) -> list[PlaceLink]:
+    found = []
+    for target in row.targets.all():
+        if target.site:
+            url = reverse("console:site", args=[target.site_id])
+            found.append(PlaceLink(target.site.name, url))
+        elif target.device:
+            url = reverse("console:device", args=[target.device_id])
+            found.append(PlaceLink(target.device.name, url))
+    return found
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A window over what a page is about."""
+
+    title: str
+    state: State
+    is_planned: bool
+    starts_at: datetime
+    ends_at: datetime
+
+
+def notices_about(
+    access: Access, *, site_id: UUID | None, device_id: UUID | None = None, at: datetime
+) -> tuple[Notice, ...]:
+    """What runs or is planned over a device and its site, or over a site. One query."""
+    rows = windows_about(
+        access,
+        site_ids=[site_id] if site_id else [],
+        device_ids=[device_id] if device_id else [],
+        at=at,
+    )
+    return tuple(
+        Notice(
+            title=row.title,
+            state=STATES[row.state_at(at)],
+            is_planned=row.state_at(at) == WindowState.PLANNED,
+            starts_at=row.starts_at,
+            ends_at=row.over_at,
+        )
+        for row in rows
+    )

@@ -1,0 +1,21 @@
+"""What of maintenance a limited member sees: windows that cover nothing outside of the grant."""
+
+from uuid import UUID
+
+from django.db.models import Q
+
+from apps.accounts.limits import limit_rows, rows_within
+from apps.inventory.models import Device, Site
+from apps.maintenance.models import MaintenanceWindow, WindowTarget
+
+
+def register_limits() -> None:
+    limit_rows(MaintenanceWindow, _wholly_within)
+
+
+def _wholly_within(user_id: UUID) -> Q:
+    sites = Site.objects.filter(rows_within(Site, user_id)).values("pk")
+    devices = Device.objects.filter(rows_within(Device, user_id)).values("pk")
+    seen = WindowTarget.objects.filter(Q(site__in=sites) | Q(device__in=devices))
+    outside = WindowTarget.objects.exclude(pk__in=seen.values("pk"))
+    return Q(pk__in=seen.values("window")) & ~Q(pk__in=outside.values("window"))
