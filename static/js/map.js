@@ -128,6 +128,7 @@ async function draw() {
   });
   // Without a listener MapLibre writes every fault to the console; a layer that fails leaves the others standing.
   map.on("error", (fault) => console.warn(`Map: ${fault.error?.message}`));
+  map.once("idle", () => box.setAttribute("data-drawn", ""));
   map.touchZoomRotate.disableRotation();
   map.addControl(new maplibregl.NavigationControl({ showCompass: false }), "top-right");
 

@@ -20,7 +20,7 @@ ARGUMENTS = (
     "--disable-background-networking",
 )
 #: Canvases draw when their data have come.
-SETTLE_MS, MAP_SETTLE_MS = 1500, 6000
+SETTLE_MS, DRAWN_WITHIN_MS = 1500, 60_000
 QUALITY = 72
 
 
@@ -32,7 +32,8 @@ class Screen:
     title: str
     path: str
     link: str = ""
-    settle_ms: int = SETTLE_MS
+    #: What is there once it is drawn, where that takes its time.
+    drawn: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ SCREENS = (
     Screen("home", "NOC home", "/"),
     Screen("incidents", "Incident queue", "/incidents/"),
     Screen("incident", "An incident", "/incidents/?severity=critical", ".inc .t a"),
-    Screen("map", "Map", "/map/", settle_ms=MAP_SETTLE_MS),
+    Screen("map", "Map", "/map/", drawn="[data-map][data-drawn]"),
     Screen("topology", "Topology", "/topology/"),
     Screen("devices", "Devices", "/devices/"),
     Screen("device", "A device", "/devices/?q=cr2", "td a[href^='/devices/']"),
@@ -135,7 +136,9 @@ def _photographs(page: Page, url: str, screens: list[Screen]) -> Iterator[tuple[
                 continue
             leads_to = link.get_attribute("href") or link.get_attribute("data-plan")
             page.goto(url + (leads_to or "/"))
-        page.wait_for_timeout(screen.settle_ms)
+        if screen.drawn:
+            page.wait_for_selector(screen.drawn, timeout=DRAWN_WITHIN_MS)
+        page.wait_for_timeout(SETTLE_MS)
         yield screen, page.screenshot()
 
 
