@@ -6,13 +6,16 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from agent.simulator.documents import topology
+from agent.simulator.drawing import draw_blueprint
 from apps.console.demo.check import Played, differing_verdicts, table
 from apps.console.demo.findings import Pace, Report
 from apps.console.demo.receiver_log import Received, doubled_sequences
-from apps.console.demo.stories import PROGRAMME, STORIES, read_programme
+from apps.console.demo.stories import PROGRAMME, STORIES, Scene, read_programme
 
 PROJECT = Path(__file__).parents[2]
 
@@ -50,6 +53,26 @@ def _outside_the_tests() -> dict[str, str]:
 
 def test_every_story_says_what_it_plays():
     assert all(story.name and story.key == key for key, story in STORIES.items())
+
+
+@pytest.mark.parametrize("keys", ["ki", "ik"])
+def test_no_router_is_locked_at_an_end_of_the_link_that_flaps(keys):
+    """Whichever of the two draws first: together they would rightly be one incident."""
+    for seed in range(60):
+        drawn = topology(draw_blueprint(seed), api_port=8728, echo_port=7007)
+        taken: set[str] = set()
+        faults = {}
+        for key in keys:
+            nobody: Any = None
+            scene = Scene(
+                *(nobody, nobody, nobody, drawn, nobody, random.Random(f"{seed}:{key}"), print),
+                is_disturbed=False,
+                taken=taken,
+            )
+            (faults[key],) = STORIES[key].draw(scene).failures
+        link = next(row for row in drawn["links"] if row["id"] == faults["k"]["link"])
+        ends = {link["a"]["device"], link["z"]["device"]}
+        assert faults["i"]["device"] not in ends, seed
 
 
 def test_all_of_them_are_in_the_programme_once():

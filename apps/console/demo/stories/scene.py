@@ -67,8 +67,11 @@ class Scene:
 
     def take_routers_of(self, link_id: str) -> None:
         """What happens to a wire is seen at both of its ends."""
-        row = self.link(link_id)
-        self.taken.update(end["device"] for end in (row["a"], row["z"]) if end)
+        self.taken.update(_ends(self.link(link_id)))
+
+    def is_apart(self, link: Mapping[str, Any]) -> bool:
+        """Whether no story beside this one plays on either end of a wire."""
+        return not _ends(link) & self.taken
 
     def links(self, kind: str) -> list[dict[str, Any]]:
         return sorted(
@@ -107,3 +110,8 @@ class Scene:
                 time.sleep(0.5)
             else:
                 return
+
+
+def _ends(link: Mapping[str, Any]) -> set[str]:
+    """The routers of a wire."""
+    return {str(end["device"]) for end in (link["a"], link["z"]) if end}
