@@ -17,6 +17,7 @@ from apps.incidents.rca.weights import (
     COINCIDENCE,
     FOR,
     GRACE,
+    NOT_CONFIGURED,
     PENDING_SHARE,
     PRIOR,
     UNEXPLAINED,
@@ -103,7 +104,13 @@ def judge(
         for suspect in sorted(suspects)
         for sign in _against(world, suspect, known | (suspects - {suspect}), period)
     ]
-    changed = [sign for suspect in sorted(suspects) for sign in _changed(world, suspect, period)]
+    may_be_changed = any(row.kind not in NOT_CONFIGURED for row in explained)
+    changed = [
+        sign
+        for suspect in sorted(suspects)
+        if may_be_changed
+        for sign in _changed(world, suspect, period)
+    ]
     left = len(symptoms) - len(explained)
     score = (
         sum(_prior(world, suspect) for suspect in sorted(suspects))

@@ -47,6 +47,8 @@ SAME_FEED = timedelta(minutes=10)
 CHANGED = 1.2
 #: How long before.
 CHANGED_BEFORE = timedelta(minutes=15)
+#: What no configuration brings about.
+NOT_CONFIGURED = frozenset({"power_lost"})
 #: A symptom that has not lasted long enough to fire yet.
 PENDING_SHARE = 0.5
 

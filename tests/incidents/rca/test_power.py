@@ -3,9 +3,11 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from apps.incidents.rca.snapshot import ConfigChange
 from apps.incidents.rca.verdict import reach_verdict
 from tests.incidents.rca.isp import (
     LINKS,
+    NOON,
     backhaul_cut,
     dev,
     isp,
@@ -39,6 +41,14 @@ class TestPower:
     def test_two_of_its_routers_are_enough(self):
         (trouble,) = reach_verdict(snapshot(on_batteries("agg1", "acc1"))).troubles
 
+        assert trouble.root == ("site", pk("north"))
+
+    def test_work_on_one_of_them_did_not_take_its_power(self):
+        change = ConfigChange(pk("acc1"), NOON - timedelta(minutes=4), "firewall")
+
+        seen = snapshot(on_batteries("agg1", "acc1"), changes=[change])
+
+        (trouble,) = reach_verdict(seen).troubles
         assert trouble.root == ("site", pk("north"))
 
     def test_supplies_that_failed_on_different_days_are_no_feed(self):
