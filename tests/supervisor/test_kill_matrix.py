@@ -58,7 +58,8 @@ def test_200_kills_lose_no_event_double_none_and_change_no_verdict(tmp_path, rec
     killed = Counter(re.sub(r"^agent-.*", "agent", name) for name in KILLED.findall(said))
     assert killed.total() == KILLS
     assert set(killed) == set(VICTIMS)
-    assert min(killed.values()) >= KILLS // (2 * len(VICTIMS))
+    # A kill of a worker may fall on either of the two.
+    assert min(killed.values()) >= KILLS // (4 * len(VICTIMS))
     rows = read_log(tmp_path / "home" / "demo" / "receiver.jsonl")
     assert all(row.verified for row in rows)
     assert differing_repeats(rows) == []
