@@ -20,6 +20,7 @@ from tests.chromium import CHROMIUM, UnderWay
 from tests.incidents.stage import Stage
 
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+PACKAGES = settings.BASE_DIR / "node_modules" / "uplot"
 #: Of the software renderer, not of the page.
 HARMLESS = ("GPU stall", "GL Driver Message", "swiftshader", "SwiftShader")
 
@@ -31,6 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
             if CHROMIUM is None:
                 item.add_marker(pytest.mark.skip(reason="no Chromium on this machine"))
+            elif not PACKAGES.is_dir():
+                item.add_marker(pytest.mark.skip(reason="npm's packages are not on this machine"))
 
 
 @dataclass

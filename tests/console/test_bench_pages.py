@@ -15,7 +15,7 @@ PLACES = Places(device=ANY, site=ANY, incident=ANY, delivery=ANY)
 NOT_MEASURED = {
     *("incidents:acknowledge", "incidents:acknowledge-many", "incidents:note"),
     *("incidents:assign", "incidents:close", "webhooks:resend"),
-    *("agents:new", "agents:enroll", "agents:issue"),
+    *("agents:new", "agents:enroll", "agents:issue", "console:end-window"),
     *("console:devices-sheet", "console:sites-sheet", "console:alerts-sheet", "incidents:sheet"),
 }
 
