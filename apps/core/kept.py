@@ -1,26 +1,19 @@
-"""Answers that may be a few seconds old, kept so that many screens ask once."""
+"""Answers that may be a few seconds old, kept in this process so that many screens ask once."""
 
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from django.core.cache import cache
-from redis.exceptions import RedisError
+from django.core.cache import caches
 
 T = TypeVar("T")
 
 
 def kept(key: str, *, seconds: int, make: Callable[[], T]) -> T:
-    """What ``make`` answered lately. Whoever calls puts into the key whoever may see it; without the cache it is made
-    each time."""
-    try:
-        found = cache.get(key)
-    except RedisError:
-        return make()
+    """What ``make`` answered lately here. Whoever calls puts into the key whoever may see it."""
+    here = caches["here"]
+    found = here.get(key)
     if found is not None:
         return cast(T, found)
     made = make()
-    try:
-        cache.set(key, made, timeout=seconds)
-    except RedisError:
-        return made
+    here.set(key, made, timeout=seconds)
     return made

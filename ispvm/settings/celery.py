@@ -46,5 +46,7 @@ CACHES = {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
         "LOCATION": ISPVM_REDIS_URL,
         "KEY_PREFIX": "ispvm",
-    }
+    },
+    # Made objects stay in the process that made them: what is unpickled from Redis runs as whoever wrote it.
+    "here": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }

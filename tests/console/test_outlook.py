@@ -3,9 +3,8 @@
 from datetime import datetime, timedelta
 
 import pytest
-from django.core.cache import cache
+from django.core.cache import caches
 from django.urls import reverse
-from redis.exceptions import ConnectionError as Away
 
 from apps.accounts.models import Membership
 from apps.core import clock
@@ -49,7 +48,7 @@ def read(stage, now):
 
 
 def home(client) -> str:
-    cache.clear()
+    caches["here"].clear()
     return text_of(client.get(reverse("console:home")))
 
 
@@ -211,17 +210,23 @@ class TestDegradations:
 
 class TestKept:
     def test_is_made_once(self):
-        cache.clear()
+        caches["here"].clear()
         made = []
 
         answers = [kept("k", seconds=9, make=lambda: made.append(1) or "a") for _ in range(3)]
 
         assert (answers, made) == (["a"] * 3, [1])
 
-    def test_without_the_cache_it_is_made_each_time(self, monkeypatch):
-        def is_away(*args, **kwargs):
-            raise Away
+    def test_is_shared_by_those_who_see_the_whole_and_by_nobody_else(
+        self, visit, stage, read, acme_noc, acme_readonly
+    ):
+        caches["here"].clear()
+        read("service", stage.pppoe.id, "pppoe.sessions.active", {10: 1412})
+        path = reverse("console:home")
+        assert "1,412 sessions" in text_of(visit(acme_noc).get(path))
+        Membership.objects.filter(user=acme_noc).update(is_limited=True)
 
-        monkeypatch.setattr(cache, "get", is_away)
+        page = text_of(visit(acme_noc).get(path))
 
-        assert kept("k", seconds=9, make=lambda: "a") == "a"
+        assert "sessions" not in page
+        assert "1,412 sessions" in text_of(visit(acme_readonly).get(path))

@@ -100,12 +100,15 @@ def home_page(access: Access, *, at: datetime) -> HomePage:
 
 
 def _outlook(access: Access, at: datetime) -> tuple[tuple[Tile, ...], Degradations]:
-    """The same for every screen of a person: what they may see and their language make the key."""
-    return kept(
-        f"home:{access.tenant.id}:{access.user.pk}:{access.role}:{access.is_limited}:{get_language()}",
-        seconds=KEPT_SECONDS,
-        make=lambda: (service_tiles(access, at=at), degradations(access, at=at)),
-    )
+    """The same for everybody who sees the whole tenant. What a limited member may see can end at any moment."""
+
+    def make() -> tuple[tuple[Tile, ...], Degradations]:
+        return service_tiles(access, at=at), degradations(access, at=at)
+
+    if access.is_limited:
+        return make()
+    key = f"home:{access.tenant.id}:{access.role}:{get_language()}"
+    return kept(key, seconds=KEPT_SECONDS, make=make)
 
 
 def reach_counts(by_site: Counted) -> tuple[ReachCount, ...]:
