@@ -12,9 +12,6 @@ from typing import Any
 import structlog
 from django.db import DatabaseError, connection
 
-from apps.core import clock
-from apps.ingest.models import Listening
-
 log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 2.0
@@ -38,21 +35,32 @@ class Ears:
 
 
 def ears(at: datetime) -> Ears:
-    """Those of the whole installation: it has one ingest, in as many processes as it needs. One query."""
-    row = Listening.objects.filter(pk=_ROW).first()
-    if row is None:
-        return Ears()
-    return Ears(at - row.until <= DEAF_AFTER, row.since)
+    """Those of the whole installation: it has one ingest, in as many processes as it needs. One query.
 
-
-def note_listening(at: datetime) -> None:
-    """Say that this process listens. Raises DatabaseError."""
-    said: dict[str, Any] = {"row": _ROW, "at": at, "gap": DEAF_AFTER}
+    Spans are the database's, as it noted them: hosts whose clocks differ are no less able to hear.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO ingest_listening AS known (id, since, until) VALUES (%(row)s, %(at)s, %(at)s)"
+            "SELECT statement_timestamp() - until, statement_timestamp() - since"
+            " FROM ingest_listening WHERE id = %s",
+            [_ROW],
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return Ears()
+    quiet, lasted = row
+    return Ears(quiet <= DEAF_AFTER, at - lasted)
+
+
+def note_listening() -> None:
+    """Say that this process listens. Raises DatabaseError."""
+    said: list[Any] = [_ROW, DEAF_AFTER]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO ingest_listening AS known (id, since, until)"
+            " VALUES (%s, statement_timestamp(), statement_timestamp())"
             " ON CONFLICT (id) DO UPDATE SET until = greatest(known.until, excluded.until), since = CASE"
-            " WHEN excluded.until - known.until > %(gap)s THEN excluded.since ELSE known.since END",
+            " WHEN excluded.until - known.until > %s THEN excluded.since ELSE known.since END",
             said,
         )
 
@@ -66,7 +74,7 @@ def _keep() -> None:
     is_noted = True
     while True:
         try:
-            note_listening(clock.now())
+            note_listening()
         except DatabaseError as error:
             connection.close()
             if is_noted:  # once per outage

@@ -83,6 +83,13 @@ class Player:
             return sorted(Alert.objects.values_list("rule__key", "state"))
 
 
+def listened(lasted: float, quiet: float) -> None:
+    """Ingest began so many seconds ago and said so last so many seconds ago, whenever "now" is for the rules."""
+    now = clock.now()
+    since, until = now - timedelta(seconds=lasted), now - timedelta(seconds=quiet)
+    Listening.objects.create(id=1, since=since, until=until)
+
+
 @pytest.fixture
 def player(acme, t0):
     return Player(acme, t0)
@@ -186,18 +193,18 @@ class TestOtherRules:
             assert alerts_for_correlation(player.at(50))[0].symptom == "agent_missing"
 
     @pytest.mark.parametrize(
-        ("since", "until", "fires"),
+        ("lasted", "quiet", "fires"),
         [
-            (-600, 60, True),  # it listened all the time
-            (-600, 40, False),  # it has stopped
-            (30, 60, False),  # it has only just begun again
-            (15, 60, True),  # long enough again
+            (600, 0, True),  # it listened all the time
+            (600, 10, False),  # it has stopped
+            (20, 0, False),  # it has only just begun again
+            (35, 0, True),  # long enough again
         ],
     )
     def test_a_silence_that_nobody_could_hear_is_none(
-        self, acme, rules, core, player, since, until, fires
+        self, acme, rules, core, player, lasted, quiet, fires
     ):
-        Listening.objects.create(id=1, since=player.at(since), until=player.at(until))
+        listened(lasted, quiet)
 
         player.read(0, "agent.up", "agent", core.id, 1.0)
         player.evaluate(50)
@@ -206,7 +213,7 @@ class TestOtherRules:
 
     def test_a_silence_that_is_known_outlasts_one_of_our_own(self, acme, rules, core, player):
         player.play("agent.up", "agent", core.id, 1.0, *[None] * 8)
-        Listening.objects.create(id=1, since=player.at(45), until=player.at(46))
+        listened(1, 0)
 
         player.evaluate(47)
         assert player.alerts() == [("agent_heartbeat_missed", "firing")]

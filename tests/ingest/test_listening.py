@@ -15,50 +15,71 @@ from tests.ingest.listener import listening, write_files
 from tests.supervisor.waiting import eventually
 
 
-@pytest.fixture
-def t0():
-    return clock.now()
+def noted(lasted: float, quiet: float) -> None:
+    """It has been said before, by the database's clock."""
+    now = clock.now()
+    since, until = now - timedelta(seconds=lasted), now - timedelta(seconds=quiet)
+    Listening.objects.create(id=1, since=since, until=until)
 
 
-def note(t0, *seconds: float) -> None:
-    for second in seconds:
-        note_listening(t0 + timedelta(seconds=second))
+def lasts() -> float:
+    """For how many seconds somebody has listened."""
+    at = clock.now()
+    return (at - ears(at).since).total_seconds()
 
 
 @pytest.mark.django_db
 class TestEars:
-    def test_before_anybody_spoke_nothing_is_known_against_them(self, t0):
-        assert ears(t0) == Ears(are_open=True, since=None)
-        assert ears(t0).heard_all_since(t0 - timedelta(days=1))
+    def test_before_anybody_spoke_nothing_is_known_against_them(self):
+        at = clock.now()
 
-    def test_are_open_while_it_is_said(self, t0):
-        note(t0, 0, 2, 4, 6)
+        assert ears(at) == Ears(are_open=True, since=None)
+        assert ears(at).heard_all_since(at - timedelta(days=1))
 
-        assert ears(t0 + timedelta(seconds=7)) == Ears(are_open=True, since=t0)
-        assert not ears(t0 + timedelta(seconds=13)).are_open
+    @pytest.mark.parametrize(
+        ("quiet", "are_open"), [(0, True), (4, True), (7, False), (600, False)]
+    )
+    def test_are_open_while_it_is_said(self, quiet, are_open):
+        noted(900, quiet)
 
-    def test_a_gap_begins_anew(self, t0):
-        note(t0, 0, 2, 9, 11)
+        assert ears(clock.now()).are_open == are_open
 
-        heard = ears(t0 + timedelta(seconds=12))
+    def test_go_on_without_a_gap(self):
+        noted(60, 3)
 
-        assert heard.since == t0 + timedelta(seconds=9)
-        assert heard.heard_all_since(t0 + timedelta(seconds=9))
-        assert not heard.heard_all_since(t0 + timedelta(seconds=8))
+        note_listening()
 
-    def test_processes_whose_clocks_differ_a_little_make_no_gap(self, t0):
-        note(t0, 0, 3, 2, 5, 4)
+        assert 59 < lasts() < 70
+        assert ears(clock.now()).are_open
 
-        assert ears(t0 + timedelta(seconds=6)) == Ears(are_open=True, since=t0)
+    def test_begin_anew_after_one(self):
+        noted(60, 7)
+
+        note_listening()
+
+        heard = ears(clock.now())
+        assert heard.are_open
+        assert lasts() < 5
+        assert not heard.heard_all_since(clock.now() - timedelta(seconds=6))
+
+    def test_do_not_depend_on_the_clock_of_who_asks(self):
+        noted(60, 0)
+        slow = clock.now() - timedelta(minutes=5)
+
+        heard = ears(slow)
+
+        assert heard.are_open
+        assert heard.heard_all_since(slow - timedelta(seconds=59))
+        assert not heard.heard_all_since(slow - timedelta(seconds=90))
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_that_begin_at_once_make_one_row(t0):
+def test_two_that_begin_at_once_make_one_row():
     gate = threading.Barrier(8)
 
     def begin() -> None:
         gate.wait(timeout=30)
-        note_listening(t0)
+        note_listening()
         connection.close()
 
     threads = [threading.Thread(target=begin) for _ in range(8)]
