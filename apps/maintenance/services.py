@@ -16,6 +16,8 @@ from apps.maintenance.models import MaintenanceWindow, WindowTarget
 
 #: Longer than this is no work but a state; and it would hold alerts back that nobody remembers.
 LONGEST = timedelta(days=31)
+#: Sites, and devices beside them, of one window.
+MOST_TARGETS = 1000
 
 
 def plan_window(

@@ -1,7 +1,7 @@
 """What works and works badly: full wires, lost packets, slow answers, errors. The worst first."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from statistics import median
@@ -204,10 +204,7 @@ def _day_of(keys: Sequence[tuple[UUID, str]], at: datetime) -> dict[tuple[UUID, 
 
 def _drawn(rows: Sequence[Degradation], at: datetime) -> tuple[Degradation, ...]:
     day = _day_of([row.series for row in rows], at)
-    return tuple(
-        Degradation(**{**vars(row), "line": spark(_shown(row, day.get(row.series, [])))})
-        for row in rows
-    )
+    return tuple(replace(row, line=spark(_shown(row, day.get(row.series, [])))) for row in rows)
 
 
 def _shown(row: Degradation, line: Glance) -> Glance:

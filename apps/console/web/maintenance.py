@@ -31,8 +31,6 @@ from apps.maintenance.errors import WindowOver
 from apps.maintenance.selectors import get_visible_window
 
 SECTION = "maintenance"
-#: Of one window, as over REST.
-MOST_TARGETS = 1000
 #: What of the form is answered alone, by the id of the element that asks.
 PARTS = {"places": "console/_plan_places.html", "preview": "console/_plan_preview.html"}
 
@@ -125,7 +123,7 @@ def _places_of_address(request: HttpRequest, access: Access) -> Places:
 
 def _ids(texts: list[str]) -> list[UUID]:
     found = []
-    for text in texts[:MOST_TARGETS]:
+    for text in texts[: services.MOST_TARGETS]:
         try:
             found.append(UUID(text))
         except ValueError:

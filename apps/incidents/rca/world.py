@@ -71,9 +71,8 @@ class World:
         for agent in self.graph.agents:
             for device_id in agent.probes:
                 judges[device_id].append(agent)
-        same: dict[
-            Eyes, Eyes
-        ] = {}  # one object per set of judges: compared by identity in ``effects``
+        # One object per set of judges: ``effects`` compares them by identity.
+        same: dict[Eyes, Eyes] = {}
         places = {device_id: _places(agents) for device_id, agents in judges.items()}
         return {device_id: same.setdefault(eyes, eyes) for device_id, eyes in places.items()}
 

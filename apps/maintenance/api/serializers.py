@@ -8,8 +8,7 @@ from rest_framework import serializers
 from apps.core import clock
 from apps.maintenance.choices import WindowState
 from apps.maintenance.models import MaintenanceWindow
-
-MOST_TARGETS = 1000
+from apps.maintenance.services import MOST_TARGETS
 
 
 class WindowSerializer(serializers.ModelSerializer[MaintenanceWindow]):
