@@ -246,7 +246,9 @@ class TestTime:
 
         monkeypatch.setattr(views, "QUESTION_SECONDS", 1)
         request = APIRequestFactory().get("/")
-        force_authenticate(request, acme_admin, access_for_user(acme_admin))
+        force_authenticate(
+            request, acme_admin, access_for_user(acme_admin, acme_admin.memberships.get().tenant_id)
+        )
 
         answer = Slow.as_view()(request)
 

@@ -72,6 +72,12 @@ class NameTaken(Conflict):
     default_code = "name_taken"
 
 
+class TenantNotChosen(Forbidden):
+    """The session is bound to no tenant that its person may work in now: they choose one."""
+
+    default_code = "tenant_not_chosen"
+
+
 class ReauthenticationRequired(DomainError):
     """The sign-in is too old for this act: it must be confirmed first."""
 

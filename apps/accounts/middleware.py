@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import urlsplit
-from uuid import UUID
 
 import structlog
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -11,13 +10,13 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
 from apps.accounts.access import Access
-from apps.accounts.errors import ReauthenticationRequired
+from apps.accounts.errors import ReauthenticationRequired, TenantNotChosen
 from apps.accounts.selectors import access_for_user
+from apps.accounts.session_tenant import session_tenant_id
 from apps.accounts.sessions import note_seen
 from apps.core import clock
 from apps.tenancy import acting_in
 
-SESSION_TENANT = "tenant_id"
 #: REST opens its tenant after authentication; at the gate there is none yet, and identity providers are asked there.
 WITHOUT_TENANT = ("/api/v1/", "/api/schema/", "/sign-in/")
 #: What one question of a page may cost the database.
@@ -44,7 +43,8 @@ class TenantMiddleware:
         request.access = None
         if request.path.startswith(WITHOUT_TENANT) or not request.user.is_authenticated:
             return self.get_response(request)
-        request.access = access_for_user(request.user, self._chosen(request), at=clock.now())
+        tenant_id = session_tenant_id(request.session, request.user)
+        request.access = access_for_user(request.user, tenant_id, at=clock.now())
         if request.access is None:
             return self.get_response(request)
         # Stays to the end of the request: the line about it says whose it was.
@@ -60,16 +60,9 @@ class TenantMiddleware:
             response = response.render()
         return cast(HttpResponse, response)
 
-    @staticmethod
-    def _chosen(request: HttpRequest) -> UUID | None:
-        try:
-            return UUID(request.session[SESSION_TENANT])
-        except (KeyError, ValueError):
-            return None
-
 
 class ConfirmMiddleware:
-    """Leads a page that needs a fresh sign-in to where it is confirmed, and from there back."""
+    """Leads a page that needs a fresh sign-in, or a tenant, to where it is confirmed or chosen, and from there back."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -78,9 +71,13 @@ class ConfirmMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not isinstance(error, ReauthenticationRequired):
+        if isinstance(error, ReauthenticationRequired):
+            page = reverse("accounts:confirm")
+        elif isinstance(error, TenantNotChosen):
+            page = reverse("accounts:tenants")
+        else:
             return None
-        where = f"{reverse('accounts:confirm')}?{urlencode({'next': self._back(request)})}"
+        where = f"{page}?{urlencode({'next': self._back(request)})}"
         if "HX-Request" in request.headers:
             return HttpResponse(status=204, headers={"HX-Redirect": where})
         return HttpResponseRedirect(where)

@@ -41,20 +41,19 @@ def access_for_token(text: str, at: datetime) -> Access | None:
 
 
 def access_for_user(
-    user: User, tenant_id: UUID | None = None, *, at: datetime | None = None
+    user: User, tenant_id: UUID | None, *, at: datetime | None = None
 ) -> Access | None:
-    """A person's access: in the named tenant, else in the first (by name) they belong to. A platform operator's only
+    """A person's access in the named tenant, and in no other: there is no default tenant. A platform operator's only
     with an open stay in the named tenant, and ``at`` says when that is asked."""
-    memberships = Membership.objects.select_related("tenant").filter(
-        user=user, tenant__is_active=True
-    )
-    if tenant_id is not None:
-        memberships = memberships.filter(tenant_id=tenant_id)
-    membership = memberships.order_by("tenant__name").first()
-    if not user.is_active:
+    if tenant_id is None or not user.is_active:
         return None
+    membership = (
+        Membership.objects.select_related("tenant")
+        .filter(user=user, tenant_id=tenant_id, tenant__is_active=True)
+        .first()
+    )
     if membership is None:
-        return broken_glass(user, tenant_id, at) if tenant_id and at else None
+        return broken_glass(user, tenant_id, at) if at else None
     actor = Actor("user", str(user.id), user.label)
     return Access(user, membership.tenant, membership.role, actor, is_limited=membership.is_limited)
 

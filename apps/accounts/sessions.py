@@ -17,6 +17,7 @@ from apps.accounts.actors import Actor
 from apps.accounts.attempts import caller_address
 from apps.accounts.models import Membership, OpenSession, User
 from apps.accounts.session_store import row_key
+from apps.accounts.session_tenant import session_tenant_id
 from apps.audit.services import record, record_platform
 
 log = structlog.get_logger(__name__)
@@ -58,6 +59,7 @@ def open_session(request: HttpRequest, user: User, *, method: str, at: datetime)
     return OpenSession.objects.create(
         session_id=str(row_key(request.session)),
         user=user,
+        tenant_id=session_tenant_id(request.session, user),
         method=method[:60],
         device=device_of(request.headers.get("User-Agent", "")),
         address=address_of(request),
@@ -102,13 +104,8 @@ def end_other_sessions(*, user: User, keep: str | None, actor: Actor, at: dateti
 
 def end_sessions_of_member(*, member: Membership, access: Access, at: datetime) -> int:
     """End what a member has open in this tenant; what acts in another tenant is not ours to end."""
-    rows = OpenSession.objects.filter(user_id=member.user_id)
-    elsewhere = Membership.objects.filter(user_id=member.user_id).exclude(
-        tenant_id=member.tenant_id
-    )
-    if elsewhere.exists():
-        rows = rows.filter(tenant_id=member.tenant_id)
-    count = _end(rows)
+    # Only by the tenant of the session: whether the person belongs elsewhere must not be seen in what ends.
+    count = _end(OpenSession.objects.filter(user_id=member.user_id, tenant_id=member.tenant_id))
     record(
         action="member.sessions_ended",
         actor=access.actor,

@@ -15,6 +15,7 @@ from apps.accounts.attempts import Door, require_attempt
 from apps.accounts.errors import SignInRefused
 from apps.accounts.freshness import note_proof
 from apps.accounts.models import User
+from apps.accounts.session_tenant import bind_session
 from apps.audit.services import record_platform
 
 PENDING = "sign_in_pending"
@@ -73,6 +74,7 @@ def complete(request: HttpRequest, user: User, *, methods: list[str], at: dateti
     request.session.pop(PENDING, None)
     auth.login(request, user)
     note_proof(request.session, at)
+    bind_session(request.session, user)
     sessions.open_session(request, user, method="+".join(methods), at=at)
     record_platform(
         action="sign_in.succeeded",

@@ -20,7 +20,7 @@ MEASURED = """menu => [...menu.querySelectorAll('button, label:has(input), input
 @pytest.mark.parametrize(("menu", "parts"), [("Views", MOST_VIEWS + 2), ("Columns", 9)])
 def test_a_full_menu_fits_a_phone(visitor, stage, acme, acme_noc, menu, parts):
     with acting_in(acme):
-        access = access_for_user(acme_noc)
+        access = access_for_user(acme_noc, acme_noc.memberships.get().tenant_id)
         for n in range(MOST_VIEWS):
             name = f"{n:02} {'routers that wait for somebody ' * 3}"[:MOST_NAME].strip()
             save_view(access=access, page=ListPage.DEVICES, name=name, query=f"q={n}")

@@ -95,7 +95,7 @@ def test_a_site_stands_where_its_innermost_router_does(network):
 
 
 def test_the_wires_between_sites_are_those_of_the_whole(acme_noc, network):
-    access = access_for_user(acme_noc)
+    access = access_for_user(acme_noc, acme_noc.memberships.get().tenant_id)
 
     joined = wires_between_sites(access)
 
@@ -108,9 +108,13 @@ def test_the_wires_between_sites_are_those_of_the_whole(acme_noc, network):
 
 
 def test_of_one_role_both_ends_have_it(acme_noc, network):
-    assert set(ends_of(wires_between_sites(access_for_user(acme_noc), role="access"))) == {
-        "ac1-ac2"
-    }
+    assert set(
+        ends_of(
+            wires_between_sites(
+                access_for_user(acme_noc, acme_noc.memberships.get().tenant_id), role="access"
+            )
+        )
+    ) == {"ac1-ac2"}
 
 
 @pytest.mark.parametrize(
@@ -122,11 +126,18 @@ def test_a_limited_member_sees_a_wire_with_both_its_ends(acme_noc, network, gran
     for name in granted:
         grant(user_id=acme_noc.id, row=network[name], actor=ACTOR, at=clock.now())
 
-    assert set(ends_of(wires_between_sites(access_for_user(acme_noc)))) == wires
+    assert (
+        set(
+            ends_of(
+                wires_between_sites(access_for_user(acme_noc, acme_noc.memberships.get().tenant_id))
+            )
+        )
+        == wires
+    )
 
 
 def test_no_edge_ends_at_a_site_that_is_not_drawn(acme_noc, network):
-    access, at = access_for_user(acme_noc), clock.now()
+    access, at = access_for_user(acme_noc, acme_noc.memberships.get().tenant_id), clock.now()
     seen = {row.pk: row.name for row in Site.objects.exclude(name="south")}
 
     drawn = by_site(
@@ -149,7 +160,7 @@ def test_no_edge_ends_at_a_site_that_is_not_drawn(acme_noc, network):
 @pytest.mark.parametrize("with_incident", [False, True])
 def test_it_costs_what_one_site_costs(network, acme_noc, django_assert_num_queries, with_incident):
     roots = frozenset(row.id for row in network.values()) if with_incident else frozenset()
-    access = access_for_user(acme_noc)
+    access = access_for_user(acme_noc, acme_noc.memberships.get().tenant_id)
 
     with django_assert_num_queries(5 if with_incident else 3):
         looks_by_site(Device.objects.all(), Overlay(roots), clock.now())

@@ -8,10 +8,10 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from apps.accounts.access import Access
-from apps.accounts.middleware import SESSION_TENANT
 from apps.accounts.models import User
 from apps.accounts.rates import admit_token
 from apps.accounts.selectors import access_for_token, access_for_user
+from apps.accounts.session_tenant import session_tenant_id
 from apps.accounts.sessions import note_seen
 from apps.core import clock
 
@@ -45,11 +45,13 @@ class TenantSessionAuthentication(SessionAuthentication):
         if found is None:
             return None
         user = cast(User, found[0])
-        chosen = request.session.get(SESSION_TENANT)
-        tenant_id = _named(request) or (UUID(chosen) if chosen else None)
+        tenant_id = _named(request) or session_tenant_id(request.session, user)
         access = access_for_user(user, tenant_id, at=clock.now())
         if access is None:
-            raise AuthenticationFailed("You belong to no tenant, or not to this one.", "no_tenant")
+            raise AuthenticationFailed(
+                "This session has no tenant that you belong to: choose one on the page of tenants.",
+                "no_tenant",
+            )
         note_seen(request._request, access.tenant.id, clock.now())  # noqa: SLF001  (Django's request)
         return user, access
 

@@ -15,7 +15,7 @@ OF_THE_FRAME = {
     "malformed": (400, "The request cannot be read: an unknown Host, too many fields."),
     "not_authenticated": (401, "There is no token and no session."),
     "bad_token": (401, "The token is unknown, expired or revoked."),
-    "no_tenant": (401, "The signed-in person belongs to no tenant."),
+    "no_tenant": (401, "The session is bound to no tenant of its person, or the named tenant is not theirs."),
     "permission_denied": (403, "The role, the token's scopes or the grant do not allow it; or no CSRF token came."),
     "outside_grant": (403, "The caller is limited, and this shows more than what was granted."),
     "not_found": (404, "Absent, or not visible to the caller: the two look alike. Or there is no such path."),

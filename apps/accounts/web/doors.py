@@ -8,9 +8,12 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from apps.accounts.access import Access
+from apps.accounts.errors import TenantNotChosen
 from apps.accounts.freshness import require_fresh
 from apps.accounts.middleware import TenantHttpRequest
+from apps.accounts.models import User
 from apps.accounts.permissions import Permission
+from apps.accounts.selectors import tenants_of
 from apps.core import clock
 from apps.core.errors import Forbidden
 
@@ -44,8 +47,10 @@ def enter(request: HttpRequest, permission: Permission) -> Access:
 
 
 def access_of(request: HttpRequest) -> Access:
-    """The access of a signed-in member, behind ``requires``. Raises Forbidden without a membership."""
+    """The access of a signed-in member, behind ``requires``. Raises TenantNotChosen, Forbidden without a membership."""
     access = cast(TenantHttpRequest, request).access
+    if access is None and isinstance(request.user, User) and tenants_of(request.user):
+        raise TenantNotChosen(message="Choose the tenant that you want to work in.")
     if access is None:
         raise Forbidden(message="You are not a member of any tenant. Ask your administrator.")
     return access

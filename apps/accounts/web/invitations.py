@@ -11,8 +11,8 @@ from django.views.decorators.http import require_http_methods
 from apps.accounts import invitations, sign_in
 from apps.accounts.attempts import Door, require_attempt
 from apps.accounts.errors import InvitationUnusable, InvitedSomebodyElse, SignInFirst
-from apps.accounts.middleware import SESSION_TENANT
 from apps.accounts.models import User
+from apps.accounts.session_tenant import SESSION_TENANT
 from apps.core import clock
 from apps.core.errors import DomainError
 

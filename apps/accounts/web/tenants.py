@@ -8,10 +8,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts import platform
-from apps.accounts.middleware import SESSION_TENANT
 from apps.accounts.models import User
 from apps.accounts.selectors import is_platform_operator, tenants_of
+from apps.accounts.session_tenant import NOT_CHOSEN, SESSION_TENANT
 from apps.accounts.web.doors import fresh_sign_in
+from apps.accounts.web.gate import safe_next
 from apps.core import clock
 from apps.core.errors import DomainError, NotVisible
 from apps.core.page import asked_word, page_number, paged
@@ -34,7 +35,7 @@ def choose(request: HttpRequest) -> HttpResponse:
     if chosen is None:
         raise NotVisible
     request.session[SESSION_TENANT] = str(chosen.pk)
-    return redirect("/")
+    return redirect(safe_next(request, request.POST.get("next", "/")))
 
 
 @fresh_sign_in
@@ -62,7 +63,8 @@ def enter(request: HttpRequest) -> HttpResponse:
 def leave(request: HttpRequest) -> HttpResponse:
     """And out again."""
     access = platform.platform_access(_person(request))
-    chosen = request.session.pop(SESSION_TENANT, None)
+    chosen = request.session.get(SESSION_TENANT)
+    request.session[SESSION_TENANT] = NOT_CHOSEN
     if chosen:
         platform.leave_tenant(access=access, tenant_id=UUID(chosen), at=clock.now())
     return redirect("accounts:tenants")
@@ -72,6 +74,7 @@ def _page(request: HttpRequest, *, fault: DomainError | None = None) -> HttpResp
     user = _person(request)
     context: dict[str, object] = {
         "tenants": tenants_of(user),
+        "next": safe_next(request, request.GET.get("next", "/")),
         "fault": fault,
         "reason": request.POST.get("reason", "")[: platform.LONGEST_REASON],
         "asked": _asked(request),
