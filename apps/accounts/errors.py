@@ -17,6 +17,12 @@ class TooManyAttempts(DomainError):
     default_code = "too_many_attempts"
 
 
+class VisitLeavesNothing(Forbidden):
+    """A platform operator's visit creates nothing that gives access after its end."""
+
+    default_code = "visit_leaves_nothing"
+
+
 class LastAdmin(Conflict):
     """The tenant would be left without an admin."""
 

@@ -18,6 +18,7 @@ from apps.accounts.errors import (
 from apps.accounts.members import check_limit
 from apps.accounts.models import Invitation, Membership, User
 from apps.accounts.services import create_user, token_digest
+from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
 from apps.tenancy import acting_in
 from apps.tenancy.context import require_tenant_id
@@ -31,6 +32,7 @@ def invite(
 ) -> tuple[Invitation, str]:
     """Ask somebody into this tenant; the key of the link is returned once, never stored. A new invitation of the same
     person ends the one before. Raises AlreadyMember, CannotBeLimited."""
+    refuse_in_visit(actor)
     tenant_id = require_tenant_id()
     check_limit(role, is_limited=is_limited)
     if Membership.objects.filter(tenant_id=tenant_id, user__email__iexact=email).exists():

@@ -9,6 +9,7 @@ from apps.accounts.choices import Role
 from apps.accounts.errors import AlreadyMember, CannotBeLimited, LastAdmin
 from apps.accounts.models import ApiToken, Membership, User
 from apps.accounts.services import create_user
+from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
 from apps.tenancy.context import require_tenant_id
 
@@ -28,6 +29,7 @@ def invite_member(
     A person who is not known yet is made, with the password if one is given; of a person who is known (in another
     tenant) nothing is changed: no tenant sets the password or the name that they use elsewhere.
     """
+    refuse_in_visit(actor)
     tenant_id = require_tenant_id()
     user = User.objects.filter(email__iexact=email).first()
     if user is None:
@@ -49,6 +51,7 @@ def change_member(
 
     Locks: the tenant's admins.
     """
+    refuse_in_visit(actor)
     role = changes.get("role", member.role)
     is_limited = changes.get("is_limited", member.is_limited)
     check_limit(role, is_limited=is_limited)

@@ -11,13 +11,21 @@ from apps.accounts.actors import Actor
 from apps.accounts.errors import NotPlatformOperator
 from apps.accounts.models import BreakGlass, User
 from apps.accounts.selectors import is_platform_operator
+from apps.accounts.visits import (
+    LEAST_LETTERS,
+    LONGEST_REASON,
+    SHORTEST_REASON,
+    clean_reason,
+    summary_of,
+)
 from apps.audit.services import record, record_platform
 from apps.core.errors import DomainError, NotVisible
+from apps.events import due
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 
-SHORTEST_REASON = 10
-LONGEST_REASON = 500
+#: Due once, when a visit's time is over.
+END_VISIT = "accounts.end_visit"
 MOST_MINUTES = 240
 MINUTES = 60
 
@@ -46,11 +54,13 @@ def enter_tenant(
 ) -> BreakGlass:
     """Begin a stay in a tenant; one that is open already is ended first. Written to the tenant's audit log and to the
     platform's. Raises NotVisible, ReasonNeeded, TooLong."""
-    reason = " ".join(reason.split())
-    if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
+    cleaned = clean_reason(reason)
+    if cleaned is None:
         raise ReasonNeeded(
-            message=_("Say why, in %(least)d to %(most)d characters: the tenant reads it.")
-            % {"least": SHORTEST_REASON, "most": LONGEST_REASON}
+            message=_(
+                "Say why, in %(least)d to %(most)d characters with at least %(letters)d letters: the tenant reads it."
+            )
+            % {"least": SHORTEST_REASON, "most": LONGEST_REASON, "letters": LEAST_LETTERS}
         )
     if not 1 <= minutes <= MOST_MINUTES:
         raise TooLong(message=_("Between 1 and %(most)d minutes.") % {"most": MOST_MINUTES})
@@ -59,16 +69,17 @@ def enter_tenant(
         raise NotVisible
     ends = at + timedelta(minutes=minutes)
     with acting_in(tenant):
-        BreakGlass.objects.filter(user=access.user, closed_at=None).update(closed_at=at)
+        _close(access, tenant, at)
         stay = BreakGlass.objects.create(
-            user=access.user, reason=reason, opened_at=at, expires_at=ends
+            user=access.user, reason=cleaned, opened_at=at, expires_at=ends
         )
+        due.schedule(END_VISIT, at=ends, tenant_id=tenant.pk, ref=str(stay.pk))
         _tell(
             "platform.entered",
             access.actor,
             tenant,
             at,
-            {"reason": reason, "minutes": minutes, "stay": str(stay.pk)},
+            {"reason": cleaned, "minutes": minutes, "stay": str(stay.pk)},
         )
     return stay
 
@@ -77,8 +88,7 @@ def leave_tenant(*, access: PlatformAccess, tenant_id: UUID, at: datetime) -> No
     """End the stay in a tenant. Idempotent. Raises NotVisible."""
     tenant = get_tenant(tenant_id)
     with acting_in(tenant):
-        if BreakGlass.objects.filter(user=access.user, closed_at=None).update(closed_at=at):
-            _tell("platform.left", access.actor, tenant, at, {})
+        _close(access, tenant, at)
 
 
 def set_tenant_active(
@@ -113,6 +123,17 @@ def get_tenant(tenant_id: UUID) -> Tenant:
     if tenant is None:
         raise NotVisible
     return tenant
+
+
+def _close(access: PlatformAccess, tenant: Tenant, at: datetime) -> None:
+    """End the operator's open visit and list to the tenant what was done in it."""
+    row = BreakGlass.objects.filter(user=access.user, closed_at=None).first()
+    if row is None:
+        return
+    # A visit that expired before it was closed ended when it expired.
+    row.closed_at = min(at, row.expires_at)
+    if BreakGlass.objects.filter(pk=row.pk, closed_at=None).update(closed_at=row.closed_at):
+        _tell("platform.left", access.actor, tenant, at, summary_of(row))
 
 
 def _tell(

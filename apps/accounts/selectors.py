@@ -70,7 +70,7 @@ def broken_glass(user: User, tenant_id: UUID, at: datetime) -> Access | None:
         stay = BreakGlass.objects.filter(user=user, closed_at=None, expires_at__gt=at).first()
     if stay is None:
         return None
-    actor = Actor("platform", str(user.id), user.label)
+    actor = Actor("platform", str(user.id), user.label, visit=str(stay.pk))
     return Access(user, tenant, PLATFORM, actor, break_glass=stay)
 
 

@@ -11,6 +11,7 @@ from apps.accounts.actors import Actor
 from apps.accounts.choices import Role
 from apps.accounts.errors import NameTaken
 from apps.accounts.models import ApiToken, Membership, User
+from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record, record_platform
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
@@ -36,6 +37,7 @@ def create_user(*, email: str, password: str | None, full_name: str = "") -> Use
 
 def add_member(*, tenant: Tenant, user: User, role: Role, actor: Actor, at: datetime) -> Membership:
     """Give a person a role in a tenant, or change it; acts on their next request."""
+    refuse_in_visit(actor)
     with acting_in(tenant):
         membership, _ = Membership.objects.update_or_create(
             tenant=tenant, user=user, defaults={"role": role}
@@ -66,6 +68,7 @@ def issue_token(
     scopes: Collection[str] | None = None,
 ) -> tuple[ApiToken, str]:
     """Make an API token with the rights of its user, or only some of them; the text is returned once, never stored."""
+    refuse_in_visit(actor)
     text = TOKEN_PREFIX + secrets.token_urlsafe(32)
     with acting_in(tenant):
         token = ApiToken.objects.create(

@@ -173,7 +173,13 @@ class TestStay:
 
         with acting_in(acme):
             last = Record.objects.order_by("sequence").last()
-        assert last.actor == {"kind": "platform", "id": str(operator.pk), "label": operator.label}
+            visit = BreakGlass.objects.get()
+        assert last.actor == {
+            "kind": "platform",
+            "id": str(operator.pk),
+            "label": operator.label,
+            "visit": str(visit.pk),
+        }
 
     @pytest.mark.parametrize("end", ["time", "leaving", "suspension", "removal"])
     def test_ends(self, root, acme, operator, monkeypatch, end):

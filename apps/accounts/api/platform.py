@@ -28,6 +28,7 @@ from apps.accounts.errors import NotPlatformOperator
 from apps.accounts.models import User
 from apps.accounts.permissions import PlatformPermission
 from apps.accounts.services import create_tenant
+from apps.accounts.visits import LONGEST_REASON, SHORTEST_REASON
 from apps.core import clock
 from apps.core.errors import NotVisible
 from apps.tenancy.models import Tenant
@@ -108,9 +109,7 @@ class StaySerializer(serializers.Serializer[Any]):
     """A stay to begin: the tenant is named and told why."""
 
     tenant = serializers.UUIDField()
-    reason = serializers.CharField(
-        min_length=platform.SHORTEST_REASON, max_length=platform.LONGEST_REASON
-    )
+    reason = serializers.CharField(min_length=SHORTEST_REASON, max_length=LONGEST_REASON)
     minutes = serializers.IntegerField(
         min_value=1, max_value=platform.MOST_MINUTES, default=platform.MINUTES
     )

@@ -1,5 +1,6 @@
 """Where a person works: the tenants they belong to; for platform operators, all of them, with a reason and an end."""
 
+from typing import cast
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -8,9 +9,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts import platform
+from apps.accounts.middleware import TenantHttpRequest
 from apps.accounts.models import User
+from apps.accounts.permissions import Permission
 from apps.accounts.selectors import is_platform_operator, tenants_of
 from apps.accounts.session_tenant import NOT_CHOSEN, SESSION_TENANT
+from apps.accounts.visits import LONGEST_REASON
 from apps.accounts.web.doors import fresh_sign_in
 from apps.accounts.web.gate import safe_next
 from apps.core import clock
@@ -72,11 +76,13 @@ def leave(request: HttpRequest) -> HttpResponse:
 
 def _page(request: HttpRequest, *, fault: DomainError | None = None) -> HttpResponse:
     user = _person(request)
+    access = cast(TenantHttpRequest, request).access
     context: dict[str, object] = {
         "tenants": tenants_of(user),
         "next": safe_next(request, request.GET.get("next", "/")),
+        "may_audit": access is not None and access.may(Permission.AUDIT_VIEW),
         "fault": fault,
-        "reason": request.POST.get("reason", "")[: platform.LONGEST_REASON],
+        "reason": request.POST.get("reason", "")[:LONGEST_REASON],
         "asked": _asked(request),
         "minutes": platform.MINUTES,
         "most_minutes": platform.MOST_MINUTES,

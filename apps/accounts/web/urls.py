@@ -1,6 +1,15 @@
 from django.urls import path
 
-from apps.accounts.web import account, confirm, identities, invitations, lists, tenants, views
+from apps.accounts.web import (
+    account,
+    confirm,
+    identities,
+    invitations,
+    lists,
+    tenants,
+    views,
+    visits,
+)
 
 app_name = "accounts"
 
@@ -17,6 +26,7 @@ urlpatterns = [
     path("tenants/choose/", tenants.choose, name="choose-tenant"),
     path("tenants/enter/", tenants.enter, name="enter-tenant"),
     path("tenants/leave/", tenants.leave, name="leave-tenant"),
+    path("visits/", visits.visits, name="visits"),
     path("lists/columns/", lists.columns, name="hide-columns"),
     path("lists/views/", lists.save_view, name="save-view"),
     path("lists/views/forget/", lists.forget_view, name="forget-view"),

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from agent.protocol.tokens import EnrolmentToken
 from apps.accounts.actors import Actor
+from apps.accounts.visits import refuse_in_visit
 from apps.agents.choices import AgentStatus
 from apps.agents.errors import AgentRevoked, CertificateRefused, RenewedTooOften, TokenRefused
 from apps.agents.identity import AgentIdentity
@@ -61,6 +62,7 @@ def issue_enroll_token(*, agent: Agent, actor: Actor, at: datetime) -> IssuedTok
 
     Raises AgentRevoked.
     """
+    refuse_in_visit(actor)
     trust = current_trust(at=at)
     secret = make_secret(agent.tenant_id)
     with transaction.atomic():

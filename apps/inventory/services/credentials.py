@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from apps.accounts.actors import Actor
+from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
 from apps.inventory.models import Device, DeviceCredential
 from apps.vault.choices import CredentialKind
@@ -26,6 +27,7 @@ def set_device_credentials(
 
     Idempotent. Locks: the device. Raises ValidationError.
     """
+    refuse_in_visit(actor)
     _require_few(credential_sets)
     first = next((row for row in credential_sets if _is_routeros(row)), None)
     further = [row for row in credential_sets if row != first]

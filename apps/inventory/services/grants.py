@@ -8,6 +8,7 @@ from guardian.shortcuts import assign_perm
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import User
+from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
 from apps.core.errors import NotVisible
 from apps.inventory.models import Device, DeviceGrant, Site, SiteGrant
@@ -23,6 +24,7 @@ def grant(*, user_id: UUID, row: Site | Device, actor: Actor, at: datetime) -> G
 
     Idempotent: a grant that is there already stands.
     """
+    refuse_in_visit(actor)
     user = User.objects.filter(
         memberships__tenant_id=require_tenant_id(), memberships__user_id=user_id
     ).first()

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from apps.accounts.actors import Actor
+from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
 from apps.vault.choices import CredentialKind
 from apps.vault.errors import CredentialNameTaken, CredentialSetInUse
@@ -36,6 +37,7 @@ def create_credential_set(
     at: datetime,
 ) -> CredentialSet:
     """Make a credential set. Raises ValidationError, CredentialNameTaken."""
+    refuse_in_visit(actor)
     row = CredentialSet(name=name, kind=kind, username=username, options=dict(options or {}))
     row.updated_at = at
     with transaction.atomic():
@@ -52,6 +54,7 @@ def change_credential_set(
 
     Locks: the row. Raises ValidationError, CredentialNameTaken.
     """
+    refuse_in_visit(actor)
     with transaction.atomic():
         row = CredentialSet.objects.select_for_update().get(pk=credential_set.pk)
         before = (row.username, row.options)

@@ -9,6 +9,7 @@ from uuid import uuid4
 from django.db import IntegrityError, transaction
 
 from apps.accounts.actors import Actor
+from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
 from apps.core.http import EgressPolicy, check_url, policy_of_installation
 from apps.events import due
@@ -61,6 +62,7 @@ def create_endpoint(
 
     Raises EndpointNameTaken, EndpointInvalid, and UrlRefused or AddressRefused for the URL.
     """
+    refuse_in_visit(actor)
     chosen = {"name": name, "url": url, **fields}
     _check(chosen, policy)
     endpoint = Endpoint(created_at=at, updated_at=at, **chosen)
@@ -84,6 +86,7 @@ def change_endpoint(
 
     Raises as ``create_endpoint``, and EndpointDeleted.
     """
+    refuse_in_visit(actor)
     _check(fields, policy)
     with transaction.atomic():
         found = _lock(endpoint)
@@ -125,6 +128,7 @@ def resume_endpoint(*, endpoint: Endpoint, actor: Actor, at: datetime) -> None:
 
     Idempotent. Raises EndpointDeleted.
     """
+    refuse_in_visit(actor)
     with transaction.atomic():
         found = _lock(endpoint)
         if not found.is_paused:

@@ -6,6 +6,7 @@ from hashlib import sha256
 from django.db import transaction
 
 from apps.accounts.actors import Actor
+from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
 from apps.vault.choices import Purpose
 from apps.vault.services import open_secret, seal_secret, take_lease
@@ -59,6 +60,7 @@ def stage_secret(*, endpoint: Endpoint, actor: Actor, at: datetime) -> str:
 
     Raises RotationOutOfStep while another is staged.
     """
+    refuse_in_visit(actor)
     with transaction.atomic():
         _lock(endpoint)
         if Secret.objects.filter(endpoint=endpoint, stage=SecretStage.STAGED).exists():
@@ -75,6 +77,7 @@ def promote_secret(
 
     Raises RotationOutOfStep when none is staged, EndpointInvalid for a grace outside 0 to 7 days.
     """
+    refuse_in_visit(actor)
     if not timedelta(0) <= grace <= LONGEST_GRACE:
         raise EndpointInvalid("grace_out_of_range", "The grace is between 0 and 7 days.")
     with transaction.atomic():

@@ -1,0 +1,26 @@
+"""Which platform operators were in this tenant, why, how long, and what they did."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from apps.accounts.models import BreakGlass
+from apps.accounts.permissions import Permission
+from apps.accounts.visits import visits_with_acts
+from apps.accounts.web.doors import access_of, requires
+from apps.core import clock
+from apps.core.page import page_number, paged
+
+
+@never_cache
+@require_GET
+@requires(Permission.AUDIT_VIEW)
+def visits(request: HttpRequest) -> HttpResponse:
+    """The newest visits first."""
+    rows = access_of(request).visible(
+        BreakGlass.objects.select_related("user").order_by("-opened_at"), Permission.AUDIT_VIEW
+    )
+    found, pager = paged(rows, number=page_number(request), asked={})
+    context = {"visits": visits_with_acts(found), "pager": pager, "now": clock.now()}
+    return render(request, "accounts/visits.html", context)
