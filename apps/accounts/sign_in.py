@@ -25,13 +25,14 @@ PENDING_FOR = timedelta(minutes=10)
 def authenticate(request: HttpRequest, *, email: str, password: str, at: datetime) -> User:
     """The person behind these words. Raises SignInRefused, TooManyAttempts.
 
-    The limit is per name and place: wrong passwords sent from elsewhere cannot lock a named operator out.
+    The limits are per name, address and browser: wrong passwords sent by others lock no named operator out.
     """
-    require_attempt(request, Door.PASSWORD, email=email, at=at)
+    attempt = require_attempt(request, Door.PASSWORD, email=email, at=at)
     user = auth.authenticate(request, username=email, password=password)
     if not isinstance(user, User):
         note_failure(request, email=email, method="password", at=at)
         raise SignInRefused
+    attempt.succeed()
     return user
 
 

@@ -9,12 +9,14 @@ from apps.accounts.models.people import (
 )
 from apps.accounts.models.platform import BreakGlass, PlatformOperator
 from apps.accounts.models.sessions import OpenSession
+from apps.accounts.models.sign_in import KnownBrowser
 
 __all__ = [
     "ApiToken",
     "BreakGlass",
     "IdempotentAnswer",
     "Invitation",
+    "KnownBrowser",
     "ListSetting",
     "Membership",
     "OpenSession",

@@ -50,7 +50,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
     user, now = _person(request), clock.now()
     password = request.POST.get("password", "")
     try:
-        require_attempt(request, Door.CONFIRM, email=user.email, at=now)
+        attempt = require_attempt(request, Door.CONFIRM, email=user.email, at=now)
     except TooManyAttempts as error:
         return page_of(request, status=error.status, password_fault=fault_of(error))
     if user.has_usable_password():
@@ -58,6 +58,8 @@ def change_password(request: HttpRequest) -> HttpResponse:
     else:
         is_proven = is_fresh(request.session, now)
     fault = "" if is_proven else _("The current password is wrong.")
+    if is_proven:
+        attempt.succeed()
     if not fault and password != request.POST.get("again", ""):
         fault = _("The two new passwords differ.")
     if not fault:
@@ -81,8 +83,9 @@ def authenticator(request: HttpRequest) -> HttpResponse:
     fault, status = "", 200
     if request.method == "POST":
         try:
-            require_attempt(request, Door.CODE, email=user.email, at=now)
+            attempt = require_attempt(request, Door.CODE, email=user.email, at=now)
             second_factor.add_app(request, user, request.POST.get("code", "")[:40], at=now)
+            attempt.succeed()
         except (CodeRefused, TooManyAttempts) as error:
             fault, status = fault_of(error), error.status
         else:

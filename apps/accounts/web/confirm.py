@@ -32,11 +32,12 @@ def confirm(request: HttpRequest) -> HttpResponse:
     code = request.POST.get("code", "")[:40]
     try:
         if code:
-            require_attempt(request, Door.CODE, email=user.email, at=now)
+            attempt = require_attempt(request, Door.CODE, email=user.email, at=now)
             second_factor.spend_code(user, code, at=now)
         else:
-            require_attempt(request, Door.CONFIRM, email=user.email, at=now)
+            attempt = require_attempt(request, Door.CONFIRM, email=user.email, at=now)
             _require_password(request, user)
+        attempt.succeed()
     except TooManyAttempts as error:
         return refuse(request, PAGE, error, _seen(request, user))
     except (CodeRefused, SignInRefused) as error:

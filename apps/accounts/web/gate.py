@@ -9,9 +9,11 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
-from apps.accounts.attempts import DEVICE_COOKIE, DEVICE_DAYS, known_device
+from apps.accounts import known_browsers
+from apps.accounts.attempts import caller_address, network_of
 from apps.accounts.errors import TooManyAttempts
 from apps.accounts.models import User
+from apps.core import clock
 from apps.core.errors import DomainError
 
 
@@ -24,10 +26,11 @@ def safe_next(request: HttpRequest, wanted: str, otherwise: str = "/") -> str:
 def let_in(request: HttpRequest, user: User, next_url: str) -> HttpResponse:
     """The way in, and the cookie that makes this browser known."""
     answer = HttpResponseRedirect(safe_next(request, next_url))
+    network = network_of(caller_address(request))
     answer.set_cookie(
-        DEVICE_COOKIE,
-        known_device(user.email),
-        max_age=DEVICE_DAYS * 86_400,
+        known_browsers.COOKIE,
+        known_browsers.remember_browser(request, user, network=network, at=clock.now()),
+        max_age=int(known_browsers.KNOWN_FOR.total_seconds()),
         path=reverse("accounts:sign-in"),
         secure=request.is_secure(),
         httponly=True,

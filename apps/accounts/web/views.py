@@ -65,8 +65,9 @@ def code(request: HttpRequest) -> HttpResponse:
     if request.method == "GET":
         return render(request, CODE, seen)
     try:
-        require_attempt(request, Door.CODE, email=user.email, at=now)
+        attempt = require_attempt(request, Door.CODE, email=user.email, at=now)
         spent = second_factor.spend_code(user, request.POST.get("code", "")[:40], at=now)
+        attempt.succeed()
     except TooManyAttempts as error:
         return refuse(request, CODE, error, seen)
     except CodeRefused as error:

@@ -1,0 +1,75 @@
+"""Browsers in which a person signed in before: few, and known only while password and factors are what they were.
+
+The cookie is a random key, the row keeps its SHA-256. A known browser has attempts of its own, so that nobody can lock
+a named operator out of it; it never has more of them than an unknown one.
+"""
+
+from datetime import datetime, timedelta
+from hashlib import sha256
+from secrets import token_urlsafe
+
+from allauth.mfa.models import Authenticator
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils.crypto import constant_time_compare, salted_hmac
+
+from apps.accounts.models import KnownBrowser, User
+
+COOKIE = "ispvm_known"
+KNOWN_FOR = timedelta(days=180)
+MAX_BROWSERS = 10
+_SALT = "accounts.known-browser"
+
+
+def known_browser(request: HttpRequest, *, email: str, at: datetime) -> KnownBrowser | None:
+    """The row of the browser that asks, if the person of this address (of nobody named: anybody) signed in with it."""
+    token = request.COOKIES.get(COOKIE, "")
+    if not token:
+        return None
+    rows = KnownBrowser.objects.filter(
+        digest=_digest(token), last_used_at__gt=at - KNOWN_FOR, user__is_active=True
+    )
+    if email:
+        rows = rows.filter(user__email__iexact=email)
+    row = rows.select_related("user").order_by("-last_used_at").first()
+    if row is None or not constant_time_compare(row.binding, _binding_of(row.user)):
+        return None
+    return row
+
+
+def has_used(*, email: str, network: str, at: datetime) -> bool:
+    """Whether the person of this address signed in from this network before."""
+    rows = KnownBrowser.objects.filter(user__email__iexact=email, network=network)
+    return rows.filter(last_used_at__gt=at - KNOWN_FOR).exists()
+
+
+def remember_browser(request: HttpRequest, user: User, *, network: str, at: datetime) -> str:
+    """Make the browser that asks a known one; returns the cookie's value. The oldest beyond ``MAX_BROWSERS`` go.
+
+    Locks: the person. The key is another after each sign-in, so that one put into a foreign browser is worth nothing.
+    """
+    token, old = token_urlsafe(32), request.COOKIES.get(COOKIE, "")
+    with transaction.atomic():
+        User.objects.select_for_update().only("pk").get(pk=user.pk)
+        if old:
+            # Others who sign in with this browser stay known in it.
+            KnownBrowser.objects.filter(digest=_digest(old)).update(digest=_digest(token))
+        values = {"binding": _binding_of(user), "network": network[:64], "last_used_at": at}
+        KnownBrowser.objects.update_or_create(
+            user=user, digest=_digest(token), defaults=values, create_defaults=values
+        )
+        newest = KnownBrowser.objects.filter(user=user).order_by("-last_used_at", "-pk")
+        kept = newest.filter(last_used_at__gt=at - KNOWN_FOR).values_list("pk", flat=True)
+        KnownBrowser.objects.filter(user=user).exclude(pk__in=list(kept[:MAX_BROWSERS])).delete()
+    return token
+
+
+def _binding_of(user: User) -> str:
+    kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+    factors = Authenticator.objects.filter(user=user, type__in=kinds).order_by("pk")
+    parts = [user.password, *(str(pk) for pk in factors.values_list("pk", flat=True))]
+    return salted_hmac(_SALT, "|".join(parts), algorithm="sha256").hexdigest()
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode()).digest()
