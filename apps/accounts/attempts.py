@@ -66,6 +66,7 @@ class Door(StrEnum):
     PROVIDER = "provider"
     INVITATION = "invitation"
     CONFIRM = "confirm"
+    SETUP = "setup"
 
 
 @dataclass

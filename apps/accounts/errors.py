@@ -133,3 +133,15 @@ class ListRefused(DomainError):
     """A list cannot be looked at in this way."""
 
     default_code = "list_refused"
+
+
+class SetupCodeRefused(Forbidden):
+    """The setup code is wrong, expired or was entered wrongly too often."""
+
+    default_code = "setup_code_refused"
+
+
+class AlreadySetUp(Conflict):
+    """The installation has its first people already, and they are others."""
+
+    default_code = "already_set_up"

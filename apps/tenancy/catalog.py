@@ -22,6 +22,8 @@ GLOBAL_TABLES = MappingProxyType(
         "accounts_apitoken": READ_WRITE,
         # Only the owner makes platform operators: what web and worker can do, an attacker in them can do.
         "accounts_platformoperator": READ,
+        # The first installation: before there is any tenant. Who completed it is made a platform operator by the owner.
+        "accounts_setup": READ_WRITE,
         # Which browsers a person is signed in with: before a tenant is known, and across tenants.
         "accounts_opensession": ALL,
         # In which browsers a person signed in before: read before anybody is signed in.

@@ -1,3 +1,13 @@
 """gunicorn's configuration for the web process; it answers scrapes itself, at /metrics."""
 
+from typing import Any
+
 from ispvm.deploy.gunicorn_group import *
+
+
+def post_worker_init(worker: Any) -> None:
+    """The group's first worker logs the setup code of an installation that has nobody; its successors do not."""
+    if worker.age == 1:
+        from apps.accounts.setup import log_code_at_start
+
+        log_code_at_start()

@@ -22,7 +22,7 @@ GATE = {
     *("sign-in/with/<slug:slug>/", "sign-in/with/<slug:slug>/back/"),
 }
 #: What anybody may see or set: nothing of a tenant.
-PUBLIC_PAGES = {"livez", "readyz", "metrics", "language/", "invitation/", *GATE}
+PUBLIC_PAGES = {"livez", "readyz", "metrics", "language/", "invitation/", "setup/", *GATE}
 
 
 def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:

@@ -9,6 +9,7 @@ from apps.accounts.models.people import (
 )
 from apps.accounts.models.platform import BreakGlass, PlatformOperator
 from apps.accounts.models.sessions import OpenSession
+from apps.accounts.models.setup import Setup
 from apps.accounts.models.sign_in import KnownBrowser
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Membership",
     "OpenSession",
     "PlatformOperator",
+    "Setup",
     "User",
     "UserManager",
 ]

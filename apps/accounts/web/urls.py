@@ -6,6 +6,7 @@ from apps.accounts.web import (
     identities,
     invitations,
     lists,
+    setup,
     tenants,
     views,
     visits,
@@ -14,6 +15,7 @@ from apps.accounts.web import (
 app_name = "accounts"
 
 urlpatterns = [
+    path("setup/", setup.setup, name="setup"),
     path("sign-in/", views.sign_in, name="sign-in"),
     path("sign-in/code/", views.code, name="code"),
     path("sign-in/passkey/", views.passkey, name="passkey"),

@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.accounts import passkeys, second_factor
+from apps.accounts import passkeys, second_factor, setup
 from apps.accounts import sign_in as signing_in
 from apps.accounts.attempts import Door, require_attempt
 from apps.accounts.errors import (
@@ -39,6 +39,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.method == "GET":
         if request.user.is_authenticated:
             return redirect("/")
+        if setup.is_open():
+            return redirect("accounts:setup")
         return render(request, GATE, gate_of(next_url))
     email = request.POST.get("email", "").strip().replace("\x00", "")
     password = request.POST.get("password", "")

@@ -1,15 +1,14 @@
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.actors import Actor
 from apps.accounts.models import PlatformOperator, User
-from apps.audit.services import record_platform
+from apps.accounts.operators import OwnerNeeded, add_operator, remove_operator
 from apps.core import clock
 
 ACTOR = Actor.system("manage")
-ACTIONS = {"add": "platform_operator.made", "remove": "platform_operator.ended"}
+ACTS = {"add": add_operator, "remove": remove_operator}
 
 
 class Command(BaseCommand):
@@ -24,27 +23,13 @@ class Command(BaseCommand):
             for row in PlatformOperator.objects.select_related("user").order_by("user__email"):
                 self.stdout.write(f"{row.user.email}  since {row.since:%Y-%m-%d}")
             return
-        if "owner" not in settings.DATABASES:
-            raise CommandError("Only the database's owner may: set DATABASE_OWNER_URL.")
         user = User.objects.filter(email__iexact=options["email"] or "").first()
         if user is None:
             raise CommandError("There is nobody with this e-mail address.")
-        rows = PlatformOperator.objects.using("owner")
-        is_one = rows.filter(pk=user.pk).exists()
-        if is_one == (options["act"] == "add"):
-            self.stdout.write("Nothing to do.")
-            return
-        at = clock.now()
-        # Written first, by the role that can only add to the log: never an operator without a record.
-        record_platform(
-            action=ACTIONS[options["act"]],
-            actor=ACTOR,
-            entity=("user", user.pk),
-            at=at,
-            detail={"email": user.email},
+        try:
+            changed = ACTS[options["act"]](user=user, actor=ACTOR, at=clock.now())
+        except OwnerNeeded as refusal:
+            raise CommandError(refusal.message) from refusal
+        self.stdout.write(
+            "Done: it holds from the next request on." if changed else "Nothing to do."
         )
-        if options["act"] == "add":
-            rows.create(user_id=user.pk, since=at)
-        else:
-            rows.filter(pk=user.pk).delete()
-        self.stdout.write("Done: it holds from the next request on.")

@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connections, transaction
 from prometheus_client import Counter, Gauge
 
+from apps.accounts.setup import grant_operator_when_completed
 from apps.core import clock
 from apps.core.metrics import serve_metrics
 from apps.telemetry import partitions
@@ -42,6 +43,9 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stopped.set())
         if not options["once"]:
             serve_metrics(settings.ISPVM_METRICS_LISTEN, settings.ISPVM_METRICS_ALLOW)
+            threading.Thread(
+                target=grant_operator_when_completed, args=(stopped,), daemon=True
+            ).start()
         while not stopped.is_set():
             done = self._keep()
             if options["once"]:

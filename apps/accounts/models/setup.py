@@ -1,0 +1,36 @@
+"""The first installation: the one-time code of the setup page, and who used it."""
+
+from django.db import models
+from django.db.models import Q
+
+from apps.accounts.models.people import User
+
+#: There is one row at most.
+ONLY = 1
+
+
+class Setup(models.Model):
+    """How this installation was set up. Global, one row.
+
+    The code itself is not stored: it is derived from ``nonce`` and the server's secret key, so that every web process
+    knows the same code and a copy of the database does not. Whoever completed the setup is made a platform operator by
+    the keeper, which has the owner's role; the app role cannot do that.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY)
+    nonce = models.CharField(max_length=64)
+    expires_at = models.DateTimeField()
+    # Wrong codes since the nonce was created.
+    failures = models.PositiveIntegerField(default=0)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    completed_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(id=ONLY), name="accounts_setup_only_ck"),
+            models.CheckConstraint(
+                condition=Q(completed_at=None, completed_by=None)
+                | Q(completed_at__isnull=False, completed_by__isnull=False),
+                name="accounts_setup_completed_ck",
+            ),
+        ]

@@ -1,0 +1,216 @@
+"""The page of the first installation: one code, one winner, then gone."""
+
+import re
+import threading
+from datetime import timedelta
+
+import pytest
+import time_machine
+from django.test import Client
+from structlog.testing import capture_logs
+
+from apps.accounts import setup
+from apps.accounts.attempts import NAMELESS
+from apps.accounts.models import Membership, PlatformOperator, Setup, User
+from apps.audit.models import PlatformRecord
+from apps.core import clock
+from apps.tenancy.models import Tenant
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner"])
+URL = "/setup/"
+EMAIL, PASSWORD = "root@isp.example", "correct-horse-battery"
+
+
+def logged_code() -> str:
+    with capture_logs() as lines:
+        setup.log_code(at=clock.now())
+    return next(line["setup_code"] for line in lines if line["event"] == "setup_code_created")
+
+
+def form(code: str, **changes: str) -> dict[str, str]:
+    return {
+        "code": code,
+        "tenant_name": "Isla Net",
+        "name": "Root Person",
+        "email": EMAIL,
+        "password": PASSWORD,
+        "again": PASSWORD,
+        **changes,
+    }
+
+
+def send(code: str, *, client: Client | None = None, at: str = "192.0.2.7", **changes: str) -> int:
+    answer = (client or Client()).post(URL, form(code, **changes), REMOTE_ADDR=at)
+    return answer.status_code
+
+
+class TestTheWay:
+    def test_from_the_log_to_a_signed_in_platform_operator(self):
+        client = Client()
+        assert client.get("/sign-in/")["Location"] == URL
+        assert client.get(URL).status_code == 200
+
+        assert send(logged_code(), client=client) == 200
+
+        assert setup.grant_operator(at=clock.now())
+        assert PlatformOperator.objects.get().user.email == EMAIL
+        assert Membership.objects.get().role == "admin"
+        assert client.post("/sign-in/", {"email": EMAIL, "password": PASSWORD}).status_code == 302
+        actions = set(PlatformRecord.objects.values_list("action", flat=True))
+        assert {"tenant.created", "platform_operator.made", "sign_in.succeeded"} <= actions
+
+    def test_the_code_may_be_typed_in_small_letters_and_without_hyphens(self):
+        assert send(logged_code().lower().replace("-", " ")) == 200
+
+    def test_afterwards_page_and_code_are_gone(self):
+        code = logged_code()
+        send(code)
+
+        assert Client().get(URL).status_code == 404
+        assert send(code, email="other@isp.example") == 404
+        assert User.objects.count() == 1
+        assert Client().get("/sign-in/").status_code == 200
+        with capture_logs() as lines:
+            setup.log_code(at=clock.now())
+        assert lines == []
+
+    def test_an_installation_with_a_tenant_has_no_such_page(self, acme):
+        assert Client().get(URL).status_code == 404
+        assert send("AAAAA-AAAAA-AAAAA-AAAAA") == 404
+        assert Client().get("/sign-in/").status_code == 200
+
+    def test_a_form_from_elsewhere_is_refused(self):
+        strict = Client(enforce_csrf_checks=True)
+
+        assert send(logged_code(), client=strict) == 403
+        assert not User.objects.exists()
+
+
+class TestTheCode:
+    def test_is_100_bits_and_not_in_the_database(self):
+        code = logged_code()
+
+        assert re.fullmatch(r"([A-Z2-7]{5}-){3}[A-Z2-7]{5}", code)
+        row = Setup.objects.values().get()
+        assert not any(str(value) in {code, code.replace("-", "")} for value in row.values())
+
+    def test_is_the_same_from_every_process_and_another_after_it_expired(self):
+        codes = {logged_code() for _ in range(3)}
+        with time_machine.travel(clock.now() + setup.CODE_LIFETIME + timedelta(seconds=1)):
+            later = logged_code()
+
+        assert len(codes) == 1
+        assert later not in codes
+
+    def test_depends_on_the_secret_key(self, settings):
+        code = logged_code()
+        settings.SECRET_KEY = "another" * 8
+
+        assert send(code) == 403
+
+    @pytest.mark.parametrize("wrong", ["", "AAAAA-AAAAA-AAAAA-AAAAA", "é" * 20])
+    def test_a_wrong_one_makes_nothing(self, wrong):
+        logged_code()
+
+        assert send(wrong) == 403
+        assert not User.objects.exists()
+        assert Setup.objects.get().failures == 1
+
+    def test_an_expired_one_makes_nothing(self):
+        code = logged_code()
+
+        with time_machine.travel(clock.now() + setup.CODE_LIFETIME):
+            assert send(code) == 403
+
+    def test_one_address_may_not_try_for_ever(self):
+        code = logged_code()
+        began = clock.now().replace(minute=0, second=0, microsecond=0)
+
+        with time_machine.travel(began, tick=False):
+            assert {send("wrong") for _ in range(NAMELESS.count)} == {403}
+            assert send(code) == 429
+            assert send(code, at="198.51.100.9") == 200
+
+    def test_all_addresses_together_end_it(self, monkeypatch):
+        monkeypatch.setattr(setup, "MOST_FAILURES", 3)
+        code = logged_code()
+        for number in range(3):
+            assert send("wrong", at=f"198.51.100.{number}") == 403
+
+        assert send(code, at="198.51.100.9") == 403
+        assert logged_code() != code
+
+    def test_a_faulty_form_does_not_use_it_up(self):
+        code = logged_code()
+        faulty = [
+            {"password": "password1234", "again": "password1234"},
+            {"again": "something else"},
+            {"email": "nobody"},
+            {"tenant_name": " "},
+        ]
+
+        assert [send(code, **changes) for changes in faulty] == [422] * len(faulty)
+        assert not User.objects.exists()
+        assert not Tenant.objects.exists()
+        assert send(code) == 200
+
+
+def test_of_racing_requests_exactly_one_wins():
+    code = logged_code()
+    start, answers = threading.Barrier(8), []
+
+    def work(number: int) -> None:
+        from django.db import connections
+
+        start.wait()
+        answers.append(send(code, at=f"198.51.100.{number}", email=f"root{number}@isp.example"))
+        connections.close_all()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(answers) == [200, *[404] * 7]
+    assert (User.objects.count(), Tenant.objects.count()) == (1, 1)
+
+
+class TestTheKeeper:
+    def test_does_it_while_it_runs_and_stops_asking(self, monkeypatch):
+        monkeypatch.setattr(setup, "GRANT_SECONDS", 0.05)
+        stopped = threading.Event()
+        keeper = threading.Thread(target=setup.grant_operator_when_completed, args=(stopped,))
+        keeper.start()
+
+        send(logged_code())
+        keeper.join(timeout=30)
+
+        assert not keeper.is_alive()
+        assert PlatformOperator.objects.get().user.email == EMAIL
+
+    def test_makes_nobody_an_operator_before_the_setup(self):
+        logged_code()
+
+        assert not setup.grant_operator(at=clock.now())
+        assert not PlatformOperator.objects.exists()
+
+    def test_makes_no_second_one(self):
+        send(logged_code())
+        first = User.objects.get()
+        setup.grant_operator(at=clock.now())
+        other = User.objects.create_user("other@isp.example", PASSWORD)
+        Setup.objects.update(completed_by=other)
+
+        assert setup.grant_operator(at=clock.now())
+        assert [row.user for row in PlatformOperator.objects.select_related("user")] == [first]
+
+    def test_does_not_believe_the_row_where_tenants_were_there_before(self, acme, globex):
+        """The row is writable by the app role: whoever breaks into web must not become an operator by it."""
+        intruder = User.objects.create_user("intruder@isp.example", PASSWORD)
+        Setup.objects.create(
+            nonce="0", expires_at=clock.now(), completed_at=clock.now(), completed_by=intruder
+        )
+
+        assert setup.grant_operator(at=clock.now())
+        assert not PlatformOperator.objects.exists()
