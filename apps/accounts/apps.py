@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from django.apps import AppConfig
 
 
@@ -5,9 +7,23 @@ class AccountsConfig(AppConfig):
     name = "apps.accounts"
 
     def ready(self) -> None:
-        from apps.accounts.idempotency import PRUNE, PRUNE_EVERY
+        from apps.accounts.models.people import ANSWERS_KEPT
         from apps.accounts.platform import END_VISIT
         from apps.events import due
+        from apps.events.retention import expire
 
-        due.register(PRUNE, PRUNE, every=PRUNE_EVERY)
         due.register(END_VISIT, END_VISIT)
+        expire("accounts_idempotentanswer", kept=ANSWERS_KEPT, when="created_at < %(before)s")
+        expire("accounts_invitation", kept=timedelta(days=90), when="expires_at < %(before)s")
+        expire("accounts_breakglass", kept=timedelta(days=730), when="expires_at < %(before)s")
+        expire(
+            "accounts_apitoken",
+            kept=timedelta(days=400),
+            when="least(revoked_at, expires_at) < %(before)s",
+        )
+        expire(
+            "accounts_opensession",
+            kept=timedelta(0),
+            when="session_id IN (SELECT session_key FROM django_session WHERE expire_date < %(before)s)",
+        )
+        expire("django_session", kept=timedelta(0), when="expire_date < %(before)s")

@@ -11,9 +11,16 @@ class AlertsConfig(AppConfig):
         from apps.alerts.models import Alert, AlertRule
         from apps.alerts.services.evaluate import EVALUATE
         from apps.events import due
+        from apps.events.retention import expire, follow
         from apps.inventory.limits import entities_within
 
         limit_rows(AlertRule, not_about_a_place)
         limit_rows(Alert, entities_within)
 
         due.register(EVALUATE, EVALUATE, every=timedelta(seconds=2))
+        expire(
+            "alerts_alert",
+            kept=timedelta(days=400),
+            when="state = 'ok' AND recovered_at < %(before)s",
+        )
+        follow("alerts_alert", "alerts_alerttransition")

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from django.apps import AppConfig
 
 
@@ -9,7 +11,11 @@ class DiagnosticsConfig(AppConfig):
         from apps.diagnostics.limits import tests_within
         from apps.diagnostics.models import ConnectionTest
         from apps.diagnostics.selectors import waiting_count
+        from apps.events.retention import expire
         from apps.ingest.pending import tell_pending
 
         limit_rows(ConnectionTest, tests_within)
         tell_pending(waiting_count)
+        expire(
+            "diagnostics_connectiontest", kept=timedelta(days=90), when="requested_at < %(before)s"
+        )

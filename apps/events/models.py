@@ -18,6 +18,9 @@ class OutboxEvent(TenantModel):
     payload = models.JSONField()
     created_at = models.DateTimeField()
 
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "created_at"], name="events_outboxevent_age_idx")]
+
 
 class OutboxDelivery(TenantModel):
     """One subscriber's duty towards one event; done when ``done_at`` is set, in the handler's transaction."""

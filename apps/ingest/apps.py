@@ -1,5 +1,27 @@
+from datetime import timedelta
+
 from django.apps import AppConfig
 
 
 class IngestConfig(AppConfig):
     name = "apps.ingest"
+
+    def ready(self) -> None:
+        from apps.events.retention import expire
+        from apps.telemetry.partitions import RETENTION_DAYS
+
+        # As long as the samples of the batch.
+        expire(
+            "ingest_batchreceipt",
+            kept=timedelta(days=RETENTION_DAYS),
+            when="received_at < %(before)s",
+        )
+        # Only streams of earlier boots: the mark of an agent's newest one is needed when it comes back.
+        expire(
+            "ingest_stream",
+            kept=timedelta(days=2 * RETENTION_DAYS),
+            when="last_batch_at < %(before)s AND EXISTS (SELECT FROM ingest_stream later"
+            " WHERE later.tenant_id = ingest_stream.tenant_id"
+            " AND later.agent_id = ingest_stream.agent_id"
+            " AND later.last_batch_at > ingest_stream.last_batch_at)",
+        )

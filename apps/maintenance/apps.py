@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from django.apps import AppConfig
 
 
@@ -5,6 +7,11 @@ class MaintenanceConfig(AppConfig):
     name = "apps.maintenance"
 
     def ready(self) -> None:
+        from apps.events.retention import expire, follow
         from apps.maintenance.limits import register_limits
 
         register_limits()
+        expire(
+            "maintenance_maintenancewindow", kept=timedelta(days=730), when="ends_at < %(before)s"
+        )
+        follow("maintenance_maintenancewindow", "maintenance_windowtarget")

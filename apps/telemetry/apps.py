@@ -1,5 +1,21 @@
+from datetime import timedelta
+
 from django.apps import AppConfig
 
 
 class TelemetryConfig(AppConfig):
     name = "apps.telemetry"
+
+    def ready(self) -> None:
+        from apps.events.retention import expire
+
+        expire("telemetry_event", kept=timedelta(days=90), when="ts < %(before)s")
+        # The last change before the time that is kept says what held when it began: it stays.
+        expire(
+            "telemetry_textchange",
+            kept=timedelta(days=400),
+            when="ts < %(before)s AND EXISTS (SELECT FROM telemetry_textchange later"
+            " WHERE later.tenant_id = telemetry_textchange.tenant_id"
+            " AND later.series_id = telemetry_textchange.series_id"
+            " AND later.ts > telemetry_textchange.ts AND later.ts < %(before)s)",
+        )

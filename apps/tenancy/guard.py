@@ -1,9 +1,15 @@
 """Refusal to serve: with a database role that row-level security does not hold, and whatever else an app refuses."""
 
 from collections.abc import Callable
+from threading import Event
 
+import structlog
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = 2.0
 
 _QUESTION = """
 SELECT r.rolname, r.rolsuper, r.rolbypassrls,
@@ -36,6 +42,19 @@ def refuse_to_serve() -> None:
     refuse_bypassing_role()
     for check in _refusals:
         check()
+
+
+def wait_to_serve(stopped: Event) -> None:
+    """``refuse_to_serve`` for a process that outlives the database: waits while there is none, or until stopped."""
+    while not stopped.is_set():
+        try:
+            refuse_to_serve()
+        except (OperationalError, InterfaceError) as error:
+            log.warning("database_unavailable", error=" ".join(str(error).split()))
+            connection.close()
+            stopped.wait(RETRY_SECONDS)
+        else:
+            return
 
 
 def refuse_bypassing_role() -> None:

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from django.apps import AppConfig
 
 
@@ -6,9 +8,12 @@ class VaultConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.events import due
+        from apps.events.retention import expire
         from apps.tenancy import guard
         from apps.vault.services.master_keys import check_master_key
         from apps.vault.services.rotating import RESEAL
 
         due.register(RESEAL, RESEAL)
         guard.also_refuse(check_master_key)
+        # A holder that still asks is audited once more, as a new lease.
+        expire("vault_secretlease", kept=timedelta(days=90), when="leased_at < %(before)s")

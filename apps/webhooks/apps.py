@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from django.apps import AppConfig
 
 
@@ -6,9 +8,10 @@ class WebhooksConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.events import due, state, subscriptions
+        from apps.events.retention import expire, follow
         from apps.webhooks import counting, subscribers
         from apps.webhooks.choices import INCIDENT_EVENTS
-        from apps.webhooks.services.rearming import DELIVER, PRUNE, PRUNE_EVERY
+        from apps.webhooks.services.rearming import DELIVER
 
         subscriptions.subscribe(
             [str(event) for event in INCIDENT_EVENTS],
@@ -17,4 +20,9 @@ class WebhooksConfig(AppConfig):
         )
         due.register(DELIVER, DELIVER)
         state.measure_tenant(counting.STATE, counting.read_ledger)
-        due.register(PRUNE, PRUNE, every=PRUNE_EVERY)
+        expire(
+            "webhooks_delivery",
+            kept=timedelta(days=30),
+            when="state IN ('delivered', 'dead') AND coalesce(delivered_at, dead_at) < %(before)s",
+        )
+        follow("webhooks_delivery", "webhooks_attempt")

@@ -3,13 +3,10 @@ from uuid import UUID
 
 from celery import shared_task
 
-from apps.core import clock
 from apps.core.http import EgressClient, policy_of_installation
 from apps.events.queues import Queue
-from apps.tenancy import acting_in
 from apps.webhooks.services.delivering import deliver_due
-from apps.webhooks.services.pruning import prune_ledger
-from apps.webhooks.services.rearming import DELIVER, PRUNE
+from apps.webhooks.services.rearming import DELIVER
 
 
 @shared_task(name=DELIVER, queue=Queue.DELIVER)
@@ -20,9 +17,3 @@ def deliver(*, tenant_id: str, ref: str) -> None:
         client=EgressClient(policy_of_installation()),
         rng=random.Random(),  # noqa: S311  (spreads retries; nothing secret)
     )
-
-
-@shared_task(name=PRUNE, queue=Queue.UPKEEP)
-def prune(*, tenant_id: str, ref: str = "") -> None:  # noqa: ARG001  (ref: the due table's shape)
-    with acting_in(tenant_id):
-        prune_ledger(at=clock.now())

@@ -1,15 +1,13 @@
 """A POST that is sent again with its key is done once."""
 
 import threading
-from datetime import timedelta
 
 import pytest
 from django.db import connection
 
-from apps.accounts.idempotency import KEPT, PRUNE, prune_answers
 from apps.accounts.models import ApiToken, IdempotentAnswer
+from apps.accounts.models.people import ANSWERS_KEPT
 from apps.core import clock
-from apps.events.models import Due
 from apps.inventory.models import Site
 from apps.tenancy import acting_in
 from tests.clients import bearer, problem
@@ -104,19 +102,11 @@ class TestKey:
     def test_after_a_day_it_is_another_request(self, acme, admin):
         admin.post(URL, {"name": "hub"}, headers=KEY)
         with acting_in(acme):
-            IdempotentAnswer.objects.update(created_at=clock.now() - KEPT)
+            IdempotentAnswer.objects.update(created_at=clock.now() - ANSWERS_KEPT)
 
         answer = admin.post(URL, {"name": "hub"}, headers=KEY)
 
         assert problem(answer) == (409, "name_taken")
-
-    def test_old_answers_are_pruned(self, acme, admin):
-        admin.post(URL, {"name": "hub"}, headers=KEY)
-
-        assert Due.objects.filter(kind=PRUNE, tenant_id=acme.id).exists()
-        with acting_in(acme):
-            assert prune_answers(at=clock.now()) == 0
-            assert prune_answers(at=clock.now() + KEPT + timedelta(seconds=1)) == 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,11 +1,20 @@
-from datetime import date, timedelta
+import os
+import shutil
+import subprocess
+import threading
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
-from django.db import connections
+from django.db import connection, connections
 
 from apps.core import clock
 from apps.telemetry import partitions
+from apps.tenancy import acting_in
+from tests import database
+from tests.supervisor.waiting import eventually
 
 pytestmark = pytest.mark.django_db(databases=["default", "owner"], transaction=True)
 
@@ -13,7 +22,36 @@ pytestmark = pytest.mark.django_db(databases=["default", "owner"], transaction=T
 @pytest.fixture
 def cursor():
     with connections["owner"].cursor() as opened:
+        partitions.limit_waiting(opened)
         yield opened
+        opened.execute("RESET lock_timeout")
+
+
+@contextmanager
+def dump_in_another_session():
+    """What pg_dump holds from its first moment to its last."""
+    with database.as_owner(settings.DATABASES["default"]["NAME"]) as dump:
+        dump.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        dump.execute("SELECT 1 FROM pg_class")
+        dump.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits"
+            " WHERE inhparent = 'telemetry_sample'::regclass"
+        )
+        names = ", ".join(["telemetry_sample", *(name for (name,) in dump.fetchall())])
+        dump.execute(f"LOCK TABLE {names} IN ACCESS SHARE MODE")
+        yield dump
+        dump.execute("COMMIT")
+
+
+def store_sample(tenant, ts: datetime) -> None:
+    """As ingest does, but it gives up at once where it would have to queue."""
+    with acting_in(tenant), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '20ms'")
+        cursor.execute(
+            "INSERT INTO telemetry_sample (tenant_id, series_id, ts, value) VALUES (%s, 1, %s, 1)"
+            " ON CONFLICT (tenant_id, series_id, ts) DO UPDATE SET value = excluded.value",
+            [tenant.id, ts],
+        )
 
 
 def test_ensuring_twice_makes_nothing_new(cursor):
@@ -21,7 +59,7 @@ def test_ensuring_twice_makes_nothing_new(cursor):
 
     partitions.ensure(cursor, today)
 
-    assert partitions.ensure(cursor, today) == []
+    assert partitions.ensure(cursor, today) == ([], [])
 
 
 def test_a_new_day_gets_its_partition_and_an_expired_one_goes(cursor):
@@ -29,11 +67,131 @@ def test_a_new_day_gets_its_partition_and_an_expired_one_goes(cursor):
     expired = partitions.name_of(today - timedelta(days=partitions.RETENTION_DAYS + 1))
     partitions.ensure(cursor, today - timedelta(days=partitions.RETENTION_DAYS + 1))
 
-    made = partitions.ensure(cursor, today)
-    dropped = partitions.drop_expired(cursor, today)
+    made, _ = partitions.ensure(cursor, today)
+    dropped, _ = partitions.drop_expired(cursor, today)
 
     assert partitions.name_of(today + timedelta(days=partitions.DAYS_AHEAD)) in made
     assert expired in dropped
+    partitions.drop_expired(cursor, date(2099, 1, 1))
+    partitions.ensure(cursor, clock.now().date())
+
+
+def test_there_is_room_for_a_week_of_samples_whatever_holds_the_keeper_up():
+    assert partitions.DAYS_AHEAD >= 7
+
+
+class TestDuringADump:
+    """A dump that runs over midnight holds ACCESS SHARE on everything: nobody may queue behind the keeper."""
+
+    TODAY = date(2031, 5, 20)
+
+    @pytest.fixture(autouse=True)
+    def _clean(self, cursor):
+        partitions.ensure(cursor, self.TODAY)
+        yield
+        partitions.drop_expired(cursor, date(2099, 1, 1))
+        partitions.ensure(cursor, clock.now().date())
+
+    def test_the_next_days_get_their_partitions(self, cursor, acme):
+        tomorrow = self.TODAY + timedelta(days=partitions.DAYS_AHEAD + 1)
+        with dump_in_another_session():
+            made, held_up = partitions.ensure(cursor, self.TODAY + timedelta(days=1))
+            store_sample(acme, datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=UTC))
+
+        assert (made, held_up) == ([partitions.name_of(tomorrow)], [])
+
+    def test_ingest_goes_on_while_the_keeper_drops_and_what_is_held_goes_after_the_dump(
+        self, cursor, acme
+    ):
+        much_later = self.TODAY + timedelta(days=100)
+        partitions.ensure(cursor, much_later)
+        now = datetime(much_later.year, much_later.month, much_later.day, tzinfo=UTC)
+        ended = threading.Event()
+        tries: list[tuple[list[str], list[str]]] = []
+
+        def keep() -> None:
+            with connections["owner"].cursor() as mine:
+                partitions.limit_waiting(mine)
+                while not ended.is_set():
+                    tries.append(partitions.drop_expired(mine, much_later))
+            connections["owner"].close()
+
+        with dump_in_another_session():
+            keeper = threading.Thread(target=keep)
+            keeper.start()
+            try:
+                for second in range(200):
+                    store_sample(acme, now + timedelta(seconds=second))
+                eventually(lambda: tries)
+                for second in range(200):
+                    store_sample(acme, now + timedelta(seconds=second))
+            finally:
+                ended.set()
+                keeper.join()
+
+        assert all(dropped == [] for dropped, _ in tries)
+        assert all(partitions.name_of(self.TODAY) in held_up for _, held_up in tries)
+        dropped, held_up = partitions.drop_expired(cursor, much_later)
+        assert partitions.name_of(self.TODAY) in dropped
+        assert held_up == []
+
+    @pytest.mark.skipif(shutil.which("pg_dump") is None, reason="no pg_dump on this machine")
+    def test_a_real_dump_that_is_stuck_holds_nobody_up(self, cursor, acme, tmp_path):
+        """pg_dump writes into a pipe that nobody reads, so that it never gets further than its first pages."""
+        row = settings.DATABASES["owner"]
+        pipe = tmp_path / "dump"
+        os.mkfifo(pipe)
+        reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        dump = subprocess.Popen(
+            ["pg_dump", "--schema-only", "--no-sync", f"--file={pipe}", row["NAME"]],
+            env={
+                **os.environ,
+                "PGHOST": row["HOST"],
+                "PGPORT": str(row["PORT"]),
+                "PGUSER": row["USER"],
+                "PGPASSWORD": row["PASSWORD"],
+            },
+            stderr=subprocess.PIPE,
+        )
+        try:
+            eventually(lambda: dump.poll() is not None or holds_lock(cursor, "pg_dump"))
+            if dump.poll() is not None:
+                told = dump.stderr.read().decode() if dump.stderr else ""
+                pytest.skip(f"pg_dump does not fit this server: {told}")
+            made, held_up = partitions.ensure(cursor, self.TODAY + timedelta(days=1))
+            tomorrow = self.TODAY + timedelta(days=partitions.DAYS_AHEAD + 1)
+            store_sample(acme, datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=UTC))
+            assert holds_lock(cursor, "pg_dump"), "the dump ended too early to show anything"
+        finally:
+            os.close(reader)
+            dump.kill()
+            dump.communicate()
+
+        assert (made, held_up) == ([partitions.name_of(tomorrow)], [])
+
+
+def holds_lock(cursor, program: str) -> bool:
+    cursor.execute(
+        "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+        " WHERE a.application_name = %s AND l.relation = 'telemetry_sample'::regclass AND l.granted",
+        [program],
+    )
+    return bool(cursor.fetchone()[0])
+
+
+def test_a_partition_that_was_half_detached_when_the_keeper_was_killed_goes(cursor):
+    day = date(2031, 5, 20)
+    partitions.drop_expired(cursor, date(2099, 1, 1))
+    partitions.ensure(cursor, day)
+    name = partitions.name_of(day)
+    with dump_in_another_session(), pytest.raises(Exception, match="lock timeout"):
+        cursor.execute(f"ALTER TABLE telemetry_sample DETACH PARTITION {name} CONCURRENTLY")
+    later = date(2031, 9, 1)
+
+    dropped, held_up = partitions.drop_expired(cursor, later)
+
+    assert name in dropped
+    assert held_up == []
     partitions.drop_expired(cursor, date(2099, 1, 1))
     partitions.ensure(cursor, clock.now().date())
 

@@ -342,23 +342,3 @@ class TestResend:
                 services.resend_delivery(
                     delivery=Delivery.objects.get(), actor=actor, at=clock.now()
                 )
-
-
-def test_the_ledger_is_pruned_after_30_days(acme, actor, make_endpoint):
-    from apps.webhooks.services.pruning import prune_ledger
-
-    make_endpoint(URL)
-    emit_incident(acme, sequence=1)
-    emit_incident(acme, sequence=2)
-    emit_incident(acme, sequence=3)
-    at = clock.now()
-    with acting_in(acme):
-        Delivery.objects.filter(sequence=1).update(
-            state="dead", dead_at=at - timedelta(days=31), dead_reason="exhausted"
-        )
-        Delivery.objects.filter(sequence=2).update(
-            state="dead", dead_at=at - timedelta(days=29), dead_reason="exhausted"
-        )
-
-        assert prune_ledger(at=at) == 1
-        assert {d.sequence for d in Delivery.objects.all()} == {2, 3}

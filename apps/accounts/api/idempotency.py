@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
 from apps.accounts.access import Access
-from apps.accounts.idempotency import KEPT, keep_pruning
 from apps.accounts.models import IdempotentAnswer
+from apps.accounts.models.people import ANSWERS_KEPT
 from apps.core.errors import DomainError
 
 LONGEST_KEY = 200
@@ -64,7 +64,7 @@ def begin(access: Access, request: Request, at: datetime) -> IdempotentAnswer | 
         created_at=at,
     )
     IdempotentAnswer.objects.filter(
-        request_digest=taken.request_digest, created_at__lte=at - KEPT
+        request_digest=taken.request_digest, created_at__lte=at - ANSWERS_KEPT
     ).delete()
     try:
         with transaction.atomic():
@@ -76,7 +76,6 @@ def begin(access: Access, request: Request, at: datetime) -> IdempotentAnswer | 
                 message="This key came before with another body. Use a new one."
             ) from None
         raise Replayed(kept) from None
-    keep_pruning(at=at)
     return taken
 
 

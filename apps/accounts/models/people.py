@@ -2,6 +2,7 @@
 all but the answers of the last rows are global tables."""
 
 import uuid
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import BaseUserManager
@@ -93,6 +94,10 @@ class ApiToken(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["digest"], name="accounts_apitoken_digest_uniq")
         ]
+
+
+#: After that a repeated request is a new one, and its answer is deleted.
+ANSWERS_KEPT = timedelta(hours=24)
 
 
 class IdempotentAnswer(TenantModel):

@@ -33,7 +33,7 @@ from apps.webhooks.errors import (
 from apps.webhooks.models import Delivery, Endpoint
 from apps.webhooks.rendering import Envelope, render_ping
 from apps.webhooks.services.fanning_out import add_delivery, view_of
-from apps.webhooks.services.rearming import DELIVER, PRUNE, PRUNE_EVERY, ring
+from apps.webhooks.services.rearming import DELIVER, ring
 from apps.webhooks.services.secrets import add_secret
 
 CHANGEABLE = (
@@ -69,7 +69,6 @@ def create_endpoint(
     with transaction.atomic():
         _save(endpoint, created=True)
         secret = add_secret(endpoint=endpoint, stage=SecretStage.CURRENT, at=at)
-        due.schedule(PRUNE, at=at + PRUNE_EVERY, tenant_id=require_tenant_id())
         _audit("created", endpoint, actor, at, {"name": endpoint.name, "url": endpoint.url})
     return endpoint, secret
 

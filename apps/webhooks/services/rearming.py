@@ -1,6 +1,6 @@
 """Keeping the due table right: one row per endpoint says when it must be looked at next."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Min
@@ -11,8 +11,6 @@ from apps.webhooks.choices import DeliveryState
 from apps.webhooks.models import Delivery, Endpoint
 
 DELIVER = "webhooks.deliver"
-PRUNE = "webhooks.prune"
-PRUNE_EVERY = timedelta(days=1)
 
 
 def ring(*, endpoint_id: UUID, at: datetime) -> None:

@@ -1,32 +1,44 @@
 """The only process with the owner's database address: partitions and retention. It listens for scrapes at most."""
 
+import contextlib
 import signal
 import threading
+import time
 from typing import Any
 
 import structlog
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import OperationalError, connections, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connections
 from prometheus_client import Counter, Gauge
 
 from apps.accounts.setup import grant_operator_when_completed
 from apps.core import clock
 from apps.core.metrics import serve_metrics
+from apps.events import retention
 from apps.telemetry import partitions
-from apps.tenancy.guard import refuse_to_serve
+from apps.tenancy.guard import refuse_to_serve, wait_to_serve
+from apps.tenancy.models import Tenant
 
 log = structlog.get_logger(__name__)
 
 LOCK = 0x15B_CEE9
 DONE_AT = Gauge("ispvm_keeper_done_timestamp_seconds", "When this keeper last finished a round.")
 PARTITIONS = Counter("ispvm_keeper_partitions", "Partitions made and dropped.", ["what"])
+DELETED = Counter("ispvm_keeper_rows_deleted", "Rows past their retention, deleted.", ["table"])
+HELD_UP = Gauge(
+    "ispvm_keeper_partitions_held_up", "Partitions that a lock keeps from their change."
+)
 EVERY_SECONDS = 3600
 RETRY_SECONDS = 5
+#: Deleting gives way to the partitions this often; with more to delete the next round begins at once.
+PRUNE_SECONDS = 60
+#: No statement of the keeper runs longer; deleting goes in batches that take milliseconds.
+STATEMENT_SECONDS = 120
 
 
 class Command(BaseCommand):
-    help = "Create coming partitions and drop expired ones, hourly; one keeper works, others wait."
+    help = "Create coming partitions, drop and delete what has expired, hourly; one keeper works, others wait."
 
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("--once", action="store_true", help="do it once and leave")
@@ -34,40 +46,68 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         if "owner" not in connections:
             raise CommandError("The keeper needs DATABASE_OWNER_URL.")
-        try:
-            refuse_to_serve()
-        except OperationalError:  # it waits for the database below, and opens no secret
-            log.warning("keeper_database_away")
         stopped = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
-        if not options["once"]:
-            serve_metrics(settings.ISPVM_METRICS_LISTEN, settings.ISPVM_METRICS_ALLOW)
-            threading.Thread(
-                target=grant_operator_when_completed, args=(stopped,), daemon=True
-            ).start()
+        if options["once"]:
+            refuse_to_serve()
+            self._keep(stopped)
+            return
+        serve_metrics(settings.ISPVM_METRICS_LISTEN, settings.ISPVM_METRICS_ALLOW)
+        wait_to_serve(stopped)
+        threading.Thread(target=grant_operator_when_completed, args=(stopped,), daemon=True).start()
         while not stopped.is_set():
-            done = self._keep()
-            if options["once"]:
-                return
-            stopped.wait(EVERY_SECONDS if done else RETRY_SECONDS)
+            stopped.wait(self._keep(stopped))
 
-    def _keep(self) -> bool:
-        """One round; False when the database is away or another keeper is at it."""
+    def _keep(self, stopped: threading.Event) -> float:
+        """One round; returns after how many seconds the next one should begin."""
+        owner = connections["owner"]
         try:
-            with transaction.atomic(using="owner"), connections["owner"].cursor() as cursor:
-                cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
-                if not cursor.fetchone()[0]:
-                    return False
-                today = clock.now().date()
-                made = partitions.ensure(cursor, today)
-                dropped = partitions.drop_expired(cursor, today)
-        except OperationalError:
-            log.warning("keeper_database_away")
-            connections["owner"].close()
-            return False
-        DONE_AT.set_to_current_time()
+            with owner.cursor() as cursor:
+                partitions.limit_waiting(cursor)
+                cursor.execute(
+                    "SELECT set_config('statement_timeout', %s, false), pg_try_advisory_lock(%s)",
+                    [f"{STATEMENT_SECONDS}s", LOCK],
+                )
+                if not cursor.fetchone()[1]:
+                    return RETRY_SECONDS
+                try:
+                    return self._work(cursor, stopped)
+                finally:
+                    # A session that is gone has given its lock back.
+                    with contextlib.suppress(DatabaseError, InterfaceError):
+                        cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+        except (OperationalError, InterfaceError) as error:
+            log.warning(
+                "keeper_database_unavailable", error=type(error.__cause__ or error).__name__
+            )
+            owner.close()
+            return RETRY_SECONDS
+
+    def _work(self, cursor: Any, stopped: threading.Event) -> float:
+        at = clock.now()
+        made, unmade = partitions.ensure(cursor, at.date())
+        dropped, undropped = partitions.drop_expired(cursor, at.date())
         PARTITIONS.labels("made").inc(len(made))
         PARTITIONS.labels("dropped").inc(len(dropped))
-        self.stdout.write(f"keeper: {len(made)} partitions made, {len(dropped)} dropped")
-        return True
+        HELD_UP.set(len(unmade) + len(undropped))
+        if unmade or undropped:
+            log.warning("keeper_lock_unavailable", partitions=[*unmade, *undropped])
+        until = time.monotonic() + PRUNE_SECONDS
+        pruned = retention.prune(
+            using="owner",
+            tenant_ids=Tenant.objects.using("owner").values_list("id", flat=True),
+            at=at,
+            keep_on=lambda: not stopped.is_set() and time.monotonic() < until,
+        )
+        for table, number in pruned.rows.items():
+            DELETED.labels(table).inc(number)
+        self.stdout.write(
+            f"keeper: {len(made)} partitions made, {len(dropped)} dropped,"
+            f" {sum(pruned.rows.values())} rows deleted"
+        )
+        if not unmade:
+            DONE_AT.set_to_current_time()
+        if not pruned.is_complete:
+            return 0
+        return RETRY_SECONDS if unmade or undropped else EVERY_SECONDS

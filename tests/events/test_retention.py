@@ -1,0 +1,309 @@
+"""Every table that grows has a rule; the keeper's connection deletes what is past it, tenant by tenant, at any rate."""
+
+from collections import Counter
+from datetime import timedelta
+from itertools import count
+from uuid import uuid4
+
+import pytest
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.core.management import call_command
+from django.db import connection, connections
+
+from apps.accounts.models import OpenSession
+from apps.agents.models import Agent
+from apps.core import clock
+from apps.events import retention
+from apps.events.models import OutboxDelivery, OutboxEvent
+from apps.events.outbox import emit
+from apps.ingest.models import BatchReceipt, Stream
+from apps.telemetry.models import Event, Series, TextChange
+from apps.tenancy import acting_in
+from apps.webhooks.models import Attempt, Delivery
+from tests import database
+from tests.accounts.rows import ROWS
+
+TENANT_WORK = pytest.mark.django_db(databases=["default", "owner"], transaction=True)
+CENTURY = timedelta(days=36_500)
+
+
+def rows(sql: str) -> list[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall()
+
+
+def prune(*tenants, at, keep_on=lambda: True, batch=retention.BATCH) -> retention.Pruned:
+    return retention.prune(
+        using="owner", tenant_ids=[t.id for t in tenants], at=at, keep_on=keep_on, batch=batch
+    )
+
+
+def make_receipts(tenant, number: int, *, at) -> None:
+    """By SQL: as many as a busy hour brings."""
+    with acting_in(tenant):
+        agent = Agent.objects.create(name=f"pop-{uuid4()}", created_at=at)
+        stream = Stream.objects.create(agent=agent, boot_id=uuid4(), last_batch_at=at)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO ingest_batchreceipt (id, tenant_id, stream_id, batch_id, sequence, digest,"
+                " received_at, metrics, events, rejected) SELECT gen_random_uuid(), %s, %s,"
+                " gen_random_uuid(), n, '', %s, 1, 0, 0 FROM generate_series(1, %s) n",
+                [tenant.id, stream.id, at, number],
+            )
+
+
+def receipts(tenant) -> int:
+    with acting_in(tenant):
+        return BatchReceipt.objects.count()
+
+
+@pytest.mark.django_db
+class TestCatalog:
+    def test_each_table_is_bounded_or_has_a_rule(self):
+        tables = {
+            name
+            for (name,) in rows(
+                "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+                " AND relkind IN ('r', 'p')"
+            )
+        }
+        lists = [
+            retention.BOUNDED_TABLES.keys(),
+            retention.ENDLESS_TABLES.keys(),
+            {rule.table for rule in retention.rules()},
+            retention.followers().keys(),
+        ]
+        named = Counter(name for tables in lists for name in tables)
+
+        assert tables - named.keys() == set(), "say in apps.events.retention how long rows are kept"
+        assert named.keys() - tables == set()
+        assert {name for name, number in named.items() if number > 1} == set()
+
+    def test_rows_that_follow_are_deleted_by_the_database(self):
+        cascades = set(
+            rows(
+                "SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint"
+                " WHERE contype = 'f' AND confdeltype = 'c'"
+            )
+        )
+
+        assert set(retention.followers().items()) - cascades == set()
+
+    def test_no_key_keeps_a_rule_from_deleting(self):
+        """What holds a row must have a rule of its own that comes first."""
+        order = {rule.table: number for number, rule in enumerate(retention.rules())}
+        holding = rows(
+            "SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint"
+            " WHERE contype = 'f' AND confdeltype IN ('a', 'r')"
+        )
+
+        stuck = [
+            (child, parent)
+            for child, parent in holding
+            if parent in order and order.get(child, len(order)) >= order[parent]
+        ]
+
+        # Rules of these two ask for rows that hold them and leave what is held.
+        assert sorted(stuck) == [
+            ("incidents_revision", "incidents_storedsnapshot"),
+        ]
+
+
+@TENANT_WORK
+class TestPrune:
+    def test_nothing_that_is_new_goes_and_everything_goes_in_its_time(self, acme, acme_admin):
+        with acting_in(acme):
+            for make in ROWS.values():
+                make()
+            Delivery.objects.update(
+                state="delivered",
+                delivered_at=clock.now(),
+                next_attempt_at=None,
+                lease_token=None,
+                leased_until=None,
+            )
+            delivery = Delivery.objects.first()
+            Attempt.objects.create(
+                delivery=delivery, number=1, started_at=clock.now(), body_sha256="0" * 64
+            )
+
+        soon = prune(acme, at=clock.now() - CENTURY)
+        late = prune(acme, at=clock.now() + CENTURY)
+
+        assert {table for table, number in soon.rows.items() if number} == set()
+        assert late.is_complete
+        gone = {table for table, number in late.rows.items() if number}
+        assert gone >= {
+            "accounts_apitoken",
+            "accounts_breakglass",
+            "accounts_invitation",
+            "accounts_opensession",
+            "diagnostics_connectiontest",
+            "django_session",
+            "maintenance_maintenancewindow",
+            "webhooks_delivery",
+        }
+        with acting_in(acme):
+            assert not Attempt.objects.exists()
+
+    def test_it_keeps_pace_with_any_rate(self, acme, globex):
+        """Many batches' worth of both tenants goes in one run, and a row of today stays."""
+        at = clock.now()
+        for tenant in (acme, globex):
+            make_receipts(tenant, 1050, at=at - timedelta(days=31))
+            make_receipts(tenant, 1, at=at)
+
+        done = prune(acme, globex, at=at, batch=100)
+
+        assert done.rows["ingest_batchreceipt"] == 2100
+        assert (receipts(acme), receipts(globex), done.is_complete) == (1, 1, True)
+
+    def test_a_run_that_is_cut_short_says_that_there_is_more(self, acme):
+        at = clock.now()
+        make_receipts(acme, 500, at=at - timedelta(days=31))
+        calls = count()
+
+        done = prune(
+            acme, at=at, batch=100, keep_on=lambda: next(calls) < len(retention.rules()) + 1
+        )
+
+        assert not done.is_complete
+        assert 0 < receipts(acme) < 500
+        assert prune(acme, at=at, batch=100).is_complete
+        assert receipts(acme) == 0
+
+    def test_tenants_take_turns(self, acme, globex):
+        """One tenant's flood does not keep another's rows for ever."""
+        at = clock.now()
+        make_receipts(acme, 1000, at=at - timedelta(days=31))
+        make_receipts(globex, 90, at=at - timedelta(days=31))
+        calls = count()
+
+        prune(
+            acme,
+            globex,
+            at=at,
+            batch=100,
+            keep_on=lambda: next(calls) < 2 * len(retention.rules()) + 1,
+        )
+
+        assert receipts(globex) == 0
+        assert receipts(acme) > 0
+
+    def test_a_locked_row_is_left_to_the_next_run(self, acme):
+        at = clock.now()
+        make_receipts(acme, 3, at=at - timedelta(days=31))
+
+        with database.as_owner(settings.DATABASES["default"]["NAME"]) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT set_config('ispvm.tenant_id', %s, true)", [str(acme.id)])
+            other.execute("SELECT id FROM ingest_batchreceipt LIMIT 1 FOR UPDATE")
+            locked = other.fetchone()[0]
+            assert prune(acme, at=at).rows["ingest_batchreceipt"] == 2
+            with acting_in(acme):
+                assert BatchReceipt.objects.get().pk == locked
+            other.execute("COMMIT")
+
+        prune(acme, at=at)
+        assert receipts(acme) == 0
+
+    def test_an_event_that_is_owed_stays(self, acme):
+        at = clock.now()
+        with acting_in(acme):
+            for number in range(2):
+                emit(topic="alert.transition", key="k", payload={"n": number})
+            OutboxEvent.objects.update(created_at=at - timedelta(days=8))
+            done, owed = OutboxDelivery.objects.order_by("position")
+            OutboxDelivery.objects.filter(pk=done.pk).update(done_at=at - timedelta(days=8))
+
+        prune(acme, at=at)
+
+        with acting_in(acme):
+            assert [row.pk for row in OutboxEvent.objects.all()] == [owed.event_id]
+            assert [row.pk for row in OutboxDelivery.objects.all()] == [owed.pk]
+
+    def test_the_mark_of_an_agents_newest_boot_stays(self, acme):
+        at = clock.now()
+        with acting_in(acme):
+            agent = Agent.objects.create(name="pop", created_at=at)
+            ages = (300, 200)
+            _earlier, newest = (
+                Stream.objects.create(
+                    agent=agent, boot_id=uuid4(), last_batch_at=at - timedelta(days=age)
+                )
+                for age in ages
+            )
+
+        prune(acme, at=at)
+
+        with acting_in(acme):
+            assert [row.pk for row in Stream.objects.all()] == [newest.pk]
+
+    def test_the_text_that_held_when_the_history_begins_stays(self, acme):
+        at = clock.now()
+        with acting_in(acme):
+            series = Series.objects.create(
+                entity_type="device", entity_id=uuid4(), metric="ospf.state"
+            )
+            for age in (900, 800, 10):
+                TextChange.objects.create(
+                    series=series, ts=at - timedelta(days=age), text=f"{age} days old"
+                )
+
+        prune(acme, at=at)
+
+        with acting_in(acme):
+            texts = TextChange.objects.order_by("ts").values_list("text", flat=True)
+            assert list(texts) == ["800 days old", "10 days old"]
+
+    def test_an_expired_session_goes_with_what_lists_it(self, acme, acme_admin):
+        with acting_in(acme):
+            ROWS["sessions"]()
+        Session.objects.update(expire_date=clock.now() - timedelta(seconds=1))
+
+        prune(acme, at=clock.now())
+
+        assert not Session.objects.exists()
+        assert not OpenSession.objects.exists()
+
+    def test_the_keeper_prunes(self, acme, capsys):
+        at = clock.now()
+        make_receipts(acme, 7, at=at - timedelta(days=31))
+        with acting_in(acme):
+            Event.objects.create(
+                event_id=uuid4(),
+                ts=at - timedelta(days=91),
+                event_type="link_down",
+                severity="warn",
+                entity_type="device",
+                entity_id=uuid4(),
+                payload={},
+                received_at=at,
+            )
+
+        call_command("keeper", "--once")
+
+        assert "8 rows deleted" in capsys.readouterr().out
+        assert receipts(acme) == 0
+
+    def test_a_lock_that_is_not_had_holds_up_that_rule_alone(self, acme):
+        at = clock.now()
+        make_receipts(acme, 3, at=at - timedelta(days=31))
+        with connections["owner"].cursor() as cursor:
+            cursor.execute("SET lock_timeout = '50ms'")
+        with acting_in(acme):
+            emit(topic="alert.transition", key="k", payload={})
+            OutboxDelivery.objects.update(done_at=at)
+            OutboxEvent.objects.update(created_at=at - timedelta(days=8))
+        with acting_in(acme):
+            # The delivery is locked, so that deleting its event waits for it.
+            OutboxDelivery.objects.select_for_update().get()
+            done = prune(acme, at=at)
+        with connections["owner"].cursor() as cursor:
+            cursor.execute("RESET lock_timeout")
+
+        assert not done.is_complete
+        assert done.rows["ingest_batchreceipt"] == 3
+        assert prune(acme, at=at).rows["events_outboxevent"] == 1
