@@ -14,6 +14,7 @@ class AccountsConfig(AppConfig):
 
         due.register(END_VISIT, END_VISIT)
         expire("accounts_idempotentanswer", kept=ANSWERS_KEPT, when="created_at < %(before)s")
+        expire("accounts_knownbrowser", kept=timedelta(days=180), when="last_used_at < %(before)s")
         expire("accounts_invitation", kept=timedelta(days=90), when="expires_at < %(before)s")
         expire("accounts_breakglass", kept=timedelta(days=730), when="expires_at < %(before)s")
         expire(

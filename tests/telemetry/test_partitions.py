@@ -143,13 +143,13 @@ class TestDuringADump:
         os.mkfifo(pipe)
         reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
         dump = subprocess.Popen(
-            ["pg_dump", "--schema-only", "--no-sync", f"--file={pipe}", row["NAME"]],
+            ["pg_dump", "--schema-only", "--no-sync", f"--file={pipe}", str(row["NAME"])],
             env={
                 **os.environ,
-                "PGHOST": row["HOST"],
+                "PGHOST": str(row["HOST"]),
                 "PGPORT": str(row["PORT"]),
-                "PGUSER": row["USER"],
-                "PGPASSWORD": row["PASSWORD"],
+                "PGUSER": str(row["USER"]),
+                "PGPASSWORD": str(row["PASSWORD"]),
             },
             stderr=subprocess.PIPE,
         )
