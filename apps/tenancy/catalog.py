@@ -28,6 +28,8 @@ GLOBAL_TABLES = MappingProxyType(
         "accounts_opensession": ALL,
         # In which browsers a person signed in before: read before anybody is signed in.
         "accounts_knownbrowser": ALL,
+        # Beside allauth's passkeys: one person per credential, over all tenants.
+        "accounts_passkeycredential": ALL,
         # django-allauth: a person's second factors (their secrets sealed by the vault) and the identities by which
         # they sign in. A person is global; so are these. Its other tables stay empty: e-mail addresses stand in
         # accounts_user, providers in the operator's settings, and no provider's token is kept.

@@ -18,8 +18,9 @@ pytestmark = [
 
 
 @pytest.fixture
-def page(chromium, live_server, under_way) -> Iterator[Page]:
+def page(chromium, live_server, under_way, settings) -> Iterator[Page]:
     """A page with an authenticator that knows its owner, and whatever it complained of."""
+    settings.ISPVM_PUBLIC_URL = live_server.url
     made = chromium.new_page(base_url=live_server.url)
     made.set_default_timeout(30_000)
     made.complaints = []

@@ -10,7 +10,7 @@ from apps.accounts.models.people import (
 from apps.accounts.models.platform import BreakGlass, PlatformOperator
 from apps.accounts.models.sessions import OpenSession
 from apps.accounts.models.setup import Setup
-from apps.accounts.models.sign_in import KnownBrowser
+from apps.accounts.models.sign_in import KnownBrowser, PasskeyCredential
 
 __all__ = [
     "ApiToken",
@@ -21,6 +21,7 @@ __all__ = [
     "ListSetting",
     "Membership",
     "OpenSession",
+    "PasskeyCredential",
     "PlatformOperator",
     "Setup",
     "User",

@@ -29,3 +29,25 @@ class KnownBrowser(models.Model):
                 fields=["digest", "user"], name="accounts_knownbrowser_digest_uniq"
             )
         ]
+
+
+class PasskeyCredential(models.Model):
+    """A passkey's credential as no two people may have it, and how often it was used.
+
+    The passkey itself is allauth's row, which goes with this one and this one with it.
+    """
+
+    authenticator = models.OneToOneField(
+        "mfa.Authenticator", on_delete=models.CASCADE, primary_key=True, related_name="credential"
+    )
+    # SHA-256 of the credential id.
+    digest = models.BinaryField(max_length=32)
+    # The authenticator's own counter at the last use; 0 where it keeps none.
+    sign_count = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["digest"], name="accounts_passkeycredential_digest_uniq"
+            )
+        ]
