@@ -18,6 +18,7 @@ from apps.accounts.permissions import Permission
 from apps.accounts.selectors import access_for_user
 from apps.alerts.models import Alert
 from apps.core import clock
+from apps.core.admission import Admission
 from apps.tenancy import acting_in
 from tests.accounts.rows import rule
 from tests.accounts.test_access_table import REST, class_of, patterns
@@ -246,11 +247,13 @@ class TestTime:
 
         monkeypatch.setattr(views, "QUESTION_SECONDS", 1)
         request = APIRequestFactory().get("/")
+        request.admission = Admission()  # AdmissionMiddleware does so
         force_authenticate(
             request, acme_admin, access_for_user(acme_admin, acme_admin.memberships.get().tenant_id)
         )
 
         answer = Slow.as_view()(request)
+        request.admission.leave()
 
         assert (answer.status_code, answer.data["code"]) == (503, "took_too_long")
 

@@ -15,6 +15,9 @@ from apps.accounts.selectors import access_for_user
 from apps.accounts.session_tenant import session_tenant_id
 from apps.accounts.sessions import note_seen
 from apps.core import clock
+from apps.core.admission import Admission
+from apps.core.buckets import RateExceeded
+from apps.core.web import too_many_requests
 from apps.tenancy import acting_in
 
 #: REST opens its tenant after authentication; at the gate there is none yet, and identity providers are asked there.
@@ -27,6 +30,7 @@ class TenantHttpRequest(HttpRequest):
     """A request behind ``TenantMiddleware``; ``access`` is None for strangers."""
 
     access: Access | None
+    admission: Admission
 
 
 class TenantMiddleware:
@@ -49,9 +53,28 @@ class TenantMiddleware:
             return self.get_response(request)
         # Stays to the end of the request: the line about it says whose it was.
         structlog.contextvars.bind_contextvars(tenant_id=str(request.access.tenant.id))
+        try:
+            request.admission.enter(request.access.tenant.id)
+        except RateExceeded as refusal:
+            return too_many_requests(refusal)
         note_seen(request, request.access.tenant.id, clock.now())
         with acting_in(request.access.tenant, seconds=PAGE_SECONDS):
             return self._render(self.get_response(request))
+
+    def process_view(
+        self,
+        request: HttpRequest,
+        view: Any,
+        args: Any,  # noqa: ARG002  (Django's shape)
+        kwargs: Any,  # noqa: ARG002
+    ) -> HttpResponse | None:
+        request = cast(TenantHttpRequest, request)
+        if getattr(request, "access", None) and getattr(view, "is_expensive", False):
+            try:
+                request.admission.enter_expensive()
+            except RateExceeded as refusal:
+                return too_many_requests(refusal)
+        return None
 
     @staticmethod
     def _render(response: Any) -> HttpResponse:

@@ -10,6 +10,8 @@ from typing import Any
 import redis
 import structlog
 from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from apps.core.errors import DomainError
 
@@ -137,8 +139,16 @@ def demand(demands: Sequence[Demand]) -> None:
 def _shared() -> Buckets:
     global _buckets
     if _buckets is None:
-        client = redis.Redis.from_url(
-            settings.ISPVM_REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5
-        )
-        _buckets = Buckets(client)
+        _buckets = Buckets(limits_client())
     return _buckets
+
+
+def limits_client() -> "redis.Redis[Any]":
+    """A client for limits: a request waits for it at most about a second, then each process counts for itself."""
+    return redis.Redis.from_url(
+        settings.ISPVM_REDIS_URL,
+        socket_timeout=0.5,
+        socket_connect_timeout=0.5,
+        # Once more at once, because a kept connection may have ended; the library's own back-off takes seconds.
+        retry=Retry(NoBackoff(), 1),
+    )

@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.template.loader import get_template
 from django.views.defaults import bad_request, page_not_found
 
+from apps.core.buckets import RateExceeded
 from apps.core.errors import DomainError
 from apps.core.requests import current_request_id
 
@@ -46,13 +47,21 @@ def broken(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _bare_page(name: str, status: int) -> HttpResponse:
+def _bare_page(name: str, status: int, **context: object) -> HttpResponse:
     """Without the request: whatever a page needs may be what is away. Plain where the style sheets are."""
+    context["request_id"] = current_request_id()
     try:
-        text, kind = get_template(name).render({"request_id": current_request_id()}), "text/html"
+        text, kind = get_template(name).render(context), "text/html"
     except ValueError:
         text, kind = BROKEN, "text/plain"
     return HttpResponse(text, status=status, content_type=f"{kind}; charset=utf-8")
+
+
+def too_many_requests(refusal: RateExceeded) -> HttpResponse:
+    """The page for a tenant that is over a limit. It asks nothing of the database."""
+    response = _bare_page("429.html", refusal.status, refusal=refusal)
+    response["Retry-After"] = str(refusal.retry_after)
+    return response
 
 
 def missing(request: HttpRequest, exception: Exception) -> HttpResponse:

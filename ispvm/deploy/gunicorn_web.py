@@ -3,6 +3,11 @@
 from typing import Any
 
 from ispvm.deploy.gunicorn_group import *
+from ispvm.settings.web import ISPVM_WEB_THREADS, ISPVM_WEB_WORKERS
+
+# One tenant gets at most half of the threads of a process (apps.core.admission).
+workers = ISPVM_WEB_WORKERS
+threads = ISPVM_WEB_THREADS
 
 
 def post_worker_init(worker: Any) -> None:

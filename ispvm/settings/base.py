@@ -61,6 +61,7 @@ INSTALLED_APPS += [
 MIDDLEWARE = [
     "apps.core.requests.RequestIdMiddleware",
     "apps.core.metrics.middleware.RequestsBefore",
+    "apps.core.admission.middleware.AdmissionMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

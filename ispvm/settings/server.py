@@ -12,6 +12,7 @@ from ispvm.settings.logging import *
 from ispvm.settings.metrics import *
 from ispvm.settings.security import *
 from ispvm.settings.sign_in import *
+from ispvm.settings.web import *
 
 _readers = [
     module.env

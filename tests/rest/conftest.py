@@ -21,7 +21,12 @@ class Application:
         self.inner: Any = WSGIHandler()
 
     def __call__(self, environ: Any, start: Any) -> Any:
-        return self.inner(environ, start)
+        answer = self.inner(environ, start)
+        try:
+            return [b"".join(answer)]
+        finally:  # as servers do (PEP 3333); Schemathesis does not
+            if hasattr(answer, "close"):
+                answer.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import OperationalError, connection, transaction
 from django.http import Http404
@@ -10,6 +11,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from apps.accounts.api.parsing import MAX_BODY, BodyTooLarge
 from apps.core.buckets import RateExceeded
 from apps.core.errors import DomainError, NotVisible
 
@@ -43,6 +45,8 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     """DRF's exception handler; anything unknown propagates and is a 500."""
     if connection.in_atomic_block:
         transaction.set_rollback(True)
+    if isinstance(error, RequestDataTooBig):
+        error = BodyTooLarge(message=f"At most {MAX_BODY} bytes.")
     if isinstance(error, Http404):
         error = NotVisible()
     if isinstance(error, OperationalError) and isinstance(error.__cause__, QueryCanceled):

@@ -21,6 +21,7 @@ class SchemaView(TenantView, SpectacularAPIView):
     authentication_classes = TenantView.authentication_classes
     permission_classes = TenantView.permission_classes
     permission_map = {"get": Permission.SELF}
+    expensive = frozenset({"get"})
 
     def handle_exception(self, exc: Exception) -> Response:
         # A refusal is JSON here too, whatever the description itself is written in.

@@ -18,8 +18,9 @@ from apps.accounts.actors import Actor
 from apps.accounts.api import idempotency, preconditions
 from apps.accounts.api.deprecation import Deprecation
 from apps.accounts.api.filters import DeclaredFilters, require_documented
-from apps.accounts.api.permissions import require_declared_proof
+from apps.accounts.api.permissions import action_of, require_declared_proof
 from apps.accounts.api.trimming import TRIMMED, trim
+from apps.accounts.middleware import TenantHttpRequest
 from apps.accounts.models import IdempotentAnswer, User
 from apps.accounts.permissions import Permission
 from apps.core import clock
@@ -43,6 +44,8 @@ class TenantView(APIView):
     deprecated: ClassVar[Mapping[str, Deprecation]] = {}
     #: Actions that touch secrets, keys or roles: a person confirms who they are first; a program is not asked.
     fresh_sign_in: frozenset[str] = frozenset()
+    #: Actions that may take seconds of processor or database: a tenant gets few of them at once.
+    expensive: frozenset[str] = frozenset()
     _taken: IdempotentAnswer | None = None
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -50,10 +53,14 @@ class TenantView(APIView):
             return super().dispatch(request, *args, **kwargs)
 
     def perform_authentication(self, request: Request) -> None:
-        """Authenticate, then enter the tenant: permission checks and handlers run inside it."""
+        """Authenticate, then enter the tenant and its limits: permission checks and handlers run inside it."""
         super().perform_authentication(request)
         if isinstance(request.auth, Access):
             structlog.contextvars.bind_contextvars(tenant_id=str(request.auth.tenant.id))
+            inner = cast(TenantHttpRequest, request._request)  # noqa: SLF001  (Django's request)
+            inner.admission.enter(
+                request.auth.tenant.id, is_expensive=action_of(self, request) in self.expensive
+            )
             inside = acting_in(request.auth.tenant, seconds=QUESTION_SECONDS)
             self._tenant_context.enter_context(inside)
 

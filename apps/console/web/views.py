@@ -30,6 +30,7 @@ from apps.console.web.sheets import alert_sheet, device_sheet, site_sheet
 from apps.console.web.sites import COLUMNS as SITE_COLUMNS
 from apps.console.web.sites import site_page, sites_page
 from apps.core import clock
+from apps.core.admission import expensive
 from apps.core.order import Column
 from apps.core.page import asked_word, page_number, wants_part
 from apps.core.span import TimeSpan, asked_span
@@ -71,6 +72,7 @@ def devices(request: HttpRequest) -> HttpResponse:
     return _show(request, "devices", page, "devices", tools=tools)
 
 
+@expensive
 @require_GET
 @requires(Permission.INVENTORY_VIEW)
 def devices_sheet(request: HttpRequest) -> HttpResponseBase:
@@ -123,6 +125,7 @@ def sites(request: HttpRequest) -> HttpResponse:
     return _show(request, "sites", page, "sites", tools=tools)
 
 
+@expensive
 @require_GET
 @requires(Permission.INVENTORY_VIEW)
 def sites_sheet(request: HttpRequest) -> HttpResponseBase:
@@ -153,6 +156,7 @@ def alerts(request: HttpRequest) -> HttpResponse:
     return _show(request, "alerts", page, "alerts", tools=tools)
 
 
+@expensive
 @require_GET
 @requires(Permission.ALERTS_VIEW)
 def alerts_sheet(request: HttpRequest) -> HttpResponseBase:

@@ -20,6 +20,7 @@ from apps.accounts.web.downloads import send
 from apps.accounts.web.lists import list_tools
 from apps.alerts.choices import Severity
 from apps.core import clock
+from apps.core.admission import expensive
 from apps.core.order import asked_order
 from apps.core.page import asked_word, wants_part
 from apps.incidents import selectors, services
@@ -54,6 +55,7 @@ def queue(request: HttpRequest) -> HttpResponse:
     return render(request, template, {"page": page, "section": "incidents", "tools": tools})
 
 
+@expensive
 @require_GET
 @requires(Permission.INCIDENTS_VIEW)
 def queue_file(request: HttpRequest) -> HttpResponseBase:

@@ -51,6 +51,7 @@ class LatestView(TenantView):
     """The newest value of one metric, of every entity or of one. A value that nobody read is not there."""
 
     permission_map = {"get": Permission.TELEMETRY_VIEW}
+    expensive = frozenset({"get"})
 
     @extend_schema(
         parameters=[

@@ -100,6 +100,7 @@ class GraphView(TenantView):
     """The network as correlation sees it, without the agents' places; ``ETag`` is its version."""
 
     permission_map = {"get": Permission.TOPOLOGY_VIEW}
+    expensive = frozenset({"get"})
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:

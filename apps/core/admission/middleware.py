@@ -1,0 +1,37 @@
+"""Where a request's place is given back: when its answer is sent, however long that takes."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from apps.core.admission.request import Admission
+
+
+class AdmissionMiddleware:
+    """Gives each request an ``admission``. Outside of all middleware that may replace an answer by another.
+
+    The tenant is known further in: ``accounts`` enters it there.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        admission = request.admission = Admission()  # type: ignore[attr-defined]  # set here
+        try:
+            response = self.get_response(request)
+        except BaseException:
+            admission.leave()
+            raise
+        close = response.close
+
+        def close_and_leave() -> None:
+            try:
+                close()
+            finally:
+                admission.leave()
+
+        # A download is still being read from the database, and a slow line still holds the thread.
+        response.close = close_and_leave  # type: ignore[method-assign]  # what a WSGI server calls at the end
+        return response

@@ -1,0 +1,242 @@
+"""One tenant's requests never take all of a web process: the excess is refused, others are answered meanwhile."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import redis
+from django.conf import settings
+from django.db import connections
+from django.test import Client
+
+from apps.accounts import middleware
+from apps.accounts.api import views
+from apps.accounts.platform import enter_tenant, platform_access
+from apps.core import clock
+from apps.core.admission import request as admission
+from apps.core.admission.process import ThreadShares
+from tests.accounts.operators import make_operator
+from tests.clients import bearer, problem
+from tests.database import as_owner
+from tests.supervisor.waiting import eventually
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner"])
+
+#: As many as one web process answers at once.
+THREADS = 8
+HELD = "/api/v1/devices/"
+#: Only against a test that hangs.
+HANG_SECONDS = 60
+
+
+@pytest.fixture(autouse=True)
+def _new_process(monkeypatch) -> None:
+    monkeypatch.setattr(admission, "_shares", ThreadShares(THREADS))
+    # The lock below holds requests for as long as a test needs, also on a slow machine.
+    monkeypatch.setattr(views, "QUESTION_SECONDS", 2 * HANG_SECONDS)
+    monkeypatch.setattr(middleware, "PAGE_SECONDS", 2 * HANG_SECONDS)
+
+
+@pytest.fixture
+def web() -> Iterator[ThreadPoolExecutor]:
+    """The threads of one web process: what comes beyond them waits, as in gunicorn."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield pool
+
+
+@contextmanager
+def devices_locked() -> Iterator[None]:
+    """Every read of a device waits."""
+    name = connections["default"].settings_dict["NAME"]
+    with as_owner(name) as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("LOCK TABLE inventory_device IN ACCESS EXCLUSIVE MODE")
+        try:
+            yield
+        finally:
+            cursor.execute("ROLLBACK")
+
+
+def waiting_for_devices() -> int:
+    """Requests that the lock holds."""
+    name = connections["default"].settings_dict["NAME"]
+    with as_owner(name) as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks JOIN pg_class ON pg_class.oid = relation"
+            " WHERE NOT granted AND relname = 'inventory_device'"
+        )
+        return int(cursor.fetchone()[0])
+
+
+def get(client: Any, path: str) -> Any:
+    try:
+        return client.get(path)
+    finally:
+        connections.close_all()
+
+
+class Hanging:
+    """Requests that the lock holds, and those that were refused meanwhile."""
+
+    def __init__(self, web: ThreadPoolExecutor, client: Any, path: str) -> None:
+        self.sent: list[Future[Any]] = [web.submit(get, client, path) for _ in range(THREADS)]
+
+    def wait(self, *, held: int) -> list[Any]:
+        """Until so many are held and all others refused; answers the refusals."""
+        eventually(lambda: waiting_for_devices() == held)
+        eventually(lambda: sum(future.done() for future in self.sent) == THREADS - held)
+        return [future.result() for future in self.sent if future.done()]
+
+    def statuses(self) -> list[int]:
+        """Of all, once the lock is gone."""
+        wait(self.sent)
+        return sorted(future.result().status_code for future in self.sent)
+
+
+def test_others_are_answered_while_one_tenants_requests_hang(
+    web, acme, acme_noc, globex, globex_noc
+):
+    noisy, quiet = bearer(acme, acme_noc), bearer(globex, globex_noc)
+    with devices_locked():
+        hanging = Hanging(web, noisy, HELD)
+        neighbor = web.submit(get, quiet, "/api/v1/me/").result(timeout=HANG_SECONDS)
+        refused = hanging.wait(held=4)
+
+    assert neighbor.status_code == 200
+    assert {problem(answer) for answer in refused} == {(429, "too_many_parallel_requests")}
+    assert all(int(answer["Retry-After"]) >= 1 for answer in refused)
+    assert hanging.statuses() == [200] * 4 + [429] * 4
+
+
+def test_a_tenants_expensive_requests_leave_room_for_its_own_others(web, acme, acme_noc):
+    client = bearer(acme, acme_noc)
+    with devices_locked():
+        hanging = Hanging(web, client, "/api/v1/topology/graph/")
+        refused = hanging.wait(held=2)
+        own = web.submit(get, client, "/api/v1/me/").result(timeout=HANG_SECONDS)
+
+    assert own.status_code == 200
+    assert {problem(answer) for answer in refused} == {(429, "too_many_parallel_requests")}
+    assert hanging.statuses() == [200] * 2 + [429] * 6
+
+
+def test_pages_count_too_and_their_refusal_is_a_page(web, acme, acme_noc, globex, globex_noc):
+    noisy, quiet = Client(), Client()
+    noisy.force_login(acme_noc)
+    quiet.force_login(globex_noc)
+    with devices_locked():
+        hanging = Hanging(web, noisy, "/devices/")
+        neighbor = web.submit(get, quiet, "/account/").result(timeout=HANG_SECONDS)
+        refused = hanging.wait(held=4)
+        program = web.submit(get, bearer(acme, acme_noc), "/api/v1/me/").result()
+
+    assert neighbor.status_code == 200
+    assert problem(program) == (429, "too_many_parallel_requests")
+    for answer in refused:
+        assert answer["Content-Type"].startswith("text/html")
+        assert int(answer["Retry-After"]) >= 1
+        assert "Too many requests" in answer.content.decode()
+
+
+def test_a_visit_of_a_platform_operator_counts_as_the_tenant(web, acme, acme_noc):
+    operator = make_operator()
+    enter_tenant(
+        access=platform_access(operator),
+        tenant_id=acme.pk,
+        reason="ticket 4711: their alerts do not clear",
+        minutes=60,
+        at=clock.now(),
+    )
+    visitor = Client(headers={"X-ISPVM-Tenant": str(acme.pk)})
+    visitor.force_login(operator)
+    with devices_locked():
+        hanging = Hanging(web, visitor, HELD)
+        hanging.wait(held=4)
+        member = web.submit(get, bearer(acme, acme_noc), "/api/v1/me/").result()
+
+    assert problem(member) == (429, "too_many_parallel_requests")
+
+
+class TestDownloads:
+    PATH = "/devices.csv"
+
+    def test_count_until_they_are_sent_or_broken_off(self, client, acme, acme_noc):
+        client.force_login(acme_noc)
+        under_way = [client.get(self.PATH) for _ in range(2)]
+        assert [answer.status_code for answer in under_way] == [200, 200]
+
+        assert client.get(self.PATH).status_code == 429
+        assert client.get("/api/v1/me/").status_code == 200
+
+        b"".join(under_way[0].streaming_content)
+        again = client.get(self.PATH)
+        assert again.status_code == 200
+        again.close()
+        assert client.get(self.PATH).status_code == 200
+
+    def test_refusals_are_counted_by_reason_without_a_tenant(self, client, acme, acme_noc):
+        client.force_login(acme_noc)
+        before = counted("parallel_expensive")
+
+        under_way = [client.get(self.PATH) for _ in range(3)]
+
+        assert under_way[2].status_code == 429
+        assert counted("parallel_expensive") == before + 1
+        assert admission.REFUSED._labelnames == ("reason",)
+
+
+def counted(reason: str) -> float:
+    return admission.REFUSED.labels(reason)._value.get()
+
+
+class TestCost:
+    """Seconds of processor and database, charged when a request is over."""
+
+    @pytest.fixture(autouse=True)
+    def _budget(self, settings) -> None:
+        settings.ISPVM_TENANT_COST_PER_MINUTE = 6  # a burst of 12, a reserve of 6
+
+    def charge(self, tenant: Any, cost: float) -> None:
+        admission.limits().release(tenant.pk, "none", cost=cost, budget=admission.budget())
+
+    def test_over_it_expensive_requests_wait_and_ordinary_ones_do_not(
+        self, acme, acme_noc, globex, globex_noc
+    ):
+        self.charge(acme, 14)
+        client = bearer(acme, acme_noc)
+
+        refused = client.get("/api/v1/topology/graph/")
+
+        assert problem(refused) == (429, "cost_limit_exceeded")
+        assert 10 <= int(refused["Retry-After"]) <= 30
+        assert client.get("/api/v1/me/").status_code == 200
+        other = bearer(globex, globex_noc)
+        assert other.get("/api/v1/topology/graph/").status_code == 200
+
+    def test_far_over_it_all_requests_wait(self, acme, acme_noc):
+        self.charge(acme, 1_000)
+
+        refused = bearer(acme, acme_noc).get("/api/v1/me/")
+
+        assert problem(refused) == (429, "cost_limit_exceeded")
+        assert int(refused["Retry-After"]) <= 61  # debt has a floor: it is over in bounded time
+
+    def test_time_in_the_database_is_charged(self, web, acme, acme_noc):
+        client = bearer(acme, acme_noc)
+
+        with devices_locked():
+            one = web.submit(get, client, HELD)
+            eventually(lambda: waiting_for_devices() == 1)
+            time.sleep(1.5)
+        assert one.result().status_code == 200
+
+        assert remaining(acme) < 12 - 1
+
+
+def remaining(tenant: Any) -> float:
+    """Of the tenant's budget."""
+    server = redis.Redis.from_url(settings.ISPVM_REDIS_URL)
+    return float(server.hget(f"ispvm:cost:{tenant.pk}", "level"))
