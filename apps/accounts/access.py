@@ -7,7 +7,7 @@ from django.db.models import Model, QuerySet
 
 from apps.accounts.actors import Actor
 from apps.accounts.limits import rows_within
-from apps.accounts.models import BreakGlass, User
+from apps.accounts.models import ApiToken, BreakGlass, User
 from apps.accounts.permissions import LIMITED_TO, Permission, PlatformPermission, role_allows
 from apps.core.errors import Forbidden
 from apps.tenancy.models import Tenant
@@ -27,6 +27,8 @@ class Access:
     is_limited: bool = False
     #: What the token is narrowed to; None: nothing narrows it.
     scopes: frozenset[str] | None = None
+    #: The token that the caller shows; None for a person in their session.
+    token: ApiToken | None = None
     #: Set while a platform operator is in the tenant: why, and until when.
     break_glass: BreakGlass | None = None
 

@@ -42,7 +42,7 @@ class CannotBeLimited(DomainError):
 
 
 class ScopeNotHeld(DomainError):
-    """A token cannot be given what its maker may not do."""
+    """Nobody gives, by a token, a role or an invitation, what they may not do themselves."""
 
     default_code = "scope_not_held"
 

@@ -36,6 +36,7 @@ def access_for_token(text: str, at: datetime) -> Access | None:
     return replace(
         access,
         actor=Actor("token", str(token.id), token.name),
+        token=token,
         scopes=None if token.scopes is None else frozenset(token.scopes) | {Permission.SELF},
     )
 

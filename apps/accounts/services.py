@@ -66,9 +66,14 @@ def issue_token(
     at: datetime,
     days: int = 365,
     scopes: Collection[str] | None = None,
+    parent: ApiToken | None = None,
 ) -> tuple[ApiToken, str]:
-    """Make an API token with the rights of its user, or only some of them; the text is returned once, never stored."""
+    """Make an API token with the rights of its user, or only some of them; the text is returned once, never stored.
+
+    ``parent``: the token that makes it, which it does not outlast. For callers of pages and REST: ``issue_token_as``.
+    """
     refuse_in_visit(actor)
+    expires_at = at + timedelta(days=days)
     text = TOKEN_PREFIX + secrets.token_urlsafe(32)
     with acting_in(tenant):
         token = ApiToken.objects.create(
@@ -78,8 +83,9 @@ def issue_token(
             prefix=text[:12],
             digest=token_digest(text),
             created_at=at,
-            expires_at=at + timedelta(days=days),
+            expires_at=min(expires_at, parent.expires_at) if parent else expires_at,
             scopes=None if scopes is None else sorted(scopes),
+            parent=parent,
         )
         record(
             action="token.issued",
@@ -92,7 +98,17 @@ def issue_token(
 
 
 def revoke_token(*, token: ApiToken, actor: Actor, at: datetime) -> None:
-    """End a token at once. Idempotent: the first revocation stands."""
+    """End a token at once, and every token that was made with it. Idempotent: the first revocation stands."""
     with acting_in(token.tenant_id):
-        if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=at):
-            record(action="token.revoked", actor=actor, entity=("api_token", token.id), at=at)
+        generation = [token.pk]
+        while generation:
+            rows = ApiToken.objects.filter(pk__in=generation, revoked_at=None)
+            ended = list(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
+            ApiToken.objects.filter(pk__in=ended).update(revoked_at=at)
+            for pk in ended:
+                record(action="token.revoked", actor=actor, entity=("api_token", pk), at=at)
+            generation = list(
+                ApiToken.objects.filter(parent__in=generation, revoked_at=None).values_list(
+                    "pk", flat=True
+                )
+            )

@@ -81,11 +81,14 @@ def note_seen(request: HttpRequest, tenant_id: UUID, at: datetime) -> None:
         )
 
 
-def sessions_of(user: User, at: datetime) -> QuerySet[OpenSession]:
-    """This person's sessions that are still good, the last seen first."""
-    return OpenSession.objects.filter(user=user, session__expire_date__gt=at).order_by(
-        "-last_seen_at", "id"
-    )
+def sessions_of(
+    user: User, at: datetime, *, tenant_id: UUID | None = None
+) -> QuerySet[OpenSession]:
+    """This person's sessions that are still good (in one tenant, or in all), the last seen first."""
+    rows = OpenSession.objects.filter(user=user, session__expire_date__gt=at)
+    if tenant_id is not None:
+        rows = rows.filter(tenant_id=tenant_id)
+    return rows.order_by("-last_seen_at", "id")
 
 
 def end_session(*, opened: OpenSession, actor: Actor, at: datetime) -> None:
@@ -94,9 +97,12 @@ def end_session(*, opened: OpenSession, actor: Actor, at: datetime) -> None:
     _note(opened.user_id, actor, at, 1)
 
 
-def end_other_sessions(*, user: User, keep: str | None, actor: Actor, at: datetime) -> int:
-    """End all of a person's sessions but the one of this row; returns how many."""
-    count = _end(OpenSession.objects.filter(user=user).exclude(session_id=keep or ""))
+def end_other_sessions(
+    *, user: User, keep: str | None, actor: Actor, at: datetime, tenant_id: UUID | None = None
+) -> int:
+    """End all of a person's sessions (in one tenant, or in all) but the one of this row; returns how many."""
+    rows = OpenSession.objects.filter(user=user).exclude(session_id=keep or "")
+    count = _end(rows if tenant_id is None else rows.filter(tenant_id=tenant_id))
     if count:
         _note(user.id, actor, at, count)
     return count

@@ -73,6 +73,7 @@ def open_session() -> UUID:
         opened = OpenSession.objects.create(
             session_id=store.session_key,
             user=member(),
+            tenant_id=require_tenant_id(),
             method="password",
             device="Firefox, Linux",
             address="192.0.2.7",

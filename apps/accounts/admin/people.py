@@ -19,6 +19,7 @@ from apps.accounts.admin.base import CabinetForm, TenantAdmin, access_of
 from apps.accounts.admin.site import cabinet
 from apps.accounts.models import ApiToken, Membership
 from apps.accounts.permissions import Permission
+from apps.accounts.tokens import issue_token_as
 from apps.core import clock
 
 
@@ -146,10 +147,8 @@ class ApiTokenAdmin(TenantAdmin):
         if change:
             raise ValidationError(_("A token is not changed: make another one."))
         access = access_of(request)
-        made, text = services.issue_token(
-            tenant=access.tenant,
-            user=access.user,
-            actor=access.actor,
+        made, text = issue_token_as(
+            access=access,
             at=clock.now(),
             **{name: form.cleaned_data[name] for name in ("name", "days", "scopes")},
         )

@@ -15,6 +15,7 @@ from apps.accounts.api.views import TenantView, TenantViewSet
 from apps.accounts.choices import Role
 from apps.accounts.models import Membership, User
 from apps.accounts.permissions import ROLE_TABLE, Permission
+from apps.accounts.tokens import require_role_within
 from apps.core import clock
 
 
@@ -107,7 +108,13 @@ class MembershipViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
         member = self.get_object()
         asked = self.get_serializer(member, data=request.data, partial=True)
         asked.is_valid(raise_exception=True)
-        changed = members.change_member(member=member, changes=asked.validated_data, **self._who())
+        changes = asked.validated_data
+        require_role_within(
+            self.access,
+            changes.get("role", member.role),
+            is_limited=changes.get("is_limited", member.is_limited),
+        )
+        changed = members.change_member(member=member, changes=changes, **self._who())
         return Response(self.get_serializer(changed).data)
 
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002

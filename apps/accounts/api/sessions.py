@@ -1,5 +1,7 @@
 """`sessions`: where one is signed in oneself."""
 
+from uuid import UUID
+
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status
@@ -39,7 +41,8 @@ class OpenSessionSerializer(serializers.ModelSerializer[OpenSession]):
 
 
 class SessionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """One's own open sessions, in whatever tenant they act; deleting one signs that browser out."""
+    """One's own open sessions, in whatever tenant they act (a token sees those of its tenant alone); deleting one
+    signs that browser out."""
 
     serializer_class = OpenSessionSerializer
     etag_ignores = frozenset({"last_seen_at", "address", "is_this"})
@@ -47,7 +50,7 @@ class SessionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
 
     def get_queryset(self) -> QuerySet[OpenSession]:
         # A global table: no policy stands behind this filter.
-        return sessions.sessions_of(self.access.user, clock.now())
+        return sessions.sessions_of(self.access.user, clock.now(), **self._reach())
 
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         opened = self.get_object()
@@ -58,13 +61,21 @@ class SessionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
     @extend_schema(request=None, responses={204: None})
     @action(detail=False, methods=["post"], url_path="end-others")
     def end_others(self, request: Request) -> Response:
-        """Sign out every browser but this one; called with a token, every one."""
+        """Sign out every browser but this one; called with a token, every one that acts in its tenant."""
         self._require_whole()
         keep = row_key(request.session) if is_session(request) else None
         sessions.end_other_sessions(
-            user=self.access.user, keep=keep, actor=self.access.actor, at=clock.now()
+            user=self.access.user,
+            keep=keep,
+            actor=self.access.actor,
+            at=clock.now(),
+            **self._reach(),
         )
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _reach(self) -> dict[str, UUID]:
+        """A token is of one tenant: what its person has open in another is not shown to it, nor ended by it."""
+        return {"tenant_id": self.access.tenant.pk} if self.access.token else {}
 
     def _require_whole(self) -> None:
         """A token that was narrowed may not sign its person out."""

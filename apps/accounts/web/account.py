@@ -25,6 +25,7 @@ from apps.accounts.models import ApiToken, OpenSession, User
 from apps.accounts.oidc import people
 from apps.accounts.permissions import Permission
 from apps.accounts.session_store import row_key
+from apps.accounts.tokens import issue_token_as
 from apps.accounts.web.doors import enter, fresh_sign_in
 from apps.accounts.web.gate import fault_of
 from apps.core import clock
@@ -176,14 +177,8 @@ def make_token(request: HttpRequest) -> HttpResponse:
     scopes = [s for s in request.POST.getlist("scopes") if s in {p.value for p in Permission}]
     if not name or days not in allowed or not all(access.may(Permission(s)) for s in scopes):
         return page_of(request, status=422, token_fault=_("A token needs a name."))
-    _token, text = services.issue_token(
-        tenant=access.tenant,
-        user=access.user,
-        name=name,
-        days=int(days),
-        scopes=scopes or None,
-        actor=access.actor,
-        at=clock.now(),
+    _token, text = issue_token_as(
+        access=access, name=name, days=int(days), scopes=scopes or None, at=clock.now()
     )
     return page_of(request, made_token=text)
 

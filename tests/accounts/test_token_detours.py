@@ -1,0 +1,126 @@
+"""A token reaches no further than its own scopes and lifetime, whatever it makes on the way."""
+
+from datetime import timedelta
+
+import pytest
+from rest_framework.test import APIClient
+
+from apps.accounts.choices import Role
+from apps.accounts.models import ApiToken, Membership, OpenSession
+from apps.accounts.services import issue_token
+from apps.accounts.services import revoke_token as revoke
+from apps.core import clock
+from tests.accounts.operators import Caller
+from tests.accounts.test_second_factor import is_in
+from tests.accounts.test_sessions import browser
+from tests.clients import WHO_TESTS, bearer, listed, problem
+
+pytestmark = pytest.mark.django_db
+
+MANAGE_MEMBERS = ["members.manage", "members.view"]
+
+
+def program(tenant, user, *, scopes=None, days=365) -> APIClient:
+    _, text = issue_token(tenant=tenant, user=user, name="x", scopes=scopes, days=days, **WHO_TESTS)
+    return Caller(headers={"Authorization": f"Bearer {text}"})
+
+
+def of(text: str) -> APIClient:
+    return Caller(headers={"Authorization": f"Bearer {text}"})
+
+
+class TestMembers:
+    def test_a_narrowed_token_makes_nobody_an_admin(self, acme, acme_admin, acme_noc):
+        member = Membership.objects.get(user=acme_noc)
+        narrow = program(acme, acme_admin, scopes=MANAGE_MEMBERS)
+
+        answer = narrow.patch(f"/api/v1/memberships/{member.pk}/", {"role": "admin"})
+
+        assert problem(answer) == (422, "scope_not_held")
+        member.refresh_from_db()
+        assert member.role == Role.NOC
+
+    def test_nor_lifts_a_limit(self, acme, acme_admin, acme_noc):
+        Membership.objects.filter(user=acme_noc).update(is_limited=True)
+        member = Membership.objects.get(user=acme_noc)
+        narrow = program(acme, acme_admin, scopes=MANAGE_MEMBERS)
+
+        answer = narrow.patch(f"/api/v1/memberships/{member.pk}/", {"is_limited": False})
+
+        assert problem(answer) == (422, "scope_not_held")
+
+    def test_a_token_gives_what_it_holds_itself(self, acme, acme_admin, acme_noc):
+        member = Membership.objects.get(user=acme_noc)
+        whole = program(acme, acme_admin)
+
+        url = f"/api/v1/memberships/{member.pk}/"
+        assert whole.patch(url, {"role": "readonly"}).status_code == 200
+
+
+class TestTokensOfTokens:
+    def make(self, client, **fields):
+        answer = client.post("/api/v1/tokens/", {"name": "child", **fields})
+        assert answer.status_code == 201, answer.content
+        return answer.json()
+
+    def test_do_not_outlast_it(self, acme, acme_admin):
+        short = program(acme, acme_admin, days=1)
+
+        made = self.make(short, days=730)
+
+        parent = ApiToken.objects.get(name="x")
+        assert ApiToken.objects.get(pk=made["id"]).expires_at == parent.expires_at
+
+    def test_nor_do_theirs(self, acme, acme_admin):
+        made = self.make(program(acme, acme_admin, days=1), days=730)
+
+        grandchild = self.make(of(made["token"]), days=730)
+
+        assert ApiToken.objects.get(pk=grandchild["id"]).expires_at < clock.now() + timedelta(
+            days=2
+        )
+
+    def test_end_when_it_is_revoked(self, acme, acme_admin):
+        child = self.make(program(acme, acme_admin))
+        grandchild = self.make(of(child["token"]))
+        assert of(grandchild["token"]).get("/api/v1/me/").status_code == 200
+
+        revoke(token=ApiToken.objects.get(name="x"), **WHO_TESTS)
+
+        for made in (child, grandchild):
+            assert problem(of(made["token"]).get("/api/v1/me/")) == (401, "bad_token")
+
+    def test_that_were_made_by_a_person_stay(self, acme, acme_admin):
+        other = bearer(acme, acme_admin)
+        program(acme, acme_admin)
+
+        revoke(token=ApiToken.objects.get(name="x"), **WHO_TESTS)
+
+        assert other.get("/api/v1/me/").status_code == 200
+
+    def test_end_with_the_rights_of_their_person(self, acme, acme_admin):
+        child = self.make(program(acme, acme_admin))
+        Membership.objects.filter(user=acme_admin).update(role=Role.READONLY)
+        assert problem(of(child["token"]).post("/api/v1/tokens/", {"name": "y"}))[0] == 403
+
+        Membership.objects.filter(user=acme_admin).delete()
+        assert problem(of(child["token"]).get("/api/v1/me/"))[0] == 401
+
+
+class TestSessions:
+    """A token is of one tenant; the sessions of its person are of several."""
+
+    def test_of_another_tenant_are_neither_shown_nor_ended(self, acme, globex, acme_noc):
+        elsewhere, here = browser(acme_noc), browser(acme_noc)
+        Membership.objects.create(tenant=globex, user=acme_noc, role=Role.NOC)
+        OpenSession.objects.filter(session__opened__isnull=False).update(tenant=acme)
+        foreign = OpenSession.objects.order_by("opened_at")[0]
+        OpenSession.objects.filter(pk=foreign.pk).update(tenant=globex)
+        token = program(acme, acme_noc)
+
+        assert str(foreign.pk) not in {row["id"] for row in listed(token, "/api/v1/sessions/")}
+        assert problem(token.delete(f"/api/v1/sessions/{foreign.pk}/"))[0] == 404
+        assert token.post("/api/v1/sessions/end-others/").status_code == 204
+
+        assert is_in(elsewhere)
+        assert not is_in(here)
