@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0009_setup"),
+        ("accounts", "0010_passkey_credentials"),
     ]
 
     operations = [
