@@ -96,9 +96,11 @@ class Issuer:
         }
         return {name: value for name, value in made.items() if value is not ...}
 
-    def token(self, nonce: str, /, *, key: str = "rsa", alg: str = "RS256", **changed: Any) -> str:
+    def token(
+        self, nonce: str, /, *, key: str = "rsa", kid: str = "", alg: str = "RS256", **changed: Any
+    ) -> str:
         """A token signed as it should be, with some claims changed."""
-        headers = {"kid": key}
+        headers = {"kid": kid or key}
         body = json.dumps(self.claims(nonce, **changed)).encode()  # jwt.encode would refuse some
         return jwt.PyJWS().encode(body, private_key(key), alg, headers=headers)
 

@@ -273,6 +273,21 @@ class TestKeys:
 
         assert sign_in(issuer, "rsa").status_code == 401
 
+    def test_that_were_changed_under_the_same_id_are_read_anew(self, known, issuer):
+        sign_in(issuer, "rsa")
+        issuer.keys = [public_jwk("rsa2", kid="rsa")]
+
+        assert sign_in(issuer, "rsa2", kid="rsa").status_code == 302
+        assert sign_in(issuer, "rsa").status_code == 401
+
+    def test_are_read_once_for_tokens_with_a_known_id_and_a_wrong_signature(self, known, issuer):
+        sign_in(issuer, "rsa")
+        for _ in range(5):
+            assert sign_in(issuer, "thief", kid="rsa").status_code == 401
+
+        assert issuer.asked.count("/jwks") == 2
+        assert sign_in(issuer, "rsa").status_code == 302
+
     def test_are_not_asked_for_at_every_nonsense(self, known, issuer):
         for _ in range(5):
             assert sign_in(issuer, "thief").status_code == 401
@@ -280,10 +295,10 @@ class TestKeys:
         assert issuer.asked.count("/jwks") <= 2
 
 
-def sign_in(issuer: Issuer, key: str):
+def sign_in(issuer: Issuer, key: str, kid: str = ""):
     client = Client()
     asked = set_out(client)
-    issuer.id_token = issuer.token(asked["nonce"], key=key)
+    issuer.id_token = issuer.token(asked["nonce"], key=key, kid=kid)
     return come_back(client, asked)
 
 

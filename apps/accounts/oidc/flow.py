@@ -23,6 +23,7 @@ from django.urls import reverse
 
 from apps.accounts.errors import IdentityRefused, ProviderUnavailable
 from apps.accounts.oidc import metadata
+from apps.accounts.oidc.calls import provider_calls, require_answering, seconds_left
 from apps.accounts.oidc.config import Provider
 from apps.accounts.oidc.tokens import Asked, TokenRefused, UnknownKey, verify
 from apps.core.errors import NotVisible
@@ -47,7 +48,7 @@ class GuardedSocialAccounts(DefaultSocialAccountAdapter):  # type: ignore[misc] 
     """Named by ``SOCIALACCOUNT_ADAPTER``: allauth's requests leave by the egress guard."""
 
     def get_requests_session(self) -> Any:
-        return guarded_session()
+        return guarded_session(seconds_left)
 
 
 class _Endpoints(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
@@ -108,6 +109,10 @@ def set_out(
     request: HttpRequest, provider: Provider, *, purpose: str, next_url: str
 ) -> HttpResponse:
     """Send the browser to the provider. Raises ProviderUnavailable."""
+    require_answering(provider)
+    if not metadata.is_loaded(provider):
+        with provider_calls(provider):
+            metadata.load_document(provider)
     nonce = token_urlsafe(32)
     asked: dict[str, str] = {"nonce": nonce}
     if purpose == CONFIRM:
@@ -138,23 +143,32 @@ def come_back(request: HttpRequest, provider: Provider) -> Returned:
         ) from error
     if state["person"] != str(request.user.pk or ""):
         raise IdentityRefused("person_changed", "Somebody else has signed in meanwhile.")
-    _check_answer(request, provider)
-    tokens = _exchange(request, described, state["pkce_code_verifier"])
     asked = Asked(
         issuer=provider.issuer,
         client_id=provider.client_id,
         nonce=state["nonce"],
         proven_since=state["set_out_at"] if state["process"] == CONFIRM else None,
     )
-    token = tokens.get("id_token", "")
-    try:
-        claims = verify(token, keys=metadata.keys_of(provider), asked=asked)
-    except UnknownKey:
-        # The provider may have changed its keys since we read them.
-        claims = verify(token, keys=metadata.keys_of(provider, again=True), asked=asked)
-    if provider.provision and "email" not in claims:
-        claims = {**_asked_more(described, tokens, claims["sub"]), **claims}
+    with provider_calls(provider, may_wait=True):
+        metadata.load_document(provider)
+        _check_answer(request, provider)
+        tokens = _exchange(request, described, state["pkce_code_verifier"])
+        claims = _claims_of(provider, tokens.get("id_token", ""), asked)
+        if provider.provision and "email" not in claims:
+            claims = {**_asked_more(described, tokens, claims["sub"]), **claims}
     return Returned(claims, state["process"], state.get("next", "/"))
+
+
+def _claims_of(provider: Provider, token: str, asked: Asked) -> dict[str, Any]:
+    keys = metadata.keys_of(provider)
+    try:
+        return verify(token, keys=keys, asked=asked)
+    except UnknownKey:
+        # The provider may have changed its keys since we read them, also under the same id.
+        newer = metadata.keys_of(provider, again=True)
+        if newer == keys:
+            raise
+        return verify(token, keys=newer, asked=asked)
 
 
 def _check_answer(request: HttpRequest, provider: Provider) -> None:

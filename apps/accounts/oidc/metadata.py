@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from apps.accounts.errors import ProviderUnavailable
+from apps.accounts.oidc.calls import seconds_left
 from apps.accounts.oidc.config import Provider
 from apps.core.http import EgressClient, EgressError, Request, policy_of_installation
 
@@ -38,8 +39,25 @@ _lock = threading.Lock()
 
 
 def document_of(provider: Provider) -> Mapping[str, Any]:
-    """The discovery document. Raises ProviderUnavailable."""
+    """The discovery document that was loaded. Raises ProviderUnavailable before it is."""
     return _known_of(provider).document
+
+
+def is_loaded(provider: Provider) -> bool:
+    """Whether the discovery document is known and not old."""
+    with _lock:
+        known = _known.get(provider.issuer)
+    return known is not None and time.monotonic() - known.read_at <= KEPT_SECONDS
+
+
+def load_document(provider: Provider) -> None:
+    """Read the discovery document unless it is known and not old. Inside ``provider_calls``. Raises
+    ProviderUnavailable."""
+    if is_loaded(provider):
+        return
+    document = _checked(provider, _read(provider.issuer.rstrip("/") + WELL_KNOWN))
+    with _lock:
+        _known[provider.issuer] = _Known(document, time.monotonic())
 
 
 def keys_of(provider: Provider, *, again: bool = False) -> list[dict[str, Any]]:
@@ -69,14 +87,10 @@ def forget() -> None:
 
 
 def _known_of(provider: Provider) -> _Known:
-    now = time.monotonic()
     with _lock:
         known = _known.get(provider.issuer)
-    if known is not None and now - known.read_at <= KEPT_SECONDS:
-        return known
-    known = _Known(_checked(provider, _read(provider.issuer.rstrip("/") + WELL_KNOWN)), now)
-    with _lock:
-        _known[provider.issuer] = known
+    if known is None:
+        raise ProviderUnavailable(message="The identity provider was not called yet. Begin again.")
     return known
 
 
@@ -95,7 +109,8 @@ def _checked(provider: Provider, document: dict[str, Any]) -> dict[str, Any]:
 def _read(url: str) -> dict[str, Any]:
     headers = {"Accept": "application/json"}
     try:
-        answer = EgressClient(policy_of_installation()).send(Request("GET", url, headers))
+        client = EgressClient(policy_of_installation(), total_seconds=seconds_left())
+        answer = client.send(Request("GET", url, headers))
     except EgressError as error:
         log.warning("identity_provider_unreachable", url=url, code=error.code)
         raise ProviderUnavailable(message="The identity provider cannot be reached.") from error

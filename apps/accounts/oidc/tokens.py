@@ -40,7 +40,7 @@ class TokenRefused(IdentityRefused):
 
 
 class UnknownKey(TokenRefused):
-    """None of the keys at hand may have signed it: they may have been changed since they were read."""
+    """None of the keys at hand has signed it: they may have been changed since they were read."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,9 @@ def verify(token: str, *, keys: Sequence[Mapping[str, Any]], asked: Asked) -> di
             leeway=LEEWAY,
             options={"require": REQUIRED},
         )
+    except jwt.InvalidSignatureError as error:
+        # Some providers change a key and keep its id.
+        raise UnknownKey(message=f"The ID token does not hold: {error}.") from error
     except jwt.InvalidTokenError as error:
         raise TokenRefused(message=f"The ID token does not hold: {error}.") from error
     except (ValueError, TypeError, OverflowError, RecursionError) as error:

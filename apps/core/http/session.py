@@ -1,5 +1,6 @@
 """The guard for libraries that speak ``requests``: a session whose every exchange goes through the egress client."""
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -7,7 +8,7 @@ import requests
 from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
-from apps.core.http.client import EgressClient, Request
+from apps.core.http.client import TOTAL_SECONDS, EgressClient, Request
 from apps.core.http.errors import EgressError
 from apps.core.http.policy import policy_of_installation
 
@@ -18,13 +19,21 @@ _OURS = frozenset({"host", "user-agent", "accept-encoding", "connection", "conte
 
 
 class GuardedAdapter(BaseAdapter):
-    """Sends what ``requests`` prepared. No redirects are followed, no proxy of the environment is asked."""
+    """Sends what ``requests`` prepared. No redirects are followed, no proxy of the environment is asked.
+
+    ``seconds`` says, at each exchange, how long it may take.
+    """
+
+    def __init__(self, seconds: Callable[[], float]) -> None:
+        super().__init__()
+        self._seconds = seconds
 
     def send(self, request: requests.PreparedRequest, **_options: Any) -> requests.Response:  # type: ignore[override]
         """Raises ``requests.ConnectionError`` for whatever the guard refuses or the network does."""
         body = request.body or b""
         try:
-            answer = EgressClient(policy_of_installation()).send(
+            client = EgressClient(policy_of_installation(), total_seconds=self._seconds())
+            answer = client.send(
                 Request(
                     method=request.method or "GET",
                     url=request.url or "",
@@ -54,14 +63,14 @@ class GuardedAdapter(BaseAdapter):
         """Holds nothing."""
 
 
-def guarded_session() -> requests.Session:
+def guarded_session(seconds: Callable[[], float] = lambda: TOTAL_SECONDS) -> requests.Session:
     """A ``requests`` session that can leave only by the guard."""
     session = requests.Session()
     session.trust_env = False
     session.max_redirects = 0
     session.adapters.clear()
-    session.mount("https://", GuardedAdapter())
-    session.mount("http://", GuardedAdapter())
+    session.mount("https://", GuardedAdapter(seconds))
+    session.mount("http://", GuardedAdapter(seconds))
     return session
 
 

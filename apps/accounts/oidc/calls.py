@@ -1,0 +1,169 @@
+"""Calls to identity providers: few at a time, soon over, and none to a provider that failed a moment ago.
+
+A web process has few threads. Without this, a provider that hangs would hold them all, and with them the sign-in page.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from hashlib import sha256
+
+import structlog
+from django.core.cache import cache
+from redis.exceptions import RedisError
+
+from apps.accounts.errors import ProviderUnavailable
+from apps.accounts.oidc.config import Provider
+
+log = structlog.get_logger(__name__)
+
+#: Threads of a process (``ispvm.deploy.gunicorn_group`` has four) that may wait for providers at once.
+MAX_CALLS = 2
+#: For a free place, when the person has been at the provider already and would have to begin again.
+WAIT_SECONDS = 1.0
+#: For all calls of one step of a sign-in together, and for each of them.
+STEP_SECONDS = 8.0
+CALL_SECONDS = 5.0
+#: How long a provider is left alone after a failure; twice as long after each further one.
+FIRST_PAUSE_SECONDS = 10
+LONGEST_PAUSE_SECONDS = 300
+FAILURES_KEPT_SECONDS = 3600
+BREAKER = "oidc-breaker"
+
+_places = threading.BoundedSemaphore(MAX_CALLS)
+_waiting = threading.Lock()
+_deadline: ContextVar[float | None] = ContextVar("provider_deadline", default=None)
+
+
+@contextmanager
+def provider_calls(provider: Provider, *, may_wait: bool = False) -> Iterator[None]:
+    """Inside, the provider may be called. Raises ProviderUnavailable at once while it is left alone, or all are busy.
+
+    A ProviderUnavailable that comes out of it opens the breaker, for all processes; success closes it.
+    """
+    _require_closed(provider)
+    if not _take_place(may_wait=may_wait):
+        log.warning("identity_provider_calls_busy", provider=provider.slug)
+        raise ProviderUnavailable("provider_busy", "Too many sign-ins at once. Try again soon.")
+    token = _deadline.set(time.monotonic() + STEP_SECONDS)
+    try:
+        yield
+    except ProviderUnavailable:
+        _record_failure(provider)
+        raise
+    except BaseException:
+        # No word on whether the provider answers: the next call may try.
+        with suppress(RedisError, OSError):
+            cache.delete(f"{_name(provider)}:probe")
+        raise
+    else:
+        _record_success(provider)
+    finally:
+        _deadline.reset(token)
+        _places.release()
+
+
+def require_answering(provider: Provider) -> None:
+    """Raise ProviderUnavailable for a provider that failed a moment ago: nobody is sent there in vain."""
+    if _is_open(_name(provider)):
+        raise _paused()
+
+
+def seconds_left() -> float:
+    """How long the next call may take. Raises ProviderUnavailable when the step's time is used up."""
+    deadline = _deadline.get()
+    if deadline is None:
+        raise RuntimeError("Providers are called inside provider_calls only.")
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise ProviderUnavailable(message="The identity provider is too slow.")
+    return min(CALL_SECONDS, left)
+
+
+def _take_place(*, may_wait: bool) -> bool:
+    if _places.acquire(blocking=False):
+        return True
+    # One thread waits at most: the others are free for pages.
+    if not may_wait or not _waiting.acquire(blocking=False):
+        return False
+    try:
+        return _places.acquire(timeout=WAIT_SECONDS)
+    finally:
+        _waiting.release()
+
+
+@dataclass
+class _Local:
+    """A provider's breaker in this process, for as long as Redis does not answer."""
+
+    failures: int = 0
+    open_until: float = 0.0
+
+
+_local: dict[str, _Local] = {}
+_local_lock = threading.Lock()
+
+
+def _require_closed(provider: Provider) -> None:
+    name = _name(provider)
+    if _is_open(name):
+        raise _paused()
+    is_probed = False
+    with suppress(RedisError, OSError):
+        # Half open: one call tries whether the provider is back, for all processes.
+        is_probed = bool(cache.get(f"{name}:failures")) and not cache.add(
+            f"{name}:probe", 1, timeout=int(STEP_SECONDS) + 2
+        )
+    if is_probed:
+        raise _paused()
+
+
+def _is_open(name: str) -> bool:
+    try:
+        return cache.get(f"{name}:open") is not None
+    except (RedisError, OSError):
+        with _local_lock:
+            return time.monotonic() < _local.get(name, _Local()).open_until
+
+
+def _paused() -> ProviderUnavailable:
+    return ProviderUnavailable(
+        "provider_paused",
+        "The identity provider did not answer a moment ago. Sign in another way, or try again in a few minutes.",
+    )
+
+
+def _record_failure(provider: Provider) -> None:
+    name = _name(provider)
+    try:
+        cache.add(f"{name}:failures", 0, timeout=FAILURES_KEPT_SECONDS)
+        failures = cache.incr(f"{name}:failures")
+        cache.set(f"{name}:open", 1, timeout=_pause(failures))
+        cache.delete(f"{name}:probe")
+    except (RedisError, OSError, ValueError):
+        with _local_lock:
+            local = _local.setdefault(name, _Local())
+            local.failures += 1
+            failures = local.failures
+            local.open_until = time.monotonic() + _pause(failures)
+    log.warning("identity_provider_paused", provider=provider.slug, seconds=_pause(failures))
+
+
+def _record_success(provider: Provider) -> None:
+    name = _name(provider)
+    with _local_lock:
+        _local.pop(name, None)
+    with suppress(RedisError, OSError):
+        cache.delete_many([f"{name}:failures", f"{name}:open", f"{name}:probe"])
+
+
+def _pause(failures: int) -> int:
+    return int(min(FIRST_PAUSE_SECONDS * 2 ** min(failures - 1, 10), LONGEST_PAUSE_SECONDS))
+
+
+def _name(provider: Provider) -> str:
+    # By issuer: two clients of one provider are one provider.
+    return f"{BREAKER}:{sha256(provider.issuer.encode()).hexdigest()}"

@@ -1,0 +1,258 @@
+"""A provider that hangs holds two threads of a process at most, and is left alone as soon as it has failed."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_network
+from types import SimpleNamespace
+
+import pytest
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from redis.exceptions import ConnectionError as RedisAway
+
+from apps.accounts.errors import IdentityRefused, ProviderUnavailable
+from apps.accounts.oidc import calls, metadata
+from apps.accounts.oidc.config import Provider
+from ispvm.deploy import gunicorn_group
+from tests.accounts.hostile_issuer import running_issuer
+from tests.accounts.test_oidc_tokens import come_back, described, set_out
+from tests.accounts.test_second_factor import is_in
+
+START, GATE = "/sign-in/with/hostile/", "/sign-in/"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
+
+
+class Hanging:
+    """A server that answers no request to the end. It counts who came."""
+
+    def __init__(self, way: str) -> None:
+        self.way = way
+        self.connections = 0
+        self.released = threading.Event()
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                peer = self._socket.accept()[0]
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self._hold, args=(peer,), daemon=True).start()
+
+    def _hold(self, peer: socket.socket) -> None:
+        with peer:
+            try:
+                if self.way == "slow head":
+                    for byte in HEAD * 50:
+                        peer.send(bytes([byte]))
+                        if self.released.wait(0.02):
+                            return
+                if self.way == "slow body":
+                    peer.send(HEAD)
+                    while not self.released.wait(0.02):
+                        peer.send(b" ")
+                self.released.wait()
+            except OSError:
+                return
+
+    def close(self) -> None:
+        self.released.set()
+        self._socket.close()
+
+
+@pytest.fixture(autouse=True)
+def _settings(settings):
+    settings.ISPVM_EGRESS_ALLOW = (SimpleNamespace(network=ip_network("127.0.0.0/8"), port=None),)
+    metadata.forget()
+    yield
+    metadata.forget()
+
+
+@pytest.fixture(params=["no answer", "slow head", "slow body"])
+def hanging(request, settings) -> Iterator[Hanging]:
+    server = Hanging(request.param)
+    settings.ISPVM_OIDC_PROVIDERS = (described(server),)
+    yield server
+    server.close()
+
+
+def provider_of(server) -> Provider:
+    return described(server)
+
+
+def pause_ends(server) -> None:
+    """As if the pause were over."""
+    cache.delete(f"{calls._name(provider_of(server))}:open")
+
+
+@pytest.fixture
+def _short(monkeypatch):
+    monkeypatch.setattr(calls, "CALL_SECONDS", 0.2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_twenty_sign_in_pages_are_served_while_a_provider_hangs(acme_noc, hanging, monkeypatch):
+    """The threads of one web process, none of whose calls ever ends by itself."""
+    monkeypatch.setattr(calls, "CALL_SECONDS", 600)
+    monkeypatch.setattr(calls, "STEP_SECONDS", 600)
+
+    def get(path: str) -> int:
+        try:
+            return Client().get(path).status_code
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(gunicorn_group.threads) as pool:
+        clicks = [pool.submit(get, START) for _ in range(20)]
+        pages = [pool.submit(get, GATE) for _ in range(20)]
+        try:
+            assert [page.result(timeout=120) for page in pages] == [200] * 20
+            done = [click.result(timeout=120) for click in clicks if click.done()]
+            assert done == [502] * (20 - calls.MAX_CALLS)
+            assert hanging.connections == calls.MAX_CALLS < gunicorn_group.threads
+        finally:
+            hanging.released.set()
+    assert [click.result() for click in clicks] == [502] * 20
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("_short")
+class TestBreaker:
+    def test_remembers_the_failure_and_calls_nobody_in_vain(self, acme_noc, hanging):
+        seen = [Client().get(START) for _ in range(20)]
+
+        assert [answer.status_code for answer in seen] == [502] * 20
+        assert hanging.connections == 1
+        assert "did not answer a moment ago" in seen[-1].content.decode()
+        assert Client().get(GATE).status_code == 200
+
+    def test_is_one_for_all_processes(self, hanging):
+        Client().get(START)
+        metadata.forget()
+        calls._local.clear()
+
+        assert Client().get(START).status_code == 502
+        assert hanging.connections == 1
+
+    def test_lets_one_call_try_after_the_pause(self, hanging):
+        Client().get(START)
+        pause_ends(hanging)
+
+        with calls.provider_calls(provider_of(hanging)):
+            with pytest.raises(ProviderUnavailable) as refused:
+                with calls.provider_calls(provider_of(hanging)):
+                    pytest.fail("two try at once")
+            assert refused.value.code == "provider_paused"
+
+    def test_closes_when_the_provider_answers(self, hanging):
+        Client().get(START)
+        pause_ends(hanging)
+        with calls.provider_calls(provider_of(hanging)):
+            pass
+
+        for _ in range(3):
+            with calls.provider_calls(provider_of(hanging)):
+                pass
+
+    def test_opens_again_when_it_does_not(self, hanging):
+        Client().get(START)
+        pause_ends(hanging)
+        Client().get(START)
+        Client().get(START)
+
+        assert hanging.connections == 2
+        assert cache.get(f"{calls._name(provider_of(hanging))}:failures") == 2
+
+    def test_a_refused_person_says_nothing_of_the_provider(self, hanging):
+        for _ in range(2):
+            with pytest.raises(IdentityRefused), calls.provider_calls(provider_of(hanging)):
+                raise IdentityRefused
+        Client().get(START)
+        pause_ends(hanging)
+
+        for _ in range(2):
+            with pytest.raises(IdentityRefused), calls.provider_calls(provider_of(hanging)):
+                raise IdentityRefused
+
+    def test_is_each_providers_own(self, hanging, settings):
+        Client().get(START)
+        with running_issuer() as healthy:
+            other = Provider(**{**vars(described(healthy)), "slug": "healthy"})
+            settings.ISPVM_OIDC_PROVIDERS = (described(hanging), other)
+
+            assert Client().get("/sign-in/with/healthy/").status_code == 302
+
+    def test_holds_in_each_process_while_redis_is_away(self, hanging, monkeypatch):
+        def away(*_args, **_kwargs):
+            raise RedisAway
+
+        for name in ("get", "add", "incr", "set", "delete", "delete_many"):
+            monkeypatch.setattr(calls.cache, name, away, raising=False)
+
+        assert [Client().get(START).status_code for _ in range(3)] == [502] * 3
+        assert hanging.connections == 1
+
+    def test_pauses_longer_each_time_and_never_for_ever(self):
+        pauses = [calls._pause(failures) for failures in range(1, 20)]
+
+        assert pauses[:5] == [10, 20, 40, 80, 160]
+        assert set(pauses[5:]) == {calls.LONGEST_PAUSE_SECONDS}
+
+
+@pytest.mark.django_db
+class TestOnTheWayBack:
+    @pytest.fixture
+    def issuer(self, settings):
+        with running_issuer() as issuer:
+            settings.ISPVM_OIDC_PROVIDERS = (described(issuer),)
+            yield issuer
+
+    @pytest.mark.parametrize("name", ["token_endpoint", "jwks_uri"])
+    def test_a_hanging_endpoint_opens_the_breaker(self, issuer, name, monkeypatch):
+        monkeypatch.setattr(calls, "CALL_SECONDS", 0.2)
+        server = Hanging("no answer")
+        issuer.document[name] = f"{server.url}/x"
+        client = Client()
+        asked = set_out(client)
+        issuer.id_token = issuer.token(asked["nonce"])
+
+        assert come_back(client, asked).status_code == 502
+        assert Client().get(START).status_code == 502
+        assert server.connections == 1
+        assert not is_in(client)
+        server.close()
+
+    def test_waits_a_moment_for_a_free_place(self, issuer):
+        client = Client()
+        asked = set_out(client)
+        for _ in range(calls.MAX_CALLS):
+            calls._places.acquire()
+        threading.Timer(0.2, calls._places.release).start()
+        try:
+            answer = come_back(client, asked)
+        finally:
+            calls._places.release()
+
+        assert answer.status_code == 401  # the provider was called, and its token is none
+        assert "/token" in issuer.asked
+
+    def test_all_calls_of_a_step_share_one_deadline(self, issuer, monkeypatch):
+        clock = SimpleNamespace(now=1000.0)
+        monkeypatch.setattr(calls, "time", SimpleNamespace(monotonic=lambda: clock.now))
+        with calls.provider_calls(described(issuer)):
+            assert calls.seconds_left() == calls.CALL_SECONDS
+            clock.now += calls.STEP_SECONDS - 1
+            assert calls.seconds_left() == pytest.approx(1)
+        with pytest.raises(ProviderUnavailable), calls.provider_calls(described(issuer)):
+            clock.now += calls.STEP_SECONDS
+            calls.seconds_left()
+
+    def test_nothing_is_called_outside_of_a_step(self):
+        with pytest.raises(RuntimeError):
+            calls.seconds_left()
