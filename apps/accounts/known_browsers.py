@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from secrets import token_urlsafe
 
-from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare, salted_hmac
@@ -65,6 +64,9 @@ def remember_browser(request: HttpRequest, user: User, *, network: str, at: date
 
 
 def _binding_of(user: User) -> str:
+    # Here and not above: ingest loads this module too, and has no allauth.
+    from allauth.mfa.models import Authenticator
+
     kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
     factors = Authenticator.objects.filter(user=user, type__in=kinds).order_by("pk")
     parts = [user.password, *(str(pk) for pk in factors.values_list("pk", flat=True))]
