@@ -15,6 +15,7 @@ from ispvm.deploy.gunicorn_group import attend_to_agents, listen_for_scrapes
 # X509_V_FLAG_NO_CHECK_TIME of OpenSSL 1.1+; Python's ssl module has no name for it.
 NO_CHECK_TIME = 0x200000
 
+worker_class = "ispvm.deploy.ingest_server.worker.IngestWorker"
 keepalive = 75
 # Agents get no other page here: the numbers have a port of their own.
 when_ready = listen_for_scrapes

@@ -6,6 +6,7 @@ The proxy's headers are believed on a unix socket only. Bound to a port by mista
 from ispvm.deploy.gunicorn_group import *
 from ispvm.deploy.gunicorn_group import attend_to_agents, listen_for_scrapes
 
+worker_class = "ispvm.deploy.ingest_server.worker.IngestWorker"
 # The socket opens for this account and its group: the proxy's account belongs to it.
 umask = 0o007
 when_ready = listen_for_scrapes

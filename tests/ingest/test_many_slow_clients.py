@@ -1,0 +1,143 @@
+"""500 slow clients at once, beside agents of three tenants: figures are held to their aim by `--long` only."""
+
+import gzip
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import quantiles
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+
+from agent.errors import AgentError
+from agent.transport.server import Lane
+from apps.agents.services import assign_agent, ensure_authority
+from apps.core import clock
+from apps.tenancy import acting_in
+from apps.tenancy.models import Tenant
+from ispvm.supervisor.ports import free_port
+from tests.ingest.listener import NGINX, behind_nginx, listening, write_files
+from tests.ingest.slow_clients import SlowClients, loopback_addresses
+from tests.ingest.test_behind_nginx import ACTOR, member
+from tests.inventory.factories import make_device
+
+pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.django_db(transaction=True)]
+needs_nginx = pytest.mark.skipif(NGINX is None, reason="needs an nginx on this machine")
+SLOW, AGENTS_PER_TENANT = 500, 3
+SECONDS, PAUSE = 40.0, 0.5
+SAMPLES = 200
+
+
+class Agent:
+    """An honest agent: heartbeats and batches in turn, and now and then over a connection of its own making."""
+
+    def __init__(self, tenant: Tenant, name: str, folder: Path, port: int) -> None:
+        joined = member(tenant, name)
+        with acting_in(tenant):
+            device = make_device(f"cr-{name}")
+            assign_agent(agent=joined.agent, device_ids=[device.id], actor=ACTOR, at=clock.now())
+        self.id, self.device_id, self.boot_id = joined.agent.id, device.id, uuid4()
+        self.lane = Lane(joined.write(folder / name, f"https://127.0.0.1:{port}"), "")
+        self.waits: list[float] = []
+        self.faults: list[str] = []
+        self.sequence = 0
+
+    def work(self, stop: threading.Event) -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            if number % 5 == 0:
+                self.lane.client().close()
+            began = time.monotonic()
+            try:
+                self.send() if number % 2 else self.beat()
+            except AgentError as error:
+                self.faults.append(str(error))
+            self.waits.append(time.monotonic() - began)
+            stop.wait(PAUSE)
+        self.lane.client().close()
+        connection.close()
+
+    def beat(self) -> None:
+        said = {"sent_at": clock.now().isoformat(), "boot_id": str(self.boot_id)}
+        assert self.lane.heartbeat(said)["config_version"]
+
+    def send(self) -> None:
+        self.sequence += 1
+        at = clock.now().isoformat()
+        metric = {"metric_name": "device.cpu_pct", "entity_type": "device"}
+        metric |= {"entity_id": str(self.device_id), "ts": at}
+        body = {
+            "schema_version": "1.0",
+            "batch_id": str(uuid4()),
+            "boot_id": str(self.boot_id),
+            "sequence": self.sequence,
+            "sent_at": at,
+            "agent": {"id": str(self.id), "version": "1", "capabilities": []},
+            "metrics": [{**metric, "value_num": float(n % 100)} for n in range(SAMPLES)],
+            "events": [],
+        }
+        assert self.lane.batch(gzip.compress(json.dumps(body).encode(), 1)).metrics == SAMPLES
+
+
+@contextmanager
+def direct(folder: Path) -> Iterator[int]:
+    port = free_port()
+    with listening(write_files(folder / "tls"), port, workers=2):
+        yield port
+
+
+def measure(port: int, folder: Path, slow_number: int, sources: list[str]) -> tuple[str, float]:
+    """The figures of all agents together, and their p95 in seconds."""
+    agents = [
+        Agent(tenant, f"{folder.name}-{tenant.slug}-{number}", folder, port)
+        for tenant in _tenants()
+        for number in range(AGENTS_PER_TENANT)
+    ]
+    stop = threading.Event()
+    threads = [threading.Thread(target=agent.work, args=(stop,)) for agent in agents]
+    with SlowClients(port, slow_number, sources=sources, is_held=False) as slow:
+        for thread in threads:
+            thread.start()
+        time.sleep(SECONDS)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        drops, held = slow.drops, slow.number_open
+    waits = [wait for agent in agents for wait in agent.waits]
+    faults = [fault for agent in agents for fault in agent.faults]
+    cuts = quantiles(waits, n=100)
+    said = (
+        f"{len(waits)} requests of {len(agents)} agents: p50 {cuts[49] * 1000:.0f} ms,"
+        f" p95 {cuts[94] * 1000:.0f} ms, max {max(waits) * 1000:.0f} ms, {len(faults)} failed;"
+        f" {held} slow at the end, {drops} dropped"
+    )
+    assert not faults, (said, faults[:3])
+    return said, cuts[94]
+
+
+def _tenants() -> list[Tenant]:
+    return [
+        Tenant.objects.get_or_create(slug=slug, defaults={"name": slug})[0]
+        for slug in ("acme", "globex", "initech")
+    ]
+
+
+SOURCES = {"one address": ["127.0.0.2"], "many addresses": loopback_addresses(SLOW)}
+
+
+@pytest.mark.parametrize("where", SOURCES)
+@pytest.mark.parametrize("way", ["direct", pytest.param("nginx", marks=needs_nginx)])
+def test_500_slow_clients_leave_agents_their_answers(way, where, tmp_path, record_property):
+    ensure_authority(at=clock.now())
+    with (direct if way == "direct" else behind_nginx)(tmp_path) as port:
+        calm, _ = measure(port, tmp_path / "calm", 0, ["127.0.0.2"])
+        said, p95 = measure(port, tmp_path / "slow", SLOW, SOURCES[where])
+
+    record_property("bar", f"{way}, without slow clients: {calm}")
+    record_property("bar", f"{way}, {SLOW} slow clients from {where}: {said}")
+    assert p95 < 0.5, f"{said}; without slow clients: {calm}"
