@@ -1,9 +1,10 @@
 """The Celery application: workers of every queue and the beat."""
 
 import os
+from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_init, setup_logging, worker_init
+from celery.signals import celeryd_init, setup_logging, worker_init, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ispvm.settings.server")
 
@@ -32,3 +33,11 @@ def refuse_to_run(**_: object) -> None:
     from ispvm.refusal import refuse_to_run as refuse
 
     refuse()
+
+
+@worker_ready.connect
+def announce_worker(sender: Any = None, **_: object) -> None:
+    """The parent speaks for its children, which were forked with what it has."""
+    from apps.events.processes import announce
+
+    announce(str(sender.hostname).partition("@")[0] if sender else "worker")

@@ -27,5 +27,6 @@ class EventsConfig(AppConfig):
             " WHERE d.event_id = events_outboxevent.id AND d.done_at IS NULL)",
         )
         retention.follow("events_outboxevent", "events_outboxdelivery")
+        retention.expire("events_process", kept=timedelta(days=1), when="seen_at < %(before)s")
         # Celery would find the tasks only when a worker starts; whoever rings needs their queues.
         current_app.autodiscover_tasks(force=True)

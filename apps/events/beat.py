@@ -5,7 +5,6 @@ when the process dies, PostgreSQL frees it at once and the next beat takes over.
 """
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,54 +21,86 @@ LOCK = 0x15B_BEA7
 TICKING = Gauge("ispvm_beat_ticking", "1 while this beat holds the lock.")
 POLL_SECONDS = 0.5
 WATCH_SECONDS = 2.0
+#: A server that vanished without a word is noticed by the kernel after so long.
+CONNECTION_OPTIONS = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
 
 
 class LockedBeat:
-    """Waits for the lock, then ticks until it is stopped or loses the lock's connection."""
+    """Waits for the lock, then ticks until it is stopped; without the lock's connection it begins anew."""
 
     def __init__(self, app: Celery) -> None:
-        # The plain scheduler: what is due stands in the database, not in a file of this process.
-        self.service = Service(app, max_interval=1, scheduler_cls=Scheduler)
-        self.stopped = threading.Event()
+        self._app = app
+        self._service: Service | None = None
+        self._stopped = threading.Event()
 
     def stop(self) -> None:
         """Stop ticking and give the lock back."""
-        self.stopped.set()
-        self.service.stop()
+        self._stopped.set()
+        if self._service is not None:
+            self._service.stop()
 
     def run(self, ticking: Callable[[], None] = lambda: None) -> None:
-        """Block until stopped; ``ticking`` is called once this beat holds the lock."""
+        """Block until stopped; ``ticking`` is called each time that this beat got the lock."""
+        is_told = False
+        while not self._stopped.is_set():
+            try:
+                self._hold_and_tick(ticking)
+                is_told = False
+            except psycopg2.Error as error:
+                if not is_told:  # once per outage
+                    log.warning("beat_database_unavailable", error=" ".join(str(error).split()))
+                is_told = True
+            self._stopped.wait(POLL_SECONDS)
+
+    def _hold_and_tick(self, ticking: Callable[[], None]) -> None:
+        """Until stopped or the lock is lost. Raises psycopg2.Error."""
         parameters = connection.get_connection_params()
-        holder = psycopg2.connect(
-            **{k: v for k, v in parameters.items() if k not in {"cursor_factory", "context"}}
-        )
+        own = {k: v for k, v in parameters.items() if k not in {"cursor_factory", "context"}}
+        holder = psycopg2.connect(**{**own, **CONNECTION_OPTIONS})
+        ended = threading.Event()
         try:
             holder.autocommit = True
             if not self._acquire(holder):
                 return
+            # The plain scheduler: what is due stands in the database, not in a file of this process.
+            service = Service(self._app, max_interval=1, scheduler_cls=Scheduler)
+            self._service = service
+            if self._stopped.is_set():
+                return
             log.info("beat_ticking")
             TICKING.set(1)
             ticking()
-            threading.Thread(target=self._watch, args=[holder], daemon=True).start()
-            self.service.start()
+            watch = threading.Thread(target=self._watch, args=[holder, service, ended], daemon=True)
+            watch.start()
+            service.start()
+            ended.set()
+            watch.join()
         finally:
+            ended.set()
             TICKING.set(0)
             holder.close()
 
     def _acquire(self, holder: Any) -> bool:
-        while not self.stopped.is_set():
+        while not self._stopped.is_set():
             with holder.cursor() as cursor:
                 cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
                 if cursor.fetchone()[0]:
                     return True
-            time.sleep(POLL_SECONDS)
+            self._stopped.wait(POLL_SECONDS)
         return False
 
-    def _watch(self, holder: Any) -> None:
-        while not self.stopped.wait(WATCH_SECONDS):
+    def _watch(self, holder: Any, service: Service, ended: threading.Event) -> None:
+        while not ended.wait(WATCH_SECONDS):
             try:
                 with holder.cursor() as cursor:
                     cursor.execute("SELECT 1")
-            except psycopg2.Error:
-                log.exception("beat_lock_lost")
-                self.stop()
+            except psycopg2.Error as error:
+                log.warning("beat_lock_lost", error=" ".join(str(error).split()))
+                service.stop()
+                return

@@ -64,3 +64,26 @@ class Due(models.Model):
             models.UniqueConstraint(fields=["kind", "ref", "tenant_id"], name="events_due_ref_uniq")
         ]
         indexes = [models.Index(fields=["next_due_at"], name="events_due_next_idx")]
+
+
+class RunningProcess(models.Model):
+    """A process of the platform that says every few seconds that it runs, and what it has. Global, without any secret.
+
+    It deletes its row when it ends; one that was killed is believed for a while.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=60)
+    host = models.CharField(max_length=255)
+    pid = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    # By the database's clock.
+    seen_at = models.DateTimeField()
+    # What apps publish of it by name: the ids of its keys, the free space of its volumes.
+    facts = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = "events_process"
+
+    def __str__(self) -> str:
+        return f"{self.kind} on {self.host} (pid {self.pid})"

@@ -87,6 +87,7 @@ BOUNDED_TABLES: Mapping[str, str] = MappingProxyType(
             ("agents_agent", "agents_agentdevice", "agents_agentprobing", "agents_agentsite"),
             "agents and what is assigned to them",
         ),
+        "accounts_setup": "one row",
         "agents_authority": "a change of the authority adds one",
         **dict.fromkeys(
             ("vault_credentialset", "vault_platformsecret", "vault_masterkey"),

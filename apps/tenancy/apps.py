@@ -1,5 +1,5 @@
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 from apps.tenancy.grants import grant_global_tables
 
@@ -8,4 +8,9 @@ class TenancyConfig(AppConfig):
     name = "apps.tenancy"
 
     def ready(self) -> None:
+        from apps.tenancy.guard import also_refuse
+        from apps.tenancy.schema_version import refuse_newer_database, refuse_to_migrate
+
+        also_refuse(refuse_newer_database)
+        pre_migrate.connect(refuse_to_migrate, sender=self, dispatch_uid="tenancy.schema_version")
         post_migrate.connect(grant_global_tables, sender=self, dispatch_uid="tenancy.grants")

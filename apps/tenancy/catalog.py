@@ -49,6 +49,8 @@ GLOBAL_TABLES = MappingProxyType(
         # Whether agents could be heard: of the installation, not of a tenant.
         "ingest_listening": READ_WRITE,
         "events_due": ALL,
+        # Which processes run, with ids of keys and free space: of the installation, not of a tenant.
+        "events_process": ALL,
         "vault_masterkey": READ_WRITE,
         "vault_platformkey": READ_WRITE,
         "vault_platformsecret": READ_WRITE,

@@ -7,13 +7,15 @@ class VaultConfig(AppConfig):
     name = "apps.vault"
 
     def ready(self) -> None:
-        from apps.events import due
+        from apps.events import due, processes
         from apps.events.retention import expire
         from apps.tenancy import guard
+        from apps.vault.services.key_holders import FACT, read_key_ids
         from apps.vault.services.master_keys import check_master_key
         from apps.vault.services.rotating import RESEAL
 
         due.register(RESEAL, RESEAL)
         guard.also_refuse(check_master_key)
+        processes.publish(FACT, read_key_ids)
         # A holder that still asks is audited once more, as a new lease.
         expire("vault_secretlease", kept=timedelta(days=90), when="leased_at < %(before)s")

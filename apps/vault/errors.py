@@ -23,6 +23,12 @@ class MasterKeyRetired(Conflict):
     default_code = "master_key_retired"
 
 
+class MasterKeyNotEverywhere(Conflict):
+    """A running process lacks the new master key: it would open or seal nothing after the rotation."""
+
+    default_code = "master_key_not_everywhere"
+
+
 class CredentialSetInUse(Conflict):
     """Devices would be left without their login."""
 

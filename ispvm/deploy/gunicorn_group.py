@@ -49,8 +49,16 @@ def listen_for_scrapes(_server: Any) -> None:
     serve_metrics(listen, allowed)
 
 
+def announce_worker(kind: str) -> None:
+    """A worker says that it runs, and with which keys."""
+    from apps.events.processes import announce
+
+    announce(kind)
+
+
 def attend_to_agents(_worker: Any) -> None:
     """A worker of ingest: its certificate follows the authorities while it runs, and it says that it can be heard."""
+    announce_worker("ingest")
     from apps.agents.listener import keep_listener_certificate
     from apps.ingest.listening import keep_listening
 

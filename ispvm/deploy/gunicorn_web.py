@@ -3,6 +3,7 @@
 from typing import Any
 
 from ispvm.deploy.gunicorn_group import *
+from ispvm.deploy.gunicorn_group import announce_worker
 from ispvm.settings.web import ISPVM_WEB_THREADS, ISPVM_WEB_WORKERS
 
 # One tenant gets at most half of the threads of a process (apps.core.admission).
@@ -12,6 +13,7 @@ threads = ISPVM_WEB_THREADS
 
 def post_worker_init(worker: Any) -> None:
     """The group's first worker logs the setup code of an installation that has nobody; its successors do not."""
+    announce_worker("web")
     if worker.age == 1:
         from apps.accounts.setup import log_code_at_start
 

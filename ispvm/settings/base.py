@@ -58,6 +58,9 @@ INSTALLED_APPS += [
     if (PROJECT / name.replace(".", "/") / "apps.py").exists()
 ]
 
+# Labels of apps whose migrations are in the database although this process does without them.
+ISPVM_APPS_WITHOUT_TABLES_HERE: tuple[str, ...] = ()
+
 MIDDLEWARE = [
     "apps.core.requests.RequestIdMiddleware",
     "apps.core.metrics.middleware.RequestsBefore",

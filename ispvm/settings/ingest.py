@@ -11,6 +11,9 @@ if ISPVM_CA_KEY_FILE:
 ROOT_URLCONF = "ispvm.ingest_urls"
 WSGI_APPLICATION = "ispvm.ingest_wsgi.application"
 # Nobody signs in here; with its apps allauth would also want its middleware, and that one sessions.
+ISPVM_APPS_WITHOUT_TABLES_HERE = tuple(
+    app.rpartition(".")[2] for app in INSTALLED_APPS if app.startswith("allauth.")
+)
 INSTALLED_APPS = [app for app in INSTALLED_APPS if not app.startswith("allauth.")]
 MIDDLEWARE = ["apps.core.requests.AgentRequestIdMiddleware"]
 ALLOWED_HOSTS = ["*"]  # identity is the client certificate; the Host header decides nothing here

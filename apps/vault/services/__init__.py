@@ -4,6 +4,7 @@ from apps.vault.errors import (
     CredentialNameTaken,
     CredentialSetInUse,
     MasterKeyInvalid,
+    MasterKeyNotEverywhere,
     MasterKeyRetired,
     SecretUnreadable,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "CredentialSetInUse",
     "Lease",
     "MasterKeyInvalid",
+    "MasterKeyNotEverywhere",
     "MasterKeyRetired",
     "MasterRotation",
     "SecretUnreadable",

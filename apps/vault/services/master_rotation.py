@@ -18,6 +18,7 @@ from apps.vault.envelope import parts_of
 from apps.vault.models import MasterKey, PlatformKey, TenantKey
 from apps.vault.registry import Area
 from apps.vault.services.data_keys import live_keys, wrap_again
+from apps.vault.services.key_holders import require_key_everywhere
 from apps.vault.services.master_keys import check_master_key, keyring
 from apps.vault.services.reseal import reseal_platform_of_before
 
@@ -35,17 +36,24 @@ def rotate_master_key(
     actor: ActorLike,
     at: datetime,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
+    force: bool = False,
 ) -> MasterRotation:
     """Wrap every data key under the current master key, then retire the earlier ones. O(tenants).
 
-    Idempotent. Locks: per tenant its data keys; at the end the earlier master keys. Raises MasterKeyInvalid.
+    Idempotent. Locks: per tenant its data keys; at the end the earlier master keys. ``force``: whatever running
+    processes lack. Raises MasterKeyInvalid, MasterKeyNotEverywhere.
     """
-    check_master_key()
+    # Registers the key: a process that starts from now on without it refuses to.
+    ring = check_master_key()
+    if not force:
+        require_key_everywhere(ring.current.label)
     tenants = list(Tenant.objects.order_by("pk").values_list("pk", flat=True))
     wrapped = _wrap_area(None, actor, at)
     for number, tenant_id in enumerate(tenants, 1):
         wrapped += _wrap_area(tenant_id, actor, at)
         progress(number, len(tenants))
+    if not force:  # one that had just read its file when this began has said so by now
+        require_key_everywhere(ring.current.label)
     return MasterRotation(wrapped, _retire(actor, at))
 
 

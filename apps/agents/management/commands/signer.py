@@ -10,7 +10,9 @@ from apps.agents.services import check_signer, now_and_again
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.metrics import serve_metrics
+from apps.events.processes import announce
 from apps.tenancy.guard import refuse_bypassing_role
+from apps.tenancy.schema_version import refuse_newer_database
 from apps.vault.errors import MasterKeyInvalid
 
 EVERY_SECONDS = 0.1
@@ -23,6 +25,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         refuse_bypassing_role()
+        refuse_newer_database()
         if not keys.may_sign():
             raise CommandError("The signer needs ISPVM_CA_KEY_FILE.")
         try:
@@ -36,5 +39,6 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         serve_metrics(settings.ISPVM_METRICS_LISTEN, settings.ISPVM_METRICS_ALLOW)
+        announce("signer")
         self.stdout.write(f"signer: signs as {fingerprint[:16]}")
         now_and_again(stop, every_seconds=EVERY_SECONDS)

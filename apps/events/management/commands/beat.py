@@ -1,4 +1,5 @@
 import signal
+import threading
 from typing import Any
 
 from celery import current_app
@@ -7,22 +8,30 @@ from django.core.management.base import BaseCommand
 
 from apps.core.metrics import exposition, serve_metrics
 from apps.events.beat import LockedBeat
+from apps.events.processes import announce
 from apps.events.state import StateCollector
-from apps.tenancy.guard import refuse_to_serve
+from apps.tenancy.guard import wait_to_serve
 
 
 class Command(BaseCommand):
     help = "Tick once a second while holding the advisory lock; run as many as you like."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
-        refuse_to_serve()
         beat = LockedBeat(current_app)
+        stopped = threading.Event()
+
+        def stop(*_: Any) -> None:
+            stopped.set()
+            beat.stop()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
         state = StateCollector()
         serve_metrics(
             settings.ISPVM_METRICS_LISTEN,
             settings.ISPVM_METRICS_ALLOW,
             lambda: exposition([state]),
         )
-        signal.signal(signal.SIGTERM, lambda *_: beat.stop())
-        signal.signal(signal.SIGINT, lambda *_: beat.stop())
+        wait_to_serve(stopped)
+        announce("beat")
         beat.run(lambda: self.stdout.write("beat: ticking"))

@@ -16,6 +16,7 @@ from apps.accounts.setup import grant_operator_when_completed
 from apps.core import clock
 from apps.core.metrics import serve_metrics
 from apps.events import retention
+from apps.events.processes import announce
 from apps.telemetry import partitions
 from apps.tenancy.guard import refuse_to_serve, wait_to_serve
 from apps.tenancy.models import Tenant
@@ -55,6 +56,7 @@ class Command(BaseCommand):
             return
         serve_metrics(settings.ISPVM_METRICS_LISTEN, settings.ISPVM_METRICS_ALLOW)
         wait_to_serve(stopped)
+        announce("keeper")
         threading.Thread(target=grant_operator_when_completed, args=(stopped,), daemon=True).start()
         while not stopped.is_set():
             stopped.wait(self._keep(stopped))

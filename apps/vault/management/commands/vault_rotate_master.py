@@ -1,3 +1,4 @@
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -12,12 +13,25 @@ class Command(BaseCommand):
 
     help = "Wrap every data key under the current master key and retire the earlier ones."
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--force",
+            action="store_true",
+            help="rotate although running processes lack the key: they fail until they are restarted",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         try:
             done = services.rotate_master_key(
-                actor=Actor.system("vault_rotate_master"), at=clock.now()
+                actor=Actor.system("vault_rotate_master"),
+                at=clock.now(),
+                force=options["force"],
             )
-        except (services.MasterKeyInvalid, services.MasterKeyRetired) as error:
+        except (
+            services.MasterKeyInvalid,
+            services.MasterKeyNotEverywhere,
+            services.MasterKeyRetired,
+        ) as error:
             raise CommandError(str(error)) from error
         label = services.keyring().current.label
         self.stdout.write(f"{done.wrapped} data keys wrapped under master key {label}.")

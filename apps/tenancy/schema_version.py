@@ -1,0 +1,55 @@
+"""Whether the database has been migrated by newer code than this: then nothing here knows its tables."""
+
+from functools import cache
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+from django.db import connections
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+
+from apps.tenancy.guard import Refusal
+
+SHOWN = 3
+
+
+class DatabaseNewer(Refusal):
+    """The database was migrated by a newer version; this one would damage or misread it."""
+
+
+@cache
+def _known_migrations() -> frozenset[tuple[str, str]]:
+    """Every migration of this code, and those that a squashed one stands for."""
+    loader = MigrationLoader(None, ignore_no_migrations=True)
+    replaced = [key for migration in loader.disk_migrations.values() for key in migration.replaces]
+    return frozenset([*loader.disk_migrations, *replaced])
+
+
+def refuse_newer_database(using: str = "default") -> None:
+    """Raise DatabaseNewer when migrations have been applied that this code does not have."""
+    known = _known_migrations()
+    labels = set(settings.ISPVM_APPS_WITHOUT_TABLES_HERE)
+    with connections[using].cursor() as cursor:
+        if MigrationRecorder.Migration._meta.db_table not in (  # noqa: SLF001  (Django's public spelling)
+            connections[using].introspection.table_names(cursor)
+        ):
+            return
+        cursor.execute("SELECT app, name FROM django_migrations ORDER BY id")
+        applied = cursor.fetchall()
+    unknown = [key for key in applied if key not in known and key[0] not in labels]
+    if unknown:
+        names = ", ".join(f"{app}.{name}" for app, name in unknown[:SHOWN])
+        more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
+        raise DatabaseNewer(
+            f"Refusing to start: the database was migrated by a newer version ({names}{more}). Nothing was changed. "
+            "Start the newer version again, or restore the dump that was made before the upgrade."
+        )
+
+
+def refuse_to_migrate(using: str, **_: Any) -> None:
+    """Before any migration: older code must not call a newer database up to date."""
+    try:
+        refuse_newer_database(using)
+    except DatabaseNewer as error:
+        raise CommandError(str(error)) from error

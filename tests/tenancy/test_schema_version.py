@@ -1,0 +1,106 @@
+"""A database that newer code has migrated is refused by every process, with a sentence."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from apps.tenancy.guard import refuse_to_serve
+from apps.tenancy.schema_version import DatabaseNewer, refuse_newer_database
+from ispvm.supervisor.places import PROJECT
+from tests import database
+from tests.vault.test_master_key import COMMANDS, of_gunicorn
+
+SENTENCE = "Refusing to start: the database was migrated by a newer version"
+
+
+@pytest.fixture
+def newer(transactional_db):
+    """Marks migrations as applied, as a newer version would have."""
+
+    def apply(app: str, name: str) -> None:
+        with database.as_owner(settings.DATABASES["default"]["NAME"]) as owner:
+            owner.execute(
+                "INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, now())",
+                [app, name],
+            )
+
+    yield apply
+    with database.as_owner(settings.DATABASES["default"]["NAME"]) as owner:
+        owner.execute("DELETE FROM django_migrations WHERE name LIKE '9%'")
+
+
+def test_the_database_of_this_code_is_accepted(transactional_db):
+    refuse_newer_database()
+
+
+@pytest.mark.parametrize(
+    "applied", [("inventory", "9001_ports"), ("reports", "9001_initial")], ids=["table", "app"]
+)
+def test_one_of_newer_code_is_refused(newer, applied):
+    newer(*applied)
+
+    with pytest.raises(DatabaseNewer) as refused:
+        refuse_to_serve()
+
+    assert str(refused.value).startswith(SENTENCE)
+    assert ".".join(applied) in str(refused.value)
+    assert "restore the dump" in str(refused.value)
+
+
+def test_many_are_counted_and_not_listed(newer):
+    for number in range(5):
+        newer("inventory", f"900{number}_x")
+
+    with pytest.raises(DatabaseNewer, match=r"inventory\.9002_x and 2 more"):
+        refuse_newer_database()
+
+
+def test_an_app_that_a_process_does_without_is_no_newer_code(newer):
+    newer("left_out", "9001_initial")
+
+    with override_settings(ISPVM_APPS_WITHOUT_TABLES_HERE=("left_out",)):
+        refuse_newer_database()
+
+
+@pytest.mark.django_db(databases=["default", "owner"], transaction=True)
+def test_older_code_does_not_call_it_migrated(newer):
+    """After a rollback `migrate` runs first: it must not go through."""
+    newer("inventory", "9001_ports")
+
+    with pytest.raises(CommandError, match="migrated by a newer version"):
+        call_command("migrate", database="owner", verbosity=0, interactive=False)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[] if kind in {"web", "beat"} else [pytest.mark.long])
+        for kind in COMMANDS
+    ],
+)
+def test_the_real_process_refuses(newer, tmp_path, kind):
+    newer("inventory", "9001_ports")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PROMETHEUS_"))}
+    if kind == "ingest":  # it would refuse for the CA's key file first
+        kept.pop("ISPVM_CA_KEY_FILE", None)
+
+    done = subprocess.run(
+        [sys.executable, *COMMANDS[kind]],
+        check=False,
+        cwd=PROJECT,
+        env={**kept, "DATABASE_URL": database.url_of_this_test(), "ISPVM_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+
+    text = done.stdout + done.stderr
+    assert done.returncode not in {0, -9}, text[-3000:]
+    assert SENTENCE in text
+    assert [row for row in text.splitlines() if 'File "' in row and not of_gunicorn(row)] == []
