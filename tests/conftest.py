@@ -15,6 +15,7 @@ from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 from tests import database
 from tests.chromium import chromium, under_way
+from tests.isolation import reset_process, warm_content_types
 
 __all__ = ["chromium", "under_way"]
 
@@ -54,6 +55,7 @@ def django_db_setup(worker_id: str, django_db_blocker, tmp_path_factory) -> Iter
         template = database.ensure_template(home)
         database.create_from(template, name)
         database.use_database(name)
+        warm_content_types()
         yield
         database.use_database(name)
         database.drop(name)
@@ -62,6 +64,15 @@ def django_db_setup(worker_id: str, django_db_blocker, tmp_path_factory) -> Iter
 @pytest.fixture(scope="session", autouse=True)
 def _flush_as_owner() -> None:
     TransactionTestCase._fixture_teardown = lambda _self: database.empty_all_tables()
+
+
+@pytest.fixture(autouse=True)
+def _as_just_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the order of the tests nor the speed of the machine changes what a test finds."""
+    reset_process()
+    # What expires by the time of day would expire in the middle of a test on a busy machine.
+    monkeypatch.setattr("apps.accounts.sessions.SEEN_EVERY_SECONDS", 86_400)
+    monkeypatch.setattr("apps.console.web.home.KEPT_SECONDS", 86_400)
 
 
 @pytest.fixture(scope="session")

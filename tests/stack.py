@@ -5,31 +5,27 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
 from ispvm.supervisor.places import Home
 from ispvm.supervisor.platform import TELLERS
-from ispvm.supervisor.ports import is_free
 from ispvm.supervisor.services import lease_services
-from tests.supervisor.waiting import eventually
+from tests import slots
+from tests.supervisor.waiting import HANG_SECONDS, attempts, eventually
 
 PROJECT = Path(__file__).parents[1]
 PORTS = 10
 FOREIGN = re.compile(r"DATABASE_|REDIS_URL|ISPVM_|DJANGO_|PROMETHEUS_")
-START_SECONDS, RESTART_SECONDS = 300, 60
+START_SECONDS = 600
 
 
 def free_ports() -> int:
     """The first of ten free ports in a row."""
-    for first in range(24_000, 30_000, PORTS):
-        if all(is_free(port) for port in range(first, first + PORTS)):
-            return first
-    raise AssertionError("No ten free ports in a row.")
+    return slots.free_ports(PORTS)
 
 
 def own_environment(home: Path) -> dict[str, str]:
@@ -73,15 +69,11 @@ class Stack:
 
     def _read_metrics(self, port: int) -> bytes:
         """Asked again while a process that has ended is started again."""
-        limit = time.monotonic() + RESTART_SECONDS
-        while True:
-            try:
-                with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
-                    return bytes(answer.read())
-            except OSError:
-                if time.monotonic() > limit:
-                    raise
-            time.sleep(0.5)
+        url = f"http://127.0.0.1:{port}/metrics"
+        for _ in attempts(f"{url} answering", pause=0.5):
+            with suppress(OSError), urlopen(url, timeout=HANG_SECONDS) as answer:
+                return bytes(answer.read())
+        raise AssertionError
 
     def agents_disks(self, *, but: tuple[str, ...]) -> dict[str, bytes]:
         """Every file of every agent, except those with these names."""

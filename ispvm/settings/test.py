@@ -22,3 +22,6 @@ STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.Static
 MIDDLEWARE.remove("whitenoise.middleware.WhiteNoiseMiddleware")  # nothing is collected here
 for _alias in DATABASES.values():
     _alias["CONN_MAX_AGE"] = 0
+# Spent by the clock, and so by a busy machine: tests of these limits set their own.
+ISPVM_TENANT_COST_PER_MINUTE = 1_000_000
+ISPVM_TOKEN_REQUESTS_PER_MINUTE = 1_000_000

@@ -1,8 +1,11 @@
-"""Every test of accounts counts its own attempts to sign in."""
+"""Every test of accounts counts its own attempts to sign in, at one moment."""
 
+import time
+from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+import time_machine as clocks
 
 from apps.accounts import attempts
 from apps.accounts.oidc import calls
@@ -12,3 +15,10 @@ from apps.accounts.oidc import calls
 def _fresh_counts(monkeypatch):
     monkeypatch.setattr(attempts, "COUNTER", f"test-{uuid4()}")
     monkeypatch.setattr(calls, "BREAKER", f"test-{uuid4()}")
+
+
+@pytest.fixture(autouse=True)
+def _at_one_moment() -> Iterator[None]:
+    """What a slow machine does one after the other must not fall into two steps of a code or two windows of a limit."""
+    with clocks.travel(time.time(), tick=False):
+        yield

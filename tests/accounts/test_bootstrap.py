@@ -223,7 +223,7 @@ def test_it_asks_at_a_terminal_without_an_echo():
     read_until(near, said, b"again: ")
     os.write(near, f"{PASSWORD}\n".encode())
     read_until(near, said, b"agents.md")
-    eventually(lambda: process.poll() is not None, seconds=30)
+    eventually(lambda: process.poll() is not None)
     os.close(near)
 
     assert process.returncode == 0

@@ -90,20 +90,20 @@ class Person:
 
     def go(self, url: str) -> str:
         """Through the provider's forms, to the address that leads back to us."""
-        answer = self.browser.get(url, allow_redirects=False, timeout=20)
+        answer = self.browser.get(url, allow_redirects=False, timeout=300)
         for _ in range(12):
             if answer.is_redirect:
                 target = requests.compat.urljoin(answer.url, answer.headers["Location"])
                 if target.startswith(configured.ISPVM_PUBLIC_URL):
                     return target.removeprefix(configured.ISPVM_PUBLIC_URL)
-                answer = self.browser.get(target, allow_redirects=False, timeout=20)
+                answer = self.browser.get(target, allow_redirects=False, timeout=300)
                 continue
             assert answer.status_code == 200, answer.text
             action = unescape(re.search(r'action="([^"]+)"', answer.text)[1])
             fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', answer.text))
             fields |= {"login": self.name, "password": "x"} if 'name="login"' in answer.text else {}
             action = requests.compat.urljoin(answer.url, action)
-            answer = self.browser.post(action, fields, allow_redirects=False, timeout=20)
+            answer = self.browser.post(action, fields, allow_redirects=False, timeout=300)
         raise AssertionError("the provider leads nowhere")
 
 

@@ -184,7 +184,7 @@ class TestTheKeeper:
         keeper.start()
 
         send(logged_code())
-        keeper.join(timeout=30)
+        keeper.join(timeout=300)
 
         assert not keeper.is_alive()
         assert PlatformOperator.objects.get().user.email == EMAIL

@@ -1,6 +1,5 @@
 """The gate: limited where it is tried, open to the named operator; sessions that cannot be handed over."""
 
-import time
 from datetime import timedelta
 from ipaddress import ip_network
 
@@ -35,13 +34,6 @@ def spoil(user, times: int = ATTEMPTS + 1, **more) -> list[int]:
 
 
 class TestLimit:
-    @pytest.fixture(autouse=True)
-    def _as_a_window_begins(self):
-        """The tries of a slow machine must not fall into two of them."""
-        began = time.time() // WINDOW_SECONDS * WINDOW_SECONDS
-        with time_machine.travel(began, tick=True):
-            yield
-
     def test_ends_guessing_from_one_address(self, acme_noc):
         assert spoil(acme_noc) == [401] * ATTEMPTS + [429]
         assert sign_in(acme_noc).status_code == 429

@@ -99,7 +99,7 @@ class _Server(ThreadingHTTPServer):
         self.refuse: Callable[[str, str], tuple | None] = lambda _method, _path: None
 
     def finish_request(self, request, client_address) -> None:
-        request.settimeout(10)
+        request.settimeout(300)
         try:
             wrapped = self.context.wrap_socket(request, server_side=True)
         except OSError:

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -103,7 +102,7 @@ class FakeRouter:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(2)
+            thread.join(300)
 
 
 def read_sentence(reader) -> Sentence:
@@ -120,7 +119,6 @@ def read_sentence(reader) -> Sentence:
 
 def wait_for(seconds: float, router: FakeRouter) -> None:
     router.stop.wait(seconds)
-    time.sleep(0)
 
 
 def device_config(

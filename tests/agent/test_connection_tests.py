@@ -3,7 +3,6 @@
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,7 +28,8 @@ from tests.agent.conftest import ACTOR
 from tests.agent.fake_router import DEVICE_ID, MENUS, PASSWORD, FakeRouter, device_config
 from tests.agent.simulator.running import AGENT_CORE, EchoServer, Simulation, plan_for
 from tests.inventory.factories import AT
-from tests.supervisor.waiting import eventually
+from tests.slots import free_port
+from tests.supervisor.waiting import HANG_SECONDS, eventually
 
 KEY = X25519PrivateKey.generate()
 FIRST, SECOND = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
@@ -40,7 +40,9 @@ def credential(password: str, credential_set: str = FIRST) -> dict[str, str]:
     return {"credential_set": credential_set, "username": "mon", "sealed_password": sealed}
 
 
-def job(port: int, *credentials, address: str = "127.0.0.1", tls: bool = False, timeout=4.0):
+def job(
+    port: int, *credentials, address: str = "127.0.0.1", tls: bool = False, timeout=HANG_SECONDS
+):
     device = {"id": DEVICE_ID, "address": address, "port": port, "tls": tls}
     return {"timeout_s": timeout, "device": {**device, "credentials": list(credentials)}}
 
@@ -91,10 +93,7 @@ class TestTrying:
         assert router.logins == 0
 
     def test_refused(self):
-        with socket.create_server(("127.0.0.1", 0)) as closed:
-            port = closed.getsockname()[1]
-
-        assert try_connection(job(port, credential(PASSWORD)), KEY)["outcome"] == "refused"
+        assert try_connection(job(free_port(), credential(PASSWORD)), KEY)["outcome"] == "refused"
 
     def test_api_disabled(self, router):
         router.on_connect = lambda connection: connection.close()
@@ -111,7 +110,7 @@ class TestTrying:
         assert said["outcome"] in {"api_disabled", "timeout"}
 
     def test_timeout(self, router):
-        router.on_connect = lambda _connection: time.sleep(1.5)
+        router.on_connect = lambda _connection: router.stop.wait()
 
         said = try_connection(job(router.port, credential(PASSWORD), timeout=1.0), KEY)
 

@@ -167,15 +167,15 @@ def test_an_agent_on_a_full_disk_lives_and_catches_up(ingest, small_disk):
             eventually(lambda: batches_seen(ingest) >= 1)
             ingest.server.refuse = lambda *_: (503, [], b"{}")
             fill(small_disk / "others")
-            eventually(lambda: "the disk takes no batch" in Path(log.name).read_text(), seconds=120)
+            eventually(lambda: "the disk takes no batch" in Path(log.name).read_text())
             assert process.poll() is None
             (small_disk / "others").unlink()
             ingest.server.refuse = lambda *_: None
             before = batches_seen(ingest)
-            eventually(lambda: batches_seen(ingest) >= before + 3, seconds=60)
+            eventually(lambda: batches_seen(ingest) >= before + 3)
         finally:
             process.send_signal(signal.SIGTERM)
-            code = process.wait(15)
+            code = process.wait(300)
             echo.close()
         Path(log.name).unlink()
 

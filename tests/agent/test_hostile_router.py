@@ -1,7 +1,5 @@
 """Routers that hang, drip, lie or break off: each costs one bounded time, one sample and one event."""
 
-import time
-
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -9,9 +7,12 @@ from agent.collectors.device import WatchedDevice
 from agent.collectors.routeros import session, transport
 from agent.protocol.registry import Tier
 from tests.agent.fake_router import DEVICE_ID, MENUS, FakeRouter, device_config, encode, wait_for
+from tests.supervisor.waiting import HANG_SECONDS
 
 KEY = X25519PrivateKey.generate()
 PATIENCE = 0.25
+#: Seconds, longer than any test waits.
+NEVER = 10 * HANG_SECONDS
 
 
 @pytest.fixture
@@ -23,6 +24,14 @@ def router():
 
 @pytest.fixture
 def device(router):
+    """Waits for the router as long as a busy machine may need."""
+    made = WatchedDevice(device_config(KEY, router.port, patience=HANG_SECONDS), KEY, "")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def impatient(router):
     made = WatchedDevice(device_config(KEY, router.port, patience=PATIENCE), KEY, "")
     yield made
     made.close()
@@ -46,7 +55,7 @@ def drip(router):
 
 
 ATTACKS = {
-    "hangs": lambda router: lambda _connection: wait_for(5, router),
+    "hangs": lambda router: lambda _connection: wait_for(NEVER, router),
     "drips": drip,
     "closes": lambda _router: lambda connection: connection.shutdown(2),
     "garbage": lambda _router: lambda connection: connection.sendall(b"\x05hello\x00"),
@@ -69,13 +78,10 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_costs_one_bounded_time_and_is_told_once(attack, device, router):
+def test_costs_one_bounded_time_and_is_told_once(attack, impatient, router):
     router.hostile = ATTACKS[attack](router)
-    findings = []
-    for _ in range(3):
-        began = time.monotonic()
-        findings.append(device.poll([Tier.FAST]))
-        assert time.monotonic() - began < PATIENCE + 1
+    # An attack that hangs or drips does so for longer than a test may last.
+    findings = [impatient.poll([Tier.FAST]) for _ in range(3)]
 
     said = [
         (sample.metric, sample.entity_id, sample.value) for f in findings for sample in f.samples
@@ -86,7 +92,8 @@ def test_costs_one_bounded_time_and_is_told_once(attack, device, router):
     assert router.logins == 3, "a connection in doubt is never used again"
 
     router.hostile = None
-    well = device.poll([Tier.FAST])
+    impatient.take_over(device_config(KEY, router.port, patience=HANG_SECONDS))
+    well = impatient.poll([Tier.FAST])
     assert [event.payload["state"] for event in well.events] == ["closed"]
     assert well.events[0].severity == "info"
     assert len(well.samples) > 10
@@ -117,13 +124,11 @@ def test_a_port_that_nobody_listens_on(router):
     assert [sample.value for sample in device.poll([Tier.FAST]).samples] == [0.0]
 
 
-def test_a_router_that_accepts_and_says_nothing(device, router):
-    router.on_connect = lambda _connection: wait_for(5, router)
-    began = time.monotonic()
-    device.poll([Tier.FAST])
+def test_a_router_that_accepts_and_says_nothing(impatient, router):
+    router.on_connect = lambda _connection: wait_for(NEVER, router)
+    impatient.poll([Tier.FAST])
 
-    assert PATIENCE <= time.monotonic() - began < PATIENCE + 1
-    assert device.said == "The router did not answer in time."
+    assert impatient.said == "The router did not answer in time."
 
 
 def test_traps_without_a_message_and_texts_of_any_charset(device, router):

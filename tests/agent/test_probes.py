@@ -5,13 +5,18 @@ import socket
 import threading
 import time
 from contextlib import closing
+from types import SimpleNamespace
 
 import pytest
 
+from agent.probes import loop as loop_module
 from agent.probes.loop import ProbeLoop, first_due
 from agent.probes.rounds import Reachability, Round, jitter, mean, samples_of
 from tests.agent.echo import Echo
-from tests.supervisor.waiting import eventually
+from tests.supervisor.waiting import HANG_SECONDS, eventually
+
+#: How long is waited for answers that never come; and for them beside others that do come.
+SHORT, LONG = 0.15, 3.0
 
 
 def target(echo=None, *, id: str = "t1", device: str | None = "d1", **fields):  # noqa: A002
@@ -23,7 +28,8 @@ def target(echo=None, *, id: str = "t1", device: str | None = "d1", **fields):  
         "port": echo.port if echo else 9,
         "interval_s": 0.3,
         "count": 4,
-        "timeout_s": 0.15,
+        # What answers does so at once; a busy machine may need longer than an operator would wait.
+        "timeout_s": HANG_SECONDS,
         **fields,
     }
 
@@ -41,17 +47,14 @@ def run():
     stop, findings = threading.Event(), []
     loops = []
 
-    def go(*targets, number: int = 1, seconds: float = 4.0):
+    def go(*targets, number: int = 1):
         loop = ProbeLoop(findings.append, stop, "127.0.0.5")
         loops.append(loop)
         loop.configure(targets)
         loop.start()
-        deadline = time.monotonic() + seconds
-        while len(findings) < number and time.monotonic() < deadline:
-            time.sleep(0.01)
+        eventually(lambda: len(findings) >= number)
         stop.set()
-        loop.join(2)
-        assert len(findings) >= number
+        loop.join(HANG_SECONDS)
         return [{s.metric: s.value for s in found.samples} for found in findings]
 
     yield go
@@ -63,38 +66,50 @@ def test_answers_give_times_and_no_loss(run, echo):
 
     assert said["probe.ping.loss_pct"] == 0
     assert said["device.up"] == 1
-    assert 0 < said["probe.ping.rtt_ms"] < 100
+    assert said["probe.ping.rtt_ms"] > 0
     assert said["probe.ping.jitter_ms"] >= 0
     assert set(echo.sources) == {"127.0.0.5"}
 
 
 def test_silence_is_all_lost_and_has_no_time(run, echo):
     echo.is_silent = True
-    said = run(target(echo))[0]
+    said = run(target(echo, timeout_s=SHORT))[0]
 
     assert said == {"probe.ping.loss_pct": 100.0, "device.up": 0.0}
 
 
 def test_a_port_that_nobody_has_is_all_lost(run):
-    assert run(target(port=1))[0]["device.up"] == 0
+    assert run(target(port=1, timeout_s=SHORT))[0]["device.up"] == 0
 
 
 def test_part_of_the_answers_is_part_of_the_loss(run, echo):
     echo.drop_each = 4
-    assert run(target(echo))[0]["probe.ping.loss_pct"] == 25
+    # Short against the answers that never come, long for those that do.
+    assert run(target(echo, timeout_s=LONG))[0]["probe.ping.loss_pct"] == 25
 
 
 def test_an_answer_that_is_not_ours_does_not_count(run, echo):
     echo.mangle = True
-    assert run(target(echo))[0]["probe.ping.loss_pct"] == 100
+    assert run(target(echo, timeout_s=SHORT))[0]["probe.ping.loss_pct"] == 100
 
 
-def test_rounds_keep_their_rhythm(run, echo):
-    began = time.monotonic()
-    said = run(target(echo), number=4)
+def test_rounds_keep_their_rhythm(echo, monkeypatch):
+    """On the grid of its interval; rounds that were missed are not made up for in a burst."""
+    steady, sent = [1000.0], []
+    fake = SimpleNamespace(monotonic=lambda: steady[0], time=lambda: 1e9 + steady[0])
+    monkeypatch.setattr(loop_module, "time", fake)
+    monkeypatch.setattr(loop_module, "_IDLE_SECONDS", 0)
+    loop = ProbeLoop(lambda _found: None, threading.Event())
+    monkeypatch.setattr(loop, "_send", lambda _round, _index: sent.append(steady[0]))
+    loop.configure([target(echo, interval_s=10, count=1, timeout_s=1)])
+    for moment in [*range(1000, 1045), 1500, 1500, *range(1501, 1515)]:
+        steady[0] = float(moment)
+        loop.step()
+    loop._close()
 
-    assert len(said) >= 4
-    assert 0.9 <= time.monotonic() - began < 2.5
+    assert [later - earlier for earlier, later in itertools.pairwise(sent[:4])] == [10.0] * 3
+    assert sent.count(1500.0) == 1
+    assert len([moment for moment in sent if moment > 1500]) in {1, 2}
 
 
 def test_a_config_that_came_anew_changes_nothing(echo):
@@ -116,12 +131,25 @@ def test_a_config_that_came_anew_changes_nothing(echo):
     before = len(findings)
     time.sleep(0.3)
     stop.set()
-    loop.join(2)
+    loop.join(HANG_SECONDS)
 
     assert len(findings) == before
-    moments = [sample.at for found in findings for sample in found.samples if "up" in sample.metric]
-    gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
-    assert min(gaps) > 0.04, "no target is asked twice in one interval"
+
+
+def test_a_config_that_came_anew_asks_no_target_twice_in_one_interval(echo, monkeypatch):
+    steady, sent = [1000.0], []
+    fake = SimpleNamespace(monotonic=lambda: steady[0], time=lambda: 1e9 + steady[0])
+    monkeypatch.setattr(loop_module, "time", fake)
+    monkeypatch.setattr(loop_module, "_IDLE_SECONDS", 0)
+    loop = ProbeLoop(lambda _found: None, threading.Event())
+    monkeypatch.setattr(loop, "_send", lambda _round, _index: sent.append(steady[0]))
+    for moment in range(1000, 1060):
+        steady[0] = float(moment)
+        loop.configure([target(echo, interval_s=10, count=1, timeout_s=1)])
+        loop.step()
+    loop._close()
+
+    assert [later - earlier for earlier, later in itertools.pairwise(sent)] == [10.0] * 4
 
 
 def test_tcp_connect(run):
@@ -130,25 +158,25 @@ def test_tcp_connect(run):
         said = run(here)[0]
 
     assert said["probe.tcp.up"] == 1
-    assert 0 < said["probe.tcp.connect_ms"] < 100
+    assert said["probe.tcp.connect_ms"] > 0
     assert said["device.up"] == 1
 
 
 def test_tcp_refused_has_no_time(run):
-    assert run(target(method="tcp", port=1))[0] == {"probe.tcp.up": 0.0, "device.up": 0.0}
+    assert run(target(method="tcp", port=1, timeout_s=SHORT))[0] == {
+        "probe.tcp.up": 0.0,
+        "device.up": 0.0,
+    }
 
 
 def test_five_hundred_targets_share_one_socket_and_one_thread(run, echo):
     threads = threading.active_count()
-    many = [target(echo, id=f"t{n}", device=None, interval_s=60, count=2) for n in range(500)]
-    due = time.monotonic()
-    for one in many:
-        one["interval_s"] = 2.0
-    said = run(*many, number=500, seconds=8)
+    # One datagram each: all of them fit into the buffer of a socket whose reader has to wait.
+    many = [target(echo, id=f"t{n}", device=None, interval_s=2.0, count=1) for n in range(500)]
+    said = run(*many, number=500)
 
     assert all(one["probe.ping.loss_pct"] == 0 for one in said)
     assert threading.active_count() <= threads + 1
-    assert time.monotonic() - due < 8
 
 
 def test_unknown_kinds_are_left_out(run, echo):

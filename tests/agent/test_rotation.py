@@ -84,7 +84,7 @@ class TestKills:
         )
         yield process
         process.stdin.close()
-        process.wait(timeout=10)
+        process.wait(timeout=300)
         process.stdout.close()
 
     def run(self, ingest, renewer, tmp_path: Path, cases: int) -> Counter[str]:

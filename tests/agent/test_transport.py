@@ -34,9 +34,12 @@ from apps.ingest.models import BatchReceipt, Stream
 from apps.telemetry.models import Series
 from apps.tenancy import acting_in
 from tests.agent.conftest import ACTOR
-from tests.supervisor.waiting import eventually
+from tests.slots import free_port
+from tests.supervisor.waiting import HANG_SECONDS, eventually
 
 RNG = random.Random(1)
+#: Seconds, longer than any test waits.
+NEVER = 10 * HANG_SECONDS
 
 
 @pytest.fixture
@@ -102,9 +105,7 @@ class TestEnrolment:
         assert capsys.readouterr().err.count("\n") == 1
 
     def test_an_address_that_nobody_answers_at(self, tmp_path, capsys):
-        with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-            port = listener.getsockname()[1]
-        token = EnrolmentToken(f"https://127.0.0.1:{port}", "0" * 64, "secret").text()
+        token = EnrolmentToken(f"https://127.0.0.1:{free_port()}", "0" * 64, "secret").text()
         assert main(["enroll", "--token", token, "--state-dir", str(tmp_path / "s")]) == 1
 
         assert "Connection refused" in capsys.readouterr().err
@@ -344,31 +345,26 @@ def test_a_path_that_hangs_is_noticed_soon(member, monkeypatch, tmp_path):
     """Connected, and then nothing: neither in the handshake nor ever after."""
     state, _ = member
     monkeypatch.setattr(http, "CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(http, "READ_SECONDS", NEVER)
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
         membership = state.membership()
         state.save_membership(
             type(membership)(f"https://127.0.0.1:{port}", membership.agent_id, membership.tenant_id)
         )
-        began = time.monotonic()
         with pytest.raises(ServerUnreachable, match="timed out"):
             Lane(state, "").config(None)
 
-        assert time.monotonic() - began < 2
-
 
 def test_a_server_that_stops_answering_is_noticed_soon(ingest, lane, monkeypatch):
-    monkeypatch.setattr(http, "READ_SECONDS", 0.3)
     lane.config(None)
     lane.client().close()
+    monkeypatch.setattr(http, "READ_SECONDS", 0.3)
     release = threading.Event()
-    ingest.server.refuse = lambda *_: release.wait(5) and (503, [], b"{}")
-    began = time.monotonic()
+    ingest.server.refuse = lambda *_: release.wait(NEVER) and (503, [], b"{}")
     with pytest.raises(ServerUnreachable, match="timed out"):
         lane.config(None)
     release.set()
-
-    assert time.monotonic() - began < 2
 
 
 def test_an_idle_connection_that_the_server_closed_is_made_anew(ingest, lane):

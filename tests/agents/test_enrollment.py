@@ -236,7 +236,7 @@ class TestRace:
 
         def client() -> None:
             try:
-                gate.wait(timeout=30)
+                gate.wait(timeout=300)
                 won.append(use(token, csr).agent_id)
             except services.TokenRefused as refused:
                 lost.append(refused.code)
@@ -249,7 +249,7 @@ class TestRace:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(timeout=60)
+            thread.join(timeout=300)
 
         assert odd == []
         assert (won, len(lost)) == ([agent.id], 49)

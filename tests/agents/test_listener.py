@@ -124,7 +124,7 @@ class TestHandshake:
 def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> bytes:
     seen: list[bytes | None] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(300)
 
         def serve() -> None:
             raw, _ = listener.accept()
@@ -135,10 +135,10 @@ def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> bytes:
         thread = threading.Thread(target=serve)
         thread.start()
         with (
-            socket.create_connection(listener.getsockname(), timeout=10) as raw,
+            socket.create_connection(listener.getsockname(), timeout=300) as raw,
             client.wrap_socket(raw, server_hostname="127.0.0.1") as wrapped,
         ):
             assert wrapped.recv(1) == b"x"
-        thread.join(timeout=10)
+        thread.join(timeout=300)
     assert seen[0]
     return seen[0]

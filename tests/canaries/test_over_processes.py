@@ -71,7 +71,7 @@ def give_to_agents(planter: Planter, stack: Stack) -> None:
         answer = planter.keep(planter.post("diagnostics/connection-tests", body))
         assert answer.status_code == 202, answer.content
         path = f"/api/v1/diagnostics/connection-tests/{answer.json()['id']}/"
-        eventually(lambda path=path: tried(planter, path), seconds=60)
+        eventually(lambda path=path: tried(planter, path))
 
 
 def tried(planter: Planter, path: str) -> bool:
@@ -91,7 +91,7 @@ def call_webhooks(planter: Planter, stack: Stack) -> None:
         hook = planter.post("webhook-endpoints", {"name": url[:30], "url": url})
         planter.shown_once(f"secret for {url}", hook, "secret")
         planter.keep(planter.post(f"webhook-endpoints/{hook.json()['id']}/test", {}))
-    eventually(lambda: heard.read_bytes().count(b"\n") > before, seconds=60)
+    eventually(lambda: heard.read_bytes().count(b"\n") > before)
 
 
 @contextmanager

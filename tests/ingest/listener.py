@@ -21,8 +21,8 @@ from apps.accounts.actors import Actor
 from apps.agents import services as agents
 from apps.core import clock
 from ispvm.supervisor.places import PROJECT
-from ispvm.supervisor.ports import free_port
 from tests.database import url_of_this_test
+from tests.slots import free_port
 from tests.supervisor.waiting import eventually
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
@@ -63,7 +63,7 @@ def gunicorn(
     finally:
         process.terminate()
         try:
-            process.wait(timeout=15)
+            process.wait(timeout=300)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -86,7 +86,7 @@ def listening(
         *("--bind", f"127.0.0.1:{port}"),
     )
     with gunicorn("gunicorn_ingest", *options, database_port=database_port, tls_folder=folder):
-        eventually(lambda: answers(port), seconds=60)
+        eventually(lambda: answers(port))
         yield
 
 
@@ -96,9 +96,9 @@ def behind_nginx(folder: Path) -> Iterator[int]:
     write_files(folder / "tls")
     wire = folder / "ingest.sock"
     with gunicorn("gunicorn_ingest_proxied", "--workers", "1", "--bind", f"unix:{wire}"):
-        eventually(wire.exists, seconds=60)
+        eventually(wire.exists)
         with nginx(folder) as port:
-            eventually(lambda: answers(port), seconds=60)
+            eventually(lambda: answers(port))
             yield port
 
 
@@ -126,7 +126,7 @@ def nginx(folder: Path) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(timeout=15)
+        process.wait(timeout=300)
 
 
 @contextmanager
@@ -144,7 +144,7 @@ def signing_here() -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(timeout=30)
+        thread.join(timeout=300)
 
 
 def answers(port: int) -> bool:

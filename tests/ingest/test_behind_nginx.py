@@ -33,7 +33,6 @@ from apps.agents.models import Agent
 from apps.core import clock
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
-from ispvm.supervisor.ports import free_port
 from tests.agent.test_transport import RNG
 from tests.ingest.listener import (
     NGINX,
@@ -43,6 +42,7 @@ from tests.ingest.listener import (
     signing_here,
     write_files,
 )
+from tests.slots import free_port
 from tests.supervisor.waiting import eventually
 
 pytestmark = [pytest.mark.real, pytest.mark.django_db(transaction=True)]
@@ -103,7 +103,7 @@ def ask(port: int, head: str, context: ssl.SSLContext | None) -> tuple[int, str]
     lines = (
         f"GET /ingest/v1/config HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\nConnection: close\r\n\r\n"
     )
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as raw:
+    with socket.create_connection(("127.0.0.1", port), timeout=300) as raw:
         wire = context.wrap_socket(raw) if context else raw
         wire.sendall(lines.encode("latin-1"))
         answer = HTTPResponse(wire)
@@ -129,7 +129,7 @@ def test_headers_name_nobody_at_a_port(acme, tmp_path, record_property):
     with listening(write_files(tmp_path / "tls"), port):
         cases = strangers_get_nowhere(port, pem, unverified_context())
     with gunicorn("gunicorn_ingest_proxied", "--workers", "1", "--bind", f"127.0.0.1:{bare}"):
-        eventually(lambda: is_up(bare), seconds=60)
+        eventually(lambda: is_up(bare))
         cases += strangers_get_nowhere(bare, pem, None)
 
     record_property("bar", f"A4: {cases} forged headers straight to a port, none let in")
@@ -214,7 +214,7 @@ class TestBehindNginx:
                 return refusal.code == "certificate_revoked"
             return False
 
-        eventually(refused, seconds=5)
+        eventually(refused)
         lane.client().close()
         with acting_in(acme):
             token = agents.issue_enroll_token(agent=other.agent, actor=ACTOR, at=clock.now()).text
@@ -250,7 +250,7 @@ def enroll_junk(port: int, source: str, *, spoof: str) -> int:
 
 def ask_path(port: int, path: str) -> int:
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=10) as raw,
+        socket.create_connection(("127.0.0.1", port), timeout=300) as raw,
         unverified_context().wrap_socket(raw) as wire,
     ):
         wire.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())

@@ -26,6 +26,8 @@ LONG = os.environ.get("ISPVM_LONG") == "1"
 #: How many are sent for one that is taken, at least; a busy machine may not get to ten.
 LEAST = 10 if LONG else 2
 QUIET_BATCHES, MOST_BATCHES = (100, 1000) if LONG else (20, 400)
+#: Tokens a second: none comes back while a busy machine is still asking.
+SLOW = 1 / 3600
 
 
 def resident_mib() -> float:
@@ -42,15 +44,15 @@ class TestInProcess:
     """While Redis is away."""
 
     def test_still_limits(self, nobody_answers):
-        demand = [Demand("a", Rate(1, 3))]
+        demand = [Demand("a", Rate(SLOW, 3))]
 
         waits = [nobody_answers.take(demand) for _ in range(5)]
 
         assert waits[:3] == [0, 0, 0]
-        assert all(0 < wait <= 2 for wait in waits[3:])
+        assert all(0 < wait <= 1 / SLOW for wait in waits[3:])
 
     def test_takes_from_all_buckets_or_from_none(self, nobody_answers):
-        full, empty = Demand("full", Rate(1, 3)), Demand("empty", Rate(1, 1))
+        full, empty = Demand("full", Rate(SLOW, 3)), Demand("empty", Rate(SLOW, 1))
         nobody_answers.take([empty])
         for _ in range(5):
             assert nobody_answers.take([full, empty]) > 0
@@ -68,7 +70,7 @@ class TestInProcess:
 @pytest.mark.django_db
 class TestRefusal:
     def test_says_when_to_come_again_and_stores_nothing(self, agent, stored, monkeypatch):
-        monkeypatch.setattr(limits, "AGENT_REQUESTS", Rate(0.5, 1))
+        monkeypatch.setattr(limits, "AGENT_REQUESTS", Rate(SLOW, 1))
         assert agent.post("batch", agent.batch(sequence=1)).status_code == 200
         before = stored()
 
@@ -76,11 +78,11 @@ class TestRefusal:
 
         assert refused.status_code == 429
         assert refused.json()["code"] == "rate_exceeded"
-        assert 1 <= int(refused["Retry-After"]) <= 3
+        assert 1 <= int(refused["Retry-After"]) <= 1 / SLOW + 1
         assert stored() == before
 
     def test_a_tenants_agents_share_its_rate(self, acme, agent, globex, monkeypatch):
-        monkeypatch.setattr(limits, "TENANT_REQUESTS", Rate(0.1, 2))
+        monkeypatch.setattr(limits, "TENANT_REQUESTS", Rate(SLOW, 2))
         sibling, stranger = enroll(acme, "pop-2"), enroll(globex)
 
         codes = [who.post("batch", who.batch(sequence=1)).status_code for who in (agent, sibling)]
@@ -116,7 +118,7 @@ class Flood:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join(300)
 
     def _work(self) -> None:
         try:

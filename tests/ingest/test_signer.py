@@ -27,10 +27,10 @@ from apps.agents.tokens import read_secret
 from apps.core import clock
 from apps.tenancy import acting_in
 from ispvm.supervisor.places import PROJECT
-from ispvm.supervisor.ports import free_port
 from tests.agents.csr import make_csr
 from tests.database import url_of_this_test
 from tests.ingest.listener import ACTOR, listening, write_files
+from tests.slots import free_port
 from tests.supervisor.waiting import eventually
 
 pytestmark = [pytest.mark.real, pytest.mark.django_db(transaction=True)]
@@ -213,7 +213,7 @@ def test_an_agent_lives_through_a_change_of_the_authority(
         heart.once()
         agents.promote_authority(actor=ACTOR, at=clock.now())
         before = files.certificate.read_bytes()
-        eventually(lambda: files.certificate.read_bytes() != before, seconds=30)
+        eventually(lambda: files.certificate.read_bytes() != before)
         lane.client().close()  # as if the line had dropped: a new handshake, a new chain
         keeper.once()
         heart.once()

@@ -78,6 +78,6 @@ def test_a_simulator_that_is_away_is_said(said):
 def test_takes_lines_beside_everything_else(menu, said):
     thread = listen(menu, ["1 cr1-cr2\n", "b\n"])
     assert thread is not None
-    thread.join(10)
+    thread.join(300)
 
     assert "cr1-cr2" in said[-1]

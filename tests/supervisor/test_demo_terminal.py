@@ -6,12 +6,12 @@ import re
 import select
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.stack import PROJECT, free_ports, own_environment
+from tests.supervisor.waiting import attempts
 
 pytestmark = [pytest.mark.long, pytest.mark.real]
 
@@ -41,19 +41,20 @@ class Terminal:
 
     def wait_for(self, pattern: str, seconds: float = ANSWERS_WITHIN) -> str:
         """What was said up to the pattern; it is not looked at again."""
-        deadline = time.monotonic() + seconds
-        while not (found := re.search(pattern, self.said)):
-            assert time.monotonic() < deadline, f"no {pattern!r} in {self.said[-3000:]!r}"
+        for _ in attempts(f"{pattern!r} on the terminal", seconds=seconds):
+            if found := re.search(pattern, self.said):
+                break
             self._read()
         text, self.said = self.said[: found.end()], self.said[found.end() :]
         return text
 
     def end(self, seconds: float) -> int:
         """Its exit code, while what it says is read on."""
-        deadline = time.monotonic() + seconds
-        while self.process.poll() is None and time.monotonic() < deadline:
+        for _ in attempts("end of the demo", seconds=seconds):
+            if self.process.poll() is not None:
+                break
             self._read()
-        return self.process.wait(1)
+        return self.process.wait()
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -66,7 +67,7 @@ class Terminal:
             try:
                 self.said += os.read(self._ours, 65536).decode(errors="replace")
             except OSError:  # nobody is at the other end any more
-                time.sleep(0.2)
+                return
 
 
 def take_terminal() -> None:

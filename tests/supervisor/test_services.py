@@ -82,7 +82,7 @@ def lease(home):
 
 
 def query(url: str, statement: str):
-    connection = psycopg2.connect(url, connect_timeout=5)
+    connection = psycopg2.connect(url, connect_timeout=300)
     try:
         with connection, connection.cursor() as cursor:
             cursor.execute(statement)
@@ -171,7 +171,7 @@ class TestServices:
         os.kill(pid, signal.SIGKILL)
 
         eventually(lambda: not is_running(pid))
-        eventually(lambda: works(url), seconds=60)
+        eventually(lambda: works(url))
         assert query(url, "SELECT answer FROM kept") == [(42,)]
 
     def test_both_come_back_on_their_ports_when_the_caretaker_is_killed(self, home, lease):

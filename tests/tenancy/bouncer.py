@@ -4,13 +4,15 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from django.db import connections
+
+from tests.slots import free_port
+from tests.supervisor.waiting import HANG_SECONDS, attempts
 
 PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 CLIENTS, SERVERS = 20, 2
@@ -34,9 +36,7 @@ query_wait_timeout = 0
 @contextmanager
 def pgbouncer(folder: Path) -> Iterator[int]:
     """Its port, while it runs."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     before = connections["default"].settings_dict
     text = CONFIGURATION.format(**before, port=port, servers=SERVERS)
     path = folder / "pgbouncer.ini"
@@ -56,13 +56,8 @@ def pgbouncer(folder: Path) -> Iterator[int]:
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+    for _ in attempts("pgbouncer listening"):
         assert process.poll() is None, "pgbouncer ended"
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=HANG_SECONDS).close()
             return
-    raise AssertionError("pgbouncer does not listen")

@@ -87,7 +87,7 @@ def is_cancelled(mine: UUID, other: UUID) -> None:
     with suppress(OperationalError), acting_in(mine), acting_in(other):
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = 3")
-            cursor.execute("SELECT pg_sleep(5)")
+            cursor.execute("SELECT pg_sleep(300)")
         raise AssertionError
 
 
@@ -99,7 +99,7 @@ def is_cancelled_by_somebody(mine: UUID, other: UUID) -> None:
             canceller = threading.Thread(target=cancel, args=(cursor.fetchone()[0],))
             canceller.start()
             try:
-                cursor.execute("SELECT pg_sleep(5)")
+                cursor.execute("SELECT pg_sleep(300)")
             finally:
                 canceller.join()
             raise AssertionError
@@ -134,7 +134,7 @@ def is_cancelled_and_goes_on(mine: UUID, other: UUID) -> None:
     with acting_in(mine):
         with suppress(OperationalError), acting_in(other), connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = 3")
-            cursor.execute("SELECT pg_sleep(5)")
+            cursor.execute("SELECT pg_sleep(300)")
         assert seen() == {mine}
 
 

@@ -204,7 +204,7 @@ class TestRaces:
             with acting_in(acme):
                 store("late", "late")
                 sealed.set()
-                may_commit.wait(20)
+                may_commit.wait(300)
             connection.close()
 
         done: list[list[int]] = []
@@ -220,7 +220,7 @@ class TestRaces:
 
         writer = threading.Thread(target=write)
         writer.start()
-        assert sealed.wait(20)
+        assert sealed.wait(300)
         finisher = threading.Thread(target=finish)
         finisher.start()
         finisher.join(1.0)

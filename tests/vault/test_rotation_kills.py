@@ -30,6 +30,7 @@ from apps.vault.registry import Area, sealed_field
 from apps.vault.services.data_keys import sealing_key
 from apps.vault.services.sealing import field_place
 from tests.database import url_of_this_test
+from tests.supervisor.waiting import eventually
 from tests.vault.keys import key_file, opened, store, use_master
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.real]
@@ -61,13 +62,10 @@ class Rotator:
         )
         self.process.stdin.write(" | ".join((command, *files)) + "\n")
         self.process.stdin.flush()
-        return self.started.get(timeout=60)
+        return self.started.get(timeout=300)
 
     def wait(self, child: int) -> int:
-        deadline = time.monotonic() + 300
-        while child not in self.codes:
-            assert time.monotonic() < deadline
-            time.sleep(0.002)
+        eventually(lambda: child in self.codes, pause=0.002)
         return self.codes[child]
 
     def run(self, command: str, kill_after: float | None = None) -> int:
@@ -97,7 +95,7 @@ def rotator():
         listener.start()
         yield made
         process.stdin.close()
-        process.wait(60)
+        process.wait(300)
         listener.join()
 
 

@@ -20,18 +20,21 @@ from apps.tenancy.models import Tenant
 from apps.webhooks import services
 from apps.webhooks.models import Endpoint
 from tests.core.http.servers import ScriptedServer, answer
+from tests.supervisor.waiting import HANG_SECONDS
 from tests.webhooks.samples import incident
 
 LOOPBACK = EgressPolicy(allow=(SimpleNamespace(network=ip_network("127.0.0.0/8"), port=None),))
-CLIENT = EgressClient(LOOPBACK, connect_seconds=0.5, total_seconds=1.0)
+CLIENT = EgressClient(LOOPBACK, connect_seconds=HANG_SECONDS, total_seconds=HANG_SECONDS)
 
 
 @pytest.fixture(autouse=True)
 def _silent_bells(monkeypatch) -> None:
-    """No broker: the tests pull what workers would be rung for."""
+    """No broker: the tests pull what workers would be rung for, in one call however slow the machine."""
     from apps.events import jobs
+    from apps.webhooks.services import delivering
 
     monkeypatch.setattr(jobs, "send", lambda *_a, **_k: True)
+    monkeypatch.setattr(delivering, "BUDGET_SECONDS", HANG_SECONDS)
 
 
 @pytest.fixture
@@ -62,13 +65,19 @@ def emit_incident(tenant: Tenant, topic: str = "incident.opened", **parts: Any) 
     return event.id
 
 
-def deliver(endpoint: Endpoint, *, at: datetime | None = None, seed: int = 1) -> int:
-    """What a worker does when the endpoint is due."""
+def deliver(
+    endpoint: Endpoint,
+    *,
+    at: datetime | None = None,
+    seed: int = 1,
+    seconds: float = HANG_SECONDS,
+) -> int:
+    """What a worker does when the endpoint is due; ``seconds`` for an answer."""
     now = clock.now if at is None else (lambda: at)
     return services.deliver_due(
         tenant_id=endpoint.tenant_id,
         endpoint_id=endpoint.id,
-        client=CLIENT,
+        client=EgressClient(LOOPBACK, connect_seconds=HANG_SECONDS, total_seconds=seconds),
         rng=random.Random(seed),
         now=now,
     )

@@ -16,7 +16,9 @@ from apps.webhooks.receiver.verifier import verify
 from apps.webhooks.schedule import DELAYS_SECONDS
 from apps.webhooks.services.rearming import DELIVER
 from tests.core.http.servers import ScriptedServer, answer, raw, read_request, reset
+from tests.supervisor.waiting import HANG_SECONDS
 from tests.webhooks.conftest import deliver, emit_incident
+from tests.webhooks.receivers import hang, slowly
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -112,11 +114,8 @@ class TestFailed:
             (reset, "connection_lost"),
             (raw(b""), "connection_lost"),
             (raw(b"hello\r\n\r\n"), "answer_malformed"),
-            (lambda conn, _: time.sleep(1.3), "answer_timeout"),
-            (
-                lambda conn, _: [(conn.sendall(b"H"), time.sleep(0.1)) for _n in range(14)],
-                "answer_timeout",
-            ),
+            (hang, "answer_timeout"),
+            (slowly(b"H" * 10_000, 0.1), "answer_timeout"),
         ],
         ids=["reset", "closed", "garbage", "hang", "slow bytes"],
     )
@@ -124,7 +123,7 @@ class TestFailed:
         with ScriptedServer(script) as server:
             endpoint = make_endpoint(server.url)
             emit_incident(acme)
-            deliver(endpoint)
+            deliver(endpoint, seconds=1.0 if code == "answer_timeout" else HANG_SECONDS)
 
         assert only_delivery(acme).state == DeliveryState.PENDING
         attempt = attempts(acme)[0]
@@ -313,25 +312,24 @@ class TestInterrupted:
 
 class TestSlowReceivers:
     def test_get_one_connection_at_a_time_and_rest_after_three_time_outs(self, acme, make_endpoint):
-        with ScriptedServer(lambda conn, _: server.released.wait(1.2)) as server:
+        with ScriptedServer(hang) as server:
             endpoint = make_endpoint(server.url)
             for n in range(5):
                 emit_incident(acme, sequence=n + 1)
             at = clock.now()
 
-            assert deliver(endpoint, at=at) == 3
+            assert deliver(endpoint, at=at, seconds=1.0) == 3
             with acting_in(acme):
                 found = Endpoint.objects.get()
             assert found.slow_failures == 3
             assert found.rest_until == at + timedelta(seconds=30)
             assert Due.objects.get(kind=DELIVER).next_due_at == found.rest_until
             assert deliver(endpoint, at=at + timedelta(seconds=29)) == 0
-            server.released.set()
             server.script = answer("204 No Content")
             assert deliver(endpoint, at=at + timedelta(seconds=31)) == 5
 
     def test_do_not_hold_up_another_endpoint(self, acme, server, make_endpoint):
-        with ScriptedServer(lambda conn, _: slow.released.wait(5)) as slow:
+        with ScriptedServer(lambda conn, _: slow.released.wait()) as slow:
             hanging = make_endpoint(slow.url, name="hanging")
             good = make_endpoint(server.url, name="good")
             emit_incident(acme)

@@ -50,7 +50,7 @@ class RunningReceiver:
     def post(self, headers: dict[str, str], body: bytes) -> int:
         request = urllib.request.Request(self.url, body, headers, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
+            with urllib.request.urlopen(request, timeout=300) as answer:
                 return answer.status
         except urllib.error.HTTPError as error:
             with error:
@@ -83,7 +83,7 @@ def start(tmp_path) -> Iterator[Callable[..., RunningReceiver]]:
     for receiver in running:
         receiver.process.terminate()
         try:
-            receiver.process.wait(10)
+            receiver.process.wait(300)
         finally:
             receiver.process.stdout.close()
 
@@ -104,7 +104,7 @@ class TestReceiver:
         assert (first["repeated"], second["repeated"]) == (False, True)
         receiver.process.send_signal(signal.SIGTERM)
         printed = receiver.process.stdout.read()
-        assert receiver.process.wait(10) == 0
+        assert receiver.process.wait(300) == 0
         assert "verified incident.opened #1 critical Backhaul?[31m north" in printed
         assert "(repeated)" in printed
 
@@ -151,7 +151,7 @@ class TestReceiver:
         headers, body = signed()
         receiver.post(headers, body)
         receiver.process.kill()
-        receiver.process.wait(10)
+        receiver.process.wait(300)
         with receiver.log.open("a") as file:
             file.write('{"time": "half\n')
 
@@ -175,7 +175,7 @@ class TestReceiver:
     def test_survives_anything(self, start, data):
         receiver = start("--tolerance", str(10**9))
         receiver.secrets.write_text(SECRET)
-        with socket.create_connection(("127.0.0.1", receiver.port), timeout=5) as conn:
+        with socket.create_connection(("127.0.0.1", receiver.port), timeout=300) as conn:
             conn.sendall(data)
             conn.shutdown(socket.SHUT_WR)
             conn.recv(4096)

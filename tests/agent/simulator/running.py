@@ -4,23 +4,25 @@ import asyncio
 import contextlib
 import socket
 import threading
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 from agent.simulator.client import request
 from agent.simulator.routeros.wire import AFTER_LOGIN, Decoder, encode_sentence
+from agent.simulator.routers import MOST_SESSIONS
 from agent.simulator.serve import Plan, start
+from tests import slots
+from tests.supervisor.waiting import HANG_SECONDS, attempts
 
 AGENT_CORE, AGENT_NORTH, STRANGER = "127.30.0.1", "127.30.0.2", "127.0.0.1"
-PATIENCE = 5.0  # how long a test waits for what must come
+PATIENCE = HANG_SECONDS  # how long a test waits for what must come
 SILENCE = 0.15  # how long it listens for what must not
 
 
 def free_port(host: str = "127.20.0.1") -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+    return slots.free_port(host)
 
 
 def plan_for(state_dir: Path, *, relay_to: tuple[str, int], seed: int = 1) -> Plan:
@@ -143,6 +145,19 @@ class EchoServer(InThread):
 
 def connect(address: tuple[str, int], source: str) -> socket.socket:
     return socket.create_connection(address, timeout=PATIENCE, source_address=(source, 0))
+
+
+@contextmanager
+def taking_all_seats(sim: Simulation, device: str) -> Iterator[None]:
+    """As soon as they are free: a router notices a moment later that somebody is gone."""
+    for _ in attempts(f"all seats of {device} being free"):
+        with suppress(AssertionError, OSError), ExitStack() as sessions:
+            for _ in range(MOST_SESSIONS):
+                sessions.enter_context(sim.logged_in(device))
+            held = sessions.pop_all()
+            break
+    with held:
+        yield
 
 
 class Client:

@@ -7,8 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from agent.simulator.client import ControlError, request
 from agent.simulator.drawing import draw_blueprint
 from agent.simulator.state import StateError, StateFile
 from tests.agent.simulator.running import PATIENCE, free_port
+from tests.supervisor.waiting import attempts
 
 PROJECT = Path(__file__).parents[3]
 
@@ -45,14 +45,9 @@ def serving(argv: list[str], control: int):
 
 
 def wait_until_answering(control: int) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
+    for _ in attempts("the control port answering"):
+        with suppress(ControlError):
             request(("127.0.0.1", control), "GET", "/topology")
-        except ControlError:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        else:
             return
 
 

@@ -20,7 +20,7 @@ from agent.simulator.failures import plan_failure
 from agent.simulator.menus.view import View
 from agent.simulator.network import Network
 from agent.simulator.routeros.commands import Trap, answer, parse
-from tests.agent.simulator.running import AGENT_CORE, Simulation, free_port, plan_for
+from tests.agent.simulator.running import AGENT_CORE, PATIENCE, Simulation, free_port, plan_for
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OLD = ("er1", "bng1", "acc1")
@@ -157,11 +157,11 @@ class TestCollector:
 
     @pytest.mark.parametrize("device", ["er1", "er2"])
     def test_reads_the_same_of_both(self, old_sim, poller, device):
-        reading = poller(device).poll(EVERYTHING, 5.0)
+        reading = poller(device).poll(EVERYTHING, PATIENCE)
         assert reading.device.version == ("6.49.17" if device in OLD else "7.19.4")
         assert reading.device.values["device.temp_c"] > 30
         assert reading.device.values["device.psu.ok"] == 1
-        assert abs(reading.device.values["device.clock.skew_seconds"]) < 5
+        assert abs(reading.device.values["device.clock.skew_seconds"]) < PATIENCE
         assert [(peer.is_up, peer.remote_as) for peer in reading.bgp] == [
             (True, 64496 if device == "er1" else 64497),
             (True, 64500),
@@ -176,18 +176,18 @@ class TestCollector:
 
     @pytest.mark.parametrize("device", ["bng1", "bng2", "acc3"])
     def test_counts_the_sessions_of_both(self, old_sim, poller, device):
-        (service,) = poller(device).poll(EVERYTHING, 5.0).services
+        (service,) = poller(device).poll(EVERYTHING, PATIENCE).services
         assert service.active == old_sim.world.isp.service_at(device).population
 
     @pytest.mark.parametrize("device", ["bng1", "er2"])
     def test_reads_both_over_tls(self, poller, device):
-        reading = poller(device, use_tls=True).poll(EVERYTHING, 5.0)
+        reading = poller(device, use_tls=True).poll(EVERYTHING, PATIENCE)
         assert reading.device.identity == device
         assert len(reading.ospf) == 1
 
     def test_falls_silent_over_tls_too(self, old_sim, poller):
         one = poller("acc1", use_tls=True)
-        one.poll(EVERYTHING, 5.0)
+        one.poll(EVERYTHING, PATIENCE)
         old_sim.break_("api_down", device="acc1")
         with pytest.raises(Gone, match="in time"):
             one.poll({Tier.FAST}, 0.2)
@@ -195,12 +195,12 @@ class TestCollector:
         assert one.poll({Tier.FAST}, 5.0).device.version == "6.49.17"
 
     def test_asks_v6_for_nothing_that_it_does_not_have(self, old_sim, poller, caplog):
-        poller("er1").poll(EVERYTHING, 5.0)
+        poller("er1").poll(EVERYTHING, PATIENCE)
         assert "menu not available" not in caplog.text
 
     def test_keeps_the_areas_between_slow_polls(self, old_sim, poller):
         one = poller("acc1")
-        first = one.poll(EVERYTHING, 5.0)
+        first = one.poll(EVERYTHING, PATIENCE)
         second = one.poll({Tier.FAST}, 5.0)
         assert second.cost.commands == 3
         assert [row.area for row in second.ospf] == [row.area for row in first.ospf] == ["backbone"]

@@ -5,12 +5,11 @@ mktxp comes from the package index into an environment of its own: it pins other
 
 import re
 import subprocess
-import time
 import urllib.error
 import urllib.request
 import venv
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,12 @@ from agent.simulator.blueprint import BgpPeer, Router
 from agent.simulator.menus.traffic import counters_of
 from agent.simulator.routeros.version import RELEASES
 from tests.agent.simulator.running import Simulation, free_port, plan_for
+from tests.supervisor.waiting import HANG_SECONDS, attempts
 
 OLD = ("er1", "bng1", "acc1")
 NEW = ("er2", "bng2", "acc3")
 MKTXP = "mktxp==2.1.0"
-STARTS_WITHIN = 60.0
+STARTS_WITHIN = HANG_SECONDS
 
 
 @dataclass
@@ -222,15 +222,11 @@ def received_by_all(simulation: Simulation) -> dict[str, dict[str, int]]:
 
 
 def fetch(url: str) -> str:
-    deadline = time.monotonic() + STARTS_WITHIN
-    while True:
-        try:
+    for _ in attempts(f"{url} answering"):
+        with suppress(urllib.error.URLError):
             with urllib.request.urlopen(url, timeout=STARTS_WITHIN) as answer:
                 return answer.read().decode()
-        except urllib.error.URLError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
+    raise AssertionError
 
 
 def read_metrics(text: str) -> dict[str, Said]:

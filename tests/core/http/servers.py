@@ -79,7 +79,7 @@ class ScriptedServer:
 
     def _serve(self, conn: socket.socket) -> None:
         with conn, suppress(OSError):
-            conn.settimeout(20)
+            conn.settimeout(300)
             if self.tls is not None:
                 self._answer(self.tls.wrap_socket(conn, server_side=True))
             else:
@@ -96,9 +96,9 @@ class ScriptedServer:
         with suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        self._acceptor.join(5)
+        self._acceptor.join(300)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(300)
 
     def __enter__(self) -> Self:
         return self

@@ -111,7 +111,7 @@ class TestListener:
     def listener(self):
         listener = Listener(("127.0.0.1", 0), (), lambda: b"one 1\n")
         listener.start()
-        assert listener.listening.wait(5)
+        assert listener.listening.wait(300)
         yield listener
         listener.stop()
 
@@ -133,7 +133,7 @@ class TestListener:
 
         listener.stop()
 
-        assert second.listening.wait(5)
+        assert second.listening.wait(300)
         second.stop()
 
 

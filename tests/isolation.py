@@ -1,0 +1,82 @@
+"""What a test may leave behind in this process and in Valkey, and how the next one starts without it."""
+
+from collections.abc import Callable
+
+import redis
+from django.conf import settings
+from django.contrib.contenttypes.models import ContentType
+from django.core.cache import caches
+from django.utils import translation
+
+from apps.accounts import attempts
+from apps.accounts.oidc import calls, metadata
+from apps.agents.identity import forget_authenticated
+from apps.core import buckets
+from apps.core.admission import request
+from apps.core.admission.request import SharedLimits
+from apps.events import counting
+from apps.ingest import entities, limits
+from apps.telemetry import series
+
+#: In the database of Valkey that the tests empty, so that they never empty one which holds something else.
+MARKER = "database-of-tests"
+
+
+def _patient_buckets() -> None:
+    """New ones, whose client waits: after half a second on a busy machine they would count in the process."""
+    buckets._buckets = buckets.Buckets(valkey())
+
+
+def _patient_limits() -> None:
+    request._limits = SharedLimits(valkey())
+
+
+def _new_shares() -> None:
+    request._shares = None
+
+
+#: Module-level state that depends on earlier calls, by module and name; see tests/test_isolation.py.
+RESETS: dict[str, Callable[[], object]] = {
+    "apps.accounts.attempts._local": attempts._local.clear,
+    "apps.accounts.oidc.calls._local": calls._local.clear,
+    "apps.accounts.oidc.metadata._known": metadata._known.clear,
+    "apps.agents.identity._cache": forget_authenticated,
+    "apps.core.buckets._buckets": _patient_buckets,
+    "apps.core.admission.request._limits": _patient_limits,
+    "apps.core.admission.request._shares": _new_shares,
+    "apps.events.counting._began": counting._began.clear,
+    "apps.ingest.entities._known": entities._known.clear,
+    "apps.ingest.limits._in_flight": limits._in_flight.clear,
+    "apps.telemetry.series._known": series._known.clear,
+}
+
+_client: "redis.Redis | None" = None
+
+
+def valkey() -> "redis.Redis":
+    """This process' database of Valkey. Refuses one that holds what no test has written."""
+    global _client
+    if _client is None:
+        _client = redis.Redis.from_url(settings.ISPVM_REDIS_URL)
+        if _client.dbsize() and not _client.exists(MARKER):
+            raise RuntimeError(f"Database {settings.ISPVM_REDIS_URL[-3:]} holds other data.")
+    return _client
+
+
+def reset_process() -> None:
+    """As if this process had just started, in an empty Valkey."""
+    with valkey().pipeline() as pipe:
+        pipe.flushdb()
+        pipe.set(MARKER, 1)
+        pipe.execute()
+    caches["here"].clear()
+    for reset in RESETS.values():
+        reset()
+    translation.deactivate()
+
+
+def warm_content_types() -> None:
+    """The first use of a content type costs a query: which test pays for it would depend on the order."""
+    ContentType.objects.clear_cache()
+    for content_type in ContentType.objects.all():
+        ContentType.objects._add_to_cache(ContentType.objects.db, content_type)
