@@ -116,6 +116,18 @@ class IdentityTaken(Conflict):
     default_code = "identity_taken"
 
 
+class ProviderSession(Forbidden):
+    """A tenant's identity provider opened this session: it changes nothing of how the person signs in."""
+
+    default_code = "provider_session"
+
+
+class MailDomainInvalid(DomainError):
+    """Not a mail domain that a tenant could have."""
+
+    default_code = "mail_domain_invalid"
+
+
 class LastWayIn(Conflict):
     """Without it the person could not sign in any more."""
 

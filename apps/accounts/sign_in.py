@@ -15,6 +15,7 @@ from apps.accounts.attempts import Door, require_attempt
 from apps.accounts.errors import SignInRefused
 from apps.accounts.freshness import note_proof
 from apps.accounts.models import User
+from apps.accounts.oidc.provider_sessions import note_provider
 from apps.accounts.session_tenant import bind_session
 from apps.audit.services import record_platform
 
@@ -73,8 +74,13 @@ def complete(request: HttpRequest, user: User, *, methods: list[str], at: dateti
     if not user.is_active:
         raise SignInRefused
     request.session.pop(PENDING, None)
+    is_again = auth.SESSION_KEY in request.session
     auth.login(request, user)
+    if is_again:
+        # Django keeps the key of somebody who signs in again; a sign-in has a session of its own.
+        request.session.cycle_key()
     note_proof(request.session, at)
+    note_provider(request.session, methods)
     bind_session(request.session, user)
     sessions.open_session(request, user, method="+".join(methods), at=at)
     record_platform(

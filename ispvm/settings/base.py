@@ -78,6 +78,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "apps.core.living.UnchangedPartMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "apps.accounts.oidc.provider_sessions.ProviderSessionMiddleware",
     "apps.accounts.middleware.TenantMiddleware",
     "apps.core.web.DomainErrorMiddleware",
     "apps.accounts.middleware.ConfirmMiddleware",

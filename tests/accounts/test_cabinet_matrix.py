@@ -10,7 +10,7 @@ from django.urls import reverse
 from apps.accounts.admin import cabinet
 from apps.accounts.admin.site import DOOR
 from apps.accounts.choices import Role
-from apps.accounts.models import Membership, User
+from apps.accounts.models import MailDomain, Membership, User
 from apps.accounts.permissions import ROLE_TABLE
 from apps.agents.models import AgentCertificate
 from apps.audit.models import Record
@@ -43,10 +43,17 @@ def record() -> Any:
     return Record.objects.order_by("sequence")[0].pk
 
 
+def mail_domain() -> Any:
+    now = clock.now()
+    fields = {"domain": "acme.example", "accepted_by": {"label": "x"}, "accepted_at": now}
+    return MailDomain.objects.create(**fields).pk
+
+
 #: A model in the cabinet -> one row of it.
 MADE = {
     "accounts.membership": ROWS["memberships"],
     "accounts.apitoken": ROWS["tokens"],
+    "accounts.maildomain": mail_domain,
     "audit.record": record,
     "vault.credentialset": ROWS["credential-sets"],
     "inventory.site": ROWS["sites"],

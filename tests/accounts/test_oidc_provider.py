@@ -21,6 +21,7 @@ from django.test import Client
 from apps.accounts.models import OpenSession, User
 from apps.accounts.oidc import metadata
 from apps.accounts.oidc.config import Provider, Rule
+from tests.accounts.mail_domains import accept
 from tests.accounts.test_fresh_sign_in import stale
 from tests.accounts.test_second_factor import CODE, code_at, first_step, is_in, set_up
 
@@ -59,6 +60,12 @@ def _provider() -> Iterator[str]:
         assert port, "the provider does not start"
         yield f"http://127.0.0.1:{port}"
         process.stdin.close()
+
+
+@pytest.fixture
+def acme(acme):
+    accept("acme", "corp.example", "acme.example")
+    return acme
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from tests.accounts.hostile_issuer import (
     public_jwk,
     running_issuer,
 )
+from tests.accounts.mail_domains import accept
 from tests.accounts.test_second_factor import is_in
 from tests.accounts.token_corpus import CASES
 
@@ -329,6 +330,7 @@ class TestWho:
     @pytest.fixture
     def open_door(self, acme, issuer, settings):
         rules = (Rule("acme", "noc", "groups", "noc"), Rule("gone", "admin"))
+        accept("acme", "corp.example")
         settings.ISPVM_OIDC_PROVIDERS = (described(issuer, provision=rules),)
         return issuer
 

@@ -13,6 +13,7 @@ from redis.exceptions import ConnectionError as RedisAway
 from apps.accounts import attempts
 from apps.accounts.attempts import ATTEMPTS, WINDOW_SECONDS
 from apps.accounts.known_browsers import COOKIE
+from apps.accounts.models import OpenSession
 from apps.audit.models import PlatformRecord
 from apps.core import clock
 from tests.conftest import PASSWORD
@@ -123,6 +124,16 @@ class TestSession:
         sign_in(acme_noc, client=browser)
 
         assert browser.cookies[settings.SESSION_COOKIE_NAME].value != session.session_key
+
+    def test_gets_a_new_key_when_the_person_signs_in_again(self, acme_noc):
+        browser = Client()
+        sign_in(acme_noc, client=browser)
+        first = browser.cookies[settings.SESSION_COOKIE_NAME].value
+
+        assert sign_in(acme_noc, client=browser).status_code == 302
+
+        assert browser.cookies[settings.SESSION_COOKIE_NAME].value != first
+        assert OpenSession.objects.count() == 1
 
     def test_ends_when_the_password_changes(self, acme_noc):
         browser = Client()

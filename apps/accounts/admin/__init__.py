@@ -6,11 +6,13 @@ Apps register their rows with ``cabinet`` in their own ``admin`` module, on ``Te
 from apps.accounts.admin.base import CabinetForm, TenantAdmin
 from apps.accounts.admin.log import RecordAdmin
 from apps.accounts.admin.people import ApiTokenAdmin, MembershipAdmin
+from apps.accounts.admin.sign_in import MailDomainAdmin
 from apps.accounts.admin.site import cabinet
 
 __all__ = [
     "ApiTokenAdmin",
     "CabinetForm",
+    "MailDomainAdmin",
     "MembershipAdmin",
     "RecordAdmin",
     "TenantAdmin",

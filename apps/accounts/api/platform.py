@@ -13,6 +13,7 @@ from django.http import HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status
 from rest_framework.authentication import SessionAuthentication
+from rest_framework.decorators import action
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,7 +26,8 @@ from apps.accounts.api.permissions import require_declared_proof
 from apps.accounts.api.schema import PlatformAutoSchema
 from apps.accounts.api.tenants import BreakGlassSerializer, TenantSerializer
 from apps.accounts.errors import NotPlatformOperator
-from apps.accounts.models import User
+from apps.accounts.mail_domains import MAX_DOMAINS, mail_domains_of, set_mail_domains
+from apps.accounts.models import MailDomain, User
 from apps.accounts.permissions import PlatformPermission
 from apps.accounts.services import create_tenant
 from apps.accounts.visits import LONGEST_REASON, SHORTEST_REASON
@@ -105,6 +107,23 @@ class TenantStateSerializer(serializers.Serializer[Any]):
     is_active = serializers.BooleanField(help_text="False: nobody works in it; its data stays.")
 
 
+class MailDomainSerializer(serializers.ModelSerializer[MailDomain]):
+    accepted_by = serializers.CharField(source="accepted_by.label", read_only=True)
+
+    class Meta:
+        model = MailDomain
+        fields = ["domain", "accepted_by", "accepted_at"]
+        read_only_fields = fields
+
+
+class MailDomainsSerializer(serializers.Serializer[Any]):
+    """All that a tenant's identity providers may speak for."""
+
+    domains = serializers.ListField(
+        child=serializers.CharField(max_length=253), max_length=MAX_DOMAINS, allow_empty=True
+    )
+
+
 class StaySerializer(serializers.Serializer[Any]):
     """A stay to begin: the tenant is named and told why."""
 
@@ -121,9 +140,12 @@ class PlatformTenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, P
     serializer_class = TenantSerializer
     permission_map = {
         **dict.fromkeys(("list", "retrieve"), PlatformPermission.TENANTS_VIEW),
-        **dict.fromkeys(("create", "partial_update"), PlatformPermission.TENANTS_MANAGE),
+        "mail_domains": PlatformPermission.TENANTS_VIEW,
+        **dict.fromkeys(
+            ("create", "partial_update", "set_mail_domains"), PlatformPermission.TENANTS_MANAGE
+        ),
     }
-    fresh_sign_in = frozenset({"create", "partial_update"})
+    fresh_sign_in = frozenset({"create", "partial_update", "set_mail_domains"})
 
     def get_queryset(self) -> QuerySet[Tenant]:
         return Tenant.objects.all()
@@ -144,6 +166,25 @@ class PlatformTenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, P
             tenant=tenant, access=self.access, at=clock.now(), **asked.validated_data
         )
         return Response(TenantSerializer(changed).data)
+
+    @extend_schema(responses=MailDomainSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"], url_path="mail-domains", pagination_class=None)
+    def mail_domains(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """The mail domains for which the tenant's identity providers may speak."""
+        found = mail_domains_of(self.get_object())
+        return Response(MailDomainSerializer(found, many=True).data)
+
+    @extend_schema(request=MailDomainsSerializer, responses=MailDomainSerializer(many=True))
+    @mail_domains.mapping.put
+    def set_mail_domains(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """Accept these mail domains as the tenant's, and no others."""
+        tenant = self.get_object()
+        asked = MailDomainsSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        found = set_mail_domains(
+            tenant=tenant, actor=self.access.actor, at=clock.now(), **asked.validated_data
+        )
+        return Response(MailDomainSerializer(found, many=True).data)
 
 
 class StaysViewSet(PlatformViewSet):

@@ -1,5 +1,6 @@
 from apps.accounts.models.invitations import Invitation
 from apps.accounts.models.lists import ListSetting
+from apps.accounts.models.mail_domains import MailDomain
 from apps.accounts.models.people import (
     ApiToken,
     IdempotentAnswer,
@@ -19,6 +20,7 @@ __all__ = [
     "Invitation",
     "KnownBrowser",
     "ListSetting",
+    "MailDomain",
     "Membership",
     "OpenSession",
     "PasskeyCredential",

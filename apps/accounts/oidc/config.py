@@ -16,7 +16,7 @@ AUTH_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
 
 _KEYS = {
     *("id", "name", "issuer", "client_id", "client_secret_file"),
-    *("token_auth_method", "scopes", "asks_second_factor", "provision"),
+    *("token_auth_method", "scopes", "asks_second_factor", "provision", "tenant"),
 }
 _RULE_KEYS = {"tenant", "role", "claim", "value"}
 
@@ -55,6 +55,8 @@ class Provider:
     #: Whether a second factor that the person has here is asked after it.
     asks_second_factor: bool = True
     provision: tuple[Rule, ...] = ()
+    #: The slug of the tenant that runs it: it speaks for that tenant's people only. Empty: the platform's own.
+    tenant: str = ""
 
 
 def read_providers(text: str) -> tuple[Provider, ...]:
@@ -93,6 +95,12 @@ def _provider(entry: Any, number: int) -> Provider:
     asks = fields.get("asks_second_factor", True)
     if not isinstance(asks, bool):
         raise ProvidersInvalid(f"{where}.asks_second_factor: neither true nor false.")
+    tenant = _text(fields, "tenant", where) if "tenant" in fields else ""
+    rules = _many(fields.get("provision", []), f"{where}.provision", _rule)
+    if tenant and (foreign := [rule.tenant for rule in rules if rule.tenant != tenant]):
+        raise ProvidersInvalid(
+            f"{where}.provision: a provider of tenant {tenant!r} makes no members of {foreign[0]!r}."
+        )
     return Provider(
         slug=slug,
         name=_text(fields, "name", where)[:40],
@@ -102,7 +110,8 @@ def _provider(entry: Any, number: int) -> Provider:
         token_auth_method=method,
         scopes=("openid", *_texts(fields.get("scopes", ["profile", "email"]), f"{where}.scopes")),
         asks_second_factor=asks,
-        provision=_many(fields.get("provision", []), f"{where}.provision", _rule),
+        provision=rules,
+        tenant=tenant,
     )
 
 

@@ -9,10 +9,12 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
+from apps.accounts import mail_domains
 from apps.accounts.actors import Actor
 from apps.accounts.errors import IdentityRefused, IdentityTaken, LastWayIn
-from apps.accounts.models import User
+from apps.accounts.models import Membership, User
 from apps.accounts.oidc.config import Provider
+from apps.accounts.selectors import is_platform_operator
 from apps.accounts.services import add_member, create_user
 from apps.audit.services import record_platform
 from apps.tenancy.models import Tenant
@@ -30,13 +32,16 @@ def person_of(provider: Provider, claims: Mapping[str, Any], *, at: datetime) ->
         user: User = known.user
         if not user.is_active:
             raise IdentityRefused
+        require_speaks_for(provider, user)
         _label(known, claims)
         return user
     return _provision(provider, claims, at)
 
 
 def link(user: User, provider: Provider, claims: Mapping[str, Any], *, at: datetime) -> None:
-    """Let this identity sign this person in from now on. Raises IdentityTaken. Idempotent for their own."""
+    """Let this identity sign this person in from now on. Raises IdentityTaken, IdentityRefused. Idempotent for their
+    own."""
+    require_speaks_for(provider, user)
     known = _identity(provider, claims)
     if known is None:
         try:
@@ -66,9 +71,32 @@ def identities_of(user: User) -> list[SocialAccount]:
 
 
 def is_of(user: User, provider: Provider, claims: Mapping[str, Any]) -> bool:
-    """Whether this identity is this person's."""
+    """Whether this identity is this person's, and the provider may speak for them."""
     known = _identity(provider, claims)
-    return known is not None and known.user_id == user.pk
+    return known is not None and known.user_id == user.pk and speaks_for(provider, user)
+
+
+def speaks_for(provider: Provider, user: User) -> bool:
+    """Whether this provider may say who this person is. The platform's own may for everybody.
+
+    A tenant's may for people of that tenant and of no other, whose address is of a mail domain accepted for it; never
+    for platform operators. Whoever runs it could say to be any of them.
+    """
+    if not provider.tenant:
+        return True
+    tenants = [row.tenant for row in Membership.objects.filter(user=user).select_related("tenant")]
+    if [tenant.slug for tenant in tenants] != [provider.tenant] or not tenants[0].is_active:
+        return False
+    return mail_domains.is_accepted(tenants[0], user.email) and not is_platform_operator(user)
+
+
+def require_speaks_for(provider: Provider, user: User) -> None:
+    """Raises IdentityRefused unless the provider may say who this person is."""
+    if not speaks_for(provider, user):
+        raise IdentityRefused(
+            "provider_not_yours",
+            "This identity provider does not speak for you here. Sign in with your password or passkey.",
+        )
 
 
 def _identity(provider: Provider, claims: Mapping[str, Any]) -> SocialAccount | None:
@@ -80,6 +108,8 @@ def _identity(provider: Provider, claims: Mapping[str, Any]) -> SocialAccount | 
 def _provision(provider: Provider, claims: Mapping[str, Any], at: datetime) -> User:
     rules = [rule for rule in provider.provision if rule.holds_for(claims)]
     tenants = {t.slug: t for t in Tenant.objects.filter(is_active=True)} if rules else {}
+    if provider.tenant:
+        tenants = {slug: tenant for slug, tenant in tenants.items() if slug == provider.tenant}
     rules = [rule for rule in rules if rule.tenant in tenants]
     if not rules:
         raise IdentityRefused(
@@ -91,6 +121,13 @@ def _provision(provider: Provider, claims: Mapping[str, Any], at: datetime) -> U
     if claims.get("email_verified") is not True or not _is_address(email):
         raise IdentityRefused(
             "email_unverified", f"{provider.name} does not vouch for your e-mail address."
+        )
+    # A rule counts where the platform has accepted the domain as that tenant's: no tenant makes another's people.
+    rules = [r for r in rules if mail_domains.is_accepted(tenants[r.tenant], str(email))]
+    if not rules:
+        raise IdentityRefused(
+            "mail_domain_not_accepted",
+            f"{provider.name} may not speak for your mail domain here. Ask your platform operator.",
         )
     if User.objects.filter(email__iexact=email).exists():
         raise IdentityRefused(

@@ -23,6 +23,7 @@ from apps.accounts.freshness import is_fresh
 from apps.accounts.middleware import TenantHttpRequest
 from apps.accounts.models import ApiToken, OpenSession, User
 from apps.accounts.oidc import people
+from apps.accounts.oidc.provider_sessions import require_own_session
 from apps.accounts.permissions import Permission
 from apps.accounts.session_store import row_key
 from apps.accounts.tokens import issue_token_as
@@ -57,6 +58,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
     if user.has_usable_password():
         is_proven = user.check_password(request.POST.get("current", ""))
     else:
+        require_own_session(request.session)
         is_proven = is_fresh(request.session, now)
     fault = "" if is_proven else _("The current password is wrong.")
     if is_proven:
@@ -122,6 +124,7 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
 @require_POST
 def passkey_offer(request: HttpRequest) -> HttpResponse:
     """What the browser needs to make a passkey."""
+    require_own_session(request.session)
     return JsonResponse(passkeys.offer(request, _person(request)))
 
 
@@ -129,6 +132,7 @@ def passkey_offer(request: HttpRequest) -> HttpResponse:
 @fresh_sign_in
 @require_POST
 def add_passkey(request: HttpRequest) -> HttpResponse:
+    require_own_session(request.session)
     user, now = _person(request), clock.now()
     name = _name(request) or sessions.device_of(request.headers.get("User-Agent", ""))
     try:

@@ -26,6 +26,7 @@ from apps.accounts.freshness import note_proof, require_fresh
 from apps.accounts.models import User
 from apps.accounts.oidc import flow, people
 from apps.accounts.oidc.config import Provider
+from apps.accounts.oidc.provider_sessions import require_own_session
 from apps.accounts.web.account import page_of
 from apps.accounts.web.doors import fresh_sign_in
 from apps.accounts.web.gate import fault_of, let_in, refuse, safe_next
@@ -84,6 +85,7 @@ def come_back(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def begin_link(request: HttpRequest, slug: str) -> HttpResponse:
     """A page that leads to the provider: a form may not be led off our own host (Content Security Policy)."""
+    require_own_session(request.session)
     provider = flow.provider_of(slug)
     request.session[LINKING] = slug
     return render(request, "accounts/leaving.html", {"provider": provider})
@@ -105,6 +107,7 @@ def _for_the_signed_in(
 ) -> HttpResponse:
     user, now = cast(User, request.user), clock.now()
     if returned.purpose == flow.LINK:
+        require_own_session(request.session)
         require_fresh(request.session, now)
         people.link(user, provider, returned.claims, at=now)
     elif not people.is_of(user, provider, returned.claims):

@@ -1,0 +1,40 @@
+"""For which mail domains the identity providers of a tenant may speak."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.accounts.actors import Actor
+from apps.accounts.errors import MailDomainInvalid
+from apps.accounts.mail_domains import mail_domains_of, normalize_domain, set_mail_domains
+from apps.core import clock
+from apps.tenancy.models import Tenant
+
+
+class Command(BaseCommand):
+    """Run by the operator on the server."""
+
+    help = "Accept or withdraw a tenant's mail domains: its identity providers speak for no others."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("act", choices=["accept", "withdraw", "list"])
+        parser.add_argument("tenant", help="the tenant's slug")
+        parser.add_argument("domains", nargs="*", help="like example.net")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        tenant = Tenant.objects.filter(slug__iexact=options["tenant"]).first()
+        if tenant is None:
+            raise CommandError(f"There is no tenant {options['tenant']}.")
+        found = mail_domains_of(tenant)
+        if options["act"] != "list":
+            try:
+                named = {normalize_domain(domain) for domain in options["domains"]}
+                known = {row.domain for row in found}
+                wanted = known | named if options["act"] == "accept" else known - named
+                found = set_mail_domains(
+                    tenant=tenant, domains=wanted, actor=Actor.system("manage"), at=clock.now()
+                )
+            except MailDomainInvalid as error:
+                raise CommandError(error.message) from error
+        for row in found:
+            self.stdout.write(f"{row.domain}  since {row.accepted_at:%Y-%m-%d}")

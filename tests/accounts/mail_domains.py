@@ -1,0 +1,15 @@
+"""Mail domains that the platform accepted for a tenant of the cast."""
+
+from apps.accounts.actors import Actor
+from apps.accounts.mail_domains import set_mail_domains
+from apps.core import clock
+from apps.tenancy.models import Tenant
+
+
+def accept(slug: str, *domains: str) -> None:
+    set_mail_domains(
+        tenant=Tenant.objects.get(slug=slug),
+        domains=domains,
+        actor=Actor.system("test"),
+        at=clock.now(),
+    )

@@ -1,0 +1,339 @@
+"""A tenant's identity provider speaks for the people of that tenant and its mail domains: it takes nobody over."""
+
+import pytest
+from allauth.socialaccount.models import SocialAccount
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from apps.accounts.errors import MailDomainInvalid
+from apps.accounts.mail_domains import is_accepted, mail_domains_of, normalize_domain
+from apps.accounts.models import MailDomain, Membership, User
+from apps.accounts.oidc.config import ProvidersInvalid, Rule, read_providers
+from apps.audit.models import PlatformRecord, Record
+from apps.tenancy import acting_in
+from tests.accounts.mail_domains import accept
+from tests.accounts.operators import Caller, make_operator
+from tests.accounts.test_oidc_tokens import _server, come_back, described, issuer, set_out
+from tests.accounts.test_second_factor import first_step, is_in
+from tests.clients import signed_in
+from tests.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+__all__ = ["_server", "issuer"]
+EVERYBODY = (Rule("acme", "noc"),)
+
+
+@pytest.fixture
+def of_acme(acme, issuer, settings):
+    """Acme runs it: it says whatever Acme's people want it to say, of whomever."""
+    settings.ISPVM_OIDC_PROVIDERS = (described(issuer, tenant="acme", provision=EVERYBODY),)
+    accept("acme", "acme.example")
+    return issuer
+
+
+def come(issuer, client: Client | None = None, **claims):
+    client = client or Client()
+    asked = set_out(client)
+    issuer.id_token = issuer.token(asked["nonce"], **claims)
+    return come_back(client, asked), client
+
+
+def says(email: str, **more) -> dict[str, object]:
+    return {"sub": email, "email": email, "email_verified": True, **more}
+
+
+def known_as(user, issuer) -> str:
+    SocialAccount.objects.create(user=user, provider=issuer.url, uid=user.email)
+    return user.email
+
+
+class TestMaking:
+    def test_makes_people_of_its_own_domain(self, of_acme):
+        answer, client = come(of_acme, **says("ana@acme.example"))
+
+        assert answer.status_code == 302
+        assert is_in(client)
+
+    @pytest.mark.parametrize(
+        "email",
+        [
+            "ceo@globex.example",
+            "ceo@mail.acme.example",
+            "ceo@acme.example.net",
+            "ceo@xacme.example",
+            '"ceo@acme.example"@globex.example',
+        ],
+    )
+    def test_makes_nobody_of_another_domain(self, of_acme, globex, email):
+        """Else the address is taken, and theirs, before the other tenant invites its owner."""
+        answer, client = come(of_acme, **says(email))
+
+        assert answer.status_code == 401
+        assert not is_in(client)
+        assert not User.objects.filter(email__iexact=email).exists()
+
+    def test_the_domain_of_one_tenant_is_not_anothers(self, of_acme, globex):
+        accept("globex", "globex.example")
+
+        assert come(of_acme, **says("ceo@globex.example"))[0].status_code == 401
+
+    def test_the_platforms_own_makes_members_only_where_the_domain_is_accepted(
+        self, of_acme, globex, settings
+    ):
+        rules = (*EVERYBODY, Rule("globex", "admin"))
+        settings.ISPVM_OIDC_PROVIDERS = (described(of_acme, provision=rules),)
+
+        come(of_acme, **says("ana@acme.example"))
+
+        assert [m.tenant.slug for m in Membership.objects.all()] == ["acme"]
+
+    def test_case_and_a_final_dot_make_no_other_domain(self, of_acme):
+        accept("acme", "ACME.example.")
+
+        assert come(of_acme, **says("ana@Acme.EXAMPLE"))[0].status_code == 302
+
+    def test_a_rule_for_another_tenant_is_no_setting(self):
+        text = """[{"id": "a", "name": "A", "issuer": "https://a.example", "client_id": "a",
+            "tenant": "acme", "provision": [{"tenant": "globex", "role": "admin"}]}]"""
+
+        with pytest.raises(ProvidersInvalid, match="makes no members of 'globex'"):
+            read_providers(text)
+        assert read_providers(text.replace("globex", "acme"))[0].tenant == "acme"
+
+    def test_a_rule_for_another_tenant_makes_nobody_there(self, of_acme, globex, settings):
+        rules = (*EVERYBODY, Rule("globex", "admin"))
+        settings.ISPVM_OIDC_PROVIDERS = (described(of_acme, tenant="acme", provision=rules),)
+        accept("globex", "acme.example")
+
+        come(of_acme, **says("ana@acme.example"))
+
+        assert [m.tenant.slug for m in Membership.objects.all()] == ["acme"]
+
+
+class TestTakingOver:
+    def test_signs_in_its_own_people(self, of_acme, acme_noc):
+        assert come(of_acme, **says(known_as(acme_noc, of_acme)))[0].status_code == 302
+
+    @pytest.mark.parametrize("role", ["admin", "readonly"])
+    def test_signs_nobody_in_who_works_for_another_tenant_too(
+        self, of_acme, globex, acme_noc, role
+    ):
+        Membership.objects.create(tenant=globex, user=acme_noc, role=role)
+
+        answer, client = come(of_acme, **says(known_as(acme_noc, of_acme)))
+
+        assert answer.status_code == 401
+        assert not is_in(client)
+
+    def test_signs_nobody_in_who_works_for_another_tenant_only(self, of_acme, globex_admin):
+        accept("acme", "acme.example", "globex.example")
+
+        assert come(of_acme, **says(known_as(globex_admin, of_acme)))[0].status_code == 401
+
+    def test_signs_nobody_in_whose_domain_was_withdrawn(self, of_acme, acme_noc):
+        accept("acme")
+
+        assert come(of_acme, **says(known_as(acme_noc, of_acme)))[0].status_code == 401
+
+    def test_signs_nobody_in_for_a_suspended_tenant(self, of_acme, acme, acme_noc):
+        acme.is_active = False
+        acme.save()
+
+        assert come(of_acme, **says(known_as(acme_noc, of_acme)))[0].status_code == 401
+
+    def test_signs_no_platform_operator_in(self, of_acme, acme):
+        operator = make_operator("root@acme.example")
+        Membership.objects.create(tenant=acme, user=operator, role="admin")
+
+        assert come(of_acme, **says(known_as(operator, of_acme)))[0].status_code == 401
+
+    def test_is_linked_by_nobody_of_another_tenant(self, of_acme, globex_admin):
+        client = first_step(globex_admin)
+        client.post("/account/identities/hostile/link/")
+
+        answer, _ = come(of_acme, client, **says("x@acme.example"))
+
+        assert answer.status_code == 401
+        assert not SocialAccount.objects.exists()
+
+    def test_confirms_nobody_of_another_tenant(self, of_acme, globex, acme_noc):
+        subject = known_as(acme_noc, of_acme)
+        Membership.objects.create(tenant=globex, user=acme_noc, role="admin")
+        client = first_step(acme_noc)
+
+        now = of_acme.claims("")["iat"]
+        assert come(of_acme, client, **says(subject, auth_time=now))[0].status_code == 401
+
+    def test_the_platforms_own_speaks_for_people_of_two_tenants(
+        self, of_acme, globex, acme_noc, settings
+    ):
+        settings.ISPVM_OIDC_PROVIDERS = (described(of_acme),)
+        Membership.objects.create(tenant=globex, user=acme_noc, role="admin")
+
+        assert come(of_acme, **says(known_as(acme_noc, of_acme)))[0].status_code == 302
+
+
+class TestSession:
+    """What its word opened ends with its word, and makes nothing that stays."""
+
+    @pytest.fixture
+    def client(self, of_acme, acme_noc) -> Client:
+        client = come(of_acme, **says(known_as(acme_noc, of_acme)))[1]
+        assert is_in(client)
+        return client
+
+    def test_ends_when_the_person_joins_another_tenant(self, client, globex, acme_noc):
+        Membership.objects.create(tenant=globex, user=acme_noc, role="admin")
+
+        assert not is_in(client)
+        assert client.get("/account/").status_code == 302
+
+    def test_ends_when_the_domain_is_withdrawn(self, client):
+        accept("acme")
+
+        assert not is_in(client)
+
+    def test_ends_when_the_provider_is_removed(self, client, settings):
+        settings.ISPVM_OIDC_PROVIDERS = ()
+
+        assert not is_in(client)
+
+    def test_of_a_password_does_not(self, of_acme, acme_noc, globex):
+        client = first_step(acme_noc)
+        accept("acme")
+
+        assert is_in(client)
+
+    def test_sets_no_first_password(self, client, acme_noc):
+        acme_noc.set_unusable_password()
+        User.objects.filter(pk=acme_noc.pk).update(password=acme_noc.password)
+        # The changed password has ended the session: it is opened anew by the provider.
+        fresh = Client()
+        fresh.force_login(User.objects.get(pk=acme_noc.pk))
+        session = fresh.session
+        session.update({**dict(client.session.items()), **dict(session.items())})
+        session["tenant_provider"] = "hostile"
+        session["proven_at"] = client.session["proven_at"]
+        session.save()
+
+        body = {"password": PASSWORD + "2", "again": PASSWORD + "2"}
+        assert fresh.post("/account/password/", body).status_code == 403
+        acme_noc.refresh_from_db()
+        assert not acme_noc.has_usable_password()
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/account/passkeys/options/",
+            "/account/passkeys/",
+            "/account/identities/hostile/link/",
+        ],
+    )
+    def test_adds_no_other_way_in(self, client, path):
+        assert client.post(path).status_code == 403
+
+    def test_is_another_after_a_password(self, client, acme_noc):
+        first_step(acme_noc, client)
+
+        assert client.post("/account/passkeys/options/").status_code == 200
+
+
+class TestDomains:
+    @pytest.mark.parametrize(
+        ("text", "domain"),
+        [
+            ("Example.NET", "example.net"),
+            (" example.net. ", "example.net"),
+            ("bücher.example", "xn--bcher-kva.example"),
+        ],
+    )
+    def test_are_compared_in_one_form(self, text, domain):
+        assert normalize_domain(text) == domain
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("", "example", "*.example.net", "a@example.net", "-a.example", "a..example"),
+            *(
+                "a b.example",
+                "x" * 64 + ".example",
+                "a." * 130 + "example",
+                "\x00.example",
+                "ü" * 70,
+            ),
+        ],
+    )
+    def test_are_no_patterns_and_no_nonsense(self, acme, text):
+        with pytest.raises(MailDomainInvalid):
+            normalize_domain(text)
+        assert not is_accepted(acme, f"a@{text}")
+
+    def test_are_audited_for_the_tenant_and_the_platform(self, acme):
+        accept("acme", "a.example", "b.example")
+        accept("acme", "b.example")
+
+        expected = [("mail_domain.accepted", "a.example"), ("mail_domain.accepted", "b.example")]
+        expected.append(("mail_domain.withdrawn", "a.example"))
+        with acting_in(acme):
+            rows = list(Record.objects.order_by("sequence").values_list("action", "detail"))
+        assert [(action, detail["domain"]) for action, detail in rows] == expected
+        rows = PlatformRecord.objects.order_by("sequence").values_list("action", "detail")
+        assert [(action, detail["domain"]) for action, detail in rows] == expected
+
+    def test_of_one_tenant_are_hidden_from_another(self, acme, globex):
+        accept("acme", "acme.example")
+
+        assert mail_domains_of(globex) == []
+        with acting_in(globex):
+            assert not MailDomain.objects.exists()
+
+    def test_are_accepted_by_a_command(self, acme, capsys):
+        call_command("mail_domains", "accept", "acme", "Acme.example", "acme.net")
+        call_command("mail_domains", "withdraw", "acme", "acme.net")
+        call_command("mail_domains", "list", "acme")
+
+        assert [row.domain for row in mail_domains_of(acme)] == ["acme.example"]
+        assert capsys.readouterr().out.splitlines()[-1].startswith("acme.example  since")
+        for args in (["accept", "nobody", "x.example"], ["accept", "acme", "x"]):
+            with pytest.raises(CommandError):
+                call_command("mail_domains", *args)
+
+
+class TestRest:
+    @pytest.fixture
+    def path(self, acme) -> str:
+        return f"/api/v1/platform/tenants/{acme.pk}/mail-domains/"
+
+    def test_platform_operators_accept_them(self, acme, path):
+        root = Caller()
+        signed_in(root, make_operator())
+
+        made = root.put(path, {"domains": ["Acme.example"]}, format="json")
+
+        assert made.status_code == 200, made.content
+        assert [row["domain"] for row in made.json()] == ["acme.example"]
+        assert made.json()[0]["accepted_by"] == "Root Operator"
+        assert root.get(path).json() == made.json()
+        assert root.put(path, {"domains": ["x"]}, format="json").status_code == 422
+        assert root.put(path, {"domains": []}, format="json").json() == []
+
+    def test_a_tenants_admin_does_not(self, acme_admin, path):
+        client = Caller()
+        signed_in(client, acme_admin)
+
+        assert client.get(path).status_code == 403
+        assert client.put(path, {"domains": ["a.example"]}, format="json").status_code == 403
+
+    def test_needs_a_fresh_sign_in(self, path):
+        root = Caller()
+        root.force_login(make_operator())
+
+        answer = root.put(path, {"domains": []}, format="json")
+        assert answer.json()["code"] == "reauthentication_required"
+
+    def test_a_tenants_admin_sees_them_in_the_admin(self, acme_admin):
+        accept("acme", "acme.example")
+        client = Client()
+        client.force_login(acme_admin)
+
+        assert b"acme.example" in client.get("/admin/accounts/maildomain/").content
