@@ -67,6 +67,7 @@ def issue_token(
     days: int = 365,
     scopes: Collection[str] | None = None,
     parent: ApiToken | None = None,
+    ends_with_password: bool = False,
 ) -> tuple[ApiToken, str]:
     """Make an API token with the rights of its user, or only some of them; the text is returned once, never stored.
 
@@ -86,13 +87,20 @@ def issue_token(
             expires_at=min(expires_at, parent.expires_at) if parent else expires_at,
             scopes=None if scopes is None else sorted(scopes),
             parent=parent,
+            ends_with_password=ends_with_password
+            or (parent is not None and parent.ends_with_password),
         )
         record(
             action="token.issued",
             actor=actor,
             entity=("api_token", token.id),
             at=at,
-            detail={"name": name, "prefix": token.prefix, "scopes": token.scopes},
+            detail={
+                "name": name,
+                "prefix": token.prefix,
+                "scopes": token.scopes,
+                "ends_with_password": token.ends_with_password,
+            },
         )
     return token, text
 

@@ -16,6 +16,7 @@ from apps.accounts.access import Access
 from apps.accounts.actors import Actor
 from apps.accounts.attempts import caller_address
 from apps.accounts.models import Membership, OpenSession, User
+from apps.accounts.passwords import replace_password
 from apps.accounts.session_store import row_key
 from apps.accounts.session_tenant import session_tenant_id
 from apps.audit.services import record, record_platform
@@ -125,10 +126,9 @@ def end_sessions_of_member(*, member: Membership, access: Access, at: datetime) 
 def change_password(request: HttpRequest, user: User, password: str, *, at: datetime) -> None:
     """Set a password that was validated; every other session of the person ends with the old one."""
     opened = OpenSession.objects.filter(session_id=row_key(request.session)).first()
-    user.set_password(password)
-    user.save(update_fields=["password"])
-    auth.update_session_auth_hash(request, user)
     actor = Actor("user", str(user.id), user.label)
+    replace_password(user=user, password=password, actor=actor, at=at)
+    auth.update_session_auth_hash(request, user)
     open_session(request, user, method=opened.method if opened else "password", at=at)
     end_other_sessions(user=user, keep=row_key(request.session), actor=actor, at=at)
     record_platform(action="password.changed", actor=actor, entity=("user", user.id), at=at)

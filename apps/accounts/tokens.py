@@ -11,7 +11,13 @@ from apps.accounts.services import issue_token
 
 
 def issue_token_as(
-    *, access: Access, name: str, days: int, scopes: Collection[str] | None, at: datetime
+    *,
+    access: Access,
+    name: str,
+    days: int,
+    scopes: Collection[str] | None,
+    at: datetime,
+    ends_with_password: bool = False,
 ) -> tuple[ApiToken, str]:
     """Make a token for the caller, in the caller's tenant. Raises ScopeNotHeld.
 
@@ -27,6 +33,7 @@ def issue_token_as(
         days=days,
         scopes=_scopes_within(access, scopes),
         parent=access.token,
+        ends_with_password=ends_with_password,
     )
 
 

@@ -103,6 +103,9 @@ class TokenForm(CabinetForm):
         required=False,
         help_text=_lazy("Nothing chosen: all that you may do."),
     )
+    ends_with_password = forms.BooleanField(
+        label=_lazy("Ends when the password changes"), required=False
+    )
 
     class Meta:
         model = ApiToken
@@ -122,12 +125,13 @@ class ApiTokenAdmin(TenantAdmin):
     entity_type = "api_token"
     form = TokenForm
     write_only = ("days",)
-    add_fields = ("name", "days", "scopes")
+    add_fields = ("name", "days", "scopes", "ends_with_password")
     fields = (
         "name",
         "prefix",
         "holder",
         "scopes",
+        "ends_with_password",
         "created_at",
         "expires_at",
         "last_used_at",
@@ -150,7 +154,7 @@ class ApiTokenAdmin(TenantAdmin):
         made, text = issue_token_as(
             access=access,
             at=clock.now(),
-            **{name: form.cleaned_data[name] for name in ("name", "days", "scopes")},
+            **{name: form.cleaned_data[name] for name in self.add_fields},
         )
         obj.__dict__.update(made.__dict__)
         said = _("Copy the token now, it is not shown again: %(text)s") % {"text": text}

@@ -25,6 +25,9 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
         max_length=len(Permission),
         help_text="What it is narrowed to, of what its maker may do; null: all of it.",
     )
+    ends_with_password = serializers.BooleanField(
+        default=False, help_text="Revoked when its person's password is replaced."
+    )
 
     class Meta:
         model = ApiToken
@@ -33,6 +36,7 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
             "name",
             "prefix",
             "scopes",
+            "ends_with_password",
             "created_at",
             "expires_at",
             "revoked_at",
@@ -127,6 +131,7 @@ class TokenViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
             name=asked.validated_data["name"],
             days=asked.validated_data["days"],
             scopes=asked.validated_data["scopes"],
+            ends_with_password=asked.validated_data["ends_with_password"],
             at=clock.now(),
         )
         body: dict[str, Any] = {**TokenSerializer(token).data, "token": text}

@@ -83,6 +83,8 @@ class ApiToken(models.Model):
     digest = models.BinaryField(max_length=32)
     # Permissions that it is narrowed to; null: all that its user has.
     scopes = models.JSONField(null=True, blank=True)
+    # Revoked when the person's password is replaced, as sessions are.
+    ends_with_password = models.BooleanField(default=False)
     # The token that made it; revoking that one revokes this one.
     parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="children")
     created_at = models.DateTimeField()

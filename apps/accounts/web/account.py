@@ -182,7 +182,12 @@ def make_token(request: HttpRequest) -> HttpResponse:
     if not name or days not in allowed or not all(access.may(Permission(s)) for s in scopes):
         return page_of(request, status=422, token_fault=_("A token needs a name."))
     _token, text = issue_token_as(
-        access=access, name=name, days=int(days), scopes=scopes or None, at=clock.now()
+        access=access,
+        name=name,
+        days=int(days),
+        scopes=scopes or None,
+        ends_with_password="ends_with_password" in request.POST,
+        at=clock.now(),
     )
     return page_of(request, made_token=text)
 
