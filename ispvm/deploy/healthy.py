@@ -1,19 +1,34 @@
 """Whether this container's process answers: a health check's command. Run as a script:
 
 python -I -S healthy.py PORT PATH
+python -I -S healthy.py /path/of/a/unix.sock PATH
 """
 
 import http.client
+import socket
 import sys
 
 SECONDS = 5
 
 
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket; its path is in the place of a host."""
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(SECONDS)
+        self.sock.connect(self.host)
+
+
 def main(arguments: list[str]) -> int:
-    port, path = arguments
-    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=SECONDS)
+    where, path = arguments
+    connection = (
+        _UnixConnection(where, timeout=SECONDS)
+        if where.startswith("/")
+        else http.client.HTTPConnection("127.0.0.1", int(where), timeout=SECONDS)
+    )
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Host": "127.0.0.1"})
         return 0 if connection.getresponse().status == http.HTTPStatus.OK else 1
     except (OSError, http.client.HTTPException):
         return 1

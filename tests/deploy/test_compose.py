@@ -7,6 +7,7 @@ These are structural checks of our own. They do not replace `docker compose conf
 import re
 import shutil
 import subprocess
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import yaml
 
 from apps.events.queues import Queue
 from ispvm.supervisor.postgres import ROLES
+from tests.deploy.composed import interpolate
 
 PROJECT = Path(__file__).parents[2]
 DEPLOY = PROJECT / "ispvm/deploy"
@@ -198,6 +200,18 @@ def test_the_roles_are_those_of_the_launcher():
         assert ("NOBYPASSRLS" in attributes) == ("NOBYPASSRLS" in made[name])
 
 
+def test_web_trusts_nginx_and_nobody_else():
+    """An address of its own, out of the range from which the others get theirs."""
+    plain = interpolate(COMPOSE, {"ISPVM_HOST": "a", "ISPVM_INGEST_HOST": "b"})
+    network = plain["networks"]["front"]["ipam"]["config"][0]
+    address = ip_address(plain["services"]["nginx"]["networks"]["front"]["ipv4_address"])
+    trusted = ip_network(plain["services"]["web"]["environment"]["ISPVM_TRUSTED_PROXIES"])
+
+    assert list(trusted) == [address]
+    assert address in ip_network(network["subnet"])
+    assert address not in ip_network(network["ip_range"])
+
+
 class TestNginx:
     TEXT = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
 
@@ -241,6 +255,7 @@ class TestNginx:
         text = self.TEXT.replace("/tmp/", f"{tmp_path}/")
         text = text.replace("/run/secrets/web_certificate_key", str(tmp_path / "key"))
         text = text.replace("/run/secrets/web_certificate;", f"{tmp_path}/crt;")
+        text = text.replace("/run/ispvm-ingest/tls/ca.pem", f"{tmp_path}/crt")
         (tmp_path / "nginx.conf").write_text(text)
 
         said = subprocess.run(

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 
@@ -104,17 +105,39 @@ def behind_nginx(folder: Path) -> Iterator[int]:
 
 @contextmanager
 def nginx(folder: Path) -> Iterator[int]:
-    """The shipped configuration with this test's folders and ports; nothing else in it is changed."""
-    port = free_port()
+    """The shipped configuration in front of ingest alone; answers its port for agents."""
+    with whole_nginx(folder, web="127.0.0.1:9") as ports:
+        yield ports.agents
+
+
+@dataclass(frozen=True)
+class NginxPorts:
+    http: int
+    https: int
+    agents: int
+
+
+HOST = "noc.example"
+
+
+@contextmanager
+def whole_nginx(folder: Path, *, web: str, temporary: Path | None = None) -> Iterator[NginxPorts]:
+    """The shipped configuration with this test's folders, names and ports; nothing else in it is changed.
+
+    ``temporary``: in the place of its /tmp.
+    """
+    ports = NginxPorts(free_port(), free_port(), free_port())
     text = NGINX_CONF.read_text(encoding="utf-8")
     for written, ours in {
-        "/tmp/": f"{folder}/",
+        "/tmp/": f"{temporary or folder}/",
         "/run/ispvm-ingest": str(folder),
         "/run/secrets/web_certificate_key": str(folder / "tls/server-key.pem"),
         "/run/secrets/web_certificate;": f"{folder}/tls/server.pem;",
-        "listen 8444 ": f"listen 127.0.0.1:{port} ",
-        "listen 8443 ": f"listen 127.0.0.1:{free_port()} ",
-        "listen 8080;": f"listen 127.0.0.1:{free_port()};",
+        "server_name ISPVM_HOST;": f"server_name {HOST};",
+        "set $web web:8000;": f"set $web {web};",
+        "listen 8444 ": f"listen 127.0.0.1:{ports.agents} ",
+        "listen 8443 ": f"listen 127.0.0.1:{ports.https} ",
+        "listen 8080": f"listen 127.0.0.1:{ports.http}",
     }.items():
         assert written in text, written
         text = text.replace(written, ours)
@@ -123,7 +146,7 @@ def nginx(folder: Path) -> Iterator[int]:
     conf.write_text(f"{user}daemon off;\n{text}", encoding="utf-8")
     process = subprocess.Popen([str(NGINX), "-p", str(folder), "-c", str(conf)])
     try:
-        yield port
+        yield ports
     finally:
         process.terminate()
         process.wait(timeout=300)
