@@ -64,7 +64,7 @@ def test_valkey_stops_by_sigterm_and_keeps_what_it_had(folder):
     os.chown(secret / "valkey_password", *composed.user("valkey"))
     process = composed.start("valkey", stdout=subprocess.DEVNULL)
     try:
-        client = redis.Redis(port=port, password=PASSWORD, protocol=2)
+        client = redis.Redis.from_url(f"redis://:{PASSWORD}@127.0.0.1:{port}/0")
         eventually(lambda: answers(client), seconds=20)
         command_line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
         client.set("kept", "1")
