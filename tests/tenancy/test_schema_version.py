@@ -38,6 +38,25 @@ def test_the_database_of_this_code_is_accepted(transactional_db):
     refuse_newer_database()
 
 
+@pytest.mark.real
+def test_the_database_of_this_code_is_accepted_by_ingest(transactional_db, tmp_path):
+    """It has fewer apps than what migrated the database."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PROMETHEUS_"))}
+    kept.pop("ISPVM_CA_KEY_FILE", None)
+
+    done = subprocess.run(
+        [sys.executable, "-c", "import ispvm.ingest_wsgi"],
+        check=False,
+        cwd=PROJECT,
+        env={**kept, "DATABASE_URL": database.url_of_this_test(), "ISPVM_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 @pytest.mark.parametrize(
     "applied", [("inventory", "9001_ports"), ("reports", "9001_initial")], ids=["table", "app"]
 )
