@@ -11,6 +11,8 @@ from drf_spectacular.plumbing import ComponentRegistry
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 
+from apps.accounts.api.parsing import LONGEST_PARAMETER
+
 
 class DeclaredFilters(DjangoFilterBackend):  # type: ignore[misc]  # django-filter ships no types
     """The view's ``filters``: query parameter -> field of its model. An unusable value is a 400, an empty one too."""
@@ -75,7 +77,11 @@ def _answers(view: Callable[..., Any], method: str) -> bool:
 def _fault(name: str, values: list[Any], known: frozenset[str]) -> ErrorDetail | None:
     if name not in known:
         return ErrorDetail("There is no such parameter here.", "unknown_parameter")
-    return None if len(values) == 1 else ErrorDetail("Given more than once.", "repeated")
+    if len(values) != 1:
+        return ErrorDetail("Given more than once.", "repeated")
+    if len(values[0]) > LONGEST_PARAMETER:
+        return ErrorDetail(f"At most {LONGEST_PARAMETER} characters.", "max_length")
+    return None
 
 
 @cache

@@ -13,6 +13,11 @@ from apps.core.errors import DomainError
 #: Bytes. The largest pack of rules is a tenth of it.
 MAX_BODY = 2 * 1024 * 1024
 MAX_DEPTH = 32
+#: Items of one list or members of one object, and values of the whole body. Single fields allow less, as described.
+MAX_ITEMS = 10_000
+MAX_VALUES = 100_000
+#: Characters of a query parameter or of `If-Match`.
+LONGEST_PARAMETER = 1_000
 MAX_NUMBER = 2**63
 
 
@@ -21,6 +26,13 @@ class BodyTooLarge(DomainError):
 
     status = 413
     default_code = "body_too_large"
+
+
+class BodyTooComplex(DomainError):
+    """The body holds more than 10,000 items in one list or object, or more than 100,000 values in all."""
+
+    status = 400
+    default_code = "body_too_complex"
 
 
 class PlainJSONParser(JSONParser):
@@ -48,12 +60,17 @@ def _refuse_constant(name: str) -> None:
 
 
 def _check(body: Any) -> None:
-    level = [body]
+    level, values = [body], 0
     for _ in range(MAX_DEPTH):
         if not level:
             return
         inner: list[Any] = []
+        values += len(level)
+        if values > MAX_VALUES:
+            raise BodyTooComplex(message=f"At most {MAX_VALUES} values.")
         for value in level:
+            if isinstance(value, dict | list) and len(value) > MAX_ITEMS:
+                raise BodyTooComplex(message=f"At most {MAX_ITEMS} items in one list or object.")
             if isinstance(value, dict):
                 inner += value.keys()
                 inner += value.values()

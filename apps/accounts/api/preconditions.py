@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 
+from apps.accounts.api.parsing import LONGEST_PARAMETER
 from apps.core.errors import DomainError
 
 TAGGED = frozenset({"retrieve", "update", "partial_update"})
@@ -33,6 +35,9 @@ def require_match(view: Any, request: Request, **kwargs: Any) -> None:
 
     Locks: the row, until the change is committed (a deletion takes no lock: it changes nothing unseen).
     """
+    if len(request.headers["If-Match"]) > LONGEST_PARAMETER:
+        fault = ErrorDetail(f"At most {LONGEST_PARAMETER} characters.", "max_length")
+        raise ValidationError({"If-Match": fault})
     row = view.get_object()
     if request.method != "DELETE":
         model = type(row)

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts import services
+from apps.accounts.api.fields import BoundedList
 from apps.accounts.api.views import TenantView, TenantViewSet
 from apps.accounts.models import ApiToken
 from apps.accounts.permissions import Permission
@@ -18,7 +19,7 @@ from apps.core import clock
 
 class TokenSerializer(serializers.ModelSerializer[ApiToken]):
     days = serializers.IntegerField(write_only=True, min_value=1, max_value=730, default=365)
-    scopes = serializers.ListField(
+    scopes = BoundedList(
         child=serializers.ChoiceField(choices=[p.value for p in Permission]),
         allow_null=True,
         default=None,

@@ -7,6 +7,9 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
+from apps.accounts.api.fields import publish_bounds
+from apps.accounts.api.idempotency import LONGEST_KEY
+from apps.accounts.api.parsing import LONGEST_PARAMETER
 from apps.accounts.api.preconditions import GUARDED
 from apps.accounts.api.problems import CONTENT_TYPE
 from apps.accounts.api.trimming import TRIMMED
@@ -61,7 +64,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
-    str,
+    {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
     OpenApiParameter.HEADER,
     description="The same key and body within 24 hours is done once; the answer is repeated, without secrets.",
 )
@@ -127,7 +130,17 @@ class TenantAutoSchema(AutoSchema):
         if model and field.read_only and type(field) is serializers.ChoiceField:
             columns = {c.name: c for c in model._meta.concrete_fields}  # noqa: SLF001  (Django's public spelling)
             field.allow_blank = field.source in columns and columns[field.source].blank
-        return super()._map_serializer_field(field, *args, **kwargs)  # type: ignore[no-untyped-call]  # the library
+        schema = super()._map_serializer_field(field, *args, **kwargs)  # type: ignore[no-untyped-call]  # the library
+        return publish_bounds(field, schema) if schema else schema
+
+    def _get_parameters(self) -> list[dict[str, Any]]:
+        """Every text that a parameter carries has a maximum (``filters.require_documented``)."""
+        parameters: list[dict[str, Any]] = super()._get_parameters()
+        for parameter in parameters:
+            schema = parameter.get("schema", {})
+            if schema.get("type") == "string" and not {"enum", "format"} & set(schema):
+                schema.setdefault("maxLength", LONGEST_PARAMETER)
+        return parameters
 
     def _action(self) -> str:
         return getattr(self.view, "action", "") or self.method.lower()

@@ -9,6 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.api.fields import BoundedList
 from apps.accounts.api.views import TenantViewSet
 from apps.accounts.permissions import Permission
 from apps.agents import services
@@ -70,11 +71,9 @@ class CertificateSerializer(serializers.ModelSerializer[AgentCertificate]):
 class AssignmentSerializer(serializers.Serializer[Any]):
     """What an agent watches, as a whole."""
 
-    device_ids = serializers.ListField(
-        child=serializers.UUIDField(), default=list, max_length=10_000
-    )
-    site_ids = serializers.ListField(child=serializers.UUIDField(), default=list, max_length=1000)
-    probe_device_ids = serializers.ListField(
+    device_ids = BoundedList(child=serializers.UUIDField(), default=list, max_length=10_000)
+    site_ids = BoundedList(child=serializers.UUIDField(), default=list, max_length=1000)
+    probe_device_ids = BoundedList(
         child=serializers.UUIDField(),
         default=list,
         max_length=10_000,

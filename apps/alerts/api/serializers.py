@@ -6,12 +6,15 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from agent.protocol.registry import ENTITY_TYPES
+from apps.accounts.api.fields import BoundedDict, BoundedList
 from apps.alerts.choices import AlertState, ImportMode, Severity
 from apps.alerts.models import Alert, AlertRule, AlertTransition, RuleOverride
 from apps.alerts.rules.program import Level
 
 LONGEST_SECONDS = 30 * 86_400
 MOST_RULES = 500
+#: Of a rule document; the longest shipped one has a third of it.
+MOST_FIELDS = 50
 
 
 class RuleSerializer(serializers.ModelSerializer[AlertRule]):
@@ -62,8 +65,8 @@ class ImportSerializer(serializers.Serializer[Any]):
 
     pack = serializers.CharField(max_length=60)
     mode = serializers.ChoiceField(choices=ImportMode.choices)
-    rules = serializers.ListField(
-        child=serializers.DictField(),
+    rules = BoundedList(
+        child=BoundedDict(max_length=MOST_FIELDS),
         max_length=MOST_RULES,
         required=False,
         help_text="Rule documents; without them, the shipped pack of that name.",

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.accounts.api.fields import BoundedChoices, BoundedRelated
 from apps.inventory.choices import ProbeMethod
 from apps.inventory.models import (
     BgpPeer,
@@ -15,6 +17,15 @@ from apps.inventory.models import (
     Service,
     Site,
 )
+from apps.inventory.profiles import (
+    DEFAULT_PROFILE,
+    MAX_TAG_LENGTH,
+    MAX_TAGS,
+    validate_polling_profile,
+    validate_tags,
+)
+from apps.inventory.services.credentials import MOST_PER_KIND
+from apps.vault.choices import CredentialKind
 from apps.vault.models import CredentialSet
 
 _DISCOVERED = ["source", "operator_fields", "last_seen_at"]
@@ -26,7 +37,32 @@ class SiteSerializer(serializers.ModelSerializer[Site]):
         fields = ["id", "name", "code", "latitude", "longitude"]
 
 
+@extend_schema_field(
+    {
+        "type": "object",
+        "maxProperties": len(DEFAULT_PROFILE),
+        "additionalProperties": {"type": "number"},
+    }
+)
+class PollingProfileField(serializers.JSONField):
+    """Seconds by name; the validator knows the names."""
+
+
+@extend_schema_field(
+    {
+        "type": "array",
+        "maxItems": MAX_TAGS,
+        "items": {"type": "string", "maxLength": MAX_TAG_LENGTH},
+    }
+)
+class TagsField(serializers.JSONField):
+    """Different short words."""
+
+
 class DeviceSerializer(serializers.ModelSerializer[Device]):
+    polling_profile = PollingProfileField(required=False, validators=[validate_polling_profile])
+    tags = TagsField(required=False, validators=[validate_tags])
+
     class Meta:
         model = Device
         _said = ["identity", "version", "board_name", "model", "serial", "discovered_at"]
@@ -59,8 +95,10 @@ class DeviceLoginSerializer(serializers.ModelSerializer[CredentialSet]):
 class DeviceCredentialsSerializer(serializers.Serializer[Any]):
     """Which logins to try, best first; sets of several kinds may stand in one list."""
 
-    credential_sets = serializers.PrimaryKeyRelatedField(
-        many=True, queryset=CredentialSet.objects.all(), write_only=True
+    credential_sets = BoundedRelated(
+        child_relation=serializers.PrimaryKeyRelatedField(queryset=CredentialSet.objects.all()),
+        max_length=MOST_PER_KIND * len(CredentialKind),
+        write_only=True,
     )
     results = DeviceLoginSerializer(many=True, read_only=True)
 
@@ -177,7 +215,5 @@ class DefaultProbesSerializer(serializers.Serializer[Any]):
     """Which of the usual probes to put on a device."""
 
     echo_port = serializers.IntegerField(min_value=1, max_value=65535, required=False)
-    methods = serializers.MultipleChoiceField(
-        choices=ProbeMethod.choices, default=lambda: set(ProbeMethod.values)
-    )
+    methods = BoundedChoices(choices=ProbeMethod.choices, default=lambda: set(ProbeMethod.values))
     interval_seconds = serializers.IntegerField(min_value=1, max_value=3600, default=10)

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.accounts.api.fields import BoundedList
 from apps.core import clock
 from apps.maintenance.choices import WindowState
 from apps.maintenance.models import MaintenanceWindow
@@ -15,14 +16,14 @@ class WindowSerializer(serializers.ModelSerializer[MaintenanceWindow]):
     """Announced work: from when to when, on what."""
 
     state = serializers.SerializerMethodField()
-    sites = serializers.ListField(
+    sites = BoundedList(
         child=serializers.UUIDField(),
         max_length=MOST_TARGETS,
         required=False,
         source="site_ids",
         help_text="With every router in them.",
     )
-    devices = serializers.ListField(
+    devices = BoundedList(
         child=serializers.UUIDField(), max_length=MOST_TARGETS, required=False, source="device_ids"
     )
 

@@ -17,6 +17,9 @@ from apps.topology.choices import GroupMode, MemberType
 from apps.topology.models import DependencyGroup
 from apps.topology.selectors import graph_snapshot, members_by_group
 
+#: Of a group; `k` counts as far.
+MOST_MEMBERS = 500
+
 
 class MemberSerializer(serializers.Serializer[Any]):
     """A reference: ``{type, id}``."""
@@ -31,8 +34,8 @@ class DependencyGroupSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField(read_only=True)
     dependent = MemberSerializer()
     mode = serializers.ChoiceField(choices=GroupMode.choices)
-    k = serializers.IntegerField(min_value=1, max_value=500, allow_null=True, default=None)
-    members = MemberSerializer(many=True, allow_empty=False)
+    k = serializers.IntegerField(min_value=1, max_value=MOST_MEMBERS, allow_null=True, default=None)
+    members = MemberSerializer(many=True, allow_empty=False, max_length=MOST_MEMBERS)  # type: ignore[call-arg]  # of many
     note = serializers.CharField(max_length=200, allow_blank=True, default="")
 
 

@@ -8,12 +8,16 @@ from rest_framework import mixins, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.accounts.api.fields import BoundedDict
 from apps.accounts.api.views import TenantViewSet
 from apps.accounts.permissions import Permission
 from apps.core import clock
 from apps.vault import services
 from apps.vault.kinds import SECRET_NAMES, SHAPES
 from apps.vault.models import CredentialSet
+
+#: Of a login; no kind has more than a few.
+MOST_OPTIONS = 20
 
 
 def _secret(*, most: int = 1_000, null: bool = True) -> serializers.CharField:
@@ -35,8 +39,10 @@ class CredentialSetSerializer(serializers.ModelSerializer[CredentialSet]):
     passphrase = _secret()
     token = _secret(most=4_000)
     username = serializers.CharField(max_length=100, allow_blank=True, required=False)
-    options = serializers.DictField(
-        child=serializers.CharField(max_length=100, allow_blank=True), required=False
+    options = BoundedDict(
+        max_length=MOST_OPTIONS,
+        child=serializers.CharField(max_length=100, allow_blank=True),
+        required=False,
     )
     holds = serializers.SerializerMethodField(help_text="Names of the secrets that it has.")
 

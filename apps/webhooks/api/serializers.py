@@ -4,13 +4,15 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.accounts.api.fields import BoundedList
 from apps.webhooks.choices import INCIDENT_EVENTS, EventType
 from apps.webhooks.models import Attempt, Delivery, Endpoint
 
 
 class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
-    event_types = serializers.ListField(
+    event_types = BoundedList(
         child=serializers.ChoiceField(choices=[event.value for event in INCIDENT_EVENTS]),
+        max_length=len(INCIDENT_EVENTS),
         required=False,
         help_text="Empty: every incident event.",
     )
