@@ -1,14 +1,18 @@
 """The hash chain, pure: each record's hash covers its own fields and the hash before it."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 import orjson
 
 GENESIS = b"\0" * 32
+#: From here on Python writes a float with an exponent, and PostgreSQL gives it back as an integer.
+_EXACT = 10**15
+_HASHED = ("sequence", "at", "action", "actor", "entity_type", "entity_id", "previous")
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def digest_of(
     """SHA-256 over length-prefixed parts, so that no two records can serialise alike."""
     parts = (
         str(sequence).encode(),
-        at.isoformat(timespec="microseconds").encode(),
+        at.astimezone(UTC).isoformat(timespec="microseconds").encode(),
         action.encode(),
         orjson.dumps(dict(actor), option=orjson.OPT_SORT_KEYS),
         entity_type.encode(),
@@ -55,21 +59,73 @@ def digest_of(
     return summed.digest()
 
 
-def first_fault(links: Iterable[Link]) -> int | None:
-    """The sequence of the first record that was changed, removed or moved; None if the chain holds."""
-    previous, expected = GENESIS, 1
-    for link in links:
-        own = digest_of(
-            sequence=link.sequence,
-            at=link.at,
-            action=link.action,
-            actor=link.actor,
-            entity_type=link.entity_type,
-            entity_id=link.entity_id,
-            detail=link.detail,
-            previous=link.previous,
-        )
-        if link.sequence != expected or link.previous != previous or link.digest != own:
-            return expected
-        previous, expected = link.digest, expected + 1
-    return None
+@dataclass(frozen=True)
+class Checkpoint:
+    """A record and its hash, by which all records before it are fixed too."""
+
+    sequence: int = 0
+    digest: bytes = GENESIS
+
+    def __str__(self) -> str:
+        return f"{self.sequence}:{self.digest.hex()}"
+
+
+class Fault(StrEnum):
+    """What is wrong with a record, or where it should be."""
+
+    CHANGED = "changed"
+    MISSING = "missing"
+    #: Its content fits its own hash, but it does not follow the record before it.
+    UNLINKED = "unlinked"
+    #: Records at the end are gone: the head of the chain, or a head kept elsewhere, knows of more.
+    CUT = "cut"
+    #: The last record is not the one that the head, or a head kept elsewhere, knows.
+    HEAD_DIFFERS = "head_differs"
+    #: Records that the head does not know.
+    BEYOND_HEAD = "beyond_head"
+
+
+def fault_of(link: Link, after: Checkpoint) -> Fault | None:
+    """What is wrong with the record that comes next after a checkpoint; None if nothing is."""
+    if link.sequence != after.sequence + 1:
+        return Fault.MISSING
+    if not _is_own(link):
+        return Fault.CHANGED
+    return None if link.previous == after.digest else Fault.UNLINKED
+
+
+def storable(value: Any) -> Any:
+    """The same as PostgreSQL gives it back: numbers that JSON keeps in another form become text."""
+    if isinstance(value, Mapping):
+        return {str(name): storable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(inner) for inner in value]
+    if isinstance(value, float):
+        if value == 0:
+            return 0.0  # PostgreSQL knows no negative zero
+        return value if abs(value) < _EXACT else str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if abs(value) < 2**63 else str(value)
+    return value
+
+
+def _is_own(link: Link) -> bool:
+    """Whether the record's hash is that of its content."""
+    fields = {name: getattr(link, name) for name in _HASHED}
+    for detail in (link.detail, _exponents(link.detail)):
+        try:
+            if digest_of(**{**fields, "detail": detail}) == link.digest:
+                return True
+        except TypeError:  # an integer of more than 64 bits: see _exponents
+            continue
+    return False
+
+
+def _exponents(value: Any) -> Any:
+    """Records that were written before ``storable``: PostgreSQL gives 1e16 back as an integer."""
+    if isinstance(value, Mapping):
+        return {name: _exponents(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_exponents(inner) for inner in value]
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) >= _EXACT else value

@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from apps.audit.chain import Fault
 from apps.tenancy.models import TenantModel
 
 
@@ -48,6 +49,32 @@ class Head(TenantModel):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant"], name="audit_head_tenant_uniq")]
+
+
+class Verification(TenantModel):
+    """What the background verification of a tenant's chain has found.
+
+    No evidence against somebody who can write to the database: heads that are kept elsewhere are.
+    """
+
+    # How far the pass under way has come; 0 while there is none.
+    reached = models.BigIntegerField(default=0)
+    reached_digest = models.BinaryField(max_length=32)
+    # The last pass that came to an end.
+    finished_at = models.DateTimeField(null=True, blank=True)
+    verified_to = models.BigIntegerField(default=0)
+    first_bad = models.BigIntegerField(null=True, blank=True)
+    fault = models.CharField(max_length=16, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant"], name="audit_verification_tenant_uniq"),
+            models.CheckConstraint(
+                condition=models.Q(fault="", first_bad=None)
+                | models.Q(fault__in=[str(fault) for fault in Fault], first_bad__isnull=False),
+                name="audit_verification_fault_ck",
+            ),
+        ]
 
 
 class PlatformRecord(Entry):

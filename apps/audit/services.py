@@ -2,14 +2,19 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from django.db import transaction
 
-from apps.audit.chain import GENESIS, digest_of
+from apps.audit.chain import GENESIS, digest_of, storable
 from apps.audit.models import Head, PlatformHead, PlatformRecord, Record
+from apps.events import due
 from apps.tenancy.context import require_tenant_id
+
+#: The kind of due work, and the task, that verifies a tenant's chain.
+VERIFY = "audit.verify"
+VERIFY_EVERY = timedelta(days=1)
 
 
 class ActorLike(Protocol):
@@ -32,6 +37,8 @@ def record(
     head = Head.objects.select_for_update().get(tenant_id=tenant_id)
     fields = _link(head, action=action, actor=actor, entity=entity, at=at, detail=detail)
     written = Record.objects.create(**fields)
+    if head.sequence == 0:
+        due.schedule(VERIFY, at=at + VERIFY_EVERY, tenant_id=tenant_id)
     head.sequence, head.digest = fields["sequence"], fields["digest"]
     head.save(update_fields=["sequence", "digest"])
     return written
@@ -53,6 +60,10 @@ def record_all(acts: Iterable[Act]) -> int:
     tenant_id = require_tenant_id()
     Head.objects.bulk_create([Head(tenant_id=tenant_id, digest=GENESIS)], ignore_conflicts=True)
     head = Head.objects.select_for_update().get(tenant_id=tenant_id)
+    if head.sequence == 0:
+        acts = list(acts)
+        if acts:
+            due.schedule(VERIFY, at=acts[0].at + VERIFY_EVERY, tenant_id=tenant_id)
     written = []
     for act in acts:
         fields = _link(
@@ -105,7 +116,7 @@ def _link(
         "actor": actor.as_dict(),
         "entity_type": entity[0],
         "entity_id": str(entity[1]),
-        "detail": dict(detail or {}),
+        "detail": storable(detail or {}),
         "previous": bytes(head.digest),
     }
     fields["digest"] = digest_of(**fields)

@@ -18,6 +18,8 @@ from apps.accounts.services import issue_token
 from apps.agents.models import Agent
 from apps.alerts.models import Alert, AlertRule, RuleOverride
 from apps.alerts.services import install_pack
+from apps.audit.models import Record
+from apps.audit.services import record
 from apps.core import clock
 from apps.diagnostics.models import ConnectionTest
 from apps.incidents.models import Incident
@@ -174,6 +176,11 @@ def invitation() -> UUID:
     return invite(email=f"new{next(_numbers)}@x.example", role="noc", is_limited=False, **WHO)[0].pk
 
 
+def audit_record() -> UUID:
+    record(action="site.changed", entity=("site", uuid4()), **WHO)
+    return Record.objects.order_by("-sequence")[0].pk
+
+
 def stay() -> UUID:
     now = clock.now()
     return BreakGlass.objects.create(
@@ -191,6 +198,7 @@ ENDPOINT = _first(lists.endpoint, Endpoint)
 #: The path below /api/v1/ -> its row.
 ROWS: Mapping[str, Callable[[], UUID]] = {
     "tokens": token,
+    "audit-logs": audit_record,
     "tenants": require_tenant_id,
     "invitations": invitation,
     "break-glass": stay,

@@ -1,6 +1,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
+from apps.accounts.api.audit import AuditLogViewSet
 from apps.accounts.api.members import MembershipViewSet, RolesView, UserViewSet
 from apps.accounts.api.platform import PlatformTenantsViewSet, StaysViewSet
 from apps.accounts.api.resources import MeView, TokenViewSet
@@ -16,6 +17,7 @@ router.register("tenants", TenantsViewSet, basename="tenant")
 router.register("break-glass", BreakGlassViewSet, basename="break-glass")
 router.register("platform/tenants", PlatformTenantsViewSet, basename="platform-tenant")
 router.register("platform/stays", StaysViewSet, basename="platform-stay")
+router.register("audit-logs", AuditLogViewSet, basename="audit-log")
 router.register("sessions", SessionViewSet, basename="session")
 
 urlpatterns = [

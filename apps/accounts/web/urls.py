@@ -2,6 +2,7 @@ from django.urls import path
 
 from apps.accounts.web import (
     account,
+    audit,
     confirm,
     identities,
     invitations,
@@ -29,6 +30,8 @@ urlpatterns = [
     path("tenants/enter/", tenants.enter, name="enter-tenant"),
     path("tenants/leave/", tenants.leave, name="leave-tenant"),
     path("visits/", visits.visits, name="visits"),
+    path("audit/", audit.audit, name="audit"),
+    path("audit/verify/", audit.verify, name="verify-audit"),
     path("lists/columns/", lists.columns, name="hide-columns"),
     path("lists/views/", lists.save_view, name="save-view"),
     path("lists/views/forget/", lists.forget_view, name="forget-view"),

@@ -103,6 +103,7 @@ def cabinet_pages(places: Places, *, last: int) -> list[Page]:
     """Lists of the cabinet over its largest tables, with the last page of the largest, and its largest form."""
     kinds = ("inventory/interface", "inventory/device", "incidents/incident", "audit/record")
     lists = [Page(f"cabinet {kind}", f"/admin/{kind}/") for kind in kinds]
+    lists.append(Page("audit log", "/audit/"))
     interfaces = "/admin/inventory/interface/"
     return [
         *lists,

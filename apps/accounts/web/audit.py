@@ -1,0 +1,89 @@
+"""The tenant's audit log: search, and whether its chain is intact."""
+
+from dataclasses import dataclass
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from apps.accounts.access import Access
+from apps.accounts.permissions import Permission
+from apps.accounts.web.doors import access_of, requires
+from apps.audit.chain import Fault
+from apps.audit.models import Record, Verification
+from apps.audit.verifying import request_verification
+from apps.core import clock
+from apps.core.admission import expensive
+from apps.core.page import CRITICAL, OK, UNKNOWN, State, asked_word, page_number, paged
+
+SEARCHED = ("action", "who", "object")
+FAULTS = {
+    Fault.CHANGED: _lazy("The content of the record was changed."),
+    Fault.MISSING: _lazy("The record is missing."),
+    Fault.UNLINKED: _lazy("The record does not follow the one before it."),
+    Fault.CUT: _lazy("Records at the end of the log are missing."),
+    Fault.HEAD_DIFFERS: _lazy("The last record is not the one that was written last."),
+    Fault.BEYOND_HEAD: _lazy("Records were added that the platform did not write."),
+}
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The last verification as the page shows it."""
+
+    state: State
+    row: Verification | None
+    fault: str | Promise
+
+
+@never_cache
+@require_GET
+@requires(Permission.AUDIT_VIEW)
+@expensive
+def audit(request: HttpRequest) -> HttpResponse:
+    """The newest acts first."""
+    access = access_of(request)
+    params = {name: asked_word(request, name) for name in SEARCHED}
+    rows, pager = paged(_search(access, params), number=page_number(request), asked=params)
+    context = {
+        "rows": rows,
+        "pager": pager,
+        "params": params,
+        "is_filtered": any(params.values()),
+        "verified": _verified(),
+    }
+    return render(request, "accounts/audit.html", context)
+
+
+@require_POST
+@requires(Permission.AUDIT_VIEW)
+def verify(request: HttpRequest) -> HttpResponse:
+    """A worker verifies the whole chain: a long one would hold a web thread."""
+    request_verification(tenant_id=access_of(request).tenant.pk, at=clock.now())
+    return redirect("accounts:audit")
+
+
+def _search(access: Access, params: dict[str, str]) -> QuerySet[Record]:
+    rows = access.visible(Record.objects.order_by("-sequence"), Permission.AUDIT_VIEW)
+    if params["action"]:
+        rows = rows.filter(action__icontains=params["action"])
+    if params["who"]:
+        rows = rows.filter(actor__label__icontains=params["who"])
+    if params["object"]:
+        text = params["object"]
+        rows = rows.filter(Q(entity_id=text) | Q(detail__name__icontains=text))
+    return rows
+
+
+def _verified() -> Verified:
+    row = Verification.objects.first()
+    if row is None or row.finished_at is None:
+        return Verified(State(UNKNOWN.look, UNKNOWN.icon, _lazy("Not verified yet"), 3), row, "")
+    if row.first_bad is None:
+        return Verified(State(OK.look, OK.icon, _lazy("Intact"), OK.rank), row, "")
+    broken = State(CRITICAL.look, CRITICAL.icon, _lazy("Broken"), CRITICAL.rank)
+    return Verified(broken, row, FAULTS[Fault(row.fault)])

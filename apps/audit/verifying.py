@@ -1,0 +1,85 @@
+"""Verifying every tenant's chain once a day, in the background."""
+
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from apps.audit.chain import GENESIS, Checkpoint
+from apps.audit.models import Verification
+from apps.audit.services import VERIFY
+from apps.audit.verification import State, Step, verify_step
+from apps.events import due
+from apps.events.backlog import age
+from apps.events.state import Gauge, Reading, added
+from apps.tenancy import acting_in
+
+log = structlog.get_logger(__name__)
+
+#: Below the task's soft limit of 40 s.
+BUDGET_SECONDS = 20.0
+STATE = (
+    Gauge("ispvm_audit_chains_broken", "Tenants whose audit chain is broken.", combine=added),
+    Gauge("ispvm_audit_verified_age_seconds", "Age of the oldest tenant's last verification."),
+)
+
+
+def request_verification(*, tenant_id: UUID, at: datetime) -> None:
+    """Have the current tenant's chain verified now, or as soon as a worker is free. Idempotent."""
+    due.schedule(VERIFY, at=at, tenant_id=tenant_id)
+
+
+def continue_verification(
+    *, tenant_id: UUID, at: datetime, keep_on: Callable[[], bool]
+) -> Step | None:
+    """Verify step by step while ``keep_on`` says so, and come back for the rest; the last step.
+
+    Idempotent. Several may run at once: the second one finds the row locked and returns None.
+    """
+    step = None
+    while step is None or step.state is State.IN_PROGRESS:
+        if step is not None and not keep_on():
+            due.schedule(VERIFY, at=at, tenant_id=tenant_id)
+            break
+        with acting_in(tenant_id):
+            row = _own_row(tenant_id)
+            if row is None:
+                return None
+            after = Checkpoint(row.reached, bytes(row.reached_digest))
+            step = verify_step(after=after)
+            _save(row, step, at)
+    return step
+
+
+def read_verification(at: datetime) -> Reading:
+    """The current tenant's, for the metrics."""
+    row = Verification.objects.first()
+    return {
+        ("ispvm_audit_chains_broken",): float(row is not None and row.first_bad is not None),
+        ("ispvm_audit_verified_age_seconds",): age(row.finished_at if row else None, at),
+    }
+
+
+def _own_row(tenant_id: UUID) -> Verification | None:
+    blank = Verification(tenant_id=tenant_id, reached_digest=GENESIS)
+    Verification.objects.bulk_create([blank], ignore_conflicts=True)
+    return Verification.objects.select_for_update(skip_locked=True).first()
+
+
+def _save(row: Verification, step: Step, at: datetime) -> None:
+    if step.state is State.IN_PROGRESS:
+        row.reached, row.reached_digest = step.reached.sequence, step.reached.digest
+        row.save(update_fields=["reached", "reached_digest"])
+        return
+    row.reached, row.reached_digest = 0, GENESIS
+    row.finished_at, row.verified_to = at, step.reached.sequence
+    row.first_bad, row.fault = step.first_bad, step.fault or ""
+    row.save()
+    if step.state is State.BROKEN:
+        log.error(
+            "audit_chain_broken",
+            tenant_id=str(row.tenant_id),
+            first_bad=step.first_bad,
+            fault=str(step.fault),
+        )
