@@ -8,17 +8,17 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.collectors.errors import DeviceFailed, LoginRefused
+from agent.collectors.errors import CertificateChanged, DeviceFailed, LoginHeld, LoginRefused
 from agent.collectors.logins import CredentialMissing, Opened, open_logins
 from agent.collectors.routeros.poll import RouterPoller
 from agent.collectors.routeros.session import Login
 from agent.normalize.configuration import KnownConfiguration
 from agent.normalize.entities import Memory
-from agent.normalize.metrics import failed_sample, samples_of
+from agent.normalize.metrics import failed_sample, login_samples, samples_of
 from agent.normalize.readings import Reading
 from agent.protocol.config import DeviceConfig
 from agent.protocol.registry import Tier
-from agent.samples import Findings, Happening, now
+from agent.samples import Findings, Happening, Sample, now
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,10 @@ class WatchedDevice:
         self._history: str | None = None
         #: The credential set that worked last: it is tried first.
         self._works: str | None = None
+        #: SHA-256 of the TLS certificate of the first login that the router took, until the server pins it.
+        self._accepted = ""
+        #: The other certificate that was reported last.
+        self._reported = ""
 
     def poll(self, tiers: Collection[Tier]) -> Findings:
         """Ask the device. A failure is a finding too; it never raises DeviceFailed."""
@@ -64,6 +68,8 @@ class WatchedDevice:
             )
         patch = self._memory.news(self.id, reading)
         samples = samples_of(self.id, reading, self.config["expected"])
+        if Tier.MEDIUM in tiers or self.is_open:
+            samples += self._login_samples(reading.at, is_held=False, is_certificate_ok=True)
         events = self._recovered(reading.at)
         if reading.configuration is not None:
             device_id = str(self.id)
@@ -84,7 +90,10 @@ class WatchedDevice:
         """A changed config. Only another way to reach the device ends the session."""
         before, self.config = self.config, config
         ways = {(known["address"], known["port"], known["tls"]) for known in (before, config)}
-        if len(ways) > 1 or _credential_changed(before, config, self._sealing_key):
+        if len(ways) > 1:
+            self._accepted = ""
+        is_other = len(ways) > 1 or self._is_pinned_otherwise()
+        if is_other or _credential_changed(before, config, self._sealing_key):
             self.close()
 
     def abort(self) -> None:
@@ -103,6 +112,8 @@ class WatchedDevice:
         """By the open session, else by the first login that the router takes."""
         if self._poller is not None:
             return self._poller.poll(tiers, patience)
+        if self.config.get("login_held"):
+            raise LoginHeld
         logins = open_logins(self.config, self._sealing_key)
         if not logins:
             raise CredentialMissing
@@ -120,7 +131,22 @@ class WatchedDevice:
             return reading
         raise refusal
 
+    def _pinned(self) -> str:
+        """The certificate that the router must present; empty: any, the first time."""
+        if "tls_certificate" not in self.config:
+            return ""  # a server of before has nobody to accept another one
+        return self.config["tls_certificate"] or self._accepted
+
+    def _is_pinned_otherwise(self) -> bool:
+        """The open session is with a router that presented another certificate than the one that is pinned now."""
+        pinned, poller = self._pinned(), self._poller
+        return poller is not None and bool(pinned) and poller.session.certificate != pinned
+
     def _remember(self, login: Opened) -> None:
+        self._reported = ""
+        if self._poller is not None:
+            self._accepted = self._poller.session.certificate
+            self._memory.accepted_with(self._accepted)
         if login.credential_set and login.credential_set != self._works:
             self._works = login.credential_set
             self._memory.logged_in_by(login.credential_set)
@@ -134,6 +160,7 @@ class WatchedDevice:
             username=opened.username,
             password=opened.password,
             source_address=self._source,
+            certificate=self._pinned(),
         )
 
     def _failed(self, failure: DeviceFailed) -> Findings:
@@ -149,7 +176,41 @@ class WatchedDevice:
                 "device cannot be polled",
                 extra={"device": self.config["name"], "said": str(failure)},
             )
+        if isinstance(failure, LoginHeld):
+            return Findings(tuple(self._login_samples(at, is_held=True)), events)
+        if isinstance(failure, CertificateChanged):
+            return self._certificate_changed(failure, at, events)
         return Findings((failed_sample(str(self.id), at),), events)
+
+    def _certificate_changed(
+        self, failure: CertificateChanged, at: float, events: tuple[Happening, ...]
+    ) -> Findings:
+        """Told once for each certificate; with the next poll that succeeds the whole inventory is."""
+        samples = tuple(self._login_samples(at, is_certificate_ok=False))
+        if "tls_certificate" not in self.config or failure.presented == self._reported:
+            return Findings(samples or (failed_sample(str(self.id), at),), events)
+        self._reported = failure.presented
+        self._memory.forget()
+        device_id = str(self.id)
+        payload = {"pinned": failure.pinned, "presented": failure.presented}
+        event = Happening(
+            at, "device.certificate.changed", "device", device_id, payload, "critical"
+        )
+        patch = {"devices": [{"id": device_id, "presented_certificate": failure.presented}]}
+        return Findings(samples, (*events, event), patch)
+
+    def _login_samples(
+        self, at: float, *, is_held: bool | None = None, is_certificate_ok: bool | None = None
+    ) -> list[Sample]:
+        """Only what the server has said that it knows of: one of before would refuse the rest."""
+        config = self.config
+        knows_pins = "tls_certificate" in config and config["tls"] and bool(self._pinned())
+        return login_samples(
+            str(self.id),
+            at,
+            is_held=is_held if "login_held" in config else None,
+            is_certificate_ok=is_certificate_ok if knows_pins else None,
+        )
 
     def _recovered(self, at: float) -> tuple[Happening, ...]:
         self.failures, self.said = 0, "ok"

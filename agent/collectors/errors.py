@@ -18,6 +18,30 @@ class LoginRefused(DeviceFailed):
     is_lasting = True
 
 
+class LoginHeld(DeviceFailed):
+    """The server gives no login: nobody has approved where it would go."""
+
+    is_lasting = True
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The login is held: its destination was changed and awaits approval on the server."
+        )
+
+
+class CertificateChanged(DeviceFailed):
+    """The router presents another TLS certificate than the one that is pinned; no login was sent."""
+
+    is_lasting = True
+
+    def __init__(self, pinned: str, presented: str) -> None:
+        super().__init__(
+            f"The router presents another TLS certificate (SHA-256 {presented}); no login was sent."
+        )
+        self.pinned = pinned
+        self.presented = presented
+
+
 class Trapped(Exception):
     """One command was refused; the connection is fine."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.collectors.errors import Gone, LoginRefused
+from agent.collectors.errors import CertificateChanged, Gone, LoginRefused
 from agent.collectors.logins import Opened, open_logins
 from agent.collectors.routeros import menus
 from agent.collectors.routeros.session import Login, RouterSession
@@ -42,6 +42,7 @@ def _try(
             username=opened.username,
             password=opened.password,
             source_address=source_address,
+            certificate=device.get("tls_certificate") or "",
         )
     )
     began = time.monotonic()
@@ -51,6 +52,8 @@ def _try(
         found = menus.read_device(session, with_facts=True)
     except LoginRefused as refused:
         return {"outcome": "wrong_credentials", "detail": str(refused)[:_DETAIL]}
+    except CertificateChanged as changed:
+        return {"outcome": "tls_failed", "detail": str(changed)[:_DETAIL]}
     except Gone as gone:
         return {"outcome": outcome_of(gone), "detail": str(gone)[:_DETAIL]}
     finally:

@@ -56,10 +56,15 @@ class Memory:
     def __init__(self) -> None:
         self._told: Told = {}
         self._credential_set: str | None = None
+        self._certificate: str | None = None
 
     def logged_in_by(self, credential_set: str) -> None:
         """Which of the device's logins the router took."""
         self._credential_set = credential_set
+
+    def accepted_with(self, certificate: str) -> None:
+        """With which TLS certificate the router took the login; empty without TLS."""
+        self._certificate = certificate or None
 
     def forget(self) -> None:
         """Tell everything again."""
@@ -72,6 +77,7 @@ class Memory:
             key = (section, item["id"])
             if section == "devices":
                 item["credential_set"] = self._credential_set
+                item["certificate"] = self._certificate
             known = self._told.get(key, {})
             # A part that was not read this time is no change.
             merged = {**known, **{name: value for name, value in item.items() if value is not None}}

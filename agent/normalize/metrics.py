@@ -45,6 +45,18 @@ def failed_sample(device_id: str, at: float) -> Sample:
     return Sample(at, "device.api.up", device_id, 0.0, SOURCE)
 
 
+def login_samples(
+    device_id: str, at: float, *, is_held: bool | None, is_certificate_ok: bool | None
+) -> list[Sample]:
+    """What became of the login; None: this server does not know of such things."""
+    found = (("device.login.held", is_held), ("device.certificate.ok", is_certificate_ok))
+    return [
+        Sample(at, metric, device_id, float(value), SOURCE)
+        for metric, value in found
+        if value is not None
+    ]
+
+
 def _in_bounds(metric: str, value: Value) -> float | str | None:
     """A value that the registry refuses is one that we misunderstood."""
     registered = METRICS[metric]

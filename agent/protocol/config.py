@@ -47,6 +47,10 @@ class DeviceConfig(TypedDict):
     credential: Credential | None
     #: Every login to try, best first; the first is ``credential``.
     credentials: NotRequired[list[NamedCredential]]
+    #: There are logins, and the server holds them back: nobody has approved where they would go.
+    login_held: NotRequired[bool]
+    #: SHA-256 of the certificate that the router must present over TLS. None: the first accepted one is reported.
+    tls_certificate: NotRequired[str | None]
     profile: Profile
     expected: Expected
 

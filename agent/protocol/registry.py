@@ -73,6 +73,7 @@ _TIERS = {"f": Tier.FAST, "m": Tier.MEDIUM, "s": Tier.SLOW, "d": Tier.DAILY}
 # entity: names | kind tier. Bounds follow from the name's unit, see _bounds.
 _TABLE = """
 device: device.up device.api.up device.snmp.up | b f
+device: device.login.held device.certificate.ok | b f
 device: device.uptime_seconds | g m
 device: device.cpu_pct device.cpu_core_max_pct | g m
 device: device.mem_used_bytes device.mem_total_bytes | g m
@@ -171,12 +172,13 @@ _WARN = {
     "pppoe.session.storm",
     "auth.login.failed",
     "certificate.expiring",
+    "device.certificate.changed",
 }
 _EVENT_NAMES = """
 device.reachable.changed device.api.changed device.rebooted device.version.changed interface.oper.changed
 bgp.peer.state.changed ospf.neighbor.state.changed probe.degraded pppoe.session.storm agent.heartbeat.missed
 agent.buffer.high agent.clock.skewed agent.identity.conflicted monitoring.degraded config.changed.detected
-auth.login.failed syslog.message certificate.expiring
+auth.login.failed syslog.message certificate.expiring device.certificate.changed
 """
 EVENTS: Mapping[str, EventType] = MappingProxyType(
     {name: EventType(name, "warn" if name in _WARN else "info") for name in _EVENT_NAMES.split()}

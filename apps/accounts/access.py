@@ -1,6 +1,6 @@
 """Who is asking, in which tenant, with what right: made once per request, asked everywhere."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from django.db.models import Model, QuerySet
@@ -8,7 +8,13 @@ from django.db.models import Model, QuerySet
 from apps.accounts.actors import Actor
 from apps.accounts.limits import rows_within
 from apps.accounts.models import ApiToken, BreakGlass, User
-from apps.accounts.permissions import LIMITED_TO, Permission, PlatformPermission, role_allows
+from apps.accounts.permissions import (
+    LIMITED_TO,
+    NAMED_ONLY,
+    Permission,
+    PlatformPermission,
+    role_allows,
+)
 from apps.core.errors import Forbidden
 from apps.tenancy.models import Tenant
 
@@ -38,7 +44,14 @@ class Access:
             return False
         if self.scopes is not None and permission not in self.scopes:
             return False
+        if self.scopes is None and permission in NAMED_ONLY and self.actor.kind == "token":
+            return False
         return role_allows(self.role, permission)
+
+    def with_proof(self, *, is_fresh: bool) -> "Access":
+        """The same access; its acts approve where logins are sent if it may, and who it is was proven just now."""
+        may = self.may(Permission.CREDENTIALS_MANAGE) and self.may(Permission.LOGINS_APPROVE)
+        return replace(self, actor=replace(self.actor, approves_logins=is_fresh and may))
 
     def require(self, permission: Permission) -> None:
         """Raise ``Forbidden`` unless the role gives this permission."""

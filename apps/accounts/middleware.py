@@ -11,6 +11,7 @@ from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
 from apps.accounts.access import Access
 from apps.accounts.errors import ReauthenticationRequired, TenantNotChosen
+from apps.accounts.freshness import is_fresh
 from apps.accounts.selectors import access_for_user
 from apps.accounts.session_tenant import session_tenant_id
 from apps.accounts.sessions import note_seen
@@ -51,6 +52,8 @@ class TenantMiddleware:
         request.access = access_for_user(request.user, tenant_id, at=clock.now())
         if request.access is None:
             return self.get_response(request)
+        proven = is_fresh(request.session, clock.now())
+        request.access = request.access.with_proof(is_fresh=proven)
         # Stays to the end of the request: the line about it says whose it was.
         structlog.contextvars.bind_contextvars(tenant_id=str(request.access.tenant.id))
         try:

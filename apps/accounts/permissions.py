@@ -25,6 +25,7 @@ class Permission(StrEnum):
     WEBHOOKS_VIEW = "webhooks.view"
     WEBHOOKS_MANAGE = "webhooks.manage"
     CREDENTIALS_MANAGE = "credentials.manage"
+    LOGINS_APPROVE = "logins.approve"
     DIAGNOSTICS_RUN = "diagnostics.run"
     TOKENS_MANAGE = "tokens.manage"
     MEMBERS_VIEW = "members.view"
@@ -88,12 +89,16 @@ LIMITED_TO = frozenset(
 )
 
 
+#: What a token has only if it was named when the token was issued, by a person who had just proven who they are.
+NAMED_ONLY = frozenset({Permission.LOGINS_APPROVE})
+
 #: What stands where a member's role stands while a platform operator is in a tenant. No membership can have it.
 PLATFORM = "platform"
 
 #: What a platform operator may do there: help, but make nothing that outlasts the stay (tokens, members, logins).
 BREAK_GLASS = frozenset(Permission) - {
     Permission.CREDENTIALS_MANAGE,
+    Permission.LOGINS_APPROVE,
     Permission.TOKENS_MANAGE,
     Permission.MEMBERS_MANAGE,
     Permission.TENANT_MANAGE,

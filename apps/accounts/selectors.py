@@ -33,12 +33,14 @@ def access_for_token(text: str, at: datetime) -> Access | None:
         return None
     stale = Q(last_used_at=None) | Q(last_used_at__lt=at - USE_IS_NOTED_EVERY)
     ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=at)
-    return replace(
+    narrowed = replace(
         access,
         actor=Actor("token", str(token.id), token.name),
         token=token,
         scopes=None if token.scopes is None else frozenset(token.scopes) | {Permission.SELF},
     )
+    # A program proves nothing anew: the person did, who named the scope when it was issued.
+    return narrowed.with_proof(is_fresh=True)
 
 
 def access_for_user(

@@ -9,8 +9,9 @@ from django.db import transaction
 
 from apps.accounts.actors import Actor
 from apps.accounts.choices import Role
-from apps.accounts.errors import NameTaken
+from apps.accounts.errors import NameTaken, ScopeNotHeld
 from apps.accounts.models import ApiToken, Membership, User
+from apps.accounts.permissions import NAMED_ONLY
 from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record, record_platform
 from apps.tenancy import acting_in
@@ -72,8 +73,14 @@ def issue_token(
     """Make an API token with the rights of its user, or only some of them; the text is returned once, never stored.
 
     ``parent``: the token that makes it, which it does not outlast. For callers of pages and REST: ``issue_token_as``.
+    Raises ScopeNotHeld for a scope that only a person gives who has just proven who they are.
     """
     refuse_in_visit(actor)
+    if NAMED_ONLY.intersection(scopes or ()) and (
+        actor.kind == "token" or not actor.approves_logins
+    ):
+        # A token cannot prove who a person is, so it cannot pass such a scope on.
+        raise ScopeNotHeld(scopes=", ".join(sorted(NAMED_ONLY.intersection(scopes or ()))))
     expires_at = at + timedelta(days=days)
     text = TOKEN_PREFIX + secrets.token_urlsafe(32)
     with acting_in(tenant):

@@ -8,9 +8,12 @@ class AgentsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.agents import counting
+        from apps.agents.selectors import readers_by_device
         from apps.events import state
         from apps.events.retention import expire
+        from apps.inventory.readers import register_readers
 
+        register_readers(readers_by_device)
         state.measure_tenant(counting.STATE, counting.read_agents)
         state.measure_installation(counting.INSTALLATION, counting.read_authority)
         expire("agents_enrollmenttoken", kept=timedelta(days=90), when="expires_at < %(before)s")

@@ -1,7 +1,7 @@
 """Reads of agents: who is alive, who watches what."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,6 +13,7 @@ from apps.accounts.permissions import Permission
 from apps.agents.choices import AgentStatus
 from apps.agents.models import Agent, AgentCertificate, AgentDevice, AgentProbing, AgentSite
 from apps.core.errors import NotVisible
+from apps.inventory.readers import Reader
 from apps.inventory.selectors import device_sites
 from apps.tenancy.context import require_tenant_id
 
@@ -84,6 +85,35 @@ def device_ids_by_agent() -> dict[UUID, set[UUID]]:
         for agent_id, site_id in at_sites:
             watched[agent_id] |= free[site_id]
     return dict(watched)
+
+
+def readers_by_device(
+    device_ids: Collection[UUID] | None = None,
+) -> dict[UUID, list[Reader]]:
+    """The agents that read these devices (None: all), whether or not a host has enrolled. Three queries, whatever the
+    size; four with agents at sites."""
+    agents = {
+        agent.id: Reader(agent.id, agent.name, not agent.has_unapproved_host)
+        for agent in Agent.objects.exclude(status=AgentStatus.REVOKED)
+    }
+    named = AgentDevice.objects.all()
+    found: dict[UUID, list[Reader]] = defaultdict(list)
+    if device_ids is not None:
+        named = named.filter(device__in=device_ids)
+    taken = set()
+    for agent_id, device_id in named.values_list("agent_id", "device_id"):
+        taken.add(device_id)
+        if agent_id in agents:
+            found[device_id].append(agents[agent_id])
+    at_sites: dict[UUID, list[Reader]] = defaultdict(list)
+    for agent_id, site_id in AgentSite.objects.values_list("agent_id", "site_id"):
+        if agent_id in agents:
+            at_sites[site_id].append(agents[agent_id])
+    if at_sites:
+        for device_id, site_id in device_sites(device_ids).items():
+            if device_id not in taken and site_id in at_sites:
+                found[device_id].extend(at_sites[site_id])
+    return dict(found)
 
 
 def probed_device_ids(agent_id: UUID) -> set[UUID]:

@@ -22,6 +22,8 @@ class ConnectionTest(TenantModel):
     credential_set = TenantForeignKey(
         "vault.CredentialSet", on_delete=models.CASCADE, null=True, blank=True, related_name="+"
     )
+    # What the asker could see: a device that goes elsewhere meanwhile is not tried. Empty: asked before an upgrade.
+    destination = models.CharField(max_length=64, blank=True, default="", db_default="")
     state = models.CharField(max_length=20, choices=TestState.choices, default=TestState.WAITING)
     requested_by = models.JSONField()
     requested_at = models.DateTimeField()

@@ -7,19 +7,23 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from agent.protocol.sealing import SealedBoxInvalid, seal_for
 from apps.accounts.actors import Actor
 from apps.agents.models import Agent
 from apps.agents.selectors import assigned_device_ids, device_ids_by_agent, get_agent, is_alive
+from apps.agents.services import ReleasedLogins
 from apps.audit.services import record
 from apps.core.errors import NotVisible
 from apps.diagnostics.choices import TestOutcome, TestState
 from apps.diagnostics.errors import NoAgent, TestOver, TestUnderWay, TooManyTests
 from apps.diagnostics.models import ConnectionTest
 from apps.diagnostics.selectors import open_tests
+from apps.inventory.destinations import WHERE
+from apps.inventory.errors import LoginHeld
 from apps.inventory.models import Device
-from apps.inventory.services import credentials_of
+from apps.inventory.services import require_login_approval
 from apps.tenancy.context import require_tenant_id
 from apps.vault.choices import CredentialKind, Purpose
 from apps.vault.models import CredentialSet
@@ -42,11 +46,23 @@ def request_test(
 ) -> ConnectionTest:
     """Ask the agent that watches a device to log in on it: with this login, or with the device's own.
 
+    A login of the device goes only where it is approved; another one only by an actor who may approve that.
     Audited before anybody tries. Locks: the tenant's tests, the device. Raises NoAgent, TestUnderWay, TooManyTests,
-    ValidationError.
+    LoginHeld, LoginApprovalRefused, ValidationError.
     """
     if credential_set is not None and credential_set.kind != CredentialKind.ROUTEROS_API:
         raise ValidationError({"credential_set": "Only RouterOS logins can be tried."})
+    agent = _agent_of(device, at)
+    released = ReleasedLogins(agent, [device])
+    reasons = set(released.statuses[device.id].reasons)
+    if released.is_held(device.id) and (credential_set is None or reasons & WHERE):
+        raise LoginHeld(
+            message=_("Nothing was tried: the login is held until its destination is approved.")
+        )
+    if credential_set is not None and credential_set not in released.of(device.id):
+        require_login_approval(actor)
+        if not agent.is_host_approved:
+            raise LoginHeld(message=_("Nothing was tried: nobody has approved the agent's host."))
     with transaction.atomic():
         with connection.cursor() as cursor:  # two askers at once would both count too few
             key = require_tenant_id().int & 0x7FFFFFFF
@@ -58,7 +74,8 @@ def request_test(
             raise TooManyTests(message=f"At most {MOST_A_MINUTE} tests a minute.")
         made = ConnectionTest.objects.create(
             device=device,
-            agent=_agent_of(device, at),
+            agent=agent,
+            destination=released.statuses[device.id].destination.digest,
             credential_set=credential_set,
             requested_by=actor.as_dict(),
             requested_at=at,
@@ -139,11 +156,15 @@ def _agent_of(device: Device, at: datetime) -> Agent:
 
 def _job(test: ConnectionTest, agent: Agent, at: datetime) -> dict[str, Any]:
     device = test.device
-    rows = [test.credential_set] if test.credential_set else credentials_of([device.id])[device.id]
-    rows = [row for row in rows if row.kind == CredentialKind.ROUTEROS_API]
+    released = ReleasedLogins(agent, [device])
+    rows = released.of(device.id)
+    if test.credential_set is not None and test.credential_set not in rows:
+        # Asked for by somebody who may send it there, and for this destination alone.
+        is_as_asked = test.destination == released.statuses[device.id].destination.digest
+        rows = [test.credential_set] if is_as_asked and agent.is_host_approved else []
+    elif test.credential_set is not None:
+        rows = [test.credential_set]
     key = bytes(agent.sealing_public_key or b"")
-    if not key:
-        rows = []
     lease = take_lease(
         purpose=Purpose.CONNECTION_TEST,
         holder=("agent", agent.id),
@@ -176,6 +197,7 @@ def _job(test: ConnectionTest, agent: Agent, at: datetime) -> dict[str, Any]:
             "address": device.management_address,
             "port": device.api_port,
             "tls": device.api_tls,
+            "tls_certificate": released.certificate(device.id),
             "credentials": credentials,
         },
     }

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -15,6 +15,8 @@ from apps.accounts.actors import Actor
 from apps.accounts.admin import TenantAdmin, cabinet
 from apps.accounts.permissions import Permission
 from apps.inventory import services
+from apps.inventory.choices import LoginState
+from apps.inventory.destinations import login_status
 from apps.inventory.models import (
     BgpPeer,
     Device,
@@ -107,6 +109,12 @@ class DeviceAdmin(InventoryAdmin):
 
     def remove(self, row: Device, *, actor: Actor, at: datetime) -> None:
         services.delete_device(device=row, actor=actor, at=at)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if login_status(Device.objects.get(pk=obj.pk)).state == LoginState.HELD:
+            said = _("The login is held: approve its destination on the page of the device.")
+            self.message_user(request, said, messages.WARNING)
 
     def what_goes(self, row: Device) -> list[str]:
         ports = Interface.objects.filter(device=row).count()

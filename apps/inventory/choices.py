@@ -58,3 +58,24 @@ class EntityType(models.TextChoices):
     OSPF_NEIGHBOR = "ospf_neighbor", _("OSPF neighbour")
     PROBE_TARGET = "probe_target", _("Probe target")
     SERVICE = "service", _("Service")
+
+
+class LoginState(models.TextChoices):
+    """Whether a router's login is sent, and if not, why."""
+
+    NONE = "none", _("No login")
+    APPROVED = "approved", _("Approved")
+    HELD = "held", _("Login held")
+    CERTIFICATE_CHANGED = "certificate_changed", _("Certificate changed")
+
+
+class HoldReason(models.TextChoices):
+    """What of a login's destination nobody has approved."""
+
+    NEVER_APPROVED = "never_approved", _("never approved")
+    ADDRESS = "address", _("another address")
+    PORT = "port", _("another port")
+    TLS = "tls", _("TLS switched")
+    CREDENTIAL_SETS = "credential_sets", _("another credential set")
+    AGENTS = "agents", _("another agent")
+    AGENT_HOST = "agent_host", _("an agent on another host")

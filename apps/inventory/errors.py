@@ -1,6 +1,6 @@
 """Refusals of the inventory."""
 
-from apps.core.errors import Conflict, NotVisible
+from apps.core.errors import Conflict, Forbidden, NotVisible
 
 
 class NameTaken(Conflict):
@@ -21,4 +21,31 @@ class InUse(Conflict):
     default_code = "in_use"
 
 
-__all__ = ["InUse", "InterfaceTaken", "NameTaken", "NotVisible"]
+class LoginApprovalRefused(Forbidden):
+    """Where a login is sent is decided by a person who may manage credentials and has just proven who they are, or by
+    a token that carries the scope ``logins.approve``."""
+
+    default_code = "login_approval_refused"
+
+
+class DestinationChanged(Conflict):
+    """What was to be approved is not what the device has now: read it again."""
+
+    default_code = "destination_changed"
+
+
+class LoginHeld(Conflict):
+    """The login is not sent to a destination that nobody has approved."""
+
+    default_code = "login_held"
+
+
+__all__ = [
+    "DestinationChanged",
+    "InUse",
+    "InterfaceTaken",
+    "LoginApprovalRefused",
+    "LoginHeld",
+    "NameTaken",
+    "NotVisible",
+]

@@ -16,6 +16,7 @@ from apps.inventory.models import (
     DeviceGrant,
     Interface,
     Link,
+    LoginApproval,
     OspfNeighbor,
     ProbeTarget,
     Service,
@@ -45,6 +46,7 @@ def register_limits() -> None:
         ProbeTarget,
         Service,
         DeviceCredential,
+        LoginApproval,
     ):
         limit_rows(model, lambda user_id: Q(device__in=_visible_devices(user_id)))
     # A wire is seen from each of its ends.

@@ -21,6 +21,7 @@ Text200 = Annotated[str, msgspec.Meta(max_length=200, pattern=_NO_NUL)]
 Text500 = Annotated[str, msgspec.Meta(max_length=500, pattern=_NO_NUL)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=_NO_NUL)]
 Mac = Annotated[str, msgspec.Meta(max_length=17, pattern=_NO_NUL)]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 AsNumber = Annotated[int, msgspec.Meta(ge=0, le=2**32 - 1)]
 Mtu = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Speed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -37,6 +38,10 @@ class DeviceItem(msgspec.Struct, frozen=True):
     model: Text100 | None = None
     #: The login that the router took.
     credential_set: UUID | None = None
+    #: SHA-256 of the TLS certificate with which it took that login.
+    certificate: Digest | None = None
+    #: The other certificate that it presented than the one that is pinned: it was sent no login.
+    presented_certificate: Digest | None = None
 
     @property
     def device_id(self) -> UUID:

@@ -182,9 +182,10 @@ def watched_devices(
     )
 
 
-def device_sites() -> dict[UUID, UUID]:
-    """The site of every device."""
-    return dict(Device.objects.values_list("pk", "site_id"))
+def device_sites(device_ids: Collection[UUID] | None = None) -> dict[UUID, UUID]:
+    """The site of each of these devices (None: of all)."""
+    rows = Device.objects.all() if device_ids is None else Device.objects.filter(pk__in=device_ids)
+    return dict(rows.values_list("pk", "site_id"))
 
 
 def get_device(device_id: UUID) -> Device:

@@ -41,7 +41,13 @@ MISSING = [
 class FakeRouter:
     """``menus`` maps a path to sentences; ``hostile`` takes the connection over after the login."""
 
-    def __init__(self, menus: dict[str, list[Sentence]] | None = None) -> None:
+    def __init__(
+        self,
+        menus: dict[str, list[Sentence]] | None = None,
+        *,
+        address: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
         self.menus = menus or {}
         self.hostile: Callable[[socket.socket], None] | None = None
         self.on_connect: Callable[[socket.socket], None] | None = None
@@ -50,7 +56,7 @@ class FakeRouter:
         self.peers: list[str] = []
         self.stop = threading.Event()
         self._open: list[socket.socket] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((address, port))
         self.port = self._listener.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()

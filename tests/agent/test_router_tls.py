@@ -11,29 +11,29 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from agent.collectors.device import WatchedDevice
+from agent.diagnostics.connection import try_connection
 from agent.protocol.registry import Tier
 from tests.agent.fake_router import MENUS, FakeRouter, device_config, wait_for
 
 KEY = X25519PrivateKey.generate()
 
 
-@pytest.fixture
-def certificate(tmp_path):
+def make_certificate(path, name: str = "router") -> str:
+    """A self-signed one with its key in one file; returns its SHA-256."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "router")])
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     # A router without NTP believes it is 1970.
     born = dt.datetime(1970, 1, 2, tzinfo=dt.UTC)
     made = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(subject)
+        .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(7)
         .not_valid_before(born)
         .not_valid_after(born + dt.timedelta(days=365))
         .sign(key, hashes.SHA256())
     )
-    path = tmp_path / "router.pem"
     path.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
@@ -42,6 +42,13 @@ def certificate(tmp_path):
         )
         + made.public_bytes(serialization.Encoding.PEM)
     )
+    return made.fingerprint(hashes.SHA256()).hex()
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    path = tmp_path / "router.pem"
+    make_certificate(path)
     return path
 
 
@@ -100,3 +107,194 @@ def test_a_plain_router_behind_a_tls_config_is_said():
     router.close()
 
     assert "failed" in device.said
+
+
+def logins_of(router: FakeRouter) -> list[list[str]]:
+    return [sentence for sentence in router.asked if sentence[0] == "/login"]
+
+
+class TestPinning:
+    @pytest.fixture
+    def certificates(self, tmp_path) -> list[str]:
+        return [make_certificate(tmp_path / f"{n}.pem", f"router {n}") for n in (1, 2)]
+
+    @pytest.fixture
+    def serve(self, tmp_path, certificates):
+        """The router with one of the certificates, on the port of the one before."""
+        opened: list[TlsRouter] = []
+
+        def start(number: int) -> TlsRouter:
+            port = 0
+            if opened:
+                port = opened[-1].port
+                opened[-1].close()
+            TlsRouter.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            TlsRouter.context.load_cert_chain(tmp_path / f"{number}.pem")
+            opened.append(TlsRouter(dict(MENUS), port=port))
+            return opened[-1]
+
+        yield start
+        opened[-1].close()
+
+    def watch(self, router: FakeRouter, **told) -> WatchedDevice:
+        config = {**device_config(KEY, router.port, patience=2), "tls": True, "login_held": False}
+        complete = {**config, "tls_certificate": None, **told}
+        return WatchedDevice(complete, KEY, "")
+
+    def values(self, findings, metric: str) -> list:
+        return [sample.value for sample in findings.samples if sample.metric == metric]
+
+    def test_the_first_accepted_one_is_reported(self, serve, certificates):
+        device = self.watch(serve(1))
+        findings = device.poll([Tier.FAST])
+        device.close()
+
+        (item,) = findings.patch["devices"]
+        assert item["certificate"] == certificates[0]
+
+    def test_one_that_took_no_login_is_not(self, serve):
+        router = serve(1)
+        config = device_config(KEY, router.port, patience=2, password="wrong")
+        told = {**config, "tls": True, "tls_certificate": None, "login_held": False}
+        device = WatchedDevice(told, KEY, "")
+        findings = device.poll([Tier.FAST])
+
+        assert "refused the login" in device.said
+        assert not findings.patch
+
+    def test_another_one_gets_no_login_and_is_an_event(self, serve, certificates):
+        device = self.watch(serve(1), tls_certificate=certificates[0])
+        device.poll([Tier.FAST])
+        device.close()
+        other = serve(2)
+        found = [device.poll([Tier.FAST]) for _ in range(3)]
+
+        assert logins_of(other) == []
+        assert certificates[1] in device.said
+        events = [event for one in found for event in one.events]
+        assert [event.event_type for event in events].count("device.certificate.changed") == 1
+        told = next(e for e in events if e.event_type == "device.certificate.changed")
+        assert told.payload == {"pinned": certificates[0], "presented": certificates[1]}
+        assert found[0].patch == {
+            "devices": [{"id": str(device.id), "presented_certificate": certificates[1]}]
+        }
+        assert all(self.values(one, "device.certificate.ok") == [0.0] for one in found)
+        assert self.values(found[0], "device.api.up") == [], "it answered; nobody asked"
+
+    def test_nor_before_the_server_has_pinned_the_first(self, serve, certificates):
+        device = self.watch(serve(1))
+        device.poll([Tier.FAST])
+        device.close()
+        other = serve(2)
+        device.poll([Tier.FAST])
+
+        assert logins_of(other) == []
+
+    def test_accepted_on_the_server_it_is_polled_again(self, serve, certificates):
+        device = self.watch(serve(1), tls_certificate=certificates[0])
+        device.poll([Tier.FAST])
+        device.close()
+        router = serve(2)
+        device.poll([Tier.FAST])
+        device.take_over({**device.config, "tls_certificate": certificates[1]})
+        findings = device.poll([Tier.FAST])
+        device.close()
+
+        assert len(logins_of(router)) == 1
+        assert device.said == "ok"
+        assert self.values(findings, "device.certificate.ok") == [1.0]
+        assert findings.patch["devices"][0]["certificate"] == certificates[1]
+
+    def test_a_pin_that_changes_ends_the_session(self, serve, certificates):
+        router = serve(1)
+        device = self.watch(router, tls_certificate=certificates[0])
+        device.poll([Tier.FAST])
+        device.take_over({**device.config, "tls_certificate": certificates[1]})
+        device.poll([Tier.FAST])
+
+        assert len(logins_of(router)) == 1
+        assert "another TLS certificate" in device.said
+
+    def test_another_address_may_have_another(self, serve, certificates):
+        device = self.watch(serve(1))
+        device.poll([Tier.FAST])
+        device.take_over({**device.config, "port": 1})
+        router = serve(2)
+        device.take_over({**device.config, "port": router.port})
+        device.poll([Tier.FAST])
+        device.close()
+
+        assert len(logins_of(router)) == 1
+
+    def test_a_server_of_before_pins_nothing(self, serve):
+        device = self.watch(serve(1))
+        for name in ("tls_certificate", "login_held"):
+            del device.config[name]
+        findings = device.poll([Tier.FAST])
+        device.close()
+        router = serve(2)
+        device.poll([Tier.FAST])
+        device.close()
+
+        assert len(logins_of(router)) == 1
+        assert self.values(findings, "device.certificate.ok") == []
+        assert self.values(findings, "device.login.held") == []
+
+    def test_a_router_without_a_certificate_is_not_spoken_to(self):
+        """Anonymous key exchange names nobody: the handshake fails, no login is sent."""
+        TlsRouter.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        TlsRouter.context.maximum_version = ssl.TLSVersion.TLSv1_2
+        TlsRouter.context.set_ciphers("ADH:@SECLEVEL=0")
+        router = TlsRouter(dict(MENUS))
+        device = self.watch(router)
+        device.poll([Tier.FAST])
+        router.close()
+
+        assert router.asked == []
+        assert "failed" in device.said
+
+    def test_a_connection_test_meets_the_pin_too(self, serve, certificates):
+        router = serve(2)
+        device = {
+            **device_config(KEY, router.port), "tls": True, "tls_certificate": certificates[0],
+        }  # fmt: skip
+        device["credentials"] = [{**device["credential"], "credential_set": ""}]
+        job = {"id": "1", "timeout_s": 3, "device": device}
+
+        said = try_connection(job, KEY)
+
+        assert said["outcome"] == "tls_failed"
+        assert certificates[1] in said["detail"]
+        assert router.asked == []
+
+
+class TestHeld:
+    def test_says_so_and_asks_nobody(self):
+        router = FakeRouter(dict(MENUS))
+        config = {**device_config(KEY, router.port), "credential": None, "login_held": True}
+        device = WatchedDevice(config, KEY, "")
+        first, second = device.poll([Tier.FAST]), device.poll([Tier.FAST])
+        router.close()
+
+        assert router.peers == []
+        assert "awaits approval" in device.said
+        assert [event.event_type for event in first.events] == ["monitoring.degraded"]
+        assert second.events == ()
+        samples = {sample.metric: sample.value for sample in second.samples}
+        assert samples == {"device.login.held": 1.0}
+
+    def test_is_over_with_the_first_poll_that_succeeds(self):
+        router = FakeRouter(dict(MENUS))
+        config = device_config(KEY, router.port)
+        held = {**config, "credential": None, "login_held": True}
+        device = WatchedDevice(held, KEY, "")
+        device.poll([Tier.FAST])
+        config["login_held"] = False
+        device.take_over(config)
+        findings = device.poll([Tier.FAST])
+        device.close()
+        router.close()
+
+        samples = {sample.metric: sample.value for sample in findings.samples}
+        assert samples["device.login.held"] == 0.0
+        assert samples["device.api.up"] == 1.0

@@ -261,7 +261,7 @@ class TestTuning:
             services.set_enabled(rule=rules["cpu_high"], is_enabled=False, actor=ACTOR, at=t0)
             services.install_pack(pack="first", actor=ACTOR, at=t0)
 
-            assert AlertRule.objects.count() == 9
+            assert AlertRule.objects.count() == 11
             assert not AlertRule.objects.get(key="cpu_high").is_enabled
         assert Due.objects.filter(kind=services.EVALUATE, tenant_id=acme.id).count() == 1
 

@@ -9,7 +9,7 @@ from apps.accounts.models import Membership
 from apps.agents.models import Agent
 from apps.tenancy import acting_in
 from tests import test_list_costs as rows
-from tests.clients import queries
+from tests.clients import queries, signed_in
 
 pytestmark = pytest.mark.django_db
 
@@ -190,7 +190,7 @@ def test_an_unchanged_part_is_not_sent_again(visit, acme_noc, incident):
 
 class TestEnrollWizard:
     def test_leads_from_a_name_to_the_one_command(self, visit, acme, acme_admin, stage):
-        client = visit(acme_admin)
+        client = signed_in(visit(acme_admin), acme_admin)
         site = stage.devices["agg1"].site_id
 
         named = client.post(reverse("agents:new"), {"name": "north-1", "site": str(site)})
@@ -203,10 +203,16 @@ class TestEnrollWizard:
 
     @pytest.mark.parametrize("name", ["", "core", "x" * 200, "\x00"])
     def test_says_beside_the_field_what_is_wrong(self, visit, acme_admin, stage, name):
-        answer = visit(acme_admin).post(reverse("agents:new"), {"name": name})
+        client = signed_in(visit(acme_admin), acme_admin)
+        answer = client.post(reverse("agents:new"), {"name": name})
 
         assert answer.status_code == 422
         assert b'role="alert"' in answer.content
+
+    def test_asks_who_it_is_before_a_host_may_be_given_logins(self, visit, acme_admin, stage):
+        answer = visit(acme_admin).get(reverse("agents:new"))
+
+        assert answer["Location"].startswith(reverse("accounts:confirm"))
 
     def test_is_not_for_operators(self, visit, acme_noc, stage):
         assert visit(acme_noc).get(reverse("agents:new")).status_code == 403

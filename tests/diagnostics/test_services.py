@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from rest_framework.test import APIClient
 
 from agent.protocol.sealing import open_sealed
 from apps.agents import services as agents
@@ -17,7 +18,7 @@ from apps.tenancy import acting_in
 from apps.vault.models import SecretLease
 from apps.vault.services import create_credential_set, store_credential_set
 from tests.agents.factories import ACTOR, AT, enroll, make_agent, sealing_key
-from tests.clients import bearer, faulty_fields, problem
+from tests.clients import bearer, faulty_fields, problem, signed_in
 from tests.inventory.factories import make_device
 
 pytestmark = pytest.mark.django_db
@@ -240,7 +241,7 @@ class TestOverRest:
             snmp = create_credential_set(
                 name="snmp", kind="snmp_v2c", secrets={"community": "x"}, actor=ACTOR, at=AT
             )
-        admin = bearer(acme, acme_admin)
+        admin = signed_in(APIClient(), acme_admin)
         body = {"device": str(there.device.id)}
 
         wrong = admin.post(URL, {**body, "credential_set": str(snmp.id)})

@@ -25,7 +25,7 @@ class RouterPoller:
     def poll(self, tiers: Collection[Tier], patience: float) -> Reading:
         """Ask for these tiers; one command may take ``patience`` seconds, all together twice that.
 
-        Raises Gone, LoginRefused.
+        Raises Gone, LoginRefused, CertificateChanged.
 
         The first poll of a session asks for everything: the router may be another one than before.
         """

@@ -30,6 +30,8 @@ class Login:
     username: str
     password: str = field(repr=False)
     source_address: str = ""
+    #: SHA-256 of the TLS certificate that it must present; empty: the first one is taken.
+    certificate: str = ""
 
 
 @dataclass
@@ -63,6 +65,8 @@ class RouterSession:
         self._tag = 0
         self._deadline = self._patience = 0.0
         self._missing: set[str] = set()
+        #: SHA-256 of the certificate with which the router took the login; empty without TLS.
+        self.certificate = ""
 
     @property
     def is_open(self) -> bool:
@@ -71,7 +75,7 @@ class RouterSession:
     def begin(self, patience: float) -> None:
         """A new poll: each command has this long, all of them until the next ``begin`` twice that.
 
-        Raises Gone, LoginRefused.
+        Raises Gone, LoginRefused, CertificateChanged.
         """
         self._patience = patience
         self._deadline = time.monotonic() + 2 * patience
@@ -145,6 +149,7 @@ class RouterSession:
             use_tls=login.use_tls,
             source_address=login.source_address,
             seconds=seconds,
+            certificate=login.certificate,
         )
         self._missing.clear()
         self.load.logins += 1
@@ -159,6 +164,8 @@ class RouterSession:
         if reply.ret is not None:
             self.close()
             raise LoginRefused("The router wants the login of versions before 6.43.")
+        if self._connection is not None:
+            self.certificate = self._connection.certificate
 
     def _exchange(self, connection: RouterConnection, path: str, words: Sequence[str]) -> Reply:
         self._tag += 1

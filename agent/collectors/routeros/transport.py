@@ -4,6 +4,7 @@ The library's own socket sends word by word with Nagle's delay (44 ms a command)
 a router that drips single bytes never reaches.
 """
 
+import hashlib
 import socket
 import ssl
 import time
@@ -12,7 +13,7 @@ from contextlib import suppress
 from routeros_api import base_api
 from routeros_api.exceptions import RouterOsApiError
 
-from agent.collectors.errors import Gone
+from agent.collectors.errors import CertificateChanged, Gone
 
 CONNECT_SECONDS = 3.0
 MAX_WORD_BYTES = 2**20
@@ -84,6 +85,8 @@ class RouterConnection(base_api.Connection):  # type: ignore[misc]  # the librar
     """Sentences over a ``RouterSocket``: one write for each, bounded reads."""
 
     socket: RouterSocket
+    #: SHA-256 of the certificate that the router presented; empty without TLS.
+    certificate: str = ""
 
     def send_sentence(self, words: list[bytes]) -> None:
         """Raises Gone."""
@@ -120,9 +123,18 @@ class RouterConnection(base_api.Connection):  # type: ignore[misc]  # the librar
 
 
 def open_connection(
-    address: str, port: int, *, use_tls: bool, source_address: str, seconds: float
+    address: str,
+    port: int,
+    *,
+    use_tls: bool,
+    source_address: str,
+    seconds: float,
+    certificate: str = "",
 ) -> RouterConnection:
-    """Connect within this time. Raises Gone."""
+    """Connect within this time. With a pinned ``certificate`` (SHA-256 in hexadecimal) only to who presents it.
+
+    Raises Gone, CertificateChanged.
+    """
     source = (source_address, 0) if source_address else None
     limit = min(CONNECT_SECONDS, max(0.1, seconds))
     try:
@@ -136,13 +148,26 @@ def open_connection(
     except OSError as error:
         plain.close()
         raise _gone(error) from error
-    return RouterConnection(RouterSocket(connected))
+    connection = RouterConnection(RouterSocket(connected))
+    if isinstance(connected, ssl.SSLSocket):
+        connection.certificate = _fingerprint(connected)
+        if certificate and connection.certificate != certificate:
+            connection.socket.close()
+            raise CertificateChanged(certificate, connection.certificate)
+    return connection
+
+
+def _fingerprint(connected: ssl.SSLSocket) -> str:
+    presented = connected.getpeercert(binary_form=True) or b""
+    return hashlib.sha256(presented).hexdigest()
 
 
 def _tls() -> ssl.SSLContext:
-    """Encrypted, but any certificate is taken: routers sign their own, and their clocks may be wrong.
+    """Encrypted, with whatever certificate: routers sign their own, and their clocks may be wrong. Who it is follows
+    from the pinned certificate, which the handshake proves possession of.
 
-    Routers without a certificate offer anonymous key exchange only, which is not spoken here.
+    Routers without a certificate offer anonymous key exchange only, which is not spoken here: nothing would tell them
+    from somebody in between.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

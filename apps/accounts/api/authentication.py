@@ -8,6 +8,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from apps.accounts.access import Access
+from apps.accounts.freshness import is_fresh
 from apps.accounts.models import User
 from apps.accounts.rates import admit_token
 from apps.accounts.selectors import access_for_token, access_for_user
@@ -53,7 +54,7 @@ class TenantSessionAuthentication(SessionAuthentication):
                 "no_tenant",
             )
         note_seen(request._request, access.tenant.id, clock.now())  # noqa: SLF001  (Django's request)
-        return user, access
+        return user, access.with_proof(is_fresh=is_fresh(request.session, clock.now()))
 
 
 def is_session(request: Request) -> bool:

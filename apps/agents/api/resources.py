@@ -20,6 +20,12 @@ from apps.core import clock
 
 class AgentSerializer(serializers.ModelSerializer[Agent]):
     is_alive = serializers.SerializerMethodField()
+    is_host_approved = serializers.BooleanField(
+        read_only=True, help_text="Router logins are sealed to its host."
+    )
+    host_key = serializers.CharField(
+        read_only=True, help_text="Names the host that it runs on, to approve it; or empty."
+    )
 
     class Meta:
         model = Agent
@@ -31,6 +37,8 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
             "source_address",
             "status",
             "is_alive",
+            "is_host_approved",
+            "host_key",
             "version",
             "hostname",
             "capabilities",
@@ -94,6 +102,12 @@ class EnrollTokenSerializer(serializers.Serializer[Any]):
     expires_at = serializers.DateTimeField()
 
 
+class HostApprovalSerializer(serializers.Serializer[Any]):
+    """The host as it was read."""
+
+    host_key = serializers.RegexField(r"\A[0-9a-f]{64}\Z")
+
+
 class RevocationSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=200, allow_blank=True, default="")
 
@@ -107,7 +121,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     etag_ignores = frozenset(
         {
             *("is_alive", "version", "hostname", "capabilities", "health", "last_heartbeat_at"),
-            *("heard_address", "skewed_since", "conflict_at"),
+            *("heard_address", "skewed_since", "conflict_at", "is_host_approved", "host_key"),
         }
     )
     permission_map = {
@@ -121,9 +135,10 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         "destroy": Permission.AGENTS_MANAGE,
         "enroll_token": Permission.AGENTS_MANAGE,
         "revoke": Permission.AGENTS_MANAGE,
+        "approve_host": Permission.CREDENTIALS_MANAGE,
     }
-    #: The token enrolls whoever has it; a revoked agent watches nothing.
-    fresh_sign_in = frozenset({"enroll_token", "revoke"})
+    #: The token enrolls whoever has it; a revoked agent watches nothing; who reads a router is given its login.
+    fresh_sign_in = frozenset({"approve_host", "assign", "enroll_token", "revoke"})
 
     def get_queryset(self) -> QuerySet[Agent]:
         return self.access.visible(Agent.objects.all(), Permission.AGENTS_VIEW)
@@ -165,6 +180,18 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
             agent=agent, reason=asked.validated_data["reason"], **self._who()
         )
         return Response(self.get_serializer(ended).data)
+
+    @extend_schema(request=HostApprovalSerializer, responses=AgentSerializer)
+    @action(detail=True, methods=["post"], url_path="approve-host")
+    def approve_host(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """Let router logins be sealed to the agent's host. A token needs the scope `logins.approve`."""
+        agent = self.get_object()
+        wanted = HostApprovalSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        approved = services.approve_agent_host(
+            agent=agent, host_key=wanted.validated_data["host_key"], **self._who()
+        )
+        return Response(self.get_serializer(approved).data)
 
     @extend_schema(responses=WatchedSerializer)
     @action(detail=True)

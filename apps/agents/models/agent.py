@@ -1,3 +1,5 @@
+import hashlib
+
 from django.db import models
 from django.db.models import Q
 
@@ -45,6 +47,11 @@ class Agent(TenantModel):
     # Raw X25519 public key: router passwords leave the server only sealed to it.
     sealing_public_key = models.BinaryField(max_length=32, null=True, blank=True)
 
+    # The sealing key of the host that somebody with the right approved: logins are sealed to no other.
+    approved_sealing_key = models.BinaryField(max_length=32, null=True, blank=True)
+    host_approved_by = models.JSONField(null=True, blank=True)
+    host_approved_at = models.DateTimeField(null=True, blank=True)
+
     # Fingerprints of the authorities that it trusts, as it said last.
     trusted_authorities = models.JSONField(default=list, blank=True)
 
@@ -67,6 +74,23 @@ class Agent(TenantModel):
                 condition=Q(status__in=AgentStatus.values), name="agents_agent_status_ck"
             ),
         ]
+
+    @property
+    def is_host_approved(self) -> bool:
+        """Whether logins may be sealed to the host that it runs on."""
+        key, approved = self.sealing_public_key, self.approved_sealing_key
+        return key is not None and approved is not None and bytes(key) == bytes(approved)
+
+    @property
+    def has_unapproved_host(self) -> bool:
+        """A host has enrolled, or told a new key, that nobody approved."""
+        return self.sealing_public_key is not None and not self.is_host_approved
+
+    @property
+    def host_key(self) -> str:
+        """Names the host's sealing key for who approves it; empty: it has told none."""
+        key = self.sealing_public_key
+        return "" if key is None else hashlib.sha256(bytes(key)).hexdigest()
 
     def __str__(self) -> str:
         return self.name

@@ -14,6 +14,8 @@ class EnrollmentToken(TenantModel):
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True, blank=True)
+    # Whether its issuer might decide where logins are sent: the host that uses it is then approved.
+    approves_host = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints = [

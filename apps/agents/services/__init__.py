@@ -35,6 +35,7 @@ from apps.agents.services.listener import (
     refresh_listener_certificate,
     write_listener_certificate,
 )
+from apps.agents.services.logins import ReleasedLogins, approve_agent_host
 from apps.agents.services.pulse import accept_discovery, note_conflict, record_heartbeat
 from apps.agents.services.rollover import (
     AuthorityStatus,
@@ -66,6 +67,7 @@ __all__ = [
     "IssuedCertificate",
     "IssuedToken",
     "ListenerFiles",
+    "ReleasedLogins",
     "SignerAway",
     "TokenRefused",
     "Trust",
@@ -73,6 +75,7 @@ __all__ = [
     "accept_discovery",
     "apply_for_enrollment",
     "apply_for_renewal",
+    "approve_agent_host",
     "assign_agent",
     "authenticate_certificate",
     "authority_certificate",

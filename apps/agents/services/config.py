@@ -18,17 +18,17 @@ from apps.agents.selectors import (
     probed_device_ids,
 )
 from apps.agents.services.authority import current_trust
+from apps.agents.services.logins import ReleasedLogins
 from apps.inventory.models import BgpPeer, Device, OspfNeighbor, ProbeTarget, Service
 from apps.inventory.profiles import polling_profile
 from apps.inventory.selectors import WatchedDevices, watched_devices
-from apps.inventory.services import credentials_of, wire_id_of
-from apps.vault.choices import CredentialKind, Purpose
+from apps.inventory.services import wire_id_of
+from apps.vault.choices import Purpose
 from apps.vault.models import CredentialSet
 from apps.vault.services import Lease, open_credential_set, take_lease
 
 MAX_BATCH_METRICS = 5_000
 FLUSH_SECONDS = 1
-_POLLED = CredentialKind.ROUTEROS_API
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ def config_version(*, agent_id: UUID, at: datetime) -> str:
 def build_config(*, agent_id: UUID, at: datetime) -> tuple[str, AgentConfig]:
     """An agent's whole assignment and its version; passwords open only with the agent's own key.
 
-    Decrypts are audited once per agent and version. An agent that has not told its sealing key gets no passwords.
+    Decrypts are audited once per agent and version. An agent that has not told its sealing key gets no passwords, nor
+    does one for a destination or on a host that nobody approved.
     Raises NotVisible.
     """
     agent = get_agent(agent_id)
@@ -64,13 +65,8 @@ def _plan(agent: Agent, at: datetime) -> _Plan:
         assigned_device_ids(agent.id), probed_device_ids=probed_device_ids(agent.id)
     )
     expected = _expected(watched)
-    can_seal = agent.sealing_public_key is not None
-    logins = credentials_of([device.id for device in watched.devices]) if can_seal else {}
-    used = {
-        device.id: kept
-        for device in watched.devices
-        if (kept := [row for row in logins.get(device.id, []) if row.kind == _POLLED])
-    }
+    logins = ReleasedLogins(agent, watched.devices)
+    used = logins.released
     trust = current_trust(at=at)
     document = {
         "agent": {"id": str(agent.id), "name": agent.name},
@@ -78,10 +74,7 @@ def _plan(agent: Agent, at: datetime) -> _Plan:
         "heartbeat_seconds": HEARTBEAT_SECONDS,
         "ca_pem": trust.signed_with,
         "next_ca_pem": trust.next,
-        "devices": [
-            _device(device, used.get(device.id, []), expected[device.id])
-            for device in watched.devices
-        ],
+        "devices": [_device(device, logins, expected[device.id]) for device in watched.devices],
         "probe_targets": [_probe_target(target) for target in watched.probe_targets],
     }
     # The credential sets' versions stand for their passwords: they grow with each new secret.
@@ -133,9 +126,8 @@ def _lease(agent: Agent, plan: _Plan, at: datetime) -> Lease:
     )
 
 
-def _device(
-    device: Device, logins: list[CredentialSet], expected: dict[str, Any]
-) -> dict[str, Any]:
+def _device(device: Device, released: ReleasedLogins, expected: dict[str, Any]) -> dict[str, Any]:
+    logins = released.of(device.id)
     credentials = [
         {"credential_set": str(row.id), "username": row.username, "sealed_password": ""}
         for row in logins
@@ -148,6 +140,8 @@ def _device(
         "tls": device.api_tls,
         "credential": {"username": logins[0].username, "sealed_password": ""} if logins else None,
         "credentials": credentials,
+        "login_held": released.is_held(device.id),
+        "tls_certificate": released.certificate(device.id),
         "profile": polling_profile(device.polling_profile),
         "expected": expected,
     }

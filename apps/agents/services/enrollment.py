@@ -28,6 +28,7 @@ from apps.agents.pki import (
 from apps.agents.services.authority import active_authority, current_trust, open_authority
 from apps.agents.tokens import TokenSecret, digest_of, make_secret, read_secret
 from apps.audit.services import record, record_platform
+from apps.inventory.services.logins import may_approve
 from apps.tenancy import acting_in
 from apps.tenancy.context import require_tenant_id
 from apps.tenancy.models import Tenant
@@ -58,7 +59,8 @@ class IssuedCertificate:
 
 
 def issue_enroll_token(*, agent: Agent, actor: Actor, at: datetime) -> IssuedToken:
-    """A token that turns one host into this agent, once, within ten minutes. Earlier open tokens end.
+    """A token that turns one host into this agent, once, within ten minutes. Earlier open tokens end. That host is
+    given router logins only if the actor may approve where logins are sent, or somebody else approves it.
 
     Raises AgentRevoked.
     """
@@ -69,14 +71,22 @@ def issue_enroll_token(*, agent: Agent, actor: Actor, at: datetime) -> IssuedTok
         _lock_unrevoked(agent.id)
         EnrollmentToken.objects.filter(agent=agent, used_at=None).delete()
         token = EnrollmentToken.objects.create(
-            agent=agent, digest=digest_of(secret), created_at=at, expires_at=at + TOKEN_LIFE
+            agent=agent,
+            digest=digest_of(secret),
+            created_at=at,
+            expires_at=at + TOKEN_LIFE,
+            approves_host=may_approve(actor),
         )
         record(
             action="agent.enroll_token_issued",
             actor=actor,
             entity=("agent", agent.id),
             at=at,
-            detail={"name": agent.name, "expires_at": token.expires_at.isoformat()},
+            detail={
+                "name": agent.name,
+                "expires_at": token.expires_at.isoformat(),
+                "approves_host": token.approves_host,
+            },
         )
     text = EnrolmentToken(
         settings.ISPVM_INGEST_URL,
@@ -154,9 +164,9 @@ def _enroll(
     # Compare-and-set: of fifty clients with one token, the row lock lets one through.
     if usable.update(used_at=at) != 1:
         raise TokenRefused
-    agent_id = EnrollmentToken.objects.values_list("agent_id", flat=True).get(digest=asked.digest)
+    token = EnrollmentToken.objects.get(digest=asked.digest)
     try:
-        agent = _lock_unrevoked(agent_id)
+        agent = _lock_unrevoked(token.agent_id)
     except AgentRevoked as error:
         raise TokenRefused from error
     AgentCertificate.objects.filter(
@@ -170,11 +180,15 @@ def _enroll(
     agent.former_boots, agent.trusted_authorities = [], []
     # A new host has a new key; passwords sealed to the old one would be lost on it.
     agent.sealing_public_key = host.sealing_key
+    if token.approves_host and host.sealing_key is not None:
+        agent.approved_sealing_key, agent.host_approved_at = host.sealing_key, at
+        agent.host_approved_by = {"kind": "enrollment_token", "id": str(token.id), "label": ""}
     agent.save(
         update_fields=[
             *("status", "enrolled_at", "version", "hostname", "sealing_public_key"),
             *("conflict_at", "expiry_told", "boot_id", "boot_since", "former_boots"),
-            "trusted_authorities",
+            *("trusted_authorities", "approved_sealing_key", "host_approved_at"),
+            "host_approved_by",
         ]
     )
     record(
@@ -182,7 +196,11 @@ def _enroll(
         actor=Actor.agent(agent.id, agent.name),
         entity=("agent", agent.id),
         at=at,
-        detail={"hostname": agent.hostname, "serial": serial},
+        detail={
+            "hostname": agent.hostname,
+            "serial": serial,
+            "host_approved": agent.is_host_approved,
+        },
     )
     return issued
 

@@ -14,6 +14,7 @@ from apps.agents.services.enrollment import revoke_agent
 from apps.audit.services import record
 from apps.inventory.models import Device, Site
 from apps.inventory.selectors import existing_device_ids, existing_site_ids
+from apps.inventory.services import assignment_change
 
 
 def create_agent(
@@ -68,7 +69,7 @@ def update_agent(*, agent: Agent, changes: Mapping[str, Any], actor: Actor, at: 
 
 def delete_agent(*, agent: Agent, actor: Actor, at: datetime) -> None:
     """Revoke an agent and forget it; its certificates stay on record as revoked."""
-    with transaction.atomic():
+    with assignment_change(actor=actor, at=at):
         revoke_agent(agent=agent, reason="deleted", actor=actor, at=at)
         entity = ("agent", agent.id)
         agent.delete()
@@ -91,7 +92,8 @@ def assign_agent(
     at: datetime,
 ) -> None:
     """Set what an agent watches: these devices, and whatever stands at these sites; and whose reachability it judges
-    although others may watch them. Replaces what was set before.
+    although others may watch them. Replaces what was set before. Logins of devices that it did not read before are
+    held from it unless the actor may approve that.
 
     Idempotent. Raises UnknownEntity for ids that are not this tenant's.
     """
@@ -104,7 +106,7 @@ def assign_agent(
             message="Some ids name no device or site of this tenant.",
             ids=", ".join(sorted(map(str, missing))),
         )
-    with transaction.atomic():
+    with transaction.atomic(), assignment_change(actor=actor, at=at):
         Agent.objects.select_for_update().get(pk=agent.pk)
         changed = [
             _set_rows(agent, AgentDevice, "device_id", devices),

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from django.views.decorators.vary import vary_on_headers
 
 from apps.accounts.permissions import Permission
-from apps.accounts.web.doors import access_of, requires
+from apps.accounts.web.doors import access_of, fresh_sign_in, requires
 from apps.agents import services
 from apps.agents.errors import AgentNameTaken
 from apps.agents.selectors import get_visible_agent
@@ -33,6 +33,7 @@ def agents(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "POST"])
 @requires(Permission.AGENTS_MANAGE)
+@fresh_sign_in
 def new(request: HttpRequest) -> HttpResponse:
     """First step: name it and say where it stands. It then watches its site."""
     access = access_of(request)
@@ -73,6 +74,7 @@ def enroll(request: HttpRequest, agent_id: UUID) -> HttpResponse:
 @never_cache
 @require_POST
 @requires(Permission.AGENTS_MANAGE)
+@fresh_sign_in
 def issue(request: HttpRequest, agent_id: UUID) -> HttpResponse:
     """The token, in the one command to run. It is shown this once: reloading issues another and ends this one."""
     access = access_of(request)

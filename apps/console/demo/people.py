@@ -6,6 +6,7 @@ from apps.accounts import services as accounts
 from apps.accounts.actors import Actor
 from apps.accounts.choices import Role
 from apps.accounts.models import User
+from apps.accounts.permissions import Permission
 from apps.alerts import services as alerts
 from apps.console.demo.folder import Folder
 from apps.console.demo.rest import Rest, RestError
@@ -57,7 +58,13 @@ def ensure_token(tenant: Tenant, admin: User, folder: Folder) -> str:
     if known and _works(folder, known):
         return known
     _, text = accounts.issue_token(
-        tenant=tenant, user=admin, name="demo", actor=PROVISIONER, at=clock.now()
+        tenant=tenant,
+        user=admin,
+        name="demo",
+        # All by name: a token that names none may not decide where router logins are sent.
+        scopes=[permission.value for permission in Permission],
+        actor=PROVISIONER,
+        at=clock.now(),
     )
     folder.write_text("api.token", text)
     return text
@@ -70,7 +77,7 @@ def rest_of(folder: Folder, token: str, *, patience_seconds: float = 0) -> Rest:
 
 def _works(folder: Folder, token: str) -> bool:
     try:
-        rest_of(folder, token).get("/me/")
+        found = rest_of(folder, token).get("/me/")
     except RestError:
         return False
-    return True
+    return Permission.LOGINS_APPROVE in found["permissions"]

@@ -12,7 +12,7 @@ from apps.audit.services import Act, record_all
 from apps.console.seed.network import AREA, Network, PlannedDevice
 from apps.console.seed.storing import parts_of, store_rows
 from apps.inventory.models import Device, Link, ProbeTarget, Service, Site
-from apps.inventory.services import apply_discovery
+from apps.inventory.services import apply_discovery, approve_every_login
 from apps.tenancy.context import require_tenant_id
 from apps.vault.services import store_credential_set
 
@@ -83,6 +83,7 @@ def write_network(network: Network, *, at: datetime) -> None:
             Act(f"{noun}.created", SEEDER, (noun, row.id), at, {"name": row.name}) for row in rows
         )
     _write_agents(network, at)
+    approve_every_login(actor=SEEDER, at=at)
     discover(network, at=at)
 
 

@@ -14,6 +14,7 @@ from apps.diagnostics.choices import TestOutcome, TestState
 from apps.diagnostics.errors import NoAgent, TestUnderWay, TooManyTests
 from apps.diagnostics.selectors import last_test, state_of
 from apps.diagnostics.services import request_test
+from apps.inventory.errors import LoginHeld
 from apps.inventory.selectors import get_visible_device
 
 
@@ -27,7 +28,7 @@ def connection_test(request: HttpRequest, device_id: UUID) -> HttpResponse:
     if request.method == "POST":
         try:
             request_test(device=device, actor=access.actor, at=at)
-        except (NoAgent, TestUnderWay, TooManyTests) as refused:
+        except (LoginHeld, NoAgent, TestUnderWay, TooManyTests) as refused:
             refusal = refused.message
         if not wants_part(request):
             return redirect("console:device", device_id)

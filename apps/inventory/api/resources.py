@@ -13,6 +13,7 @@ from apps.accounts.permissions import Permission
 from apps.inventory import services
 from apps.inventory.api import serializers
 from apps.inventory.api.base import CreateRow, DeleteRow, InventoryViewSet, UpdateRow
+from apps.inventory.api.logins import DeviceLogins
 from apps.inventory.models import (
     BgpPeer,
     Device,
@@ -40,7 +41,7 @@ class SiteViewSet(CreateRow, UpdateRow, DeleteRow):
     )
 
 
-class DeviceViewSet(CreateRow, UpdateRow, DeleteRow):
+class DeviceViewSet(DeviceLogins, CreateRow, UpdateRow, DeleteRow):
     """Routers, with what was discovered on them."""
 
     model = Device
@@ -53,9 +54,11 @@ class DeviceViewSet(CreateRow, UpdateRow, DeleteRow):
         services.update_device,
         services.delete_device,
     )
-    fresh_sign_in = frozenset({"set_credentials"})
+    fresh_sign_in = frozenset({"set_credentials", *DeviceLogins.decisions})
+    etag_ignores = frozenset({"last_seen_at", "login_state"})
     permission_map = {
         **InventoryViewSet.permission_map,
+        **DeviceLogins.login_permissions,
         "interfaces": Permission.INVENTORY_VIEW,
         "bgp_peers": Permission.INVENTORY_VIEW,
         "ospf_neighbors": Permission.INVENTORY_VIEW,

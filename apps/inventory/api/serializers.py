@@ -1,12 +1,15 @@
 """What the inventory looks like over REST. The tenant is never a field; who set what is never writable."""
 
+from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.accounts.api.fields import BoundedChoices, BoundedRelated
-from apps.inventory.choices import ProbeMethod
+from apps.inventory.choices import HoldReason, LoginState, ProbeMethod
+from apps.inventory.destinations import LoginStatus, login_status
 from apps.inventory.models import (
     BgpPeer,
     Device,
@@ -62,6 +65,9 @@ class TagsField(serializers.JSONField):
 class DeviceSerializer(serializers.ModelSerializer[Device]):
     polling_profile = PollingProfileField(required=False, validators=[validate_polling_profile])
     tags = TagsField(required=False, validators=[validate_tags])
+    login_state = serializers.SerializerMethodField(
+        help_text="Held: agents are given no login until its destination is approved."
+    )
 
     class Meta:
         model = Device
@@ -79,9 +85,104 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
             "polling_profile",
             "tags",
             *_said,
+            "login_state",
             *_DISCOVERED,
         ]
         read_only_fields = [*_said, *_DISCOVERED]
+
+    @extend_schema_field(serializers.ChoiceField(choices=LoginState.choices))
+    def get_login_state(self, device: Device) -> str:
+        known: Mapping[UUID, LoginStatus] = self.context.get("login_statuses") or {}
+        return str((known.get(device.pk) or login_status(device)).state)
+
+
+class DestinationSerializer(serializers.Serializer[Any]):
+    """Where a login goes: as the device is now, or as it was approved."""
+
+    address = serializers.CharField()
+    port = serializers.IntegerField()
+    tls = serializers.BooleanField()
+    credential_sets = serializers.ListField(child=serializers.UUIDField())
+    agents = serializers.ListField(child=serializers.UUIDField())
+
+
+class LoginSerializer(serializers.Serializer[Any]):
+    """A device's login: where it would go now, where it may go, and what differs."""
+
+    device = serializers.UUIDField()
+    name = serializers.CharField()
+    login_state = serializers.ChoiceField(choices=LoginState.choices)
+    reasons = serializers.ListField(child=serializers.ChoiceField(choices=HoldReason.choices))
+    destination = serializers.CharField(help_text="Name it to approve what you have read.")
+    now = DestinationSerializer()
+    approved = DestinationSerializer(allow_null=True)
+    approved_by = serializers.JSONField(allow_null=True)
+    approved_at = serializers.DateTimeField(allow_null=True)
+    certificate = serializers.CharField(
+        help_text="SHA-256 of the pinned TLS certificate, or empty."
+    )
+    presented_certificate = serializers.CharField(
+        help_text="Another one, which an agent met and sent no login to; or empty."
+    )
+
+
+class LoginsSerializer(serializers.Serializer[Any]):
+    results = LoginSerializer(many=True)
+
+
+class ApprovalSerializer(serializers.Serializer[Any]):
+    """A destination as it was read."""
+
+    destination = serializers.RegexField(r"\A[0-9a-f]{64}\Z")
+
+
+class DeviceApprovalSerializer(ApprovalSerializer):
+    device = serializers.UUIDField()
+
+
+class ApprovalsSerializer(serializers.Serializer[Any]):
+    """Up to a thousand devices, all approved or none."""
+
+    devices = DeviceApprovalSerializer(  # type: ignore[call-arg]  # of the list, which the stubs do not know
+        many=True, allow_empty=False, max_length=1000
+    )
+
+
+class CertificateAcceptanceSerializer(serializers.Serializer[Any]):
+    """The presented certificate as it was read."""
+
+    certificate = serializers.RegexField(r"\A[0-9a-f]{64}\Z")
+
+
+def login_as_shown(device: Device, status: LoginStatus) -> dict[str, Any]:
+    """The document of ``LoginSerializer``."""
+    now, row = status.destination, status.approval
+    return {
+        "device": device.pk,
+        "name": device.name,
+        "login_state": str(status.state),
+        "reasons": [str(reason) for reason in status.reasons],
+        "destination": now.digest,
+        "now": {
+            "address": now.address,
+            "port": now.port,
+            "tls": now.tls,
+            "credential_sets": sorted(now.credential_sets),
+            "agents": sorted(now.agents),
+        },
+        "approved": row
+        and {
+            "address": row.address,
+            "port": row.port,
+            "tls": row.tls,
+            "credential_sets": row.credential_sets,
+            "agents": row.agents,
+        },
+        "approved_by": row and row.approved_by,
+        "approved_at": row and row.approved_at,
+        "certificate": row.certificate if row else "",
+        "presented_certificate": row.presented_certificate if row else "",
+    }
 
 
 class DeviceLoginSerializer(serializers.ModelSerializer[CredentialSet]):

@@ -3,6 +3,7 @@ from apps.inventory.models.credentials import DeviceCredential
 from apps.inventory.models.devices import Device, Interface
 from apps.inventory.models.grants import DeviceGrant, SiteGrant
 from apps.inventory.models.links import Link
+from apps.inventory.models.logins import LoginApproval
 from apps.inventory.models.sessions import BgpPeer, OspfNeighbor
 from apps.inventory.models.sites import Site
 from apps.inventory.models.watched import ProbeTarget, Service
@@ -14,6 +15,7 @@ __all__ = [
     "DeviceGrant",
     "Interface",
     "Link",
+    "LoginApproval",
     "OspfNeighbor",
     "ProbeTarget",
     "Service",

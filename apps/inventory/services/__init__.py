@@ -1,6 +1,13 @@
 """Writes of the inventory. Every act of a person is audited in its own transaction."""
 
-from apps.inventory.errors import InterfaceTaken, InUse, NameTaken
+from apps.inventory.errors import (
+    DestinationChanged,
+    InterfaceTaken,
+    InUse,
+    LoginApprovalRefused,
+    LoginHeld,
+    NameTaken,
+)
 from apps.inventory.services.credentials import credentials_of, set_device_credentials
 from apps.inventory.services.devices import (
     create_device,
@@ -17,6 +24,13 @@ from apps.inventory.services.expected import (
 )
 from apps.inventory.services.grants import grant, revoke_grant
 from apps.inventory.services.links import bind_links, create_link, delete_link, update_link
+from apps.inventory.services.logins import (
+    accept_certificate,
+    approve_every_login,
+    approve_logins,
+    assignment_change,
+    require_login_approval,
+)
 from apps.inventory.services.sites import create_site, delete_site, update_site
 from apps.inventory.services.watched import (
     create_default_probe_targets,
@@ -30,11 +44,18 @@ from apps.inventory.services.watched import (
 )
 
 __all__ = [
+    "DestinationChanged",
     "DiscoveryOutcome",
     "InUse",
     "InterfaceTaken",
+    "LoginApprovalRefused",
+    "LoginHeld",
     "NameTaken",
+    "accept_certificate",
     "apply_discovery",
+    "approve_every_login",
+    "approve_logins",
+    "assignment_change",
     "bind_links",
     "create_bgp_peer",
     "create_default_probe_targets",
@@ -53,6 +74,7 @@ __all__ = [
     "ensure_pppoe_service",
     "forget_discovered",
     "grant",
+    "require_login_approval",
     "revoke_grant",
     "set_device_credentials",
     "update_device",

@@ -6,12 +6,12 @@ from datetime import datetime
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
 
 from apps.accounts.actors import Actor
 from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
 from apps.inventory.models import Device, DeviceCredential
+from apps.inventory.services.logins import destination_change
 from apps.vault.choices import CredentialKind
 from apps.vault.models import CredentialSet
 from apps.vault.uses import Use
@@ -23,7 +23,8 @@ MOST_PER_KIND = 5
 def set_device_credentials(
     *, device: Device, credential_sets: Sequence[CredentialSet], actor: Actor, at: datetime
 ) -> None:
-    """Say which logins to try on a router, best first; sets of several kinds may stand in one list.
+    """Say which logins to try on a router, best first; sets of several kinds may stand in one list. Held unless the
+    actor may approve it.
 
     Idempotent. Locks: the device. Raises ValidationError.
     """
@@ -31,7 +32,7 @@ def set_device_credentials(
     _require_few(credential_sets)
     first = next((row for row in credential_sets if _is_routeros(row)), None)
     further = [row for row in credential_sets if row != first]
-    with transaction.atomic():
+    with destination_change(device.pk, actor=actor, at=at):
         locked = Device.objects.select_for_update().get(pk=device.pk)
         before = [str(row.id) for row in credentials_of([locked.pk]).get(locked.pk, [])]
         after = [str(row.id) for row in ([first] if first else []) + further]

@@ -2,10 +2,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
+
 from apps.accounts.actors import Actor
 from apps.inventory.choices import DeviceRole
 from apps.inventory.models import Device, Interface, Site
 from apps.inventory.services.credentials import require_routeros
+from apps.inventory.services.logins import DECIDING, approve_first_login, destination_change
 from apps.inventory.services.writing import delete_row, save_changes, save_new
 from apps.vault.models import CredentialSet
 
@@ -24,7 +27,8 @@ def create_device(
     actor: Actor,
     at: datetime,
 ) -> Device:
-    """Add a router; ``polling_profile`` holds the seconds that differ from the default.
+    """Add a router; ``polling_profile`` holds the seconds that differ from the default. Its login is held unless the
+    actor may approve it.
 
     Raises NameTaken, ValidationError.
     """
@@ -40,16 +44,23 @@ def create_device(
         polling_profile=dict(polling_profile or {}),
         tags=list(tags),
     )
-    save_new(device, actor=actor, at=at)
+    with transaction.atomic():
+        save_new(device, actor=actor, at=at)
+        approve_first_login(device, actor=actor, at=at)
     return device
 
 
 def update_device(
     *, device: Device, changes: Mapping[str, Any], actor: Actor, at: datetime
 ) -> Device:
-    """Change a router; discovery leaves the changed fields alone from then on. Raises NameTaken, ValidationError."""
+    """Change a router; discovery leaves the changed fields alone from then on. Where its login would go elsewhere, it
+    is held unless the actor may approve that. Raises NameTaken, ValidationError."""
     require_routeros(changes.get("credential_set"))
-    save_changes(device, changes, actor=actor, at=at)
+    if DECIDING.isdisjoint(changes):
+        save_changes(device, changes, actor=actor, at=at)
+        return device
+    with destination_change(device.pk, actor=actor, at=at):
+        save_changes(device, changes, actor=actor, at=at)
     return device
 
 

@@ -30,6 +30,7 @@ from apps.inventory.patch import (
     parse_patch,
 )
 from apps.inventory.services.links import bind_links
+from apps.inventory.services.logins import note_certificates
 
 #: Entities of one kind on one router; a router that lists more (a leak, an attack) gets no further ones.
 MAX_PER_DEVICE = 5_000
@@ -78,7 +79,9 @@ def apply_discovery(
             .order_by("pk")
         }
         parsed.refuse(lambda item: item.device_id in devices, "unknown_entity", "No such device.")
-        changed = _fill_in_devices(parsed.items["devices"].values(), devices, at)
+        told: list[DeviceItem] = list(parsed.items["devices"].values())
+        read = [item for item in told if item.presented_certificate is None]
+        changed = _fill_in_devices(read, devices, at)
         created: dict[str, int] = {}
         for kind in _KINDS:
             made, altered = _apply_kind(kind, parsed, at)
@@ -86,6 +89,14 @@ def apply_discovery(
             if made:
                 created[kind.section] = made
         bound = bind_links(device_ids=devices) if created.get("interfaces") else 0
+        note_certificates(
+            accepted={item.id: item.certificate for item in told if item.certificate},
+            presented={
+                item.id: item.presented_certificate for item in told if item.presented_certificate
+            },
+            actor=actor,
+            at=at,
+        )
         if created:
             record(
                 action="inventory.discovered",
