@@ -8,6 +8,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from apps.accounts.actors import Actor
+from apps.accounts.factor_policy import note_own_factor
 from apps.accounts.freshness import note_proof
 from apps.accounts.services import issue_token
 from apps.core import clock
@@ -57,5 +58,6 @@ def signed_in(client: Any, user: Any) -> Any:
     client.force_login(user)
     session = client.session
     note_proof(session, clock.now())
+    note_own_factor(session)
     session.save()
     return client

@@ -91,6 +91,18 @@ class ReauthenticationRequired(DomainError):
     default_code = "reauthentication_required"
 
 
+class SecondFactorRequired(Forbidden):
+    """The session was proven by one factor, where two are required."""
+
+    default_code = "second_factor_required"
+
+
+class FactorNeeded(Conflict):
+    """The last second factor of a person who must have one."""
+
+    default_code = "factor_needed"
+
+
 class CodeRefused(DomainError):
     """The code is wrong, too old or was used before: which of them is not said."""
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
 from apps.accounts.access import Access
-from apps.accounts.errors import ReauthenticationRequired, TenantNotChosen
+from apps.accounts.errors import ReauthenticationRequired, SecondFactorRequired, TenantNotChosen
 from apps.accounts.freshness import is_fresh
 from apps.accounts.selectors import access_for_user
 from apps.accounts.session_tenant import session_tenant_id
@@ -88,7 +88,7 @@ class TenantMiddleware:
 
 
 class ConfirmMiddleware:
-    """Leads a page that needs a fresh sign-in, or a tenant, to where it is confirmed or chosen, and from there back."""
+    """Leads a page that needs a fresh sign-in, a second factor or a tenant to where it is given, and back."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -101,6 +101,8 @@ class ConfirmMiddleware:
             page = reverse("accounts:confirm")
         elif isinstance(error, TenantNotChosen):
             page = reverse("accounts:tenants")
+        elif isinstance(error, SecondFactorRequired):
+            page = reverse("accounts:second-factor")
         else:
             return None
         where = f"{page}?{urlencode({'next': self._back(request)})}"

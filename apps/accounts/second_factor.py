@@ -22,7 +22,8 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from apps.accounts.actors import Actor
-from apps.accounts.errors import CodeRefused
+from apps.accounts.errors import CodeRefused, FactorNeeded
+from apps.accounts.factor_policy import must_keep_factor
 from apps.accounts.models import User
 from apps.audit.services import record_platform
 
@@ -141,11 +142,15 @@ def make_recovery_codes(user: User, *, at: datetime) -> list[str]:
 
 
 def remove(user: User, factor: Authenticator, *, at: datetime) -> None:
-    """Take a factor away; with the last one the recovery codes go too."""
+    """Take a factor away; with the last one the recovery codes go too. Raises FactorNeeded."""
     with _changing(user):
         kind = factor.type
         factor.delete()
         if not is_owed(user):
+            if must_keep_factor(user):
+                raise FactorNeeded(
+                    message="A second factor is required of you: add another one first."
+                )
             Authenticator.objects.filter(user=user).delete()
         note(user, "second_factor.removed", kind, at)
 

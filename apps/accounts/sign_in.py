@@ -13,6 +13,7 @@ from apps.accounts import second_factor, sessions
 from apps.accounts.actors import Actor
 from apps.accounts.attempts import Door, require_attempt
 from apps.accounts.errors import SignInRefused
+from apps.accounts.factor_policy import note_factors
 from apps.accounts.freshness import note_proof
 from apps.accounts.models import User
 from apps.accounts.oidc.provider_sessions import note_provider
@@ -80,7 +81,9 @@ def complete(request: HttpRequest, user: User, *, methods: list[str], at: dateti
         # Django keeps the key of somebody who signs in again; a sign-in has a session of its own.
         request.session.cycle_key()
     note_proof(request.session, at)
-    note_provider(request.session, methods)
+    proofs = [proof for method in methods for proof in method.split("+")]
+    note_provider(request.session, proofs)
+    note_factors(request.session, user, proofs)
     bind_session(request.session, user)
     sessions.open_session(request, user, method="+".join(methods), at=at)
     record_platform(

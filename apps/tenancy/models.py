@@ -17,6 +17,11 @@ class Tenant(models.Model):
     name = models.CharField(max_length=200)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    # Roles (``accounts.choices.Role``) whose people must have a second factor to work here. Read with the tenant on
+    # each request, before a tenant is entered: so it stands on this row.
+    second_factor_roles = models.JSONField(default=list, blank=True)
+    # Whether a second factor that an identity provider vouches for is enough.
+    accepts_provider_factor = models.BooleanField(default=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(Lower("slug"), name="tenancy_tenant_slug_uniq")]

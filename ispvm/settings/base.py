@@ -80,6 +80,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "apps.accounts.oidc.provider_sessions.ProviderSessionMiddleware",
     "apps.accounts.middleware.TenantMiddleware",
+    "apps.accounts.factor_middleware.SecondFactorMiddleware",
     "apps.core.web.DomainErrorMiddleware",
     "apps.accounts.middleware.ConfirmMiddleware",
     "apps.core.metrics.middleware.RequestsByView",

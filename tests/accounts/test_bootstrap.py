@@ -19,6 +19,7 @@ from apps.audit.models import PlatformRecord
 from apps.core import clock
 from apps.tenancy.models import Tenant
 from ispvm.supervisor.places import PROJECT
+from tests import database
 from tests.database import url_of_this_test
 from tests.supervisor.waiting import eventually
 
@@ -36,6 +37,12 @@ def run(*flags: str) -> str:
 
 def counts() -> tuple[int, ...]:
     return tuple(model.objects.count() for model in (User, Tenant, Membership, PlatformOperator))
+
+
+@pytest.fixture(autouse=True)
+def _nobody_yet(transactional_db):
+    """Platform operators of other tests are committed, and stay (``tests.accounts.operators``)."""
+    database.empty_all_tables()
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ MADE = {
     "accounts.membership": ROWS["memberships"],
     "accounts.apitoken": ROWS["tokens"],
     "accounts.maildomain": mail_domain,
+    "accounts.signinpolicy": require_tenant_id,
     "audit.record": record,
     "vault.credentialset": ROWS["credential-sets"],
     "inventory.site": ROWS["sites"],

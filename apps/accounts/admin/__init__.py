@@ -6,7 +6,7 @@ Apps register their rows with ``cabinet`` in their own ``admin`` module, on ``Te
 from apps.accounts.admin.base import CabinetForm, TenantAdmin
 from apps.accounts.admin.log import RecordAdmin
 from apps.accounts.admin.people import ApiTokenAdmin, MembershipAdmin
-from apps.accounts.admin.sign_in import MailDomainAdmin
+from apps.accounts.admin.sign_in import MailDomainAdmin, SignInPolicyAdmin
 from apps.accounts.admin.site import cabinet
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "MailDomainAdmin",
     "MembershipAdmin",
     "RecordAdmin",
+    "SignInPolicyAdmin",
     "TenantAdmin",
     "cabinet",
 ]

@@ -1,11 +1,21 @@
 """How the tenant's people sign in, in the admin."""
 
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django import forms
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _lazy
 
-from apps.accounts.admin.base import TenantAdmin
+from apps.accounts.access import Access
+from apps.accounts.actors import Actor
+from apps.accounts.admin.base import CabinetForm, TenantAdmin
 from apps.accounts.admin.site import cabinet
-from apps.accounts.models import MailDomain
+from apps.accounts.choices import Role
+from apps.accounts.factor_policy import set_sign_in_policy
+from apps.accounts.models import MailDomain, SignInPolicy
 from apps.accounts.permissions import Permission
 
 
@@ -24,3 +34,50 @@ class MailDomainAdmin(TenantAdmin):
     @admin.display(description=_lazy("Accepted by"))
     def operator(self, row: MailDomain) -> str:
         return str(row.accepted_by["label"])
+
+
+class SignInPolicyForm(CabinetForm):
+    """Roles by name."""
+
+    second_factor_roles = forms.MultipleChoiceField(
+        label=_lazy("Roles that need a second factor"),
+        choices=Role.choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_lazy(
+            "Their people set one up at their next request, before anything else opens."
+        ),
+    )
+    accepts_provider_factor = forms.BooleanField(
+        label=_lazy("A second factor at an identity provider is enough"),
+        required=False,
+        help_text=_lazy("If the provider says so (amr: mfa)."),
+    )
+
+    class Meta:
+        model = SignInPolicy
+        fields = ("second_factor_roles", "accepts_provider_factor")
+
+
+@admin.register(SignInPolicy, site=cabinet)
+class SignInPolicyAdmin(TenantAdmin):
+    """The tenant's own, and no other."""
+
+    view_permission = manage_permission = Permission.TENANT_MANAGE
+    can_change = True
+    fresh_sign_in = True
+    entity_type = "tenant"
+    form = SignInPolicyForm
+    fields = ("second_factor_roles", "accepts_provider_factor")
+    list_display = ("name", "roles", "accepts_provider_factor")
+
+    def tenants_rows(self, access: Access) -> QuerySet[SignInPolicy]:
+        return SignInPolicy.objects.filter(pk=access.tenant.pk)
+
+    @admin.display(description=_lazy("Roles that need a second factor"))
+    def roles(self, row: SignInPolicy) -> str:
+        return ", ".join(str(Role(role).label) for role in row.second_factor_roles)
+
+    def change(self, row: Any, changes: Mapping[str, Any], *, actor: Actor, at: datetime) -> None:
+        now = {name: getattr(row, name) for name in self.fields}
+        set_sign_in_policy(tenant=row, actor=actor, at=at, **{**now, **changes})

@@ -8,6 +8,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from apps.accounts.access import Access
+from apps.accounts.factor_policy import require_factor
 from apps.accounts.freshness import is_fresh
 from apps.accounts.models import User
 from apps.accounts.rates import admit_token
@@ -53,6 +54,7 @@ class TenantSessionAuthentication(SessionAuthentication):
                 "This session has no tenant that you belong to: choose one on the page of tenants.",
                 "no_tenant",
             )
+        require_factor(request.session, access)
         note_seen(request._request, access.tenant.id, clock.now())  # noqa: SLF001  (Django's request)
         return user, access.with_proof(is_fresh=is_fresh(request.session, clock.now()))
 

@@ -26,6 +26,7 @@ from apps.accounts.api.permissions import require_declared_proof
 from apps.accounts.api.schema import PlatformAutoSchema
 from apps.accounts.api.tenants import BreakGlassSerializer, TenantSerializer
 from apps.accounts.errors import NotPlatformOperator
+from apps.accounts.factor_policy import require_own_factor
 from apps.accounts.mail_domains import MAX_DOMAINS, mail_domains_of, set_mail_domains
 from apps.accounts.models import MailDomain, User
 from apps.accounts.permissions import PlatformPermission
@@ -47,9 +48,11 @@ class PlatformSessionAuthentication(SessionAuthentication):
             return None
         user = cast(User, found[0])
         try:
-            return user, platform.platform_access(user)
+            access = platform.platform_access(user)
         except NotPlatformOperator:
             return user, None
+        require_own_factor(request.session)
+        return user, access
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
         return "Session"

@@ -6,10 +6,11 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts import invitations, platform
+from apps.accounts import factor_policy, invitations, platform
 from apps.accounts.api.views import TenantViewSet
 from apps.accounts.choices import Role
 from apps.accounts.models import BreakGlass, Invitation
@@ -27,14 +28,30 @@ class TenantSerializer(serializers.ModelSerializer[Tenant]):
         read_only_fields = ["id", "slug", "is_active", "created_at"]
 
 
+class SignInPolicySerializer(serializers.Serializer[Any]):
+    """Who must have a second factor to work in this tenant. Platform operators always must."""
+
+    second_factor_roles = serializers.ListField(
+        child=serializers.ChoiceField(choices=Role.choices),
+        max_length=len(Role.values),
+        help_text="Roles whose people need a second factor: they set one up before anything else opens.",
+    )
+    accepts_provider_factor = serializers.BooleanField(
+        help_text="Whether an identity provider that names `mfa` in `amr` is enough."
+    )
+
+
 class TenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
     """The caller's own tenant, and no other."""
 
     serializer_class = TenantSerializer
     permission_map = {
         **dict.fromkeys(("list", "retrieve"), Permission.SELF),
-        "partial_update": Permission.TENANT_MANAGE,
+        **dict.fromkeys(
+            ("partial_update", "sign_in_policy", "set_sign_in_policy"), Permission.TENANT_MANAGE
+        ),
     }
+    fresh_sign_in = frozenset({"set_sign_in_policy"})
 
     def get_queryset(self) -> QuerySet[Tenant]:
         # A global table: no policy stands behind this filter.
@@ -52,6 +69,24 @@ class TenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
                 at=clock.now(),
             )
         return Response(self.get_serializer(tenant).data)
+
+    @extend_schema(responses=SignInPolicySerializer)
+    @action(detail=True, methods=["get"], url_path="sign-in-policy")
+    def sign_in_policy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """Which roles need a second factor."""
+        return Response(SignInPolicySerializer(self.get_object()).data)
+
+    @extend_schema(request=SignInPolicySerializer, responses=SignInPolicySerializer)
+    @sign_in_policy.mapping.put
+    def set_sign_in_policy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """Say which roles need a second factor; it acts on the next request of each session."""
+        tenant = self.get_object()
+        asked = SignInPolicySerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        tenant = factor_policy.set_sign_in_policy(
+            tenant=tenant, actor=self.access.actor, at=clock.now(), **asked.validated_data
+        )
+        return Response(SignInPolicySerializer(tenant).data)
 
 
 class LinkInvitationSerializer(serializers.ModelSerializer[Invitation]):

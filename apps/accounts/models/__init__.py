@@ -11,7 +11,7 @@ from apps.accounts.models.people import (
 from apps.accounts.models.platform import BreakGlass, PlatformOperator
 from apps.accounts.models.sessions import OpenSession
 from apps.accounts.models.setup import Setup
-from apps.accounts.models.sign_in import KnownBrowser, PasskeyCredential
+from apps.accounts.models.sign_in import KnownBrowser, PasskeyCredential, SignInPolicy
 
 __all__ = [
     "ApiToken",
@@ -26,6 +26,7 @@ __all__ = [
     "PasskeyCredential",
     "PlatformOperator",
     "Setup",
+    "SignInPolicy",
     "User",
     "UserManager",
 ]

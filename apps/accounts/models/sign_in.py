@@ -3,6 +3,9 @@
 import uuid
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from apps.tenancy.models import Tenant
 
 
 class KnownBrowser(models.Model):
@@ -51,3 +54,12 @@ class PasskeyCredential(models.Model):
                 fields=["digest"], name="accounts_passkeycredential_digest_uniq"
             )
         ]
+
+
+class SignInPolicy(Tenant):
+    """How people must prove who they are to work in a tenant: columns of the tenant itself, for the admin."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("sign-in policy")
+        verbose_name_plural = _("sign-in policy")

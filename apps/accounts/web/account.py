@@ -18,7 +18,8 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from apps.accounts import passkeys, second_factor, services, sessions
 from apps.accounts.actors import Actor
 from apps.accounts.attempts import Door, require_attempt
-from apps.accounts.errors import CodeRefused, PasskeyRefused, TooManyAttempts
+from apps.accounts.errors import CodeRefused, FactorNeeded, PasskeyRefused, TooManyAttempts
+from apps.accounts.factor_policy import note_own_factor, require_own_factor
 from apps.accounts.freshness import is_fresh
 from apps.accounts.middleware import TenantHttpRequest
 from apps.accounts.models import ApiToken, OpenSession, User
@@ -83,6 +84,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
 def authenticator(request: HttpRequest) -> HttpResponse:
     """Set up an authenticator app: scan, and prove it by a code."""
     user, now = _person(request), clock.now()
+    _require_shown(request, user)
     fault, status = "", 200
     if request.method == "POST":
         try:
@@ -92,6 +94,7 @@ def authenticator(request: HttpRequest) -> HttpResponse:
         except (CodeRefused, TooManyAttempts) as error:
             fault, status = fault_of(error), error.status
         else:
+            note_own_factor(request.session)
             return _with_codes(request, user)
     seen = {"offer": second_factor.offer_app(request, user), "fault": fault}
     return render(request, SET_UP, seen, status=status)
@@ -102,9 +105,7 @@ def authenticator(request: HttpRequest) -> HttpResponse:
 def remove_authenticator(request: HttpRequest) -> HttpResponse:
     user = _person(request)
     row = Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).first()
-    if row is not None:
-        second_factor.remove(user, row, at=clock.now())
-    return redirect("accounts:account")
+    return _without(request, user, row)
 
 
 @never_cache
@@ -115,6 +116,7 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
     user = _person(request)
     if not second_factor.is_owed(user):
         return redirect("accounts:account")
+    _require_shown(request, user)
     codes = second_factor.make_recovery_codes(user, at=clock.now())
     return render(request, "accounts/recovery_codes.html", {"codes": codes})
 
@@ -125,6 +127,7 @@ def recovery_codes(request: HttpRequest) -> HttpResponse:
 def passkey_offer(request: HttpRequest) -> HttpResponse:
     """What the browser needs to make a passkey."""
     require_own_session(request.session)
+    _require_shown(request, _person(request))
     return JsonResponse(passkeys.offer(request, _person(request)))
 
 
@@ -139,6 +142,7 @@ def add_passkey(request: HttpRequest) -> HttpResponse:
         passkeys.add(request, user, name=name, answer=request.POST.get("answer", ""), at=now)
     except PasskeyRefused as error:
         return page_of(request, status=error.status, passkey_fault=fault_of(error))
+    note_own_factor(request.session)
     return _with_codes(request, user)
 
 
@@ -147,10 +151,8 @@ def add_passkey(request: HttpRequest) -> HttpResponse:
 def remove_passkey(request: HttpRequest, pk: int) -> HttpResponse:
     user = _person(request)
     kind = Authenticator.Type.WEBAUTHN
-    second_factor.remove(
-        user, get_object_or_404(Authenticator, user=user, type=kind, pk=pk), at=clock.now()
-    )
-    return redirect("accounts:account")
+    row = get_object_or_404(Authenticator, user=user, type=kind, pk=pk)
+    return _without(request, user, row)
 
 
 @require_POST
@@ -250,6 +252,22 @@ def _with_codes(request: HttpRequest, user: User) -> HttpResponse:
         return redirect("accounts:account")
     codes = second_factor.make_recovery_codes(user, at=clock.now())
     return render(request, "accounts/recovery_codes.html", {"codes": codes})
+
+
+def _require_shown(request: HttpRequest, user: User) -> None:
+    """Whoever has a second factor shows it before factors are changed: a password alone adds and removes none."""
+    if second_factor.is_owed(user):
+        require_own_factor(request.session)
+
+
+def _without(request: HttpRequest, user: User, factor: Authenticator | None) -> HttpResponse:
+    _require_shown(request, user)
+    if factor is not None:
+        try:
+            second_factor.remove(user, factor, at=clock.now())
+        except FactorNeeded as error:
+            return page_of(request, status=error.status, factor_fault=error.message)
+    return redirect("accounts:account")
 
 
 def _name(request: HttpRequest) -> str:

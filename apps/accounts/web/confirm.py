@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.accounts import passkeys, second_factor, sign_in
 from apps.accounts.attempts import Door, require_attempt
 from apps.accounts.errors import CodeRefused, PasskeyRefused, SignInRefused, TooManyAttempts
+from apps.accounts.factor_policy import note_own_factor
 from apps.accounts.freshness import note_proof
 from apps.accounts.models import User
 from apps.accounts.web.account import identities_seen
@@ -34,6 +35,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
         if code:
             attempt = require_attempt(request, Door.CODE, email=user.email, at=now)
             second_factor.spend_code(user, code, at=now)
+            note_own_factor(request.session)
         else:
             attempt = require_attempt(request, Door.CONFIRM, email=user.email, at=now)
             _require_password(request, user)
@@ -64,6 +66,7 @@ def passkey(request: HttpRequest) -> HttpResponse:
     try:
         require_attempt(request, Door.PASSKEY, email=user.email, at=now)
         passkeys.prove(request, user, answer=request.POST.get("answer", ""), at=now)
+        note_own_factor(request.session)
     except (PasskeyRefused, TooManyAttempts) as error:
         return refuse(request, PAGE, error, _seen(request, user))
     return _back(request)

@@ -3,7 +3,8 @@
 Outside every tenant (``TenantMiddleware``): providers are asked over the network.
 """
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.decorators import login_not_required
@@ -22,6 +23,7 @@ from apps.accounts.errors import (
     SignInRefused,
     TooManyAttempts,
 )
+from apps.accounts.factor_policy import PROVIDER_METHOD
 from apps.accounts.freshness import note_proof, require_fresh
 from apps.accounts.models import User
 from apps.accounts.oidc import flow, people
@@ -69,9 +71,12 @@ def come_back(request: HttpRequest, slug: str) -> HttpResponse:
         if returned.purpose != flow.SIGN_IN:
             return _for_the_signed_in(request, provider, returned)
         user = people.person_of(provider, returned.claims, at=now)
+        method = f"oidc:{slug}"
+        if has_factor_said(returned.claims):
+            method += f"+{PROVIDER_METHOD}"
         if provider.asks_second_factor:
-            return go_on(request, user, method=f"oidc:{slug}", next_url=returned.next_url)
-        sign_in.complete(request, user, methods=[f"oidc:{slug}"], at=now)
+            return go_on(request, user, method=method, next_url=returned.next_url)
+        sign_in.complete(request, user, methods=[method], at=now)
         return let_in(request, user, returned.next_url)
     except (TooManyAttempts, ProviderUnavailable, IdentityTaken) as error:
         return _refuse(request, error)
@@ -115,6 +120,12 @@ def _for_the_signed_in(
     else:
         note_proof(request.session, now)
     return HttpResponseRedirect(safe_next(request, returned.next_url, otherwise="/account/"))
+
+
+def has_factor_said(claims: Mapping[str, Any]) -> bool:
+    """Whether the provider says that the person showed more than one factor there (RFC 8176)."""
+    methods = claims.get("amr")
+    return isinstance(methods, list) and PROVIDER_METHOD in methods
 
 
 def _refuse(

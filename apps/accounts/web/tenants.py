@@ -9,6 +9,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts import platform
+from apps.accounts.factor_policy import require_own_factor
 from apps.accounts.middleware import TenantHttpRequest
 from apps.accounts.models import User
 from apps.accounts.permissions import Permission
@@ -47,6 +48,7 @@ def choose(request: HttpRequest) -> HttpResponse:
 def enter(request: HttpRequest) -> HttpResponse:
     """A platform operator goes into a tenant."""
     access = platform.platform_access(_person(request))
+    require_own_factor(request.session)
     minutes = request.POST.get("minutes", "")
     is_number = minutes.isascii() and minutes.isdecimal() and len(minutes) <= MOST_DIGITS
     try:
@@ -88,6 +90,7 @@ def _page(request: HttpRequest, *, fault: DomainError | None = None) -> HttpResp
         "most_minutes": platform.MOST_MINUTES,
     }
     if is_platform_operator(user):
+        require_own_factor(request.session)
         words = asked_word(request, "q")
         rows = Tenant.objects.filter(name__icontains=words).order_by("name", "pk")
         found, pager = paged(rows, number=page_number(request), asked={"q": words})

@@ -7,6 +7,7 @@ from apps.accounts.web import (
     identities,
     invitations,
     lists,
+    second_factor,
     setup,
     tenants,
     views,
@@ -36,6 +37,7 @@ urlpatterns = [
     path("lists/views/", lists.save_view, name="save-view"),
     path("lists/views/forget/", lists.forget_view, name="forget-view"),
     path("account/", account.account, name="account"),
+    path("account/second-factor/", second_factor.second_factor_page, name="second-factor"),
     path("account/confirm/", confirm.confirm, name="confirm"),
     path("account/confirm/passkey/", confirm.passkey, name="confirm-passkey"),
     path(
