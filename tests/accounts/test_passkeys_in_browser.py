@@ -111,3 +111,17 @@ def test_a_removed_passkey_opens_nothing(page, acme_noc):
 
     expect(page.get_by_text("The passkey was not accepted.")).to_be_visible()
     assert not OpenSession.objects.exists()
+
+
+def test_a_required_second_factor_is_set_up_as_a_passkey(page, acme, acme_noc):
+    acme.second_factor_roles = ["noc"]
+    acme.save()
+    sign_in(page, acme_noc, "/agents/")
+    expect(page.get_by_role("heading", name="Set up a second factor")).to_be_visible()
+
+    page.get_by_role("button", name="Add a passkey").click()
+    expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
+    page.goto("/agents/")
+
+    expect(page.get_by_role("heading", name="Agents")).to_be_visible()
+    assert page.complaints == []

@@ -15,10 +15,17 @@ from apps.accounts.models import Membership, PlatformOperator, Setup, User
 from apps.audit.models import PlatformRecord
 from apps.core import clock
 from apps.tenancy.models import Tenant
+from tests import database
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner"])
 URL = "/setup/"
 EMAIL, PASSWORD = "root@isp.example", "correct-horse-battery"
+
+
+@pytest.fixture(autouse=True)
+def _nobody_yet(transactional_db):
+    """Platform operators of other tests are committed, and stay (``tests.accounts.operators``)."""
+    database.empty_all_tables()
 
 
 def logged_code() -> str:
