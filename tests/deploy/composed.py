@@ -111,20 +111,16 @@ class Composed:
         return value
 
 
-def readable_python() -> Path | None:
-    """A Python of this version that every account can run: not one below /root."""
+def readable_python(folder: Path) -> Path:
+    """This very Python, where every account can run it: one below /root is bound into the folder.
+
+    For root in a mount namespace of its own.
+    """
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for program in (
-        Path(sys.executable),
-        Path("/usr/bin") / version,
-        Path("/usr/local/bin") / version,
-    ):
-        if not program.exists():
-            continue
-        real = program.resolve()
-        if all(folder.stat().st_mode & 0o005 == 0o005 for folder in real.parents):
-            return real
-    return None
+    bound = folder / "python"
+    bound.mkdir()
+    subprocess.run(["mount", "--bind", sys.base_prefix, str(bound)], check=True)
+    return bound / "bin" / version
 
 
 def make_programs(folder: Path, python: Path, *, programs: Mapping[str, Path]) -> Path:

@@ -1,0 +1,71 @@
+"""deployment.md and agents.md followed by a script: somebody signs in, an agent enrols, a router is read."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ispvm.supervisor.places import PROJECT
+from tests.deploy.composed import program
+
+
+def missing() -> str:
+    if os.geteuid() != 0:
+        return "needs root: accounts and namespaces of its own"
+    tools = ("unshare", "ip", "useradd", "runuser", "openssl", "nginx")
+    absent = [name for name in tools if program(name) is None]
+    if absent:
+        return f"needs {', '.join(absent)}"
+    tried = subprocess.run(
+        ["unshare", "--mount", "--net", "--propagation", "private", "true"],
+        check=False,
+        capture_output=True,
+    )
+    return "" if tried.returncode == 0 else "needs to be allowed namespaces"
+
+
+@pytest.mark.long
+@pytest.mark.real
+def test_the_handbook_leads_to_a_router_that_is_read(tmp_path, record_property):
+    if reason := missing():
+        pytest.skip(reason)
+    folder = tmp_path / "host"
+    folder.mkdir()
+    for part in (folder, *folder.parents):
+        if part.stat().st_uid == 0:
+            part.chmod(part.stat().st_mode | 0o055)
+    done = subprocess.run(
+        [
+            *("unshare", "--mount", "--propagation", "private"),
+            *(sys.executable, "-m", "tests.deploy.first_installation", str(folder)),
+        ],
+        cwd=PROJECT,
+        env={
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("ISPVM", "DATABASE", "REDIS", "DJANGO"))
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+    told = json.loads(done.stdout.splitlines()[-1])
+    saw = told["saw"]
+
+    assert saw["before"] == ["/setup/", 200]
+    assert saw["codes_in_the_log"] == 1
+    assert saw["bootstrap"] == "Created the account ops@noc.example."
+    assert saw["bootstrap_again"].startswith("Nothing was changed")
+    assert saw["setup_afterwards"] == 404
+    assert saw["signed_in"]
+    assert saw["state_folder"] == ["ispvm-agent 700", "ispvm-agent 600"]
+    assert saw["agent"] == "active"
+    assert not saw["agent_is_root"]
+    assert saw["samples"] > 0
+    record_property(
+        "bar",
+        f"First installation: ran {len(told['ran'])} commands; not run here: {told['not_run']}",
+    )
