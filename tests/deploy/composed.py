@@ -48,7 +48,7 @@ class Composed:
     """compose.yaml with these variables, and what stands for a container's paths and addresses here."""
 
     variables: Mapping[str, str]
-    #: Longest first: what is replaced in commands and environments.
+    #: In commands, environments and health checks.
     replaced: dict[str, str] = field(default_factory=dict)
     path: str = os.defpath
 
@@ -105,9 +105,11 @@ class Composed:
             return {key: self._here(part) for key, part in value.items()}
         if isinstance(value, list):
             return [self._here(part) for part in value]
-        if isinstance(value, str):
-            for there in sorted(self.replaced, key=len, reverse=True):
-                value = value.replace(there, self.replaced[there])
+        if isinstance(value, str) and self.replaced:
+            # In one pass: what was put in is not replaced again.
+            longest_first = sorted(self.replaced, key=len, reverse=True)
+            pattern = "|".join(map(re.escape, longest_first))
+            return re.sub(pattern, lambda match: self.replaced[match[0]], value)
         return value
 
 

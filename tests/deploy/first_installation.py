@@ -318,7 +318,13 @@ def start_services(host: Installation, postgres: Path) -> None:
     for name in SERVERS:
         if name != "nginx":
             host.wait_healthy(name)
-    wait(lambda: browser(host).get("/sign-in/").status in {200, 302}, "nginx answers")
+    wait(
+        lambda: (
+            browser(host).get("/sign-in/").status in {200, 302} or host.processes["nginx"].poll()
+        ),
+        "nginx answers",
+        lambda: host.log("nginx")[-2000:],
+    )
 
 
 def postgres_programs() -> Path:
@@ -518,7 +524,9 @@ def follow_agents(host: Installation, someone: Browser, unit: dict[str, str]) ->
         name: row.get(name) for name in ("name", "board_name", "version", "state")
     }
     report.saw["agent"] = someone.read(f"/agents/{agent}/")["status"]
-    report.saw["samples"] = samples(host)
+    report.saw["samples"] = wait(
+        lambda: samples(someone, device), "samples are stored", lambda: host.log("agent")[-3000:]
+    )
     owner = Path(f"/proc/{host.processes['agent'].pid}").stat().st_uid
     report.saw["agent_is_root"] = owner == 0 and children_are_root(host.processes["agent"].pid)
     told = host.sh(
@@ -534,19 +542,12 @@ def children_are_root(pid: int) -> bool:
     return any(Path(f"/proc/{child}").stat().st_uid == 0 for child in children)
 
 
-def samples(host: Installation) -> int:
-    """Straight from the database, as its superuser: how many are stored."""
-    query = (
-        "SELECT sum(n_live_tup + n_tup_ins) FROM pg_stat_user_tables WHERE relname ~ '^telemetry_'"
-    )
-    text = subprocess.run(
-        ["psql", "-h", "/run/postgresql", "-U", "postgres", "-d", "ispvm", "-Atc", query],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={"PATH": f"{postgres_programs()}:{CLEAN_PATH}"},
-    ).stdout
-    return int(float(text.strip() or 0))
+def samples(someone: Browser, device: str) -> list[dict[str, Any]]:
+    """What the router itself told of its processors, as the REST API gives it out."""
+    found: list[dict[str, Any]] = someone.read(
+        f"/metrics/latest/?metric=device.cpu_pct&entity_id={device}"
+    )["results"]
+    return found
 
 
 def start_router(host: Installation) -> dict[str, Any]:
