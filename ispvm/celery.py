@@ -37,7 +37,12 @@ def refuse_to_run(**_: object) -> None:
 
 @worker_ready.connect
 def announce_worker(sender: Any = None, **_: object) -> None:
-    """The parent speaks for its children, which were forked with what it has."""
+    """The parent speaks for its children, which were forked with what it has.
+
+    Children that hang are ended by the time limit of their task; threads, which no limit ends, by the watchdog.
+    """
+    from apps.core import liveness
     from apps.events.processes import announce
 
+    liveness.watch()
     announce(str(sender.hostname).partition("@")[0] if sender else "worker")

@@ -2,7 +2,10 @@
 
 from django.urls import include, path
 
+from apps.core.health import livez
+
 urlpatterns = [
+    path("livez", livez),
     path("ingest/v1/", include("apps.ingest.api.urls")),
     path("ingest/v1/", include("apps.diagnostics.api.agent_urls")),
 ]

@@ -2,12 +2,13 @@
 
 import os
 
-from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
+
+from apps.core.watched_wsgi import WatchedApplication
 
 # Not setdefault: importing the package has already named the settings of the other processes.
 os.environ["DJANGO_SETTINGS_MODULE"] = "ispvm.settings.ingest"
-application: WSGIHandler = get_wsgi_application()
+application = WatchedApplication(get_wsgi_application())
 
 from ispvm.refusal import refuse_to_load  # noqa: E402  (needs the app registry)
 

@@ -10,6 +10,7 @@ PROJECT = Path(__file__).parents[1]
 READS = {
     *("text", "bare", "required", "boolean", "choice", "egress", "networks", "address", "folder"),
     "whole",
+    "folders",
 }
 OF_THE_SHELL = {"NO_COLOR"}
 HANDBOOK = (PROJECT / "docs/operator-handbook/configuration.md").read_text(encoding="utf-8")

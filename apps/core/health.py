@@ -4,9 +4,15 @@ from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
 
+from apps.core import liveness
+
 
 @login_not_required
 def livez(request: HttpRequest) -> JsonResponse:  # noqa: ARG001
+    """Answered by one of the threads that do the work, so that a process without a free one does not answer."""
+    hung = liveness.process.hung()
+    if hung:
+        return JsonResponse({"status": f"{len(hung)} threads hang"}, status=503)
     return JsonResponse({"status": "ok"})
 
 

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 import redis
+import structlog
 from django.conf import settings
 from django.db import connection
 from django.db.models import Count, Min
@@ -14,6 +15,10 @@ from apps.events.models import Due, OutboxDelivery
 from apps.events.queues import Queue
 from apps.events.state import Gauge, Reading, added
 
+log = structlog.get_logger(__name__)
+
+#: The key that is written to learn whether the broker takes writes.
+PROBE = "ispvm:broker-probe"
 OUTBOX = (
     Gauge("ispvm_outbox_undelivered", "Outbox events that a subscriber owes.", combine=added),
     Gauge("ispvm_outbox_undelivered_age_seconds", "Age of the oldest of them."),
@@ -22,7 +27,8 @@ INSTALLATION = (
     Gauge("ispvm_due_overdue_seconds", "How late the most overdue work is rung."),
     Gauge("ispvm_queue_depth", "Tasks that wait in a queue.", labels=("queue",)),
     Gauge("ispvm_queue_unacknowledged", "Tasks that a worker has taken and not finished."),
-    Gauge("ispvm_broker_up", "1 while the broker answers."),
+    Gauge("ispvm_broker_up", "1 while the broker takes what is written to it."),
+    Gauge("ispvm_broker_readable", "1 while the broker answers at all."),
     Gauge("ispvm_database_connections", "Connections to this database."),
     Gauge("ispvm_database_connections_max", "Connections that the database server allows."),
 )
@@ -76,12 +82,23 @@ def _queues() -> Reading:
             pipe.hlen("unacked")
             *depths, taken = pipe.execute()
     except (redis.RedisError, OSError):
-        return {("ispvm_broker_up",): 0.0}
+        return {("ispvm_broker_up",): 0.0, ("ispvm_broker_readable",): 0.0}
     return {
-        ("ispvm_broker_up",): 1.0,
+        ("ispvm_broker_up",): _is_writable(),
+        ("ispvm_broker_readable",): 1.0,
         ("ispvm_queue_unacknowledged",): taken,
         **{("ispvm_queue_depth", name): depth for name, depth in zip(names, depths, strict=True)},
     }
+
+
+def _is_writable() -> float:
+    """1 when it took a value: without memory or room on its disk it answers and refuses every write."""
+    try:
+        _broker().set(PROBE, "1", ex=60)
+    except (redis.RedisError, OSError) as error:
+        log.warning("broker_refuses_writes", error=" ".join(str(error).split()))
+        return 0.0
+    return 1.0
 
 
 @cache

@@ -15,6 +15,8 @@ from celery.beat import Scheduler, Service
 from django.db import connection
 from prometheus_client import Gauge
 
+from apps.core import liveness
+
 log = structlog.get_logger(__name__)
 
 LOCK = 0x15B_BEA7
@@ -29,6 +31,14 @@ CONNECTION_OPTIONS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
 }
+
+
+class WatchedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
+    """The plain scheduler (what is due stands in the database, not in a file of this process), with a watchdog."""
+
+    def tick(self, *args: Any, **options: Any) -> float:
+        with liveness.process.working("tick"):
+            return float(super().tick(*args, **options))
 
 
 class LockedBeat:
@@ -68,8 +78,7 @@ class LockedBeat:
             holder.autocommit = True
             if not self._acquire(holder):
                 return
-            # The plain scheduler: what is due stands in the database, not in a file of this process.
-            service = Service(self._app, max_interval=1, scheduler_cls=Scheduler)
+            service = Service(self._app, max_interval=1, scheduler_cls=WatchedScheduler)
             self._service = service
             if self._stopped.is_set():
                 return

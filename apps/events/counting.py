@@ -7,6 +7,7 @@ from celery import signals
 from django.conf import settings
 from prometheus_client import Counter, Histogram
 
+from apps.core import liveness
 from apps.core.metrics import serve_metrics
 
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -19,6 +20,7 @@ BELLS_LOST = Counter(
 )
 
 _began: dict[str, float] = {}
+_work: dict[str, int] = {}
 
 
 def connect() -> None:
@@ -28,11 +30,13 @@ def connect() -> None:
     signals.worker_ready.connect(_listen)
 
 
-def _begin(task_id: str, **_: Any) -> None:
+def _begin(task_id: str, task: Any = None, **_: Any) -> None:
     _began[task_id] = time.monotonic()
+    _work[task_id] = liveness.process.start(str(getattr(task, "name", "task")))
 
 
 def _end(task_id: str, task: Any, state: str | None = None, **_: Any) -> None:
+    liveness.process.finish(_work.pop(task_id, 0))
     began = _began.pop(task_id, None)
     if began is not None:
         TASK_SECONDS.labels(task.name, (state or "unknown").lower()).observe(

@@ -50,10 +50,12 @@ def listen_for_scrapes(_server: Any) -> None:
 
 
 def announce_worker(kind: str) -> None:
-    """A worker says that it runs, and with which keys."""
+    """A worker says that it runs, and with which keys; its watchdog ends it when a thread hangs."""
+    from apps.core import liveness
     from apps.events.processes import announce
 
     announce(kind)
+    liveness.watch()
 
 
 def attend_to_agents(_worker: Any) -> None:

@@ -9,6 +9,10 @@ env = Reader(os.environ)
 ISPVM_REDIS_URL = env.required("REDIS_URL")
 CELERY_BROKER_URL = ISPVM_REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# For ever: a worker that gave up after a hundred attempts would not come back with the broker.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+# A broker that refuses writes (no memory, no room on its disk) is one that is away for a while.
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 # The restore sweep runs every 100 s by default, whatever the timeout says (kombu #2558).
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 60,

@@ -125,6 +125,19 @@ class Reader:
             self.faults.append(f"{name}: cannot make {text} ({error.strerror}).")
         return Path(text)
 
+    def folders(self, name: str, default: str) -> dict[str, Path]:
+        """``NAME=/path`` separated by commas; the folders need not be there."""
+        found = {}
+        for word in filter(
+            None, (part.strip() for part in self.source.get(name, default).split(","))
+        ):
+            label, equals, path = word.partition("=")
+            if not equals or not label.strip() or not path.strip():
+                self.faults.append(f"{name}: {word!r} is not NAME=PATH.")
+                continue
+            found[label.strip()] = Path(path.strip())
+        return found
+
     def finish(self) -> None:
         if self.faults:
             raise EnvironmentInvalid("\n".join(self.faults))

@@ -68,6 +68,8 @@ class Child:
     restarts: int = 0
     killed_on_purpose: bool = False
     line_seen: bool = False
+    # It has worked before: then it is started again for ever, whatever it dies of.
+    has_been_ready: bool = False
     exit_code: int = 0
     kill_at: float = 0.0
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=40))

@@ -61,6 +61,8 @@ class LogFile:
 
     def write(self, data: bytes) -> None:
         try:
+            if self._file.closed:  # the volume was full when it was to be opened anew
+                self._file = self._open()
             if self._file.tell() > LARGEST_LOG:
                 self._file.close()
                 self._path.replace(self._path.with_suffix(".log.1"))

@@ -83,6 +83,11 @@ def platform_environment(home: Home, urls: Mapping[str, str]) -> dict[str, str]:
         "ISPVM_HOME": str(home.root),
         "PYTHONUNBUFFERED": "1",
     }
+    if "ISPVM_WATCHED_VOLUMES" not in os.environ:
+        volumes = {"home": home.root, "database": home.server_data / "postgres"}
+        environment["ISPVM_WATCHED_VOLUMES"] = ",".join(
+            f"{name}={folder}" for name, folder in volumes.items() if folder.exists()
+        )
     if "ISPVM_SECRET_KEY" not in os.environ:
         environment.setdefault("ISPVM_SECRET_KEY_FILE", str(secret_key))
     if not {"ISPVM_MASTER_KEY_FILE", "ISPVM_MASTER_KEY"} & set(os.environ):

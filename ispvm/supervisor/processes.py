@@ -38,7 +38,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Backoff:
-    """How long a dead process waits: doubling, bounded, forgotten once it has lived a while."""
+    """How long a dead process waits: doubling, bounded, forgotten once it has lived a while.
+
+    ``tries``: how often one that has never worked is started.
+    """
 
     first_seconds: float = 0.2
     longest_seconds: float = 10.0
@@ -100,7 +103,9 @@ class Supervisor:
     def is_ready(self, name: str) -> bool:
         """Whether it runs and says that it can work."""
         child = self._children[name]
-        return child.state is State.RUNNING and child.line_seen and child.spec.ready()
+        is_ready = child.state is State.RUNNING and child.line_seen and child.spec.ready()
+        child.has_been_ready = child.has_been_ready or is_ready
+        return is_ready
 
     def run(self, spec: ProcessSpec) -> int:
         """Run a command to its end under supervision; answers its exit code."""
@@ -234,11 +239,18 @@ class Supervisor:
         self._children[spec.name] = child
         self._spawn(child)
 
-    def _spawn(self, child: Child) -> None:
+    def _spawn(self, child: Child, now: float | None = None) -> None:
+        """Start it; with ``now`` a machine without room for another process is asked again later."""
         if not os.access(child.spec.argv[0], os.X_OK):
             child.state = State.FAILED
             raise LaunchError(f"{child.spec.argv[0]} is not a program that can be started.")
-        popen = child.spawn()
+        try:
+            popen = child.spawn()
+        except OSError:
+            if now is None:
+                raise
+            child.start_again_at = now + self._backoff.longest_seconds
+            return
         if popen.stdout is not None:
             self._tell_watchdog(f"+{popen.pid} {int(child.spec.stop_signal)}")
             os.set_blocking(popen.stdout.fileno(), False)
@@ -275,7 +287,7 @@ class Supervisor:
             child.restarts += 1
             # A program that vanished: the child is marked as failed, its owner will see it there.
             with contextlib.suppress(LaunchError):
-                self._spawn(child)
+                self._spawn(child, now)
 
     def _bury(self, child: Child, now: float) -> None:
         """The process is dead: take its last words and its group, decide whether it comes back."""
@@ -296,10 +308,13 @@ class Supervisor:
         lived = now - child.started_at
         if child.killed_on_purpose or lived > self._backoff.settled_seconds:
             child.quick_deaths = 0
+            child.has_been_ready = True
         else:
             child.quick_deaths += 1
         name = child.spec.name
-        if child.quick_deaths > self._backoff.tries:
+        # What never worked is given up: somebody is there and reads why. What has worked waits for better times
+        # (a full volume, a database that is away) and comes back by itself.
+        if child.quick_deaths > self._backoff.tries and not child.has_been_ready:
             child.state = State.FAILED
             self.console.say(self._explain(child, "died too often"))
             return

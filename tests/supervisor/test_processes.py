@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ispvm.supervisor.console import Console
+from ispvm.supervisor import console
+from ispvm.supervisor.child import Child
+from ispvm.supervisor.console import Console, LogFile
 from ispvm.supervisor.errors import LaunchError
 from ispvm.supervisor.places import PROJECT
 from ispvm.supervisor.processes import Backoff, ProcessSpec, Supervisor
@@ -71,6 +74,42 @@ class TestSupervisor:
         assert supervisor.restarts("broken") == 3
         assert "no config found" in supervisor.failed()[0]
         assert "broken.log" in supervisor.failed()[0]
+
+    def test_what_has_worked_is_started_again_for_ever(self, supervisor, tmp_path):
+        """A database on a full volume dies at each start until there is room."""
+        full = tmp_path / "full"
+        code = (
+            f"import os, sys, time; os.path.exists({str(full)!r}) and sys.exit(1); time.sleep(600)"
+        )
+        supervisor.start(python(tmp_path, "database", code))
+        supervisor.wait_ready("database")
+
+        full.touch()
+        supervisor.kill("database")
+        eventually(lambda: supervisor.restarts("database") > 2 * 3)
+
+        assert supervisor.failed() == []
+        full.unlink()
+        eventually(lambda: "database" in supervisor.pids())
+        pid = supervisor.pids()["database"]
+        eventually(lambda: supervisor.pids().get("database") == pid)
+
+    def test_a_machine_without_room_for_another_process_is_asked_again(
+        self, supervisor, tmp_path, monkeypatch
+    ):
+        supervisor.start(python(tmp_path, "sleeper", SLEEPER))
+        first = supervisor.pids()["sleeper"]
+        spawn, refusals = Child.spawn, iter(range(2))
+
+        def short_of_memory(child):
+            for _ in refusals:
+                raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+            return spawn(child)
+
+        monkeypatch.setattr(Child, "spawn", short_of_memory)
+        supervisor.kill("sleeper")
+
+        eventually(lambda: supervisor.pids().get("sleeper") not in (None, first))
 
     def test_kills_the_workers_of_a_dead_master(self, supervisor, tmp_path, worker_pid):
         file = str(tmp_path / "worker.pid")
@@ -192,3 +231,26 @@ class TestBackoff:
         delays = [backoff.delay(deaths) for deaths in range(5)]
 
         assert delays == [1, 1, 2, 4, 5]
+
+
+def test_a_log_that_could_not_be_opened_anew_goes_on_when_there_is_room(tmp_path, monkeypatch):
+    """On a full volume a log that has grown too long is closed and no new one can be made."""
+    log = LogFile(tmp_path / "web.log")
+    monkeypatch.setattr(console, "LARGEST_LOG", 3)
+    log.write(b"long enough\n")
+    is_full = [True]
+    opened = LogFile._open
+
+    def open_log(self):
+        if is_full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return opened(self)
+
+    monkeypatch.setattr(LogFile, "_open", open_log)
+    log.write(b"lost\n")
+    log.write(b"lost too\n")
+    is_full.clear()
+    log.write(b"back\n")
+    log.close()
+
+    assert (tmp_path / "web.log").read_bytes() == b"back\n"

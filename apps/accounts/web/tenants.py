@@ -21,6 +21,7 @@ from apps.accounts.web.gate import safe_next
 from apps.core import clock
 from apps.core.errors import DomainError, NotVisible
 from apps.core.page import asked_word, page_number, paged
+from apps.events.volumes import low_volumes
 from apps.tenancy.models import Tenant
 
 MOST_DIGITS = 4
@@ -94,7 +95,13 @@ def _page(request: HttpRequest, *, fault: DomainError | None = None) -> HttpResp
         words = asked_word(request, "q")
         rows = Tenant.objects.filter(name__icontains=words).order_by("name", "pk")
         found, pager = paged(rows, number=page_number(request), asked={"q": words})
-        context |= {"is_operator": True, "words": words, "rows": found, "pager": pager}
+        context |= {
+            "is_operator": True,
+            "words": words,
+            "rows": found,
+            "pager": pager,
+            "low_volumes": low_volumes(),
+        }
     status = fault.status if fault else 200
     return render(request, "accounts/tenants.html", context, status=status)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from prometheus_client.mmap_dict import MmapedDict
 
+from apps.core.metrics.reserved import reserve
+
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 PAST = "past"
 
@@ -48,14 +50,19 @@ def fold_dead(folder: Path) -> int:
         kind, _, process = path.stem.rpartition("_")
         if process == PAST or not process.isdigit() or _is_alive(int(process)):
             continue
-        if not kind.startswith("gauge"):  # a dead process is in no state
-            _add(path, folder / f"{kind}_{PAST}.db")
+        try:
+            if not kind.startswith("gauge"):  # a dead process is in no state
+                _add(path, folder / f"{kind}_{PAST}.db")
+        except OSError:  # a full volume: it is read where it is, and added when there is room
+            continue
         path.unlink(missing_ok=True)
         gone += 1
     return gone
 
 
 def _add(source: Path, target: Path) -> None:
+    with target.open("ab") as file:  # what cannot be added must not be counted as added
+        reserve(file.fileno(), 2 * max(source.stat().st_size, target.stat().st_size))
     total = MmapedDict(str(target))
     try:
         for key, value, stamp, _ in MmapedDict.read_all_values_from_file(str(source)):

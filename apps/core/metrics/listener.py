@@ -10,6 +10,7 @@ from typing import Any
 
 import structlog
 
+from apps.core import liveness
 from apps.core.metrics.access import Network, may_read
 from apps.core.metrics.exposition import CONTENT_TYPE, exposition
 
@@ -91,10 +92,16 @@ def _handler(
         sys_version = ""
 
         def do_GET(self) -> None:
-            if self.path.partition("?")[0] != "/metrics" or not may_read(
+            path = self.path.partition("?")[0]
+            if path not in {"/metrics", "/livez"} or not may_read(
                 str(self.client_address[0]), allowed
             ):
                 self._answer(404, "text/plain", b"Not found.\n")
+                return
+            if path == "/livez":
+                hung = len(liveness.process.hung())
+                status = 503 if hung else 200
+                self._answer(status, "text/plain", f"{hung} threads hang\n".encode())
                 return
             try:
                 body = text()

@@ -6,10 +6,12 @@ from celery import current_app
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from apps.core import liveness
 from apps.core.metrics import exposition, serve_metrics
 from apps.events.beat import LockedBeat
-from apps.events.processes import announce
+from apps.events.processes import announce, publish
 from apps.events.state import StateCollector
+from apps.events.volumes import FACT, Volumes
 from apps.tenancy.guard import wait_to_serve
 
 
@@ -27,11 +29,14 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         state = StateCollector()
+        volumes = Volumes(settings.ISPVM_WATCHED_VOLUMES)
+        publish(FACT, volumes.fact)
         serve_metrics(
             settings.ISPVM_METRICS_LISTEN,
             settings.ISPVM_METRICS_ALLOW,
-            lambda: exposition([state]),
+            lambda: exposition([state, volumes]),
         )
         wait_to_serve(stopped)
         announce("beat")
+        liveness.watch()
         beat.run(lambda: self.stdout.write("beat: ticking"))

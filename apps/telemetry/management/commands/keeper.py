@@ -13,7 +13,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from prometheus_client import Counter, Gauge
 
 from apps.accounts.setup import grant_operator_when_completed
-from apps.core import clock
+from apps.core import clock, liveness
 from apps.core.metrics import serve_metrics
 from apps.events import retention
 from apps.events.processes import announce
@@ -34,6 +34,8 @@ EVERY_SECONDS = 3600
 RETRY_SECONDS = 5
 #: Deleting gives way to the partitions this often; with more to delete the next round begins at once.
 PRUNE_SECONDS = 60
+#: A round that takes longer hangs: each of its parts has a limit.
+ROUND_SECONDS = 900
 #: No statement of the keeper runs longer; deleting goes in batches that take milliseconds.
 STATEMENT_SECONDS = 120
 
@@ -57,9 +59,12 @@ class Command(BaseCommand):
         serve_metrics(settings.ISPVM_METRICS_LISTEN, settings.ISPVM_METRICS_ALLOW)
         wait_to_serve(stopped)
         announce("keeper")
+        liveness.watch()
         threading.Thread(target=grant_operator_when_completed, args=(stopped,), daemon=True).start()
         while not stopped.is_set():
-            stopped.wait(self._keep(stopped))
+            with liveness.process.working("round", within=ROUND_SECONDS):
+                wait = self._keep(stopped)
+            stopped.wait(wait)
 
     def _keep(self, stopped: threading.Event) -> float:
         """One round; returns after how many seconds the next one should begin."""

@@ -1,0 +1,215 @@
+"""Threads that hang are noticed, their process ends, and whoever started it starts another."""
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from django.conf import settings
+from structlog.testing import capture_logs
+
+from apps.core import liveness
+from apps.core.liveness import Liveness
+from apps.core.watched_wsgi import WatchedApplication
+from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.ports import is_free
+from tests.supervisor.waiting import eventually
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class TestLiveness:
+    def test_what_ended_in_time_does_not_hang(self):
+        clock = Clock()
+        alive = Liveness(clock)
+
+        with alive.working("GET /", within=5):
+            clock.now += 4
+            assert alive.hung() == []
+        clock.now += 4
+
+        assert alive.hung() == []
+
+    def test_what_takes_too_long_hangs_until_it_ends(self):
+        clock = Clock()
+        alive = Liveness(clock)
+        number = alive.start("GET /devices/", within=5)
+        alive.start("GET /", within=50)
+
+        clock.now += 5
+
+        assert [work.what for work in alive.hung()] == ["GET /devices/"]
+        alive.finish(number)
+        assert alive.hung() == []
+
+    def test_an_error_ends_it_too(self):
+        alive = Liveness(Clock())
+
+        with pytest.raises(ValueError, match="no"), alive.working("x", within=0):
+            raise ValueError("no")
+
+        assert alive.hung() == []
+
+    def test_a_request_has_more_time_than_the_database_gives_a_statement(self):
+        from ispvm.supervisor.postgres import STATEMENT_SECONDS
+
+        assert liveness.HUNG_AFTER_SECONDS >= 2 * STATEMENT_SECONDS
+        assert liveness.HUNG_AFTER_SECONDS > 2 * settings.CELERY_TASK_TIME_LIMIT
+
+    def test_a_fork_begins_with_nothing(self):
+        number = liveness.process.start("GET /", within=-1)
+        child = os.fork()
+        if child == 0:
+            os._exit(len(liveness.process.hung()))
+        liveness.process.finish(number)
+
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+class TestWatchdog:
+    def test_says_where_the_thread_hangs_and_ends_the_process(self, monkeypatch):
+        monkeypatch.setattr(liveness, "process", Liveness())
+        let_go, ended = threading.Event(), threading.Event()
+
+        def hang_here() -> None:
+            with liveness.process.working("GET /devices/", within=0):
+                let_go.wait()
+
+        hanging = threading.Thread(target=hang_here)
+        hanging.start()
+        with capture_logs() as logs:
+            watchdog = liveness.watch(ended.set)
+            assert ended.wait(20)
+            watchdog.join()
+        let_go.set()
+        hanging.join()
+
+        (line,) = logs
+        assert (line["event"], line["what"]) == ("thread_hung", "GET /devices/")
+        assert "hang_here" in line["stack"]
+
+
+class TestWatchedApplication:
+    @pytest.fixture
+    def alive(self, monkeypatch) -> Liveness:
+        monkeypatch.setattr(liveness, "HUNG_AFTER_SECONDS", 0.0)
+        made = Liveness()
+        monkeypatch.setattr(liveness, "process", made)
+        return made
+
+    ENVIRON = {"REQUEST_METHOD": "GET", "PATH_INFO": "/x"}
+
+    def test_a_request_counts_while_the_application_works(self, alive):
+        seen = []
+        app = WatchedApplication(lambda *_: seen.extend(alive.hung()) or [b"ok"])
+
+        assert list(app(self.ENVIRON, None)) == [b"ok"]
+
+        assert [work.what for work in seen] == ["GET /x"]
+        assert alive.hung() == []
+
+    def test_a_stream_counts_while_it_makes_a_part_and_not_while_the_client_reads(self, alive):
+        class Stream:
+            streaming = True
+            is_closed = False
+
+            def __iter__(self):
+                yield str(len(alive.hung())).encode()
+
+            def close(self):
+                Stream.is_closed = True
+
+        response: Any = WatchedApplication(lambda *_: Stream())(self.ENVIRON, None)
+
+        for part in response:
+            assert part == b"1"
+            assert alive.hung() == []
+        response.close()
+        assert Stream.is_closed
+
+
+def test_livez_says_that_a_thread_hangs(client, monkeypatch):
+    monkeypatch.setattr(liveness, "process", Liveness())
+    assert client.get("/livez").status_code == 200
+    liveness.process.start("GET /devices/", within=-1)
+
+    answer = client.get("/livez")
+
+    assert (answer.status_code, answer.json()) == (503, {"status": "1 threads hang"})
+
+
+@contextmanager
+def running(*arguments: str, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", *arguments], cwd=PROJECT, env={**os.environ, **environment}
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def get(port: int, path: str, *, seconds: float = 5) -> bytes | None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+@pytest.mark.real
+def test_a_gunicorn_worker_whose_threads_hang_is_replaced(record_property):
+    port = next(port for port in range(22_000, 22_900) if is_free(port))
+    command = [
+        *("gunicorn", "-c", "python:tests.core.hanging", "--bind", f"127.0.0.1:{port}"),
+        *("--worker-class", "gthread", "--workers", "1", "--threads", "2", "--timeout", "600"),
+        *("--graceful-timeout", "1", "tests.core.hanging:application"),
+    ]
+    with running(*command):
+        eventually(lambda: get(port, "/pid"), seconds=60)
+        first = get(port, "/pid")
+
+        for _ in range(2):
+            get(port, "/hang", seconds=0.2)
+
+        eventually(lambda: get(port, "/pid") not in (None, first), seconds=60)
+
+
+@pytest.mark.real
+def test_a_task_whose_thread_hangs_is_done_by_another_worker(tmp_path: Path):
+    """Celery has no time limit for the pool of threads that delivers webhooks."""
+    broker = settings.ISPVM_REDIS_URL.rsplit("/", 1)[0] + "/63"
+    sender = Celery("sender", broker=broker, set_as_current=False)
+    command = [
+        *("celery", "-A", "tests.core.hanging", "worker", "-Q", "hanging"),
+        *("--pool", "threads", "--concurrency", "1", "--without-gossip", "--without-mingle"),
+    ]
+    with running(*command, HANGING_BROKER=broker) as worker:
+        sender.send_task("hanging.hang_once", args=[str(tmp_path)], queue="hanging")
+        eventually((tmp_path / "first").exists, seconds=90)
+        assert worker.wait(60) == liveness.EXIT_CODE
+
+    with running(*command, HANGING_BROKER=broker):
+        eventually((tmp_path / "second").exists, seconds=90)
+    sender.close()
