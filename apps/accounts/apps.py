@@ -20,7 +20,9 @@ class AccountsConfig(AppConfig):
         expire(
             "accounts_apitoken",
             kept=timedelta(days=400),
-            when="least(revoked_at, expires_at) < %(before)s",
+            # One that others were made from waits until they are gone.
+            when="least(revoked_at, expires_at) < %(before)s AND NOT EXISTS (SELECT FROM accounts_apitoken child"
+            " WHERE child.parent_id = accounts_apitoken.id)",
         )
         expire(
             "accounts_opensession",

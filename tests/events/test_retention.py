@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import connection, connections
 
-from apps.accounts.models import OpenSession
+from apps.accounts.models import ApiToken, OpenSession
 from apps.agents.models import Agent
 from apps.core import clock
 from apps.events import retention
@@ -107,6 +107,7 @@ class TestCatalog:
 
         # Rules of these two ask for rows that hold them and leave what is held.
         assert sorted(stuck) == [
+            ("accounts_apitoken", "accounts_apitoken"),
             ("incidents_revision", "incidents_storedsnapshot"),
         ]
 
@@ -287,6 +288,31 @@ class TestPrune:
 
         assert "8 rows deleted" in capsys.readouterr().out
         assert receipts(acme) == 0
+
+    def test_a_token_goes_after_those_that_were_made_from_it(self, acme, acme_admin):
+        with acting_in(acme):
+            parent = ApiToken.objects.get(pk=ROWS["tokens"]())
+        parent_id, child_id = parent.pk, uuid4()
+        ApiToken.objects.filter(pk=parent_id).update(expires_at=clock.now() - timedelta(days=500))
+        child = ApiToken.objects.get(pk=parent_id)
+        child.pk, child.parent_id, child.digest = child_id, parent_id, b"other"
+        child.save(force_insert=True)
+
+        assert prune(acme, at=clock.now()).rows["accounts_apitoken"] == 1
+        assert ApiToken.objects.get().pk == parent_id
+        assert prune(acme, at=clock.now()).rows["accounts_apitoken"] == 1
+
+    def test_a_row_that_somebody_refers_to_holds_up_no_other_rule(
+        self, acme, acme_admin, monkeypatch
+    ):
+        at = clock.now()
+        make_receipts(acme, 3, at=at - timedelta(days=31))
+        first = {"accounts_user": retention.Rule("accounts_user", timedelta(0), "true")}
+        monkeypatch.setattr(retention, "_rules", {**first, **retention._rules})
+
+        done = prune(acme, at=at)
+
+        assert (done.rows["accounts_user"], done.rows["ingest_batchreceipt"]) == (0, 3)
 
     def test_a_lock_that_is_not_had_holds_up_that_rule_alone(self, acme):
         at = clock.now()
