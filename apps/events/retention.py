@@ -194,10 +194,8 @@ def prune(
                     raise
                 held_up = True
                 continue
-            except (
-                IntegrityError
-            ) as error:  # somebody refers to a row: it stays, and no other rule waits for it
-                log.error("retention_blocked", table=rule.table, error=str(error).split("\n")[0])
+            except IntegrityError:  # somebody refers to a row: it stays, and no other rule waits
+                log.exception("retention_blocked", table=rule.table)
                 continue
             rows[rule.table] += deleted
             if deleted >= batch:
