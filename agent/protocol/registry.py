@@ -123,6 +123,7 @@ service: service.score | g m
 agent: agent.up | b f
 agent: agent.buffer.depth agent.buffer.age_seconds agent.jobs.running | g f
 agent: agent.poll.errors_total | c m
+agent: agent.quarantine.active | b f
 agent: agent.push.lag_seconds agent.clock.skew_seconds | g f
 link: link.utilization_pct link.health | g m
 site: site.up_pct site.cx_score | g m
@@ -158,6 +159,9 @@ def _read_table() -> Iterator[Metric]:
 
 METRICS: Mapping[str, Metric] = MappingProxyType({m.name: m for m in _read_table()})
 
+#: What the server finds out about an agent; an agent that sends it is refused.
+SERVER_METRICS = frozenset({"agent.quarantine.active"})
+
 #: The label that makes one metric of one entity several series. Any other label is a remark, not an identity.
 DIMENSIONS: Mapping[str, str] = MappingProxyType({"pppoe.sessions.by_profile": "profile"})
 
@@ -167,6 +171,7 @@ _WARN = {
     "agent.buffer.high",
     "agent.clock.skewed",
     "agent.identity.conflicted",
+    "agent.data.quarantined",
     "monitoring.degraded",
     "probe.degraded",
     "pppoe.session.storm",
@@ -177,8 +182,8 @@ _WARN = {
 _EVENT_NAMES = """
 device.reachable.changed device.api.changed device.rebooted device.version.changed interface.oper.changed
 bgp.peer.state.changed ospf.neighbor.state.changed probe.degraded pppoe.session.storm agent.heartbeat.missed
-agent.buffer.high agent.clock.skewed agent.identity.conflicted monitoring.degraded config.changed.detected
-auth.login.failed syslog.message certificate.expiring device.certificate.changed
+agent.buffer.high agent.clock.skewed agent.identity.conflicted agent.data.quarantined monitoring.degraded
+config.changed.detected auth.login.failed syslog.message certificate.expiring device.certificate.changed
 """
 EVENTS: Mapping[str, EventType] = MappingProxyType(
     {name: EventType(name, "warn" if name in _WARN else "info") for name in _EVENT_NAMES.split()}

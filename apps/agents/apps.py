@@ -9,14 +9,27 @@ class AgentsConfig(AppConfig):
     def ready(self) -> None:
         from apps.agents import counting
         from apps.agents.selectors import readers_by_device
+        from apps.agents.services.ownership import note_device_move
         from apps.events import state
         from apps.events.retention import expire
+        from apps.inventory.moves import on_device_move
         from apps.inventory.readers import register_readers
+        from apps.telemetry.partitions import LATE_DAYS
 
         register_readers(readers_by_device)
+        on_device_move(note_device_move)
         state.measure_tenant(counting.STATE, counting.read_agents)
         state.measure_installation(counting.INSTALLATION, counting.read_authority)
         expire("agents_enrollmenttoken", kept=timedelta(days=90), when="expires_at < %(before)s")
         # Long past the time in which an expired certificate may be renewed.
         expire("agents_certificate", kept=timedelta(days=400), when="not_after < %(before)s")
+        # Older samples are refused whoever sends them.
+        expire(
+            "agents_formerassignment",
+            kept=timedelta(days=LATE_DAYS + 1),
+            when="ended_at < %(before)s",
+        )
+        expire(
+            "agents_quarantinedentity", kept=timedelta(days=30), when="last_seen_at < %(before)s"
+        )
         expire("agents_signingrequest", kept=timedelta(hours=1), when="created_at < %(before)s")

@@ -10,6 +10,13 @@ class AgentStatus(models.TextChoices):
     REVOKED = "revoked", _("Revoked")
 
 
+class AssignmentKind(models.TextChoices):
+    """What an agent does with a device."""
+
+    READ = "read", _("Reads it")
+    PROBE = "probe", _("Judges its reachability")
+
+
 class AuthorityStage(models.TextChoices):
     """Where a certificate authority is in its life."""
 

@@ -6,12 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, Q, QuerySet, Sum
 
 from apps.accounts.access import Access
 from apps.accounts.permissions import Permission
 from apps.agents.choices import AgentStatus
-from apps.agents.models import Agent, AgentCertificate, AgentDevice, AgentProbing, AgentSite
+from apps.agents.models import (
+    Agent,
+    AgentCertificate,
+    AgentDevice,
+    AgentProbing,
+    AgentSite,
+    QuarantinedEntity,
+)
 from apps.core.errors import NotVisible
 from apps.inventory.readers import Reader
 from apps.inventory.selectors import device_sites
@@ -136,11 +143,24 @@ def _probed(watched_by: Mapping[UUID, set[UUID]]) -> dict[UUID, set[UUID]]:
     return probed
 
 
+def duties_by_agent() -> tuple[dict[UUID, set[UUID]], dict[UUID, set[UUID]]]:
+    """The devices that each agent reads, and those that it probes. Four queries, whatever the size."""
+    reads = device_ids_by_agent()
+    return reads, _probed(reads)
+
+
 def certificates_of(agent: Agent) -> QuerySet[AgentCertificate]:
     """An agent's certificates, newest first."""
     return AgentCertificate.objects.filter(
         tenant_id=require_tenant_id(), agent_id=agent.id
     ).order_by("-issued_at")
+
+
+def quarantined_entities(agent_id: UUID) -> QuerySet[QuarantinedEntity]:
+    """What an agent of the tenant sent about entities that are not assigned to it, newest first."""
+    return QuarantinedEntity.objects.filter(agent_id=agent_id).order_by(
+        "-last_seen_at", "entity_id"
+    )
 
 
 def agent_labels(agent_ids: set[UUID]) -> dict[UUID, str]:
@@ -164,10 +184,13 @@ class AgentHealth:
     reads: int
     probes: int
     certificate_ends_at: datetime | None
+    # How many items about entities that are not its own, and when the last came.
+    quarantined: int = 0
+    quarantined_at: datetime | None = None
 
 
 def visible_agent_health(access: Access, at: datetime) -> list[AgentHealth]:
-    """Every agent that this member may see, by name. Six queries, whatever the size."""
+    """Every agent that this member may see, by name. Seven queries, whatever the size."""
     rows = access.visible(Agent.objects.select_related("site"), Permission.AGENTS_VIEW)
     reads = device_ids_by_agent()
     probes = _probed(reads)
@@ -176,6 +199,12 @@ def visible_agent_health(access: Access, at: datetime) -> list[AgentHealth]:
         .values_list("agent_id")
         .annotate(Max("not_after"))
     )
+    foreign = {
+        agent_id: (count, seen_at)
+        for agent_id, count, seen_at in QuarantinedEntity.objects.values_list("agent_id").annotate(
+            Sum("count"), Max("last_seen_at")
+        )
+    }
     return [
         AgentHealth(
             agent=agent,
@@ -183,6 +212,8 @@ def visible_agent_health(access: Access, at: datetime) -> list[AgentHealth]:
             reads=len(reads.get(agent.id, ())),
             probes=len(probes.get(agent.id, ())),
             certificate_ends_at=ends.get(agent.id),
+            quarantined=foreign.get(agent.id, (0, None))[0],
+            quarantined_at=foreign.get(agent.id, (0, None))[1],
         )
         for agent in rows.order_by("name")
     ]

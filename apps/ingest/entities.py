@@ -6,25 +6,25 @@ from uuid import UUID
 
 from django.db import transaction
 
-from apps.inventory.selectors import Ref, resolve_wire_ids
+from apps.inventory.selectors import WireEntity, resolve_wire_ids
 from apps.tenancy.context import require_tenant_id
 
 #: A deleted entity is unknown, and a merged one has its new id, within this time.
 LIFE = timedelta(seconds=15)
 _MAX = 500_000
 
-_known: dict[tuple[UUID, UUID], tuple[Ref, datetime]] = {}
+_known: dict[tuple[UUID, UUID], tuple[WireEntity, datetime]] = {}
 
 
-def resolve_entities(ids: Collection[UUID], *, at: datetime) -> dict[UUID, Ref]:
+def resolve_entities(ids: Collection[UUID], *, at: datetime) -> dict[UUID, WireEntity]:
     """The current tenant's entities by wire id; unknown ids are absent. One query, none when all are fresh."""
     tenant_id = require_tenant_id()
-    found: dict[UUID, Ref] = {}
+    found: dict[UUID, WireEntity] = {}
     missing: set[UUID] = set()
     for wire_id in ids:
-        ref, seen_at = _known.get((tenant_id, wire_id), (None, at))
-        if ref is not None and timedelta(0) <= at - seen_at < LIFE:
-            found[wire_id] = ref
+        entity, seen_at = _known.get((tenant_id, wire_id), (None, at))
+        if entity is not None and timedelta(0) <= at - seen_at < LIFE:
+            found[wire_id] = entity
         else:
             missing.add(wire_id)
     if missing:
@@ -35,7 +35,7 @@ def resolve_entities(ids: Collection[UUID], *, at: datetime) -> dict[UUID, Ref]:
     return found
 
 
-def _remember(tenant_id: UUID, fresh: dict[UUID, Ref], at: datetime) -> None:
+def _remember(tenant_id: UUID, fresh: dict[UUID, WireEntity], at: datetime) -> None:
     if len(_known) > _MAX:
         _known.clear()
-    _known.update({(tenant_id, wire_id): (ref, at) for wire_id, ref in fresh.items()})
+    _known.update({(tenant_id, wire_id): (entity, at) for wire_id, entity in fresh.items()})

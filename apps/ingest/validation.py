@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -14,7 +14,8 @@ from agent.protocol.batch import (
     MAX_PAYLOAD_BYTES,
     MAX_TEXT_CHARS,
 )
-from agent.protocol.registry import DIMENSIONS, EVENTS, METRICS
+from agent.protocol.registry import DIMENSIONS, EVENTS, METRICS, SERVER_METRICS
+from apps.ingest.scope import Limited
 from apps.ingest.wire import WireEvent, WireMetric
 from apps.telemetry.partitions import LATE_DAYS
 
@@ -23,6 +24,8 @@ Ref = tuple[str, UUID]
 Items = list[tuple[int, Item, Ref]]
 LATEST = timedelta(seconds=FUTURE_SECONDS)
 EARLIEST = timedelta(days=LATE_DAYS)
+#: The code of what is quarantined.
+NOT_ASSIGNED = "not_assigned"
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,12 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Judge:
-    """What an item is judged against: the moment, and the tenant's entities by wire id."""
+    """What an item is judged against: the moment, the tenant's entities by wire id, and those of them that the agent
+    may not simply speak for."""
 
     at: datetime
     entities: Mapping[UUID, Ref]
+    limited: Limited = field(default_factory=dict)
 
     def metric(self, item: WireMetric) -> Ref:
         """The entity this sample is about. Raises Refusal."""
@@ -59,6 +64,8 @@ class Judge:
             raise Refusal("unknown_metric", f"{item.metric_name[:80]!r} is not registered.")
         if metric.entity_type != item.entity_type:
             raise Refusal("wrong_entity_type", f"{metric.name} is about a {metric.entity_type}.")
+        if metric.name in SERVER_METRICS:
+            raise Refusal("derived_metric", f"{metric.name} is found out by the server.")
         self._moment(item.ts)
         if metric.is_text:
             _check_words(item)
@@ -66,7 +73,7 @@ class Judge:
             _check_number(item, metric.minimum, metric.maximum)
         if item.labels:
             _check_labels(item.labels)
-        return self._entity(item.entity_type, item.entity_id)
+        return self._entity(item, item.metric_name)
 
     def event(self, item: WireEvent) -> Ref:
         """The entity this event is about. Raises Refusal."""
@@ -78,7 +85,7 @@ class Judge:
             raise Refusal("payload_too_large", f"Over {MAX_PAYLOAD_BYTES} bytes.")
         for text in (item.raw or "", *_texts_in(item.payload)):
             _check_text(text)
-        return self._entity(item.entity_type, item.entity_id)
+        return self._entity(item, item.event_type)
 
     def _moment(self, ts: datetime) -> None:
         if ts > self.at + LATEST:
@@ -86,12 +93,15 @@ class Judge:
         if ts < self.at - EARLIEST:
             raise Refusal("ts_too_old", f"Older than {LATE_DAYS} days.")
 
-    def _entity(self, entity_type: str, entity_id: UUID) -> Ref:
-        ref = self.entities.get(entity_id)
+    def _entity(self, item: WireMetric | WireEvent, name: str) -> Ref:
+        ref = self.entities.get(item.entity_id)
         if ref is None:
             raise Refusal("unknown_entity", "This tenant has no such entity.")
-        if ref[0] != entity_type:
+        if ref[0] != item.entity_type:
             raise Refusal("wrong_entity_type", f"This id is a {ref[0]}.")
+        terms = self.limited.get(item.entity_id)
+        if terms is not None and not any(one.allow(name, item.ts) for one in terms):
+            raise Refusal(NOT_ASSIGNED, "This entity is not assigned to this agent.")
         return ref
 
 

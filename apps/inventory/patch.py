@@ -131,7 +131,7 @@ SECTIONS: Mapping[str, type[Item]] = {
 @dataclass(frozen=True)
 class Rejection:
     """One item that was refused. Codes: ``bad_item``, ``bad_text``, ``bad_wire_id``, ``unknown_entity``,
-    ``too_many_entities``."""
+    ``not_assigned``, ``too_many_entities``."""
 
     section: str
     index: int

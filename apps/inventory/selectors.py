@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import CharField, Model, Q, QuerySet, Value
+from django.db.models import CharField, Model, Q, QuerySet, UUIDField, Value
 from django.db.models.functions import Cast
 
 from apps.accounts.access import Access
@@ -26,6 +26,14 @@ from apps.inventory.models import (
 
 Ref = tuple[str, UUID]
 
+
+class WireEntity(NamedTuple):
+    """The entity that a wire id means, and the devices that it stands on: none, one, or both ends of a link."""
+
+    ref: Ref
+    device_ids: tuple[UUID, ...]
+
+
 _MODELS: Mapping[str, type[Model]] = {
     EntityType.SITE: Site,
     EntityType.DEVICE: Device,
@@ -41,6 +49,15 @@ _ON_ROUTERS: Mapping[type[Model], tuple[tuple[str, ...], Callable[..., str]]] = 
     Interface: (("name",), str),
     BgpPeer: (("name", "remote_address", "remote_as"), BgpPeer.called),
     OspfNeighbor: (("router_id", "address"), OspfNeighbor.called),
+}
+
+
+#: The columns of an entity's devices, where it is not ``device_id`` alone.
+_NOWHERE = Cast(Value(None), UUIDField())
+_DEVICES_OF: Mapping[type[Model], tuple[Any, Any]] = {
+    Site: (_NOWHERE, _NOWHERE),
+    Device: ("pk", _NOWHERE),
+    Link: ("a_device_id", "z_device_id"),
 }
 
 
@@ -81,23 +98,29 @@ class WatchedDevices:
     probe_targets: list[ProbeTarget]
 
 
-def resolve_wire_ids(ids: Collection[UUID]) -> dict[UUID, Ref]:
+def resolve_wire_ids(ids: Collection[UUID]) -> dict[UUID, WireEntity]:
     """What the ids in a batch mean: an alias first, else the entity of that id. Unknown ids are absent. One query."""
     if not ids:
         return {}
     direct = [
         model._default_manager.filter(pk__in=ids).values_list(  # noqa: SLF001  (Django's public spelling)
-            "pk", Value(str(entity_type)), "pk", Value(1)
+            "pk",
+            Value(str(entity_type)),
+            "pk",
+            Value(1),
+            *_DEVICES_OF.get(model, ("device_id", _NOWHERE)),
         )
         for entity_type, model in _MODELS.items()
     ]
     aliased = WireAlias.objects.filter(wire_id__in=ids).values_list(
-        "wire_id", "entity_type", "entity_id", Value(0)
+        "wire_id", "entity_type", "entity_id", Value(0), "device_id", _NOWHERE
     )
-    found: dict[UUID, Ref] = {}
-    for wire_id, entity_type, entity_id, rank in aliased.union(*direct, all=True):
+    found: dict[UUID, WireEntity] = {}
+    for wire_id, entity_type, entity_id, rank, *devices in aliased.union(*direct, all=True):
         if rank == 0 or wire_id not in found:
-            found[wire_id] = (entity_type, entity_id)
+            found[wire_id] = WireEntity(
+                (entity_type, entity_id), tuple(device for device in devices if device)
+            )
     return found
 
 

@@ -1,6 +1,10 @@
+from datetime import timedelta
+
 import pytest
 
 from apps.agents import services
+from apps.agents.services import Foreign
+from apps.core import clock
 from apps.tenancy import acting_in
 from tests.agents.csr import make_csr
 from tests.agents.factories import AT, make_agent
@@ -18,8 +22,6 @@ def admin(acme, acme_admin):
 
 class TestAgents:
     def test_an_agent_goes_through_its_life(self, admin, acme):
-        from apps.core import clock
-
         with acting_in(acme):
             device = make_device()
         made = admin.post(AGENTS, {"name": "core", "attached_device": str(device.id)})
@@ -43,6 +45,25 @@ class TestAgents:
         again = admin.post(f"{url}enroll-token/")
         assert (again.status_code, again.json()["code"]) == (409, "agent_revoked")
         assert admin.delete(url).status_code == 204
+
+    def test_what_was_quarantined_is_listed_newest_first(self, admin, acme):
+        at = clock.now()
+        with acting_in(acme):
+            agent = make_agent("core")
+            first, second = make_device("cr1"), make_device("cr2")
+            for device, minutes in ((first, 9), (second, 0)):
+                item = Foreign("device", device.id, "device.cpu_pct", at, 99.0)
+                services.quarantine_items(
+                    agent_id=agent.id, items=[item], at=at - timedelta(minutes=minutes)
+                )
+
+        shown = admin.get(f"{AGENTS}{agent.id}/quarantine/").json()
+
+        assert shown["is_active"]
+        assert [row["entity_id"] for row in shown["results"]] == [str(second.id), str(first.id)]
+        assert shown["results"][0]["samples"] == [
+            {"name": "device.cpu_pct", "ts": at.isoformat(), "value": 99.0}
+        ]
 
     def test_the_token_is_never_shown_again(self, admin):
         url = f"{AGENTS}{admin.post(AGENTS, {'name': 'core'}).json()['id']}/"
@@ -96,6 +117,7 @@ class TestWho:
             ("post", "assignments/"),
             ("get", "assignments/"),
             ("get", "certificates/"),
+            ("get", "quarantine/"),
         ],
     )
     def test_foreign_absent_and_nonsense_answer_alike(self, admin, globex, method, what):

@@ -1,12 +1,15 @@
 """The page of agents."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.agents.models import Agent, AgentCertificate
+from apps.agents import services
+from apps.agents.models import Agent, AgentCertificate, QuarantinedEntity
+from apps.agents.services import Foreign
 from apps.core import clock
 from apps.tenancy import acting_in
 from tests import test_list_costs as rows
@@ -50,6 +53,26 @@ def test_a_silent_agent_is_blind_and_says_nothing_of_its_buffer(page, acme):
     assert "1 agent is silent." in body
     assert "9 min ago" in body
     assert body.count(">7<") == 1
+
+
+def test_an_agent_that_sends_what_is_not_its_own_says_so_until_it_stops(page, acme):
+    now = clock.now()
+    with acting_in(acme):
+        agent = make_agent("near")
+        Agent.objects.update(status="active", last_heartbeat_at=now)
+        ports = [
+            Foreign("interface", uuid4(), "interface.oper_up", now, 1.0),
+            Foreign("interface", uuid4(), "interface.oper_up", now, 0.0),
+        ]
+        services.quarantine_items(agent_id=agent.id, items=ports, at=now)
+
+    body = shown(page)
+    assert "Data quarantined" in body
+    assert "2 items so far" in body
+
+    with acting_in(acme):
+        QuarantinedEntity.objects.update(last_seen_at=now - timedelta(seconds=61))
+    assert "Data quarantined" not in shown(page)
 
 
 def test_an_agent_that_lags_behind_says_so(page, acme):

@@ -65,9 +65,9 @@ class TestReading:
     @pytest.mark.parametrize(
         ("query", "expected"),
         [
-            ("pack=first", 11),
+            ("pack=first", 12),
             ("pack=other", 0),
-            ("enabled=true", 10),
+            ("enabled=true", 11),
             ("enabled=false", 1),
             ("severity=info", 0),
             ("severity=critical&enabled=true", 6),
@@ -111,7 +111,7 @@ class TestReading:
         first = noc.get(f"{BASE}?page_size=6").json()
         second = noc.get(first["next"]).json()
 
-        assert [len(first["results"]), len(second["results"])] == [6, 5]
+        assert [len(first["results"]), len(second["results"])] == [6, 6]
         assert second["next"] is None
 
     @pytest.mark.parametrize("cursor", ["x", "cD0lMDA", "cD1hAA=="])
@@ -170,7 +170,7 @@ class TestImport:
 
         one = noc.get(url(rules["cpu_high"])).json()
         assert (one["name"], one["version"], one["enabled"]) == ("Renewed", 2, False)
-        assert len(listed(noc, f"{BASE}?enabled=true")) == 10
+        assert len(listed(noc, f"{BASE}?enabled=true")) == 11
 
     def test_replace_makes_the_pack_what_was_sent_and_keeps_history_and_overrides(
         self, acme, noc, rules
@@ -187,12 +187,12 @@ class TestImport:
         )
 
         assert keys(listed(noc, f"{BASE}?enabled=true")) == {"cpu_high", "temperature_high"}
-        assert len(listed(noc, BASE)) == 12
+        assert len(listed(noc, BASE)) == 13
         assert len(listed(noc, url(rules["unreachable"], "overrides/"))) == 1
         with acting_in(acme):
             record = Record.objects.filter(action="alert_rules.imported").latest("at")
         assert record.detail["mode"] == "replace"
-        assert len(record.detail["switched_off"]) == 10
+        assert len(record.detail["switched_off"]) == 11
 
     @pytest.mark.parametrize(
         "body",
@@ -442,7 +442,7 @@ class TestWhoMay:
         assert len({answer.content for answer in answers}) == 1
         with acting_in(acme):
             assert RuleOverride.objects.count() == 1
-            assert AlertRule.objects.filter(is_enabled=True).count() == 11
+            assert AlertRule.objects.filter(is_enabled=True).count() == 12
 
     def test_an_override_is_found_under_its_own_rule_only(self, acme, acme_noc, rules, known):
         client = bearer(acme, acme_noc)

@@ -192,6 +192,14 @@ class TestOtherRules:
         with acting_in(acme):
             assert alerts_for_correlation(player.at(50))[0].symptom == "agent_missing"
 
+    def test_an_agent_that_sends_foreign_data_fires_until_it_stops(self, rules, core, player):
+        name = "agent.quarantine.active"
+        player.play(name, "agent", core.id, 0.0, *[1.0] * 4)
+        assert player.alerts() == [("agent_data_quarantined", "firing")]
+
+        player.play(name, "agent", core.id, *[1.0] * 5, *[0.0] * 5)
+        assert player.alerts() == [("agent_data_quarantined", "ok")]
+
     @pytest.mark.parametrize(
         ("lasted", "quiet", "fires"),
         [
@@ -261,7 +269,7 @@ class TestTuning:
             services.set_enabled(rule=rules["cpu_high"], is_enabled=False, actor=ACTOR, at=t0)
             services.install_pack(pack="first", actor=ACTOR, at=t0)
 
-            assert AlertRule.objects.count() == 11
+            assert AlertRule.objects.count() == 12
             assert not AlertRule.objects.get(key="cpu_high").is_enabled
         assert Due.objects.filter(kind=services.EVALUATE, tenant_id=acme.id).count() == 1
 

@@ -161,7 +161,7 @@ class TestApplyDiscovery:
         assert BgpPeer.objects.get().name == "transit"
         assert outcome.created == 4
         named = bgp_peer_id(device.id, "transit", "10.9.9.9", "65001")
-        assert selectors.resolve_wire_ids([named]) == {named: ("bgp_peer", own.pk)}
+        assert selectors.resolve_wire_ids([named])[named].ref == ("bgp_peer", own.pk)
 
     def test_a_remapped_alias_keeps_the_history_over_a_rename(self, in_acme):
         device = make_device()
@@ -198,7 +198,7 @@ class TestRefusals:
         outcome = apply({"interfaces": [port(mine, "ether1"), port(not_mine, "ether1")]}, mine)
 
         assert [(r.section, r.index, r.code) for r in outcome.rejected] == [
-            ("interfaces", 1, "unknown_entity")
+            ("interfaces", 1, "not_assigned")
         ]
         assert list(Interface.objects.values_list("device", flat=True)) == [mine.id]
 

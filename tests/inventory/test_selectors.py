@@ -48,10 +48,23 @@ class TestResolveWireIds:
             found = selectors.resolve_wire_ids(asked)
 
         assert len(captured) == 1
+        on_it = (device.id,)
         assert found == {
-            device.id: ("device", device.id),
-            target.id: ("probe_target", target.id),
-            alias.wire_id: ("service", service.id),
+            device.id: (("device", device.id), on_it),
+            target.id: (("probe_target", target.id), on_it),
+            alias.wire_id: (("service", service.id), on_it),
+        }
+
+    def test_a_link_stands_on_both_ends_and_a_site_on_none(self, in_acme):
+        near, far = make_device("a"), make_device("z")
+        link, upstream = make_link(near, far), make_link(near, None)
+
+        found = selectors.resolve_wire_ids([link.id, upstream.id, near.site_id])
+
+        assert found == {
+            link.id: (("link", link.id), (near.id, far.id)),
+            upstream.id: (("link", upstream.id), (near.id,)),
+            near.site_id: (("site", near.site_id), ()),
         }
 
     def test_an_alias_wins_over_an_entity_of_that_id(self, in_acme):
@@ -61,7 +74,7 @@ class TestResolveWireIds:
             wire_id=new.pk, device=device, entity_type="interface", entity_id=old.pk
         )
 
-        assert selectors.resolve_wire_ids([new.pk]) == {new.pk: ("interface", old.pk)}
+        assert selectors.resolve_wire_ids([new.pk])[new.pk].ref == ("interface", old.pk)
 
     def test_another_tenants_ids_mean_nothing(self, acme, globex):
         with acting_in(globex):

@@ -13,8 +13,13 @@ from apps.accounts.api.fields import BoundedList
 from apps.accounts.api.views import TenantViewSet
 from apps.accounts.permissions import Permission
 from apps.agents import services
-from apps.agents.models import Agent, AgentCertificate
-from apps.agents.selectors import assigned_device_ids, certificates_of, is_alive
+from apps.agents.models import Agent, AgentCertificate, QuarantinedEntity
+from apps.agents.selectors import (
+    assigned_device_ids,
+    certificates_of,
+    is_alive,
+    quarantined_entities,
+)
 from apps.core import clock
 
 
@@ -97,6 +102,30 @@ class CertificatesSerializer(serializers.Serializer[Any]):
     results = CertificateSerializer(many=True)
 
 
+class QuarantinedSerializer(serializers.ModelSerializer[QuarantinedEntity]):
+    """What the agent sent about one entity that is not assigned to it."""
+
+    names = serializers.ListField(child=serializers.CharField())
+    samples = serializers.ListField(child=serializers.DictField())
+
+    class Meta:
+        model = QuarantinedEntity
+        fields = [
+            "entity_type",
+            "entity_id",
+            "names",
+            "samples",
+            "count",
+            "first_seen_at",
+            "last_seen_at",
+        ]
+
+
+class QuarantineSerializer(serializers.Serializer[Any]):
+    is_active = serializers.BooleanField(help_text="Something came within the last minute.")
+    results = QuarantinedSerializer(many=True)
+
+
 class EnrollTokenSerializer(serializers.Serializer[Any]):
     token = serializers.CharField(help_text="Shown once.")
     expires_at = serializers.DateTimeField()
@@ -129,6 +158,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         "retrieve": Permission.AGENTS_VIEW,
         "certificates": Permission.AGENTS_VIEW,
         "assignments": Permission.AGENTS_VIEW,
+        "quarantine": Permission.AGENTS_VIEW,
         "assign": Permission.AGENTS_MANAGE,
         "create": Permission.AGENTS_MANAGE,
         "partial_update": Permission.AGENTS_MANAGE,
@@ -208,6 +238,15 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         asked.is_valid(raise_exception=True)
         services.assign_agent(agent=agent, **asked.validated_data, **self._who())
         return Response(_assignment(agent))
+
+    @extend_schema(responses=QuarantineSerializer)
+    @action(detail=True)
+    def quarantine(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+        """What the agent sent about entities that are not assigned to it, newest first; at most 1000 entities."""
+        agent = self.get_object()
+        rows = QuarantinedSerializer(quarantined_entities(agent.id), many=True).data
+        is_active = services.is_quarantining(agent.id, clock.now())
+        return Response({"is_active": is_active, "results": rows})
 
     @extend_schema(responses=CertificatesSerializer)
     @action(detail=True)

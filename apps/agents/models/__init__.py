@@ -2,6 +2,7 @@ from apps.agents.models.agent import Agent
 from apps.agents.models.assignment import AgentDevice, AgentProbing, AgentSite
 from apps.agents.models.authority import CertificateAuthority, SigningRequest
 from apps.agents.models.identity import AgentCertificate, EnrollmentToken
+from apps.agents.models.ownership import FormerAssignment, QuarantinedEntity
 
 __all__ = [
     "Agent",
@@ -11,5 +12,7 @@ __all__ = [
     "AgentSite",
     "CertificateAuthority",
     "EnrollmentToken",
+    "FormerAssignment",
+    "QuarantinedEntity",
     "SigningRequest",
 ]

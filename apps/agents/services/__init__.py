@@ -37,6 +37,7 @@ from apps.agents.services.listener import (
 )
 from apps.agents.services.logins import ReleasedLogins, approve_agent_host
 from apps.agents.services.pulse import accept_discovery, note_conflict, record_heartbeat
+from apps.agents.services.quarantine import Foreign, is_quarantining, quarantine_items
 from apps.agents.services.rollover import (
     AuthorityStatus,
     authority_statuses,
@@ -64,6 +65,7 @@ __all__ = [
     "CertificateMissing",
     "CertificateRefused",
     "CertificateRequestRefused",
+    "Foreign",
     "IssuedCertificate",
     "IssuedToken",
     "ListenerFiles",
@@ -89,10 +91,12 @@ __all__ = [
     "enroll_agent",
     "ensure_authority",
     "forget_answered",
+    "is_quarantining",
     "issue_enroll_token",
     "note_conflict",
     "now_and_again",
     "promote_authority",
+    "quarantine_items",
     "record_heartbeat",
     "refresh_listener_certificate",
     "renew_certificate",

@@ -11,6 +11,7 @@ from apps.accounts.visits import refuse_in_visit
 from apps.agents.errors import AgentNameTaken, UnknownEntity
 from apps.agents.models import Agent, AgentDevice, AgentProbing, AgentSite
 from apps.agents.services.enrollment import revoke_agent
+from apps.agents.services.ownership import ends_noted
 from apps.audit.services import record
 from apps.inventory.models import Device, Site
 from apps.inventory.selectors import existing_device_ids, existing_site_ids
@@ -108,11 +109,12 @@ def assign_agent(
         )
     with transaction.atomic(), assignment_change(actor=actor, at=at):
         Agent.objects.select_for_update().get(pk=agent.pk)
-        changed = [
-            _set_rows(agent, AgentDevice, "device_id", devices),
-            _set_rows(agent, AgentSite, "site_id", sites),
-            _set_rows(agent, AgentProbing, "device_id", probed),
-        ]
+        with ends_noted(at):
+            changed = [
+                _set_rows(agent, AgentDevice, "device_id", devices),
+                _set_rows(agent, AgentSite, "site_id", sites),
+                _set_rows(agent, AgentProbing, "device_id", probed),
+            ]
         if not any(changed):
             return
         record(

@@ -12,11 +12,13 @@ from apps.accounts.access import Access
 from apps.accounts.permissions import Permission
 from apps.agents.choices import AgentStatus
 from apps.agents.selectors import AgentHealth, visible_agent_health
+from apps.agents.services.quarantine import QUIET
 from apps.core.page import OK, State, lasting, spell_seconds
 
 SILENT = State("blind", "blind", _lazy("Silent"), 0)
 CONFLICT = State("critical", "critical", _lazy("Two hosts"), 0)
 SKEWED = State("warn", "warn", _lazy("Wrong clock"), 1)
+QUARANTINE = State("warn", "warn", _lazy("Data quarantined"), 1)
 BEHIND = State("warn", "warn", _lazy("Behind"), 1)
 EXPIRED = State("warn", "warn", _lazy("Certificate ends"), 2)
 PENDING = State("info", "info", _lazy("Not enrolled"), 3)
@@ -63,7 +65,7 @@ class AgentsPage:
 
 
 def agents_page(access: Access, *, at: datetime) -> AgentsPage:
-    """Six queries."""
+    """Seven queries."""
     rows = agent_rows(access, at=at)
     silent = [row for row in rows if row.state is SILENT]
     return AgentsPage(
@@ -86,7 +88,7 @@ def _row(health: AgentHealth, at: datetime) -> AgentRow:
     is_short = ends is not None and ends - at < CERTIFICATE_WARNING
     said: dict[str, Any] = agent.health if health.alive else {}
     depth, age = said.get("buffer_depth"), said.get("buffer_age_seconds")
-    state, why = _state(health, is_short=is_short, age=age)
+    state, why = _state(health, at, is_short=is_short, age=age)
     return AgentRow(
         id=agent.id,
         name=agent.name,
@@ -107,25 +109,33 @@ def _row(health: AgentHealth, at: datetime) -> AgentRow:
     )
 
 
-def _state(health: AgentHealth, *, is_short: bool, age: float | None) -> tuple[State, str]:
+def _state(
+    health: AgentHealth, at: datetime, *, is_short: bool, age: float | None
+) -> tuple[State, str]:
     if health.agent.status == AgentStatus.PENDING:
         return PENDING, _("Waits for its enrollment token to be used")
     if health.agent.status == AgentStatus.REVOKED:
         return REVOKED, ""
-    return _state_of_active(health, is_short=is_short, age=age)
+    return _state_of_active(health, at, is_short=is_short, age=age)
 
 
 def _state_of_active(
-    health: AgentHealth, *, is_short: bool, age: float | None
+    health: AgentHealth, at: datetime, *, is_short: bool, age: float | None
 ) -> tuple[State, str]:
     if health.agent.conflict_at is not None:
         return CONFLICT, _("Two hosts use its identity; enroll one of them again")
     if not health.alive:
         return SILENT, _("What it watches may be up or down: nobody can see it from there")
+    if _is_quarantined(health, at):
+        return QUARANTINE, _(
+            "It sends data about entities that are not assigned to it: %(number)s items so far"
+        ) % {"number": health.quarantined}
     if health.agent.skewed_since is not None:
         return SKEWED, _("Its clock is more than a minute off")
     if age is not None and age > BEHIND_AFTER_SECONDS:
         return BEHIND, _("Its oldest reading waits for %(time)s") % {"time": spell_seconds(age)}
-    if is_short:
-        return EXPIRED, _("Its certificate was not renewed in time")
-    return OK, ""
+    return (EXPIRED, _("Its certificate was not renewed in time")) if is_short else (OK, "")
+
+
+def _is_quarantined(health: AgentHealth, at: datetime) -> bool:
+    return health.quarantined_at is not None and at - health.quarantined_at < QUIET

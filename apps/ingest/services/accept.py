@@ -9,13 +9,24 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
-from apps.agents.services import AgentIdentity, accept_discovery, note_conflict
+from apps.agents.services import (
+    AgentIdentity,
+    Foreign,
+    accept_discovery,
+    note_conflict,
+    quarantine_items,
+)
 from apps.audit.services import record
-from apps.ingest.entities import resolve_entities
 from apps.ingest.errors import BatchChanged, BodyInvalid, IdentityMismatch
 from apps.ingest.marks import Mark, Verdict
 from apps.ingest.models import BatchReceipt, Stream
-from apps.ingest.validation import Items, Judge, Ref, Rejected, series_labels, sort_out
+from apps.ingest.services.judging import (
+    foreign_devices,
+    foreign_items,
+    judge_batch,
+    resolve_batch,
+)
+from apps.ingest.validation import Items, Ref, Rejected, series_labels
 from apps.ingest.wire import WireBatch, WireEvent, WireMetric
 from apps.telemetry import store
 from apps.telemetry.series import MAX_DIMENSION_VALUES, without_room
@@ -162,13 +173,18 @@ def _move_mark(stream: Stream, mark: Mark, batch: WireBatch, at: datetime) -> No
 
 def _store(identity: AgentIdentity, batch: WireBatch, at: datetime, *, is_late: bool) -> Accepted:
     rejected: list[Rejected] = []
+    foreign: list[Foreign] = []
     if batch.inventory_patch:
         outcome = accept_discovery(agent_id=identity.agent_id, patch=batch.inventory_patch, at=at)
         rejected += [Rejected(r.section, r.index, r.code, r.detail) for r in outcome.rejected]
-    judge = Judge(at, _entities(identity, batch, at))
-    metrics, bad_metrics = sort_out("metric", batch.metrics, judge.metric)
-    metrics, crowded = _within_dimensions(metrics)
-    events, bad_events = sort_out("event", batch.events, judge.event)
+        foreign += foreign_devices(identity.agent_id, outcome.not_assigned)
+    entities = resolve_batch(identity.agent_id, batch, at)
+    judged = judge_batch(identity.agent_id, batch, entities, at)
+    metrics, crowded = _within_dimensions(judged.metrics)
+    events, bad_metrics, bad_events = judged.events, judged.bad_metrics, judged.bad_events
+    quarantine_items(
+        agent_id=identity.agent_id, items=[*foreign, *foreign_items(batch, judged, entities)], at=at
+    )
     written = store.write_batch(
         samples=list(_samples(metrics)),
         texts=list(_texts(metrics)),
@@ -187,14 +203,6 @@ def _store(identity: AgentIdentity, batch: WireBatch, at: datetime, *, is_late: 
             *sorted([*bad_events, *repeated], key=_index),
         ],
     )
-
-
-def _entities(identity: AgentIdentity, batch: WireBatch, at: datetime) -> dict[UUID, Ref]:
-    ids = {m.entity_id for m in batch.metrics} | {e.entity_id for e in batch.events}
-    # An agent speaks of itself and of no other agent.
-    found = resolve_entities(ids - {identity.agent_id}, at=at)
-    found[identity.agent_id] = ("agent", identity.agent_id)
-    return found
 
 
 def _within_dimensions(metrics: Items[WireMetric]) -> tuple[Items[WireMetric], list[Rejected]]:

@@ -8,7 +8,8 @@ from uuid import UUID
 import msgspec
 
 from agent.protocol.registry import METRICS
-from apps.agents.services import AgentIdentity, record_heartbeat
+from apps.agents.services import AgentIdentity, is_quarantining, record_heartbeat
+from apps.agents.services.quarantine import GAUGE
 from apps.agents.watch import Sighting
 from apps.telemetry import store
 from apps.telemetry.store import Sample, SeriesKey
@@ -69,6 +70,7 @@ def accept_heartbeat(
             ),
             at=at,
         )
+        values[GAUGE] = float(is_quarantining(identity.agent_id, at))
         store.write_batch(
             samples=[
                 Sample(SeriesKey("agent", identity.agent_id, name), at, value)

@@ -7,6 +7,7 @@ from django.db import transaction
 from apps.accounts.actors import Actor
 from apps.inventory.choices import DeviceRole
 from apps.inventory.models import Device, Interface, Site
+from apps.inventory.moves import device_moved
 from apps.inventory.services.credentials import require_routeros
 from apps.inventory.services.logins import DECIDING, approve_first_login, destination_change
 from apps.inventory.services.writing import delete_row, save_changes, save_new
@@ -56,11 +57,15 @@ def update_device(
     """Change a router; discovery leaves the changed fields alone from then on. Where its login would go elsewhere, it
     is held unless the actor may approve that. Raises NameTaken, ValidationError."""
     require_routeros(changes.get("credential_set"))
-    if DECIDING.isdisjoint(changes):
-        save_changes(device, changes, actor=actor, at=at)
-        return device
-    with destination_change(device.pk, actor=actor, at=at):
-        save_changes(device, changes, actor=actor, at=at)
+    former_site_id = device.site_id
+    with transaction.atomic():
+        if DECIDING.isdisjoint(changes):
+            save_changes(device, changes, actor=actor, at=at)
+        else:
+            with destination_change(device.pk, actor=actor, at=at):
+                save_changes(device, changes, actor=actor, at=at)
+        if device.site_id != former_site_id:
+            device_moved(device.id, former_site_id, at)
     return device
 
 

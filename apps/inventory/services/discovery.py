@@ -29,6 +29,7 @@ from apps.inventory.patch import (
     ServiceItem,
     parse_patch,
 )
+from apps.inventory.selectors import existing_device_ids
 from apps.inventory.services.links import bind_links
 from apps.inventory.services.logins import note_certificates
 
@@ -46,6 +47,8 @@ class DiscoveryOutcome:
     changed: int
     links_bound: int
     rejected: tuple[Rejection, ...]
+    # Devices of the tenant that the patch speaks of and that are not this agent's.
+    not_assigned: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,13 @@ def apply_discovery(
     """
     parsed = parse_patch(patch)
     allowed = set(device_ids)
-    parsed.refuse(lambda item: item.device_id in allowed, "unknown_entity", "Not your device.")
+    strangers = existing_device_ids(parsed.device_ids - allowed)
+    parsed.refuse(
+        lambda item: item.device_id not in strangers,
+        "not_assigned",
+        "This device is not assigned to this agent.",
+    )
+    parsed.refuse(lambda item: item.device_id in allowed, "unknown_entity", "No such device.")
     with transaction.atomic():
         devices = {
             device.id: device
@@ -105,7 +114,9 @@ def apply_discovery(
                 at=at,
                 detail=created,
             )
-    return DiscoveryOutcome(sum(created.values()), changed, bound, tuple(parsed.rejected))
+    return DiscoveryOutcome(
+        sum(created.values()), changed, bound, tuple(parsed.rejected), frozenset(strangers)
+    )
 
 
 def _fill_in_devices(
