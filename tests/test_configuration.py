@@ -63,6 +63,6 @@ def test_a_file_twin_is_promised_only_where_it_is_read():
 
     assert promised == {
         *("ISPVM_SECRET_KEY", "DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL"),
-        "ISPVM_OIDC_PROVIDERS",
+        *("ISPVM_OIDC_PROVIDERS", "ISPVM_SMTP_PASSWORD"),
     }
     assert all(SETTINGS[name] <= {"text", "required"} for name in promised)

@@ -67,6 +67,7 @@ class Door(StrEnum):
     INVITATION = "invitation"
     CONFIRM = "confirm"
     SETUP = "setup"
+    RESET = "reset"
 
 
 @dataclass

@@ -57,8 +57,8 @@ def bootstrap(
     with transaction.atomic():
         row = lock_setup(at)
         _require_first(operator, admin, tenant_slug)
-        user = _ensure_person(operator, result)
-        manager = user if _is_same(operator, admin) else _ensure_person(admin, result)
+        user = _ensure_person(operator, result, at)
+        manager = user if _is_same(operator, admin) else _ensure_person(admin, result, at)
         if not Tenant.objects.exists():
             result.tenant = services.create_tenant(
                 slug=tenant_slug, name=tenant_name, actor=ACTOR, at=at
@@ -105,13 +105,15 @@ def _require_first(operator: Person, admin: Person, tenant_slug: str) -> None:
         )
 
 
-def _ensure_person(person: Person, result: Result) -> User:
+def _ensure_person(person: Person, result: Result, at: datetime) -> User:
     found = person.find()
     if found is not None:
         return found
     validate_password(person.password or "", User(email=person.email, first_name=person.name))
     result.people.append(person.email)
-    return services.create_user(email=person.email, password=person.password, full_name=person.name)
+    return services.create_user(
+        email=person.email, password=person.password, full_name=person.name, verified_at=at
+    )
 
 
 def _is_same(one: Person, other: Person) -> bool:

@@ -54,6 +54,25 @@ class InvitationUnusable(DomainError):
     default_code = "invitation_unusable"
 
 
+class TooManyInvitations(Conflict):
+    """The tenant has invited as many people as it may at once."""
+
+    default_code = "too_many_invitations"
+
+
+class AddressNotProven(Forbidden):
+    """Only who has shown that the address is theirs answers invitations that were sent to it."""
+
+    default_code = "address_not_proven"
+
+
+class ResetUnusable(DomainError):
+    """Unknown, expired or used: which of them is not said."""
+
+    status = 404
+    default_code = "reset_unusable"
+
+
 class InvitedSomebodyElse(Forbidden):
     """The invitation is for another person than the one who is signed in."""
 

@@ -9,6 +9,7 @@ from hashlib import sha256
 from secrets import token_urlsafe
 
 from django.db import transaction
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare, salted_hmac
 
@@ -34,6 +35,21 @@ def known_browser(request: HttpRequest, *, email: str, at: datetime) -> KnownBro
     if row is None or not constant_time_compare(row.binding, _binding_of(row.user)):
         return None
     return row
+
+
+def known_account(request: HttpRequest, *, address: str, at: datetime) -> str:
+    """The name to sign in with of the account of this address that this browser was last used for; empty: none."""
+    token = request.COOKIES.get(COOKIE, "")
+    if not token or not address:
+        return ""
+    rows = KnownBrowser.objects.filter(
+        Q(user__email__iexact=address) | Q(user__email__iendswith=f":{address}"),
+        digest=_digest(token),
+        last_used_at__gt=at - KNOWN_FOR,
+        user__is_active=True,
+    )
+    row = rows.select_related("user").order_by("-last_used_at").first()
+    return row.user.email if row else ""
 
 
 def has_used(*, email: str, network: str, at: datetime) -> bool:

@@ -1,47 +1,27 @@
-"""Who belongs to a tenant, as what: invited, changed, removed. There is always an admin left."""
+"""Who belongs to a tenant, as what: changed, removed. There is always an admin left. How one joins: ``invitations``."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q, QuerySet
+
 from apps.accounts.actors import Actor
 from apps.accounts.choices import Role
-from apps.accounts.errors import AlreadyMember, CannotBeLimited, LastAdmin
-from apps.accounts.models import ApiToken, Membership, User
-from apps.accounts.services import create_user
+from apps.accounts.errors import CannotBeLimited, LastAdmin
+from apps.accounts.models import ApiToken, Membership
+from apps.accounts.people import end_local_account, local_name
 from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
 from apps.tenancy.context import require_tenant_id
+from apps.tenancy.models import Tenant
 
 
-def invite_member(
-    *,
-    email: str,
-    name: str,
-    role: str,
-    is_limited: bool,
-    password: str | None,
-    actor: Actor,
-    at: datetime,
-) -> Membership:
-    """Give somebody a role in this tenant. Raises AlreadyMember, CannotBeLimited.
-
-    A person who is not known yet is made, with the password if one is given; of a person who is known (in another
-    tenant) nothing is changed: no tenant sets the password or the name that they use elsewhere.
-    """
-    refuse_in_visit(actor)
-    tenant_id = require_tenant_id()
-    user = User.objects.filter(email__iexact=email).first()
-    if user is None:
-        user = create_user(email=email, password=password, full_name=name)
-    if Membership.objects.filter(tenant_id=tenant_id, user=user).exists():
-        raise AlreadyMember
-    check_limit(role, is_limited=is_limited)
-    member = Membership.objects.create(
-        tenant_id=tenant_id, user=user, role=role, is_limited=is_limited
-    )
-    _record("member.invited", member, actor, at)
-    return member
+def members_of_address(email: str) -> QuerySet[Membership]:
+    """Who of this tenant's members has this address."""
+    tenant = Tenant.objects.get(pk=require_tenant_id())
+    names = Q(user__email__iexact=email) | Q(user__email__iexact=local_name(tenant, email))
+    return Membership.objects.filter(names, tenant=tenant)
 
 
 def change_member(
@@ -64,7 +44,8 @@ def change_member(
 
 
 def remove_member(*, member: Membership, actor: Actor, at: datetime) -> None:
-    """End a membership with its grants and tokens; acts on the next request. Raises LastAdmin.
+    """End a membership with its grants, its tokens and an account that is of this tenant alone; acts on the next
+    request. Raises LastAdmin.
 
     Locks: the tenant's admins.
     """
@@ -73,8 +54,10 @@ def remove_member(*, member: Membership, actor: Actor, at: datetime) -> None:
         tenant_id=member.tenant_id, user_id=member.user_id, revoked_at=None
     )
     tokens.update(revoked_at=at)
+    user = member.user
     _record("member.removed", member, actor, at)
     member.delete()
+    end_local_account(user=user, actor=actor, at=at)
 
 
 def _keep_an_admin(member: Membership) -> None:

@@ -43,6 +43,12 @@ class PlatformPermission(StrEnum):
     BREAK_GLASS = "platform.break_glass"
 
 
+class PersonalPermission(StrEnum):
+    """What everybody may do who is signed in, with what is about them alone, in whatever tenant."""
+
+    INVITATIONS = "my.invitations"
+
+
 _VIEWS = frozenset(
     {
         Permission.INVENTORY_VIEW,

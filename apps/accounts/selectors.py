@@ -26,13 +26,21 @@ def access_for_token(text: str, at: datetime) -> Access | None:
         .filter(digest=token_digest(text), revoked_at=None, expires_at__gt=at)
         .first()
     )
-    if token is None or not token.user.is_active:
+    access = access_of_token(token, at) if token else None
+    if token is None or access is None:
+        return None
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=at - USE_IS_NOTED_EVERY)
+    ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=at)
+    return access
+
+
+def access_of_token(token: ApiToken, at: datetime) -> Access | None:
+    """What a token may do now; None when it has ended or its person does not belong to its tenant."""
+    if token.revoked_at is not None or token.expires_at <= at:
         return None
     access = access_for_user(token.user, token.tenant_id)
     if access is None:
         return None
-    stale = Q(last_used_at=None) | Q(last_used_at__lt=at - USE_IS_NOTED_EVERY)
-    ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=at)
     narrowed = replace(
         access,
         actor=Actor("token", str(token.id), token.name),

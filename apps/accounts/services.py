@@ -30,10 +30,28 @@ def create_tenant(*, slug: str, name: str, actor: Actor, at: datetime) -> Tenant
     return tenant
 
 
-def create_user(*, email: str, password: str | None, full_name: str = "") -> User:
-    """Make a person who can sign in; without a password they cannot until they set one."""
+def create_user(
+    *,
+    email: str,
+    password: str | None,
+    full_name: str = "",
+    verified_at: datetime | None = None,
+    local_tenant: Tenant | None = None,
+) -> User:
+    """Make a person who can sign in; without a password they cannot until they set one.
+
+    ``verified_at``: the caller knows that the address is this person's. ``local_tenant``: the account is of this tenant
+    alone, and ``email`` its ``people.local_name``.
+    """
     first, _, last = full_name.partition(" ")
-    return User.objects.create_user(email, password, first_name=first, last_name=last)
+    return User.objects.create_user(
+        email,
+        password,
+        first_name=first,
+        last_name=last,
+        email_verified_at=verified_at,
+        local_tenant=local_tenant,
+    )
 
 
 def add_member(*, tenant: Tenant, user: User, role: Role, actor: Actor, at: datetime) -> Membership:

@@ -132,7 +132,9 @@ def _complete(row: Setup, first: FirstTenant, at: datetime) -> User:
     tenant = services.create_tenant(
         slug=slug_of(first.tenant_name), name=first.tenant_name, actor=ACTOR, at=at
     )
-    user = services.create_user(email=first.email, password=first.password, full_name=first.name)
+    user = services.create_user(
+        email=first.email, password=first.password, full_name=first.name, verified_at=at
+    )
     services.add_member(tenant=tenant, user=user, role=Role.ADMIN, actor=ACTOR, at=at)
     mark_completed(row, user, at)
     return user

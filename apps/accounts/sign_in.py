@@ -15,8 +15,10 @@ from apps.accounts.attempts import Door, require_attempt
 from apps.accounts.errors import SignInRefused
 from apps.accounts.factor_policy import note_factors
 from apps.accounts.freshness import note_proof
+from apps.accounts.known_browsers import known_account
 from apps.accounts.models import User
 from apps.accounts.oidc.provider_sessions import note_provider
+from apps.accounts.people import account_name
 from apps.accounts.session_tenant import bind_session
 from apps.audit.services import record_platform
 
@@ -29,6 +31,7 @@ def authenticate(request: HttpRequest, *, email: str, password: str, at: datetim
 
     The limits are per name, address and browser: wrong passwords sent by others lock no named operator out.
     """
+    email = account_name(email, known=known_account(request, address=email, at=at))
     attempt = require_attempt(request, Door.PASSWORD, email=email, at=at)
     user = auth.authenticate(request, username=email, password=password)
     if not isinstance(user, User):

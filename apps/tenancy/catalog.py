@@ -39,6 +39,10 @@ GLOBAL_TABLES = MappingProxyType(
         "socialaccount_socialtoken": READ_REMOVE,  # emptied along with an identity, though it is empty
         "account_emailaddress": READ,
         "account_emailconfirmation": READ,
+        # Messages to send: which row to write from, no text and no secret. A password reset belongs to no tenant.
+        "mail_message": ALL,
+        # Which tenants have invited an address (its digest): read before the person works in any of them.
+        "accounts_invitationaddress": ALL,
         "audit_platformrecord": READ_ADD,
         "audit_platformhead": READ_WRITE,
         "agents_certificate": READ_WRITE,

@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "apps.core",
     "apps.tenancy",
     "apps.events",
+    "apps.mail",
     "apps.audit",
     "apps.accounts",
     "apps.vault",

@@ -9,6 +9,7 @@ from ispvm.settings.database import *
 from ispvm.settings.env import EnvironmentInvalid
 from ispvm.settings.integrations import *
 from ispvm.settings.logging import *
+from ispvm.settings.mail import *
 from ispvm.settings.metrics import *
 from ispvm.settings.security import *
 from ispvm.settings.sign_in import *

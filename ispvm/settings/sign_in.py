@@ -20,6 +20,9 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 
+# Of a link that sets a new password.
+PASSWORD_RESET_TIMEOUT = 3600
+
 MFA_ADAPTER = "apps.vault.authenticators.SealedAuthenticators"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 # A code of the step before or after is taken too: clocks of phones differ.

@@ -6,19 +6,24 @@ from collections.abc import Iterator
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from apps.accounts.api.personal import PersonalViewSet
 from apps.accounts.api.platform import PlatformViewSet
 from apps.accounts.api.views import TenantView
-from apps.accounts.permissions import Permission, PlatformPermission
+from apps.accounts.permissions import Permission, PersonalPermission, PlatformPermission
 
 #: About the signed-in person alone, whatever tenant they are in, or none: no permission of a tenant decides on them.
 PERSONAL_PAGES = {
     *("sign-out/", "tenants/", "tenants/choose/", "api/docs/"),
     # Of a platform operator: see test_break_glass.
     *("tenants/enter/", "tenants/leave/"),
+    # One's own invitations: see test_people.
+    "tenants/invitations/<uuid:pk>/accept/",
+    "tenants/invitations/<uuid:pk>/decline/",
 }
 #: Before one is signed in: the gate, its second step, passkeys, and the way to identity providers and back.
 GATE = {
     *("sign-in/", "sign-in/code/", "sign-in/passkey/", "sign-in/passkey/options/"),
+    *("sign-in/reset/", "sign-in/reset/set/"),
     *("sign-in/with/<slug:slug>/", "sign-in/with/<slug:slug>/back/"),
 }
 #: What anybody may see or set: nothing of a tenant.
@@ -78,10 +83,13 @@ def test_every_rest_action_declares_its_permission(path, entry):
     view = class_of(entry)
 
     assert view is not None, "a REST endpoint is a class that declares its permissions"
-    assert issubclass(view, TenantView | PlatformViewSet)
+    assert issubclass(view, TenantView | PlatformViewSet | PersonalViewSet)
     undeclared = actions_of(entry) - view.permission_map.keys()
     assert undeclared == set()
-    kind = Permission if issubclass(view, TenantView) else PlatformPermission
+    kind = {TenantView: Permission, PlatformViewSet: PlatformPermission}.get(
+        next((c for c in view.__mro__ if c in {TenantView, PlatformViewSet}), PersonalViewSet),
+        PersonalPermission,
+    )
     assert all(isinstance(p, kind) for p in view.permission_map.values())
 
 

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.accounts.admin.paging import MOST
-from apps.accounts.models import ApiToken, Membership
+from apps.accounts.models import ApiToken, Invitation, Membership
 from apps.audit.models import Record
 from apps.inventory.models import Device, Interface, Site
 from apps.tenancy import acting_in
@@ -214,13 +214,36 @@ class TestSecrets:
 
 class TestMembers:
     def test_somebody_is_invited(self, acme, at_cabinet):
-        form = {"email": "new@acme.example", "name": "New Person", "role": "noc"}
+        form = {"email": "new@acme.example", "role": "noc"}
 
-        answer = at_cabinet.post(reverse("admin:accounts_membership_add"), form)
+        answer = at_cabinet.post(reverse("admin:accounts_invitation_add"), form, follow=True)
 
-        assert answer.status_code == 302, words(answer)
-        assert Membership.objects.get(user__email="new@acme.example").role == "noc"
-        assert last_act(acme) == "member.invited"
+        assert "http://127.0.0.1:8000/invitation/?key=" in words(answer)
+        assert last_act(acme) == "invitation.made"
+        assert not Membership.objects.exclude(user__email="admin@acme.example").exists()
+        listing = at_cabinet.get(reverse("admin:accounts_invitation_changelist"))
+        assert "new@acme.example" in words(listing)
+
+    def test_a_second_invitation_of_the_same_person_replaces_the_first(self, acme, at_cabinet):
+        form = {"email": "new@acme.example", "role": "noc"}
+        for _ in range(2):
+            answer = at_cabinet.post(reverse("admin:accounts_invitation_add"), form)
+            assert answer.status_code == 302, words(answer)
+
+        with acting_in(acme):
+            assert Invitation.objects.filter(revoked_at=None).count() == 1
+
+    def test_an_invitation_is_revoked(self, acme, at_cabinet):
+        form = {"email": "new@acme.example", "role": "noc"}
+        at_cabinet.post(reverse("admin:accounts_invitation_add"), form)
+        with acting_in(acme):
+            pk = Invitation.objects.get().pk
+
+        form = {"action": "revoke", "_selected_action": str(pk)}
+        at_cabinet.post(reverse("admin:accounts_invitation_changelist"), form)
+
+        with acting_in(acme):
+            assert Invitation.objects.get().revoked_at is not None
 
     def test_the_last_admin_stays(self, acme, acme_admin, at_cabinet):
         member = Membership.objects.get(user=acme_admin)

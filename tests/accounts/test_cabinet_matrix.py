@@ -53,6 +53,7 @@ def mail_domain() -> Any:
 MADE = {
     "accounts.membership": ROWS["memberships"],
     "accounts.apitoken": ROWS["tokens"],
+    "accounts.invitation": ROWS["invitations"],
     "accounts.maildomain": mail_domain,
     "accounts.signinpolicy": require_tenant_id,
     "audit.record": record,

@@ -114,8 +114,8 @@ def test_every_form_of_the_cabinet_under_a_sensitive_permission_asks():
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("get", "accounts/membership/add/"),
-        ("post", "accounts/membership/add/"),
+        ("get", "accounts/invitation/add/"),
+        ("post", "accounts/invitation/add/"),
         ("post", "accounts/membership/"),
         ("post", "vault/credentialset/add/"),
         ("get", "accounts/apitoken/add/"),

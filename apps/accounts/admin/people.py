@@ -12,22 +12,19 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from apps.accounts import members, services
+from apps.accounts import invitations, members, services
 from apps.accounts.access import Access
 from apps.accounts.actors import Actor
 from apps.accounts.admin.base import CabinetForm, TenantAdmin, access_of
 from apps.accounts.admin.site import cabinet
-from apps.accounts.models import ApiToken, Membership
+from apps.accounts.models import ApiToken, Invitation, Membership
 from apps.accounts.permissions import Permission
 from apps.accounts.tokens import issue_token_as
 from apps.core import clock
 
 
 class MemberForm(CabinetForm):
-    """Somebody new is invited by address; of a member the role is changed."""
-
-    email = forms.EmailField(label=_lazy("E-mail"))
-    name = forms.CharField(label=_lazy("Name"), max_length=300, required=False)
+    """Of a member the role is changed; how one becomes a member: ``InvitationAdmin``."""
 
     class Meta:
         model = Membership
@@ -41,11 +38,9 @@ class MembershipAdmin(TenantAdmin):
     view_permission = Permission.MEMBERS_VIEW
     manage_permission = Permission.MEMBERS_MANAGE
     fresh_sign_in = True
-    can_add = can_change = can_delete = True
+    can_change = can_delete = True
     entity_type = "user"
     form = MemberForm
-    write_only = ("email", "name")
-    add_fields = ("email", "name", "role", "is_limited")
     fields = ("person", "role", "is_limited")
     readonly_fields = ("person",)
     list_display = ("person", "address", "role", "is_limited")
@@ -57,25 +52,13 @@ class MembershipAdmin(TenantAdmin):
     def tenants_rows(self, access: Access) -> QuerySet[Membership]:
         return Membership.objects.filter(tenant=access.tenant).select_related("user")
 
-    def get_form(
-        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
-    ) -> Any:
-        form = super().get_form(request, obj, change, **kwargs)
-        if obj is not None:
-            for name in self.write_only:
-                form.base_fields.pop(name, None)
-        return form
-
     @admin.display(description=_lazy("Person"), ordering="user__email")
     def person(self, row: Membership) -> str:
         return row.user.label
 
     @admin.display(description=_lazy("E-mail"))
     def address(self, row: Membership) -> str:
-        return row.user.email
-
-    def create(self, values: Mapping[str, Any], *, actor: Actor, at: datetime) -> Membership:
-        return members.invite_member(**values, password=None, actor=actor, at=at)
+        return row.user.address
 
     def change(
         self, row: Membership, changes: Mapping[str, Any], *, actor: Actor, at: datetime
@@ -90,6 +73,81 @@ class MembershipAdmin(TenantAdmin):
 
     def audited_id(self, row: Membership) -> str:
         return str(row.user_id)
+
+
+class InvitationForm(CabinetForm):
+    """Who is asked, and as what. Whether there is an account of the address is not said."""
+
+    class Meta:
+        model = Invitation
+        fields = ("email", "role", "is_limited")
+
+    def validate_constraints(self) -> None:
+        """The service answers for them: an open invitation of the same person is replaced."""
+
+
+@admin.register(Invitation, site=cabinet)
+class InvitationAdmin(TenantAdmin):
+    """Who is asked to become a member. They are one when they have accepted."""
+
+    view_permission = manage_permission = Permission.MEMBERS_MANAGE
+    fresh_sign_in = True
+    can_add = True
+    entity_type = "invitation"
+    form = InvitationForm
+    add_fields = ("email", "role", "is_limited")
+    fields = (
+        *("email", "role", "is_limited", "mail_state", "created_at", "expires_at"),
+        *("accepted_at", "declined_at", "revoked_at"),
+    )
+    list_display = ("email", "role", "is_limited", "mail", "expires_at", "ended")
+    list_filter = (
+        ("accepted_at", admin.EmptyFieldListFilter),
+        ("revoked_at", admin.EmptyFieldListFilter),
+    )
+    search_fields = ("email",)
+    ordering = ("-created_at", "pk")
+    actions = ("revoke",)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if change:
+            raise ValidationError(_("An invitation is not changed: make another one."))
+        created, key = invitations.invite_as(
+            access=access_of(request),
+            at=clock.now(),
+            **{name: form.cleaned_data[name] for name in ("email", "role", "is_limited")},
+        )
+        obj.__dict__.update(created.__dict__)
+        if key:
+            said = _("Copy the link now and hand it over, it is not shown again: %(link)s")
+            self.message_user(request, said % {"link": invitations.link_of(key)}, messages.WARNING)
+        else:
+            said = _("The invitation is sent to %(email)s.") % {"email": created.email}
+            self.message_user(request, said, messages.SUCCESS)
+
+    @admin.display(description=_lazy("Mail"))
+    def mail(self, row: Invitation) -> str:
+        return row.get_mail_state_display() or _("Link handed over")
+
+    @admin.display(description=_lazy("Ended"))
+    def ended(self, row: Invitation) -> str:
+        if row.accepted_at:
+            return _("Accepted")
+        if row.declined_at:
+            return _("Declined")
+        return _("Revoked") if row.revoked_at else ""
+
+    @admin.action(description=_lazy("Revoke"), permissions=["manage"])
+    def revoke(self, request: HttpRequest, rows: QuerySet[Invitation]) -> None:
+        """Take them back; who has accepted stays a member."""
+        self.apply_each(
+            request,
+            rows,
+            lambda row, *, actor, at: invitations.revoke_invitation(
+                invitation=row, actor=actor, at=at
+            ),
+            _("%(n)d invitations were revoked."),
+        )
 
 
 class TokenForm(CabinetForm):

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.contrib.auth.password_validation import validate_password
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status
@@ -11,6 +10,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts import members, sessions
+from apps.accounts.api.tenants import (
+    LinkInvitationSerializer,
+    MadeLinkInvitationSerializer,
+    invited,
+)
 from apps.accounts.api.views import TenantView, TenantViewSet
 from apps.accounts.choices import Role
 from apps.accounts.models import Membership, User
@@ -21,6 +25,7 @@ from apps.core import clock
 
 class UserSerializer(serializers.ModelSerializer[User]):
     name = serializers.CharField(source="label", read_only=True)
+    email = serializers.EmailField(source="address", read_only=True)
 
     class Meta:
         model = User
@@ -32,29 +37,12 @@ class MembershipSerializer(serializers.ModelSerializer[Membership]):
     """A person in this tenant."""
 
     user = serializers.UUIDField(source="user_id", read_only=True)
-    email = serializers.EmailField(source="user.email", read_only=True)
+    email = serializers.EmailField(source="user.address", read_only=True)
     name = serializers.CharField(source="user.label", read_only=True)
 
     class Meta:
         model = Membership
         fields = ["id", "user", "email", "name", "role", "is_limited"]
-
-
-class InvitationSerializer(serializers.Serializer[Any]):
-    """Somebody to be a member. The password is for somebody new only, and never shown."""
-
-    email = serializers.EmailField(max_length=254)
-    name = serializers.CharField(max_length=140, allow_blank=True, default="")
-    role = serializers.ChoiceField(choices=Role.choices)
-    is_limited = serializers.BooleanField(default=False)
-    password = serializers.CharField(
-        write_only=True, max_length=200, allow_null=True, default=None, trim_whitespace=False
-    )
-
-    def validate_password(self, value: str | None) -> str | None:
-        if value is not None:
-            validate_password(value)
-        return value
 
 
 class RoleSerializer(serializers.Serializer[Any]):
@@ -97,12 +85,10 @@ class MembershipViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
         # A global table: no policy stands behind this filter.
         return Membership.objects.filter(tenant_id=self.access.tenant.id).select_related("user")
 
-    @extend_schema(request=InvitationSerializer, responses={201: MembershipSerializer})
+    @extend_schema(request=LinkInvitationSerializer, responses={201: MadeLinkInvitationSerializer})
     def create(self, request: Request) -> Response:
-        asked = InvitationSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        made = members.invite_member(**asked.validated_data, **self._who())
-        return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+        """Invite somebody, as `POST /invitations/` does: they are a member when they have accepted."""
+        return invited(self.access, request)
 
     def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         member = self.get_object()

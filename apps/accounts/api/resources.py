@@ -93,7 +93,7 @@ class MeView(TenantView):
             {
                 "user": {
                     "id": access.user.id,
-                    "email": access.user.email,
+                    "email": access.user.address,
                     "name": access.user.label,
                 },
                 "tenant": {

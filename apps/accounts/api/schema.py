@@ -45,6 +45,11 @@ class PlatformSessionScheme(SessionScheme):  # type: ignore[no-untyped-call]  # 
     name = "platformSession"
 
 
+class PersonScheme(SessionScheme):  # type: ignore[no-untyped-call]  # registers itself
+    target_class = "apps.accounts.api.personal.PersonAuthentication"
+    name = "personSession"
+
+
 class FaultSerializer(serializers.Serializer[Any]):
     field = serializers.CharField()
     code = serializers.CharField(required=False)

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status
 from rest_framework.decorators import action
@@ -11,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts import factor_policy, invitations, platform
+from apps.accounts.access import Access
 from apps.accounts.api.views import TenantViewSet
 from apps.accounts.choices import Role
 from apps.accounts.models import BreakGlass, Invitation
@@ -97,23 +97,28 @@ class LinkInvitationSerializer(serializers.ModelSerializer[Invitation]):
     class Meta:
         model = Invitation
         fields = [
-            *("id", "email", "role", "is_limited", "invited_by"),
-            *("created_at", "expires_at", "accepted_at", "revoked_at"),
+            *("id", "email", "role", "is_limited", "invited_by", "mail_state"),
+            *("created_at", "expires_at", "accepted_at", "declined_at", "revoked_at"),
         ]
         read_only_fields = [
-            *("id", "invited_by", "created_at", "expires_at", "accepted_at", "revoked_at"),
+            *("id", "invited_by", "mail_state", "created_at", "expires_at"),
+            *("accepted_at", "declined_at", "revoked_at"),
         ]
 
 
 class MadeLinkInvitationSerializer(LinkInvitationSerializer):
-    link = serializers.URLField(read_only=True, help_text="Shown once; send it to them yourself.")
+    link = serializers.URLField(
+        read_only=True,
+        allow_null=True,
+        help_text="Shown once: hand it over yourself. Null where the platform sends it by mail.",
+    )
 
     class Meta(LinkInvitationSerializer.Meta):
         fields = [*LinkInvitationSerializer.Meta.fields, "link"]
 
 
 class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """Invitations by link. The link is in the answer that makes it, once; it makes one person a member, once."""
+    """Who is asked to become a member here. Whether the address has an account is neither asked nor answered."""
 
     serializer_class = LinkInvitationSerializer
     permission_map = dict.fromkeys(
@@ -126,19 +131,24 @@ class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
 
     @extend_schema(responses={201: MadeLinkInvitationSerializer})
     def create(self, request: Request) -> Response:
-        asked = LinkInvitationSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        given = {"is_limited": False, **asked.validated_data}
-        made, key = invitations.invite(**given, actor=self.access.actor, at=clock.now())
-        link = request.build_absolute_uri(f"{reverse('accounts:invitation')}?key={key}")
-        body: dict[str, Any] = {**LinkInvitationSerializer(made).data, "link": link}
-        return Response(body, status=status.HTTP_201_CREATED)
+        return invited(self.access, request)
 
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         invitations.revoke_invitation(
             invitation=self.get_object(), actor=self.access.actor, at=clock.now()
         )
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def invited(access: Access, request: Request) -> Response:
+    """Invite whom the body names."""
+    params = LinkInvitationSerializer(data=request.data)
+    params.is_valid(raise_exception=True)
+    given = {"is_limited": False, **params.validated_data}
+    created, key = invitations.invite_as(access=access, at=clock.now(), **given)
+    link = invitations.link_of(key) if key else None
+    body: dict[str, Any] = {**LinkInvitationSerializer(created).data, "link": link}
+    return Response(body, status=status.HTTP_201_CREATED)
 
 
 class BreakGlassSerializer(serializers.ModelSerializer[BreakGlass]):

@@ -3,6 +3,7 @@ from rest_framework.routers import SimpleRouter
 
 from apps.accounts.api.audit import AuditLogViewSet
 from apps.accounts.api.members import MembershipViewSet, RolesView, UserViewSet
+from apps.accounts.api.personal import MyInvitationViewSet
 from apps.accounts.api.platform import PlatformTenantsViewSet, StaysViewSet
 from apps.accounts.api.resources import MeView, TokenViewSet
 from apps.accounts.api.sessions import SessionViewSet
@@ -19,6 +20,7 @@ router.register("platform/tenants", PlatformTenantsViewSet, basename="platform-t
 router.register("platform/stays", StaysViewSet, basename="platform-stay")
 router.register("audit-logs", AuditLogViewSet, basename="audit-log")
 router.register("sessions", SessionViewSet, basename="session")
+router.register("my-invitations", MyInvitationViewSet, basename="my-invitation")
 
 urlpatterns = [
     path("me/", MeView.as_view(), name="me"),

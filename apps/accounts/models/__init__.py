@@ -1,4 +1,4 @@
-from apps.accounts.models.invitations import Invitation
+from apps.accounts.models.invitations import Invitation, InvitationAddress
 from apps.accounts.models.lists import ListSetting
 from apps.accounts.models.mail_domains import MailDomain
 from apps.accounts.models.people import (
@@ -18,6 +18,7 @@ __all__ = [
     "BreakGlass",
     "IdempotentAnswer",
     "Invitation",
+    "InvitationAddress",
     "KnownBrowser",
     "ListSetting",
     "MailDomain",

@@ -27,11 +27,22 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractUser):
-    """A person who signs in. What they may do is their membership's role, tenant by tenant."""
+    """A person who signs in. What they may do is their membership's role, tenant by tenant.
+
+    Whoever holds an account of an address has proven that address, or the account is of one tenant alone: made from a
+    link that its admin handed over, signed in as ``slug:address``, found by nobody who looks for the address.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     username = None  # type: ignore[assignment]  # the e-mail address is the name
-    email = models.EmailField(unique=True)
+    # The name to sign in with: the address, or ``slug:address`` (63 + 1 + 254, and a mark once the account has ended).
+    email = models.EmailField(unique=True, max_length=400)
+    # When the person showed that the address is theirs: by mail, an identity provider, or the platform's operator.
+    email_verified_at = models.DateTimeField(null=True, blank=True)
+    # The one tenant that an account made from a link belongs to.
+    local_tenant = models.ForeignKey(
+        Tenant, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -39,12 +50,26 @@ class User(AbstractUser):
     objects = UserManager()  # type: ignore[assignment,misc]
 
     class Meta:
-        constraints = [models.UniqueConstraint(Lower("email"), name="accounts_user_email_uniq")]
+        constraints = [
+            models.UniqueConstraint(Lower("email"), name="accounts_user_email_uniq"),
+            # Nothing proves the address of an account of one tenant.
+            models.CheckConstraint(
+                condition=Q(local_tenant=None) | Q(email_verified_at=None),
+                name="accounts_user_local_ck",
+            ),
+        ]
+
+    @property
+    def address(self) -> str:
+        """The mail address, whatever the name to sign in with is."""
+        return (
+            self.email.partition(":")[2].partition("#")[0] if self.local_tenant_id else self.email
+        )
 
     @property
     def label(self) -> str:
         """The name that people read: full name, else the address."""
-        return self.get_full_name() or self.email
+        return self.get_full_name() or self.address
 
 
 class Membership(models.Model):
@@ -86,7 +111,10 @@ class ApiToken(models.Model):
     # Revoked when the person's password is replaced, as sessions are.
     ends_with_password = models.BooleanField(default=False)
     # The token that made it; revoking that one revokes this one.
-    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, related_name="children")
+    # No constraint of the database: old rows are deleted in batches, in any order.
+    parent = models.ForeignKey(
+        "self", on_delete=models.DO_NOTHING, null=True, related_name="children", db_constraint=False
+    )
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)

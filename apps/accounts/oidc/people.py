@@ -12,8 +12,9 @@ from django.db import IntegrityError, transaction
 from apps.accounts import mail_domains
 from apps.accounts.actors import Actor
 from apps.accounts.errors import IdentityRefused, IdentityTaken, LastWayIn
-from apps.accounts.models import Membership, User
+from apps.accounts.models import InvitationAddress, Membership, User
 from apps.accounts.oidc.config import Provider
+from apps.accounts.people import address_digest
 from apps.accounts.selectors import is_platform_operator
 from apps.accounts.services import add_member, create_user
 from apps.audit.services import record_platform
@@ -111,7 +112,8 @@ def _provision(provider: Provider, claims: Mapping[str, Any], at: datetime) -> U
     if provider.tenant:
         tenants = {slug: tenant for slug, tenant in tenants.items() if slug == provider.tenant}
     rules = [rule for rule in rules if rule.tenant in tenants]
-    if not rules:
+    is_invited = not provider.tenant and _is_invited(claims, at)
+    if not rules and not is_invited:
         raise IdentityRefused(
             "identity_unknown",
             "Nobody here signs in with this identity. Sign in as you are used to,"
@@ -124,7 +126,7 @@ def _provision(provider: Provider, claims: Mapping[str, Any], at: datetime) -> U
         )
     # A rule counts where the platform has accepted the domain as that tenant's: no tenant makes another's people.
     rules = [r for r in rules if mail_domains.is_accepted(tenants[r.tenant], str(email))]
-    if not rules:
+    if not rules and not is_invited:
         raise IdentityRefused(
             "mail_domain_not_accepted",
             f"{provider.name} may not speak for your mail domain here. Ask your platform operator.",
@@ -143,6 +145,7 @@ def _provision(provider: Provider, claims: Mapping[str, Any], at: datetime) -> U
                 email=str(email),
                 password=None,
                 full_name=name.replace("\x00", "")[:140] if isinstance(name, str) else "",
+                verified_at=at,
             )
             _make(user, provider, claims)
             for rule in rules:
@@ -153,6 +156,16 @@ def _provision(provider: Provider, claims: Mapping[str, Any], at: datetime) -> U
     except IntegrityError as error:  # the same person in two windows
         raise IdentityRefused("identity_unknown", "Begin again, please.") from error
     return user
+
+
+def _is_invited(claims: Mapping[str, Any], at: datetime) -> bool:
+    """Whether a tenant has invited the address that the platform's own provider vouches for: it proves the address,
+    and the person answers the invitation once they are signed in."""
+    email = claims.get("email")
+    if claims.get("email_verified") is not True or not _is_address(email):
+        return False
+    rows = InvitationAddress.objects.filter(digest=address_digest(str(email)), expires_at__gt=at)
+    return rows.exists()
 
 
 def _make(user: User, provider: Provider, claims: Mapping[str, Any]) -> SocialAccount:

@@ -10,6 +10,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
 from apps.accounts import known_browsers
+from apps.accounts.accepting import pending_invitations
 from apps.accounts.attempts import caller_address, network_of
 from apps.accounts.errors import TooManyAttempts
 from apps.accounts.models import User
@@ -25,7 +26,10 @@ def safe_next(request: HttpRequest, wanted: str, otherwise: str = "/") -> str:
 
 def let_in(request: HttpRequest, user: User, next_url: str) -> HttpResponse:
     """The way in, and the cookie that makes this browser known."""
-    answer = HttpResponseRedirect(safe_next(request, next_url))
+    next_url = safe_next(request, next_url)
+    if next_url == "/" and pending_invitations(user, clock.now()):
+        next_url = reverse("accounts:tenants")
+    answer = HttpResponseRedirect(next_url)
     network = network_of(caller_address(request))
     answer.set_cookie(
         known_browsers.COOKIE,

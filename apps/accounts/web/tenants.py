@@ -9,6 +9,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from apps.accounts import platform
+from apps.accounts.accepting import pending_invitations
 from apps.accounts.factor_policy import require_own_factor
 from apps.accounts.middleware import TenantHttpRequest
 from apps.accounts.models import User
@@ -82,6 +83,7 @@ def _page(request: HttpRequest, *, fault: DomainError | None = None) -> HttpResp
     access = cast(TenantHttpRequest, request).access
     context: dict[str, object] = {
         "tenants": tenants_of(user),
+        "invitations": pending_invitations(user, clock.now()),
         "next": safe_next(request, request.GET.get("next", "/")),
         "may_audit": access is not None and access.may(Permission.AUDIT_VIEW),
         "fault": fault,

@@ -32,7 +32,9 @@ def write_people(tenant: Tenant, network: Network, *, password: str, at: datetim
         email = f"{name}@{network.size.domain}"
         user = User.objects.filter(email=email).first()
         if user is None:
-            user = accounts.create_user(email=email, password=password, full_name=full_name)
+            user = accounts.create_user(
+                email=email, password=password, full_name=full_name, verified_at=at
+            )
         elif not user.check_password(password):
             user.set_password(password)
             user.save(update_fields=["password"])

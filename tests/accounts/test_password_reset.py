@@ -1,0 +1,281 @@
+"""A forgotten password: by mail, or by the operator's link; nobody learns who is here."""
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from apps.accounts import resetting
+from apps.accounts.models import User
+from apps.accounts.people import local_name
+from apps.accounts.services import create_user
+from apps.audit.models import PlatformRecord
+from apps.core import clock
+from apps.mail.models import Message
+from apps.mail.tasks import send
+from tests.accounts.test_second_factor import first_step, is_in
+from tests.accounts.test_session_tenant import Browser
+from tests.clients import bearer
+from tests.conftest import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+URL, SET = "/sign-in/reset/", "/sign-in/reset/set/"
+NEW = "remembered-from-now-on"
+
+
+@pytest.fixture(autouse=True)
+def _mail(settings):
+    settings.ISPVM_MAIL_CONFIGURED = True
+    settings.ISPVM_MAIL_FROM = "monitor@isp.example"
+
+
+@pytest.fixture
+def noc(acme_noc) -> User:
+    User.objects.filter(pk=acme_noc.pk).update(email_verified_at=clock.now())
+    acme_noc.refresh_from_db()
+    return acme_noc
+
+
+def ask(address: str, client: Client | None = None):
+    return (client or Browser()).post(URL, {"email": address})
+
+
+def deliver() -> None:
+    for message in Message.objects.filter(state="queued"):
+        send(tenant_id=str(message.tenant_id), ref=str(message.pk))
+
+
+def link_in(outbox) -> str:
+    (link,) = [word for word in outbox[-1].body.split() if "?key=" in word]
+    return link.replace("http://127.0.0.1:8000", "")
+
+
+def use(link: str, password: str = NEW, client: Client | None = None):
+    client = client or Browser()
+    assert client.get(link)["Location"] == SET, "the key does not stay in the address"
+    return client.post(SET, {"password": password, "again": password})
+
+
+def can_sign_in(email: str, password: str) -> bool:
+    return Browser().post("/sign-in/", {"email": email, "password": password}).status_code == 302
+
+
+class TestRequest:
+    def answer(self, address: str) -> tuple[int, bytes]:
+        answer = ask(address)
+        return answer.status_code, answer.content
+
+    def test_is_answered_alike_for_everybody(self, noc):
+        addresses = (noc.email, noc.email.upper(), "nobody@acme.example", "no address", "x" * 400)
+
+        assert len({self.answer(address) for address in addresses}) == 1
+
+    def test_costs_the_same_for_everybody(self, noc):
+        costs = []
+        for address in ("warm@up.example", noc.email, "nobody@acme.example"):
+            with CaptureQueriesContext(connection) as asked:
+                ask(address)
+            queries = [q["sql"] for q in asked if "SAVEPOINT" not in q["sql"]]
+            costs.append([sql.partition("(")[0][:60] for sql in queries])
+
+        assert costs[1] == costs[2]
+        assert not [sql for sql in str(costs) if "accounts_user" in sql]
+
+    def test_writes_to_nobody_who_is_not_here(self, noc, mailoutbox):
+        ask("nobody@acme.example")
+        deliver()
+
+        assert mailoutbox == []
+        assert Message.objects.get().state == "dropped"
+        assert Message.objects.get().address == ""
+
+    def test_keeps_nothing_of_what_is_no_address(self, db):
+        ask("my-password-by-mistake")
+
+        assert not Message.objects.exists()
+
+    def test_writes_to_one_address_three_times_an_hour(self, noc, mailoutbox):
+        for _ in range(10):
+            ask(noc.email)
+        deliver()
+
+        assert len(mailoutbox) == 3
+
+    def test_is_limited_by_where_it_comes_from(self, db):
+        answers = [ask(f"a{n}@x.example").status_code for n in range(101)]
+
+        assert answers == [200] * 100 + [429]
+
+    def test_without_mail_names_the_operator(self, noc, settings):
+        settings.ISPVM_MAIL_CONFIGURED = False
+
+        assert b"sends no mail" in Browser().get(URL).content
+        assert b"sends no mail" in ask(noc.email).content
+        assert not Message.objects.exists()
+
+    @pytest.mark.parametrize("why", ["inactive", "identity provider alone"])
+    def test_writes_to_nobody_without_a_password_to_forget(self, noc, mailoutbox, why):
+        if why == "inactive":
+            User.objects.filter(pk=noc.pk).update(is_active=False)
+        else:
+            noc.set_unusable_password()
+            noc.save()
+            SocialAccount.objects.create(user=noc, provider="https://id.example", uid="1")
+        ask(noc.email)
+        deliver()
+
+        assert mailoutbox == []
+
+
+class TestLink:
+    @pytest.fixture
+    def link(self, noc, mailoutbox) -> str:
+        ask(noc.email)
+        deliver()
+        return link_in(mailoutbox)
+
+    def test_sets_the_password_and_ends_the_sessions(self, noc, mailoutbox):
+        open_one = first_step(noc, Browser())
+        ask(noc.email)
+        deliver()
+
+        assert b"The password is set" in use(link_in(mailoutbox)).content
+
+        assert not is_in(open_one)
+        assert not can_sign_in(noc.email, PASSWORD)
+        assert can_sign_in(noc.email, NEW)
+        assert PlatformRecord.objects.filter(action="password.reset").count() == 1
+
+    def test_works_once(self, noc, link):
+        use(link)
+
+        assert use(link, "another-new-password").status_code == 404
+        assert can_sign_in(noc.email, NEW)
+
+    def test_works_for_an_hour(self, noc, link, time_machine):
+        time_machine.move_to(clock.now() + resetting.LIFETIME + timedelta(minutes=1))
+
+        assert use(link).status_code == 404
+
+    def test_ends_with_the_password_it_was_made_for(self, noc, link):
+        noc.set_password("changed-meanwhile-by-hand")
+        noc.save()
+
+        assert use(link).status_code == 404
+
+    def test_of_another_person_is_not_theirs(self, noc, acme_admin, link):
+        key = link.partition("?key=")[2]
+        forged = key.replace(noc.pk.hex, acme_admin.pk.hex)
+
+        assert use(f"{SET}?key={forged}").status_code == 404
+        for junk in ("x", "..", f"{noc.pk.hex}.mail", f"{noc.pk.hex}.root.{key[-40:]}", "\x00"):
+            assert use(f"{SET}?key={junk}").status_code == 404
+
+    def test_of_the_operator_is_not_a_proof_by_mail(self, noc, link):
+        key = link.partition("?key=")[2]
+
+        assert use(f"{SET}?key={key.replace('.mail.', '.operator.')}").status_code == 404
+
+    @pytest.mark.parametrize("password", ["", "short", "password1234", "noc@acme.example"])
+    def test_refuses_a_weak_password_and_stays_good(self, noc, link, password):
+        assert use(link, password).status_code == 422
+        assert b"The password is set" in use(link).content
+
+    def test_two_that_differ_are_refused(self, noc, link):
+        client = Browser()
+        client.get(link)
+
+        assert client.post(SET, {"password": NEW, "again": "other"}).status_code == 422
+
+    def test_signs_nobody_in_and_keeps_second_factors(self, noc, link):
+        Authenticator.objects.create(user=noc, type="totp", data={"secret": "x", "last_counter": 0})
+        client = Browser()
+        use(link, client=client)
+
+        assert not is_in(client)
+        answer = client.post("/sign-in/", {"email": noc.email, "password": NEW})
+        assert answer["Location"] == "/sign-in/code/"
+
+    def test_comes_too_late_after_an_hour_in_the_queue(self, noc, mailoutbox, time_machine):
+        ask(noc.email)
+        time_machine.move_to(clock.now() + timedelta(hours=2))
+        deliver()
+
+        assert mailoutbox == []
+
+
+class TestUnproven:
+    def test_account_is_taken_over_by_the_owner_of_the_address(self, acme, acme_noc, mailoutbox):
+        """Somebody made it with a password of their choice; the mailbox is not theirs."""
+        squatter, token = first_step(acme_noc, Browser()), bearer(acme, acme_noc)
+        Authenticator.objects.create(
+            user=acme_noc, type="totp", data={"secret": "x", "last_counter": 0}
+        )
+        ask(acme_noc.email)
+        deliver()
+
+        use(link_in(mailoutbox))
+
+        assert not is_in(squatter)
+        with transaction.atomic():
+            assert token.get("/api/v1/me/").status_code == 401
+            transaction.set_rollback(True)
+        assert not Authenticator.objects.filter(user=acme_noc).exists()
+        acme_noc.refresh_from_db()
+        assert acme_noc.email_verified_at is not None
+        assert can_sign_in(acme_noc.email, NEW)
+
+    def test_account_of_one_tenant_gets_a_password_and_no_proof(self, acme, mailoutbox):
+        user = create_user(
+            email=local_name(acme, "a@home.example"), password=PASSWORD, local_tenant=acme
+        )
+        ask("a@home.example")
+        deliver()
+        assert mailoutbox[-1].to == ["a@home.example"]
+
+        use(link_in(mailoutbox))
+
+        user.refresh_from_db()
+        assert user.check_password(NEW)
+        assert user.email_verified_at is None
+
+
+class TestOperator:
+    def link(self, email: str) -> str:
+        out = StringIO()
+        call_command("reset_password", email, stdout=out)
+        return out.getvalue().strip().replace("http://127.0.0.1:8000", "")
+
+    def test_hands_a_link_over_and_it_is_recorded(self, acme_noc):
+        use(self.link(acme_noc.email))
+
+        assert can_sign_in(acme_noc.email, NEW)
+        acts = PlatformRecord.objects.filter(entity_id=str(acme_noc.pk))
+        assert {"password.reset_issued", "password.reset"} <= set(
+            acts.values_list("action", flat=True)
+        )
+
+    def test_proves_no_address_by_it(self, acme_noc):
+        use(self.link(acme_noc.email))
+
+        acme_noc.refresh_from_db()
+        assert acme_noc.email_verified_at is None
+
+    def test_is_told_when_there_is_nobody(self, db):
+        with pytest.raises(CommandError, match="Nobody here"):
+            call_command("reset_password", "nobody@x.example")
+
+    def test_vouches_for_an_address(self, acme_noc):
+        call_command("verify_email", acme_noc.email, stdout=StringIO())
+        call_command("verify_email", acme_noc.email, stdout=StringIO())
+
+        acme_noc.refresh_from_db()
+        assert acme_noc.email_verified_at is not None
+        assert PlatformRecord.objects.filter(action="email.verified").count() == 1

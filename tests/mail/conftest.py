@@ -1,0 +1,10 @@
+import pytest
+
+from tests.mail.smtp_server import mail_server
+
+
+@pytest.fixture
+def smtp(tmp_path, settings):
+    """A mail server that is reached as the operator's settings say."""
+    with mail_server(tmp_path, settings) as server:
+        yield server
