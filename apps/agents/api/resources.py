@@ -134,7 +134,7 @@ class EnrollTokenSerializer(serializers.Serializer[Any]):
 class HostApprovalSerializer(serializers.Serializer[Any]):
     """The host as it was read."""
 
-    host_key = serializers.RegexField(r"\A[0-9a-f]{64}\Z")
+    host_key = serializers.RegexField(r"\A[0-9a-f]{64}\Z", max_length=64)
 
 
 class RevocationSerializer(serializers.Serializer[Any]):

@@ -68,7 +68,9 @@ def enroll(request: HttpRequest, agent_id: UUID) -> HttpResponse:
     agent = get_visible_agent(access, agent_id)
     row = next(row for row in agent_rows(access, at=clock.now()) if row.id == agent.id)
     template = "agents/_heard.html" if wants_part(request) else "agents/enroll.html"
-    return render(request, template, {"agent": agent, "row": row, "section": "agents"})
+    may_approve = access.may(Permission.LOGINS_APPROVE)
+    context = {"agent": agent, "row": row, "section": "agents", "may_approve": may_approve}
+    return render(request, template, context)
 
 
 @never_cache

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from apps.accounts.access import Access
+from apps.agents.web.logins import CHANGED, HELD
 from apps.alerts.selectors import open_alert_counts
 from apps.console.web.device_order import COLUMNS, UPTIME, in_order
 from apps.console.web.site_field import SiteField, site_field
@@ -17,11 +18,15 @@ from apps.console.web.states import REACH, UNREAD
 from apps.core.order import SORT, UNORDERED, Heading, Order, headings
 from apps.core.page import Pager, State, lasting, paged, query_of, spell_seconds
 from apps.inventory import selectors as inventory
-from apps.inventory.choices import DeviceRole
+from apps.inventory.choices import DeviceRole, LoginState
+from apps.inventory.destinations import login_statuses
 from apps.inventory.models import Device
 from apps.inventory.parts import parts_of
 from apps.telemetry.queries import LatestValue, latest
 from apps.telemetry.reach import UP, Reach, devices_read, reach_by_site, reach_of_devices
+
+#: States of logins that somebody has to decide on.
+LOGINS = {LoginState.HELD: HELD, LoginState.CERTIFICATE_CHANGED: CHANGED}
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class DeviceRow:
     #: Nothing while it is not known to be up.
     uptime_seconds: float | None
     alerts: int
+    #: Set while somebody has to decide on its login.
+    login: State | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,7 @@ class DevicesPage:
 
 
 def devices_page(access: Access, asked: DeviceFilter, *, number: int, at: datetime) -> DevicesPage:
-    """Eight queries, whatever the size; two more in the order of alerts."""
+    """Fourteen queries, whatever the size; two more in the order of alerts."""
     sites = inventory.visible_site_names(access)
     counted = sum(
         reach_by_site(inventory.visible_devices(access), at).values(), start=Counter[str]()
@@ -169,7 +176,7 @@ def device_rows(
     sites: Mapping[UUID, str],
     at: datetime,
 ) -> tuple[DeviceRow, ...]:
-    """Devices as rows, in their order. Three queries."""
+    """Devices as rows, in their order. Nine queries."""
     devices = list(devices)
     parts = parts_of([device.id for device in devices])
     read = latest(metrics=[UP, UPTIME], entity_ids=[device.id for device in devices])
@@ -177,6 +184,7 @@ def device_rows(
     alerts: Counter[UUID] = Counter()
     for entity_id, number in open_alert_counts(access, list(parts)).items():
         alerts[parts[entity_id]] += number
+    logins = login_statuses(devices)
     rows = []
     for device in devices:
         state = REACH[reach.get(device.id, UNREAD)]
@@ -198,6 +206,7 @@ def device_rows(
                 read_at=answered.ts if answered else None,
                 uptime_seconds=seconds_up(uptime, state),
                 alerts=alerts[device.id],
+                login=LOGINS.get(logins[device.id].state),
             )
         )
     return tuple(rows)

@@ -133,7 +133,7 @@ class LoginsSerializer(serializers.Serializer[Any]):
 class ApprovalSerializer(serializers.Serializer[Any]):
     """A destination as it was read."""
 
-    destination = serializers.RegexField(r"\A[0-9a-f]{64}\Z")
+    destination = serializers.RegexField(r"\A[0-9a-f]{64}\Z", max_length=64)
 
 
 class DeviceApprovalSerializer(ApprovalSerializer):
@@ -151,7 +151,7 @@ class ApprovalsSerializer(serializers.Serializer[Any]):
 class CertificateAcceptanceSerializer(serializers.Serializer[Any]):
     """The presented certificate as it was read."""
 
-    certificate = serializers.RegexField(r"\A[0-9a-f]{64}\Z")
+    certificate = serializers.RegexField(r"\A[0-9a-f]{64}\Z", max_length=64)
 
 
 def login_as_shown(device: Device, status: LoginStatus) -> dict[str, Any]:
