@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
+import psycopg2
+
 from ispvm.supervisor.places import Home
 from ispvm.supervisor.platform import TELLERS
 from ispvm.supervisor.services import lease_services
@@ -83,6 +85,20 @@ class Stack:
             for path in folder.rglob("*")
             if path.is_file() and path.name not in but
         }
+
+    def pids(self, *names: str) -> dict[str, int]:
+        """Process ids that processes have said of themselves in the database (apps.events.processes)."""
+        connection = psycopg2.connect(self.urls["DATABASE_PLATFORM_URL"], connect_timeout=5)
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT DISTINCT ON (kind) kind, pid FROM events_process WHERE kind = ANY(%s)"
+                    " ORDER BY kind, started_at DESC",
+                    [list(names)],
+                )
+                return dict(cursor.fetchall())
+        finally:
+            connection.close()
 
     def command_lines(self) -> bytes:
         """What any account of the machine may read of every process that belongs to this platform."""

@@ -155,10 +155,15 @@ def followers() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What a run deleted by table, and whether nothing is left to delete."""
+    """What a run deleted by table; whether it was cut short, and whether somebody's lock held a rule up."""
 
     rows: Mapping[str, int]
-    is_complete: bool
+    is_cut_short: bool = False
+    is_held_up: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.is_cut_short and not self.is_held_up
 
 
 def prune(
@@ -186,7 +191,7 @@ def prune(
         full: list[tuple[Rule, UUID | None]] = []
         for number, (rule, tenant_id) in enumerate(pending):
             if not keep_on():
-                return Pruned(rows, is_complete=not (full or pending[number:]))
+                return Pruned(rows, is_cut_short=bool(full or pending[number:]), is_held_up=held_up)
             try:
                 deleted = _delete_batch(using, rule, tenant_id, at, batch)
             except OperationalError as error:
@@ -201,7 +206,7 @@ def prune(
             if deleted >= batch:
                 full.append((rule, tenant_id))
         pending = full
-    return Pruned(rows, is_complete=not held_up)
+    return Pruned(rows, is_held_up=held_up)
 
 
 def _delete_batch(using: str, rule: Rule, tenant_id: UUID | None, at: datetime, batch: int) -> int:

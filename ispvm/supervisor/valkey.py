@@ -17,7 +17,7 @@ SETTINGS = """\
 bind {host}
 port {port}
 requirepass {password}
-dir {data}
+dir "{data}"
 daemonize no
 databases 64
 appendonly yes
@@ -64,6 +64,11 @@ class ValkeyServer:
         )
 
 
+def quoted(path: Path) -> str:
+    """A path between double quotes of Valkey's settings: they know spaces, and escapes by a backslash."""
+    return str(path).replace("\\", "\\\\").replace('"', '\\"')
+
+
 def redis_url(home: Home, port: int) -> str:
     return f"redis://:{valkey_password(home)}@{LOOPBACK}:{port}/0"
 
@@ -77,6 +82,8 @@ def prepare_valkey(home: Home) -> ValkeyServer:
     data, account = home.server_folder("valkey")
     program = reachable_valkey(find_valkey(), account, home.server_data / "programs")
     server = ValkeyServer(program, data, keep_port(data / "port"), valkey_password(home), account)
-    text = SETTINGS.format(host=LOOPBACK, port=server.port, password=server.password, data=data)
+    text = SETTINGS.format(
+        host=LOOPBACK, port=server.port, password=server.password, data=quoted(data)
+    )
     write_private(data / "valkey.conf", text, account=account)
     return server

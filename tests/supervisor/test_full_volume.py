@@ -141,33 +141,44 @@ def test_everything_waits_and_comes_back(home, record_property):
         freed_at = time.monotonic()
         filler.free()
 
-        times = {}
-        for name, works in {
-            "database": lambda: received_or_none(running) is not None,
-            "pages": lambda: answers_http(running.port, "/readyz"),
-            "ingest": lambda: (received_or_none(running) or 0) > (during or before) + 5,
-            "tasks": lambda: tasks_run_again(running),
-            "beat": lambda: b"ispvm_beat_ticking 1.0" in running.metrics()["metrics of beat"],
-        }.items():
-            eventually(works, seconds=BACK_SECONDS)
-            times[name] = time.monotonic() - freed_at
-        eventually(lambda: backlog_is_gone(running), seconds=BACK_SECONDS)
-        times["backlog gone"] = time.monotonic() - freed_at
-        lost = ask(
-            running,
-            "SELECT coalesce(sum(sequences_skipped), 0), coalesce(sum(samples_dropped), 0),"
-            " coalesce(sum(high - (SELECT count(*) FROM ingest_batchreceipt r WHERE r.stream_id = s.id"
-            " AND r.sequence <= s.high)), 0) FROM ingest_stream s",
-        )[0]
+        times = wait_until_back(running, freed_at, during or before)
+        lost = lost_batches(running)
         assert running.launcher.poll() is None
 
-    assert [int(number) for number in lost] == [0, 0, 0]
+    assert lost == [0, 0, 0]
     back = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items())
     record_property(
         "bar",
         f"full volume: {FULL_SECONDS} s without a free byte, down meanwhile: {', '.join(down) or 'nothing'};"
         f" after it was freed: {back}; 0 batches lost",
     )
+
+
+def wait_until_back(running: stack.Stack, since: float, batches: int) -> dict[str, float]:
+    """Wait for everything; answers after how many seconds each worked."""
+    times = {}
+    for name, works in {
+        "database": lambda: received_or_none(running) is not None,
+        "pages": lambda: answers_http(running.port, "/readyz"),
+        "ingest": lambda: (received_or_none(running) or 0) > batches + 5,
+        "tasks": lambda: tasks_run_again(running),
+        "beat": lambda: b"ispvm_beat_ticking 1.0" in running.metrics()["metrics of beat"],
+        "backlog gone": lambda: backlog_is_gone(running),
+    }.items():
+        eventually(works, seconds=BACK_SECONDS)
+        times[name] = time.monotonic() - since
+    return times
+
+
+def lost_batches(running: stack.Stack) -> list[int]:
+    """Sequences that were given up, samples that agents dropped, accepted batches without a receipt."""
+    (row,) = ask(
+        running,
+        "SELECT coalesce(sum(sequences_skipped), 0), coalesce(sum(samples_dropped), 0),"
+        " coalesce(sum(high - (SELECT count(*) FROM ingest_batchreceipt r WHERE r.stream_id = s.id"
+        " AND r.sequence <= s.high)), 0) FROM ingest_stream s",
+    )
+    return [int(number) for number in row]
 
 
 def probes(running: stack.Stack) -> dict[str, bool]:

@@ -1,10 +1,13 @@
 """Real PostgreSQL and Valkey, started in a data folder of the test's own."""
 
+import atexit
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -43,11 +46,12 @@ def forget_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def reachable_folder(tmp_path_factory) -> Path:
-    """A folder that another account can enter: pytest's own are closed to it."""
-    folder = tmp_path_factory.mktemp("home")
-    for parent in (folder, *folder.parents[:2]):
-        if os.geteuid() == 0:
-            parent.chmod(0o755)
+    """A folder that another account can enter: each session of pytest closes those of all to it."""
+    if os.geteuid() != 0:
+        return tmp_path_factory.mktemp("home")
+    folder = Path(tempfile.mkdtemp(prefix="ispvm-home-"))
+    folder.chmod(0o755)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
@@ -79,6 +83,23 @@ def lease(home):
     """Takes leases that end with the test, however it ends."""
     with ExitStack() as taken:
         yield lambda: taken.enter_context(lease_services(home, durable=False))
+
+
+@pytest.mark.parametrize("name", ["data home", 'with "quotes" and \\', "naïve 'folder'"])
+def test_a_path_with_spaces_and_quotes_is_a_path(tmp_path_factory, monkeypatch, name):
+    forget_servers(monkeypatch)
+    home = Home(reachable_folder(tmp_path_factory) / name)
+
+    with lease_services(home, durable=False) as services:
+        urls = services.urls()
+        assert works(urls["DATABASE_URL"])
+        client = redis.Redis.from_url(urls["REDIS_URL"])
+        client.set("a", "b")
+        client.close()
+
+    assert list(home.server_data.glob("valkey/appendonlydir/*.incr.aof"))
+    with without_services(home):
+        home.erase()
 
 
 def query(url: str, statement: str):

@@ -115,6 +115,6 @@ class Command(BaseCommand):
         )
         if not unmade:
             DONE_AT.set_to_current_time()
-        if not pruned.is_complete:
+        if pruned.is_cut_short:
             return 0
-        return RETRY_SECONDS if unmade or undropped else EVERY_SECONDS
+        return RETRY_SECONDS if unmade or undropped or pruned.is_held_up else EVERY_SECONDS
