@@ -13,6 +13,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
 
+from apps.events.installation import FINGERPRINT
+
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -80,6 +82,9 @@ def create_from(template: str, name: str) -> None:
     with as_owner() as cursor:
         cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    with as_owner(name) as cursor:
+        # Not a restore: to the tests it has always been here.
+        cursor.execute(f"UPDATE events_installation SET fingerprint = {FINGERPRINT}")
 
 
 def drop(name: str) -> None:
@@ -94,7 +99,10 @@ def drop(name: str) -> None:
         cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
-KEPT = ("django_migrations", "django_content_type", "auth_permission")
+KEPT = (
+    *("django_migrations", "django_content_type", "auth_permission"),
+    "events_installation",
+)
 
 
 def empty_all_tables() -> None:

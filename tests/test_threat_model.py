@@ -19,8 +19,9 @@ NAMED = sorted({name for row in ROWS for name in re.findall(r"`(tests/[^`]+)`", 
 HOLE = "not there yet"
 
 
-def test_it_has_the_seventy_five_rows():
-    assert [int(row[0]) for row in ROWS] == list(range(1, 76))
+def test_it_has_its_rows_in_order():
+    assert len(ROWS) >= 75
+    assert [int(row[0]) for row in ROWS] == list(range(1, len(ROWS) + 1))
     assert all(len(row) == 6 and row[2] in "STRIDE" for row in ROWS)
 
 

@@ -66,6 +66,15 @@ class Due(models.Model):
         indexes = [models.Index(fields=["next_due_at"], name="events_due_next_idx")]
 
 
+class Installation(models.Model):
+    """One row: the epoch of this database and where it began (``apps.events.installation``). The owner writes it."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    epoch = models.BigIntegerField(default=0)
+    # Where the database was when the epoch began.
+    fingerprint = models.CharField(max_length=60)
+
+
 class RunningProcess(models.Model):
     """A process of the platform that says every few seconds that it runs, and what it has. Global, without any secret.
 

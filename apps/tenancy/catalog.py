@@ -53,6 +53,8 @@ GLOBAL_TABLES = MappingProxyType(
         # Whether agents could be heard: of the installation, not of a tenant.
         "ingest_listening": READ_WRITE,
         "events_due": ALL,
+        # The epoch of a restored database: of the installation. Only the owner changes it.
+        "events_installation": READ,
         # Which processes run, with ids of keys and free space: of the installation, not of a tenant.
         "events_process": ALL,
         "vault_masterkey": READ_WRITE,

@@ -76,7 +76,12 @@ def _around(envelope: Envelope, view: View) -> dict[str, Any]:
 
 
 def _thin(incident: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: incident.get(name) for name in _THIN}
+    return {**{name: incident.get(name) for name in _THIN}, "epoch": _epoch(incident)}
+
+
+def _epoch(incident: Mapping[str, Any]) -> int:
+    """Snapshots of before there were epochs have none."""
+    return int(incident.get("epoch") or 0)
 
 
 def _full(incident: Mapping[str, Any], view: View) -> dict[str, Any]:
@@ -84,6 +89,7 @@ def _full(incident: Mapping[str, Any], view: View) -> dict[str, Any]:
     impact = incident.get("impact") or {}
     evidence = [str(line) for line in incident.get("evidence_top") or ()][:MAX_EVIDENCE]
     chosen: dict[str, Any] = {name: incident[name] for name in _REQUIRED}
+    chosen["epoch"] = _epoch(incident)
     chosen["ends_at"] = incident.get("ends_at")
     chosen["url"] = incident.get("url") or ""
     chosen["ack"] = {

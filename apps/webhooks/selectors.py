@@ -48,7 +48,7 @@ def deliveries_of_incident(incident_id: UUID) -> QuerySet[Delivery]:
     return (
         Delivery.objects.filter(incident_id=incident_id)
         .select_related("endpoint")
-        .order_by("sequence", "endpoint__name")
+        .order_by("epoch", "sequence", "endpoint__name")
     )
 
 

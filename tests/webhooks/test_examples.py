@@ -28,7 +28,13 @@ def verifier(request, tmp_path):
     if not command[0]:
         pytest.skip("node is not installed here")
 
-    def run(headers: dict[str, str], body: bytes, secret: str = SECRET, now: float = NOW) -> str:
+    def run(
+        headers: dict[str, str],
+        body: bytes,
+        secret: str = SECRET,
+        now: float = NOW,
+        applied: str = "",
+    ) -> str:
         (tmp_path / "secret").write_text(secret + "\n")
         (tmp_path / "headers.json").write_text(json.dumps(headers))
         (tmp_path / "body").write_bytes(body)
@@ -36,6 +42,7 @@ def verifier(request, tmp_path):
             [
                 *command, "--secret-file", tmp_path / "secret", "--headers",
                 tmp_path / "headers.json", "--body", tmp_path / "body", "--now", str(now),
+                *(["--applied", applied] if applied else []),
             ],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
@@ -48,6 +55,24 @@ def verifier(request, tmp_path):
 class TestVerifiers:
     def test_believe_what_was_signed(self, verifier):
         assert verifier(*signed(title="ünï ✓")) == f"VERIFIED: incident.opened {EVENT}"
+
+    @pytest.mark.parametrize(
+        ("order", "applied", "does"),
+        [
+            ({"sequence": 5}, "0:4", "APPLY"),
+            ({"sequence": 5}, "0:5", "DROP"),
+            ({"sequence": 5}, "0:20", "DROP"),
+            ({"sequence": 5, "epoch": 1}, "0:20", "APPLY"),
+            ({"sequence": 20}, "1:5", "DROP"),
+            ({"sequence": 20, "epoch": 0}, "1:5", "DROP"),
+            ({"sequence": 6, "epoch": 1}, "1:5", "APPLY"),
+        ],
+    )
+    def test_order_by_epoch_and_sequence(self, verifier, order, applied, does):
+        said = verifier(*signed(**order), applied=applied).splitlines()
+
+        assert said[0].startswith("VERIFIED")
+        assert said[1].startswith(does)
 
     def test_believe_either_value_during_a_rotation(self, verifier):
         assert verifier(*signed(secrets=[SECRET, OTHER_SECRET])).startswith("VERIFIED")
@@ -87,6 +112,12 @@ class TestSchema:
 
         jsonschema.validate(body, SCHEMA)
 
+    def test_holds_without_an_epoch(self):
+        body = json.loads(render_incident_event(self.envelope, incident(), View()))
+        assert body["incident"].pop("epoch") == 0
+
+        jsonschema.validate(body, SCHEMA)
+
     def test_holds_for_a_ping(self):
         envelope = Envelope(EVENT, "webhook.ping", self.envelope.sent_at, TENANT, "Acme")
 
@@ -96,7 +127,14 @@ class TestSchema:
 
     @pytest.mark.parametrize(
         "change",
-        [{"status": "ajar"}, {"sequence": 0}, {"starts_at": "yesterday"}, {"extra": 1}],
+        [
+            {"status": "ajar"},
+            {"sequence": 0},
+            {"epoch": -1},
+            {"epoch": "1"},
+            {"starts_at": "yesterday"},
+            {"extra": 1},
+        ],
     )
     def test_refuses_what_the_contract_does_not_say(self, change):
         body = json.loads(render_incident_event(self.envelope, incident(), View()))

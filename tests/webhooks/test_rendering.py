@@ -29,7 +29,7 @@ def test_carries_the_contracts_fields_and_no_others():
     assert event["sent_at"] == "2026-07-01T10:00:05Z"
     assert event["tenant"] == {"id": TENANT, "name": "Acme Net"}
     assert event["incident"].keys() == {
-        "id", "sequence", "title", "status", "severity", "starts_at", "ends_at", "url", "ack",
+        "id", "epoch", "sequence", "title", "status", "severity", "starts_at", "ends_at", "url", "ack",
         "root_causes", "impact", "evidence_top", "labels",
     }  # fmt: skip
     assert event["incident"]["root_causes"][0].keys() == {
@@ -77,7 +77,7 @@ def test_thin_mode_sends_ids_only():
     event = rendered(View(thin=True))
 
     assert event["tenant"] == {"id": TENANT}
-    assert event["incident"].keys() == {"id", "sequence", "url"}
+    assert event["incident"].keys() == {"id", "epoch", "sequence", "url"}
 
 
 @pytest.mark.parametrize("gone", ["ack", "root_causes", "impact", "evidence_top", "labels", "url"])
@@ -85,7 +85,9 @@ def test_what_is_optional_may_be_missing(gone):
     rendered(**{gone: None})
 
 
-@pytest.mark.parametrize("gone", ["id", "sequence", "title", "status", "severity", "starts_at"])
+@pytest.mark.parametrize(
+    "gone", ["id", "sequence", "title", "status", "severity", "starts_at"]
+)
 def test_what_is_promised_must_be_there(gone):
     with pytest.raises(SnapshotIncomplete, match=gone):
         rendered(**{gone: None})

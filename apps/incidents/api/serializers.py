@@ -51,6 +51,7 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
             "in_maintenance",
             "maintenance_title",
             "is_held",
+            "epoch",
             "sequence",
             "revision",
             "root_cause",

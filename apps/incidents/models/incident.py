@@ -37,6 +37,8 @@ class Incident(TenantModel):
     reopened_count = models.PositiveIntegerField(default=0)
     # Grows by one per event told to the world.
     sequence = models.PositiveIntegerField(default=0)
+    # Of the last of them: greater after the database was restored, when ``sequence`` repeats.
+    epoch = models.BigIntegerField(default=0)
     # What the last of them said. Announced work holds events back, so that it may differ from ``status``.
     told_as = models.CharField(max_length=10, choices=ToldAs.choices, blank=True, default="")
     revision = models.PositiveIntegerField(default=0)

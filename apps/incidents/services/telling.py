@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 
 from apps.events import outbox
+from apps.events.installation import current_epoch
 from apps.incidents.choices import ToldAs
 from apps.incidents.models import Incident, Revision
 
@@ -24,8 +25,9 @@ def tell(topic: str, incident: Incident) -> None:
     if word is None:
         return
     incident.sequence += 1
+    incident.epoch = current_epoch()
     incident.told_as = ToldAs.CLOSED if word == CLOSED else ToldAs.OPEN
-    incident.save(update_fields=["sequence", "told_as"])
+    incident.save(update_fields=["sequence", "epoch", "told_as"])
     outbox.emit(topic=word, key=str(incident.id), payload=frozen(incident))
 
 
@@ -46,6 +48,7 @@ def frozen(incident: Incident) -> dict[str, Any]:
     return {
         "id": str(incident.id),
         "number": incident.number,
+        "epoch": incident.epoch,
         "sequence": incident.sequence,
         "title": incident.title,
         "status": incident.status,

@@ -108,6 +108,7 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
             "event_id",
             "event_type",
             "incident_id",
+            "epoch",
             "sequence",
             "state",
             "created_at",

@@ -19,6 +19,7 @@ class Delivery(TenantModel):
     event_type = models.CharField(max_length=40, choices=EventType.choices)
     # Null for a ping.
     incident_id = models.UUIDField(null=True, blank=True)
+    epoch = models.BigIntegerField(null=True, blank=True)
     sequence = models.PositiveIntegerField(null=True, blank=True)
     body = models.BinaryField()
     body_sha256 = models.CharField(max_length=64)

@@ -18,14 +18,21 @@ _SEVERITY_COLOUR = {"critical": "red", "warn": "yellow", "info": "dim"}
 
 
 class Journal:
-    """Appends JSON lines, each fsynced; remembers event ids to point out repeats."""
+    """Appends JSON lines, each fsynced; remembers event ids and what was applied of each incident.
+
+    An event is applied once, and only if its (epoch, sequence) is greater than that of the last one.
+    """
 
     def __init__(self, path: Path, out: TextIO, *, colour: bool) -> None:
         self._file = path.open("ab")
         self._out = out
         self._colour = colour
         self._lock = threading.Lock()
-        self._seen = set(_event_ids(path))
+        self._seen: set[str] = set()
+        self._applied: dict[str, tuple[int, int]] = {}
+        for entry in _entries(path):
+            self._seen.add(entry["headers"].get("webhook-id", ""))
+            self._apply(_event_of(entry.get("body", "")))
 
     def write(
         self, *, at: float, headers: Mapping[str, str], body: bytes, verdict: Verdict, status: int
@@ -34,8 +41,10 @@ class Journal:
         event_id = headers.get("webhook-id", "")
         with self._lock:
             repeated = verdict.verified and event_id in self._seen
+            is_applied = False
             if verdict.verified:
                 self._seen.add(event_id)
+                is_applied = not repeated and self._apply(verdict.event)
             entry = {
                 "time": datetime.fromtimestamp(at, UTC).isoformat(),
                 "headers": dict(headers),
@@ -44,12 +53,16 @@ class Journal:
                 "verified": verdict.verified,
                 "reason": verdict.reason,
                 "repeated": repeated,
+                "applied": is_applied,
                 "status": status,
             }
             self._file.write(json.dumps(entry).encode() + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
-            self._print(at, headers, verdict, repeated=repeated)
+            note = " (repeated)" if repeated else ""
+            if not repeated and not is_applied and "incident" in verdict.event:
+                note = " (older, dropped)"
+            self._print(at, headers, verdict, note)
 
     def say(self, text: str) -> None:
         """A line that is not about an event."""
@@ -60,15 +73,24 @@ class Journal:
     def close(self) -> None:
         self._file.close()
 
-    def _print(
-        self, at: float, headers: Mapping[str, str], verdict: Verdict, *, repeated: bool
-    ) -> None:
+    def _apply(self, event: Mapping[str, Any]) -> bool:
+        """Whether the event is newer than what was applied of its incident; it is applied then."""
+        incident = event.get("incident")
+        if not isinstance(incident, dict):
+            return False
+        key, order = str(incident.get("id", "")), _order_of(incident)
+        if order is None or order <= self._applied.get(key, (-1, -1)):
+            return False
+        self._applied[key] = order
+        return True
+
+    def _print(self, at: float, headers: Mapping[str, str], verdict: Verdict, suffix: str) -> None:
         clock = datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
         kind = _plain(headers.get("x-ispvm-event-type", "?"))
         attempt = _plain(headers.get("x-ispvm-attempt", "?"))
         if verdict.verified:
             mark = self._paint("verified", "green")
-            note = f" attempt {attempt}" + (" (repeated)" if repeated else "")
+            note = f" attempt {attempt}{suffix}"
         else:
             mark, note = self._paint("REFUSED", "red"), f" {_plain(verdict.reason)}"
         what = self._describe(verdict.event)
@@ -103,7 +125,24 @@ def _text(body: bytes) -> str:
         return "base64:" + base64.b64encode(body).decode()
 
 
-def _event_ids(path: Path) -> list[str]:
+def _order_of(incident: Mapping[str, Any]) -> tuple[int, int] | None:
+    """(epoch, sequence); None of what has no order. Senders of before there were epochs give none."""
+    epoch, sequence = incident.get("epoch", 0), incident.get("sequence")
+    if not (isinstance(epoch, int) and isinstance(sequence, int)):
+        return None
+    return epoch, sequence
+
+
+def _event_of(body: str) -> dict[str, Any]:
+    try:
+        event = json.loads(body)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    """What was believed in earlier runs."""
     if not path.exists():
         return []
     found = []
@@ -114,5 +153,5 @@ def _event_ids(path: Path) -> list[str]:
             print("A line of the log is torn and was passed over.", file=sys.stderr)  # noqa: T201
             continue
         if entry.get("verified"):
-            found.append(entry["headers"].get("webhook-id", ""))
+            found.append(entry)
     return found

@@ -72,6 +72,7 @@ def add_delivery(
     fields: dict[str, Any] = {
         "event_type": event_type,
         "incident_id": incident["id"] if incident else None,
+        "epoch": incident.get("epoch", 0) if incident else None,
         "sequence": incident["sequence"] if incident else None,
         "body": body,
         "body_sha256": hashlib.sha256(body).hexdigest(),

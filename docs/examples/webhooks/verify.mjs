@@ -4,8 +4,8 @@
 //     node verify.mjs --secret-file SECRET --headers HEADERS.json --body BODY [--now UNIX_SECONDS]
 //
 // In your own program: take `believe`, give it the raw body (a Buffer, before any JSON parser saw it) and the
-// headers with lower-case names, as Node's http module has them. Act on an event only if its incident's
-// `sequence` is greater than the last one that you applied for that incident.
+// headers with lower-case names, as Node's http module has them. Act on an event only if it `isNewer` than the last
+// one that you applied for that incident. `--applied EPOCH:SEQUENCE` of the last one shows what a receiver would do.
 
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -37,6 +37,12 @@ export function believe(secret, headers, body, now, tolerance = 300) {
   return event;
 }
 
+// A restored database begins a new epoch, in which sequences go on from an earlier number.
+export function isNewer(event, applied) {
+  const { epoch = 0, sequence } = event.incident;
+  return epoch > applied.epoch || (epoch === applied.epoch && sequence > applied.sequence);
+}
+
 export function believeByBodySignature(secret, headers, body) {
   const ours = "sha256=" + createHmac("sha256", secret).update(body).digest("hex");
   if (!same(headers["x-ispvm-signature"] ?? "", ours)) {
@@ -52,6 +58,7 @@ if (process.argv[1] && import.meta.url.endsWith(process.argv[1].split("/").pop()
       headers: { type: "string" },
       body: { type: "string" },
       now: { type: "string" },
+      applied: { type: "string" },
     },
   });
   const secret = readFileSync(values["secret-file"], "utf8").trim();
@@ -62,6 +69,10 @@ if (process.argv[1] && import.meta.url.endsWith(process.argv[1].split("/").pop()
     const event = believe(secret, headers, body, now);
     believeByBodySignature(secret, headers, body);
     console.log(`VERIFIED: ${event.event_type} ${event.event_id}`);
+    if (values.applied && event.incident) {
+      const [epoch, sequence] = values.applied.split(":").map(Number);
+      console.log(isNewer(event, { epoch, sequence }) ? "APPLY" : "DROP: it is older than what was applied");
+    }
   } catch (error) {
     console.log(`REFUSED: ${error.message}`);
     process.exitCode = 1;

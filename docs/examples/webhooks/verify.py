@@ -4,8 +4,9 @@
     verify.py --secret-file SECRET --headers HEADERS.json --body BODY [--now UNIX_SECONDS]
 
 In your own program: take `believe()`, give it the raw body (before any JSON parser saw it) and the headers
-with lower-case names, and act on an event only if its incident's `sequence` is greater than the last one
-that you applied for that incident. `event_id` repeats on retries: apply it once.
+with lower-case names, and act on an event only if `order_of()` it is greater than that of the last one that
+you applied for that incident. `event_id` repeats on retries: apply it once. `--applied EPOCH:SEQUENCE` of the
+last one shows what a receiver would do.
 """
 
 import argparse
@@ -34,6 +35,12 @@ def believe(secret: str, headers: dict, body: bytes, now: float, tolerance: int 
     return event
 
 
+def order_of(event: dict) -> tuple:
+    """Where an event stands among those of its incident. A restored database begins a new epoch."""
+    incident = event["incident"]
+    return incident.get("epoch", 0), incident["sequence"]
+
+
 def believe_by_body_signature(secret: str, headers: dict, body: bytes) -> dict:
     """The same with `X-ISPVM-Signature` alone: simpler, but an old request can be replayed."""
     ours = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
@@ -48,6 +55,7 @@ def main() -> int:
     parser.add_argument("--headers", required=True)
     parser.add_argument("--body", required=True)
     parser.add_argument("--now", type=float, default=time.time())
+    parser.add_argument("--applied", metavar="EPOCH:SEQUENCE")
     options = parser.parse_args()
     with open(options.secret_file) as file:
         secret = file.read().strip()
@@ -62,6 +70,9 @@ def main() -> int:
         print(f"REFUSED: {error}")
         return 1
     print(f"VERIFIED: {event['event_type']} {event['event_id']}")
+    if options.applied and "incident" in event:
+        applied = tuple(int(part) for part in options.applied.split(":"))
+        print("APPLY" if order_of(event) > applied else "DROP: it is older than what was applied")
     return 0
 
 

@@ -16,6 +16,7 @@ from apps.accounts.setup import grant_operator_when_completed
 from apps.core import clock, liveness
 from apps.core.metrics import serve_metrics
 from apps.events import retention
+from apps.events.installation import record_restore
 from apps.events.processes import announce
 from apps.telemetry import partitions
 from apps.tenancy.guard import refuse_to_serve, wait_to_serve
@@ -93,6 +94,8 @@ class Command(BaseCommand):
 
     def _work(self, cursor: Any, stopped: threading.Event) -> float:
         at = clock.now()
+        if (epoch := record_restore(using="owner")) is not None:
+            log.warning("database_restore_recorded", epoch=epoch)
         made, unmade = partitions.ensure(cursor, at.date())
         dropped, undropped = partitions.drop_expired(cursor, at.date())
         PARTITIONS.labels("made").inc(len(made))

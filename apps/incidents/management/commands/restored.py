@@ -1,0 +1,38 @@
+"""``manage restored``: the database was restored, so that webhooks begin a new epoch."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
+
+from apps.accounts.actors import Actor
+from apps.audit.services import record_platform
+from apps.core import clock
+from apps.events.installation import record_restore
+
+ACTOR = Actor.system("manage")
+
+
+class Command(BaseCommand):
+    help = (
+        "Say that the database was restored: webhook receivers then apply what follows, although sequences"
+        " repeat. Needs the owner's address (DATABASE_OWNER_URL). Repeating it does no harm."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--note", default="", help="from which dump, and why; for the audit log"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+        if "owner" not in connections:
+            raise CommandError("This needs the owner's address: set DATABASE_OWNER_URL.")
+        epoch = record_restore(using="owner", is_certain=True)
+        record_platform(
+            action="installation.restored",
+            actor=ACTOR,
+            entity=("installation", 1),
+            at=clock.now(),
+            detail={"epoch": epoch, "note": options["note"][:500]},
+        )
+        self.stdout.write(f"Recorded. Webhooks are in epoch {epoch} from now on.")

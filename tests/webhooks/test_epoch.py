@@ -1,0 +1,223 @@
+"""A restored database begins a new epoch: receivers apply what follows, although its sequences repeat."""
+
+import io
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import ProgrammingError, connection, connections
+
+from apps.audit.models import PlatformRecord
+from apps.events.installation import current_epoch, record_restore
+from apps.events.models import OutboxEvent
+from apps.incidents.models import Incident
+from apps.incidents.services.telling import UPDATED, tell
+from apps.tenancy import acting_in
+from apps.webhooks.models import Delivery
+from apps.webhooks.receiver.journal import Journal
+from apps.webhooks.receiver.verifier import Verdict
+from ispvm.supervisor.programs import find_postgres
+from tests import database
+from tests.accounts.rows import incident as make_incident
+from tests.canaries.search import database as dump_of
+from tests.clients import bearer
+from tests.webhooks.conftest import emit_incident
+from tests.webhooks.samples import incident as snapshot
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner"])
+PROGRAMS = find_postgres(os.environ.get("ISPVM_POSTGRES"), [])
+
+
+def by_template(source: str, copy: str) -> None:
+    connections.close_all()
+    with database.as_owner() as cursor:
+        cursor.execute(f"CREATE DATABASE {copy} TEMPLATE {source}")
+
+
+def by_dump(source: str, copy: str) -> None:
+    """As an operator does it: pg_dump by the role for backups, psql as the owner."""
+    psql = Path(PROGRAMS.bin) / "psql"
+    if not psql.exists():
+        pytest.skip("needs psql beside PostgreSQL's programs")
+    dump = dump_of(os.environ["DATABASE_BACKUP_URL"], source)
+    with database.as_owner() as cursor:
+        cursor.execute(f"CREATE DATABASE {copy}")
+    parts = urlsplit(os.environ["DATABASE_OWNER_URL"])
+    subprocess.run(
+        [
+            str(psql), "--quiet", "--no-psqlrc", "--dbname", copy, "--host", str(parts.hostname),
+            "--port", str(parts.port), "--username", str(parts.username),
+        ],
+        input=dump,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "PGPASSWORD": unquote(parts.password or "")},
+    )  # fmt: skip
+
+
+WAYS = {"template": by_template, "dump": by_dump}
+
+
+@pytest.fixture(params=sorted(WAYS))
+def take_copy(request):
+    """Copies the test's database as it is now, to be restored later."""
+    live, copy = settings.DATABASES["default"]["NAME"], f"restored_{os.getpid()}"
+
+    @contextmanager
+    def restored() -> Iterator[None]:
+        database.use_database(copy)
+        try:
+            yield
+        finally:
+            database.use_database(live)
+
+    def take():
+        WAYS[request.param](live, copy)
+        return restored
+
+    yield take
+    database.use_database(live)
+    database.drop(copy)
+
+
+def tell_changes(tenant, pk, number: int) -> list[dict]:
+    """So many changes of an incident; what receivers are told of them."""
+    with acting_in(tenant):
+        for _ in range(number):
+            tell(UPDATED, Incident.objects.select_for_update().get(pk=pk))
+        rows = OutboxEvent.objects.filter(key=str(pk)).order_by("created_at", "id")
+        return sorted(
+            (row.payload for row in rows), key=lambda told: (told["epoch"], told["sequence"])
+        )
+
+
+class Receiver:
+    """Ours: its journal, with the log that it keeps."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.out = path, io.StringIO()
+        self.journal = Journal(path, self.out, colour=False)
+
+    def hear(self, event_id: str, incident: dict) -> bool:
+        event = {"event_id": event_id, "event_type": "incident.updated", "incident": incident}
+        self.journal.write(
+            at=0.0,
+            headers={"webhook-id": event_id, "x-ispvm-event-type": "incident.updated"},
+            body=json.dumps(event).encode(),
+            verdict=Verdict(verified=True, reason="", event=event),
+            status=204,
+        )
+        return json.loads(self.path.read_text().splitlines()[-1])["applied"]
+
+
+@pytest.fixture
+def receiver(tmp_path) -> Iterator[Receiver]:
+    made = Receiver(tmp_path / "log")
+    yield made
+    made.journal.close()
+
+
+def test_a_receiver_applies_what_follows_a_restore(acme, take_copy, receiver):
+    with acting_in(acme):
+        pk = make_incident()
+    tell_changes(acme, pk, 4)
+    restored = take_copy()
+    live = tell_changes(acme, pk, 16)
+    assert [(told["epoch"], told["sequence"]) for told in live[-1:]] == [(0, 20)]
+    assert receiver.hear("live-20", live[-1])
+
+    with restored():
+        assert Incident.objects.count() == 0, "row-level security was restored too"
+        after = tell_changes(acme, pk, 1)[-1]
+        later = tell_changes(acme, pk, 1)[-1]
+
+    assert after["sequence"] == 5
+    assert after["epoch"] > 0
+    assert (after["epoch"], 5) < (later["epoch"], later["sequence"])
+    assert receiver.hear("restored-5", after)
+    assert receiver.hear("restored-6", later)
+    assert not receiver.hear("live-19", live[-2])
+    assert "(older, dropped)" in receiver.out.getvalue()
+
+
+def test_the_keeper_records_it_once_and_an_older_dump_has_a_greater_epoch_still(acme, take_copy):
+    restored = take_copy()
+
+    with restored():
+        call_command("keeper", "--once", stdout=io.StringIO())
+        first = current_epoch()
+        assert record_restore(using="owner") is None
+        assert current_epoch() == first > 1_000_000_000
+        with connection.cursor() as cursor, pytest.raises(ProgrammingError):
+            cursor.execute("UPDATE events_installation SET epoch = 0")
+        # Once more from a dump of epoch 0: the count would be the same, the time is not.
+        with database.as_owner(settings.DATABASES["default"]["NAME"]) as owner:
+            owner.execute("UPDATE events_installation SET epoch = 0, fingerprint = 'elsewhere'")
+        assert current_epoch() >= first
+
+
+def test_an_operator_says_so_where_nothing_shows_it(acme):
+    before = current_epoch()
+    out = io.StringIO()
+
+    call_command("restored", "--note", "pg_restore --clean of Sunday's dump", stdout=out)
+
+    try:
+        assert current_epoch() > before == 0
+        assert f"epoch {current_epoch()}" in out.getvalue()
+        row = PlatformRecord.objects.get(action="installation.restored")
+        assert row.detail["note"] == "pg_restore --clean of Sunday's dump"
+        again = current_epoch()
+        call_command("restored", stdout=out)
+        assert current_epoch() > again
+    finally:
+        with database.as_owner(settings.DATABASES["default"]["NAME"]) as owner:
+            owner.execute("UPDATE events_installation SET epoch = 0")
+
+
+def test_rest_shows_the_epoch(acme, acme_admin, make_endpoint):
+    make_endpoint("http://127.0.0.1:9/")
+    emit_incident(acme, epoch=7, sequence=3)
+    with acting_in(acme):
+        pk = make_incident()
+        Incident.objects.update(epoch=9)
+        delivery = Delivery.objects.get()
+    admin = bearer(acme, acme_admin)
+
+    assert admin.get(f"/api/v1/webhook-deliveries/{delivery.pk}/").json()["epoch"] == 7
+    assert admin.get(f"/api/v1/incidents/{pk}/").json()["epoch"] == 9
+    assert json.loads(bytes(delivery.body))["incident"]["epoch"] == 7
+
+
+class TestOurReceiver:
+    def test_orders_by_epoch_and_sequence_and_takes_an_absent_epoch_for_0(self, receiver):
+        def hear(number: int, **order: int) -> bool:
+            told = snapshot(**order)
+            return receiver.hear(f"e{number}", told)
+
+        assert [
+            hear(1, sequence=2),
+            hear(2, sequence=1),
+            hear(3, epoch=0, sequence=2),
+            hear(4, epoch=0, sequence=3),
+            hear(5, epoch=1, sequence=1),
+            hear(6, sequence=9),
+            hear(7, epoch=1, sequence=1),
+            hear(8, epoch=1, sequence=2),
+            hear(8, epoch=1, sequence=3),
+        ] == [True, False, False, True, True, False, False, True, False]
+
+    def test_knows_after_a_restart_what_it_applied(self, receiver):
+        assert receiver.hear("e1", snapshot(epoch=1, sequence=5))
+        again = Receiver(receiver.path)
+
+        assert not again.hear("e2", snapshot(epoch=0, sequence=20))
+        assert again.hear("e3", snapshot(epoch=1, sequence=6))
+        again.journal.close()
