@@ -14,8 +14,8 @@ from apps.agents.identity import forget_authenticated
 from apps.core import buckets
 from apps.core.admission import request
 from apps.core.admission.request import SharedLimits
-from apps.events import counting
-from apps.ingest import entities, limits
+from apps.events import counting, processes
+from apps.ingest import entities, limits, scope
 from apps.telemetry import series
 
 #: In the database of Valkey that the tests empty, so that they never empty one which holds something else.
@@ -35,6 +35,10 @@ def _new_shares() -> None:
     request._shares = None
 
 
+def _no_announcement() -> None:
+    processes._announcement = None
+
+
 #: Module-level state that depends on earlier calls, by module and name; see tests/test_isolation.py.
 RESETS: dict[str, Callable[[], object]] = {
     "apps.accounts.attempts._local": attempts._local.clear,
@@ -45,8 +49,11 @@ RESETS: dict[str, Callable[[], object]] = {
     "apps.core.admission.request._limits": _patient_limits,
     "apps.core.admission.request._shares": _new_shares,
     "apps.events.counting._began": counting._began.clear,
+    "apps.events.counting._work": counting._work.clear,
+    "apps.events.processes._announcement": _no_announcement,
     "apps.ingest.entities._known": entities._known.clear,
     "apps.ingest.limits._in_flight": limits._in_flight.clear,
+    "apps.ingest.scope._known": scope._known.clear,
     "apps.telemetry.series._known": series._known.clear,
 }
 

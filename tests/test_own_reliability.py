@@ -26,6 +26,12 @@ CLOCKS_ALLOWED = {
     "agent/test_buffer.py::test_kill_9_loses_nothing_that_was_taken": "chooses a moment to kill",
     "agent/test_probes.py::test_a_config_that_came_anew_changes_nothing": "nothing may come",
     "agent/test_scheduler.py::test_a_device_that_is_gone_is_not_asked_any_more": "nothing may come",
+    "deploy/first_installation.py::wait": "polls; its bound only ends what hangs",
+    "events/test_broker.py::test_a_worker_comes_back_after_the_broker_had_no_memory": "told",
+    "events/test_broker.py::test_a_worker_comes_back_after_the_brokers_volume_was_full": (
+        "told; waits while nothing may work"
+    ),
+    "events/test_broker.py::works": "asked again until it is true",
     "ingest/test_batch.py::send": "tries again until it is accepted",
     "ingest/test_flood.py::test_a_quiet_agent_does_not_notice_a_flooding_one": "told; held by --long",
     "ingest/slow_clients.py::_work": "clients that are slow",
@@ -40,6 +46,7 @@ CLOCKS_ALLOWED = {
     "supervisor/test_processes.py::test_survives_a_process_that_closes_its_output": (
         "time of this thread on the processor, not of the wall"
     ),
+    "supervisor/test_full_volume.py::test_everything_waits_and_comes_back": "told; held by --long",
     "supervisor/waiting.py::attempts": "ends only what hangs",
     "tenancy/test_pool_bleed.py::cancel": "tries again until it is done",
     "vault/test_rotation_kills.py::run": "chooses a moment to kill",
@@ -57,6 +64,7 @@ BOUNDS_ALLOWED = {
 REGISTRIES = {
     "apps.accounts.limits._limits",
     "apps.events.due._kinds",
+    "apps.events.processes._facts",
     "apps.events.retention._followers",
     "apps.events.retention._rules",
     "apps.events.state._gauges",
@@ -65,6 +73,8 @@ REGISTRIES = {
     "apps.events.subscriptions._handlers",
     "apps.events.subscriptions._topics",
     "apps.ingest.pending._providers",
+    "apps.inventory.moves._listeners",
+    "apps.inventory.readers._providers",
     "apps.tenancy.guard._refusals",
     "apps.vault.uses._providers",
 }

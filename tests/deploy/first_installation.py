@@ -219,7 +219,7 @@ class Installation:
             process.terminate()
         for process in self.processes.values():
             try:
-                process.wait(timeout=20)
+                process.wait(timeout=300)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -565,7 +565,7 @@ def start_router(host: Installation) -> dict[str, Any]:
     ]
     host.start("simulator", argv)
     host.wait_healthy("simulator")
-    connection = http.client.HTTPConnection("127.0.0.1", 8002, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", 8002, timeout=300)
     connection.request("GET", "/topology")
     topology = json.loads(connection.getresponse().read())
     row = topology["devices"][0]

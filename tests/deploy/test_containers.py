@@ -65,13 +65,13 @@ def test_valkey_stops_by_sigterm_and_keeps_what_it_had(folder):
     process = composed.start("valkey", stdout=subprocess.DEVNULL)
     try:
         client = redis.Redis.from_url(f"redis://:{PASSWORD}@127.0.0.1:{port}/0")
-        eventually(lambda: answers(client), seconds=20)
+        eventually(lambda: answers(client))
         command_line = Path(f"/proc/{process.pid}/cmdline").read_bytes()
         client.set("kept", "1")
 
         process.send_signal(signal.SIGTERM)
 
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=300) == 0
         # The first process was the server and no shell that knows nothing of signals.
         assert b"valkey-server" in command_line
         assert PASSWORD.encode() not in command_line
@@ -155,11 +155,11 @@ class Server:
             **self._identity(),
         )
         try:
-            eventually(self.answers_on_its_socket, seconds=30)
+            eventually(self.answers_on_its_socket)
             yield
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(timeout=30)
+            process.wait(timeout=300)
 
     def make_roles(self) -> None:
         text = (PROJECT / "ispvm/deploy/postgres-roles.sh").read_text(encoding="utf-8")

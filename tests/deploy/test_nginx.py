@@ -79,16 +79,16 @@ def web(folder: Path) -> Iterator[int]:
         [sys.executable, *command, *bind], cwd=PROJECT, env=environment, start_new_session=True
     )
     try:
-        eventually(lambda: listens(port), seconds=60)
+        eventually(lambda: listens(port))
         yield port
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=300)
 
 
 def listens(port: int) -> bool:
     with suppress(OSError):
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection(("127.0.0.1", port), timeout=300).close()
         return True
     return False
 
@@ -112,9 +112,9 @@ def agents(tmp_path) -> Iterator[Proxy]:
         stack.enter_context(
             gunicorn("gunicorn_ingest_proxied", "--workers", "1", "--bind", f"unix:{wire}")
         )
-        eventually(wire.exists, seconds=120)
+        eventually(wire.exists)
         proxy = stack.enter_context(proxied(tmp_path, web="127.0.0.1:9"))
-        eventually(lambda: answers(proxy.ports.agents), seconds=120)
+        eventually(lambda: answers(proxy.ports.agents))
         yield proxy
 
 
@@ -125,7 +125,7 @@ def proxied(folder: Path, *, web: str) -> Iterator[Proxy]:
     temporary.mkdir()
     write_files(run / "tls")
     with whole_nginx(run, web=web, temporary=temporary) as ports:
-        eventually(lambda: listens(ports.https), seconds=20)
+        eventually(lambda: listens(ports.https))
         yield Proxy(ports, run, temporary)
 
 
@@ -143,7 +143,7 @@ class Answer:
 def connect(
     port: int, context: ssl.SSLContext | None, *, source: str = CLIENT, name: str | None = None
 ) -> socket.socket:
-    raw = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(source, 0))
+    raw = socket.create_connection(("127.0.0.1", port), timeout=300, source_address=(source, 0))
     return context.wrap_socket(raw, server_hostname=name) if context else raw
 
 
@@ -299,7 +299,7 @@ def without_a_certificate_nothing_is_read(proxy: Proxy, path: str) -> None:
     head = POST_BATCH.replace("batch", path)
 
     upload = Upload(proxy.ports.agents, head, context=tls(), announced=200_000, sent=0)
-    eventually(upload.is_refused, seconds=5)
+    eventually(upload.is_refused)
     upload.close()
 
     said = ask(proxy.ports.agents, head.replace("POST", "GET"), context=tls())
@@ -366,7 +366,7 @@ def one_address_cannot_fill_tmp(proxy: Proxy) -> None:
 def web_takes_no_more_than_it_can_use(proxy: Proxy) -> None:
     upload = Upload(proxy.ports.https, POST_PAGE, context=tls(), announced=3 * MIB, sent=0)
 
-    eventually(upload.is_refused, seconds=5)
+    eventually(upload.is_refused)
     upload.close()
 
 
@@ -383,7 +383,7 @@ def half_a_batch(proxy: Proxy, context: ssl.SSLContext, source: str = CLIENT) ->
 
 def settled(proxy: Proxy, held: list[Upload], *, allowed: int) -> None:
     """All but the allowed ones were refused, and those are still being read."""
-    eventually(lambda: sum(not upload.is_refused() for upload in held) == allowed, seconds=20)
+    eventually(lambda: sum(not upload.is_refused() for upload in held) == allowed)
     assert proxy.bytes_in_tmp() > 0
 
 

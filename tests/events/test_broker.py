@@ -218,7 +218,7 @@ def test_a_worker_comes_back_after_the_brokers_volume_was_full(folder, worker, r
                             file.write(bytes(size))
                     except OSError:
                         continue
-            eventually(lambda broker=broker: broker.refuses(), seconds=30)
+            eventually(lambda broker=broker: broker.refuses())
             time.sleep(5)
             assert not made.works()
 

@@ -8,12 +8,18 @@ import pytest
 
 from apps.core import clock
 from apps.core.http import client
+from apps.events.retention import rules
 from apps.webhooks import schedule
 from apps.webhooks.api.serializers import RotationSerializer
 from apps.webhooks.choices import DeadReason, EventType, PauseReason
 from apps.webhooks.receiver.verifier import TOLERANCE_SECONDS
-from apps.webhooks.services import fanning_out, leasing, pruning, secrets, sending, settling
+from apps.webhooks.services import fanning_out, leasing, secrets, sending, settling
 from tests.webhooks.samples import SECRET
+
+
+def kept_days(table: str) -> int:
+    return next(rule.kept.days for rule in rules() if rule.table == table)
+
 
 FILE = Path(__file__).parents[2] / "docs" / "webhooks.md"
 TEXT = FILE.read_text(encoding="utf-8")
@@ -63,7 +69,7 @@ def test_the_schedule():
         f"first {sending.SHOWN_RESPONSE} bytes",
         f"{settling.PAUSE_AFTER.total_seconds() / 3600:g} hours of nothing but failures",
         f"left alone for {settling.REST.total_seconds():g} seconds",
-        f"for {pruning.KEPT.days} days",
+        f"for {kept_days('webhooks_delivery')} days",
         f"(0 to {secrets.LONGEST_GRACE.total_seconds() / 3600:g} hours, {GRACE_HOURS} if not said)",
         *[f"(`{reason}`)" for reason in (*PauseReason.values, DeadReason.EXHAUSTED.value)],
     ],

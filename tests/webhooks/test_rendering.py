@@ -85,9 +85,7 @@ def test_what_is_optional_may_be_missing(gone):
     rendered(**{gone: None})
 
 
-@pytest.mark.parametrize(
-    "gone", ["id", "sequence", "title", "status", "severity", "starts_at"]
-)
+@pytest.mark.parametrize("gone", ["id", "sequence", "title", "status", "severity", "starts_at"])
 def test_what_is_promised_must_be_there(gone):
     with pytest.raises(SnapshotIncomplete, match=gone):
         rendered(**{gone: None})
