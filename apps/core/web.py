@@ -64,6 +64,15 @@ def too_many_requests(refusal: RateExceeded) -> HttpResponse:
     return response
 
 
+def refused(request: HttpRequest, refusal: RateExceeded) -> HttpResponse:
+    """The answer to a request that is over a limit, before it reaches a view."""
+    if not request.path.startswith(API):
+        return too_many_requests(refusal)
+    response = problem_page(refusal.status, refusal.code, refusal.message)
+    response["Retry-After"] = str(refusal.retry_after)
+    return response
+
+
 def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A path that there is not."""
     if request.path.startswith(API):

@@ -73,13 +73,21 @@ class Scope(NamedTuple):
     tags: tuple[str, ...]
 
 
+class InterfaceRow(NamedTuple):
+    """What a graph needs of an interface. There are many: no model is built of each."""
+
+    id: UUID
+    device_id: UUID
+    name: str
+
+
 @dataclass(frozen=True)
 class NetworkRows:
     """Everything that a graph is made of, as rows."""
 
     sites: list[Site]
     devices: list[Device]
-    interfaces: list[Interface]
+    interfaces: list[InterfaceRow]
     links: list[Link]
     bgp_peers: list[BgpPeer]
     ospf_neighbors: list[OspfNeighbor]
@@ -177,7 +185,9 @@ def network_rows() -> NetworkRows:
     return NetworkRows(
         sites=list(Site.objects.all()),
         devices=list(Device.objects.all()),
-        interfaces=list(Interface.objects.only("device_id", "name")),
+        interfaces=[
+            InterfaceRow(*row) for row in Interface.objects.values_list("id", "device_id", "name")
+        ],
         links=list(Link.objects.all()),
         bgp_peers=list(BgpPeer.objects.all()),
         ospf_neighbors=list(OspfNeighbor.objects.all()),

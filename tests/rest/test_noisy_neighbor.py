@@ -16,8 +16,11 @@ from apps.accounts import middleware
 from apps.accounts.api import views
 from apps.accounts.platform import enter_tenant, platform_access
 from apps.core import clock
+from apps.core.admission import CostLimitExceeded, repeats
+from apps.core.admission import middleware as admission_middleware
 from apps.core.admission import request as admission
 from apps.core.admission.process import ThreadShares
+from apps.core.admission.repeats import RecentRefusals
 from tests.accounts.operators import make_operator
 from tests.clients import bearer, problem
 from tests.database import as_owner
@@ -35,6 +38,7 @@ HANG_SECONDS = 60
 @pytest.fixture(autouse=True)
 def _new_process(monkeypatch) -> None:
     monkeypatch.setattr(admission, "_shares", ThreadShares(THREADS))
+    monkeypatch.setattr(admission_middleware, "REFUSALS", RecentRefusals())
     # The lock below holds requests for as long as a test needs, also on a slow machine.
     monkeypatch.setattr(views, "QUESTION_SECONDS", 2 * HANG_SECONDS)
     monkeypatch.setattr(middleware, "PAGE_SECONDS", 2 * HANG_SECONDS)
@@ -172,10 +176,10 @@ class TestDownloads:
         assert client.get("/api/v1/me/").status_code == 200
 
         b"".join(under_way[0].streaming_content)
-        again = client.get(self.PATH)
+        again = client.get(f"{self.PATH}?again")
         assert again.status_code == 200
         again.close()
-        assert client.get(self.PATH).status_code == 200
+        assert client.get(f"{self.PATH}?and-again").status_code == 200
 
     def test_refusals_are_counted_by_reason_without_a_tenant(self, client, acme, acme_noc):
         client.force_login(acme_noc)
@@ -186,6 +190,71 @@ class TestDownloads:
         assert under_way[2].status_code == 429
         assert counted("parallel_expensive") == before + 1
         assert admission.REFUSED._labelnames == ("reason",)
+
+
+class TestRepeats:
+    """What comes again before its Retry-After is over costs no query, and touches nobody else."""
+
+    PATH = "/api/v1/topology/graph/"
+
+    @pytest.fixture
+    def over(self, settings, acme) -> None:
+        settings.ISPVM_TENANT_COST_PER_MINUTE = 6
+        admission.limits().release(acme.pk, "none", cost=14, budget=admission.budget())
+
+    def test_is_refused_alike_without_a_query(
+        self, over, acme, acme_noc, django_assert_num_queries
+    ):
+        client = bearer(acme, acme_noc)
+        first = client.get(self.PATH)
+
+        with django_assert_num_queries(0):
+            again = client.get(self.PATH)
+
+        assert problem(first) == problem(again) == (429, "cost_limit_exceeded")
+        assert again["Retry-After"] == first["Retry-After"]
+
+    def test_other_requests_and_other_callers_are_looked_at(
+        self, over, acme, acme_noc, acme_admin, globex, globex_noc
+    ):
+        client = bearer(acme, acme_noc)
+        client.get(self.PATH)
+
+        assert client.get("/api/v1/me/").status_code == 200
+        assert client.head(self.PATH).status_code == 429
+        assert bearer(globex, globex_noc).get(self.PATH).status_code == 200
+        before = counted("repeated")
+        assert bearer(acme, acme_admin).get(self.PATH).status_code == 429
+        assert counted("repeated") == before
+
+    def test_after_some_seconds_it_is_looked_at_again(self, over, acme, acme_noc, monkeypatch):
+        monkeypatch.setattr(repeats, "MOST_SECONDS", 0)
+        client = bearer(acme, acme_noc)
+        client.get(self.PATH)
+        before = counted("cost")
+
+        client.get(self.PATH)
+
+        assert counted("cost") == before + 1
+
+    def test_a_page_gets_a_page(self, acme, acme_noc, client):
+        client.force_login(acme_noc)
+        _under_way = [client.get("/devices.csv") for _ in range(2)]
+        client.get("/devices.csv")
+        before = counted("repeated")
+
+        again = client.get("/devices.csv")
+
+        assert counted("repeated") == before + 1
+        assert (again.status_code, again["Content-Type"]) == (429, "text/html; charset=utf-8")
+
+    def test_many_callers_do_not_fill_the_memory(self, monkeypatch, rf):
+        monkeypatch.setattr(repeats, "MOST_CALLERS", 10)
+        refusals = RecentRefusals()
+        for number in range(50):
+            refusals.add(rf.get(f"/{number}"), CostLimitExceeded())
+
+        assert len(refusals._found) == 10
 
 
 def counted(reason: str) -> float:

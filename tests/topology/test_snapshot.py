@@ -1,3 +1,5 @@
+import hashlib
+import json
 import uuid
 
 import pytest
@@ -8,7 +10,7 @@ from apps.audit.models import Record
 from apps.inventory import services as inventory
 from apps.inventory.models import Interface
 from apps.tenancy import acting_in
-from apps.topology import services
+from apps.topology import graph, services
 from apps.topology.graph import AgentPlace
 from apps.topology.models import DependencyGroup, DependencyMember
 from apps.topology.selectors import graph_snapshot
@@ -105,6 +107,16 @@ class TestGraphSnapshot:
         make_device("new", management_address="127.20.0.9")
 
         assert graph_snapshot().version != first
+
+    def test_its_parts_are_the_canonical_document(self, spur, monkeypatch):
+        monkeypatch.setattr(graph, "ROWS_PER_PART", 2)
+        for number in range(5):
+            make_device(f"r{number}", management_address=f"127.20.2.{number + 1}")
+        found = graph_snapshot()
+        whole = json.dumps(found.as_document(), sort_keys=True, separators=(",", ":")).encode()
+
+        assert b"".join(found.canonical_parts()) == whole
+        assert found.version == hashlib.sha256(whole).hexdigest()
 
 
 class TestGroups:

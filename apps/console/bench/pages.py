@@ -158,7 +158,7 @@ def _measure(tenant: Tenant, database: str, home: Path, asked: Asked) -> Iterato
             (admin, cabinet_pages(places, last=LAST_PAGE)),
         ):
             client = _signed_in(user)
-            asker = Asker(served.port, {"Cookie": _cookie(client)})
+            asker = Asker(served.port, {"Cookie": session_cookie(user)})
             for page in pages:
                 queries = queries_of(client, page, {})
                 yield from _figures(page, served, asker, queries, asked.rounds)
@@ -182,8 +182,10 @@ def _signed_in(user: User) -> Client:
     return client
 
 
-def _cookie(client: Client) -> str:
-    return "; ".join(f"{name}={morsel.value}" for name, morsel in client.cookies.items())
+def session_cookie(user: User) -> str:
+    """The header of a browser in which this person is signed in."""
+    cookies = _signed_in(user).cookies
+    return "; ".join(f"{name}={morsel.value}" for name, morsel in cookies.items())
 
 
 def heaviest() -> Places:

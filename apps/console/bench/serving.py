@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,8 +96,11 @@ def _cpu_of(pid: int) -> float:
 
 
 @contextmanager
-def web_process(database: str, home: Path) -> Iterator[Served]:
-    """A web process that serves this database with the collected files of that home. Raises WrongResult when it does
+def web_process(
+    database: str, home: Path, *, workers: int = 1, variables: Mapping[str, str] | None = None
+) -> Iterator[Served]:
+    """A web process that serves this database with the collected files of that home; ``variables`` are settings of its
+    environment. Raises WrongResult when it does
     not start.
     """
     port = _free_port()
@@ -108,11 +111,12 @@ def web_process(database: str, home: Path) -> Iterator[Served]:
         "ISPVM_HOME": str(home),
         "ISPVM_PUBLIC_URL": f"http://{LOOPBACK}:{port}",
         "ISPVM_ALLOWED_HOSTS": LOOPBACK,
+        **(variables or {}),
     }
     environment.pop("DATABASE_OWNER_URL", None)
     command = (
         *(sys.executable, "-m", "gunicorn", "-c", "python:ispvm.deploy.gunicorn_web"),
-        *("--workers", "1", "--bind", f"{LOOPBACK}:{port}", "ispvm.wsgi:application"),
+        *("--workers", str(workers), "--bind", f"{LOOPBACK}:{port}", "ispvm.wsgi:application"),
     )
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)  # noqa: S603  (our own words)

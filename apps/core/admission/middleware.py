@@ -5,7 +5,11 @@ from collections.abc import Callable
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from apps.core.admission.request import Admission
+from apps.core.admission.repeats import RecentRefusals
+from apps.core.admission.request import REFUSED, Admission
+from apps.core.web import refused
+
+REFUSALS = RecentRefusals()
 
 
 class AdmissionMiddleware:
@@ -18,12 +22,17 @@ class AdmissionMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if (repeated := REFUSALS.find(request)) is not None:
+            REFUSED.labels("repeated").inc()
+            return refused(request, repeated)
         admission = request.admission = Admission()  # type: ignore[attr-defined]  # set here
         try:
             response = self.get_response(request)
         except BaseException:
             admission.leave()
             raise
+        if admission.refusal is not None:
+            REFUSALS.add(request, admission.refusal)
         close = response.close
 
         def close_and_leave() -> None:

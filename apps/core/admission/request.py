@@ -39,6 +39,8 @@ class Admission:
     def __init__(self) -> None:
         self._lease = uuid4().hex
         self._tenant_id: UUID | None = None
+        #: Why it was not admitted; None while it was.
+        self.refusal: RateExceeded | None = None
         self._exits = ExitStack()
         self._database_seconds = 0.0
         self._processor_start = time.thread_time()
@@ -52,7 +54,7 @@ class Admission:
         # Charged in any case: refusing costs something too.
         self._exits.callback(self._release_shared)
         if not shares().acquire(tenant_id):
-            raise _refusal(Outcome.PARALLEL, 0)
+            raise self._refuse(Outcome.PARALLEL, 0)
         self._exits.callback(shares().release, tenant_id)
         self._acquire(settings.ISPVM_TENANT_PARALLEL_REQUESTS)
         if is_expensive:
@@ -67,7 +69,7 @@ class Admission:
             return
         limit = max(1, settings.ISPVM_TENANT_PARALLEL_REQUESTS // EXPENSIVE_SHARE)
         if not shares().acquire_expensive(self._tenant_id, limit):
-            raise _refusal(Outcome.PARALLEL, 0, is_expensive=True)
+            raise self._refuse(Outcome.PARALLEL, 0, is_expensive=True)
         self._exits.callback(shares().release_expensive, self._tenant_id)
         self._acquire(limit, is_expensive=True)
 
@@ -81,7 +83,11 @@ class Admission:
             self._tenant_id, self._lease, limit=limit, budget=budget(), is_expensive=is_expensive
         )
         if outcome is not Outcome.ADMITTED:
-            raise _refusal(outcome, wait, is_expensive=is_expensive)
+            raise self._refuse(outcome, wait, is_expensive=is_expensive)
+
+    def _refuse(self, outcome: Outcome, wait: float, *, is_expensive: bool = False) -> RateExceeded:
+        self.refusal = _refusal(outcome, wait, is_expensive=is_expensive)
+        return self.refusal
 
     def _release_shared(self) -> None:
         assert self._tenant_id is not None  # for the type checker
