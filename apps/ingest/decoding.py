@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import zstandard
+from gunicorn.http.errors import ParseException
 
 from agent.protocol.batch import MAX_DECODED_BYTES, MAX_RATIO, MAX_WIRE_BYTES
 from apps.ingest.errors import BodyInvalid, BodyTooLarge, EncodingUnknown
@@ -53,7 +54,7 @@ def read_body(stream: Readable, *, encoding: str, length: int | None) -> bytes:
 def _read(stream: Readable, size: int) -> bytes:
     try:
         return stream.read(size)
-    except OSError as error:  # the server's own errors of chunks and connections are of this kind
+    except (OSError, ParseException) as error:  # gunicorn's errors are of either kind
         raise BodyInvalid(
             "truncated_body", "The body ended early, or its chunks are malformed."
         ) from error

@@ -253,6 +253,30 @@ class TestAnAssignmentThatWasMoved:
 
         assert codes(agent.send(metric, sequence=2)) == []
 
+    def test_acts_at_once_for_a_prober_that_becomes_the_reader(
+        self, acme, agent, other, django_capture_on_commit_callbacks
+    ):
+        probed = {"device_ids": [agent.device_id], "probe_device_ids": [other.device_id]}
+        assign(acme, agent.agent_id, **probed)
+        with django_capture_on_commit_callbacks(execute=True):
+            up = about(agent, "device", other.device_id, "device.up")
+            assert codes(agent.send(up, sequence=1)) == []
+        assign(acme, agent.agent_id, device_ids=[other.device_id])
+
+        load = agent.metric(1, entity_id=str(other.device_id))
+        assert codes(agent.send(load, sequence=2)) == []
+
+    def test_is_noticed_when_the_cached_answer_has_expired(
+        self, acme, agent, monkeypatch, django_capture_on_commit_callbacks
+    ):
+        with django_capture_on_commit_callbacks(execute=True):
+            assert codes(agent.send(agent.metric(1), sequence=1)) == []
+        assign(acme, agent.agent_id, device_ids=[], at=clock.now() - LATER)
+
+        assert codes(agent.send(agent.metric(1), sequence=2)) == [], "cached for a moment"
+        monkeypatch.setattr(scope, "LIFE", timedelta(0))
+        assert codes(agent.send(agent.metric(1), sequence=3)) == ["not_assigned"]
+
     def test_of_a_device_that_moved_to_another_site(self, acme, agent):
         with acting_in(acme):
             device = make_device("cr-site")
