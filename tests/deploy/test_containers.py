@@ -33,12 +33,8 @@ VARIABLES = {"ISPVM_HOST": "noc.example", "ISPVM_INGEST_HOST": "ingest.example"}
 
 
 @pytest.fixture
-def folder(tmp_path) -> Path:
-    """Readable by the servers' accounts, as a container's file system is."""
-    for part in (tmp_path, *tmp_path.parents):
-        if part.stat().st_uid == os.getuid() and part != Path("/tmp"):
-            part.chmod(part.stat().st_mode | 0o055)
-    return tmp_path
+def folder(public_folder) -> Path:
+    return public_folder
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: the services have accounts of their own")
