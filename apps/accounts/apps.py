@@ -1,19 +1,22 @@
 from datetime import timedelta
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 
 class AccountsConfig(AppConfig):
     name = "apps.accounts"
 
     def ready(self) -> None:
-        from apps.accounts.letters import register_letters
         from apps.accounts.models.people import ANSWERS_KEPT
         from apps.accounts.platform import END_VISIT
         from apps.events import due
         from apps.events.retention import expire
 
-        register_letters()
+        # Ingest has no allauth, which the letters load; it sends none.
+        if apps.is_installed("allauth.account"):
+            from apps.accounts.letters import register_letters
+
+            register_letters()
         due.register(END_VISIT, END_VISIT)
         expire("accounts_idempotentanswer", kept=ANSWERS_KEPT, when="created_at < %(before)s")
         expire("accounts_knownbrowser", kept=timedelta(days=180), when="last_used_at < %(before)s")

@@ -1,7 +1,9 @@
 """Whether this container's process answers: a health check's command. Run as a script:
 
-python -I -S healthy.py PORT PATH
-python -I -S healthy.py /path/of/a/unix.sock PATH
+python -I -S healthy.py PORT PATH...
+python -I -S healthy.py /path/of/a/unix.sock PATH...
+
+Every path has to be answered 200.
 """
 
 import http.client
@@ -20,8 +22,7 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.host)
 
 
-def main(arguments: list[str]) -> int:
-    where, path = arguments
+def answers(where: str, path: str) -> bool:
     connection = (
         _UnixConnection(where, timeout=SECONDS)
         if where.startswith("/")
@@ -29,11 +30,16 @@ def main(arguments: list[str]) -> int:
     )
     try:
         connection.request("GET", path, headers={"Host": "127.0.0.1"})
-        return 0 if connection.getresponse().status == http.HTTPStatus.OK else 1
+        return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
-        return 1
+        return False
     finally:
         connection.close()
+
+
+def main(arguments: list[str]) -> int:
+    where, *paths = arguments
+    return 0 if paths and all(answers(where, path) for path in paths) else 1
 
 
 if __name__ == "__main__":

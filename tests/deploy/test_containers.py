@@ -212,11 +212,17 @@ class Server:
 class TestHealthy:
     """healthy.py, over a port and over a unix socket."""
 
-    def ask(self, where: object, path: str = "/x") -> int:
+    def ask(self, where: object, *paths: str) -> int:
         script = PROJECT / "ispvm/deploy/healthy.py"
-        return subprocess.run(
-            [sys.executable, "-I", "-S", str(script), str(where), path], check=False
-        ).returncode
+        command = [sys.executable, "-I", "-S", str(script), str(where), *(paths or ("/x",))]
+        return subprocess.run(command, check=False).returncode
+
+    def test_every_path_counts(self):
+        with serving(200, hung="/livez") as server:
+            port = server.server_address[1]
+            assert self.ask(port, "/readyz") == 0
+            assert self.ask(port, "/readyz", "/livez") == 1
+            assert self.ask(port, "/livez", "/readyz") == 1
 
     @pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1), (404, 1)])
     def test_goes_by_the_status(self, status, code, tmp_path):
@@ -249,10 +255,10 @@ class _UnixServer(HTTPServer):
 
 
 @contextmanager
-def serving(status: int, path: Path | None = None):
+def serving(status: int, path: Path | None = None, *, hung: str = ""):
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(status)
+            self.send_response(503 if self.path == hung else status)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:

@@ -55,7 +55,7 @@ def test_the_handbook_leads_to_a_router_that_is_read(public_folder, record_prope
     assert saw["bootstrap"] == "Created the account ops@noc.example."
     assert saw["bootstrap_again"].startswith("Nothing was changed")
     assert saw["setup_afterwards"] == 404
-    assert saw["signed_in"]
+    assert saw["signed_in"] == "ops@noc.example"
     assert saw["state_folder"] == ["ispvm-agent 700", "ispvm-agent 600"]
     assert saw["agent"] == "active"
     assert not saw["agent_is_root"]
