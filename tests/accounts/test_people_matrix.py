@@ -1,6 +1,6 @@
 """People x ways in: invited, hostile attempts, adopted, renamed, removed, invited again, in two tenants.
 
-The expectation of each case is written here from the rules in docs/adr/0012, not taken from the code under test.
+The expectation of each case is written here from the rules in docs/adr/0016, not taken from the code under test.
 """
 
 import re

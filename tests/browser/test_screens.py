@@ -111,7 +111,7 @@ def test_the_gate_and_the_pages_of_faults_are_accessible_too(visitor, stage, loo
     window = visitor(**look)
     window.expected = ("404",)
     faults = []
-    for path in ("/sign-in/", "/there-is-no-such-page/"):
+    for path in ("/sign-in/", "/sign-in/reset/", "/there-is-no-such-page/"):
         window.go(path)
         faults += serious_faults(window.page) + too_wide(window.page)
     for name in FAULTS:

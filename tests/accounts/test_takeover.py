@@ -1,0 +1,213 @@
+"""The takeover: a neighbour's admin prepares an account of your address and waits until your own tenant invites you."""
+
+import pytest
+
+from apps.accounts import accepting
+from apps.accounts.models import Invitation, Membership, User
+from apps.core import clock
+from apps.tenancy import acting_in
+from tests.accounts.operators import Caller
+from tests.accounts.test_session_tenant import Browser
+from tests.clients import signed_in
+
+pytestmark = pytest.mark.django_db
+
+VICTIM, CHOSEN = "victim@acme.example", "chosen-by-the-attacker"
+
+
+@pytest.fixture
+def attacker(globex, globex_admin) -> Browser:
+    return signed_in(Browser(), globex_admin)
+
+
+@pytest.fixture
+def admin(acme, acme_admin) -> Browser:
+    return signed_in(Browser(), acme_admin)
+
+
+def post(client, path: str, **body):
+    return client.post(f"/api/v1/{path}/", body, "application/json")
+
+
+def sign_in(name: str) -> Caller | None:
+    client = Caller()
+    answer = client.post("/sign-in/", {"email": name, "password": CHOSEN}, format="multipart")
+    return client if answer.status_code == 302 else None
+
+
+def reaches(client: Caller | None, tenant) -> bool:
+    if client is None:
+        return False
+    answer = client.get("/api/v1/me/", headers={"X-ISPVM-Tenant": str(tenant.pk)})
+    return answer.status_code == 200
+
+
+@pytest.mark.parametrize("way", ["memberships", "admin"])
+def test_by_an_account_with_a_password_of_the_attacker(acme, admin, attacker, way):
+    body = {"email": VICTIM, "name": "Victim", "role": "noc", "password": CHOSEN}
+    if way == "admin":
+        attacker.post("/admin/accounts/membership/add/", body)
+    else:
+        post(attacker, way, **body)
+
+    post(admin, "memberships", email=VICTIM, role="admin", name="Victim")
+
+    assert not reaches(sign_in(VICTIM), acme)
+    assert not User.objects.filter(email=VICTIM).exists()
+
+
+def test_by_a_link_that_the_attacker_keeps(acme, globex, admin, attacker):
+    link = post(attacker, "invitations", email=VICTIM, role="noc").json()["link"]
+    key = link.partition("?key=")[2]
+    accepting.accept_as_new(key=key, name="Victim", password=CHOSEN, at=clock.now())
+
+    theirs = post(admin, "invitations", email=VICTIM, role="admin").json()["link"]
+
+    squatter = sign_in(f"globex:{VICTIM}")
+    assert reaches(squatter, globex), "in the attacker's own tenant"
+    assert not reaches(squatter, acme)
+    assert squatter.get("/api/v1/my-invitations/").json() == {"results": []}
+    with acting_in(acme):
+        pk = Invitation.objects.get().pk
+    assert squatter.post(f"/tenants/invitations/{pk}/accept/").status_code == 404
+    assert squatter.post(f"/tenants/invitations/{pk}/decline/").status_code == 404
+    squatter.get(f"/invitation/?key={theirs.partition('?key=')[2]}")
+    assert squatter.post("/invitation/").status_code == 403
+    assert sign_in(VICTIM) is None, "the address itself is still free for its owner"
+    assert Membership.objects.filter(tenant=acme).count() == 1
+
+
+def test_an_invitation_dies_with_the_right_of_its_inviter(acme, acme_admin, admin):
+    """An admin who is about to be removed invites a second account of theirs."""
+    link = post(admin, "invitations", email="second@self.example", role="admin").json()["link"]
+    Membership.objects.filter(user=acme_admin).update(role="readonly")
+
+    client = Browser()
+    client.get(f"/invitation/?key={link.partition('?key=')[2]}")
+
+    assert client.post("/invitation/", {"password": CHOSEN}).status_code == 404
+
+
+class TestOfTokens:
+    """A token that invites gives no more than it has, for no longer than it lasts."""
+
+    def token(self, acme, acme_admin, **fields):
+        from tests.accounts.test_token_detours import program
+
+        return program(acme, acme_admin, **fields)
+
+    def test_a_narrowed_one_invites_to_no_role_beyond_it(self, acme, acme_admin):
+        narrow = self.token(acme, acme_admin, scopes=["members.manage", "members.view"])
+
+        for path in ("invitations", "memberships"):
+            answer = narrow.post(f"/api/v1/{path}/", {"email": VICTIM, "role": "readonly"})
+            assert (answer.status_code, answer.json()["code"]) == (422, "scope_not_held")
+
+    def test_a_short_one_invites_for_its_own_time(self, acme, acme_admin):
+        short = self.token(acme, acme_admin, days=1)
+
+        short.post("/api/v1/invitations/", {"email": VICTIM, "role": "noc"})
+
+        with acting_in(acme):
+            invitation = Invitation.objects.get()
+        assert invitation.expires_at == acme_admin.api_tokens.get().expires_at
+
+    @pytest.mark.parametrize("end", ["revoked", "its person removed"])
+    def test_what_it_sent_ends_with_it(self, acme, acme_admin, end):
+        token = self.token(acme, acme_admin)
+        answer = token.post("/api/v1/invitations/", {"email": VICTIM, "role": "noc"})
+        key = answer.json()["link"].partition("?key=")[2]
+        if end == "revoked":
+            acme_admin.api_tokens.update(revoked_at=clock.now())
+        else:
+            Membership.objects.filter(user=acme_admin).delete()
+
+        client = Browser()
+        client.get(f"/invitation/?key={key}")
+
+        assert client.post("/invitation/", {"password": CHOSEN}).status_code == 404
+
+    def test_none_accepts_in_its_persons_name(self, acme, globex, acme_noc, attacker):
+        User.objects.filter(pk=acme_noc.pk).update(email_verified_at=clock.now())
+        post(attacker, "invitations", email=acme_noc.email, role="admin")
+        with acting_in(globex):
+            pk = Invitation.objects.get().pk
+        token = self.token(acme, acme_noc)
+
+        assert token.get("/api/v1/my-invitations/").status_code == 401
+        assert token.post(f"/api/v1/my-invitations/{pk}/accept/").status_code == 401
+        assert not Membership.objects.filter(tenant=globex, user=acme_noc).exists()
+
+
+class TestOwnInvitations:
+    """What a person does with an invitation to the address that they have proven."""
+
+    @pytest.fixture
+    def noc(self, acme_noc) -> User:
+        User.objects.filter(pk=acme_noc.pk).update(email_verified_at=clock.now())
+        return acme_noc
+
+    def rows(self, client) -> list[dict]:
+        return client.get("/api/v1/my-invitations/").json()["results"]
+
+    def test_are_shown_after_signing_in(self, noc, attacker):
+        post(attacker, "invitations", email=noc.email.upper(), role="readonly")
+        client = Browser()
+
+        body = {"email": noc.email, "password": "correct-horse-battery"}
+        assert client.post("/sign-in/", body)["Location"] == "/tenants/"
+        page = client.get("/tenants/").content.decode()
+        assert "Globex Fibre" in page
+        assert "Read only" in page
+
+    def test_are_declined_and_tell_the_tenant_no_more(self, globex, noc, attacker):
+        post(attacker, "invitations", email=noc.email, role="noc")
+        client = signed_in(Browser(), noc)
+        (row,) = self.rows(client)
+
+        assert client.post(f"/api/v1/my-invitations/{row['id']}/decline/").status_code == 204
+
+        assert self.rows(client) == []
+        assert client.post(f"/api/v1/my-invitations/{row['id']}/accept/").status_code == 404
+        listing = attacker.get("/api/v1/invitations/").json()["results"][0]
+        assert listing["declined_at"]
+        told = str(listing) + attacker.get("/api/v1/audit/").content.decode()
+        assert str(noc.pk) not in told
+        assert noc.label not in told
+
+    def test_of_others_are_absent(self, noc, acme_readonly, attacker):
+        post(attacker, "invitations", email=noc.email, role="noc")
+        client = signed_in(Browser(), acme_readonly)
+        pk = attacker.get("/api/v1/invitations/").json()["results"][0]["id"]
+
+        absent = "00000000-0000-4000-8000-000000000000"
+        answers = [client.post(f"/api/v1/my-invitations/{n}/accept/") for n in (pk, absent, "x")]
+
+        assert [a.status_code for a in answers] == [404] * 3
+        assert len({a.content for a in answers}) == 1
+
+    @pytest.mark.parametrize("end", ["revoked", "expired", "replaced", "suspended"])
+    def test_end(self, globex, noc, attacker, end, time_machine):
+        post(attacker, "invitations", email=noc.email, role="noc")
+        client = signed_in(Browser(), noc)
+        (row,) = self.rows(client)
+        if end == "revoked":
+            attacker.delete(f"/api/v1/invitations/{row['id']}/")
+        elif end == "replaced":
+            post(attacker, "invitations", email=noc.email, role="readonly")
+        elif end == "suspended":
+            globex.is_active = False
+            globex.save()
+        else:
+            with acting_in(globex):
+                Invitation.objects.update(expires_at=clock.now())
+
+        assert client.post(f"/api/v1/my-invitations/{row['id']}/accept/").status_code == 404
+        assert not Membership.objects.filter(tenant=globex, user=noc).exists()
+
+    def test_a_tenant_writes_to_one_address_five_times_a_day(self, noc, attacker):
+        codes = [
+            post(attacker, "invitations", email=noc.email, role="noc").status_code for _ in range(6)
+        ]
+
+        assert codes == [201] * 5 + [409]
