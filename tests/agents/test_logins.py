@@ -1,12 +1,13 @@
 """Where a router's login is sent is decided by somebody with the right to, and by no other change."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from rest_framework.test import APIClient
 
 from agent.protocol.sealing import open_sealed
@@ -16,7 +17,7 @@ from apps.accounts.permissions import Permission
 from apps.accounts.selectors import access_for_token
 from apps.accounts.services import issue_token
 from apps.agents import services
-from apps.agents.models import Agent
+from apps.agents.models import Agent, AgentDevice
 from apps.audit.models import Record
 from apps.core import clock
 from apps.inventory import services as inventory
@@ -292,6 +293,33 @@ class TestAssignments:
         services.delete_agent(agent=named, actor=CHANGES, at=AT)
 
         assert network.passwords() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_assignment_slips_into_another_persons(acme):
+    """Between the two looks of an act that approves, somebody else's assignment would pass for part of it."""
+    with acting_in(acme):
+        device = make_device("cr1", credential_set=store())
+        thief = make_agent("thief")
+        mine = make_agent("mine")
+
+    def assign_thief() -> str:
+        try:
+            with acting_in(acme), connection.cursor() as cursor:
+                cursor.execute("SET LOCAL lock_timeout = '300ms'")
+                services.assign_agent(agent=thief, device_ids=[device.id], actor=CHANGES, at=AT)
+        except OperationalError as error:
+            return str(error)
+        finally:
+            connection.close()
+        return "assigned"
+
+    with ThreadPoolExecutor(1) as pool, acting_in(acme):
+        with inventory.assignment_change(actor=ACTOR, at=AT):
+            said = pool.submit(assign_thief).result()
+            AgentDevice.objects.create(agent=mine, device=device)
+        assert "lock timeout" in said
+        assert LoginApproval.objects.get().agents == [str(mine.id)]
 
 
 class TestHosts:

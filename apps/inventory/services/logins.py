@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from apps.accounts.actors import Actor
@@ -21,10 +21,12 @@ from apps.inventory.destinations import Destination, LoginStatus, login_statuses
 from apps.inventory.errors import DestinationChanged, LoginApprovalRefused
 from apps.inventory.models import Device, LoginApproval
 from apps.inventory.readers import readers_of
+from apps.tenancy.context import require_tenant_id
 
 #: What of a device decides where its login goes; the site decides which agents read it.
 DECIDING = frozenset({"management_address", "api_port", "api_tls", "credential_set", "site"})
 BATCH = 1_000
+_LOCK = 0x15B_106E
 _CERTIFICATE_FIELDS = ("certificate", "certificate_at", "presented_certificate", "presented_at")
 
 
@@ -49,9 +51,10 @@ def may_approve(actor: Actor) -> bool:
 def destination_change(device_id: UUID, *, actor: Actor, at: datetime) -> Iterator[None]:
     """Around a change of one device: approve it if the actor may, else hold the login.
 
-    Locks: the device, its approval.
+    Locks: the tenant's changes of readers, the device.
     """
     with transaction.atomic():
+        _lock_readers()
         before = _locked_status(device_id)
         yield
         after = _locked_status(device_id)
@@ -61,8 +64,12 @@ def destination_change(device_id: UUID, *, actor: Actor, at: datetime) -> Iterat
 @contextmanager
 def assignment_change(*, actor: Actor, at: datetime) -> Iterator[None]:
     """Around a change of who reads what: agents that an actor with the right added are approved, others get no login;
-    agents that no longer read a device lose the approval. Locks: the approvals of devices whose readers changed."""
+    agents that no longer read a device lose the approval.
+
+    Locks: the tenant's changes of readers, the approvals of devices whose readers changed.
+    """
     with transaction.atomic():
+        _lock_readers()
         before = _agent_ids()
         yield
         after = _agent_ids()
@@ -200,6 +207,13 @@ def note_certificates(
         touched.append(row)
     LoginApproval.objects.bulk_update(touched, _CERTIFICATE_FIELDS)
     record_all(acts)
+
+
+def _lock_readers() -> None:
+    """One change of who reads what at a time: another's, between two looks, would pass for part of this act."""
+    with connection.cursor() as cursor:
+        key = require_tenant_id().int & 0x7FFFFFFF
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, key])
 
 
 def _locked_status(device_id: UUID) -> LoginStatus:
