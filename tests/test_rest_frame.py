@@ -173,6 +173,15 @@ class TestMethods:
         assert (answer.status_code, answer.content) == (204, b"")
         assert answer["Allow"] == "GET, POST, HEAD, OPTIONS"
 
+    @pytest.mark.parametrize(
+        "path", ["events/", "metrics/latest/", "metrics/query/", "sites/", "me/"]
+    )
+    def test_options_answers_whatever_its_parameters_are(self, admin, path):
+        answer = admin.options(f"/api/v1/{path}?metric=x&nothing=1&nothing=2")
+
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert "GET" in answer["Allow"]
+
     def test_options_is_nothing_for_strangers(self):
         assert problem(APIClient().options(SITES))[0] == 401
 

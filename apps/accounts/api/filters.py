@@ -68,7 +68,12 @@ def require_documented(request: Request) -> None:
 
 
 def _answers(view: Callable[..., Any], method: str) -> bool:
-    """Whether the view has this method; of a view set, as far as the address maps it to an action."""
+    """Whether the view has this method; of a view set, as far as the address maps it to an action.
+
+    OPTIONS is in no description, and answers the same whatever its parameters are.
+    """
+    if method == "OPTIONS":
+        return False
     actions = getattr(view, "actions", None)
     name = method.lower()
     return name in actions if actions else hasattr(getattr(view, "cls", view), name)
