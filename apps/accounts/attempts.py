@@ -147,19 +147,18 @@ def _require_password(caller: _Caller, attempt: Attempt, email: str) -> None:
 def _require_few_names(caller: _Caller, attempt: Attempt) -> None:
     """Names that failed before are heard on: only a further one may be one too many."""
     key = _key(caller, "seen", f"{caller.name}|{caller.site}", NAMES_PER_NETWORK)
-    if _count(key, NAMES_PER_NETWORK) > 1:
-        attempt._refunds.append(lambda: _forget_name(caller, key))  # noqa: SLF001  (this module's)
-        return
-    if not _is_within(caller, "names", caller.site, NAMES_PER_NETWORK, attempt):
+    is_new = _count(key, NAMES_PER_NETWORK) == 1
+    if is_new and not _is_within(caller, "names", caller.site, NAMES_PER_NETWORK, None):
         _reset(key)
         log.warning("sign_in_spraying_limited", network=caller.site)
         raise TooManyAttempts
-    attempt._refunds.append(lambda: _reset(key))  # noqa: SLF001
+    attempt._refunds.append(lambda: _forget_name(caller, key))  # noqa: SLF001  (this module's)
 
 
 def _forget_name(caller: _Caller, key: str) -> None:
-    _reset(key)
-    _give_back(_key(caller, "names", caller.site, NAMES_PER_NETWORK))
+    # Once, however many sign-ins of one name succeed at the same time: else they would make room for other names.
+    if _reset(key):
+        _give_back(_key(caller, "names", caller.site, NAMES_PER_NETWORK))
 
 
 def _require(
@@ -211,11 +210,14 @@ def _give_back(key: str) -> None:
         cache.decr(key)
 
 
-def _reset(key: str) -> None:
+def _reset(key: str) -> bool:
+    """Forget a count; whether there was one."""
     with _local_lock:
-        _local.pop(key, None)
-    with suppress(RedisError, OSError):
-        cache.delete(key)
+        was_here = _local.pop(key, None) is not None
+    try:
+        return bool(cache.delete(key)) or was_here
+    except (RedisError, OSError):
+        return was_here
 
 
 def caller_address(request: HttpRequest) -> str:

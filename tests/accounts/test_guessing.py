@@ -14,7 +14,9 @@ from apps.accounts.attempts import (
     PER_NAME,
     PER_NAME_AND_NETWORK_HOURLY,
     PER_NAME_KNOWN,
+    Door,
     Limit,
+    require_attempt,
 )
 from apps.accounts.known_browsers import COOKIE, KNOWN_FOR, MAX_BROWSERS
 from apps.accounts.models import KnownBrowser, User
@@ -118,6 +120,26 @@ class TestSpraying:
         for name in names:
             assert attempt(name, at=OFFICE) == 401
             assert attempt(name, PASSWORD, at=OFFICE) == 302
+
+    def test_ends_where_all_the_names_signed_in_before(self, names):
+        for name in names[:15]:
+            assert attempt(name, PASSWORD, at=OFFICE) == 302
+
+        seen = [attempt(name, COMMON, at=OFFICE) for name in names[:15]]
+
+        assert seen == [401] * NAMES_PER_NETWORK.count + [429] * 5
+
+    def test_is_given_no_room_by_sign_ins_of_one_name_at_once(self, rf):
+        def reserve(name: str):
+            request = rf.post(URL, REMOTE_ADDR=STRANGER)
+            return require_attempt(request, Door.PASSWORD, email=name, at=clock.now())
+
+        reserve("own@acme.example")
+        for running in [reserve("own@acme.example") for _ in range(5)]:
+            running.succeed()
+
+        seen = [attempt(f"nobody{number}@acme.example", at=STRANGER) for number in range(11)]
+        assert seen == [401] * NAMES_PER_NETWORK.count + [429]
 
     def test_ends_the_failures_of_a_network_whatever_names_they_have(self, monkeypatch, acme_noc):
         monkeypatch.setattr(attempts, "FAILURES_PER_NETWORK", Limit(12, HOUR))
