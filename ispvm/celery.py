@@ -30,9 +30,11 @@ def keep_log_lines(**_: object) -> None:
 @worker_init.connect
 def refuse_to_run(**_: object) -> None:
     """An exit, because a signal's other exceptions are only logged and the worker would go on."""
+    from apps.core.preload import load_before_threads
     from ispvm.refusal import refuse_to_run as refuse
 
     refuse()
+    load_before_threads()
 
 
 @worker_ready.connect

@@ -10,6 +10,8 @@ from apps.core.watched_wsgi import WatchedApplication
 os.environ["DJANGO_SETTINGS_MODULE"] = "ispvm.settings.ingest"
 application = WatchedApplication(get_wsgi_application())
 
+from apps.core.preload import load_before_threads  # noqa: E402  (needs the app registry)
 from ispvm.refusal import refuse_to_load  # noqa: E402  (needs the app registry)
 
 refuse_to_load()
+load_before_threads()
