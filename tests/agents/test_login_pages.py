@@ -119,6 +119,8 @@ class TestMany:
         page = admin.get("/logins/").content.decode()
         chosen = [f"{row.pk}:{login_status(row).destination.digest}" for row in devices]
         assert all(text in page for text in chosen)
+        assert page.count("checked") == 0, "nobody has read them yet"
+        assert admin.get("/logins/?all=1").content.decode().count("checked") == 12
 
         answer = admin.post("/logins/approve/", {"chosen": chosen})
 

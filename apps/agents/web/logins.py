@@ -206,6 +206,8 @@ def _list(request: HttpRequest, access: Access, refusal: str = "") -> HttpRespon
         "rows": login_rows(found),
         "pager": pager,
         "refusal": refusal,
+        # Nothing is chosen until somebody has read it.
+        "is_all_chosen": request.GET.get("all") == "1",
         "section": "devices",
     }
     return render(request, "agents/logins.html", context, status=409 if refusal else 200)
