@@ -22,11 +22,12 @@ from apps.core.admission import request as admission
 from apps.core.admission.process import ThreadShares
 from apps.core.admission.repeats import RecentRefusals
 from tests.accounts.operators import make_operator
-from tests.clients import bearer, problem
+from tests.clients import bearer, problem, signed_in
 from tests.database import as_owner
 from tests.supervisor.waiting import eventually
 
-pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "owner"])
+#: Requests on threads of their own, as in the web process: they see what is committed.
+on_threads = pytest.mark.django_db(transaction=True, databases=["default", "owner"])
 
 #: As many as one web process answers at once.
 THREADS = 8
@@ -100,6 +101,7 @@ class Hanging:
         return sorted(future.result().status_code for future in self.sent)
 
 
+@on_threads
 def test_others_are_answered_while_one_tenants_requests_hang(
     web, acme, acme_noc, globex, globex_noc
 ):
@@ -115,6 +117,7 @@ def test_others_are_answered_while_one_tenants_requests_hang(
     assert hanging.statuses() == [200] * 4 + [429] * 4
 
 
+@on_threads
 def test_a_tenants_expensive_requests_leave_room_for_its_own_others(web, acme, acme_noc):
     client = bearer(acme, acme_noc)
     with devices_locked():
@@ -127,6 +130,7 @@ def test_a_tenants_expensive_requests_leave_room_for_its_own_others(web, acme, a
     assert hanging.statuses() == [200] * 2 + [429] * 6
 
 
+@on_threads
 def test_pages_count_too_and_their_refusal_is_a_page(web, acme, acme_noc, globex, globex_noc):
     noisy, quiet = Client(), Client()
     noisy.force_login(acme_noc)
@@ -145,6 +149,7 @@ def test_pages_count_too_and_their_refusal_is_a_page(web, acme, acme_noc, globex
         assert "Too many requests" in answer.content.decode()
 
 
+@on_threads
 def test_a_visit_of_a_platform_operator_counts_as_the_tenant(web, acme, acme_noc):
     operator = make_operator()
     enter_tenant(
@@ -155,7 +160,7 @@ def test_a_visit_of_a_platform_operator_counts_as_the_tenant(web, acme, acme_noc
         at=clock.now(),
     )
     visitor = Client(headers={"X-ISPVM-Tenant": str(acme.pk)})
-    visitor.force_login(operator)
+    signed_in(visitor, operator)
     with devices_locked():
         hanging = Hanging(web, visitor, HELD)
         hanging.wait(held=4)
@@ -164,9 +169,11 @@ def test_a_visit_of_a_platform_operator_counts_as_the_tenant(web, acme, acme_noc
     assert problem(member) == (429, "too_many_parallel_requests")
 
 
+@pytest.mark.django_db
 class TestDownloads:
     PATH = "/devices.csv"
 
+    @on_threads
     def test_count_until_they_are_sent_or_broken_off(self, client, acme, acme_noc):
         client.force_login(acme_noc)
         under_way = [client.get(self.PATH) for _ in range(2)]
@@ -192,6 +199,7 @@ class TestDownloads:
         assert admission.REFUSED._labelnames == ("reason",)
 
 
+@pytest.mark.django_db
 class TestRepeats:
     """What comes again before its Retry-After is over costs no query, and touches nobody else."""
 
@@ -214,6 +222,7 @@ class TestRepeats:
         assert problem(first) == problem(again) == (429, "cost_limit_exceeded")
         assert again["Retry-After"] == first["Retry-After"]
 
+    @on_threads
     def test_other_requests_and_other_callers_are_looked_at(
         self, over, acme, acme_noc, acme_admin, globex, globex_noc
     ):
@@ -227,6 +236,7 @@ class TestRepeats:
         assert bearer(acme, acme_admin).get(self.PATH).status_code == 429
         assert counted("repeated") == before
 
+    @on_threads
     def test_after_some_seconds_it_is_looked_at_again(self, over, acme, acme_noc, monkeypatch):
         monkeypatch.setattr(repeats, "MOST_SECONDS", 0)
         client = bearer(acme, acme_noc)
@@ -261,6 +271,7 @@ def counted(reason: str) -> float:
     return admission.REFUSED.labels(reason)._value.get()
 
 
+@pytest.mark.django_db
 class TestCost:
     """Seconds of processor and database, charged when a request is over."""
 
@@ -271,6 +282,7 @@ class TestCost:
     def charge(self, tenant: Any, cost: float) -> None:
         admission.limits().release(tenant.pk, "none", cost=cost, budget=admission.budget())
 
+    @on_threads
     def test_over_it_expensive_requests_wait_and_ordinary_ones_do_not(
         self, acme, acme_noc, globex, globex_noc
     ):
@@ -293,6 +305,7 @@ class TestCost:
         assert problem(refused) == (429, "cost_limit_exceeded")
         assert int(refused["Retry-After"]) <= 61  # debt has a floor: it is over in bounded time
 
+    @on_threads
     def test_time_in_the_database_is_charged(self, web, acme, acme_noc):
         client = bearer(acme, acme_noc)
 
@@ -309,3 +322,48 @@ def remaining(tenant: Any) -> float:
     """Of the tenant's budget."""
     server = redis.Redis.from_url(settings.ISPVM_REDIS_URL)
     return float(server.hget(f"ispvm:cost:{tenant.pk}", "level"))
+
+
+@pytest.mark.django_db
+class TestForms:
+    """Pages and the admin: what Django reads of a form before a view sees it."""
+
+    FIELDS = 1_000
+
+    def post(self, client: Any, fields: dict[str, str]) -> Any:
+        client.raise_request_exception = False
+        return client.post("/maintenance/new/", fields)
+
+    def test_of_too_many_fields_are_refused(self, client, acme_noc):
+        client.force_login(acme_noc)
+
+        answer = self.post(client, {f"x{number}": "" for number in range(self.FIELDS + 1)})
+
+        assert answer.status_code == 400
+
+    def test_that_are_too_long_are_refused(self, client, acme_noc):
+        client.force_login(acme_noc)
+
+        answer = self.post(client, {"title": "x" * (2 * 1024 * 1024)})
+
+        assert answer.status_code == 400
+
+
+def test_first_requests_at_once_count_in_one_place(monkeypatch):
+    monkeypatch.setattr(admission, "_shares", None)
+    monkeypatch.setattr(admission, "ThreadShares", slowly(ThreadShares))
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        found = list(threads.map(lambda _: admission.shares(), range(THREADS)))
+
+    assert len({id(shares) for shares in found}) == 1
+
+
+def slowly(make: Any) -> Any:
+    """What gives other threads their turn while something is created."""
+
+    def made(*args: Any) -> Any:
+        time.sleep(0.05)
+        return make(*args)
+
+    return made

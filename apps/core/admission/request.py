@@ -1,5 +1,6 @@
 """One request on its way through the limits of its tenant."""
 
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -28,6 +29,8 @@ BURST_MINUTES = 2
 
 _shares: ThreadShares | None = None
 _limits: SharedLimits | None = None
+#: Two first requests at once must not count in two places.
+_creating = threading.Lock()
 
 
 class Admission:
@@ -111,17 +114,21 @@ def budget() -> Budget:
 
 
 def shares() -> ThreadShares:
+    """Of this process."""
     global _shares
-    if _shares is None:
-        _shares = ThreadShares(settings.ISPVM_WEB_THREADS)
-    return _shares
+    with _creating:
+        if _shares is None:
+            _shares = ThreadShares(settings.ISPVM_WEB_THREADS)
+        return _shares
 
 
 def limits() -> SharedLimits:
+    """This process' view of the limits that all share."""
     global _limits
-    if _limits is None:
-        _limits = SharedLimits(limits_client())
-    return _limits
+    with _creating:
+        if _limits is None:
+            _limits = SharedLimits(limits_client())
+        return _limits
 
 
 def _refusal(outcome: Outcome, wait: float, *, is_expensive: bool = False) -> RateExceeded:
