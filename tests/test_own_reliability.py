@@ -42,11 +42,16 @@ CLOCKS_ALLOWED = {
         "waits until a cache has surely expired"
     ),
     "ingest/test_signer.py::kills": "chooses a moment to kill",
+    "rest/test_noisy_neighbor.py::made": "holds a request for a while",
     "rest/test_noisy_neighbor.py::test_time_in_the_database_is_charged": "a lower bound",
     "supervisor/test_processes.py::test_survives_a_process_that_closes_its_output": (
         "time of this thread on the processor, not of the wall"
     ),
+    "supervisor/test_database_restart.py::test_everything_comes_back_after_the_database": (
+        "told; held by --long"
+    ),
     "supervisor/test_full_volume.py::test_everything_waits_and_comes_back": "told; held by --long",
+    "supervisor/test_full_volume.py::wait_until_back": "told; held by --long",
     "supervisor/waiting.py::attempts": "ends only what hangs",
     "tenancy/test_pool_bleed.py::cancel": "tries again until it is done",
     "vault/test_rotation_kills.py::run": "chooses a moment to kill",
@@ -75,6 +80,7 @@ REGISTRIES = {
     "apps.ingest.pending._providers",
     "apps.inventory.moves._listeners",
     "apps.inventory.readers._providers",
+    "apps.mail.kinds._kinds",
     "apps.tenancy.guard._refusals",
     "apps.vault.uses._providers",
 }

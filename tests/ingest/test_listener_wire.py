@@ -33,7 +33,7 @@ def port(tmp_path) -> Iterator[int]:
 @contextmanager
 def connected(port: int) -> Iterator[ssl.SSLSocket]:
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=30) as raw,
+        socket.create_connection(("127.0.0.1", port), timeout=300) as raw,
         unverified_context().wrap_socket(raw) as wire,
     ):
         yield wire
