@@ -182,7 +182,7 @@ class TestReason:
         "reason",
         [
             "..........", "1234567890", "- - - - - - - - - -", "aaaaaaaaaaaaaaa", "4711 4711 4711",
-            "a1234567890", "\u200b" * 20, "look\u202eafter alerts", "x" * 501, "short",
+            "a1234567890", "abcd 1234567", "\u200b" * 20, "look\u202eafter alerts", "x" * 501, "short",
             "\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669\u0660", "\u00a0" * 30, "🙂" * 12,
         ],
     )  # fmt: skip
