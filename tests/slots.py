@@ -27,10 +27,8 @@ def own_slot() -> int:
     """The slot of this process, taken when it is first asked for."""
     if _held:
         return next(iter(_held))
-    folder = Path(tempfile.gettempdir()) / f"ispvm-test-slots-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
     for slot in SLOTS:
-        lock = os.open(folder / f"{slot}.lock", os.O_CREAT | os.O_RDWR, 0o600)
+        lock = os.open(slot_lock(slot), os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -39,6 +37,13 @@ def own_slot() -> int:
         _held[slot] = lock
         return slot
     raise RuntimeError("All slots for tests are taken; wait until another run has ended.")
+
+
+def slot_lock(slot: int) -> Path:
+    """The file that is locked while a process has this slot."""
+    folder = Path(tempfile.gettempdir()) / f"ispvm-test-slots-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder / f"{slot}.lock"
 
 
 def own_redis_url(url: str) -> str:

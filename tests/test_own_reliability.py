@@ -1,12 +1,14 @@
 """Tests about the tests: their result depends neither on their order nor on how busy the machine is."""
 
 import ast
+import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.isolation import RESETS
+from tests.isolation import MARKER, RESETS, reset_process, valkey
+from tests.slots import own_slot, slot_lock
 
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
@@ -176,6 +178,17 @@ def test_state_of_a_process_does_not_outlast_a_test():
     }
 
     assert state == set(RESETS) | REGISTRIES
+
+
+def test_each_test_finds_an_empty_valkey_of_its_process_own():
+    valkey().set("of a former test", 1)
+
+    reset_process()
+
+    assert valkey().keys() == [MARKER.encode()]
+    assert valkey().connection_pool.connection_kwargs["db"] == own_slot()
+    with pytest.raises(BlockingIOError), slot_lock(own_slot()).open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.parametrize(

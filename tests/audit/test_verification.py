@@ -135,6 +135,29 @@ class TestCommand:
 
         assert (code, "BROKEN at record 6 (head_differs)" in said) == (1, True)
 
+    def test_a_record_written_anew_with_its_own_hash_is_found_by_the_next(self, acme):
+        fill(acme, 6)
+        with acting_in(acme):
+            row = Record.objects.get(sequence=3)
+        digest = digest_of(
+            sequence=3,
+            at=row.at,
+            action=row.action,
+            actor=row.actor,
+            entity_type=row.entity_type,
+            entity_id="other",
+            detail=row.detail,
+            previous=bytes(row.previous),
+        )
+        sabotage(
+            acme,
+            f"UPDATE audit_record SET entity_id = 'other', digest = '\\x{digest.hex()}' WHERE sequence = 3",
+        )
+
+        code, said = verify("--tenant", "acme")
+
+        assert (code, "BROKEN at record 4 (unlinked)" in said) == (1, True)
+
     def test_a_tail_cut_off_with_the_head_too(self, acme):
         fill(acme, 6)
         kept = verify("--tenant", "acme")[1].split()[-1]
@@ -215,6 +238,13 @@ class TestStep:
         record(action="a", actor=ACTOR, entity=("thing", 1), at=nairobi)
 
         assert verify_step().state is State.INTACT
+
+    def test_numbers_that_postgresql_keeps_in_another_form_stay_as_they_were_written(self, in_acme):
+        act(1, small=-0.0, large=1e20, huge=10**30, nested=[{"x": 1e16}])
+
+        assert verify_step().state is State.INTACT
+        detail = Record.objects.get().detail
+        assert (detail["large"], detail["huge"]) == ("1e+20", str(10**30))
 
     def test_records_of_before_are_read_as_they_were_written(self, in_acme, monkeypatch):
         monkeypatch.setattr("apps.audit.services.storable", dict)
