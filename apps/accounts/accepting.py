@@ -22,7 +22,7 @@ from apps.accounts.invitations import (
     record_invitation,
 )
 from apps.accounts.models import Invitation, InvitationAddress, Membership, User
-from apps.accounts.people import address_digest, local_name, owner_of, take_over
+from apps.accounts.people import ACCOUNT_EXISTS, address_digest, local_name, must_sign_in, take_over
 from apps.accounts.services import create_user
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
@@ -80,10 +80,17 @@ def accept_link(*, key: str, user: User, at: datetime) -> Tenant:
     if user.address.casefold() != invitation.email.casefold():
         raise InvitedSomebodyElse(message="This invitation is for another address than yours.")
     if user.email_verified_at is None:
-        raise AddressNotProven(
-            message="Your account has not shown that this address is yours. Sign out, and open the link again."
-        )
+        raise not_proven(invitation)
     return accept(user=user, invitation_id=invitation.pk, at=at)
+
+
+def not_proven(invitation: Invitation) -> AddressNotProven:
+    """The refusal for an account of the invited address that has not proven it, with what to do."""
+    if invitation.mail_state and must_sign_in(invitation.email):
+        way = "Ask the platform's operator to confirm it (manage verify_email)."
+    else:
+        way = "Sign out, and open the link again."
+    return AddressNotProven(message=f"Your account has not shown that this address is yours. {way}")
 
 
 def accept_as_new(*, key: str, name: str, password: str, at: datetime) -> tuple[User, Tenant]:
@@ -91,12 +98,13 @@ def accept_as_new(*, key: str, name: str, password: str, at: datetime) -> tuple[
     password that is too weak.
 
     By a link that came by mail: the owner of the address. An account of the address that nobody has proven becomes
-    theirs, and what opened it before ends. By a link that was handed over: an account of this tenant alone.
+    theirs, and what opened it before ends, unless more than a mailbox protects it: then SignInFirst. By a link that
+    was handed over: an account of this tenant alone.
     """
     tenant, invitation = find_invitation(key, at)
     validate_password(password, User(email=invitation.email, first_name=name))
-    if invitation.mail_state and owner_of(invitation.email):
-        raise SignInFirst(message="You have an account: sign in, and accept the invitation there.")
+    if invitation.mail_state and must_sign_in(invitation.email):
+        raise SignInFirst(message=ACCOUNT_EXISTS)
     try:
         with acting_in(tenant):
             _take(invitation, at)

@@ -20,7 +20,7 @@ from apps.accounts.actors import Actor
 from apps.accounts.errors import ResetUnusable
 from apps.accounts.models import User
 from apps.accounts.passwords import replace_password
-from apps.accounts.people import account_name, address_digest, take_over
+from apps.accounts.people import account_name, address_digest, may_be_taken_over, take_over
 from apps.accounts.sessions import end_other_sessions
 from apps.audit.services import record_platform
 from apps.mail.models import Message
@@ -102,13 +102,14 @@ def reset_password(*, key: str, password: str, at: datetime) -> User:
     """Set the password; every session ends, second factors stay. Raises ResetUnusable; Django's ValidationError for a
     password that is too weak.
 
-    Locks: the person. An account whose address was never proven is taken over by the owner of the address.
+    Locks: the person. An account whose address was never proven is taken over by the owner of the address, unless
+    more than a mailbox protects it: then this is a reset like any other, and proves no address.
     """
     validate_password(password, find_reset(key)[0])
     with transaction.atomic():
         User.objects.select_for_update().only("pk").get(pk=find_reset(key)[0].pk)
         user, way = find_reset(key)  # once more, behind the lock: of two clicks one wins
-        if way == BY_MAIL and user.email_verified_at is None and user.local_tenant_id is None:
+        if way == BY_MAIL and may_be_taken_over(user):
             take_over(user=user, password=password, at=at)
             return user
         actor = Actor("user", str(user.pk), user.label)

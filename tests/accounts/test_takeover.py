@@ -1,14 +1,29 @@
 """The takeover: a neighbour's admin prepares an account of your address and waits until your own tenant invites you."""
 
+from importlib import import_module
+from io import StringIO
+
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from django.apps import apps
+from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts import accepting
+from apps.accounts.errors import AddressNotProven, SignInFirst
+from apps.accounts.invitations import mail_key
 from apps.accounts.models import Invitation, Membership, User
+from apps.accounts.people import account_name, local_name, may_be_taken_over, take_over
+from apps.accounts.resetting import BY_MAIL, reset_link, reset_password
+from apps.accounts.services import create_user
 from apps.core import clock
 from apps.tenancy import acting_in
-from tests.accounts.operators import Caller
+from tests.accounts.operators import Caller, make_operator
 from tests.accounts.test_session_tenant import Browser
 from tests.clients import signed_in
+from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
 
@@ -211,3 +226,152 @@ class TestOwnInvitations:
         ]
 
         assert codes == [201] * 5 + [409]
+
+
+class TestMoreThanAMailbox:
+    """An unproven account with a second factor, or of somebody who must have one, is not given to whoever reads the
+    mail of its address."""
+
+    @pytest.fixture(autouse=True)
+    def _mail(self, settings):
+        settings.ISPVM_MAIL_CONFIGURED = True
+        settings.ISPVM_MAIL_FROM = "monitor@isp.example"
+
+    @pytest.fixture(params=["second factor", "policy", "operator"])
+    def protected(self, request, acme, acme_noc) -> User:
+        user = acme_noc
+        if request.param == "policy":
+            acme.second_factor_roles = ["noc"]
+            acme.save()
+        elif request.param == "second factor":
+            Authenticator.objects.create(user=user, type="totp", data={"secret": "x"})
+        else:
+            user = make_operator()
+        Authenticator.objects.create(user=user, type="recovery_codes", data={"seed": "x"})
+        SocialAccount.objects.create(user=user, provider="https://id.example", uid="1")
+        user.refresh_from_db()
+        return user
+
+    def factors(self, user: User) -> tuple[int, int]:
+        return Authenticator.objects.filter(user=user).count(), SocialAccount.objects.filter(
+            user=user
+        ).count()
+
+    def test_a_reset_keeps_what_protects_it(self, protected):
+        before = self.factors(protected)
+        key = reset_link(protected, way=BY_MAIL).partition("?key=")[2]
+
+        reset_password(key=key, password=CHOSEN, at=clock.now())
+
+        protected.refresh_from_db()
+        assert self.factors(protected) == before
+        assert protected.check_password(CHOSEN)
+        assert protected.email_verified_at is None, "the reset does not prove the address"
+
+    def test_an_invitation_asks_to_sign_in(self, globex, attacker, protected):
+        key = self.invited(globex, attacker, protected)
+        before = self.factors(protected), protected.password
+
+        with pytest.raises(SignInFirst):
+            accepting.accept_as_new(key=key, name="x", password=CHOSEN, at=clock.now())
+
+        protected.refresh_from_db()
+        assert (self.factors(protected), protected.password) == before
+        assert not Membership.objects.filter(tenant=globex, user=protected).exists()
+        client = Browser()
+        client.get(f"/invitation/?key={key}")
+        assert client.post("/invitation/", {"password": CHOSEN}).status_code == 403
+        assert b'name="password"' not in client.get("/invitation/").content
+
+    def test_a_factor_added_meanwhile_counts(self, acme_noc):
+        """``take_over`` looks again, behind the lock."""
+        Authenticator.objects.create(user=acme_noc, type="totp", data={"secret": "x"})
+
+        with pytest.raises(SignInFirst):
+            take_over(user=acme_noc, password=CHOSEN, at=clock.now())
+
+        assert self.factors(acme_noc) == (1, 0)
+
+    def test_a_deactivated_operator_stays_protected(self):
+        operator = make_operator("former@platform.example")
+        operator.is_active = False
+
+        assert not may_be_taken_over(operator)
+
+    def test_the_operators_word_is_the_way_in(self, globex, attacker, protected):
+        key = self.invited(globex, attacker, protected)
+        with pytest.raises(AddressNotProven, match="verify_email"):
+            accepting.accept_link(key=key, user=protected, at=clock.now())
+
+        call_command("verify_email", protected.email, stdout=StringIO())
+
+        protected.refresh_from_db()
+        assert accepting.accept_link(key=key, user=protected, at=clock.now()) == globex
+
+    def invited(self, tenant, admin, user: User) -> str:
+        assert post(admin, "invitations", email=user.email, role="noc").status_code == 201
+        with acting_in(tenant):
+            return mail_key(Invitation.objects.get())
+
+
+def test_operators_from_before_are_verified_by_the_migration(acme_noc):
+    operator = make_operator()
+    User.objects.filter(pk=operator.pk).update(email_verified_at=None)
+    migration = import_module("apps.accounts.migrations.0016_operators_are_verified")
+
+    migration.verify_operators(apps, connection.schema_editor())
+
+    operator.refresh_from_db()
+    acme_noc.refresh_from_db()
+    assert operator.email_verified_at is not None
+    assert acme_noc.email_verified_at is None
+
+
+class TestOneTenant:
+    """Where the address alone is enough to sign in, no tenant comes before an account of exactly that address."""
+
+    @pytest.fixture
+    def operator(self, acme) -> User:
+        operator = make_operator()
+        operator.set_password(PASSWORD)
+        operator.save()
+        self.local(acme, operator.email)
+        return operator
+
+    def local(self, acme, address: str) -> User:
+        name = local_name(acme, address)
+        user = create_user(email=name, password=CHOSEN, local_tenant=acme)
+        Membership.objects.create(tenant=acme, user=user, role="noc")
+        return user
+
+    def test_a_tenant_locks_no_operator_out(self, acme, operator):
+        body = {"email": operator.email, "password": PASSWORD}
+
+        assert Browser().post("/sign-in/", body).status_code == 302
+        assert sign_in(operator.email) is None
+        assert reaches(sign_in(f"acme:{operator.email}"), acme)
+
+    def test_the_command_means_the_name_as_typed(self, operator):
+        out = StringIO()
+        call_command("reset_password", operator.email, stdout=out)
+
+        assert operator.pk.hex in out.getvalue()
+
+    def test_mail_goes_to_the_account_of_the_address(self, operator):
+        assert account_name(operator.email) == operator.email
+        assert account_name(operator.email.upper()) == operator.email.upper()
+
+    def test_the_address_alone_still_opens_an_account_of_the_tenant(self, acme):
+        self.local(acme, VICTIM)
+
+        assert reaches(sign_in(VICTIM), acme)
+
+    def test_costs_the_same_whichever_exists(self, acme, operator, acme_noc):
+        self.local(acme, VICTIM)
+        costs = []
+        for name in (operator.email, VICTIM, acme_noc.email, "nobody@acme.example"):
+            with CaptureQueriesContext(connection) as queries:
+                account_name(name)
+            costs.append(len(queries))
+
+        assert costs == [2] * 4

@@ -22,7 +22,7 @@ from apps.accounts.errors import (
     SignInFirst,
 )
 from apps.accounts.models import User
-from apps.accounts.people import owner_of
+from apps.accounts.people import must_sign_in
 from apps.accounts.session_tenant import SESSION_TENANT, session_tenant_id
 from apps.accounts.web.gate import let_in
 from apps.core import clock
@@ -58,11 +58,13 @@ def invitation(request: HttpRequest) -> HttpResponse:
     shown = {
         "tenant": tenant,
         "invitation": found,
-        "is_known": bool(found.mail_state) and owner_of(found.email) is not None,
+        "is_known": bool(found.mail_state) and must_sign_in(found.email),
         "is_theirs": user is not None and user.address.casefold() == found.email.casefold(),
     }
     if request.method == "GET":
-        return _show(request, shown)
+        is_stuck = user is not None and user.email_verified_at is None
+        is_stuck = is_stuck and bool(shown["is_theirs"] and shown["is_known"])
+        return _show(request, shown, accepting.not_proven(found) if is_stuck else None)
     try:
         return _accept(request, key, user)
     except REFUSALS as fault:
