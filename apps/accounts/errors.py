@@ -47,6 +47,12 @@ class ScopeNotHeld(DomainError):
     default_code = "scope_not_held"
 
 
+class AccessEnded(Conflict):
+    """The caller's access ended while the request was processed."""
+
+    default_code = "access_ended"
+
+
 class InvitationUnusable(DomainError):
     """Unknown, expired, used, taken back or another tenant's: which of them is not said."""
 

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from apps.accounts.actors import Actor
 from apps.accounts.choices import Role
 from apps.accounts.errors import CannotBeLimited, LastAdmin
-from apps.accounts.models import ApiToken, Membership
+from apps.accounts.models import ApiToken, Membership, User
 from apps.accounts.people import end_local_account, local_name
 from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
@@ -47,9 +47,10 @@ def remove_member(*, member: Membership, actor: Actor, at: datetime) -> None:
     """End a membership with its grants, its tokens and an account that is of this tenant alone; acts on the next
     request. Raises LastAdmin.
 
-    Locks: the tenant's admins.
+    Locks: the tenant's admins, then the person, so that no token is issued by a token that ends here.
     """
     _keep_an_admin(member)
+    User.objects.select_for_update(no_key=True).only("pk").get(pk=member.user_id)
     tokens = ApiToken.objects.filter(
         tenant_id=member.tenant_id, user_id=member.user_id, revoked_at=None
     )

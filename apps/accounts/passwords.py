@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from django.db import transaction
+
 from apps.accounts.actors import Actor
 from apps.accounts.models import ApiToken, User
 from apps.accounts.services import revoke_token
@@ -10,8 +12,14 @@ from apps.accounts.services import revoke_token
 def replace_password(*, user: User, password: str, actor: Actor, at: datetime) -> None:
     """Set a password that was validated, and revoke the API tokens that were made to end with the old one.
 
-    Sessions are the caller's: which of them stays depends on who asks.
+    Sessions are the caller's: which of them stays depends on who asks. Locks: the person, as ``issue_token`` does.
     """
+    with transaction.atomic():
+        User.objects.select_for_update(no_key=True).only("pk").get(pk=user.pk)
+        _replace(user, password, actor, at)
+
+
+def _replace(user: User, password: str, actor: Actor, at: datetime) -> None:
     # By tenant, so that two such acts take the tenants' audit chains in one order.
     rows = ApiToken.objects.filter(user=user, ends_with_password=True, revoked_at=None)
     for token in rows.order_by("tenant_id", "pk"):

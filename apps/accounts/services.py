@@ -9,7 +9,7 @@ from django.db import transaction
 
 from apps.accounts.actors import Actor
 from apps.accounts.choices import Role
-from apps.accounts.errors import NameTaken, ScopeNotHeld
+from apps.accounts.errors import AccessEnded, NameTaken, ScopeNotHeld
 from apps.accounts.models import ApiToken, Membership, User
 from apps.accounts.permissions import NAMED_ONLY
 from apps.accounts.visits import refuse_in_visit
@@ -91,7 +91,10 @@ def issue_token(
     """Make an API token with the rights of its user, or only some of them; the text is returned once, never stored.
 
     ``parent``: the token that makes it, which it does not outlast. For callers of pages and REST: ``issue_token_as``.
-    Raises ScopeNotHeld for a scope that only a person gives who has just proven who they are.
+    Raises ScopeNotHeld for a scope that only a person gives who has just proven who they are; AccessEnded if the
+    parent was revoked, or the person deactivated or given another password, since the request was authenticated.
+
+    Locks: the person, then the parent.
     """
     refuse_in_visit(actor)
     if NAMED_ONLY.intersection(scopes or ()) and (
@@ -102,6 +105,7 @@ def issue_token(
     expires_at = at + timedelta(days=days)
     text = TOKEN_PREFIX + secrets.token_urlsafe(32)
     with acting_in(tenant):
+        _lock_maker(user, parent, actor)
         token = ApiToken.objects.create(
             tenant=tenant,
             user=user,
@@ -128,6 +132,23 @@ def issue_token(
             },
         )
     return token, text
+
+
+def _lock_maker(user: User, parent: ApiToken | None, actor: Actor) -> None:
+    """Whatever ends the maker's access either finds the new token or is found here.
+
+    A revocation that runs at the same time lists the children once: one that is inserted after that would survive it.
+    The person is locked too, for what revokes all their tokens in one statement.
+    """
+    people = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True)
+    password = people.values_list("password", flat=True).first()
+    # A session ends with the password that it was opened with; the system has no session.
+    is_ended = password is None or (actor.kind == "user" and password != user.password)
+    if parent is not None:
+        parents = ApiToken.objects.select_for_update().filter(pk=parent.pk, revoked_at=None)
+        is_ended = is_ended or not parents.exists()
+    if is_ended:
+        raise AccessEnded(message="Your access has ended meanwhile. No token was created.")
 
 
 def revoke_token(*, token: ApiToken, actor: Actor, at: datetime) -> None:

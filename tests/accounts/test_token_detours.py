@@ -1,12 +1,16 @@
 """A token reaches no further than its own scopes and lifetime, whatever it makes on the way."""
 
+import threading
 from datetime import timedelta
 
 import pytest
+from django.db import connection, transaction
 from rest_framework.test import APIClient
 
+from apps.accounts.actors import Actor
 from apps.accounts.choices import Role
-from apps.accounts.models import ApiToken, Membership, OpenSession
+from apps.accounts.errors import AccessEnded
+from apps.accounts.models import ApiToken, Membership, OpenSession, User
 from apps.accounts.services import issue_token
 from apps.accounts.services import revoke_token as revoke
 from apps.core import clock
@@ -14,6 +18,7 @@ from tests.accounts.operators import Caller
 from tests.accounts.test_second_factor import is_in
 from tests.accounts.test_sessions import browser
 from tests.clients import WHO_TESTS, bearer, listed, problem
+from tests.supervisor.waiting import eventually
 
 pytestmark = pytest.mark.django_db
 
@@ -124,3 +129,84 @@ class TestSessions:
 
         assert is_in(elsewhere)
         assert not is_in(here)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestRevokedMeanwhile:
+    """Two connections: a token is revoked while it makes another one."""
+
+    def test_a_child_of_a_token_that_is_being_revoked_is_refused(self, acme, acme_admin):
+        parent, _ = issue_token(tenant=acme, user=acme_admin, name="parent", **WHO_TESTS)
+        is_revoked, refusals, backend = threading.Event(), [], []
+
+        def make_child() -> None:
+            try:
+                is_revoked.wait(timeout=60)
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_backend_pid()")
+                    backend.append(cursor.fetchone()[0])
+                issue_token(tenant=acme, user=acme_admin, name="child", parent=parent, **WHO_TESTS)
+            except AccessEnded as refusal:
+                refusals.append(refusal.code)
+            finally:
+                connection.close()
+
+        other = threading.Thread(target=make_child)
+        other.start()
+        with transaction.atomic():
+            # ``parent`` as the other request read it is not revoked.
+            revoke(token=ApiToken.objects.get(pk=parent.pk), **WHO_TESTS)
+            is_revoked.set()
+            eventually(lambda: not other.is_alive() or waits_for_lock(backend))
+        other.join(timeout=60)
+
+        assert refusals == ["access_ended"]
+        assert not ApiToken.objects.filter(revoked_at=None).exists()
+
+    def test_a_revocation_finds_the_child_that_came_first(self, acme, acme_admin):
+        parent, _ = issue_token(tenant=acme, user=acme_admin, name="parent", **WHO_TESTS)
+        is_made, backend = threading.Event(), []
+
+        def end() -> None:
+            try:
+                is_made.wait(timeout=60)
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_backend_pid()")
+                    backend.append(cursor.fetchone()[0])
+                revoke(token=ApiToken.objects.get(pk=parent.pk), **WHO_TESTS)
+            finally:
+                connection.close()
+
+        other = threading.Thread(target=end)
+        other.start()
+        with transaction.atomic():
+            issue_token(tenant=acme, user=acme_admin, name="child", parent=parent, **WHO_TESTS)
+            is_made.set()
+            eventually(lambda: not other.is_alive() or waits_for_lock(backend))
+        other.join(timeout=60)
+
+        assert not ApiToken.objects.filter(revoked_at=None).exists()
+
+    @pytest.mark.parametrize("change", ["deactivated", "password"])
+    def test_a_session_that_ended_makes_none(self, acme, acme_admin, change):
+        """``acme_admin`` is the person as the request read them."""
+        theirs = Actor("user", str(acme_admin.pk), acme_admin.label)
+        row = User.objects.get(pk=acme_admin.pk)
+        row.is_active = change != "deactivated"
+        if change == "password":
+            row.set_password("changed-in-another-window")
+        row.save()
+
+        with pytest.raises(AccessEnded):
+            issue_token(tenant=acme, user=acme_admin, name="x", actor=theirs, at=clock.now())
+
+        assert not ApiToken.objects.exists()
+
+
+def waits_for_lock(backend: list[int]) -> bool:
+    """Whether the other connection has reached a lock that somebody holds."""
+    if not backend:
+        return False
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", backend)
+        return bool(cursor.fetchone()[0])
