@@ -20,7 +20,6 @@ from apps.diagnostics.choices import TestOutcome, TestState
 from apps.diagnostics.errors import NoAgent, TestOver, TestUnderWay, TooManyTests
 from apps.diagnostics.models import ConnectionTest
 from apps.diagnostics.selectors import open_tests
-from apps.inventory.destinations import WHERE
 from apps.inventory.errors import LoginHeld
 from apps.inventory.models import Device
 from apps.inventory.services import require_login_approval
@@ -54,12 +53,17 @@ def request_test(
         raise ValidationError({"credential_set": "Only RouterOS logins can be tried."})
     agent = _agent_of(device, at)
     released = ReleasedLogins(agent, [device])
-    reasons = set(released.statuses[device.id].reasons)
-    if released.is_held(device.id) and (credential_set is None or reasons & WHERE):
+    status = released.statuses[device.id]
+    is_own = credential_set is None or credential_set in released.of(device.id)
+    if (
+        released.is_held(device.id)
+        if credential_set is None
+        else not is_own and not status.may_receive_another_login(agent.id)
+    ):
         raise LoginHeld(
             message=_("Nothing was tried: the login is held until its destination is approved.")
         )
-    if credential_set is not None and credential_set not in released.of(device.id):
+    if not is_own:
         require_login_approval(actor)
         if not agent.is_host_approved:
             raise LoginHeld(message=_("Nothing was tried: nobody has approved the agent's host."))
@@ -75,7 +79,7 @@ def request_test(
         made = ConnectionTest.objects.create(
             device=device,
             agent=agent,
-            destination=released.statuses[device.id].destination.digest,
+            destination=status.destination.digest,
             credential_set=credential_set,
             requested_by=actor.as_dict(),
             requested_at=at,

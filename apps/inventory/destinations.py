@@ -46,8 +46,10 @@ class LoginStatus:
     destination: Destination
     approval: LoginApproval | None
     readers: tuple[Reader, ...]
-    #: Why at least one agent is not given the logins.
+    #: Why at least one agent is not given the logins; empty when there are none.
     reasons: tuple[HoldReason, ...]
+    #: What of the endpoint differs from what was approved, whether or not the device has a login now.
+    changed_where: frozenset[HoldReason]
 
     @property
     def state(self) -> LoginState:
@@ -63,6 +65,15 @@ class LoginStatus:
     def needs_decision(self) -> bool:
         """Somebody has to look at it."""
         return self.state in {LoginState.HELD, LoginState.CERTIFICATE_CHANGED}
+
+    def may_receive_another_login(self, agent_id: UUID) -> bool:
+        """Whether an approver may have this agent try a login there that is not the device's.
+
+        Where nothing was ever approved, the approver's own act decides; what was approved and changed since is held.
+        """
+        if self.approval is None:
+            return not self.reasons
+        return not self.changed_where and str(agent_id) in self.approval.agents
 
     def is_released_to(self, agent_id: UUID) -> bool:
         """Whether this agent may be given the logins, as far as the device decides it; its host decides too."""
@@ -131,8 +142,11 @@ def _status(
         credential_sets=sets,
         agents=frozenset(str(reader.agent_id) for reader in readers),
     )
-    reasons = tuple(_reasons(destination, approval, readers)) if sets else ()
-    return LoginStatus(destination, approval, tuple(readers), reasons)
+    reasons = tuple(_reasons(destination, approval, readers))
+    changed_where = WHERE & {*reasons} if approval is not None else frozenset[HoldReason]()
+    return LoginStatus(
+        destination, approval, tuple(readers), reasons if sets else (), changed_where
+    )
 
 
 def _reasons(

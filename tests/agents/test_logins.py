@@ -322,6 +322,97 @@ def test_no_assignment_slips_into_another_persons(acme):
         assert LoginApproval.objects.get().agents == [str(mine.id)]
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("way", ["create", "approve"])
+def test_whatever_approves_waits_for_changes_of_readers(acme, way):
+    """In one order everywhere: readers, then devices and approvals. Another could deadlock."""
+    with acting_in(acme):
+        device, login = make_device("cr1", credential_set=store()), store("second")
+        digest = login_status(device).destination.digest
+
+    def approve() -> None:
+        if way == "create":
+            make_device("cr2", credential_set=login)
+        else:
+            inventory.approve_logins(destinations={device.id: digest}, actor=ACTOR, at=AT)
+
+    def try_it() -> str:
+        try:
+            with acting_in(acme), connection.cursor() as cursor:
+                cursor.execute("SET LOCAL lock_timeout = '300ms'")
+                approve()
+        except OperationalError as error:
+            return str(error)
+        finally:
+            connection.close()
+        return "approved"
+
+    with ThreadPoolExecutor(1) as pool, acting_in(acme):
+        with inventory.assignment_change(actor=ACTOR, at=AT):
+            assert "lock timeout" in pool.submit(try_it).result()
+
+
+class TestSetsBesideOneThatIsHeld:
+    """Somebody else attached a credential set; it stays held whatever an approver does with the others."""
+
+    @pytest.fixture
+    def foreign(self, network) -> CredentialSet:
+        found = store("foreign", "foreign-secret")
+        self.attach(network, [network.login, found], CHANGES)
+        assert network.reasons == {HoldReason.CREDENTIAL_SETS}
+        return found
+
+    def attach(self, network, rows: list[CredentialSet], actor: Actor = ACTOR) -> None:
+        inventory.set_device_credentials(
+            device=network.refresh(), credential_sets=rows, actor=actor, at=AT
+        )
+
+    def approved(self) -> set[str]:
+        return set(LoginApproval.objects.get().credential_sets)
+
+    def test_adding_another_approves_that_one_alone(self, network, foreign):
+        mine = store("mine", "my-secret")
+        self.attach(network, [network.login, foreign, mine])
+
+        assert self.approved() == {str(network.login.id), str(mine.id)}
+        assert network.reasons == {HoldReason.CREDENTIAL_SETS}
+        assert network.passwords() == []
+
+    def test_removing_another_approves_nothing(self, network, foreign):
+        self.attach(network, [foreign])
+
+        assert self.approved() == set()
+        assert network.passwords() == []
+
+    def test_another_order_approves_nothing(self, network, foreign):
+        self.attach(network, [foreign, network.login])
+
+        assert self.approved() == {str(network.login.id)}
+        assert network.passwords() == []
+
+    def test_removing_the_foreign_one_releases_the_rest(self, network, foreign):
+        self.attach(network, [network.login])
+
+        assert network.passwords() == [PASSWORD]
+
+    def test_a_set_that_was_removed_is_not_approved_any_more(self, network):
+        mine = store("mine", "my-secret")
+        self.attach(network, [mine])
+        self.attach(network, [mine, network.login], CHANGES)
+
+        assert self.approved() == {str(mine.id)}
+        assert network.passwords() == []
+
+
+def test_attaching_a_login_does_not_approve_an_address_changed_while_there_was_none(network):
+    change(network, ACTOR, credential_set=None)
+    change(network, management_address=EVIL)
+    change(network, ACTOR, credential_set=network.login)
+
+    assert network.reasons == {HoldReason.ADDRESS}
+    assert network.passwords() == []
+
+
 class TestHosts:
     """A login is sealed to the host that somebody approved."""
 

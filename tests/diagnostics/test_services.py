@@ -6,6 +6,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from agent.protocol.sealing import open_sealed
+from apps.accounts.actors import Actor
 from apps.agents import services as agents
 from apps.audit.models import Record
 from apps.core.errors import NotVisible
@@ -14,6 +15,8 @@ from apps.diagnostics.choices import TestState
 from apps.diagnostics.models import ConnectionTest
 from apps.diagnostics.selectors import state_of, waiting_count
 from apps.inventory import services as inventory
+from apps.inventory.errors import LoginHeld
+from apps.inventory.models import Device
 from apps.tenancy import acting_in
 from apps.vault.models import SecretLease
 from apps.vault.services import create_credential_set, store_credential_set
@@ -23,6 +26,8 @@ from tests.inventory.factories import make_device
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "router-canary-2291"
+#: May change devices and assign agents, and approve no login.
+CHANGES = Actor("token", "00000000-0000-4000-8000-000000000001", "inventory only")
 URL = "/api/v1/diagnostics/connection-tests/"
 OK = {"outcome": "ok", "identity": "cr1", "latency_ms": 3.5}
 
@@ -106,6 +111,65 @@ class TestAsking:
             working.ask(at=at)
 
         assert ConnectionTest.objects.count() == services.KEPT_PER_DEVICE
+
+
+class TestAnotherLogin:
+    """A login that is not the device's is tried only where nothing has changed since it was approved."""
+
+    def change(self, working, actor=ACTOR, **changes) -> None:
+        working.device = Device.objects.get(pk=working.device.pk)
+        inventory.update_device(device=working.device, changes=changes, actor=actor, at=AT)
+        working.device = Device.objects.get(pk=working.device.pk)
+
+    @pytest.mark.parametrize("is_own_login_kept", [True, False])
+    @pytest.mark.parametrize(
+        "changes",
+        [{"management_address": "198.51.100.66"}, {"api_port": 8729}, {"api_tls": True}],
+        ids=["address", "port", "tls"],
+    )
+    def test_is_not_sent_where_somebody_moved_the_device(self, working, changes, is_own_login_kept):
+        other = login("other", "second")
+        if not is_own_login_kept:
+            self.change(working, credential_set=None)
+        self.change(working, CHANGES, **changes)
+
+        with pytest.raises(LoginHeld):
+            working.ask(credential_set=other)
+
+        assert not ConnectionTest.objects.exists()
+
+    @pytest.mark.parametrize("is_own_login_kept", [True, False])
+    def test_is_not_sent_to_an_agent_that_somebody_else_assigned(self, working, is_own_login_kept):
+        other = login("other", "second")
+        if not is_own_login_kept:
+            self.change(working, credential_set=None)
+        thief = make_agent("thief")
+        enroll(thief, sealing_public_key=sealing_key()[1])
+        agents.record_heartbeat(agent_id=thief.id, at=AT)
+        agents.assign_agent(agent=working.agent, actor=ACTOR, at=AT)
+        agents.assign_agent(
+            agent=thief, device_ids=[working.device.id], site_ids=[], actor=CHANGES, at=AT
+        )
+
+        with pytest.raises(LoginHeld):
+            working.ask(credential_set=other)
+
+    def test_is_tried_on_a_device_that_never_had_one(self, working):
+        device = make_device("new")
+        watch(working.agent, working.device, device)
+        other = login("other", "second")
+
+        services.request_test(device=device, credential_set=other, actor=ACTOR, at=AT)
+
+        (sent,) = working.take()["device"]["credentials"]
+        assert sent["credential_set"] == str(other.id)
+
+    def test_is_tried_where_the_login_was_taken_off_and_nothing_else_changed(self, working):
+        self.change(working, credential_set=None)
+
+        working.ask(credential_set=working.login)
+
+        assert len(working.take()["device"]["credentials"]) == 1
 
 
 class TestTaking:

@@ -9,7 +9,12 @@ from apps.inventory.choices import DeviceRole
 from apps.inventory.models import Device, Interface, Site
 from apps.inventory.moves import device_moved
 from apps.inventory.services.credentials import require_routeros
-from apps.inventory.services.logins import DECIDING, approve_first_login, destination_change
+from apps.inventory.services.logins import (
+    DECIDING,
+    approve_first_login,
+    destination_change,
+    lock_readers,
+)
 from apps.inventory.services.writing import delete_row, save_changes, save_new
 from apps.vault.models import CredentialSet
 
@@ -46,6 +51,8 @@ def create_device(
         tags=list(tags),
     )
     with transaction.atomic():
+        if credential_set is not None:
+            lock_readers()
         save_new(device, actor=actor, at=at)
         approve_first_login(device, actor=actor, at=at)
     return device

@@ -47,6 +47,16 @@ def may_approve(actor: Actor) -> bool:
     return actor.approves_logins and not actor.visit
 
 
+def lock_readers() -> None:
+    """One change of who reads what at a time: another's, between two looks, would pass for part of this act.
+
+    Taken before the lock of any device or approval, everywhere: another order could deadlock.
+    """
+    with connection.cursor() as cursor:
+        key = require_tenant_id().int & 0x7FFFFFFF
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, key])
+
+
 @contextmanager
 def destination_change(device_id: UUID, *, actor: Actor, at: datetime) -> Iterator[None]:
     """Around a change of one device: approve it if the actor may, else hold the login.
@@ -54,7 +64,7 @@ def destination_change(device_id: UUID, *, actor: Actor, at: datetime) -> Iterat
     Locks: the tenant's changes of readers, the device.
     """
     with transaction.atomic():
-        _lock_readers()
+        lock_readers()
         before = _locked_status(device_id)
         yield
         after = _locked_status(device_id)
@@ -69,7 +79,7 @@ def assignment_change(*, actor: Actor, at: datetime) -> Iterator[None]:
     Locks: the tenant's changes of readers, the approvals of devices whose readers changed.
     """
     with transaction.atomic():
-        _lock_readers()
+        lock_readers()
         before = _agent_ids()
         yield
         after = _agent_ids()
@@ -99,11 +109,12 @@ def approve_logins(
 ) -> list[LoginStatus]:
     """Approve these devices' destinations as the approver has read them (device -> digest), all or none.
 
-    Locks: the devices in order of id, their approvals. Raises LoginApprovalRefused, VisitLeavesNothing,
-    DestinationChanged with the ids of devices that have changed since or are gone.
+    Locks: the tenant's changes of readers, the devices in order of id, their approvals. Raises LoginApprovalRefused,
+    VisitLeavesNothing, DestinationChanged with the ids of devices that have changed since or are gone.
     """
     require_login_approval(actor)
     with transaction.atomic():
+        lock_readers()
         rows = Device.objects.select_for_update(no_key=True).filter(pk__in=destinations)
         devices = list(rows.order_by("pk"))
         statuses = login_statuses(devices)
@@ -137,7 +148,7 @@ def approve_every_login(*, actor: Actor, at: datetime) -> int:
 
 
 def approve_first_login(device: Device, *, actor: Actor, at: datetime) -> None:
-    """A new device with a login: attaching it is the approval, if the actor may."""
+    """A new device with a login: attaching it is the approval, if the actor may. The caller has called lock_readers."""
     statuses = login_statuses([device])
     if not statuses[device.pk].destination.credential_sets:
         return
@@ -209,13 +220,6 @@ def note_certificates(
     record_all(acts)
 
 
-def _lock_readers() -> None:
-    """One change of who reads what at a time: another's, between two looks, would pass for part of this act."""
-    with connection.cursor() as cursor:
-        key = require_tenant_id().int & 0x7FFFFFFF
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, key])
-
-
 def _locked_status(device_id: UUID) -> LoginStatus:
     device = Device.objects.select_for_update(no_key=True).get(pk=device_id)
     return login_statuses([device])[device_id]
@@ -254,7 +258,9 @@ def _follow(row: LoginApproval, was: Destination, now: Destination, actor: Actor
         if was.tls != now.tls:
             row.tls = now.tls
         if was.credential_sets != now.credential_sets:
-            row.credential_sets = sorted(now.credential_sets)
+            added = now.credential_sets - was.credential_sets
+            kept = now.credential_sets & set(row.credential_sets)
+            row.credential_sets = sorted(kept | added)
     row.agents = _agents(row.agents, was.agents, now.agents, actor)
 
 
