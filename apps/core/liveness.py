@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -59,13 +59,27 @@ class Liveness:
             self._work.pop(number, None)
 
     @contextmanager
-    def working(self, what: str, *, within: float | None = None) -> Iterator[None]:
-        """The body takes less than ``within`` seconds."""
+    def working(self, what: str, *, within: float | None = None) -> Iterator[int]:
+        """The body takes less than ``within`` seconds; gives the number for ``waiting``."""
         number = self.start(what, within=within)
+        try:
+            yield number
+        finally:
+            self.finish(number)
+
+    @contextmanager
+    def waiting(self, number: int) -> Iterator[None]:
+        """The body waits for a client: it takes nothing of the time that this work has."""
+        began = self._monotonic()
+        with self._lock:
+            work = self._work.pop(number, None)
         try:
             yield
         finally:
-            self.finish(number)
+            if work is not None:
+                more = self._monotonic() - began
+                with self._lock:
+                    self._work[number] = replace(work, until=work.until + more)
 
     def hung(self) -> list[Work]:
         """What should have ended by now."""

@@ -1,9 +1,10 @@
 """A WSGI application whose requests are seen by the process' watchdog (apps.core.liveness).
 
-Only the application's own time counts: a slow client holds nobody up for that.
+Only the application's own time counts, not that in which it waits for a slow client to send or to read.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 from apps.core import liveness
@@ -19,10 +20,38 @@ class WatchedApplication:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         what = f"{environ.get('REQUEST_METHOD', '')} {environ.get('PATH_INFO', '')}"
-        with liveness.process.working(what):
+        alive = liveness.process
+        with alive.working(what) as number:
+            if "wsgi.input" in environ:
+                body = _Body(environ["wsgi.input"], lambda: alive.waiting(number))
+                environ = {**environ, "wsgi.input": body}
             response = self._application(environ, start_response)
         # Files and whole responses are handed on as they are: gunicorn sends a file without us.
         return _Parts(response, what) if getattr(response, "streaming", False) else response
+
+
+class _Body:
+    """The request's body: reading it waits for the client."""
+
+    def __init__(self, body: Any, waiting: Callable[[], AbstractContextManager[None]]) -> None:
+        self._body = body
+        self._waiting = waiting
+
+    def read(self, *size: int) -> bytes:
+        with self._waiting():
+            return bytes(self._body.read(*size))
+
+    def readline(self, *size: int) -> bytes:
+        with self._waiting():
+            return bytes(self._body.readline(*size))
+
+    def readlines(self, *hint: int) -> list[bytes]:
+        with self._waiting():
+            return list(self._body.readlines(*hint))
+
+    def __iter__(self) -> Iterator[bytes]:
+        while line := self.readline():
+            yield line
 
 
 class _Parts:

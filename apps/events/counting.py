@@ -1,5 +1,6 @@
 """Numbers of Celery tasks: how long each took and how it ended; the worker's listener for them."""
 
+import threading
 import time
 from typing import Any
 
@@ -19,8 +20,9 @@ BELLS_LOST = Counter(
     "ispvm_bells_lost", "Tasks that the broker did not take; the due table rings again.", ["task"]
 )
 
-_began: dict[str, float] = {}
-_work: dict[str, int] = {}
+#: By task id and thread: the broker may deliver a task again while another thread of this process still runs it.
+_began: dict[tuple[str, int], float] = {}
+_work: dict[tuple[str, int], int] = {}
 
 
 def connect() -> None:
@@ -31,13 +33,15 @@ def connect() -> None:
 
 
 def _begin(task_id: str, task: Any = None, **_: Any) -> None:
-    _began[task_id] = time.monotonic()
-    _work[task_id] = liveness.process.start(str(getattr(task, "name", "task")))
+    key = (task_id, threading.get_ident())
+    _began[key] = time.monotonic()
+    _work[key] = liveness.process.start(str(getattr(task, "name", "task")))
 
 
 def _end(task_id: str, task: Any, state: str | None = None, **_: Any) -> None:
-    liveness.process.finish(_work.pop(task_id, 0))
-    began = _began.pop(task_id, None)
+    key = (task_id, threading.get_ident())
+    liveness.process.finish(_work.pop(key, 0))
+    began = _began.pop(key, None)
     if began is not None:
         TASK_SECONDS.labels(task.name, (state or "unknown").lower()).observe(
             time.monotonic() - began

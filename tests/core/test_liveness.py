@@ -1,6 +1,7 @@
 """Threads that hang are noticed, their process ends, and whoever started it starts another."""
 
 import http.client
+import io
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from structlog.testing import capture_logs
 from apps.core import liveness
 from apps.core.liveness import Liveness
 from apps.core.watched_wsgi import WatchedApplication
+from apps.events import counting
 from ispvm.supervisor.places import PROJECT
 from ispvm.supervisor.ports import is_free
 from tests.supervisor.waiting import eventually
@@ -54,6 +57,23 @@ class TestLiveness:
         assert [work.what for work in alive.hung()] == ["GET /devices/"]
         alive.finish(number)
         assert alive.hung() == []
+
+    def test_waiting_for_a_client_takes_none_of_its_time(self):
+        clock = Clock()
+        alive = Liveness(clock)
+        with alive.working("POST /", within=5) as number:
+            clock.now += 3
+            with alive.waiting(number):
+                clock.now += 500
+                assert alive.hung() == []
+            clock.now += 1
+            assert alive.hung() == []
+            clock.now += 1
+            assert [work.what for work in alive.hung()] == ["POST /"]
+
+        with alive.waiting(number):
+            pass
+        assert alive.hung() == [], "what has ended does not come back"
 
     def test_an_error_ends_it_too(self):
         alive = Liveness(Clock())
@@ -121,6 +141,61 @@ class TestWatchedApplication:
         assert [work.what for work in seen] == ["GET /x"]
         assert alive.hung() == []
 
+    @pytest.mark.parametrize(
+        ("read", "expected"),
+        [
+            (lambda body: body.read(), b"one\ntwo\n"),
+            (lambda body: body.read(2), b"on"),
+            (lambda body: body.readline(), b"one\n"),
+            (lambda body: body.readline(2), b"on"),
+            (lambda body: body.readlines(), [b"one\n", b"two\n"]),
+            (list, [b"one\n", b"two\n"]),
+        ],
+        ids=["read", "part", "line", "part of a line", "lines", "iteration"],
+    )
+    def test_a_slow_body_holds_nobody_up(self, alive, read, expected):
+        during, got = [], []
+
+        class SlowBody(io.BytesIO):
+            def read(self, *size):
+                during.append(len(alive.hung()))
+                return super().read(*size)
+
+            def readline(self, *size):
+                during.append(len(alive.hung()))
+                return super().readline(*size)
+
+            def readlines(self, *hint):
+                during.append(len(alive.hung()))
+                return super().readlines(*hint)
+
+        def respond(environ, _):
+            got.append(read(environ["wsgi.input"]))
+            return [b"ok"]
+
+        environ = {**self.ENVIRON, "wsgi.input": SlowBody(b"one\ntwo\n")}
+        WatchedApplication(respond)(environ, None)
+
+        assert got == [expected]
+        assert set(during) == {0}
+        assert alive.hung() == []
+
+    def test_after_the_body_the_application_counts_again(self, monkeypatch):
+        clock = Clock()
+        alive = Liveness(clock)
+        monkeypatch.setattr(liveness, "process", alive)
+        seen = []
+
+        def respond(environ, _):
+            environ["wsgi.input"].read()
+            clock.now += liveness.HUNG_AFTER_SECONDS
+            seen.extend(alive.hung())
+            return [b"ok"]
+
+        WatchedApplication(respond)({**self.ENVIRON, "wsgi.input": io.BytesIO()}, None)
+
+        assert [work.what for work in seen] == ["GET /x"]
+
     def test_a_stream_counts_while_it_makes_a_part_and_not_while_the_client_reads(self, alive):
         class Stream:
             streaming = True
@@ -139,6 +214,30 @@ class TestWatchedApplication:
             assert alive.hung() == []
         response.close()
         assert Stream.is_closed
+
+
+def test_a_task_that_runs_twice_at_once_leaves_nothing_behind(monkeypatch):
+    """The broker delivers a task again that it takes for lost, and to the same worker too."""
+    clock = Clock()
+    alive = Liveness(clock)
+    monkeypatch.setattr(liveness, "process", alive)
+    task = SimpleNamespace(name="twice")
+    both_began = threading.Barrier(2)
+
+    def run() -> None:
+        counting._begin("one-id", task)
+        both_began.wait(20)
+        counting._end("one-id", task, "SUCCESS")
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    clock.now += 2 * liveness.HUNG_AFTER_SECONDS
+
+    assert alive.hung() == []
+    assert not [key for key in counting._began if "one-id" in key]
 
 
 def test_livez_says_that_a_thread_hangs(client, monkeypatch):
