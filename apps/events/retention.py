@@ -21,8 +21,13 @@ log = structlog.get_logger(__name__)
 
 #: PostgreSQL's code for a lock that was not had within ``lock_timeout``.
 LOCK_NOT_AVAILABLE = "55P03"
+#: PostgreSQL's code for a statement that took longer than ``statement_timeout``, or that an operator cancelled.
+QUERY_CANCELED = "57014"
 #: Rows per statement: short transactions, so that nothing waits long for a row and vacuum keeps up.
 BATCH = 5000
+#: A cancelled statement is tried again with this part of its rows, and never with fewer than the least.
+SMALLER = 10
+LEAST_BATCH = 50
 
 #: Tables whose size follows from something that does not grow by itself, and what that is.
 BOUNDED_TABLES: Mapping[str, str] = MappingProxyType(
@@ -132,6 +137,8 @@ class Rule:
 
 _rules: dict[str, Rule] = {}
 _followers: dict[str, str] = {}
+#: Rows per statement of tables whose statement was cancelled in this process.
+_smaller_batches: dict[str, int] = {}
 
 
 def expire(table: str, *, kept: timedelta, when: str) -> None:
@@ -156,7 +163,9 @@ def followers() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Pruned:
-    """What a run deleted by table; whether it was cut short, and whether somebody's lock held a rule up."""
+    """What a run deleted by table; whether it was cut short, and whether a lock or a cancelled statement held a rule
+    up.
+    """
 
     rows: Mapping[str, int]
     is_cut_short: bool = False
@@ -177,7 +186,8 @@ def prune(
 ) -> Pruned:
     """Delete expired rows, batch by batch and turn by turn for each tenant, while ``keep_on`` says so.
 
-    Idempotent. A row that somebody has locked is left to the next run. Each batch is a transaction.
+    Idempotent. A row that somebody has locked is left to the next run. Each batch is a transaction. A table whose
+    statement was cancelled comes last from then on and in smaller batches, so that no other rule waits for it.
     """
     tenants = list(tenant_ids)
     rows = dict.fromkeys(_rules, 0)
@@ -187,24 +197,30 @@ def prune(
         for rule in _rules.values()
         for tenant_id in ([None] if rule.is_global else tenants)
     ]
+    pending.sort(key=lambda item: item[0].table in _smaller_batches)
     # In order of the rules, so that what refers to a row goes before it; further batches of all take turns.
     while pending:
         full: list[tuple[Rule, UUID | None]] = []
         for number, (rule, tenant_id) in enumerate(pending):
             if not keep_on():
                 return Pruned(rows, is_cut_short=bool(full or pending[number:]), is_held_up=held_up)
+            size = min(batch, _smaller_batches.get(rule.table, batch))
             try:
-                deleted = _delete_batch(using, rule, tenant_id, at, batch)
+                deleted = _delete_batch(using, rule, tenant_id, at, size)
             except OperationalError as error:
-                if getattr(error.__cause__, "pgcode", None) != LOCK_NOT_AVAILABLE:
+                code = getattr(error.__cause__, "pgcode", None)
+                if code not in {LOCK_NOT_AVAILABLE, QUERY_CANCELED}:
                     raise
+                if code == QUERY_CANCELED:
+                    _smaller_batches[rule.table] = max(LEAST_BATCH, size // SMALLER)
+                    log.warning("retention_statement_cancelled", table=rule.table, batch=size)
                 held_up = True
                 continue
             except IntegrityError:  # somebody refers to a row: it stays, and no other rule waits
                 log.exception("retention_blocked", table=rule.table)
                 continue
             rows[rule.table] += deleted
-            if deleted >= batch:
+            if deleted >= size:
                 full.append((rule, tenant_id))
         pending = full
     return Pruned(rows, is_held_up=held_up)

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import connection, connections
+from structlog.testing import capture_logs
 
 from apps.accounts.models import ApiToken, OpenSession
 from apps.agents.models import Agent
@@ -305,6 +306,38 @@ class TestPrune:
         done = prune(acme, at=at)
 
         assert (done.rows["accounts_user"], done.rows["ingest_batchreceipt"]) == (0, 3)
+
+    def test_a_statement_that_is_cancelled_holds_up_that_rule_alone(self, acme, monkeypatch):
+        """Its table comes last from then on, in smaller batches, so that a round too short for all reaches the rest."""
+        at = clock.now()
+        make_receipts(acme, 3, at=at - timedelta(days=31))
+        slow = retention.Rule("ingest_stream", timedelta(0), "pg_sleep(30) IS NOT NULL")
+        rest = {k: v for k, v in retention._rules.items() if k == "ingest_batchreceipt"}
+        monkeypatch.setattr(retention, "_rules", {slow.table: slow, **rest})
+        monkeypatch.setattr(retention, "_smaller_batches", {})
+        with connections["owner"].cursor() as cursor:
+            cursor.execute("SET statement_timeout = '300ms'")
+        with capture_logs() as logs:
+            done = prune(acme, at=at)
+        make_receipts(acme, 2, at=at - timedelta(days=31))
+        calls = count()
+        short = prune(acme, at=at, keep_on=lambda: next(calls) < 1)
+        with connections["owner"].cursor() as cursor:
+            cursor.execute("RESET statement_timeout")
+
+        assert (done.rows["ingest_batchreceipt"], done.is_held_up) == (3, True)
+        assert short.rows["ingest_batchreceipt"] == 2
+        assert retention._smaller_batches == {slow.table: retention.BATCH // retention.SMALLER}
+        assert [(row["event"], row["table"]) for row in logs] == [
+            ("retention_statement_cancelled", slow.table)
+        ]
+
+    def test_smaller_batches_empty_a_table_too(self, acme, monkeypatch):
+        at = clock.now()
+        make_receipts(acme, 30, at=at - timedelta(days=31))
+        monkeypatch.setattr(retention, "_smaller_batches", {"ingest_batchreceipt": 7})
+
+        assert prune(acme, at=at).rows["ingest_batchreceipt"] == 30
 
     def test_a_lock_that_is_not_had_holds_up_that_rule_alone(self, acme):
         at = clock.now()
