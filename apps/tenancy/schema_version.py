@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.db import connections
@@ -29,9 +30,13 @@ def _known_migrations() -> frozenset[tuple[str, str]]:
 
 
 def refuse_newer_database(using: str = "default") -> None:
-    """Raise DatabaseNewer when migrations have been applied that this code does not have."""
+    """Raise DatabaseNewer when migrations have been applied that this code does not have.
+
+    An unknown migration older than the last known one of its app was removed after a squash. Apps that are not
+    installed here do not count: a library that was removed leaves its rows.
+    """
     known = _known_migrations()
-    labels = set(settings.ISPVM_APPS_WITHOUT_TABLES_HERE)
+    labels = {*apps.app_configs} - {*settings.ISPVM_APPS_WITHOUT_TABLES_HERE}
     with connections[using].cursor() as cursor:
         if MigrationRecorder.Migration._meta.db_table not in (  # noqa: SLF001  (Django's public spelling)
             connections[using].introspection.table_names(cursor)
@@ -39,7 +44,12 @@ def refuse_newer_database(using: str = "default") -> None:
             return
         cursor.execute("SELECT app, name FROM django_migrations ORDER BY id")
         applied = cursor.fetchall()
-    unknown = [key for key in applied if key not in known and key[0] not in labels]
+    last_known = {key[0]: number for number, key in enumerate(applied) if key in known}
+    unknown = [
+        key
+        for number, key in enumerate(applied)
+        if key not in known and key[0] in labels and number > last_known.get(key[0], -1)
+    ]
     if unknown:
         names = ", ".join(f"{app}.{name}" for app, name in unknown[:SHOWN])
         more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
