@@ -359,6 +359,28 @@ class TestTheRecord:
             assert [event.entity_id for event in events] == [agent.agent_id]
             assert Record.objects.filter(action="agent.data_quarantined").count() == 1
 
+    def test_begins_once_also_when_there_is_no_room_for_its_entities(
+        self, acme, agent, other, monkeypatch
+    ):
+        monkeypatch.setattr(agents.quarantine, "MAX_ENTITIES", 1)
+        with acting_in(acme):
+            device = AgentDevice.objects.get(agent_id=other.agent_id).device
+            ports = [_interface(device, f"ether{n}") for n in range(3)]
+        agent.send(about(agent, "interface", ports[0].id, "interface.oper_up"), sequence=1)
+        with acting_in(acme):
+            QuarantinedEntity.objects.update(last_seen_at=clock.now() - timedelta(minutes=5))
+        for number in (1, 2):
+            agent.send(
+                about(agent, "interface", ports[number].id, "interface.oper_up"),
+                sequence=number + 1,
+            )
+
+        with acting_in(acme):
+            assert agents.is_quarantining(agent.agent_id, clock.now())
+            # The first batch, and the one after the quiet minutes.
+            assert Record.objects.filter(action="agent.data_quarantined").count() == 2
+        assert [row.count for row in quarantined(acme)] == [1]
+
     def test_is_of_its_own_tenant_alone(self, globex, agent, other):
         agent.send(agent.metric(1, entity_id=str(other.device_id)))
 

@@ -62,6 +62,8 @@ def quarantine_items(*, agent_id: UUID, items: Iterable[Foreign], at: datetime) 
     QuarantinedEntity.objects.bulk_create([known[key] for key in new], ignore_conflicts=True)
     old = [row for key, row in known.items() if key in by_entity and key not in set(new)]
     QuarantinedEntity.objects.bulk_update(old, ["names", "samples", "count", "last_seen_at"])
+    if not new and not old:
+        _touch_latest(agent_id, at)
     store.write_batch(
         samples=[Sample(SeriesKey("agent", agent_id, GAUGE), at, 1.0)], received_at=at
     )
@@ -72,6 +74,12 @@ def quarantine_items(*, agent_id: UUID, items: Iterable[Foreign], at: datetime) 
 def is_quarantining(agent_id: UUID, at: datetime) -> bool:
     """Whether something of this agent was quarantined within the last minute. One query."""
     return QuarantinedEntity.objects.filter(agent_id=agent_id, last_seen_at__gt=at - QUIET).exists()
+
+
+def _touch_latest(agent_id: UUID, at: datetime) -> None:
+    """Note that quarantine goes on while all rows are taken by other entities, or each batch would be its first."""
+    latest = QuarantinedEntity.objects.filter(agent_id=agent_id).order_by("-last_seen_at", "pk")
+    QuarantinedEntity.objects.filter(pk__in=latest.values("pk")[:1]).update(last_seen_at=at)
 
 
 def _add(row: QuarantinedEntity, items: list[Foreign], at: datetime) -> None:

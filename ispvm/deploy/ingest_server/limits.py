@@ -31,8 +31,12 @@ class Limits:
     #: A body with, and without (enrolment), a client certificate.
     body_bytes: int = 10 * MIB
     body_bytes_anonymous: int = 256 * KIB
-    #: Bodies of all connections together.
+    #: Requests of all connections that are not complete yet, together.
     buffered_bytes: int = 64 * MIB
+    #: Those that are complete, until their response is there.
+    complete_bytes: int = 64 * MIB
+    #: Of one client certificate, complete or not.
+    sender_bytes: int = 16 * MIB
 
     connections: int = 1000
     #: Without a client certificate, from one address.

@@ -14,8 +14,9 @@ from typing import Any
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import ThreadWorker
 
-from ispvm.deploy.ingest_server.connection import Buffered, Connection, Refused, State
+from ispvm.deploy.ingest_server.connection import Connection, Refused, State
 from ispvm.deploy.ingest_server.limits import Limits
+from ispvm.deploy.ingest_server.memory import Buffered
 from ispvm.deploy.ingest_server.table import ConnectionTable
 from ispvm.deploy.ingest_server.tls import TlsContext
 
@@ -227,7 +228,7 @@ class IngestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
     def _go_on_sending(self, connection: Connection, now: float) -> None:
         if not connection.flush():
             self._watch(connection)
-        elif not connection.keep_alive:
+        elif not (connection.keep_alive and self.alive):
             connection.linger(now)
             self._watch(connection)
         else:
@@ -237,8 +238,9 @@ class IngestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
     def _refuse(self, connection: Connection, refused: Refused, now: float) -> None:
         self._count.CLOSED.labels(refused.code).inc()
         body = json.dumps({"code": refused.code, "detail": refused.detail}).encode()
+        retry = f"Retry-After: {refused.retry_after}\r\n" if refused.retry_after else ""
         connection.output += (
-            f"HTTP/1.1 {refused.status}\r\nContent-Type: application/json\r\n"
+            f"HTTP/1.1 {refused.status}\r\nContent-Type: application/json\r\n{retry}"
             f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         ).encode() + body
         connection.keep_alive = False
@@ -251,7 +253,7 @@ class IngestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
                 self._drop(connection, reason)
 
     def _bound_buffers(self) -> None:
-        while self._buffered.size > self._limits.buffered_bytes:
+        while self._buffered.incomplete > self._limits.buffered_bytes:
             victim = self._table.largest_buffer()
             if victim is None:
                 return

@@ -1,13 +1,16 @@
 """One connection's states and deadlines, over a pair of sockets and a clock of the test's own."""
 
 import socket
+import tracemalloc
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 from gunicorn.config import Config
 
-from ispvm.deploy.ingest_server.connection import PIECE, Buffered, Connection, Refused, State
+from ispvm.deploy.ingest_server.connection import RECEIVES, Connection, Refused, State
 from ispvm.deploy.ingest_server.limits import Limits
+from ispvm.deploy.ingest_server.memory import PIECE, Buffered
 
 LIMITS = Limits()
 POST = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
@@ -17,12 +20,21 @@ GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 class Pair:
     """A connection and the client at its other end."""
 
-    def __init__(self, limits: Limits = LIMITS, *, is_local: bool = False) -> None:
-        kind = socket.AF_UNIX
-        self.client, ours = socket.socketpair(kind)
+    all: ClassVar[list["Pair"]] = []
+
+    def __init__(
+        self,
+        limits: Limits = LIMITS,
+        *,
+        is_local: bool = False,
+        kind: int = socket.SOCK_STREAM,
+        held: Buffered | None = None,
+        certificate: bytes = b"",
+    ) -> None:
+        self.client, ours = socket.socketpair(socket.AF_UNIX, kind)
         ours.setblocking(False)
         self.client.settimeout(10)
-        self.held = Buffered()
+        self.held = held or Buffered()
         self.connection = Connection(
             config=Config(),
             sock=ours,
@@ -32,7 +44,9 @@ class Pair:
             buffered=self.held,
             now=0.0,
         )
+        self.all.append(self)
         self.connection.is_local = is_local
+        self.connection.certificate = certificate
 
     def send(self, data: bytes, now: float = 0.0) -> State:
         self.client.sendall(data)
@@ -46,12 +60,18 @@ class Pair:
         return self.connection.flush()
 
 
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    yield
+    for made in Pair.all:
+        made.client.close()
+        made.connection.close()
+    Pair.all.clear()
+
+
 @pytest.fixture
-def pair() -> Iterator[Pair]:
-    made = Pair()
-    yield made
-    made.client.close()
-    made.connection.close()
+def pair() -> Pair:
+    return Pair()
 
 
 class TestDeadlines:
@@ -60,16 +80,14 @@ class TestDeadlines:
         [
             (b"", "headers", LIMITS.headers),
             (b"GET /x HTTP/1.1\r\nHost", "headers", LIMITS.headers),
-            (POST % 9, "body", LIMITS.body),
+            (POST % 200_000 + b"x" * 130_000, "body", LIMITS.body),  # fast enough
         ],
     )
     def test_a_step_that_is_not_done_in_its_time_is_late(self, pair, sent, state, seconds):
         if sent:
             pair.send(sent)
-        pair.connection.buffered = 10**9  # fast enough
         assert pair.connection.late_reason(seconds - 0.1) == ""
         assert pair.connection.late_reason(seconds) == state
-        pair.connection.buffered = 0
 
     def test_more_bytes_do_not_put_headers_off(self, pair):
         pair.send(b"GET /x HTTP/1.1\r\n", now=0.0)
@@ -209,9 +227,131 @@ class TestSizes:
             pair.send(POST % (LIMITS.body_bytes + 1))
 
     def test_what_is_held_is_counted_and_given_back(self, pair):
-        pair.send(POST % 1000 + b"x" * 400)
-        assert pair.held.size == 400
+        head = POST % 1000
+        pair.send(head[:9])
+        assert pair.held.size == 9
+        pair.send(head[9:] + b"x" * 400)
+        assert (pair.held.size, pair.held.complete) == (len(head) + 400, 0)
         pair.send(b"x" * 600)
-        assert pair.held.size == 1000
+        assert pair.held.size == pair.held.complete == len(head) + 1000
+        assert pair.held.incomplete == 0
+        pair.answer(b"bye", now=1.0)
+        assert pair.held.size == pair.held.complete == 0
+
+    @pytest.mark.parametrize("sent", [b"GET /x HT", POST % 9 + b"x", GET])
+    def test_a_closed_connection_gives_everything_back(self, pair, sent):
+        pair.connection.certificate = b"der"
+        pair.send(sent)
+        assert pair.held.size == pair.held.of(b"der") == len(sent)
+        pair.connection.close()
+
+        assert (pair.held.size, pair.held.complete, pair.held.of(b"der")) == (0, 0, 0)
+
+    def test_what_waits_behind_a_request_is_counted(self, pair):
+        pair.send(GET + GET)
+        assert pair.held.size == 2 * len(GET)
         pair.connection.next_request(1.0)
-        assert pair.held.size == 0
+        assert pair.held.size == len(GET)
+
+
+class TestTinyRecords:
+    """One packet is given by one call, as one TLS record is."""
+
+    def test_hold_little_more_than_is_counted(self):
+        pair = Pair(kind=socket.SOCK_SEQPACKET)
+        pair.send(POST % 100_000)
+        tracemalloc.start()
+        try:
+            for _ in range(10_000):
+                pair.send(b"ab")
+            held, _peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+        assert pair.held.size >= 20_000
+        assert held < 3 * pair.held.size
+
+    def test_give_way_to_others_after_a_few(self):
+        pair = Pair(kind=socket.SOCK_SEQPACKET)
+        for packet in [POST % 9_000, *[b"x"] * 2 * RECEIVES]:
+            pair.client.send(packet)
+        before = len(POST % 9_000)
+
+        assert pair.connection.read(0.0)  # more is there
+        assert pair.held.size == before + RECEIVES - 1
+
+    def test_come_out_as_they_came_in(self):
+        pair = Pair()
+        body = bytes(range(256)) * 900
+        pair.send(POST % len(body))
+        for start in range(0, len(body), 7_000):
+            pair.send(body[start : start + 7_000])
+
+        assert pair.connection.state is State.WORKING
+        assert pair.connection.request.body.read() == body
+
+
+class TestShares:
+    LIMITS = Limits(sender_bytes=10_000, complete_bytes=15_000)
+
+    def fill(self, held: Buffered, certificate: bytes) -> Pair:
+        pair = Pair(self.LIMITS, held=held, certificate=certificate)
+        assert pair.send(POST % 8_000 + b"x" * 8_000) is State.WORKING
+        return pair
+
+    def test_a_certificate_that_holds_its_share_is_refused_at_once(self):
+        held = Buffered()
+        self.fill(held, b"a")
+        with pytest.raises(Refused, match="sender_memory") as refused:
+            Pair(self.LIMITS, held=held, certificate=b"a").send(POST % 3_000)
+
+        assert refused.value.status.startswith("503")
+        assert refused.value.retry_after > 0
+
+    def test_so_is_what_was_announced_before(self):
+        held = Buffered()
+        second = Pair(self.LIMITS, held=held, certificate=b"a")
+        assert second.send(POST % 8_000) is State.BODY
+        self.fill(held, b"a")
+        with pytest.raises(Refused, match="sender_memory"):
+            second.send(b"x" * 3_000)
+
+    def test_another_certificate_is_not(self):
+        held = Buffered()
+        self.fill(held, b"a")
+        other = Pair(self.LIMITS, held=held, certificate=b"b")
+
+        assert other.send(POST % 3_000 + b"x" * 3_000) is State.WORKING
+
+    def test_the_share_comes_back_with_the_response(self):
+        held = Buffered()
+        first = self.fill(held, b"a")
+        first.answer(b"bye", now=1.0)
+
+        assert held.of(b"a") == 0
+        self.fill(held, b"a")
+
+    def test_behind_nginx_its_header_tells_the_certificate(self):
+        held = Buffered()
+
+        def post(name: bytes) -> State:
+            head = b"X-ISPVM-Client-Certificate: %s\r\n\r\n" % name
+            pair = Pair(self.LIMITS, held=held, is_local=True)
+            return pair.send((POST[:-2] % 6_000) + head + b"x" * 6_000)
+
+        assert post(b"a") is State.WORKING
+        with pytest.raises(Refused, match="sender_memory"):
+            post(b"a")
+        assert post(b"b") is State.WORKING
+
+    def test_on_a_port_the_header_tells_nothing(self):
+        pair = Pair(self.LIMITS, certificate=b"a")
+        pair.send(POST[:-2] % 9 + b"X-ISPVM-Client-Certificate: b\r\n\r\n")
+
+        assert (pair.held.of("b"), pair.held.of(b"a")) == (0, pair.held.size)
+
+    def test_complete_requests_are_bounded_together(self):
+        held = Buffered()
+        self.fill(held, b"a")
+        with pytest.raises(Refused, match="complete_memory"):
+            Pair(self.LIMITS, held=held, certificate=b"b").send(POST % 8_000 + b"x" * 8_000)
