@@ -1,6 +1,7 @@
 """The audit tables. The app role may only add and read; nobody edits."""
 
 from django.db import models
+from django.db.models.fields.json import KT
 
 from apps.audit.chain import Fault
 from apps.tenancy.models import TenantModel
@@ -37,7 +38,15 @@ class Record(TenantModel, Entry):
             models.Index(
                 fields=["tenant", "entity_type", "entity_id", "sequence"],
                 name="audit_record_entity_idx",
-            )
+            ),
+            # What was done in visits of platform operators: few rows of a long log.
+            models.Index(
+                "tenant",
+                KT("actor__visit"),
+                "sequence",
+                name="audit_record_visit_idx",
+                condition=models.Q(actor__has_key="visit"),
+            ),
         ]
 
 

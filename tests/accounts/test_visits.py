@@ -5,16 +5,19 @@ from uuid import uuid4
 
 import pytest
 from django.apps import apps as django_apps
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
+from apps.accounts.actors import Actor
 from apps.accounts.errors import VisitLeavesNothing
 from apps.accounts.models import BreakGlass
 from apps.accounts.permissions import BREAK_GLASS
 from apps.accounts.platform import END_VISIT
 from apps.accounts.tasks import end_visit
-from apps.accounts.visits import clean_reason, refuse_in_visit
+from apps.accounts.visits import MOST_ACTS, acts_of, clean_reason, refuse_in_visit, visits_with_acts
 from apps.audit.models import Record
+from apps.audit.services import Act, record_all
 from apps.core import clock
 from apps.events.models import Due
 from apps.tenancy import acting_in
@@ -255,6 +258,10 @@ class TestEnd:
         assert ended.detail["acts"] == {"site.created": 1}
 
 
+def visiting(visit: BreakGlass) -> Actor:
+    return Actor("user", str(visit.user_id), "Root Operator", visit=str(visit.pk))
+
+
 class TestPage:
     def test_lists_visits_with_what_was_done(self, visitor, acme, acme_auditor, client):
         visitor.post("/api/v1/sites/", {"name": "Visited site", "code": "v"}, format="json")
@@ -267,6 +274,46 @@ class TestPage:
         assert "site.created" in page
         assert "Visited site" in page
         assert "/visits/" in client.get("/tenants/").content.decode()
+
+    def test_shows_of_each_visit_the_first_acts(self, visitor, acme, acme_auditor, client):
+        """A busy visit takes nothing from the one after it."""
+        with acting_in(acme):
+            busy = BreakGlass.objects.get()
+            record_all(
+                Act("site.updated", visiting(busy), ("site", n), busy.opened_at)
+                for n in range(MOST_ACTS + 1)
+            )
+        body = {"tenant": str(acme.pk), "reason": REASON}
+        visitor.post("/api/v1/platform/stays/", body, format="json")
+        visitor.post("/api/v1/sites/", {"name": "Later site", "code": "l"}, format="json")
+
+        with acting_in(acme):
+            rows = [BreakGlass.objects.get(closed_at=None), BreakGlass.objects.get(pk=busy.pk)]
+            with CaptureQueriesContext(connection) as asked:
+                later, first = visits_with_acts(rows)
+        assert len(asked) == 1
+        assert [act.action for act in later.acts] == ["site.created"]
+        assert not later.has_more
+        assert [act.entity_id for act in first.acts] == [str(n) for n in range(MOST_ACTS)]
+        assert first.has_more
+        signed_in(client, acme_auditor)
+        page = client.get("/visits/").content.decode()
+        assert "Later site" in page
+        assert page.count("And more") == 1
+        assert "Nothing was changed" not in page
+
+    def test_reads_a_long_audit_log_by_the_index_of_visits(self, visitor, acme, actor):
+        with acting_in(acme):
+            visit = BreakGlass.objects.get()
+            at = visit.opened_at
+            record_all(Act("site.updated", actor, ("site", n), at) for n in range(3_000))
+            record_all([Act("site.updated", visiting(visit), ("site", "x"), at)])
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL enable_seqscan = off")
+            plan = acts_of(visit).explain()
+
+            assert acts_of(visit).count() == 1
+        assert "audit_record_visit_idx" in plan
 
     def test_is_for_who_reads_the_audit_log(self, client, acme_noc):
         signed_in(client, acme_noc)
