@@ -1,6 +1,7 @@
 """A tenant's identity provider speaks for the people of that tenant and its mail domains: it takes nobody over."""
 
 import pytest
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
 from django.core.management import CommandError, call_command
 from django.test import Client
@@ -227,10 +228,37 @@ class TestSession:
             "/account/passkeys/options/",
             "/account/passkeys/",
             "/account/identities/hostile/link/",
+            "/account/authenticator/",
+            "/account/authenticator/remove/",
         ],
     )
     def test_adds_no_other_way_in(self, client, path):
-        assert client.post(path).status_code == 403
+        answer = client.post(path)
+
+        assert (answer.status_code, b"provider" in answer.content) == (403, True)
+
+    def test_changes_no_factor_and_no_identity_that_outlast_it(self, client, acme_noc):
+        """Not even in a session in which the person has shown a factor of their own."""
+        factors = [
+            Authenticator.objects.create(user=acme_noc, type=kind, data={})
+            for kind in (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+        ]
+        session = client.session
+        session["second_factor"] = "own"
+        session.save()
+        identity = SocialAccount.objects.get(user=acme_noc)
+        paths = [
+            "authenticator/remove/",
+            f"passkeys/{factors[1].pk}/remove/",
+            "recovery-codes/",
+            f"identities/{identity.pk}/unlink/",
+        ]
+
+        answers = {path: client.post(f"/account/{path}").status_code for path in paths}
+
+        assert answers == dict.fromkeys(paths, 403)
+        assert Authenticator.objects.filter(user=acme_noc).count() == 2
+        assert SocialAccount.objects.filter(user=acme_noc).exists()
 
     def test_is_another_after_a_password(self, client, acme_noc):
         first_step(acme_noc, client)

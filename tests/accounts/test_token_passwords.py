@@ -110,6 +110,17 @@ def test_the_account_page_makes_and_names_it(acme_admin):
     assert client.get("/account/").content.decode().count("or when the password changes") == 1
 
 
+@pytest.mark.parametrize("scopes", [["inventory.fly"], ["inventory.view", "inventory.fly"], [""]])
+def test_the_account_page_refuses_an_unknown_scope(acme_admin, scopes):
+    """Dropped, it would leave a token that is not narrowed at all."""
+    body = {"name": "a", "days": "90", "scopes": scopes}
+    answer = first_step(acme_admin).post("/account/tokens/", body)
+
+    assert answer.status_code == 422
+    assert b"a permission is unknown" in answer.content
+    assert not ApiToken.objects.exists()
+
+
 def test_the_admin_makes_it(acme_admin):
     client = first_step(acme_admin)
     body = {"name": "c", "days": "30", "ends_with_password": "on"}

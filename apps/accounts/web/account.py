@@ -87,6 +87,7 @@ def authenticator(request: HttpRequest) -> HttpResponse:
     _require_shown(request, user)
     fault, status = "", 200
     if request.method == "POST":
+        require_own_session(request.session)
         try:
             attempt = require_attempt(request, Door.CODE, email=user.email, at=now)
             second_factor.add_app(request, user, request.POST.get("code", "")[:40], at=now)
@@ -113,6 +114,7 @@ def remove_authenticator(request: HttpRequest) -> HttpResponse:
 @require_POST
 def recovery_codes(request: HttpRequest) -> HttpResponse:
     """New recovery codes, shown this once; the old ones end."""
+    require_own_session(request.session)
     user = _person(request)
     if not second_factor.is_owed(user):
         return redirect("accounts:account")
@@ -180,9 +182,16 @@ def make_token(request: HttpRequest) -> HttpResponse:
     access = enter(request, Permission.TOKENS_MANAGE)
     name, days = _name(request), request.POST.get("days", "")
     allowed = [str(n) for n in TOKEN_DAYS]
-    scopes = [s for s in request.POST.getlist("scopes") if s in {p.value for p in Permission}]
-    if not name or days not in allowed or not all(access.may(Permission(s)) for s in scopes):
+    scopes = request.POST.getlist("scopes")
+    if not name or days not in allowed:
         return page_of(request, status=422, token_fault=_("A token needs a name."))
+    # An unknown name is refused, not dropped: without any scope the token would have all rights of its maker.
+    known = {p.value for p in Permission}
+    if not all(scope in known and access.may(Permission(scope)) for scope in scopes):
+        fault = _(
+            "No token was created: a permission is unknown, or more than you may do yourself."
+        )
+        return page_of(request, status=422, token_fault=fault)
     _token, text = issue_token_as(
         access=access,
         name=name,
@@ -261,6 +270,7 @@ def _require_shown(request: HttpRequest, user: User) -> None:
 
 
 def _without(request: HttpRequest, user: User, factor: Authenticator | None) -> HttpResponse:
+    require_own_session(request.session)
     _require_shown(request, user)
     if factor is not None:
         try:

@@ -99,6 +99,7 @@ def begin_link(request: HttpRequest, slug: str) -> HttpResponse:
 @fresh_sign_in
 @require_POST
 def unlink(request: HttpRequest, pk: int) -> HttpResponse:
+    require_own_session(request.session)
     user = cast(User, request.user)
     try:
         people.unlink(user, get_object_or_404(SocialAccount, user=user, pk=pk), at=clock.now())
