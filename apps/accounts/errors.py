@@ -185,7 +185,7 @@ class ListRefused(DomainError):
 
 
 class SetupCodeRefused(Forbidden):
-    """The setup code is wrong, expired or was entered wrongly too often."""
+    """The setup code is wrong or expired."""
 
     default_code = "setup_code_refused"
 

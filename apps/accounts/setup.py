@@ -32,8 +32,6 @@ from apps.tenancy.models import Tenant
 log = structlog.get_logger(__name__)
 
 CODE_LIFETIME = timedelta(hours=12)
-#: Of one code, from all addresses together; one address has a limit of its own (``attempts``).
-MOST_FAILURES = 1000
 #: How soon who completed the setup is a platform operator.
 GRANT_SECONDS = 5
 ACTOR = Actor.system("setup")
@@ -64,7 +62,7 @@ def is_open() -> bool:
 def log_code(*, at: datetime) -> None:
     """Write the setup code to the log while the installation has nobody. The same code from every web process.
 
-    A code that has expired or was guessed at too often is replaced.
+    A code that has expired is replaced.
     """
     if not is_open():
         return
@@ -113,8 +111,11 @@ def complete_setup(*, code: str, first: FirstTenant, at: datetime) -> User:
         if _is_usable(row, at) and constant_time_compare(_plain(code), _plain(code_of(row))):
             return _complete(row, first, at)
         # Counted although the request is refused: the transaction commits before the error is raised.
+        # Only for the log: each address has its limit (``attempts``), and one over all addresses would let a
+        # stranger close the page.
         row.failures += 1
         row.save(update_fields=["failures"])
+    log.warning("setup_code_refused", failures=row.failures)
     raise SetupCodeRefused(
         message=_(
             "This code is wrong or no longer valid. The newest one is in the log of the web process, "
@@ -184,7 +185,7 @@ def _locked_row(at: datetime) -> Setup:
 
 
 def _is_usable(row: Setup, at: datetime) -> bool:
-    return at < row.expires_at and row.failures < MOST_FAILURES
+    return at < row.expires_at
 
 
 def _plain(code: str) -> str:
