@@ -19,6 +19,7 @@ from django.urls import reverse
 from apps.accounts.actors import Actor
 from apps.accounts.errors import ResetUnusable
 from apps.accounts.models import User
+from apps.accounts.oidc.people import speaks_for
 from apps.accounts.passwords import replace_password
 from apps.accounts.people import account_name, address_digest, may_be_taken_over, take_over
 from apps.accounts.sessions import end_other_sessions
@@ -68,9 +69,16 @@ def recipient_of(message: Message, at: datetime) -> User | None:
     if user is None:
         return None
     # Who signs in by an identity provider alone has no password to forget.
-    if not user.has_usable_password() and SocialAccount.objects.filter(user=user).exists():
+    if not user.has_usable_password() and _has_provider(user):
         return None
     return user
+
+
+def _has_provider(user: User) -> bool:
+    """Whether a linked provider can still sign this person in: it is configured, and speaks for them today."""
+    issuers = set(SocialAccount.objects.filter(user=user).values_list("provider", flat=True))
+    providers = [p for p in settings.ISPVM_OIDC_PROVIDERS if p.issuer in issuers]
+    return any(speaks_for(provider, user) for provider in providers)
 
 
 def reset_link(user: User, *, way: str) -> str:

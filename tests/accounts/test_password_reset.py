@@ -12,13 +12,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts import resetting
-from apps.accounts.models import User
+from apps.accounts.models import Membership, User
+from apps.accounts.oidc.config import Provider
 from apps.accounts.people import local_name
 from apps.accounts.services import create_user
 from apps.audit.models import PlatformRecord
 from apps.core import clock
 from apps.mail.models import Message
 from apps.mail.tasks import send
+from tests.accounts.mail_domains import accept
 from tests.accounts.test_second_factor import first_step, is_in
 from tests.accounts.test_session_tenant import Browser
 from tests.clients import bearer
@@ -41,6 +43,17 @@ def noc(acme_noc) -> User:
     User.objects.filter(pk=acme_noc.pk).update(email_verified_at=clock.now())
     acme_noc.refresh_from_db()
     return acme_noc
+
+
+def provider(**more) -> Provider:
+    return Provider(
+        slug="id",
+        name="Id",
+        issuer="https://id.example",
+        client_id="ispvm",
+        client_secret="",
+        **more,
+    )
 
 
 def ask(address: str, client: Client | None = None):
@@ -121,7 +134,8 @@ class TestRequest:
         assert not Message.objects.exists()
 
     @pytest.mark.parametrize("why", ["inactive", "identity provider alone"])
-    def test_writes_to_nobody_without_a_password_to_forget(self, noc, mailoutbox, why):
+    def test_writes_to_nobody_without_a_password_to_forget(self, noc, mailoutbox, settings, why):
+        settings.ISPVM_OIDC_PROVIDERS = (provider(),)
         if why == "inactive":
             User.objects.filter(pk=noc.pk).update(is_active=False)
         else:
@@ -132,6 +146,30 @@ class TestRequest:
         deliver()
 
         assert mailoutbox == []
+
+    @pytest.mark.parametrize("why", ["works for two tenants", "provider was removed"])
+    def test_writes_to_whom_no_provider_signs_in_any_more(
+        self, noc, globex, mailoutbox, settings, why
+    ):
+        """Else who was made by a tenant's provider, and joined a second tenant, is locked out for good."""
+        accept("acme", "acme.example")
+        settings.ISPVM_OIDC_PROVIDERS = (provider(tenant="acme"),)
+        noc.set_unusable_password()
+        noc.save()
+        SocialAccount.objects.create(user=noc, provider="https://id.example", uid="1")
+        ask(noc.email)
+        deliver()
+        assert mailoutbox == [], "its tenant's provider still speaks for them"
+
+        if why == "works for two tenants":
+            Membership.objects.create(tenant=globex, user=noc, role="readonly")
+        else:
+            settings.ISPVM_OIDC_PROVIDERS = ()
+        ask(noc.email)
+        deliver()
+
+        use(link_in(mailoutbox))
+        assert can_sign_in(noc.email, NEW)
 
 
 class TestLink:
