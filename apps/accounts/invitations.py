@@ -40,6 +40,7 @@ from apps.tenancy.models import Tenant
 GOOD_FOR = timedelta(days=7)
 #: A tenant writes to strangers in the installation's name: not to everybody, and not to the same one all day.
 MAX_OPEN = 200
+MAX_PER_DAY = 400
 MAX_PER_ADDRESS_AND_DAY = 5
 MAIL_KIND = "accounts.invitation"
 _SALT = "accounts.invitation"
@@ -196,11 +197,17 @@ def _is_backed(tenant: Tenant, invitation: Invitation, at: datetime) -> bool:
 def _end_former(email: str, at: datetime) -> None:
     rows = Invitation.objects.all()
     waiting = rows.filter(accepted_at=None, revoked_at=None, expires_at__gt=at)
-    lately = rows.filter(email__iexact=email, created_at__gt=at - timedelta(days=1))
-    if waiting.count() >= MAX_OPEN or lately.count() >= MAX_PER_ADDRESS_AND_DAY:
+    # Whatever became of them: each may have been a mail, and revoked ones would else be free.
+    lately = rows.filter(created_at__gt=at - timedelta(days=1))
+    if (
+        waiting.count() >= MAX_OPEN
+        or lately.count() >= MAX_PER_DAY
+        or lately.filter(email__iexact=email).count() >= MAX_PER_ADDRESS_AND_DAY
+    ):
         raise TooManyInvitations(
-            message=f"At most {MAX_OPEN} invitations are open at once, and {MAX_PER_ADDRESS_AND_DAY} a day for one "
-            "address. Nothing was sent: revoke what is not needed, or try again tomorrow."
+            message=f"At most {MAX_OPEN} invitations are open at once, {MAX_PER_DAY} are created a day, and "
+            f"{MAX_PER_ADDRESS_AND_DAY} a day for one address. Nothing was sent: revoke what is not needed, or try "
+            "again tomorrow."
         )
     rows.filter(email__iexact=email, accepted_at=None, revoked_at=None).update(revoked_at=at)
 

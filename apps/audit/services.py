@@ -23,6 +23,13 @@ class ActorLike(Protocol):
     def as_dict(self) -> dict[str, str]: ...
 
 
+def lock_chain() -> Head:
+    """Lock the head of the current tenant's chain until commit: for who writes to the platform's chain before."""
+    tenant_id = require_tenant_id()
+    Head.objects.bulk_create([Head(tenant_id=tenant_id, digest=GENESIS)], ignore_conflicts=True)
+    return Head.objects.select_for_update().get(tenant_id=tenant_id)
+
+
 def record(
     *,
     action: str,
@@ -33,8 +40,7 @@ def record(
 ) -> Record:
     """Append to the current tenant's chain. Call it last: it locks the chain's head until commit."""
     tenant_id = require_tenant_id()
-    Head.objects.bulk_create([Head(tenant_id=tenant_id, digest=GENESIS)], ignore_conflicts=True)
-    head = Head.objects.select_for_update().get(tenant_id=tenant_id)
+    head = lock_chain()
     fields = _link(head, action=action, actor=actor, entity=entity, at=at, detail=detail)
     written = Record.objects.create(**fields)
     if head.sequence == 0:
@@ -58,8 +64,7 @@ class Act:
 def record_all(acts: Iterable[Act]) -> int:
     """Append many acts to the current tenant's chain, in their order; returns how many. Locks as ``record``."""
     tenant_id = require_tenant_id()
-    Head.objects.bulk_create([Head(tenant_id=tenant_id, digest=GENESIS)], ignore_conflicts=True)
-    head = Head.objects.select_for_update().get(tenant_id=tenant_id)
+    head = lock_chain()
     if head.sequence == 0:
         acts = list(acts)
         if acts:

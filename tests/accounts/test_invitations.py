@@ -8,10 +8,13 @@ import pytest
 from django.contrib.auth import get_user
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from apps.accounts import accepting, invitations
-from apps.accounts.errors import InvitationUnusable
+from apps.accounts.errors import InvitationUnusable, SignInFirst
 from apps.accounts.models import Invitation, Membership, User
+from apps.accounts.people import end_local_account, local_name
+from apps.accounts.services import create_user
 from apps.audit.models import Record
 from apps.core import clock
 from apps.tenancy import acting_in
@@ -196,6 +199,67 @@ class TestUnusable:
         self.unusable(key)
 
 
+class TestAddress:
+    @pytest.mark.parametrize("address", ["a#b@acme.example", "a#@acme.example", NEW["email"]])
+    def test_of_an_account_of_one_tenant_is_whole_before_and_after_its_end(self, acme, address):
+        user = create_user(email=local_name(acme, address), password=PASSWORD, local_tenant=acme)
+        assert user.address == address
+
+        end_local_account(user=user, actor=ACTOR, at=clock.now())
+
+        user.refresh_from_db()
+        assert not user.is_active
+        assert user.address == address
+
+
+class TestLock:
+    def test_of_the_tenants_audit_log_comes_before_the_platforms(
+        self, acme, acme_admin, globex_noc, settings
+    ):
+        """An account that nobody has proven is taken over: both logs are written, in the order of everybody else."""
+        settings.ISPVM_MAIL_CONFIGURED = True
+        # What the tenant demands of the new member is no reason to refuse them.
+        acme.second_factor_roles = ["noc"]
+        acme.save()
+        with acting_in(acme):
+            made, _ = invitations.invite(
+                email=globex_noc.email, role="noc", is_limited=False, actor=ACTOR, at=clock.now()
+            )
+            key = invitations.mail_key(made)
+        with CaptureQueriesContext(connection) as asked:
+            user, _ = accepting.accept_as_new(key=key, name="x", password=PASSWORD, at=clock.now())
+
+        locked = [
+            table
+            for query in asked
+            for table in ("audit_head", "audit_platformhead", "accounts_user")
+            if "FOR UPDATE" in query["sql"] and f'FROM "{table}"' in query["sql"]
+        ]
+        assert user == globex_noc
+        assert user.check_password(PASSWORD)
+        first = list(dict.fromkeys(locked))
+        assert first == ["accounts_user", "audit_head", "audit_platformhead"]
+
+    def test_an_address_proven_meanwhile_is_taken_from_nobody(
+        self, acme, globex_noc, settings, monkeypatch
+    ):
+        settings.ISPVM_MAIL_CONFIGURED = True
+        with acting_in(acme):
+            made, _ = invitations.invite(
+                email=globex_noc.email, role="noc", is_limited=False, actor=ACTOR, at=clock.now()
+            )
+            key = invitations.mail_key(made)
+        User.objects.filter(pk=globex_noc.pk).update(email_verified_at=clock.now())
+        # As a request sees it that asked just before the proof was committed.
+        monkeypatch.setattr(accepting, "must_sign_in", lambda address: False)
+
+        with pytest.raises(SignInFirst):
+            accepting.accept_as_new(key=key, name="x", password=PASSWORD, at=clock.now())
+
+        assert User.objects.get(pk=globex_noc.pk).password == globex_noc.password
+        assert not Membership.objects.filter(user=globex_noc, tenant=acme).exists()
+
+
 class TestRest:
     def test_only_an_admin_invites(self, acme, acme_noc, acme_auditor):
         for user in (acme_noc, acme_auditor):
@@ -211,6 +275,18 @@ class TestRest:
         )
         limited = {**NEW, "role": "admin", "is_limited": True}
         assert problem(admin.post(url, limited)) == (422, "cannot_be_limited")
+
+    def test_creates_so_many_a_day_whatever_became_of_them(self, admin, monkeypatch, time_machine):
+        monkeypatch.setattr(invitations, "MAX_PER_DAY", 3)
+        url = "/api/v1/invitations/"
+        for n in range(3):
+            invite(admin, email=f"new{n}@acme.example")
+            (row,) = [row for row in listed(admin, url) if row["email"].startswith(f"new{n}")]
+            assert admin.delete(f"{url}{row['id']}/").status_code == 204
+
+        assert problem(admin.post(url, NEW)) == (409, "too_many_invitations")
+        time_machine.move_to(clock.now() + timedelta(days=1, minutes=1))
+        invite(admin)
 
     def test_the_tenant_of_an_invitation_is_not_for_the_body_to_say(self, admin, acme, globex):
         link = invite(admin, tenant=str(globex.pk), tenant_id=str(globex.pk))

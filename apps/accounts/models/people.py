@@ -62,9 +62,10 @@ class User(AbstractUser):
     @property
     def address(self) -> str:
         """The mail address, whatever the name to sign in with is."""
-        return (
-            self.email.partition(":")[2].partition("#")[0] if self.local_tenant_id else self.email
-        )
+        if self.local_tenant_id is None:
+            return self.email
+        # An ended account has its id behind the name; a "#" of the address itself stays.
+        return self.email.partition(":")[2].removesuffix(f"#{self.pk.hex}")
 
     @property
     def label(self) -> str:
