@@ -14,7 +14,7 @@ from apps.agents.identity import forget_authenticated
 from apps.core import buckets
 from apps.core.admission import request
 from apps.core.admission.request import SharedLimits
-from apps.events import counting, processes
+from apps.events import counting, processes, retention
 from apps.ingest import entities, limits, scope
 from apps.telemetry import series
 
@@ -51,6 +51,7 @@ RESETS: dict[str, Callable[[], object]] = {
     "apps.events.counting._began": counting._began.clear,
     "apps.events.counting._work": counting._work.clear,
     "apps.events.processes._announcement": _no_announcement,
+    "apps.events.retention._smaller_batches": retention._smaller_batches.clear,
     "apps.ingest.entities._known": entities._known.clear,
     "apps.ingest.limits._in_flight": limits._in_flight.clear,
     "apps.ingest.scope._known": scope._known.clear,

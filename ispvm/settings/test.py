@@ -25,3 +25,6 @@ for _alias in DATABASES.values():
 # Spent by the clock, and so by a busy machine: tests of these limits set their own.
 ISPVM_TENANT_COST_PER_MINUTE = 1_000_000
 ISPVM_TOKEN_REQUESTS_PER_MINUTE = 1_000_000
+# Tests that race with each other send more at once than one web process has threads; tests of the limits set their own.
+ISPVM_WEB_THREADS = 64
+ISPVM_TENANT_PARALLEL_REQUESTS = 64

@@ -7,6 +7,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from apps.accounts.errors import MailDomainInvalid
+from apps.accounts.factor_policy import note_own_factor
 from apps.accounts.mail_domains import is_accepted, mail_domains_of, normalize_domain
 from apps.accounts.models import MailDomain, Membership, User
 from apps.accounts.oidc.config import ProvidersInvalid, Rule, read_providers
@@ -355,6 +356,9 @@ class TestRest:
     def test_needs_a_fresh_sign_in(self, path):
         root = Caller()
         root.force_login(make_operator())
+        session = root.session
+        note_own_factor(session)
+        session.save()
 
         answer = root.put(path, {"domains": []}, format="json")
         assert answer.json()["code"] == "reauthentication_required"

@@ -6,7 +6,9 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from apps.accounts.models import Membership, User
 from apps.agents import services
+from apps.agents.choices import AssignmentKind
 from apps.agents.models import Agent, AgentCertificate, AgentSite
+from apps.agents.models.ownership import FormerAssignment, QuarantinedEntity
 from apps.inventory import services as inventory
 from apps.inventory.models import Device, Interface, Site
 from apps.tenancy import acting_in
@@ -67,6 +69,16 @@ def fill() -> None:
         for name in ("c", "d")
     ]
     inventory.set_device_credentials(device=device, credential_sets=logins, actor=ACTOR, at=AT)
+    FormerAssignment.objects.create(
+        agent=agent, device=other, kind=AssignmentKind.values[0], ended_at=AT
+    )
+    QuarantinedEntity.objects.create(
+        agent=agent,
+        entity_type="device",
+        entity_id=other.id,
+        first_seen_at=AT,
+        last_seen_at=AT,
+    )
 
 
 @pytest.fixture

@@ -115,6 +115,6 @@ class TestAcceptDiscovery:
 
         outcome = services.accept_discovery(agent_id=agent.id, patch=patch, at=AT)
 
-        assert [r.code for r in outcome.rejected] == ["unknown_entity"]
+        assert [r.code for r in outcome.rejected] == ["not_assigned"]
         assert Interface.objects.get().device_id == mine.id
         assert Record.objects.get(action="inventory.discovered").actor["kind"] == "agent"

@@ -15,6 +15,8 @@ PLACES = Places(device=ANY, site=ANY, incident=ANY, delivery=ANY)
 NOT_MEASURED = {
     *("incidents:acknowledge", "incidents:acknowledge-many", "incidents:note"),
     *("incidents:assign", "incidents:close", "webhooks:resend"),
+    "agents:logins",  # for admins: among the pages of administration
+    *("agents:approve-host", "agents:approve-logins", "agents:decide-login"),
     *("agents:new", "agents:enroll", "agents:issue", "console:end-window"),
     *("console:devices-sheet", "console:sites-sheet", "console:alerts-sheet", "incidents:sheet"),
 }

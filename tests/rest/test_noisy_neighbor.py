@@ -37,7 +37,8 @@ HANG_SECONDS = 60
 
 
 @pytest.fixture(autouse=True)
-def _new_process(monkeypatch) -> None:
+def _new_process(monkeypatch, settings) -> None:
+    settings.ISPVM_TENANT_PARALLEL_REQUESTS = THREADS
     monkeypatch.setattr(admission, "_shares", ThreadShares(THREADS))
     monkeypatch.setattr(admission_middleware, "REFUSALS", RecentRefusals())
     # The lock below holds requests for as long as a test needs, also on a slow machine.

@@ -76,6 +76,7 @@ def html_pages(places: Places) -> list[Page]:
         Page("devices, by time read", "/devices/?sort=-read"),
         Page("devices, by alerts", "/devices/?sort=-alerts"),
         Page("device", f"/devices/{places.device}/"),
+        Page("device, its login", f"/devices/{places.device}/login/"),
         Page("sites", "/sites/"),
         Page("site", f"/sites/{places.site}/"),
         Page("sites, by devices", "/sites/?sort=-devices"),
@@ -103,7 +104,7 @@ def cabinet_pages(places: Places, *, last: int) -> list[Page]:
     """Lists of the cabinet over its largest tables, with the last page of the largest, and its largest form."""
     kinds = ("inventory/interface", "inventory/device", "incidents/incident", "audit/record")
     lists = [Page(f"cabinet {kind}", f"/admin/{kind}/") for kind in kinds]
-    lists.append(Page("audit log", "/audit/"))
+    lists += [Page("audit log", "/audit/"), Page("logins", "/logins/")]
     interfaces = "/admin/inventory/interface/"
     return [
         *lists,
