@@ -5,7 +5,6 @@ import signal
 import time
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 from tests import stack
@@ -44,8 +43,6 @@ def test_everything_comes_back_after_the_database(tmp_path_factory, record_prope
         assert lost_batches(running) == [0, 0, 0]
         survivors = [name for name, pid in running.pids(*pids).items() if pids[name] == pid]
         assert running.launcher.poll() is None
-    with pytest.raises(psycopg2.Error):
-        received(running)
 
     assert set(survivors) == set(pids)
     told = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in times.items())
