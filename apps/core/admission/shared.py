@@ -160,11 +160,16 @@ class SharedLimits:
             if self._renewing:
                 return
             self._renewing = True
-        threading.Thread(target=self._renew_forever, name="lease-renewal", daemon=True).start()
+        threading.Thread(target=self._renew_while_held, name="lease-renewal", daemon=True).start()
 
-    def _renew_forever(self) -> None:
+    def _renew_while_held(self) -> None:
+        """One thread per process, and none while nothing is held."""
         while True:
             time.sleep(RENEW_SECONDS)
+            with self._lock:
+                if not self._leases:
+                    self._renewing = False
+                    return
             self.renew()
 
     def _charge_local(self, tenant_id: UUID, cost: float, budget: Budget) -> float:

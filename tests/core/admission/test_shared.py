@@ -172,3 +172,17 @@ def test_budgets_of_many_tenants_do_not_fill_the_memory(away, monkeypatch):
         acquire(away, uuid4())
 
     assert len(away._local) == 100
+
+
+def test_no_thread_renews_while_nothing_is_held(tenant, monkeypatch):
+    monkeypatch.setattr(shared, "RENEW_SECONDS", 0.05)
+    limits = process()
+
+    def renewing() -> bool:
+        return limits._renewing
+
+    for lease in ("first", "second"):  # and a new one once something is held again
+        acquire(limits, tenant, lease)
+        assert renewing()
+        limits.release(tenant, lease, cost=0, budget=BUDGET)
+        eventually(lambda: not renewing())
