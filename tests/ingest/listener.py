@@ -200,6 +200,8 @@ class Cable:
     def close(self) -> None:
         self.cut()
         self._listener.close()
+        for end in self._open:
+            end.close()
 
     def _accept(self) -> None:
         with suppress(OSError):
