@@ -5,7 +5,8 @@ import contextlib
 import errno
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+import weakref
+from collections.abc import Awaitable, Callable, Iterable
 
 from agent.simulator.world import Way
 
@@ -98,6 +99,14 @@ class Line:
                     pass
 
 
+async def hang_up(writers: Iterable[asyncio.StreamWriter]) -> None:
+    """Ends connections at once, unsent bytes or not: a closed one waits for a peer that may never read them."""
+    for writer in list(writers):
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
 Handler = Callable[[Line], Awaitable[None]]
 
 
@@ -108,6 +117,7 @@ class Listener:
         self._handle = handle
         self._server: asyncio.Server | None = None
         self._lines: set[asyncio.Task[None]] = set()
+        self._writers: weakref.WeakSet[asyncio.StreamWriter] = weakref.WeakSet()
 
     async def start(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> int:
         """Listens; returns the port, which is the one given unless that was 0. Raises PortBusy."""
@@ -127,6 +137,7 @@ class Listener:
         for task in self._lines:
             task.cancel()
         await asyncio.gather(*self._lines, return_exceptions=True)
+        await hang_up(self._writers)
 
     def _protocol(self) -> asyncio.StreamReaderProtocol:
         reader = WatchedReader()
@@ -135,6 +146,7 @@ class Listener:
     def _accept(self, reader: WatchedReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(Line(reader, writer)))
         self._lines.add(task)
+        self._writers.add(writer)
         task.add_done_callback(self._lines.discard)
 
     async def _serve(self, line: Line) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from agent.simulator.lines import CHUNK, Line, Listener
+from agent.simulator.lines import CHUNK, Line, Listener, hang_up
 from agent.simulator.world import Way, World
 
 CONNECT_SECONDS = 5.0
@@ -38,6 +38,9 @@ class Relay:
             return  # nobody serves there: the agent is hung up on, as a closed port would
         try:
             await self._carry(line, reader, writer, way)
+        except asyncio.CancelledError:
+            await hang_up([writer])  # the simulation ends: nobody will take what is still unsent
+            raise
         finally:
             writer.close()
 

@@ -1,6 +1,7 @@
 """Django's SMTP backend, with the operator's own certificate authority where one is set."""
 
 import ssl
+from contextlib import suppress
 from smtplib import SMTPException
 
 from django.conf import settings
@@ -16,9 +17,8 @@ class SmtpBackend(EmailBackend):
         try:
             return super().open()
         except (SMTPException, OSError):
-            if self.connection is not None:
-                self.connection.close()
-                self.connection = None
+            with suppress(SMTPException, OSError):
+                self.close()
             raise
 
     @cached_property

@@ -2,8 +2,9 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from ipaddress import ip_network
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from ispvm.deploy import gunicorn_group
 from tests.accounts.hostile_issuer import running_issuer
 from tests.accounts.test_oidc_tokens import come_back, described, set_out
 from tests.accounts.test_second_factor import is_in
+from tests.supervisor.waiting import HANG_SECONDS
 
 START, GATE = "/sign-in/with/hostile/", "/sign-in/"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
@@ -34,7 +36,13 @@ class Hanging:
         self.released = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._threads: list[threading.Thread] = []
+        self._begin(self._serve)
+
+    def _begin(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _serve(self) -> None:
         while True:
@@ -43,7 +51,7 @@ class Hanging:
             except OSError:
                 return
             self.connections += 1
-            threading.Thread(target=self._hold, args=(peer,), daemon=True).start()
+            self._begin(self._hold, peer)
 
     def _hold(self, peer: socket.socket) -> None:
         with peer:
@@ -63,7 +71,11 @@ class Hanging:
 
     def close(self) -> None:
         self.released.set()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        for thread in self._threads:
+            thread.join(HANG_SECONDS)
 
 
 @pytest.fixture(autouse=True)

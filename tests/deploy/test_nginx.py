@@ -144,7 +144,11 @@ def connect(
     port: int, context: ssl.SSLContext | None, *, source: str = CLIENT, name: str | None = None
 ) -> socket.socket:
     raw = socket.create_connection(("127.0.0.1", port), timeout=300, source_address=(source, 0))
-    return context.wrap_socket(raw, server_hostname=name) if context else raw
+    try:
+        return context.wrap_socket(raw, server_hostname=name) if context else raw
+    except OSError:
+        raw.close()
+        raise
 
 
 def ask(

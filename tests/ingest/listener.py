@@ -199,6 +199,8 @@ class Cable:
 
     def close(self) -> None:
         self.cut()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for end in self._open:
             end.close()
@@ -210,8 +212,9 @@ class Cable:
                 if self.is_cut:
                     near.close()
                     continue
+                self._open.append(near)
                 far = socket.create_connection(self._to)
-                self._open += [near, far]
+                self._open.append(far)
                 for source, target in ((near, far), (far, near)):
                     threading.Thread(target=_copy, args=(source, target), daemon=True).start()
 

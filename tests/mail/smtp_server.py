@@ -1,5 +1,6 @@
 """A real SMTP server on loopback: STARTTLS, AUTH, and answers that a test chooses."""
 
+import asyncio
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from socket import socket
 from typing import Any
+from weakref import WeakSet
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
@@ -75,8 +77,24 @@ class MailServer:
 
 
 class _Controller(Controller):
+    """The controller stops its loop at once: connections that clients left open are ended first."""
+
+    sessions: WeakSet[SMTP]
+
     def factory(self) -> Any:
-        return SMTP(self.handler, **self.SMTP_kwargs)
+        session = SMTP(self.handler, **self.SMTP_kwargs)
+        self.sessions.add(session)
+        return session
+
+    def stop(self, no_assert: bool = False) -> None:
+        asyncio.run_coroutine_threadsafe(self._abort(), self.loop).result(60)
+        super().stop(no_assert)
+
+    async def _abort(self) -> None:
+        for session in list(self.sessions):
+            if session.transport is not None:
+                session.transport.abort()
+        await asyncio.sleep(0)
 
 
 @contextmanager
@@ -95,6 +113,7 @@ def mail_server(folder: Path, settings: Any) -> Iterator[MailServer]:
         auth_required=True,
         authenticator=server.authenticate,
     )
+    controller.sessions = WeakSet()
     controller.start()
     settings.ISPVM_MAIL_CONFIGURED = True
     settings.EMAIL_BACKEND = "apps.mail.backend.SmtpBackend"

@@ -1,6 +1,7 @@
 """Mail to a real SMTP server: sent at least once, never to somebody who is not meant, whatever the server answers."""
 
 from datetime import timedelta
+from smtplib import SMTPAuthenticationError
 from uuid import UUID
 
 import pytest
@@ -12,6 +13,7 @@ from apps.core import clock
 from apps.events import due
 from apps.events.models import Due
 from apps.mail import sending
+from apps.mail.backend import SmtpBackend
 from apps.mail.choices import MailState
 from apps.mail.models import Message
 from apps.mail.services import SEND, queue_mail
@@ -185,6 +187,15 @@ class TestRefused:
         settings.EMAIL_HOST_PASSWORD = "of-the-mail-server"
         time_machine.move_to(at + timedelta(minutes=1))
         assert run(message).state == MailState.SENT
+
+    def test_a_refused_login_leaves_no_connection_open(self, smtp, settings):
+        settings.EMAIL_HOST_PASSWORD = "wrong"
+        backend = SmtpBackend()
+
+        with pytest.raises(SMTPAuthenticationError):
+            backend.open()
+
+        assert (backend.connection, backend._partial_connection) == (None, None)
 
     def test_a_certificate_of_another_gets_neither_login_nor_mail(self, acme, smtp, settings):
         settings.ISPVM_SMTP_CA_FILE = ""

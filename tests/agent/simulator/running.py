@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from agent.simulator.client import request
+from agent.simulator.lines import hang_up
 from agent.simulator.routeros.wire import AFTER_LOGIN, Decoder, encode_sentence
 from agent.simulator.routers import MOST_SESSIONS
 from agent.simulator.serve import Plan, start
@@ -136,11 +137,15 @@ class EchoServer(InThread):
         server.close()
 
     async def _echo(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        writer.close()
+        try:
+            with contextlib.suppress(OSError):
+                while data := await reader.read(65536):
+                    writer.write(data)
+                    await writer.drain()
+            writer.close()
+        finally:
+            if self._stop.is_set():
+                await hang_up([writer])
 
 
 def connect(address: tuple[str, int], source: str) -> socket.socket:
