@@ -55,6 +55,7 @@ INSTALLED_APPS += [
         "apps.diagnostics",
         "apps.webhooks",
         "apps.console",
+        "apps.lab",
     )
     if (PROJECT / name.replace(".", "/") / "apps.py").exists()
 ]

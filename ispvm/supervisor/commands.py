@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ispvm.supervisor.check import check
-from ispvm.supervisor.demo import demo
+from ispvm.supervisor.demo.runner import demo
 from ispvm.supervisor.environment import connect_services, platform_environment
 from ispvm.supervisor.errors import LaunchError, explain_os_error
 from ispvm.supervisor.places import PROJECT, Home, home_folder

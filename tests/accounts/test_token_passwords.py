@@ -144,5 +144,5 @@ def test_a_password_is_set_nowhere_else():
         "accounts/models/people.py",
         # An account that is taken over by its address's owner: every token ends there.
         "accounts/people.py",
-        "console/seed/people.py",
+        "lab/seed/people.py",
     }

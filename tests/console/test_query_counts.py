@@ -10,10 +10,10 @@ import pytest
 from django.test import Client
 
 from apps.accounts.models import User
-from apps.console.bench.pages import api_lists, cabinet_pages, heaviest, html_pages, queries_of
-from apps.console.seed.run import seed_demo
-from apps.console.seed.sizes import NEIGHBOUR
 from apps.core import clock
+from apps.lab.bench.pages import api_lists, cabinet_pages, heaviest, html_pages, queries_of
+from apps.lab.seed.run import seed_demo
+from apps.lab.seed.sizes import NEIGHBOUR
 from apps.tenancy import acting_in
 from tests.clients import bearer
 
@@ -29,7 +29,7 @@ def signed_in(name: str) -> Client:
 
 
 def test_every_page_asks_what_it_asked(monkeypatch, record_property):
-    monkeypatch.setattr("apps.console.seed.run.SIZES", {"small": NEIGHBOUR})
+    monkeypatch.setattr("apps.lab.seed.run.SIZES", {"small": NEIGHBOUR})
     at = clock.now().replace(microsecond=0)
     made = seed_demo(size="small", seed=7, password="of-tests-" * 2, at=at, say=str)
     tenant = made[0].tenant

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ispvm.supervisor.demo_kills import ALL_KINDS, KINDS, Killer, of_kind, plan_kinds
-from ispvm.supervisor.demo_options import parse
-from ispvm.supervisor.demo_world import Identity, World, read_json, write_json
+from ispvm.supervisor.demo.kills import ALL_KINDS, KINDS, Killer, of_kind, plan_kinds
+from ispvm.supervisor.demo.options import parse
+from ispvm.supervisor.demo.world import Identity, World, read_json, write_json
 from ispvm.supervisor.errors import LaunchError
 from tests.supervisor.waiting import eventually
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from ispvm.supervisor.demo_menu import CHOICES, Menu, listen
+from ispvm.supervisor.demo.menu import CHOICES, Menu, listen
 from tests.agent.simulator.running import EchoServer, Simulation, plan_for
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from apps.console.demo.receiver_log import (
+from apps.lab.demo.receiver_log import (
     about,
     differing_repeats,
     doubled_sequences,
     missing_sequences,
     read_log,
 )
-from ispvm.supervisor.demo_kills import ALL_KINDS
+from ispvm.supervisor.demo.kills import ALL_KINDS
 from tests.stack import PROJECT, free_ports, own_environment
 
 pytestmark = pytest.mark.long

@@ -1,0 +1,171 @@
+"""How long a verdict takes when much is dark at once: 5,000 routers, and an outage that no single failure explains.
+
+Pure: no database. PoPs lose their ways in, most of what is behind them is silent, and some of it still answers, which
+speaks against every cause. Each round reaches the verdict anew; all must be the same, byte for byte.
+"""
+
+import random
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from statistics import median
+from uuid import UUID, uuid5
+
+from apps.incidents.rca.snapshot import Reading, Snapshot, Symptom
+from apps.incidents.rca.verdict import Verdict, reach_verdict
+from apps.lab.bench.figures import Asked, Figure, WrongResult
+from apps.topology.graph import (
+    AgentPlace,
+    Device,
+    Graph,
+    Interface,
+    Link,
+    OspfNeighbor,
+    Ref,
+    Site,
+    build_graph,
+)
+
+SPACE = UUID("7c1f7c52-9b1d-4f0e-8a53-1d5b6a0c2e90")
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+DEVICES, CORES, DARK = 5_000, 20, 1_365
+#: Behind a lost way in so many are silent; the others still answer.
+SILENT_SHARE = 0.93
+SECOND_UPLINK_EVERY = 3
+MOST_SECONDS = 2.0
+
+
+def _pk(name: str) -> UUID:
+    return uuid5(SPACE, name)
+
+
+@dataclass
+class _Network:
+    """Routers by PoP, and wires as pairs of names."""
+
+    pops: dict[str, list[str]]
+    wires: list[tuple[str, str]]
+    site_of: dict[str, str]
+
+    @classmethod
+    def draw(cls, rng: random.Random) -> "_Network":
+        cores = [f"cr{number}" for number in range(CORES)]
+        made = cls({}, list(zip(cores, cores[1:] + cores[:1], strict=True)), {})
+        made.wires.append(("er1", cores[0]))
+        made.site_of = dict.fromkeys([*cores, "er1"], "hub")
+        while len(made.site_of) < DEVICES:
+            made._add_pop(cores, rng)
+        return made
+
+    def _add_pop(self, cores: list[str], rng: random.Random) -> None:
+        number = len(self.pops)
+        first = f"agg{number}"
+        ways_in = rng.sample(cores, 1 if number % SECOND_UPLINK_EVERY else 2)
+        self.wires += [(core, first) for core in ways_in]
+        mine = [first]
+        for index in range(rng.randrange(10, 40)):
+            name = f"acc{number}x{index}"
+            self.wires.append((rng.choice(mine[-6:]), name))
+            mine.append(name)
+        self.pops[first] = mine
+        self.site_of |= dict.fromkeys(mine, f"pop{number}")
+
+    def graph(self) -> Graph:
+        ends = [(f"{a}-{z}", here, far) for a, z in self.wires for here, far in ((a, z), (z, a))]
+        names = sorted(self.site_of)
+        return build_graph(
+            sites=[Site(_pk(site), site) for site in sorted(set(self.site_of.values()))],
+            devices=[Device(_pk(name), name, "core", _pk(self.site_of[name])) for name in names],
+            interfaces=[
+                Interface(_pk(f"{here}:{wire}"), _pk(here), wire, _pk(wire))
+                for wire, here, _ in ends
+            ],
+            links=[
+                *(Link(_pk(f"{a}-{z}"), f"{a}-{z}", "ring", _pk(a), _pk(z)) for a, z in self.wires),
+                Link(_pk("transit"), "transit", "upstream", _pk("er1"), None),
+            ],
+            ospf_neighbors=[
+                OspfNeighbor(
+                    _pk(f"{here}~{wire}"), _pk(here), far, "0", far, "", _pk(wire), _pk(far)
+                )
+                for wire, here, far in ends
+            ],
+            agents=[AgentPlace(_pk("agent"), "agent", _pk("cr0"), tuple(map(_pk, names)))],
+        )
+
+
+def _symptom(kind: str, ref: Ref, seconds: float) -> Symptom:
+    since = NOON + timedelta(seconds=seconds)
+    return Symptom(
+        alert_id=uuid5(SPACE, f"{kind}{ref}"),
+        rule=kind,
+        kind=kind,
+        ref=ref,
+        state="firing",
+        severity="critical",
+        since=since,
+        fired_at=since + timedelta(seconds=10),
+        well_since=None,
+        summary=kind,
+    )
+
+
+def contradictory_outage(seed: int) -> tuple[Snapshot, int]:
+    """The moment, and how many routers are dark in it."""
+    rng = random.Random(seed)  # noqa: S311  (an outage, not a secret)
+    network = _Network.draw(rng)
+    graph, symptoms, dark = network.graph(), list[Symptom](), set[str]()
+    for first in rng.sample(sorted(network.pops), len(network.pops)):
+        if len(dark) >= DARK:
+            break
+        for core, _ in (wire for wire in network.wires if wire[1] == first):
+            wire = f"{core}-{first}"
+            symptoms.append(_symptom("interface_down", ("interface", _pk(f"{core}:{wire}")), 0))
+            symptoms.append(_symptom("adjacency_down", ("ospf_neighbor", _pk(f"{core}~{wire}")), 0))
+        silent = [name for name in network.pops[first] if rng.random() < SILENT_SHARE]
+        for name in silent[: DARK - len(dark)]:
+            dark.add(name)
+            symptoms.append(_symptom("unreachable", ("device", _pk(name)), rng.uniform(0, 8)))
+    answering = [
+        Reading(("device", _pk(name)), "device.up", NOON + timedelta(seconds=20), 1.0)
+        for name in network.site_of
+        if name not in dark
+    ]
+    moment = Snapshot.make(
+        at=NOON + timedelta(seconds=25),
+        graph=graph,
+        alive_agents=frozenset({_pk("agent")}),
+        symptoms=symptoms,
+        readings=answering,
+    )
+    return moment, len(dark)
+
+
+def measure_rca(asked: Asked) -> list[Figure]:
+    """Seconds of processor time for one verdict. Raises WrongResult when two rounds differ or a symptom is left out."""
+    moment, dark = contradictory_outage(asked.seed)
+    causes = 0
+    times, digests = [], set()
+    for number in range(asked.rounds):
+        began = time.process_time()
+        verdict = reach_verdict(moment)
+        times.append(time.process_time() - began)
+        digests.add(verdict.digest)
+        causes = _checked(moment, verdict)
+        asked.say(f"round {number + 1}: {times[-1]:.2f} s, {causes} causes")
+    if len(digests) != 1:
+        raise WrongResult("The same moment brought different verdicts.")
+    return [
+        Figure("routers", len(moment.graph.devices), ""),
+        Figure("dark", dark, ""),
+        Figure("causes found", causes, ""),
+        Figure("verdict, processor time (median)", median(times), "s", MOST_SECONDS),
+    ]
+
+
+def _checked(moment: Snapshot, verdict: Verdict) -> int:
+    """How many causes there are; every symptom stands under exactly one trouble."""
+    explained = [row.alert_id for trouble in verdict.troubles for row in trouble.symptoms]
+    if sorted(explained) != sorted(row.alert_id for row in moment.symptoms):
+        raise WrongResult("A symptom has no trouble, or has two.")
+    return sum(len(trouble.causes) for trouble in verdict.troubles)

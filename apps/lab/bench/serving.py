@@ -1,0 +1,145 @@
+"""The real web process over a measurement's database: gunicorn on loopback, stopped when the body ends."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from django.core.management import call_command
+from django.db import connection
+from django.test import override_settings
+
+from apps.lab.bench.figures import WrongResult
+
+LOOPBACK = "127.0.0.1"
+STARTS_WITHIN_SECONDS = 60
+#: Worth a thousandth of a second.
+MS = 1000.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer and how long it took, from the first byte sent to the last received."""
+
+    status: int
+    body: bytes
+    milliseconds: float
+
+
+class Asker:
+    """One connection that is kept open, as browsers keep theirs."""
+
+    def __init__(self, port: int, headers: dict[str, str]) -> None:
+        self._connection = http.client.HTTPConnection(LOOPBACK, port, timeout=60)
+        self._headers = headers
+
+    def get(self, path: str) -> Answer:
+        """Ask for a page; anew where the server has closed the idle connection meanwhile, as browsers do."""
+        try:
+            return self._ask(path)
+        except ConnectionError:
+            self._connection.close()
+            return self._ask(path)
+
+    def _ask(self, path: str) -> Answer:
+        began = time.perf_counter()
+        self._connection.request("GET", path, headers=self._headers)
+        answer = self._connection.getresponse()
+        body = answer.read()
+        return Answer(answer.status, body, (time.perf_counter() - began) * MS)
+
+
+@contextmanager
+def collected_files() -> Iterator[Path]:
+    """A home of the measurement's own, with the style sheets and scripts under their hashed names, as installed. What
+    is rendered in this process while the body runs is rendered with them.
+    """
+    with tempfile.TemporaryDirectory(prefix="ispvm-bench-") as folder:
+        home = Path(folder)
+        with override_settings(STATIC_ROOT=home / "staticfiles"):
+            call_command("collectstatic", interactive=False, verbosity=0)
+            yield home
+
+
+@dataclass(frozen=True)
+class Served:
+    """A web process that runs, and the database behind it."""
+
+    port: int
+    pid: int
+
+    def computed(self) -> dict[int, float]:
+        """How long each of its processes, and each session of the database, has computed so far, in milliseconds: what
+        other work on the machine hardly makes longer. Of a database on another machine nothing is known.
+        """
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
+            sessions = [pid for (pid,) in cursor.fetchall()]
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return {int(pid): _cpu_of(int(pid)) for pid in (self.pid, *children, *sessions)}
+
+
+def _cpu_of(pid: int) -> float:
+    try:
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended, or runs elsewhere
+        return 0.0
+    return sum(map(int, words[11:13])) * MS / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def web_process(
+    database: str, home: Path, *, workers: int = 1, variables: Mapping[str, str] | None = None
+) -> Iterator[Served]:
+    """A web process that serves this database with the collected files of that home; ``variables`` are settings of its
+    environment. Raises WrongResult when it does
+    not start.
+    """
+    port = _free_port()
+    address = urlsplit(os.environ["DATABASE_URL"])
+    environment = {
+        **os.environ,
+        "DATABASE_URL": urlunsplit(address._replace(path=f"/{database}")),
+        "ISPVM_HOME": str(home),
+        "ISPVM_PUBLIC_URL": f"http://{LOOPBACK}:{port}",
+        "ISPVM_ALLOWED_HOSTS": LOOPBACK,
+        **(variables or {}),
+    }
+    environment.pop("DATABASE_OWNER_URL", None)
+    command = (
+        *(sys.executable, "-m", "gunicorn", "-c", "python:ispvm.deploy.gunicorn_web"),
+        *("--workers", str(workers), "--bind", f"{LOOPBACK}:{port}", "ispvm.wsgi:application"),
+    )
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)  # noqa: S603  (our own words)
+        try:
+            _wait_for(process, port)
+            yield Served(port, process.pid)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(process: "subprocess.Popen[bytes]", port: int) -> None:
+    until = time.monotonic() + STARTS_WITHIN_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            if Asker(port, {}).get("/livez").status == http.client.OK:
+                return
+        except OSError:
+            time.sleep(0.2)
+    raise WrongResult("The web process did not start.")

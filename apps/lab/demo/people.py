@@ -1,0 +1,83 @@
+"""The demo's tenant, who works in it, and the token with which everything else is done over REST."""
+
+import secrets
+
+from apps.accounts import services as accounts
+from apps.accounts.actors import Actor
+from apps.accounts.choices import Role
+from apps.accounts.models import User
+from apps.accounts.permissions import Permission
+from apps.alerts import services as alerts
+from apps.core import clock
+from apps.lab.demo.folder import Folder
+from apps.lab.demo.rest import Rest, RestError
+from apps.tenancy import acting_in
+from apps.tenancy.models import Tenant
+
+PROVISIONER = Actor.system("demo")
+PACK = "first"
+PEOPLE = (
+    ("admin@demo.example", "Amal Admin", Role.ADMIN),
+    ("noc@demo.example", "Noor Operator", Role.NOC),
+    ("reader@demo.example", "Rafa Reader", Role.READONLY),
+)
+
+
+def ensure_tenant(name: str) -> Tenant:
+    """The demo's tenant with its rule pack."""
+    tenant = Tenant.objects.filter(slug="demo").first()
+    if tenant is None:
+        tenant = accounts.create_tenant(slug="demo", name=name, actor=PROVISIONER, at=clock.now())
+    with acting_in(tenant):
+        alerts.install_pack(pack=PACK, actor=PROVISIONER, at=clock.now())
+    return tenant
+
+
+def ensure_people(tenant: Tenant, folder: Folder) -> User:
+    """One person per role, with passwords that are kept in the folder; returns the admin."""
+    if not folder.read_text("credentials.json"):
+        drawn = [
+            {"email": email, "password": secrets.token_urlsafe(12), "role": role.value}
+            for email, _, role in PEOPLE
+        ]
+        folder.write_json("credentials.json", drawn)
+    passwords = {row["email"]: row["password"] for row in folder.read_json("credentials.json")}
+    found = []
+    for email, name, role in PEOPLE:
+        user = User.objects.filter(email=email).first() or accounts.create_user(
+            email=email, password=passwords[email], full_name=name, verified_at=clock.now()
+        )
+        accounts.add_member(tenant=tenant, user=user, role=role, actor=PROVISIONER, at=clock.now())
+        found.append(user)
+    return found[0]
+
+
+def ensure_token(tenant: Tenant, admin: User, folder: Folder) -> str:
+    """An API token that works: the one in the folder, else a new one."""
+    known = folder.read_text("api.token")
+    if known and _works(folder, known):
+        return known
+    _, text = accounts.issue_token(
+        tenant=tenant,
+        user=admin,
+        name="demo",
+        # All by name: a token that names none may not decide where router logins are sent.
+        scopes=[permission.value for permission in Permission],
+        actor=PROVISIONER,
+        at=clock.now(),
+    )
+    folder.write_text("api.token", text)
+    return text
+
+
+def rest_of(folder: Folder, token: str, *, patience_seconds: float = 0) -> Rest:
+    """The platform's REST API."""
+    return Rest(f"{folder.plan['web_url']}/api/v1", token, patience_seconds=patience_seconds)
+
+
+def _works(folder: Folder, token: str) -> bool:
+    try:
+        found = rest_of(folder, token).get("/me/")
+    except RestError:
+        return False
+    return Permission.LOGINS_APPROVE in found["permissions"]

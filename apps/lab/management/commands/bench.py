@@ -1,0 +1,43 @@
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.core.errors import DomainError
+from apps.lab.bench import BENCHES
+from apps.lab.bench.figures import Asked, WrongResult, machine
+
+FEWEST_ROUNDS = 1
+
+
+class Command(BaseCommand):
+    help = "Measure this code on this machine, in a database of its own."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", choices=sorted(BENCHES), help="what to measure")
+        parser.add_argument("--seed", type=int, default=1, help="draws the work that is measured")
+        parser.add_argument(
+            "--rounds", type=int, default=5, help="how often each thing is measured"
+        )
+        parser.add_argument(
+            "--json", action="store_true", help="one JSON document on standard output"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+        name, seed, rounds = options["name"], options["seed"], options["rounds"]
+        if rounds < FEWEST_ROUNDS:
+            raise CommandError("At least one round.")
+        say = self.stderr.write if options["json"] else self.stdout.write
+        on = machine()
+        say(f"{name}: seed {seed}, {rounds} rounds, {on['cores']} cores, {on['memory_gib']} GiB")
+        try:
+            figures = BENCHES[name](Asked(seed, rounds, say))
+        except (WrongResult, DomainError) as error:
+            raise CommandError(str(error)) from error
+        if options["json"]:
+            shown = [figure.as_dict() for figure in figures]
+            document = {"name": name, "seed": seed, "rounds": rounds, "machine": on}
+            self.stdout.write(json.dumps({**document, "figures": shown}))
+            return
+        for figure in figures:
+            self.stdout.write(str(figure))

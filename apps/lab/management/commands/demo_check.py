@@ -1,0 +1,63 @@
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.lab.demo.check import Theatre, run_check
+from apps.lab.demo.folder import Folder
+from apps.lab.demo.people import rest_of
+from apps.lab.demo.rest import Rest, RestError
+from apps.lab.demo.stories import STORIES, read_programme
+
+# The web process and the database are killed too: both are back within this time.
+PATIENCE_SECONDS = 30.0
+
+
+class Command(BaseCommand):
+    help = "Play stories on the demo's network and check what the platform says of them."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--seed", type=int, required=True, help="draws what breaks")
+        parser.add_argument(
+            "--stories", default="a,b", help=f"of {', '.join(STORIES)}, or all; a+b at once"
+        )
+        parser.add_argument("--control", required=True, help="address of the simulator's control")
+        parser.add_argument("--out", type=Path, required=True, help="the demo's folder")
+        parser.add_argument(
+            "--disturbed", action="store_true", help="processes are killed meanwhile: no time limit"
+        )
+
+        parser.add_argument(
+            "--compare",
+            action="store_true",
+            help="undisturbed first, then until nothing is left to kill: the same verdicts",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+        stories = read_programme(options["stories"])
+        unknown = sorted({key for group in stories for key in group} - STORIES.keys())
+        if unknown:
+            raise CommandError(f"There is no story {', '.join(unknown)}.")
+        folder = Folder(options["out"])
+        try:
+            theatre = Theatre(
+                folder=folder,
+                control=Rest(options["control"]),
+                rest=rest_of(
+                    folder,
+                    folder.read_text("api.token"),
+                    patience_seconds=PATIENCE_SECONDS if options["disturbed"] else 0,
+                ),
+                seed=options["seed"],
+                is_disturbed=options["disturbed"],
+                say=self._say,
+            )
+            passed = run_check(theatre, stories, compare=options["compare"])
+        except RestError as error:
+            raise CommandError(str(error)) from error
+        if not passed:
+            raise CommandError("Not every story was told right.")
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()

@@ -1,0 +1,34 @@
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.lab.demo.folder import Folder
+from apps.lab.demo.network import Provisioner
+from apps.lab.demo.people import ensure_people, ensure_tenant, ensure_token, rest_of
+from apps.lab.demo.rest import Rest, RestError
+
+
+class Command(BaseCommand):
+    help = "Make the simulated ISP known to the platform; run again it makes only what is missing."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--seed", type=int, required=True, help="of the simulated network")
+        parser.add_argument("--control", required=True, help="address of the simulator's control")
+        parser.add_argument("--out", type=Path, required=True, help="the demo's folder")
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+        folder = Folder(options["out"])
+        try:
+            topology = Rest(options["control"]).get("/topology")
+            if topology["seed"] != options["seed"]:
+                raise CommandError("The simulator plays another seed.")
+            tenant = ensure_tenant(topology["isp"])
+            admin = ensure_people(tenant, folder)
+            token = ensure_token(tenant, admin, folder)
+            Provisioner(rest_of(folder, token), topology, folder).run()
+        except RestError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(
+            f"{topology['isp']}: {len(topology['devices'])} routers, {len(topology['links'])} links."
+        )

@@ -1,0 +1,58 @@
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.core import clock
+from apps.lab.seed.people import PEOPLE
+from apps.lab.seed.prepare import prepare_database
+from apps.lab.seed.run import OtherSeed, seed_demo
+from apps.lab.seed.sizes import SIZES
+
+
+class Command(BaseCommand):
+    help = (
+        "Fill the database with a made-up ISP (and a small neighbour): inventory, readings, incidents with verdicts,"
+        " webhooks. The same seed makes the same rows; run again, it only adds the readings since."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--size", choices=sorted(SIZES), default="small")
+        parser.add_argument("--seed", type=int, default=7, help="draws the network (default 7)")
+        parser.add_argument("--password", help="of its people; drawn and printed when not given")
+        parser.add_argument(
+            "--at",
+            type=_moment,
+            help="the moment that is now, ISO 8601 with its zone (default: this minute)",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+        password = options["password"] or secrets.token_urlsafe(12)
+        at = options["at"] or clock.now().replace(microsecond=0)
+        prepare_database(at)
+        try:
+            made = seed_demo(
+                size=options["size"], seed=options["seed"], password=password, at=at, say=self._say
+            )
+        except OtherSeed as error:
+            raise CommandError(str(error)) from error
+        for row in made:
+            self._say(
+                f"{row.tenant.name}: {row.devices} devices, {row.incidents} incidents"
+                f" ({row.open_incidents} open), {row.readings} new readings."
+            )
+        people = ", ".join(name for name, _full_name, _role in PEOPLE)
+        domain = SIZES[options["size"]].domain
+        self._say(f"Sign in as {people} @{domain}; password: {password}")
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("Say the zone.")
+    return moment.astimezone(UTC)

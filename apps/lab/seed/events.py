@@ -1,0 +1,47 @@
+"""What routers and agents reported of the failures of the last days."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from apps.lab.seed.network import Network
+from apps.lab.seed.stories import Story
+from apps.lab.seed.storing import ROWS_AT_ONCE, parts_of
+from apps.telemetry import store
+from apps.telemetry.store import EventRow
+
+BACK = timedelta(days=3)
+#: Rule -> event, and the words for broken and well.
+_SAID = {
+    "interface_down": ("interface.oper.changed", "down", "up"),
+    "ospf_not_full": ("ospf.neighbor.state.changed", "down", "full"),
+    "ebgp_not_established": ("bgp.peer.state.changed", "active", "established"),
+    "unreachable": ("device.reachable.changed", "down", "up"),
+    "management_plane": ("device.api.changed", "down", "up"),
+}
+
+
+def write_events(network: Network, stories: Iterable[Story], *, at: datetime) -> None:
+    """One event where something broke, one where it was well again. Call it inside the tenant."""
+    rows = (row for story in stories if story.began > at - BACK for row in _of(network, story))
+    for part in parts_of(rows, ROWS_AT_ONCE):
+        store.write_batch(events=part, received_at=at)
+
+
+def _of(network: Network, story: Story) -> Iterator[EventRow]:
+    for sign in story.failure.signs:
+        if sign.rule not in _SAID:
+            continue
+        name, bad, good = _SAID[sign.rule]
+        moves = [(story.began + sign.delay, bad, good, "warn")]
+        if (well := story.well_at(sign)) is not None:
+            moves.append((well, good, bad, "info"))
+        for moment, new, old, severity in moves:
+            yield EventRow(
+                event_id=network.id_of("seen", story.alert_id(sign), new),
+                ts=moment,
+                event_type=name,
+                severity=severity,
+                entity_type=sign.ref[0],
+                entity_id=sign.ref[1],
+                payload={"old": old, "new": new},
+            )

@@ -1,0 +1,318 @@
+"""What breaks in a made-up network and what is seen of it: signs first, then the verdict that the platform itself
+reaches on them. Pure."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import Random
+from uuid import UUID
+
+from apps.incidents.rca.snapshot import Reading, Snapshot, Symptom
+from apps.incidents.rca.verdict import Trouble, Verdict, reach_verdict
+from apps.lab.seed.branches import Branch
+from apps.lab.seed.network import PlannedDevice, PlannedLink
+from apps.topology.graph import Ref
+
+#: Rules of the shipped pack that speak in these stories: key -> (symptom, metric).
+RULES = {
+    "interface_down": ("interface_down", "interface.oper_up"),
+    "ospf_not_full": ("adjacency_down", "ospf.neighbor.state"),
+    "ebgp_not_established": ("bgp_down", "bgp.peer.state"),
+    "unreachable": ("unreachable", "device.up"),
+    "management_plane": ("management_plane", "device.api.up"),
+    "agent_heartbeat_missed": ("agent_missing", "agent.up"),
+    "pppoe_sessions_lost": ("sessions_lost", "pppoe.sessions.active"),
+    "cpu_high": ("soft", "device.cpu_pct"),
+}
+_LOUD = frozenset({"core", "edge", "agg"})
+#: From the first alert that fired to the incident.
+HOLD = timedelta(seconds=10)
+POLL = timedelta(seconds=4)
+
+
+@dataclass(frozen=True)
+class Sign:
+    """One alert of the story, whenever it fires."""
+
+    rule: str
+    ref: Ref
+    severity: str
+    delay: timedelta
+    for_seconds: int
+    seen: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What broke where, and its signs in the order in which they are seen."""
+
+    kind: str
+    branch: Branch
+    signs: tuple[Sign, ...]
+    dark: frozenset[UUID] = frozenset()
+    #: Adjacencies and ports that are down, and other readings of the moment: (ref, metric) -> value.
+    readings: tuple[tuple[Ref, str, float], ...] = ()
+    silent_agent: UUID | None = None
+
+    def fires_at(self, sign: Sign, began: datetime) -> datetime:
+        return began + sign.delay + timedelta(seconds=sign.for_seconds)
+
+    def opens_at(self, began: datetime) -> datetime:
+        """When the incident is told of."""
+        return min(self.fires_at(sign, began) for sign in self.signs) + HOLD
+
+
+def _port_down(device: PlannedDevice, port: str) -> Sign:
+    is_loud = device.role in _LOUD
+    return Sign(
+        rule="interface_down",
+        ref=("interface", device.port_id(port)),
+        severity="critical" if is_loud else "warn",
+        delay=timedelta(0),
+        for_seconds=10 if is_loud else 30,
+        seen="0",
+        summary=f"{device.name} {port} went down",
+    )
+
+
+def _adjacency_lost(link: PlannedLink, device: PlannedDevice, far: PlannedDevice) -> Sign:
+    return Sign(
+        rule="ospf_not_full",
+        ref=("ospf_neighbor", link.adjacency_id(device, far)),
+        severity="critical",
+        delay=timedelta(seconds=2),
+        for_seconds=60,
+        seen="down",
+        summary=f"OSPF neighbour {device.name} {far.address} {far.address} is down, not Full",
+    )
+
+
+def _silent(device: PlannedDevice) -> Sign:
+    return Sign(
+        rule="unreachable",
+        ref=("device", device.id),
+        severity="critical",
+        delay=timedelta(seconds=3),
+        for_seconds=30,
+        seen="0",
+        summary=f"{device.name} answers no probe",
+    )
+
+
+def broken(
+    kind: str,
+    branch: Branch,
+    *,
+    cut: tuple[PlannedLink, ...] = (),
+    dead: tuple[PlannedDevice, ...] = (),
+) -> Failure:
+    """Wires cut and routers dead: what is dark behind them, and what the lit ends see."""
+    gone = {device.id for device in dead}
+    lit = branch.reached(cut={link.id for link in cut}, dead=gone)
+    dark = frozenset(device.id for device in branch.devices if device.id not in lit)
+    signs: list[Sign] = []
+    readings: list[tuple[Ref, str, float]] = []
+    for link in branch.links:
+        for device, port, far in link.ends():
+            is_down = link in cut or far.id in gone
+            if device.id not in lit:
+                continue
+            readings.append(
+                (("interface", device.port_id(port)), "interface.oper_up", float(not is_down))
+            )
+            adjacency = ("ospf_neighbor", link.adjacency_id(device, far))
+            readings.append((adjacency, "ospf.neighbor.up", float(not is_down)))
+            if is_down:
+                signs += [_port_down(device, port), _adjacency_lost(link, device, far)]
+    signs += [_silent(device) for device in branch.devices if device.id in dark]
+    return Failure(kind, branch, tuple(signs), dark, tuple(readings))
+
+
+def _backhaul(branch: Branch, rng: Random) -> Failure | None:
+    links = [link for link in branch.links if link.kind == "backhaul"]
+    return broken("backhaul", branch, cut=(rng.choice(links),)) if links else None
+
+
+def _router(branch: Branch, rng: Random) -> Failure | None:
+    inner = [d for d in branch.own if d.role in {"access", "bng"}]
+    return broken("router", branch, dead=(rng.choice(inner),)) if inner else None
+
+
+def _aggregation(branch: Branch, _rng: Random) -> Failure | None:
+    inner = [d for d in branch.own if d.role == "agg"]
+    return broken("aggregation", branch, dead=(inner[0],)) if inner else None
+
+
+def _wire(branch: Branch, rng: Random) -> Failure | None:
+    links = [link for link in branch.links if link.kind == "access"]
+    return broken("wire", branch, cut=(rng.choice(links),)) if links else None
+
+
+def _ring(branch: Branch, rng: Random) -> Failure | None:
+    links = [link for link in branch.links if link.kind == "ring"]
+    is_hub = all(not device.site.number for device in branch.devices)
+    return broken("ring", branch, cut=(rng.choice(links),)) if links and is_hub else None
+
+
+def _upstream(branch: Branch, rng: Random) -> Failure | None:
+    peers = [p for p in branch.peers if p.is_outside and p.device in branch.own]
+    if not peers:
+        return None
+    peer = rng.choice(peers)
+    sign = Sign(
+        rule="ebgp_not_established",
+        ref=("bgp_peer", peer.id),
+        severity="critical",
+        delay=timedelta(0),
+        for_seconds=60,
+        seen="active",
+        summary=f"BGP session {peer.device.name} {peer.name} is active, not Established",
+    )
+    return Failure("upstream", branch, (sign,), readings=((sign.ref, "bgp.peer.up", 0.0),))
+
+
+def _api(branch: Branch, rng: Random) -> Failure:
+    device = rng.choice(branch.own)
+    sign = Sign(
+        rule="management_plane",
+        ref=("device", device.id),
+        severity="warn",
+        delay=timedelta(0),
+        for_seconds=300,
+        seen="0",
+        summary=f"The API of {device.name} does not answer",
+    )
+    return Failure("api", branch, (sign,), readings=((sign.ref, "device.api.up", 0.0),))
+
+
+def _busy(branch: Branch, rng: Random) -> Failure:
+    device, percent = rng.choice(branch.own), rng.randint(91, 99)
+    sign = Sign(
+        rule="cpu_high",
+        ref=("device", device.id),
+        severity="warn",
+        delay=timedelta(0),
+        for_seconds=300,
+        seen=f"{percent}",
+        summary=f"CPU of {device.name} is at {percent} %",
+    )
+    return Failure(
+        "busy", branch, (sign,), readings=((sign.ref, "device.cpu_pct", float(percent)),)
+    )
+
+
+def _sessions(branch: Branch, _rng: Random) -> Failure | None:
+    services = [row for row in branch.services if row.kind == "pppoe"]
+    if not services:
+        return None
+    sign = Sign(
+        rule="pppoe_sessions_lost",
+        ref=("service", services[0].id),
+        severity="critical",
+        delay=timedelta(0),
+        for_seconds=30,
+        seen="0",
+        summary=f"{services[0].name} has no session left",
+    )
+    return Failure(
+        "sessions", branch, (sign,), readings=((sign.ref, "pppoe.sessions.active", 0.0),)
+    )
+
+
+def _agent(branch: Branch, _rng: Random) -> Failure | None:
+    if any(device.site.number for device in branch.devices) or len(branch.agents) < 2:  # noqa: PLR2004
+        return None
+    agent = next(row for row in branch.agents if row.region == branch.region)
+    sign = Sign(
+        rule="agent_heartbeat_missed",
+        ref=("agent", agent.id),
+        severity="warn",
+        delay=timedelta(seconds=35),
+        for_seconds=0,
+        seen="",
+        summary=f"Agent {agent.name} is silent: its region is blind",
+    )
+    return Failure("agent", branch, (sign,), silent_agent=agent.id)
+
+
+Maker = Callable[[Branch, Random], Failure | None]
+_MAKERS: tuple[tuple[Maker, int], ...] = (
+    (_backhaul, 10),
+    (_router, 26),
+    (_aggregation, 2),
+    (_wire, 10),
+    (_ring, 12),
+    (_upstream, 30),
+    (_api, 14),
+    (_busy, 12),
+    (_sessions, 12),
+    (_agent, 8),
+)
+
+
+def draw_failure(branch: Branch, rng: Random) -> Failure:
+    """Something that breaks here."""
+    makers, weights = zip(*_MAKERS, strict=True)
+    while True:
+        found: Failure | None = rng.choices(makers, weights)[0](branch, rng)
+        if found is not None:
+            return found
+
+
+@dataclass(frozen=True)
+class Told:
+    """A failure with the verdict reached when its incident opened."""
+
+    snapshot: Snapshot
+    verdict: Verdict
+    trouble: Trouble
+
+
+def tell_story(failure: Failure, *, began: datetime, alert_ids: dict[Sign, UUID]) -> Told:
+    """Let the platform judge the moment in which the incident opened."""
+    at = failure.opens_at(began)
+    symptoms = [_symptom(failure, sign, began, at, alert_ids[sign]) for sign in failure.signs]
+    snapshot = Snapshot.make(
+        at=at,
+        graph=failure.branch.graph,
+        alive_agents=frozenset(
+            row.id for row in failure.branch.agents if row.id != failure.silent_agent
+        ),
+        symptoms=[row for row in symptoms if row.since <= at],
+        readings=list(_readings(failure, at - POLL)),
+    )
+    verdict = reach_verdict(snapshot)
+    return Told(snapshot, verdict, verdict.troubles[0])
+
+
+def _symptom(
+    failure: Failure, sign: Sign, began: datetime, at: datetime, alert_id: UUID
+) -> Symptom:
+    fires_at = failure.fires_at(sign, began)
+    is_firing = fires_at <= at
+    return Symptom(
+        alert_id=alert_id,
+        rule=sign.rule,
+        kind=RULES[sign.rule][0],
+        ref=sign.ref,
+        state="firing" if is_firing else "pending",
+        severity=sign.severity,
+        since=began + sign.delay,
+        fired_at=fires_at if is_firing else None,
+        well_since=None,
+        summary=sign.summary,
+    )
+
+
+def _readings(failure: Failure, at: datetime) -> Iterator[Reading]:
+    said = {(ref, metric) for ref, metric, _value in failure.readings}
+    for device in failure.branch.devices:
+        ref = ("device", device.id)
+        is_lit = device.id not in failure.dark
+        yield Reading(ref, "device.up", at, float(is_lit))
+        if is_lit and (ref, "device.api.up") not in said:
+            yield Reading(ref, "device.api.up", at, 1.0)
+    for ref, metric, value in failure.readings:
+        if metric in {"interface.oper_up", "ospf.neighbor.up", "bgp.peer.up", "device.api.up"}:
+            yield Reading(ref, metric, at, value)

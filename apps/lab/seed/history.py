@@ -1,0 +1,342 @@
+"""Incidents of the past and of now, written as the platform writes them: alerts with their moves, the verdict with
+what it was made of, the timeline, who took it, the audit log."""
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from apps.accounts.actors import Actor
+from apps.accounts.models import User
+from apps.alerts.choices import AlertState
+from apps.alerts.models import Alert, AlertRule, AlertTransition
+from apps.audit.services import Act, record_all
+from apps.incidents.choices import EntryKind, IncidentStatus, Resolution, ToldAs
+from apps.incidents.models import (
+    GraphVersion,
+    Incident,
+    IncidentAlert,
+    Revision,
+    StoredSnapshot,
+    TimelineEntry,
+)
+from apps.incidents.rca.impact import subscribers
+from apps.incidents.rca.verdict import digest_of
+from apps.lab.seed.failures import RULES, Sign, Told, tell_story
+from apps.lab.seed.network import Network
+from apps.lab.seed.stories import Story
+from apps.lab.seed.storing import parts_of, store_rows
+
+CORRELATION = Actor.system("correlation")
+STORIES_AT_ONCE = 500
+NOTES = (
+    "Field team called, on site in 40 minutes.",
+    "Carrier confirms a fibre cut, ticket opened with them.",
+    "Power is back at the site, batteries charging.",
+    "Rebooted after a firmware fault, watching it.",
+    "Known: the mast is being re-cabled today.",
+    "Patch cord replaced, light levels are good again.",
+)
+SECOND = timedelta(seconds=1)
+#: Shares of the incidents.
+TAKEN, TAKEN_WHILE_OPEN, ASSIGNED, NOTED, CLOSED_BY_HAND = 0.8, 0.5, 0.6, 0.4, 0.03
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A line of the timeline."""
+
+    at: datetime
+    kind: EntryKind
+    text: str
+    actor: Actor | None = None
+    alert_id: UUID | None = None
+
+
+@dataclass
+class _Rows:
+    """What is written together, in the order of its keys."""
+
+    graphs: list[GraphVersion] = field(default_factory=list)
+    snapshots: list[StoredSnapshot] = field(default_factory=list)
+    alerts: list[Alert] = field(default_factory=list)
+    transitions: list[AlertTransition] = field(default_factory=list)
+    incidents: list[Incident] = field(default_factory=list)
+    members: list[IncidentAlert] = field(default_factory=list)
+    revisions: list[Revision] = field(default_factory=list)
+    lines: list[TimelineEntry] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
+
+    def store(self) -> None:
+        for rows in (
+            *(self.graphs, self.snapshots, self.alerts, self.transitions, self.incidents),
+            *(self.members, self.revisions, self.lines),
+        ):
+            store_rows(rows)
+        record_all(sorted(self.acts, key=lambda act: act.at))
+
+
+class Historian:
+    """Writes the stories of one network. Call it inside the tenant."""
+
+    def __init__(self, network: Network, people: list[User], *, at: datetime) -> None:
+        self._network = network
+        self._at = at
+        self._people = [Actor("user", str(user.id), user.label) for user in people]
+        self._rules = dict(AlertRule.objects.values_list("key", "pk"))
+        self._graphs: dict[str, UUID] = {}
+        self._levels = {
+            row.id: float(row.subscribers) for row in network.services if row.subscribers
+        }
+        self._devices = {device.id: device.name for device in network.devices}
+
+    def write(self, stories: Iterable[Story]) -> int:
+        """Store them; returns how many alerts they had."""
+        alerts = 0
+        for part in parts_of(stories, STORIES_AT_ONCE):
+            rows = _Rows()
+            for story in part:
+                self._tell(story, rows)
+            rows.store()
+            alerts += len(rows.alerts)
+        return alerts
+
+    def _tell(self, story: Story, rows: _Rows) -> None:
+        ids = {sign: story.alert_id(sign) for sign in story.failure.signs}
+        told = tell_story(story.failure, began=story.began, alert_ids=ids)
+        rng = Random(story.id.int)  # noqa: S311  (drawn, not guessed against)
+        incident = self._incident(story, told, rng)
+        held = {row.alert_id: row for row in told.trouble.suppressed}
+        fired = story.fired(self._at)
+        for sign in fired:
+            alert = self._alert(story, sign, ids[sign])
+            rows.alerts.append(alert)
+            rows.transitions += self._moves(sign, alert)
+            rows.members.append(self._member(incident, told, sign, alert, held))
+        incident.suppressed_count = sum(ids[sign] in held for sign in fired)
+        rows.incidents.append(incident)
+        rows.revisions.append(self._revision(incident, told, rows))
+        cause = told.trouble.causes[0]
+        text = f"Opened: {cause.name}, confidence {cause.confidence:.2f}"
+        said = [
+            _Said(incident.opened_at, EntryKind.OPENED, text, CORRELATION),
+            *self._said_of_alerts(story, fired),
+            *self._said_by_people(incident, rng),
+        ]
+        self._write_timeline(story, incident, said, rows)
+
+    def _incident(self, story: Story, told: Told, rng: Random) -> Incident:
+        trouble, impact = told.trouble, told.trouble.impact
+        ends = [at for sign in story.fired(self._at) if (at := story.recovered_at(sign))]
+        is_open = story.ended is None
+        incident = Incident(
+            id=story.id,
+            number=story.number,
+            status=IncidentStatus.OPEN if is_open else IncidentStatus.CLOSED,
+            severity=trouble.severity,
+            title=trouble.title,
+            started_at=trouble.began_at,
+            opened_at=told.snapshot.at,
+            ended_at=None if is_open else max(ends) + timedelta(seconds=2),
+            resolution="" if is_open else Resolution.RECOVERED,
+            revision=1,
+            root_type=trouble.root[0],
+            root_id=trouble.root[1],
+            root_name=trouble.causes[0].name[:200],
+            confidence=trouble.confidence,
+            sites_affected=len(impact.site_ids),
+            devices_affected=len(impact.device_ids),
+            services_affected=len(impact.service_ids),
+            subscribers_affected=subscribers(impact, self._levels) if impact.service_ids else 0,
+        )
+        self._take(incident, story, rng)
+        return incident
+
+    def _take(self, incident: Incident, story: Story, rng: Random) -> None:
+        """Somebody of the shift takes most of them; nobody has taken the newest yet."""
+        until = incident.ended_at or self._at
+        taken_at = incident.opened_at + timedelta(seconds=rng.randint(25, 900))
+        if taken_at < until and rng.random() < (0.5 if story.ended is None else 0.8):
+            who = rng.choice(self._people)
+            incident.acked_by, incident.acked_at = who.label, taken_at
+            if rng.random() < ASSIGNED:
+                incident.assigned_to, incident.assigned_user_id = who.label, UUID(who.id)
+        if incident.ended_at is not None and rng.random() < CLOSED_BY_HAND:
+            incident.resolution = Resolution.OPERATOR
+        # Opened, acknowledged, closed: one event each.
+        incident.sequence = 1 + (incident.acked_at is not None) + (incident.ended_at is not None)
+        incident.told_as = ToldAs.OPEN if incident.ended_at is None else ToldAs.CLOSED
+
+    def _alert(self, story: Story, sign: Sign, alert_id: UUID) -> Alert:
+        well = story.well_at(sign)
+        return Alert(
+            id=alert_id,
+            rule_id=self._rules[sign.rule],
+            entity_type=sign.ref[0],
+            entity_id=sign.ref[1],
+            state=AlertState.OK if well else AlertState.FIRING,
+            severity=sign.severity,
+            since=story.began + sign.delay,
+            fired_at=story.failure.fires_at(sign, story.began),
+            well_since=well,
+            recovered_at=story.recovered_at(sign),
+            summary=sign.summary,
+            seen=_seen(sign, story.began + sign.delay),
+        )
+
+    def _moves(self, sign: Sign, alert: Alert) -> list[AlertTransition]:
+        moves = [(alert.fired_at, AlertState.PENDING, AlertState.FIRING)]
+        if alert.recovered_at is not None:
+            moves += [
+                (alert.well_since, AlertState.FIRING, AlertState.RECOVERING),
+                (alert.recovered_at, AlertState.RECOVERING, AlertState.OK),
+            ]
+        return [
+            AlertTransition(
+                id=self._network.id_of(alert.id, after.value),
+                alert=alert,
+                at=moment,
+                from_state=before,
+                to_state=after,
+                seen=_seen(sign, moment),
+            )
+            for moment, before, after in moves
+            if moment is not None
+        ]
+
+    def _member(
+        self, incident: Incident, told: Told, sign: Sign, alert: Alert, held: Mapping[UUID, Any]
+    ) -> IncidentAlert:
+        graph = told.snapshot.graph
+        device_id = graph.device_of(sign.ref)
+        row = IncidentAlert(
+            id=self._network.id_of("member", alert.id),
+            incident=incident,
+            alert=alert,
+            kind=RULES[sign.rule][0],
+            entity_type=sign.ref[0],
+            entity_id=sign.ref[1],
+            entity_name=graph.label_of(sign.ref)[:200],
+            device_name=self._devices.get(device_id, "") if device_id else "",
+            severity=sign.severity,
+            summary=sign.summary,
+            state=alert.state,
+            since=alert.since,
+        )
+        why = held.get(alert.id)
+        if why is not None:
+            row.is_suppressed = True
+            row.suppressed_by_type, row.suppressed_by_id = why.by
+            row.suppressed_reason, row.suppressed_since = why.reason[:500], why.since
+        return row
+
+    def _revision(self, incident: Incident, told: Told, rows: _Rows) -> Revision:
+        snapshot = told.snapshot
+        version = snapshot.graph.version
+        if version not in self._graphs:
+            self._graphs[version] = self._network.id_of("graph", version)
+            rows.graphs.append(
+                GraphVersion(
+                    id=self._graphs[version],
+                    version=version,
+                    content=_pack(snapshot.graph.as_document()),
+                )
+            )
+        stored = StoredSnapshot(
+            id=self._network.id_of("snapshot", incident.id),
+            graph_id=self._graphs[version],
+            at=snapshot.at,
+            content=_pack(snapshot.as_document()),
+            verdict_digest=told.verdict.digest,
+        )
+        rows.snapshots.append(stored)
+        document = {**told.trouble.as_document(), "subscribers": incident.subscribers_affected}
+        return Revision(
+            id=self._network.id_of("revision", incident.id),
+            incident=incident,
+            number=1,
+            at=snapshot.at,
+            snapshot=stored,
+            trouble=document,
+            digest=digest_of(document),
+        )
+
+    def _write_timeline(
+        self, story: Story, incident: Incident, said: list[_Said], rows: _Rows
+    ) -> None:
+        for number, line in enumerate(said):
+            rows.lines.append(
+                TimelineEntry(
+                    id=self._network.id_of("line", story.id, number),
+                    incident=incident,
+                    at=line.at,
+                    kind=line.kind,
+                    text=line.text,
+                    actor=line.actor.as_dict() if line.actor else None,
+                    detail={"alert": str(line.alert_id)} if line.alert_id else {},
+                )
+            )
+            action = _AUDITED.get(line.kind)
+            if action is not None and line.actor is not None:
+                detail = {"number": incident.number}
+                rows.acts.append(
+                    Act(action, line.actor, ("incident", incident.id), line.at, detail)
+                )
+
+    def _said_of_alerts(self, story: Story, fired: list[Sign]) -> Iterator[_Said]:
+        for sign in fired:
+            alert_id = story.alert_id(sign)
+            fired_at = story.failure.fires_at(sign, story.began)
+            yield _Said(fired_at, EntryKind.ALERT, sign.summary, alert_id=alert_id)
+            if well := story.well_at(sign):
+                text = f"Over: {sign.summary}"
+                yield _Said(well, EntryKind.RECOVERY, text, alert_id=alert_id)
+
+    def _said_by_people(self, incident: Incident, rng: Random) -> Iterator[_Said]:
+        who = next((row for row in self._people if row.label == incident.acked_by), None)
+        until = incident.ended_at or self._at
+        if who is not None and incident.acked_at is not None:
+            text = f"Acknowledged by {who.label}"
+            yield _Said(incident.acked_at, EntryKind.ACKNOWLEDGED, text, who)
+            if incident.assigned_to:
+                text = f"Assigned to {incident.assigned_to}"
+                yield _Said(incident.acked_at + SECOND, EntryKind.ASSIGNED, text, who)
+            noted_at = incident.acked_at + rng.randint(60, 1_500) * SECOND
+            if noted_at < until and rng.random() < NOTED:
+                yield _Said(noted_at, EntryKind.NOTE, rng.choice(NOTES), who)
+        if incident.resolution == Resolution.OPERATOR:
+            closer = who or self._people[0]
+            text = f"Closed by {closer.label}: works again, tested with the customer"
+            yield _Said(until, EntryKind.CLOSED, text, closer)
+        elif incident.ended_at is not None:
+            yield _Said(until, EntryKind.CLOSED, "Every alert has recovered", CORRELATION)
+
+
+_AUDITED = {
+    EntryKind.OPENED: "incident.opened",
+    EntryKind.ACKNOWLEDGED: "incident.acknowledged",
+    EntryKind.ASSIGNED: "incident.assigned",
+    EntryKind.NOTE: "incident.noted",
+    EntryKind.CLOSED: "incident.closed",
+}
+
+
+def _seen(sign: Sign, at: datetime) -> dict[str, Any]:
+    limit = {"cpu_high": 90.0}.get(sign.rule, 1.0)
+    is_number = sign.rule in {"interface_down", "unreachable", "management_plane", "cpu_high"}
+    return {
+        "value": sign.seen or f"last read {at:%H:%M:%S}",
+        "ts": at.isoformat(),
+        "threshold": limit if is_number or sign.rule == "pppoe_sessions_lost" else None,
+        "for_seconds": sign.for_seconds,
+        "override": "",
+        "metric": RULES[sign.rule][1],
+    }
+
+
+def _pack(document: object) -> bytes:
+    return zlib.compress(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())

@@ -1,0 +1,55 @@
+"""Who works at a made-up ISP: one person per role, and one who sees a single site."""
+
+from datetime import datetime
+
+from apps.accounts import services as accounts
+from apps.accounts.choices import Role
+from apps.accounts.members import change_member
+from apps.accounts.models import Membership, User
+from apps.inventory.models import Site
+from apps.inventory.services.grants import grant
+from apps.lab.seed.inventory import SEEDER
+from apps.lab.seed.network import Network
+from apps.tenancy import acting_in
+from apps.tenancy.models import Tenant
+
+PEOPLE = (
+    ("admin", "Amal Haddad", Role.ADMIN),
+    ("noc", "Noor Vidal", Role.NOC),
+    ("shift", "Sara Moreno", Role.NOC),
+    ("reader", "Rafa Ibarra", Role.READONLY),
+    ("auditor", "Aude Laurent", Role.AUDITOR),
+    ("field", "Felipe Campos", Role.NOC),
+)
+#: Sees one PoP only.
+LIMITED = "field"
+
+
+def write_people(tenant: Tenant, network: Network, *, password: str, at: datetime) -> list[User]:
+    """Make the people that are missing, and give everybody this password; who has it already stays signed in."""
+    found = []
+    for name, full_name, role in PEOPLE:
+        email = f"{name}@{network.size.domain}"
+        user = User.objects.filter(email=email).first()
+        if user is None:
+            user = accounts.create_user(
+                email=email, password=password, full_name=full_name, verified_at=at
+            )
+        elif not user.check_password(password):
+            user.set_password(password)
+            user.save(update_fields=["password"])
+        if not Membership.objects.filter(tenant=tenant, user=user).exists():
+            accounts.add_member(tenant=tenant, user=user, role=role, actor=SEEDER, at=at)
+        found.append(user)
+    with acting_in(tenant):
+        _limit(tenant, network, found[[name for name, _, _ in PEOPLE].index(LIMITED)], at)
+    return found
+
+
+def _limit(tenant: Tenant, network: Network, user: User, at: datetime) -> None:
+    member = Membership.objects.get(tenant=tenant, user=user)
+    if member.is_limited:
+        return
+    change_member(member=member, changes={"is_limited": True}, actor=SEEDER, at=at)
+    pop = next(site for site in network.sites if site.number)
+    grant(user_id=user.id, row=Site.objects.get(pk=pop.id), actor=SEEDER, at=at)
