@@ -7,10 +7,10 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.i18n import set_language
 
-from apps.accounts.admin import cabinet
-from apps.accounts.api.schema_view import SchemaView, api_docs
+from apps.backoffice.site import cabinet
 from apps.core.health import livez, readyz
 from apps.core.metrics.view import metrics
+from apps.rest.schema_view import SchemaView, api_docs
 
 # Agents speak to a listener of their own (ispvm.ingest_urls); nothing of it is served here.
 ELSEWHERE = frozenset({"apps.ingest"})

@@ -7,10 +7,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from apps.accounts.actors import Actor
 from apps.accounts.factor_policy import note_own_factor
-from apps.accounts.freshness import note_proof
 from apps.accounts.services import issue_token
+from apps.authorization.actors import Actor
+from apps.authorization.freshness import note_proof
 from apps.core import clock
 
 #: Who does what a test needs done.

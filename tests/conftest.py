@@ -8,9 +8,9 @@ import pytest
 from django.conf import settings
 from django.test import TransactionTestCase
 
-from apps.accounts.actors import Actor
-from apps.accounts.choices import Role
 from apps.accounts.models import Membership, User
+from apps.authorization.actors import Actor
+from apps.authorization.choices import Role
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 from tests import database

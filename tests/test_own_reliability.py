@@ -69,7 +69,7 @@ BOUNDS_ALLOWED = {
 }
 #: Module-level containers that are filled once, while the apps are loaded.
 REGISTRIES = {
-    "apps.accounts.limits._limits",
+    "apps.authorization.limits._limits",
     "apps.events.due._kinds",
     "apps.events.processes._facts",
     "apps.events.retention._followers",

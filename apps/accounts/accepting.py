@@ -7,7 +7,6 @@ from uuid import UUID
 from django.contrib.auth.password_validation import validate_password
 from django.db import IntegrityError
 
-from apps.accounts.actors import Actor
 from apps.accounts.errors import (
     AddressNotProven,
     AlreadyMember,
@@ -25,6 +24,7 @@ from apps.accounts.models import Invitation, InvitationAddress, Membership, User
 from apps.accounts.people import ACCOUNT_EXISTS, address_digest, local_name, must_sign_in, take_over
 from apps.accounts.services import create_user
 from apps.audit.services import lock_chain
+from apps.authorization.actors import Actor
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 

@@ -7,7 +7,6 @@ class AccountsConfig(AppConfig):
     name = "apps.accounts"
 
     def ready(self) -> None:
-        from apps.accounts.models.people import ANSWERS_KEPT
         from apps.accounts.platform import END_VISIT
         from apps.events import due
         from apps.events.retention import expire
@@ -18,7 +17,6 @@ class AccountsConfig(AppConfig):
 
             register_letters()
         due.register(END_VISIT, END_VISIT)
-        expire("accounts_idempotentanswer", kept=ANSWERS_KEPT, when="created_at < %(before)s")
         expire("accounts_knownbrowser", kept=timedelta(days=180), when="last_used_at < %(before)s")
         expire("accounts_invitation", kept=timedelta(days=90), when="expires_at < %(before)s")
         expire("accounts_invitationaddress", kept=timedelta(0), when="expires_at < %(before)s")

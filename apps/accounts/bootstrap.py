@@ -7,12 +7,12 @@ from django.contrib.auth.password_validation import validate_password
 from django.db import transaction
 
 from apps.accounts import services
-from apps.accounts.actors import Actor
-from apps.accounts.choices import Role
 from apps.accounts.errors import AlreadySetUp
 from apps.accounts.models import Membership, PlatformOperator, User
 from apps.accounts.operators import add_operator, require_owner
 from apps.accounts.setup import lock_setup, mark_completed
+from apps.authorization.actors import Actor
+from apps.authorization.choices import Role
 from apps.tenancy.models import Tenant
 
 ACTOR = Actor.system("bootstrap")

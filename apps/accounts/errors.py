@@ -109,13 +109,6 @@ class TenantNotChosen(Forbidden):
     default_code = "tenant_not_chosen"
 
 
-class ReauthenticationRequired(DomainError):
-    """The sign-in is too old for this act: it must be confirmed first."""
-
-    status = 403
-    default_code = "reauthentication_required"
-
-
 class SecondFactorRequired(Forbidden):
     """The session was proven by one factor, where two are required."""
 

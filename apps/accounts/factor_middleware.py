@@ -7,8 +7,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import urlencode
 
+from apps.accounts.access import member_access
 from apps.accounts.factor_policy import lacks_factor
-from apps.accounts.middleware import WITHOUT_TENANT, TenantHttpRequest
+from apps.accounts.middleware import WITHOUT_TENANT
+from apps.authorization.requests import TenantHttpRequest
 
 PAGE = "accounts:second-factor"
 #: What it takes to set up a factor or to show one, and to leave.
@@ -39,7 +41,7 @@ class SecondFactorMiddleware:
             return None
         if not getattr(view, "login_required", True):
             return None
-        if not lacks_factor(request.session, request.access):
+        if not lacks_factor(request.session, request.access and member_access(request.access)):
             return None
         if request.resolver_match and request.resolver_match.view_name in OPEN:
             # Nothing of the tenant is on these pages.

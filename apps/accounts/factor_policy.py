@@ -8,13 +8,13 @@ from collections.abc import Collection, MutableMapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from apps.accounts.access import Access
-from apps.accounts.actors import Actor
-from apps.accounts.choices import Role
+from apps.accounts.access import MemberAccess
 from apps.accounts.errors import SecondFactorRequired
 from apps.accounts.models import Membership, User
 from apps.accounts.selectors import is_platform_operator
 from apps.audit.services import record
+from apps.authorization.actors import Actor
+from apps.authorization.choices import Role
 from apps.tenancy.models import Tenant
 
 #: In the session: ``OWN`` or ``PROVIDER``; absent: by one factor alone.
@@ -47,7 +47,7 @@ def has_own_factor(session: MutableMapping[str, Any]) -> bool:
     return session.get(SESSION_FACTOR) == OWN
 
 
-def lacks_factor(session: MutableMapping[str, Any], access: Access | None) -> bool:
+def lacks_factor(session: MutableMapping[str, Any], access: MemberAccess | None) -> bool:
     """Whether this session must show a second factor before anything opens."""
     if has_own_factor(session):
         return False
@@ -62,7 +62,7 @@ def lacks_factor(session: MutableMapping[str, Any], access: Access | None) -> bo
     return not (session.get(SESSION_FACTOR) == PROVIDER and access.tenant.accepts_provider_factor)
 
 
-def require_factor(session: MutableMapping[str, Any], access: Access | None) -> None:
+def require_factor(session: MutableMapping[str, Any], access: MemberAccess | None) -> None:
     """Raise SecondFactorRequired for a session that lacks a factor."""
     if lacks_factor(session, access):
         raise _required()

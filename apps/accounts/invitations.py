@@ -14,8 +14,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils.crypto import salted_hmac
 
-from apps.accounts.access import Access
-from apps.accounts.actors import Actor
+from apps.accounts.access import MemberAccess
 from apps.accounts.errors import (
     AlreadyMember,
     InvitationUnusable,
@@ -25,12 +24,13 @@ from apps.accounts.errors import (
 from apps.accounts.members import check_limit, members_of_address
 from apps.accounts.models import ApiToken, Invitation, InvitationAddress, User
 from apps.accounts.people import address_digest
-from apps.accounts.permissions import Permission
 from apps.accounts.selectors import access_for_user, access_of_token
 from apps.accounts.services import token_digest
 from apps.accounts.tokens import require_role_within
 from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
+from apps.authorization.actors import Actor
+from apps.authorization.permissions import Permission
 from apps.mail.choices import MailState
 from apps.mail.services import is_mail_configured, queue_mail
 from apps.tenancy import acting_in
@@ -47,7 +47,7 @@ _SALT = "accounts.invitation"
 
 
 def invite_as(
-    *, access: Access, email: str, role: str, is_limited: bool, at: datetime
+    *, access: MemberAccess, email: str, role: str, is_limited: bool, at: datetime
 ) -> tuple[Invitation, str]:
     """``invite`` for a caller of pages and REST, who invites to no more than they may do themselves, and, with a token,
     for no longer than it lasts. Raises ScopeNotHeld beside what ``invite`` raises."""

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from django.db import transaction
 
-from apps.accounts.access import Access
+from apps.accounts.access import MemberAccess
 from apps.accounts.choices import ListPage
 from apps.accounts.errors import ListRefused
 from apps.accounts.models import ListSetting
@@ -17,13 +17,13 @@ MOST_NAME, MOST_QUERY, MOST_COLUMNS = 60, 500, 40
 PLACES = frozenset({"page", "after"})
 
 
-def list_setting(access: Access, page: ListPage) -> ListSetting:
+def list_setting(access: MemberAccess, page: ListPage) -> ListSetting:
     """What this member has made of a list; an unsaved one when nothing. One query."""
     found = ListSetting.objects.filter(user=access.user, page=page).first()
     return found or ListSetting(user=access.user, page=page)
 
 
-def hide_columns(*, access: Access, page: ListPage, hidden: Collection[str]) -> None:
+def hide_columns(*, access: MemberAccess, page: ListPage, hidden: Collection[str]) -> None:
     """Hide exactly these columns. Idempotent. Raises ListRefused."""
     if len(hidden) > MOST_COLUMNS or any(not re.fullmatch(r"[a-z_]{1,20}", key) for key in hidden):
         raise ListRefused(message="No list has such columns.")
@@ -33,7 +33,7 @@ def hide_columns(*, access: Access, page: ListPage, hidden: Collection[str]) -> 
         row.save(update_fields=["hidden"])
 
 
-def save_view(*, access: Access, page: ListPage, name: str, query: str) -> None:
+def save_view(*, access: MemberAccess, page: ListPage, name: str, query: str) -> None:
     """Give a filter a name; a name that is taken means this filter from now on. Raises ListRefused. Locks the row."""
     name = " ".join(name.replace("\x00", "").split())
     query = kept_query(query)
@@ -50,7 +50,7 @@ def save_view(*, access: Access, page: ListPage, name: str, query: str) -> None:
         row.save(update_fields=["views"])
 
 
-def forget_view(*, access: Access, page: ListPage, name: str) -> None:
+def forget_view(*, access: MemberAccess, page: ListPage, name: str) -> None:
     """Forget a named filter. Idempotent."""
     with transaction.atomic():
         row = _locked(access, page)
@@ -64,7 +64,7 @@ def kept_query(query: str) -> str:
     return urlencode([(name, value) for name, value in pairs if name not in PLACES])
 
 
-def _locked(access: Access, page: ListPage) -> ListSetting:
+def _locked(access: MemberAccess, page: ListPage) -> ListSetting:
     if access.break_glass is not None:
         raise ListRefused(message="A stay in a tenant leaves nothing behind.")
     ListSetting.objects.bulk_create(

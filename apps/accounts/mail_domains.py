@@ -6,10 +6,10 @@ from datetime import datetime
 
 from django.db import transaction
 
-from apps.accounts.actors import Actor
 from apps.accounts.errors import MailDomainInvalid
 from apps.accounts.models import MailDomain
 from apps.audit.services import record, record_platform
+from apps.authorization.actors import Actor
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 

@@ -6,13 +6,13 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from apps.accounts.actors import Actor
-from apps.accounts.choices import Role
 from apps.accounts.errors import CannotBeLimited, LastAdmin
 from apps.accounts.models import ApiToken, Membership, User
 from apps.accounts.people import end_local_account, local_name
 from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
+from apps.authorization.actors import Actor
+from apps.authorization.choices import Role
 from apps.tenancy.context import require_tenant_id
 from apps.tenancy.models import Tenant
 

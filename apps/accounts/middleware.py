@@ -1,6 +1,7 @@
 """The tenant of a page: from the session, checked against memberships on each request."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -9,35 +10,28 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 
-from apps.accounts.access import Access
-from apps.accounts.errors import ReauthenticationRequired, SecondFactorRequired, TenantNotChosen
-from apps.accounts.freshness import is_fresh
-from apps.accounts.selectors import access_for_user
+from apps.accounts.errors import SecondFactorRequired, TenantNotChosen
+from apps.accounts.models import User
+from apps.accounts.selectors import access_for_user, tenants_of
 from apps.accounts.session_tenant import session_tenant_id
 from apps.accounts.sessions import note_seen
+from apps.authorization.errors import ReauthenticationRequired
+from apps.authorization.freshness import is_fresh
+from apps.authorization.requests import PAGE_SECONDS, TenantHttpRequest
 from apps.core import clock
-from apps.core.admission import Admission
 from apps.core.buckets import RateExceeded
+from apps.core.errors import Forbidden
 from apps.core.web import too_many_requests
 from apps.tenancy import acting_in
 
 #: REST opens its tenant after authentication; at the gate there is none yet, and identity providers are asked there.
 WITHOUT_TENANT = ("/api/v1/", "/api/schema/", "/sign-in/")
-#: What one question of a page may cost the database.
-PAGE_SECONDS = 10
-
-
-class TenantHttpRequest(HttpRequest):
-    """A request behind ``TenantMiddleware``; ``access`` is None for strangers."""
-
-    access: Access | None
-    admission: Admission
 
 
 class TenantMiddleware:
     """Runs signed-in page requests inside their tenant's transaction.
 
-    REST requests open theirs after authentication, in ``accounts.api.views``.
+    REST requests open theirs after authentication, in ``rest.views``.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -45,23 +39,22 @@ class TenantMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request = cast(TenantHttpRequest, request)
-        request.access = None
+        request.access, request.access_error = None, partial(_access_error, request)
         if request.path.startswith(WITHOUT_TENANT) or not request.user.is_authenticated:
             return self.get_response(request)
         tenant_id = session_tenant_id(request.session, request.user)
-        request.access = access_for_user(request.user, tenant_id, at=clock.now())
-        if request.access is None:
+        access = access_for_user(request.user, tenant_id, at=clock.now())
+        if access is None:
             return self.get_response(request)
-        proven = is_fresh(request.session, clock.now())
-        request.access = request.access.with_proof(is_fresh=proven)
+        request.access = access.with_proof(is_fresh=is_fresh(request.session, clock.now()))
         # Stays to the end of the request: the line about it says whose it was.
-        structlog.contextvars.bind_contextvars(tenant_id=str(request.access.tenant.id))
+        structlog.contextvars.bind_contextvars(tenant_id=str(access.tenant.id))
         try:
-            request.admission.enter(request.access.tenant.id)
+            request.admission.enter(access.tenant.id)
         except RateExceeded as refusal:
             return too_many_requests(refusal)
-        note_seen(request, request.access.tenant.id, clock.now())
-        with acting_in(request.access.tenant, seconds=PAGE_SECONDS):
+        note_seen(request, access.tenant.id, clock.now())
+        with acting_in(access.tenant, seconds=PAGE_SECONDS):
             return self._render(self.get_response(request))
 
     def process_view(
@@ -85,6 +78,12 @@ class TenantMiddleware:
         if hasattr(response, "render") and not response.is_rendered:
             response = response.render()
         return cast(HttpResponse, response)
+
+
+def _access_error(request: HttpRequest) -> Forbidden:
+    if isinstance(request.user, User) and tenants_of(request.user):
+        return TenantNotChosen(message="Choose the tenant that you want to work in.")
+    return Forbidden(message="You are not a member of any tenant. Ask your administrator.")
 
 
 class ConfirmMiddleware:

@@ -7,9 +7,9 @@ from datetime import datetime
 from django.conf import settings
 from django.db import connections, transaction
 
-from apps.accounts.actors import Actor
 from apps.accounts.models import PlatformOperator, User
 from apps.audit.services import record_platform
+from apps.authorization.actors import Actor
 from apps.core.errors import Forbidden
 
 OWNER = "owner"

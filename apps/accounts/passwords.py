@@ -4,9 +4,9 @@ from datetime import datetime
 
 from django.db import transaction
 
-from apps.accounts.actors import Actor
 from apps.accounts.models import ApiToken, User
 from apps.accounts.services import revoke_token
+from apps.authorization.actors import Actor
 
 
 def replace_password(*, user: User, password: str, actor: Actor, at: datetime) -> None:

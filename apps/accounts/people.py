@@ -9,12 +9,12 @@ from django.db import transaction
 from django.db.models import Q
 
 from apps.accounts import second_factor
-from apps.accounts.actors import Actor
 from apps.accounts.errors import SignInFirst
 from apps.accounts.factor_policy import must_keep_factor
 from apps.accounts.models import ApiToken, Membership, PlatformOperator, User
 from apps.accounts.sessions import end_other_sessions
 from apps.audit.services import record_platform
+from apps.authorization.actors import Actor
 from apps.tenancy.models import Tenant
 
 SEPARATOR = ":"

@@ -7,7 +7,6 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from apps.accounts.access import PlatformAccess
-from apps.accounts.actors import Actor
 from apps.accounts.errors import NotPlatformOperator
 from apps.accounts.models import BreakGlass, User
 from apps.accounts.selectors import is_platform_operator
@@ -19,6 +18,7 @@ from apps.accounts.visits import (
     summary_of,
 )
 from apps.audit.services import record, record_platform
+from apps.authorization.actors import Actor
 from apps.core.errors import DomainError, NotVisible
 from apps.events import due
 from apps.tenancy import acting_in

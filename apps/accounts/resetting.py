@@ -16,7 +16,6 @@ from django.core.validators import validate_email
 from django.db import transaction
 from django.urls import reverse
 
-from apps.accounts.actors import Actor
 from apps.accounts.errors import ResetUnusable
 from apps.accounts.models import User
 from apps.accounts.oidc.people import speaks_for
@@ -24,6 +23,7 @@ from apps.accounts.passwords import replace_password
 from apps.accounts.people import account_name, address_digest, may_be_taken_over, take_over
 from apps.accounts.sessions import end_other_sessions
 from apps.audit.services import record_platform
+from apps.authorization.actors import Actor
 from apps.mail.models import Message
 from apps.mail.services import queue_mail
 

@@ -21,11 +21,11 @@ from allauth.mfa.totp.internal import auth as totp
 from django.db import transaction
 from django.http import HttpRequest
 
-from apps.accounts.actors import Actor
 from apps.accounts.errors import CodeRefused, FactorNeeded
 from apps.accounts.factor_policy import must_keep_factor
 from apps.accounts.models import User
 from apps.audit.services import record_platform
+from apps.authorization.actors import Actor
 
 OFFERED = "totp_offered"
 #: Whose secret is sealed or opened now: it opens for nobody else.

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from apps.accounts.access import Access
-from apps.accounts.actors import Actor
+from apps.accounts.access import MemberAccess
 from apps.accounts.models import ApiToken, BreakGlass, Membership, PlatformOperator, User
-from apps.accounts.permissions import PLATFORM, Permission
 from apps.accounts.services import token_digest
+from apps.authorization.actors import Actor
+from apps.authorization.permissions import PLATFORM, Permission
 from apps.tenancy import acting_in
 from apps.tenancy.context import require_tenant_id
 from apps.tenancy.models import Tenant
@@ -19,7 +19,7 @@ from apps.tenancy.models import Tenant
 USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 
-def access_for_token(text: str, at: datetime) -> Access | None:
+def access_for_token(text: str, at: datetime) -> MemberAccess | None:
     """The access that a bearer token gives now, or None."""
     token = (
         ApiToken.objects.select_related("user", "tenant")
@@ -34,7 +34,7 @@ def access_for_token(text: str, at: datetime) -> Access | None:
     return access
 
 
-def access_of_token(token: ApiToken, at: datetime) -> Access | None:
+def access_of_token(token: ApiToken, at: datetime) -> MemberAccess | None:
     """What a token may do now; None when it has ended or its person does not belong to its tenant."""
     if token.revoked_at is not None or token.expires_at <= at:
         return None
@@ -53,7 +53,7 @@ def access_of_token(token: ApiToken, at: datetime) -> Access | None:
 
 def access_for_user(
     user: User, tenant_id: UUID | None, *, at: datetime | None = None
-) -> Access | None:
+) -> MemberAccess | None:
     """A person's access in the named tenant, and in no other: there is no default tenant. A platform operator's only
     with an open stay in the named tenant, and ``at`` says when that is asked."""
     if tenant_id is None or not user.is_active:
@@ -66,10 +66,12 @@ def access_for_user(
     if membership is None:
         return broken_glass(user, tenant_id, at) if at else None
     actor = Actor("user", str(user.id), user.label)
-    return Access(user, membership.tenant, membership.role, actor, is_limited=membership.is_limited)
+    return MemberAccess(
+        user, membership.tenant, membership.role, actor, is_limited=membership.is_limited
+    )
 
 
-def broken_glass(user: User, tenant_id: UUID, at: datetime) -> Access | None:
+def broken_glass(user: User, tenant_id: UUID, at: datetime) -> MemberAccess | None:
     """A platform operator's access to a tenant in which they have an open stay. No bypass: it is an ordinary access
     with a role of its own."""
     if not is_platform_operator(user):
@@ -82,7 +84,7 @@ def broken_glass(user: User, tenant_id: UUID, at: datetime) -> Access | None:
     if stay is None:
         return None
     actor = Actor("platform", str(user.id), user.label, visit=str(stay.pk))
-    return Access(user, tenant, PLATFORM, actor, break_glass=stay)
+    return MemberAccess(user, tenant, PLATFORM, actor, break_glass=stay)
 
 
 def is_platform_operator(user: User) -> bool:

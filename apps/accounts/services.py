@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from apps.accounts.actors import Actor
-from apps.accounts.choices import Role
 from apps.accounts.errors import AccessEnded, NameTaken, ScopeNotHeld
 from apps.accounts.models import ApiToken, Membership, User
-from apps.accounts.permissions import NAMED_ONLY
 from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record, record_platform
+from apps.authorization.actors import Actor
+from apps.authorization.choices import Role
+from apps.authorization.permissions import NAMED_ONLY
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 

@@ -12,14 +12,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from redis.exceptions import RedisError
 
-from apps.accounts.access import Access
-from apps.accounts.actors import Actor
 from apps.accounts.attempts import caller_address
 from apps.accounts.models import Membership, OpenSession, User
 from apps.accounts.passwords import replace_password
 from apps.accounts.session_store import row_key
 from apps.accounts.session_tenant import session_tenant_id
 from apps.audit.services import record, record_platform
+from apps.authorization.access import Access
+from apps.authorization.actors import Actor
 
 log = structlog.get_logger(__name__)
 

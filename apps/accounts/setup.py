@@ -19,12 +19,12 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
 from apps.accounts import services
-from apps.accounts.actors import Actor
-from apps.accounts.choices import Role
 from apps.accounts.errors import SetupCodeRefused
 from apps.accounts.models import PlatformOperator, Setup, User
 from apps.accounts.models.setup import ONLY
 from apps.accounts.operators import OWNER, add_operator
+from apps.authorization.actors import Actor
+from apps.authorization.choices import Role
 from apps.core import clock
 from apps.core.errors import NotVisible
 from apps.tenancy.models import Tenant

@@ -10,17 +10,17 @@ from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
 from apps.accounts import second_factor, sessions
-from apps.accounts.actors import Actor
 from apps.accounts.attempts import Door, require_attempt
 from apps.accounts.errors import SignInRefused
 from apps.accounts.factor_policy import note_factors
-from apps.accounts.freshness import note_proof
 from apps.accounts.known_browsers import known_account
 from apps.accounts.models import User
 from apps.accounts.oidc.provider_sessions import note_provider
 from apps.accounts.people import account_name
 from apps.accounts.session_tenant import bind_session
 from apps.audit.services import record_platform
+from apps.authorization.actors import Actor
+from apps.authorization.freshness import note_proof
 
 PENDING = "sign_in_pending"
 PENDING_FOR = timedelta(minutes=10)

@@ -3,16 +3,16 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from apps.accounts.access import Access
+from apps.accounts.access import MemberAccess
 from apps.accounts.errors import ScopeNotHeld
 from apps.accounts.models import ApiToken
-from apps.accounts.permissions import LIMITED_TO, Permission, role_allows
 from apps.accounts.services import issue_token
+from apps.authorization.permissions import LIMITED_TO, Permission, role_allows
 
 
 def issue_token_as(
     *,
-    access: Access,
+    access: MemberAccess,
     name: str,
     days: int,
     scopes: Collection[str] | None,
@@ -37,7 +37,7 @@ def issue_token_as(
     )
 
 
-def require_role_within(access: Access, role: str, *, is_limited: bool) -> None:
+def require_role_within(access: MemberAccess, role: str, *, is_limited: bool) -> None:
     """Raise ScopeNotHeld when the role allows what the caller may not do.
 
     A token that is narrowed to ``members.manage`` would else make an admin, and through it reach everything.
@@ -48,14 +48,14 @@ def require_role_within(access: Access, role: str, *, is_limited: bool) -> None:
     _require_all(access, given)
 
 
-def _scopes_within(access: Access, scopes: Collection[str] | None) -> list[str] | None:
+def _scopes_within(access: MemberAccess, scopes: Collection[str] | None) -> list[str] | None:
     if scopes is None:
         return None if access.scopes is None else sorted(access.scopes)
     _require_all(access, {Permission(name) for name in scopes})
     return sorted(set(scopes))
 
 
-def _require_all(access: Access, permissions: Collection[Permission]) -> None:
+def _require_all(access: MemberAccess, permissions: Collection[Permission]) -> None:
     lacking = sorted(str(permission) for permission in permissions if not access.may(permission))
     if lacking:
         raise ScopeNotHeld(

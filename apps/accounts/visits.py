@@ -8,11 +8,11 @@ from django.db.models import QuerySet
 from django.db.models.fields.json import KT
 from django.utils.translation import gettext as _
 
-from apps.accounts.actors import Actor
 from apps.accounts.errors import VisitLeavesNothing
 from apps.accounts.models import BreakGlass
 from apps.audit.models import Record
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 
 SHORTEST_REASON = 10
 LONGEST_REASON = 500

@@ -10,13 +10,13 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from apps.accounts.access import Access
-from apps.accounts.actors import Actor
-from apps.accounts.admin import TenantAdmin, cabinet
-from apps.accounts.admin.base import access_of
-from apps.accounts.permissions import Permission
 from apps.agents import services
 from apps.agents.models import Agent, AgentCertificate
+from apps.authorization.access import Access
+from apps.authorization.actors import Actor
+from apps.authorization.permissions import Permission
+from apps.backoffice.base import TenantAdmin, access_of
+from apps.backoffice.site import cabinet
 from apps.core import clock
 from apps.core.errors import DomainError
 

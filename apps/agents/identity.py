@@ -10,11 +10,11 @@ from uuid import UUID
 import structlog
 from django.db import DatabaseError
 
-from apps.accounts.actors import Actor
 from apps.agents.choices import AuthorityStage
 from apps.agents.errors import CertificateRefused, CertificatesUnreadable
 from apps.agents.models import AgentCertificate
 from apps.agents.pki import PresentedCertificate, read_agent_certificate
+from apps.authorization.actors import Actor
 
 log = structlog.get_logger(__name__)
 

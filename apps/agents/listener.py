@@ -8,8 +8,8 @@ import structlog
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from apps.accounts.actors import Actor
 from apps.agents.services import refresh_listener_certificate
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.core.errors import DomainError
 

@@ -8,8 +8,6 @@ from uuid import UUID
 
 from django.db.models import Max, Q, QuerySet, Sum
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
 from apps.agents.choices import AgentStatus
 from apps.agents.models import (
     Agent,
@@ -19,6 +17,8 @@ from apps.agents.models import (
     AgentSite,
     QuarantinedEntity,
 )
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.core.errors import NotVisible
 from apps.inventory.readers import Reader
 from apps.inventory.selectors import device_sites

@@ -10,11 +10,12 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from apps.accounts.actors import Actor
-from apps.accounts.admin import TenantAdmin, cabinet
-from apps.accounts.permissions import Permission
 from apps.alerts import services
 from apps.alerts.models import Alert, AlertRule, RuleOverride
+from apps.authorization.actors import Actor
+from apps.authorization.permissions import Permission
+from apps.backoffice.base import TenantAdmin
+from apps.backoffice.site import cabinet
 
 
 @admin.register(AlertRule, site=cabinet)

@@ -7,9 +7,9 @@ class AlertsConfig(AppConfig):
     name = "apps.alerts"
 
     def ready(self) -> None:
-        from apps.accounts.limits import limit_rows, not_about_a_place
         from apps.alerts.models import Alert, AlertRule
         from apps.alerts.services.evaluate import EVALUATE
+        from apps.authorization.limits import limit_rows, not_about_a_place
         from apps.events import due
         from apps.events.retention import expire, follow
         from apps.inventory.limits import entities_within

@@ -8,12 +8,12 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
 from apps.agents.selectors import agent_labels
 from apps.alerts.choices import AlertState, Severity
 from apps.alerts.models import Alert, AlertRule
 from apps.alerts.packs import load_pack, shipped_packs
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.inventory.choices import DeviceRole
 from apps.inventory.selectors import Ref, entity_labels
 

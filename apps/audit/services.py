@@ -18,7 +18,7 @@ VERIFY_EVERY = timedelta(days=1)
 
 
 class ActorLike(Protocol):
-    """Whoever acts: see ``apps.accounts.actors.Actor``."""
+    """Whoever acts: see ``apps.authorization.actors.Actor``."""
 
     def as_dict(self) -> dict[str, str]: ...
 

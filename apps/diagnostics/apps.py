@@ -7,7 +7,7 @@ class DiagnosticsConfig(AppConfig):
     name = "apps.diagnostics"
 
     def ready(self) -> None:
-        from apps.accounts.limits import limit_rows
+        from apps.authorization.limits import limit_rows
         from apps.diagnostics.limits import tests_within
         from apps.diagnostics.models import ConnectionTest
         from apps.diagnostics.selectors import waiting_count

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from apps.accounts.limits import rows_within
+from apps.authorization.limits import rows_within
 from apps.inventory.models import Device
 
 

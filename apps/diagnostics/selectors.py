@@ -5,8 +5,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.diagnostics.choices import TestState
 from apps.diagnostics.models import ConnectionTest
 

@@ -10,11 +10,11 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from agent.protocol.sealing import SealedBoxInvalid, seal_for
-from apps.accounts.actors import Actor
 from apps.agents.models import Agent
 from apps.agents.selectors import assigned_device_ids, device_ids_by_agent, get_agent, is_alive
 from apps.agents.services import ReleasedLogins
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.core.errors import NotVisible
 from apps.diagnostics.choices import TestOutcome, TestState
 from apps.diagnostics.errors import NoAgent, TestOver, TestUnderWay, TooManyTests

@@ -3,8 +3,9 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _lazy
 
-from apps.accounts.admin import TenantAdmin, cabinet
-from apps.accounts.permissions import Permission
+from apps.authorization.permissions import Permission
+from apps.backoffice.base import TenantAdmin
+from apps.backoffice.site import cabinet
 from apps.incidents.models import Incident
 
 

@@ -2,8 +2,8 @@
 
 from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
 
-from apps.accounts.access import Access
-from apps.accounts.limits import limit_rows
+from apps.authorization.access import Access
+from apps.authorization.limits import limit_rows
 from apps.core.errors import Forbidden
 from apps.incidents.models import Incident, IncidentAlert
 from apps.inventory.limits import entities_within

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.core.errors import NotVisible
 from apps.incidents.choices import IncidentStatus
 from apps.incidents.limits import seen_alerts, with_root_seen

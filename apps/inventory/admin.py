@@ -11,9 +11,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
-from apps.accounts.actors import Actor
-from apps.accounts.admin import TenantAdmin, cabinet
-from apps.accounts.permissions import Permission
+from apps.authorization.actors import Actor
+from apps.authorization.permissions import Permission
+from apps.backoffice.base import TenantAdmin
+from apps.backoffice.site import cabinet
 from apps.inventory import services
 from apps.inventory.choices import LoginState
 from apps.inventory.destinations import login_status

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.inventory.choices import HoldReason, LoginState
 from apps.inventory.models import Device, DeviceCredential, LoginApproval
 from apps.inventory.readers import Reader, readers_of

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from django.db.models import Model, Q, QuerySet
 
-from apps.accounts.access import Access
-from apps.accounts.limits import NOTHING, limit_rows, rows_within
-from apps.accounts.permissions import Permission
+from apps.authorization.access import Access
+from apps.authorization.limits import NOTHING, limit_rows, rows_within
+from apps.authorization.permissions import Permission
 from apps.inventory.choices import EntityType
 from apps.inventory.models import (
     BgpPeer,

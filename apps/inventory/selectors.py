@@ -8,8 +8,8 @@ from uuid import UUID
 from django.db.models import CharField, Model, Q, QuerySet, UUIDField, Value
 from django.db.models.functions import Cast
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.core.errors import NotVisible
 from apps.inventory.choices import EntityType
 from apps.inventory.models import (

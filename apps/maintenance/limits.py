@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from apps.accounts.limits import limit_rows, rows_within
+from apps.authorization.limits import limit_rows, rows_within
 from apps.inventory.models import Device, Site
 from apps.maintenance.models import MaintenanceWindow, WindowTarget
 

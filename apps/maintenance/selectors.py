@@ -7,8 +7,8 @@ from uuid import UUID
 
 from django.db.models import BooleanField, Case, Count, Q, QuerySet, When
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.core.errors import NotVisible
 from apps.inventory.selectors import visible_devices, visible_sites
 from apps.maintenance.choices import WindowState

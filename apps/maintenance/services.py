@@ -7,8 +7,8 @@ from uuid import UUID
 
 from django.db import transaction
 
-from apps.accounts.actors import Actor
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.inventory.models import Device, Site
 from apps.maintenance.choices import WindowState
 from apps.maintenance.errors import TargetUnknown, WindowInvalid, WindowOver

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from apps.telemetry.glances import rates_now
+from apps.telemetry.sparklines import rates_now
 from apps.topology.selectors import Wire
 
 RX, TX = "interface.rx_bytes_total", "interface.tx_bytes_total"

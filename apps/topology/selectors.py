@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
 
-from apps.accounts.access import Access
+from apps.authorization.access import Access
 from apps.inventory import selectors as inventory
 from apps.inventory.models import Device, Link, OspfNeighbor
 from apps.inventory.parts import vicinity_of

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from django.db import transaction
 
-from apps.accounts.actors import Actor
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.inventory.selectors import unknown_refs
 from apps.topology.choices import GroupMode, MemberType
 from apps.topology.errors import GroupInvalid

@@ -9,9 +9,10 @@ from django.contrib import admin
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _lazy
 
-from apps.accounts.actors import Actor
-from apps.accounts.admin import CabinetForm, TenantAdmin, cabinet
-from apps.accounts.permissions import Permission
+from apps.authorization.actors import Actor
+from apps.authorization.permissions import Permission
+from apps.backoffice.base import CabinetForm, TenantAdmin
+from apps.backoffice.site import cabinet
 from apps.vault import services
 from apps.vault.kinds import SECRET_NAMES, SHAPES
 from apps.vault.models import CredentialSet

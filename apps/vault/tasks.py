@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from apps.accounts.actors import Actor
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.events.queues import Queue
 from apps.vault.services.rotating import RESEAL, continue_rotation

@@ -5,8 +5,8 @@ from uuid import UUID
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.core.errors import NotVisible
 from apps.webhooks.choices import DeliveryState
 from apps.webhooks.models import Attempt, Delivery, Endpoint

@@ -36,6 +36,10 @@ INSTALLED_APPS = [
     "apps.events",
     "apps.mail",
     "apps.audit",
+    "apps.authorization",
+    "apps.pages",
+    "apps.rest",
+    "apps.backoffice",
     "apps.accounts",
     "apps.vault",
 ]
@@ -47,6 +51,7 @@ INSTALLED_APPS += [
         "apps.inventory",
         "apps.topology",
         "apps.telemetry",
+        "apps.charts",
         "apps.agents",
         "apps.ingest",
         "apps.maintenance",
@@ -78,7 +83,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "apps.core.living.UnchangedPartMiddleware",
+    "apps.pages.partials.UnchangedPartMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "apps.accounts.oidc.provider_sessions.ProviderSessionMiddleware",
     "apps.accounts.middleware.TenantMiddleware",
@@ -139,10 +144,10 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.FileSystemFinder",
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",
-    "apps.core.front_end.PackageFinder",
+    "apps.pages.front_end.PackageFinder",
 ]
 STATIC_ROOT = ISPVM_HOME / "staticfiles"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "apps.core.front_end.CollectedFiles"},
+    "staticfiles": {"BACKEND": "apps.pages.front_end.CollectedFiles"},
 }

@@ -16,7 +16,7 @@ ISPVM_TENANT_PARALLEL_REQUESTS = env.whole(
 #: Seconds of processor and database that one tenant's requests may use per minute, over all web processes.
 ISPVM_TENANT_COST_PER_MINUTE = env.whole("ISPVM_TENANT_COST_PER_MINUTE", default=60)
 
-# Forms (Django admin and pages); REST bodies have limits of their own (apps.accounts.api.parsing).
+# Forms (Django admin and pages); REST bodies have limits of their own (apps.rest.parsing).
 DATA_UPLOAD_MAX_MEMORY_SIZE: int | None = 2 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1_000
 DATA_UPLOAD_MAX_NUMBER_FILES = 1

@@ -1,7 +1,7 @@
 """Mail domains that the platform accepted for a tenant of the cast."""
 
-from apps.accounts.actors import Actor
 from apps.accounts.mail_domains import set_mail_domains
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.tenancy.models import Tenant
 

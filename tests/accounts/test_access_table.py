@@ -8,8 +8,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from apps.accounts.api.personal import PersonalViewSet
 from apps.accounts.api.platform import PlatformViewSet
-from apps.accounts.api.views import TenantView
-from apps.accounts.permissions import Permission, PersonalPermission, PlatformPermission
+from apps.authorization.permissions import Permission, PersonalPermission, PlatformPermission
+from apps.rest.views import TenantView
 
 #: About the signed-in person alone, whatever tenant they are in, or none: no permission of a tenant decides on them.
 PERSONAL_PAGES = {
@@ -113,4 +113,4 @@ def test_every_page_declares_its_permission(path, entry):
     if path in PUBLIC_PAGES | PERSONAL_PAGES or path.startswith("account/"):
         assert declared is None
     else:
-        assert isinstance(declared, Permission), "@requires(Permission...), see accounts.web.doors"
+        assert isinstance(declared, Permission), "@requires(Permission...), see apps.pages.decorators"

@@ -2,7 +2,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from apps.accounts import services
-from apps.accounts.actors import Actor
+from apps.authorization.actors import Actor
 from apps.core import clock
 from tests.conftest import PASSWORD
 

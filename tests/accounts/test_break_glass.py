@@ -12,8 +12,8 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from apps.accounts.models import BreakGlass, PlatformOperator, User
-from apps.accounts.permissions import BREAK_GLASS, Permission
 from apps.audit.models import PlatformRecord, Record
+from apps.authorization.permissions import BREAK_GLASS, Permission
 from apps.core import clock
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant

@@ -6,10 +6,10 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from apps.accounts.admin import cabinet
 from apps.accounts.api.platform import PlatformViewSet
-from apps.accounts.freshness import FRESH_FOR, PROVEN_AT
-from apps.accounts.permissions import Permission
+from apps.authorization.freshness import FRESH_FOR, PROVEN_AT
+from apps.authorization.permissions import Permission
+from apps.backoffice.site import cabinet
 from apps.core import clock
 from tests.accounts.test_access_table import REST, class_of
 from tests.accounts.test_matrix import ABSENT, CASES, named

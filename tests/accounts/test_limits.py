@@ -5,10 +5,10 @@ from uuid import uuid4
 import pytest
 from django.db import IntegrityError, connection, transaction
 
-from apps.accounts.choices import Role
-from apps.accounts.limits import rows_within
 from apps.accounts.models import Membership
-from apps.accounts.permissions import LIMITED_TO
+from apps.authorization.choices import Role
+from apps.authorization.limits import rows_within
+from apps.authorization.permissions import LIMITED_TO
 from apps.core import clock
 from apps.core.errors import NotVisible
 from apps.inventory import services

@@ -14,8 +14,8 @@ from django.db import transaction
 from rest_framework.serializers import PrimaryKeyRelatedField
 from rest_framework.test import APIClient
 
-from apps.accounts.choices import Role
-from apps.accounts.permissions import ROLE_TABLE, Permission
+from apps.authorization.choices import Role
+from apps.authorization.permissions import ROLE_TABLE, Permission
 from apps.tenancy import acting_in
 from tests.accounts.operators import make_operator
 from tests.accounts.rows import NESTED, PERSONAL, ROWS

@@ -3,10 +3,10 @@
 import pytest
 from rest_framework.test import APIClient
 
-from apps.accounts.choices import Role
 from apps.accounts.models import Membership
-from apps.accounts.permissions import LIMITED_TO, ROLE_TABLE, Permission
 from apps.accounts.services import issue_token
+from apps.authorization.choices import Role
+from apps.authorization.permissions import LIMITED_TO, ROLE_TABLE, Permission
 from apps.tenancy import acting_in
 from tests.accounts.rows import PERSONAL, ROWS, WHO
 from tests.accounts.test_matrix import (  # noqa: F401  (the fixture)

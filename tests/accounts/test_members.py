@@ -5,10 +5,10 @@ import threading
 import pytest
 from django.db import connection, transaction
 
-from apps.accounts.choices import Role
 from apps.accounts.models import Membership, User
-from apps.accounts.permissions import ROLE_TABLE, Permission
 from apps.audit.models import Record
+from apps.authorization.choices import Role
+from apps.authorization.permissions import ROLE_TABLE, Permission
 from apps.tenancy import acting_in
 from tests.clients import bearer, listed, problem, queries
 from tests.conftest import PASSWORD

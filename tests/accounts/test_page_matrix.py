@@ -10,9 +10,9 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from apps.accounts.choices import Role
 from apps.accounts.models import Membership, User
-from apps.accounts.permissions import LIMITED_TO, ROLE_TABLE, Permission
+from apps.authorization.choices import Role
+from apps.authorization.permissions import LIMITED_TO, ROLE_TABLE, Permission
 from apps.tenancy import acting_in
 from tests.accounts.rows import PAGE_RESOURCES, ROWS
 from tests.accounts.test_access_table import PAGES
@@ -47,7 +47,7 @@ GUARDED = [
     Page(path, entry.callback.page_permission)
     for path, entry in PAGES
     if hasattr(entry.callback, "page_permission")
-    # Two rights at each of its doors: it has a matrix of its own (test_cabinet_matrix).
+    # Two rights at each of its doors: it has a matrix of its own (test_admin_matrix).
     and not path.startswith("admin/")
 ]
 ROWWISE = [page for page in GUARDED if page.names]

@@ -16,11 +16,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts import invitations
-from apps.accounts.choices import Role
 from apps.accounts.models import Invitation, Membership, User
 from apps.accounts.people import local_name
 from apps.accounts.services import create_user
 from apps.audit.models import Record
+from apps.authorization.choices import Role
 from apps.core import clock
 from apps.mail.models import Message
 from apps.mail.tasks import send

@@ -8,11 +8,11 @@ import random
 
 import pytest
 
-from apps.accounts.access import Access
-from apps.accounts.actors import Actor
-from apps.accounts.choices import Role
 from apps.accounts.models import User
-from apps.accounts.permissions import Permission
+from apps.authorization.access import Access
+from apps.authorization.actors import Actor
+from apps.authorization.choices import Role
+from apps.authorization.permissions import Permission
 from apps.inventory.models import Device, DeviceGrant, Interface, Site, SiteGrant
 from apps.inventory.services import grant
 from apps.tenancy import acting_in

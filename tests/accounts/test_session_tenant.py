@@ -4,10 +4,10 @@ import pytest
 from django.db import transaction
 from django.test import Client
 
-from apps.accounts.choices import Role
 from apps.accounts.models import Membership, OpenSession
 from apps.accounts.platform import rename_tenant
 from apps.accounts.services import add_member
+from apps.authorization.choices import Role
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 from tests.accounts.test_second_factor import first_step

@@ -4,11 +4,11 @@ import pytest
 from django.contrib.sessions.models import Session
 from django.test import Client
 
-from apps.accounts.choices import Role
 from apps.accounts.models import Membership, OpenSession, User
 from apps.accounts.services import issue_token
 from apps.accounts.sessions import device_of
 from apps.audit.models import PlatformRecord, Record
+from apps.authorization.choices import Role
 from apps.tenancy import acting_in
 from tests.accounts.test_second_factor import first_step, is_in
 from tests.clients import WHO_TESTS, bearer, problem

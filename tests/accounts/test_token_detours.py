@@ -7,12 +7,12 @@ import pytest
 from django.db import connection, transaction
 from rest_framework.test import APIClient
 
-from apps.accounts.actors import Actor
-from apps.accounts.choices import Role
 from apps.accounts.errors import AccessEnded
 from apps.accounts.models import ApiToken, Membership, OpenSession, User
 from apps.accounts.services import issue_token
 from apps.accounts.services import revoke_token as revoke
+from apps.authorization.actors import Actor
+from apps.authorization.choices import Role
 from apps.core import clock
 from tests.accounts.operators import Caller
 from tests.accounts.test_second_factor import is_in

@@ -7,11 +7,11 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from apps.accounts.actors import Actor
 from apps.accounts.models import ApiToken, Membership
 from apps.accounts.passwords import replace_password
 from apps.accounts.services import issue_token
 from apps.audit.models import Record
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.tenancy import acting_in
 from tests.accounts.operators import Caller

@@ -9,15 +9,15 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from apps.accounts.actors import Actor
 from apps.accounts.errors import VisitLeavesNothing
 from apps.accounts.models import BreakGlass
-from apps.accounts.permissions import BREAK_GLASS
 from apps.accounts.platform import END_VISIT
 from apps.accounts.tasks import end_visit
 from apps.accounts.visits import MOST_ACTS, acts_of, clean_reason, refuse_in_visit, visits_with_acts
 from apps.audit.models import Record
 from apps.audit.services import Act, record_all
+from apps.authorization.actors import Actor
+from apps.authorization.permissions import BREAK_GLASS
 from apps.core import clock
 from apps.events.models import Due
 from apps.tenancy import acting_in

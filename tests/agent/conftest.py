@@ -13,8 +13,8 @@ import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connections
 
-from apps.accounts.actors import Actor
 from apps.agents import services as agents
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.inventory.models import Device
 from apps.tenancy import acting_in

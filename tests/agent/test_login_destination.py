@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from agent.__main__ import main
-from apps.accounts.choices import Role
 from apps.accounts.models import Membership, User
 from apps.accounts.selectors import access_for_token
 from apps.accounts.services import issue_token
+from apps.authorization.choices import Role
 from apps.core import clock
 from apps.inventory import services as inventory
 from apps.inventory.destinations import login_status

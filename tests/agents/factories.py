@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from apps.accounts.actors import Actor
 from apps.agents import services
 from apps.agents.models import Agent
+from apps.authorization.actors import Actor
 from tests.agents.csr import make_csr
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -11,14 +11,14 @@ from django.db import OperationalError, connection, transaction
 from rest_framework.test import APIClient
 
 from agent.protocol.sealing import open_sealed
-from apps.accounts.actors import Actor
 from apps.accounts.models import BreakGlass
-from apps.accounts.permissions import Permission
 from apps.accounts.selectors import access_for_token
 from apps.accounts.services import issue_token
 from apps.agents import services
 from apps.agents.models import Agent, AgentDevice
 from apps.audit.models import Record
+from apps.authorization.actors import Actor
+from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.inventory import services as inventory
 from apps.inventory.choices import HoldReason, LoginState

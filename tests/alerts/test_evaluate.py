@@ -8,10 +8,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from agent.protocol import ids
-from apps.accounts.actors import Actor
 from apps.alerts import services
 from apps.alerts.models import Alert, AlertRule, AlertTransition
 from apps.alerts.selectors import alerts_for_correlation
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.events.models import Due, OutboxEvent
 from apps.ingest.models import Listening

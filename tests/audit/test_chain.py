@@ -3,10 +3,10 @@ from datetime import UTC, datetime
 import pytest
 from django.db import connection
 
-from apps.accounts.actors import Actor
 from apps.audit.models import PlatformRecord, Record
 from apps.audit.selectors import verify_tenant_chain
 from apps.audit.services import record, record_platform
+from apps.authorization.actors import Actor
 from apps.tenancy import acting_in
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

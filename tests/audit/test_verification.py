@@ -12,12 +12,12 @@ from django.urls import reverse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.accounts.actors import Actor
 from apps.audit import verification, verifying
 from apps.audit.chain import GENESIS, Checkpoint, Fault, digest_of, storable
 from apps.audit.models import Head, PlatformRecord, Record, Verification
 from apps.audit.services import VERIFY, VERIFY_EVERY, Act, record, record_all, record_platform
 from apps.audit.verification import State, verify_step
+from apps.authorization.actors import Actor
 from apps.events.models import Due
 from apps.events.state import read_state
 from apps.tenancy import acting_in

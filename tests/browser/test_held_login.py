@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from apps.accounts.actors import Actor
+from apps.authorization.actors import Actor
 from apps.inventory import services as inventory
 from apps.inventory.destinations import login_status
 from apps.inventory.models import Device

@@ -12,10 +12,10 @@ from apps.accounts.models import Membership
 from apps.alerts.models import Alert
 from apps.console.web import alerts, device_order, sites
 from apps.core import clock
-from apps.core.sheet import MARK
 from apps.incidents.models import Incident
 from apps.incidents.web import order as queue
 from apps.inventory.models import Device, Site
+from apps.pages.csv_export import MARK
 from apps.telemetry import store
 from apps.telemetry.store import Sample, SeriesKey
 from apps.tenancy import acting_in

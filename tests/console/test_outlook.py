@@ -12,7 +12,7 @@ from apps.core.kept import kept
 from apps.inventory.models import Link, ProbeTarget, Service
 from apps.inventory.services import create_probe_target
 from apps.telemetry import store
-from apps.telemetry.glances import glances, rates_now
+from apps.telemetry.sparklines import glances, rates_now
 from apps.telemetry.store import Sample, SeriesKey
 from apps.telemetry.usage import wire_use
 from apps.tenancy import acting_in

@@ -6,9 +6,9 @@ import pytest
 from rest_framework.test import APIClient
 
 from agent.protocol.sealing import open_sealed
-from apps.accounts.actors import Actor
 from apps.agents import services as agents
 from apps.audit.models import Record
+from apps.authorization.actors import Actor
 from apps.core.errors import NotVisible
 from apps.diagnostics import services
 from apps.diagnostics.choices import TestState

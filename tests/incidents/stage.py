@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from agent.protocol import ids
-from apps.accounts.actors import Actor
 from apps.agents.models import Agent
 from apps.alerts import services as alerts
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.incidents import services
 from apps.incidents.models import Incident

@@ -9,7 +9,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts import services as accounts
-from apps.accounts.actors import Actor
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.incidents.models import Incident, TimelineEntry
 from apps.incidents.web.pages import lasting

@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 
-from apps.accounts.actors import Actor
 from apps.alerts.services import evaluate_tenant
 from apps.audit.models import Record
+from apps.authorization.actors import Actor
 from apps.events.models import Due, OutboxEvent
 from apps.incidents import services
 from apps.incidents.models import (

@@ -12,7 +12,7 @@ from django.db import IntegrityError, connections, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from apps.accounts.actors import Actor
+from apps.authorization.actors import Actor
 from apps.events.models import OutboxEvent
 from apps.incidents import services
 from apps.incidents.models import Incident

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from django.test import Client
 
 from agent.protocol.tokens import parse_token
-from apps.accounts.actors import Actor
 from apps.agents import services as agents
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.tenancy import acting_in
 from tests.inventory.factories import make_device

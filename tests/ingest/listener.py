@@ -18,8 +18,8 @@ from django.db import connection
 from agent.errors import AgentError
 from agent.transport.http import Client
 from agent.transport.tls import unverified_context
-from apps.accounts.actors import Actor
 from apps.agents import services as agents
+from apps.authorization.actors import Actor
 from apps.core import clock
 from ispvm.supervisor.places import PROJECT
 from tests.database import url_of_this_test

@@ -26,10 +26,10 @@ from agent.transport.tls import (
     own_certificate,
     unverified_context,
 )
-from apps.accounts.actors import Actor
 from apps.agents import pki
 from apps.agents import services as agents
 from apps.agents.models import Agent
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant

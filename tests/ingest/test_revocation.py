@@ -14,9 +14,9 @@ from agent.errors import Refused
 from agent.state import StateDir
 from agent.transport.http import Client
 from agent.transport.tls import identity_pem, make_key, make_request, strict_context
-from apps.accounts.actors import Actor
 from apps.agents import services as agents
 from apps.agents.models import Agent
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant

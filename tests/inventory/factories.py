@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from apps.accounts.actors import Actor
+from apps.authorization.actors import Actor
 from apps.inventory import services
 from apps.inventory.models import Device, Link, Site
 

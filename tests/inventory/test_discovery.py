@@ -3,8 +3,8 @@ import uuid
 import pytest
 
 from agent.protocol.ids import bgp_peer_id, interface_id, ospf_neighbor_id, pppoe_service_id
-from apps.accounts.actors import Actor
 from apps.audit.models import Record
+from apps.authorization.actors import Actor
 from apps.inventory import selectors, services
 from apps.inventory.models import BgpPeer, Device, Interface, OspfNeighbor, Service, WireAlias
 from apps.inventory.services import discovery

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from apps.accounts.api.parsing import LONGEST_PARAMETER, MAX_ITEMS, MAX_VALUES
+from apps.rest.parsing import LONGEST_PARAMETER, MAX_ITEMS, MAX_VALUES
 from tests.clients import problem
 
 pytestmark = pytest.mark.django_db

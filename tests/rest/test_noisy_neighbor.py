@@ -13,7 +13,6 @@ from django.db import connections
 from django.test import Client
 
 from apps.accounts import middleware
-from apps.accounts.api import views
 from apps.accounts.platform import enter_tenant, platform_access
 from apps.core import clock
 from apps.core.admission import CostLimitExceeded, repeats
@@ -21,6 +20,7 @@ from apps.core.admission import middleware as admission_middleware
 from apps.core.admission import request as admission
 from apps.core.admission.process import ThreadShares
 from apps.core.admission.repeats import RecentRefusals
+from apps.rest import views
 from tests.accounts.operators import make_operator
 from tests.clients import bearer, problem, signed_in
 from tests.database import as_owner

@@ -11,8 +11,8 @@ from django.apps import apps
 from django.db import models, transaction
 from rest_framework.test import APIClient
 
-from apps.accounts.choices import Role
 from apps.accounts.models import ApiToken, Membership, User
+from apps.authorization.choices import Role
 from apps.inventory import services as inventory
 from apps.inventory.models import Device
 from apps.tenancy import acting_in

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from apps.accounts.actors import Actor
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.vault import services
 from apps.vault.choices import Purpose

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from apps.accounts.actors import Actor
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.core.http import EgressClient, EgressPolicy
 from apps.events.dispatch import dispatch_tenant

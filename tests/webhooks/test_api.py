@@ -3,8 +3,8 @@ import uuid
 import pytest
 from rest_framework.test import APIClient
 
-from apps.accounts.actors import Actor
 from apps.accounts.services import issue_token
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.tenancy import acting_in
 from apps.webhooks.models import Delivery, Endpoint

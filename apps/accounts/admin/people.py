@@ -13,13 +13,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from apps.accounts import invitations, members, services
-from apps.accounts.access import Access
-from apps.accounts.actors import Actor
-from apps.accounts.admin.base import CabinetForm, TenantAdmin, access_of
-from apps.accounts.admin.site import cabinet
+from apps.accounts.access import member_access
 from apps.accounts.models import ApiToken, Invitation, Membership
-from apps.accounts.permissions import Permission
 from apps.accounts.tokens import issue_token_as
+from apps.authorization.access import Access
+from apps.authorization.actors import Actor
+from apps.authorization.permissions import Permission
+from apps.backoffice.base import CabinetForm, TenantAdmin, access_of
+from apps.backoffice.site import cabinet
 from apps.core import clock
 
 
@@ -113,7 +114,7 @@ class InvitationAdmin(TenantAdmin):
         if change:
             raise ValidationError(_("An invitation is not changed: make another one."))
         created, key = invitations.invite_as(
-            access=access_of(request),
+            access=member_access(access_of(request)),
             at=clock.now(),
             **{name: form.cleaned_data[name] for name in ("email", "role", "is_limited")},
         )
@@ -208,7 +209,7 @@ class ApiTokenAdmin(TenantAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
             raise ValidationError(_("A token is not changed: make another one."))
-        access = access_of(request)
+        access = member_access(access_of(request))
         made, text = issue_token_as(
             access=access,
             at=clock.now(),

@@ -9,14 +9,14 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _lazy
 
-from apps.accounts.access import Access
-from apps.accounts.actors import Actor
-from apps.accounts.admin.base import CabinetForm, TenantAdmin
-from apps.accounts.admin.site import cabinet
-from apps.accounts.choices import Role
 from apps.accounts.factor_policy import set_sign_in_policy
 from apps.accounts.models import MailDomain, SignInPolicy
-from apps.accounts.permissions import Permission
+from apps.authorization.access import Access
+from apps.authorization.actors import Actor
+from apps.authorization.choices import Role
+from apps.authorization.permissions import Permission
+from apps.backoffice.base import CabinetForm, TenantAdmin
+from apps.backoffice.site import cabinet
 
 
 @admin.register(MailDomain, site=cabinet)

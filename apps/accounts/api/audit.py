@@ -16,12 +16,12 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.api.pagination import CursorPages
-from apps.accounts.api.views import TenantViewSet
-from apps.accounts.permissions import Permission
 from apps.audit.chain import Checkpoint, Fault
 from apps.audit.models import Record
 from apps.audit.verification import State, Step, verify_step
+from apps.authorization.permissions import Permission
+from apps.rest.pagination import CursorPages
+from apps.rest.views import TenantViewSet
 
 HEAD = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
 

@@ -7,14 +7,14 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from apps.accounts.access import Access
 from apps.accounts.factor_policy import require_factor
-from apps.accounts.freshness import is_fresh
 from apps.accounts.models import User
 from apps.accounts.rates import admit_token
 from apps.accounts.selectors import access_for_token, access_for_user
 from apps.accounts.session_tenant import session_tenant_id
 from apps.accounts.sessions import note_seen
+from apps.authorization.access import Access
+from apps.authorization.freshness import is_fresh
 from apps.core import clock
 
 TENANT_HEADER = "X-ISPVM-Tenant"
@@ -57,11 +57,6 @@ class TenantSessionAuthentication(SessionAuthentication):
         require_factor(request.session, access)
         note_seen(request._request, access.tenant.id, clock.now())  # noqa: SLF001  (Django's request)
         return user, access.with_proof(is_fresh=is_fresh(request.session, clock.now()))
-
-
-def is_session(request: Request) -> bool:
-    """Whether a person calls from their browser, and not a program with a token."""
-    return isinstance(request.successful_authenticator, SessionAuthentication)
 
 
 def _named(request: Request) -> UUID | None:

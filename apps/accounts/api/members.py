@@ -10,17 +10,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts import members, sessions
+from apps.accounts.access import member_access
 from apps.accounts.api.tenants import (
     LinkInvitationSerializer,
     MadeLinkInvitationSerializer,
     invited,
 )
-from apps.accounts.api.views import TenantView, TenantViewSet
-from apps.accounts.choices import Role
 from apps.accounts.models import Membership, User
-from apps.accounts.permissions import ROLE_TABLE, Permission
 from apps.accounts.tokens import require_role_within
+from apps.authorization.choices import Role
+from apps.authorization.permissions import ROLE_TABLE, Permission
 from apps.core import clock
+from apps.rest.views import TenantView, TenantViewSet
 
 
 class UserSerializer(serializers.ModelSerializer[User]):
@@ -88,7 +89,7 @@ class MembershipViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
     @extend_schema(request=LinkInvitationSerializer, responses={201: MadeLinkInvitationSerializer})
     def create(self, request: Request) -> Response:
         """Invite somebody, as `POST /invitations/` does: they are a member when they have accepted."""
-        return invited(self.access, request)
+        return invited(member_access(self.access), request)
 
     def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         member = self.get_object()
@@ -96,7 +97,7 @@ class MembershipViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
         asked.is_valid(raise_exception=True)
         changes = asked.validated_data
         require_role_within(
-            self.access,
+            member_access(self.access),
             changes.get("role", member.role),
             is_limited=changes.get("is_limited", member.is_limited),
         )

@@ -17,13 +17,13 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from apps.accounts import accepting
-from apps.accounts.api.permissions import require_declared_proof
-from apps.accounts.api.schema import PlatformAutoSchema
-from apps.accounts.choices import Role
 from apps.accounts.errors import InvitationUnusable
 from apps.accounts.models import User
-from apps.accounts.permissions import PersonalPermission
+from apps.authorization.choices import Role
+from apps.authorization.permissions import PersonalPermission
 from apps.core import clock
+from apps.rest.permissions import require_declared_proof
+from apps.rest.schema import PlatformAutoSchema
 
 INVITATION = OpenApiParameter("id", UUID, OpenApiParameter.PATH)
 

@@ -21,19 +21,19 @@ from rest_framework.viewsets import GenericViewSet
 
 from apps.accounts import platform
 from apps.accounts.access import PlatformAccess
-from apps.accounts.actors import Actor
-from apps.accounts.api.permissions import require_declared_proof
-from apps.accounts.api.schema import PlatformAutoSchema
 from apps.accounts.api.tenants import BreakGlassSerializer, TenantSerializer
 from apps.accounts.errors import NotPlatformOperator
 from apps.accounts.factor_policy import require_own_factor
 from apps.accounts.mail_domains import MAX_DOMAINS, mail_domains_of, set_mail_domains
 from apps.accounts.models import MailDomain, User
-from apps.accounts.permissions import PlatformPermission
 from apps.accounts.services import create_tenant
 from apps.accounts.visits import LONGEST_REASON, SHORTEST_REASON
+from apps.authorization.actors import Actor
+from apps.authorization.permissions import PlatformPermission
 from apps.core import clock
 from apps.core.errors import NotVisible
+from apps.rest.permissions import require_declared_proof
+from apps.rest.schema import PlatformAutoSchema
 from apps.tenancy.models import Tenant
 
 NOBODY = PlatformAccess(User(), Actor.system("schema"))

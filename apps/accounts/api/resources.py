@@ -9,12 +9,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts import services
-from apps.accounts.api.fields import BoundedList
-from apps.accounts.api.views import TenantView, TenantViewSet
+from apps.accounts.access import member_access
 from apps.accounts.models import ApiToken
-from apps.accounts.permissions import Permission
 from apps.accounts.tokens import issue_token_as
+from apps.authorization.permissions import Permission
 from apps.core import clock
+from apps.rest.fields import BoundedList
+from apps.rest.views import TenantView, TenantViewSet
 
 
 class TokenSerializer(serializers.ModelSerializer[ApiToken]):
@@ -88,7 +89,7 @@ class MeView(TenantView):
 
     @extend_schema(responses=MeSerializer)
     def get(self, request: Request) -> Response:  # noqa: ARG002
-        access = self.access
+        access = member_access(self.access)
         return Response(
             {
                 "user": {
@@ -128,7 +129,7 @@ class TokenViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         asked = TokenSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         token, text = issue_token_as(
-            access=self.access,
+            access=member_access(self.access),
             name=asked.validated_data["name"],
             days=asked.validated_data["days"],
             scopes=asked.validated_data["scopes"],

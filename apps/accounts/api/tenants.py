@@ -10,12 +10,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.accounts import factor_policy, invitations, platform
-from apps.accounts.access import Access
-from apps.accounts.api.views import TenantViewSet
-from apps.accounts.choices import Role
+from apps.accounts.access import MemberAccess, member_access
 from apps.accounts.models import BreakGlass, Invitation
-from apps.accounts.permissions import Permission
+from apps.authorization.choices import Role
+from apps.authorization.permissions import Permission
 from apps.core import clock
+from apps.rest.views import TenantViewSet
 from apps.tenancy.models import Tenant
 
 
@@ -131,7 +131,7 @@ class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
 
     @extend_schema(responses={201: MadeLinkInvitationSerializer})
     def create(self, request: Request) -> Response:
-        return invited(self.access, request)
+        return invited(member_access(self.access), request)
 
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         invitations.revoke_invitation(
@@ -140,7 +140,7 @@ class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def invited(access: Access, request: Request) -> Response:
+def invited(access: MemberAccess, request: Request) -> Response:
     """Invite whom the body names."""
     params = LinkInvitationSerializer(data=request.data)
     params.is_valid(raise_exception=True)

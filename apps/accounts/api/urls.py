@@ -1,6 +1,7 @@
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
+from apps.accounts.api import schemes  # noqa: F401  (registers itself)
 from apps.accounts.api.audit import AuditLogViewSet
 from apps.accounts.api.members import MembershipViewSet, RolesView, UserViewSet
 from apps.accounts.api.personal import MyInvitationViewSet

@@ -1,13 +1,7 @@
 from apps.accounts.models.invitations import Invitation, InvitationAddress
 from apps.accounts.models.lists import ListSetting
 from apps.accounts.models.mail_domains import MailDomain
-from apps.accounts.models.people import (
-    ApiToken,
-    IdempotentAnswer,
-    Membership,
-    User,
-    UserManager,
-)
+from apps.accounts.models.people import ApiToken, Membership, User, UserManager
 from apps.accounts.models.platform import BreakGlass, PlatformOperator
 from apps.accounts.models.sessions import OpenSession
 from apps.accounts.models.setup import Setup
@@ -16,7 +10,6 @@ from apps.accounts.models.sign_in import KnownBrowser, PasskeyCredential, SignIn
 __all__ = [
     "ApiToken",
     "BreakGlass",
-    "IdempotentAnswer",
     "Invitation",
     "InvitationAddress",
     "KnownBrowser",

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
-from apps.accounts.choices import Role
+from apps.authorization.choices import Role
 from apps.mail.choices import MailState
 from apps.tenancy.models import Tenant, TenantModel
 

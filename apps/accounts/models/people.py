@@ -2,7 +2,6 @@
 all but the answers of the last rows are global tables."""
 
 import uuid
-from datetime import timedelta
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import BaseUserManager
@@ -12,8 +11,8 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
-from apps.accounts.choices import Role
-from apps.tenancy.models import Tenant, TenantModel
+from apps.authorization.choices import Role
+from apps.tenancy.models import Tenant
 
 
 class UserManager(BaseUserManager["User"]):
@@ -130,23 +129,3 @@ class ApiToken(models.Model):
 
 
 #: After that a repeated request is a new one, and its answer is deleted.
-ANSWERS_KEPT = timedelta(hours=24)
-
-
-class IdempotentAnswer(TenantModel):
-    """What a POST with an ``Idempotency-Key`` was answered, for a day. Digests of who sent what where, no secrets."""
-
-    request_digest = models.BinaryField(max_length=32)
-    body_digest = models.BinaryField(max_length=32)
-    # Null only inside the transaction that does the work.
-    status = models.PositiveSmallIntegerField(null=True)
-    body = models.JSONField(null=True)
-    created_at = models.DateTimeField()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["tenant", "request_digest"], name="accounts_idempotentanswer_uniq"
-            )
-        ]
-        indexes = [models.Index(fields=["tenant", "created_at"], name="accounts_answer_age_idx")]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from apps.accounts.choices import Role
+from apps.authorization.choices import Role
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 MOST_ISSUER = 200

@@ -10,7 +10,6 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
 from apps.accounts import mail_domains
-from apps.accounts.actors import Actor
 from apps.accounts.errors import IdentityRefused, IdentityTaken, LastWayIn
 from apps.accounts.models import InvitationAddress, Membership, User
 from apps.accounts.oidc.config import Provider
@@ -18,6 +17,7 @@ from apps.accounts.people import address_digest
 from apps.accounts.selectors import is_platform_operator
 from apps.accounts.services import add_member, create_user
 from apps.audit.services import record_platform
+from apps.authorization.actors import Actor
 from apps.tenancy.models import Tenant
 
 LONGEST_LABEL = 200

@@ -16,21 +16,21 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts import passkeys, second_factor, services, sessions
-from apps.accounts.actors import Actor
 from apps.accounts.attempts import Door, require_attempt
 from apps.accounts.errors import CodeRefused, FactorNeeded, PasskeyRefused, TooManyAttempts
 from apps.accounts.factor_policy import note_own_factor, require_own_factor
-from apps.accounts.freshness import is_fresh
-from apps.accounts.middleware import TenantHttpRequest
 from apps.accounts.models import ApiToken, OpenSession, User
 from apps.accounts.oidc import people
 from apps.accounts.oidc.provider_sessions import require_own_session
-from apps.accounts.permissions import Permission
 from apps.accounts.session_store import row_key
 from apps.accounts.tokens import issue_token_as
-from apps.accounts.web.doors import enter, fresh_sign_in
 from apps.accounts.web.gate import fault_of
+from apps.authorization.actors import Actor
+from apps.authorization.freshness import is_fresh
+from apps.authorization.permissions import Permission
+from apps.authorization.requests import TenantHttpRequest
 from apps.core import clock
+from apps.pages.decorators import enter, fresh_sign_in
 
 PAGE = "accounts/account.html"
 SET_UP = "accounts/authenticator.html"

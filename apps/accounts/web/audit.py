@@ -10,15 +10,17 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
-from apps.accounts.web.doors import access_of, requires
 from apps.audit.chain import Fault
 from apps.audit.models import Record, Verification
 from apps.audit.verifying import request_verification
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.core.admission import expensive
-from apps.core.page import CRITICAL, OK, UNKNOWN, State, asked_word, page_number, paged
+from apps.pages.decorators import access_of, requires
+from apps.pages.paging import paged
+from apps.pages.params import asked_word, page_number
+from apps.pages.states import CRITICAL, OK, UNKNOWN, State
 
 SEARCHED = ("action", "who", "object")
 FAULTS = {

@@ -13,10 +13,10 @@ from apps.accounts import passkeys, second_factor, sign_in
 from apps.accounts.attempts import Door, require_attempt
 from apps.accounts.errors import CodeRefused, PasskeyRefused, SignInRefused, TooManyAttempts
 from apps.accounts.factor_policy import note_own_factor
-from apps.accounts.freshness import note_proof
 from apps.accounts.models import User
 from apps.accounts.web.account import identities_seen
 from apps.accounts.web.gate import refuse, safe_next
+from apps.authorization.freshness import note_proof
 from apps.core import clock
 
 PAGE = "accounts/confirm.html"

@@ -24,16 +24,16 @@ from apps.accounts.errors import (
     TooManyAttempts,
 )
 from apps.accounts.factor_policy import PROVIDER_METHOD
-from apps.accounts.freshness import note_proof, require_fresh
 from apps.accounts.models import User
 from apps.accounts.oidc import flow, people
 from apps.accounts.oidc.config import Provider
 from apps.accounts.oidc.provider_sessions import require_own_session
 from apps.accounts.web.account import page_of
-from apps.accounts.web.doors import fresh_sign_in
 from apps.accounts.web.gate import fault_of, let_in, refuse, safe_next
 from apps.accounts.web.views import GATE, gate_of, go_on
+from apps.authorization.freshness import note_proof, require_fresh
 from apps.core import clock
+from apps.pages.decorators import fresh_sign_in
 
 LINKING = "identity_linking"
 

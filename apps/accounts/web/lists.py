@@ -9,12 +9,13 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from apps.accounts import lists
-from apps.accounts.access import Access
+from apps.accounts.access import member_access
 from apps.accounts.choices import ListPage
 from apps.accounts.errors import ListRefused
-from apps.accounts.permissions import Permission
-from apps.accounts.web.doors import access_of, requires
-from apps.core.order import Column
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
+from apps.pages.decorators import access_of, requires
+from apps.pages.ordering import Column
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def list_tools(
     access: Access, page: ListPage, query: str, columns: Sequence[Column] = ()
 ) -> ListTools:
     """One query."""
+    access = member_access(access)
     setting, query = lists.list_setting(access, page), lists.kept_query(query)
     can_hide = {column.key for column in columns[1:]}
     views = tuple(
@@ -68,7 +70,7 @@ def columns(request: HttpRequest) -> HttpResponse:
     """Hide the columns that are not ticked."""
     offered, ticked = request.POST.getlist("offered"), set(request.POST.getlist("shown"))
     hidden = [key for key in offered[: lists.MOST_COLUMNS + 1] if key not in ticked]
-    lists.hide_columns(access=access_of(request), page=_page(request), hidden=hidden)
+    lists.hide_columns(access=member_access(access_of(request)), page=_page(request), hidden=hidden)
     return _back(request)
 
 
@@ -77,7 +79,7 @@ def columns(request: HttpRequest) -> HttpResponse:
 def save_view(request: HttpRequest) -> HttpResponse:
     """Give the filter on the screen a name."""
     lists.save_view(
-        access=access_of(request),
+        access=member_access(access_of(request)),
         page=_page(request),
         name=request.POST.get("name", ""),
         query=request.POST.get("query", ""),
@@ -90,7 +92,7 @@ def save_view(request: HttpRequest) -> HttpResponse:
 def forget_view(request: HttpRequest) -> HttpResponse:
     """Forget a named filter."""
     name = request.POST.get("name", "")
-    lists.forget_view(access=access_of(request), page=_page(request), name=name)
+    lists.forget_view(access=member_access(access_of(request)), page=_page(request), name=name)
     return _back(request)
 
 

@@ -11,18 +11,19 @@ from django.views.decorators.http import require_GET, require_POST
 from apps.accounts import platform
 from apps.accounts.accepting import pending_invitations
 from apps.accounts.factor_policy import require_own_factor
-from apps.accounts.middleware import TenantHttpRequest
 from apps.accounts.models import User
-from apps.accounts.permissions import Permission
 from apps.accounts.selectors import is_platform_operator, tenants_of
 from apps.accounts.session_tenant import NOT_CHOSEN, SESSION_TENANT
 from apps.accounts.visits import LONGEST_REASON
-from apps.accounts.web.doors import fresh_sign_in
 from apps.accounts.web.gate import safe_next
+from apps.authorization.permissions import Permission
+from apps.authorization.requests import TenantHttpRequest
 from apps.core import clock
 from apps.core.errors import DomainError, NotVisible
-from apps.core.page import asked_word, page_number, paged
 from apps.events.volumes import low_volumes
+from apps.pages.decorators import fresh_sign_in
+from apps.pages.paging import paged
+from apps.pages.params import asked_word, page_number
 from apps.tenancy.models import Tenant
 
 MOST_DIGITS = 4

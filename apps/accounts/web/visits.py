@@ -6,11 +6,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from apps.accounts.models import BreakGlass
-from apps.accounts.permissions import Permission
 from apps.accounts.visits import visits_with_acts
-from apps.accounts.web.doors import access_of, requires
+from apps.authorization.permissions import Permission
 from apps.core import clock
-from apps.core.page import page_number, paged
+from apps.pages.decorators import access_of, requires
+from apps.pages.paging import paged
+from apps.pages.params import page_number
 
 
 @never_cache

@@ -9,9 +9,6 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.api.fields import BoundedList
-from apps.accounts.api.views import TenantViewSet
-from apps.accounts.permissions import Permission
 from apps.agents import services
 from apps.agents.models import Agent, AgentCertificate, QuarantinedEntity
 from apps.agents.selectors import (
@@ -20,7 +17,10 @@ from apps.agents.selectors import (
     is_alive,
     quarantined_entities,
 )
+from apps.authorization.permissions import Permission
 from apps.core import clock
+from apps.rest.fields import BoundedList
+from apps.rest.views import TenantViewSet
 
 
 class AgentSerializer(serializers.ModelSerializer[Agent]):

@@ -7,13 +7,13 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
-from apps.accounts.actors import Actor
 from apps.agents import keys
 from apps.agents.choices import AuthorityStage
 from apps.agents.errors import AuthorityStageWrong, SignerAway
 from apps.agents.models import AgentCertificate, CertificateAuthority
 from apps.agents.pki import Authority, load_authority, make_authority
 from apps.audit.services import record_platform
+from apps.authorization.actors import Actor
 from apps.vault.models import PlatformSecret
 from apps.vault.services import platform_secret, seal_secret
 

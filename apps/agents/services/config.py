@@ -9,7 +9,6 @@ from uuid import UUID
 
 from agent.protocol.config import AgentConfig
 from agent.protocol.sealing import seal_for
-from apps.accounts.actors import Actor
 from apps.agents.models import Agent
 from apps.agents.selectors import (
     HEARTBEAT_SECONDS,
@@ -19,6 +18,7 @@ from apps.agents.selectors import (
 )
 from apps.agents.services.authority import current_trust
 from apps.agents.services.logins import ReleasedLogins
+from apps.authorization.actors import Actor
 from apps.inventory.models import BgpPeer, Device, OspfNeighbor, ProbeTarget, Service
 from apps.inventory.profiles import polling_profile
 from apps.inventory.selectors import WatchedDevices, watched_devices

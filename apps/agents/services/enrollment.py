@@ -11,7 +11,6 @@ from django.conf import settings
 from django.db import transaction
 
 from agent.protocol.tokens import EnrolmentToken
-from apps.accounts.actors import Actor
 from apps.accounts.visits import refuse_in_visit
 from apps.agents.choices import AgentStatus
 from apps.agents.errors import AgentRevoked, CertificateRefused, RenewedTooOften, TokenRefused
@@ -28,6 +27,7 @@ from apps.agents.pki import (
 from apps.agents.services.authority import active_authority, current_trust, open_authority
 from apps.agents.tokens import TokenSecret, digest_of, make_secret, read_secret
 from apps.audit.services import record, record_platform
+from apps.authorization.actors import Actor
 from apps.inventory.services.logins import may_approve
 from apps.tenancy import acting_in
 from apps.tenancy.context import require_tenant_id

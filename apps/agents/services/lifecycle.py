@@ -6,13 +6,13 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Model
 
-from apps.accounts.actors import Actor
 from apps.accounts.visits import refuse_in_visit
 from apps.agents.errors import AgentNameTaken, UnknownEntity
 from apps.agents.models import Agent, AgentDevice, AgentProbing, AgentSite
 from apps.agents.services.enrollment import revoke_agent
 from apps.agents.services.ownership import ends_noted
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.inventory.models import Device, Site
 from apps.inventory.selectors import existing_device_ids, existing_site_ids
 from apps.inventory.services import assignment_change

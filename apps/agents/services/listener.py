@@ -10,7 +10,6 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from apps.accounts.actors import Actor
 from apps.agents.pki import (
     canonical_host,
     covered_hosts,
@@ -21,6 +20,7 @@ from apps.agents.pki import (
 from apps.agents.services.authority import current_trust
 from apps.agents.services.signing import apply_for_listener
 from apps.audit.services import record_platform
+from apps.authorization.actors import Actor
 
 #: A certificate with less than this left is replaced.
 RENEW_BEFORE = timedelta(days=90)

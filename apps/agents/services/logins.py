@@ -7,9 +7,9 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from apps.accounts.actors import Actor
 from apps.agents.models import Agent
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.inventory.destinations import LoginStatus, login_statuses
 from apps.inventory.errors import DestinationChanged
 from apps.inventory.models import Device

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from apps.accounts.actors import Actor
 from apps.agents.models import Agent
 from apps.agents.selectors import assigned_device_ids, get_agent
 from apps.agents.services.enrollment import bounded, read_sealing_key
 from apps.agents.watch import Known, Notice, Sighting, look_at
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.inventory.services import DiscoveryOutcome, apply_discovery
 from apps.telemetry import store
 from apps.telemetry.store import EventRow

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from apps.accounts.actors import Actor
 from apps.agents.models import QuarantinedEntity
 from apps.agents.selectors import get_agent
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.telemetry import store
 from apps.telemetry.store import EventRow, Sample, SeriesKey
 

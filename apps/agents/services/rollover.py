@@ -12,12 +12,12 @@ from uuid import UUID
 from cryptography import x509
 from django.db import transaction
 
-from apps.accounts.actors import Actor
 from apps.agents.choices import AgentStatus, AuthorityStage
 from apps.agents.errors import AuthorityInUse, AuthorityStageWrong
 from apps.agents.identity import RENEWAL_GRACE
 from apps.agents.models import Agent, AgentCertificate, CertificateAuthority
 from apps.audit.services import record_platform
+from apps.authorization.actors import Actor
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 

@@ -19,7 +19,6 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 
-from apps.accounts.actors import Actor
 from apps.agents import keys
 from apps.agents.choices import SigningKind, SigningState
 from apps.agents.errors import CertificateRequestRefused, SignerAway, SigningRefused
@@ -34,6 +33,7 @@ from apps.agents.services.enrollment import (
     renew_certificate,
 )
 from apps.agents.tokens import TokenSecret
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.core.errors import DomainError
 

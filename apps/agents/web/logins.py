@@ -11,14 +11,12 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
-from apps.accounts.web.doors import access_of, fresh_sign_in, requires
 from apps.agents import services
 from apps.agents.selectors import get_visible_agent
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.core.page import OK, UNKNOWN, State, page_number, paged, wants_part
 from apps.inventory.choices import HoldReason, LoginState
 from apps.inventory.destinations import (
     Destination,
@@ -29,6 +27,10 @@ from apps.inventory.destinations import (
 from apps.inventory.models import Device, LoginApproval
 from apps.inventory.selectors import get_visible_device
 from apps.inventory.services import accept_certificate, approve_logins
+from apps.pages.decorators import access_of, fresh_sign_in, requires
+from apps.pages.paging import paged
+from apps.pages.params import page_number, wants_part
+from apps.pages.states import OK, UNKNOWN, State
 from apps.vault.models import CredentialSet
 
 HELD = State("warn", "warn", _lazy("Login held"), 1)

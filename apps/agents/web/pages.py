@@ -8,12 +8,13 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
 from apps.agents.choices import AgentStatus
 from apps.agents.selectors import AgentHealth, visible_agent_health
 from apps.agents.services.quarantine import QUIET
-from apps.core.page import OK, State, lasting, spell_seconds
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
+from apps.pages.durations import lasting, spell_seconds
+from apps.pages.states import OK, State
 
 SILENT = State("blind", "blind", _lazy("Silent"), 0)
 CONFLICT = State("critical", "critical", _lazy("Two hosts"), 0)

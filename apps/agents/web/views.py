@@ -8,16 +8,16 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from apps.accounts.permissions import Permission
-from apps.accounts.web.doors import access_of, fresh_sign_in, requires
 from apps.agents import services
 from apps.agents.errors import AgentNameTaken
 from apps.agents.selectors import get_visible_agent
 from apps.agents.web.forms import NewAgentForm
 from apps.agents.web.pages import agent_rows, agents_page
+from apps.authorization.permissions import Permission
 from apps.core import clock
-from apps.core.page import wants_part
 from apps.inventory.selectors import visible_devices, visible_sites
+from apps.pages.decorators import access_of, fresh_sign_in, requires
+from apps.pages.params import wants_part
 
 
 @require_GET

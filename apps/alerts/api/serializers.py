@@ -6,10 +6,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from agent.protocol.registry import ENTITY_TYPES
-from apps.accounts.api.fields import BoundedDict, BoundedList
 from apps.alerts.choices import AlertState, ImportMode, Severity
 from apps.alerts.models import Alert, AlertRule, AlertTransition, RuleOverride
 from apps.alerts.rules.program import Level
+from apps.rest.fields import BoundedDict, BoundedList
 
 LONGEST_SECONDS = 30 * 86_400
 MOST_RULES = 500

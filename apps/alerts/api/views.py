@@ -13,15 +13,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from apps.accounts.api.pagination import CursorPages
-from apps.accounts.api.views import TenantViewSet
-from apps.accounts.permissions import Permission
 from apps.alerts import services
 from apps.alerts.api import serializers
 from apps.alerts.models import Alert, AlertRule, AlertTransition, RuleOverride
 from apps.alerts.selectors import labels_of, rules_with_severity
+from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.core.errors import Forbidden
+from apps.rest.pagination import CursorPages
+from apps.rest.views import TenantViewSet
 
 
 class ByKey(CursorPages):

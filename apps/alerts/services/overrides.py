@@ -7,12 +7,12 @@ from uuid import UUID
 
 from django.db import transaction
 
-from apps.accounts.actors import Actor
 from apps.alerts.errors import OverrideInvalid, RuleInvalid
 from apps.alerts.models import AlertRule, RuleOverride
 from apps.alerts.rules.compile import compile_rule, make_override
 from apps.alerts.rules.program import Level, Threshold
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.inventory.choices import DeviceRole, EntityType
 from apps.inventory.selectors import entity_labels
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.db import transaction
 
-from apps.accounts.actors import Actor
 from apps.alerts.choices import ImportMode
 from apps.alerts.errors import PackUnknown, RuleInvalid
 from apps.alerts.models import AlertRule
@@ -15,6 +14,7 @@ from apps.alerts.rules.compile import compile_rule
 from apps.alerts.rules.program import Rule
 from apps.alerts.services.evaluate import EVALUATE
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.events import due
 from apps.tenancy.context import require_tenant_id
 

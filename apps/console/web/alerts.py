@@ -10,15 +10,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from agent.protocol.registry import METRICS, Kind
-from apps.accounts.access import Access
 from apps.alerts.choices import AlertState
 from apps.alerts.models import Alert
 from apps.alerts.selectors import labels_of, open_alerts
-from apps.core.order import SORT, UNORDERED, Column, Heading, Order, headings
-from apps.core.page import SEVERITIES, SUPPRESSED, Pager, State, lasting, paged, query_of
+from apps.authorization.access import Access
 from apps.incidents.selectors import Place, held_alerts, places_of
 from apps.inventory.parts import devices_of
 from apps.inventory.selectors import seen_devices_of
+from apps.pages.durations import lasting
+from apps.pages.ordering import SORT, UNORDERED, Column, Heading, Order, headings
+from apps.pages.paging import Pager, paged
+from apps.pages.params import query_of
+from apps.pages.states import SEVERITIES, SUPPRESSED, State
 
 COLUMNS = (
     Column("what", _lazy("What")),

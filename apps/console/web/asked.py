@@ -10,9 +10,9 @@ from apps.console.web.alerts import AlertFilter
 from apps.console.web.devices import DeviceFilter
 from apps.console.web.sites import SiteFilter
 from apps.console.web.states import REACH
-from apps.core.order import asked_order
-from apps.core.page import asked_word
 from apps.inventory.choices import DeviceRole
+from apps.pages.ordering import asked_order
+from apps.pages.params import asked_word
 
 
 def asked_devices(request: HttpRequest) -> DeviceFilter:

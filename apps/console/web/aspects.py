@@ -11,7 +11,7 @@ from apps.alerts.choices import Symptom
 from apps.console.web.alerts import AlertRow
 from apps.console.web.device_parts import InterfaceRow, NeighborRow, PeerRow, ProbeRow, ServiceRow
 from apps.console.web.readings import Readings
-from apps.core.page import BLIND, DOWN, NONE, OK, SUPPRESSED, UNKNOWN, UP, WARN, State
+from apps.pages.states import BLIND, DOWN, NONE, OK, SUPPRESSED, UNKNOWN, UP, WARN, State
 
 _SYMPTOMS = {
     "reachability": {Symptom.UNREACHABLE},

@@ -8,14 +8,14 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from agent.protocol.registry import METRICS
-from apps.accounts.access import Access
+from apps.authorization.access import Access
+from apps.charts.time_series import Chart, Line, Mark, line_of, span_for
 from apps.console.web.device_parts import CONNECT, LOSS, RTT, SESSIONS, possible_rates
 from apps.console.web.readings import poll_seconds
-from apps.core.span import TimeSpan
 from apps.incidents.selectors import incidents_involving
 from apps.inventory.models import Device
 from apps.inventory.parts import DeviceParts, parts_of_device
-from apps.telemetry.charts import Chart, Line, Mark, line_of, span_for
+from apps.pages.time_range import TimeSpan
 from apps.telemetry.queries import Span, buckets_of, rates_of
 from apps.telemetry.store import SeriesKey
 from apps.telemetry.usage import RX, TX

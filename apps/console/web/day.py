@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from apps.accounts.access import Access
+from apps.authorization.access import Access
 from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_within
 

@@ -11,13 +11,13 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.console.web.device_parts import CONNECT, ERRORS, LOSS, RTT, bits
 from apps.console.web.spark import Spark, spark
 from apps.inventory.models import ProbeTarget
-from apps.telemetry.glances import Glance, glances, rates_now
 from apps.telemetry.queries import latest
+from apps.telemetry.sparklines import Glance, glances, rates_now
 from apps.telemetry.usage import BUSY_PCT, FRESH, FULL_PCT, wire_use
 from apps.topology.selectors import Wire, Wiring, wiring
 

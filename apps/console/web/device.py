@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
 from apps.alerts.selectors import open_alerts
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.console.web import device_parts as parts_of_page
 from apps.console.web.alerts import AlertRow, alert_rows, worst_first
 from apps.console.web.aspects import Aspect, aspects_of
@@ -17,13 +17,13 @@ from apps.console.web.devices import uptime_of
 from apps.console.web.events import EventRow, event_rows
 from apps.console.web.readings import Readings
 from apps.console.web.windows import Notice, notices_about
-from apps.core.page import State
-from apps.core.span import TimeSpan
 from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_involving
 from apps.inventory.models import Device, Site
 from apps.inventory.parts import parts_of_device
 from apps.inventory.selectors import seen_devices_of, seen_sites_of
+from apps.pages.states import State
+from apps.pages.time_range import TimeSpan
 from apps.telemetry.queries import Span, buckets_of, rates_of
 from apps.topology.selectors import far_devices_of_neighbors
 

@@ -26,12 +26,12 @@ from django.db.models.functions import Cast, Coalesce
 from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _lazy
 
-from apps.accounts.access import Access
 from apps.alerts.selectors import open_alert_counts
+from apps.authorization.access import Access
 from apps.console.web.states import REACH, UNREAD
-from apps.core.order import Column, Order
 from apps.inventory.models import Device
 from apps.inventory.parts import devices_of
+from apps.pages.ordering import Column, Order
 from apps.telemetry.reach import BLIND_AFTER, Reach, last_reading
 
 COLUMNS = (

@@ -8,7 +8,6 @@ from django.utils.translation import gettext_lazy as _lazy
 
 from apps.console.web.readings import Readings
 from apps.console.web.spark import Spark, spark
-from apps.core.page import BLIND, DOWN, OFF, UNKNOWN, UP, State, spell_seconds
 from apps.inventory.models import (
     BgpPeer,
     Device,
@@ -16,6 +15,8 @@ from apps.inventory.models import (
     Link,
     OspfNeighbor,
 )
+from apps.pages.durations import spell_seconds
+from apps.pages.states import BLIND, DOWN, OFF, UNKNOWN, UP, State
 from apps.telemetry.queries import Bucket
 from apps.telemetry.store import SeriesKey
 from apps.telemetry.usage import BUSY_PCT, FULL_PCT, RX, TX

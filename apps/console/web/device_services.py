@@ -16,9 +16,9 @@ from apps.console.web.device_parts import (
 )
 from apps.console.web.readings import Readings
 from apps.console.web.spark import Spark, spark
-from apps.core.page import BLIND, DOWN, UNKNOWN, UP, WARN, State
 from apps.inventory.choices import ProbeMethod, ServiceKind
 from apps.inventory.models import ProbeTarget, Service
+from apps.pages.states import BLIND, DOWN, UNKNOWN, UP, WARN, State
 from apps.telemetry.store import SeriesKey
 
 ALL_LOST = 100

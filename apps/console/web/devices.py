@@ -9,19 +9,22 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from apps.accounts.access import Access
 from apps.agents.web.logins import CHANGED, HELD
 from apps.alerts.selectors import open_alert_counts
+from apps.authorization.access import Access
 from apps.console.web.device_order import COLUMNS, UPTIME, in_order
 from apps.console.web.site_field import SiteField, site_field
 from apps.console.web.states import REACH, UNREAD
-from apps.core.order import SORT, UNORDERED, Heading, Order, headings
-from apps.core.page import Pager, State, lasting, paged, query_of, spell_seconds
 from apps.inventory import selectors as inventory
 from apps.inventory.choices import DeviceRole, LoginState
 from apps.inventory.destinations import login_statuses
 from apps.inventory.models import Device
 from apps.inventory.parts import parts_of
+from apps.pages.durations import lasting, spell_seconds
+from apps.pages.ordering import SORT, UNORDERED, Heading, Order, headings
+from apps.pages.paging import Pager, paged
+from apps.pages.params import query_of
+from apps.pages.states import State
 from apps.telemetry.queries import LatestValue, latest
 from apps.telemetry.reach import UP, Reach, devices_read, reach_by_site, reach_of_devices
 

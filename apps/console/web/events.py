@@ -10,8 +10,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from apps.core.page import SEVERITIES, State
 from apps.inventory.selectors import entity_labels
+from apps.pages.states import SEVERITIES, State
 from apps.telemetry.queries import events_of
 
 _WHAT: dict[str, Promise] = {

@@ -8,10 +8,10 @@ from django.http import HttpRequest
 from django.urls import resolve, reverse
 from django.utils.translation import gettext as _
 
-from apps.accounts.access import Access
-from apps.accounts.admin.site import DOOR
-from apps.accounts.permissions import Permission
 from apps.agents.selectors import silent_agent_count
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
+from apps.backoffice.site import DOOR
 from apps.core import clock
 from apps.incidents.selectors import open_incident_count
 

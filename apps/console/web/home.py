@@ -6,19 +6,20 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import get_language
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
 from apps.agents.web.pages import SILENT as AGENT_SILENT
 from apps.agents.web.pages import AgentRow, agent_rows
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.console.web.day import Day, day_of
 from apps.console.web.degradations import Degradations, degradations
 from apps.console.web.service_tiles import Tile, service_tiles
 from apps.console.web.sites import Counted, SiteRow, devices_by_site, site_rows
 from apps.console.web.states import REACH
 from apps.core.kept import kept
-from apps.core.page import State, lasting
 from apps.incidents.web.order import WORST
 from apps.incidents.web.pages import QueueFilter, QueuePage, queue_page
+from apps.pages.durations import lasting
+from apps.pages.states import State
 from apps.telemetry.reach import Reach
 
 MOST_INCIDENTS = 12

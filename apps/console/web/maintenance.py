@@ -8,9 +8,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
-from apps.accounts.web.doors import access_of, requires
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.console.web.asked import asked_uuid
 from apps.console.web.plan_form import PlanForm
 from apps.console.web.planning import (
@@ -22,13 +21,14 @@ from apps.console.web.planning import (
 )
 from apps.console.web.windows import ALL, STATES, windows_page
 from apps.core import clock
-from apps.core.page import asked_word, page_number, wants_part
 from apps.incidents.selectors import get_visible_incident
 from apps.inventory.selectors import get_visible_device, get_visible_site
 from apps.maintenance import services
 from apps.maintenance.choices import WindowState
 from apps.maintenance.errors import WindowOver
 from apps.maintenance.selectors import get_visible_window
+from apps.pages.decorators import access_of, requires
+from apps.pages.params import asked_word, page_number, wants_part
 
 SECTION = "maintenance"
 #: What of the form is answered alone, by the id of the element that asks.

@@ -10,10 +10,11 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _lazy
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
+from apps.charts import site_view, topology_view
+from apps.charts.topology_view import Overlay, Picture
 from apps.console.web.sites import SiteRow, devices_by_site, site_rows
-from apps.core.page import BLIND, DOWN, SUPPRESSED, UNKNOWN, State
 from apps.incidents.limits import is_whole
 from apps.incidents.models import Incident
 from apps.incidents.selectors import visible_incidents
@@ -21,8 +22,7 @@ from apps.incidents.web.blast import overlay_of
 from apps.inventory import selectors as inventory
 from apps.inventory.choices import DeviceRole
 from apps.inventory.models import Device
-from apps.telemetry import picture, site_picture
-from apps.telemetry.picture import Overlay, Picture
+from apps.pages.states import BLIND, DOWN, SUPPRESSED, UNKNOWN, State
 from apps.telemetry.usage import wire_use
 from apps.topology.selectors import Wiring, dependency_groups, wires_between_sites, wiring
 
@@ -32,12 +32,12 @@ MOST_INCIDENTS = 30
 MOST_ROWS = 12
 PARTLY = State("warn", "warn", _lazy("Partly down"), 2)
 _WORDS = {
-    picture.ROOT: DOWN,
-    picture.DOWN: DOWN,
-    picture.PART: PARTLY,
-    picture.BLIND: BLIND,
-    picture.UNKNOWN: UNKNOWN,
-    picture.HELD: SUPPRESSED,
+    topology_view.ROOT: DOWN,
+    topology_view.DOWN: DOWN,
+    topology_view.PART: PARTLY,
+    topology_view.BLIND: BLIND,
+    topology_view.UNKNOWN: UNKNOWN,
+    topology_view.HELD: SUPPRESSED,
 }
 _ANYWHERE = "00000000-0000-0000-0000-000000000000"
 
@@ -128,14 +128,14 @@ def topology_picture(access: Access, asked: Asked, *, at: datetime) -> Picture:
     sites = {pk: name for pk, name, _code in inventory.visible_site_names(access)}
     if asked.site:
         return _around(access, asked.site, sites, overlay, at)
-    looks = site_picture.looks_by_site(_devices(access, asked), overlay, at)
+    looks = site_view.looks_by_site(_devices(access, asked), overlay, at)
     if asked.wants_sites or sum(site.total() for site in looks.values()) > MOST_DEVICES:
         wires = wires_between_sites(access, role=asked.role)
-        return site_picture.by_site(
+        return site_view.by_site(
             looks,
             wires,
-            ranks=site_picture.ranks_by_site(_devices(access, asked)),
-            wire_looks=picture.wire_looks(at, wires),
+            ranks=site_view.ranks_by_site(_devices(access, asked)),
+            wire_looks=topology_view.wire_looks(at, wires),
             sites=sites,
             overlay=overlay,
             address=f"{reverse('console:topology')}?site={{id}}",
@@ -153,16 +153,16 @@ def _around(
         inventory.visible_devices(access).filter(site=site_id).values_list("pk", flat=True)
     )
     drawn = _by_device(access, wiring(access, around=inside), sites, overlay, at)
-    return picture.outlined(drawn, only={str(pk) for pk in inside})
+    return topology_view.outlined(drawn, only={str(pk) for pk in inside})
 
 
 def _by_device(
     access: Access, wired: Wiring, sites: Mapping[UUID, str], overlay: Overlay, at: datetime
 ) -> Picture:
-    return picture.by_device(
+    return topology_view.by_device(
         wired,
-        looks=picture.device_looks(at, wired.devices),
-        wires=picture.wire_looks(at, wired.wires),
+        looks=topology_view.device_looks(at, wired.devices),
+        wires=topology_view.wire_looks(at, wired.wires),
         sites=sites,
         overlay=overlay,
         address=reverse("console:device", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}"),
@@ -173,19 +173,19 @@ def _by_device(
 def map_document(access: Access, asked: Asked, *, at: datetime) -> dict[str, Any]:
     """Sites with a place, and what runs between them. At most nine queries, whatever the size."""
     overlay = _overlay(access, asked)
-    looks = site_picture.looks_by_site(_devices(access, asked), overlay, at)
+    looks = site_view.looks_by_site(_devices(access, asked), overlay, at)
     wires = wires_between_sites(access, role=asked.role)
     places = {row.id: row for row in inventory.placed_sites(access)}
-    edges = site_picture.between_sites(
-        wires, looks=picture.wire_looks(at, wires), overlay=overlay, use=wire_use(at, wires)
+    edges = site_view.between_sites(
+        wires, looks=topology_view.wire_looks(at, wires), overlay=overlay, use=wire_use(at, wires)
     )
     address = reverse("console:site", args=[_ANYWHERE])
     sites = []
     for pk, place in places.items():
-        inside = looks.get(pk, site_picture.NOBODY)
+        inside = looks.get(pk, site_view.NOBODY)
         if asked.role and not inside.total():
             continue
-        look = site_picture.site_look(inside) if inside.total() else picture.OK
+        look = site_view.site_look(inside) if inside.total() else topology_view.OK
         sites.append(
             {
                 "id": str(pk),
@@ -193,7 +193,9 @@ def map_document(access: Access, asked: Asked, *, at: datetime) -> dict[str, Any
                 "at": [place.longitude, place.latitude],
                 "look": look,
                 "word": str(_WORDS[look].word) if look in _WORDS else "",
-                "bad": inside[picture.DOWN] + inside[picture.HELD] + inside[picture.ROOT],
+                "bad": inside[topology_view.DOWN]
+                + inside[topology_view.HELD]
+                + inside[topology_view.ROOT],
                 "devices": inside.total(),
                 "url": address.replace(_ANYWHERE, str(pk)),
             }

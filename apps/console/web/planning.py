@@ -6,10 +6,10 @@ from uuid import UUID
 
 from django.db.models import F, Q
 
-from apps.accounts.access import Access
 from apps.agents.models import Agent
 from apps.alerts.choices import Severity
 from apps.alerts.selectors import open_alerts
+from apps.authorization.access import Access
 from apps.incidents.choices import IncidentStatus
 from apps.incidents.limits import is_whole
 from apps.incidents.models import Incident, Revision

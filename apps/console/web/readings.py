@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from agent.protocol.registry import METRICS, Tier
-from apps.core.page import BLIND, DOWN, UNKNOWN, UP, State, lasting
 from apps.inventory.profiles import polling_profile
+from apps.pages.durations import lasting
+from apps.pages.states import BLIND, DOWN, UNKNOWN, UP, State
 from apps.telemetry.queries import LatestValue, latest
 from apps.telemetry.reach import BLIND_AFTER
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from apps.accounts.access import Access
+from apps.authorization.access import Access
 from apps.console.web.frame import Frame, Section
 from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_matching

@@ -8,14 +8,14 @@ from uuid import UUID
 from django.db.models import F, QuerySet
 from django.utils.translation import gettext as _
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.console.web.spark import Spark, spark
-from apps.core.page import BLIND, DOWN, OK, UNKNOWN, WARN, State
 from apps.inventory.choices import DeviceRole, ServiceKind
 from apps.inventory.models import BgpPeer, OspfNeighbor, Service
-from apps.telemetry.glances import Glance, glances
+from apps.pages.states import BLIND, DOWN, OK, UNKNOWN, WARN, State
 from apps.telemetry.queries import LatestValue, latest
+from apps.telemetry.sparklines import Glance, glances
 
 SESSIONS, ADJACENT, ESTABLISHED = "pppoe.sessions.active", "ospf.neighbor.up", "bgp.peer.up"
 DAY = timedelta(hours=24)

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from apps.accounts.access import Access
 from apps.accounts.choices import ListPage
-from apps.accounts.web.downloads import Download, in_parts, rows_named
 from apps.alerts.selectors import open_alerts
+from apps.authorization.access import Access
 from apps.console.web.alerts import AlertFilter, alert_rows, chosen_alerts
 from apps.console.web.devices import DeviceFilter, chosen_devices, device_rows
 from apps.console.web.sites import SiteFilter, chosen_sites, devices_by_site, site_rows
 from apps.console.web.states import UNREAD
-from apps.core.sheet import Cell
 from apps.inventory import selectors as inventory
+from apps.pages.csv_export import Cell
+from apps.pages.downloads import Download, in_parts, rows_named
 from apps.telemetry.reach import reach_of_devices
 
 DEVICES = (

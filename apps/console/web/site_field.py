@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from apps.core.page import query_of
+from apps.pages.params import query_of
 
 #: A choice of more sites weighs more than the list under it.
 MOST_CHOICES = 50

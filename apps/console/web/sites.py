@@ -9,17 +9,19 @@ from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _lazy
 
-from apps.accounts.access import Access
+from apps.authorization.access import Access
 from apps.console.web.devices import DeviceRow, device_rows
 from apps.console.web.states import REACH, UNREAD
 from apps.console.web.windows import Notice, notices_about
-from apps.core.order import SORT, UNORDERED, Column, Heading, Order, headings
-from apps.core.page import BLIND, DOWN, NONE, UNKNOWN, UP, WARN, Pager, State, pager_of, query_of
 from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_involving
 from apps.inventory import selectors as inventory
 from apps.inventory.models import Site
 from apps.inventory.parts import parts_of
+from apps.pages.ordering import SORT, UNORDERED, Column, Heading, Order, headings
+from apps.pages.paging import Pager, pager_of
+from apps.pages.params import query_of
+from apps.pages.states import BLIND, DOWN, NONE, UNKNOWN, UP, WARN, State
 from apps.telemetry.reach import Reach, reach_by_site, reach_of_devices
 
 MOST_DEVICES = 200

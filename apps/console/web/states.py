@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from apps.core.page import BLIND, DOWN, UNKNOWN, UP, State
+from apps.pages.states import BLIND, DOWN, UNKNOWN, UP, State
 from apps.telemetry.reach import Reach
 
 #: Nobody ever read such a device.

@@ -12,10 +12,8 @@ from django.views.decorators.http import require_GET
 from django.views.decorators.vary import vary_on_headers
 
 from apps.accounts.choices import ListPage
-from apps.accounts.permissions import Permission
-from apps.accounts.web.doors import access_of, requires
-from apps.accounts.web.downloads import send
 from apps.accounts.web.lists import ListTools, list_tools
+from apps.authorization.permissions import Permission
 from apps.console.web.alerts import COLUMNS as ALERT_COLUMNS
 from apps.console.web.alerts import alerts_page
 from apps.console.web.asked import asked_alerts, asked_devices, asked_sites, asked_uuid
@@ -31,11 +29,13 @@ from apps.console.web.sites import COLUMNS as SITE_COLUMNS
 from apps.console.web.sites import site_page, sites_page
 from apps.core import clock
 from apps.core.admission import expensive
-from apps.core.order import Column
-from apps.core.page import asked_word, page_number, wants_part
-from apps.core.span import TimeSpan, asked_span
 from apps.inventory.choices import DeviceRole
 from apps.inventory.selectors import get_visible_device, get_visible_site
+from apps.pages.decorators import access_of, requires
+from apps.pages.downloads import send
+from apps.pages.ordering import Column
+from apps.pages.params import asked_word, page_number, wants_part
+from apps.pages.time_range import TimeSpan, asked_span
 
 #: Drawings are read anew each time.
 UNKEPT = {"Cache-Control": "private, no-store"}

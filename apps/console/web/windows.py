@@ -9,9 +9,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
-from apps.core.page import Pager, State, lasting, paged, query_of
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.maintenance.choices import WindowState
 from apps.maintenance.models import MaintenanceWindow
 from apps.maintenance.selectors import (
@@ -21,6 +20,10 @@ from apps.maintenance.selectors import (
     windows_about,
     windows_in_state,
 )
+from apps.pages.durations import lasting
+from apps.pages.paging import Pager, paged
+from apps.pages.params import query_of
+from apps.pages.states import State
 
 STATES = {
     WindowState.ACTIVE: State("maint", "maint", _lazy("Running"), 0),

@@ -6,14 +6,14 @@ from rest_framework import mixins, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.api.views import TenantViewSet
-from apps.accounts.permissions import Permission
+from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.diagnostics import services
 from apps.diagnostics.choices import TestState
 from apps.diagnostics.models import ConnectionTest
 from apps.diagnostics.selectors import state_of, visible_tests
 from apps.inventory.services import credentials_of
+from apps.rest.views import TenantViewSet
 
 
 class ConnectionTestSerializer(serializers.ModelSerializer[ConnectionTest]):

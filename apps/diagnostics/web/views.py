@@ -6,16 +6,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from apps.accounts.permissions import Permission
-from apps.accounts.web.doors import access_of, requires
+from apps.authorization.permissions import Permission
 from apps.core import clock
-from apps.core.page import wants_part
 from apps.diagnostics.choices import TestOutcome, TestState
 from apps.diagnostics.errors import NoAgent, TestUnderWay, TooManyTests
 from apps.diagnostics.selectors import last_test, state_of
 from apps.diagnostics.services import request_test
 from apps.inventory.errors import LoginHeld
 from apps.inventory.selectors import get_visible_device
+from apps.pages.decorators import access_of, requires
+from apps.pages.params import wants_part
 
 
 @require_http_methods(["GET", "POST"])

@@ -9,10 +9,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.api.pagination import CursorPages
-from apps.accounts.api.views import TenantViewSet
-from apps.accounts.permissions import Permission
 from apps.alerts.choices import Severity
+from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.core.errors import NotVisible
 from apps.incidents import selectors, services
@@ -20,6 +18,8 @@ from apps.incidents.api import serializers as shapes
 from apps.incidents.choices import IncidentStatus
 from apps.incidents.limits import OutsideGrant, require_whole, seen_alerts
 from apps.incidents.models import Incident
+from apps.rest.pagination import CursorPages
+from apps.rest.views import TenantViewSet
 
 
 class NewestFirst(CursorPages):

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from django.db.models import F, Max
 
-from apps.accounts.actors import Actor
 from apps.alerts.choices import AlertState, Severity
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
 from apps.incidents.models import Incident, IncidentAlert, Revision, StoredSnapshot, TimelineEntry
 from apps.incidents.rca.impact import subscribers

@@ -3,9 +3,9 @@
 from datetime import datetime
 from uuid import UUID
 
-from apps.accounts.actors import Actor
 from apps.accounts.selectors import member_label
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.core.errors import NotVisible
 from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
 from apps.incidents.errors import (

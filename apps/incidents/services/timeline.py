@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from apps.accounts.actors import Actor
+from apps.authorization.actors import Actor
 from apps.incidents.choices import EntryKind
 from apps.incidents.models import Incident, TimelineEntry
 

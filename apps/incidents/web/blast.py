@@ -7,16 +7,16 @@ from uuid import UUID
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from apps.accounts.access import Access
+from apps.authorization.access import Access
+from apps.charts import site_view, topology_view
+from apps.charts.time_series import Chart, Line, Mark, span_for, total_of
+from apps.charts.topology_view import Overlay, Picture
 from apps.incidents import selectors
 from apps.incidents.models import Incident, TimelineEntry
 from apps.inventory.models import Link
 from apps.inventory.parts import devices_of
 from apps.inventory.profiles import polling_profile
 from apps.inventory.selectors import visible_devices, visible_site_names
-from apps.telemetry import picture, site_picture
-from apps.telemetry.charts import Chart, Line, Mark, span_for, total_of
-from apps.telemetry.picture import Overlay, Picture
 from apps.telemetry.queries import Span, rates_of
 from apps.topology.selectors import Wiring, wiring
 
@@ -56,24 +56,24 @@ def blast_picture(access: Access, incident: Incident, *, at: datetime) -> Pictur
     sites = {pk: name for pk, name, _code in visible_site_names(access)}
     if len(core) > MOST_DEVICES:
         return _by_site(access, wired, sites, overlay, at)
-    looks = picture.device_looks(at, wired.devices)
-    wires = picture.wire_looks(at, wired.wires)
+    looks = topology_view.device_looks(at, wired.devices)
+    wires = topology_view.wire_looks(at, wired.wires)
     address = reverse("console:device", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}")
-    drawn = picture.by_device(
+    drawn = topology_view.by_device(
         wired, looks=looks, wires=wires, sites=sites, overlay=overlay, address=address
     )
-    return picture.outlined(drawn, only={str(pk) for pk in core})
+    return topology_view.outlined(drawn, only={str(pk) for pk in core})
 
 
 def _by_site(
     access: Access, wired: Wiring, sites: Mapping[UUID, str], overlay: Overlay, at: datetime
 ) -> Picture:
     devices, wires = visible_devices(access).filter(pk__in=wired.devices), wired.between_sites()
-    return site_picture.by_site(
-        site_picture.looks_by_site(devices, overlay, at),
+    return site_view.by_site(
+        site_view.looks_by_site(devices, overlay, at),
         wires,
-        ranks=site_picture.ranks_by_site(devices),
-        wire_looks=picture.wire_looks(at, wires),
+        ranks=site_view.ranks_by_site(devices),
+        wire_looks=topology_view.wire_looks(at, wires),
         sites=sites,
         overlay=overlay,
         address=reverse("console:site", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}"),

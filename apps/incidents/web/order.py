@@ -9,9 +9,9 @@ from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _lazy
 
-from apps.core.order import Column, Order
-from apps.core.page import SEVERITIES
 from apps.incidents.models import Incident
+from apps.pages.ordering import Column, Order
+from apps.pages.states import SEVERITIES
 
 COLUMNS = (
     Column("number", _lazy("Number")),

@@ -12,16 +12,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
-from apps.core.order import SORT, Order
-from apps.core.page import SEVERITIES, lasting, query_of
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.incidents import selectors
 from apps.incidents.choices import IncidentStatus
 from apps.incidents.limits import is_whole
 from apps.incidents.models import Incident, IncidentAlert, TimelineEntry
 from apps.incidents.web.blast import numbered
 from apps.incidents.web.order import NEWEST, OFFERED, Place, after, in_order, place_of
+from apps.pages.durations import lasting
+from apps.pages.ordering import SORT, Order
+from apps.pages.params import query_of
+from apps.pages.states import SEVERITIES
 
 PAGE_SIZE = 50
 TAPE_WIDTH = 240

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from apps.accounts.access import Access
 from apps.accounts.choices import ListPage
-from apps.accounts.web.downloads import Download, in_parts, rows_named
-from apps.core.sheet import Cell
+from apps.authorization.access import Access
 from apps.incidents import selectors
 from apps.incidents.web.pages import QueueFilter, chosen_incidents
+from apps.pages.csv_export import Cell
+from apps.pages.downloads import Download, in_parts, rows_named
 
 INCIDENTS = (
     *("number", "status", "severity", "title", "cause", "confidence"),

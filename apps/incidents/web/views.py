@@ -13,16 +13,12 @@ from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
 from apps.accounts.choices import ListPage
-from apps.accounts.permissions import Permission
 from apps.accounts.selectors import member_labels
-from apps.accounts.web.doors import access_of, requires
-from apps.accounts.web.downloads import send
 from apps.accounts.web.lists import list_tools
 from apps.alerts.choices import Severity
+from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.core.admission import expensive
-from apps.core.order import asked_order
-from apps.core.page import asked_word, wants_part
 from apps.incidents import selectors, services
 from apps.incidents.choices import IncidentStatus
 from apps.incidents.errors import AlreadyAcknowledged, IncidentClosed
@@ -32,6 +28,10 @@ from apps.incidents.web.blast import blast_picture, story_chart
 from apps.incidents.web.order import COLUMNS, NEWEST, asked_place
 from apps.incidents.web.pages import ALL, OWNERS, QueueFilter, detail_page, queue_page
 from apps.incidents.web.sheets import queue_sheet
+from apps.pages.decorators import access_of, requires
+from apps.pages.downloads import send
+from apps.pages.ordering import asked_order
+from apps.pages.params import asked_word, wants_part
 
 #: Drawings are read anew each time.
 UNKEPT = {"Cache-Control": "private, no-store"}

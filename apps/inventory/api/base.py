@@ -8,9 +8,9 @@ from rest_framework import mixins, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.api.views import TenantViewSet
-from apps.accounts.permissions import Permission
+from apps.authorization.permissions import Permission
 from apps.core import clock
+from apps.rest.views import TenantViewSet
 
 Write = Callable[..., Any]
 

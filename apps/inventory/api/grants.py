@@ -7,12 +7,12 @@ from rest_framework import mixins, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.api.views import TenantViewSet
-from apps.accounts.permissions import Permission
+from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.core.errors import NotVisible
 from apps.inventory import services
 from apps.inventory.models import Device, DeviceGrant, Site, SiteGrant
+from apps.rest.views import TenantViewSet
 
 
 class SiteGrantSerializer(serializers.ModelSerializer[SiteGrant]):

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from apps.accounts.permissions import Permission
+from apps.authorization.permissions import Permission
 from apps.inventory import services
 from apps.inventory.api import serializers
 from apps.inventory.api.base import CreateRow, DeleteRow, InventoryViewSet, UpdateRow

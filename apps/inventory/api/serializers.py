@@ -7,7 +7,6 @@ from uuid import UUID
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.accounts.api.fields import BoundedChoices, BoundedRelated
 from apps.inventory.choices import HoldReason, LoginState, ProbeMethod
 from apps.inventory.destinations import LoginStatus, login_status
 from apps.inventory.models import (
@@ -28,6 +27,7 @@ from apps.inventory.profiles import (
     validate_tags,
 )
 from apps.inventory.services.credentials import MOST_PER_KIND
+from apps.rest.fields import BoundedChoices, BoundedRelated
 from apps.vault.choices import CredentialKind
 from apps.vault.models import CredentialSet
 

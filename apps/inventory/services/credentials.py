@@ -7,9 +7,9 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 
-from apps.accounts.actors import Actor
 from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.inventory.models import Device, DeviceCredential
 from apps.inventory.services.logins import destination_change
 from apps.vault.choices import CredentialKind

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import transaction
 
-from apps.accounts.actors import Actor
+from apps.authorization.actors import Actor
 from apps.inventory.choices import DeviceRole
 from apps.inventory.models import Device, Interface, Site
 from apps.inventory.moves import device_moved

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from django.db import transaction
 
-from apps.accounts.actors import Actor
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.inventory.choices import EntityType, ServiceKind, Source
 from apps.inventory.models import (
     BgpPeer,

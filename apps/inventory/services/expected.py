@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import transaction
 
 from agent.protocol.ids import bgp_peer_id, interface_id, ospf_neighbor_id, pppoe_service_id
-from apps.accounts.actors import Actor
+from apps.authorization.actors import Actor
 from apps.inventory.choices import EntityType, ServiceKind
 from apps.inventory.models import (
     BgpPeer,

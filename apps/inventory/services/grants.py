@@ -6,10 +6,10 @@ from uuid import UUID
 
 from guardian.shortcuts import assign_perm
 
-from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.core.errors import NotVisible
 from apps.inventory.models import Device, DeviceGrant, Site, SiteGrant
 from apps.tenancy.context import require_tenant_id

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from apps.accounts.actors import Actor
+from apps.authorization.actors import Actor
 from apps.inventory.choices import LinkKind
 from apps.inventory.errors import InterfaceTaken
 from apps.inventory.models import Device, Interface, Link

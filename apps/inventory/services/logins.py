@@ -13,9 +13,9 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from apps.accounts.actors import Actor
 from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import Act, record, record_all
+from apps.authorization.actors import Actor
 from apps.inventory.choices import HoldReason
 from apps.inventory.destinations import Destination, LoginStatus, login_statuses
 from apps.inventory.errors import DestinationChanged, LoginApprovalRefused

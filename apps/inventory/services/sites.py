@@ -2,7 +2,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from apps.accounts.actors import Actor
+from apps.authorization.actors import Actor
 from apps.inventory.models import Site
 from apps.inventory.services.writing import delete_row, save_changes, save_new
 

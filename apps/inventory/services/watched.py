@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db import transaction
 
-from apps.accounts.actors import Actor
+from apps.authorization.actors import Actor
 from apps.inventory.choices import ProbeMethod, ServiceKind
 from apps.inventory.models import Device, ProbeTarget, Service
 from apps.inventory.services.expected import ensure_alias

@@ -9,8 +9,8 @@ from django.db import IntegrityError, models, transaction
 from django.db.models.deletion import ProtectedError, RestrictedError
 from psycopg2.errors import UniqueViolation
 
-from apps.accounts.actors import Actor
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.inventory.errors import InUse, NameTaken
 from apps.inventory.models import WireAlias
 from apps.inventory.models.discovered import DiscoverableModel

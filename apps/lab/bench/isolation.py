@@ -19,12 +19,12 @@ from django.conf import settings
 from django.db import connection, connections, transaction
 from django.test import Client, override_settings
 
-from apps.accounts.actors import Actor
-from apps.accounts.choices import Role
 from apps.accounts.models import User
 from apps.accounts.services import add_member, create_tenant, create_user
 from apps.agents.models import Agent
 from apps.agents.services import AgentIdentity, create_agent
+from apps.authorization.actors import Actor
+from apps.authorization.choices import Role
 from apps.core import clock
 from apps.ingest.services import accept_batch
 from apps.ingest.wire import parse_batch

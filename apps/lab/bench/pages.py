@@ -11,10 +11,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from apps.accounts.admin.base import TenantAdmin
-from apps.accounts.admin.paging import MOST
 from apps.accounts.models import User
 from apps.accounts.services import issue_token
+from apps.backoffice.base import TenantAdmin
+from apps.backoffice.paging import MOST
 from apps.core import clock
 from apps.incidents.models import Incident
 from apps.inventory.models import Device, Interface, Site

@@ -3,11 +3,11 @@
 import secrets
 
 from apps.accounts import services as accounts
-from apps.accounts.actors import Actor
-from apps.accounts.choices import Role
 from apps.accounts.models import User
-from apps.accounts.permissions import Permission
 from apps.alerts import services as alerts
+from apps.authorization.actors import Actor
+from apps.authorization.choices import Role
+from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.lab.demo.folder import Folder
 from apps.lab.demo.rest import Rest, RestError

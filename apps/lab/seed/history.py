@@ -10,11 +10,11 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.alerts.choices import AlertState
 from apps.alerts.models import Alert, AlertRule, AlertTransition
 from apps.audit.services import Act, record_all
+from apps.authorization.actors import Actor
 from apps.incidents.choices import EntryKind, IncidentStatus, Resolution, ToldAs
 from apps.incidents.models import (
     GraphVersion,

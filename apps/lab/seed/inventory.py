@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from apps.accounts.actors import Actor
 from apps.agents.choices import AgentStatus
 from apps.agents.models import Agent, AgentCertificate, AgentSite
 from apps.audit.services import Act, record_all
+from apps.authorization.actors import Actor
 from apps.inventory.models import Device, Link, ProbeTarget, Service, Site
 from apps.inventory.services import apply_discovery, approve_every_login
 from apps.lab.seed.network import AREA, Network, PlannedDevice

@@ -5,9 +5,9 @@ from itertools import cycle
 from typing import NamedTuple
 from uuid import UUID
 
-from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.alerts.models import Alert
+from apps.authorization.actors import Actor
 from apps.inventory.models import Device
 from apps.inventory.parts import devices_of
 from apps.lab.seed.network import Network

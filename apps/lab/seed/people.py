@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from apps.accounts import services as accounts
-from apps.accounts.choices import Role
 from apps.accounts.members import change_member
 from apps.accounts.models import Membership, User
+from apps.authorization.choices import Role
 from apps.inventory.models import Site
 from apps.inventory.services.grants import grant
 from apps.lab.seed.inventory import SEEDER

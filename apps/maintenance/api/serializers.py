@@ -5,11 +5,11 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.accounts.api.fields import BoundedList
 from apps.core import clock
 from apps.maintenance.choices import WindowState
 from apps.maintenance.models import MaintenanceWindow
 from apps.maintenance.services import MOST_TARGETS
+from apps.rest.fields import BoundedList
 
 
 class WindowSerializer(serializers.ModelSerializer[MaintenanceWindow]):

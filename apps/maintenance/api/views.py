@@ -9,13 +9,13 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.api.pagination import CursorPages
-from apps.accounts.api.views import TenantViewSet
-from apps.accounts.permissions import Permission
+from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.maintenance import selectors, services
 from apps.maintenance.api.serializers import WindowFilterSerializer, WindowSerializer
 from apps.maintenance.models import MaintenanceWindow
+from apps.rest.pagination import CursorPages
+from apps.rest.views import TenantViewSet
 
 
 class LatestFirst(CursorPages):

@@ -10,11 +10,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agent.protocol.registry import ENTITY_TYPES, EVENTS, METRICS
-from apps.accounts.api.views import TenantView
-from apps.accounts.permissions import Permission
+from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.core.errors import NotVisible
 from apps.inventory.limits import visible_entities
+from apps.rest.views import TenantView
 from apps.telemetry import queries
 from apps.telemetry.models import Event
 

@@ -10,9 +10,9 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.api.views import TenantView, TenantViewSet
-from apps.accounts.permissions import Permission
+from apps.authorization.permissions import Permission
 from apps.core import clock
+from apps.rest.views import TenantView, TenantViewSet
 from apps.topology import services
 from apps.topology.choices import GroupMode, MemberType
 from apps.topology.graph import version_of

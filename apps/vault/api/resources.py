@@ -8,10 +8,10 @@ from rest_framework import mixins, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.api.fields import BoundedDict
-from apps.accounts.api.views import TenantViewSet
-from apps.accounts.permissions import Permission
+from apps.authorization.permissions import Permission
 from apps.core import clock
+from apps.rest.fields import BoundedDict
+from apps.rest.views import TenantViewSet
 from apps.vault import services
 from apps.vault.kinds import SECRET_NAMES, SHAPES
 from apps.vault.models import CredentialSet

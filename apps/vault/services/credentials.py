@@ -8,9 +8,9 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from apps.accounts.actors import Actor
 from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.vault.choices import CredentialKind
 from apps.vault.errors import CredentialNameTaken, CredentialSetInUse
 from apps.vault.kinds import SHAPES, faults_of

@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.accounts.api.fields import BoundedList
+from apps.rest.fields import BoundedList
 from apps.webhooks.choices import INCIDENT_EVENTS, EventType
 from apps.webhooks.models import Attempt, Delivery, Endpoint
 

@@ -10,10 +10,10 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.api.pagination import CursorPages
-from apps.accounts.api.views import TenantViewSet
-from apps.accounts.permissions import Permission
+from apps.authorization.permissions import Permission
 from apps.core import clock
+from apps.rest.pagination import CursorPages
+from apps.rest.views import TenantViewSet
 from apps.webhooks import selectors, services
 from apps.webhooks.api.serializers import (
     DeadLetterFilterSerializer,

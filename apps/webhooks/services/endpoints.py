@@ -8,9 +8,9 @@ from uuid import uuid4
 
 from django.db import IntegrityError, transaction
 
-from apps.accounts.actors import Actor
 from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.core.http import EgressPolicy, check_url, policy_of_installation
 from apps.events import due
 from apps.tenancy.context import require_tenant_id

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from apps.accounts.actors import Actor
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.events.subscriptions import Event
 from apps.tenancy.models import Tenant
 from apps.webhooks.choices import (

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from django.db import transaction
 
-from apps.accounts.actors import Actor
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.webhooks.choices import DeliveryState
 from apps.webhooks.errors import EndpointDeleted, EndpointPaused
 from apps.webhooks.models import Delivery

@@ -5,9 +5,9 @@ from hashlib import sha256
 
 from django.db import transaction
 
-from apps.accounts.actors import Actor
 from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.vault.choices import Purpose
 from apps.vault.services import open_secret, seal_secret, take_lease
 from apps.webhooks.choices import SecretStage

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from apps.accounts.actors import Actor
 from apps.audit.services import record
+from apps.authorization.actors import Actor
 from apps.events import due
 from apps.tenancy import acting_in
 from apps.webhooks.choices import (

@@ -8,9 +8,11 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
-from apps.accounts.access import Access
-from apps.accounts.permissions import Permission
-from apps.core.page import Pager, State, lasting, paged
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
+from apps.pages.durations import lasting
+from apps.pages.paging import Pager, paged
+from apps.pages.states import State
 from apps.webhooks import selectors
 from apps.webhooks.choices import DeliveryState
 from apps.webhooks.models import Attempt, Delivery, Endpoint

@@ -7,10 +7,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from apps.accounts.permissions import Permission
-from apps.accounts.web.doors import access_of, requires
+from apps.authorization.permissions import Permission
 from apps.core import clock
-from apps.core.page import asked_word, page_number, wants_part
+from apps.pages.decorators import access_of, requires
+from apps.pages.params import asked_word, page_number, wants_part
 from apps.webhooks import selectors, services
 from apps.webhooks.choices import DeliveryState
 from apps.webhooks.web.pages import delivery_page, ledger_page

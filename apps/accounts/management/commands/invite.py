@@ -7,8 +7,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_email
 
 from apps.accounts import invitations
-from apps.accounts.actors import Actor
-from apps.accounts.choices import Role
+from apps.authorization.actors import Actor
+from apps.authorization.choices import Role
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.tenancy import acting_in

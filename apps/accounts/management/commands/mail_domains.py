@@ -4,9 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.accounts.actors import Actor
 from apps.accounts.errors import MailDomainInvalid
 from apps.accounts.mail_domains import mail_domains_of, normalize_domain, set_mail_domains
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.tenancy.models import Tenant
 

@@ -2,9 +2,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.accounts.actors import Actor
 from apps.accounts.models import PlatformOperator, User
 from apps.accounts.operators import OwnerNeeded, add_operator, remove_operator
+from apps.authorization.actors import Actor
 from apps.core import clock
 
 ACTOR = Actor.system("manage")

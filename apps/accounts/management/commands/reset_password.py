@@ -5,9 +5,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts import resetting
-from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.accounts.people import account_name
+from apps.authorization.actors import Actor
 from apps.core import clock
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts import second_factor, sessions
-from apps.accounts.actors import Actor
 from apps.accounts.models import User
+from apps.authorization.actors import Actor
 from apps.core import clock
 
 

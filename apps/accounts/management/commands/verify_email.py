@@ -4,9 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.accounts.actors import Actor
 from apps.accounts.models import User
 from apps.accounts.people import verify_email
+from apps.authorization.actors import Actor
 from apps.core import clock
 
 

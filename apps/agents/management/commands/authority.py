@@ -4,13 +4,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.accounts.actors import Actor
 from apps.agents.services import (
     authority_statuses,
     promote_authority,
     retire_authorities,
     stage_authority,
 )
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.core.errors import DomainError
 

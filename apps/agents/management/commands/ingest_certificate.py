@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from apps.accounts.actors import Actor
 from apps.agents.services import write_listener_certificate
+from apps.authorization.actors import Actor
 from apps.core import clock
 
 

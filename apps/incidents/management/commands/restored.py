@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from apps.accounts.actors import Actor
 from apps.audit.services import record_platform
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.events.installation import record_restore
 

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.accounts.actors import Actor
+from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.vault import services
 

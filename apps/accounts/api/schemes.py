@@ -1,0 +1,40 @@
+"""How the OpenAPI description names the ways to authenticate. Importing this registers them."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself
+    target_class = "apps.accounts.api.authentication.BearerTokenAuthentication"
+    name = "bearer"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API token of a member: `Authorization: Bearer ispvm_...`.",
+        }
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself
+    target_class = "apps.accounts.api.authentication.TenantSessionAuthentication"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:  # noqa: ARG002
+        return {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "sessionid",
+            "description": "A signed-in browser; writes carry `X-CSRFToken` too.",
+        }
+
+
+class PlatformSessionScheme(SessionScheme):  # type: ignore[no-untyped-call]  # registers itself
+    target_class = "apps.accounts.api.platform.PlatformSessionAuthentication"
+    name = "platformSession"
+
+
+class PersonScheme(SessionScheme):  # type: ignore[no-untyped-call]  # registers itself
+    target_class = "apps.accounts.api.personal.PersonAuthentication"
+    name = "personSession"

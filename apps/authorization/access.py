@@ -1,0 +1,55 @@
+"""The access of a request: user, tenant, role. Built once per request; every permission check asks it."""
+
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
+
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.db.models import Model, QuerySet
+
+from apps.authorization.actors import Actor
+from apps.authorization.limits import rows_within
+from apps.authorization.permissions import LIMITED_TO, NAMED_ONLY, Permission, role_allows
+from apps.core.errors import Forbidden
+from apps.tenancy.models import Tenant
+
+M = TypeVar("M", bound=Model)
+
+
+@dataclass(frozen=True)
+class Access:
+    """A member (or a member's token) acting in one tenant."""
+
+    user: AbstractBaseUser
+    tenant: Tenant
+    role: str
+    actor: Actor
+    #: Sees only what was granted, and what is below it.
+    is_limited: bool = False
+    #: What the token is narrowed to; None: nothing narrows it.
+    scopes: frozenset[str] | None = None
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the role gives this permission, and nothing narrows it away."""
+        if self.is_limited and permission not in LIMITED_TO:
+            return False
+        if self.scopes is not None and permission not in self.scopes:
+            return False
+        if self.scopes is None and permission in NAMED_ONLY and self.actor.kind == "token":
+            return False
+        return role_allows(self.role, permission)
+
+    def with_proof(self, *, is_fresh: bool) -> Self:
+        """The same access; its acts approve where logins are sent if it may, and who it is was proven just now."""
+        may = self.may(Permission.CREDENTIALS_MANAGE) and self.may(Permission.LOGINS_APPROVE)
+        return replace(self, actor=replace(self.actor, approves_logins=is_fresh and may))
+
+    def require(self, permission: Permission) -> None:
+        """Raise ``Forbidden`` unless the role gives this permission."""
+        if not self.may(permission):
+            raise Forbidden(permission=str(permission))
+
+    def visible(self, rows: QuerySet[M], permission: Permission) -> QuerySet[M]:
+        """The rows this member may see; row-level security has already hidden other tenants'."""
+        if not self.may(permission):
+            return rows.none()
+        return rows.filter(rows_within(rows.model, self.user.pk)) if self.is_limited else rows

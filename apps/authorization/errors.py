@@ -1,0 +1,10 @@
+"""Refusals of authorization."""
+
+from apps.core.errors import DomainError
+
+
+class ReauthenticationRequired(DomainError):
+    """The sign-in is too old for this act: it must be confirmed first."""
+
+    status = 403
+    default_code = "reauthentication_required"

@@ -1,0 +1,121 @@
+"""The closed list of permissions and the one role table."""
+
+from enum import StrEnum
+from types import MappingProxyType
+
+from apps.authorization.choices import Role
+
+
+class Permission(StrEnum):
+    """Everything a member may be allowed. An endpoint names one or it does not start."""
+
+    INVENTORY_VIEW = "inventory.view"
+    INVENTORY_CHANGE = "inventory.change"
+    TOPOLOGY_VIEW = "topology.view"
+    TOPOLOGY_CHANGE = "topology.change"
+    TELEMETRY_VIEW = "telemetry.view"
+    AGENTS_VIEW = "agents.view"
+    AGENTS_MANAGE = "agents.manage"
+    ALERTS_VIEW = "alerts.view"
+    ALERTS_TUNE = "alerts.tune"
+    MAINTENANCE_VIEW = "maintenance.view"
+    MAINTENANCE_PLAN = "maintenance.plan"
+    INCIDENTS_VIEW = "incidents.view"
+    INCIDENTS_ACT = "incidents.act"
+    WEBHOOKS_VIEW = "webhooks.view"
+    WEBHOOKS_MANAGE = "webhooks.manage"
+    CREDENTIALS_MANAGE = "credentials.manage"
+    LOGINS_APPROVE = "logins.approve"
+    DIAGNOSTICS_RUN = "diagnostics.run"
+    TOKENS_MANAGE = "tokens.manage"
+    MEMBERS_VIEW = "members.view"
+    MEMBERS_MANAGE = "members.manage"
+    TENANT_MANAGE = "tenant.manage"
+    AUDIT_VIEW = "audit.view"
+    SELF = "self"
+
+
+class PlatformPermission(StrEnum):
+    """What a platform operator may do outside of any tenant. Nobody else has any of it."""
+
+    TENANTS_VIEW = "platform.tenants.view"
+    TENANTS_MANAGE = "platform.tenants.manage"
+    BREAK_GLASS = "platform.break_glass"
+
+
+class PersonalPermission(StrEnum):
+    """What everybody may do who is signed in, with what is about them alone, in whatever tenant."""
+
+    INVITATIONS = "my.invitations"
+
+
+_VIEWS = frozenset(
+    {
+        Permission.INVENTORY_VIEW,
+        Permission.TOPOLOGY_VIEW,
+        Permission.TELEMETRY_VIEW,
+        Permission.AGENTS_VIEW,
+        Permission.ALERTS_VIEW,
+        Permission.MAINTENANCE_VIEW,
+        Permission.INCIDENTS_VIEW,
+        Permission.SELF,
+    }
+)
+
+ROLE_TABLE = MappingProxyType(
+    {
+        Role.ADMIN: frozenset(Permission),
+        Role.NOC: _VIEWS
+        | {
+            Permission.INCIDENTS_ACT,
+            Permission.ALERTS_TUNE,
+            Permission.DIAGNOSTICS_RUN,
+            Permission.MAINTENANCE_PLAN,
+            Permission.WEBHOOKS_VIEW,
+            Permission.MEMBERS_VIEW,
+        },
+        Role.READONLY: _VIEWS,
+        Role.AUDITOR: _VIEWS
+        | {Permission.AUDIT_VIEW, Permission.WEBHOOKS_VIEW, Permission.MEMBERS_VIEW},
+    }
+)
+
+#: All that a limited member may do, whatever the role: the rest names rows of the whole tenant.
+LIMITED_TO = frozenset(
+    {
+        Permission.INVENTORY_VIEW,
+        Permission.TELEMETRY_VIEW,
+        Permission.ALERTS_VIEW,
+        Permission.INCIDENTS_VIEW,
+        Permission.INCIDENTS_ACT,
+        Permission.MAINTENANCE_VIEW,
+        Permission.MAINTENANCE_PLAN,
+        Permission.SELF,
+    }
+)
+
+
+#: What a token has only if it was named when the token was issued, by a person who had just proven who they are.
+NAMED_ONLY = frozenset({Permission.LOGINS_APPROVE})
+
+#: What stands where a member's role stands while a platform operator is in a tenant. No membership can have it.
+PLATFORM = "platform"
+
+#: What a platform operator may do there: help, but make nothing that outlasts the stay (tokens, members, logins).
+BREAK_GLASS = frozenset(Permission) - {
+    Permission.CREDENTIALS_MANAGE,
+    Permission.LOGINS_APPROVE,
+    Permission.TOKENS_MANAGE,
+    Permission.MEMBERS_MANAGE,
+    Permission.TENANT_MANAGE,
+}
+
+
+def role_allows(role: str, permission: Permission) -> bool:
+    """Whether the role table gives this permission to this role; unknown roles get nothing."""
+    if role == PLATFORM:
+        return permission in BREAK_GLASS
+    try:
+        return permission in ROLE_TABLE[Role(role)]
+    except ValueError:
+        return False

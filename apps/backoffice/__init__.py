@@ -1,0 +1,4 @@
+"""Django admin inside one tenant: the site, the base class of every model admin, the audit log.
+
+Apps register their rows with ``cabinet`` in their own ``admin`` module, on ``TenantAdmin``.
+"""

@@ -1,0 +1,27 @@
+"""The audit log in the cabinet: read, nothing else."""
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _lazy
+
+from apps.audit.models import Record
+from apps.authorization.permissions import Permission
+from apps.backoffice.base import TenantAdmin
+from apps.backoffice.site import cabinet
+
+
+@admin.register(Record, site=cabinet)
+class RecordAdmin(TenantAdmin):
+    """Every act in the tenant, newest first."""
+
+    view_permission = Permission.AUDIT_VIEW
+    entity_type = "record"
+    fields = ("sequence", "at", "action", "who", "actor", "entity_type", "entity_id", "detail")
+    list_display = ("sequence", "at", "action", "who", "entity_type", "entity_id")
+    list_display_links = ("sequence", "action")
+    list_filter = ("entity_type",)
+    search_fields = ("action", "=entity_id", "actor__label")
+    ordering = ("-sequence",)
+
+    @admin.display(description=_lazy("Who"))
+    def who(self, row: Record) -> str:
+        return str(row.actor.get("label", ""))

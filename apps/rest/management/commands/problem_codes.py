@@ -1,0 +1,18 @@
+"""Write docs/problems.md."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+
+from apps.rest.problem_codes import page
+
+
+class Command(BaseCommand):
+    help = "Write the page of all problem codes of the REST API."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--file", default="docs/problems.md")
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        Path(options["file"]).write_text(page(), encoding="utf-8")

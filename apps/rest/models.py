@@ -1,0 +1,26 @@
+from datetime import timedelta
+
+from django.db import models
+
+from apps.tenancy.models import TenantModel
+
+ANSWERS_KEPT = timedelta(hours=24)
+
+
+class IdempotentAnswer(TenantModel):
+    """What a POST with an ``Idempotency-Key`` was answered, for a day. Digests of who sent what where, no secrets."""
+
+    request_digest = models.BinaryField(max_length=32)
+    body_digest = models.BinaryField(max_length=32)
+    # Null only inside the transaction that does the work.
+    status = models.PositiveSmallIntegerField(null=True)
+    body = models.JSONField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "request_digest"], name="rest_idempotentanswer_uniq"
+            )
+        ]
+        indexes = [models.Index(fields=["tenant", "created_at"], name="rest_answer_age_idx")]

@@ -1,0 +1,154 @@
+"""How the REST API describes itself: who may call, what filters there are, what a refusal looks like."""
+
+from typing import Any
+
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
+from rest_framework import serializers
+
+from apps.rest.field_selection import TRIMMED
+from apps.rest.fields import publish_bounds
+from apps.rest.idempotency import LONGEST_KEY
+from apps.rest.parsing import LONGEST_PARAMETER
+from apps.rest.preconditions import GUARDED
+from apps.rest.problems import CONTENT_TYPE
+
+
+class FaultSerializer(serializers.Serializer[Any]):
+    field = serializers.CharField()
+    code = serializers.CharField(required=False)
+    detail = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """A refusal (RFC 9457). `code` is stable; `detail` is for people."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    code = serializers.CharField()
+    detail = serializers.CharField()
+    errors = FaultSerializer(many=True, required=False)  # type: ignore[assignment]  # a field here
+
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+    OpenApiParameter.HEADER,
+    description="The same key and body within 24 hours is done once; the answer is repeated, without secrets.",
+)
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The row's `ETag`: 412 if it was changed since.",
+)
+FIELDS = OpenApiParameter(
+    "fields", str, description="Only these fields of each row: their names, separated by commas."
+)
+#: App -> the part of the API that it is described under; others under their own name.
+AREAS = {"accounts": "identity", "vault": "inventory"}
+WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+#: Status -> component, what it means.
+REFUSALS = {
+    "400": ("Invalid", "A parameter or field cannot be used; `errors` names each."),
+    "401": ("Unauthenticated", "No token or session, or one that is unknown, expired or revoked."),
+    "403": ("Forbidden", "The role, the token's scopes or the grant do not allow it."),
+    "404": ("NotFound", "Absent, or not visible to the caller: the two look alike."),
+    "409": ("Conflict", "The state does not allow it."),
+    "412": ("Changed", "The row is no longer what `If-Match` names."),
+    "415": ("NotJson", "Bodies are `application/json`."),
+    "422": ("Refused", "Understood, and refused; `code` says why."),
+    "429": ("TooMany", "Over the token's rate: ask again after `Retry-After` seconds."),
+    "4XX": ("Problem", "A refusal."),
+    "503": ("Unavailable", "The database is away, or the answer would take too long."),
+}
+
+
+class TenantAutoSchema(AutoSchema):
+    """Adds what every view here has: the filters it declares, and problems as refusals."""
+
+    def get_tags(self) -> list[str]:
+        app = type(self.view).__module__.split(".")[1]
+        return [AREAS.get(app, app)]
+
+    def is_deprecated(self) -> bool:
+        return bool(super().is_deprecated()) or self._action() in getattr(
+            self.view, "deprecated", {}
+        )
+
+    def get_override_parameters(self) -> list[Any]:
+        action = self._action()
+        if self.method == "POST":
+            return [IDEMPOTENCY_KEY]
+        if action in GUARDED:
+            return [IF_MATCH]
+        found = [FIELDS] if action in TRIMMED else []
+        orderings = getattr(self.view, "orderings", ()) if action == "list" else ()
+        if orderings:
+            choices = [sign + name for name in orderings for sign in ("", "-")]
+            found.append(
+                OpenApiParameter("ordering", str, enum=choices, description="Minus: descending.")
+            )
+        return found
+
+    def _map_serializer_field(self, field: Any, *args: Any, **kwargs: Any) -> Any:
+        """A choice that may be empty in its column may be so in an answer, also where nobody can write it."""
+        model = getattr(getattr(field.parent, "Meta", None), "model", None)
+        if model and field.read_only and type(field) is serializers.ChoiceField:
+            columns = {c.name: c for c in model._meta.concrete_fields}  # noqa: SLF001  (Django's public spelling)
+            field.allow_blank = field.source in columns and columns[field.source].blank
+        schema = super()._map_serializer_field(field, *args, **kwargs)  # type: ignore[no-untyped-call]  # the library
+        return publish_bounds(field, schema) if schema else schema
+
+    def _get_parameters(self) -> list[dict[str, Any]]:
+        """Every text that a parameter carries has a maximum (``filters.require_documented``)."""
+        parameters: list[dict[str, Any]] = super()._get_parameters()
+        for parameter in parameters:
+            schema = parameter.get("schema", {})
+            if schema.get("type") == "string" and not {"enum", "format"} & set(schema):
+                schema.setdefault("maxLength", LONGEST_PARAMETER)
+        return parameters
+
+    def _action(self) -> str:
+        return getattr(self.view, "action", "") or self.method.lower()
+
+    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
+        bodies: dict[str, Any] = super()._get_response_bodies(direction)
+        if direction == "response":
+            problem = self._get_response_for_code(  # type: ignore[no-untyped-call]  # the library
+                OpenApiResponse(ProblemSerializer), "4XX", [CONTENT_TYPE]
+            )
+            self.registry.problem = problem  # type: ignore[attr-defined]  # for the hook below
+            for status in self._refusals():
+                bodies.setdefault(status, {"$ref": f"#/components/responses/{REFUSALS[status][0]}"})
+        return dict(sorted(bodies.items()))
+
+    def _refusals(self) -> list[str]:
+        is_write = self.method in WRITES
+        known = {
+            "404": "{" in self.path,
+            "409": is_write,
+            "412": self._action() in GUARDED,
+            "415": is_write and self.method != "DELETE",
+            "422": is_write,
+        }
+        return [status for status in REFUSALS if known.get(status, True)]
+
+
+class PlatformAutoSchema(TenantAutoSchema):
+    """Outside of tenants: no idempotency keys, no row versions."""
+
+    def get_override_parameters(self) -> list[Any]:
+        return []
+
+
+def share_refusals(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
+    """A hook of the generator: every refusal is described once, and referred to."""
+    problem = getattr(generator.registry, "problem", None)
+    if problem:
+        result["components"]["responses"] = {
+            name: {**problem, "description": description} for name, description in REFUSALS.values()
+        }
+    return result

@@ -1,0 +1,147 @@
+"""The base of every REST view: authenticated, inside the tenant, permission declared."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from http import HTTPStatus
+from typing import Any, ClassVar, cast
+
+import structlog
+from django.contrib.auth import get_user_model
+from django.http import HttpResponseBase
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+from rest_framework.viewsets import GenericViewSet
+
+from apps.authorization.access import Access
+from apps.authorization.actors import Actor
+from apps.authorization.permissions import Permission
+from apps.authorization.requests import TenantHttpRequest
+from apps.core import clock
+from apps.core.errors import NotVisible
+from apps.rest import idempotency, preconditions
+from apps.rest.deprecation import Deprecation
+from apps.rest.field_selection import TRIMMED, trim
+from apps.rest.filters import DeclaredFilters, require_documented
+from apps.rest.models import IdempotentAnswer
+from apps.rest.permissions import action_of, require_declared_proof
+from apps.tenancy import acting_in
+from apps.tenancy.models import Tenant
+
+#: What one question of a request may cost the database; a report that needs more is a task.
+QUESTION_SECONDS = 10
+
+
+class TenantView(APIView):
+    """Runs its handler in one transaction inside the caller's tenant.
+
+    ``permission_map`` maps an action name (view sets) or a lower-case method to a ``Permission``.
+    """
+
+    permission_map: Mapping[str, Permission] = {}
+    #: Action or method -> since when it is deprecated, and when it goes (docs/rest.md says how long that takes).
+    deprecated: ClassVar[Mapping[str, Deprecation]] = {}
+    #: Actions that touch secrets, keys or roles: a person confirms who they are first; a program is not asked.
+    fresh_sign_in: frozenset[str] = frozenset()
+    #: Actions that may take seconds of processor or database: a tenant gets few of them at once.
+    expensive: frozenset[str] = frozenset()
+    _taken: IdempotentAnswer | None = None
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        with ExitStack() as self._tenant_context:
+            return super().dispatch(request, *args, **kwargs)
+
+    def perform_authentication(self, request: Request) -> None:
+        """Authenticate, then enter the tenant and its limits: permission checks and handlers run inside it."""
+        super().perform_authentication(request)
+        if isinstance(request.auth, Access):
+            structlog.contextvars.bind_contextvars(tenant_id=str(request.auth.tenant.id))
+            inner = cast(TenantHttpRequest, request._request)  # noqa: SLF001  (Django's request)
+            inner.admission.enter(
+                request.auth.tenant.id, is_expensive=action_of(self, request) in self.expensive
+            )
+            inside = acting_in(request.auth.tenant, seconds=QUESTION_SECONDS)
+            self._tenant_context.enter_context(inside)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        require_declared_proof(self, request)
+        faulty = [
+            name
+            for name, texts in request.query_params.lists()
+            if "\x00" in name or any("\x00" in str(text) for text in texts)
+        ]
+        if faulty:  # PostgreSQL keeps no NUL
+            raise ValidationError({name.replace("\x00", ""): "NUL is no text." for name in faulty})
+        require_documented(request)
+        if request.method == "POST":
+            self._taken = idempotency.begin(self.access, request, clock.now())
+
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:  # noqa: ARG002
+        """Which methods there are, in ``Allow``; the rest is in the OpenAPI description."""
+        return Response(status=HTTPStatus.NO_CONTENT)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, idempotency.Replayed):
+            return exc.response()
+        return super().handle_exception(exc)
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        if self._taken and response.status_code < HTTPStatus.BAD_REQUEST:
+            idempotency.finish(self._taken, response)
+        action = getattr(self, "action", None) or str(request.method).lower()
+        if action in self.deprecated:
+            for name, text in self.deprecated[action].headers().items():
+                response[name] = text
+        return super().finalize_response(request, response, *args, **kwargs)
+
+    @property
+    def access(self) -> Access:
+        """The caller's access; permission checks have made sure that there is one."""
+        if getattr(
+            self, "swagger_fake_view", False
+        ):  # set by the schema generator, which has no caller
+            return Access(get_user_model()(), Tenant(), "", Actor.system("schema"))
+        return cast(Access, self.request.auth)
+
+
+class TenantViewSet(TenantView, GenericViewSet[Any]):
+    """A view set in the tenant; ``get_object`` answers absent and foreign rows alike."""
+
+    filter_backends = [DeclaredFilters]
+    #: Query parameter of the list -> field of the model.
+    filters: ClassVar[Mapping[str, str]] = {}
+    #: What ``?ordering=`` of the list may name, also with a minus: columns that are never null.
+    orderings: ClassVar[tuple[str, ...]] = ()
+    #: What of a row changes by itself, and so is no part of its version.
+    etag_ignores: ClassVar[frozenset[str]] = frozenset()
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if self.action in preconditions.GUARDED and "If-Match" in request.headers:
+            preconditions.require_match(self, request, **kwargs)
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        action = getattr(self, "action", None)
+        is_good = response.status_code == HTTPStatus.OK
+        tag = ""
+        if action in preconditions.TAGGED and is_good:
+            tag = preconditions.tag_of(cast(Any, response.data), self.etag_ignores)
+        if action in TRIMMED and is_good and "fields" in request.query_params:
+            known = set(cast(Any, self.get_serializer_class()()).fields)
+            response = trim(response, request.query_params["fields"], known)
+        final = super().finalize_response(request, response, *args, **kwargs)
+        if tag and final.status_code == HTTPStatus.OK:
+            final["ETag"] = tag
+        return final
+
+    def get_object(self) -> Any:
+        try:
+            return super().get_object()
+        except (ValueError, TypeError) as error:  # an id that is not a uuid
+            raise NotVisible from error

@@ -1,0 +1,170 @@
+"""The network by site: what the database counts and joins says what the drawing of every router would."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from apps.accounts.models import Membership
+from apps.accounts.selectors import access_for_user
+from apps.charts.site_view import by_site, looks_by_site, ranks_by_site
+from apps.charts.topology_view import Overlay, device_looks
+from apps.core import clock
+from apps.inventory.models import Device, Link, Site
+from apps.inventory.services import grant
+from apps.telemetry import store
+from apps.telemetry.reach import BLIND_AFTER
+from apps.telemetry.store import Sample, SeriesKey
+from apps.topology.selectors import wires_between_sites, wiring
+from tests.inventory.factories import ACTOR, make_device, make_link, make_site
+
+pytestmark = pytest.mark.django_db
+
+NO_INCIDENT = Overlay()
+#: Name, site, role, what it answered and how long ago.
+ROUTERS = (
+    ("cr1", "hub", "core", 1.0, 0),
+    ("cr2", "hub", "core", 0.0, 0),
+    ("ag1", "north", "agg", 1.0, BLIND_AFTER.total_seconds() + 1),
+    ("ac1", "north", "access", 1.0, 0),
+    ("ac2", "south", "access", None, 0),
+)
+WIRES = (
+    *(("cr1", "cr2"), ("cr1", "ag1"), ("cr2", "ag1"), ("ag1", "ac1"), ("ac1", "ac2")),
+    ("cr1", None),
+)
+
+
+@pytest.fixture
+def network(in_acme) -> dict[str, Device]:
+    at, made = clock.now(), {}
+    for n, (name, site, role, value, ago) in enumerate(ROUTERS, start=1):
+        place = Site.objects.filter(name=site).first() or make_site(site)
+        made[name] = make_device(name, site=place, role=role, management_address=f"127.20.0.{n}")
+        if value is not None:
+            key = SeriesKey("device", made[name].id, "device.up")
+            sample = Sample(key, at - timedelta(seconds=ago), value)
+            store.write_batch(samples=[sample], received_at=at)
+    for near, far in WIRES:
+        make_link(made[near], made[far] if far else None)
+    return made
+
+
+def named(looks) -> dict[str, Counter[str]]:
+    names = dict(Site.objects.values_list("pk", "name"))
+    return {names[pk]: +counted for pk, counted in looks.items()}
+
+
+def ends_of(wires) -> dict[str, tuple[str, str]]:
+    names = dict(Site.objects.values_list("pk", "name"))
+    return {wire.name: (names[wire.a_id], names[wire.z_id]) for wire in wires}
+
+
+def test_each_site_is_counted_as_its_routers_look(network):
+    assert named(looks_by_site(Device.objects.all(), NO_INCIDENT, clock.now())) == {
+        "hub": Counter(ok=1, critical=1),
+        "north": Counter(ok=1, blind=1),
+        "south": Counter(unknown=1),
+    }
+
+
+@pytest.mark.parametrize(
+    ("roots", "held"),
+    [((), ("ac1", "ac2")), (("ag1",), ("ac1", "ac2")), (("cr2",), ("ag1",)), (("cr1", "cr2"), ())],
+)
+def test_an_incident_moves_its_routers_and_no_others(network, roots, held):
+    at = clock.now()
+    overlay = Overlay(
+        frozenset(network[name].id for name in roots), frozenset(network[name].id for name in held)
+    )
+    one_by_one: dict = {}
+    looks = device_looks(at, [row.id for row in network.values()])
+    for row in network.values():
+        counted = one_by_one.setdefault(row.site_id, Counter())
+        counted[overlay.look(row.id, looks[row.id])] += 1
+
+    assert named(looks_by_site(Device.objects.all(), overlay, at)) == named(one_by_one)
+
+
+def test_a_site_stands_where_its_innermost_router_does(network):
+    names = dict(Site.objects.values_list("pk", "name"))
+
+    ranks = {names[pk]: rank for pk, rank in ranks_by_site(Device.objects.all()).items()}
+
+    assert ranks["hub"] < ranks["north"] < ranks["south"]
+
+
+def test_the_wires_between_sites_are_those_of_the_whole(acme_noc, network):
+    access = access_for_user(acme_noc, acme_noc.memberships.get().tenant_id)
+
+    joined = wires_between_sites(access)
+
+    assert joined == wiring(access).between_sites()
+    assert ends_of(joined) == {
+        "cr1-ag1": ("hub", "north"),
+        "cr2-ag1": ("hub", "north"),
+        "ac1-ac2": ("north", "south"),
+    }
+
+
+def test_of_one_role_both_ends_have_it(acme_noc, network):
+    assert set(
+        ends_of(
+            wires_between_sites(
+                access_for_user(acme_noc, acme_noc.memberships.get().tenant_id), role="access"
+            )
+        )
+    ) == {"ac1-ac2"}
+
+
+@pytest.mark.parametrize(
+    ("granted", "wires"),
+    [((), set()), (("ac1",), set()), (("ac1", "ac2"), {"ac1-ac2"}), (("cr1", "cr2"), set())],
+)
+def test_a_limited_member_sees_a_wire_with_both_its_ends(acme_noc, network, granted, wires):
+    Membership.objects.filter(user=acme_noc).update(is_limited=True)
+    for name in granted:
+        grant(user_id=acme_noc.id, row=network[name], actor=ACTOR, at=clock.now())
+
+    assert (
+        set(
+            ends_of(
+                wires_between_sites(access_for_user(acme_noc, acme_noc.memberships.get().tenant_id))
+            )
+        )
+        == wires
+    )
+
+
+def test_no_edge_ends_at_a_site_that_is_not_drawn(acme_noc, network):
+    access, at = access_for_user(acme_noc, acme_noc.memberships.get().tenant_id), clock.now()
+    seen = {row.pk: row.name for row in Site.objects.exclude(name="south")}
+
+    drawn = by_site(
+        looks_by_site(Device.objects.all(), NO_INCIDENT, at),
+        wires_between_sites(access),
+        ranks=ranks_by_site(Device.objects.all()),
+        wire_looks={},
+        sites=seen,
+        overlay=NO_INCIDENT,
+        address="/sites/{id}/",
+    )
+
+    assert {node.label: node.look for node in drawn.nodes} == {"hub": "warn", "north": "blind"}
+    known = {node.id for node in drawn.nodes}
+    assert [(edge.label, {edge.source, edge.target} <= known) for edge in drawn.edges] == [
+        ("2", True)
+    ]
+
+
+@pytest.mark.parametrize("with_incident", [False, True])
+def test_it_costs_what_one_site_costs(network, acme_noc, django_assert_num_queries, with_incident):
+    roots = frozenset(row.id for row in network.values()) if with_incident else frozenset()
+    access = access_for_user(acme_noc, acme_noc.memberships.get().tenant_id)
+
+    with django_assert_num_queries(5 if with_incident else 3):
+        looks_by_site(Device.objects.all(), Overlay(roots), clock.now())
+        ranks_by_site(Device.objects.all())
+        wires_between_sites(access)
+
+    assert Link.objects.count() == len(WIRES)
