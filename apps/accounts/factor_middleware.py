@@ -41,7 +41,8 @@ class SecondFactorMiddleware:
             return None
         if not getattr(view, "login_required", True):
             return None
-        if not lacks_factor(request.session, request.access and member_access(request.access)):
+        access = member_access(request.access) if request.access else None
+        if not lacks_factor(request.session, access):
             return None
         if request.resolver_match and request.resolver_match.view_name in OPEN:
             # Nothing of the tenant is on these pages.

@@ -27,7 +27,7 @@ def register_limits() -> None:
 
 def with_root_seen(rows: QuerySet[Incident], access: Access) -> QuerySet[Incident]:
     """Each with ``is_root_seen``: whether its first cause may be named."""
-    within = entities_within(access.user.id, "root_")
+    within = entities_within(access.user.pk, "root_")
     return rows.annotate(
         is_root_seen=Case(
             When(within, then=Value(value=True)),
@@ -39,8 +39,8 @@ def with_root_seen(rows: QuerySet[Incident], access: Access) -> QuerySet[Inciden
 
 def seen_alerts(access: Access, rows: QuerySet[IncidentAlert]) -> QuerySet[IncidentAlert]:
     """Those within the grant; a suppression by something outside says so and no more."""
-    within = entities_within(access.user.id, "suppressed_by_")
-    return rows.filter(entities_within(access.user.id)).annotate(
+    within = entities_within(access.user.pk, "suppressed_by_")
+    return rows.filter(entities_within(access.user.pk)).annotate(
         is_cause_seen=Case(
             When(within, then=Value(value=True)),
             default=Value(value=False),
@@ -54,7 +54,7 @@ def is_whole(access: Access, incident: Incident) -> bool:
     if not access.is_limited:
         return True
     alerts = IncidentAlert.objects.filter(incident=incident)
-    seen = alerts.filter(entities_within(access.user.id))
+    seen = alerts.filter(entities_within(access.user.pk))
     return getattr(incident, "is_root_seen", False) and alerts.count() == seen.count()
 
 

@@ -113,4 +113,6 @@ def test_every_page_declares_its_permission(path, entry):
     if path in PUBLIC_PAGES | PERSONAL_PAGES or path.startswith("account/"):
         assert declared is None
     else:
-        assert isinstance(declared, Permission), "@requires(Permission...), see apps.pages.decorators"
+        assert isinstance(declared, Permission), (
+            "@requires(Permission...), see apps.pages.decorators"
+        )

@@ -16,6 +16,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.accounts import passkeys, second_factor, services, sessions
+from apps.accounts.access import member_access
 from apps.accounts.attempts import Door, require_attempt
 from apps.accounts.errors import CodeRefused, FactorNeeded, PasskeyRefused, TooManyAttempts
 from apps.accounts.factor_policy import note_own_factor, require_own_factor
@@ -193,7 +194,7 @@ def make_token(request: HttpRequest) -> HttpResponse:
         )
         return page_of(request, status=422, token_fault=fault)
     _token, text = issue_token_as(
-        access=access,
+        access=member_access(access),
         name=name,
         days=int(days),
         scopes=scopes or None,

@@ -153,7 +153,7 @@ def _chosen(access: Access, rows: QuerySet[Incident], asked: QueueFilter) -> Que
     if asked.owner == "nobody":
         rows = rows.filter(acked_at=None, assigned_user_id=None)
     elif asked.owner == "me":
-        mine = Q(assigned_user_id=access.user.id) | Q(acked_by=access.actor.label)
+        mine = Q(assigned_user_id=access.user.pk) | Q(acked_by=access.actor.label)
         rows = rows.filter(mine)
     return selectors.called(access, rows, asked.words) if asked.words else rows
 
