@@ -31,7 +31,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "CredentialSetKindEnum": "apps.vault.choices.CredentialKind",
         "RoleEnum": "apps.inventory.choices.DeviceRole",
-        "MemberRoleEnum": "apps.accounts.choices.Role",
+        "MemberRoleEnum": "apps.authorization.choices.Role",
         "ConnectionTestStateEnum": "apps.diagnostics.choices.TestState",
         "AlertStateEnum": "apps.alerts.choices.AlertState",
         "DeliveryStateEnum": "apps.webhooks.choices.DeliveryState",
