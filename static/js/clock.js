@@ -8,13 +8,34 @@ const two = (number) => String(number).padStart(2, "0");
 
 function parts(date) {
   return isLocal()
-    ? [date.getFullYear(), date.getMonth() + 1, date.getDate(), date.getHours(), date.getMinutes(), date.getSeconds()]
-    : [date.getUTCFullYear(), date.getUTCMonth() + 1, date.getUTCDate(), date.getUTCHours(), date.getUTCMinutes(), date.getUTCSeconds()];
+    ? [
+        date.getFullYear(),
+        date.getMonth() + 1,
+        date.getDate(),
+        date.getHours(),
+        date.getMinutes(),
+        date.getSeconds(),
+      ]
+    : [
+        date.getUTCFullYear(),
+        date.getUTCMonth() + 1,
+        date.getUTCDate(),
+        date.getUTCHours(),
+        date.getUTCMinutes(),
+        date.getUTCSeconds(),
+      ];
 }
 
 export function clockText(date, shape = "H:i:s") {
   const [year, month, day, hour, minute, second] = parts(date);
-  const words = { Y: year, m: two(month), d: two(day), H: two(hour), i: two(minute), s: two(second) };
+  const words = {
+    Y: year,
+    m: two(month),
+    d: two(day),
+    H: two(hour),
+    i: two(minute),
+    s: two(second),
+  };
   return shape.replace(/[YmdHis]/g, (letter) => words[letter]);
 }
 

@@ -117,7 +117,9 @@ document.addEventListener("click", (event) => {
 });
 
 async function copy(button) {
-  await navigator.clipboard.writeText(document.querySelector(button.dataset.copy).textContent.trim());
+  await navigator.clipboard.writeText(
+    document.querySelector(button.dataset.copy).textContent.trim(),
+  );
   button.textContent = button.dataset.copied;
 }
 

@@ -23,7 +23,9 @@ function beep() {
 
 // The newest incident number on the screen; a higher one than was ever seen here is news.
 function listen() {
-  const numbers = [...document.querySelectorAll(".inc .id")].map((id) => Number(id.textContent.replace(/\D/g, "")));
+  const numbers = [...document.querySelectorAll(".inc .id")].map((id) =>
+    Number(id.textContent.replace(/\D/g, "")),
+  );
   const newest = Math.max(0, ...numbers);
   const known = Number(sessionStorage.getItem("kiosk-newest") ?? newest);
   if (newest > known && hears()) beep();

@@ -15,8 +15,22 @@ const WORST = ["root", "critical", "warn", "blind", "held", "unknown", "ok"];
 const box = document.querySelector("[data-map]");
 
 const inkOf = (look) =>
-  ink({ critical: "critical", root: "critical", warn: "warn", blind: "blind", held: "suppressed", unknown: "text-3" }[look] ?? "text-2");
-const byLook = (colours) => ["match", ["get", "look"], ...WORST.slice(0, -1).flatMap((look) => [look, colours(look)]), colours("ok")];
+  ink(
+    {
+      critical: "critical",
+      root: "critical",
+      warn: "warn",
+      blind: "blind",
+      held: "suppressed",
+      unknown: "text-3",
+    }[look] ?? "text-2",
+  );
+const byLook = (colours) => [
+  "match",
+  ["get", "look"],
+  ...WORST.slice(0, -1).flatMap((look) => [look, colours(look)]),
+  colours("ok"),
+];
 
 const vendor = (name) => new URL(`../vendor/${name}`, import.meta.url).href;
 
@@ -33,13 +47,21 @@ function say(text) {
   box.replaceChildren(line);
 }
 
+function wordOf(look) {
+  return box.dataset[`look${look[0].toUpperCase()}${look.slice(1)}`] ?? "";
+}
+
 function features({ sites, links }) {
   return [
     {
       type: "FeatureCollection",
       features: sites.map((site) => ({
         type: "Feature",
-        properties: { ...site, rank: WORST.length - WORST.indexOf(site.look), isBad: site.look === "ok" ? 0 : 1 },
+        properties: {
+          ...site,
+          rank: WORST.length - WORST.indexOf(site.look),
+          isBad: site.look === "ok" ? 0 : 1,
+        },
         geometry: { type: "Point", coordinates: site.at },
       })),
     },
@@ -67,7 +89,12 @@ function* corners(coordinates) {
 
 // Fine outlines are only worth their cost where sites stand.
 function isNear(country, where) {
-  const [west, south, east, north] = [where.getWest() - 20, where.getSouth() - 15, where.getEast() + 20, where.getNorth() + 15];
+  const [west, south, east, north] = [
+    where.getWest() - 20,
+    where.getSouth() - 15,
+    where.getEast() + 20,
+    where.getNorth() + 15,
+  ];
   for (const [x, y] of corners(country.geometry?.coordinates ?? [])) {
     if (x > west && x < east && y > south && y < north) return true;
   }
@@ -75,19 +102,119 @@ function isNear(country, where) {
 }
 
 function layers() {
-  const wide = getComputedStyle(document.body).fontFamily.split(",").map((name) => name.trim().replaceAll('"', ""));
+  const wide = getComputedStyle(document.body)
+    .fontFamily.split(",")
+    .map((name) => name.trim().replaceAll('"', ""));
   const text = { "text-font": wide.slice(0, 1), "text-size": 11 };
   const halo = { "text-halo-color": ink("surface-hover"), "text-halo-width": 1.5 };
   return [
     { id: "sea", type: "background", paint: { "background-color": ink("surface-well") } },
     { id: "land", type: "fill", source: "world", paint: { "fill-color": ink("surface-hover") } },
-    { id: "borders", type: "line", source: "world", paint: { "line-color": ink("line-strong"), "line-width": 1 } },
-    { id: "links", type: "line", source: "links", filter: ["==", ["get", "look"], "ok"], paint: { "line-color": ["step", ["get", "use"], ink("control-line"), 0, ink("data"), BUSY, ink("warn"), FULL, ink("critical")], "line-width": ["step", ["get", "use"], 1.25, 0, 1.5, 40, 2.5, BUSY, 4] } },
-    { id: "links-bad", type: "line", source: "links", filter: ["!=", ["get", "look"], "ok"], paint: { "line-color": byLook(inkOf), "line-width": 2.5, "line-dasharray": [2, 1.4] } },
-    { id: "clusters", type: "circle", source: "sites", filter: ["has", "point_count"], paint: { "circle-color": ink("surface-over"), "circle-radius": ["step", ["get", "point_count"], 13, 10, 16, 50, 20], "circle-stroke-width": ["case", [">", ["get", "bad"], 0], 3, 1.5], "circle-stroke-color": ["step", ["get", "worst"], ink("text-2"), 2, ink("text-3"), 3, inkOf("held"), 4, inkOf("blind"), 5, inkOf("warn"), 6, inkOf("critical")] } },
-    { id: "cluster-count", type: "symbol", source: "sites", filter: ["has", "point_count"], layout: { ...text, "text-field": ["get", "point_count_abbreviated"], "text-allow-overlap": true }, paint: { "text-color": ink("text") } },
-    { id: "sites", type: "circle", source: "sites", filter: ["!", ["has", "point_count"]], paint: { "circle-color": byLook((look) => (look === "root" ? ink("critical") : ink("surface"))), "circle-radius": ["match", ["get", "look"], "ok", 5, 7], "circle-stroke-width": ["match", ["get", "look"], "ok", 1.5, 3], "circle-stroke-color": byLook(inkOf) } },
-    { id: "names", type: "symbol", source: "sites", filter: ["!", ["has", "point_count"]], layout: { ...text, "text-field": ["case", ["==", ["get", "look"], "ok"], ["get", "name"], ["concat", ["get", "name"], "\n", ["get", "word"]]], "text-offset": [0, 1.1], "text-anchor": "top", "symbol-sort-key": ["-", 0, ["get", "rank"]] }, paint: { "text-color": byLook((look) => (look === "ok" ? ink("text-2") : inkOf(look))), ...halo } },
+    {
+      id: "borders",
+      type: "line",
+      source: "world",
+      paint: { "line-color": ink("line-strong"), "line-width": 1 },
+    },
+    {
+      id: "links",
+      type: "line",
+      source: "links",
+      filter: ["==", ["get", "look"], "ok"],
+      paint: {
+        "line-color": [
+          "step",
+          ["get", "use"],
+          ink("control-line"),
+          0,
+          ink("data"),
+          BUSY,
+          ink("warn"),
+          FULL,
+          ink("critical"),
+        ],
+        "line-width": ["step", ["get", "use"], 1.25, 0, 1.5, 40, 2.5, BUSY, 4],
+      },
+    },
+    {
+      id: "links-bad",
+      type: "line",
+      source: "links",
+      filter: ["!=", ["get", "look"], "ok"],
+      paint: { "line-color": byLook(inkOf), "line-width": 2.5, "line-dasharray": [2, 1.4] },
+    },
+    {
+      id: "clusters",
+      type: "circle",
+      source: "sites",
+      filter: ["has", "point_count"],
+      paint: {
+        "circle-color": ink("surface-over"),
+        "circle-radius": ["step", ["get", "point_count"], 13, 10, 16, 50, 20],
+        "circle-stroke-width": ["case", [">", ["get", "bad"], 0], 3, 1.5],
+        "circle-stroke-color": [
+          "step",
+          ["get", "worst"],
+          ink("text-2"),
+          2,
+          ink("text-3"),
+          3,
+          inkOf("held"),
+          4,
+          inkOf("blind"),
+          5,
+          inkOf("warn"),
+          6,
+          inkOf("critical"),
+        ],
+      },
+    },
+    {
+      id: "cluster-count",
+      type: "symbol",
+      source: "sites",
+      filter: ["has", "point_count"],
+      layout: {
+        ...text,
+        "text-field": ["get", "point_count_abbreviated"],
+        "text-allow-overlap": true,
+      },
+      paint: { "text-color": ink("text") },
+    },
+    {
+      id: "sites",
+      type: "circle",
+      source: "sites",
+      filter: ["!", ["has", "point_count"]],
+      paint: {
+        "circle-color": byLook((look) => (look === "root" ? ink("critical") : ink("surface"))),
+        "circle-radius": ["match", ["get", "look"], "ok", 5, 7],
+        "circle-stroke-width": ["match", ["get", "look"], "ok", 1.5, 3],
+        "circle-stroke-color": byLook(inkOf),
+      },
+    },
+    {
+      id: "names",
+      type: "symbol",
+      source: "sites",
+      filter: ["!", ["has", "point_count"]],
+      layout: {
+        ...text,
+        "text-field": [
+          "case",
+          ["==", ["get", "look"], "ok"],
+          ["get", "name"],
+          ["concat", ["get", "name"], "\n", ["get", "word"]],
+        ],
+        "text-offset": [0, 1.1],
+        "text-anchor": "top",
+        "symbol-sort-key": ["-", 0, ["get", "rank"]],
+      },
+      paint: {
+        "text-color": byLook((look) => (look === "ok" ? ink("text-2") : inkOf(look))),
+        ...halo,
+      },
+    },
   ];
 }
 
@@ -124,7 +251,9 @@ async function draw() {
     dragRotate: false,
     pitchWithRotate: false,
     maxZoom: 12,
-    ...(data.sites.length ? { bounds: where, fitBoundsOptions: { padding: 90, maxZoom: 8, animate: false } } : { center: [20, 15], zoom: 1 }),
+    ...(data.sites.length
+      ? { bounds: where, fitBoundsOptions: { padding: 90, maxZoom: 8, animate: false } }
+      : { center: [20, 15], zoom: 1 }),
   });
   // Without a listener MapLibre writes every fault to the console; a layer that fails leaves the others standing.
   map.on("error", (fault) => console.warn(`Map: ${fault.error?.message}`));
@@ -140,7 +269,11 @@ async function draw() {
     const line = document.createElement("div");
     const strong = document.createElement("b");
     strong.textContent = name;
-    line.append(strong, ` ${word} `, `${devices} ${box.dataset.devices}${bad ? `, ${bad} ${box.dataset.down}` : ""}`);
+    line.append(
+      strong,
+      ` ${word} `,
+      `${devices} ${box.dataset.devices}${bad ? `, ${bad} ${box.dataset.down}` : ""}`,
+    );
     popup.setLngLat(found.geometry.coordinates).setDOMContent(line).addTo(map);
   });
   map.on("mouseleave", "sites", () => popup.remove());
@@ -150,7 +283,10 @@ async function draw() {
       const line = document.createElement("div");
       const strong = document.createElement("b");
       strong.textContent = name;
-      line.append(strong, ` ${look === "ok" && use >= 0 ? `${use} % ${box.dataset.use}` : (box.dataset[`look${look[0].toUpperCase()}${look.slice(1)}`] ?? "")}`);
+      line.append(
+        strong,
+        look === "ok" && use >= 0 ? ` ${use} % ${box.dataset.use}` : ` ${wordOf(look)}`,
+      );
       popup.setLngLat(event.lngLat).setDOMContent(line).addTo(map);
     });
     map.on("mouseleave", layer, () => popup.remove());
@@ -158,7 +294,9 @@ async function draw() {
   map.on("click", "sites", (event) => location.assign(event.features[0].properties.url));
   map.on("click", "clusters", async (event) => {
     const [cluster] = event.features;
-    const zoom = await map.getSource("sites").getClusterExpansionZoom(cluster.properties.cluster_id);
+    const zoom = await map
+      .getSource("sites")
+      .getClusterExpansionZoom(cluster.properties.cluster_id);
     map.easeTo({ center: cluster.geometry.coordinates, zoom, duration: 200 });
   });
   onTheme(() => map.setStyle(style()));

@@ -14,7 +14,8 @@ for (const field of document.querySelectorAll("[data-moment]")) {
     sent.value = typed ? typed.toISOString().slice(0, 16) : "";
   };
   const write = () => {
-    if (sent.value) field.value = clockText(new Date(`${sent.value}Z`), "Y-m-d H:i").replace(" ", "T");
+    if (sent.value)
+      field.value = clockText(new Date(`${sent.value}Z`), "Y-m-d H:i").replace(" ", "T");
   };
   field.addEventListener("input", read);
   document.addEventListener("clock:changed", write);

@@ -22,7 +22,13 @@ function readOptions(options) {
 
 function writeCredential(credential) {
   const response = {};
-  for (const name of ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"]) {
+  for (const name of [
+    "clientDataJSON",
+    "attestationObject",
+    "authenticatorData",
+    "signature",
+    "userHandle",
+  ]) {
     if (credential.response[name]) response[name] = toText(credential.response[name]);
   }
   return JSON.stringify({
@@ -36,11 +42,16 @@ function writeCredential(credential) {
 
 async function ask(form) {
   const token = form.querySelector("[name=csrfmiddlewaretoken]").value;
-  const answer = await fetch(form.dataset.options, { method: "POST", headers: { "X-CSRFToken": token } });
+  const answer = await fetch(form.dataset.options, {
+    method: "POST",
+    headers: { "X-CSRFToken": token },
+  });
   if (answer.redirected || !answer.ok) throw new Error(answer.status === 429 ? "many" : "server");
   const { publicKey } = await answer.json();
   const options = { publicKey: readOptions(publicKey) };
-  return form.dataset.passkey === "make" ? navigator.credentials.create(options) : navigator.credentials.get(options);
+  return form.dataset.passkey === "make"
+    ? navigator.credentials.create(options)
+    : navigator.credentials.get(options);
 }
 
 function say(form, word) {
@@ -63,7 +74,10 @@ for (const form of document.querySelectorAll("form[data-passkey]")) {
       form.elements.answer.value = writeCredential(await ask(form));
       form.submit();
     } catch (error) {
-      say(form, error.message === "many" ? "many" : error.name === "SecurityError" ? "host" : "none");
+      say(
+        form,
+        error.message === "many" ? "many" : error.name === "SecurityError" ? "host" : "none",
+      );
     }
   });
 }

@@ -1,5 +1,6 @@
 """The page of agents."""
 
+import re
 from datetime import timedelta
 from uuid import uuid4
 
@@ -52,7 +53,7 @@ def test_a_silent_agent_is_blind_and_says_nothing_of_its_buffer(page, acme):
     assert body.index(">far<") < body.index(">near<"), "the silent stand first"
     assert "1 agent is silent." in body
     assert "9 min ago" in body
-    assert body.count(">7<") == 1
+    assert len(re.findall(r">\s*7\s*<", body)) == 1
 
 
 def test_an_agent_that_sends_what_is_not_its_own_says_so_until_it_stops(page, acme):

@@ -30,7 +30,9 @@ def network(acme) -> None:
 
 
 def headings(answer) -> list[str]:
-    return re.findall(r'<th scope="col"[^>]*>(?:<a [^>]*>)?([^<]+)', answer.content.decode())
+    return re.findall(
+        r'<th scope="col"[^>]*>\s*(?:<a [^>]*>)?\s*([^<]+?)\s*<', answer.content.decode()
+    )
 
 
 def hide(client, page: str, *keys: str, offered: tuple[str, ...]):
