@@ -7,7 +7,7 @@ from django.contrib.auth.decorators import login_not_required
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.i18n import set_language
 
-from apps.backoffice.site import cabinet
+from apps.backoffice.site import admin_site
 from apps.core.health import livez, readyz
 from apps.core.metrics.view import metrics
 from apps.rest.schema_view import SchemaView, api_docs
@@ -43,6 +43,6 @@ urlpatterns = [
     path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", api_docs, name="api-docs"),
     *_parts("api/v1/", "api.urls"),
-    path("admin/", cabinet.urls),
+    path("admin/", admin_site.urls),
     *_parts("", "web.urls"),
 ]

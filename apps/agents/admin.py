@@ -1,4 +1,4 @@
-"""Agents and their certificates in the cabinet."""
+"""Agents and their certificates in the admin."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,12 +16,12 @@ from apps.authorization.access import Access
 from apps.authorization.actors import Actor
 from apps.authorization.permissions import Permission
 from apps.backoffice.base import TenantAdmin, access_of
-from apps.backoffice.site import cabinet
+from apps.backoffice.site import admin_site
 from apps.core import clock
 from apps.core.errors import DomainError
 
 
-@admin.register(Agent, site=cabinet)
+@admin.register(Agent, site=admin_site)
 class AgentAdmin(TenantAdmin):
     """Collectors: named here, brought to life by a token that one host uses once."""
 
@@ -86,13 +86,13 @@ class AgentAdmin(TenantAdmin):
             request,
             rows,
             lambda row, *, actor, at: services.revoke_agent(
-                agent=row, reason="cabinet", actor=actor, at=at
+                agent=row, reason="admin", actor=actor, at=at
             ),
             _("%(n)d agents were revoked."),
         )
 
 
-@admin.register(AgentCertificate, site=cabinet)
+@admin.register(AgentCertificate, site=admin_site)
 class AgentCertificateAdmin(TenantAdmin):
     """Who may speak as which agent, until when."""
 

@@ -1,4 +1,4 @@
-"""Rules, their overrides, and alerts in the cabinet."""
+"""Rules, their overrides, and alerts in the admin."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,10 +15,10 @@ from apps.alerts.models import Alert, AlertRule, RuleOverride
 from apps.authorization.actors import Actor
 from apps.authorization.permissions import Permission
 from apps.backoffice.base import TenantAdmin
-from apps.backoffice.site import cabinet
+from apps.backoffice.site import admin_site
 
 
-@admin.register(AlertRule, site=cabinet)
+@admin.register(AlertRule, site=admin_site)
 class AlertRuleAdmin(TenantAdmin):
     """The tenant's rules. Documents come with packs; here they are switched on and off."""
 
@@ -53,7 +53,7 @@ class AlertRuleAdmin(TenantAdmin):
         )
 
 
-@admin.register(RuleOverride, site=cabinet)
+@admin.register(RuleOverride, site=admin_site)
 class RuleOverrideAdmin(TenantAdmin):
     """Where a rule is other than it ships, and why."""
 
@@ -97,7 +97,7 @@ class RuleOverrideAdmin(TenantAdmin):
         return str(row.rule_id)
 
 
-@admin.register(Alert, site=cabinet)
+@admin.register(Alert, site=admin_site)
 class AlertAdmin(TenantAdmin):
     """Episodes of rules. Only evaluation moves them."""
 

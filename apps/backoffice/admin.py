@@ -1,4 +1,4 @@
-"""The audit log in the cabinet: read, nothing else."""
+"""The audit log in the admin: read, nothing else."""
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _lazy
@@ -6,10 +6,10 @@ from django.utils.translation import gettext_lazy as _lazy
 from apps.audit.models import Record
 from apps.authorization.permissions import Permission
 from apps.backoffice.base import TenantAdmin
-from apps.backoffice.site import cabinet
+from apps.backoffice.site import admin_site
 
 
-@admin.register(Record, site=cabinet)
+@admin.register(Record, site=admin_site)
 class RecordAdmin(TenantAdmin):
     """Every act in the tenant, newest first."""
 

@@ -1,4 +1,4 @@
-"""One base for every list and form of the cabinet."""
+"""One base for every list and form of the admin."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -32,14 +32,14 @@ MOST_RECORDS = 200
 
 
 def access_of(request: HttpRequest) -> Access:
-    """Who is at the cabinet; nobody gets behind its door without one."""
+    """Who is at the admin; nobody gets behind its door without one."""
     access = cast(TenantHttpRequest, request).access
     if access is None:
         raise Forbidden
     return access
 
 
-class CabinetForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only for checkers
+class AdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only for checkers
     """A form whose service may still refuse what it says: the refusal stands beside the field."""
 
     #: Set when the service refused what this form asked for.
@@ -80,7 +80,7 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
     write_only: ClassVar[tuple[str, ...]] = ()
     add_fields: ClassVar[tuple[str, ...]] = ()
 
-    form = CabinetForm
+    form = AdminForm
     paginator = CappedPaginator
     list_per_page = 50
     list_max_show_all = 0
@@ -156,7 +156,7 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
         sends = ("POST",) if self.fresh_sign_in else ()
         # A form that will ask is not filled in before it has.
         opens = ("GET", *sends) if self.fresh_sign_in else ()
-        page = partial(self.admin_site.page, fresh_for=sends)  # type: ignore[attr-defined]  # always our cabinet
+        page = partial(self.admin_site.page, fresh_for=sends)  # type: ignore[attr-defined]  # always our admin
         urls = [
             path(
                 "",

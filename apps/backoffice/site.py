@@ -1,4 +1,4 @@
-"""The cabinet itself: its addresses, and its door."""
+"""The admin itself: its addresses, and its door."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -19,12 +19,12 @@ from apps.core.errors import Forbidden
 from apps.pages.decorators import enter
 
 #: Who answers for the whole tenant: admins, and auditors, who change nothing.
-DOOR = Permission.AUDIT_VIEW
+SITE_PERMISSION = Permission.AUDIT_VIEW
 
 View = Callable[..., Any]
 
 
-class Cabinet(AdminSite):
+class TenantAdminSite(AdminSite):
     """Django's admin behind our own sign-in, in the tenant that the session is in.
 
     Nothing of Django's own permissions, log-in, log or shortcuts to other objects is used.
@@ -45,19 +45,23 @@ class Cabinet(AdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
         """Whether this person may enter."""
         access = getattr(request, "access", None)
-        return access is not None and access.may(DOOR)
+        return access is not None and access.may(SITE_PERMISSION)
 
     def page(
-        self, view: View, permission: Permission = DOOR, *, fresh_for: tuple[str, ...] = ()
+        self,
+        view: View,
+        permission: Permission = SITE_PERMISSION,
+        *,
+        fresh_for: tuple[str, ...] = (),
     ) -> View:
-        """A page of the cabinet, with the permission that it needs beside the door's.
+        """A page of the admin, with the permission that it needs beside the door's.
 
         With a method of ``fresh_for`` it asks who is not lately proven to confirm first.
         """
 
         @wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-            enter(request, DOOR)
+            enter(request, SITE_PERMISSION)
             enter(request, permission)
             if request.method in fresh_for:
                 require_fresh(request.session, clock.now())
@@ -99,4 +103,4 @@ class Cabinet(AdminSite):
         raise Forbidden
 
 
-cabinet = Cabinet()
+admin_site = TenantAdminSite()

@@ -1,15 +1,15 @@
-"""Incidents in the cabinet: a register. People work on them on their own page."""
+"""Incidents in the admin: a register. People work on them on their own page."""
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _lazy
 
 from apps.authorization.permissions import Permission
 from apps.backoffice.base import TenantAdmin
-from apps.backoffice.site import cabinet
+from apps.backoffice.site import admin_site
 from apps.incidents.models import Incident
 
 
-@admin.register(Incident, site=cabinet)
+@admin.register(Incident, site=admin_site)
 class IncidentAdmin(TenantAdmin):
     """Outages as they were told."""
 

@@ -1,4 +1,4 @@
-"""The inventory in the cabinet."""
+"""The inventory in the admin."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ from django.utils.translation import ngettext
 from apps.authorization.actors import Actor
 from apps.authorization.permissions import Permission
 from apps.backoffice.base import TenantAdmin
-from apps.backoffice.site import cabinet
+from apps.backoffice.site import admin_site
 from apps.inventory import services
 from apps.inventory.choices import LoginState
 from apps.inventory.destinations import login_status
@@ -43,7 +43,7 @@ class InventoryAdmin(TenantAdmin):
     readonly_fields: ClassVar[Any] = READ
 
 
-@admin.register(Site, site=cabinet)
+@admin.register(Site, site=admin_site)
 class SiteAdmin(InventoryAdmin):
     """Places with routers."""
 
@@ -70,7 +70,7 @@ class SiteAdmin(InventoryAdmin):
         services.delete_site(site=row, actor=actor, at=at)
 
 
-@admin.register(Device, site=cabinet)
+@admin.register(Device, site=admin_site)
 class DeviceAdmin(InventoryAdmin):
     """Routers: how they are reached, and by which login."""
 
@@ -147,7 +147,7 @@ class OnDeviceAdmin(InventoryAdmin):
         return queryset, False
 
 
-@admin.register(Interface, site=cabinet)
+@admin.register(Interface, site=admin_site)
 class InterfaceAdmin(OnDeviceAdmin):
     """Ports, as routers list them; an operator may overrule speed and comment."""
 
@@ -182,7 +182,7 @@ class InterfaceAdmin(OnDeviceAdmin):
         services.forget_discovered(row=row, actor=actor, at=at)
 
 
-@admin.register(Link, site=cabinet)
+@admin.register(Link, site=admin_site)
 class LinkAdmin(InventoryAdmin):
     """Wires; an end is bound to its interface as soon as that is known."""
 
@@ -215,7 +215,7 @@ class LinkAdmin(InventoryAdmin):
         services.delete_link(link=row, actor=actor, at=at)
 
 
-@admin.register(BgpPeer, site=cabinet)
+@admin.register(BgpPeer, site=admin_site)
 class BgpPeerAdmin(OnDeviceAdmin):
     """BGP sessions that routers have, or should have."""
 
@@ -241,7 +241,7 @@ class BgpPeerAdmin(OnDeviceAdmin):
         services.forget_discovered(row=row, actor=actor, at=at)
 
 
-@admin.register(OspfNeighbor, site=cabinet)
+@admin.register(OspfNeighbor, site=admin_site)
 class OspfNeighborAdmin(OnDeviceAdmin):
     """OSPF adjacencies that routers have, or should have."""
 
@@ -267,7 +267,7 @@ class OspfNeighborAdmin(OnDeviceAdmin):
         services.forget_discovered(row=row, actor=actor, at=at)
 
 
-@admin.register(ProbeTarget, site=cabinet)
+@admin.register(ProbeTarget, site=admin_site)
 class ProbeTargetAdmin(OnDeviceAdmin):
     """Addresses that agents ask from outside."""
 
@@ -299,7 +299,7 @@ class ProbeTargetAdmin(OnDeviceAdmin):
         services.delete_probe_target(target=row, actor=actor, at=at)
 
 
-@admin.register(Service, site=cabinet)
+@admin.register(Service, site=admin_site)
 class ServiceAdmin(OnDeviceAdmin):
     """What customers buy."""
 
@@ -350,5 +350,5 @@ class GrantAdmin(TenantAdmin):
         return str(row.user_id)
 
 
-cabinet.register(SiteGrant, GrantAdmin)
-cabinet.register(DeviceGrant, GrantAdmin)
+admin_site.register(SiteGrant, GrantAdmin)
+admin_site.register(DeviceGrant, GrantAdmin)

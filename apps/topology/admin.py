@@ -1,15 +1,15 @@
-"""Dependencies in the cabinet: read here, drawn on the topology page and over REST."""
+"""Dependencies in the admin: read here, drawn on the topology page and over REST."""
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _lazy
 
 from apps.authorization.permissions import Permission
 from apps.backoffice.base import TenantAdmin
-from apps.backoffice.site import cabinet
+from apps.backoffice.site import admin_site
 from apps.topology.models import DependencyGroup
 
 
-@admin.register(DependencyGroup, site=cabinet)
+@admin.register(DependencyGroup, site=admin_site)
 class DependencyGroupAdmin(TenantAdmin):
     """What leans on what."""
 

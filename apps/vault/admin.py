@@ -1,4 +1,4 @@
-"""Logins in the cabinet: written, never shown."""
+"""Logins in the admin: written, never shown."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _lazy
 
 from apps.authorization.actors import Actor
 from apps.authorization.permissions import Permission
-from apps.backoffice.base import CabinetForm, TenantAdmin
-from apps.backoffice.site import cabinet
+from apps.backoffice.base import AdminForm, TenantAdmin
+from apps.backoffice.site import admin_site
 from apps.vault import services
 from apps.vault.kinds import SECRET_NAMES, SHAPES
 from apps.vault.models import CredentialSet
@@ -42,7 +42,7 @@ def _secret_field(name: str) -> forms.Field:
     )
 
 
-class CredentialSetForm(CabinetForm):
+class CredentialSetForm(AdminForm):
     """What a kind needs, its service knows; secrets go in and do not come out, and an empty one stays as it is."""
 
     class Meta:
@@ -68,7 +68,7 @@ class CredentialSetForm(CabinetForm):
                 self.fields[name].initial = (self.instance.options or {}).get(name, "")
 
 
-@admin.register(CredentialSet, site=cabinet)
+@admin.register(CredentialSet, site=admin_site)
 class CredentialSetAdmin(TenantAdmin):
     """Logins that routers and receivers share."""
 

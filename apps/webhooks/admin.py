@@ -1,4 +1,4 @@
-"""Webhook endpoints and their ledger in the cabinet."""
+"""Webhook endpoints and their ledger in the admin."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ from apps.authorization.access import Access
 from apps.authorization.actors import Actor
 from apps.authorization.permissions import Permission
 from apps.backoffice.base import TenantAdmin, access_of
-from apps.backoffice.site import cabinet
+from apps.backoffice.site import admin_site
 from apps.core import clock
 from apps.webhooks import services
 from apps.webhooks.models import Delivery, Endpoint
@@ -23,7 +23,7 @@ WHAT = ("name", "url", "event_types", "severity_floor")
 HIDES = ("hides_tenant_name", "hides_people", "hides_evidence", "is_thin")
 
 
-@admin.register(Endpoint, site=cabinet)
+@admin.register(Endpoint, site=admin_site)
 class EndpointAdmin(TenantAdmin):
     """Receivers of incident events. The signing secret of a new one is shown once."""
 
@@ -116,7 +116,7 @@ class EndpointAdmin(TenantAdmin):
         )
 
 
-@admin.register(Delivery, site=cabinet)
+@admin.register(Delivery, site=admin_site)
 class DeliveryAdmin(TenantAdmin):
     """What was sent to whom, and how far it got."""
 

@@ -1,4 +1,4 @@
-// The cabinet's own behaviour: the switch between dark and light, as on every other page.
+// The admin's own behaviour: the switch between dark and light, as on every other page.
 document.addEventListener("click", (event) => {
   if (!event.target.closest("[data-theme-switch]")) return;
   const root = document.documentElement;

@@ -9,7 +9,7 @@ from django.test import Client
 from apps.accounts.api.platform import PlatformViewSet
 from apps.authorization.freshness import FRESH_FOR, PROVEN_AT
 from apps.authorization.permissions import Permission
-from apps.backoffice.site import cabinet
+from apps.backoffice.site import admin_site
 from apps.core import clock
 from tests.accounts.test_access_table import REST, class_of
 from tests.accounts.test_matrix import ABSENT, CASES, named
@@ -99,11 +99,11 @@ def test_platform_operators_are_asked_for_every_act():
             assert view.fresh_sign_in == acts, path
 
 
-def test_every_form_of_the_cabinet_under_a_sensitive_permission_asks():
+def test_every_admin_form_under_a_sensitive_permission_asks():
     sensitive = SENSITIVE | {Permission.WEBHOOKS_MANAGE, Permission.AGENTS_MANAGE}
     silent = [
         model.__name__
-        for model, form in cabinet._registry.items()
+        for model, form in admin_site._registry.items()
         if form.manage_permission in sensitive
         and (form.can_add or form.can_change or form.can_delete)
         and not form.fresh_sign_in
@@ -123,7 +123,7 @@ def test_every_form_of_the_cabinet_under_a_sensitive_permission_asks():
         ("post", "agents/agent/"),
     ],
 )
-def test_the_cabinet_leads_to_the_confirmation(admin, method, path):
+def test_the_admin_leads_to_the_confirmation(admin, method, path):
     answer = getattr(admin, method)(f"/admin/{path}")
 
     assert answer.status_code == 302

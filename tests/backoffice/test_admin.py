@@ -1,4 +1,4 @@
-"""The ISP admin's cabinet: changes go through services, secrets do not come out, refusals stand in the form."""
+"""The ISP's admin: changes go through services, secrets do not come out, refusals stand in the form."""
 
 import re
 
@@ -27,7 +27,7 @@ INLINE = re.compile(rb"style=|<script(?![^>]*src=)[^>]*>|<style|\son\w+=")
 
 
 @pytest.fixture
-def at_cabinet(acme_admin) -> Client:
+def as_admin(acme_admin) -> Client:
     client = Client()
     signed_in(client, acme_admin)
     return client
@@ -43,28 +43,28 @@ def last_act(tenant) -> str:
 
 
 class TestInventory:
-    def test_a_site_is_made_by_its_service(self, acme, at_cabinet):
+    def test_a_site_is_made_by_its_service(self, acme, as_admin):
         form = {"name": "Hill", "code": "HIL", "latitude": "52.1", "longitude": "4.3"}
 
-        answer = at_cabinet.post(reverse("admin:inventory_site_add"), form)
+        answer = as_admin.post(reverse("admin:inventory_site_add"), form)
 
         assert answer.status_code == 302
         with acting_in(acme):
             assert Site.objects.get(name="Hill").latitude == 52.1
         assert last_act(acme) == "site.created"
 
-    def test_a_taken_name_is_refused_in_the_form(self, acme, at_cabinet):
+    def test_a_taken_name_is_refused_in_the_form(self, acme, as_admin):
         with acting_in(acme):
             make_site("Hill")
 
-        answer = at_cabinet.post(reverse("admin:inventory_site_add"), {"name": "Hill"})
+        answer = as_admin.post(reverse("admin:inventory_site_add"), {"name": "Hill"})
 
         assert answer.status_code == 200
         assert "already called Hill" in words(answer)
         with acting_in(acme):
             assert Site.objects.filter(name="Hill").count() == 1
 
-    def test_a_device_is_changed_by_its_service(self, acme, at_cabinet):
+    def test_a_device_is_changed_by_its_service(self, acme, as_admin):
         with acting_in(acme):
             device = make_device("r1")
         form = {
@@ -78,18 +78,18 @@ class TestInventory:
             "credential_set": "",
         }
 
-        answer = at_cabinet.post(reverse("admin:inventory_device_change", args=[device.id]), form)
+        answer = as_admin.post(reverse("admin:inventory_device_change", args=[device.id]), form)
 
         assert answer.status_code == 302, words(answer)
         with acting_in(acme):
             assert Device.objects.get().name == "r2"
             assert Record.objects.order_by("-sequence")[0].detail["fields"]["name"] == ["r1", "r2"]
 
-    def test_a_site_in_use_is_not_removed(self, acme, at_cabinet):
+    def test_a_site_in_use_is_not_removed(self, acme, as_admin):
         with acting_in(acme):
             device = make_device("r1")
 
-        answer = at_cabinet.post(
+        answer = as_admin.post(
             reverse("admin:inventory_site_delete", args=[device.site_id]),
             {"post": "yes"},
             follow=True,
@@ -99,20 +99,20 @@ class TestInventory:
         with acting_in(acme):
             assert Site.objects.filter(pk=device.site_id).exists()
 
-    def test_the_page_that_asks_says_what_goes(self, acme, at_cabinet):
+    def test_the_page_that_asks_says_what_goes(self, acme, as_admin):
         with acting_in(acme):
             rows.interface(0)
             device = Device.objects.get()
 
-        answer = at_cabinet.get(reverse("admin:inventory_device_delete", args=[device.id]))
+        answer = as_admin.get(reverse("admin:inventory_device_delete", args=[device.id]))
 
         assert "1 interface" in words(answer)
 
-    def test_history_is_the_audit_log(self, acme, at_cabinet):
+    def test_history_is_the_audit_log(self, acme, as_admin):
         with acting_in(acme):
             site = make_site("Hill")
 
-        answer = at_cabinet.get(reverse("admin:inventory_site_history", args=[site.id]))
+        answer = as_admin.get(reverse("admin:inventory_site_history", args=[site.id]))
 
         assert "site.created" in words(answer)
 
@@ -125,7 +125,7 @@ def opened(login: CredentialSet) -> str:
 
 
 class TestSecrets:
-    def test_a_login_is_written_and_never_shown(self, acme, at_cabinet):
+    def test_a_login_is_written_and_never_shown(self, acme, as_admin):
         form = {
             "name": "routers",
             "kind": "routeros_api",
@@ -133,48 +133,48 @@ class TestSecrets:
             "password": "s3cret-x",
         }
 
-        at_cabinet.post(reverse("admin:vault_credentialset_add"), form)
+        as_admin.post(reverse("admin:vault_credentialset_add"), form)
 
         with acting_in(acme):
             login = CredentialSet.objects.get()
             assert opened(login) == "s3cret-x"
-        answer = at_cabinet.get(reverse("admin:vault_credentialset_change", args=[login.id]))
+        answer = as_admin.get(reverse("admin:vault_credentialset_change", args=[login.id]))
         assert "s3cret-x" not in answer.content.decode()
         assert "sealed" not in answer.content.decode()
 
-    def test_a_login_is_written_anew(self, acme, at_cabinet):
+    def test_a_login_is_written_anew(self, acme, as_admin):
         with acting_in(acme):
             login = store_credential_set(
                 name="routers", username="mon", secret="one", actor=ACTOR, at=AT
             )
         form = {"name": "routers", "username": "mon2", "password": "two"}
 
-        at_cabinet.post(reverse("admin:vault_credentialset_change", args=[login.id]), form)
+        as_admin.post(reverse("admin:vault_credentialset_change", args=[login.id]), form)
 
         with acting_in(acme):
             login.refresh_from_db()
             assert (login.username, login.version) == ("mon2", 2)
             assert opened(login) == "two"
 
-    def test_what_is_left_empty_of_a_login_stays(self, acme, at_cabinet):
+    def test_what_is_left_empty_of_a_login_stays(self, acme, as_admin):
         with acting_in(acme):
             login = store_credential_set(
                 name="routers", username="mon", secret="one", actor=ACTOR, at=AT
             )
         form = {"name": "core routers", "username": "mon", "password": ""}
 
-        at_cabinet.post(reverse("admin:vault_credentialset_change", args=[login.id]), form)
+        as_admin.post(reverse("admin:vault_credentialset_change", args=[login.id]), form)
 
         with acting_in(acme):
             login.refresh_from_db()
             assert (login.name, login.version, opened(login)) == ("core routers", 1, "one")
 
-    def test_a_login_of_another_kind_has_what_that_needs(self, acme, at_cabinet):
+    def test_a_login_of_another_kind_has_what_that_needs(self, acme, as_admin):
         form = {"name": "poller", "kind": "snmp_v3", "username": "noc", "auth_protocol": "sha"}
         add = reverse("admin:vault_credentialset_add")
 
-        refused = at_cabinet.post(add, form)
-        at_cabinet.post(add, {**form, "auth_password": "long enough"})
+        refused = as_admin.post(add, form)
+        as_admin.post(add, {**form, "auth_password": "long enough"})
 
         assert "At least 8 characters." in words(refused)
         with acting_in(acme):
@@ -183,17 +183,17 @@ class TestSecrets:
     def test_the_form_asks_for_every_secret_and_option_of_every_kind(self):
         assert {*SECRET_NAMES, *OPTIONS} <= CredentialSetForm.base_fields.keys()
 
-    def test_a_token_is_shown_once(self, acme, at_cabinet):
-        answer = at_cabinet.post(
+    def test_a_token_is_shown_once(self, acme, as_admin):
+        answer = as_admin.post(
             reverse("admin:accounts_apitoken_add"), {"name": "bridge", "days": "30"}, follow=True
         )
 
         assert "ispvm_" in words(answer)
         token = ApiToken.objects.get(name="bridge")
-        again = at_cabinet.get(reverse("admin:accounts_apitoken_change", args=[token.id]))
+        again = as_admin.get(reverse("admin:accounts_apitoken_change", args=[token.id]))
         assert words(again).count("ispvm_") == 1  # its prefix
 
-    def test_an_endpoints_signing_secret_is_shown_once(self, acme, at_cabinet):
+    def test_an_endpoints_signing_secret_is_shown_once(self, acme, as_admin):
         form = {
             "name": "desk",
             "url": "https://hook.example.net/x",
@@ -202,53 +202,53 @@ class TestSecrets:
             "ca_pem": "",
         }
 
-        answer = at_cabinet.post(reverse("admin:webhooks_endpoint_add"), form, follow=True)
+        answer = as_admin.post(reverse("admin:webhooks_endpoint_add"), form, follow=True)
 
         assert "whsec_" in words(answer)
         with acting_in(acme):
             endpoint = Endpoint.objects.get()
             assert Secret.objects.filter(endpoint=endpoint).count() == 1
-        again = at_cabinet.get(reverse("admin:webhooks_endpoint_change", args=[endpoint.id]))
+        again = as_admin.get(reverse("admin:webhooks_endpoint_change", args=[endpoint.id]))
         assert "whsec_" not in words(again)
 
 
 class TestMembers:
-    def test_somebody_is_invited(self, acme, at_cabinet):
+    def test_somebody_is_invited(self, acme, as_admin):
         form = {"email": "new@acme.example", "role": "noc"}
 
-        answer = at_cabinet.post(reverse("admin:accounts_invitation_add"), form, follow=True)
+        answer = as_admin.post(reverse("admin:accounts_invitation_add"), form, follow=True)
 
         assert "http://127.0.0.1:8000/invitation/?key=" in words(answer)
         assert last_act(acme) == "invitation.made"
         assert not Membership.objects.exclude(user__email="admin@acme.example").exists()
-        listing = at_cabinet.get(reverse("admin:accounts_invitation_changelist"))
+        listing = as_admin.get(reverse("admin:accounts_invitation_changelist"))
         assert "new@acme.example" in words(listing)
 
-    def test_a_second_invitation_of_the_same_person_replaces_the_first(self, acme, at_cabinet):
+    def test_a_second_invitation_of_the_same_person_replaces_the_first(self, acme, as_admin):
         form = {"email": "new@acme.example", "role": "noc"}
         for _ in range(2):
-            answer = at_cabinet.post(reverse("admin:accounts_invitation_add"), form)
+            answer = as_admin.post(reverse("admin:accounts_invitation_add"), form)
             assert answer.status_code == 302, words(answer)
 
         with acting_in(acme):
             assert Invitation.objects.filter(revoked_at=None).count() == 1
 
-    def test_an_invitation_is_revoked(self, acme, at_cabinet):
+    def test_an_invitation_is_revoked(self, acme, as_admin):
         form = {"email": "new@acme.example", "role": "noc"}
-        at_cabinet.post(reverse("admin:accounts_invitation_add"), form)
+        as_admin.post(reverse("admin:accounts_invitation_add"), form)
         with acting_in(acme):
             pk = Invitation.objects.get().pk
 
         form = {"action": "revoke", "_selected_action": str(pk)}
-        at_cabinet.post(reverse("admin:accounts_invitation_changelist"), form)
+        as_admin.post(reverse("admin:accounts_invitation_changelist"), form)
 
         with acting_in(acme):
             assert Invitation.objects.get().revoked_at is not None
 
-    def test_the_last_admin_stays(self, acme, acme_admin, at_cabinet):
+    def test_the_last_admin_stays(self, acme, acme_admin, as_admin):
         member = Membership.objects.get(user=acme_admin)
 
-        answer = at_cabinet.post(
+        answer = as_admin.post(
             reverse("admin:accounts_membership_change", args=[member.id]), {"role": "noc"}
         )
 
@@ -256,11 +256,11 @@ class TestMembers:
         member.refresh_from_db()
         assert member.role == "admin"
 
-    def test_actions_call_services_and_say_what_they_did(self, acme, at_cabinet):
-        at_cabinet.post(reverse("admin:accounts_apitoken_add"), {"name": "bridge", "days": "30"})
+    def test_actions_call_services_and_say_what_they_did(self, acme, as_admin):
+        as_admin.post(reverse("admin:accounts_apitoken_add"), {"name": "bridge", "days": "30"})
         token = ApiToken.objects.get(name="bridge")
 
-        answer = at_cabinet.post(
+        answer = as_admin.post(
             reverse("admin:accounts_apitoken_changelist"),
             {"action": "revoke", "_selected_action": [str(token.id)]},
             follow=True,
@@ -278,11 +278,11 @@ class TestPages:
     )
 
     @pytest.mark.parametrize("name", PAGES)
-    def test_nothing_in_them_breaks_the_content_policy(self, acme, at_cabinet, name):
+    def test_nothing_in_them_breaks_the_content_policy(self, acme, as_admin, name):
         with acting_in(acme):
             rows.device(0)
 
-        answer = at_cabinet.get(reverse(f"admin:{name}"))
+        answer = as_admin.get(reverse(f"admin:{name}"))
 
         assert answer.status_code == 200
         assert not INLINE.search(answer.content)
@@ -300,35 +300,35 @@ class TestPages:
     @pytest.mark.parametrize(
         "junk", ["?p=99999", "?o=99", "?q=%00", "?role__exact=x", "?x=1", "?p=x"]
     )
-    def test_no_query_breaks_a_list(self, at_cabinet, junk):
-        answer = at_cabinet.get(reverse("admin:inventory_device_changelist") + junk)
+    def test_no_query_breaks_a_list(self, as_admin, junk):
+        answer = as_admin.get(reverse("admin:inventory_device_changelist") + junk)
 
         assert answer.status_code in {200, 302}
 
-    def test_a_list_costs_the_same_for_one_and_fifty(self, acme, at_cabinet):
+    def test_a_list_costs_the_same_for_one_and_fifty(self, acme, as_admin):
         make = {"device": rows.device, "link": rows.link, "interface": rows.interface}
         paths = [reverse(f"admin:inventory_{kind}_changelist") for kind in make]
         with acting_in(acme):
             rows.interface(120)
             rows.link(61)
-        at_cabinet.get(paths[0])  # the first one of a minute notes that the session was seen
-        few = [queries(lambda p=path: at_cabinet.get(p)) for path in paths]
+        as_admin.get(paths[0])  # the first one of a minute notes that the session was seen
+        few = [queries(lambda p=path: as_admin.get(p)) for path in paths]
         with acting_in(acme):
             for n in range(50):
                 rows.interface(n)
             for n in range(25, 50):
                 rows.link(n)
 
-        assert [queries(lambda p=path: at_cabinet.get(p)) for path in paths] == few
+        assert [queries(lambda p=path: as_admin.get(p)) for path in paths] == few
         assert max(few) <= 10
 
-    def test_big_tables_are_not_counted_to_the_end(self, acme, at_cabinet):
+    def test_big_tables_are_not_counted_to_the_end(self, acme, as_admin):
         with acting_in(acme):
             device = make_device("r1")
             Interface.objects.bulk_create(
                 Interface(device=device, name=f"vlan{n}") for n in range(MOST + 5)
             )
 
-        answer = at_cabinet.get(reverse("admin:inventory_interface_changelist"))
+        answer = as_admin.get(reverse("admin:inventory_interface_changelist"))
 
         assert f"more than {MOST} interfaces" in words(answer)

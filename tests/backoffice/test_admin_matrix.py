@@ -1,4 +1,4 @@
-"""Every address of the cabinet x method x caller x whose row. What is not registered with a row here fails."""
+"""Every address of the admin x method x caller x whose row. What is not registered with a row here fails."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from apps.agents.models import AgentCertificate
 from apps.audit.models import Record
 from apps.authorization.choices import Role
 from apps.authorization.permissions import ROLE_TABLE
-from apps.backoffice.site import DOOR, cabinet
+from apps.backoffice.site import SITE_PERMISSION, admin_site
 from apps.core import clock
 from apps.tenancy import acting_in
 from apps.tenancy.context import require_tenant_id
@@ -48,7 +48,7 @@ def mail_domain() -> Any:
     return MailDomain.objects.create(**fields).pk
 
 
-#: A model in the cabinet -> one row of it.
+#: A model in the admin -> one row of it.
 MADE = {
     "accounts.membership": ROWS["memberships"],
     "accounts.apitoken": ROWS["tokens"],
@@ -77,7 +77,7 @@ MADE = {
     "webhooks.endpoint": ROWS["webhook-endpoints"],
     "webhooks.delivery": ROWS["webhook-deliveries"],
 }
-REGISTERED = {model._meta.label_lower: row for model, row in cabinet._registry.items()}
+REGISTERED = {model._meta.label_lower: row for model, row in admin_site._registry.items()}
 DONE = {200, 302}
 
 
@@ -87,13 +87,13 @@ def absent(label: str) -> str:
 
 
 def may(caller: Any, permission: Any) -> bool:
-    return caller not in {None, LIMITED} and {DOOR, permission} <= ROLE_TABLE[caller]
+    return caller not in {None, LIMITED} and {SITE_PERMISSION, permission} <= ROLE_TABLE[caller]
 
 
-def test_every_row_of_the_cabinet_is_asked_for(record_property):
+def test_every_row_of_the_admin_is_requested(record_property):
     assert REGISTERED.keys() == MADE.keys()
     pages = sum(3 + row.can_add + row.can_delete for row in REGISTERED.values())
-    told = f"T5 cabinet: {len(REGISTERED)} kinds, {pages} addresses, {len(CALLERS)} callers"
+    told = f"T5 admin: {len(REGISTERED)} kinds, {pages} addresses, {len(CALLERS)} callers"
     record_property("bar", told)
 
 

@@ -28,7 +28,7 @@ SCREENS = (
 ADMINS = (
     *("/agents/new/", "{enroll}", "/account/"),
     *("/admin/", "/admin/inventory/", "/admin/inventory/device/", "/admin/inventory/site/add/"),
-    *("{cabinet-device}", "/admin/audit/record/", "/admin/incidents/incident/"),
+    *("{admin-device}", "/admin/audit/record/", "/admin/incidents/incident/"),
 )
 #: What stands without a session, or without a database.
 FAULTS = ("400.html", "403.html", "403_csrf.html", "500.html", "503.html")
@@ -53,7 +53,7 @@ def address(screen: str, stage) -> str:
         "{device}": f"/devices/{stage.devices['cr2'].id}/?range=1h",
         "{site}": f"/sites/{stage.devices['agg1'].site_id}/",
         "{enroll}": f"/agents/{stage.agent.id}/enroll/",
-        "{cabinet-device}": f"/admin/inventory/device/{stage.devices['cr2'].id}/change/",
+        "{admin-device}": f"/admin/inventory/device/{stage.devices['cr2'].id}/change/",
         "{plan}": "/maintenance/new/",
         "{plan-of-incident}": f"/maintenance/new/?incident={incident.id}",
         "{topology-of-incident}": f"/topology/?incident={incident.id}",
@@ -124,7 +124,7 @@ def test_the_gate_and_the_pages_of_faults_are_accessible_too(visitor, stage, loo
     assert faults == []
 
 
-def test_the_cabinet_is_left_on_a_phone(visitor, stage, acme_admin):
+def test_the_admin_can_be_left_on_a_phone(visitor, stage, acme_admin):
     window = visitor(acme_admin, viewport=PHONE, has_touch=True, is_mobile=True)
     window.go("/admin/")
     button = window.page.get_by_role("button", name="Sign out")
@@ -137,9 +137,9 @@ def test_the_cabinet_is_left_on_a_phone(visitor, stage, acme_admin):
     assert box["height"] >= THUMB
 
 
-def test_no_field_of_the_cabinet_is_wider_than_a_phone(visitor, stage, acme_admin):
+def test_no_field_of_the_admin_is_wider_than_a_phone(visitor, stage, acme_admin):
     window = visitor(acme_admin, viewport=PHONE)
-    window.go(address("{cabinet-device}", stage))
+    window.go(address("{admin-device}", stage))
     beyond = """els => els.map(e => e.getBoundingClientRect()).filter(r => r.width && r.right > innerWidth).length"""
 
     assert window.page.locator("#content :is(input, select, textarea)").evaluate_all(beyond) == 0

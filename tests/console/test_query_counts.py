@@ -11,7 +11,7 @@ from django.test import Client
 
 from apps.accounts.models import User
 from apps.core import clock
-from apps.lab.bench.pages import api_lists, cabinet_pages, heaviest, html_pages, queries_of
+from apps.lab.bench.pages import admin_pages, api_lists, heaviest, html_pages, queries_of
 from apps.lab.seed.run import seed_demo
 from apps.lab.seed.sizes import NEIGHBOUR
 from apps.tenancy import acting_in
@@ -38,7 +38,7 @@ def test_every_page_asks_what_it_asked(monkeypatch, record_property):
     noc = User.objects.get(email=f"noc@{NEIGHBOUR.domain}")
     callers = (
         (signed_in("noc"), html_pages(places)),
-        (signed_in("admin"), cabinet_pages(places, last=2)),
+        (signed_in("admin"), admin_pages(places, last=2)),
         (bearer(tenant, noc), api_lists(places)),
     )
 

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.utils import translation
 
 TEMPLATES = sorted((settings.BASE_DIR / "templates").rglob("*.html"))
-#: The cabinet speaks by Django's own catalogs.
+#: The admin speaks by Django's own catalogs.
 OPERATORS_PAGES = [path for path in TEMPLATES if "admin" not in path.parts]
 LANGUAGES = ("ar", "es", "pt")
 #: Names, units and signs that are the same in every language.

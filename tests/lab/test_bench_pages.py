@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.urls import resolve
 
-from apps.lab.bench.pages import Places, api_lists, cabinet_pages, html_pages
+from apps.lab.bench.pages import Places, admin_pages, api_lists, html_pages
 from tests.accounts.test_access_table import PAGES
 
 ANY = UUID(int=1)
@@ -34,6 +34,6 @@ def test_every_page_of_the_network_is_measured():
 
 
 def test_what_else_is_measured_is_there():
-    for page in (*api_lists(PLACES), *cabinet_pages(PLACES, last=2)):
+    for page in (*api_lists(PLACES), *admin_pages(PLACES, last=2)):
         assert resolve(page.path.partition("?")[0])
     assert all(page.is_api for page in api_lists(PLACES))

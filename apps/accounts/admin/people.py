@@ -1,4 +1,4 @@
-"""Members and API tokens in the cabinet."""
+"""Members and API tokens in the admin."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,12 +19,12 @@ from apps.accounts.tokens import issue_token_as
 from apps.authorization.access import Access
 from apps.authorization.actors import Actor
 from apps.authorization.permissions import Permission
-from apps.backoffice.base import CabinetForm, TenantAdmin, access_of
-from apps.backoffice.site import cabinet
+from apps.backoffice.base import AdminForm, TenantAdmin, access_of
+from apps.backoffice.site import admin_site
 from apps.core import clock
 
 
-class MemberForm(CabinetForm):
+class MemberForm(AdminForm):
     """Of a member the role is changed; how one becomes a member: ``InvitationAdmin``."""
 
     class Meta:
@@ -32,7 +32,7 @@ class MemberForm(CabinetForm):
         fields = ("role", "is_limited")
 
 
-@admin.register(Membership, site=cabinet)
+@admin.register(Membership, site=admin_site)
 class MembershipAdmin(TenantAdmin):
     """Who belongs to the tenant, as what."""
 
@@ -76,7 +76,7 @@ class MembershipAdmin(TenantAdmin):
         return str(row.user_id)
 
 
-class InvitationForm(CabinetForm):
+class InvitationForm(AdminForm):
     """Who is asked, and as what. Whether there is an account of the address is not said."""
 
     class Meta:
@@ -87,7 +87,7 @@ class InvitationForm(CabinetForm):
         """The service answers for them: an open invitation of the same person is replaced."""
 
 
-@admin.register(Invitation, site=cabinet)
+@admin.register(Invitation, site=admin_site)
 class InvitationAdmin(TenantAdmin):
     """Who is asked to become a member. They are one when they have accepted."""
 
@@ -151,7 +151,7 @@ class InvitationAdmin(TenantAdmin):
         )
 
 
-class TokenForm(CabinetForm):
+class TokenForm(AdminForm):
     """A new token: its rights are its maker's, or some of them."""
 
     name = forms.CharField(label=_lazy("Name"), max_length=100)
@@ -174,7 +174,7 @@ class TokenForm(CabinetForm):
         return self.cleaned_data["scopes"] or None
 
 
-@admin.register(ApiToken, site=cabinet)
+@admin.register(ApiToken, site=admin_site)
 class ApiTokenAdmin(TenantAdmin):
     """Programs' keys. The text of a new one is shown once."""
 

@@ -15,11 +15,11 @@ from apps.authorization.access import Access
 from apps.authorization.actors import Actor
 from apps.authorization.choices import Role
 from apps.authorization.permissions import Permission
-from apps.backoffice.base import CabinetForm, TenantAdmin
-from apps.backoffice.site import cabinet
+from apps.backoffice.base import AdminForm, TenantAdmin
+from apps.backoffice.site import admin_site
 
 
-@admin.register(MailDomain, site=cabinet)
+@admin.register(MailDomain, site=admin_site)
 class MailDomainAdmin(TenantAdmin):
     """For which mail domains the tenant's identity providers may speak. Platform operators accept them."""
 
@@ -36,7 +36,7 @@ class MailDomainAdmin(TenantAdmin):
         return str(row.accepted_by["label"])
 
 
-class SignInPolicyForm(CabinetForm):
+class SignInPolicyForm(AdminForm):
     """Roles by name."""
 
     second_factor_roles = forms.MultipleChoiceField(
@@ -59,7 +59,7 @@ class SignInPolicyForm(CabinetForm):
         fields = ("second_factor_roles", "accepts_provider_factor")
 
 
-@admin.register(SignInPolicy, site=cabinet)
+@admin.register(SignInPolicy, site=admin_site)
 class SignInPolicyAdmin(TenantAdmin):
     """The tenant's own, and no other."""
 

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from apps.agents.selectors import silent_agent_count
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
-from apps.backoffice.site import DOOR
+from apps.backoffice.site import SITE_PERMISSION
 from apps.core import clock
 from apps.incidents.selectors import open_incident_count
 
@@ -99,9 +99,9 @@ class Frame:
         return self._access.may(Permission.MAINTENANCE_PLAN)
 
     @property
-    def has_cabinet(self) -> bool:
-        """May enter the admin's cabinet."""
-        return self._access.may(DOOR)
+    def has_admin(self) -> bool:
+        """May enter the admin."""
+        return self._access.may(SITE_PERMISSION)
 
     @property
     def rotation(self) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ PAGE_MS, API_MS, PAGE_KB, PAINT_MS = 200.0, 50.0, 100.0, 1_000.0
 #: Requests per page and round; the slowest of twenty is the 95th percentile of one round.
 PER_ROUND = 20
 KB = 1_000.0
-#: Of a list of the cabinet: it can be leafed through so far.
+#: Of a list of the admin: it can be leafed through so far.
 LAST_PAGE = MOST // TenantAdmin.list_per_page
 
 
@@ -100,22 +100,22 @@ def html_pages(places: Places) -> list[Page]:
     ]
 
 
-def cabinet_pages(places: Places, *, last: int) -> list[Page]:
-    """Lists of the cabinet over its largest tables, with the last page of the largest, and its largest form."""
+def admin_pages(places: Places, *, last: int) -> list[Page]:
+    """Lists of the admin over its largest tables, with the last page of the largest, and its largest form."""
     kinds = ("inventory/interface", "inventory/device", "incidents/incident", "audit/record")
-    lists = [Page(f"cabinet {kind}", f"/admin/{kind}/") for kind in kinds]
+    lists = [Page(f"admin {kind}", f"/admin/{kind}/") for kind in kinds]
     lists += [Page("audit log", "/audit/"), Page("logins", "/logins/")]
     interfaces = "/admin/inventory/interface/"
     return [
         *lists,
-        Page("cabinet, last page", f"{interfaces}?p={last}"),
-        Page("cabinet, filtered", f"{interfaces}?disabled__exact=1"),
-        Page("cabinet, by name", f"{interfaces}?o=1"),
-        Page("cabinet, by device", f"{interfaces}?o=2"),
-        Page("cabinet, by time read", f"{interfaces}?o=-7"),
-        Page("cabinet, searched", f"{interfaces}?q=acc1-mad01"),
-        Page("cabinet, searched for nothing", f"{interfaces}?q=nowhere"),
-        Page("cabinet device", f"/admin/inventory/device/{places.device}/change/"),
+        Page("admin, last page", f"{interfaces}?p={last}"),
+        Page("admin, filtered", f"{interfaces}?disabled__exact=1"),
+        Page("admin, by name", f"{interfaces}?o=1"),
+        Page("admin, by device", f"{interfaces}?o=2"),
+        Page("admin, by time read", f"{interfaces}?o=-7"),
+        Page("admin, searched", f"{interfaces}?q=acc1-mad01"),
+        Page("admin, searched for nothing", f"{interfaces}?q=nowhere"),
+        Page("admin device", f"/admin/inventory/device/{places.device}/change/"),
     ]
 
 
@@ -156,7 +156,7 @@ def _measure(tenant: Tenant, database: str, home: Path, asked: Asked) -> Iterato
     with web_process(database, home) as served:
         for user, pages in (
             (noc, html_pages(places)),
-            (admin, cabinet_pages(places, last=LAST_PAGE)),
+            (admin, admin_pages(places, last=LAST_PAGE)),
         ):
             client = _signed_in(user)
             asker = Asker(served.port, {"Cookie": session_cookie(user)})
