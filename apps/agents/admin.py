@@ -60,7 +60,7 @@ class AgentAdmin(TenantAdmin):
     def remove(self, row: Agent, *, actor: Actor, at: datetime) -> None:
         services.delete_agent(agent=row, actor=actor, at=at)
 
-    def what_goes(self, row: Agent) -> list[str]:
+    def deleted_with(self, row: Agent) -> list[str]:
         return [_("its certificates are revoked; what it watched is watched by nobody")]
 
     @admin.action(description=_lazy("Issue an enrollment token"), permissions=["manage"])
@@ -105,7 +105,7 @@ class AgentCertificateAdmin(TenantAdmin):
     search_fields = ("serial",)
     ordering = ("-not_after",)
 
-    def tenants_rows(self, access: Access) -> QuerySet[AgentCertificate]:
+    def tenant_rows(self, access: Access) -> QuerySet[AgentCertificate]:
         return AgentCertificate.objects.filter(tenant=access.tenant)
 
     @admin.display(description=_lazy("Agent"))

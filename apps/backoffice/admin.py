@@ -1,4 +1,4 @@
-"""The audit log in the admin: read, nothing else."""
+"""The audit log in the admin, read-only."""
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _lazy
@@ -11,17 +11,26 @@ from apps.backoffice.site import admin_site
 
 @admin.register(Record, site=admin_site)
 class RecordAdmin(TenantAdmin):
-    """Every act in the tenant, newest first."""
+    """Audit records of the tenant, newest first."""
 
     view_permission = Permission.AUDIT_VIEW
     entity_type = "record"
-    fields = ("sequence", "at", "action", "who", "actor", "entity_type", "entity_id", "detail")
-    list_display = ("sequence", "at", "action", "who", "entity_type", "entity_id")
+    fields = (
+        "sequence",
+        "at",
+        "action",
+        "actor_label",
+        "actor",
+        "entity_type",
+        "entity_id",
+        "detail",
+    )
+    list_display = ("sequence", "at", "action", "actor_label", "entity_type", "entity_id")
     list_display_links = ("sequence", "action")
     list_filter = ("entity_type",)
     search_fields = ("action", "=entity_id", "actor__label")
     ordering = ("-sequence",)
 
     @admin.display(description=_lazy("Who"))
-    def who(self, row: Record) -> str:
+    def actor_label(self, row: Record) -> str:
         return str(row.actor.get("label", ""))

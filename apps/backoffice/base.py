@@ -1,4 +1,4 @@
-"""One base for every list and form of the admin."""
+"""The base class of every model admin."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -32,7 +32,7 @@ MOST_RECORDS = 200
 
 
 def access_of(request: HttpRequest) -> Access:
-    """Who is at the admin; nobody gets behind its door without one."""
+    """The access of the request. Raises Forbidden without one."""
     access = cast(TenantHttpRequest, request).access
     if access is None:
         raise Forbidden
@@ -40,9 +40,9 @@ def access_of(request: HttpRequest) -> Access:
 
 
 class AdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only for checkers
-    """A form whose service may still refuse what it says: the refusal stands beside the field."""
+    """A form that shows the refusal of its service beside the field."""
 
-    #: Set when the service refused what this form asked for.
+    #: Set when the service refused the change.
     refusal: ClassVar[DomainError | ValidationError | None] = None
 
     def clean(self) -> dict[str, Any]:
@@ -60,9 +60,9 @@ class AdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic only for 
 
 
 class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only for checkers
-    """Rows of one kind, of the current tenant alone. Rights come from the role table, changes go through services.
+    """Rows of one model in the current tenant. Permissions come from the role table, changes go through services.
 
-    A subclass says what may be done (``can_add`` ...) and how: ``create``, ``change``, ``remove``.
+    A subclass declares what is possible (``can_add`` ...) and implements ``create``, ``change``, ``remove``.
     """
 
     view_permission: ClassVar[Permission]
@@ -70,13 +70,13 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
     can_add: ClassVar[bool] = False
     can_change: ClassVar[bool] = False
     can_delete: ClassVar[bool] = False
-    #: Whether a change touches secrets, keys or roles: who is not lately proven confirms first.
+    #: Whether a change touches secrets, keys or roles and so needs recent authentication.
     fresh_sign_in: ClassVar[bool] = False
-    #: What the audit log calls such a row.
+    #: Entity type in the audit log.
     entity_type: ClassVar[str] = ""
-    #: The converter of the key in addresses.
+    #: URL converter of the primary key.
     key: ClassVar[str] = "uuid"
-    #: Fields of the form that no row ever shows: secrets.
+    #: Form fields that are never shown: secrets.
     write_only: ClassVar[tuple[str, ...]] = ()
     add_fields: ClassVar[tuple[str, ...]] = ()
 
@@ -89,10 +89,8 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
     view_on_site = False
     change_form_template = "admin/tenant_change_form.html"
 
-    # -- what a subclass does ------------------------------------------------------------------------
-
     def create(self, values: Mapping[str, Any], *, actor: Actor, at: datetime) -> models.Model:
-        """Make a row through its service."""
+        """Create a row through its service."""
         raise NotImplementedError
 
     def change(self, row: Any, changes: Mapping[str, Any], *, actor: Actor, at: datetime) -> Any:
@@ -103,16 +101,14 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
         """Remove a row through its service."""
         raise NotImplementedError
 
-    def what_goes(self, row: Any) -> list[str]:
-        """What is lost with a row, for the page that asks whether to remove it."""
+    def deleted_with(self, row: Any) -> list[str]:
+        """What is deleted with a row, for the confirmation page."""
         return []
 
-    def tenants_rows(self, access: Access) -> models.QuerySet[Any]:
-        """Rows before the limit of the member; tables that no tenant owns are narrowed here."""
+    def tenant_rows(self, access: Access) -> models.QuerySet[Any]:
+        """Rows of the tenant, before the member's limit; global tables are filtered here."""
         rows: models.QuerySet[Any] = self.model._default_manager.all()  # noqa: SLF001  (Django's public spelling)
         return rows
-
-    # -- who may -------------------------------------------------------------------------------------
 
     def _may(self, request: HttpRequest, permission: Permission | None) -> bool:
         return permission is not None and access_of(request).may(permission)
@@ -136,11 +132,9 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.can_delete and self.has_manage_permission(request)
 
-    # -- reads ---------------------------------------------------------------------------------------
-
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         access = access_of(request)
-        rows = access.visible(self.tenants_rows(access), self.view_permission)
+        rows = access.visible(self.tenant_rows(access), self.view_permission)
         ordering = self.get_ordering(request)
         return rows.order_by(*ordering) if ordering else rows
 
@@ -153,10 +147,10 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
     def get_urls(self) -> list[URLPattern]:
         label, name = self.opts.app_label, self.opts.model_name
         key = f"<{self.key}:object_id>"
-        sends = ("POST",) if self.fresh_sign_in else ()
-        # A form that will ask is not filled in before it has.
-        opens = ("GET", *sends) if self.fresh_sign_in else ()
-        page = partial(self.admin_site.page, fresh_for=sends)  # type: ignore[attr-defined]  # always our admin
+        posts = ("POST",) if self.fresh_sign_in else ()
+        # Recent authentication is required before the form is filled in.
+        methods = ("GET", *posts) if self.fresh_sign_in else ()
+        page = partial(self.admin_site.page, fresh_for=posts)  # type: ignore[attr-defined]  # always TenantAdminSite
         urls = [
             path(
                 "",
@@ -175,10 +169,10 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
             ),
         ]
         if self.can_add:
-            add = page(self.add_view, self.manage_permission, fresh_for=opens)
+            add = page(self.add_view, self.manage_permission, fresh_for=methods)
             urls.append(path("add/", add, name=f"{label}_{name}_add"))
         if self.can_delete:
-            delete = page(self.delete_view, self.manage_permission, fresh_for=opens)
+            delete = page(self.delete_view, self.manage_permission, fresh_for=methods)
             urls.append(path(f"{key}/delete/", delete, name=f"{label}_{name}_delete"))
         return urls
 
@@ -200,14 +194,14 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
         return type(form.__name__, (form,), {"refusal": getattr(request, "refusal", None)})
 
     def formfield_for_dbfield(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        """Without the buttons that open other rows in windows."""
+        """Without the buttons that open related rows in a popup."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field is not None and isinstance(field.widget, RelatedFieldWidgetWrapper):
             field.widget = field.widget.widget
         return field
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """Headed by what is listed, not by what one might do with it."""
+        """With the plural name as title, instead of "Select ... to change"."""
         title = {"title": capfirst(self.opts.verbose_name_plural)}
         return super().changelist_view(request, {**title, **(extra_context or {})})
 
@@ -216,8 +210,6 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
     ) -> HttpResponse:
         raise NotVisible
 
-    # -- writes --------------------------------------------------------------------------------------
-
     def changeform_view(
         self,
         request: HttpRequest,
@@ -225,7 +217,7 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
         form_url: str = "",
         extra_context: Any = None,
     ) -> Any:
-        """A refusal of the service is shown in the form, and nothing was done."""
+        """A refusal of the service is shown in the form; nothing was changed."""
         key = str(object_id) if isinstance(object_id, UUID) else object_id
         try:
             with transaction.atomic():
@@ -240,17 +232,17 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
         actor, at = access_of(request).actor, clock.now()
         if not change:
             values = {name: form.cleaned_data[name] for name in form.fields}
-            made = self.create(values, actor=actor, at=at)
-            obj.__dict__.update(made.__dict__)
+            created = self.create(values, actor=actor, at=at)
+            obj.__dict__.update(created.__dict__)
             return
-        # The form has written on its own copy already; the service compares with what is stored.
+        # The form has changed its own copy already; the service compares with the stored row.
         stored = self.get_queryset(request).get(pk=obj.pk)
         changes = {name: form.cleaned_data[name] for name in form.changed_data}
         if changes:
             self.change(stored, changes, actor=actor, at=at)
 
     def save_related(self, request: Any, form: Any, formsets: Any, change: Any) -> None:
-        """Nothing beside the row itself is saved by Django."""
+        """Django saves no related rows."""
 
     def delete_view(self, request: HttpRequest, object_id: Any, extra_context: Any = None) -> Any:
         try:
@@ -266,11 +258,11 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
         self.remove(obj, actor=access_of(request).actor, at=clock.now())
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """What goes, said by us: Django's way would read everything that hangs on the row."""
-        return [line for row in objs for line in (str(row), *self.what_goes(row))], {}, set(), []
+        """From ``deleted_with``: Django's own collector would read every related row."""
+        return [line for row in objs for line in (str(row), *self.deleted_with(row))], {}, set(), []
 
     def apply_each(self, request: HttpRequest, rows: Iterable[Any], act: Any, done: str) -> None:
-        """Call a service for each chosen row; what is refused is said, row by row, the others are done."""
+        """Call a service for each selected row; refusals are shown per row."""
         number = 0
         for row in rows:
             try:
@@ -282,8 +274,6 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
                 number += 1
         if number:
             self.message_user(request, done % {"n": number}, messages.SUCCESS)
-
-    # -- the audit log in place of Django's own ------------------------------------------------------
 
     def log_addition(self, request: Any, obj: Any, message: Any) -> Any:
         """The service has written the audit log."""
@@ -297,7 +287,7 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
     def history_view(
         self, request: HttpRequest, object_id: Any, extra_context: Any = None
     ) -> HttpResponse:
-        """What the audit log says of a row, newest first."""
+        """Audit records of a row, newest first."""
         row = self.get_object(request, str(object_id))
         if row is None:
             raise NotVisible
@@ -315,5 +305,5 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
         return TemplateResponse(request, "admin/tenant_history.html", context)
 
     def audited_id(self, row: Any) -> str:
-        """By which id the audit log knows a row."""
+        """The entity id of a row in the audit log."""
         return str(row.pk)

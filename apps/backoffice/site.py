@@ -1,4 +1,4 @@
-"""The admin itself: its addresses, and its door."""
+"""The admin site: URLs and access."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -18,16 +18,16 @@ from apps.core import clock
 from apps.core.errors import Forbidden
 from apps.pages.decorators import enter
 
-#: Who answers for the whole tenant: admins, and auditors, who change nothing.
+#: Required for every page of the admin: admins have it, and auditors, who change nothing.
 SITE_PERMISSION = Permission.AUDIT_VIEW
 
 View = Callable[..., Any]
 
 
 class TenantAdminSite(AdminSite):
-    """Django's admin behind our own sign-in, in the tenant that the session is in.
+    """Django's admin in the tenant of the session, behind our sign-in.
 
-    Nothing of Django's own permissions, log-in, log or shortcuts to other objects is used.
+    Django's own permissions, log-in, action log and shortcuts are not used.
     """
 
     site_title = _("Administration")
@@ -39,11 +39,11 @@ class TenantAdminSite(AdminSite):
 
     def __init__(self) -> None:
         super().__init__(name="admin")
-        # Many rows at once go by actions that call services.
+        # Bulk changes are actions that call services.
         self.disable_action("delete_selected")
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Whether this person may enter."""
+        """Whether the user may use the admin."""
         access = getattr(request, "access", None)
         return access is not None and access.may(SITE_PERMISSION)
 
@@ -54,9 +54,9 @@ class TenantAdminSite(AdminSite):
         *,
         fresh_for: tuple[str, ...] = (),
     ) -> View:
-        """A page of the admin, with the permission that it needs beside the door's.
+        """A page of the admin, with the permission that it needs beside ``SITE_PERMISSION``.
 
-        With a method of ``fresh_for`` it asks who is not lately proven to confirm first.
+        Methods in ``fresh_for`` need recent authentication.
         """
 
         @wraps(view)
@@ -74,11 +74,11 @@ class TenantAdminSite(AdminSite):
         return never_cache(csrf_protect(guarded))
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
-        """Pages of Django's that nobody gave a permission: the door's."""
+        """Django's own pages need ``SITE_PERMISSION`` alone."""
         return self.page(view)
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        """The index, the apps, the rows; no log-in, no password, no redirects to objects."""
+        """Index, app lists and model admins; no log-in, password or redirect pages."""
         labels = {model._meta.app_label for model in self._registry}  # noqa: SLF001  (Django's public spelling)
         return [
             path("", self.page(self.index), name="index"),
@@ -99,7 +99,7 @@ class TenantAdminSite(AdminSite):
         ]
 
     def login(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """There is one sign-in page, and it is not here."""
+        """Sign-in is a page of accounts."""
         raise Forbidden
 
 

@@ -1,4 +1,4 @@
-"""The network as a drawing of its sites: what fits on a screen however large it is, at the cost of its sites."""
+"""The topology view by site, for networks that are too large to show every router. Its cost grows with the number of sites."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
@@ -12,7 +12,7 @@ from apps.charts.topology_view import (
     BLIND,
     DOWN,
     HELD,
-    LOOK_OF,
+    LOOK_BY_REACH,
     OK,
     OUTERMOST,
     PART,
@@ -22,38 +22,40 @@ from apps.charts.topology_view import (
     Edge,
     Node,
     Overlay,
-    Picture,
+    TopologyView,
 )
 from apps.inventory.models import Device
 from apps.telemetry.reach import reach_by_site, reach_of_devices
 from apps.topology.selectors import Wire
 
-#: Routers of each site, counted by how they look.
+#: Site -> number of routers by look.
 Looks = Mapping[UUID, Counter[str]]
 _WORST = (ROOT, DOWN, PART, BLIND, HELD, UNKNOWN, OK)
-NOBODY: Counter[str] = Counter()
+NO_DEVICES: Counter[str] = Counter()
 
 
 def looks_by_site(devices: QuerySet[Device], overlay: Overlay, at: datetime) -> Looks:
-    """How these routers look, with what an incident says of them. One query; two more for an incident."""
+    """Routers of each site by look, with an incident's verdict. One query; two more for an incident."""
     looks = {
-        site_id: Counter({LOOK_OF.get(word, UNKNOWN): number for word, number in counted.items()})
+        site_id: Counter(
+            {LOOK_BY_REACH.get(word, UNKNOWN): number for word, number in counted.items()}
+        )
         for site_id, counted in reach_by_site(devices, at).items()
     }
-    named = overlay.roots | overlay.held
-    if not named:
+    incident_devices = overlay.roots | overlay.held
+    if not incident_devices:
         return looks
-    site_of = dict(devices.filter(pk__in=named).values_list("pk", "site_id"))
+    site_of = dict(devices.filter(pk__in=incident_devices).values_list("pk", "site_id"))
     reach = reach_of_devices(at, list(site_of))
     for pk, site_id in site_of.items():
-        now = LOOK_OF[reach[pk]] if pk in reach else UNKNOWN
+        now = LOOK_BY_REACH[reach[pk]] if pk in reach else UNKNOWN
         looks[site_id][now] -= 1
         looks[site_id][overlay.look(pk, now)] += 1
     return looks
 
 
 def ranks_by_site(devices: QuerySet[Device]) -> dict[UUID, int]:
-    """How near to the middle of the network each site stands, by its innermost router. One query."""
+    """The layer of each site: that of its router nearest to the core. One query."""
     found: dict[UUID, int] = {}
     for site_id, role in devices.order_by().values_list("site_id", "role").distinct():
         found[site_id] = min(found.get(site_id, OUTERMOST), RANKS.get(role, OUTERMOST))
@@ -62,15 +64,15 @@ def ranks_by_site(devices: QuerySet[Device]) -> dict[UUID, int]:
 
 def by_site(
     looks: Looks,
-    wires: Collection[Wire],
+    links: Collection[Wire],
     *,
     ranks: Mapping[UUID, int],
-    wire_looks: Mapping[UUID, str],
+    link_looks: Mapping[UUID, str],
     sites: Mapping[UUID, str],
     overlay: Overlay,
     address: str,
-) -> Picture:
-    """A node per site that has routers, an edge per pair of them; ``address`` is a site's page with ``{id}`` in it."""
+) -> TopologyView:
+    """A node per site with routers, an edge per pair of linked sites; ``address`` is the URL of a site page with ``{id}`` in it."""
     nodes = [
         Node(
             id=str(pk),
@@ -84,12 +86,12 @@ def by_site(
         for pk, name in sites.items()
         if pk in looks
     ]
-    drawn = [wire for wire in wires if wire.a_id in sites and wire.z_id in sites]
-    return Picture(tuple(nodes), between_sites(drawn, looks=wire_looks, overlay=overlay))
+    shown = [link for link in links if link.a_id in sites and link.z_id in sites]
+    return TopologyView(tuple(nodes), between_sites(shown, looks=link_looks, overlay=overlay))
 
 
 def site_look(inside: Counter[str]) -> str:
-    """Of a site by its routers: all down is down, some is a warning."""
+    """The look of a site by its routers: all down is down, some down is a warning."""
     if inside[ROOT]:
         return ROOT
     if inside[DOWN] or inside[HELD]:
@@ -99,24 +101,24 @@ def site_look(inside: Counter[str]) -> str:
 
 
 def between_sites(
-    wires: Collection[Wire],
+    links: Collection[Wire],
     *,
     looks: Mapping[UUID, str],
     overlay: Overlay,
     use: Mapping[UUID, int] = MappingProxyType({}),
 ) -> tuple[Edge, ...]:
-    """One edge per pair of sites, of wires whose ends are sites; some of several wires down is a warning, all of them
-    is down. It is as full as the fullest of its wires."""
+    """One edge per pair of sites, for links whose ends are sites: some links down is a warning, all down is down. Its
+    utilization is that of the busiest link."""
     pairs: dict[tuple[str, str], list[Wire]] = defaultdict(list)
-    for wire in wires:
-        one, other = sorted((str(wire.a_id), str(wire.z_id)))
-        pairs[one, other].append(wire)
+    for link in links:
+        one, other = sorted((str(link.a_id), str(link.z_id)))
+        pairs[one, other].append(link)
     edges = []
     for (one, other), group in pairs.items():
-        found = [overlay.look(wire.id, looks.get(wire.id, UNKNOWN)) for wire in group]
+        found = [overlay.look(link.id, looks.get(link.id, UNKNOWN)) for link in group]
         worst = next(look for look in _WORST if look in found)
         look = PART if worst in {DOWN, ROOT} and OK in found else worst
         label = str(len(group)) if len(group) > 1 else ""
-        fullest = max((use[wire.id] for wire in group if wire.id in use), default=None)
-        edges.append(Edge(f"{one}-{other}", one, other, look, label, use=fullest))
+        highest_use = max((use[link.id] for link in group if link.id in use), default=None)
+        edges.append(Edge(f"{one}-{other}", one, other, look, label, use=highest_use))
     return tuple(edges)

@@ -1,4 +1,4 @@
-"""Series shaped for a drawing: columns over one time axis. A gap is null, never a zero."""
+"""Time series for charts: columns over one time axis. A gap is null, never zero."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ from apps.telemetry.queries import Bucket, Span, buckets_of
 POINTS = 240
 #: A bucket holds two and a half polls: jitter makes no gaps.
 POLLS_PER_POINT = 2.5
-#: Enough readings for a 95th percentile that means something.
-ENOUGH = 20
+#: Fewest samples for a 95th percentile.
+MIN_SAMPLES = 20
 
 
 @dataclass(frozen=True)
 class Line:
-    """One drawn series; ``look`` is a data ink of the tokens, ``scale`` the axis it reads on."""
+    """One series; ``look`` names a data colour of the CSS tokens, ``scale`` the axis."""
 
     label: str
     values: Sequence[float | None]
@@ -43,7 +43,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Mark:
-    """Something that happened: a line, or a span while it lasts."""
+    """An event marker: a line, or a range while it lasts."""
 
     at: datetime
     label: str
@@ -53,7 +53,7 @@ class Mark:
     number: int | None = None
 
     def as_document(self) -> dict[str, Any]:
-        """JSON-safe; moments as Unix seconds."""
+        """JSON-safe; times as Unix seconds."""
         return {
             "at": self.at.timestamp(),
             "until": self.until.timestamp() if self.until else None,
@@ -66,14 +66,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing with its time axis."""
+    """A chart: series and markers on one time axis."""
 
     span: Span
     lines: tuple[Line, ...]
     marks: tuple[Mark, ...] = field(default=())
 
     def as_document(self) -> dict[str, Any]:
-        """JSON-safe: what the page's chart module draws."""
+        """JSON-safe, as the chart module of the page reads it."""
         start, width = self.span.start.timestamp(), self.span.width.total_seconds()
         return {
             "from": start,
@@ -86,12 +86,12 @@ class Chart:
 
 
 def span_for(start: datetime, end: datetime, *, poll_seconds: float) -> Span:
-    """As fine as the screen can show and the polls allow."""
+    """The finest resolution that the chart width and the polling interval allow."""
     coarsest = timedelta(seconds=poll_seconds * POLLS_PER_POINT)
     return Span(start, end, points=max(1, min(POINTS, int((end - start) / coarsest))))
 
 
-def line_of(
+def gauge_line(
     buckets: Sequence[Bucket], *, label: str, look: str = "data", scale: str = "y", unit: str = ""
 ) -> Line:
     """A gauge with its band from minimum to maximum."""
@@ -107,8 +107,8 @@ def line_of(
 
 
 def total_of(metric: str, entity_ids: Collection[UUID], span: Span) -> list[float | None]:
-    """The sum over entities, bucket by bucket, of those that were ever read in the span. Where one of them was not
-    read the sum is not known. One query."""
+    """The sum per bucket over entities with samples in the span; None in a bucket in which one of them has none. One
+    query."""
     found = buckets_of(metrics=[metric], entity_ids=entity_ids, span=span)
     return _sums([[b.average for b in rows] for key, rows in found.items() if not key.labels])
 
@@ -123,6 +123,6 @@ def _sums(columns: Iterable[Sequence[float | None]]) -> list[float | None]:
 
 
 def percentile_95(values: Sequence[float | None]) -> float | None:
-    """As transit is billed: the value that 95 % of the readings do not exceed."""
+    """The 95th percentile as transit is billed: the value that 95 % of the samples do not exceed."""
     known = sorted(value for value in values if value is not None)
-    return known[max(0, -(-len(known) * 95 // 100) - 1)] if len(known) >= ENOUGH else None
+    return known[max(0, -(-len(known) * 95 // 100) - 1)] if len(known) >= MIN_SAMPLES else None

@@ -1,4 +1,4 @@
-"""The network as a drawing: nodes and edges with how each is now. Who draws it adds what it knows of causes."""
+"""The network as nodes and edges with their current state, for the topology diagram; an overlay adds an incident's verdict."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -11,12 +11,12 @@ from apps.telemetry.reach import BLIND_AFTER, Reach, reach_of_devices
 from apps.topology.graph import DependencyGroup
 from apps.topology.selectors import Wire, Wiring
 
-#: Of a node or an edge: how it is drawn. ``root`` and ``held`` are an incident's words.
+#: Looks of nodes and edges. ``root`` (cause) and ``held`` (suppressed) come from an incident.
 OK, DOWN, BLIND, UNKNOWN, PART, ROOT, HELD = (
     *("ok", "critical", "blind", "unknown", "warn", "root", "held"),
 )
-LOOK_OF: Mapping[str, str] = {Reach.UP: OK, Reach.DOWN: DOWN, Reach.BLIND: BLIND}
-#: Drawn from the middle of the network outwards.
+LOOK_BY_REACH: Mapping[str, str] = {Reach.UP: OK, Reach.DOWN: DOWN, Reach.BLIND: BLIND}
+#: Layers of the layout, from the network's core outwards.
 RANKS = {"edge": 0, "core": 1, "agg": 2, "bng": 3, "access": 4}
 OUTERMOST = 5
 OPER_UP = "interface.oper_up"
@@ -24,7 +24,7 @@ OPER_UP = "interface.oper_up"
 
 @dataclass(frozen=True)
 class Node:
-    """A router, a site, a group, or the world outside."""
+    """A router, a site, a dependency group, or the far end of a link that leaves the network."""
 
     id: str
     label: str
@@ -38,7 +38,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """A wire, several wires between two sites, or a dependency."""
+    """A link, the links between two sites, or a dependency."""
 
     id: str
     source: str
@@ -46,13 +46,13 @@ class Edge:
     look: str
     label: str = ""
     kind: str = "wire"
-    #: Per cent of its capacity, of the fullest wire; None: not read lately.
+    #: Utilization of the busiest link, per cent; None: no recent samples.
     use: int | None = None
 
 
 @dataclass(frozen=True)
-class Picture:
-    """Everything that is drawn."""
+class TopologyView:
+    """Nodes and edges of a topology diagram."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
@@ -67,35 +67,35 @@ class Picture:
 
 @dataclass(frozen=True)
 class Overlay:
-    """What an incident says: the causes themselves, and what is held back behind them."""
+    """The verdict of an incident: entities that are causes, and entities whose alerts are suppressed."""
 
     roots: frozenset[UUID] = frozenset()
     held: frozenset[UUID] = frozenset()
 
     def look(self, entity_id: UUID, now: str) -> str:
-        """Of something that looks so by itself."""
+        """The look of an entity whose look without the incident is ``now``."""
         if entity_id in self.roots:
             return ROOT
         return HELD if entity_id in self.held else now
 
 
 def device_looks(at: datetime, device_ids: Iterable[UUID]) -> dict[UUID, str]:
-    """How each of these is. One query."""
+    """The look of each device. One query."""
     reach = reach_of_devices(at)
-    return {pk: LOOK_OF[reach[pk]] if pk in reach else UNKNOWN for pk in device_ids}
+    return {pk: LOOK_BY_REACH[reach[pk]] if pk in reach else UNKNOWN for pk in device_ids}
 
 
-def wire_looks(at: datetime, wires: Collection[Wire]) -> dict[UUID, str]:
-    """How each wire is, by the ports at its ends: down when one says so, blind when none was read lately. One query."""
-    ports = {port for wire in wires for port in wire.ports}
+def link_looks(at: datetime, links: Collection[Wire]) -> dict[UUID, str]:
+    """The look of each link by the ports at its ends: down when one is down, blind without recent samples. One query."""
+    ports = {port for link in links for port in link.ports}
     read = {key.entity_id: row for key, row in latest(metrics=[OPER_UP], entity_ids=ports).items()}
     return {
-        wire.id: _wire_look([read[port] for port in wire.ports if port in read], at)
-        for wire in wires
+        link.id: _link_look([read[port] for port in link.ports if port in read], at)
+        for link in links
     }
 
 
-def _wire_look(read: list[Any], at: datetime) -> str:
+def _link_look(read: list[Any], at: datetime) -> str:
     if not read:
         return UNKNOWN
     fresh = [row for row in read if at - row.ts <= 3 * BLIND_AFTER]
@@ -108,13 +108,13 @@ def by_device(
     wiring: Wiring,
     *,
     looks: Mapping[UUID, str],
-    wires: Mapping[UUID, str],
+    links: Mapping[UUID, str],
     sites: Mapping[UUID, str],
     overlay: Overlay,
     address: str,
     groups: Iterable[DependencyGroup] = (),
-) -> Picture:
-    """Every router in the box of its site; ``address`` is a device's page with ``{id}`` in it."""
+) -> TopologyView:
+    """Every router inside its site; ``address`` is the URL of a device page with ``{id}`` in it."""
     nodes = [
         Node(
             id=str(row.id),
@@ -130,44 +130,44 @@ def by_device(
     used = {node.parent for node in nodes if node.parent}
     nodes += [Node(str(pk), name, "box", OK) for pk, name in sites.items() if str(pk) in used]
     edges = []
-    for wire in wiring.wires:
-        if wire.a_id not in wiring.devices:
+    for link in wiring.wires:
+        if link.a_id not in wiring.devices:
             continue
-        far = str(wire.z_id) if wire.z_id in wiring.devices else f"out-{wire.id}"
-        if wire.z_id is None:
-            nodes.append(Node(far, wire.name, "outside", OK, rank=-1))
-        elif wire.z_id not in wiring.devices:
+        far = str(link.z_id) if link.z_id in wiring.devices else f"out-{link.id}"
+        if link.z_id is None:
+            nodes.append(Node(far, link.name, "outside", OK, rank=-1))
+        elif link.z_id not in wiring.devices:
             continue
-        look = overlay.look(wire.id, wires.get(wire.id, UNKNOWN))
-        edges.append(Edge(str(wire.id), str(wire.a_id), far, look, wire.name))
+        look = overlay.look(link.id, links.get(link.id, UNKNOWN))
+        edges.append(Edge(str(link.id), str(link.a_id), far, look, link.name))
     known = {node.id for node in nodes}
-    wire_of = {edge.id: edge for edge in edges}
+    link_edges = {edge.id: edge for edge in edges}
     for group in groups:
-        nodes_of_group, edges_of_group = _group(group, known, wire_of)
+        nodes_of_group, edges_of_group = _group(group, known, link_edges)
         nodes += nodes_of_group
         edges += edges_of_group
-    return Picture(tuple(nodes), tuple(edges))
+    return TopologyView(tuple(nodes), tuple(edges))
 
 
 def _group(
-    group: DependencyGroup, known: Collection[str], wires: Mapping[str, Edge]
+    group: DependencyGroup, known: Collection[str], links: Mapping[str, Edge]
 ) -> tuple[list[Node], list[Edge]]:
-    """A diamond between the dependent and what it leans on; a wire stands for its near router."""
+    """A node between the dependent and the members of its group; a link is represented by its near router."""
     dependent = str(group.dependent[1])
-    ends = [wires[str(pk)].source if str(pk) in wires else str(pk) for _kind, pk in group.members]
-    drawn = [end for end in dict.fromkeys(ends) if end in known and end != dependent]
-    if dependent not in known or not drawn:
+    ends = [links[str(pk)].source if str(pk) in links else str(pk) for _kind, pk in group.members]
+    shown = [end for end in dict.fromkeys(ends) if end in known and end != dependent]
+    if dependent not in known or not shown:
         return [], []
     node = Node(str(group.id), f"{group.needed} / {len(group.members)}", "group", OK, rank=3)
     edges = [Edge(f"{group.id}-d", node.id, dependent, OK, kind="lean")]
-    edges += [Edge(f"{group.id}-{end}", end, node.id, OK, kind="lean") for end in drawn]
+    edges += [Edge(f"{group.id}-{end}", end, node.id, OK, kind="lean") for end in shown]
     return [node], edges
 
 
-def outlined(picture: Picture, *, only: Collection[str]) -> Picture:
-    """The same with everything else in the background."""
+def faded(view: TopologyView, *, only: Collection[str]) -> TopologyView:
+    """The same view with all nodes but these in the background."""
     nodes = tuple(
         node if node.id in only or node.kind == "box" else replace(node, note="far")
-        for node in picture.nodes
+        for node in view.nodes
     )
-    return replace(picture, nodes=nodes)
+    return replace(view, nodes=nodes)

@@ -117,7 +117,7 @@ class DeviceAdmin(InventoryAdmin):
             said = _("The login is held: approve its destination on the page of the device.")
             self.message_user(request, said, messages.WARNING)
 
-    def what_goes(self, row: Device) -> list[str]:
+    def deleted_with(self, row: Device) -> list[str]:
         ports = Interface.objects.filter(device=row).count()
         links = Link.objects.filter(Q(a_device=row) | Q(z_device=row)).count()
         return [

@@ -1,4 +1,4 @@
-"""A list as a file of comma-separated values: sent as it is made, harmless in a spreadsheet."""
+"""CSV export of a list: streamed, with formulas escaped."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,9 +7,9 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-#: Spreadsheets take the file for UTF-8 by this.
-MARK = "\ufeff"
-#: What a spreadsheet takes for the beginning of a formula, also behind blanks.
+#: Spreadsheets detect UTF-8 by it.
+UTF8_BOM = "\ufeff"
+#: A spreadsheet evaluates a cell that begins with one of these, also after spaces.
 _BEGINS_FORMULA = frozenset("=+-@＝＋－＠")  # noqa: RUF001  (the wide forms begin formulas too)
 _CONTROL = frozenset("\t\r\n")
 
@@ -17,16 +17,16 @@ Cell = str | int | float | bool | datetime | None
 
 
 class _Line:
-    """Takes what the writer writes and hands it back."""
+    """File object for ``csv.writer`` that returns the line instead of storing it."""
 
     def write(self, text: str) -> str:
         return text
 
 
-def sheet(
+def csv_export(
     name: str, columns: Sequence[str], rows: Iterable[Sequence[Cell]]
 ) -> StreamingHttpResponse:
-    """The download of a list. ``rows`` are read while it is sent."""
+    """A CSV download. ``rows`` is consumed while the response is streamed."""
     answer = StreamingHttpResponse(lines(columns, rows), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     answer["Cache-Control"] = "private, no-store"
@@ -34,15 +34,15 @@ def sheet(
 
 
 def lines(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
-    """The file, line by line (RFC 4180)."""
+    """The lines of the file (RFC 4180)."""
     writer: Any = csv.writer(_Line())
-    yield MARK + writer.writerow(columns)
+    yield UTF8_BOM + writer.writerow(columns)
     for row in rows:
-        yield writer.writerow([harmless(cell) for cell in row])
+        yield writer.writerow([escape_formula(cell) for cell in row])
 
 
-def harmless(cell: Cell) -> Cell:
-    """A text that a spreadsheet would run begins with an apostrophe; numbers stay numbers, moments are ISO 8601."""
+def escape_formula(cell: Cell) -> Cell:
+    """The value of a cell: formulas get a leading apostrophe, numbers stay numbers, times are ISO 8601."""
     if cell is None:
         return ""
     if isinstance(cell, datetime):

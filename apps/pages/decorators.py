@@ -1,4 +1,4 @@
-"""The door of every page: who is here, in which tenant, with which right, how lately proven."""
+"""Decorators of page views: permission and recent authentication."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -18,7 +18,7 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
 def requires(permission: Permission) -> Callable[[View[P]], View[P]]:
-    """Declare what a page needs; whoever lacks it meets ``Forbidden`` at the door, before the page begins.
+    """Declare the permission of a page; without it ``Forbidden`` is raised before the view runs.
 
     The access table reads the declaration (``page_permission``): a page without one fails the build.
     """
@@ -51,11 +51,11 @@ def access_of(request: HttpRequest) -> Access:
 
 
 def fresh_sign_in(view: View[P]) -> View[P]:
-    """For pages that touch secrets, keys or roles: who is not lately proven confirms first, and comes back."""
+    """For pages that touch secrets, keys or roles: without recent authentication the user confirms first, and returns."""
 
     @wraps(view)
-    def asked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         require_fresh(request.session, clock.now())
         return view(request, *args, **kwargs)
 
-    return asked
+    return checked

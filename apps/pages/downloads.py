@@ -1,4 +1,4 @@
-"""Long lists on their way to a member: on the audit record first, then read in parts while they are sent."""
+"""Audited downloads of long lists, read in batches while they are streamed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from django.http import StreamingHttpResponse
 from apps.audit.services import record
 from apps.authorization.access import Access
 from apps.authorization.requests import PAGE_SECONDS
-from apps.pages.csv_export import Cell, sheet
+from apps.pages.csv_export import Cell, csv_export
 from apps.tenancy import acting_in
 
 ROWS_AT_ONCE = 500
@@ -21,42 +21,42 @@ Row = Sequence[Cell]
 
 @dataclass(frozen=True)
 class Download:
-    """A list as a file: which one, of which filter, and how many rows that chose when it was asked for."""
+    """A list to download. ``row_count`` is the number of matching rows at the time of the request."""
 
     page: str
     columns: Sequence[str]
     rows: Iterator[Row]
-    number: int
+    row_count: int
 
 
-def send(
-    download: Download, *, access: Access, asked: Mapping[str, str], at: datetime
+def send_download(
+    download: Download, *, access: Access, params: Mapping[str, str], at: datetime
 ) -> StreamingHttpResponse:
-    """The answer that sends it. Who takes which list, by which filter, is audited before the first row leaves."""
-    chosen = {name: value for name, value in asked.items() if value}
+    """The streaming response. The download is audited, with its filter, before the first row is sent."""
+    chosen = {name: value for name, value in params.items() if value}
     record(
         action="list.downloaded",
         actor=access.actor,
         entity=("list", download.page),
         at=at,
-        detail={"filter": chosen, "rows": download.number},
+        detail={"filter": chosen, "rows": download.row_count},
     )
-    return sheet(download.page, download.columns, download.rows)
+    return csv_export(download.page, download.columns, download.rows)
 
 
-def in_parts(
-    access: Access, ids: Sequence[UUID], tell: Callable[[list[UUID]], Sequence[Row]]
+def rows_in_batches(
+    access: Access, ids: Sequence[UUID], render_rows: Callable[[list[UUID]], Sequence[Row]]
 ) -> Iterator[Row]:
     """What ``tell`` says of these rows, in their order. Each part is read in a transaction of its own, which is over
     before the part is sent: a slow line holds none open.
     """
     for start in range(0, len(ids), ROWS_AT_ONCE):
         with acting_in(access.tenant, seconds=PAGE_SECONDS):
-            part = tell(list(ids[start : start + ROWS_AT_ONCE]))
+            part = render_rows(list(ids[start : start + ROWS_AT_ONCE]))
         yield from part
 
 
-def rows_named(rows: QuerySet[Any], ids: Sequence[UUID]) -> list[Any]:
-    """The rows of these ids, in their order, without those that are gone. One query."""
+def rows_in_order(rows: QuerySet[Any], ids: Sequence[UUID]) -> list[Any]:
+    """The rows of these ids, in order, without deleted ones. One query."""
     found = {row.pk: row for row in rows.filter(pk__in=ids)}
     return [found[pk] for pk in ids if pk in found]

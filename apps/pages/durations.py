@@ -5,13 +5,13 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 
-def lasting(start: datetime, end: datetime) -> str:
-    """A time as operators say it: 34 s, 5 min, 2 h 10 min, 3 d 4 h."""
-    return spell_seconds((end - start).total_seconds())
+def format_duration(start: datetime, end: datetime) -> str:
+    """The time between two moments: 34 s, 5 min, 2 h 10 min, 3 d 4 h."""
+    return format_seconds((end - start).total_seconds())
 
 
-def spell_seconds(number: float) -> str:
-    """The same of a number of seconds."""
+def format_seconds(number: float) -> str:
+    """A number of seconds as a duration."""
     seconds = max(0, int(number))
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
     if minutes < 2:  # noqa: PLR2004

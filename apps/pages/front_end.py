@@ -1,4 +1,4 @@
-"""Front-end packages: the few files of ``node_modules`` that pages use, collected beside our own."""
+"""Static files: the files of ``node_modules`` that pages use, collected beside our own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from django.contrib.staticfiles.finders import BaseFinder
 from django.core.files.storage import FileSystemStorage, Storage
 from whitenoise.storage import CompressedManifestStaticFilesStorage
 
-#: Package folder and file, as pages name it under ``vendor/``. Modules import each other by these plain names.
+#: Package folder and file; pages use it under ``vendor/``. Modules import each other by these file names.
 FILES = (
     ("@dagrejs/dagre/dist", "dagre.esm.js"),
     ("cytoscape/dist", "cytoscape.esm.min.mjs"),
@@ -26,14 +26,14 @@ PREFIX = "vendor"
 
 
 class PackageFinder(BaseFinder):
-    """Finds them where ``npm ci`` put them; nothing where it could not: pages then say so in the chart's place."""
+    """Finds them in ``node_modules``; without it pages show a message in place of the chart."""
 
     def check(self, **_kwargs: Any) -> list[Any]:
-        """Missing packages are told by the set-up, with its reason."""
+        """Missing packages are reported by `run.py setup`, with the reason."""
         return []
 
     def list(self, ignore_patterns: Any) -> Iterator[tuple[str, Storage]]:  # noqa: ARG002
-        """Each file with the storage that holds it."""
+        """Each file with its storage."""
         for folder, name in FILES:
             if (_packages() / folder / name).is_file():
                 storage = FileSystemStorage(location=_packages() / folder)
@@ -41,7 +41,7 @@ class PackageFinder(BaseFinder):
                 yield name, storage
 
     def find(self, path: str, find_all: bool = False, **_kwargs: Any) -> Any:  # noqa: FBT001, FBT002
-        """The path of ``vendor/<name>``, or nothing."""
+        """The path of ``vendor/<name>``, or an empty list."""
         found = [
             str(_packages() / folder / name)
             for folder, name in FILES
@@ -55,7 +55,7 @@ def _packages() -> Path:
 
 
 class CollectedFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # whitenoise ships no types
-    """Hashed names and compressed twins. Source maps that packages mention are not shipped, so none is looked for."""
+    """Hashed names and compressed copies. Source maps that packages refer to are not shipped, so references are ignored."""
 
     patterns = tuple(
         pattern for pattern in CompressedManifestStaticFilesStorage.patterns if pattern[0] != "*.js"

@@ -1,4 +1,4 @@
-"""How a list is ordered: the columns that it can be ordered by, in the address and in its headings. No queries."""
+"""Sorting of lists: the ``sort`` parameter and the column headings. No queries."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.utils.functional import Promise
 
-from apps.pages.params import query_of
+from apps.pages.params import query_string
 
 SORT = "sort"
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a list, as its heading says it."""
+    """A column of a list."""
 
     key: str
     label: str | Promise
@@ -22,53 +22,52 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Order:
-    """What a list is ordered by; without a key, as the list stands by itself."""
+class Ordering:
+    """The sort column and direction; an empty key is the list's default order."""
 
     key: str = ""
     descends: bool = False
 
     def __str__(self) -> str:
-        """As the address says it: ``-name`` descends."""
+        """As in the ``sort`` parameter: ``-name`` descends."""
         return f"-{self.key}" if self.descends else self.key
 
 
-#: As a list stands by itself.
-UNORDERED = Order()
+DEFAULT_ORDERING = Ordering()
 
 
 @dataclass(frozen=True)
 class Heading:
-    """The heading of a column and the order that pressing it asks for."""
+    """The heading of a column, with the query string that sorts by it."""
 
     column: Column
-    #: What ``aria-sort`` says; empty when the list is not ordered by this column.
+    #: Value of ``aria-sort``; empty when the list is not sorted by this column.
     aria: str
-    #: Nothing when it cannot be ordered by.
+    #: None when the list cannot be sorted by it.
     query: str | None
 
 
-def asked_order(request: HttpRequest, columns: Sequence[Column]) -> Order:
-    """``?sort=`` of the address; what no column is called is the list's own order."""
+def ordering_param(request: HttpRequest, columns: Sequence[Column]) -> Ordering:
+    """``?sort=``; an unknown column gives the default order."""
     text = request.GET.get(SORT, "")
     key = text.removeprefix("-")
     known = {column.key for column in columns if column.can_sort}
-    return Order(key, text.startswith("-")) if key in known else UNORDERED
+    return Ordering(key, text.startswith("-")) if key in known else DEFAULT_ORDERING
 
 
 def headings(
-    columns: Sequence[Column], order: Order, asked: Mapping[str, str]
+    columns: Sequence[Column], order: Ordering, params: Mapping[str, str]
 ) -> tuple[Heading, ...]:
     """The headings in one order; ``asked`` is the filter, which their addresses keep."""
-    return tuple(_heading(column, order, asked) for column in columns)
+    return tuple(_heading(column, order, params) for column in columns)
 
 
-def _heading(column: Column, order: Order, asked: Mapping[str, str]) -> Heading:
+def _heading(column: Column, order: Ordering, params: Mapping[str, str]) -> Heading:
     if not column.can_sort:
         return Heading(column, "", None)
     is_it = column.key == order.key
     aria = ("descending" if order.descends else "ascending") if is_it else ""
-    # Numbers are looked at for their largest.
+    # Numbers are sorted largest first.
     descends = not order.descends if is_it else column.is_number
-    wanted = str(Order(column.key, descends))
-    return Heading(column, aria, query_of({**asked, SORT: wanted}))
+    wanted = str(Ordering(column.key, descends))
+    return Heading(column, aria, query_string({**params, SORT: wanted}))

@@ -1,4 +1,4 @@
-"""Pages of a list, with the addresses of the page before and after."""
+"""Numbered pages of a list."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,37 +6,39 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from apps.pages.params import query_of
+from apps.pages.params import query_string
 
 PAGE_SIZE = 50
 
 
 @dataclass(frozen=True)
 class Pager:
-    """Where in a list the screen stands; the addresses keep the filter."""
+    """One page of a list, with query strings of its neighbors that keep the filter."""
 
     total: int
     first: int
     last: int
     number: int
     pages: int
-    #: The filter without a page.
+    #: The filter, without a page number.
     query: str
     previous_query: str
     next_query: str
 
 
-def paged(
-    rows: QuerySet[Any], *, number: int, asked: Mapping[str, str], size: int = PAGE_SIZE
+def paginate(
+    rows: QuerySet[Any], *, number: int, params: Mapping[str, str], size: int = PAGE_SIZE
 ) -> tuple[list[Any], Pager]:
     """One page of rows: two queries. A number past the end shows the last page."""
     total = rows.count()
-    pager = pager_of(total, number=number, asked=asked, size=size)
+    pager = pager_for(total, number=number, params=params, size=size)
     return list(rows[max(pager.first - 1, 0) : pager.last]), pager
 
 
-def pager_of(total: int, *, number: int, asked: Mapping[str, str], size: int = PAGE_SIZE) -> Pager:
-    """The same for rows that are already counted."""
+def pager_for(
+    total: int, *, number: int, params: Mapping[str, str], size: int = PAGE_SIZE
+) -> Pager:
+    """The pager of a list whose rows are counted already."""
     pages = max(1, -(-total // size))
     number = min(number, pages)
     return Pager(
@@ -45,7 +47,7 @@ def pager_of(total: int, *, number: int, asked: Mapping[str, str], size: int = P
         last=min(number * size, total),
         number=number,
         pages=pages,
-        query=query_of(asked),
-        previous_query=query_of({**asked, "page": str(number - 1)}) if number > 1 else "",
-        next_query=query_of({**asked, "page": str(number + 1)}) if number < pages else "",
+        query=query_string(params),
+        previous_query=query_string({**params, "page": str(number - 1)}) if number > 1 else "",
+        next_query=query_string({**params, "page": str(number + 1)}) if number < pages else "",
     )

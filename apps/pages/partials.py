@@ -1,4 +1,4 @@
-"""Living parts of pages: asked every few seconds, answered in full only when they changed."""
+"""Partials that pages poll every few seconds: an unchanged one is answered with 304."""
 
 import hashlib
 import re
@@ -9,12 +9,12 @@ from django.http.response import HttpResponseBase
 
 Handler = Callable[[HttpRequest], HttpResponseBase]
 
-#: Masked anew in each answer, so that it tells nothing of whether something changed.
+#: Masked differently in each response, so it is no part of the ETag.
 _TOKEN = re.compile(rb'name="csrfmiddlewaretoken" value="[^"]*"')
 
 
-class UnchangedPartMiddleware:
-    """Gives each part that htmx asked for an ETag, and answers 304 to who has it already."""
+class PartialETagMiddleware:
+    """Adds an ETag to each htmx response and answers 304 when it matches."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response

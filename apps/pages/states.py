@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _lazy
 
 @dataclass(frozen=True)
 class State:
-    """A state as the screen says it: its own colour, icon and word."""
+    """A state with its colour, icon and word."""
 
     look: str
     icon: str
@@ -18,7 +18,7 @@ class State:
     rank: int
 
     @property
-    def is_trouble(self) -> bool:
+    def is_problem(self) -> bool:
         return self.look in {"critical", "warn", "blind"}
 
 

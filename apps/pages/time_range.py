@@ -1,4 +1,4 @@
-"""The span of time that a screen shows, as the address says it: ``?range=24h`` or ``?from=...&to=...``."""
+"""The time range of a page: ``?range=24h`` or ``?from=...&to=...``."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ SHORTEST, LONGEST = timedelta(minutes=2), timedelta(days=400)
 
 @dataclass(frozen=True)
 class RangeChoice:
-    """One preset of the picker."""
+    """A preset of the time picker."""
 
     value: str
     query: str
@@ -28,18 +28,18 @@ class RangeChoice:
 
 
 @dataclass(frozen=True)
-class TimeSpan:
-    """From a moment to a later one; ``preset`` is empty for a span of one's own."""
+class TimeRange:
+    """Start and end; ``preset`` is empty for a custom range."""
 
     start: datetime
     end: datetime
     preset: str
-    #: What else stands in the address and has to stay there.
+    #: Other query parameters, which links of the picker keep.
     kept: Mapping[str, str]
 
     @property
     def choices(self) -> tuple[RangeChoice, ...]:
-        """The presets, each with the address that chooses it."""
+        """The presets with their query strings."""
         return tuple(
             RangeChoice(name, urlencode({**self.kept, "range": name}), name == self.preset)
             for name in PRESETS
@@ -47,30 +47,30 @@ class TimeSpan:
 
     @property
     def query(self) -> str:
-        """This very span, as an address says it."""
+        """The range as a query string."""
         if self.preset:
             return urlencode({"range": self.preset})
         return urlencode({"from": _text(self.start), "to": _text(self.end)})
 
     @property
     def label(self) -> str:
-        """In words, for a heading."""
+        """The range as text, for a heading."""
         if self.preset:
             return _("last %(range)s") % {"range": self.preset}
         return f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
 
 
-def asked_span(
-    asked: Mapping[str, str], *, at: datetime, default: str, keep: tuple[str, ...] = ()
-) -> TimeSpan:
-    """What the address asks for; what cannot be read, lies ahead or is out of proportion is the default."""
-    kept = {name: asked[name] for name in keep if asked.get(name)}
-    start, end = _moment(asked.get("from", "")), _moment(asked.get("to", ""))
+def time_range_param(
+    params: Mapping[str, str], *, at: datetime, default: str, keep: tuple[str, ...] = ()
+) -> TimeRange:
+    """The range of the parameters; an unreadable, future, too short or too long one is the default."""
+    kept = {name: params[name] for name in keep if params.get(name)}
+    start, end = _moment(params.get("from", "")), _moment(params.get("to", ""))
     if start and end and SHORTEST <= end - start <= LONGEST and start < at:
-        return TimeSpan(start, min(end, at), "", kept)
-    preset = asked.get("range", "")
+        return TimeRange(start, min(end, at), "", kept)
+    preset = params.get("range", "")
     preset = preset if preset in PRESETS else default
-    return TimeSpan(at - PRESETS[preset], at, preset, kept)
+    return TimeRange(at - PRESETS[preset], at, preset, kept)
 
 
 def _moment(text: str) -> datetime | None:

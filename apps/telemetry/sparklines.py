@@ -1,4 +1,4 @@
-"""Many series at a glance: a day in a few moments, and how fast counters grow now. What was not read is a gap."""
+"""Values of sparklines for many series, and current rates of counters. Missing samples are gaps."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -9,26 +9,26 @@ from django.db import connection
 
 from apps.telemetry.store import SeriesKey
 
-#: A rate needs two readings so far apart at least, and this far at most.
+#: Bounds of the time between the two samples of a rate.
 NEAREST, FURTHEST = timedelta(seconds=30), timedelta(minutes=10)
 
-Glance = list[float | None]
+Sparkline = list[float | None]
 
 
-def glances(
+def sparklines(
     *,
     metrics: Collection[str],
     entity_ids: Collection[UUID],
     start: datetime,
     end: datetime,
     slots: int = 48,
-) -> dict[SeriesKey, Glance]:
-    """The last reading in each of so many equal slots; None where a slot had none. One query, whose cost grows with the
-    slots and not with how often something is read."""
+) -> dict[SeriesKey, Sparkline]:
+    """The last sample in each of ``slots`` equal parts; None where a part has none. One query, whose cost grows with the
+    slots and not with the number of samples."""
     width = (end - start) / slots
     ends = [start + width * (i + 1) for i in range(slots)]
-    found: dict[SeriesKey, Glance] = {}
-    asked: list[Any] = [ends, width, list(entity_ids), list(metrics)]
+    found: dict[SeriesKey, Sparkline] = {}
+    params: list[Any] = [ends, width, list(entity_ids), list(metrics)]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT s.entity_type, s.entity_id, s.metric, s.labels, m.slot, p.value"
@@ -37,7 +37,7 @@ def glances(
             "  WHERE tenant_id = s.tenant_id AND series_id = s.id AND ts > m.until - %s AND ts <= m.until"
             "  ORDER BY ts DESC LIMIT 1) p"
             " WHERE s.entity_id = ANY(%s) AND s.metric = ANY(%s)",
-            asked,
+            params,
         )
         for entity_type, entity_id, metric, labels, slot, value in cursor.fetchall():
             key = SeriesKey(entity_type, entity_id, metric, labels)
@@ -45,12 +45,12 @@ def glances(
     return found
 
 
-def rates_now(
+def current_rates(
     *, metrics: Collection[str], entity_ids: Collection[UUID], since: datetime
 ) -> dict[tuple[UUID, str], float]:
-    """What counters grow by per second, by their newest reading after ``since`` and the one before it. A counter that
-    went back says nothing. One query."""
-    asked: list[Any] = [NEAREST, FURTHEST, list(entity_ids), list(metrics), since]
+    """The rate per second of counters, from the newest sample after ``since`` and the one before. A counter that was
+    reset has no rate. One query."""
+    params: list[Any] = [NEAREST, FURTHEST, list(entity_ids), list(metrics), since]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT s.entity_id, s.metric, l.value - p.value, l.ts - p.ts"
@@ -60,7 +60,7 @@ def rates_now(
             "  ORDER BY ts DESC LIMIT 1) p"
             " WHERE s.entity_id = ANY(%s) AND s.metric = ANY(%s) AND s.labels = '' AND l.ts >= %s"
             " AND l.value >= p.value",
-            asked,
+            params,
         )
         return {
             (entity_id, metric): grown / lapsed.total_seconds()

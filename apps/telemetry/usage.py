@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from apps.telemetry.sparklines import rates_now
+from apps.telemetry.sparklines import current_rates
 from apps.topology.selectors import Wire
 
 RX, TX = "interface.rx_bytes_total", "interface.tx_bytes_total"
@@ -21,7 +21,7 @@ def wire_use(at: datetime, wires: Iterable[Wire]) -> dict[UUID, int]:
     read it lately, or nobody said what it can carry. One query."""
     known = [wire for wire in wires if wire.capacity_bps and wire.ports]
     ports = [port for wire in known for port in wire.ports]
-    rates = rates_now(metrics=(RX, TX), entity_ids=ports, since=at - FRESH)
+    rates = current_rates(metrics=(RX, TX), entity_ids=ports, since=at - FRESH)
     found = {}
     for wire in known:
         used = [

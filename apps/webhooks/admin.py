@@ -59,7 +59,7 @@ class EndpointAdmin(TenantAdmin):
     ordering = ("name",)
     actions = ("send_test", "pause", "resume")
 
-    def tenants_rows(self, access: Access) -> QuerySet[Endpoint]:
+    def tenant_rows(self, access: Access) -> QuerySet[Endpoint]:
         return Endpoint.objects.filter(deleted_at=None)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
@@ -82,7 +82,7 @@ class EndpointAdmin(TenantAdmin):
     def remove(self, row: Endpoint, *, actor: Actor, at: datetime) -> None:
         services.delete_endpoint(endpoint=row, actor=actor, at=at)
 
-    def what_goes(self, row: Endpoint) -> list[str]:
+    def deleted_with(self, row: Endpoint) -> list[str]:
         return [_("its signing secrets, and what still waits to be sent; the ledger stays")]
 
     @admin.action(description=_lazy("Send a test"), permissions=["manage"])

@@ -83,7 +83,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "apps.pages.partials.UnchangedPartMiddleware",
+    "apps.pages.partials.PartialETagMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "apps.accounts.oidc.provider_sessions.ProviderSessionMiddleware",
     "apps.accounts.middleware.TenantMiddleware",

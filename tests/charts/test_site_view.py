@@ -50,18 +50,18 @@ def network(in_acme) -> dict[str, Device]:
     return made
 
 
-def named(looks) -> dict[str, Counter[str]]:
+def incident_devices(looks) -> dict[str, Counter[str]]:
     names = dict(Site.objects.values_list("pk", "name"))
     return {names[pk]: +counted for pk, counted in looks.items()}
 
 
-def ends_of(wires) -> dict[str, tuple[str, str]]:
+def ends_of(links) -> dict[str, tuple[str, str]]:
     names = dict(Site.objects.values_list("pk", "name"))
-    return {wire.name: (names[wire.a_id], names[wire.z_id]) for wire in wires}
+    return {link.name: (names[link.a_id], names[link.z_id]) for link in links}
 
 
 def test_each_site_is_counted_as_its_routers_look(network):
-    assert named(looks_by_site(Device.objects.all(), NO_INCIDENT, clock.now())) == {
+    assert incident_devices(looks_by_site(Device.objects.all(), NO_INCIDENT, clock.now())) == {
         "hub": Counter(ok=1, critical=1),
         "north": Counter(ok=1, blind=1),
         "south": Counter(unknown=1),
@@ -83,7 +83,9 @@ def test_an_incident_moves_its_routers_and_no_others(network, roots, held):
         counted = one_by_one.setdefault(row.site_id, Counter())
         counted[overlay.look(row.id, looks[row.id])] += 1
 
-    assert named(looks_by_site(Device.objects.all(), overlay, at)) == named(one_by_one)
+    assert incident_devices(looks_by_site(Device.objects.all(), overlay, at)) == incident_devices(
+        one_by_one
+    )
 
 
 def test_a_site_stands_where_its_innermost_router_does(network):
@@ -121,7 +123,7 @@ def test_of_one_role_both_ends_have_it(acme_noc, network):
     ("granted", "wires"),
     [((), set()), (("ac1",), set()), (("ac1", "ac2"), {"ac1-ac2"}), (("cr1", "cr2"), set())],
 )
-def test_a_limited_member_sees_a_wire_with_both_its_ends(acme_noc, network, granted, wires):
+def test_a_limited_member_sees_a_wire_with_both_its_ends(acme_noc, network, granted, links):
     Membership.objects.filter(user=acme_noc).update(is_limited=True)
     for name in granted:
         grant(user_id=acme_noc.id, row=network[name], actor=ACTOR, at=clock.now())
@@ -132,7 +134,7 @@ def test_a_limited_member_sees_a_wire_with_both_its_ends(acme_noc, network, gran
                 wires_between_sites(access_for_user(acme_noc, acme_noc.memberships.get().tenant_id))
             )
         )
-        == wires
+        == links
     )
 
 
@@ -140,19 +142,19 @@ def test_no_edge_ends_at_a_site_that_is_not_drawn(acme_noc, network):
     access, at = access_for_user(acme_noc, acme_noc.memberships.get().tenant_id), clock.now()
     seen = {row.pk: row.name for row in Site.objects.exclude(name="south")}
 
-    drawn = by_site(
+    shown = by_site(
         looks_by_site(Device.objects.all(), NO_INCIDENT, at),
         wires_between_sites(access),
         ranks=ranks_by_site(Device.objects.all()),
-        wire_looks={},
+        link_looks={},
         sites=seen,
         overlay=NO_INCIDENT,
         address="/sites/{id}/",
     )
 
-    assert {node.label: node.look for node in drawn.nodes} == {"hub": "warn", "north": "blind"}
-    known = {node.id for node in drawn.nodes}
-    assert [(edge.label, {edge.source, edge.target} <= known) for edge in drawn.edges] == [
+    assert {node.label: node.look for node in shown.nodes} == {"hub": "warn", "north": "blind"}
+    known = {node.id for node in shown.nodes}
+    assert [(edge.label, {edge.source, edge.target} <= known) for edge in shown.edges] == [
         ("2", True)
     ]
 

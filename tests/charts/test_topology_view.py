@@ -24,20 +24,20 @@ def network(*extra: Wire) -> Wiring:
         WiredDevice(CR2, "cr2", "core", HUB),
         WiredDevice(AGG, "agg1", "agg", NORTH),
     )
-    wires = (
+    links = (
         Wire(CORE, "cr1-cr2", CR1, CR2, ()),
         Wire(BACKHAUL, "cr2-agg1", CR2, AGG, ()),
         Wire(TRANSIT, "transit", CR1, None, ()),
         *extra,
     )
-    return Wiring({row.id: row for row in devices}, wires)
+    return Wiring({row.id: row for row in devices}, links)
 
 
 def by_device(wired: Wiring, *, overlay: Overlay = NO_INCIDENT, groups=(), looks=None):
     return topology_view.by_device(
         wired,
         looks=looks or {CR1: "ok", CR2: "ok", AGG: "critical"},
-        wires={},
+        links={},
         sites=SITES,
         overlay=overlay,
         address="/devices/{id}/",
@@ -45,8 +45,8 @@ def by_device(wired: Wiring, *, overlay: Overlay = NO_INCIDENT, groups=(), looks
     )
 
 
-def looks_of(drawn) -> dict[str, str]:
-    return {node.label: node.look for node in drawn.nodes if node.kind == "device"}
+def looks_of(shown) -> dict[str, str]:
+    return {node.label: node.look for node in shown.nodes if node.kind == "device"}
 
 
 class TestByDevice:
@@ -54,23 +54,23 @@ class TestByDevice:
         assert looks_of(by_device(network())) == {"cr1": "ok", "cr2": "ok", "agg1": "critical"}
 
     def test_an_incident_tells_the_cause_from_what_is_behind_it(self):
-        drawn = by_device(network(), overlay=Overlay(frozenset({BACKHAUL}), frozenset({AGG})))
+        shown = by_device(network(), overlay=Overlay(frozenset({BACKHAUL}), frozenset({AGG})))
 
-        assert looks_of(drawn)["agg1"] == "held"
-        assert {edge.label: edge.look for edge in drawn.edges}["cr2-agg1"] == "root"
+        assert looks_of(shown)["agg1"] == "held"
+        assert {edge.label: edge.look for edge in shown.edges}["cr2-agg1"] == "root"
 
     def test_a_wire_that_leaves_the_network_ends_outside(self):
-        drawn = by_device(network())
+        shown = by_device(network())
 
-        assert [node.label for node in drawn.nodes if node.kind == "outside"] == ["transit"]
+        assert [node.label for node in shown.nodes if node.kind == "outside"] == ["transit"]
 
     def test_a_group_stands_between_what_leans_and_what_it_leans_on(self):
         group = DependencyGroup(uuid4(), (DEVICE, AGG), ANY, ((DEVICE, CR1), (DEVICE, CR2)))
 
-        drawn = by_device(network(), groups=(group,))
+        shown = by_device(network(), groups=(group,))
 
-        (diamond,) = [node for node in drawn.nodes if node.kind == "group"]
-        leans = {(e.source, e.target) for e in drawn.edges if e.kind == "lean"}
+        (diamond,) = [node for node in shown.nodes if node.kind == "group"]
+        leans = {(e.source, e.target) for e in shown.edges if e.kind == "lean"}
         assert diamond.label == "1 / 2"
         assert leans == {
             (str(group.id), str(AGG)),
@@ -81,10 +81,10 @@ class TestByDevice:
     def test_every_edge_ends_at_something_drawn(self):
         stranger = Wire(uuid4(), "to nowhere", CR1, UUID(int=1), ())
 
-        drawn = by_device(network(stranger))
+        shown = by_device(network(stranger))
 
-        known = {node.id for node in drawn.nodes}
-        assert all({edge.source, edge.target} <= known for edge in drawn.edges)
+        known = {node.id for node in shown.nodes}
+        assert all({edge.source, edge.target} <= known for edge in shown.edges)
 
 
 class TestBySite:
@@ -97,8 +97,8 @@ class TestBySite:
     def test_one_of_two_wires_between_sites_is_a_warning_both_are_down(self):
         wired = network(Wire(SECOND, "cr1-agg1", CR1, AGG, ()))
 
-        def between(**wires: str) -> str:
-            looks = {BACKHAUL: wires["first"], SECOND: wires["second"]}
+        def between(**links: str) -> str:
+            looks = {BACKHAUL: links["first"], SECOND: links["second"]}
             (edge,) = between_sites(wired.between_sites(), looks=looks, overlay=Overlay())
             return edge.look
 

@@ -15,7 +15,7 @@ from apps.core import clock
 from apps.incidents.models import Incident
 from apps.incidents.web import order as queue
 from apps.inventory.models import Device, Site
-from apps.pages.csv_export import MARK
+from apps.pages.csv_export import UTF8_BOM
 from apps.telemetry import store
 from apps.telemetry.store import Sample, SeriesKey
 from apps.tenancy import acting_in
@@ -51,8 +51,8 @@ def told(answer) -> list[dict[str, str]]:
     assert answer.status_code == 200
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
     text = b"".join(answer.streaming_content).decode()
-    assert text.startswith(MARK)
-    return list(csv.DictReader(io.StringIO(text.removeprefix(MARK), newline="")))
+    assert text.startswith(UTF8_BOM)
+    return list(csv.DictReader(io.StringIO(text.removeprefix(UTF8_BOM), newline="")))
 
 
 def names_in(answer, pattern: str) -> list[str]:

@@ -12,7 +12,7 @@ from apps.core.kept import kept
 from apps.inventory.models import Link, ProbeTarget, Service
 from apps.inventory.services import create_probe_target
 from apps.telemetry import store
-from apps.telemetry.sparklines import glances, rates_now
+from apps.telemetry.sparklines import current_rates, sparklines
 from apps.telemetry.store import Sample, SeriesKey
 from apps.telemetry.usage import wire_use
 from apps.tenancy import acting_in
@@ -58,7 +58,7 @@ class TestGlances:
         read("service", pk, "pppoe.sessions.active", {3500: 1, 1900: 5, 1850: 6, 10: 9})
 
         with acting_in(stage.tenant):
-            found = glances(
+            found = sparklines(
                 metrics=["pppoe.sessions.active"],
                 entity_ids=[pk],
                 start=now - timedelta(hours=1),
@@ -85,7 +85,7 @@ class TestGlances:
         read("interface", port, RX, values)
 
         with acting_in(stage.tenant):
-            found = rates_now(metrics=[RX], entity_ids=[port], since=now - timedelta(minutes=3))
+            found = current_rates(metrics=[RX], entity_ids=[port], since=now - timedelta(minutes=3))
 
         assert found.get((port, RX)) == rate
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.pages.csv_export import MARK, harmless, lines, sheet
+from apps.pages.csv_export import UTF8_BOM, csv_export, escape_formula, lines
 
 BEGINS = "=+-@\t\r\n＝＋－＠"  # noqa: RUF001  (the wide forms begin formulas too)
 
 
 def read(text: str) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(text.removeprefix(MARK), newline="")))
+    return list(csv.reader(io.StringIO(text.removeprefix(UTF8_BOM), newline="")))
 
 
 @pytest.mark.parametrize(
@@ -34,12 +34,12 @@ def read(text: str) -> list[list[str]]:
     ],
 )
 def test_a_text_that_would_run_does_not(text):
-    assert harmless(text) == f"'{text}"
+    assert escape_formula(text) == f"'{text}"
 
 
 @pytest.mark.parametrize("text", ["cr1", "10.0.0.1", "", "a=b", "'=1", "ünï", "مدريد"])
 def test_other_texts_stay(text):
-    assert harmless(text) == text
+    assert escape_formula(text) == text
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_other_texts_stay(text):
     ],
 )
 def test_what_is_no_text_cannot_run(cell, shown):
-    assert harmless(cell) == shown
+    assert escape_formula(cell) == shown
 
 
 @given(st.lists(st.text().filter(lambda text: "\x00" not in text), min_size=1, max_size=20))
@@ -62,7 +62,7 @@ def test_every_text_comes_back_and_none_runs(texts):
     found = read("".join(lines(("text",), [(text,) for text in texts])))[1:]
 
     back = [row[0] if row else "" for row in found]
-    assert back == [harmless(text) for text in texts]
+    assert back == [escape_formula(text) for text in texts]
     assert not any(text.lstrip()[:1] in set(BEGINS) for text in back)
 
 
@@ -74,11 +74,11 @@ def test_rows_are_read_while_it_is_sent():
             read_so_far.append(number)
             yield (number,)
 
-    answer = sheet("numbers", ("n",), rows())
+    answer = csv_export("numbers", ("n",), rows())
     sent = iter(answer.streaming_content)
 
     assert read_so_far == []
-    assert next(sent).decode() == f"{MARK}n\r\n"
+    assert next(sent).decode() == f"{UTF8_BOM}n\r\n"
     assert next(sent) == b"0\r\n"
     assert read_so_far == [0]
     assert answer["Content-Disposition"] == 'attachment; filename="numbers.csv"'

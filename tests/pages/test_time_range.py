@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.pages.time_range import LONGEST, PRESETS, SHORTEST, asked_span
+from apps.pages.time_range import LONGEST, PRESETS, SHORTEST, time_range_param
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
 
 def asked(**query: str):
-    return asked_span(query, at=NOW, default="6h", keep=("chart",))
+    return time_range_param(query, at=NOW, default="6h", keep=("chart",))
 
 
 @pytest.mark.parametrize("preset", PRESETS)

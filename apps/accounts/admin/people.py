@@ -50,7 +50,7 @@ class MembershipAdmin(TenantAdmin):
     search_fields = ("user__email", "user__first_name", "user__last_name")
     ordering = ("user__email",)
 
-    def tenants_rows(self, access: Access) -> QuerySet[Membership]:
+    def tenant_rows(self, access: Access) -> QuerySet[Membership]:
         return Membership.objects.filter(tenant=access.tenant).select_related("user")
 
     @admin.display(description=_lazy("Person"), ordering="user__email")
@@ -69,7 +69,7 @@ class MembershipAdmin(TenantAdmin):
     def remove(self, row: Membership, *, actor: Actor, at: datetime) -> None:
         members.remove_member(member=row, actor=actor, at=at)
 
-    def what_goes(self, row: Membership) -> list[str]:
+    def deleted_with(self, row: Membership) -> list[str]:
         return [_("Their API tokens end, and what was granted to them is forgotten.")]
 
     def audited_id(self, row: Membership) -> str:
@@ -203,7 +203,7 @@ class ApiTokenAdmin(TenantAdmin):
     ordering = ("-created_at",)
     actions = ("revoke",)
 
-    def tenants_rows(self, access: Access) -> QuerySet[ApiToken]:
+    def tenant_rows(self, access: Access) -> QuerySet[ApiToken]:
         return ApiToken.objects.filter(tenant=access.tenant).select_related("user")
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:

@@ -71,7 +71,7 @@ class SignInPolicyAdmin(TenantAdmin):
     fields = ("second_factor_roles", "accepts_provider_factor")
     list_display = ("name", "roles", "accepts_provider_factor")
 
-    def tenants_rows(self, access: Access) -> QuerySet[SignInPolicy]:
+    def tenant_rows(self, access: Access) -> QuerySet[SignInPolicy]:
         return SignInPolicy.objects.filter(pk=access.tenant.pk)
 
     @admin.display(description=_lazy("Roles that need a second factor"))

@@ -18,8 +18,8 @@ from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.core.admission import expensive
 from apps.pages.decorators import access_of, requires
-from apps.pages.paging import paged
-from apps.pages.params import asked_word, page_number
+from apps.pages.paging import paginate
+from apps.pages.params import page_number, text_param
 from apps.pages.states import CRITICAL, OK, UNKNOWN, State
 
 SEARCHED = ("action", "who", "object")
@@ -49,8 +49,8 @@ class Verified:
 def audit(request: HttpRequest) -> HttpResponse:
     """The newest acts first."""
     access = access_of(request)
-    params = {name: asked_word(request, name) for name in SEARCHED}
-    rows, pager = paged(_search(access, params), number=page_number(request), asked=params)
+    params = {name: text_param(request, name) for name in SEARCHED}
+    rows, pager = paginate(_search(access, params), number=page_number(request), params=params)
     context = {
         "rows": rows,
         "pager": pager,

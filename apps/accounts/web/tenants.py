@@ -22,8 +22,8 @@ from apps.core import clock
 from apps.core.errors import DomainError, NotVisible
 from apps.events.volumes import low_volumes
 from apps.pages.decorators import fresh_sign_in
-from apps.pages.paging import paged
-from apps.pages.params import asked_word, page_number
+from apps.pages.paging import paginate
+from apps.pages.params import page_number, text_param
 from apps.tenancy.models import Tenant
 
 MOST_DIGITS = 4
@@ -95,9 +95,9 @@ def _page(request: HttpRequest, *, fault: DomainError | None = None) -> HttpResp
     }
     if is_platform_operator(user):
         require_own_factor(request.session)
-        words = asked_word(request, "q")
+        words = text_param(request, "q")
         rows = Tenant.objects.filter(name__icontains=words).order_by("name", "pk")
-        found, pager = paged(rows, number=page_number(request), asked={"q": words})
+        found, pager = paginate(rows, number=page_number(request), params={"q": words})
         context |= {
             "is_operator": True,
             "words": words,

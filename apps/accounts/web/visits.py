@@ -10,7 +10,7 @@ from apps.accounts.visits import visits_with_acts
 from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.pages.decorators import access_of, requires
-from apps.pages.paging import paged
+from apps.pages.paging import paginate
 from apps.pages.params import page_number
 
 
@@ -22,6 +22,6 @@ def visits(request: HttpRequest) -> HttpResponse:
     rows = access_of(request).visible(
         BreakGlass.objects.select_related("user").order_by("-opened_at"), Permission.AUDIT_VIEW
     )
-    found, pager = paged(rows, number=page_number(request), asked={})
+    found, pager = paginate(rows, number=page_number(request), params={})
     context = {"visits": visits_with_acts(found), "pager": pager, "now": clock.now()}
     return render(request, "accounts/visits.html", context)

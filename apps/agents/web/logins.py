@@ -28,8 +28,8 @@ from apps.inventory.models import Device, LoginApproval
 from apps.inventory.selectors import get_visible_device
 from apps.inventory.services import accept_certificate, approve_logins
 from apps.pages.decorators import access_of, fresh_sign_in, requires
-from apps.pages.paging import paged
-from apps.pages.params import page_number, wants_part
+from apps.pages.paging import paginate
+from apps.pages.params import is_partial_request, page_number
 from apps.pages.states import OK, UNKNOWN, State
 from apps.vault.models import CredentialSet
 
@@ -156,7 +156,7 @@ def decide(request: HttpRequest, device_id: UUID) -> HttpResponse:
             approve_logins(destinations=shown, actor=access.actor, at=at)
     except DomainError as refused:
         refusal = refused.message
-    if not wants_part(request):
+    if not is_partial_request(request):
         return redirect("console:device", device_id)
     return _part(request, access, device, refusal)
 
@@ -203,7 +203,7 @@ def approve_chosen(request: HttpRequest) -> HttpResponse:
 
 def _list(request: HttpRequest, access: Access, refusal: str = "") -> HttpResponse:
     rows = devices_that_need_a_decision(access).order_by("name")
-    found, pager = paged(rows, number=page_number(request), asked={})
+    found, pager = paginate(rows, number=page_number(request), params={})
     context = {
         "rows": login_rows(found),
         "pager": pager,

@@ -13,7 +13,7 @@ from apps.agents.selectors import AgentHealth, visible_agent_health
 from apps.agents.services.quarantine import QUIET
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
-from apps.pages.durations import lasting, spell_seconds
+from apps.pages.durations import format_duration, format_seconds
 from apps.pages.states import OK, State
 
 SILENT = State("blind", "blind", _lazy("Silent"), 0)
@@ -99,13 +99,13 @@ def _row(health: AgentHealth, at: datetime) -> AgentRow:
         version=agent.version,
         hostname=agent.hostname,
         heard_at=agent.last_heartbeat_at,
-        heard_ago=lasting(agent.last_heartbeat_at, at) if agent.last_heartbeat_at else "",
+        heard_ago=format_duration(agent.last_heartbeat_at, at) if agent.last_heartbeat_at else "",
         buffer="" if depth is None else f"{depth:.0f}",
-        buffer_age=spell_seconds(age) if age else "",
+        buffer_age=format_seconds(age) if age else "",
         reads=health.reads,
         probes=health.probes,
         certificate_ends_at=ends,
-        certificate_left=lasting(at, ends) if ends and ends > at else "",
+        certificate_left=format_duration(at, ends) if ends and ends > at else "",
         is_certificate_short=is_short,
     )
 
@@ -134,7 +134,7 @@ def _state_of_active(
     if health.agent.skewed_since is not None:
         return SKEWED, _("Its clock is more than a minute off")
     if age is not None and age > BEHIND_AFTER_SECONDS:
-        return BEHIND, _("Its oldest reading waits for %(time)s") % {"time": spell_seconds(age)}
+        return BEHIND, _("Its oldest reading waits for %(time)s") % {"time": format_seconds(age)}
     return (EXPIRED, _("Its certificate was not renewed in time")) if is_short else (OK, "")
 
 

@@ -17,7 +17,7 @@ from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.inventory.selectors import visible_devices, visible_sites
 from apps.pages.decorators import access_of, fresh_sign_in, requires
-from apps.pages.params import wants_part
+from apps.pages.params import is_partial_request
 
 
 @require_GET
@@ -27,7 +27,7 @@ def agents(request: HttpRequest) -> HttpResponse:
     """All of them, the silent first."""
     access = access_of(request)
     page = agents_page(access, at=clock.now())
-    template = "agents/_list.html" if wants_part(request) else "agents/list.html"
+    template = "agents/_list.html" if is_partial_request(request) else "agents/list.html"
     return render(request, template, {"page": page, "section": "agents"})
 
 
@@ -67,7 +67,7 @@ def enroll(request: HttpRequest, agent_id: UUID) -> HttpResponse:
     access = access_of(request)
     agent = get_visible_agent(access, agent_id)
     row = next(row for row in agent_rows(access, at=clock.now()) if row.id == agent.id)
-    template = "agents/_heard.html" if wants_part(request) else "agents/enroll.html"
+    template = "agents/_heard.html" if is_partial_request(request) else "agents/enroll.html"
     may_approve = access.may(Permission.LOGINS_APPROVE)
     context = {"agent": agent, "row": row, "section": "agents", "may_approve": may_approve}
     return render(request, template, context)

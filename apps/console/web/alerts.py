@@ -17,10 +17,10 @@ from apps.authorization.access import Access
 from apps.incidents.selectors import Place, held_alerts, places_of
 from apps.inventory.parts import devices_of
 from apps.inventory.selectors import seen_devices_of
-from apps.pages.durations import lasting
-from apps.pages.ordering import SORT, UNORDERED, Column, Heading, Order, headings
-from apps.pages.paging import Pager, paged
-from apps.pages.params import query_of
+from apps.pages.durations import format_duration
+from apps.pages.ordering import DEFAULT_ORDERING, SORT, Column, Heading, Ordering, headings
+from apps.pages.paging import Pager, paginate
+from apps.pages.params import query_string
 from apps.pages.states import SEVERITIES, SUPPRESSED, State
 
 COLUMNS = (
@@ -48,7 +48,7 @@ class AlertRow:
     symptom: str
     seen: str
     since: datetime
-    lasting: str
+    format_duration: str
     incident_id: UUID | None
     incident_number: int | None
     #: Why it is held back, empty when it is not.
@@ -71,7 +71,7 @@ class AlertFilter:
     """What the address asks for."""
 
     severity: str = ""
-    order: Order = UNORDERED
+    order: Ordering = DEFAULT_ORDERING
 
     def chosen(self) -> dict[str, str]:
         """What narrows the list, as the address says it."""
@@ -98,7 +98,7 @@ def alerts_page(access: Access, asked: AlertFilter, *, number: int, at: datetime
     """At most twelve queries, whatever the size."""
     every = open_alerts(access)
     counted = dict(every.order_by().values_list("severity").annotate(Count("pk")))
-    rows, pager = paged(chosen_alerts(access, asked), number=number, asked=asked.asked())
+    rows, pager = paginate(chosen_alerts(access, asked), number=number, params=asked.asked())
     words = (("", _("All")), *((key, str(state.word)) for key, state in SEVERITIES.items()))
     return AlertsPage(
         filter=asked,
@@ -107,7 +107,7 @@ def alerts_page(access: Access, asked: AlertFilter, *, number: int, at: datetime
                 key,
                 word,
                 counted.get(key, 0) if key else sum(counted.values()),
-                query_of({**asked.asked(), "severity": key}),
+                query_string({**asked.asked(), "severity": key}),
                 key == asked.severity,
             )
             for key, word in words
@@ -177,7 +177,7 @@ def _row(
         symptom=alert.rule.document.get("symptom", "soft"),
         seen=_seen(alert.seen),
         since=alert.since,
-        lasting=lasting(alert.since, at),
+        format_duration=format_duration(alert.since, at),
         incident_id=place.incident_id if place else None,
         incident_number=place.number if place else None,
         held_because=held_because,

@@ -11,45 +11,45 @@ from apps.console.web.devices import DeviceFilter
 from apps.console.web.sites import SiteFilter
 from apps.console.web.states import REACH
 from apps.inventory.choices import DeviceRole
-from apps.pages.ordering import asked_order
-from apps.pages.params import asked_word
+from apps.pages.ordering import ordering_param
+from apps.pages.params import text_param
 
 
 def asked_devices(request: HttpRequest) -> DeviceFilter:
     """Devices by words, site, role and state."""
-    role, state = asked_word(request, "role"), asked_word(request, "state")
+    role, state = text_param(request, "role"), text_param(request, "state")
     site = asked_uuid(request, "site")
     return DeviceFilter(
-        words=asked_word(request, "q"),
+        words=text_param(request, "q"),
         site=site,
-        site_words="" if site else asked_word(request, "site"),
+        site_words="" if site else text_param(request, "site"),
         role=role if role in DeviceRole.values else "",
         state=state if state in REACH else "",
-        order=asked_order(request, device_order.COLUMNS),
+        order=ordering_param(request, device_order.COLUMNS),
     )
 
 
 def asked_sites(request: HttpRequest) -> SiteFilter:
     """Sites by words, or those in trouble."""
     return SiteFilter(
-        words=asked_word(request, "q"),
-        only_troubled=asked_word(request, "state") == "troubled",
-        order=asked_order(request, sites.COLUMNS),
+        words=text_param(request, "q"),
+        only_troubled=text_param(request, "state") == "troubled",
+        order=ordering_param(request, sites.COLUMNS),
     )
 
 
 def asked_alerts(request: HttpRequest) -> AlertFilter:
     """Open alerts of one severity."""
-    severity = asked_word(request, "severity")
+    severity = text_param(request, "severity")
     return AlertFilter(
         severity=severity if severity in Severity.values else "",
-        order=asked_order(request, alerts.COLUMNS),
+        order=ordering_param(request, alerts.COLUMNS),
     )
 
 
 def asked_uuid(request: HttpRequest, name: str) -> UUID | None:
     """The id under a name, or nothing."""
     try:
-        return UUID(asked_word(request, name))
+        return UUID(text_param(request, name))
     except ValueError:
         return None

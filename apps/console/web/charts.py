@@ -9,13 +9,13 @@ from django.utils.translation import gettext as _
 
 from agent.protocol.registry import METRICS
 from apps.authorization.access import Access
-from apps.charts.time_series import Chart, Line, Mark, line_of, span_for
+from apps.charts.time_series import Chart, Line, Mark, gauge_line, span_for
 from apps.console.web.device_parts import CONNECT, LOSS, RTT, SESSIONS, possible_rates
 from apps.console.web.readings import poll_seconds
 from apps.incidents.selectors import incidents_involving
 from apps.inventory.models import Device
 from apps.inventory.parts import DeviceParts, parts_of_device
-from apps.pages.time_range import TimeSpan
+from apps.pages.time_range import TimeRange
 from apps.telemetry.queries import Span, buckets_of, rates_of
 from apps.telemetry.store import SeriesKey
 from apps.telemetry.usage import RX, TX
@@ -59,7 +59,7 @@ def chart_choices(device: Device, parts: DeviceParts, *, chosen: str) -> tuple[C
     return tuple(ChartChoice(value, label, value == chosen) for value, label in found)
 
 
-def device_chart(access: Access, device: Device, *, asked: str, span: TimeSpan) -> Chart:
+def device_chart(access: Access, device: Device, *, asked: str, span: TimeRange) -> Chart:
     """What the address asks for, or the first that can be drawn. At most ten queries."""
     parts = parts_of_device(device)
     choices = chart_choices(device, parts, chosen=asked)
@@ -111,7 +111,7 @@ def _gauges(kind: str, entity_id: UUID, cut: Span) -> tuple[Line, ...]:
         if not key.labels
     }
     if kind == PPPOE:
-        return (line_of(found.get(SESSIONS, []), label=_("sessions"), look="data-2"),)
+        return (gauge_line(found.get(SESSIONS, []), label=_("sessions"), look="data-2"),)
     if kind == LOAD:
         used, whole = found.get(USED, []), found.get(WHOLE, [])
         memory = [
@@ -119,11 +119,11 @@ def _gauges(kind: str, entity_id: UUID, cut: Span) -> tuple[Line, ...]:
             for u, w in zip(used, whole, strict=False)
         ]
         return (
-            line_of(found.get(CPU, []), label=_("CPU"), look="data-2", unit="%"),
+            gauge_line(found.get(CPU, []), label=_("CPU"), look="data-2", unit="%"),
             Line(_("memory"), memory, unit="%"),
         )
     answer = found.get(RTT) or found.get(CONNECT, [])
     return (
-        line_of(answer, label=_("answer"), look="data-2", unit="ms"),
-        line_of(found.get(LOSS, []), label=_("loss"), look="critical", scale="pct", unit="%"),
+        gauge_line(answer, label=_("answer"), look="data-2", unit="ms"),
+        gauge_line(found.get(LOSS, []), label=_("loss"), look="critical", scale="pct", unit="%"),
     )

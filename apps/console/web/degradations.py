@@ -17,7 +17,7 @@ from apps.console.web.device_parts import CONNECT, ERRORS, LOSS, RTT, bits
 from apps.console.web.spark import Spark, spark
 from apps.inventory.models import ProbeTarget
 from apps.telemetry.queries import latest
-from apps.telemetry.sparklines import Glance, glances, rates_now
+from apps.telemetry.sparklines import Sparkline, current_rates, sparklines
 from apps.telemetry.usage import BUSY_PCT, FRESH, FULL_PCT, wire_use
 from apps.topology.selectors import Wire, Wiring, wiring
 
@@ -90,7 +90,7 @@ def _full_wires(wired: Wiring, at: datetime) -> list[Degradation]:
 
 def _faulty_ports(wired: Wiring, at: datetime) -> list[Degradation]:
     wire_of: Mapping[UUID, Wire] = {port: wire for wire in wired.wires for port in wire.ports}
-    rates = rates_now(metrics=ERRORS, entity_ids=list(wire_of), since=at - FRESH)
+    rates = current_rates(metrics=ERRORS, entity_ids=list(wire_of), since=at - FRESH)
     worst: dict[UUID, tuple[float, str]] = {}
     for (port, metric), rate in rates.items():
         worst[port] = max(worst.get(port, (0.0, metric)), (rate * SECONDS_PER_HOUR, metric))
@@ -190,10 +190,10 @@ def _device(pk: UUID) -> str:
     return reverse("console:device", args=[pk])
 
 
-def _day_of(keys: Sequence[tuple[UUID, str]], at: datetime) -> dict[tuple[UUID, str], Glance]:
+def _day_of(keys: Sequence[tuple[UUID, str]], at: datetime) -> dict[tuple[UUID, str], Sparkline]:
     if not keys:
         return {}
-    found = glances(
+    found = sparklines(
         metrics={metric for _pk, metric in keys},
         entity_ids={pk for pk, _metric in keys},
         start=at - DAY,
@@ -207,7 +207,7 @@ def _drawn(rows: Sequence[Degradation], at: datetime) -> tuple[Degradation, ...]
     return tuple(replace(row, line=spark(_shown(row, day.get(row.series, [])))) for row in rows)
 
 
-def _shown(row: Degradation, line: Glance) -> Glance:
+def _shown(row: Degradation, line: Sparkline) -> Sparkline:
     """A gauge as it is; of a counter, what it grew by from slot to slot."""
     if not row.series[1].endswith("_total"):
         return line

@@ -23,7 +23,7 @@ from apps.inventory.models import Device, Site
 from apps.inventory.parts import parts_of_device
 from apps.inventory.selectors import seen_devices_of, seen_sites_of
 from apps.pages.states import State
-from apps.pages.time_range import TimeSpan
+from apps.pages.time_range import TimeRange
 from apps.telemetry.queries import Span, buckets_of, rates_of
 from apps.topology.selectors import far_devices_of_neighbors
 
@@ -64,7 +64,7 @@ class DevicePage:
     open_incident: Incident | None
     notices: tuple[Notice, ...]
     charts: tuple[ChartChoice, ...]
-    span: TimeSpan
+    span: TimeRange
     #: Whether this member may have its login tried.
     may_test: bool
 
@@ -80,7 +80,7 @@ class DevicePage:
 
 
 def device_page(
-    access: Access, device: Device, *, chart: str, shown: TimeSpan, at: datetime
+    access: Access, device: Device, *, chart: str, shown: TimeRange, at: datetime
 ) -> DevicePage:
     """At most thirty-one queries, whatever sits on it."""
     rows = parts_of_device(device)

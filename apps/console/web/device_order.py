@@ -31,7 +31,7 @@ from apps.authorization.access import Access
 from apps.console.web.states import REACH, UNREAD
 from apps.inventory.models import Device
 from apps.inventory.parts import devices_of
-from apps.pages.ordering import Column, Order
+from apps.pages.ordering import Column, Ordering
 from apps.telemetry.reach import BLIND_AFTER, Reach, last_reading
 
 COLUMNS = (
@@ -65,7 +65,7 @@ class _Looked(Func):
 
 
 def in_order(
-    access: Access, rows: QuerySet[Device], order: Order, at: datetime
+    access: Access, rows: QuerySet[Device], order: Ordering, at: datetime
 ) -> QuerySet[Device]:
     """Ordered by a column, then by name; what has no value stands last, either way. Two queries for alerts."""
     if not order.key:

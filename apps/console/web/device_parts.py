@@ -15,7 +15,7 @@ from apps.inventory.models import (
     Link,
     OspfNeighbor,
 )
-from apps.pages.durations import spell_seconds
+from apps.pages.durations import format_seconds
 from apps.pages.states import BLIND, DOWN, OFF, UNKNOWN, UP, State
 from apps.telemetry.queries import Bucket
 from apps.telemetry.store import SeriesKey
@@ -94,7 +94,7 @@ class NeighborRow:
     port: str
     state: State
     word: str
-    lasting: str
+    format_duration: str
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class PeerRow:
     state: State
     word: str
     prefixes: str
-    lasting: str
+    format_duration: str
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ def bits(per_second: float) -> str:
 def _for(read: Readings, state: State, entity_id: UUID, metric: str) -> str:
     """How long it has been up; a lost one keeps its last number, which says nothing."""
     seconds = read.number(entity_id, metric) if state is UP else None
-    return spell_seconds(seconds) if seconds else ""
+    return format_seconds(seconds) if seconds else ""
 
 
 def neighbor_rows(
@@ -260,7 +260,7 @@ def neighbor_rows(
                 port=row.interface_name,
                 state=state,
                 word=_word(state, read.text(row.id, "ospf.neighbor.state")),
-                lasting=_for(read, state, row.id, "ospf.neighbor.uptime_seconds"),
+                format_duration=_for(read, state, row.id, "ospf.neighbor.uptime_seconds"),
             )
         )
     return tuple(sorted(found, key=lambda row: row.state.rank))
@@ -280,7 +280,7 @@ def peer_rows(rows: Sequence[BgpPeer], read: Readings) -> tuple[PeerRow, ...]:
                 state=state,
                 word=_word(state, read.text(row.id, "bgp.peer.state")),
                 prefixes="" if prefixes is None else f"{prefixes:.0f}",
-                lasting=_for(read, state, row.id, "bgp.peer.uptime_seconds"),
+                format_duration=_for(read, state, row.id, "bgp.peer.uptime_seconds"),
             )
         )
     return tuple(sorted(found, key=lambda row: row.state.rank))

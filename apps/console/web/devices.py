@@ -20,10 +20,10 @@ from apps.inventory.choices import DeviceRole, LoginState
 from apps.inventory.destinations import login_statuses
 from apps.inventory.models import Device
 from apps.inventory.parts import parts_of
-from apps.pages.durations import lasting, spell_seconds
-from apps.pages.ordering import SORT, UNORDERED, Heading, Order, headings
-from apps.pages.paging import Pager, paged
-from apps.pages.params import query_of
+from apps.pages.durations import format_duration, format_seconds
+from apps.pages.ordering import DEFAULT_ORDERING, SORT, Heading, Ordering, headings
+from apps.pages.paging import Pager, paginate
+from apps.pages.params import query_string
 from apps.pages.states import State
 from apps.telemetry.queries import LatestValue, latest
 from apps.telemetry.reach import UP, Reach, devices_read, reach_by_site, reach_of_devices
@@ -77,7 +77,7 @@ class DeviceFilter:
     site_words: str = ""
     role: str = ""
     state: str = ""
-    order: Order = UNORDERED
+    order: Ordering = DEFAULT_ORDERING
 
     def chosen(self) -> dict[str, str]:
         """What narrows the list, as the address says it."""
@@ -110,7 +110,7 @@ def devices_page(access: Access, asked: DeviceFilter, *, number: int, at: dateti
     counted = sum(
         reach_by_site(inventory.visible_devices(access), at).values(), start=Counter[str]()
     )
-    rows, pager = paged(chosen_devices(access, asked, at), number=number, asked=asked.asked())
+    rows, pager = paginate(chosen_devices(access, asked, at), number=number, params=asked.asked())
     reach = reach_of_devices(at, [device.id for device in rows])
     return DevicesPage(
         filter=asked,
@@ -163,7 +163,7 @@ def _choices(
         Choice(
             value=value,
             label=str(label),
-            query=query_of({**now, name: value}),
+            query=query_string({**now, name: value}),
             is_chosen=now[name] == value,
             number=number,
         )
@@ -205,7 +205,7 @@ def device_rows(
                 board=device.board_name,
                 state=state,
                 uptime=uptime_of(uptime, state),
-                read_ago=lasting(answered.ts, at) if answered else "",
+                read_ago=format_duration(answered.ts, at) if answered else "",
                 read_at=answered.ts if answered else None,
                 uptime_seconds=seconds_up(uptime, state),
                 alerts=alerts[device.id],
@@ -218,7 +218,7 @@ def device_rows(
 def uptime_of(read: LatestValue | None, state: State) -> str:
     """How long it has been up, as operators say it."""
     seconds = seconds_up(read, state)
-    return "" if seconds is None else spell_seconds(seconds)
+    return "" if seconds is None else format_seconds(seconds)
 
 
 def seconds_up(read: LatestValue | None, state: State) -> float | None:

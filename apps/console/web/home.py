@@ -18,7 +18,7 @@ from apps.console.web.states import REACH
 from apps.core.kept import kept
 from apps.incidents.web.order import WORST
 from apps.incidents.web.pages import QueueFilter, QueuePage, queue_page
-from apps.pages.durations import lasting
+from apps.pages.durations import format_duration
 from apps.pages.states import State
 from apps.telemetry.reach import Reach
 
@@ -69,7 +69,7 @@ def home_page(access: Access, *, at: datetime) -> HomePage:
     queue = queue_page(access, QueueFilter(order=WORST), at=at, most=MOST_INCIDENTS)
     counted = devices_by_site(access, at=at)
     sites = site_rows(access, counted)
-    troubled = [row for row in sites if row.state.is_trouble]
+    troubled = [row for row in sites if row.state.is_problem]
     agents = agent_rows(access, at=at)
     silent = tuple(row for row in agents if row.state is AGENT_SILENT)
     counts = reach_counts(counted)
@@ -91,12 +91,12 @@ def home_page(access: Access, *, at: datetime) -> HomePage:
         silent_agents=silent,
         blind=next(count.number for count in counts if count.query == Reach.BLIND),
         sees_agents=access.may(Permission.AGENTS_VIEW),
-        quiet_for=lasting(queue.last_closed_at, at) if queue.last_closed_at else "",
+        quiet_for=format_duration(queue.last_closed_at, at) if queue.last_closed_at else "",
         tiles=tiles,
         degraded=degraded,
         is_quiet=not queue.total_open
         and not silent
-        and not any(count.number for count in counts if count.state.is_trouble),
+        and not any(count.number for count in counts if count.state.is_problem),
     )
 
 

@@ -28,7 +28,7 @@ from apps.maintenance.choices import WindowState
 from apps.maintenance.errors import WindowOver
 from apps.maintenance.selectors import get_visible_window
 from apps.pages.decorators import access_of, requires
-from apps.pages.params import asked_word, page_number, wants_part
+from apps.pages.params import is_partial_request, page_number, text_param
 
 SECTION = "maintenance"
 #: What of the form is answered alone, by the id of the element that asks.
@@ -40,14 +40,16 @@ PARTS = {"places": "console/_plan_places.html", "preview": "console/_plan_previe
 @requires(Permission.MAINTENANCE_VIEW)
 def windows(request: HttpRequest) -> HttpResponse:
     """Announced work: what runs, what is planned, what was."""
-    state = asked_word(request, "state")
+    state = text_param(request, "state")
     page = windows_page(
         access_of(request),
         state=state if state in {*WindowState.values, ALL} else "",
         number=page_number(request),
         at=clock.now(),
     )
-    template = "console/_maintenance.html" if wants_part(request) else "console/maintenance.html"
+    template = (
+        "console/_maintenance.html" if is_partial_request(request) else "console/maintenance.html"
+    )
     return render(request, template, {"page": page, "section": SECTION})
 
 
@@ -100,7 +102,7 @@ def _form(request: HttpRequest, form: PlanForm, places: Places) -> HttpResponse:
     }
     if not (places.is_empty or is_clean):
         form.fields["title"].widget.attrs["autofocus"] = True
-    part = PARTS.get(request.htmx.target) if wants_part(request) else None  # type: ignore[attr-defined]
+    part = PARTS.get(request.htmx.target) if is_partial_request(request) else None  # type: ignore[attr-defined]
     if part:
         return render(request, part, context)
     is_refused = form.is_bound and not is_clean

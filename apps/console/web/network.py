@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
 from apps.charts import site_view, topology_view
-from apps.charts.topology_view import Overlay, Picture
+from apps.charts.topology_view import Overlay, TopologyView
 from apps.console.web.sites import SiteRow, devices_by_site, site_rows
 from apps.incidents.limits import is_whole
 from apps.incidents.models import Incident
@@ -86,7 +86,7 @@ def network_page(access: Access, asked: Asked, *, query: str, at: datetime) -> N
     counted = devices_by_site(access, at=at)
     rows = site_rows(access, counted)
     devices = sum(site.total() for site in counted.values())
-    troubled = [row for row in rows if row.state.is_trouble]
+    troubled = [row for row in rows if row.state.is_problem]
     placed = {row.id for row in inventory.placed_sites(access)}
     open_ones = visible_incidents(access).filter(status="open").order_by("-started_at")
     incidents = tuple(open_ones[:MOST_INCIDENTS])
@@ -122,7 +122,7 @@ def _devices(access: Access, asked: Asked) -> QuerySet[Device]:
     return devices.filter(role=asked.role) if asked.role else devices
 
 
-def topology_picture(access: Access, asked: Asked, *, at: datetime) -> Picture:
+def topology_picture(access: Access, asked: Asked, *, at: datetime) -> TopologyView:
     """By router where they fit, else by site. At most twelve queries, whatever the size."""
     overlay = _overlay(access, asked)
     sites = {pk: name for pk, name, _code in inventory.visible_site_names(access)}
@@ -135,7 +135,7 @@ def topology_picture(access: Access, asked: Asked, *, at: datetime) -> Picture:
             looks,
             wires,
             ranks=site_view.ranks_by_site(_devices(access, asked)),
-            wire_looks=topology_view.wire_looks(at, wires),
+            link_looks=topology_view.link_looks(at, wires),
             sites=sites,
             overlay=overlay,
             address=f"{reverse('console:topology')}?site={{id}}",
@@ -147,22 +147,22 @@ def topology_picture(access: Access, asked: Asked, *, at: datetime) -> Picture:
 
 def _around(
     access: Access, site_id: UUID, sites: Mapping[UUID, str], overlay: Overlay, at: datetime
-) -> Picture:
+) -> TopologyView:
     """One site with what it is wired to, which stays in the background."""
     inside = set(
         inventory.visible_devices(access).filter(site=site_id).values_list("pk", flat=True)
     )
     drawn = _by_device(access, wiring(access, around=inside), sites, overlay, at)
-    return topology_view.outlined(drawn, only={str(pk) for pk in inside})
+    return topology_view.faded(drawn, only={str(pk) for pk in inside})
 
 
 def _by_device(
     access: Access, wired: Wiring, sites: Mapping[UUID, str], overlay: Overlay, at: datetime
-) -> Picture:
+) -> TopologyView:
     return topology_view.by_device(
         wired,
         looks=topology_view.device_looks(at, wired.devices),
-        wires=topology_view.wire_looks(at, wired.wires),
+        links=topology_view.link_looks(at, wired.wires),
         sites=sites,
         overlay=overlay,
         address=reverse("console:device", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}"),
@@ -177,12 +177,12 @@ def map_document(access: Access, asked: Asked, *, at: datetime) -> dict[str, Any
     wires = wires_between_sites(access, role=asked.role)
     places = {row.id: row for row in inventory.placed_sites(access)}
     edges = site_view.between_sites(
-        wires, looks=topology_view.wire_looks(at, wires), overlay=overlay, use=wire_use(at, wires)
+        wires, looks=topology_view.link_looks(at, wires), overlay=overlay, use=wire_use(at, wires)
     )
     address = reverse("console:site", args=[_ANYWHERE])
     sites = []
     for pk, place in places.items():
-        inside = looks.get(pk, site_view.NOBODY)
+        inside = looks.get(pk, site_view.NO_DEVICES)
         if asked.role and not inside.total():
             continue
         look = site_view.site_look(inside) if inside.total() else topology_view.OK

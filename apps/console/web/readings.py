@@ -6,7 +6,7 @@ from uuid import UUID
 
 from agent.protocol.registry import METRICS, Tier
 from apps.inventory.profiles import polling_profile
-from apps.pages.durations import lasting
+from apps.pages.durations import format_duration
 from apps.pages.states import BLIND, DOWN, UNKNOWN, UP, State
 from apps.telemetry.queries import LatestValue, latest
 from apps.telemetry.reach import BLIND_AFTER
@@ -76,7 +76,7 @@ class Readings:
     def age(self, entity_id: UUID, metric: str) -> str:
         """How long ago it was read."""
         read = self.last(entity_id, metric)
-        return lasting(read.ts, self._at) if read else ""
+        return format_duration(read.ts, self._at) if read else ""
 
     def _patience(self, metric: str) -> timedelta:
         seconds = self._profile[_SECONDS[METRICS[metric].tier]]

@@ -15,7 +15,7 @@ from apps.inventory.choices import DeviceRole, ServiceKind
 from apps.inventory.models import BgpPeer, OspfNeighbor, Service
 from apps.pages.states import BLIND, DOWN, OK, UNKNOWN, WARN, State
 from apps.telemetry.queries import LatestValue, latest
-from apps.telemetry.sparklines import Glance, glances
+from apps.telemetry.sparklines import Sparkline, sparklines
 
 SESSIONS, ADJACENT, ESTABLISHED = "pppoe.sessions.active", "ospf.neighbor.up", "bgp.peer.up"
 DAY = timedelta(hours=24)
@@ -153,21 +153,21 @@ def _count(read: Mapping[UUID, LatestValue], ids: Collection[UUID], at: datetime
     return _Now(good, len(fresh) - good, len(ids) - len(fresh))
 
 
-def _day(metric: str, ids: Sequence[UUID], at: datetime) -> list[Glance]:
-    found = glances(metrics=[metric], entity_ids=ids[:MOST_DRAWN], start=at - DAY, end=at)
+def _day(metric: str, ids: Sequence[UUID], at: datetime) -> list[Sparkline]:
+    found = sparklines(metrics=[metric], entity_ids=ids[:MOST_DRAWN], start=at - DAY, end=at)
     return list(found.values())
 
 
-def _summed(lines: list[Glance]) -> Glance:
+def _summed(lines: list[Sparkline]) -> Sparkline:
     whole = [line for line in lines if sum(v is not None for v in line) >= THROUGHOUT * len(line)]
     return _joined(whole, lambda read: sum(read) if len(read) == len(whole) else None)
 
 
-def _shares(lines: list[Glance]) -> Glance:
+def _shares(lines: list[Sparkline]) -> Sparkline:
     return _joined(lines, lambda read: sum(map(bool, read)) / len(read))
 
 
-def _joined(lines: list[Glance], join: Callable[[Sequence[float]], float | None]) -> Glance:
+def _joined(lines: list[Sparkline], join: Callable[[Sequence[float]], float | None]) -> Sparkline:
     return [_read_ones(column, join) for column in zip(*lines, strict=True)]
 
 

@@ -13,7 +13,7 @@ from apps.console.web.sites import SiteFilter, chosen_sites, devices_by_site, si
 from apps.console.web.states import UNREAD
 from apps.inventory import selectors as inventory
 from apps.pages.csv_export import Cell
-from apps.pages.downloads import Download, in_parts, rows_named
+from apps.pages.downloads import Download, rows_in_batches, rows_in_order
 from apps.telemetry.reach import reach_of_devices
 
 DEVICES = (
@@ -32,7 +32,7 @@ def device_sheet(access: Access, asked: DeviceFilter, *, at: datetime) -> Downlo
     sites = {pk: name for pk, name, _code in inventory.visible_site_names(access)}
 
     def tell(ids: list[UUID]) -> list[Sequence[Cell]]:
-        devices = rows_named(inventory.visible_devices(access), ids)
+        devices = rows_in_order(inventory.visible_devices(access), ids)
         reach = reach_of_devices(at, ids)
         shown = device_rows(access, devices, reach, sites=sites, at=at)
         return [
@@ -45,7 +45,7 @@ def device_sheet(access: Access, asked: DeviceFilter, *, at: datetime) -> Downlo
         ]
 
     ids = list(chosen_devices(access, asked, at).values_list("pk", flat=True))
-    return Download(ListPage.DEVICES, DEVICES, in_parts(access, ids, tell), len(ids))
+    return Download(ListPage.DEVICES, DEVICES, rows_in_batches(access, ids, tell), len(ids))
 
 
 def site_sheet(access: Access, asked: SiteFilter, *, at: datetime) -> Download:
@@ -61,7 +61,7 @@ def alert_sheet(access: Access, asked: AlertFilter, *, at: datetime) -> Download
     """A query for which they are, at most eleven for each part of what they say."""
 
     def tell(ids: list[UUID]) -> list[Sequence[Cell]]:
-        alerts = rows_named(open_alerts(access), ids)
+        alerts = rows_in_order(open_alerts(access), ids)
         return [
             (
                 *(alert.severity, alert.state, row.summary, row.entity, row.rule, row.seen),
@@ -72,4 +72,4 @@ def alert_sheet(access: Access, asked: AlertFilter, *, at: datetime) -> Download
         ]
 
     ids = list(chosen_alerts(access, asked).values_list("pk", flat=True))
-    return Download(ListPage.ALERTS, ALERTS, in_parts(access, ids, tell), len(ids))
+    return Download(ListPage.ALERTS, ALERTS, rows_in_batches(access, ids, tell), len(ids))

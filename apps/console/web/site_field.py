@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from apps.pages.params import query_of
+from apps.pages.params import query_string
 
 #: A choice of more sites weighs more than the list under it.
 MOST_CHOICES = 50
@@ -56,9 +56,9 @@ def site_field(
         words=words,
         chosen=chosen,
         chosen_name=next((name for pk, name, _code in sites if pk == chosen), ""),
-        query_of_any=query_of({**asked, "site": ""}),
+        query_of_any=query_string({**asked, "site": ""}),
         fitting=tuple(
-            OneSite(pk, name, query_of({**asked, "site": str(pk)})) for pk, name in offered
+            OneSite(pk, name, query_string({**asked, "site": str(pk)})) for pk, name in offered
         ),
         more_fitting=len(fitting) - len(offered) if offered else 0,
     )

@@ -18,9 +18,9 @@ from apps.incidents.selectors import incidents_involving
 from apps.inventory import selectors as inventory
 from apps.inventory.models import Site
 from apps.inventory.parts import parts_of
-from apps.pages.ordering import SORT, UNORDERED, Column, Heading, Order, headings
-from apps.pages.paging import Pager, pager_of
-from apps.pages.params import query_of
+from apps.pages.ordering import DEFAULT_ORDERING, SORT, Column, Heading, Ordering, headings
+from apps.pages.paging import Pager, pager_for
+from apps.pages.params import query_string
 from apps.pages.states import BLIND, DOWN, NONE, UNKNOWN, UP, WARN, State
 from apps.telemetry.reach import Reach, reach_by_site, reach_of_devices
 
@@ -57,7 +57,7 @@ class SiteFilter:
 
     words: str = ""
     only_troubled: bool = False
-    order: Order = UNORDERED
+    order: Ordering = DEFAULT_ORDERING
 
     def chosen(self) -> dict[str, str]:
         """What narrows the list, as the address says it."""
@@ -70,12 +70,12 @@ class SiteFilter:
     @property
     def query_of_all(self) -> str:
         """The address of the same without looking at trouble."""
-        return query_of({**self.asked(), "state": ""})
+        return query_string({**self.asked(), "state": ""})
 
     @property
     def query_of_troubled(self) -> str:
         """The address of the same in trouble alone."""
-        return query_of({**self.asked(), "state": "troubled"})
+        return query_string({**self.asked(), "state": "troubled"})
 
 
 @dataclass(frozen=True)
@@ -148,13 +148,13 @@ def sites_page(access: Access, asked: SiteFilter, *, number: int, at: datetime) 
     """Two queries."""
     every = site_rows(access, devices_by_site(access, at=at))
     rows = chosen_sites(every, asked)
-    pager = pager_of(len(rows), number=number, asked=asked.asked())
+    pager = pager_for(len(rows), number=number, params=asked.asked())
     return SitesPage(
         filter=asked,
         headings=headings(COLUMNS, asked.order, asked.chosen()),
         rows=tuple(rows[max(pager.first - 1, 0) : pager.last]),
         pager=pager,
-        troubled=sum(1 for row in every if row.state.is_trouble),
+        troubled=sum(1 for row in every if row.state.is_problem),
         all=len(every),
     )
 
@@ -166,7 +166,7 @@ def chosen_sites(every: list[SiteRow], asked: SiteFilter) -> list[SiteRow]:
         row
         for row in every
         if (wanted in row.name.casefold() or wanted in row.code.casefold())
-        and (row.state.is_trouble or not asked.only_troubled)
+        and (row.state.is_problem or not asked.only_troubled)
     ]
     if not asked.order.key:
         return rows

@@ -32,10 +32,10 @@ from apps.core.admission import expensive
 from apps.inventory.choices import DeviceRole
 from apps.inventory.selectors import get_visible_device, get_visible_site
 from apps.pages.decorators import access_of, requires
-from apps.pages.downloads import send
+from apps.pages.downloads import send_download
 from apps.pages.ordering import Column
-from apps.pages.params import asked_word, page_number, wants_part
-from apps.pages.time_range import TimeSpan, asked_span
+from apps.pages.params import is_partial_request, page_number, text_param
+from apps.pages.time_range import TimeRange, time_range_param
 
 #: Drawings are read anew each time.
 UNKEPT = {"Cache-Control": "private, no-store"}
@@ -44,7 +44,7 @@ UNKEPT = {"Cache-Control": "private, no-store"}
 def _show(
     request: HttpRequest, name: str, page: object, section: str, *, tools: ListTools | None = None
 ) -> HttpResponse:
-    template = f"console/_{name}.html" if wants_part(request) else f"console/{name}.html"
+    template = f"console/_{name}.html" if is_partial_request(request) else f"console/{name}.html"
     return render(request, template, {"page": page, "section": section, "tools": tools})
 
 
@@ -78,7 +78,9 @@ def devices(request: HttpRequest) -> HttpResponse:
 def devices_sheet(request: HttpRequest) -> HttpResponseBase:
     """The devices of this filter as a file."""
     access, asked, at = access_of(request), asked_devices(request), clock.now()
-    return send(device_sheet(access, asked, at=at), access=access, asked=asked.asked(), at=at)
+    return send_download(
+        device_sheet(access, asked, at=at), access=access, params=asked.asked(), at=at
+    )
 
 
 @require_GET
@@ -91,7 +93,7 @@ def device(request: HttpRequest, device_id: UUID) -> HttpResponse:
     page = device_page(
         access,
         get_visible_device(access, device_id),
-        chart=asked_word(request, "chart"),
+        chart=text_param(request, "chart"),
         shown=_span(request, at),
         at=at,
     )
@@ -107,7 +109,7 @@ def device_series(request: HttpRequest, device_id: UUID) -> JsonResponse:
     chart = device_chart(
         access,
         get_visible_device(access, device_id),
-        asked=asked_word(request, "chart"),
+        asked=text_param(request, "chart"),
         span=_span(request, clock.now()),
     )
     return JsonResponse(chart.as_document(), headers=UNKEPT)
@@ -131,7 +133,9 @@ def sites(request: HttpRequest) -> HttpResponse:
 def sites_sheet(request: HttpRequest) -> HttpResponseBase:
     """The sites of this filter as a file."""
     access, asked, at = access_of(request), asked_sites(request), clock.now()
-    return send(site_sheet(access, asked, at=at), access=access, asked=asked.asked(), at=at)
+    return send_download(
+        site_sheet(access, asked, at=at), access=access, params=asked.asked(), at=at
+    )
 
 
 @require_GET
@@ -162,7 +166,9 @@ def alerts(request: HttpRequest) -> HttpResponse:
 def alerts_sheet(request: HttpRequest) -> HttpResponseBase:
     """The open alerts of this filter as a file."""
     access, asked, at = access_of(request), asked_alerts(request), clock.now()
-    return send(alert_sheet(access, asked, at=at), access=access, asked=asked.asked(), at=at)
+    return send_download(
+        alert_sheet(access, asked, at=at), access=access, params=asked.asked(), at=at
+    )
 
 
 @require_GET
@@ -171,7 +177,7 @@ def alerts_sheet(request: HttpRequest) -> HttpResponseBase:
 def search(request: HttpRequest) -> HttpResponse:
     """Devices, sites and incidents by words."""
     access = access_of(request)
-    page = search_page(access, asked_word(request, "q"))
+    page = search_page(access, text_param(request, "q"))
     return _show(request, "search", page, "search")
 
 
@@ -217,14 +223,14 @@ def topology_data(request: HttpRequest) -> JsonResponse:
 
 
 def _asked_network(request: HttpRequest) -> Asked:
-    role = asked_word(request, "role")
+    role = text_param(request, "role")
     return Asked(
         incident=asked_uuid(request, "incident"),
         site=asked_uuid(request, "site"),
         role=role if role in DeviceRole.values else "",
-        wants_sites=asked_word(request, "collapse") == "1",
+        wants_sites=text_param(request, "collapse") == "1",
     )
 
 
-def _span(request: HttpRequest, at: datetime) -> TimeSpan:
-    return asked_span(request.GET.dict(), at=at, default="6h", keep=("chart",))
+def _span(request: HttpRequest, at: datetime) -> TimeRange:
+    return time_range_param(request.GET.dict(), at=at, default="6h", keep=("chart",))

@@ -20,9 +20,9 @@ from apps.maintenance.selectors import (
     windows_about,
     windows_in_state,
 )
-from apps.pages.durations import lasting
-from apps.pages.paging import Pager, paged
-from apps.pages.params import query_of
+from apps.pages.durations import format_duration
+from apps.pages.paging import Pager, paginate
+from apps.pages.params import query_string
 from apps.pages.states import State
 
 STATES = {
@@ -97,7 +97,7 @@ def windows_page(access: Access, *, state: str, number: int, at: datetime) -> Wi
     visible = visible_windows(access)
     counts = counts_by_state(visible, at)
     rows = _in_order(visible, state, at).prefetch_related("targets__site", "targets__device")
-    shown, pager = paged(rows, number=number, asked={"state": state})
+    shown, pager = paginate(rows, number=number, params={"state": state})
     may_plan = access.may(Permission.MAINTENANCE_PLAN)
     return WindowsPage(
         state=state,
@@ -131,7 +131,7 @@ def _choices(state: str, counts: dict[str, int]) -> tuple[Choice, ...]:
         (ALL, _("All"), sum(counts.values())),
     )
     return tuple(
-        Choice(label, query_of({"state": str(value)}), number, value == state)
+        Choice(label, query_string({"state": str(value)}), number, value == state)
         for value, label, number in words
     )
 
@@ -158,9 +158,9 @@ def _row(row: MaintenanceWindow, *, may_plan: bool, at: datetime) -> WindowRow:
 
 def _timing(row: MaintenanceWindow, state: WindowState, at: datetime) -> str:
     if state == WindowState.ACTIVE:
-        return _("%(time)s left") % {"time": lasting(at, row.ends_at)}
+        return _("%(time)s left") % {"time": format_duration(at, row.ends_at)}
     if state == WindowState.PLANNED:
-        return _("in %(time)s") % {"time": lasting(at, row.starts_at)}
+        return _("in %(time)s") % {"time": format_duration(at, row.starts_at)}
     return ""
 
 

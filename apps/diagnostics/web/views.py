@@ -15,7 +15,7 @@ from apps.diagnostics.services import request_test
 from apps.inventory.errors import LoginHeld
 from apps.inventory.selectors import get_visible_device
 from apps.pages.decorators import access_of, requires
-from apps.pages.params import wants_part
+from apps.pages.params import is_partial_request
 
 
 @require_http_methods(["GET", "POST"])
@@ -30,7 +30,7 @@ def connection_test(request: HttpRequest, device_id: UUID) -> HttpResponse:
             request_test(device=device, actor=access.actor, at=at)
         except (LoginHeld, NoAgent, TestUnderWay, TooManyTests) as refused:
             refusal = refused.message
-        if not wants_part(request):
+        if not is_partial_request(request):
             return redirect("console:device", device_id)
     test = last_test(access, device.id)
     state = state_of(test, at) if test else None

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from apps.authorization.access import Access
 from apps.charts import site_view, topology_view
 from apps.charts.time_series import Chart, Line, Mark, span_for, total_of
-from apps.charts.topology_view import Overlay, Picture
+from apps.charts.topology_view import Overlay, TopologyView
 from apps.incidents import selectors
 from apps.incidents.models import Incident, TimelineEntry
 from apps.inventory.models import Link
@@ -45,7 +45,7 @@ def overlay_of(incident: Incident) -> Overlay:
     return Overlay(frozenset(roots), frozenset(behind - roots))
 
 
-def blast_picture(access: Access, incident: Incident, *, at: datetime) -> Picture:
+def blast_picture(access: Access, incident: Incident, *, at: datetime) -> TopologyView:
     """The causes, what is behind them and what stands next to it. At most twelve queries."""
     overlay = overlay_of(incident)
     links = Link.objects.filter(pk__in=overlay.roots).values_list("a_device_id", "z_device_id")
@@ -57,23 +57,23 @@ def blast_picture(access: Access, incident: Incident, *, at: datetime) -> Pictur
     if len(core) > MOST_DEVICES:
         return _by_site(access, wired, sites, overlay, at)
     looks = topology_view.device_looks(at, wired.devices)
-    wires = topology_view.wire_looks(at, wired.wires)
+    wires = topology_view.link_looks(at, wired.wires)
     address = reverse("console:device", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}")
     drawn = topology_view.by_device(
-        wired, looks=looks, wires=wires, sites=sites, overlay=overlay, address=address
+        wired, looks=looks, links=wires, sites=sites, overlay=overlay, address=address
     )
-    return topology_view.outlined(drawn, only={str(pk) for pk in core})
+    return topology_view.faded(drawn, only={str(pk) for pk in core})
 
 
 def _by_site(
     access: Access, wired: Wiring, sites: Mapping[UUID, str], overlay: Overlay, at: datetime
-) -> Picture:
+) -> TopologyView:
     devices, wires = visible_devices(access).filter(pk__in=wired.devices), wired.between_sites()
     return site_view.by_site(
         site_view.looks_by_site(devices, overlay, at),
         wires,
         ranks=site_view.ranks_by_site(devices),
-        wire_looks=topology_view.wire_looks(at, wires),
+        link_looks=topology_view.link_looks(at, wires),
         sites=sites,
         overlay=overlay,
         address=reverse("console:site", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}"),

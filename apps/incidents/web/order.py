@@ -10,7 +10,7 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _lazy
 
 from apps.incidents.models import Incident
-from apps.pages.ordering import Column, Order
+from apps.pages.ordering import Column, Ordering
 from apps.pages.states import SEVERITIES
 
 COLUMNS = (
@@ -20,15 +20,15 @@ COLUMNS = (
     Column("devices", _lazy("Devices"), is_number=True),
     Column("subscribers", _lazy("Subscribers"), is_number=True),
 )
-NEWEST, WORST = Order("number", descends=True), Order("severity")
+NEWEST, WORST = Ordering("number", descends=True), Ordering("severity")
 #: As the screen offers them.
 OFFERED = (
     (NEWEST, _lazy("Newest first")),
-    (Order("number"), _lazy("Oldest first")),
+    (Ordering("number"), _lazy("Oldest first")),
     (WORST, _lazy("Worst severity first")),
-    (Order("sites", descends=True), _lazy("Most sites first")),
-    (Order("devices", descends=True), _lazy("Most devices first")),
-    (Order("subscribers", descends=True), _lazy("Most subscribers first")),
+    (Ordering("sites", descends=True), _lazy("Most sites first")),
+    (Ordering("devices", descends=True), _lazy("Most devices first")),
+    (Ordering("subscribers", descends=True), _lazy("Most subscribers first")),
 )
 #: In a column of counts, what was never counted.
 UNCOUNTED = -1
@@ -51,13 +51,13 @@ def asked_place(text: str) -> Place | None:
     return Place(int(found[1]), int(found[2])) if found else None
 
 
-def in_order(rows: QuerySet[Incident], order: Order) -> QuerySet[Incident]:
+def in_order(rows: QuerySet[Incident], order: Ordering) -> QuerySet[Incident]:
     """Ordered by a column, then the newest."""
     way = "-place" if order.descends else "place"
     return rows.annotate(place=_value(order.key)).order_by(way, "-number")
 
 
-def after(rows: QuerySet[Incident], order: Order, place: Place) -> QuerySet[Incident]:
+def after(rows: QuerySet[Incident], order: Ordering, place: Place) -> QuerySet[Incident]:
     """Of ordered rows those that come later than this place."""
     later = Q(place__lt=place.value) if order.descends else Q(place__gt=place.value)
     if order.key == "number":

@@ -20,9 +20,9 @@ from apps.incidents.limits import is_whole
 from apps.incidents.models import Incident, IncidentAlert, TimelineEntry
 from apps.incidents.web.blast import numbered
 from apps.incidents.web.order import NEWEST, OFFERED, Place, after, in_order, place_of
-from apps.pages.durations import lasting
-from apps.pages.ordering import SORT, Order
-from apps.pages.params import query_of
+from apps.pages.durations import format_duration
+from apps.pages.ordering import SORT, Ordering
+from apps.pages.params import query_string
 from apps.pages.states import SEVERITIES
 
 PAGE_SIZE = 50
@@ -47,7 +47,7 @@ class QueueRow:
     suppressed: int
     started_at: datetime
     #: How long it has lasted, or lasted.
-    lasting: str
+    format_duration: str
     acked_by: str
     assigned_to: str
     can_acknowledge: bool
@@ -66,7 +66,7 @@ class QueueFilter:
     severity: str = ""
     owner: str = ""
     words: str = ""
-    order: Order = NEWEST
+    order: Ordering = NEWEST
 
     def asked(self) -> dict[str, str]:
         """As the address says it."""
@@ -134,8 +134,8 @@ def queue_page(
         total=chosen.count(),
         total_open=selectors.open_incident_count(access),
         last_closed_at=last.ended_at if last else None,
-        query=query_of(asked.asked()),
-        next_query=query_of(following) if has_more else "",
+        query=query_string(asked.asked()),
+        next_query=query_string(following) if has_more else "",
         may_act=may_act,
     )
 
@@ -169,7 +169,7 @@ def _views(asked: QueueFilter) -> tuple[View, ...]:
         (_("All"), QueueFilter(status=ALL)),
     )
     kept = ((label, replace(view, order=asked.order)) for label, view in named)
-    return tuple(View(label, query_of(view.asked()), view == asked) for label, view in kept)
+    return tuple(View(label, query_string(view.asked()), view == asked) for label, view in kept)
 
 
 def _queue_row(row: Incident, *, may_act: bool, at: datetime) -> QueueRow:
@@ -186,7 +186,7 @@ def _queue_row(row: Incident, *, may_act: bool, at: datetime) -> QueueRow:
         subscribers=row.subscribers_affected,
         suppressed=row.suppressed_count,
         started_at=row.started_at,
-        lasting=lasting(row.started_at, row.ended_at or at),
+        format_duration=format_duration(row.started_at, row.ended_at or at),
         acked_by=row.acked_by,
         assigned_to=row.assigned_to,
         can_acknowledge=may_act and row.is_open and row.acked_at is None,
@@ -258,7 +258,7 @@ class DetailPage:
     acked_by: str
     started_at: datetime
     #: How long it has lasted, or lasted.
-    lasting: str
+    format_duration: str
     can_act: bool
     can_acknowledge: bool
     is_flapping: bool
@@ -301,7 +301,7 @@ def detail_page(access: Access, incident: Incident, *, at: datetime) -> DetailPa
         is_open=incident.is_open,
         acked_by=incident.acked_by,
         started_at=incident.started_at,
-        lasting=lasting(incident.started_at, incident.ended_at or at),
+        format_duration=format_duration(incident.started_at, incident.ended_at or at),
         can_act=may_act,
         can_acknowledge=may_act and incident.is_open and incident.acked_at is None,
         is_flapping=incident.is_flapping,

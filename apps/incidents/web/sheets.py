@@ -8,7 +8,7 @@ from apps.authorization.access import Access
 from apps.incidents import selectors
 from apps.incidents.web.pages import QueueFilter, chosen_incidents
 from apps.pages.csv_export import Cell
-from apps.pages.downloads import Download, in_parts, rows_named
+from apps.pages.downloads import Download, rows_in_batches, rows_in_order
 
 INCIDENTS = (
     *("number", "status", "severity", "title", "cause", "confidence"),
@@ -28,8 +28,8 @@ def queue_sheet(access: Access, asked: QueueFilter) -> Download:
                 *(row.services_affected, row.subscribers_affected, row.suppressed_count),
                 *(row.started_at, row.ended_at, row.acked_by, row.assigned_to, row.resolution),
             )
-            for row in rows_named(selectors.visible_incidents(access), ids)
+            for row in rows_in_order(selectors.visible_incidents(access), ids)
         ]
 
     ids = list(chosen_incidents(access, asked).values_list("pk", flat=True))
-    return Download(ListPage.INCIDENTS, INCIDENTS, in_parts(access, ids, tell), len(ids))
+    return Download(ListPage.INCIDENTS, INCIDENTS, rows_in_batches(access, ids, tell), len(ids))

@@ -29,9 +29,9 @@ from apps.incidents.web.order import COLUMNS, NEWEST, asked_place
 from apps.incidents.web.pages import ALL, OWNERS, QueueFilter, detail_page, queue_page
 from apps.incidents.web.sheets import queue_sheet
 from apps.pages.decorators import access_of, requires
-from apps.pages.downloads import send
-from apps.pages.ordering import asked_order
-from apps.pages.params import asked_word, wants_part
+from apps.pages.downloads import send_download
+from apps.pages.ordering import ordering_param
+from apps.pages.params import is_partial_request, text_param
 
 #: Drawings are read anew each time.
 UNKEPT = {"Cache-Control": "private, no-store"}
@@ -50,7 +50,7 @@ def queue(request: HttpRequest) -> HttpResponse:
         place=asked_place(request.GET.get("after", "")),
         at=clock.now(),
     )
-    template = "incidents/_list.html" if wants_part(request) else "incidents/list.html"
+    template = "incidents/_list.html" if is_partial_request(request) else "incidents/list.html"
     tools = list_tools(access_of(request), ListPage.INCIDENTS, request.GET.urlencode())
     return render(request, template, {"page": page, "section": "incidents", "tools": tools})
 
@@ -61,18 +61,20 @@ def queue(request: HttpRequest) -> HttpResponse:
 def queue_file(request: HttpRequest) -> HttpResponseBase:
     """The incidents of this filter as a file."""
     access, asked = access_of(request), asked_queue(request)
-    return send(queue_sheet(access, asked), access=access, asked=asked.asked(), at=clock.now())
+    return send_download(
+        queue_sheet(access, asked), access=access, params=asked.asked(), at=clock.now()
+    )
 
 
 def asked_queue(request: HttpRequest) -> QueueFilter:
     """What the address asks of the queue; what nothing is called is ignored."""
-    order = asked_order(request, COLUMNS)
+    order = ordering_param(request, COLUMNS)
     return QueueFilter(
-        status=_one_of(asked_word(request, "status"), (*IncidentStatus.values, ALL))
+        status=_one_of(text_param(request, "status"), (*IncidentStatus.values, ALL))
         or IncidentStatus.OPEN,
-        severity=_one_of(asked_word(request, "severity"), Severity.values),
-        owner=_one_of(asked_word(request, "owner"), OWNERS),
-        words=asked_word(request, "q"),
+        severity=_one_of(text_param(request, "severity"), Severity.values),
+        owner=_one_of(text_param(request, "owner"), OWNERS),
+        words=text_param(request, "q"),
         order=order if order.key else NEWEST,
     )
 
@@ -85,9 +87,9 @@ def detail(request: HttpRequest, incident_id: UUID) -> HttpResponse:
     access = access_of(request)
     incident = selectors.get_visible_incident(access, incident_id)
     page = detail_page(access, incident, at=clock.now())
-    template = "incidents/_detail.html" if wants_part(request) else "incidents/detail.html"
+    template = "incidents/_detail.html" if is_partial_request(request) else "incidents/detail.html"
     context: dict[str, Any] = {"page": page, "section": "incidents"}
-    if page.can_act and not wants_part(request):
+    if page.can_act and not is_partial_request(request):
         context["members"] = member_labels()
     return render(request, template, context)
 

@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy as _lazy
 
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
-from apps.pages.durations import lasting
-from apps.pages.paging import Pager, paged
+from apps.pages.durations import format_duration
+from apps.pages.paging import Pager, paginate
 from apps.pages.states import State
 from apps.webhooks import selectors
 from apps.webhooks.choices import DeliveryState
@@ -112,7 +112,7 @@ def ledger_page(
         rows = rows.filter(state=state)
     if chosen_endpoint:
         rows = rows.filter(endpoint=chosen_endpoint)
-    shown, pager = paged(rows, number=number, asked=asked)
+    shown, pager = paginate(rows, number=number, params=asked)
     can_manage = access.may(Permission.WEBHOOKS_MANAGE)
     words = (("", _("All")), *((key, str(_STATES[key].word)) for key in _STATES))
     return LedgerPage(
@@ -171,8 +171,8 @@ def _row(row: Delivery, *, can_manage: bool, at: datetime) -> DeliveryRow:
         attempts=row.attempt_count,
         why=row.get_dead_reason_display() if row.dead_reason else "",
         created_at=row.created_at,
-        ago=lasting(row.created_at, at),
-        next_in=lasting(at, row.next_attempt_at) if waits and row.next_attempt_at else "",
+        ago=format_duration(row.created_at, at),
+        next_in=format_duration(at, row.next_attempt_at) if waits and row.next_attempt_at else "",
         can_resend=can_manage
         and row.state in _RESENDABLE
         and not is_gone
@@ -186,14 +186,14 @@ def _endpoint(row: Endpoint, asked: dict[str, str], at: datetime) -> EndpointRow
         state, why = _PAUSED, row.get_pause_reason_display()
     elif row.failing_since:
         state = _FAILING
-        why = _("for %(time)s") % {"time": lasting(row.failing_since, at)}
+        why = _("for %(time)s") % {"time": format_duration(row.failing_since, at)}
     return EndpointRow(
         id=row.id,
         name=row.name,
         url=row.url,
         state=state,
         why=str(why),
-        last_success_ago=lasting(row.last_success_at, at) if row.last_success_at else "",
+        last_success_ago=format_duration(row.last_success_at, at) if row.last_success_at else "",
         query=_query({**asked, "endpoint": str(row.id)}),
         is_chosen=asked["endpoint"] == str(row.id),
     )

@@ -10,7 +10,7 @@ from django.views.decorators.vary import vary_on_headers
 from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.pages.decorators import access_of, requires
-from apps.pages.params import asked_word, page_number, wants_part
+from apps.pages.params import is_partial_request, page_number, text_param
 from apps.webhooks import selectors, services
 from apps.webhooks.choices import DeliveryState
 from apps.webhooks.web.pages import delivery_page, ledger_page
@@ -22,15 +22,15 @@ from apps.webhooks.web.pages import delivery_page, ledger_page
 def ledger(request: HttpRequest) -> HttpResponse:
     """Deliveries, newest first."""
     access = access_of(request)
-    state = asked_word(request, "state")
+    state = text_param(request, "state")
     page = ledger_page(
         access,
         state=state if state in DeliveryState.values else "",
-        endpoint=asked_word(request, "endpoint"),
+        endpoint=text_param(request, "endpoint"),
         number=page_number(request),
         at=clock.now(),
     )
-    template = "webhooks/_ledger.html" if wants_part(request) else "webhooks/ledger.html"
+    template = "webhooks/_ledger.html" if is_partial_request(request) else "webhooks/ledger.html"
     return render(request, template, {"page": page, "section": "webhooks"})
 
 
@@ -42,7 +42,9 @@ def delivery(request: HttpRequest, delivery_id: UUID) -> HttpResponse:
     access = access_of(request)
     row = selectors.get_visible_delivery(access, delivery_id)
     page = delivery_page(access, row, at=clock.now())
-    template = "webhooks/_delivery.html" if wants_part(request) else "webhooks/delivery.html"
+    template = (
+        "webhooks/_delivery.html" if is_partial_request(request) else "webhooks/delivery.html"
+    )
     return render(request, template, {"page": page, "section": "webhooks"})
 
 
