@@ -1,4 +1,4 @@
-"""The topology view by site, for networks that are too large to show every router. Its cost grows with the number of sites."""
+"""The topology view by site, for networks too large to show every router."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
@@ -72,7 +72,7 @@ def by_site(
     overlay: Overlay,
     address: str,
 ) -> TopologyView:
-    """A node per site with routers, an edge per pair of linked sites; ``address`` is the URL of a site page with ``{id}`` in it."""
+    """A node per site with routers, an edge per linked pair; ``address`` is a site's URL with ``{id}`` in it."""
     nodes = [
         Node(
             id=str(pk),

@@ -1,4 +1,4 @@
-"""The network as nodes and edges with their current state, for the topology diagram; an overlay adds an incident's verdict."""
+"""Nodes and edges of the topology diagram with their current state; an overlay adds an incident's verdict."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -86,7 +86,7 @@ def device_looks(at: datetime, device_ids: Iterable[UUID]) -> dict[UUID, str]:
 
 
 def link_looks(at: datetime, links: Collection[Wire]) -> dict[UUID, str]:
-    """The look of each link by the ports at its ends: down when one is down, blind without recent samples. One query."""
+    """The look of each link by the ports at its ends: down if one is down, blind without recent samples. One query."""
     ports = {port for link in links for port in link.ports}
     read = {key.entity_id: row for key, row in latest(metrics=[OPER_UP], entity_ids=ports).items()}
     return {

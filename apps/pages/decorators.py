@@ -51,7 +51,7 @@ def access_of(request: HttpRequest) -> Access:
 
 
 def fresh_sign_in(view: View[P]) -> View[P]:
-    """For pages that touch secrets, keys or roles: without recent authentication the user confirms first, and returns."""
+    """For pages that touch secrets, keys or roles: they need recent authentication."""
 
     @wraps(view)
     def checked(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:

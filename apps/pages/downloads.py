@@ -47,8 +47,8 @@ def send_download(
 def rows_in_batches(
     access: Access, ids: Sequence[UUID], render_rows: Callable[[list[UUID]], Sequence[Row]]
 ) -> Iterator[Row]:
-    """What ``tell`` says of these rows, in their order. Each part is read in a transaction of its own, which is over
-    before the part is sent: a slow line holds none open.
+    """The rendered rows of these ids, in order. Each batch is read in a transaction of its own that ends before it is
+    sent: a slow client holds no transaction open.
     """
     for start in range(0, len(ids), ROWS_AT_ONCE):
         with acting_in(access.tenant, seconds=PAGE_SECONDS):

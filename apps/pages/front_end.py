@@ -55,7 +55,7 @@ def _packages() -> Path:
 
 
 class CollectedFiles(CompressedManifestStaticFilesStorage):  # type: ignore[misc]  # whitenoise ships no types
-    """Hashed names and compressed copies. Source maps that packages refer to are not shipped, so references are ignored."""
+    """Hashed names and compressed copies. References to source maps are ignored: they are not shipped."""
 
     patterns = tuple(
         pattern for pattern in CompressedManifestStaticFilesStorage.patterns if pattern[0] != "*.js"

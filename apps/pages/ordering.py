@@ -58,7 +58,7 @@ def ordering_param(request: HttpRequest, columns: Sequence[Column]) -> Ordering:
 def headings(
     columns: Sequence[Column], order: Ordering, params: Mapping[str, str]
 ) -> tuple[Heading, ...]:
-    """The headings in one order; ``asked`` is the filter, which their addresses keep."""
+    """The headings of the columns; ``params`` is the filter, which their links keep."""
     return tuple(_heading(column, order, params) for column in columns)
 
 

@@ -23,8 +23,8 @@ def sparklines(
     end: datetime,
     slots: int = 48,
 ) -> dict[SeriesKey, Sparkline]:
-    """The last sample in each of ``slots`` equal parts; None where a part has none. One query, whose cost grows with the
-    slots and not with the number of samples."""
+    """The last sample in each of ``slots`` equal parts; None where a part has none. One query, whose cost grows with
+    the slots and not with the number of samples."""
     width = (end - start) / slots
     ends = [start + width * (i + 1) for i in range(slots)]
     found: dict[SeriesKey, Sparkline] = {}
