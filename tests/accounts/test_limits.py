@@ -266,7 +266,7 @@ class TestIncidents:
         assert f"INC-{incident.number}" in queue or str(incident.id) in queue
         assert not [name for name in stage.devices if name != BEHIND[1] and name in queue]
         detail = client.get(f"/incidents/{incident.id}/").content.decode()
-        assert "reaches beyond what you may see" in detail
+        assert "includes objects that you may not view" in detail
         assert "cr2-agg1</bdi>" not in detail
 
 

@@ -57,7 +57,7 @@ def add_passkey(page: Page, name: str) -> None:
     form.get_by_label("Name").fill(name)
     form.get_by_role("button", name="Add a passkey").click()
     expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
-    page.get_by_role("link", name="They are kept").click()
+    page.get_by_role("link", name="I have stored them").click()
     expect(page.get_by_role("cell", name=name, exact=True)).to_be_visible()
 
 
@@ -78,7 +78,7 @@ def test_a_passkey_is_made_and_signs_in_alone_and_as_second_step(page, acme_noc)
     sign_out(page)
 
     sign_in(page, acme_noc)
-    expect(page.get_by_role("heading", name="Second step")).to_be_visible()
+    expect(page.get_by_role("heading", name="Second factor")).to_be_visible()
     page.get_by_role("button", name="Use your passkey").click()
     expect(page.get_by_role("heading", name="Security")).to_be_visible()
     assert OpenSession.objects.get().method == "password+passkey"

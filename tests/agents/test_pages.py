@@ -51,7 +51,7 @@ def test_a_silent_agent_is_blind_and_says_nothing_of_its_buffer(page, acme):
     body = shown(page)
 
     assert body.index(">far<") < body.index(">near<"), "the silent stand first"
-    assert "1 agent is silent." in body
+    assert "1 agent is offline." in body
     assert "9 min ago" in body
     assert len(re.findall(r">\s*7\s*<", body)) == 1
 

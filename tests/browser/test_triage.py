@@ -113,7 +113,7 @@ def test_the_chosen_are_acknowledged_together(visitor, stage, acme_noc):
     page.keyboard.press("x")
     expect(page.locator("[data-bulk-count]")).to_have_text("1")
 
-    page.get_by_role("button", name="Acknowledge them").click()
+    page.get_by_role("button", name="Acknowledge selected").click()
 
     expect(page.get_by_role("button", name="Acknowledge", exact=True)).to_have_count(0)
     assert stage.incidents()[0].acked_by == acme_noc.label
@@ -126,11 +126,13 @@ def test_maintenance_is_planned_by_keyboard_from_an_incident(visitor, stage, acm
     page.keyboard.press("j")
     page.keyboard.press("m")
     page.wait_for_url(re.compile(r"/maintenance/new/\?incident="))
-    expect(page.locator("#preview")).to_contain_text("1 open incident that it holds back")
-    expect(page.get_by_label("Work", exact=True)).to_be_focused()
+    expect(page.locator("#preview")).to_contain_text(
+        "1 open incident whose notifications are suppressed"
+    )
+    expect(page.get_by_label("Title", exact=True)).to_be_focused()
     page.keyboard.type("Splicing the backhaul")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("button", name="Plan it")).to_be_focused()
+    expect(page.get_by_role("button", name="Plan maintenance")).to_be_focused()
     page.keyboard.press("Enter")
 
     page.wait_for_url("**/maintenance/")
@@ -150,12 +152,12 @@ def test_the_form_follows_what_is_chosen_and_the_readers_clock(visitor, stage, a
     page.get_by_role("checkbox", name="agg1").check()
     expect(page.locator("#preview")).to_contain_text("1 device: agg1")
     page.get_by_role("button", name="Local").click()
-    expect(page.locator("[data-zone]")).to_have_text("Moments are by your own clock.")
-    page.get_by_label("Work", exact=True).fill("New antenna")
+    expect(page.locator("[data-zone]")).to_have_text("Times are in your local time zone.")
+    page.get_by_label("Title", exact=True).fill("New antenna")
     tomorrow = clock.now().date() + timedelta(days=1)
-    page.get_by_label("Begins").fill(f"{tomorrow}T09:30")
+    page.get_by_label("Start").fill(f"{tomorrow}T09:30")
 
-    page.get_by_role("button", name="Plan it").click()
+    page.get_by_role("button", name="Plan maintenance").click()
 
     expect(page.get_by_role("row").filter(has_text="New antenna")).to_contain_text("09:30")
     with acting_in(stage.tenant):

@@ -84,7 +84,7 @@ def test_counts_are_of_what_is_granted(one_router, stage):
 def test_the_cause_outside_is_said_to_be_outside(one_router, incident):
     page = one_router.get(reverse("incidents:detail", args=[incident.id]))
 
-    assert "reaches beyond what you may see" in page.content.decode()
+    assert "includes objects that you may not view" in page.content.decode()
     assert page.context["page"].causes == page.context["page"].timeline == ()
     assert page.context["page"].suppressed_groups
 

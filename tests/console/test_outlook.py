@@ -124,7 +124,7 @@ class TestTiles:
         page = home(visit(acme_noc))
 
         assert "PPPoE access Warning 1,412 sessions" in page
-        assert "2 services, 1 not seen now" in page
+        assert "2 services, 1 not monitored now" in page
 
     def test_a_service_without_sessions_is_down(self, visit, acme_noc, stage, read):
         read("service", stage.pppoe.id, "pppoe.sessions.active", {20: 0})

@@ -181,9 +181,9 @@ def test_a_device_that_nobody_sees_is_never_called_up(visit, acme_noc, four_stat
 
     shown = text_of(visit(acme_noc).get(path))
 
-    assert "Nobody has seen this device for 5 min." in shown
+    assert "Blind for 5 min: this device is not monitored" in shown
     assert "Not asked for 5 min" in shown
-    assert "Answers" not in shown
+    assert "Responding" not in shown
 
 
 def test_a_site_counts_its_devices(visit, acme_noc, four_states):
@@ -222,7 +222,7 @@ def test_the_search_finds_all_kinds(visit, acme_noc, four_states):
     assert "hub" in shown
     assert "HUB" in shown
     assert "r-down" in text_of(client.get(reverse("console:search"), {"q": "127.20.7.2"}))
-    assert "Nothing found" in text_of(client.get(reverse("console:search"), {"q": "nowhere"}))
+    assert "No results" in text_of(client.get(reverse("console:search"), {"q": "nowhere"}))
 
 
 @pytest.mark.usefixtures("_now")
@@ -279,8 +279,8 @@ def test_a_device_behind_the_cause_says_so(visit, stage, acme_noc):
     behind = text_of(client.get(reverse("console:device", args=[stage.devices["bng1"].id])))
     near = text_of(client.get(reverse("console:device", args=[stage.devices["cr2"].id])))
 
-    assert f"Does not answer, by INC-{incident.number}" in behind
-    assert "to-agg1 towards agg1 down" in near
+    assert f"Not responding, caused by INC-{incident.number}" in behind
+    assert "to-agg1 to agg1 down" in near
     assert incident.title in near
 
 
@@ -292,7 +292,7 @@ def test_a_silent_agent_blinds_the_home(visit, stage, acme, acme_noc):
 
     shown = text_of(visit(acme_noc).get(reverse("console:home")))
 
-    assert "Agent core has not been heard for 5 min." in shown
+    assert "Agent core is offline: last heartbeat 5 min ago." in shown
     assert "Silent" in shown
 
 

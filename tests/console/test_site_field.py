@@ -43,7 +43,7 @@ def field(answer) -> str:
 
 def fitting(answer) -> dict[str, str]:
     text = answer.content.decode()
-    offered = text.partition('aria-label="Sites that fit"')[2].partition("</nav>")[0]
+    offered = text.partition('aria-label="Matching sites"')[2].partition("</nav>")[0]
     links = re.findall(r'href="\?([^"]*)"><bdi>([^<]+)</bdi>', offered)
     return {name: query.replace("&amp;", "&") for query, name in links}
 

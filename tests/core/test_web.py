@@ -86,7 +86,7 @@ class TestFaultPages:
         answer = careful.post("/sign-out/")
 
         assert answer.status_code == 403
-        assert "This form is too old" in answer.content.decode()
+        assert "The form has expired" in answer.content.decode()
 
     def test_speaks_the_readers_language(self, visitor):
         with fail_queries_with(ZeroDivisionError()):

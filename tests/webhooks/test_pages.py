@@ -32,7 +32,7 @@ def delivered(acme, server, make_endpoint) -> Delivery:
 
 
 def test_without_receivers_it_says_what_they_are_for(acme_auditor):
-    assert "No receiver yet" in visitor(acme_auditor).get(LEDGER).content.decode()
+    assert "No endpoints yet" in visitor(acme_auditor).get(LEDGER).content.decode()
 
 
 def test_those_who_may_not_look_are_refused(acme_readonly, delivered):

@@ -24,11 +24,11 @@ from apps.pages.params import query_string
 from apps.pages.states import SEVERITIES, SUPPRESSED, State
 
 COLUMNS = (
-    Column("what", _lazy("What")),
+    Column("what", _lazy("Alert")),
     Column("state", _lazy("State")),
-    Column("seen", _lazy("Seen"), can_sort=False),
+    Column("seen", _lazy("Value"), can_sort=False),
     Column("incident", _lazy("Incident"), can_sort=False),
-    Column("for", _lazy("For"), is_number=True),
+    Column("for", _lazy("Duration"), is_number=True),
 )
 
 
@@ -151,7 +151,7 @@ def alert_rows(access: Access, alerts: list[Alert], *, at: datetime) -> tuple[Al
     return tuple(
         _row(
             alert,
-            labels.get((alert.entity_type, alert.entity_id), _("gone")),
+            labels.get((alert.entity_type, alert.entity_id), _("deleted")),
             device_id if (device_id := devices.get(alert.entity_id)) in seen else None,
             places.get(alert.id),
             at,
@@ -194,4 +194,4 @@ def _seen(seen: dict[str, Any]) -> str:
     metric = METRICS.get(name)
     if bound is None or metric is None or metric.kind is Kind.BOOL:
         return read
-    return _("%(read)s, bound %(bound)g") % {"read": read, "bound": bound}
+    return _("%(value)s, threshold %(threshold)g") % {"value": read, "threshold": bound}

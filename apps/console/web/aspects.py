@@ -58,7 +58,7 @@ def _held(aspect: Aspect, symptoms: set[Symptom], alerts: Iterable[AlertRow]) ->
     about = [alert for alert in alerts if alert.symptom in symptoms]
     if not aspect.state.is_problem or not about or any(not a.held_because for a in about):
         return aspect
-    text = _("%(what)s, by INC-%(number)s") % {
+    text = _("%(what)s, caused by INC-%(number)s") % {
         "what": aspect.text,
         "number": about[0].incident_number,
     }
@@ -68,16 +68,16 @@ def _held(aspect: Aspect, symptoms: set[Symptom], alerts: Iterable[AlertRow]) ->
 def _reachability(device_id: UUID, read: Readings, probes: Sequence[ProbeRow]) -> Aspect:
     state = read.state(device_id, "device.up")
     answer = next((probe for probe in probes if probe.rtt), None)
-    text = _("Nobody has asked it yet")
+    text = _("Never probed")
     if state is BLIND:
-        text = _("Not asked for %(time)s") % {"time": read.age(device_id, "device.up")}
+        text = _("Not probed for %(time)s") % {"time": read.age(device_id, "device.up")}
     elif state is DOWN:
-        text = _("Does not answer")
+        text = _("Not responding")
     elif state is UP:
         text = (
             _("%(rtt)s, %(loss)s loss") % {"rtt": answer.rtt, "loss": answer.loss or "0 %"}
             if answer
-            else _("Answers")
+            else _("Responding")
         )
     return Aspect(_("Reachability"), OK if state is UP else state, text)
 
@@ -85,13 +85,17 @@ def _reachability(device_id: UUID, read: Readings, probes: Sequence[ProbeRow]) -
 def _management(device_id: UUID, read: Readings) -> Aspect:
     state = read.state(device_id, "device.api.up")
     took = read.number(device_id, "device.poll.ms")
-    text = _("Not read yet: an agent and a login are needed")
+    text = _("Not polled yet: needs an agent and a login")
     if state is BLIND:
-        text = _("Not read for %(time)s") % {"time": read.age(device_id, "device.api.up")}
+        text = _("Not polled for %(time)s") % {"time": read.age(device_id, "device.api.up")}
     elif state is DOWN:
-        text = _("API does not answer; the router may still forward")
+        text = _("API not responding; the router may still forward traffic")
     elif state is UP:
-        text = _("API read in %(ms).0f ms") % {"ms": took} if took is not None else _("API answers")
+        text = (
+            _("API polled in %(ms).0f ms") % {"ms": took}
+            if took is not None
+            else _("API responding")
+        )
     return Aspect(
         _("Management plane"), OK if state is UP else WARN if state is DOWN else state, text
     )
@@ -100,7 +104,7 @@ def _management(device_id: UUID, read: Readings) -> Aspect:
 def _routing(neighbors: Sequence[NeighborRow], peers: Sequence[PeerRow]) -> Aspect:
     states = [row.state for row in neighbors] + [row.state for row in peers]
     if states and not {UP, DOWN} & set(states):
-        return _of(_("Routing"), states, _("Adjacencies not seen now"))
+        return _of(_("Routing"), states, _("Adjacencies not monitored now"))
     parts = []
     if neighbors:
         up = sum(1 for row in neighbors if row.state is UP)
@@ -115,18 +119,20 @@ def _links(interfaces: Sequence[InterfaceRow]) -> Aspect:
     linked = [row for row in interfaces if row.is_linked]
     down = [row for row in linked if row.state is DOWN]
     if down:
-        text = _("%(port)s towards %(far)s down") % {"port": down[0].name, "far": down[0].towards}
+        text = _("%(port)s to %(far)s down") % {"port": down[0].name, "far": down[0].towards}
         if len(down) > 1:
             more = len(down) - 1
             text += ngettext(", %(n)d more", ", %(n)d more", more) % {"n": more}
     elif linked and all(row.state is BLIND for row in linked):
-        text = ngettext("%(n)d wire, not seen now", "%(n)d wires, not seen now", len(linked))
+        text = ngettext(
+            "%(n)d link, not monitored now", "%(n)d links, not monitored now", len(linked)
+        )
         text %= {"n": len(linked)}
     elif linked:
         up = sum(1 for row in linked if row.state is UP)
-        text = _("%(up)d of %(n)d wires up") % {"up": up, "n": len(linked)}
+        text = _("%(up)d of %(n)d links up") % {"up": up, "n": len(linked)}
     else:
-        text = _("No link ends here")
+        text = _("No links")
     return _of(_("Links"), [row.state for row in linked], text)
 
 
@@ -136,7 +142,7 @@ def _services(services: Sequence[ServiceRow]) -> Aspect:
         total = sum(int(row.sessions) for row in counted)
         text = ngettext("%(n)d session", "%(n)d sessions", total) % {"n": total}
     else:
-        text = _("Sessions not counted now") if services else _("Serves nobody directly")
+        text = _("Session count not available now") if services else _("No services")
     return _of(_("Services"), [row.state for row in services if row.state is not UNKNOWN], text)
 
 

@@ -45,7 +45,7 @@ def chart_choices(device: Device, parts: DeviceParts, *, chosen: str) -> tuple[C
     found = [
         *((f"{TRAFFIC}:{row.id}", _("Traffic, %(name)s") % {"name": row.name}) for row in ports),
         *(
-            (f"{ANSWERS}:{row.id}", _("Answer time and loss, %(name)s") % {"name": row.name})
+            (f"{ANSWERS}:{row.id}", _("Response time and loss, %(name)s") % {"name": row.name})
             for row in parts.probe_targets
         ),
         *(

@@ -76,7 +76,7 @@ def _full_wires(wired: Wiring, at: datetime) -> list[Degradation]:
         Degradation(
             where=wire.name,
             url=_device(wire.a_id),
-            what=_("in use, of %(speed)s") % {"speed": bits(wire.capacity_bps or 0)},
+            what=_("used, of %(speed)s") % {"speed": bits(wire.capacity_bps or 0)},
             now=f"{use[wire.id]} %",
             usual=f"< {BUSY_PCT} %",
             look="c" if use[wire.id] >= FULL_PCT else "w",
@@ -159,7 +159,7 @@ def _slow(
             Degradation(
                 where=targets[key[0]].name,
                 url=targets[key[0]].url,
-                what=_("answer time"),
+                what=_("response time"),
                 now=_("%(ms).0f ms") % {"ms": value},
                 usual=_("%(ms).0f ms") % {"ms": usual},
                 look="w",

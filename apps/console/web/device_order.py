@@ -41,8 +41,8 @@ COLUMNS = (
     Column("role", _lazy("Role")),
     Column("address", _lazy("Address")),
     Column("version", _lazy("Version")),
-    Column("uptime", _lazy("Up for"), is_number=True),
-    Column("read", _lazy("Read"), is_number=True),
+    Column("uptime", _lazy("Uptime"), is_number=True),
+    Column("read", _lazy("Last polled"), is_number=True),
     Column("alerts", _lazy("Alerts"), is_number=True),
 )
 UPTIME = "device.uptime_seconds"

@@ -33,29 +33,34 @@ class PlanForm(forms.Form):
 
     title = forms.CharField(
         max_length=200,
-        label=_lazy("Work"),
-        help_text=_lazy("It stands on the incidents that it covers: swap of the power supply."),
+        label=_lazy("Title"),
+        help_text=_lazy(
+            "Shown on the incidents in its scope, for example: power supply replacement."
+        ),
     )
     reason = forms.CharField(
         max_length=2000,
         required=False,
-        label=_lazy("Why"),
+        label=_lazy("Reason"),
         widget=forms.Textarea(attrs={"rows": 2}),
     )
     starts_at = forms.DateTimeField(
-        required=False, label=_lazy("Begins"), help_text=_lazy("Empty: now."), widget=Moment()
+        required=False,
+        label=_lazy("Start"),
+        help_text=_lazy("Leave empty for now."),
+        widget=Moment(),
     )
     length = forms.ChoiceField(
         choices=LENGTHS, initial="60", label=_lazy("Lasts"), widget=forms.RadioSelect
     )
     ends_at = forms.DateTimeField(
         required=False,
-        label=_lazy("Or ends"),
-        help_text=_lazy("If it is filled in, it counts instead."),
+        label=_lazy("Or end"),
+        help_text=_lazy("Overrides the length if set."),
         widget=Moment(),
     )
     lets_critical_through = forms.BooleanField(
-        required=False, label=_lazy("Tell of critical incidents all the same")
+        required=False, label=_lazy("Still notify for critical incidents")
     )
 
     def __init__(self, *args: Any, places: Places, at: datetime, **kwargs: Any) -> None:
@@ -65,7 +70,7 @@ class PlanForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         said = super().clean() or {}
         if self._places.has_unknown:
-            self.add_error(None, _("Something is not there any more, or not for you to see."))
+            self.add_error(None, _("An object no longer exists, or you do not have access to it."))
         elif self._places.is_empty:
             self.add_error(None, _("Choose a site or a device."))
         if {"starts_at", "length", "ends_at"} & self.errors.keys():
@@ -78,11 +83,13 @@ class PlanForm(forms.Form):
 
     def _check(self, starts_at: datetime, ends_at: datetime) -> None:
         if ends_at <= starts_at:
-            self.add_error("ends_at", _("It ends after it begins."))
+            self.add_error("ends_at", _("The end must be after the start."))
         elif ends_at - starts_at > LONGEST:
             text = ngettext(
-                "It lasts at most %(days)d day.", "It lasts at most %(days)d days.", LONGEST.days
+                "A window lasts at most %(days)d day.",
+                "A window lasts at most %(days)d days.",
+                LONGEST.days,
             )
             self.add_error("ends_at", text % {"days": LONGEST.days})
         elif ends_at <= self._at:
-            self.add_error("starts_at", _("It would be over already."))
+            self.add_error("starts_at", _("The window would already have ended."))

@@ -65,7 +65,7 @@ class _Now:
         if self.bad:
             parts.append(_("%(n)d down") % {"n": self.bad})
         if self.unseen:
-            parts.append(_("%(n)d not seen now") % {"n": self.unseen})
+            parts.append(_("%(n)d not monitored now") % {"n": self.unseen})
         return ", ".join(parts) or _("none down")
 
 

@@ -28,7 +28,7 @@ from apps.pages.states import State
 STATES = {
     WindowState.ACTIVE: State("maint", "maint", _lazy("Running"), 0),
     WindowState.PLANNED: State("info", "cal", _lazy("Planned"), 1),
-    WindowState.OVER: State("off", "check", _lazy("Over"), 9),
+    WindowState.OVER: State("off", "check", _lazy("Ended"), 9),
 }
 ALL = "all"
 #: A line names so many of its sites and devices.
