@@ -1,1 +1,1 @@
-"""Rules over telemetry: what is wrong, since when, and what was seen."""
+"""Alert rules evaluated over telemetry, and the alerts that they raise."""

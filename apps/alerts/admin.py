@@ -20,7 +20,7 @@ from apps.backoffice.site import admin_site
 
 @admin.register(AlertRule, site=admin_site)
 class AlertRuleAdmin(TenantAdmin):
-    """The tenant's rules. Documents come with packs; here they are switched on and off."""
+    """The tenant's rules. Documents come from rule packs; here they are enabled and disabled."""
 
     view_permission = Permission.ALERTS_VIEW
     manage_permission = Permission.ALERTS_TUNE
@@ -30,32 +30,34 @@ class AlertRuleAdmin(TenantAdmin):
     list_filter = ("is_enabled", "pack")
     search_fields = ("key",)
     ordering = ("key",)
-    actions = ("switch_on", "switch_off")
+    actions = ("enable", "disable")
 
-    @admin.action(description=_lazy("Switch on"), permissions=["manage"])
-    def switch_on(self, request: HttpRequest, rows: QuerySet[AlertRule]) -> None:
-        """Evaluate them."""
-        self._switch(request, rows, is_enabled=True)
+    @admin.action(description=_lazy("Enable"), permissions=["manage"])
+    def enable(self, request: HttpRequest, rows: QuerySet[AlertRule]) -> None:
+        """Enable the selected rules."""
+        self._set_enabled(request, rows, is_enabled=True)
 
-    @admin.action(description=_lazy("Switch off"), permissions=["manage"])
-    def switch_off(self, request: HttpRequest, rows: QuerySet[AlertRule]) -> None:
-        """Their open alerts recover."""
-        self._switch(request, rows, is_enabled=False)
+    @admin.action(description=_lazy("Disable"), permissions=["manage"])
+    def disable(self, request: HttpRequest, rows: QuerySet[AlertRule]) -> None:
+        """Disable the selected rules; their open alerts recover."""
+        self._set_enabled(request, rows, is_enabled=False)
 
-    def _switch(self, request: HttpRequest, rows: QuerySet[AlertRule], *, is_enabled: bool) -> None:
+    def _set_enabled(
+        self, request: HttpRequest, rows: QuerySet[AlertRule], *, is_enabled: bool
+    ) -> None:
         self.apply_each(
             request,
             rows,
             lambda row, *, actor, at: services.set_enabled(
                 rule=row, is_enabled=is_enabled, actor=actor, at=at
             ),
-            _("%(n)d rules were switched."),
+            _("%(n)d rules were updated."),
         )
 
 
 @admin.register(RuleOverride, site=admin_site)
 class RuleOverrideAdmin(TenantAdmin):
-    """Where a rule is other than it ships, and why."""
+    """Overrides of rules, with the reason for each."""
 
     view_permission = Permission.ALERTS_VIEW
     manage_permission = Permission.ALERTS_TUNE
@@ -71,7 +73,7 @@ class RuleOverrideAdmin(TenantAdmin):
     ordering = ("rule__key", "level", "target")
 
     def get_readonly_fields(self, request: Any, obj: Any = None) -> Any:
-        # Rule, level and target say which override it is: another one is another row.
+        # Rule, level and target identify the override: changing one means creating another row.
         return ("rule", "level", "target", "updated_at") if obj else ()
 
     def create(self, values: Mapping[str, Any], *, actor: Actor, at: datetime) -> RuleOverride:
@@ -99,13 +101,13 @@ class RuleOverrideAdmin(TenantAdmin):
 
 @admin.register(Alert, site=admin_site)
 class AlertAdmin(TenantAdmin):
-    """Episodes of rules. Only evaluation moves them."""
+    """Alerts, read-only: only rule evaluation changes their state."""
 
     view_permission = Permission.ALERTS_VIEW
     entity_type = "alert"
     fields = (
-        *("rule", "state", "severity", "entity_type", "entity_id", "summary", "seen"),
-        *("since", "fired_at", "well_since", "recovered_at"),
+        *("rule", "state", "severity", "entity_type", "entity_id", "summary", "observation"),
+        *("since", "fired_at", "clear_since", "recovered_at"),
     )
     list_display = ("summary", "state", "severity", "rule", "since", "recovered_at")
     list_filter = ("state", "severity")

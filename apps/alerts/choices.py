@@ -11,14 +11,14 @@ class Severity(models.TextChoices):
 
 
 class ImportMode(models.TextChoices):
-    """What an import does to the rules of its pack that are already there."""
+    """How an import treats existing rules of the same pack."""
 
     MERGE = "merge", _("Merge")
     REPLACE = "replace", _("Replace")
 
 
 class AlertState(models.TextChoices):
-    """Where an alert stands. `suppressed` and `in maintenance` are not states: they lie over firing."""
+    """State of an alert. Suppression and maintenance are not states: they are flags on a firing alert."""
 
     OK = "ok", _("OK")
     PENDING = "pending", _("Pending")
@@ -27,14 +27,14 @@ class AlertState(models.TextChoices):
 
 
 class Symptom(models.TextChoices):
-    """What an alert means to correlation, whatever the rule is called."""
+    """The kind of symptom that an alert is for correlation, independent of the rule's name."""
 
     INTERFACE_DOWN = "interface_down", _("Interface down")
     ADJACENCY_DOWN = "adjacency_down", _("Adjacency lost")
     BGP_DOWN = "bgp_down", _("BGP session lost")
     UNREACHABLE = "unreachable", _("Unreachable")
     MANAGEMENT_PLANE = "management_plane", _("Management plane")
-    AGENT_MISSING = "agent_missing", _("Agent silent")
+    AGENT_MISSING = "agent_missing", _("Agent offline")
     SESSIONS_LOST = "sessions_lost", _("Sessions lost")
     POWER_LOST = "power_lost", _("Power lost")
     SOFT = "soft", _("Soft")

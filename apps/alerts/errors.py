@@ -1,10 +1,10 @@
-"""Refusals of alerts."""
+"""Domain errors of alerts."""
 
 from apps.core.errors import DomainError
 
 
 class RuleInvalid(DomainError):
-    """A rule that cannot be compiled; ``condition_type_not_supported`` when only its type is ahead of us."""
+    """A rule that cannot be compiled; ``condition_type_not_supported`` when its condition type is reserved."""
 
     default_code = "rule_invalid"
 
@@ -16,6 +16,6 @@ class PackUnknown(DomainError):
 
 
 class OverrideInvalid(DomainError):
-    """A change that the rule does not have, or a place that is not there."""
+    """An override of a setting that the rule does not have, or of a target that does not exist."""
 
     default_code = "override_invalid"

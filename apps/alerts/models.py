@@ -1,4 +1,4 @@
-"""Rules of a tenant, and the episodes in which they spoke."""
+"""Alert rules of a tenant, their overrides, and the alerts that they raised."""
 
 from django.db import models
 from django.db.models import Q
@@ -10,7 +10,7 @@ from apps.tenancy.models import TenantModel
 
 
 class AlertRule(TenantModel):
-    """A tenant's copy of a rule: the document as it was imported, switched on or off."""
+    """A tenant's copy of a rule: the imported document, and whether it is enabled."""
 
     key = models.CharField(max_length=63)
     pack = models.CharField(max_length=60, blank=True, default="")
@@ -29,7 +29,7 @@ class AlertRule(TenantModel):
 
 
 class RuleOverride(TenantModel):
-    """A tenant's change of a rule for a device, tag, role, site or everywhere; the nearest wins."""
+    """A tenant's override of a rule for a device, tag, role, site or the whole tenant; the most specific wins."""
 
     rule = TenantForeignKey(AlertRule, on_delete=models.CASCADE, related_name="overrides")
     level = models.CharField(max_length=10)
@@ -51,9 +51,9 @@ class RuleOverride(TenantModel):
 
 
 class Alert(TenantModel):
-    """One episode of one rule on one entity, from its first bad reading to its recovery.
+    """One episode of one rule on one entity, from its first breaching sample to its recovery.
 
-    Only ``alerts.services`` moves it. An episode that never fired leaves no row behind.
+    Only ``alerts.services`` changes its state. An episode that never fired is deleted.
     """
 
     rule = TenantForeignKey(AlertRule, on_delete=models.CASCADE, related_name="alerts")
@@ -61,18 +61,18 @@ class Alert(TenantModel):
     entity_id = models.UUIDField()
     state = models.CharField(max_length=12, choices=AlertState.choices)
     severity = models.CharField(max_length=10, choices=Severity.choices)
-    # When the first bad value was read, by the clock of who read it.
+    # Timestamp of the first breaching sample, by the clock of the agent that polled it.
     since = models.DateTimeField()
     fired_at = models.DateTimeField(null=True, blank=True)
-    well_since = models.DateTimeField(null=True, blank=True)
+    clear_since = models.DateTimeField(null=True, blank=True)
     recovered_at = models.DateTimeField(null=True, blank=True)
-    # It comes and goes: single readings do not move it until it is quiet.
+    # While flapping, single samples do not change the state.
     is_flapping = models.BooleanField(default=False)
-    # The announced work that covers its entity now; it lies over the state and moves nothing.
+    # The active maintenance window that covers its entity; it does not change the state.
     maintenance_id = models.UUIDField(null=True, blank=True)
     summary = models.CharField(max_length=500)
-    # What was seen when it last moved: value, threshold, override, reading's time.
-    seen = models.JSONField()
+    # What the last transition was based on: value, threshold, override, sample timestamp.
+    observation = models.JSONField()
 
     class Meta:
         constraints = [
@@ -98,14 +98,14 @@ class Alert(TenantModel):
 
 
 class AlertTransition(TenantModel):
-    """One move of an alert, with what was seen."""
+    """One state transition of an alert, with the observation that caused it."""
 
     # The database cascades (composite key); the app role itself may not delete history.
     alert = TenantForeignKey(Alert, on_delete=models.DO_NOTHING, related_name="transitions")
     at = models.DateTimeField()
     from_state = models.CharField(max_length=12)
     to_state = models.CharField(max_length=12)
-    seen = models.JSONField()
+    observation = models.JSONField()
 
     class Meta:
         indexes = [models.Index(fields=["tenant", "alert", "at"], name="alerts_transition_at_idx")]

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
@@ -17,12 +16,12 @@ from apps.authorization.permissions import Permission
 from apps.inventory.choices import DeviceRole
 from apps.inventory.selectors import Ref, entity_labels
 
-REMEMBERED = timedelta(minutes=10)
+RECENTLY_RECOVERED = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class CorrelatedAlert:
-    """An alert as correlation sees it."""
+    """An alert as input to correlation."""
 
     id: UUID
     rule: str
@@ -33,19 +32,18 @@ class CorrelatedAlert:
     severity: str
     since: datetime
     fired_at: datetime | None
-    well_since: datetime | None
+    clear_since: datetime | None
     recovered_at: datetime | None
     summary: str
-    seen: dict[str, Any]
     is_flapping: bool = False
 
 
 def alerts_for_correlation(at: datetime) -> list[CorrelatedAlert]:
-    """Every alert that is open, and those that recovered in the last minutes, by id. One query."""
+    """Open alerts and those that recovered in the last minutes, by id. One query."""
     rows = (
         Alert.objects.filter(
             Q(state__in=[AlertState.PENDING, AlertState.FIRING, AlertState.RECOVERING])
-            | Q(recovered_at__gt=at - REMEMBERED)
+            | Q(recovered_at__gt=at - RECENTLY_RECOVERED)
         )
         .select_related("rule")
         .order_by("pk")
@@ -61,10 +59,9 @@ def alerts_for_correlation(at: datetime) -> list[CorrelatedAlert]:
             severity=row.severity,
             since=row.since,
             fired_at=row.fired_at,
-            well_since=row.well_since,
+            clear_since=row.clear_since,
             recovered_at=row.recovered_at,
             summary=row.summary,
-            seen=row.seen,
             is_flapping=row.is_flapping,
         )
         for row in rows
@@ -77,7 +74,7 @@ def visible_alerts(access: Access) -> QuerySet[Alert]:
 
 
 def open_alerts(access: Access) -> QuerySet[Alert]:
-    """Those that have fired and are not well yet, newest first."""
+    """Alerts that have fired and have not recovered yet, newest first."""
     return (
         visible_alerts(access)
         .filter(state__in=[AlertState.FIRING, AlertState.RECOVERING])
@@ -88,7 +85,7 @@ def open_alerts(access: Access) -> QuerySet[Alert]:
 def open_alert_counts(
     access: Access, entity_ids: Collection[UUID] | None = None
 ) -> dict[UUID, int]:
-    """How many are open per entity, of those named or of all; absent where none is. One query."""
+    """Number of open alerts per entity, for these or for all; entities without one are absent. One query."""
     rows = open_alerts(access).order_by()
     if entity_ids is not None:
         rows = rows.filter(entity_id__in=entity_ids)
@@ -96,7 +93,7 @@ def open_alert_counts(
 
 
 def labels_of(refs: Iterable[Ref]) -> dict[Ref, str]:
-    """What operators call what alerts stand on, agents too. One query per type."""
+    """Display names of the entities that alerts are about, agents included. One query per type."""
     refs = list(refs)
     labels = entity_labels(refs)
     agents = {pk for entity_type, pk in refs if entity_type == "agent"}
@@ -106,16 +103,16 @@ def labels_of(refs: Iterable[Ref]) -> dict[Ref, str]:
 
 
 def rules_with_severity(rules: QuerySet[AlertRule], severity: str) -> QuerySet[AlertRule]:
-    """The rules that may speak with this severity, for some role at least."""
-    may = Q(document__severity=severity)
+    """The rules that can raise an alert of this severity, for at least one role."""
+    matches = Q(document__severity=severity)
     for role in ("default", *DeviceRole.values):
-        may |= Q(**{f"document__severity__{role}": severity})
+        matches |= Q(**{f"document__severity__{role}": severity})
     if severity == Severity.WARN:
-        # By role and silent on the others: those get a warning (see compile_rule).
-        may |= Q(document__severity__default__isnull=True) & ~Q(
+        # Severity by role without a default: other roles get a warning (see compile_rule).
+        matches |= Q(document__severity__default__isnull=True) & ~Q(
             document__severity__in=Severity.values
         )
-    return rules.filter(may)
+    return rules.filter(matches)
 
 
 def shipped_rule_keys() -> dict[str, str]:

@@ -26,7 +26,7 @@ from apps.charts.topology_view import (
 )
 from apps.inventory.models import Device
 from apps.telemetry.reach import reach_by_site, reach_of_devices
-from apps.topology.selectors import Wire
+from apps.topology.selectors import MapLink
 
 #: Site -> number of routers by look.
 Looks = Mapping[UUID, Counter[str]]
@@ -64,7 +64,7 @@ def ranks_by_site(devices: QuerySet[Device]) -> dict[UUID, int]:
 
 def by_site(
     looks: Looks,
-    links: Collection[Wire],
+    links: Collection[MapLink],
     *,
     ranks: Mapping[UUID, int],
     link_looks: Mapping[UUID, str],
@@ -101,7 +101,7 @@ def site_look(inside: Counter[str]) -> str:
 
 
 def between_sites(
-    links: Collection[Wire],
+    links: Collection[MapLink],
     *,
     looks: Mapping[UUID, str],
     overlay: Overlay,
@@ -109,7 +109,7 @@ def between_sites(
 ) -> tuple[Edge, ...]:
     """One edge per pair of sites, for links whose ends are sites: some links down is a warning, all down is down. Its
     utilization is that of the busiest link."""
-    pairs: dict[tuple[str, str], list[Wire]] = defaultdict(list)
+    pairs: dict[tuple[str, str], list[MapLink]] = defaultdict(list)
     for link in links:
         one, other = sorted((str(link.a_id), str(link.z_id)))
         pairs[one, other].append(link)

@@ -9,7 +9,7 @@ from uuid import UUID
 from apps.telemetry.queries import latest
 from apps.telemetry.reach import BLIND_AFTER, Reach, reach_of_devices
 from apps.topology.graph import DependencyGroup
-from apps.topology.selectors import Wire, Wiring
+from apps.topology.selectors import MapLink, NetworkMap
 
 #: Looks of nodes and edges. ``root`` (cause) and ``held`` (suppressed) come from an incident.
 OK, DOWN, BLIND, UNKNOWN, PART, ROOT, HELD = (
@@ -85,7 +85,7 @@ def device_looks(at: datetime, device_ids: Iterable[UUID]) -> dict[UUID, str]:
     return {pk: LOOK_BY_REACH[reach[pk]] if pk in reach else UNKNOWN for pk in device_ids}
 
 
-def link_looks(at: datetime, links: Collection[Wire]) -> dict[UUID, str]:
+def link_looks(at: datetime, links: Collection[MapLink]) -> dict[UUID, str]:
     """The look of each link by the ports at its ends: down if one is down, blind without recent samples. One query."""
     ports = {port for link in links for port in link.ports}
     read = {key.entity_id: row for key, row in latest(metrics=[OPER_UP], entity_ids=ports).items()}
@@ -105,7 +105,7 @@ def _link_look(read: list[Any], at: datetime) -> str:
 
 
 def by_device(
-    wiring: Wiring,
+    network_map: NetworkMap,
     *,
     looks: Mapping[UUID, str],
     links: Mapping[UUID, str],
@@ -125,18 +125,18 @@ def by_device(
             parent=str(row.site_id) if row.site_id in sites else "",
             url=address.format(id=row.id),
         )
-        for row in wiring.devices.values()
+        for row in network_map.devices.values()
     ]
     used = {node.parent for node in nodes if node.parent}
     nodes += [Node(str(pk), name, "box", OK) for pk, name in sites.items() if str(pk) in used]
     edges = []
-    for link in wiring.wires:
-        if link.a_id not in wiring.devices:
+    for link in network_map.links:
+        if link.a_id not in network_map.devices:
             continue
-        far = str(link.z_id) if link.z_id in wiring.devices else f"out-{link.id}"
+        far = str(link.z_id) if link.z_id in network_map.devices else f"out-{link.id}"
         if link.z_id is None:
             nodes.append(Node(far, link.name, "outside", OK, rank=-1))
-        elif link.z_id not in wiring.devices:
+        elif link.z_id not in network_map.devices:
             continue
         look = overlay.look(link.id, links.get(link.id, UNKNOWN))
         edges.append(Edge(str(link.id), str(link.a_id), far, look, link.name))

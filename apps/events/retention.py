@@ -106,7 +106,7 @@ BOUNDED_TABLES: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("vault_tenantkey", "vault_platformkey"), "a rotation adds one"),
         **dict.fromkeys(("audit_head", "audit_platformhead"), "the end of a chain: one per tenant"),
         "audit_verification": "one row per tenant",
-        "ingest_listening": "one row",
+        "ingest_uptime": "one row",
         "events_installation": "one row",
         "events_due": "one row per kind of work and what it is about",
         "telemetry_sample": "daily partitions, dropped as a whole: see telemetry.partitions",

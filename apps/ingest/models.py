@@ -25,10 +25,10 @@ class Stream(TenantModel):
         ]
 
 
-class Listening(models.Model):
-    """Since when, and until when at least, ingest has listened to agents without a gap. One row.
+class Uptime(models.Model):
+    """Since when, and until when at least, ingest has been up without a gap. One row.
 
-    Global: all tenants' agents are heard by the same processes. By the database's clock.
+    Global: the same processes serve all tenants' agents. By the database's clock.
     """
 
     id = models.SmallIntegerField(primary_key=True)

@@ -1,1 +1,1 @@
-"""Announced work: windows on sites and routers. Alerts go on living in them; nobody is woken by their consequences."""
+"""Maintenance windows on sites and routers. Alerts still fire in them; notifications are suppressed."""

@@ -5,8 +5,8 @@ from django.utils.translation import gettext_lazy as _
 
 
 class WindowState(models.TextChoices):
-    """Where a window stands at a moment; it follows from its times."""
+    """State of a window at a moment, derived from its times."""
 
     PLANNED = "planned", _("Planned")
     ACTIVE = "active", _("Active")
-    OVER = "over", _("Over")
+    OVER = "over", _("Ended")

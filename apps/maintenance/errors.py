@@ -1,4 +1,4 @@
-"""What can be wrong with a maintenance window."""
+"""Domain errors of maintenance windows."""
 
 from collections.abc import Collection
 from typing import Self
@@ -8,24 +8,24 @@ from apps.core.errors import Conflict, DomainError
 
 
 class WindowInvalid(DomainError):
-    """It ends before it starts, lasts too long, or is about nothing."""
+    """The window ends before it starts, is too long, or has no target."""
 
     default_code = "window_invalid"
 
 
 class TargetUnknown(DomainError):
-    """It names a site or a router that is not there."""
+    """The window names a site or a router that does not exist."""
 
     default_code = "target_unknown"
 
     @classmethod
     def of(cls, ids: Collection[UUID]) -> Self:
-        """Naming the first of them."""
-        named = ", ".join(sorted(map(str, ids))[:5])
-        return cls(message=f"There is no such site or router: {named}.")
+        """An error that names the first five of them."""
+        first = ", ".join(sorted(map(str, ids))[:5])
+        return cls(message=f"Unknown site or router: {first}.")
 
 
-class WindowOver(Conflict):
-    """What is over stays as it was."""
+class WindowEnded(Conflict):
+    """A window that has ended cannot be changed."""
 
     default_code = "window_over"

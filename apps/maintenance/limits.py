@@ -1,4 +1,4 @@
-"""What of maintenance a limited member sees: windows that cover nothing outside of the grant."""
+"""Visibility for members with a limited grant: only windows whose targets are all within the grant."""
 
 from uuid import UUID
 
@@ -10,12 +10,12 @@ from apps.maintenance.models import MaintenanceWindow, WindowTarget
 
 
 def register_limits() -> None:
-    limit_rows(MaintenanceWindow, _wholly_within)
+    limit_rows(MaintenanceWindow, _fully_within)
 
 
-def _wholly_within(user_id: UUID) -> Q:
+def _fully_within(user_id: UUID) -> Q:
     sites = Site.objects.filter(rows_within(Site, user_id)).values("pk")
     devices = Device.objects.filter(rows_within(Device, user_id)).values("pk")
-    seen = WindowTarget.objects.filter(Q(site__in=sites) | Q(device__in=devices))
-    outside = WindowTarget.objects.exclude(pk__in=seen.values("pk"))
-    return Q(pk__in=seen.values("window")) & ~Q(pk__in=outside.values("window"))
+    visible = WindowTarget.objects.filter(Q(site__in=sites) | Q(device__in=devices))
+    outside = WindowTarget.objects.exclude(pk__in=visible.values("pk"))
+    return Q(pk__in=visible.values("window")) & ~Q(pk__in=outside.values("window"))

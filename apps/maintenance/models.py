@@ -1,4 +1,4 @@
-"""Maintenance windows and what they cover."""
+"""Maintenance windows and their targets."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,15 +12,15 @@ from apps.tenancy.models import TenantModel
 
 
 class MaintenanceWindow(TenantModel):
-    """Announced work. Its state follows from the clock: nothing has to run for it to begin or to end."""
+    """Planned maintenance. Its state is derived from the clock: no task has to run for it to begin or to end."""
 
     title = models.CharField(max_length=200)
     reason = models.CharField(max_length=2000, blank=True, default="")
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
-    # Ended (or called off) before its time.
+    # Ended early, or cancelled before it began.
     ended_at = models.DateTimeField(null=True, blank=True)
-    lets_critical_through = models.BooleanField(default=False)
+    notify_critical = models.BooleanField(default=False)
     created_by = models.CharField(max_length=200)
     created_at = models.DateTimeField()
 
@@ -49,22 +49,22 @@ class MaintenanceWindow(TenantModel):
 
     @property
     def device_ids(self) -> list[UUID]:
-        """The routers that it names."""
+        """The routers that it covers directly."""
         return sorted(row.device_id for row in self.targets.all() if row.device_id)
 
     @property
-    def over_at(self) -> datetime:
-        """When it was or will be over."""
+    def effective_end(self) -> datetime:
+        """When it ended or will end."""
         return min(self.ended_at, self.ends_at) if self.ended_at else self.ends_at
 
     def state_at(self, at: datetime) -> WindowState:
-        if at >= self.over_at:
+        if at >= self.effective_end:
             return WindowState.OVER
         return WindowState.ACTIVE if at >= self.starts_at else WindowState.PLANNED
 
 
 class WindowTarget(TenantModel):
-    """One site or one router under a window."""
+    """One site or one router that a window covers."""
 
     window = TenantForeignKey(MaintenanceWindow, on_delete=models.CASCADE, related_name="targets")
     site = TenantForeignKey(

@@ -18,47 +18,47 @@ from apps.maintenance.models import MaintenanceWindow, WindowTarget
 
 
 def visible_windows(access: Access) -> QuerySet[MaintenanceWindow]:
-    """The windows that this member may see, with what they cover."""
+    """The windows that this member may see, with their targets."""
     rows = MaintenanceWindow.objects.prefetch_related("targets")
     return access.visible(rows, Permission.MAINTENANCE_VIEW)
 
 
 def get_visible_window(access: Access, window_id: UUID) -> MaintenanceWindow:
-    """One of them. Raises NotVisible for foreign and absent alike."""
+    """One of them. Raises NotVisible, whether it belongs to another tenant or does not exist."""
     window = visible_windows(access).filter(pk=window_id).first()
     if window is None:
         raise NotVisible
     return window
 
 
-def windows_about(
+def current_windows_for(
     access: Access,
     *,
     site_ids: Collection[UUID] = (),
     device_ids: Collection[UUID] = (),
     at: datetime,
 ) -> list[MaintenanceWindow]:
-    """Those that are open or planned over any of these, the first to begin first. One query."""
-    about = WindowTarget.objects.filter(Q(site__in=site_ids) | Q(device__in=device_ids))
-    rows = visible_windows(access).prefetch_related(None).filter(pk__in=about.values("window"))
-    return list(not_over(rows, at).order_by("starts_at", "pk"))
+    """Active and planned windows that cover any of these, by start. One query."""
+    targets = WindowTarget.objects.filter(Q(site__in=site_ids) | Q(device__in=device_ids))
+    rows = visible_windows(access).prefetch_related(None).filter(pk__in=targets.values("window"))
+    return list(not_ended(rows, at).order_by("starts_at", "pk"))
 
 
-def not_over(rows: QuerySet[MaintenanceWindow], at: datetime) -> QuerySet[MaintenanceWindow]:
-    """Those that are open or planned at a moment."""
-    return rows.exclude(_is_over(at))
+def not_ended(rows: QuerySet[MaintenanceWindow], at: datetime) -> QuerySet[MaintenanceWindow]:
+    """Those that are active or planned at a moment."""
+    return rows.exclude(_has_ended(at))
 
 
 def require_visible_targets(
     access: Access, *, site_ids: Collection[UUID] = (), device_ids: Collection[UUID] = ()
 ) -> None:
-    """Raise TargetUnknown where a limited member names what they do not see; no query for others, whom the service
-    answers."""
+    """Raise TargetUnknown where a member with a limited grant names a target that they do not see. No query for other
+    members: the service checks that targets exist."""
     if not access.is_limited:
         return
-    seen = set(visible_sites(access).filter(pk__in=site_ids).values_list("pk", flat=True))
-    seen |= set(visible_devices(access).filter(pk__in=device_ids).values_list("pk", flat=True))
-    unknown = {*site_ids, *device_ids} - seen
+    visible = set(visible_sites(access).filter(pk__in=site_ids).values_list("pk", flat=True))
+    visible |= set(visible_devices(access).filter(pk__in=device_ids).values_list("pk", flat=True))
+    unknown = {*site_ids, *device_ids} - visible
     if unknown:
         raise TargetUnknown.of(unknown)
 
@@ -66,30 +66,30 @@ def require_visible_targets(
 def windows_in_state(
     rows: QuerySet[MaintenanceWindow], state: str, at: datetime
 ) -> QuerySet[MaintenanceWindow]:
-    """Those that are planned, active or over at a moment."""
+    """Those that are planned, active or ended at a moment."""
     if state == WindowState.OVER:
-        return rows.filter(_is_over(at))
-    begun = Q(starts_at__lte=at)
-    return not_over(rows, at).filter(begun if state == WindowState.ACTIVE else ~begun)
+        return rows.filter(_has_ended(at))
+    has_started = Q(starts_at__lte=at)
+    return not_ended(rows, at).filter(has_started if state == WindowState.ACTIVE else ~has_started)
 
 
 def counts_by_state(rows: QuerySet[MaintenanceWindow], at: datetime) -> dict[str, int]:
-    """How many of these are in each state at a moment. One query."""
-    is_over = Case(When(_is_over(at), then=True), default=False, output_field=BooleanField())
-    found = rows.annotate(is_over=is_over).aggregate(
-        over=Count("pk", filter=Q(is_over=True)),
-        active=Count("pk", filter=Q(is_over=False, starts_at__lte=at)),
-        planned=Count("pk", filter=Q(is_over=False, starts_at__gt=at)),
+    """Number of these windows by state at a moment. One query."""
+    has_ended = Case(When(_has_ended(at), then=True), default=False, output_field=BooleanField())
+    counts = rows.annotate(has_ended=has_ended).aggregate(
+        over=Count("pk", filter=Q(has_ended=True)),
+        active=Count("pk", filter=Q(has_ended=False, starts_at__lte=at)),
+        planned=Count("pk", filter=Q(has_ended=False, starts_at__gt=at)),
     )
-    return {state: found[state] for state in WindowState.values}
+    return {state: counts[state] for state in WindowState.values}
 
 
-def _is_over(at: datetime) -> Q:
+def _has_ended(at: datetime) -> Q:
     return Q(ends_at__lte=at) | Q(ended_at__lte=at)
 
 
 def active_windows(at: datetime) -> tuple[ActiveWindow, ...]:
-    """The tenant's windows that are open at a moment, by id. Two queries, one where there is none."""
+    """The tenant's windows that are active at a moment, by id. Two queries, one if there is none."""
     rows = list(windows_in_state(MaintenanceWindow.objects.order_by("pk"), WindowState.ACTIVE, at))
     if not rows:
         return ()
@@ -107,7 +107,7 @@ def active_windows(at: datetime) -> tuple[ActiveWindow, ...]:
             title=row.title,
             site_ids=frozenset(sites[row.id]),
             device_ids=frozenset(devices[row.id]),
-            lets_critical_through=row.lets_critical_through,
+            notify_critical=row.notify_critical,
         )
         for row in rows
     )

@@ -11,13 +11,13 @@ from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.inventory.models import Device, Site
 from apps.maintenance.choices import WindowState
-from apps.maintenance.errors import TargetUnknown, WindowInvalid, WindowOver
+from apps.maintenance.errors import TargetUnknown, WindowEnded, WindowInvalid
 from apps.maintenance.models import MaintenanceWindow, WindowTarget
 
-#: Longer than this is no work but a state; and it would hold alerts back that nobody remembers.
-LONGEST = timedelta(days=31)
-#: Sites, and devices beside them, of one window.
-MOST_TARGETS = 1000
+#: A forgotten window must not suppress notifications for ever.
+MAX_DURATION = timedelta(days=31)
+#: Of sites, and the same number of devices, in one window.
+MAX_TARGETS = 1000
 
 
 def plan_window(
@@ -28,37 +28,37 @@ def plan_window(
     site_ids: Collection[UUID] = (),
     device_ids: Collection[UUID] = (),
     reason: str = "",
-    lets_critical_through: bool = False,
+    notify_critical: bool = False,
     actor: Actor,
     at: datetime,
 ) -> MaintenanceWindow:
-    """Announce work on sites (with all of their routers) and routers. Raises WindowInvalid, TargetUnknown."""
+    """Plan maintenance of sites (with all of their routers) and routers. Raises WindowInvalid, TargetUnknown."""
     _check_times(starts_at, ends_at)
     if ends_at <= at:
-        raise WindowInvalid(message="The window would be over already.")
+        raise WindowInvalid(message="The window would have ended already.")
     with transaction.atomic():
         window = MaintenanceWindow.objects.create(
             title=title,
             reason=reason,
             starts_at=starts_at,
             ends_at=ends_at,
-            lets_critical_through=lets_critical_through,
+            notify_critical=notify_critical,
             created_by=actor.label,
             created_at=at,
         )
-        _aim(window, site_ids, device_ids)
-        _audit("maintenance_window.planned", window, actor, at, _content(window))
+        _set_targets(window, site_ids, device_ids)
+        _audit("maintenance_window.planned", window, actor, at, _audit_values(window))
     return window
 
 
 def change_window(
     *, window: MaintenanceWindow, changes: Mapping[str, Any], actor: Actor, at: datetime
 ) -> MaintenanceWindow:
-    """Change a window that is not over. Raises WindowInvalid, TargetUnknown, WindowOver."""
+    """Change a window that has not ended. Raises WindowInvalid, TargetUnknown, WindowEnded."""
     with transaction.atomic():
         window = MaintenanceWindow.objects.select_for_update().get(pk=window.pk)
-        _require_not_over(window, at)
-        before = _content(window)
+        _require_not_ended(window, at)
+        before = _audit_values(window)
         targets = {"site_ids": window.site_ids, "device_ids": window.device_ids}
         wanted = {name: changes.get(name, known) for name, known in targets.items()}
         for name, value in changes.items():
@@ -68,8 +68,8 @@ def change_window(
         window.save()
         if wanted != targets:
             WindowTarget.objects.filter(window=window).delete()
-            _aim(window, **wanted)
-        after = _content(window)
+            _set_targets(window, **wanted)
+        after = _audit_values(window)
         fields = {
             name: [before[name], after[name]] for name in after if after[name] != before[name]
         }
@@ -78,29 +78,29 @@ def change_window(
 
 
 def end_window(*, window: MaintenanceWindow, actor: Actor, at: datetime) -> MaintenanceWindow:
-    """End it now, or call it off before it began. What still burns is told from then on. Raises WindowOver."""
+    """End a window now, or cancel it before it begins. Open incidents notify from then on. Raises WindowEnded."""
     with transaction.atomic():
         window = MaintenanceWindow.objects.select_for_update().get(pk=window.pk)
-        _require_not_over(window, at)
+        _require_not_ended(window, at)
         window.ended_at = at
         window.save(update_fields=["ended_at"])
         _audit("maintenance_window.ended", window, actor, at, {"title": window.title})
     return window
 
 
-def _require_not_over(window: MaintenanceWindow, at: datetime) -> None:
+def _require_not_ended(window: MaintenanceWindow, at: datetime) -> None:
     if window.state_at(at) == WindowState.OVER:
-        raise WindowOver(message="This window is over.")
+        raise WindowEnded(message="This maintenance window has ended.")
 
 
 def _check_times(starts_at: datetime, ends_at: datetime) -> None:
     if ends_at <= starts_at:
-        raise WindowInvalid(message="A window ends after it starts.")
-    if ends_at - starts_at > LONGEST:
-        raise WindowInvalid(message=f"A window lasts at most {LONGEST.days} days.")
+        raise WindowInvalid(message="A maintenance window must end after it starts.")
+    if ends_at - starts_at > MAX_DURATION:
+        raise WindowInvalid(message=f"A maintenance window lasts at most {MAX_DURATION.days} days.")
 
 
-def _aim(
+def _set_targets(
     window: MaintenanceWindow, site_ids: Collection[UUID], device_ids: Collection[UUID]
 ) -> None:
     sites = set(Site.objects.filter(pk__in=site_ids).values_list("pk", flat=True))
@@ -109,7 +109,7 @@ def _aim(
     if unknown:
         raise TargetUnknown.of(unknown)
     if not sites and not devices:
-        raise WindowInvalid(message="A window names a site or a router.")
+        raise WindowInvalid(message="A maintenance window needs at least one site or router.")
     WindowTarget.objects.bulk_create(
         [
             *(WindowTarget(window=window, site_id=pk) for pk in sorted(sites)),
@@ -118,14 +118,14 @@ def _aim(
     )
 
 
-def _content(window: MaintenanceWindow) -> dict[str, Any]:
+def _audit_values(window: MaintenanceWindow) -> dict[str, Any]:
     targets = WindowTarget.objects.filter(window=window)
     pairs = list(targets.values_list("site_id", "device_id"))
     return {
         "title": window.title,
         "starts_at": window.starts_at.isoformat(),
         "ends_at": window.ends_at.isoformat(),
-        "lets_critical_through": window.lets_critical_through,
+        "notify_critical": window.notify_critical,
         "sites": sorted(str(site_id) for site_id, _ in pairs if site_id),
         "devices": sorted(str(device_id) for _, device_id in pairs if device_id),
     }

@@ -245,30 +245,30 @@ def last_good_levels(*, metric: str, before: datetime, minimum: float = 1.0) -> 
 
 
 @dataclass(frozen=True)
-class Turn:
-    """One change of state of an entity, as it was reported."""
+class StateChange:
+    """One reported state change of an entity."""
 
     entity_type: str
     entity_id: UUID
     ts: datetime
 
 
-def turns(
+def state_changes(
     *, event_types: Collection[str], since: datetime, until: datetime
-) -> dict[str, list[Turn]]:
-    """Changes of state in a span by event type, oldest first, of those that were reported as they happened: what waited
-    on its agent tells of the past. One query."""
+) -> dict[str, list[StateChange]]:
+    """State changes in a time range by event type, oldest first. Events that were buffered on their agent are left
+    out: they are about the past. One query."""
     rows = Event.objects.filter(
         event_type__in=event_types,
         ts__gt=since,
         ts__lte=until,
         received_at__lte=F("ts") + LATE_AFTER,
     ).order_by("ts", "event_id")
-    found: dict[str, list[Turn]] = {}
+    found: dict[str, list[StateChange]] = {}
     for event_type, entity_type, entity_id, ts in rows.values_list(
         "event_type", "entity_type", "entity_id", "ts"
     ):
-        found.setdefault(event_type, []).append(Turn(entity_type, entity_id, ts))
+        found.setdefault(event_type, []).append(StateChange(entity_type, entity_id, ts))
     return found
 
 

@@ -50,8 +50,8 @@ GLOBAL_TABLES = MappingProxyType(
         "agents_authority": READ_WRITE,
         # The signer answers all tenants; what is asked holds hashes and public keys.
         "agents_signingrequest": ALL,
-        # Whether agents could be heard: of the installation, not of a tenant.
-        "ingest_listening": READ_WRITE,
+        # Uptime of ingest: of the installation, not of a tenant.
+        "ingest_uptime": READ_WRITE,
         "events_due": ALL,
         # The epoch of a restored database: of the installation. Only the owner changes it.
         "events_installation": READ,

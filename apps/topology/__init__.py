@@ -1,1 +1,1 @@
-"""How the network hangs together: dependency groups and the graph snapshot that correlation reads."""
+"""Network topology: dependency groups, and the graph snapshot that correlation reads."""

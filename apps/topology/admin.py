@@ -11,7 +11,7 @@ from apps.topology.models import DependencyGroup
 
 @admin.register(DependencyGroup, site=admin_site)
 class DependencyGroupAdmin(TenantAdmin):
-    """What leans on what."""
+    """Which entities depend on which."""
 
     view_permission = Permission.TOPOLOGY_VIEW
     entity_type = "dependency_group"

@@ -13,13 +13,13 @@ class GroupMode(models.TextChoices):
 
 
 class MemberType(models.TextChoices):
-    """What can depend, and be depended on."""
+    """Entity types that can depend on others and be depended on."""
 
     SITE = graph.SITE, _("Site")
     DEVICE = graph.DEVICE, _("Device")
     INTERFACE = graph.INTERFACE, _("Interface")
     LINK = graph.LINK, _("Link")
     BGP_PEER = graph.BGP_PEER, _("BGP peer")
-    OSPF_NEIGHBOR = graph.OSPF_NEIGHBOR, _("OSPF neighbour")
+    OSPF_NEIGHBOR = graph.OSPF_NEIGHBOR, _("OSPF neighbor")
     SERVICE = graph.SERVICE, _("Service")
     PROBE_TARGET = graph.PROBE_TARGET, _("Probe target")

@@ -2,7 +2,7 @@ from apps.core.errors import DomainError, NotVisible
 
 
 class GroupInvalid(DomainError):
-    """A group that means nothing: no members, itself as a member, k out of range, ids that are not there."""
+    """An invalid group: no members, the dependent as a member, k out of range, unknown ids."""
 
     default_code = "group_invalid"
 

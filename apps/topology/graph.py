@@ -1,4 +1,4 @@
-"""The network as one immutable value: what correlation reasons over and what a replay reads again.
+"""The network as one immutable value: the input of correlation and of its replays.
 
 Pure: no ORM, no clock. Two graphs with the same content are equal, serialise to the same bytes and have the
 same ``version``, however their parts were gathered.
@@ -58,7 +58,7 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A wire between two routers. Its interfaces are null until they are discovered.
+    """A link between two routers. Its interfaces are null until they are discovered.
 
     ``z_device_id`` is null for a link that leaves the network (an upstream).
     """
@@ -77,9 +77,9 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class BgpPeer:
-    """A BGP session as its router names it; the far side is null when it is not ours.
+    """A BGP session as its router names it; ``far_device_id`` is null when the peer is not in the inventory.
 
-    ``link_id`` is the wire that it runs over, only where that is certain (a directly connected peer).
+    ``link_id`` is the link that it runs over, only where that is certain (a directly connected peer).
     """
 
     id: UUID
@@ -93,7 +93,7 @@ class BgpPeer:
 
 @dataclass(frozen=True, slots=True)
 class OspfNeighbor:
-    """An adjacency as one of its two routers sees it; ``link_id`` only where that is certain."""
+    """An adjacency as one of its two routers reports it; ``link_id`` only where that is certain."""
 
     id: UUID
     device_id: UUID
@@ -107,7 +107,7 @@ class OspfNeighbor:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What customers buy, measured at a device: PPPoE on a BNG, a transit."""
+    """A customer service, measured at a device: PPPoE on a BNG, a transit."""
 
     id: UUID
     name: str
@@ -117,7 +117,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class ProbeTarget:
-    """Something that agents ask from outside; its device, when it stands for one."""
+    """A target that agents probe from outside, with its device if it represents one."""
 
     id: UUID
     name: str
@@ -127,9 +127,9 @@ class ProbeTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentPlace:
-    """Where an agent sits: the device that it is attached to (null: unknown, so it proves nothing unreachable), and
-    the devices whose reachability it judges from there."""
+class AgentLocation:
+    """The device that an agent is attached to (null: unknown, so its probes prove nothing unreachable), and the
+    devices that it probes."""
 
     id: UUID
     name: str
@@ -149,7 +149,7 @@ class DependencyGroup:
 
     @property
     def needed(self) -> int:
-        """How many members must work."""
+        """Number of members that must work."""
         if self.mode == ANY:
             return min(1, len(self.members))
         if self.mode == ALL:
@@ -159,7 +159,7 @@ class DependencyGroup:
 
 @dataclass(frozen=True)
 class Graph:
-    """A tenant's network at one moment. Make it with ``build_graph``, which puts it in canonical order."""
+    """A tenant's network at one moment. Create it with ``build_graph``, which puts it in canonical order."""
 
     sites: tuple[Site, ...] = ()
     devices: tuple[Device, ...] = ()
@@ -169,18 +169,18 @@ class Graph:
     ospf_neighbors: tuple[OspfNeighbor, ...] = ()
     services: tuple[Service, ...] = ()
     probe_targets: tuple[ProbeTarget, ...] = ()
-    agents: tuple[AgentPlace, ...] = ()
+    agents: tuple[AgentLocation, ...] = ()
     groups: tuple[DependencyGroup, ...] = ()
 
     def as_document(self) -> dict[str, Any]:
         """JSON-safe content, in canonical order."""
         return {
-            item.name: [_plain(row) for row in getattr(self, item.name)] for item in fields(self)
+            item.name: [_json_row(row) for row in getattr(self, item.name)] for item in fields(self)
         }
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """The graph that ``as_document`` described; unknown keys (of a newer version) are left out."""
+        """The graph of a document that ``as_document`` created; unknown keys (of a newer version) are ignored."""
         return cls(
             **{
                 name: tuple(_row(row_type, item) for item in document.get(name, ()))
@@ -191,14 +191,14 @@ class Graph:
     def canonical_parts(self) -> Iterator[bytes]:
         """The canonical document as JSON, in parts: names sorted, no spaces.
 
-        The encoder holds the interpreter's lock for a whole call: in one piece, the 20 MB of a large network would stop
-        every other thread of the process for as long.
+        The encoder holds the GIL for a whole call: the 20 MB of a large network in one call would block every other
+        thread of the process.
         """
         for number, name in enumerate(sorted(item.name for item in fields(self))):
             yield f'{"," if number else "{"}"{name}":['.encode()
             rows = getattr(self, name)
             for start in range(0, len(rows), ROWS_PER_PART):
-                part = [_plain(row) for row in rows[start : start + ROWS_PER_PART]]
+                part = [_json_row(row) for row in rows[start : start + ROWS_PER_PART]]
                 text = json.dumps(part, sort_keys=True, separators=(",", ":"))
                 yield f"{',' if start else ''}{text[1:-1]}".encode()
             yield b"]"
@@ -227,11 +227,11 @@ class Graph:
         return {device_id: tuple(rows) for device_id, rows in found.items()}
 
     def label_of(self, ref: Ref) -> str:
-        """The operator's name for an entity; its type and id when the graph does not hold it."""
+        """The display name of an entity; its type and id when the graph does not contain it."""
         return self._labels.get(ref, f"{ref[0]} {ref[1]}")
 
     def device_of(self, ref: Ref) -> UUID | None:
-        """The device that an entity sits on; null for sites, links, and what stands alone."""
+        """The device of an entity; null for sites, links and entities without a device."""
         return self._device_ids.get(ref)
 
     @cached_property
@@ -245,15 +245,15 @@ class Graph:
     def _labels(self) -> Mapping[Ref, str]:
         names = {row.id: row.name for row in self.devices}
         found: dict[Ref, str] = {(DEVICE, key): name for key, name in names.items()}
-        for entity_type, plain in ((SITE, self.sites), (LINK, self.links), (AGENT, self.agents)):
-            found.update({(entity_type, row.id): row.name for row in plain})
-        for entity_type, standing in ((SERVICE, self.services), (PROBE_TARGET, self.probe_targets)):
-            found.update({(entity_type, row.id): row.name for row in standing})
+        for entity_type, named in ((SITE, self.sites), (LINK, self.links), (AGENT, self.agents)):
+            found.update({(entity_type, row.id): row.name for row in named})
+        for entity_type, rows in ((SERVICE, self.services), (PROBE_TARGET, self.probe_targets)):
+            found.update({(entity_type, row.id): row.name for row in rows})
         for port in self.interfaces:
             found[INTERFACE, port.id] = f"{names.get(port.device_id, '?')} {port.name}"
         for peer in self.bgp_peers:
-            called = peer.name or f"{peer.remote_address} AS{peer.remote_as}"
-            found[BGP_PEER, peer.id] = f"{names.get(peer.device_id, '?')} {called}"
+            name = peer.name or f"{peer.remote_address} AS{peer.remote_as}"
+            found[BGP_PEER, peer.id] = f"{names.get(peer.device_id, '?')} {name}"
         for row in self.ospf_neighbors:
             far = names.get(row.far_device_id) if row.far_device_id else None
             found[OSPF_NEIGHBOR, row.id] = (
@@ -280,10 +280,10 @@ def build_graph(
     ospf_neighbors: Iterable[OspfNeighbor] = (),
     services: Iterable[Service] = (),
     probe_targets: Iterable[ProbeTarget] = (),
-    agents: Iterable[AgentPlace] = (),
+    agents: Iterable[AgentLocation] = (),
     groups: Iterable[DependencyGroup] = (),
 ) -> Graph:
-    """A graph in canonical order: rows by id, members of groups by type and id, each once."""
+    """A graph in canonical order: rows by id, members of groups by type and id without duplicates."""
     return Graph(
         sites=_by_id(sites),
         devices=_by_id(devices),
@@ -316,7 +316,7 @@ _ROW_TYPES: Mapping[str, type[Any]] = {
     "ospf_neighbors": OspfNeighbor,
     "services": Service,
     "probe_targets": ProbeTarget,
-    "agents": AgentPlace,
+    "agents": AgentLocation,
     "groups": DependencyGroup,
 }
 
@@ -333,24 +333,26 @@ def _by_id(rows: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(sorted(rows, key=lambda row: row.id))
 
 
-def _plain(row: Any) -> dict[str, Any]:
-    return {item.name: _plain_value(getattr(row, item.name)) for item in fields(row)}
+def _json_row(row: Any) -> dict[str, Any]:
+    return {item.name: _json_value(getattr(row, item.name)) for item in fields(row)}
 
 
-def _plain_value(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, tuple):
-        return [_plain_value(part) for part in value]
+        return [_json_value(part) for part in value]
     return value
 
 
 def _row(row_type: type[Any], item: Mapping[str, Any]) -> Any:
     known = {field.name for field in fields(row_type)}
-    return row_type(**{name: _rich(name, value) for name, value in item.items() if name in known})
+    return row_type(
+        **{name: _parsed_value(name, value) for name, value in item.items() if name in known}
+    )
 
 
-def _rich(name: str, value: Any) -> Any:
+def _parsed_value(name: str, value: Any) -> Any:
     if name == "probes":
         return tuple(UUID(pk) for pk in value)
     if name == "members":

@@ -1,4 +1,4 @@
-"""What operators say depends on what. Wires speak for themselves; groups add what wires do not tell."""
+"""Dependencies that operators define, beyond those that follow from links."""
 
 from django.db import models
 from django.db.models import Q
@@ -11,7 +11,7 @@ from apps.topology.choices import GroupMode, MemberType
 class DependencyGroup(TenantModel):
     """The dependent works while any / all / at least k of the members work.
 
-    Several groups on one dependent must all be satisfied. Made by people only.
+    Several groups on one dependent must all be satisfied. Only operators create them.
     """
 
     dependent_type = models.CharField(max_length=20, choices=MemberType.choices)
@@ -45,7 +45,7 @@ class DependencyGroup(TenantModel):
 
 
 class DependencyMember(TenantModel):
-    """One thing that a dependent leans on."""
+    """One entity that the dependent of a group depends on."""
 
     group = TenantForeignKey(DependencyGroup, on_delete=models.CASCADE, related_name="members")
     member_type = models.CharField(max_length=20, choices=MemberType.choices)

@@ -16,18 +16,18 @@ from apps.topology.graph import Graph, Ref
 from apps.topology.models import DependencyGroup, DependencyMember
 
 
-def graph_snapshot(*, agents: Iterable[graph.AgentPlace] = ()) -> Graph:
+def graph_snapshot(*, agents: Iterable[graph.AgentLocation] = ()) -> Graph:
     """The whole network as one value: ten queries, whatever its size.
 
-    ``agents`` say where they sit; they live above this app, so the caller brings them. Groups whose dependent is
-    gone are left out, members that are gone are kept out of their groups: what does not exist cannot fail.
+    ``agents`` are passed in, because their app is above this one. Groups whose dependent was deleted, and deleted
+    members of groups, are left out: what does not exist cannot fail.
     """
     rows = inventory.network_rows()
     links = _links(rows.links)
-    wires = resolve.Wires.of(links)
+    link_index = resolve.LinkIndex.of(links)
     addresses = _owners_of_addresses(rows)
-    neighbors = resolve.place_ospf_neighbors(
-        _ospf_neighbors(rows.ospf_neighbors), wires, router_ids=addresses
+    neighbors = resolve.resolve_ospf_neighbors(
+        _ospf_neighbors(rows.ospf_neighbors), link_index, router_ids=addresses
     )
     return graph.build_graph(
         sites=(
@@ -35,11 +35,12 @@ def graph_snapshot(*, agents: Iterable[graph.AgentPlace] = ()) -> Graph:
             for row in rows.sites
         ),
         devices=(graph.Device(row.id, row.name, row.role, row.site_id) for row in rows.devices),
-        interfaces=resolve.place_interfaces(
-            (graph.Interface(row.id, row.device_id, row.name) for row in rows.interfaces), wires
+        interfaces=resolve.resolve_interfaces(
+            (graph.Interface(row.id, row.device_id, row.name) for row in rows.interfaces),
+            link_index,
         ),
         links=links,
-        bgp_peers=resolve.place_bgp_peers(_bgp_peers(rows), neighbors, addresses=addresses),
+        bgp_peers=resolve.resolve_bgp_peers(_bgp_peers(rows), neighbors, addresses=addresses),
         ospf_neighbors=neighbors,
         services=(
             graph.Service(row.id, row.name, row.kind, row.device_id) for row in rows.services
@@ -54,20 +55,20 @@ def graph_snapshot(*, agents: Iterable[graph.AgentPlace] = ()) -> Graph:
 
 
 def far_devices_of_neighbors(device: Device) -> dict[UUID, tuple[UUID, str]]:
-    """To which device each OSPF adjacency of this one leads, by adjacency: id and name. Absent where nothing says so
-    for certain. Judged by the device and those next to it alone; three queries."""
+    """The neighbor device of each of this device's OSPF adjacencies, by adjacency: id and name. Absent where it is not
+    certain. Derived from the device and its direct neighbors only; three queries."""
     near = vicinity_of(device)
     owners: dict[str, set[UUID]] = defaultdict(set)
     for device_id, address in near.addresses.items():
         owners[address].add(device_id)
-    placed = resolve.place_ospf_neighbors(
+    resolved = resolve.resolve_ospf_neighbors(
         _ospf_neighbors(near.ospf_neighbors),
-        resolve.Wires.of(_links(near.links)),
+        resolve.LinkIndex.of(_links(near.links)),
         router_ids={address: next(iter(ids)) for address, ids in owners.items() if len(ids) == 1},
     )
     return {
         row.id: (row.far_device_id, near.names[row.far_device_id])
-        for row in placed
+        for row in resolved
         if row.device_id == device.id
         and row.far_device_id is not None
         and row.far_device_id in near.names
@@ -75,7 +76,7 @@ def far_devices_of_neighbors(device: Device) -> dict[UUID, tuple[UUID, str]]:
 
 
 def members_by_group(group_ids: Iterable[UUID] | None = None) -> dict[UUID, list[Ref]]:
-    """The members of groups (all groups when none are named), in order. One query."""
+    """The members of these groups, or of all groups, in order. One query."""
     members = DependencyMember.objects.order_by("member_type", "member_id")
     if group_ids is not None:
         members = members.filter(group__in=list(group_ids))
@@ -86,7 +87,7 @@ def members_by_group(group_ids: Iterable[UUID] | None = None) -> dict[UUID, list
 
 
 def _owners_of_addresses(rows: inventory.NetworkRows) -> dict[str, UUID]:
-    """Management addresses that one device alone has (PoPs behind NAT may share one)."""
+    """Management addresses that only one device has (PoPs behind NAT may share one)."""
     owners: dict[str, set[UUID]] = defaultdict(set)
     for device in rows.devices:
         owners[device.management_address].add(device.id)
@@ -164,8 +165,8 @@ def _groups(present: set[Ref]) -> list[graph.DependencyGroup]:
 
 
 @dataclass(frozen=True)
-class WiredDevice:
-    """A router on a drawing."""
+class MapDevice:
+    """A router on a map."""
 
     id: UUID
     name: str
@@ -174,8 +175,8 @@ class WiredDevice:
 
 
 @dataclass(frozen=True)
-class Wire:
-    """A link on a drawing, between routers or between sites; its far end is null where it leaves the network."""
+class MapLink:
+    """A link on a map, between routers or between sites; ``z_id`` is null where it leaves the network."""
 
     id: UUID
     name: str
@@ -186,66 +187,67 @@ class Wire:
 
 
 @dataclass(frozen=True)
-class Wiring:
-    """Routers and the wires between them, without what sits on them."""
+class NetworkMap:
+    """Routers and the links between them, without sessions and services."""
 
-    devices: dict[UUID, WiredDevice]
-    wires: tuple[Wire, ...]
+    devices: dict[UUID, MapDevice]
+    links: tuple[MapLink, ...]
 
-    def between_sites(self) -> tuple[Wire, ...]:
-        """The wires that leave one site for another, with the sites as their ends."""
+    def between_sites(self) -> tuple[MapLink, ...]:
+        """The links between two sites, with the sites as their ends."""
         site_of = {pk: row.site_id for pk, row in self.devices.items()}
         ends = (
-            (wire, site_of.get(wire.a_id), site_of.get(wire.z_id or wire.a_id))
-            for wire in self.wires
+            (link, site_of.get(link.a_id), site_of.get(link.z_id or link.a_id))
+            for link in self.links
         )
         return tuple(
-            replace(wire, a_id=near, z_id=far)
-            for wire, near, far in ends
+            replace(link, a_id=near, z_id=far)
+            for link, near, far in ends
             if near is not None and far is not None and near != far
         )
 
 
-def wires_between_sites(access: Access, *, role: str = "") -> tuple[Wire, ...]:
-    """The same of all that a member may see, or of the routers of one role. One query."""
+def links_between_sites(access: Access, *, role: str = "") -> tuple[MapLink, ...]:
+    """The links between sites that a member may see, or those between routers of one role. One query."""
     links = Link.objects.filter(z_device__isnull=False).exclude(a_device__site=F("z_device__site"))
     if role:
         links = links.filter(a_device__role=role, z_device__role=role)
     if access.is_limited:
-        seen = inventory.visible_devices(access).order_by().values("pk")
-        links = links.filter(a_device__in=seen, z_device__in=seen)
-    return _wires(links.order_by("name"), "a_device__site_id", "z_device__site_id")
+        visible = inventory.visible_devices(access).order_by().values("pk")
+        links = links.filter(a_device__in=visible, z_device__in=visible)
+    return _map_links(links.order_by("name"), "a_device__site_id", "z_device__site_id")
 
 
-def _wires(links: QuerySet[Link], a_end: str, z_end: str) -> tuple[Wire, ...]:
+def _map_links(links: QuerySet[Link], a_end: str, z_end: str) -> tuple[MapLink, ...]:
     columns = ("pk", "name", a_end, z_end, "a_interface_id", "z_interface_id", "capacity_bps")
     return tuple(
-        Wire(pk, name, a_id, z_id, tuple(port for port in (a_port, z_port) if port), capacity)
+        MapLink(pk, name, a_id, z_id, tuple(port for port in (a_port, z_port) if port), capacity)
         for pk, name, a_id, z_id, a_port, z_port, capacity in links.values_list(*columns)
     )
 
 
-def wiring(access: Access, around: Collection[UUID] | None = None) -> Wiring:
-    """What a member may see of the network, or of these devices with those at the other ends of their wires. Wires to
-    what is hidden are left out. Two queries."""
+def network_map(access: Access, around: Collection[UUID] | None = None) -> NetworkMap:
+    """The network that a member may see, or these devices with their direct neighbors. Links to hidden devices are
+    left out. Two queries."""
     links = Link.objects.order_by("name")
     if around is not None:
         links = links.filter(Q(a_device__in=around) | Q(z_device__in=around))
-    wires = _wires(links, "a_device_id", "z_device_id")
+    map_links = _map_links(links, "a_device_id", "z_device_id")
     rows = inventory.visible_devices(access).order_by("name")
     if around is not None:
-        ends = {end for wire in wires for end in (wire.a_id, wire.z_id) if end}
+        ends = {end for link in map_links for end in (link.a_id, link.z_id) if end}
         rows = rows.filter(pk__in={*around, *ends})
-    found = (WiredDevice(*row) for row in rows.values_list("pk", "name", "role", "site_id"))
+    found = (MapDevice(*row) for row in rows.values_list("pk", "name", "role", "site_id"))
     devices = {device.id: device for device in found}
-    seen = (wire for wire in wires if wire.a_id in devices)
-    return Wiring(
-        devices, tuple(wire for wire in seen if wire.z_id is None or wire.z_id in devices)
+    visible_links = (link for link in map_links if link.a_id in devices)
+    return NetworkMap(
+        devices,
+        tuple(link for link in visible_links if link.z_id is None or link.z_id in devices),
     )
 
 
 def dependency_groups() -> list[graph.DependencyGroup]:
-    """Groups as people made them, whether or not what they name still exists. Two queries."""
+    """Groups as operators created them, whether or not their members still exist. Two queries."""
     members = members_by_group()
     return [
         graph.DependencyGroup(

@@ -33,11 +33,11 @@ def create_dependency_group(
     actor: Actor,
     at: datetime,
 ) -> DependencyGroup:
-    """Say what something leans on. Raises GroupInvalid."""
+    """Define what an entity depends on. Raises GroupInvalid."""
     group = DependencyGroup(
         dependent_type=dependent[0], dependent_id=dependent[1], mode=mode, k=k, note=note
     )
-    wanted = _checked(group, members)
+    wanted = _validated(group, members)
     with transaction.atomic():
         group.save(force_insert=True)
         _write_members(group, wanted)
@@ -55,9 +55,9 @@ def update_dependency_group(
     actor: Actor,
     at: datetime,
 ) -> DependencyGroup:
-    """Replace what something leans on; the dependent stays. Raises GroupInvalid."""
+    """Replace mode and members of a group; the dependent stays. Raises GroupInvalid."""
     group.mode, group.k, group.note = mode, k, note
-    wanted = _checked(group, members)
+    wanted = _validated(group, members)
     with transaction.atomic():
         DependencyGroup.objects.select_for_update().get(pk=group.pk)
         group.save(update_fields=["mode", "k", "note"])
@@ -68,34 +68,35 @@ def update_dependency_group(
 
 
 def delete_dependency_group(*, group: DependencyGroup, actor: Actor, at: datetime) -> None:
-    """Forget a dependency."""
+    """Delete a dependency group."""
     with transaction.atomic():
         _record("deleted", group, (), actor, at)
         group.delete()
 
 
-def _checked(group: DependencyGroup, members: Collection[Ref]) -> list[Ref]:
+def _validated(group: DependencyGroup, members: Collection[Ref]) -> list[Ref]:
     wanted = sorted({(str(kind), member_id) for kind, member_id in members})
     dependent = (str(group.dependent_type), group.dependent_id)
     if group.mode not in GroupMode.values:
-        raise GroupInvalid(message="The mode is any, all or k_of_n.", mode=group.mode)
+        raise GroupInvalid(message="The mode must be any, all or k_of_n.", mode=group.mode)
     if not 1 <= len(wanted) <= MAX_MEMBERS:
-        raise GroupInvalid(message=f"A group has 1 to {MAX_MEMBERS} members.")
+        raise GroupInvalid(message=f"A group must have 1 to {MAX_MEMBERS} members.")
     if dependent in wanted:
-        raise GroupInvalid(message="Nothing depends on itself.")
-    fits = 1 <= group.k <= len(wanted) if group.k is not None else False
+        raise GroupInvalid(message="An entity cannot depend on itself.")
+    is_k_in_range = 1 <= group.k <= len(wanted) if group.k is not None else False
     if (group.mode == GroupMode.K_OF_N) != (group.k is not None) or (
-        group.mode == GroupMode.K_OF_N and not fits
+        group.mode == GroupMode.K_OF_N and not is_k_in_range
     ):
         raise GroupInvalid(
-            message="k belongs to k_of_n, between 1 and the number of members.", k=group.k
+            message="k_of_n needs k between 1 and the number of members; other modes take no k.",
+            k=group.k,
         )
-    asked = [dependent, *wanted]
-    odd = [ref for ref in asked if ref[0] not in MemberType.values] or unknown_refs(asked)
-    if odd:
+    refs = [dependent, *wanted]
+    unknown = [ref for ref in refs if ref[0] not in MemberType.values] or unknown_refs(refs)
+    if unknown:
         raise GroupInvalid(
-            message="Some members are not there.",
-            members=", ".join(f"{kind} {member_id}" for kind, member_id in odd),
+            message="Some members do not exist.",
+            members=", ".join(f"{kind} {member_id}" for kind, member_id in unknown),
         )
     return wanted
 

@@ -59,10 +59,10 @@ def announce_worker(kind: str) -> None:
 
 
 def attend_to_agents(_worker: Any) -> None:
-    """A worker of ingest: its certificate follows the authorities while it runs, and it says that it can be heard."""
+    """A worker of ingest: its certificate follows the authorities while it runs, and it records its uptime."""
     announce_worker("ingest")
     from apps.agents.listener import keep_listener_certificate
-    from apps.ingest.listening import keep_listening
+    from apps.ingest.uptime import start_uptime_recorder
 
     keep_listener_certificate()
-    keep_listening()
+    start_uptime_recorder()

@@ -14,7 +14,7 @@ from tests.inventory.factories import ACTOR, make_device
 pytestmark = pytest.mark.django_db
 
 BASE = "/api/v1/alerts/"
-SEEN = {
+OBSERVATION = {
     "value": "0",
     "ts": "2026-03-01T12:00:00+00:00",
     "threshold": 1.0,
@@ -49,7 +49,7 @@ def make_alert(rule, entity_id, *, minutes: int = 0, **fields) -> Alert:
             "since": since,
             "fired_at": since + timedelta(seconds=10),
             "summary": "cr1 answers no probe",
-            "seen": SEEN,
+            "observation": OBSERVATION,
             **fields,
         }
     )
@@ -60,13 +60,13 @@ def alert(acme, rules) -> Alert:
     """An alert on cr1 that recovered, with its two moves."""
     with acting_in(acme):
         made = make_alert(rules["unreachable"], make_device("cr1").id, minutes=9)
-        for minutes, moves in ((8, ("pending", "firing")), (3, ("firing", "recovering"))):
+        for minutes, transitions in ((8, ("pending", "firing")), (3, ("firing", "recovering"))):
             AlertTransition.objects.create(
                 alert=made,
                 at=clock.now() - timedelta(minutes=minutes),
-                from_state=moves[0],
-                to_state=moves[1],
-                seen={**SEEN, "value": str(minutes)},
+                from_state=transitions[0],
+                to_state=transitions[1],
+                observation={**OBSERVATION, "value": str(minutes)},
             )
     return made
 
@@ -78,7 +78,7 @@ class TestReading:
         assert one["rule_key"] == "unreachable"
         assert one["rule"] == str(rules["unreachable"].id)
         assert one["entity"] == {"type": "device", "id": str(alert.entity_id), "label": "cr1"}
-        assert one["seen"] == SEEN
+        assert one["observation"] == OBSERVATION
         assert listed(reader, BASE) == [one]
 
     def test_what_is_gone_has_no_label(self, acme, reader, rules):
@@ -100,23 +100,23 @@ class TestReading:
         with acting_in(acme):
             made = {str(make_alert(rules["cpu_high"], uuid.uuid4(), since=at).id) for _ in range(5)}
 
-        seen, path = [], f"{BASE}?page_size=2"
+        ids, path = [], f"{BASE}?page_size=2"
         while path:
             page = reader.get(path).json()
-            seen += [row["id"] for row in page["results"]]
+            ids += [row["id"] for row in page["results"]]
             path = page["next"]
 
-        assert (len(seen), set(seen)) == (5, made)
+        assert (len(ids), set(ids)) == (5, made)
 
     def test_history_tells_every_move_with_what_was_seen_then(self, reader, alert):
-        moves = listed(reader, f"{BASE}{alert.id}/history/")
+        transitions = listed(reader, f"{BASE}{alert.id}/history/")
 
-        assert [(m["from_state"], m["to_state"]) for m in moves] == [
+        assert [(m["from_state"], m["to_state"]) for m in transitions] == [
             ("pending", "firing"),
             ("firing", "recovering"),
         ]
-        assert [m["seen"]["value"] for m in moves] == ["8", "3"]
-        assert moves[0]["seen"]["override"] == "role core"
+        assert [m["observation"]["value"] for m in transitions] == ["8", "3"]
+        assert transitions[0]["observation"]["override"] == "role core"
 
 
 class TestFilters:
@@ -195,7 +195,11 @@ class TestCost:
         with acting_in(acme):
             for _ in range(18):
                 AlertTransition.objects.create(
-                    alert=alert, at=clock.now(), from_state="firing", to_state="ok", seen=SEEN
+                    alert=alert,
+                    at=clock.now(),
+                    from_state="firing",
+                    to_state="ok",
+                    observation=OBSERVATION,
                 )
 
         assert queries(lambda: listed(reader, path)) == few

@@ -192,7 +192,7 @@ class TestImport:
         with acting_in(acme):
             record = Record.objects.filter(action="alert_rules.imported").latest("at")
         assert record.detail["mode"] == "replace"
-        assert len(record.detail["switched_off"]) == 11
+        assert len(record.detail["disabled"]) == 11
 
     @pytest.mark.parametrize(
         "body",

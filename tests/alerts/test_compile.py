@@ -7,7 +7,7 @@ from apps.alerts.choices import Severity, Symptom
 from apps.alerts.errors import RuleInvalid
 from apps.alerts.packs import load_pack, shipped_packs
 from apps.alerts.rules.compile import compile_rule, make_override, render_summary
-from apps.alerts.rules.overrides import Standing, resolve
+from apps.alerts.rules.overrides import EntityAttributes, resolve
 
 PACK = {rule["id"]: rule for rule in load_pack("first")}
 
@@ -105,8 +105,8 @@ class TestRefusing:
 
 
 class TestOverrides:
-    CORE = Standing("d1", "core", "s1", frozenset({"vip"}))
-    ACCESS = Standing("d2", "access", "s1", frozenset())
+    CORE = EntityAttributes("d1", "core", "s1", frozenset({"vip"}))
+    ACCESS = EntityAttributes("d2", "access", "s1", frozenset())
 
     def test_the_packs_own_override_gives_hard_signals_ten_seconds(self):
         rule = compile_rule(PACK["unreachable"])

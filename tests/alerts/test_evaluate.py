@@ -14,7 +14,7 @@ from apps.alerts.selectors import alerts_for_correlation
 from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.events.models import Due, OutboxEvent
-from apps.ingest.models import Listening
+from apps.ingest.models import Uptime
 from apps.inventory.services import apply_discovery
 from apps.maintenance.services import plan_window
 from apps.telemetry import store
@@ -87,7 +87,7 @@ def listened(lasted: float, quiet: float) -> None:
     """Ingest began so many seconds ago and said so last so many seconds ago, whenever "now" is for the rules."""
     now = clock.now()
     since, until = now - timedelta(seconds=lasted), now - timedelta(seconds=quiet)
-    Listening.objects.create(id=1, since=since, until=until)
+    Uptime.objects.create(id=1, since=since, until=until)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ class TestUnreachable:
         assert alert.since == player.at(5)
         assert alert.severity == "critical"
         assert alert.summary == "cr1 answers no probe"
-        assert alert.seen["override"] == "role core"
+        assert alert.observation["override"] == "role core"
 
         for seconds in (20, 25, 30, 35):
             player.read(seconds, "device.up", "device", core.id, 1.0)
@@ -286,9 +286,9 @@ class TestWritingDown:
         assert player.evaluate(16) == 0
 
         with acting_in(acme):
-            moves = list(AlertTransition.objects.values_list("from_state", "to_state"))
+            transitions = list(AlertTransition.objects.values_list("from_state", "to_state"))
             told = list(OutboxEvent.objects.filter(topic="alert.transition"))
-        assert moves == [("pending", "firing")]
+        assert transitions == [("pending", "firing")]
         assert [event.payload["to"] for event in told] == ["firing"]
 
     def test_another_tenants_readings_are_not_seen(self, acme, globex, rules, core, player, t0):

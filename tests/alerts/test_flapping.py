@@ -11,8 +11,8 @@ from apps.alerts.choices import AlertState
 from apps.alerts.errors import RuleInvalid
 from apps.alerts.packs import load_pack
 from apps.alerts.rules.compile import compile_rule
-from apps.alerts.rules.conditions import Reading
-from apps.alerts.rules.flapping import Flapping, judge_flapping
+from apps.alerts.rules.conditions import Evaluation
+from apps.alerts.rules.flapping import Flapping, detect_flapping
 from apps.alerts.rules.machine import Episode, step
 from apps.alerts.rules.program import Flap, Timing
 
@@ -25,12 +25,12 @@ def at(seconds: float) -> datetime:
     return T0 + timedelta(seconds=seconds)
 
 
-def turns(*seconds: float) -> list[datetime]:
+def state_changes(*seconds: float) -> list[datetime]:
     return [at(second) for second in seconds]
 
 
 def judged(*seconds: float, now: float, was: bool = False) -> Flapping | None:
-    return judge_flapping(FLAP, turns(*seconds), at(now), was_flapping=was)
+    return detect_flapping(FLAP, state_changes(*seconds), at(now), was_flapping=was)
 
 
 class TestJudging:
@@ -61,13 +61,13 @@ class TestJudging:
         shuffled = [at(second) for second in seconds * 2]
         random.Random(seed).shuffle(shuffled)
 
-        assert judge_flapping(FLAP, shuffled, at(now), was_flapping=was) == judged(
+        assert detect_flapping(FLAP, shuffled, at(now), was_flapping=was) == judged(
             *seconds, now=now, was=was
         )
 
 
-def reading(seconds: float, *, is_bad: bool) -> Reading:
-    return Reading(is_breach=is_bad, is_well=not is_bad, ts=at(seconds), seen=str(is_bad))
+def evaluation(seconds: float, *, is_bad: bool) -> Evaluation:
+    return Evaluation(is_breach=is_bad, is_clear=not is_bad, ts=at(seconds), value_text=str(is_bad))
 
 
 def play(period: float, *, last: float, until: float) -> list[tuple[float, Episode]]:
@@ -81,8 +81,8 @@ def play(period: float, *, last: float, until: float) -> list[tuple[float, Episo
         if is_dark != was_dark:
             changes.append(at(second))
             was_dark = is_dark
-        flapping = judge_flapping(FLAP, changes, at(second), was_flapping=episode.is_flapping)
-        after = step(episode, reading(second, is_bad=is_dark), TIMING, at(second), flapping)
+        flapping = detect_flapping(FLAP, changes, at(second), was_flapping=episode.is_flapping)
+        after = step(episode, evaluation(second, is_bad=is_dark), TIMING, at(second), flapping)
         if after != episode:
             told.append((second, after))
         episode = after
@@ -111,7 +111,7 @@ class TestTheMachine:
     def test_down_for_good_after_flapping_it_goes_on_firing(self):
         episode = Episode(AlertState.FIRING, since=at(0), fired_at=at(20), is_flapping=True)
 
-        after = step(episode, reading(90, is_bad=True), TIMING, at(90), None)
+        after = step(episode, evaluation(90, is_bad=True), TIMING, at(90), None)
 
         assert after.state is AlertState.FIRING
         assert after.fired_at == at(20)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.alerts.choices import AlertState
-from apps.alerts.rules.conditions import Reading
+from apps.alerts.rules.conditions import Evaluation
 from apps.alerts.rules.machine import Episode, step
 from apps.alerts.rules.program import Timing
 
@@ -19,22 +19,22 @@ def at(seconds: float) -> datetime:
     return T0 + timedelta(seconds=seconds)
 
 
-def bad(seconds: float, **fields) -> Reading:
-    return Reading(is_breach=True, is_well=False, ts=at(seconds), seen="0", **fields)
+def bad(seconds: float, **fields) -> Evaluation:
+    return Evaluation(is_breach=True, is_clear=False, ts=at(seconds), value_text="0", **fields)
 
 
-def good(seconds: float) -> Reading:
-    return Reading(is_breach=False, is_well=True, ts=at(seconds), seen="1")
+def good(seconds: float) -> Evaluation:
+    return Evaluation(is_breach=False, is_clear=True, ts=at(seconds), value_text="1")
 
 
-def between(seconds: float) -> Reading:
-    return Reading(is_breach=False, is_well=False, ts=at(seconds), seen="85")
+def between(seconds: float) -> Evaluation:
+    return Evaluation(is_breach=False, is_clear=False, ts=at(seconds), value_text="85")
 
 
-def play(*looks: tuple[float, Reading | None], timing: Timing = TIMING) -> Episode:
+def play(*looks: tuple[float, Evaluation | None], timing: Timing = TIMING) -> Episode:
     episode = Episode()
-    for seconds, reading in looks:
-        episode = step(episode, reading, timing, at(seconds))
+    for seconds, evaluation in looks:
+        episode = step(episode, evaluation, timing, at(seconds))
     return episode
 
 
@@ -58,9 +58,9 @@ class TestFiring:
         assert play((1, bad(0)), (30, None), (60, None)).state is AlertState.PENDING
 
     def test_silence_that_is_itself_the_breach_needs_no_second(self):
-        assert play((1, bad(0, needs_second=False)), (11, bad(0, needs_second=False))).state is (
-            AlertState.FIRING
-        )
+        assert play(
+            (1, bad(0, needs_confirmation=False)), (11, bad(0, needs_confirmation=False))
+        ).state is (AlertState.FIRING)
 
     def test_without_a_wait_it_fires_at_once(self):
         assert play((1, bad(0)), timing=Timing(0, 10, 0)).state is AlertState.FIRING
@@ -106,8 +106,8 @@ def test_whatever_is_read_firing_was_held_confirmed_and_ends_only_after_wellness
     run: list[float] = []
     for index, word in enumerate(words):
         seconds = index * 5.0
-        reading = None if word is None else (bad(seconds) if word else good(seconds))
-        before, episode = episode, step(episode, reading, TIMING, at(seconds))
+        evaluation = None if word is None else (bad(seconds) if word else good(seconds))
+        before, episode = episode, step(episode, evaluation, TIMING, at(seconds))
         run = run if word is None else ([*run, seconds] if word else [])
         if episode.state is AlertState.FIRING and before.state is AlertState.PENDING:
             assert len(run) >= 2

@@ -15,7 +15,7 @@ from apps.inventory.services import grant
 from apps.telemetry import store
 from apps.telemetry.reach import BLIND_AFTER
 from apps.telemetry.store import Sample, SeriesKey
-from apps.topology.selectors import wires_between_sites, wiring
+from apps.topology.selectors import links_between_sites, network_map
 from tests.inventory.factories import ACTOR, make_device, make_link, make_site
 
 pytestmark = pytest.mark.django_db
@@ -99,9 +99,9 @@ def test_a_site_stands_where_its_innermost_router_does(network):
 def test_the_wires_between_sites_are_those_of_the_whole(acme_noc, network):
     access = access_for_user(acme_noc, acme_noc.memberships.get().tenant_id)
 
-    joined = wires_between_sites(access)
+    joined = links_between_sites(access)
 
-    assert joined == wiring(access).between_sites()
+    assert joined == network_map(access).between_sites()
     assert ends_of(joined) == {
         "cr1-ag1": ("hub", "north"),
         "cr2-ag1": ("hub", "north"),
@@ -112,7 +112,7 @@ def test_the_wires_between_sites_are_those_of_the_whole(acme_noc, network):
 def test_of_one_role_both_ends_have_it(acme_noc, network):
     assert set(
         ends_of(
-            wires_between_sites(
+            links_between_sites(
                 access_for_user(acme_noc, acme_noc.memberships.get().tenant_id), role="access"
             )
         )
@@ -131,7 +131,7 @@ def test_a_limited_member_sees_a_wire_with_both_its_ends(acme_noc, network, gran
     assert (
         set(
             ends_of(
-                wires_between_sites(access_for_user(acme_noc, acme_noc.memberships.get().tenant_id))
+                links_between_sites(access_for_user(acme_noc, acme_noc.memberships.get().tenant_id))
             )
         )
         == links
@@ -144,7 +144,7 @@ def test_no_edge_ends_at_a_site_that_is_not_drawn(acme_noc, network):
 
     shown = by_site(
         looks_by_site(Device.objects.all(), NO_INCIDENT, at),
-        wires_between_sites(access),
+        links_between_sites(access),
         ranks=ranks_by_site(Device.objects.all()),
         link_looks={},
         sites=seen,
@@ -167,6 +167,6 @@ def test_it_costs_what_one_site_costs(network, acme_noc, django_assert_num_queri
     with django_assert_num_queries(5 if with_incident else 3):
         looks_by_site(Device.objects.all(), Overlay(roots), clock.now())
         ranks_by_site(Device.objects.all())
-        wires_between_sites(access)
+        links_between_sites(access)
 
     assert Link.objects.count() == len(WIRES)

@@ -9,7 +9,7 @@ from apps.charts.site_view import between_sites, site_look
 from apps.charts.time_series import percentile_95, span_for
 from apps.charts.topology_view import Overlay
 from apps.topology.graph import ANY, DEVICE, DependencyGroup
-from apps.topology.selectors import Wire, WiredDevice, Wiring
+from apps.topology.selectors import MapDevice, MapLink, NetworkMap
 
 HUB, NORTH = uuid4(), uuid4()
 CR1, CR2, AGG = uuid4(), uuid4(), uuid4()
@@ -18,22 +18,22 @@ NO_INCIDENT = Overlay()
 SITES = {HUB: "Hub", NORTH: "North"}
 
 
-def network(*extra: Wire) -> Wiring:
+def network(*extra: MapLink) -> NetworkMap:
     devices = (
-        WiredDevice(CR1, "cr1", "core", HUB),
-        WiredDevice(CR2, "cr2", "core", HUB),
-        WiredDevice(AGG, "agg1", "agg", NORTH),
+        MapDevice(CR1, "cr1", "core", HUB),
+        MapDevice(CR2, "cr2", "core", HUB),
+        MapDevice(AGG, "agg1", "agg", NORTH),
     )
     links = (
-        Wire(CORE, "cr1-cr2", CR1, CR2, ()),
-        Wire(BACKHAUL, "cr2-agg1", CR2, AGG, ()),
-        Wire(TRANSIT, "transit", CR1, None, ()),
+        MapLink(CORE, "cr1-cr2", CR1, CR2, ()),
+        MapLink(BACKHAUL, "cr2-agg1", CR2, AGG, ()),
+        MapLink(TRANSIT, "transit", CR1, None, ()),
         *extra,
     )
-    return Wiring({row.id: row for row in devices}, links)
+    return NetworkMap({row.id: row for row in devices}, links)
 
 
-def by_device(wired: Wiring, *, overlay: Overlay = NO_INCIDENT, groups=(), looks=None):
+def by_device(wired: NetworkMap, *, overlay: Overlay = NO_INCIDENT, groups=(), looks=None):
     return topology_view.by_device(
         wired,
         looks=looks or {CR1: "ok", CR2: "ok", AGG: "critical"},
@@ -79,7 +79,7 @@ class TestByDevice:
         }
 
     def test_every_edge_ends_at_something_drawn(self):
-        stranger = Wire(uuid4(), "to nowhere", CR1, UUID(int=1), ())
+        stranger = MapLink(uuid4(), "to nowhere", CR1, UUID(int=1), ())
 
         shown = by_device(network(stranger))
 
@@ -95,7 +95,7 @@ class TestBySite:
         assert site_look(Counter()) == "unknown"
 
     def test_one_of_two_wires_between_sites_is_a_warning_both_are_down(self):
-        wired = network(Wire(SECOND, "cr1-agg1", CR1, AGG, ()))
+        wired = network(MapLink(SECOND, "cr1-agg1", CR1, AGG, ()))
 
         def between(**links: str) -> str:
             looks = {BACKHAUL: links["first"], SECOND: links["second"]}

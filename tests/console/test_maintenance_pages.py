@@ -269,7 +269,7 @@ class TestPreview:
         with acting_in(acme):
             type(incident).objects.update(severity="critical")
 
-        asked = {"device": stage.devices["cr2"].id, "lets_critical_through": "on"}
+        asked = {"device": stage.devices["cr2"].id, "notify_critical": "on"}
 
         assert noc.post(PLAN, asked).context["preview"].incidents == ()
 

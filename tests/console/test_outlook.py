@@ -14,9 +14,9 @@ from apps.inventory.services import create_probe_target
 from apps.telemetry import store
 from apps.telemetry.sparklines import current_rates, sparklines
 from apps.telemetry.store import Sample, SeriesKey
-from apps.telemetry.usage import wire_use
+from apps.telemetry.utilization import link_utilization
 from apps.tenancy import acting_in
-from apps.topology.selectors import Wire
+from apps.topology.selectors import MapLink
 from tests.clients import queries
 from tests.console.test_pages import text_of
 from tests.incidents.stage import ACTOR
@@ -99,19 +99,21 @@ class TestWireUse:
             port = stage.interface("cr1", "er1")
         read("interface", port, RX, {60: 0, 0: megabits * 1e6 / 8 * 60})
         read("interface", port, TX, {60: 0, 0: megabits * 1e5 / 8 * 60})
-        wire = Wire(stage.links["er1-cr1"].id, "w", stage.devices["er1"].id, None, (port,), GIGABIT)
+        wire = MapLink(
+            stage.links["er1-cr1"].id, "w", stage.devices["er1"].id, None, (port,), GIGABIT
+        )
 
         with acting_in(stage.tenant):
-            assert wire_use(now, [wire]).get(wire.id) == percent
+            assert link_utilization(now, [wire]).get(wire.id) == percent
 
     def test_a_wire_of_unknown_capacity_says_nothing(self, stage, read, now):
         with acting_in(stage.tenant):
             port = stage.interface("cr1", "er1")
         read("interface", port, RX, {60: 0, 0: 1e9})
-        wire = Wire(stage.links["er1-cr1"].id, "w", stage.devices["er1"].id, None, (port,))
+        wire = MapLink(stage.links["er1-cr1"].id, "w", stage.devices["er1"].id, None, (port,))
 
         with acting_in(stage.tenant):
-            assert wire_use(now, [wire]) == {}
+            assert link_utilization(now, [wire]) == {}
 
 
 class TestTiles:

@@ -436,7 +436,7 @@ class TestMaintenance:
         assert topics(stage) == [*before, "incident.closed"]
 
     def test_critical_ones_break_through_where_the_window_lets_them(self, stage):
-        self.plan(stage, "north", lets_critical_through=True)
+        self.plan(stage, "north", notify_critical=True)
         incident = stage.open_an_incident()
 
         assert incident.in_maintenance

@@ -11,7 +11,7 @@ from apps.accounts.models import Membership
 from apps.audit.models import Record
 from apps.core import clock
 from apps.inventory.services import grant
-from apps.maintenance.coverage import ActiveWindow, covering
+from apps.maintenance.coverage import ActiveWindow, covering_window
 from apps.maintenance.models import MaintenanceWindow
 from apps.maintenance.selectors import active_windows
 from apps.tenancy import acting_in
@@ -33,8 +33,8 @@ def site(acme):
         return make_site("north")
 
 
-def wish(site=None, *, begins: float = -1, hours: float = 2, **more) -> dict:
-    start = clock.now() + timedelta(hours=begins)
+def body(site=None, *, starts_in_hours: float = -1, hours: float = 2, **more) -> dict:
+    start = clock.now() + timedelta(hours=starts_in_hours)
     return {
         "title": "Router swap",
         "starts_at": start.isoformat(),
@@ -46,16 +46,16 @@ def wish(site=None, *, begins: float = -1, hours: float = 2, **more) -> dict:
 
 @pytest.mark.django_db
 class TestPlanning:
-    def test_a_window_says_what_it_covers_and_who_announced_it(self, acme, noc, site):
+    def test_returns_and_audits_the_window(self, acme, noc, site):
         with acting_in(acme):
             router = make_device("cr1")
 
-        made = noc.post(BASE, wish(site, devices=[str(router.id)]), "json")
+        created = noc.post(BASE, body(site, devices=[str(router.id)]), "json")
 
-        assert made.status_code == 201, made.content
-        said = noc.get(f"{BASE}{made.json()['id']}/").json()
-        assert said == made.json()
-        assert (said["state"], said["sites"], said["devices"]) == (
+        assert created.status_code == 201, created.content
+        window = noc.get(f"{BASE}{created.json()['id']}/").json()
+        assert window == created.json()
+        assert (window["state"], window["sites"], window["devices"]) == (
             "active",
             [str(site.id)],
             [str(router.id)],
@@ -76,11 +76,11 @@ class TestPlanning:
             ({"devices": [NOBODY]}, "target_unknown"),
         ],
     )
-    def test_nonsense_is_refused(self, noc, site, changes, code):
-        assert problem(noc.post(BASE, wish(site) | changes, "json")) == (422, code)
+    def test_rejects_invalid_windows(self, noc, site, changes, code):
+        assert problem(noc.post(BASE, body(site) | changes, "json")) == (422, code)
 
-    def test_what_would_be_over_already_is_refused(self, noc, site):
-        answer = noc.post(BASE, wish(site, begins=-3, hours=1), "json")
+    def test_rejects_a_window_that_has_ended_already(self, noc, site):
+        answer = noc.post(BASE, body(site, starts_in_hours=-3, hours=1), "json")
 
         assert problem(answer) == (422, "window_invalid")
 
@@ -91,47 +91,47 @@ class TestPlanning:
             ({"title": "x" * 201}, "title"),
             ({"starts_at": "soon"}, "starts_at"),
             ({"sites": "north"}, "sites"),
-            ({"lets_critical_through": "perhaps"}, "lets_critical_through"),
+            ({"notify_critical": "perhaps"}, "notify_critical"),
         ],
     )
-    def test_a_wrong_field_is_named(self, noc, site, changes, field):
-        assert faulty_fields(noc.post(BASE, wish(site) | changes, "json")) == {field}
+    def test_names_the_invalid_field(self, noc, site, changes, field):
+        assert faulty_fields(noc.post(BASE, body(site) | changes, "json")) == {field}
 
     def test_another_tenant_s_site_is_unknown(self, globex, globex_noc, site):
-        answer = bearer(globex, globex_noc).post(BASE, wish(site), "json")
+        answer = bearer(globex, globex_noc).post(BASE, body(site), "json")
 
         assert problem(answer) == (422, "target_unknown")
 
-    def test_who_only_reads_plans_nothing(self, acme, acme_readonly, site):
+    def test_needs_the_permission_to_plan(self, acme, acme_readonly, site):
         client = bearer(acme, acme_readonly)
 
-        assert problem(client.post(BASE, wish(site), "json"))[0] == 403
+        assert problem(client.post(BASE, body(site), "json"))[0] == 403
         assert listed(client, BASE) == []
 
 
 @pytest.mark.django_db
-class TestLiving:
+class TestLifecycle:
     @pytest.fixture
     def window(self, noc, site) -> str:
-        return noc.post(BASE, wish(site), "json").json()["id"]
+        return noc.post(BASE, body(site), "json").json()["id"]
 
-    def test_ended_early_it_covers_nothing_any_more_and_stays_as_it_was(self, acme, noc, window):
+    def test_ended_early_it_covers_nothing_and_cannot_be_changed(self, acme, noc, window):
         assert noc.post(f"{BASE}{window}/end/").json()["state"] == "over"
 
         with acting_in(acme):
             assert active_windows(clock.now()) == ()
         assert problem(noc.post(f"{BASE}{window}/end/")) == (409, "window_over")
-        later = {"title": "Another"}
-        assert problem(noc.patch(f"{BASE}{window}/", later, "json")) == (409, "window_over")
+        changes = {"title": "Another"}
+        assert problem(noc.patch(f"{BASE}{window}/", changes, "json")) == (409, "window_over")
 
-    def test_a_change_keeps_what_it_does_not_name_and_is_audited(self, acme, noc, window, site):
+    def test_a_partial_change_keeps_other_fields_and_is_audited(self, acme, noc, window, site):
         with acting_in(acme):
             router = make_device("cr1")
 
         changes = {"devices": [str(router.id)], "title": "Longer"}
-        said = noc.patch(f"{BASE}{window}/", changes, "json").json()
+        changed = noc.patch(f"{BASE}{window}/", changes, "json").json()
 
-        assert (said["title"], said["sites"], said["devices"]) == (
+        assert (changed["title"], changed["sites"], changed["devices"]) == (
             "Longer",
             [str(site.id)],
             [str(router.id)],
@@ -140,16 +140,16 @@ class TestLiving:
             record = Record.objects.get(action="maintenance_window.changed")
         assert set(record.detail["fields"]) == {"title", "devices"}
 
-    def test_a_change_that_makes_no_sense_changes_nothing(self, noc, window):
+    def test_an_invalid_change_changes_nothing(self, noc, window):
         before = noc.get(f"{BASE}{window}/").json()
         wrong = {"title": "X", "ends_at": before["starts_at"]}
 
         assert problem(noc.patch(f"{BASE}{window}/", wrong, "json")) == (422, "window_invalid")
         assert noc.get(f"{BASE}{window}/").json() == before
 
-    def test_is_listed_by_its_state(self, noc, site, window):
-        later = noc.post(BASE, wish(site, begins=5), "json").json()["id"]
-        noc.post(f"{BASE}{noc.post(BASE, wish(site), 'json').json()['id']}/end/")
+    def test_can_be_filtered_by_state(self, noc, site, window):
+        later = noc.post(BASE, body(site, starts_in_hours=5), "json").json()["id"]
+        noc.post(f"{BASE}{noc.post(BASE, body(site), 'json').json()['id']}/end/")
 
         def ids(state: str) -> set[str]:
             return {row["id"] for row in listed(noc, f"{BASE}?state={state}")}
@@ -158,13 +158,13 @@ class TestLiving:
         assert ids("planned") == {later}
         assert len(ids("over")) == 1
 
-    def test_another_tenant_neither_sees_nor_ends_it(self, globex, globex_noc, window):
+    def test_is_hidden_from_other_tenants(self, globex, globex_noc, window):
         other = bearer(globex, globex_noc)
 
         assert listed(other, BASE) == []
         assert problem(other.post(f"{BASE}{window}/end/"))[0] == 404
 
-    def test_goes_with_its_last_target_s_site_but_keeps_its_record(self, acme, window, site):
+    def test_outlives_the_deletion_of_its_only_site(self, acme, window, site):
         with acting_in(acme):
             site.delete()
             assert MaintenanceWindow.objects.filter(pk=window).exists()
@@ -183,29 +183,29 @@ class TestLimitedMembers:
             grant(user_id=acme_noc.id, row=own, **WHO_TESTS)
         return own, other
 
-    def test_plan_change_and_end_work_on_what_was_granted(self, noc, granted):
+    def test_plan_change_and_end_within_the_grant(self, noc, granted):
         own, _ = granted
 
-        made = noc.post(BASE, wish(devices=[str(own.id)]), "json")
+        created = noc.post(BASE, body(devices=[str(own.id)]), "json")
 
-        assert made.status_code == 201, made.content
-        url = f"{BASE}{made.json()['id']}/"
+        assert created.status_code == 201, created.content
+        url = f"{BASE}{created.json()['id']}/"
         assert noc.patch(url, {"title": "Longer"}, "json").status_code == 200
         assert noc.post(f"{url}end/").status_code == 200
 
-    def test_outside_is_as_unknown_as_what_is_not_there(self, noc, granted, site):
+    def test_targets_outside_the_grant_are_unknown(self, noc, granted, site):
         own, other = granted
-        url = f"{BASE}{noc.post(BASE, wish(devices=[str(own.id)]), 'json').json()['id']}/"
+        url = f"{BASE}{noc.post(BASE, body(devices=[str(own.id)]), 'json').json()['id']}/"
 
         for outside in ({"devices": [str(other.id)]}, {"sites": [str(site.id)]}):
-            assert problem(noc.post(BASE, wish() | outside, "json")) == (422, "target_unknown")
+            assert problem(noc.post(BASE, body() | outside, "json")) == (422, "target_unknown")
             assert problem(noc.patch(url, outside, "json")) == (422, "target_unknown")
 
-    def test_windows_that_reach_beyond_the_grant_are_not_there(
+    def test_windows_with_a_target_outside_the_grant_are_hidden(
         self, acme, acme_admin, noc, granted
     ):
         own, other = granted
-        both = wish(devices=[str(own.id), str(other.id)])
+        both = body(devices=[str(own.id), str(other.id)])
         wide = bearer(acme, acme_admin).post(BASE, both, "json").json()["id"]
 
         assert listed(noc, BASE) == []
@@ -220,23 +220,23 @@ WINDOWS = st.builds(
     title=st.just("w"),
     site_ids=SUBSETS,
     device_ids=SUBSETS,
-    lets_critical_through=st.booleans(),
+    notify_critical=st.booleans(),
 )
 
 
-class TestCoverage:
-    def test_nothing_is_covered_by_nothing(self):
+class TestCoveringWindow:
+    def test_a_window_without_targets_covers_nothing(self):
         window = ActiveWindow(uuid4(), "w")
 
-        assert covering([window], device_id=None, site_id=None) is None
+        assert covering_window([window], device_id=None, site_id=None) is None
 
     @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
     @given(st.lists(WINDOWS, max_size=5), st.sampled_from(IDS), st.sampled_from(IDS))
-    def test_does_not_depend_on_the_order_and_hears_who_asked_to_hear(self, windows, device, site):
-        found = covering(windows, device_id=device, site_id=site)
+    def test_is_independent_of_order_and_prefers_notify_critical(self, windows, device, site):
+        found = covering_window(windows, device_id=device, site_id=site)
 
-        assert found == covering(windows[::-1], device_id=device, site_id=site)
+        assert found == covering_window(windows[::-1], device_id=device, site_id=site)
         mine = [row for row in windows if device in row.device_ids or site in row.site_ids]
         assert (found is not None) == bool(mine)
         if found:
-            assert found.lets_critical_through == any(row.lets_critical_through for row in mine)
+            assert found.notify_critical == any(row.notify_critical for row in mine)

@@ -27,7 +27,10 @@ def example() -> dict:
         ],
         "services": [graph.Service(uid(61), "pppoe", "pppoe", uid(13))],
         "probe_targets": [graph.ProbeTarget(uid(71), "r11 echo", "udp_echo", "127.0.0.1", uid(11))],
-        "agents": [graph.AgentPlace(uid(81), "core", uid(11)), graph.AgentPlace(uid(82), "lost")],
+        "agents": [
+            graph.AgentLocation(uid(81), "core", uid(11)),
+            graph.AgentLocation(uid(82), "lost"),
+        ],
         "groups": [
             graph.DependencyGroup(
                 uid(91),

@@ -7,7 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.topology.graph import BgpPeer, Interface, Link, OspfNeighbor
-from apps.topology.resolve import Wires, place_bgp_peers, place_interfaces, place_ospf_neighbors
+from apps.topology.resolve import (
+    LinkIndex,
+    resolve_bgp_peers,
+    resolve_interfaces,
+    resolve_ospf_neighbors,
+)
 
 
 def uid(number: int) -> UUID:
@@ -17,7 +22,7 @@ def uid(number: int) -> UUID:
 CR1, CR2, CR3, AGG, BNG, ACC = (uid(n) for n in range(1, 7))
 
 
-def wire(number: int, a: UUID, z: UUID | None, a_port: str = "", z_port: str = "") -> Link:
+def link(number: int, a: UUID, z: UUID | None, a_port: str = "", z_port: str = "") -> Link:
     return Link(
         id=uid(100 + number),
         name=f"l{number}",
@@ -44,36 +49,42 @@ def sees(
 
 class TestOspfNeighbors:
     def test_a_named_interface_settles_it(self):
-        wires = Wires.of([wire(1, CR1, CR2, "sfp1", "sfp1"), wire(2, CR1, CR2, "sfp2", "sfp2")])
+        link_index = LinkIndex.of(
+            [link(1, CR1, CR2, "sfp1", "sfp1"), link(2, CR1, CR2, "sfp2", "sfp2")]
+        )
 
-        (row,) = place_ospf_neighbors([sees(1, CR1, "2.2.2.2", port="sfp2")], wires)
+        (row,) = resolve_ospf_neighbors([sees(1, CR1, "2.2.2.2", port="sfp2")], link_index)
 
         assert (row.link_id, row.far_device_id) == (uid(102), CR2)
 
     def test_a_known_router_id_and_a_single_wire_settle_it(self):
-        wires = Wires.of([wire(1, CR1, CR2)])
+        link_index = LinkIndex.of([link(1, CR1, CR2)])
 
-        (row,) = place_ospf_neighbors([sees(1, CR1, "2.2.2.2")], wires, router_ids={"2.2.2.2": CR2})
+        (row,) = resolve_ospf_neighbors(
+            [sees(1, CR1, "2.2.2.2")], link_index, router_ids={"2.2.2.2": CR2}
+        )
 
         assert (row.link_id, row.far_device_id) == (uid(101), CR2)
 
     def test_parallel_wires_are_never_guessed(self):
-        wires = Wires.of([wire(1, CR1, CR2, "a", "a"), wire(2, CR1, CR2, "b", "b")])
+        link_index = LinkIndex.of([link(1, CR1, CR2, "a", "a"), link(2, CR1, CR2, "b", "b")])
 
-        (row,) = place_ospf_neighbors([sees(1, CR1, "2.2.2.2")], wires, router_ids={"2.2.2.2": CR2})
+        (row,) = resolve_ospf_neighbors(
+            [sees(1, CR1, "2.2.2.2")], link_index, router_ids={"2.2.2.2": CR2}
+        )
 
         assert (row.link_id, row.far_device_id) == (None, CR2)
 
     def test_a_port_named_on_one_side_places_the_other_side_of_parallel_wires(self):
-        wires = Wires.of([wire(1, CR1, CR2, "a", "a"), wire(2, CR1, CR2, "b", "b")])
+        link_index = LinkIndex.of([link(1, CR1, CR2, "a", "a"), link(2, CR1, CR2, "b", "b")])
         rows = [
             sees(1, CR1, "2.2.2.2", "10.0.0.2", port="b"),
             sees(2, CR2, "1.1.1.1", "10.0.0.1"),
         ]
 
-        placed = place_ospf_neighbors(rows, wires)
+        resolved = resolve_ospf_neighbors(rows, link_index)
 
-        assert [row.link_id for row in placed] == [uid(102), uid(102)]
+        assert [row.link_id for row in resolved] == [uid(102), uid(102)]
 
     @pytest.mark.parametrize(
         ("mine", "theirs"),
@@ -81,15 +92,18 @@ class TestOspfNeighbors:
     )
     def test_two_rows_alone_in_a_wires_subnet_face_each_other(self, mine, theirs):
         # AGG has three spokes: without addresses nothing could tell BNG from ACC.
-        wires = Wires.of([wire(1, AGG, CR2), wire(2, AGG, BNG), wire(3, AGG, ACC)])
+        link_index = LinkIndex.of([link(1, AGG, CR2), link(2, AGG, BNG), link(3, AGG, ACC)])
         rows = [sees(1, AGG, "5.5.5.5", mine), sees(2, BNG, "4.4.4.4", theirs)]
 
-        placed = place_ospf_neighbors(rows, wires)
+        resolved = resolve_ospf_neighbors(rows, link_index)
 
-        assert [(r.link_id, r.far_device_id) for r in placed] == [(uid(102), BNG), (uid(102), AGG)]
+        assert [(r.link_id, r.far_device_id) for r in resolved] == [
+            (uid(102), BNG),
+            (uid(102), AGG),
+        ]
 
     def test_rows_of_a_lan_with_three_routers_do_not_pair(self):
-        wires = Wires.of([wire(1, AGG, BNG), wire(2, AGG, ACC), wire(3, BNG, ACC)])
+        link_index = LinkIndex.of([link(1, AGG, BNG), link(2, AGG, ACC), link(3, BNG, ACC)])
         rows = [
             sees(1, AGG, "5.5.5.5", "10.0.0.2"),
             sees(2, AGG, "6.6.6.6", "10.0.0.3"),
@@ -99,42 +113,44 @@ class TestOspfNeighbors:
             sees(6, ACC, "5.5.5.5", "10.0.0.2"),
         ]
 
-        placed = place_ospf_neighbors(rows, wires)
+        resolved = resolve_ospf_neighbors(rows, link_index)
 
         # The watchers still do: only BNG is wired to both AGG and ACC, and so on.
-        assert [row.far_device_id for row in placed] == [BNG, ACC, AGG, ACC, AGG, BNG]
+        assert [row.far_device_id for row in resolved] == [BNG, ACC, AGG, ACC, AGG, BNG]
 
     def test_watchers_narrow_down_who_owns_a_router_id(self):
         # The ring CR1-CR2-CR3 with AGG behind CR2: 2.2.2.2 is wired to CR1, CR3 and AGG.
-        wires = Wires.of(
-            [wire(1, CR1, CR2), wire(2, CR2, CR3), wire(3, CR3, CR1), wire(4, CR2, AGG)]
+        link_index = LinkIndex.of(
+            [link(1, CR1, CR2), link(2, CR2, CR3), link(3, CR3, CR1), link(4, CR2, AGG)]
         )
         rows = [sees(1, CR1, "2.2.2.2"), sees(2, CR3, "2.2.2.2"), sees(3, AGG, "2.2.2.2")]
 
-        placed = place_ospf_neighbors(rows, wires)
+        resolved = resolve_ospf_neighbors(rows, link_index)
 
-        assert [row.link_id for row in placed] == [uid(101), uid(102), uid(104)]
+        assert [row.link_id for row in resolved] == [uid(101), uid(102), uid(104)]
 
     def test_two_ids_that_want_the_same_router_get_nothing(self):
-        wires = Wires.of([wire(1, CR1, CR2)])
+        link_index = LinkIndex.of([link(1, CR1, CR2)])
 
-        placed = place_ospf_neighbors([sees(1, CR1, "2.2.2.2"), sees(2, CR1, "9.9.9.9")], wires)
+        resolved = resolve_ospf_neighbors(
+            [sees(1, CR1, "2.2.2.2"), sees(2, CR1, "9.9.9.9")], link_index
+        )
 
-        assert [(row.link_id, row.far_device_id) for row in placed] == [(None, None)] * 2
+        assert [(row.link_id, row.far_device_id) for row in resolved] == [(None, None)] * 2
 
     def test_an_id_that_is_claimed_for_two_routers_belongs_to_neither(self):
-        wires = Wires.of([wire(1, CR1, CR2, "a", "a"), wire(2, CR1, CR3, "b", "b")])
+        link_index = LinkIndex.of([link(1, CR1, CR2, "a", "a"), link(2, CR1, CR3, "b", "b")])
         rows = [sees(1, CR1, "7.7.7.7", port="a"), sees(2, CR1, "7.7.7.7", port="b")]
 
-        placed = place_ospf_neighbors(rows, wires)
+        resolved = resolve_ospf_neighbors(rows, link_index)
 
-        assert [row.link_id for row in placed] == [uid(101), uid(102)]
-        assert {row.far_device_id for row in placed} == {None}
+        assert [row.link_id for row in resolved] == [uid(101), uid(102)]
+        assert {row.far_device_id for row in resolved} == {None}
 
     @given(st.permutations(range(6)))
     def test_the_order_of_rows_does_not_matter(self, order):
-        wires = Wires.of(
-            [wire(1, CR1, CR2, "p", ""), wire(2, CR2, CR3), wire(3, CR3, CR1), wire(4, CR2, AGG)]
+        link_index = LinkIndex.of(
+            [link(1, CR1, CR2, "p", ""), link(2, CR2, CR3), link(3, CR3, CR1), link(4, CR2, AGG)]
         )
         rows = [
             sees(1, CR1, "2.2.2.2", port="p"),
@@ -145,11 +161,11 @@ class TestOspfNeighbors:
             sees(6, AGG, "2.2.2.2"),
         ]
 
-        placed = place_ospf_neighbors([rows[n] for n in order], wires)
+        resolved = resolve_ospf_neighbors([rows[n] for n in order], link_index)
 
-        assert placed == place_ospf_neighbors(rows, wires)
+        assert resolved == resolve_ospf_neighbors(rows, link_index)
         # 1.1.1.1 may be CR1 or AGG, as far as anyone can tell.
-        assert [row.link_id for row in placed] == [
+        assert [row.link_id for row in resolved] == [
             uid(101), None, uid(102), uid(102), uid(103), uid(104),
         ]  # fmt: skip
 
@@ -157,14 +173,18 @@ class TestOspfNeighbors:
 class TestInterfaces:
     def test_ports_are_placed_by_id_and_by_name_and_shared_ends_by_neither(self):
         bound = Link(uid(101), "l", "ring", CR1, CR2, "renamed", "b", a_interface_id=uid(9))
-        wires = Wires.of([bound, wire(2, CR3, CR1, "x"), wire(3, CR3, CR2, "x")])
+        link_index = LinkIndex.of([bound, link(2, CR3, CR1, "x"), link(3, CR3, CR2, "x")])
         ports = [
             Interface(uid(9), CR1, "sfp1"),
             Interface(uid(10), CR2, "b"),
             Interface(uid(11), CR3, "x"),
         ]
 
-        assert [p.link_id for p in place_interfaces(ports, wires)] == [uid(101), uid(101), None]
+        assert [p.link_id for p in resolve_interfaces(ports, link_index)] == [
+            uid(101),
+            uid(101),
+            None,
+        ]
 
 
 class TestBgpPeers:
@@ -172,21 +192,21 @@ class TestBgpPeers:
         return BgpPeer(uid(50), CR1, "", address, 65000)
 
     def test_a_peer_at_a_neighbours_address_runs_over_that_wire(self):
-        wires = Wires.of([wire(1, CR1, CR2)])
-        rows = place_ospf_neighbors(
-            [sees(1, CR1, "2.2.2.2", "10.0.0.2")], wires, router_ids={"2.2.2.2": CR2}
+        link_index = LinkIndex.of([link(1, CR1, CR2)])
+        rows = resolve_ospf_neighbors(
+            [sees(1, CR1, "2.2.2.2", "10.0.0.2")], link_index, router_ids={"2.2.2.2": CR2}
         )
 
-        (placed,) = place_bgp_peers([self.peer("10.0.0.2")], rows)
+        (resolved,) = resolve_bgp_peers([self.peer("10.0.0.2")], rows)
 
-        assert (placed.link_id, placed.far_device_id) == (uid(101), CR2)
+        assert (resolved.link_id, resolved.far_device_id) == (uid(101), CR2)
 
     def test_a_session_between_loopbacks_has_no_wire_of_its_own(self):
-        (placed,) = place_bgp_peers([self.peer("2.2.2.2")], [], addresses={"2.2.2.2": CR2})
+        (resolved,) = resolve_bgp_peers([self.peer("2.2.2.2")], [], addresses={"2.2.2.2": CR2})
 
-        assert (placed.link_id, placed.far_device_id) == (None, CR2)
+        assert (resolved.link_id, resolved.far_device_id) == (None, CR2)
 
     def test_a_strangers_address_is_nobodys(self):
-        (placed,) = place_bgp_peers([self.peer("203.0.113.1")], [], addresses={"2.2.2.2": CR2})
+        (resolved,) = resolve_bgp_peers([self.peer("203.0.113.1")], [], addresses={"2.2.2.2": CR2})
 
-        assert (placed.link_id, placed.far_device_id) == (None, None)
+        assert (resolved.link_id, resolved.far_device_id) == (None, None)

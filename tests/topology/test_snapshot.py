@@ -11,7 +11,7 @@ from apps.inventory import services as inventory
 from apps.inventory.models import Interface
 from apps.tenancy import acting_in
 from apps.topology import graph, services
-from apps.topology.graph import AgentPlace
+from apps.topology.graph import AgentLocation
 from apps.topology.models import DependencyGroup, DependencyMember
 from apps.topology.selectors import graph_snapshot
 from tests.inventory.factories import ACTOR, AT, make_device, make_link
@@ -58,7 +58,7 @@ class TestGraphSnapshot:
             device=agg1, remote_address="127.20.0.1", remote_as=65000, actor=ACTOR, at=AT
         )
         made_group = group(agg1, [first, second], "k_of_n", k=1)
-        place = AgentPlace(uuid.uuid4(), "core", cr1.id)
+        place = AgentLocation(uuid.uuid4(), "core", cr1.id)
 
         snapshot = graph_snapshot(agents=[place])
 

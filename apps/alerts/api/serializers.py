@@ -1,4 +1,4 @@
-"""Rules, overrides and alerts on the wire."""
+"""Serializers of rules, overrides and alerts."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from apps.alerts.models import Alert, AlertRule, AlertTransition, RuleOverride
 from apps.alerts.rules.program import Level
 from apps.rest.fields import BoundedDict, BoundedList
 
-LONGEST_SECONDS = 30 * 86_400
-MOST_RULES = 500
-#: Of a rule document; the longest shipped one has a third of it.
-MOST_FIELDS = 50
+MAX_SECONDS = 30 * 86_400
+MAX_RULES = 500
+#: Fields of a rule document; the largest shipped one has a third of that.
+MAX_FIELDS = 50
 
 
 class RuleSerializer(serializers.ModelSerializer[AlertRule]):
@@ -56,18 +56,18 @@ class RuleFilterSerializer(serializers.Serializer[Any]):
     severity = serializers.ChoiceField(choices=Severity.choices, required=False)
 
 
-class SwitchSerializer(serializers.Serializer[Any]):
+class RuleChangeSerializer(serializers.Serializer[Any]):
     enabled = serializers.BooleanField()
 
 
 class ImportSerializer(serializers.Serializer[Any]):
-    """A pack: the shipped one of that name, or these rules."""
+    """A rule pack: the shipped one of that name, or the given rules."""
 
     pack = serializers.CharField(max_length=60)
     mode = serializers.ChoiceField(choices=ImportMode.choices)
     rules = BoundedList(
-        child=BoundedDict(max_length=MOST_FIELDS),
-        max_length=MOST_RULES,
+        child=BoundedDict(max_length=MAX_FIELDS),
+        max_length=MAX_RULES,
         required=False,
         help_text="Rule documents; without them, the shipped pack of that name.",
     )
@@ -78,7 +78,7 @@ class PackQuerySerializer(serializers.Serializer[Any]):
 
 
 class PackSerializer(serializers.Serializer[Any]):
-    """What import takes back, but for the mode."""
+    """A rule pack as import accepts it, except for the mode."""
 
     pack = serializers.CharField()
     rules = serializers.ListField(child=serializers.DictField())
@@ -89,11 +89,11 @@ class ImportedSerializer(serializers.Serializer[Any]):
 
 
 class ChangesSerializer(serializers.Serializer[Any]):
-    """What an override changes; what is left out stays as the rule has it."""
+    """The settings that an override changes; omitted ones keep the rule's value."""
 
     threshold = serializers.FloatField(required=False)
     recover = serializers.FloatField(required=False)
-    for_seconds = serializers.FloatField(min_value=0, max_value=LONGEST_SECONDS, required=False)
+    for_seconds = serializers.FloatField(min_value=0, max_value=MAX_SECONDS, required=False)
     enabled = serializers.BooleanField(required=False)
 
     def to_internal_value(self, data: Any) -> Any:
@@ -129,27 +129,27 @@ class AlertFilterSerializer(serializers.Serializer[Any]):
     rule = serializers.CharField(max_length=63, required=False, help_text="A rule's key or id.")
 
 
-class SeenSerializer(serializers.Serializer[Any]):
-    """What was read when an alert moved, and against what it was held."""
+class ObservationSerializer(serializers.Serializer[Any]):
+    """The value at an alert's last transition, and the settings that it was compared with."""
 
     metric = serializers.CharField()
     value = serializers.CharField(allow_null=True)
     ts = serializers.DateTimeField(allow_null=True)
     threshold = serializers.FloatField(allow_null=True)
     for_seconds = serializers.FloatField()
-    override = serializers.CharField(help_text="Which override applied; empty for none.")
+    override = serializers.CharField(help_text="The override that applied; empty for none.")
 
 
 class AlertEntitySerializer(serializers.Serializer[Any]):
     type = serializers.CharField()
     id = serializers.UUIDField()
-    label = serializers.CharField(help_text="Empty when it is gone.")  # type: ignore[assignment]  # a field here
+    label = serializers.CharField(help_text="Empty when the entity was deleted.")  # type: ignore[assignment]  # a field here
 
 
 class AlertSerializer(serializers.ModelSerializer[Alert]):
     rule_key = serializers.CharField(source="rule.key", read_only=True)
     entity = serializers.SerializerMethodField()
-    seen = serializers.SerializerMethodField()
+    observation = serializers.SerializerMethodField()
     in_maintenance = serializers.SerializerMethodField()
 
     class Meta:
@@ -166,34 +166,34 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
             "in_maintenance",
             "since",
             "fired_at",
-            "well_since",
+            "clear_since",
             "recovered_at",
-            "seen",
+            "observation",
         ]
 
     @extend_schema_field(AlertEntitySerializer)
     def get_entity(self, alert: Alert) -> dict[str, str]:
-        """What it is about, with what operators call it."""
+        """The entity, with its display name."""
         labels: dict[tuple[str, Any], str] = self.context["labels"]
         label = labels.get((alert.entity_type, alert.entity_id), "")
         return {"type": alert.entity_type, "id": str(alert.entity_id), "label": label}
 
     def get_in_maintenance(self, alert: Alert) -> bool:
-        """Whether announced work covers its entity; the alert goes on living all the same."""
+        """Whether an active maintenance window covers its entity; the alert's state is independent of it."""
         return alert.maintenance_id is not None
 
-    @extend_schema_field(SeenSerializer)
-    def get_seen(self, alert: Alert) -> dict[str, Any]:
-        return dict(alert.seen)
+    @extend_schema_field(ObservationSerializer)
+    def get_observation(self, alert: Alert) -> dict[str, Any]:
+        return dict(alert.observation)
 
 
 class TransitionSerializer(serializers.ModelSerializer[AlertTransition]):
-    seen = serializers.SerializerMethodField()
+    observation = serializers.SerializerMethodField()
 
     class Meta:
         model = AlertTransition
-        fields = ["id", "at", "from_state", "to_state", "seen"]
+        fields = ["id", "at", "from_state", "to_state", "observation"]
 
-    @extend_schema_field(SeenSerializer)
-    def get_seen(self, transition: AlertTransition) -> dict[str, Any]:
-        return dict(transition.seen)
+    @extend_schema_field(ObservationSerializer)
+    def get_observation(self, transition: AlertTransition) -> dict[str, Any]:
+        return dict(transition.observation)

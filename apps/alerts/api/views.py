@@ -1,4 +1,4 @@
-"""Rules with their overrides, and alerts with their history."""
+"""REST of rules with their overrides, and of alerts with their history."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -41,22 +41,22 @@ class OldestFirst(CursorPages):
 
 
 class AlertsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """What both view sets do alike."""
+    """Shared by both view sets."""
 
-    def who(self) -> dict[str, Any]:
+    def actor_and_time(self) -> dict[str, Any]:
         return {"actor": self.access.actor, "at": clock.now()}
 
-    def asked(self, serializer: type[Serializer[Any]], given: Any) -> dict[str, Any]:
-        """What the caller sent, checked."""
-        asked = serializer(data=given)
-        asked.is_valid(raise_exception=True)
-        found: dict[str, Any] = asked.validated_data
-        return found
+    def validated(self, serializer_class: type[Serializer[Any]], data: Any) -> dict[str, Any]:
+        """The validated data of a request."""
+        serializer = serializer_class(data=data)
+        serializer.is_valid(raise_exception=True)
+        params: dict[str, Any] = serializer.validated_data
+        return params
 
 
 @extend_schema_view(list=extend_schema(parameters=[serializers.RuleFilterSerializer]))
 class RuleViewSet(AlertsViewSet):
-    """Rules of the tenant. They come by import; here they are read, switched and overridden."""
+    """Rules of the tenant. They are imported; here they are read, enabled, disabled and overridden."""
 
     pagination_class = ByKey
     orderings = ("key",)
@@ -90,21 +90,23 @@ class RuleViewSet(AlertsViewSet):
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.action != "list":
             return queryset
-        asked = self.asked(serializers.RuleFilterSerializer, self.request.query_params)
-        if "pack" in asked:
-            queryset = queryset.filter(pack=asked["pack"])
-        if asked["enabled"] is not None:
-            queryset = queryset.filter(is_enabled=asked["enabled"])
-        if "severity" in asked:
-            queryset = rules_with_severity(queryset, asked["severity"])
+        params = self.validated(serializers.RuleFilterSerializer, self.request.query_params)
+        if "pack" in params:
+            queryset = queryset.filter(pack=params["pack"])
+        if params["enabled"] is not None:
+            queryset = queryset.filter(is_enabled=params["enabled"])
+        if "severity" in params:
+            queryset = rules_with_severity(queryset, params["severity"])
         return queryset
 
-    @extend_schema(request=serializers.SwitchSerializer)
+    @extend_schema(request=serializers.RuleChangeSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Switch a rule on or off; its open alerts recover when it goes off."""
+        """Enable or disable a rule; when disabled, its open alerts recover."""
         rule = self.get_object()
-        asked = self.asked(serializers.SwitchSerializer, request.data)
-        changed = services.set_enabled(rule=rule, is_enabled=asked["enabled"], **self.who())
+        params = self.validated(serializers.RuleChangeSerializer, request.data)
+        changed = services.set_enabled(
+            rule=rule, is_enabled=params["enabled"], **self.actor_and_time()
+        )
         return Response(self.get_serializer(changed).data)
 
     @extend_schema(
@@ -112,17 +114,17 @@ class RuleViewSet(AlertsViewSet):
     )
     @action(detail=False, methods=["post"], url_path="import")
     def import_pack(self, request: Request) -> Response:
-        """Take in a pack, all of it or nothing.
+        """Import a rule pack, all of it or nothing.
 
-        `merge` keeps what was switched off and every other rule. `replace` switches each rule as the pack says,
-        and switches off the pack's rules that it no longer holds; overrides stay.
+        `merge` keeps disabled rules disabled and leaves other rules of the pack alone. `replace` enables or disables
+        each rule as the pack says, and disables rules of the pack that it no longer contains; overrides are kept.
         """
-        asked = self.asked(serializers.ImportSerializer, request.data)
-        documents = asked.pop("rules", None)
+        params = self.validated(serializers.ImportSerializer, request.data)
+        documents = params.pop("rules", None)
         if documents is None:
-            rows = services.install_pack(**asked, **self.who())
+            rows = services.install_pack(**params, **self.actor_and_time())
         else:
-            rows = services.import_rules(documents=documents, **asked, **self.who())
+            rows = services.import_rules(documents=documents, **params, **self.actor_and_time())
         return Response({"rules": serializers.RuleSerializer(rows, many=True).data})
 
     @extend_schema(
@@ -130,8 +132,9 @@ class RuleViewSet(AlertsViewSet):
     )
     @action(detail=False)
     def export(self, request: Request) -> Response:
-        """A pack's rules as they stand, to be imported elsewhere. Overrides name rows of this tenant and stay here."""
-        pack = self.asked(serializers.PackQuerySerializer, request.query_params)["pack"]
+        """A pack's rules in their current state, for import elsewhere. Overrides refer to this tenant's rows and are
+        not exported."""
+        pack = self.validated(serializers.PackQuerySerializer, request.query_params)["pack"]
         rows = self.get_queryset().filter(pack=pack).order_by("key")
         rules = [{**row.document, "enabled": row.is_enabled} for row in rows]
         return Response({"pack": pack, "rules": rules})
@@ -139,8 +142,8 @@ class RuleViewSet(AlertsViewSet):
     @extend_schema(responses=serializers.OverrideSerializer(many=True))
     @action(detail=True)
     def overrides(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """What this tenant changed of the rule; the nearest wins: device, tag, role, site, tenant."""
-        if self.access.is_limited:  # they name rows of the whole tenant
+        """This tenant's overrides of the rule; the most specific wins: device, tag, role, site, tenant."""
+        if self.access.is_limited:  # overrides refer to rows of the whole tenant
             raise Forbidden(code="outside_grant")
         page = self.paginate_queryset(self.get_object().overrides.all())
         return self.get_paginated_response(serializers.OverrideSerializer(page, many=True).data)
@@ -150,18 +153,22 @@ class RuleViewSet(AlertsViewSet):
     )
     @overrides.mapping.post
     def set_override(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Change the rule there; sets anew what was set for the same scope and target."""
+        """Override the rule; replaces an override of the same scope and target."""
         rule = self.get_object()
-        asked = self.asked(serializers.OverrideSerializer, request.data)
-        made = services.set_override(rule=rule, **asked, **self.who())
-        return Response(serializers.OverrideSerializer(made).data, status=status.HTTP_201_CREATED)
+        params = self.validated(serializers.OverrideSerializer, request.data)
+        override = services.set_override(rule=rule, **params, **self.actor_and_time())
+        return Response(
+            serializers.OverrideSerializer(override).data, status=status.HTTP_201_CREATED
+        )
 
     @extend_schema(parameters=[OpenApiParameter("override_id", UUID, OpenApiParameter.PATH)])
     @action(detail=True, methods=["delete"], url_path="overrides/(?P<override_id>[^/.]+)")
     def remove_override(self, request: Request, pk: str, override_id: str) -> Response:  # noqa: ARG002
-        """Take a change back."""
-        found: RuleOverride = get_object_or_404(self.get_object().overrides.all(), pk=override_id)
-        services.remove_override(override=found, **self.who())
+        """Delete an override."""
+        override: RuleOverride = get_object_or_404(
+            self.get_object().overrides.all(), pk=override_id
+        )
+        services.remove_override(override=override, **self.actor_and_time())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -180,41 +187,41 @@ class AlertViewSet(AlertsViewSet):
         return self._paginator
 
     def get_queryset(self) -> QuerySet[Alert]:
-        # Of the rule its key alone is told: its document is the heaviest column of the list.
+        # Only the rule's key is used: its document would be the largest column of the list.
         rows = Alert.objects.select_related("rule").defer("rule__document")
         return self.access.visible(rows, Permission.ALERTS_VIEW)
 
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.action != "list":
             return queryset
-        asked = self.asked(serializers.AlertFilterSerializer, self.request.query_params)
-        rule = asked.pop("rule", None)
-        queryset = queryset.filter(**asked)
-        return queryset if rule is None else queryset.filter(_rule(rule))
+        params = self.validated(serializers.AlertFilterSerializer, self.request.query_params)
+        rule = params.pop("rule", None)
+        queryset = queryset.filter(**params)
+        return queryset if rule is None else queryset.filter(_rule_by_key_or_id(rule))
 
     @extend_schema(parameters=[serializers.AlertFilterSerializer])
     def list(self, request: Request) -> Response:  # noqa: ARG002
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(self._shown(page or []))
+        return self.get_paginated_response(self._serialized(page or []))
 
     def retrieve(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         alert = self.get_object()
-        return Response(self._shown([alert])[0])
+        return Response(self._serialized([alert])[0])
 
     @extend_schema(responses=serializers.TransitionSerializer(many=True))
     @action(detail=True)
     def history(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Every move since it fired, with what was seen."""
-        moves: QuerySet[AlertTransition] = self.get_object().transitions.all()
-        page = self.paginate_queryset(moves)
+        """Every state transition since it fired, with its observation."""
+        transitions: QuerySet[AlertTransition] = self.get_object().transitions.all()
+        page = self.paginate_queryset(transitions)
         return self.get_paginated_response(serializers.TransitionSerializer(page, many=True).data)
 
-    def _shown(self, alerts: Sequence[Alert]) -> Any:
+    def _serialized(self, alerts: Sequence[Alert]) -> Any:
         labels = labels_of((alert.entity_type, alert.entity_id) for alert in alerts)
         return serializers.AlertSerializer(alerts, many=True, context={"labels": labels}).data
 
 
-def _rule(text: str) -> Q:
+def _rule_by_key_or_id(text: str) -> Q:
     try:
         return Q(rule_id=UUID(text))
     except ValueError:

@@ -1,1 +1,1 @@
-"""Rules as data: compiled once, judged without database or clock."""
+"""Rules as data: compiled once, evaluated without database or clock."""

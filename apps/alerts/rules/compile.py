@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from agent.protocol.registry import ENTITY_TYPES, METRICS
 from apps.alerts.errors import RuleInvalid
 from apps.alerts.rules.program import (
-    TURNS,
+    STATE_CHANGE_EVENTS,
     Absence,
     Aggregation,
     Condition,
@@ -24,14 +24,14 @@ from apps.alerts.rules.program import (
     Timing,
 )
 
-COMPILED_TYPES = ("threshold", "state", "absence")
-LATER_TYPES = ("rate_of_change", "baseline", "forecast", "composite")
+SUPPORTED_TYPES = ("threshold", "state", "absence")
+RESERVED_TYPES = ("rate_of_change", "baseline", "forecast", "composite")
 SUMMARY_FIELDS = frozenset({"entity.name", "device.name", "value", "threshold", "state"})
-CHANGEABLE = frozenset({"threshold", "recover", "for_seconds", "enabled"})
+OVERRIDABLE = frozenset({"threshold", "recover", "for_seconds", "enabled"})
 
 _SEVERITY = {"enum": ["info", "warn", "critical"]}
 _SECONDS = {"type": "number", "minimum": 0, "maximum": 30 * 86_400}
-_WORDS = {"type": "array", "items": {"type": "string", "maxLength": 100}, "maxItems": 200}
+_STRINGS = {"type": "array", "items": {"type": "string", "maxLength": 100}, "maxItems": 200}
 
 RULE_SCHEMA: dict[str, Any] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -59,10 +59,10 @@ RULE_SCHEMA: dict[str, Any] = {
             "additionalProperties": False,
             "properties": {
                 "by_entity_type": {"enum": list(ENTITY_TYPES)},
-                "by_roles": _WORDS,
-                "by_tags": _WORDS,
-                "by_site_ids": _WORDS,
-                "by_device_ids": _WORDS,
+                "by_roles": _STRINGS,
+                "by_tags": _STRINGS,
+                "by_site_ids": _STRINGS,
+                "by_device_ids": _STRINGS,
                 "only_linked": {"type": "boolean"},
             },
         },
@@ -116,11 +116,11 @@ _validator = Draft202012Validator(RULE_SCHEMA)
 
 
 def compile_rule(document: Mapping[str, Any]) -> Rule:
-    """The rule that this document describes. Raises RuleInvalid, naming the place of the first fault."""
-    fault = next(iter(sorted(_validator.iter_errors(document), key=lambda e: list(e.path))), None)
-    if fault is not None:
-        place = "/".join(map(str, fault.path)) or "rule"
-        raise RuleInvalid(message=f"{place}: {fault.message[:300]}")
+    """Compile a rule document. Raises RuleInvalid with the path of the first error."""
+    error = next(iter(sorted(_validator.iter_errors(document), key=lambda e: list(e.path))), None)
+    if error is not None:
+        path = "/".join(map(str, error.path)) or "rule"
+        raise RuleInvalid(message=f"{path}: {error.message[:300]}")
     scope = _scope(document["scope"])
     severity = document["severity"]
     by_role = severity if isinstance(severity, Mapping) else {}
@@ -154,16 +154,18 @@ def compile_rule(document: Mapping[str, Any]) -> Rule:
 def make_override(
     *, level: str, changes: Mapping[str, Any], target: str = "", label: str = ""
 ) -> Override:
-    """An override, checked. Raises RuleInvalid."""
-    unknown = changes.keys() - CHANGEABLE
+    """A validated override. Raises RuleInvalid."""
+    unknown = changes.keys() - OVERRIDABLE
     if unknown or not changes:
-        raise RuleInvalid(message=f"An override may change {', '.join(sorted(CHANGEABLE))}.")
+        raise RuleInvalid(message=f"An override may change {', '.join(sorted(OVERRIDABLE))}.")
     for name, value in changes.items():
-        is_fit = isinstance(value, bool) if name == "enabled" else _is_number(value)
-        if not is_fit or (name == "for_seconds" and not 0 <= value <= _SECONDS["maximum"]):
-            raise RuleInvalid(message=f"{name}: {value!r} is no fit value.")
+        is_valid = isinstance(value, bool) if name == "enabled" else _is_number(value)
+        if not is_valid or (name == "for_seconds" and not 0 <= value <= _SECONDS["maximum"]):
+            raise RuleInvalid(message=f"{name}: {value!r} is not a valid value.")
     if (level == Level.TENANT) == bool(target):
-        raise RuleInvalid(message="An override names its target, except for the whole tenant.")
+        raise RuleInvalid(
+            message="An override needs a target, except at tenant level, where it takes none."
+        )
     return Override(Level(level), target, dict(changes), label)
 
 
@@ -184,10 +186,10 @@ def _scope(raw: Mapping[str, Any]) -> Scope:
 
 def _condition(raw: Mapping[str, Any], entity_type: str) -> Condition:
     kind = raw["type"]
-    if kind in LATER_TYPES:
+    if kind in RESERVED_TYPES:
         raise RuleInvalid("condition_type_not_supported", f"{kind} is not supported yet.")
-    if kind not in COMPILED_TYPES:
-        raise RuleInvalid(message=f"condition/type: {kind!r} is none of the contract's types.")
+    if kind not in SUPPORTED_TYPES:
+        raise RuleInvalid(message=f"condition/type: {kind!r} is not a condition type.")
     metric = _metric(
         raw.get("metric"), entity_type, is_text=None if kind == "absence" else kind == "state"
     )
@@ -204,7 +206,7 @@ def _condition(raw: Mapping[str, Any], entity_type: str) -> Condition:
             or not values
             or not all(isinstance(v, str) for v in values)
         ):
-            raise RuleInvalid(message="condition: is_one_of or is_not_one_of lists the words.")
+            raise RuleInvalid(message="condition: is_one_of or is_not_one_of must list strings.")
         return StateIs(metric, frozenset(v.lower() for v in values), listed, lookback)
     return _threshold(raw, metric, lookback)
 
@@ -217,7 +219,7 @@ def _threshold(raw: Mapping[str, Any], metric: str, lookback: float) -> Threshol
         raise RuleInvalid(message="condition: unknown operator or aggregation.") from error
     bound, recover = raw.get("threshold"), raw.get("recover", raw.get("threshold"))
     if not _is_number(bound) or not _is_number(recover):
-        raise RuleInvalid(message="condition: threshold and recover are numbers.")
+        raise RuleInvalid(message="condition: threshold and recover must be numbers.")
     return Threshold(metric, aggregation, lookback, operator, float(bound), float(recover))  # type: ignore[arg-type]
 
 
@@ -230,10 +232,10 @@ def _gate(raw: Mapping[str, Any] | None, entity_type: str) -> Gate | None:
 
 
 def _flap(raw: Mapping[str, Any] | None, metric: Any) -> Flap | None:
-    """Quiet for a third of the window, unless the rule says otherwise."""
+    """``quiet_seconds`` defaults to a third of the window."""
     if raw is None:
         return None
-    if metric not in TURNS:
+    if metric not in STATE_CHANGE_EVENTS:
         raise RuleInvalid(message=f"flap: changes of {metric} are not reported.")
     window = float(raw["window_seconds"])
     quiet = float(raw.get("quiet_seconds", window / 3))
@@ -245,7 +247,9 @@ def _flap(raw: Mapping[str, Any] | None, metric: Any) -> Flap | None:
 def _metric(name: Any, entity_type: str, *, is_text: bool | None) -> str:
     metric = METRICS.get(name) if isinstance(name, str) else None
     if metric is None or metric.entity_type != entity_type:
-        raise RuleInvalid(message=f"condition/metric: {name!r} is no metric of a {entity_type}.")
+        raise RuleInvalid(
+            message=f"condition/metric: {name!r} is not a metric of entity type {entity_type}."
+        )
     if is_text is not None and metric.is_text != is_text:
         raise RuleInvalid(
             message=f"condition/metric: {name} {'is' if metric.is_text else 'is not'} text."
@@ -255,15 +259,13 @@ def _metric(name: Any, entity_type: str, *, is_text: bool | None) -> str:
 
 def _check_summary(template: str) -> None:
     for part in template.split("{")[1:]:
-        name, closed, _ = part.partition("}")
-        if not closed or name not in SUMMARY_FIELDS:
-            raise RuleInvalid(
-                message=f"summary_template: {{{name[:40]}}} is not one of its fields."
-            )
+        name, brace, _ = part.partition("}")
+        if not brace or name not in SUMMARY_FIELDS:
+            raise RuleInvalid(message=f"summary_template: {{{name[:40]}}} is not a known field.")
 
 
 def render_summary(template: str, fields: Mapping[str, str]) -> str:
-    """The summary with its fields put in; plain replacement, nothing is evaluated."""
+    """Fill in a summary template by plain replacement; nothing is evaluated."""
     for name in SUMMARY_FIELDS:
         template = template.replace(f"{{{name}}}", fields.get(name, ""))
     return template

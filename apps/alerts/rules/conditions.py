@@ -1,7 +1,7 @@
-"""Judging a condition at a moment over what was read. Pure.
+"""Evaluation of rule conditions over samples at one moment. Pure.
 
-Missing data is neither a breach nor a recovery: a reading that is too old says nothing, and the alert keeps its
-state. Only an absence rule speaks of silence.
+Missing data is neither a breach nor a recovery: samples older than the lookback are ignored, and the alert keeps its
+state. Only an absence rule fires on missing data.
 """
 
 import math
@@ -24,65 +24,65 @@ _COMPARE: dict[Operator, Callable[[float, float], bool]] = {
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What a condition says. ``is_breach`` and ``is_well`` may both be false: between the two thresholds."""
+class Evaluation:
+    """Result of a condition. ``is_breach`` and ``is_clear`` may both be false: between the two thresholds."""
 
     is_breach: bool
-    is_well: bool
-    # When the value that decided was read; for an absence, when the silence became one.
+    is_clear: bool
+    # Timestamp of the deciding sample; for an absence, when the lookback ran out.
     ts: datetime
-    seen: str
+    value_text: str
     value: float | None = None
-    # Silence is confirmed by itself; a value needs a second one.
-    needs_second: bool = True
+    # A breach by value needs a second sample; an absence does not.
+    needs_confirmation: bool = True
 
 
-def judge_threshold(
+def evaluate_threshold(
     condition: Threshold, points: Points, at: datetime, *, threshold: float, recover: float
-) -> Reading | None:
-    """The condition over the points of its lookback; None when nothing fresh was read."""
+) -> Evaluation | None:
+    """Evaluate over the points within the lookback; None when there are none."""
     fresh = [(ts, v) for ts, v in points if at - _seconds(condition.lookback_seconds) < ts <= at]
     if not fresh:
         return None
     value = aggregate(condition.aggregation, [v for _, v in fresh])
     compare = _COMPARE[condition.operator]
-    return Reading(
+    return Evaluation(
         is_breach=compare(value, threshold),
-        is_well=not compare(value, recover),
+        is_clear=not compare(value, recover),
         ts=fresh[-1][0],
-        seen=f"{value:g}",
+        value_text=f"{value:g}",
         value=value,
     )
 
 
-def judge_state(condition: StateIs, ts: datetime, text: str, at: datetime) -> Reading | None:
-    """The condition on the newest word; None when that is too old."""
+def evaluate_state(condition: StateIs, ts: datetime, text: str, at: datetime) -> Evaluation | None:
+    """Evaluate the newest text value; None when it is older than the lookback."""
     if not at - _seconds(condition.lookback_seconds) < ts <= at:
         return None
     is_bad = (text.lower() in condition.values) == condition.is_bad_when_listed
-    return Reading(is_breach=is_bad, is_well=not is_bad, ts=ts, seen=text)
+    return Evaluation(is_breach=is_bad, is_clear=not is_bad, ts=ts, value_text=text)
 
 
-def judge_absence(condition: Absence, ts: datetime, at: datetime) -> Reading:
-    """Whether something that was read before has been silent for too long."""
-    silent_since = ts + _seconds(condition.lookback_seconds)
-    is_silent = at >= silent_since
-    return Reading(
-        is_breach=is_silent,
-        is_well=not is_silent,
-        ts=silent_since if is_silent else ts,
-        seen=f"last read {ts:%H:%M:%S}",
-        needs_second=False,
+def evaluate_absence(condition: Absence, ts: datetime, at: datetime) -> Evaluation:
+    """Whether there has been no sample for the lookback; ``ts`` is that of the newest one."""
+    absent_since = ts + _seconds(condition.lookback_seconds)
+    is_absent = at >= absent_since
+    return Evaluation(
+        is_breach=is_absent,
+        is_clear=not is_absent,
+        ts=absent_since if is_absent else ts,
+        value_text=f"last read {ts:%H:%M:%S}",
+        needs_confirmation=False,
     )
 
 
 def aggregate(aggregation: Aggregation, values: Sequence[float]) -> float:
-    """One number of several, in the order they were read."""
+    """Aggregate values that are ordered by time."""
     return _AGGREGATE[aggregation](values)
 
 
 def _p95(values: Sequence[float]) -> float:
-    """The nearest rank: a value that was read, not one between two."""
+    """95th percentile by nearest rank: always one of the values, never an interpolation."""
     return sorted(values)[max(0, math.ceil(0.95 * len(values)) - 1)]
 
 

@@ -1,7 +1,6 @@
-"""Something that comes and goes: judged by how often it changed, whatever it is just now. Pure.
+"""Flap detection: by the number of state changes in a window, whatever the current state is. Pure.
 
-Changes are counted as a set of moments within a window, so that it makes no difference in which order, how often or
-how late their reports arrived.
+State changes are counted as a set of timestamps, so the order, the number and the delay of their reports do not matter.
 """
 
 from collections.abc import Iterable
@@ -13,21 +12,21 @@ from apps.alerts.rules.program import Flap
 
 @dataclass(frozen=True)
 class Flapping:
-    """How often it changed, and since when it has been doing so."""
+    """Number of state changes in the window, and the time of the first one."""
 
     since: datetime
-    turns: int
+    state_changes: int
 
 
-def judge_flapping(
-    flap: Flap, turns: Iterable[datetime], at: datetime, *, was_flapping: bool
+def detect_flapping(
+    flap: Flap, state_changes: Iterable[datetime], at: datetime, *, was_flapping: bool
 ) -> Flapping | None:
-    """Whether it flaps at ``at``: more changes within the window than the rule allows. Once it does, it goes on until
-    it has been quiet for long enough; changes that are further back than that start nothing."""
+    """Flapping starts with more state changes within the window than the rule allows, and lasts until none has
+    occurred for ``quiet_seconds``."""
     window = timedelta(seconds=flap.window_seconds)
-    seen = sorted({ts for ts in turns if at - window < ts <= at})
-    if not seen or at - seen[-1] >= timedelta(seconds=flap.quiet_seconds):
+    recent = sorted({ts for ts in state_changes if at - window < ts <= at})
+    if not recent or at - recent[-1] >= timedelta(seconds=flap.quiet_seconds):
         return None
-    if not was_flapping and len(seen) <= flap.transitions:
+    if not was_flapping and len(recent) <= flap.transitions:
         return None
-    return Flapping(seen[0], len(seen))
+    return Flapping(recent[0], len(recent))

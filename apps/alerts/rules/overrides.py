@@ -1,16 +1,16 @@
-"""Which override applies to an entity: the nearest, the tenant's own before the pack's. Pure."""
+"""Which override applies to an entity: the most specific one, the tenant's before the pack's. Pure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from apps.alerts.rules.program import Level, Override, Rule, Threshold, Timing
 
-_NEAREST_FIRST = tuple(Level)
+_MOST_SPECIFIC_FIRST = tuple(Level)
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What an override looks at: where an entity stands."""
+class EntityAttributes:
+    """The attributes of an entity that overrides match on."""
 
     device_id: str
     role: str
@@ -20,7 +20,7 @@ class Standing:
 
 @dataclass(frozen=True)
 class Effective:
-    """A rule as it applies to one entity, and what made it so."""
+    """The settings of a rule for one entity, and the override that set them."""
 
     is_enabled: bool
     severity: str
@@ -30,9 +30,9 @@ class Effective:
     override: str
 
 
-def resolve(rule: Rule, own: Iterable[Override], standing: Standing) -> Effective:
-    """The rule for an entity that stands there."""
-    chosen = _nearest(own, standing) or _nearest(rule.overrides, standing)
+def resolve(rule: Rule, own: Iterable[Override], attributes: EntityAttributes) -> Effective:
+    """The rule's settings for an entity with these attributes."""
+    chosen = _most_specific(own, attributes) or _most_specific(rule.overrides, attributes)
     changes = chosen.changes if chosen else {}
     condition = rule.condition
     threshold = recover = None
@@ -41,7 +41,7 @@ def resolve(rule: Rule, own: Iterable[Override], standing: Standing) -> Effectiv
         recover = changes.get("recover", condition.recover)
     return Effective(
         is_enabled=changes.get("enabled", rule.is_enabled),
-        severity=rule.severity_by_role.get(standing.role, rule.severity),
+        severity=rule.severity_by_role.get(attributes.role, rule.severity),
         timing=replace(
             rule.timing, for_seconds=changes.get("for_seconds", rule.timing.for_seconds)
         ),
@@ -51,30 +51,32 @@ def resolve(rule: Rule, own: Iterable[Override], standing: Standing) -> Effectiv
     )
 
 
-def applies(override: Override, standing: Standing) -> bool:
-    """Whether an entity that stands there is meant."""
+def applies(override: Override, attributes: EntityAttributes) -> bool:
+    """Whether the override matches an entity with these attributes."""
     match override.level:
         case Level.DEVICE:
-            return override.target == standing.device_id
+            return override.target == attributes.device_id
         case Level.TAG:
-            return override.target in standing.tags
+            return override.target in attributes.tags
         case Level.ROLE:
-            return override.target == standing.role
+            return override.target == attributes.role
         case Level.SITE:
-            return override.target == standing.site_id
+            return override.target == attributes.site_id
         case Level.TENANT:
             return True
 
 
-def _nearest(overrides: Iterable[Override], standing: Standing) -> Override | None:
-    fitting = [override for override in overrides if applies(override, standing)]
+def _most_specific(overrides: Iterable[Override], attributes: EntityAttributes) -> Override | None:
+    matching = [override for override in overrides if applies(override, attributes)]
     return min(
-        fitting, key=lambda o: (_NEAREST_FIRST.index(o.level), o.target, o.label), default=None
+        matching,
+        key=lambda o: (_MOST_SPECIFIC_FIRST.index(o.level), o.target, o.label),
+        default=None,
     )
 
 
 def _describe(override: Override | None) -> str:
     if override is None:
         return ""
-    where = f"{override.level} {override.target}".strip()
-    return f"{override.label} ({where})" if override.label else where
+    scope = f"{override.level} {override.target}".strip()
+    return f"{override.label} ({scope})" if override.label else scope

@@ -1,4 +1,4 @@
-"""A compiled rule: small frozen values. Pure."""
+"""Data types of a compiled rule. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class Operator(StrEnum):
 
 @dataclass(frozen=True)
 class Threshold:
-    """A number against a bound. ``recover`` is the bound at which it counts as well again (hysteresis)."""
+    """A number compared with a threshold. ``recover`` is the threshold for recovery (hysteresis)."""
 
     metric: str
     aggregation: Aggregation
@@ -39,7 +39,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class StateIs:
-    """A text metric that is (or is not) one of some words, in lower case."""
+    """A text metric that is (or is not) one of these values, in lower case."""
 
     metric: str
     values: frozenset[str]
@@ -49,7 +49,7 @@ class StateIs:
 
 @dataclass(frozen=True)
 class Absence:
-    """No reading for a while of something that was read before: blind, never down."""
+    """No sample within the lookback of a metric that had samples before: not monitored, which is not down."""
 
     metric: str
     lookback_seconds: float
@@ -60,7 +60,7 @@ Condition = Threshold | StateIs | Absence
 
 @dataclass(frozen=True)
 class Gate:
-    """The rule speaks only while this metric has this value (an interface that is enabled)."""
+    """The rule is evaluated only while this metric has this value (for example: the interface is enabled)."""
 
     metric: str
     equals: float
@@ -68,7 +68,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Scope:
-    """Which entities a rule looks at: AND across fields, OR inside a list; empty lists ask for nothing."""
+    """Which entities a rule applies to: AND across fields, OR inside a list; an empty list does not restrict."""
 
     entity_type: str
     roles: frozenset[str] = frozenset()
@@ -80,7 +80,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds a breach must hold, wellness must hold, and silence after a recovery."""
+    """Seconds that a breach must last, that a recovery must last, and before it may fire again."""
 
     for_seconds: float
     recover_for_seconds: float
@@ -89,15 +89,15 @@ class Timing:
 
 @dataclass(frozen=True)
 class Flap:
-    """More changes than ``transitions`` within the window are one alert that says so; it ends after a quiet time."""
+    """More than ``transitions`` state changes within the window are flapping; it ends after ``quiet_seconds``."""
 
     transitions: int
     window_seconds: float
     quiet_seconds: float
 
 
-#: The event that tells of each change of a metric: a rule on one of these can know flapping.
-TURNS: Mapping[str, str] = {
+#: The event that reports state changes of a metric: only rules on these metrics support flap detection.
+STATE_CHANGE_EVENTS: Mapping[str, str] = {
     "interface.oper_up": "interface.oper.changed",
     "ospf.neighbor.up": "ospf.neighbor.state.changed",
     "ospf.neighbor.state": "ospf.neighbor.state.changed",
@@ -109,7 +109,7 @@ TURNS: Mapping[str, str] = {
 
 
 class Level(StrEnum):
-    """How near an override is; the nearest wins."""
+    """Level of an override, the most specific first; the most specific one wins."""
 
     DEVICE = "device"
     TAG = "tag"
@@ -120,7 +120,8 @@ class Level(StrEnum):
 
 @dataclass(frozen=True)
 class Override:
-    """A change of a rule for some entities. ``target`` is a device id, tag, role or site id; empty for the tenant."""
+    """Changed settings of a rule for some entities. ``target`` is a device id, tag, role or site id; empty for the
+    tenant."""
 
     level: Level
     target: str
@@ -151,5 +152,5 @@ class Rule:
 
     @property
     def metrics(self) -> frozenset[str]:
-        """Every metric that must be read to judge this rule."""
+        """Every metric that evaluating this rule needs."""
         return frozenset({self.condition.metric} | ({self.gate.metric} if self.gate else set()))

@@ -1,4 +1,4 @@
-"""Looking at every rule of a tenant at one moment, and writing down only what moved."""
+"""Evaluate every rule of a tenant at one moment, and write only the alerts that changed."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,16 +12,16 @@ from apps.alerts.choices import AlertState
 from apps.alerts.models import Alert, AlertRule, AlertTransition, RuleOverride
 from apps.alerts.rules.compile import compile_rule, make_override, render_summary
 from apps.alerts.rules.conditions import (
-    Reading,
-    judge_absence,
-    judge_state,
-    judge_threshold,
+    Evaluation,
+    evaluate_absence,
+    evaluate_state,
+    evaluate_threshold,
 )
-from apps.alerts.rules.flapping import Flapping, judge_flapping
+from apps.alerts.rules.flapping import Flapping, detect_flapping
 from apps.alerts.rules.machine import Episode, step
-from apps.alerts.rules.overrides import Effective, Standing, resolve
+from apps.alerts.rules.overrides import Effective, EntityAttributes, resolve
 from apps.alerts.rules.program import (
-    TURNS,
+    STATE_CHANGE_EVENTS,
     Absence,
     Aggregation,
     Override,
@@ -31,14 +31,14 @@ from apps.alerts.rules.program import (
 )
 from apps.alerts.selectors import labels_of
 from apps.events import outbox
-from apps.ingest.listening import Ears, ears
+from apps.ingest.uptime import IngestUptime, ingest_uptime
 from apps.inventory.selectors import (
     Ref,
     Scope,
     linked_interface_ids,
     scope_attributes,
 )
-from apps.maintenance.coverage import ActiveWindow, covering
+from apps.maintenance.coverage import ActiveWindow, covering_window
 from apps.maintenance.selectors import active_windows
 from apps.telemetry import queries
 from apps.telemetry.queries import LatestValue, Points
@@ -47,7 +47,7 @@ from apps.tenancy import acting_in
 
 EVALUATE = "alerts.evaluate"
 TRANSITION = "alert.transition"
-NOWHERE = Scope(None, "", None, ())
+NO_SCOPE = Scope(None, "", None, ())
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,8 @@ class _Loaded:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """Everything read for one evaluation."""
+class _Inputs:
+    """Everything that one evaluation reads."""
 
     latest: dict[str, dict[Ref, LatestValue]]
     windows: dict[SeriesKey, Points]
@@ -67,33 +67,35 @@ class _Seen:
     linked: set[UUID]
     episodes: dict[tuple[UUID, Ref], Alert]
     recovered: dict[tuple[UUID, Ref], datetime]
-    # By event type: when each entity changed.
-    turns: dict[str, dict[Ref, list[datetime]]]
-    windows_open: Sequence[ActiveWindow]
-    ears: Ears
+    # By event type and entity: when its state changed.
+    state_changes: dict[str, dict[Ref, list[datetime]]]
+    maintenance_windows: Sequence[ActiveWindow]
+    uptime: IngestUptime
 
     def maintenance_of(self, ref: Ref) -> UUID | None:
-        """The announced work that covers an entity."""
-        scope = self.scopes.get(ref, NOWHERE)
-        found = covering(self.windows_open, device_id=scope.device_id, site_id=scope.site_id)
+        """The active maintenance window that covers an entity."""
+        scope = self.scopes.get(ref, NO_SCOPE)
+        found = covering_window(
+            self.maintenance_windows, device_id=scope.device_id, site_id=scope.site_id
+        )
         return found.id if found else None
 
 
 def evaluate_tenant(*, tenant_id: UUID, at: datetime) -> int:
-    """Move every alert of a tenant to where it stands now; returns how many moved.
+    """Update every alert of a tenant to its current state; returns the number of changes.
 
-    Idempotent at one moment. One evaluator at a time per tenant (advisory lock); another leaves at once.
-    A number of queries that does not grow with entities, plus the writes.
+    Idempotent at one moment. One evaluator at a time per tenant (advisory lock); a second one returns at once.
+    The number of read queries does not grow with the number of entities.
     """
     with acting_in(tenant_id):
         if not _try_lock(tenant_id):
             return 0
         rules = _load_rules()
-        seen = _read(rules, at)
-        moves = [move for loaded in rules for move in _judge_rule(loaded, seen, at)]
-        _write(moves, seen, at)
-        _overlay(seen)
-    return len(moves)
+        inputs = _load_inputs(rules, at)
+        transitions = [row for loaded in rules for row in _evaluate_rule(loaded, inputs, at)]
+        _write(transitions, inputs, at)
+        _update_maintenance(inputs)
+    return len(transitions)
 
 
 def _try_lock(tenant_id: UUID) -> bool:
@@ -110,7 +112,7 @@ def _load_rules() -> list[_Loaded]:
         overrides[row.rule_id].append(
             make_override(level=row.level, target=row.target, changes=row.changes, label=row.reason)
         )
-    # The document only says how a rule starts; the tenant's switch stands on the row.
+    # The document has only the initial value of `enabled`; the tenant's setting is on the row.
     return [
         _Loaded(
             row,
@@ -121,7 +123,7 @@ def _load_rules() -> list[_Loaded]:
     ]
 
 
-def _read(rules: Iterable[_Loaded], at: datetime) -> _Seen:
+def _load_inputs(rules: Iterable[_Loaded], at: datetime) -> _Inputs:
     rules = list(rules)
     metrics = {metric for loaded in rules for metric in loaded.rule.metrics}
     latest: dict[str, dict[Ref, LatestValue]] = defaultdict(dict)
@@ -143,50 +145,51 @@ def _read(rules: Iterable[_Loaded], at: datetime) -> _Seen:
             until=at,
         )
     open_alerts = Alert.objects.exclude(state=AlertState.OK)
-    return _Seen(
+    return _Inputs(
         latest=latest,
         windows=windows,
         scopes=scope_attributes(),
         linked=linked_interface_ids(),
         episodes={(a.rule_id, (a.entity_type, a.entity_id)): a for a in open_alerts},
         recovered=_last_recoveries(rules, at),
-        turns=_turns(rules, at),
-        windows_open=active_windows(at),
-        ears=ears(at),
+        state_changes=_state_changes(rules, at),
+        maintenance_windows=active_windows(at),
+        uptime=ingest_uptime(at),
     )
 
 
-def _turns(rules: Iterable[_Loaded], at: datetime) -> dict[str, dict[Ref, list[datetime]]]:
-    """Changes of state within the longest window of the rules that know flapping."""
-    asking = {
-        TURNS[loaded.rule.condition.metric]: loaded.rule.flap.window_seconds
+def _state_changes(rules: Iterable[_Loaded], at: datetime) -> dict[str, dict[Ref, list[datetime]]]:
+    """State changes within the longest window of the rules with flap detection."""
+    window_by_event = {
+        STATE_CHANGE_EVENTS[loaded.rule.condition.metric]: loaded.rule.flap.window_seconds
         for loaded in sorted(
             rules, key=lambda row: row.rule.flap.window_seconds if row.rule.flap else 0
         )
         if loaded.rule.flap and loaded.row.is_enabled
     }
-    if not asking:
+    if not window_by_event:
         return {}
-    since = at - timedelta(seconds=max(asking.values()))
+    since = at - timedelta(seconds=max(window_by_event.values()))
     found: dict[str, dict[Ref, list[datetime]]] = {}
-    for event_type, rows in queries.turns(event_types=asking, since=since, until=at).items():
-        mine = found.setdefault(event_type, defaultdict(list))
-        for turn in rows:
-            mine[turn.entity_type, turn.entity_id].append(turn.ts)
+    changes = queries.state_changes(event_types=window_by_event, since=since, until=at)
+    for event_type, rows in changes.items():
+        by_entity = found.setdefault(event_type, defaultdict(list))
+        for row in rows:
+            by_entity[row.entity_type, row.entity_id].append(row.ts)
     return found
 
 
 def _last_recoveries(rules: Iterable[_Loaded], at: datetime) -> dict[tuple[UUID, Ref], datetime]:
-    """When alerts of rules with a cooldown recovered last."""
-    cooling = {
+    """Last recovery of the alerts of rules with a cooldown."""
+    cooldowns = {
         loaded.row.id: loaded.rule.timing.cooldown_seconds
         for loaded in rules
         if loaded.rule.timing.cooldown_seconds
     }
-    if not cooling:
+    if not cooldowns:
         return {}
     rows = Alert.objects.filter(
-        rule_id__in=cooling, recovered_at__gt=at - timedelta(seconds=max(cooling.values()))
+        rule_id__in=cooldowns, recovered_at__gt=at - timedelta(seconds=max(cooldowns.values()))
     ).order_by("recovered_at")
     return {
         (row.rule_id, (row.entity_type, row.entity_id)): row.recovered_at
@@ -196,48 +199,52 @@ def _last_recoveries(rules: Iterable[_Loaded], at: datetime) -> dict[tuple[UUID,
 
 
 @dataclass(frozen=True)
-class _Move:
+class _Transition:
     loaded: _Loaded
     ref: Ref
     alert: Alert | None
     before: Episode
     after: Episode
-    reading: Reading | None
+    evaluation: Evaluation | None
     effective: Effective
     flapping: Flapping | None = None
 
 
-def _judge_rule(loaded: _Loaded, seen: _Seen, at: datetime) -> Iterator[_Move]:
+def _evaluate_rule(loaded: _Loaded, inputs: _Inputs, at: datetime) -> Iterator[_Transition]:
     rule = loaded.rule
-    for ref in seen.latest[rule.condition.metric]:
-        scope = seen.scopes.get(ref, NOWHERE)
-        if not _in_scope(rule, ref, scope, seen.linked):
+    for ref in inputs.latest[rule.condition.metric]:
+        scope = inputs.scopes.get(ref, NO_SCOPE)
+        if not _in_scope(rule, ref, scope, inputs.linked):
             continue
-        effective = resolve(rule, loaded.overrides, _standing(scope))
-        alert = seen.episodes.get((loaded.row.id, ref))
-        before = _episode(alert, seen.recovered.get((loaded.row.id, ref)))
-        is_on = loaded.row.is_enabled and effective.is_enabled and _gate_is_open(rule, ref, seen)
+        effective = resolve(rule, loaded.overrides, _attributes(scope))
+        alert = inputs.episodes.get((loaded.row.id, ref))
+        before = _episode(alert, inputs.recovered.get((loaded.row.id, ref)))
+        is_on = loaded.row.is_enabled and effective.is_enabled and _is_gate_met(rule, ref, inputs)
         if not is_on and alert is None:
             continue
         if not is_on:
-            after, reading, flapping = _switched_off(before, at), None, None
+            after, evaluation, flapping = _disabled(before, at), None, None
         else:
-            reading = _judge(rule, effective, ref, seen, at)
-            flapping = _flapping(rule, before, ref, seen, at)
-            after = step(before, reading, effective.timing, at, flapping)
+            evaluation = _evaluate(rule, effective, ref, inputs, at)
+            flapping = _flapping(rule, before, ref, inputs, at)
+            after = step(before, evaluation, effective.timing, at, flapping)
         if after != before:
-            yield _Move(loaded, ref, alert, before, after, reading, effective, flapping)
+            yield _Transition(loaded, ref, alert, before, after, evaluation, effective, flapping)
 
 
-def _flapping(rule: Rule, before: Episode, ref: Ref, seen: _Seen, at: datetime) -> Flapping | None:
-    turns = seen.turns.get(TURNS.get(rule.condition.metric, ""), {}).get(ref)
-    if rule.flap is None or not turns:
+def _flapping(
+    rule: Rule, before: Episode, ref: Ref, inputs: _Inputs, at: datetime
+) -> Flapping | None:
+    state_changes = inputs.state_changes.get(
+        STATE_CHANGE_EVENTS.get(rule.condition.metric, ""), {}
+    ).get(ref)
+    if rule.flap is None or not state_changes:
         return None
-    return judge_flapping(rule.flap, turns, at, was_flapping=before.is_flapping)
+    return detect_flapping(rule.flap, state_changes, at, was_flapping=before.is_flapping)
 
 
-def _switched_off(before: Episode, at: datetime) -> Episode:
-    """A rule, an override or an operator's "disabled" ends the alert: there is nothing to be wrong any more."""
+def _disabled(before: Episode, at: datetime) -> Episode:
+    """A disabled rule or override, or an unmet gate, ends the alert."""
     return Episode(state=AlertState.OK, recovered_at=at if before.fired_at else None)
 
 
@@ -253,34 +260,38 @@ def _in_scope(rule: Rule, ref: Ref, scope: Scope, linked: set[UUID]) -> bool:
     )
 
 
-def _standing(scope: Scope) -> Standing:
-    return Standing(
+def _attributes(scope: Scope) -> EntityAttributes:
+    return EntityAttributes(
         str(scope.device_id or ""), scope.role, str(scope.site_id or ""), frozenset(scope.tags)
     )
 
 
-def _gate_is_open(rule: Rule, ref: Ref, seen: _Seen) -> bool:
+def _is_gate_met(rule: Rule, ref: Ref, inputs: _Inputs) -> bool:
     if rule.gate is None:
         return True
-    value = seen.latest[rule.gate.metric].get(ref)
+    value = inputs.latest[rule.gate.metric].get(ref)
     return value is None or value.value == rule.gate.equals
 
 
-def _judge(rule: Rule, effective: Effective, ref: Ref, seen: _Seen, at: datetime) -> Reading | None:
+def _evaluate(
+    rule: Rule, effective: Effective, ref: Ref, inputs: _Inputs, at: datetime
+) -> Evaluation | None:
     condition = rule.condition
-    value = seen.latest[condition.metric][ref]
+    value = inputs.latest[condition.metric][ref]
     if isinstance(condition, Absence):
-        return _heard_silence(condition, value.ts, seen.ears, at)
-    if value.is_late:  # it tells of the past; how things are now is still on its way
+        return _absence(condition, value.ts, inputs.uptime, at)
+    if (
+        value.is_late
+    ):  # a buffered sample says nothing about the current state; newer ones are still to come
         return None
     if isinstance(condition, StateIs):
-        return judge_state(condition, value.ts, value.text or "", at)
+        return evaluate_state(condition, value.ts, value.text or "", at)
     points: Points = []
     if condition.aggregation is not Aggregation.LAST:
-        points = seen.windows.get(SeriesKey(*ref, condition.metric), [])
+        points = inputs.windows.get(SeriesKey(*ref, condition.metric), [])
     elif value.value is not None:
         points = [(value.ts, value.value)]
-    return judge_threshold(
+    return evaluate_threshold(
         condition,
         points,
         at,
@@ -289,11 +300,13 @@ def _judge(rule: Rule, effective: Effective, ref: Ref, seen: _Seen, at: datetime
     )
 
 
-def _heard_silence(condition: Absence, ts: datetime, ears: Ears, at: datetime) -> Reading | None:
-    """A silence while nobody could have heard anything says nothing."""
-    reading = judge_absence(condition, ts, at)
-    begins = at - timedelta(seconds=condition.lookback_seconds)
-    return None if reading.is_breach and not ears.heard_all_since(begins) else reading
+def _absence(
+    condition: Absence, ts: datetime, uptime: IngestUptime, at: datetime
+) -> Evaluation | None:
+    """None where ingest was down within the lookback: samples may be missing because of that."""
+    evaluation = evaluate_absence(condition, ts, at)
+    lookback_start = at - timedelta(seconds=condition.lookback_seconds)
+    return None if evaluation.is_breach and not uptime.covers(lookback_start) else evaluation
 
 
 def _episode(alert: Alert | None, recovered_at: datetime | None) -> Episode:
@@ -303,99 +316,112 @@ def _episode(alert: Alert | None, recovered_at: datetime | None) -> Episode:
         AlertState(alert.state),
         alert.since,
         alert.fired_at,
-        alert.well_since,
+        alert.clear_since,
         recovered_at,
         alert.is_flapping,
     )
 
 
-def _overlay(seen: _Seen) -> None:
-    """Say of each open alert whether announced work covers it: that lies over its state, which goes on moving."""
-    moved: dict[UUID | None, list[UUID]] = defaultdict(list)
-    for (_, ref), alert in seen.episodes.items():
-        wanted = seen.maintenance_of(ref)
+def _update_maintenance(inputs: _Inputs) -> None:
+    """Update the maintenance window of each open alert; its state is independent of it."""
+    changed: dict[UUID | None, list[UUID]] = defaultdict(list)
+    for (_, ref), alert in inputs.episodes.items():
+        wanted = inputs.maintenance_of(ref)
         if alert.maintenance_id != wanted:
-            moved[wanted].append(alert.pk)
-    for maintenance_id, alert_ids in moved.items():
+            changed[wanted].append(alert.pk)
+    for maintenance_id, alert_ids in changed.items():
         Alert.objects.filter(pk__in=alert_ids).update(maintenance_id=maintenance_id)
 
 
-def _write(moves: list[_Move], seen: _Seen, at: datetime) -> None:
-    if not moves:
+def _write(transitions: list[_Transition], inputs: _Inputs, at: datetime) -> None:
+    if not transitions:
         return
-    labels = labels_of(move.ref for move in moves)
-    for move in moves:
-        _write_move(move, labels.get(move.ref, ""), seen.maintenance_of(move.ref), at)
+    labels = labels_of(transition.ref for transition in transitions)
+    for transition in transitions:
+        _write_transition(
+            transition, labels.get(transition.ref, ""), inputs.maintenance_of(transition.ref), at
+        )
 
 
-def _write_move(move: _Move, label: str, maintenance_id: UUID | None, at: datetime) -> None:
-    after = move.after
-    if after.state is AlertState.OK and move.before.fired_at is None:
-        if move.alert is not None:
-            move.alert.delete()
+def _write_transition(
+    transition: _Transition, label: str, maintenance_id: UUID | None, at: datetime
+) -> None:
+    after = transition.after
+    if after.state is AlertState.OK and transition.before.fired_at is None:
+        if transition.alert is not None:
+            transition.alert.delete()
         return
-    seen = _what_was_seen(move)
-    alert = move.alert or Alert(
-        rule=move.loaded.row, entity_type=move.ref[0], entity_id=move.ref[1], seen=seen
+    observation = _observation(transition)
+    alert = transition.alert or Alert(
+        rule=transition.loaded.row,
+        entity_type=transition.ref[0],
+        entity_id=transition.ref[1],
+        observation=observation,
     )
     alert.state = after.state
-    alert.severity = move.effective.severity
+    alert.severity = transition.effective.severity
     alert.since = after.since or alert.since
     alert.fired_at = after.fired_at or alert.fired_at
-    # Once it is over, the moment of the first good reading stays: correlation asks for it.
+    # After recovery, the time of the first good sample is kept: correlation needs it.
     if after.state is not AlertState.OK:
-        alert.well_since = after.well_since
+        alert.clear_since = after.clear_since
     alert.recovered_at = after.recovered_at
     alert.is_flapping = after.is_flapping
     alert.maintenance_id = maintenance_id
     if after.state in {AlertState.PENDING, AlertState.FIRING}:
-        alert.seen = seen
-        alert.summary = _summary(move, label)
+        alert.observation = observation
+        alert.summary = _summary(transition, label)
     alert.save()
     if after.state is AlertState.PENDING:
         return
     AlertTransition.objects.create(
-        alert=alert, at=at, from_state=move.before.state, to_state=after.state, seen=seen
+        alert=alert,
+        at=at,
+        from_state=transition.before.state,
+        to_state=after.state,
+        observation=observation,
     )
     outbox.emit(
         topic=TRANSITION,
         key=str(alert.id),
         payload={
             "alert_id": str(alert.id),
-            "rule": move.loaded.rule.key,
+            "rule": transition.loaded.rule.key,
             "entity_type": alert.entity_type,
             "entity_id": str(alert.entity_id),
-            "from": move.before.state.value,
+            "from": transition.before.state.value,
             "to": after.state.value,
             "at": at.isoformat(),
         },
     )
 
 
-def _what_was_seen(move: _Move) -> dict[str, object]:
-    reading = move.reading
+def _observation(transition: _Transition) -> dict[str, object]:
+    evaluation = transition.evaluation
     return {
-        "value": reading.seen if reading else None,
-        "ts": reading.ts.isoformat() if reading else None,
-        "threshold": move.effective.threshold,
-        "for_seconds": move.effective.timing.for_seconds,
-        "override": move.effective.override,
-        "metric": move.loaded.rule.condition.metric,
-        "turns": move.flapping.turns if move.flapping else None,
+        "value": evaluation.value_text if evaluation else None,
+        "ts": evaluation.ts.isoformat() if evaluation else None,
+        "threshold": transition.effective.threshold,
+        "for_seconds": transition.effective.timing.for_seconds,
+        "override": transition.effective.override,
+        "metric": transition.loaded.rule.condition.metric,
+        "state_changes": transition.flapping.state_changes if transition.flapping else None,
     }
 
 
-def _summary(move: _Move, label: str) -> str:
-    if move.flapping is not None:
-        flap = move.loaded.rule.flap
+def _summary(transition: _Transition, label: str) -> str:
+    if transition.flapping is not None:
+        flap = transition.loaded.rule.flap
         window = f" in {flap.window_seconds:g} s" if flap else ""
-        return f"{label} is flapping: {move.flapping.turns} changes{window}"[:500]
-    seen = move.reading.seen if move.reading else ""
+        return f"{label} is flapping: {transition.flapping.state_changes} changes{window}"[:500]
+    value_text = transition.evaluation.value_text if transition.evaluation else ""
     fields = {
         "entity.name": label,
         "device.name": label.partition(" ")[0],
-        "value": seen,
-        "state": seen,
-        "threshold": "" if move.effective.threshold is None else f"{move.effective.threshold:g}",
+        "value": value_text,
+        "state": value_text,
+        "threshold": ""
+        if transition.effective.threshold is None
+        else f"{transition.effective.threshold:g}",
     }
-    return render_summary(move.loaded.rule.summary, fields)[:500]
+    return render_summary(transition.loaded.rule.summary, fields)[:500]

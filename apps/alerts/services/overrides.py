@@ -1,4 +1,4 @@
-"""A tenant's changes of its rules, each checked against what it is about."""
+"""A tenant's overrides of its rules, validated against rule and target."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,22 +27,22 @@ def set_override(
     actor: Actor,
     at: datetime,
 ) -> RuleOverride:
-    """Change a rule for a device, tag, role, site or the whole tenant; sets anew what was set there.
+    """Override a rule for a device, tag, role, site or the whole tenant; replaces an override of the same target.
 
     Raises OverrideInvalid.
     """
     try:
-        made = make_override(level=level, target=target, changes=changes)
+        override = make_override(level=level, target=target, changes=changes)
     except (RuleInvalid, ValueError) as error:
         raise OverrideInvalid(message=getattr(error, "message", str(error))) from error
     has_threshold = isinstance(compile_rule(rule.document).condition, Threshold)
     if not has_threshold and changes.keys() & {"threshold", "recover"}:
-        raise OverrideInvalid(message="This rule compares with no threshold.")
-    target = _existing(made.level, target)
+        raise OverrideInvalid(message="This rule has no threshold.")
+    target = _normalized_target(override.level, target)
     with transaction.atomic():
         row, _ = RuleOverride.objects.update_or_create(
             rule=rule,
-            level=made.level.value,
+            level=override.level.value,
             target=target,
             defaults={"changes": dict(changes), "reason": reason, "updated_at": at},
         )
@@ -56,10 +56,10 @@ def set_override(
     return row
 
 
-def _existing(level: Level, target: str) -> str:
-    """The target as evaluation spells it; another tenant's device or site is as absent as none."""
+def _normalized_target(level: Level, target: str) -> str:
+    """The target as evaluation writes it; another tenant's device or site does not exist here."""
     if level is Level.ROLE and target not in DeviceRole.values:
-        raise OverrideInvalid("target_unknown", f"{target[:40]!r} is no role.")
+        raise OverrideInvalid("target_unknown", f"{target[:40]!r} is not a role.")
     if level not in {Level.DEVICE, Level.SITE}:
         return target
     try:
@@ -72,7 +72,7 @@ def _existing(level: Level, target: str) -> str:
 
 
 def remove_override(*, override: RuleOverride, actor: Actor, at: datetime) -> None:
-    """Take an override back."""
+    """Delete an override."""
     with transaction.atomic():
         record(
             action="alert_rule.override_removed",

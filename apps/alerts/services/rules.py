@@ -1,4 +1,4 @@
-"""Rules of a tenant: compiled before they are stored."""
+"""Writes of a tenant's rules; each is compiled before it is stored."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -22,7 +22,7 @@ from apps.tenancy.context import require_tenant_id
 def install_pack(
     *, pack: str, mode: ImportMode = ImportMode.MERGE, actor: Actor, at: datetime
 ) -> list[AlertRule]:
-    """Install a shipped pack and start evaluating. Idempotent: the same version changes nothing.
+    """Install a shipped rule pack and start evaluating it. Idempotent: the same version changes nothing.
 
     Raises PackUnknown.
     """
@@ -41,22 +41,22 @@ def import_rules(
     actor: Actor,
     at: datetime,
 ) -> list[AlertRule]:
-    """Add or renew these rules, all or none. Raises RuleInvalid.
+    """Add or update these rules, all or none. Raises RuleInvalid.
 
-    Merge: what a tenant switched off stays off, and other rules of the pack stay as they are.
-    Replace: each rule is on or off as its document says, and rules of the pack that are not among these are
-    switched off. They are not deleted: their alerts still have to recover, and their history stays.
+    Merge: disabled rules stay disabled, and other rules of the pack do not change.
+    Replace: each rule is enabled or disabled as its document says, and other rules of the pack are disabled. They are
+    not deleted: their alerts still have to recover, and their history is kept.
     """
     compiled = _compiled(documents, pack)
     with transaction.atomic():
-        rows = [_keep(rule, document, mode, at) for rule, document in compiled]
-        gone = []
+        rows = [_upsert(rule, document, mode, at) for rule, document in compiled]
+        disabled = []
         if mode == ImportMode.REPLACE:
-            left = AlertRule.objects.filter(pack=pack, is_enabled=True).exclude(
+            others = AlertRule.objects.filter(pack=pack, is_enabled=True).exclude(
                 key__in=[row.key for row in rows]
             )
-            gone = sorted(left.values_list("key", flat=True))
-            left.update(is_enabled=False, updated_at=at)
+            disabled = sorted(others.values_list("key", flat=True))
+            others.update(is_enabled=False, updated_at=at)
         due.schedule(EVALUATE, at=at, tenant_id=require_tenant_id())
         record(
             action="alert_rules.imported",
@@ -67,7 +67,7 @@ def import_rules(
                 "pack": pack,
                 "mode": str(mode),
                 "keys": [row.key for row in rows],
-                "switched_off": gone,
+                "disabled": disabled,
             },
         )
     return rows
@@ -77,19 +77,19 @@ def _compiled(
     documents: Iterable[Mapping[str, Any]], pack: str
 ) -> list[tuple[Rule, dict[str, Any]]]:
     found: dict[str, tuple[Rule, dict[str, Any]]] = {}
-    for given in documents:
-        document = {"pack": pack, **given} if pack else dict(given)
+    for row in documents:
+        document = {"pack": pack, **row} if pack else dict(row)
         rule = compile_rule(document)
         if pack and rule.pack != pack:
             raise RuleInvalid(message=f"{rule.key}: pack is {rule.pack!r}, not {pack!r}.")
         if rule.key in found:
-            raise RuleInvalid(message=f"{rule.key} is there twice.")
+            raise RuleInvalid(message=f"{rule.key} occurs twice.")
         found[rule.key] = rule, document
     return list(found.values())
 
 
-def _keep(rule: Rule, document: dict[str, Any], mode: ImportMode, at: datetime) -> AlertRule:
-    row, made = AlertRule.objects.get_or_create(
+def _upsert(rule: Rule, document: dict[str, Any], mode: ImportMode, at: datetime) -> AlertRule:
+    row, is_new = AlertRule.objects.get_or_create(
         key=rule.key,
         defaults={
             "pack": rule.pack,
@@ -100,7 +100,7 @@ def _keep(rule: Rule, document: dict[str, Any], mode: ImportMode, at: datetime) 
         },
     )
     wanted = rule.is_enabled if mode == ImportMode.REPLACE else row.is_enabled
-    if not made and (row.document != document or row.is_enabled != wanted):
+    if not is_new and (row.document != document or row.is_enabled != wanted):
         row.pack, row.version, row.document = rule.pack, rule.version, document
         row.is_enabled, row.updated_at = wanted, at
         row.save(update_fields=["pack", "version", "document", "is_enabled", "updated_at"])
@@ -108,7 +108,7 @@ def _keep(rule: Rule, document: dict[str, Any], mode: ImportMode, at: datetime) 
 
 
 def set_enabled(*, rule: AlertRule, is_enabled: bool, actor: Actor, at: datetime) -> AlertRule:
-    """Switch a rule on or off; its open alerts recover when it goes off."""
+    """Enable or disable a rule; when disabled, its open alerts recover."""
     with transaction.atomic():
         rule.is_enabled, rule.updated_at = is_enabled, at
         rule.save(update_fields=["is_enabled", "updated_at"])

@@ -175,7 +175,7 @@ def _row(
         device_id=device_id,
         rule=alert.rule.document.get("name", alert.rule.key),
         symptom=alert.rule.document.get("symptom", "soft"),
-        seen=_seen(alert.seen),
+        seen=_seen(alert.observation),
         since=alert.since,
         format_duration=format_duration(alert.since, at),
         incident_id=place.incident_id if place else None,

@@ -18,7 +18,7 @@ from apps.inventory.parts import DeviceParts, parts_of_device
 from apps.pages.time_range import TimeRange
 from apps.telemetry.queries import Span, buckets_of, rates_of
 from apps.telemetry.store import SeriesKey
-from apps.telemetry.usage import RX, TX
+from apps.telemetry.utilization import RX, TX
 
 TRAFFIC, ANSWERS, LOAD, PPPOE = "traffic", "answers", "load", "sessions"
 CPU, USED, WHOLE = "device.cpu_pct", "device.mem_used_bytes", "device.mem_total_bytes"

@@ -18,8 +18,8 @@ from apps.console.web.spark import Spark, spark
 from apps.inventory.models import ProbeTarget
 from apps.telemetry.queries import latest
 from apps.telemetry.sparklines import Sparkline, current_rates, sparklines
-from apps.telemetry.usage import BUSY_PCT, FRESH, FULL_PCT, wire_use
-from apps.topology.selectors import Wire, Wiring, wiring
+from apps.telemetry.utilization import BUSY_PCT, FRESH, FULL_PCT, link_utilization
+from apps.topology.selectors import MapLink, NetworkMap, network_map
 
 MOST = 8
 DAY = timedelta(hours=24)
@@ -64,14 +64,14 @@ class Degradations:
 
 def degradations(access: Access, *, at: datetime) -> Degradations:
     """Eight queries, whatever the size."""
-    wired = wiring(access)
+    wired = network_map(access)
     found = [*_full_wires(wired, at), *_faulty_ports(wired, at), *_bad_answers(access, at)]
     found.sort(key=lambda row: row.rank)
     return Degradations(_drawn(found[:MOST], at), len(found))
 
 
-def _full_wires(wired: Wiring, at: datetime) -> list[Degradation]:
-    use = wire_use(at, wired.wires)
+def _full_wires(wired: NetworkMap, at: datetime) -> list[Degradation]:
+    use = link_utilization(at, wired.links)
     return [
         Degradation(
             where=wire.name,
@@ -83,13 +83,13 @@ def _full_wires(wired: Wiring, at: datetime) -> list[Degradation]:
             weight=use[wire.id] / BUSY_PCT,
             series=(wire.ports[0], "interface.rx_bytes_total"),
         )
-        for wire in wired.wires
+        for wire in wired.links
         if use.get(wire.id, 0) >= BUSY_PCT
     ]
 
 
-def _faulty_ports(wired: Wiring, at: datetime) -> list[Degradation]:
-    wire_of: Mapping[UUID, Wire] = {port: wire for wire in wired.wires for port in wire.ports}
+def _faulty_ports(wired: NetworkMap, at: datetime) -> list[Degradation]:
+    wire_of: Mapping[UUID, MapLink] = {port: wire for wire in wired.links for port in wire.ports}
     rates = current_rates(metrics=ERRORS, entity_ids=list(wire_of), since=at - FRESH)
     worst: dict[UUID, tuple[float, str]] = {}
     for (port, metric), rate in rates.items():

@@ -19,7 +19,7 @@ from apps.pages.durations import format_seconds
 from apps.pages.states import BLIND, DOWN, OFF, UNKNOWN, UP, State
 from apps.telemetry.queries import Bucket
 from apps.telemetry.store import SeriesKey
-from apps.telemetry.usage import BUSY_PCT, FULL_PCT, RX, TX
+from apps.telemetry.utilization import BUSY_PCT, FULL_PCT, RX, TX
 
 #: A port without a wire may be dark: nobody waits for it.
 DARK = State("off", "minus", _lazy("No link"), 7)

@@ -25,7 +25,7 @@ from apps.incidents.selectors import get_visible_incident
 from apps.inventory.selectors import get_visible_device, get_visible_site
 from apps.maintenance import services
 from apps.maintenance.choices import WindowState
-from apps.maintenance.errors import WindowOver
+from apps.maintenance.errors import WindowEnded
 from apps.maintenance.selectors import get_visible_window
 from apps.pages.decorators import access_of, requires
 from apps.pages.params import is_partial_request, page_number, text_param
@@ -86,7 +86,7 @@ def _form(request: HttpRequest, form: PlanForm, places: Places) -> HttpResponse:
     words = request.POST.get("q", "").replace("\x00", "").strip()[:100]
     is_clean = form.is_bound and form.is_valid()
     said = form.cleaned_data if form.is_bound else {}
-    hears_critical = bool(form["lets_critical_through"].value())
+    hears_critical = bool(form["notify_critical"].value())
     context: dict[str, Any] = {
         "form": form,
         "places": places,
@@ -144,7 +144,7 @@ def end(request: HttpRequest, window_id: UUID) -> HttpResponse:
         return redirect("console:maintenance")
     state = window.state_at(at)
     if state == WindowState.OVER:
-        raise WindowOver(message="This window is over.")
+        raise WindowEnded(message="This window is over.")
     context = {
         "window": window,
         "state": STATES[state],

@@ -23,8 +23,8 @@ from apps.inventory import selectors as inventory
 from apps.inventory.choices import DeviceRole
 from apps.inventory.models import Device
 from apps.pages.states import BLIND, DOWN, SUPPRESSED, UNKNOWN, State
-from apps.telemetry.usage import wire_use
-from apps.topology.selectors import Wiring, dependency_groups, wires_between_sites, wiring
+from apps.telemetry.utilization import link_utilization
+from apps.topology.selectors import NetworkMap, dependency_groups, links_between_sites, network_map
 
 #: More routers than this are drawn as sites, until one of them is opened.
 MOST_DEVICES = 120
@@ -130,7 +130,7 @@ def topology_picture(access: Access, asked: Asked, *, at: datetime) -> TopologyV
         return _around(access, asked.site, sites, overlay, at)
     looks = site_view.looks_by_site(_devices(access, asked), overlay, at)
     if asked.wants_sites or sum(site.total() for site in looks.values()) > MOST_DEVICES:
-        wires = wires_between_sites(access, role=asked.role)
+        wires = links_between_sites(access, role=asked.role)
         return site_view.by_site(
             looks,
             wires,
@@ -140,9 +140,9 @@ def topology_picture(access: Access, asked: Asked, *, at: datetime) -> TopologyV
             overlay=overlay,
             address=f"{reverse('console:topology')}?site={{id}}",
         )
-    whole = wiring(access)
+    whole = network_map(access)
     shown = {k: row for k, row in whole.devices.items() if asked.role in {"", row.role}}
-    return _by_device(access, Wiring(shown, whole.wires), sites, overlay, at)
+    return _by_device(access, NetworkMap(shown, whole.links), sites, overlay, at)
 
 
 def _around(
@@ -152,17 +152,17 @@ def _around(
     inside = set(
         inventory.visible_devices(access).filter(site=site_id).values_list("pk", flat=True)
     )
-    drawn = _by_device(access, wiring(access, around=inside), sites, overlay, at)
+    drawn = _by_device(access, network_map(access, around=inside), sites, overlay, at)
     return topology_view.faded(drawn, only={str(pk) for pk in inside})
 
 
 def _by_device(
-    access: Access, wired: Wiring, sites: Mapping[UUID, str], overlay: Overlay, at: datetime
+    access: Access, wired: NetworkMap, sites: Mapping[UUID, str], overlay: Overlay, at: datetime
 ) -> TopologyView:
     return topology_view.by_device(
         wired,
         looks=topology_view.device_looks(at, wired.devices),
-        links=topology_view.link_looks(at, wired.wires),
+        links=topology_view.link_looks(at, wired.links),
         sites=sites,
         overlay=overlay,
         address=reverse("console:device", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}"),
@@ -174,10 +174,10 @@ def map_document(access: Access, asked: Asked, *, at: datetime) -> dict[str, Any
     """Sites with a place, and what runs between them. At most nine queries, whatever the size."""
     overlay = _overlay(access, asked)
     looks = site_view.looks_by_site(_devices(access, asked), overlay, at)
-    wires = wires_between_sites(access, role=asked.role)
+    wires = links_between_sites(access, role=asked.role)
     places = {row.id: row for row in inventory.placed_sites(access)}
     edges = site_view.between_sites(
-        wires, looks=topology_view.link_looks(at, wires), overlay=overlay, use=wire_use(at, wires)
+        wires, looks=topology_view.link_looks(at, wires), overlay=overlay, use=link_utilization(at, wires)
     )
     address = reverse("console:site", args=[_ANYWHERE])
     sites = []

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
 from apps.console.web.planning import Places
-from apps.maintenance.services import LONGEST
+from apps.maintenance.services import MAX_DURATION
 
 LENGTHS = (
     ("30", _lazy("30 min")),
@@ -59,7 +59,7 @@ class PlanForm(forms.Form):
         help_text=_lazy("Overrides the length if set."),
         widget=Moment(),
     )
-    lets_critical_through = forms.BooleanField(
+    notify_critical = forms.BooleanField(
         required=False, label=_lazy("Still notify for critical incidents")
     )
 
@@ -84,12 +84,12 @@ class PlanForm(forms.Form):
     def _check(self, starts_at: datetime, ends_at: datetime) -> None:
         if ends_at <= starts_at:
             self.add_error("ends_at", _("The end must be after the start."))
-        elif ends_at - starts_at > LONGEST:
+        elif ends_at - starts_at > MAX_DURATION:
             text = ngettext(
                 "A window lasts at most %(days)d day.",
                 "A window lasts at most %(days)d days.",
-                LONGEST.days,
+                MAX_DURATION.days,
             )
-            self.add_error("ends_at", text % {"days": LONGEST.days})
+            self.add_error("ends_at", text % {"days": MAX_DURATION.days})
         elif ends_at <= self._at:
             self.add_error("starts_at", _("The window would already have ended."))

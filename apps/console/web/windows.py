@@ -15,9 +15,9 @@ from apps.maintenance.choices import WindowState
 from apps.maintenance.models import MaintenanceWindow
 from apps.maintenance.selectors import (
     counts_by_state,
-    not_over,
+    current_windows_for,
+    not_ended,
     visible_windows,
-    windows_about,
     windows_in_state,
 )
 from apps.pages.durations import format_duration
@@ -115,7 +115,7 @@ def _in_order(
     rows: QuerySet[MaintenanceWindow], state: str, at: datetime
 ) -> QuerySet[MaintenanceWindow]:
     if not state:
-        return not_over(rows, at).order_by("starts_at", "pk")
+        return not_ended(rows, at).order_by("starts_at", "pk")
     chosen = rows if state == ALL else windows_in_state(rows, state, at)
     way = "" if state in {WindowState.ACTIVE, WindowState.PLANNED} else "-"
     return chosen.order_by(f"{way}starts_at", f"{way}pk")
@@ -146,9 +146,9 @@ def _row(row: MaintenanceWindow, *, may_plan: bool, at: datetime) -> WindowRow:
         state=STATES[state],
         timing=_timing(row, state, at),
         starts_at=row.starts_at,
-        ends_at=row.over_at,
+        ends_at=row.effective_end,
         was_ended=row.ended_at is not None,
-        hears_critical=row.lets_critical_through,
+        hears_critical=row.notify_critical,
         created_by=row.created_by,
         places=tuple(places[:MOST_PLACES]),
         more=max(0, len(places) - MOST_PLACES),
@@ -191,7 +191,7 @@ def notices_about(
     access: Access, *, site_id: UUID | None, device_id: UUID | None = None, at: datetime
 ) -> tuple[Notice, ...]:
     """What runs or is planned over a device and its site, or over a site. One query."""
-    rows = windows_about(
+    rows = current_windows_for(
         access,
         site_ids=[site_id] if site_id else [],
         device_ids=[device_id] if device_id else [],
@@ -203,7 +203,7 @@ def notices_about(
             state=STATES[row.state_at(at)],
             is_planned=row.state_at(at) == WindowState.PLANNED,
             starts_at=row.starts_at,
-            ends_at=row.over_at,
+            ends_at=row.effective_end,
         )
         for row in rows
     )

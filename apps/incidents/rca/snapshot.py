@@ -57,7 +57,7 @@ class Symptom:
     since: datetime
     fired_at: datetime | None
     # When the first good reading after the trouble was seen; null while it lasts.
-    well_since: datetime | None
+    clear_since: datetime | None
     summary: str
     # It comes and goes: that it is well just now says nothing.
     is_flapping: bool = False
@@ -169,8 +169,8 @@ class Snapshot:
 
     def mended_at(self, symptom: Symptom) -> datetime | None:
         """When the first good reading after the trouble was seen, whether or not its alert has heard of it."""
-        if symptom.well_since is not None:
-            return symptom.well_since
+        if symptom.clear_since is not None:
+            return symptom.clear_since
         if symptom.is_flapping:
             return None
         row = self.own_reading(symptom)
@@ -264,7 +264,7 @@ def _symptom_document(row: Symptom) -> dict[str, Any]:
         "severity": row.severity,
         "since": row.since.isoformat(),
         "fired_at": row.fired_at.isoformat() if row.fired_at else None,
-        "well_since": row.well_since.isoformat() if row.well_since else None,
+        "clear_since": row.clear_since.isoformat() if row.clear_since else None,
         "summary": row.summary,
         "is_flapping": row.is_flapping,
     }
@@ -280,7 +280,7 @@ def _symptom(item: Mapping[str, Any]) -> Symptom:
         severity=item["severity"],
         since=datetime.fromisoformat(item["since"]),
         fired_at=_moment(item["fired_at"]),
-        well_since=_moment(item["well_since"]),
+        clear_since=_moment(item["clear_since"]),
         summary=item["summary"],
         is_flapping=item.get("is_flapping", False),
     )

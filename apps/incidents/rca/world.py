@@ -12,7 +12,7 @@ from apps.topology.graph import (
     DEVICE,
     LINK,
     SITE,
-    AgentPlace,
+    AgentLocation,
     BgpPeer,
     Interface,
     Link,
@@ -67,7 +67,7 @@ class World:
 
     @cached_property
     def _eyes_by_device(self) -> Mapping[UUID, Eyes]:
-        judges: dict[UUID, list[AgentPlace]] = defaultdict(list)
+        judges: dict[UUID, list[AgentLocation]] = defaultdict(list)
         for agent in self.graph.agents:
             for device_id in agent.probes:
                 judges[device_id].append(agent)
@@ -234,7 +234,7 @@ class World:
         return {agent.id: agent.device_id for agent in self.graph.agents}
 
 
-def _places(agents: Iterable[AgentPlace]) -> Eyes:
+def _places(agents: Iterable[AgentLocation]) -> Eyes:
     return tuple(sorted({(DEVICE, row.device_id) for row in agents if row.device_id is not None}))
 
 

@@ -178,9 +178,7 @@ class Chapter:
         incident.maintenance_id = window.id if window else None
         incident.maintenance_title = window.title if window else ""
         is_let_through = (
-            window is not None
-            and window.lets_critical_through
-            and incident.severity == Severity.CRITICAL
+            window is not None and window.notify_critical and incident.severity == Severity.CRITICAL
         )
         incident.is_held = window is not None and not is_let_through
 

@@ -103,7 +103,7 @@ def _closed_lately(trouble: Trouble, at: datetime) -> UUID | None:
 
 def _has_fired(trouble: Trouble) -> bool:
     """Whether there is anything to tell at all, and it is not over already."""
-    is_over = all(row.well_since for row in trouble.symptoms)
+    is_over = all(row.clear_since for row in trouble.symptoms)
     return trouble.first_fired_at is not None and not is_over
 
 

@@ -6,7 +6,7 @@ What is behind a cause needs no window of its own: as a consequence it stands un
 from collections.abc import Sequence
 
 from apps.incidents.rca.verdict import Trouble
-from apps.maintenance.coverage import ActiveWindow, covering
+from apps.maintenance.coverage import ActiveWindow, covering_window
 from apps.topology.graph import AGENT, LINK, SITE, Graph, Ref
 
 
@@ -21,7 +21,7 @@ def window_over(
 def _over(graph: Graph, ref: Ref, windows: Sequence[ActiveWindow]) -> ActiveWindow | None:
     kind, pk = ref
     if kind == SITE:
-        return covering(windows, device_id=None, site_id=pk)
+        return covering_window(windows, device_id=None, site_id=pk)
     ends = [graph.device_of(ref)]
     if kind == LINK:  # switched off at either end, a wire is dark
         link = graph.link_by_id.get(pk)
@@ -32,7 +32,7 @@ def _over(graph: Graph, ref: Ref, windows: Sequence[ActiveWindow]) -> ActiveWind
         device = graph.device_by_id.get(device_id) if device_id else None
         if device is None:
             continue
-        window = covering(windows, device_id=device.id, site_id=device.site_id)
+        window = covering_window(windows, device_id=device.id, site_id=device.site_id)
         if window is not None:
             return window
     return None

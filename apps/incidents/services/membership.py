@@ -57,7 +57,7 @@ def settle_the_unspoken(*, incident_ids: Collection[UUID], at: datetime) -> None
     for row in stale:
         row.state = row.alert.state
         if row.state == AlertState.OK:
-            ended_at = row.alert.well_since or row.alert.recovered_at or at
+            ended_at = row.alert.clear_since or row.alert.recovered_at or at
             lines.append(_over(row.incident, row.summary, ended_at, row.alert_id))
     if stale:
         IncidentAlert.objects.bulk_update(stale, ["state"])
@@ -118,7 +118,7 @@ def _lines(
         fired_at = symptom.fired_at or at
         found.append(_line(incident, EntryKind.ALERT, symptom.summary, fired_at, symptom.alert_id))
     if symptom.state == AlertState.OK and former_state != AlertState.OK:
-        found.append(_over(incident, symptom.summary, symptom.well_since or at, symptom.alert_id))
+        found.append(_over(incident, symptom.summary, symptom.clear_since or at, symptom.alert_id))
     return found
 
 

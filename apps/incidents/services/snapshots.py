@@ -26,7 +26,7 @@ from apps.incidents.rca.snapshot import (
 from apps.incidents.rca.verdict import Verdict
 from apps.incidents.rca.weights import CHANGED_BEFORE
 from apps.telemetry import queries
-from apps.topology.graph import AgentPlace, Graph
+from apps.topology.graph import AgentLocation, Graph
 from apps.topology.selectors import graph_snapshot
 
 CONFIG_CHANGED = "config.changed.detected"
@@ -108,16 +108,16 @@ def _symptom(alert: CorrelatedAlert) -> Symptom:
         severity=alert.severity,
         since=alert.since,
         fired_at=alert.fired_at,
-        well_since=alert.well_since or alert.recovered_at,
+        clear_since=alert.clear_since or alert.recovered_at,
         summary=alert.summary,
         is_flapping=alert.is_flapping,
     )
 
 
-def _places(agents: Iterable[CorrelatedAgent]) -> list[AgentPlace]:
+def _places(agents: Iterable[CorrelatedAgent]) -> list[AgentLocation]:
     probed = probed_device_ids_by_agent()
     return [
-        AgentPlace(
+        AgentLocation(
             agent.id, agent.name, agent.attached_device_id, tuple(sorted(probed.get(agent.id, ())))
         )
         for agent in agents

@@ -18,7 +18,7 @@ from apps.inventory.parts import devices_of
 from apps.inventory.profiles import polling_profile
 from apps.inventory.selectors import visible_devices, visible_site_names
 from apps.telemetry.queries import Span, rates_of
-from apps.topology.selectors import Wiring, wiring
+from apps.topology.selectors import NetworkMap, network_map
 
 UP, SESSIONS = "device.up", "pppoe.sessions.active"
 RX, TX = "interface.rx_bytes_total", "interface.tx_bytes_total"
@@ -52,12 +52,12 @@ def blast_picture(access: Access, incident: Incident, *, at: datetime) -> Topolo
     ends = {end for pair in links for end in pair if end}
     on = set(devices_of(overlay.roots - ends).values())
     core = {*overlay.held, *ends, *on}
-    wired = wiring(access, around=core)
+    wired = network_map(access, around=core)
     sites = {pk: name for pk, name, _code in visible_site_names(access)}
     if len(core) > MOST_DEVICES:
         return _by_site(access, wired, sites, overlay, at)
     looks = topology_view.device_looks(at, wired.devices)
-    wires = topology_view.link_looks(at, wired.wires)
+    wires = topology_view.link_looks(at, wired.links)
     address = reverse("console:device", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}")
     drawn = topology_view.by_device(
         wired, looks=looks, links=wires, sites=sites, overlay=overlay, address=address
@@ -66,7 +66,7 @@ def blast_picture(access: Access, incident: Incident, *, at: datetime) -> Topolo
 
 
 def _by_site(
-    access: Access, wired: Wiring, sites: Mapping[UUID, str], overlay: Overlay, at: datetime
+    access: Access, wired: NetworkMap, sites: Mapping[UUID, str], overlay: Overlay, at: datetime
 ) -> TopologyView:
     devices, wires = visible_devices(access).filter(pk__in=wired.devices), wired.between_sites()
     return site_view.by_site(

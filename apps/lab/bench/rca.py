@@ -15,7 +15,7 @@ from apps.incidents.rca.snapshot import Reading, Snapshot, Symptom
 from apps.incidents.rca.verdict import Verdict, reach_verdict
 from apps.lab.bench.figures import Asked, Figure, WrongResult
 from apps.topology.graph import (
-    AgentPlace,
+    AgentLocation,
     Device,
     Graph,
     Interface,
@@ -90,7 +90,7 @@ class _Network:
                 )
                 for wire, here, far in ends
             ],
-            agents=[AgentPlace(_pk("agent"), "agent", _pk("cr0"), tuple(map(_pk, names)))],
+            agents=[AgentLocation(_pk("agent"), "agent", _pk("cr0"), tuple(map(_pk, names)))],
         )
 
 
@@ -105,7 +105,7 @@ def _symptom(kind: str, ref: Ref, seconds: float) -> Symptom:
         severity="critical",
         since=since,
         fired_at=since + timedelta(seconds=10),
-        well_since=None,
+        clear_since=None,
         summary=kind,
     )
 

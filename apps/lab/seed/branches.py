@@ -92,7 +92,7 @@ class Branch:
                 graph.Service(row.id, row.name, row.kind, row.device.id) for row in self.services
             ),
             agents=(
-                graph.AgentPlace(
+                graph.AgentLocation(
                     row.id,
                     row.name,
                     row.attached.id,

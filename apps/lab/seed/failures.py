@@ -300,7 +300,7 @@ def _symptom(
         severity=sign.severity,
         since=began + sign.delay,
         fired_at=fires_at if is_firing else None,
-        well_since=None,
+        clear_since=None,
         summary=sign.summary,
     )
 

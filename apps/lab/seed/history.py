@@ -182,17 +182,17 @@ class Historian:
             severity=sign.severity,
             since=story.began + sign.delay,
             fired_at=story.failure.fires_at(sign, story.began),
-            well_since=well,
+            clear_since=well,
             recovered_at=story.recovered_at(sign),
             summary=sign.summary,
-            seen=_seen(sign, story.began + sign.delay),
+            observation=_observation(sign, story.began + sign.delay),
         )
 
     def _moves(self, sign: Sign, alert: Alert) -> list[AlertTransition]:
         moves = [(alert.fired_at, AlertState.PENDING, AlertState.FIRING)]
         if alert.recovered_at is not None:
             moves += [
-                (alert.well_since, AlertState.FIRING, AlertState.RECOVERING),
+                (alert.clear_since, AlertState.FIRING, AlertState.RECOVERING),
                 (alert.recovered_at, AlertState.RECOVERING, AlertState.OK),
             ]
         return [
@@ -202,7 +202,7 @@ class Historian:
                 at=moment,
                 from_state=before,
                 to_state=after,
-                seen=_seen(sign, moment),
+                observation=_observation(sign, moment),
             )
             for moment, before, after in moves
             if moment is not None
@@ -325,7 +325,7 @@ _AUDITED = {
 }
 
 
-def _seen(sign: Sign, at: datetime) -> dict[str, Any]:
+def _observation(sign: Sign, at: datetime) -> dict[str, Any]:
     limit = {"cpu_high": 90.0}.get(sign.rule, 1.0)
     is_number = sign.rule in {"interface_down", "unreachable", "management_plane", "cpu_high"}
     return {

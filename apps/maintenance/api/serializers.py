@@ -1,4 +1,4 @@
-"""Maintenance windows on the wire."""
+"""Serializers of maintenance windows."""
 
 from typing import Any
 
@@ -8,23 +8,23 @@ from rest_framework import serializers
 from apps.core import clock
 from apps.maintenance.choices import WindowState
 from apps.maintenance.models import MaintenanceWindow
-from apps.maintenance.services import MOST_TARGETS
+from apps.maintenance.services import MAX_TARGETS
 from apps.rest.fields import BoundedList
 
 
 class WindowSerializer(serializers.ModelSerializer[MaintenanceWindow]):
-    """Announced work: from when to when, on what."""
+    """A maintenance window: its times and targets."""
 
     state = serializers.SerializerMethodField()
     sites = BoundedList(
         child=serializers.UUIDField(),
-        max_length=MOST_TARGETS,
+        max_length=MAX_TARGETS,
         required=False,
         source="site_ids",
-        help_text="With every router in them.",
+        help_text="Each with all of its routers.",
     )
     devices = BoundedList(
-        child=serializers.UUIDField(), max_length=MOST_TARGETS, required=False, source="device_ids"
+        child=serializers.UUIDField(), max_length=MAX_TARGETS, required=False, source="device_ids"
     )
 
     class Meta:
@@ -39,7 +39,7 @@ class WindowSerializer(serializers.ModelSerializer[MaintenanceWindow]):
             "state",
             "sites",
             "devices",
-            "lets_critical_through",
+            "notify_critical",
             "created_by",
             "created_at",
         ]

@@ -1,4 +1,4 @@
-"""Maintenance windows over REST."""
+"""REST of maintenance windows."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ class LatestFirst(CursorPages):
 
 @extend_schema_view(list=extend_schema(parameters=[WindowFilterSerializer]))
 class WindowViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """Announced work, the latest first. What is over stays as it was."""
+    """Maintenance windows, the latest first. A window that has ended cannot be changed."""
 
     pagination_class = LatestFirst
     serializer_class = WindowSerializer
@@ -43,38 +43,40 @@ class WindowViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantView
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.action != "list":
             return queryset
-        asked = WindowFilterSerializer(data=self.request.query_params)
-        asked.is_valid(raise_exception=True)
-        state = asked.validated_data.get("state")
+        serializer = WindowFilterSerializer(data=self.request.query_params)
+        serializer.is_valid(raise_exception=True)
+        state = serializer.validated_data.get("state")
         return selectors.windows_in_state(queryset, state, clock.now()) if state else queryset
 
     def create(self, request: Request) -> Response:
-        """Announce work on sites, with all of their routers, and on routers."""
-        asked = self.get_serializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        self._require_targets(asked.validated_data)
-        window = services.plan_window(**asked.validated_data, **self._who())
+        """Plan maintenance of sites, with all of their routers, and of routers."""
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        self._require_targets(serializer.validated_data)
+        window = services.plan_window(**serializer.validated_data, **self._actor_and_time())
         return Response(self.get_serializer(window).data, status=status.HTTP_201_CREATED)
 
     def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Change a window that is not over."""
+        """Change a window that has not ended."""
         window = self.get_object()
-        asked = self.get_serializer(window, data=request.data, partial=True)
-        asked.is_valid(raise_exception=True)
-        self._require_targets(asked.validated_data)
-        changed = services.change_window(window=window, changes=asked.validated_data, **self._who())
+        serializer = self.get_serializer(window, data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        self._require_targets(serializer.validated_data)
+        changed = services.change_window(
+            window=window, changes=serializer.validated_data, **self._actor_and_time()
+        )
         return Response(self.get_serializer(changed).data)
 
     @extend_schema(request=None, responses=WindowSerializer)
     @action(detail=True, methods=["post"])
     def end(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """End it now, or call it off. What still burns is told from then on."""
-        window = services.end_window(window=self.get_object(), **self._who())
+        """End a window now, or cancel it before it begins. Open incidents notify from then on."""
+        window = services.end_window(window=self.get_object(), **self._actor_and_time())
         return Response(self.get_serializer(window).data)
 
-    def _require_targets(self, asked: dict[str, Any]) -> None:
-        named = {name: asked.get(name, ()) for name in ("site_ids", "device_ids")}
-        selectors.require_visible_targets(self.access, **named)
+    def _require_targets(self, data: dict[str, Any]) -> None:
+        targets = {name: data.get(name, ()) for name in ("site_ids", "device_ids")}
+        selectors.require_visible_targets(self.access, **targets)
 
-    def _who(self) -> dict[str, Any]:
+    def _actor_and_time(self) -> dict[str, Any]:
         return {"actor": self.access.actor, "at": clock.now()}

@@ -1,4 +1,4 @@
-"""Dependency groups, and the graph as one document."""
+"""REST of dependency groups, and the graph as one document."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ from apps.topology.graph import version_of
 from apps.topology.models import DependencyGroup
 from apps.topology.selectors import graph_snapshot, members_by_group
 
-#: Of a group; `k` counts as far.
-MOST_MEMBERS = 500
+#: Maximum number of members of a group, and of `k`.
+MAX_MEMBERS = services.MAX_MEMBERS
 
 
 class MemberSerializer(serializers.Serializer[Any]):
@@ -36,13 +36,13 @@ class DependencyGroupSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField(read_only=True)
     dependent = MemberSerializer()
     mode = serializers.ChoiceField(choices=GroupMode.choices)
-    k = serializers.IntegerField(min_value=1, max_value=MOST_MEMBERS, allow_null=True, default=None)
-    members = MemberSerializer(many=True, allow_empty=False, max_length=MOST_MEMBERS)  # type: ignore[call-arg]  # of many
+    k = serializers.IntegerField(min_value=1, max_value=MAX_MEMBERS, allow_null=True, default=None)
+    members = MemberSerializer(many=True, allow_empty=False, max_length=MAX_MEMBERS)  # type: ignore[call-arg]  # of many=True
     note = serializers.CharField(max_length=200, allow_blank=True, default="")
 
 
 class DependencyGroupViewSet(TenantViewSet):
-    """What leans on what, as operators say it. PUT replaces all but the dependent."""
+    """Dependency groups that operators define. PUT replaces all fields but the dependent."""
 
     serializer_class = DependencyGroupSerializer
     permission_map = {
@@ -59,25 +59,25 @@ class DependencyGroupViewSet(TenantViewSet):
     @extend_schema(responses=DependencyGroupSerializer(many=True))
     def list(self, request: Request) -> Response:  # noqa: ARG002
         page = self.paginate_queryset(self.get_queryset()) or []
-        return self.get_paginated_response(_described(page))
+        return self.get_paginated_response(_documents(page))
 
     def retrieve(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        return Response(_described([self.get_object()])[0])
+        return Response(_documents([self.get_object()])[0])
 
     def create(self, request: Request) -> Response:
-        asked = self._asked(request)
-        made = services.create_dependency_group(
-            dependent=_ref(asked["dependent"]), **self._content(asked)
+        data = self._validated(request)
+        group = services.create_dependency_group(
+            dependent=_ref(data["dependent"]), **self._service_arguments(data)
         )
-        return Response(_described([made])[0], status=status.HTTP_201_CREATED)
+        return Response(_documents([group])[0], status=status.HTTP_201_CREATED)
 
     def update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         group = self.get_object()
-        asked = self._asked(request)
-        if _ref(asked["dependent"]) != (group.dependent_type, group.dependent_id):
+        data = self._validated(request)
+        if _ref(data["dependent"]) != (group.dependent_type, group.dependent_id):
             raise serializers.ValidationError({"dependent": "The dependent cannot change."})
-        changed = services.update_dependency_group(group=group, **self._content(asked))
-        return Response(_described([changed])[0])
+        changed = services.update_dependency_group(group=group, **self._service_arguments(data))
+        return Response(_documents([changed])[0])
 
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         services.delete_dependency_group(
@@ -85,24 +85,24 @@ class DependencyGroupViewSet(TenantViewSet):
         )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    def _asked(self, request: Request) -> dict[str, Any]:
-        asked = DependencyGroupSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        return dict(asked.validated_data)
+    def _validated(self, request: Request) -> dict[str, Any]:
+        serializer = DependencyGroupSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
 
-    def _content(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _service_arguments(self, data: dict[str, Any]) -> dict[str, Any]:
         return {
-            "mode": asked["mode"],
-            "members": [_ref(member) for member in asked["members"]],
-            "k": asked["k"],
-            "note": asked["note"],
+            "mode": data["mode"],
+            "members": [_ref(member) for member in data["members"]],
+            "k": data["k"],
+            "note": data["note"],
             "actor": self.access.actor,
             "at": clock.now(),
         }
 
 
 class GraphView(TenantView):
-    """The network as correlation sees it, without the agents' places; ``ETag`` is its version."""
+    """The network as correlation sees it, without the locations of agents; ``ETag`` is its version."""
 
     permission_map = {"get": Permission.TOPOLOGY_VIEW}
     expensive = frozenset({"get"})
@@ -114,7 +114,7 @@ class GraphView(TenantView):
         etag = f'"{version}"'
         if request.headers.get("If-None-Match") == etag:
             return Response(status=status.HTTP_304_NOT_MODIFIED, headers={"ETag": etag})
-        # Encoded already, for the version; the document of a large network is long.
+        # The parts were encoded for the version already; the document of a large network is long.
         body = (f'{{"version":"{version}",'.encode(), parts[0].removeprefix(b"{"), *parts[1:])
         return HttpResponse(body, content_type="application/json", headers={"ETag": etag})
 
@@ -123,7 +123,7 @@ def _ref(entity: dict[str, Any]) -> tuple[str, Any]:
     return (entity["type"], entity["id"])
 
 
-def _described(groups: list[DependencyGroup]) -> list[dict[str, Any]]:
+def _documents(groups: list[DependencyGroup]) -> list[dict[str, Any]]:
     members = members_by_group(group.id for group in groups)
     return [
         {

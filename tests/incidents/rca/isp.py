@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 
 from apps.incidents.rca.snapshot import ConfigChange, Reading, Snapshot, Symptom
 from apps.topology.graph import (
-    AgentPlace,
+    AgentLocation,
     Device,
     Graph,
     Interface,
@@ -71,8 +71,8 @@ def isp(links: tuple[str, ...] = LINKS) -> Graph:
             Service(pk(f"pppoe-{b}"), f"pppoe-{b}", "pppoe", pk(b)) for b in names if "bng" in b
         ],
         agents=[
-            AgentPlace(pk("agent-core"), "agent-core", pk("cr1"), tuple(map(pk, names))),
-            AgentPlace(pk("agent-north"), "agent-north", pk("agg1")),
+            AgentLocation(pk("agent-core"), "agent-core", pk("cr1"), tuple(map(pk, names))),
+            AgentLocation(pk("agent-north"), "agent-north", pk("agg1")),
         ],
     )
 
@@ -84,7 +84,7 @@ def symptom(kind: str, ref: Ref, *, seconds: float = 0, state: str = "firing", *
         "rule": kind,
         "severity": "critical",
         "fired_at": None if state == "pending" else since + timedelta(seconds=10),
-        "well_since": None,
+        "clear_since": None,
         "summary": f"{kind} {ref[0]}",
     }
     return Symptom(kind=kind, ref=ref, state=state, since=since, **(fields | more))

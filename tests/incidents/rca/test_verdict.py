@@ -58,7 +58,7 @@ class TestBackhaulCut:
         before = reach_verdict(snapshot(symptoms, dark=dark)).troubles[0]
         mended = NOON + timedelta(seconds=60)
         healing = [
-            symptom(row.kind, row.ref, state="recovering", well_since=mended)
+            symptom(row.kind, row.ref, state="recovering", clear_since=mended)
             if row.kind in {"interface_down", "adjacency_down"}
             else row
             for row in symptoms

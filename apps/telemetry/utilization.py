@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from apps.telemetry.sparklines import current_rates
-from apps.topology.selectors import Wire
+from apps.topology.selectors import MapLink
 
 RX, TX = "interface.rx_bytes_total", "interface.tx_bytes_total"
 #: From here on a wire is busy, and full.
@@ -16,7 +16,7 @@ CREDIBLE_PCT = 125
 FRESH = timedelta(minutes=3)
 
 
-def wire_use(at: datetime, wires: Iterable[Wire]) -> dict[UUID, int]:
+def link_utilization(at: datetime, wires: Iterable[MapLink]) -> dict[UUID, int]:
     """Per cent of its capacity that each wire carries, by its busier way and whichever end says more. Absent: nobody
     read it lately, or nobody said what it can carry. One query."""
     known = [wire for wire in wires if wire.capacity_bps and wire.ports]
