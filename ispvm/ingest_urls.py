@@ -10,5 +10,5 @@ urlpatterns = [
     path("ingest/v1/", include("apps.diagnostics.api.agent_urls")),
 ]
 
-handler404 = "apps.ingest.api.edge.unknown_path"
-handler500 = "apps.ingest.api.edge.broken"
+handler404 = "apps.ingest.api.base.unknown_path"
+handler500 = "apps.ingest.api.base.internal_error"

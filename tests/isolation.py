@@ -15,7 +15,7 @@ from apps.core import buckets
 from apps.core.admission import request
 from apps.core.admission.request import SharedLimits
 from apps.events import counting, processes, retention
-from apps.ingest import entities, limits, scope
+from apps.ingest import authorization, entities, limits
 from apps.telemetry import series
 
 #: In the database of Valkey that the tests empty, so that they never empty one which holds something else.
@@ -54,7 +54,7 @@ RESETS: dict[str, Callable[[], object]] = {
     "apps.events.retention._smaller_batches": retention._smaller_batches.clear,
     "apps.ingest.entities._known": entities._known.clear,
     "apps.ingest.limits._in_flight": limits._in_flight.clear,
-    "apps.ingest.scope._known": scope._known.clear,
+    "apps.ingest.authorization._known": authorization._known.clear,
     "apps.telemetry.series._known": series._known.clear,
 }
 

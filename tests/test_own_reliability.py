@@ -79,7 +79,7 @@ REGISTRIES = {
     "apps.events.state._of_tenant",
     "apps.events.subscriptions._handlers",
     "apps.events.subscriptions._topics",
-    "apps.ingest.pending._providers",
+    "apps.ingest.pending._counters",
     "apps.inventory.moves._listeners",
     "apps.inventory.readers._providers",
     "apps.mail.kinds._kinds",

@@ -12,10 +12,10 @@ class DiagnosticsConfig(AppConfig):
         from apps.diagnostics.models import ConnectionTest
         from apps.diagnostics.selectors import waiting_count
         from apps.events.retention import expire
-        from apps.ingest.pending import tell_pending
+        from apps.ingest.pending import register_pending_counter
 
         limit_rows(ConnectionTest, tests_within)
-        tell_pending(waiting_count)
+        register_pending_counter(waiting_count)
         expire(
             "diagnostics_connectiontest", kept=timedelta(days=90), when="requested_at < %(before)s"
         )

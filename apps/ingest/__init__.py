@@ -1,1 +1,1 @@
-"""The listener of the agents: bound, parse, check, resolve, commit, answer."""
+"""The HTTP API for agents: bound, parse, validate, resolve, commit, respond."""

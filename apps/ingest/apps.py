@@ -16,7 +16,7 @@ class IngestConfig(AppConfig):
             kept=timedelta(days=RETENTION_DAYS),
             when="received_at < %(before)s",
         )
-        # Only streams of earlier boots: the mark of an agent's newest one is needed when it comes back.
+        # Only streams of earlier boots: the newest one's watermark is needed when the agent reconnects.
         expire(
             "ingest_stream",
             kept=timedelta(days=2 * RETENTION_DAYS),

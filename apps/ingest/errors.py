@@ -1,17 +1,17 @@
-"""Refusals of the ingest API; each is an HTTP status and a stable code of the contract."""
+"""Errors of the ingest API; each has an HTTP status and a stable code of the contract."""
 
 from apps.core.errors import Conflict, DomainError, Forbidden
 
 
 class BodyInvalid(DomainError):
-    """Not JSON, not this schema, nested too deep, or a number that is no finite float64."""
+    """Not JSON, not this schema, nested too deep, or a number that is not a finite float64."""
 
     status = 400
     default_code = "invalid_body"
 
 
 class BodyTooLarge(DomainError):
-    """Over a limit of the contract; found while the body streams in."""
+    """Over a limit of the contract; detected while the body is being read."""
 
     status = 413
     default_code = "too_large"
@@ -29,6 +29,6 @@ class IdentityMismatch(Forbidden):
 
 
 class BatchChanged(Conflict):
-    """A used batch id or sequence came back with other content: a cloned identity, or tampering."""
+    """A batch id or sequence was used again with other content: a cloned identity, or tampering."""
 
     default_code = "batch_changed"

@@ -1,6 +1,6 @@
-"""Rates per agent and per tenant (see ``apps.core.buckets``), and how much a process does at once for one agent.
+"""Rate limits per agent and per tenant (see ``apps.core.buckets``), and concurrency per agent in a process.
 
-One flooding agent gets 429; the others do not notice. Heartbeats have a lane of their own.
+A flooding agent gets 429 without affecting others. Heartbeats have a limit of their own.
 """
 
 import threading
@@ -21,26 +21,26 @@ TENANT_ITEMS = Rate(100_000, 2_000_000)
 HEARTBEATS = Rate(2, 20)
 ENROLLMENTS = Rate(1, 60)
 
-#: Batches of one agent that a process works on at once: its other threads stay free for others.
+#: Batches of one agent that a process handles at once, so that other threads stay free for other agents.
 AGENT_IN_FLIGHT = 2
 _in_flight: Counter[UUID] = Counter()
 _flight_lock = threading.Lock()
 
 
-def admit_request(*, tenant_id: UUID, agent_id: UUID, wire_bytes: int = 0) -> None:
-    """Count a request and its announced bytes against its agent and tenant. Raises RateExceeded."""
+def admit_request(*, tenant_id: UUID, agent_id: UUID, body_bytes: int = 0) -> None:
+    """Count a request and its Content-Length against its agent and tenant. Raises RateExceeded."""
     demand(
         [
             Demand(f"requests:{agent_id}", AGENT_REQUESTS),
             Demand(f"requests:{tenant_id}", TENANT_REQUESTS),
-            *_bytes(tenant_id, agent_id, wire_bytes),
+            *_bytes(tenant_id, agent_id, body_bytes),
         ]
     )
 
 
-def admit_bytes(*, tenant_id: UUID, agent_id: UUID, wire_bytes: int) -> None:
-    """Count the bytes of a body whose length was not announced. Raises RateExceeded."""
-    demand(_bytes(tenant_id, agent_id, wire_bytes))
+def admit_bytes(*, tenant_id: UUID, agent_id: UUID, body_bytes: int) -> None:
+    """Count the bytes of a body without Content-Length. Raises RateExceeded."""
+    demand(_bytes(tenant_id, agent_id, body_bytes))
 
 
 def _bytes(tenant_id: UUID, agent_id: UUID, number: int) -> list[Demand]:
@@ -64,21 +64,23 @@ def admit_items(*, tenant_id: UUID, agent_id: UUID, number: int) -> None:
 
 
 def admit_heartbeat(*, agent_id: UUID) -> None:
-    """Count a heartbeat in its own lane: a flood of batches does not touch it. Raises RateExceeded."""
+    """Count a heartbeat, separately from batches. Raises RateExceeded."""
     demand([Demand(f"beats:{agent_id}", HEARTBEATS)])
 
 
 def admit_enrollment(*, source: str) -> None:
-    """Count an enrolment against the address that it comes from. Raises RateExceeded."""
+    """Count an enrollment against its source address. Raises RateExceeded."""
     demand([Demand(f"enroll:{source}", ENROLLMENTS)])
 
 
 @contextmanager
 def in_flight(agent_id: UUID) -> Iterator[None]:
-    """Hold one of an agent's places in this process. Raises RateExceeded when it has none left."""
+    """Limit the batches of one agent that this process handles at once. Raises RateExceeded."""
     with _flight_lock:
         if _in_flight[agent_id] >= AGENT_IN_FLIGHT:
-            raise RateExceeded(message="Wait for the answers to the batches that are under way.")
+            raise RateExceeded(
+                message="Wait for the responses to the batches that are in progress."
+            )
         _in_flight[agent_id] += 1
     try:
         yield

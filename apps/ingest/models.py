@@ -1,4 +1,4 @@
-"""What ingest remembers of its streams."""
+"""Streams of batches, uptime and batch receipts of ingest."""
 
 from django.db import models
 
@@ -7,7 +7,7 @@ from apps.tenancy.models import TenantModel
 
 
 class Stream(TenantModel):
-    """The batches of one boot of one agent: how far they are in, and what was lost for good."""
+    """The batches of one boot of one agent: the watermark of accepted sequences, and what was lost."""
 
     agent = TenantForeignKey("agents.Agent", on_delete=models.CASCADE, related_name="streams")
     boot_id = models.UUIDField()
@@ -37,7 +37,7 @@ class Uptime(models.Model):
 
 
 class BatchReceipt(TenantModel):
-    """The hash of a batch that was taken in, kept as long as its samples: other content under its id is told apart."""
+    """The hash of an accepted batch, kept as long as its samples, to detect other content under the same id."""
 
     stream = TenantForeignKey(Stream, on_delete=models.CASCADE, related_name="receipts")
     batch_id = models.UUIDField()
@@ -57,7 +57,7 @@ class BatchReceipt(TenantModel):
                 fields=["tenant", "stream", "sequence"], name="ingest_batchreceipt_sequence_uniq"
             ),
         ]
-        # Forgotten by age, tenant by tenant (see apps.py).
+        # Deleted by age, tenant by tenant (see apps.py).
         indexes = [
             models.Index(fields=["tenant", "received_at"], name="ingest_batchreceipt_age_idx")
         ]

@@ -1,17 +1,17 @@
-"""What waits for an agent in apps above ingest: they say how much, so that the heartbeat's answer can name it."""
+"""Number of pending jobs for an agent, for the heartbeat's response. Apps above ingest register the counters."""
 
 from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
-_providers: list[Callable[[UUID, datetime], int]] = []
+_counters: list[Callable[[UUID, datetime], int]] = []
 
 
-def tell_pending(provider: Callable[[UUID, datetime], int]) -> None:
-    """Have ``provider`` asked, inside the tenant, how many jobs wait for an agent."""
-    _providers.append(provider)
+def register_pending_counter(counter: Callable[[UUID, datetime], int]) -> None:
+    """Register a counter of pending jobs; it is called inside the tenant."""
+    _counters.append(counter)
 
 
 def pending_count(agent_id: UUID, at: datetime) -> int:
-    """How many jobs wait for an agent of the current tenant."""
-    return sum(provider(agent_id, at) for provider in _providers)
+    """Number of pending jobs for an agent of the current tenant."""
+    return sum(counter(agent_id, at) for counter in _counters)

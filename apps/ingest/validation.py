@@ -1,4 +1,4 @@
-"""Judging each item of a batch on its own: a bad sample is refused by index and reason, the rest go in. Pure."""
+"""Validation of each item of a batch: an invalid item is rejected by index and code, the rest are accepted. Pure."""
 
 import json
 import math
@@ -15,8 +15,8 @@ from agent.protocol.batch import (
     MAX_TEXT_CHARS,
 )
 from agent.protocol.registry import DIMENSIONS, EVENTS, METRICS, SERVER_METRICS
-from apps.ingest.scope import Limited
-from apps.ingest.wire import WireEvent, WireMetric
+from apps.ingest.authorization import Allowances
+from apps.ingest.schema import EventItem, MetricItem
 from apps.telemetry.partitions import LATE_DAYS
 
 Item = TypeVar("Item")
@@ -30,7 +30,7 @@ NOT_ASSIGNED = "not_assigned"
 
 @dataclass(frozen=True)
 class Rejected:
-    """One refused item, as the answer names it."""
+    """One rejected item, as the response names it."""
 
     kind: str
     index: int
@@ -41,7 +41,9 @@ class Rejected:
         return {"kind": self.kind, "index": self.index, "code": self.code, "detail": self.detail}
 
 
-class Refusal(Exception):
+class ItemInvalid(Exception):
+    """An item is rejected; the batch is not."""
+
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(code)
         self.code = code
@@ -49,108 +51,112 @@ class Refusal(Exception):
 
 
 @dataclass(frozen=True)
-class Judge:
-    """What an item is judged against: the moment, the tenant's entities by wire id, and those of them that the agent
-    may not simply speak for."""
+class ItemValidator:
+    """Validates items, given the time, the tenant's entities by the id that agents send, and the agent's
+    restrictions."""
 
     at: datetime
     entities: Mapping[UUID, Ref]
-    limited: Limited = field(default_factory=dict)
+    restricted: Allowances = field(default_factory=dict)
 
-    def metric(self, item: WireMetric) -> Ref:
-        """The entity this sample is about. Raises Refusal."""
+    def metric(self, item: MetricItem) -> Ref:
+        """The entity of this sample. Raises ItemInvalid."""
         metric = METRICS.get(item.metric_name)
         if metric is None:
-            raise Refusal("unknown_metric", f"{item.metric_name[:80]!r} is not registered.")
+            raise ItemInvalid("unknown_metric", f"{item.metric_name[:80]!r} is not registered.")
         if metric.entity_type != item.entity_type:
-            raise Refusal("wrong_entity_type", f"{metric.name} is about a {metric.entity_type}.")
+            raise ItemInvalid(
+                "wrong_entity_type", f"{metric.name} is about a {metric.entity_type}."
+            )
         if metric.name in SERVER_METRICS:
-            raise Refusal("derived_metric", f"{metric.name} is found out by the server.")
-        self._moment(item.ts)
+            raise ItemInvalid("derived_metric", f"{metric.name} is computed by the server.")
+        self._check_time(item.ts)
         if metric.is_text:
-            _check_words(item)
+            _check_text_value(item)
         else:
             _check_number(item, metric.minimum, metric.maximum)
         if item.labels:
             _check_labels(item.labels)
         return self._entity(item, item.metric_name)
 
-    def event(self, item: WireEvent) -> Ref:
-        """The entity this event is about. Raises Refusal."""
+    def event(self, item: EventItem) -> Ref:
+        """The entity of this event. Raises ItemInvalid."""
         if item.event_type not in EVENTS:
-            raise Refusal("unknown_event", f"{item.event_type[:80]!r} is not registered.")
-        self._moment(item.ts)
+            raise ItemInvalid("unknown_event", f"{item.event_type[:80]!r} is not registered.")
+        self._check_time(item.ts)
         payload = json.dumps(item.payload, ensure_ascii=False, separators=(",", ":"))
         if max(_size(payload), _size(item.raw or "")) > MAX_PAYLOAD_BYTES:
-            raise Refusal("payload_too_large", f"Over {MAX_PAYLOAD_BYTES} bytes.")
+            raise ItemInvalid("payload_too_large", f"Over {MAX_PAYLOAD_BYTES} bytes.")
         for text in (item.raw or "", *_texts_in(item.payload)):
             _check_text(text)
         return self._entity(item, item.event_type)
 
-    def _moment(self, ts: datetime) -> None:
+    def _check_time(self, ts: datetime) -> None:
         if ts > self.at + LATEST:
-            raise Refusal("ts_in_future", f"More than {FUTURE_SECONDS} s ahead of the server.")
+            raise ItemInvalid("ts_in_future", f"More than {FUTURE_SECONDS} s ahead of the server.")
         if ts < self.at - EARLIEST:
-            raise Refusal("ts_too_old", f"Older than {LATE_DAYS} days.")
+            raise ItemInvalid("ts_too_old", f"Older than {LATE_DAYS} days.")
 
-    def _entity(self, item: WireMetric | WireEvent, name: str) -> Ref:
+    def _entity(self, item: MetricItem | EventItem, name: str) -> Ref:
         ref = self.entities.get(item.entity_id)
         if ref is None:
-            raise Refusal("unknown_entity", "This tenant has no such entity.")
+            raise ItemInvalid("unknown_entity", "This tenant has no such entity.")
         if ref[0] != item.entity_type:
-            raise Refusal("wrong_entity_type", f"This id is a {ref[0]}.")
-        terms = self.limited.get(item.entity_id)
-        if terms is not None and not any(one.allow(name, item.ts) for one in terms):
-            raise Refusal(NOT_ASSIGNED, "This entity is not assigned to this agent.")
+            raise ItemInvalid("wrong_entity_type", f"This id is a {ref[0]}.")
+        allowances = self.restricted.get(item.entity_id)
+        if allowances is not None and not any(one.allow(name, item.ts) for one in allowances):
+            raise ItemInvalid(NOT_ASSIGNED, "This entity is not assigned to this agent.")
         return ref
 
 
-def sort_out(
-    kind: str, items: Sequence[Item], judge: Callable[[Item], Ref]
+def partition_items(
+    kind: str, items: Sequence[Item], validate: Callable[[Item], Ref]
 ) -> tuple[Items[Item], list[Rejected]]:
-    """The acceptable items with index and entity, and the refused ones with index and reason."""
+    """The valid items with index and entity, and the rejected ones with index and code."""
     accepted: Items[Item] = []
     rejected: list[Rejected] = []
     for index, item in enumerate(items):
         try:
-            accepted.append((index, item, judge(item)))
-        except Refusal as refusal:
-            rejected.append(Rejected(kind, index, refusal.code, refusal.detail))
+            accepted.append((index, item, validate(item)))
+        except ItemInvalid as error:
+            rejected.append(Rejected(kind, index, error.code, error.detail))
     return accepted, rejected
 
 
-def series_labels(item: WireMetric) -> str:
-    """What tells this series from others of its metric and entity: the registered dimension, empty for nearly all."""
+def series_labels(item: MetricItem) -> str:
+    """The registered dimension that distinguishes series of one metric and entity; empty for nearly all."""
     name = DIMENSIONS.get(item.metric_name)
     return f"{name}={item.labels[name]}" if name and item.labels and name in item.labels else ""
 
 
-def _check_number(item: WireMetric, minimum: float, maximum: float) -> None:
+def _check_number(item: MetricItem, minimum: float, maximum: float) -> None:
     if item.value_num is None or item.value_text is not None:
-        raise Refusal("wrong_value_type", f"{item.metric_name} is a number.")
+        raise ItemInvalid("wrong_value_type", f"{item.metric_name} is a number.")
     if not math.isfinite(item.value_num) or not minimum <= item.value_num <= maximum:
-        raise Refusal("out_of_bounds", f"{item.metric_name} lies in {minimum:g} to {maximum:g}.")
+        raise ItemInvalid(
+            "out_of_bounds", f"{item.metric_name} must be from {minimum:g} to {maximum:g}."
+        )
 
 
-def _check_words(item: WireMetric) -> None:
+def _check_text_value(item: MetricItem) -> None:
     if item.value_text is None or item.value_num is not None:
-        raise Refusal("wrong_value_type", f"{item.metric_name} is text.")
+        raise ItemInvalid("wrong_value_type", f"{item.metric_name} is text.")
     if len(item.value_text) > MAX_TEXT_CHARS:
-        raise Refusal("out_of_bounds", f"Over {MAX_TEXT_CHARS} characters.")
+        raise ItemInvalid("out_of_bounds", f"Over {MAX_TEXT_CHARS} characters.")
     _check_text(item.value_text)
 
 
 def _check_labels(labels: Mapping[str, str]) -> None:
     if sum(_size(name) + _size(value) + 2 for name, value in labels.items()) > MAX_LABELS_BYTES:
-        raise Refusal("labels_too_large", f"Over {MAX_LABELS_BYTES} bytes of labels.")
+        raise ItemInvalid("labels_too_large", f"Over {MAX_LABELS_BYTES} bytes of labels.")
     for text in (*labels, *labels.values()):
         _check_text(text)
 
 
 def _check_text(text: str) -> None:
-    # PostgreSQL refuses NUL, and a lone surrogate has no UTF-8 form.
+    # PostgreSQL rejects NUL, and a lone surrogate cannot be encoded in UTF-8.
     if "\0" in text or not _is_unicode(text):
-        raise Refusal("bad_text", "The text holds a NUL or a lone surrogate.")
+        raise ItemInvalid("bad_text", "The text contains a NUL or a lone surrogate.")
 
 
 def _is_unicode(text: str) -> bool:

@@ -18,7 +18,7 @@ from apps.telemetry.models import Event
 from apps.tenancy import acting_in
 from tests.ingest.client import enroll, gzipped
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.watermark.django_db
 
 
 def values(tenant) -> list[float]:
@@ -31,7 +31,7 @@ def values(tenant) -> list[float]:
 
 
 class TestAccepting:
-    def test_what_is_acceptable_is_stored_and_counted(self, acme, agent):
+    def test_valid_items_are_stored_and_counted(self, acme, agent):
         answer = agent.send(agent.metric(10), agent.metric(20), events=[agent.event()])
 
         assert answer.status_code == 200
@@ -39,7 +39,7 @@ class TestAccepting:
         assert (answer["X-ISPVM-Accepted-Metrics"], answer["X-ISPVM-Accepted-Events"]) == ("2", "1")
         assert values(acme) == [10, 20]
 
-    def test_gzip_is_read(self, acme, agent):
+    def test_gzip_is_accepted(self, acme, agent):
         body = gzipped(agent.batch(metrics=[agent.metric(10)]))
 
         assert agent.post("batch", body, headers={"Content-Encoding": "gzip"}).status_code == 200
@@ -73,7 +73,7 @@ class TestAccepting:
 
 
 class TestRejectingItems:
-    @pytest.mark.parametrize(
+    @pytest.watermark.parametrize(
         ("fields", "code"),
         [
             ({"metric_name": "device.mood"}, "unknown_metric"),
@@ -93,7 +93,9 @@ class TestRejectingItems:
             ({"metric_name": "bgp.peer.state", "entity_type": "bgp_peer"}, "wrong_value_type"),
         ],
     )
-    def test_one_bad_sample_is_named_and_the_others_go_in(self, acme, agent, fields, code):
+    def test_an_invalid_sample_is_rejected_and_the_others_are_stored(
+        self, acme, agent, fields, code
+    ):
         answer = agent.send(agent.metric(10), {**agent.metric(20), **fields}, agent.metric(30))
 
         assert answer.status_code == 200
@@ -103,7 +105,7 @@ class TestRejectingItems:
         ]
         assert values(acme) == [10, 30]
 
-    @pytest.mark.parametrize(
+    @pytest.watermark.parametrize(
         ("fields", "code"),
         [
             ({"event_type": "device.sneezed"}, "unknown_event"),
@@ -114,7 +116,9 @@ class TestRejectingItems:
             ({"ts": (clock.now() - timedelta(days=8)).isoformat()}, "ts_too_old"),
         ],
     )
-    def test_one_bad_event_is_named_and_the_others_go_in(self, acme, agent, fields, code):
+    def test_an_invalid_event_is_rejected_and_the_others_are_stored(
+        self, acme, agent, fields, code
+    ):
         answer = agent.send(events=[agent.event(), {**agent.event(), **fields}])
 
         assert answer.json()["accepted"]["events"] == 1
@@ -139,7 +143,7 @@ class TestRejectingItems:
 
 
 class TestIdempotency:
-    def test_a_retry_changes_nothing_and_says_so(self, acme, agent):
+    def test_a_retry_changes_nothing_and_is_reported_as_duplicate(self, acme, agent):
         batch = agent.batch(metrics=[agent.metric(10)])
         agent.post("batch", batch)
 
@@ -172,7 +176,7 @@ class TestIdempotency:
             stream = Stream.objects.get()
         assert (stream.high, stream.ahead) == (3, [])
 
-    def test_a_tombstone_moves_the_mark_and_counts_the_loss(self, acme, agent):
+    def test_a_tombstone_moves_the_watermark_and_counts_the_loss(self, acme, agent):
         agent.send(agent.metric(1), sequence=1)
         agent.send(agent.metric(2), sequence=50, dropped={"from": 2, "to": 49, "samples": 480})
 
@@ -180,7 +184,7 @@ class TestIdempotency:
             stream = Stream.objects.get()
         assert (stream.high, stream.ahead, stream.samples_dropped) == (50, [], 480)
 
-    def test_a_gap_that_a_restored_server_sees_is_slid_past_and_counted(self, acme, agent):
+    def test_a_gap_as_after_a_restore_is_skipped_and_counted(self, acme, agent):
         answer = agent.send(agent.metric(1), sequence=5000)
 
         assert answer.json()["accepted"]["metrics"] == 1
@@ -188,7 +192,7 @@ class TestIdempotency:
             stream = Stream.objects.get()
         assert (stream.high, stream.sequences_skipped) == (5000 - 1024, 5000 - 1024)
 
-    @pytest.mark.parametrize(
+    @pytest.watermark.parametrize(
         "fields",
         [
             {"sequence": 2**62},
@@ -196,13 +200,13 @@ class TestIdempotency:
             {"dropped": {"from": 2**62, "to": 2**63 - 1, "samples": 1}},
         ],
     )
-    def test_a_number_that_no_agent_reaches_is_refused(self, agent, stored, fields):
+    def test_a_sequence_too_far_ahead_is_rejected(self, agent, stored, fields):
         answer = agent.post("batch", agent.batch(metrics=[agent.metric(1)]) | fields)
 
         assert (answer.status_code, answer.json()["code"]) == (400, "sequence_too_far")
         assert sum(stored().values()) == 0
 
-    def test_a_loss_past_counting_is_still_a_loss(self, acme, agent):
+    def test_the_loss_counter_saturates(self, acme, agent):
         for sequence in (10, 20):
             tombstone = {"from": sequence - 5, "to": sequence - 1, "samples": 2**63 - 1}
             assert agent.send(sequence=sequence, dropped=tombstone).status_code == 200
@@ -210,13 +214,13 @@ class TestIdempotency:
         with acting_in(acme):
             assert Stream.objects.get().samples_dropped == 2**63 - 1
 
-    def test_a_failure_before_commit_leaves_nothing_and_the_retry_stores_all(
+    def test_a_failure_before_commit_stores_nothing_and_the_retry_stores_all(
         self, acme, agent, stored, monkeypatch
     ):
         batch = agent.batch(metrics=[agent.metric(10)], events=[agent.event()])
         broken = monkeypatch.context()
         with broken as patch:
-            patch.setattr(accept, "_move_mark", lambda *_: 1 / 0)
+            patch.setattr(accept, "_save_watermark", lambda *_: 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 agent.post("batch", batch)
         assert sum(stored().values()) == 0
@@ -224,7 +228,7 @@ class TestIdempotency:
         assert agent.post("batch", batch).json()["duplicate"] is False
         assert values(acme) == [10]
 
-    @pytest.mark.django_db(transaction=True)
+    @pytest.watermark.django_db(transaction=True)
     def test_two_workers_with_one_batch_store_it_once(self, acme, agent):
         batch = agent.batch(metrics=[agent.metric(10)], events=[agent.event()])
         answers = []
@@ -254,7 +258,7 @@ class TestIdentity:
         assert (answer.status_code, answer.json()["code"]) == (401, "certificate_missing")
         assert sum(stored().values()) == 0
 
-    @pytest.mark.parametrize(
+    @pytest.watermark.parametrize(
         "header",
         ["X-SSL-Client-Cert", "X-Client-Cert", "SSL-Client-Verify", "X-Forwarded-Client-Cert"],
     )
@@ -281,7 +285,7 @@ class TestIdentity:
 
 
 class TestHeartbeat:
-    def test_marks_the_agent_alive_and_answers_the_time(self, acme, agent):
+    def test_records_the_heartbeat_and_returns_the_server_time(self, acme, agent):
         beat = {
             "sent_at": clock.now().isoformat(),
             "boot_id": str(agent.boot_id),
@@ -298,13 +302,13 @@ class TestHeartbeat:
             latest = queries.latest(metrics=["agent.up", "agent.buffer.depth"])
         assert sorted(v.value for v in latest.values()) == [1.0, 3.0]
 
-    @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"sent_at": 5, "boot_id": "x"}'])
+    @pytest.watermark.parametrize("body", [b"", b"{}", b"[]", b'{"sent_at": 5, "boot_id": "x"}'])
     def test_a_malformed_one_is_400(self, agent, body):
         assert agent.post("heartbeat", body).status_code == 400
 
 
 class TestConfig:
-    def test_is_whole_once_and_304_while_unchanged(self, agent):
+    def test_is_complete_once_and_304_while_unchanged(self, agent):
         first = agent.get("config")
 
         assert [d["id"] for d in first.json()["devices"]] == [str(agent.device_id)]
@@ -319,7 +323,7 @@ class TestWaiting:
         with acting_in(tenant):
             return [row.is_late for row in queries.latest(metrics=["device.cpu_pct"]).values()]
 
-    @pytest.mark.parametrize(
+    @pytest.watermark.parametrize(
         ("waited", "is_late"),
         [
             (None, False),
@@ -334,14 +338,16 @@ class TestWaiting:
             ("", False),
         ],
     )
-    def test_what_waited_long_is_marked_and_nonsense_is_no_wait(self, acme, agent, waited, is_late):
+    def test_a_long_buffered_batch_is_late_and_an_invalid_header_counts_as_zero(
+        self, acme, agent, waited, is_late
+    ):
         body = json.dumps(agent.batch(metrics=[agent.metric(10)])).encode()
         headers = {} if waited is None else {"X-ISPVM-Waited": waited}
 
         assert agent.post("batch", body, headers=headers).status_code == 200
         assert self.is_late(acme) == [is_late]
 
-    def test_the_next_reading_that_did_not_wait_is_of_now_again(self, acme, agent):
+    def test_the_next_sample_that_was_not_buffered_is_not_late(self, acme, agent):
         first, second = (agent.batch(n, metrics=[agent.metric(n)]) for n in (1, 2))
         agent.post("batch", first, headers={"X-ISPVM-Waited": "300"})
         agent.post("batch", second)

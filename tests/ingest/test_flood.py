@@ -59,7 +59,7 @@ class TestInProcess:
 
         assert nobody_answers.take([full]) == 0
 
-    def test_a_million_names_do_not_fill_the_memory(self, nobody_answers, monkeypatch):
+    def test_the_number_of_own_buckets_is_limited(self, nobody_answers, monkeypatch):
         monkeypatch.setattr(buckets, "_OWN_BUCKETS", 100)
         for number in range(1000):
             nobody_answers.take([Demand(f"enroll:{number}", Rate(1, 1))])
@@ -69,7 +69,7 @@ class TestInProcess:
 
 @pytest.mark.django_db
 class TestRefusal:
-    def test_says_when_to_come_again_and_stores_nothing(self, agent, stored, monkeypatch):
+    def test_has_retry_after_and_stores_nothing(self, agent, stored, monkeypatch):
         monkeypatch.setattr(limits, "AGENT_REQUESTS", Rate(SLOW, 1))
         assert agent.post("batch", agent.batch(sequence=1)).status_code == 200
         before = stored()
@@ -91,7 +91,7 @@ class TestRefusal:
         assert codes == [200, 200, 429]
         assert stranger.post("batch", stranger.batch(sequence=1)).status_code == 200
 
-    def test_one_agent_holds_only_its_places(self, agent):
+    def test_concurrent_batches_of_one_agent_are_limited(self, agent):
         with limits.in_flight(agent.agent_id), limits.in_flight(agent.agent_id):
             with pytest.raises(RateExceeded), limits.in_flight(agent.agent_id):
                 pass
@@ -138,7 +138,7 @@ class Flood:
 
 @pytest.mark.real
 @pytest.mark.django_db(transaction=True)
-def test_a_quiet_agent_does_not_notice_a_flooding_one(acme, monkeypatch, record_property):
+def test_a_flooding_agent_does_not_slow_down_another(acme, monkeypatch, record_property):
     """Ten times its rate is sent, what is above the rate is refused.
 
     Figures are always told, and held to their aims by `--long` only: a busy machine keeps nobody's time.

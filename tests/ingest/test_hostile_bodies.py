@@ -116,7 +116,7 @@ NOT_THIS_SCHEMA = {
 
 
 @pytest.mark.parametrize("body", NOT_THIS_SCHEMA.values(), ids=NOT_THIS_SCHEMA.keys())
-def test_what_is_not_this_schema_is_400_and_stores_nothing(agent, stored, body):
+def test_an_invalid_body_is_400_and_stores_nothing(agent, stored, body):
     answer = agent.post("batch", body)
 
     assert answer.status_code == 400, answer.content
@@ -147,7 +147,7 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_what_is_too_large_is_413_while_it_streams(agent, stored, name):
+def test_a_body_over_a_limit_is_413_while_it_arrives(agent, stored, name):
     body, encoding = BOMBS[name]
 
     answer = agent.post("batch", body, headers={"Content-Encoding": encoding} if encoding else None)
@@ -167,7 +167,7 @@ def test_what_is_too_large_is_413_while_it_streams(agent, stored, name):
         (json.dumps(HEAD).encode(), "gzip"),
     ],
 )
-def test_a_body_that_is_not_its_encoding_is_400(agent, stored, body, encoding):
+def test_a_body_that_does_not_match_its_encoding_is_400(agent, stored, body, encoding):
     answer = agent.post("batch", body, headers={"Content-Encoding": encoding})
 
     assert answer.status_code == 400
@@ -190,7 +190,7 @@ def test_an_unknown_content_type_is_415(agent, content_type):
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_content_type")
 
 
-def test_the_listener_lives_and_takes_the_next_good_batch(agent):
+def test_the_next_valid_batch_is_accepted(agent):
     for body in (b"", nested(100_000), with_value("NaN")):
         agent.post("batch", body)
 

@@ -9,13 +9,13 @@ import pytest
 
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.ingest.validation import Judge, sort_out
-from apps.ingest.wire import parse_batch
+from apps.ingest.schema import parse_batch
+from apps.ingest.validation import ItemValidator, partition_items
 from apps.inventory.models import Device
 from apps.tenancy import acting_in
 from tests.ingest.corpus import hostile_batches, mutated
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.watermark.django_db
 
 AT_LEAST = 400
 REFUSED = {400, 403, 413, 422}
@@ -44,7 +44,7 @@ def _no_limits(monkeypatch):
     monkeypatch.setattr(limits, "admit_request", lambda **_: None)
 
 
-def test_every_body_of_the_corpus_is_refused_and_leaves_nothing(
+def test_every_body_of_the_corpus_is_rejected_and_stores_nothing(
     agent, acme, stored, honest, record_property
 ):
     wrong, count = [], 0
@@ -53,7 +53,7 @@ def test_every_body_of_the_corpus_is_refused_and_leaves_nothing(
         for case in hostile_batches(batch, kind):
             count += 1
             answer = agent.post("batch", renumbered(case.body, honest, count))
-            if complaint := judged(answer, case):
+            if complaint := validated(answer, case):
                 wrong.append((case.name, answer.status_code, complaint))
     with acting_in(acme):
         assert Device.objects.get(pk=agent.device_id).name == "cr-pop-1"
@@ -71,7 +71,7 @@ def renumbered(body: bytes, honest, sequence: int) -> bytes:
     return body.replace(honest["batch_id"].encode(), str(uuid4()).encode())
 
 
-def judged(answer, case) -> str:
+def validated(answer, case) -> str:
     if answer.status_code in REFUSED:
         return "" if answer.json().get("code") else "no code"
     if answer.status_code != 200 or case.item is None:
@@ -81,19 +81,19 @@ def judged(answer, case) -> str:
     return "" if not taken and (said["rejected"] or said.get("duplicate")) else "taken"
 
 
-def test_random_mutations_raise_nothing_but_refusals(agent, honest, record_property):
+def test_random_mutations_raise_only_domain_errors(agent, honest, record_property):
     record_property("bar", fuzz(agent, honest, runs=3_000))
 
 
-@pytest.mark.long
-def test_a_million_random_mutations_raise_nothing_but_refusals(agent, honest, record_property):
+@pytest.watermark.long
+def test_a_million_random_mutations_raise_only_domain_errors(agent, honest, record_property):
     record_property("bar", fuzz(agent, honest, runs=1_000_000))
 
 
 def fuzz(agent, honest, runs: int) -> str:
     seed = int(os.environ.get("ISPVM_SEED", random.SystemRandom().randrange(2**32)))
     rng, text = random.Random(seed), json.dumps(honest).encode()
-    judge = Judge(clock.now(), {agent.device_id: ("device", agent.device_id)})
+    validator = ItemValidator(clock.now(), {agent.device_id: ("device", agent.device_id)})
     read = refused = 0
     for _ in range(runs):
         body = mutated(text, rng)
@@ -105,8 +105,8 @@ def fuzz(agent, honest, runs: int) -> str:
         except Exception as error:
             raise AssertionError(f"seed {seed}: {body!r}") from error
         read += 1
-        sort_out("metric", batch.metrics, judge.metric)
-        sort_out("event", batch.events, judge.event)
+        partition_items("metric", batch.metrics, validator.metric)
+        partition_items("event", batch.events, validator.event)
     assert read, "mutations that all break the frame test nothing behind it"
     assert refused
     return f"I5 mutated bodies: {runs} (seed {seed}), read {read}, refused {refused}, broken 0"

@@ -17,7 +17,7 @@ print([name for name in sys.modules if name.split(".")[0] == "allauth"])
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_application_loads_by_itself():
+def test_the_application_imports_no_sign_in():
     """In a process of its own: in this one everything is loaded already."""
     kept = {
         name: value

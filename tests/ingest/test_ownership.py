@@ -10,7 +10,7 @@ from apps.agents import services as agents
 from apps.agents.models import Agent, AgentDevice, FormerAssignment, QuarantinedEntity
 from apps.audit.models import Record
 from apps.core import clock
-from apps.ingest import scope
+from apps.ingest import authorization
 from apps.inventory import services as inventory
 from apps.inventory.models import Interface, Link, ProbeTarget, Service, Site
 from apps.telemetry import queries
@@ -19,13 +19,13 @@ from apps.tenancy import acting_in
 from tests.ingest.client import ACTOR, AgentClient, enroll
 from tests.inventory.factories import make_device
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.watermark.django_db
 LATER = timedelta(minutes=10)
 
 
 @pytest.fixture(autouse=True)
 def _nothing_cached():
-    scope.forget()
+    authorization.clear_cache()
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def quarantined(tenant) -> list[QuarantinedEntity]:
         return list(QuarantinedEntity.objects.order_by("first_seen_at", "entity_id"))
 
 
-class TestADeviceOfAnother:
+class TestDeviceOfAnotherAgent:
     def test_is_quarantined_and_nothing_of_it_is_stored(self, acme, agent, other, stored):
         before = stored()
         foreign = agent.metric(99, entity_id=str(other.device_id))
@@ -74,7 +74,7 @@ class TestADeviceOfAnother:
         assert {key.entity_id for key in known} == {agent.device_id}
         assert stored()["Stream"] == before["Stream"] + 1
 
-    def test_is_not_taken_through_its_children_either(self, acme, agent, other):
+    def test_its_children_are_rejected_too(self, acme, agent, other):
         with acting_in(acme):
             device = Agent.objects.get(pk=other.agent_id).device_assignments.get().device
             port = _interface(device, "ether1")
@@ -86,7 +86,7 @@ class TestADeviceOfAnother:
 
         assert codes(answer) == ["not_assigned"] * 2
 
-    def test_nor_by_events(self, acme, agent, other):
+    def test_its_events_are_rejected_too(self, acme, agent, other):
         event = agent.event(entity_id=str(other.device_id))
         answer = agent.send(events=[event])
 
@@ -94,7 +94,7 @@ class TestADeviceOfAnother:
         with acting_in(acme):
             assert not Event.objects.filter(event_type="device.rebooted").exists()
 
-    def test_nor_by_what_it_says_to_have_discovered(self, acme, agent, other):
+    def test_its_discovered_entities_are_rejected_too(self, acme, agent, other):
         wire_id = ids.interface_id(other.device_id, "ether9")
         item = {"id": str(wire_id), "device_id": str(other.device_id), "name": "ether9"}
         answer = agent.send(inventory_patch={"interfaces": [item]})
@@ -103,7 +103,7 @@ class TestADeviceOfAnother:
         (row,) = quarantined(acme)
         assert (row.entity_id, row.names) == (other.device_id, ["inventory_patch"])
 
-    def test_an_entity_that_does_not_exist_is_told_apart(self, acme, agent):
+    def test_an_unknown_entity_is_not_quarantined(self, acme, agent):
         answer = agent.send(agent.metric(1, entity_id=str(uuid4())))
 
         assert codes(answer) == ["unknown_entity"]
@@ -117,14 +117,14 @@ class TestADeviceOfAnother:
         ]
 
 
-class TestWhatItMay:
+class TestAllowed:
     def test_children_of_its_devices(self, acme, agent):
         with acting_in(acme):
             device = AgentDevice.objects.get(agent_id=agent.agent_id).device
             port = _interface(device, "ether1")
         assert codes(agent.send(about(agent, "interface", port.id, "interface.oper_up"))) == []
 
-    def test_whatever_stands_at_its_site_and_is_named_for_nobody(self, acme, agent, other):
+    def test_devices_at_its_site_that_are_assigned_to_no_agent(self, acme, agent, other):
         with acting_in(acme):
             device = make_device("cr-site")
         assign(acme, agent.agent_id, site_ids=[device.site_id])
@@ -132,20 +132,20 @@ class TestWhatItMay:
         assert codes(agent.send(metric, sequence=1)) == []
 
         assign(acme, other.agent_id, device_ids=[device.id])
-        scope.forget()
+        authorization.clear_cache()
         later = agent.metric(1, at=clock.now(), entity_id=str(device.id))
         with acting_in(acme):  # it was taken away long ago
             FormerAssignment.objects.update(ended_at=clock.now() - LATER)
         assert codes(agent.send(later, sequence=2)) == ["not_assigned"]
 
-    def test_both_of_two_agents_that_watch_one_device(self, acme, agent, other):
+    def test_both_of_two_agents_of_one_device(self, acme, agent, other):
         assign(acme, other.agent_id, device_ids=[other.device_id, agent.device_id])
         metric = other.metric(1, entity_id=str(agent.device_id))
 
         assert codes(agent.send(agent.metric(1))) == []
         assert codes(other.send(metric)) == []
 
-    def test_reachability_alone_of_a_device_that_it_only_probes(self, acme, agent, other):
+    def test_only_reachability_of_a_device_that_it_only_probes(self, acme, agent, other):
         with acting_in(acme):
             target = ProbeTarget.objects.create(
                 name="p",
@@ -174,7 +174,7 @@ class TestWhatItMay:
             other.send(about(other, "probe_target", target.id, "probe.ping.loss_pct"))
         ) == ["not_assigned"]
 
-    def test_probe_targets_of_no_device_are_everybodys(self, acme, agent):
+    def test_probe_targets_without_a_device(self, acme, agent):
         with acting_in(acme):
             target = ProbeTarget.objects.create(
                 name="dns", method="tcp", address="10.0.0.53", port=53
@@ -209,7 +209,7 @@ class TestWhatItMay:
 
         assert [(r["index"], r["code"]) for r in answer.json()["rejected"]] == [(1, "not_assigned")]
 
-    def test_itself_but_not_whether_it_is_quarantined(self, agent):
+    def test_itself_except_derived_metrics(self, agent):
         answer = agent.send(
             about(agent, "agent", agent.agent_id, "agent.buffer.depth"),
             about(agent, "agent", agent.agent_id, "agent.quarantine.active"),
@@ -220,13 +220,13 @@ class TestWhatItMay:
         ]
 
 
-class TestAnAssignmentThatWasMoved:
-    def test_leaves_what_was_read_before_to_the_former_agent(self, acme, agent, other):
+class TestMovedAssignment:
+    def test_the_former_agent_may_deliver_earlier_samples(self, acme, agent, other):
         """The buffer of an agent that was cut off is delivered after its device was given away."""
         moved = clock.now()
         assign(acme, agent.agent_id, device_ids=[], at=moved)
         assign(acme, other.agent_id, device_ids=[agent.device_id], at=moved)
-        scope.forget()
+        authorization.clear_cache()
         answer = agent.send(
             agent.metric(1, at=moved - timedelta(hours=2)),
             agent.metric(1, at=moved - timedelta(seconds=1)),
@@ -235,25 +235,25 @@ class TestAnAssignmentThatWasMoved:
         assert codes(answer) == []
         assert quarantined(acme) == []
 
-    def test_not_what_was_read_later(self, acme, agent):
+    def test_the_former_agent_may_not_deliver_later_samples(self, acme, agent):
         moved = clock.now() - timedelta(hours=1)
         assign(acme, agent.agent_id, device_ids=[], at=moved)
-        scope.forget()
-        inside = moved + scope.TOLERANCE - timedelta(seconds=1)
+        authorization.clear_cache()
+        inside = moved + authorization.TOLERANCE - timedelta(seconds=1)
         answer = agent.send(
             agent.metric(1, at=inside), agent.metric(1, at=inside + timedelta(seconds=2))
         )
 
         assert [(r["index"], r["code"]) for r in answer.json()["rejected"]] == [(1, "not_assigned")]
 
-    def test_acts_at_once_for_the_new_agent(self, acme, agent, other):
+    def test_takes_effect_at_once_for_the_new_agent(self, acme, agent, other):
         metric = agent.metric(1, entity_id=str(other.device_id))
         assert codes(agent.send(metric, sequence=1)) == ["not_assigned"]
         assign(acme, agent.agent_id, device_ids=[other.device_id])
 
         assert codes(agent.send(metric, sequence=2)) == []
 
-    def test_acts_at_once_for_a_prober_that_becomes_the_reader(
+    def test_takes_effect_at_once_for_a_prober_that_becomes_the_poller(
         self, acme, agent, other, django_capture_on_commit_callbacks
     ):
         probed = {"device_ids": [agent.device_id], "probe_device_ids": [other.device_id]}
@@ -266,7 +266,7 @@ class TestAnAssignmentThatWasMoved:
         load = agent.metric(1, entity_id=str(other.device_id))
         assert codes(agent.send(load, sequence=2)) == []
 
-    def test_is_noticed_when_the_cached_answer_has_expired(
+    def test_takes_effect_when_the_cache_has_expired(
         self, acme, agent, monkeypatch, django_capture_on_commit_callbacks
     ):
         with django_capture_on_commit_callbacks(execute=True):
@@ -274,7 +274,7 @@ class TestAnAssignmentThatWasMoved:
         assign(acme, agent.agent_id, device_ids=[], at=clock.now() - LATER)
 
         assert codes(agent.send(agent.metric(1), sequence=2)) == [], "cached for a moment"
-        monkeypatch.setattr(scope, "LIFE", timedelta(0))
+        monkeypatch.setattr(authorization, "CACHE_LIFETIME", timedelta(0))
         assert codes(agent.send(agent.metric(1), sequence=3)) == ["not_assigned"]
 
     def test_of_a_device_that_moved_to_another_site(self, acme, agent):
@@ -287,7 +287,7 @@ class TestAnAssignmentThatWasMoved:
             inventory.update_device(
                 device=device, changes={"site": elsewhere}, actor=ACTOR, at=moved
             )
-        scope.forget()
+        authorization.clear_cache()
         before = agent.metric(1, at=moved - timedelta(hours=1), entity_id=str(device.id))
 
         assert codes(agent.send(before)) == []
@@ -295,14 +295,14 @@ class TestAnAssignmentThatWasMoved:
             (row,) = FormerAssignment.objects.filter(device=device, kind="read")
         assert (row.agent_id, row.ended_at) == (agent.agent_id, moved)
 
-    def test_given_back_is_whole_again(self, acme, agent):
+    def test_assigned_again_is_unrestricted(self, acme, agent):
         long_ago = clock.now() - timedelta(hours=1)
         assign(acme, agent.agent_id, device_ids=[], at=long_ago)
         assign(acme, agent.agent_id, device_ids=[agent.device_id])
 
         assert codes(agent.send(agent.metric(1))) == []
 
-    def test_is_remembered_once_per_device(self, acme, agent):
+    def test_is_stored_once_per_device(self, acme, agent):
         for minutes in (60, 30):
             at = clock.now() - timedelta(minutes=minutes)
             assign(acme, agent.agent_id, device_ids=[agent.device_id], at=at)
@@ -313,7 +313,7 @@ class TestAnAssignmentThatWasMoved:
         assert ends == {"read": at, "probe": at}
 
 
-class TestTheRecord:
+class TestQuarantineRecord:
     def test_counts_and_keeps_a_few_samples(self, acme, agent, other):
         target = str(other.device_id)
         first = [agent.metric(n, entity_id=target) for n in range(7)]
@@ -350,7 +350,7 @@ class TestTheRecord:
 
         assert [row.count for row in quarantined(acme)] == [2, 2]
 
-    def test_begins_with_an_event_and_an_audit_record(self, acme, agent, other):
+    def test_starts_with_an_event_and_an_audit_record(self, acme, agent, other):
         for sequence in (1, 2):
             agent.send(agent.metric(1, entity_id=str(other.device_id)), sequence=sequence)
 
@@ -359,7 +359,7 @@ class TestTheRecord:
             assert [event.entity_id for event in events] == [agent.agent_id]
             assert Record.objects.filter(action="agent.data_quarantined").count() == 1
 
-    def test_begins_once_also_when_there_is_no_room_for_its_entities(
+    def test_starts_once_even_when_its_entities_exceed_the_limit(
         self, acme, agent, other, monkeypatch
     ):
         monkeypatch.setattr(agents.quarantine, "MAX_ENTITIES", 1)
@@ -381,12 +381,12 @@ class TestTheRecord:
             assert Record.objects.filter(action="agent.data_quarantined").count() == 2
         assert [row.count for row in quarantined(acme)] == [1]
 
-    def test_is_of_its_own_tenant_alone(self, globex, agent, other):
+    def test_belongs_to_its_own_tenant(self, globex, agent, other):
         agent.send(agent.metric(1, entity_id=str(other.device_id)))
 
         assert quarantined(globex) == []
 
-    def test_the_gauge_says_so_until_it_has_been_quiet_for_a_minute(self, acme, agent, other):
+    def test_the_gauge_is_set_until_a_minute_without_rejections(self, acme, agent, other):
         agent.send(agent.metric(1, entity_id=str(other.device_id)))
         assert gauge(acme) == [1.0]
         beat = {"sent_at": clock.now().isoformat(), "boot_id": str(agent.boot_id)}

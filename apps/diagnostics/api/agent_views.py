@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from apps.core import clock
 from apps.diagnostics import services
 from apps.ingest import limits
-from apps.ingest.api.edge import caller, endpoint, small_body_of
+from apps.ingest.api.base import caller, endpoint, small_body_of
 from apps.tenancy import acting_in
 
 _NO_NUL = r"^[^\x00]*\Z"

@@ -8,36 +8,36 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from agent.protocol.batch import WAITED
 from apps.agents.services import config_version
 from apps.core import clock
-from apps.ingest import counting, limits
-from apps.ingest.api.edge import announced_length, body_of, caller, endpoint, small_body_of
+from apps.ingest import limits, metrics
+from apps.ingest.api.base import announced_length, body_of, caller, endpoint, small_body_of
 from apps.ingest.api.peer import source_address
 from apps.ingest.pending import pending_count
+from apps.ingest.schema import parse_batch
 from apps.ingest.services import accept_batch, accept_heartbeat
-from apps.ingest.services.pulse import WireHeartbeat
-from apps.ingest.wire import parse_batch
+from apps.ingest.services.heartbeat import Heartbeat
 from apps.tenancy import acting_in
 
-LONGEST_WAIT_SECONDS = 366 * 86_400.0
+MAX_WAIT_SECONDS = 366 * 86_400.0
 
 
 @endpoint("POST")
 def batch(request: HttpRequest) -> HttpResponse:
-    """Take in a batch; 200 means that everything acceptable is committed."""
+    """Accept a batch; 200 means that everything valid is committed."""
     identity = caller(request)
-    whose = {"tenant_id": identity.tenant_id, "agent_id": identity.agent_id}
+    owner = {"tenant_id": identity.tenant_id, "agent_id": identity.agent_id}
     announced = announced_length(request)
     with limits.in_flight(identity.agent_id):
-        limits.admit_request(**whose, wire_bytes=announced or 0)
+        limits.admit_request(**owner, body_bytes=announced or 0)
         body = body_of(request)
         if announced is None:
-            limits.admit_bytes(**whose, wire_bytes=len(body))
+            limits.admit_bytes(**owner, body_bytes=len(body))
         parsed = parse_batch(body)
-        limits.admit_items(**whose, number=len(parsed.metrics) + len(parsed.events))
+        limits.admit_items(**owner, number=len(parsed.metrics) + len(parsed.events))
         at = clock.now()
         accepted = accept_batch(
             identity=identity, batch=parsed, body=body, at=at, waited=waited(request)
         )
-    counting.count_batch(parsed, accepted, at)
+    metrics.count_batch(parsed, accepted, at)
     return JsonResponse(
         accepted.as_dict(),
         headers={
@@ -48,24 +48,24 @@ def batch(request: HttpRequest) -> HttpResponse:
 
 
 def waited(request: HttpRequest) -> timedelta:
-    """How long the batch waited on the agent, as it says; what makes no sense is no wait."""
+    """How long the batch was buffered on the agent, by its header; an invalid header counts as zero."""
     try:
         seconds = float(request.headers.get(WAITED, "0"))
     except ValueError:
         return timedelta(0)
     if not math.isfinite(seconds):
         return timedelta(0)
-    return timedelta(seconds=min(max(0.0, seconds), LONGEST_WAIT_SECONDS))
+    return timedelta(seconds=min(max(0.0, seconds), MAX_WAIT_SECONDS))
 
 
 @endpoint("POST")
 def heartbeat(request: HttpRequest) -> HttpResponse:
-    """Take in a heartbeat; answers the server's time and the config version that the agent should have."""
+    """Accept a heartbeat; responds with the server's time and the config version that the agent should have."""
     identity = caller(request)
     limits.admit_heartbeat(agent_id=identity.agent_id)
-    beat = small_body_of(request, WireHeartbeat)
+    body = small_body_of(request, Heartbeat)
     at = clock.now()
-    accept_heartbeat(identity=identity, beat=beat, source=source_address(request), at=at)
+    accept_heartbeat(identity=identity, heartbeat=body, source=source_address(request), at=at)
     with acting_in(identity.tenant_id):
         version = config_version(agent_id=identity.agent_id, at=at)
         pending = pending_count(identity.agent_id, at)

@@ -1,4 +1,4 @@
-"""The CA, enrolment, renewal and config: what an agent needs before and between batches."""
+"""CA certificate, enrollment, renewal and config of agents."""
 
 import msgspec
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -15,7 +15,7 @@ from apps.agents.services import (
 from apps.agents.tokens import read_secret
 from apps.core import clock
 from apps.ingest import limits
-from apps.ingest.api.edge import caller, endpoint, small_body_of
+from apps.ingest.api.base import caller, endpoint, small_body_of
 from apps.ingest.api.peer import shown_certificate, source_address
 from apps.tenancy import acting_in
 
@@ -34,54 +34,54 @@ class RenewBody(msgspec.Struct, frozen=True):
 
 @endpoint("GET")
 def authority(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
-    """The CA certificate. An enrolling agent believes it only if it has the token's fingerprint."""
+    """The CA certificate. An enrolling agent trusts it only if its fingerprint is the one in the token."""
     return JsonResponse({"ca_pem": authority_certificate(at=clock.now())})
 
 
 @endpoint("POST")
 def enroll(request: HttpRequest) -> HttpResponse:
-    """Turn a one-time token and a CSR into a certificate."""
+    """Issue a certificate for a one-time token and a CSR."""
     source = source_address(request)
     limits.admit_enrollment(source=source)
-    asked = small_body_of(request, EnrollBody)
+    body = small_body_of(request, EnrollBody)
     application = Application(
-        token=read_secret(asked.token),
-        csr_pem=asked.csr_pem,
-        agent_version=asked.agent_version,
-        hostname=asked.hostname,
-        sealing_public_key=asked.sealing_public_key,
+        token=read_secret(body.token),
+        csr_pem=body.csr_pem,
+        agent_version=body.agent_version,
+        hostname=body.hostname,
+        sealing_public_key=body.sealing_public_key,
         source=source,
     )
-    return _answer(apply_for_enrollment(application, at=clock.now()))
+    return _certificate_response(apply_for_enrollment(application, at=clock.now()))
 
 
 @endpoint("POST")
 def renew(request: HttpRequest) -> HttpResponse:
-    """A new certificate over the current one, up to 30 days after its end."""
+    """Issue a new certificate; the current one authenticates the request, up to 30 days after its expiry."""
     identity = caller(request, for_renewal=True)
     limits.admit_request(tenant_id=identity.tenant_id, agent_id=identity.agent_id)
-    asked = small_body_of(request, RenewBody)
+    body = small_body_of(request, RenewBody)
     issued = apply_for_renewal(
-        identity=identity, der=shown_certificate(request), csr_pem=asked.csr_pem, at=clock.now()
+        identity=identity, der=shown_certificate(request), csr_pem=body.csr_pem, at=clock.now()
     )
-    return _answer(issued)
+    return _certificate_response(issued)
 
 
 @endpoint("GET")
 def config(request: HttpRequest) -> HttpResponse:
-    """The agent's whole assignment, or 304 when it has this version."""
+    """The agent's complete configuration, or 304 when it has this version."""
     identity = caller(request)
     limits.admit_request(tenant_id=identity.tenant_id, agent_id=identity.agent_id)
     known, at = request.headers.get("If-None-Match", ""), clock.now()
     with acting_in(identity.tenant_id):
-        # The version alone opens no password, and agents ask for it often.
+        # Computing the version decrypts no passwords, and agents poll often.
         if known and known == f'"{config_version(agent_id=identity.agent_id, at=at)}"':
             return HttpResponse(status=304, headers={"ETag": known})
         version, document = build_config(agent_id=identity.agent_id, at=at)
     return JsonResponse(document, headers={"ETag": f'"{version}"'})
 
 
-def _answer(issued: IssuedCertificate) -> JsonResponse:
+def _certificate_response(issued: IssuedCertificate) -> JsonResponse:
     return JsonResponse(
         {
             "agent_id": str(issued.agent_id),

@@ -1,10 +1,10 @@
-"""Who is at the other end of the wire, by what no client can write.
+"""Certificate and address of the client, from sources that no client can forge.
 
-Two ways of running ingest, told apart by the socket that a request came over, never by what it says:
+Ingest runs in two ways, distinguished by the socket of the request and never by its content:
 
-- a TCP port: TLS ends in this process, the certificate is the socket's own, and headers name nobody;
-- a unix socket: only the proxy on this host can open it. TLS ended there, the proxy's handshake proved that the
-  caller holds the certificate's key, and the proxy's two headers replace whatever the caller sent under their names.
+- a TCP port: TLS ends in this process, the certificate is the socket's own, and headers are ignored;
+- a unix socket: only the proxy on this host can open it. TLS ends there, the proxy's handshake proved that the
+  client holds the certificate's key, and the proxy's two headers replace any headers of these names that it sent.
 """
 
 import socket
@@ -20,17 +20,17 @@ ADDRESS = "HTTP_X_ISPVM_CLIENT_ADDRESS"
 
 
 def shown_certificate(request: HttpRequest) -> bytes:
-    """The DER of the client certificate; empty when none was shown or it cannot be read."""
-    wire = _socket(request)
-    if _is_proxys(wire):
+    """The DER of the client certificate; empty when none was presented or it cannot be parsed."""
+    connection = _socket(request)
+    if _is_from_proxy(connection):
         return _der(unquote(request.META.get(CERTIFICATE, "")))
-    getpeercert = getattr(wire, "getpeercert", None)
+    getpeercert = getattr(connection, "getpeercert", None)
     return (getpeercert(True) if getpeercert else None) or b""
 
 
 def source_address(request: HttpRequest) -> str:
-    """The address that the caller connected from."""
-    if _is_proxys(_socket(request)):
+    """The address that the client connected from."""
+    if _is_from_proxy(_socket(request)):
         return str(request.META.get(ADDRESS, ""))
     return str(request.META.get("REMOTE_ADDR", ""))
 
@@ -39,8 +39,8 @@ def _socket(request: HttpRequest) -> Any:
     return request.META.get("gunicorn.socket")
 
 
-def _is_proxys(wire: Any) -> bool:
-    return getattr(wire, "family", None) == socket.AF_UNIX
+def _is_from_proxy(connection: Any) -> bool:
+    return getattr(connection, "family", None) == socket.AF_UNIX
 
 
 def _der(pem: str) -> bytes:

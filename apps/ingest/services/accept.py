@@ -1,4 +1,4 @@
-"""Taking in a batch: everything acceptable and the stream's mark commit together, or nothing does."""
+"""Accept a batch: its valid items and the stream's watermark are committed together, or not at all."""
 
 import hashlib
 from collections.abc import Collection, Iterable
@@ -18,27 +18,27 @@ from apps.agents.services import (
 )
 from apps.audit.services import record
 from apps.ingest.errors import BatchChanged, BodyInvalid, IdentityMismatch
-from apps.ingest.marks import Mark, Verdict
 from apps.ingest.models import BatchReceipt, Stream
-from apps.ingest.services.judging import (
+from apps.ingest.schema import Batch, EventItem, MetricItem
+from apps.ingest.services.validate import (
     foreign_devices,
     foreign_items,
-    judge_batch,
     resolve_batch,
+    validate_batch,
 )
 from apps.ingest.validation import Items, Ref, Rejected, series_labels
-from apps.ingest.wire import WireBatch, WireEvent, WireMetric
+from apps.ingest.watermarks import SequenceStatus, Watermark
 from apps.telemetry import store
 from apps.telemetry.series import MAX_DIMENSION_VALUES, without_room
 from apps.telemetry.store import EventKey, EventRow, Sample, SeriesKey, TextSample
 from apps.tenancy import acting_in
 
-_BIGGEST = 2**63 - 1
+MAX_BIGINT = 2**63 - 1
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """The answer to a batch."""
+    """The response to a batch."""
 
     batch_id: UUID
     metrics: int = 0
@@ -58,14 +58,14 @@ class Accepted:
 def accept_batch(
     *,
     identity: AgentIdentity,
-    batch: WireBatch,
+    batch: Batch,
     body: bytes,
     at: datetime,
     waited: timedelta = timedelta(0),
 ) -> Accepted:
-    """Store what is acceptable, once, whatever is retried, replayed or raced.
+    """Store the valid items exactly once, however often the batch is retried, replayed or sent concurrently.
 
-    A batch that ``waited`` long on its agent tells of the past: it is stored as such, and fires nothing.
+    A batch that ``waited`` long in the agent's buffer is about the past: its samples are marked late and fire nothing.
 
     Raises IdentityMismatch, BatchChanged (both audited), BodyInvalid for a sequence beyond the window.
     Idempotent: (agent, boot_id, sequence). Locks: the stream's row.
@@ -76,7 +76,7 @@ def accept_batch(
         try:
             return _accept(identity, batch, digest, at, waited=waited)
         except IntegrityError:
-            # The same batch id came in over another stream at the same moment; by now its receipt can be seen.
+            # The same batch id was accepted over another stream at the same time; its receipt is visible now.
             return _accept(identity, batch, digest, at, waited=waited)
     except BatchChanged:
         with acting_in(identity.tenant_id):
@@ -87,14 +87,14 @@ def accept_batch(
                 at=at,
                 detail={"batch_id": str(batch.batch_id), "sequence": batch.sequence},
             )
-            # A buffer that was copied goes on differently under numbers that are used.
+            # A copied buffer continues with other content under sequences that are used already.
             note_conflict(agent_id=identity.agent_id, how="batch", at=at)
         raise
 
 
-def _check_identity(identity: AgentIdentity, batch: WireBatch, at: datetime) -> None:
-    said_tenants = {batch.tenant_id, batch.agent.tenant_id} - {None}
-    if batch.agent.id == identity.agent_id and said_tenants <= {identity.tenant_id}:
+def _check_identity(identity: AgentIdentity, batch: Batch, at: datetime) -> None:
+    claimed_tenants = {batch.tenant_id, batch.agent.tenant_id} - {None}
+    if batch.agent.id == identity.agent_id and claimed_tenants <= {identity.tenant_id}:
         return
     with acting_in(identity.tenant_id):
         record(
@@ -102,22 +102,22 @@ def _check_identity(identity: AgentIdentity, batch: WireBatch, at: datetime) -> 
             actor=identity.actor,
             entity=("agent", identity.agent_id),
             at=at,
-            detail={"said_agent": str(batch.agent.id)},
+            detail={"claimed_agent": str(batch.agent.id)},
         )
     raise IdentityMismatch(message="The body names another agent or tenant than the certificate.")
 
 
 def _accept(
-    identity: AgentIdentity, batch: WireBatch, digest: bytes, at: datetime, *, waited: timedelta
+    identity: AgentIdentity, batch: Batch, digest: bytes, at: datetime, *, waited: timedelta
 ) -> Accepted:
     with acting_in(identity.tenant_id):
         stream = _lock_stream(identity.agent_id, batch.boot_id)
-        _refuse_changed(stream, batch, digest)
-        mark = _next_mark(stream, batch)
-        if mark is None:
+        _reject_changed(stream, batch, digest)
+        watermark = _next_watermark(stream, batch)
+        if watermark is None:
             return Accepted(batch.batch_id, is_duplicate=True)
         accepted = _store(identity, batch, at, is_late=waited > store.LATE_AFTER)
-        _move_mark(stream, mark, batch, at)
+        _save_watermark(stream, watermark, batch, at)
         BatchReceipt.objects.create(
             stream=stream,
             batch_id=batch.batch_id,
@@ -131,19 +131,19 @@ def _accept(
     return accepted
 
 
-def _next_mark(stream: Stream, batch: WireBatch) -> Mark | None:
-    """The mark with this batch taken in; None when it was before."""
-    mark = Mark(stream.high, frozenset(stream.ahead), stream.sequences_skipped)
-    if mark.judge(batch.sequence) is Verdict.DUPLICATE:
+def _next_watermark(stream: Stream, batch: Batch) -> Watermark | None:
+    """The watermark with this batch accepted; None when it was accepted before."""
+    watermark = Watermark(stream.high, frozenset(stream.ahead), stream.sequences_skipped)
+    if watermark.classify(batch.sequence) is SequenceStatus.DUPLICATE:
         return None
     dropped = batch.dropped
     if dropped:
-        if mark.judge(dropped.last) is Verdict.TOO_FAR:
+        if watermark.classify(dropped.last) is SequenceStatus.TOO_FAR:
             raise BodyInvalid("sequence_too_far", "The tombstone ends far beyond this stream.")
-        mark = mark.give_up(dropped.first, dropped.last)
-    if mark.judge(batch.sequence) is Verdict.TOO_FAR:
+        watermark = watermark.skip(dropped.first, dropped.last)
+    if watermark.classify(batch.sequence) is SequenceStatus.TOO_FAR:
         raise BodyInvalid("sequence_too_far", "This sequence is far beyond this stream.")
-    return mark.take(batch.sequence)
+    return watermark.accept(batch.sequence)
 
 
 def _lock_stream(agent_id: UUID, boot_id: UUID) -> Stream:
@@ -151,27 +151,31 @@ def _lock_stream(agent_id: UUID, boot_id: UUID) -> Stream:
     return Stream.objects.select_for_update().get(agent_id=agent_id, boot_id=boot_id)
 
 
-def _refuse_changed(stream: Stream, batch: WireBatch, digest: bytes) -> None:
+def _reject_changed(stream: Stream, batch: Batch, digest: bytes) -> None:
     by_id = BatchReceipt.objects.filter(batch_id=batch.batch_id)
-    by_place = BatchReceipt.objects.filter(stream=stream, sequence=batch.sequence)
-    for known in by_id.union(by_place):
-        same_place = known.stream_id == stream.id and known.sequence == batch.sequence
-        if bytes(known.digest) != digest or known.batch_id != batch.batch_id or not same_place:
+    by_sequence = BatchReceipt.objects.filter(stream=stream, sequence=batch.sequence)
+    for known in by_id.union(by_sequence):
+        is_same_sequence = known.stream_id == stream.id and known.sequence == batch.sequence
+        if (
+            bytes(known.digest) != digest
+            or known.batch_id != batch.batch_id
+            or not is_same_sequence
+        ):
             raise BatchChanged(message="This batch id or sequence was used with other content.")
 
 
-def _move_mark(stream: Stream, mark: Mark, batch: WireBatch, at: datetime) -> None:
+def _save_watermark(stream: Stream, watermark: Watermark, batch: Batch, at: datetime) -> None:
     lost = batch.dropped.samples if batch.dropped else 0
-    stream.high, stream.ahead = mark.high, sorted(mark.ahead)
-    stream.sequences_skipped = mark.skipped
-    stream.samples_dropped = min(stream.samples_dropped + lost, _BIGGEST)
+    stream.high, stream.ahead = watermark.high, sorted(watermark.ahead)
+    stream.sequences_skipped = watermark.skipped
+    stream.samples_dropped = min(stream.samples_dropped + lost, MAX_BIGINT)
     stream.last_batch_at = at
     stream.save(
         update_fields=["high", "ahead", "sequences_skipped", "samples_dropped", "last_batch_at"]
     )
 
 
-def _store(identity: AgentIdentity, batch: WireBatch, at: datetime, *, is_late: bool) -> Accepted:
+def _store(identity: AgentIdentity, batch: Batch, at: datetime, *, is_late: bool) -> Accepted:
     rejected: list[Rejected] = []
     foreign: list[Foreign] = []
     if batch.inventory_patch:
@@ -179,11 +183,17 @@ def _store(identity: AgentIdentity, batch: WireBatch, at: datetime, *, is_late: 
         rejected += [Rejected(r.section, r.index, r.code, r.detail) for r in outcome.rejected]
         foreign += foreign_devices(identity.agent_id, outcome.not_assigned)
     entities = resolve_batch(identity.agent_id, batch, at)
-    judged = judge_batch(identity.agent_id, batch, entities, at)
-    metrics, crowded = _within_dimensions(judged.metrics)
-    events, bad_metrics, bad_events = judged.events, judged.bad_metrics, judged.bad_events
+    validated = validate_batch(identity.agent_id, batch, entities, at)
+    metrics, over_limit = _within_dimensions(validated.metrics)
+    events, rejected_metrics, rejected_events = (
+        validated.events,
+        validated.rejected_metrics,
+        validated.rejected_events,
+    )
     quarantine_items(
-        agent_id=identity.agent_id, items=[*foreign, *foreign_items(batch, judged, entities)], at=at
+        agent_id=identity.agent_id,
+        items=[*foreign, *foreign_items(batch, validated, entities)],
+        at=at,
     )
     written = store.write_batch(
         samples=list(_samples(metrics)),
@@ -192,68 +202,68 @@ def _store(identity: AgentIdentity, batch: WireBatch, at: datetime, *, is_late: 
         received_at=at,
         is_late=is_late,
     )
-    repeated = _repeated(events, written.new_events)
+    duplicates = _duplicate_events(events, written.new_events)
     return Accepted(
         batch.batch_id,
         len(metrics),
         written.events,
         [
             *rejected,
-            *sorted([*bad_metrics, *crowded], key=_index),
-            *sorted([*bad_events, *repeated], key=_index),
+            *sorted([*rejected_metrics, *over_limit], key=_index),
+            *sorted([*rejected_events, *duplicates], key=_index),
         ],
     )
 
 
-def _within_dimensions(metrics: Items[WireMetric]) -> tuple[Items[WireMetric], list[Rejected]]:
-    """Without the samples that would give an entity too many series of one metric."""
+def _within_dimensions(metrics: Items[MetricItem]) -> tuple[Items[MetricItem], list[Rejected]]:
+    """Split off the samples that would give an entity too many series of one metric."""
     refused = without_room(_key(item, ref) for _, item, ref in metrics)
     if not refused:
         return metrics, []
-    kept, crowded = [], []
+    accepted, over_limit = [], []
     for index, item, ref in metrics:
         if _key(item, ref) in refused:
             text = f"At most {MAX_DIMENSION_VALUES} values of this label per entity."
-            crowded.append(Rejected("metric", index, "labels_too_large", text))
+            over_limit.append(Rejected("metric", index, "labels_too_large", text))
         else:
-            kept.append((index, item, ref))
-    return kept, crowded
+            accepted.append((index, item, ref))
+    return accepted, over_limit
 
 
-def _repeated(events: Items[WireEvent], new: Collection[EventKey]) -> list[Rejected]:
-    """The events that were stored before, or come twice in this batch."""
-    left = set(new)
-    repeated = []
+def _duplicate_events(events: Items[EventItem], new: Collection[EventKey]) -> list[Rejected]:
+    """The events that were stored before, or that occur twice in this batch."""
+    remaining = set(new)
+    duplicates = []
     for index, event, _ in events:
-        if (event.id, event.ts) in left:
-            left.remove((event.id, event.ts))
+        if (event.id, event.ts) in remaining:
+            remaining.remove((event.id, event.ts))
         else:
-            text = "This event is stored already."
-            repeated.append(Rejected("event", index, "duplicate_event", text))
-    return repeated
+            text = "This event was stored before."
+            duplicates.append(Rejected("event", index, "duplicate_event", text))
+    return duplicates
 
 
 def _index(rejected: Rejected) -> int:
     return rejected.index
 
 
-def _samples(metrics: Items[WireMetric]) -> Iterable[Sample]:
+def _samples(metrics: Items[MetricItem]) -> Iterable[Sample]:
     for _, item, ref in metrics:
         if item.value_num is not None:
             yield Sample(_key(item, ref), item.ts, item.value_num)
 
 
-def _texts(metrics: Items[WireMetric]) -> Iterable[TextSample]:
+def _texts(metrics: Items[MetricItem]) -> Iterable[TextSample]:
     for _, item, ref in metrics:
         if item.value_text is not None:
             yield TextSample(_key(item, ref), item.ts, item.value_text)
 
 
-def _key(item: WireMetric, ref: Ref) -> SeriesKey:
+def _key(item: MetricItem, ref: Ref) -> SeriesKey:
     return SeriesKey(ref[0], ref[1], item.metric_name, series_labels(item))
 
 
-def _event(item: WireEvent, ref: Ref) -> EventRow:
+def _event(item: EventItem, ref: Ref) -> EventRow:
     return EventRow(
         item.id, item.ts, item.event_type, item.severity, *ref, dict(item.payload), item.raw or ""
     )

@@ -26,8 +26,8 @@ from apps.agents.services import AgentIdentity, create_agent
 from apps.authorization.actors import Actor
 from apps.authorization.choices import Role
 from apps.core import clock
+from apps.ingest.schema import parse_batch
 from apps.ingest.services import accept_batch
-from apps.ingest.wire import parse_batch
 from apps.inventory.models import Device, Site
 from apps.lab.bench.figures import Asked, Figure, WrongResult
 from apps.lab.bench.scratch import as_owner, copy_of, scratch_database

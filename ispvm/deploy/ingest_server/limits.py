@@ -1,4 +1,4 @@
-"""What one client may hold, and for how long. The handbook (agents.md) states these figures."""
+"""Time and memory limits per client. The handbook (agents.md) documents these figures."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class Limits:
     #: Between two requests of a connection with, and without, a client certificate.
     idle: float = 75.0
     idle_anonymous: float = 10.0
-    #: After the last response, so that a client that still sends reads it before the reset.
+    #: After the last response, so that a client that is still sending can read it before the reset.
     linger: float = 2.0
     linger_bytes: int = 16 * MIB
 
@@ -31,15 +31,15 @@ class Limits:
     #: A body with, and without (enrolment), a client certificate.
     body_bytes: int = 10 * MIB
     body_bytes_anonymous: int = 256 * KIB
-    #: Requests of all connections that are not complete yet, together.
+    #: Incomplete requests of all connections together.
     buffered_bytes: int = 64 * MIB
-    #: Those that are complete, until their response is there.
+    #: Complete requests, until their response is ready.
     complete_bytes: int = 64 * MIB
-    #: Of one client certificate, complete or not.
+    #: All requests of one client certificate, complete or not.
     sender_bytes: int = 16 * MIB
 
     connections: int = 1000
     #: Without a client certificate, from one address.
     per_address: int = 64
-    #: With one and the same client certificate.
+    #: With the same client certificate.
     per_certificate: int = 16

@@ -1,4 +1,4 @@
-"""The TLS context of the listener: follows its files, so that a renewed certificate needs no restart."""
+"""The TLS context of the listener: reloads its files when they change, so a renewed certificate needs no restart."""
 
 import ssl
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from gunicorn.sock import ssl_context
 
 log = structlog.get_logger(__name__)
 
-#: OpenSSL remembers TLS 1.2 sessions in the context, and Python cannot switch that off: a new one bounds them.
+#: OpenSSL caches TLS 1.2 sessions in the context, and Python cannot disable that: a new context bounds the cache.
 HANDSHAKES_PER_CONTEXT = 1000
 
 
 class TlsContext:
-    """One context for many handshakes, read anew when a file changes."""
+    """One context for many handshakes, reloaded when a file changes."""
 
     def __init__(self, config: Any, build: Callable[[Any], ssl.SSLContext] = ssl_context) -> None:
         self._config = config
@@ -26,7 +26,7 @@ class TlsContext:
         self._handshakes = 0
 
     def current(self) -> ssl.SSLContext:
-        """The context for the next handshake. Raises OSError (SSLError) where no readable files were ever seen."""
+        """The context for the next handshake. Raises OSError (SSLError) if the files were never readable."""
         self._handshakes += 1
         try:
             signature = tuple(map(_signature_of, self._files))
@@ -38,7 +38,7 @@ class TlsContext:
                 self._context = self._new_context()
                 self._signature, self._handshakes = signature, 0
         except OSError as error:
-            # Chain and key are replaced one after the other: between the two they do not fit.
+            # Chain and key are replaced one after the other: in between they do not match.
             if self._context is None:
                 raise
             log.warning("listener_certificate_unreadable", error=str(error))
@@ -46,7 +46,7 @@ class TlsContext:
 
     def _new_context(self) -> ssl.SSLContext:
         context = self._build(self._config)
-        # As in the shipped nginx: whoever connects proves anew that it holds the key of its certificate.
+        # As in the shipped nginx: each connection must prove again that the client holds its certificate's key.
         context.num_tickets = 0
         context.options |= ssl.OP_NO_TICKET
         return context

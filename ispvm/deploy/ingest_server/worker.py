@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker with the waiting taken out of its threads."""
+"""gunicorn's threaded worker, with all waiting for the network in the main thread."""
 
 import errno
 import json
@@ -20,18 +20,18 @@ from ispvm.deploy.ingest_server.memory import Buffered
 from ispvm.deploy.ingest_server.table import ConnectionTable
 from ispvm.deploy.ingest_server.tls import TlsContext
 
-#: Accepted in one turn of the loop.
+#: Maximum connections accepted in one iteration of the loop.
 ACCEPTS = 64
 SWEEP_SECONDS = 0.5
 #: Files that the process needs besides its connections: database, Redis, metrics, logs.
-FILES_OF_OUR_OWN = 128
-#: The client left, or has had the time to read its last response.
-_ORDERLY = {"left", "linger"}
+RESERVED_FILES = 128
+#: The client disconnected, or has had time to read its last response.
+_CLEAN_REASONS = {"left", "linger"}
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
-class View:
-    """A connection as gunicorn's request handling wants it."""
+class RequestConnection:
+    """A connection in the form that gunicorn's request handling expects."""
 
     def __init__(self, connection: Connection) -> None:
         self.sock, self.client, self.server = (
@@ -42,39 +42,39 @@ class View:
 
 
 class IngestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
-    """Threads work on complete requests; the main thread waits for everybody else."""
+    """Threads handle complete requests; the main thread waits for all other connections."""
 
     def init_process(self) -> None:
         self._tls = TlsContext(self.cfg) if self.cfg.is_ssl else None
-        self._again: set[Connection] = set()
+        self._ready: set[Connection] = set()
         self._buffered = Buffered()
         self._sweep_at = 0.0
         super().init_process()
 
     def run(self) -> None:
-        # Imported here: Django is set up by now, and the master has no need of it.
+        # Imported here: Django is set up by now, and the master does not need it.
         from django.conf import settings
 
-        from apps.ingest import connections
+        from apps.ingest import metrics
 
-        self._count = connections
+        self._metrics = metrics
         self._limits = Limits(per_address=settings.ISPVM_INGEST_ADDRESS_CONNECTIONS)
         self._table: ConnectionTable[Connection] = ConnectionTable(
-            total=min(self._limits.connections, _file_limit() - FILES_OF_OUR_OWN),
+            total=min(self._limits.connections, _file_limit() - RESERVED_FILES),
             per_address=self._limits.per_address,
             per_certificate=self._limits.per_certificate,
         )
         self.poller.register(self.method_queue.fileno(), _READ, self.method_queue.run_callbacks)
         self.set_accept_enabled(True)
         while self.alive and self.is_parent_alive():
-            self._turn()
+            self._run_once()
         self._stop()
 
-    def _turn(self) -> None:
+    def _run_once(self) -> None:
         self.notify()
-        again, self._again = self._again, set()
-        self.wait_for_and_dispatch_events(timeout=0.0 if again else SWEEP_SECONDS)
-        for connection in again:
+        ready, self._ready = self._ready, set()
+        self.wait_for_and_dispatch_events(timeout=0.0 if ready else SWEEP_SECONDS)
+        for connection in ready:
             self._advance(connection)
         now = time.monotonic()
         if now >= self._sweep_at:
@@ -82,14 +82,14 @@ class IngestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
             self._sweep(now)
 
     def _stop(self) -> None:
-        """Answer what is complete; the agents send the rest again."""
+        """Finish complete requests; the agents send the rest again."""
         self.set_accept_enabled(False)
         for connection in self._table:
             if connection.is_evictable:
                 self._drop(connection, "stop")
         until = time.monotonic() + self.cfg.graceful_timeout
         while len(self._table) and time.monotonic() < until:
-            self._turn()
+            self._run_once()
         self.tpool.shutdown(wait=False)
         self.poller.close()
         self.method_queue.close()
@@ -97,7 +97,7 @@ class IngestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
             listener.close()
 
     def accept(self, listener: Any) -> None:
-        """Accept what waits, without waiting."""
+        """Accept pending connections without blocking."""
         for _ in range(ACCEPTS):
             try:
                 raw, client = listener.accept()
@@ -126,7 +126,7 @@ class IngestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
             buffered=self._buffered,
             now=time.monotonic(),
         )
-        self._count.OPEN.inc()
+        self._metrics.CONNECTIONS_OPEN.inc()
         self.poller.register(sock, _READ, partial(self._on_ready, connection))
         self._add(connection)
 
@@ -148,9 +148,9 @@ class IngestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
         self._advance(connection)
 
     def _advance(self, connection: Connection) -> None:
-        """Go on with a connection as far as it goes without waiting."""
+        """Process a connection as far as possible without blocking."""
         if connection.state in {State.WORKING, State.CLOSED}:
-            return  # closed for another's sake, in this same turn
+            return  # closed for another connection in the same iteration
         now = time.monotonic()
         try:
             self._step(connection, now)
@@ -158,19 +158,19 @@ class IngestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
             self._refuse(connection, refused, now)
         except (OSError, StopIteration, NoMoreData):
             self._drop(connection, "broken")
-        except Exception as error:  # noqa: BLE001  # of gunicorn's parser: handle_error tells which are the client's
+        except Exception as error:  # noqa: BLE001  # of gunicorn's parser: handle_error knows which ones the client caused
             self.handle_error(None, connection.channel, connection.client, error)
             self._send(connection, now)
 
     def _step(self, connection: Connection, now: float) -> None:
         if connection.state is State.SENDING:
-            self._go_on_sending(connection, now)
+            self._continue_sending(connection, now)
             return
         if connection.state is State.HANDSHAKE:
-            if not connection.shake_hands(now):
+            if not connection.continue_handshake(now):
                 self._watch(connection)
                 return
-            self._add(connection)  # from now on it counts for its certificate
+            self._add(connection)  # counted by certificate from now on
         self._after_input(connection, more=connection.read(now))
         self._bound_buffers()
 
@@ -181,7 +181,7 @@ class IngestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
         if connection.state is State.WORKING:
             self._work(connection)
         elif more:
-            self._again.add(connection)
+            self._ready.add(connection)
         else:
             self._watch(connection)
 
@@ -193,20 +193,20 @@ class IngestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
         except KeyError:
             self.poller.register(connection.sock, events, partial(self._on_ready, connection))
 
-    def _forget(self, connection: Connection) -> None:
-        with suppress(KeyError):  # a thread works on its request
+    def _unwatch(self, connection: Connection) -> None:
+        with suppress(KeyError):  # not registered while a thread handles its request
             self.poller.unregister(connection.sock)
 
     def _work(self, connection: Connection) -> None:
-        self._forget(connection)  # what follows stays in the kernel
+        self._unwatch(connection)  # further input stays in the kernel
         future = self.tpool.submit(self._handle, connection)
         future.add_done_callback(
             lambda done: self.method_queue.defer(self._finish, connection, done)
         )
 
     def _handle(self, connection: Connection) -> None:
-        """Work on a complete request. Runs in a thread of the pool."""
-        request, view = connection.request, View(connection)
+        """Handle a complete request. Runs in a thread of the pool."""
+        request, view = connection.request, RequestConnection(connection)
         try:
             connection.keep_alive = bool(self.handle_request(request, view))
         except (StopIteration, NoMoreData):
@@ -218,14 +218,14 @@ class IngestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
         if done.cancelled() or done.exception() is not None:
             self._drop(connection, "broken")
             return
-        connection.keep_alive = connection.may_go_on and self.alive
+        connection.keep_alive = connection.can_keep_alive and self.alive
         self._send(connection, time.monotonic())
 
     def _send(self, connection: Connection, now: float) -> None:
         connection.respond(now)
         self._advance(connection)
 
-    def _go_on_sending(self, connection: Connection, now: float) -> None:
+    def _continue_sending(self, connection: Connection, now: float) -> None:
         if not connection.flush():
             self._watch(connection)
         elif not (connection.keep_alive and self.alive):
@@ -236,7 +236,7 @@ class IngestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
             self._after_input(connection, more=True)
 
     def _refuse(self, connection: Connection, refused: Refused, now: float) -> None:
-        self._count.CLOSED.labels(refused.code).inc()
+        self._metrics.CONNECTIONS_CLOSED.labels(refused.code).inc()
         body = json.dumps({"code": refused.code, "detail": refused.detail}).encode()
         retry = f"Retry-After: {refused.retry_after}\r\n" if refused.retry_after else ""
         connection.output += (
@@ -248,7 +248,7 @@ class IngestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
 
     def _sweep(self, now: float) -> None:
         for connection in self._table:
-            reason = connection.late_reason(now)
+            reason = connection.timeout_reason(now)
             if reason:
                 self._drop(connection, reason)
 
@@ -262,18 +262,18 @@ class IngestWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no typ
     def _drop(self, connection: Connection, reason: str) -> None:
         if not self._table.remove(connection):
             return
-        self._again.discard(connection)
-        self._forget(connection)
-        self._count.OPEN.dec()
-        if reason not in _ORDERLY:
-            self._count.CLOSED.labels(reason).inc()
-        connection.close(reset=reason not in _ORDERLY)
+        self._ready.discard(connection)
+        self._unwatch(connection)
+        self._metrics.CONNECTIONS_OPEN.dec()
+        if reason not in _CLEAN_REASONS:
+            self._metrics.CONNECTIONS_CLOSED.labels(reason).inc()
+        connection.close(reset=reason not in _CLEAN_REASONS)
 
 
 def _file_limit() -> int:
-    """How many files this process may open, as many as its hard limit lets it."""
+    """Number of files that this process may open, raised up to its hard limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = Limits.connections + FILES_OF_OUR_OWN
+    wanted = Limits.connections + RESERVED_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

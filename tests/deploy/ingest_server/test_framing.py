@@ -32,19 +32,19 @@ def cut(data: bytes, sizes: list[int]) -> list[bytes]:
 )
 def test_ends_where_the_parser_ends(chunks, sizes, trailers):
     body = chunked(chunks, trailers)
-    scanner, taken = ChunkScanner(), b""
+    scanner, received = ChunkScanner(), b""
     for piece in cut(body + NEXT, sizes):
-        taken += piece[: scanner.feed(piece)]
+        received += piece[: scanner.feed(piece)]
 
-    assert (scanner.is_done, scanner.is_valid, taken) == (True, True, body)
-    request = next(get_parser(Config(), iter([HEAD, taken]), ("127.0.0.1", 1)))
+    assert (scanner.is_done, scanner.is_valid, received) == (True, True, body)
+    request = next(get_parser(Config(), iter([HEAD, received]), ("127.0.0.1", 1)))
     assert request.body.read() == b"".join(chunks)
 
 
 @pytest.mark.parametrize(
     "body", [b"zz\r\n", b"\r\n", b"-1\r\n", b"5\nhello", b"123456789\r\n", b"1" * 9000, b" 5\r\n"]
 )
-def test_what_is_no_chunk_ends_the_body(body):
+def test_a_malformed_chunk_ends_the_body(body):
     scanner = ChunkScanner()
 
     scanner.feed(body)
@@ -53,7 +53,7 @@ def test_what_is_no_chunk_ends_the_body(body):
 
 
 @given(st.binary(max_size=400), st.lists(st.integers(1, 40), max_size=20))
-def test_takes_no_more_than_it_is_given(data, sizes):
+def test_consumes_no_more_than_its_input(data, sizes):
     scanner = ChunkScanner()
     for piece in cut(data, sizes):
         assert 0 <= scanner.feed(piece) <= len(piece)

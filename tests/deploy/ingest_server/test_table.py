@@ -26,7 +26,7 @@ def filled(rows, *peers: Peer):
 
 
 class TestOneAddress:
-    def test_the_newest_takes_the_place_of_the_oldest(self):
+    def test_the_newest_replaces_the_oldest(self):
         first, *others = [Peer() for _ in range(3)]
         rows = filled(table(), first, *others)
 
@@ -38,7 +38,7 @@ class TestOneAddress:
 
         assert rows.add(Peer()) == [other]
 
-    def test_the_newest_goes_where_all_others_work(self):
+    def test_the_newest_is_closed_while_all_others_have_complete_requests(self):
         rows = filled(table(per_address=1), Peer(is_evictable=False))
         newest = Peer()
 
@@ -59,7 +59,7 @@ class TestOneAddress:
 
 
 class TestOneCertificate:
-    def test_the_longest_idle_goes(self):
+    def test_the_longest_idle_is_closed(self):
         busy, idle, newest = (Peer(certificate=b"a", is_idle=idle) for idle in (False, True, False))
         rows = filled(table(), busy, idle)
 
@@ -67,27 +67,27 @@ class TestOneCertificate:
 
 
 class TestAllTogether:
-    def test_the_oldest_without_certificate_goes_before_any_with_one(self):
+    def test_the_oldest_without_certificate_is_closed_before_any_with_one(self):
         agent = Peer(certificate=b"a", is_idle=True)
         strangers = [Peer(f"10.0.0.{n}") for n in range(3)]
         rows = filled(table(total=4), agent, *strangers)
 
         assert rows.add(Peer("10.0.0.9")) == [strangers[0]]
 
-    def test_then_who_holds_most(self):
+    def test_then_an_idle_one_of_the_certificate_with_most(self):
         honest = Peer(certificate=b"a", is_idle=True)
         greedy = [Peer(certificate=b"b", is_idle=True) for _ in range(2)]
         rows = filled(table(total=3), honest, *greedy)
 
         assert rows.add(Peer("10.0.0.9")) == [greedy[0]]
 
-    def test_else_the_newest(self):
+    def test_otherwise_the_newest_is_closed(self):
         rows = filled(table(total=1), Peer(certificate=b"a"))
         newest = Peer("10.0.0.9")
 
         assert rows.add(newest) == [newest]
 
-    def test_who_has_left_is_not_counted(self):
+    def test_removed_connections_are_not_counted(self):
         rows, peers = table(total=2), [Peer(f"10.0.0.{n}") for n in range(2)]
         filled(rows, *peers)
 
@@ -96,7 +96,7 @@ class TestAllTogether:
         assert len(rows) == 2
 
 
-def test_memory_is_taken_from_strangers_first():
+def test_the_largest_buffer_without_certificate_comes_first():
     agent = Peer(certificate=b"a", buffered=900)
     small, large = Peer(buffered=10), Peer(buffered=20)
     complete = Peer(buffered=9999, is_evictable=False)

@@ -48,7 +48,7 @@ def test_one_context_serves_many_handshakes(files):
 
 
 @pytest.mark.parametrize("name", ["certfile", "keyfile", "ca_certs"])
-def test_a_changed_file_makes_a_new_one(files, name):
+def test_a_changed_file_creates_a_new_context(files, name):
     tls = TlsContext(files, build := Builder())
     tls.current()
     Path(getattr(files, name)).write_text("another")
@@ -58,7 +58,7 @@ def test_a_changed_file_makes_a_new_one(files, name):
     assert build.made == 2
 
 
-def test_half_of_a_renewal_leaves_the_former_until_the_rest_is_there(files):
+def test_a_half_replaced_pair_keeps_the_previous_context(files):
     tls = TlsContext(files, build := Builder())
     former = tls.current()
     Path(files.keyfile).write_text("of the next certificate")
@@ -76,7 +76,7 @@ def test_files_that_were_never_readable_are_an_error(files):
         TlsContext(files, Builder()).current()
 
 
-def test_sessions_of_a_context_are_bounded(files):
+def test_the_sessions_of_a_context_are_limited(files):
     tls = TlsContext(files, build := Builder())
     for _ in range(HANDSHAKES_PER_CONTEXT + 2):
         tls.current()

@@ -1,4 +1,4 @@
-"""The worker's decisions over connections, without a process of gunicorn's around it."""
+"""How the worker handles connections, without a gunicorn process."""
 
 import json
 import selectors
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from gunicorn.config import Config
 
-from apps.ingest import connections
+from apps.ingest import metrics
 from ispvm.deploy.ingest_server.connection import Connection, Refused, State
 from ispvm.deploy.ingest_server.limits import Limits
 from ispvm.deploy.ingest_server.memory import Buffered
@@ -21,14 +21,14 @@ Connect = Callable[..., tuple[Connection, socket.socket]]
 
 @pytest.fixture
 def worker() -> Iterator[IngestWorker]:
-    made = IngestWorker.__new__(IngestWorker)  # without sockets, pool and master
-    made.alive = True
-    made.poller = selectors.DefaultSelector()
-    made._again, made._buffered, made._count = set(), Buffered(), connections
-    made._limits = Limits(buffered_bytes=5_000)
-    made._table = ConnectionTable(total=9, per_address=9, per_certificate=9)
-    yield made
-    made.poller.close()
+    worker = IngestWorker.__new__(IngestWorker)  # without sockets, pool and master
+    worker.alive = True
+    worker.poller = selectors.DefaultSelector()
+    worker._ready, worker._buffered, worker._metrics = set(), Buffered(), metrics
+    worker._limits = Limits(buffered_bytes=5_000)
+    worker._table = ConnectionTable(total=9, per_address=9, per_certificate=9)
+    yield worker
+    worker.poller.close()
 
 
 @pytest.fixture
@@ -65,18 +65,18 @@ def connect(worker) -> Iterator[Connect]:
 
 
 @pytest.mark.parametrize(("alive", "state"), [(True, State.IDLE), (False, State.LINGER)])
-def test_a_worker_that_stops_keeps_no_connection_after_its_response(worker, connect, alive, state):
+def test_a_stopping_worker_closes_connections_after_their_response(worker, connect, alive, state):
     connection, client = connect(sent=POST % 0)
     connection.channel.sendall(b"bye")
     connection.respond(0.0)
     connection.keep_alive, worker.alive = True, alive
-    worker._go_on_sending(connection, 0.0)
+    worker._continue_sending(connection, 0.0)
 
     assert client.recv(10) == b"bye"
     assert connection.state is state
 
 
-def test_complete_requests_evict_nobody(worker, connect):
+def test_complete_requests_evict_no_connection(worker, connect):
     complete, _ = connect(b"a", sent=POST % 20_000 + b"x" * 20_000)
     reading, _ = connect(b"b", sent=POST % 4_000 + b"x" * 1_000)
     worker._bound_buffers()
@@ -84,7 +84,7 @@ def test_complete_requests_evict_nobody(worker, connect):
     assert [complete.state, reading.state] == [State.WORKING, State.BODY]
 
 
-def test_incomplete_requests_are_bounded(worker, connect):
+def test_incomplete_requests_are_limited(worker, connect):
     large, _ = connect(b"a", sent=POST % 20_000 + b"x" * 4_500)
     small, _ = connect(b"b", sent=POST % 4_000 + b"x" * 1_000)
     worker._bound_buffers()
@@ -92,7 +92,7 @@ def test_incomplete_requests_are_bounded(worker, connect):
     assert [large.state, small.state] == [State.CLOSED, State.BODY]
 
 
-def test_a_refusal_says_when_to_come_back(worker, connect):
+def test_a_refusal_has_retry_after(worker, connect):
     connection, client = connect(sent=POST % 100)
     refused = Refused("503 Service Unavailable", "sender_memory", "Too much.", retry_after=5)
     worker._refuse(connection, refused, 0.0)

@@ -1,4 +1,4 @@
-"""What the agent of a batch may speak for, cached for a moment: its batches are about the same devices."""
+"""Which entities an agent may report data for, cached briefly: its batches are about the same devices."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from apps.agents.ownership import Duties, assigned_site_ids, duties_of, former_e
 from apps.inventory.selectors import WireEntity
 from apps.tenancy.context import require_tenant_id
 
-#: What was taken from an agent is refused within this time; what was given to it is accepted at once.
-LIFE = timedelta(seconds=15)
-#: How long after its end an assignment still holds: clocks differ, and the agent hears of it with a heartbeat.
+#: The end of an assignment takes effect within this time, a new assignment at once.
+CACHE_LIFETIME = timedelta(seconds=15)
+#: How long an assignment is still valid after its end: clocks differ, and the agent learns of it with a heartbeat.
 TOLERANCE = timedelta(seconds=FUTURE_SECONDS)
-#: What says whether a device can be reached: the prober's, where that is not its reader.
+#: Metrics and events of reachability: from the probing agent, where that is not the polling one.
 REACHABILITY = frozenset({"device.up", "device.reachable.changed"})
 _MAX = 500_000
 
@@ -25,8 +25,8 @@ _known: dict[tuple[UUID, UUID, UUID], tuple[bool, bool, datetime]] = {}
 
 
 @dataclass(frozen=True)
-class Terms:
-    """On what terms items about one entity are accepted: reachability alone (``names``), or only of the past."""
+class Allowance:
+    """Which items about one entity are accepted: these metrics and events only, or only those up to a time."""
 
     until: datetime | None = None
     names: frozenset[str] | None = None
@@ -37,63 +37,63 @@ class Terms:
         )
 
 
-Limited = Mapping[UUID, tuple[Terms, ...]]
+Allowances = Mapping[UUID, tuple[Allowance, ...]]
 
 
-def limits_of(
+def allowances_of(
     agent_id: UUID, entities: Mapping[UUID, WireEntity], *, at: datetime, is_fresh: bool
-) -> Limited:
-    """Of these entities (by wire id) those that the agent may not simply speak for, and what it may say of them.
+) -> Allowances:
+    """The entities, by the id that agents send, with restrictions for this agent, and what is allowed of each.
 
-    Not ``is_fresh``: by what is known here, which may lag behind and knows no former assignment; no query while all
-    devices are known. Before anything is refused, ask again with ``is_fresh``: seven queries at most.
+    Without ``is_fresh`` from the cache, which may be stale and has no former assignments; no query while all
+    devices are cached. Before rejecting anything, call again with ``is_fresh``: seven queries at most.
     """
     devices = {device_id for entity in entities.values() for device_id in entity.device_ids}
     duties = _duties(agent_id, devices, at, is_fresh=is_fresh)
     limited = {
-        wire_id: terms
+        wire_id: allowances
         for wire_id, entity in entities.items()
-        if (terms := _terms(entity, duties)) is not None
+        if (allowances := _current_allowances(entity, duties)) is not None
     }
     if not limited or not is_fresh:
         return limited
     own_sites = assigned_site_ids(agent_id)
     ends = former_ends(agent_id, devices)
     return {
-        wire_id: (*terms, *_terms_of_the_past(entities[wire_id], ends))
-        for wire_id, terms in limited.items()
+        wire_id: (*allowances, *_former_allowances(entities[wire_id], ends))
+        for wire_id, allowances in limited.items()
         if entities[wire_id].ref[0] != "site" or entities[wire_id].ref[1] not in own_sites
     }
 
 
-def forget() -> None:
+def clear_cache() -> None:
     """Empty this process's cache."""
     _known.clear()
 
 
-def _terms(entity: WireEntity, duties: Duties) -> tuple[Terms, ...] | None:
-    """None: it may say anything about it."""
+def _current_allowances(entity: WireEntity, duties: Duties) -> tuple[Allowance, ...] | None:
+    """None: no restriction."""
     devices = set(entity.device_ids)
     if entity.ref[0] == "probe_target":
         return None if not devices or devices & duties.probes else ()
     if devices & duties.reads:
         return None
     if entity.ref[0] == "device" and devices & duties.probes:
-        return (Terms(names=REACHABILITY),)
+        return (Allowance(names=REACHABILITY),)
     return ()
 
 
-def _terms_of_the_past(
+def _former_allowances(
     entity: WireEntity, ends: Mapping[tuple[str, UUID], datetime]
-) -> Iterator[Terms]:
+) -> Iterator[Allowance]:
     kind = entity.ref[0]
     for device_id in entity.device_ids:
         read, probed = ends.get((_READ, device_id)), ends.get((_PROBE, device_id))
         if read is not None and kind != "probe_target":
-            yield Terms(until=read + TOLERANCE)
+            yield Allowance(until=read + TOLERANCE)
         if probed is not None and kind in {"device", "probe_target"}:
             names = REACHABILITY if kind == "device" else None
-            yield Terms(until=probed + TOLERANCE, names=names)
+            yield Allowance(until=probed + TOLERANCE, names=names)
 
 
 def _duties(
@@ -102,10 +102,14 @@ def _duties(
     tenant_id = require_tenant_id()
     reads, probes, missing = set(), set(), set()
     for device_id in device_ids:
-        is_read, is_probed, seen_at = _known.get(
+        is_read, is_probed, cached_at = _known.get(
             (tenant_id, agent_id, device_id), (False, False, at)
         )
-        if not is_fresh and (is_read or is_probed) and timedelta(0) <= at - seen_at < LIFE:
+        if (
+            not is_fresh
+            and (is_read or is_probed)
+            and timedelta(0) <= at - cached_at < CACHE_LIFETIME
+        ):
             reads |= {device_id} if is_read else set()
             probes |= {device_id} if is_probed else set()
         else:
@@ -114,17 +118,17 @@ def _duties(
         fresh = duties_of(agent_id, missing)
         reads |= fresh.reads
         probes |= fresh.probes
-        # Only what is committed is remembered.
-        transaction.on_commit(lambda: _remember(tenant_id, agent_id, missing, fresh, at))
+        # Cached after commit, because the transaction may roll back.
+        transaction.on_commit(lambda: _cache(tenant_id, agent_id, missing, fresh, at))
     return Duties(frozenset(reads), frozenset(probes))
 
 
-def _remember(
-    tenant_id: UUID, agent_id: UUID, asked: set[UUID], fresh: Duties, at: datetime
+def _cache(
+    tenant_id: UUID, agent_id: UUID, device_ids: set[UUID], fresh: Duties, at: datetime
 ) -> None:
     if len(_known) > _MAX:
         _known.clear()
-    for device_id in asked:
+    for device_id in device_ids:
         _known[tenant_id, agent_id, device_id] = (
             device_id in fresh.reads,
             device_id in fresh.probes,

@@ -1,11 +1,11 @@
-"""Numbers of ingest: requests, batches, samples, what was refused and how far behind the agents are."""
+"""Prometheus metrics of ingest: requests, batches, samples, rejections, lag and connections."""
 
 from datetime import datetime
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
+from apps.ingest.schema import Batch
 from apps.ingest.services import Accepted
-from apps.ingest.wire import WireBatch
 
 SECONDS = Histogram(
     "ispvm_ingest_request_seconds",
@@ -27,8 +27,19 @@ LAG = Histogram(
 )
 
 
-def count_batch(batch: WireBatch, accepted: Accepted, at: datetime) -> None:
-    """Count a batch after its commit."""
+# Of the server that holds the connections (``ispvm.deploy.ingest_server``).
+CONNECTIONS_OPEN = Gauge(
+    "ispvm_ingest_connections", "Open connections of agents.", multiprocess_mode="livesum"
+)
+CONNECTIONS_CLOSED = Counter(
+    "ispvm_ingest_connections_closed",
+    "Connections that the server closed or refused, by the limit that they ran into.",
+    ["reason"],
+)
+
+
+def count_batch(batch: Batch, accepted: Accepted, at: datetime) -> None:
+    """Count a batch after it was committed."""
     if accepted.is_duplicate:
         BATCHES.labels("duplicate").inc()
         return
@@ -39,6 +50,6 @@ def count_batch(batch: WireBatch, accepted: Accepted, at: datetime) -> None:
         kind = rejected.kind if rejected.kind in {"metric", "event"} else "inventory"
         REJECTED.labels(kind, rejected.code).inc()
     if batch.metrics:
-        # Agents write in the order of time; looking at thousands of samples would cost more than it tells.
+        # Samples are ordered by time: first and last are enough, scanning thousands would cost too much.
         newest = max(batch.metrics[0].ts, batch.metrics[-1].ts)
         LAG.observe(max(0.0, (at - newest).total_seconds()))

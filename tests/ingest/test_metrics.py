@@ -10,7 +10,7 @@ def counted(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, labels) or 0.0
 
 
-def test_samples_rejects_duplicates_and_refusals(agent):
+def test_counts_samples_rejections_duplicates_and_errors(agent):
     names = {
         "stored": ("ispvm_ingest_batches_total", {"outcome": "stored"}),
         "duplicate": ("ispvm_ingest_batches_total", {"outcome": "duplicate"}),

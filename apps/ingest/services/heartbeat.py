@@ -1,4 +1,4 @@
-"""Taking in a heartbeat: the agent is alive, and says how it is."""
+"""Accept heartbeats: the agent is alive and reports its health."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -24,7 +24,7 @@ _GAUGES: Mapping[str, str] = {
 }
 
 
-class WireHeartbeat(msgspec.Struct, frozen=True):
+class Heartbeat(msgspec.Struct, frozen=True):
     """The body of ``POST /ingest/v1/heartbeat``."""
 
     sent_at: datetime
@@ -41,28 +41,30 @@ class WireHeartbeat(msgspec.Struct, frozen=True):
 
 
 def accept_heartbeat(
-    *, identity: AgentIdentity, beat: WireHeartbeat, source: str = "", at: datetime
+    *, identity: AgentIdentity, heartbeat: Heartbeat, source: str = "", at: datetime
 ) -> None:
-    """Note the heartbeat and store what it says as samples of the agent, at the server's time. Raises NotVisible."""
-    said = {name: getattr(beat, name) for name in _GAUGES}
+    """Record the heartbeat, and store its values as samples of the agent at the server's time. Raises NotVisible."""
+    reported = {name: getattr(heartbeat, name) for name in _GAUGES}
     health = {
-        name: _bounded(_GAUGES[name], value) for name, value in said.items() if value is not None
+        name: _bounded(_GAUGES[name], value)
+        for name, value in reported.items()
+        if value is not None
     }
     values = {_GAUGES[name]: value for name, value in health.items()} | {"agent.up": 1.0}
-    if beat.sent_at.tzinfo is not None:
-        skew = (beat.sent_at - at).total_seconds()
+    if heartbeat.sent_at.tzinfo is not None:
+        skew = (heartbeat.sent_at - at).total_seconds()
         values["agent.clock.skew_seconds"] = _bounded("agent.clock.skew_seconds", skew)
     with acting_in(identity.tenant_id):
         record_heartbeat(
             agent_id=identity.agent_id,
-            version=beat.version,
-            capabilities=beat.capabilities,
-            boot_id=beat.boot_id,
-            sealing_public_key=beat.sealing_public_key,
-            trusted_authorities=beat.trusted_authorities,
+            version=heartbeat.version,
+            capabilities=heartbeat.capabilities,
+            boot_id=heartbeat.boot_id,
+            sealing_public_key=heartbeat.sealing_public_key,
+            trusted_authorities=heartbeat.trusted_authorities,
             health=health,
             sighting=Sighting(
-                sent_at=beat.sent_at if beat.sent_at.tzinfo is not None else None,
+                sent_at=heartbeat.sent_at if heartbeat.sent_at.tzinfo is not None else None,
                 address=_address(source),
                 serial=identity.serial,
                 not_before=identity.not_before,

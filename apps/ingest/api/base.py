@@ -1,6 +1,6 @@
-"""The edge of the ingest listener: who calls, what may be read of the body, how refusals look.
+"""Request handling that all ingest endpoints share: identity, body limits, error responses.
 
-Identity is the certificate that was shown in the TLS handshake: see ``peer``.
+The identity is the client certificate of the TLS handshake: see ``peer``.
 """
 
 import time
@@ -15,11 +15,11 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from apps.agents.services import AgentIdentity, authenticate_certificate
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.ingest import counting
+from apps.ingest import metrics
 from apps.ingest.api.peer import shown_certificate
 from apps.ingest.decoding import read_body
 from apps.ingest.errors import BodyInvalid, BodyTooLarge, EncodingUnknown
-from apps.ingest.wire import parse
+from apps.ingest.schema import parse
 
 log = structlog.get_logger(__name__)
 
@@ -32,17 +32,19 @@ T = TypeVar("T")
 
 
 def endpoint(method: str) -> Callable[[View], View]:
-    """An ingest view: one method, refusals as JSON ``{code, detail}``, 503 while the database is away."""
+    """An ingest view: one method, errors as JSON ``{code, detail}``, 503 while the database is unavailable."""
 
     def wrap(view: View) -> View:
         @wraps(view)
         def guarded(request: HttpRequest, **named: object) -> HttpResponse:
             if request.method != method:
-                return refusal(405, "method_not_allowed", f"Only {method}.", {"Allow": method})
-            began = time.monotonic()
+                return error_response(
+                    405, "method_not_allowed", f"Only {method}.", {"Allow": method}
+                )
+            started = time.monotonic()
             response = _answer(view, request, **named)
-            counting.SECONDS.labels(view.__name__, str(response.status_code)).observe(
-                time.monotonic() - began
+            metrics.SECONDS.labels(view.__name__, str(response.status_code)).observe(
+                time.monotonic() - started
             )
             # Without a length gunicorn would send chunks, which simple clients do not read.
             response.headers.setdefault("Content-Length", str(len(response.content)))
@@ -59,35 +61,37 @@ def _answer(view: View, request: HttpRequest, **named: object) -> HttpResponse:
     except DomainError as error:
         wait = getattr(error, "retry_after", RETRY_SECONDS if error.status == UNAVAILABLE else None)
         headers = {"Retry-After": str(wait)} if wait else {}
-        return refusal(error.status, error.code, error.message, headers)
+        return error_response(error.status, error.code, error.message, headers)
     except (OperationalError, InterfaceError):
-        log.warning("ingest_database_away")
-        text = "The server cannot store now; send the same again."
-        return refusal(UNAVAILABLE, "unavailable", text, {"Retry-After": str(RETRY_SECONDS)})
+        log.warning("ingest_database_unavailable")
+        text = "The server cannot store data now; send the same request again."
+        return error_response(UNAVAILABLE, "unavailable", text, {"Retry-After": str(RETRY_SECONDS)})
 
 
 def unknown_path(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
-    """This listener serves agents only."""
-    return refusal(404, "not_found", "No such endpoint.")
+    """404 of the ingest listener, which serves agents only."""
+    return error_response(404, "not_found", "No such endpoint.")
 
 
-def broken(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
-    """A fault of ours; the log has it, the caller gets no internals."""
-    return refusal(500, "internal_error", "The server failed; send the same again later.")
+def internal_error(request: HttpRequest) -> HttpResponse:  # noqa: ARG001
+    """500 without internals; the log has the traceback."""
+    return error_response(
+        500, "internal_error", "The server failed; send the same request again later."
+    )
 
 
-def refusal(
+def error_response(
     status: int, code: str, detail: str, headers: dict[str, str] | None = None
 ) -> JsonResponse:
-    """A refusal of the contract."""
-    counting.REFUSED.labels(code).inc()
+    """An error response of the ingest API."""
+    metrics.REFUSED.labels(code).inc()
     response = JsonResponse({"code": code, "detail": detail}, status=status, headers=headers)
     response["Content-Length"] = str(len(response.content))
     return response
 
 
 def caller(request: HttpRequest, *, for_renewal: bool = False) -> AgentIdentity:
-    """The agent behind the client certificate.
+    """The agent that the client certificate identifies.
 
     Raises CertificateMissing, CertificateRefused, CertificatesUnreadable.
     """
@@ -103,10 +107,10 @@ def caller(request: HttpRequest, *, for_renewal: bool = False) -> AgentIdentity:
 def body_of(request: HttpRequest) -> bytes:
     """The decoded body, within the limits. Raises BodyInvalid, BodyTooLarge, EncodingUnknown."""
     if request.content_type != "application/json":
-        raise EncodingUnknown("unsupported_content_type", "Content-Type is application/json.")
+        raise EncodingUnknown("unsupported_content_type", "Content-Type must be application/json.")
     charset = (request.content_params or {}).get("charset", "utf-8").lower()
     if charset not in {"utf-8", "utf8"}:
-        raise EncodingUnknown("unsupported_content_type", "The charset is UTF-8.")
+        raise EncodingUnknown("unsupported_content_type", "The charset must be UTF-8.")
     return read_body(
         request.META["wsgi.input"],
         encoding=request.headers.get("Content-Encoding", ""),
@@ -114,12 +118,12 @@ def body_of(request: HttpRequest) -> bytes:
     )
 
 
-def small_body_of(request: HttpRequest, shape: type[T]) -> T:
-    """A small JSON body of a known shape. Raises as ``body_of``."""
+def small_body_of(request: HttpRequest, schema: type[T]) -> T:
+    """A small JSON body of this schema. Raises as ``body_of``."""
     body = body_of(request)
     if len(body) > SMALL_BODY:
-        raise BodyTooLarge(message="This body is at most 256 KiB.")
-    return parse(body, shape)
+        raise BodyTooLarge(message="This body may have at most 256 KiB.")
+    return parse(body, schema)
 
 
 def announced_length(request: HttpRequest) -> int | None:

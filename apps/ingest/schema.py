@@ -1,4 +1,4 @@
-"""The body of a batch as typed structures. Unknown fields are ignored: the contract grows additively."""
+"""The body of a batch as typed structures. Unknown fields are ignored: the contract is extended additively."""
 
 import json
 import math
@@ -34,7 +34,7 @@ Source = Literal["routeros_api", "snmp", "probe", "syslog_derived", "derived", "
 Quality = Literal["good", "estimated", "stale"]
 
 
-class WireMetric(msgspec.Struct, gc=False, frozen=True):
+class MetricItem(msgspec.Struct, gc=False, frozen=True):
     ts: Moment
     metric_name: str
     entity_type: EntityType
@@ -47,7 +47,7 @@ class WireMetric(msgspec.Struct, gc=False, frozen=True):
     quality: Quality | None = None
 
 
-class WireEvent(msgspec.Struct, frozen=True):
+class EventItem(msgspec.Struct, frozen=True):
     id: UUID
     ts: Moment
     event_type: str
@@ -58,38 +58,38 @@ class WireEvent(msgspec.Struct, frozen=True):
     raw: str | None = None
 
 
-class WireAgent(msgspec.Struct, frozen=True):
+class BatchAgent(msgspec.Struct, frozen=True):
     id: UUID
     name: str = ""
     version: str = ""
     tenant_id: UUID | None = None
 
 
-class WireDropped(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
-    """A range of sequences that the agent's full buffer dropped."""
+class DroppedRange(msgspec.Struct, frozen=True, rename={"first": "from", "last": "to"}):
+    """A range of sequences that the agent dropped because its buffer was full."""
 
     first: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     last: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     samples: Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
-class WireBatch(msgspec.Struct, frozen=True):
+class Batch(msgspec.Struct, frozen=True):
     schema_version: Literal["1.0"]
     batch_id: UUID
     boot_id: UUID
     sequence: Annotated[int, Meta(ge=1, le=2**63 - 1)]
     sent_at: Moment
-    agent: WireAgent
-    metrics: list[WireMetric]
-    events: list[WireEvent]
+    agent: BatchAgent
+    metrics: list[MetricItem]
+    events: list[EventItem]
     inventory_patch: dict[str, list[dict[str, Any]]] | None = None
-    dropped: WireDropped | None = None
+    dropped: DroppedRange | None = None
     tenant_id: UUID | None = None
 
 
-def parse_batch(body: bytes) -> WireBatch:
+def parse_batch(body: bytes) -> Batch:
     """The batch in this body. Raises BodyInvalid, BodyTooLarge."""
-    batch = parse(body, WireBatch)
+    batch = parse(body, Batch)
     if len(batch.metrics) > MAX_METRICS or len(batch.events) > MAX_EVENTS:
         raise BodyTooLarge(
             message=f"Over {MAX_METRICS} metrics or {MAX_EVENTS} events in one batch."
@@ -99,8 +99,8 @@ def parse_batch(body: bytes) -> WireBatch:
     return batch
 
 
-def parse(body: bytes, shape: type[T]) -> T:
-    """A JSON body of a known shape. Text may hold lone surrogates: whoever stores it must judge it.
+def parse(body: bytes, schema: type[T]) -> T:
+    """A JSON body of this schema. Text may contain lone surrogates: check it before storing it.
 
     Raises BodyInvalid.
     """
@@ -108,7 +108,7 @@ def parse(body: bytes, shape: type[T]) -> T:
     try:
         document = _decode(body)
         check_document(document, pairs)
-        return msgspec.convert(document, shape)
+        return msgspec.convert(document, schema)
     except (msgspec.MsgspecError, ValueError, OverflowError) as error:
         text = str(error).encode("ascii", "backslashreplace").decode()
         raise BodyInvalid(message=text[:300]) from error
@@ -120,16 +120,16 @@ def _decode(body: bytes) -> Any:
     except msgspec.DecodeError:
         if not _SURROGATE.search(body):
             raise
-    # A router's comment cut inside a character must cost one item and not the batch; msgspec reads no such text.
-    return json.loads(body.decode(), parse_constant=_refuse_constant, parse_float=_finite)
+    # A router's comment that is cut inside a character must cost one item, not the batch; msgspec rejects such text.
+    return json.loads(body.decode(), parse_constant=_reject_constant, parse_float=_finite)
 
 
-def _refuse_constant(name: str) -> Any:
-    raise BodyInvalid(message=f"{name} is no JSON number.")
+def _reject_constant(name: str) -> Any:
+    raise BodyInvalid(message=f"{name} is not a JSON number.")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise BodyInvalid("number_too_large", "A number is past float64.")
+        raise BodyInvalid("number_too_large", "A number is beyond float64.")
     return value

@@ -71,7 +71,7 @@ class _Open:
         self.flush = self.close = lambda: None
 
 
-def test_each_request_is_answered_by_what_it_is(port, acme, tmp_path):
+def test_each_request_gets_its_response(port, acme, tmp_path):
     length = b"Content-Length: %d\r\n\r\n" % len(TOKEN)
     chunked = ENROLL + b"Transfer-Encoding: chunked\r\n\r\n"
     body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(TOKEN), TOKEN)
