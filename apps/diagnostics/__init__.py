@@ -1,1 +1,1 @@
-"""Questions that a person asks of the network through the agent on the spot: audited before they are asked."""
+"""Diagnostics that users run through the agent of a device; each is audited before it runs."""

@@ -3,29 +3,29 @@ from django.utils.translation import gettext_lazy as _
 
 
 class TestState(models.TextChoices):
-    """Where a test stands. One that nobody finished in its time is expired: nobody writes that down."""
+    """State of a test. Expired is derived from the time and never stored."""
 
-    __test__ = False  # no test of ours, whatever its name
+    __test__ = False  # not a pytest class
 
     WAITING = "waiting", _("Waiting for the agent")
-    RUNNING = "running", _("The agent is trying")
+    RUNNING = "running", _("Running")
     DONE = "done", _("Done")
-    EXPIRED = "expired", _("The agent did not answer in time")
+    EXPIRED = "expired", _("The agent did not respond in time")
 
 
 class TestOutcome(models.TextChoices):
-    """What came of it."""
+    """Result of a test."""
 
     __test__ = False
 
-    OK = "ok", _("The login works")
-    WRONG_CREDENTIALS = "wrong_credentials", _("The router refuses the login")
-    UNREACHABLE = "unreachable", _("There is no way to the router")
-    REFUSED = "refused", _("The port is closed: the API service is off, or has another port")
-    TLS_FAILED = "tls_failed", _("No TLS could be agreed on")
-    TIMEOUT = "timeout", _("The router does not answer in time")
+    OK = "ok", _("Login succeeded")
+    WRONG_CREDENTIALS = "wrong_credentials", _("Login failed: wrong user name or password")
+    UNREACHABLE = "unreachable", _("No route to the router")
+    REFUSED = "refused", _("Connection refused: the API service is disabled or uses another port")
+    TLS_FAILED = "tls_failed", _("TLS handshake failed")
+    TIMEOUT = "timeout", _("Connection timed out")
     API_DISABLED = (
         "api_disabled",
-        _("The router ends the session: the API is not open to the agent"),
+        _("The router closed the session: the API is not allowed from the agent's address"),
     )
-    NO_CREDENTIALS = "no_credentials", _("There is no login that the agent can open")
+    NO_CREDENTIALS = "no_credentials", _("No credentials that the agent can decrypt")

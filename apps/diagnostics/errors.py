@@ -2,27 +2,27 @@ from apps.core.errors import Conflict, DomainError
 
 
 class NoAgent(Conflict):
-    """No agent that lives watches the device: nobody could try."""
+    """No online agent is assigned to the device."""
 
     default_code = "no_agent"
 
 
-class TestUnderWay(Conflict):
-    """The device is being tried already."""
+class TestInProgress(Conflict):
+    """A test of the device is in progress already."""
 
     __test__ = False
     default_code = "test_under_way"
 
 
 class TooManyTests(DomainError):
-    """Each test is a login on a router; there are only so many a minute."""
+    """The rate limit of tests: each is a login on a router."""
 
     status = 429
     default_code = "too_many_tests"
 
 
-class TestOver(Conflict):
-    """The result came too late, or was told otherwise before."""
+class TestNotRunning(Conflict):
+    """The test expired, or has another result already."""
 
     __test__ = False
     default_code = "test_over"

@@ -1,4 +1,4 @@
-"""What of the diagnostics a limited member sees."""
+"""Visibility of diagnostics for members with a limited grant."""
 
 from uuid import UUID
 
@@ -9,5 +9,5 @@ from apps.inventory.models import Device
 
 
 def tests_within(user_id: UUID) -> Q:
-    """Those of the routers that they see."""
+    """Tests of the routers that the member sees."""
     return Q(device__in=Device.objects.filter(rows_within(Device, user_id)).values("pk"))

@@ -9,12 +9,12 @@ from apps.tenancy.models import TenantModel
 
 
 class ConnectionTest(TenantModel):
-    """A person's question whether a login works on a router, asked by the agent that watches it.
+    """A test whether a login works on a router, run by the agent of the device.
 
-    It is tried once: an agent that dies with it leaves it to expire.
+    It runs once: if the agent fails while it runs, the test expires.
     """
 
-    __test__ = False  # no test of ours, whatever its name
+    __test__ = False  # not a pytest class
 
     device = TenantForeignKey(Device, on_delete=models.CASCADE, related_name="connection_tests")
     agent = TenantForeignKey(Agent, on_delete=models.CASCADE, related_name="connection_tests")
@@ -22,22 +22,23 @@ class ConnectionTest(TenantModel):
     credential_set = TenantForeignKey(
         "vault.CredentialSet", on_delete=models.CASCADE, null=True, blank=True, related_name="+"
     )
-    # What the asker could see: a device that goes elsewhere meanwhile is not tried. Empty: asked before an upgrade.
+    # The destination at the time of the request: a device that has moved since is not tried. Empty: requested before
+    # an upgrade.
     destination = models.CharField(max_length=64, blank=True, default="", db_default="")
     state = models.CharField(max_length=20, choices=TestState.choices, default=TestState.WAITING)
     requested_by = models.JSONField()
     requested_at = models.DateTimeField()
     expires_at = models.DateTimeField()
-    taken_at = models.DateTimeField(null=True, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
     outcome = models.CharField(max_length=30, choices=TestOutcome.choices, blank=True, default="")
-    # The login that worked, as the agent told it.
-    worked = models.UUIDField(null=True, blank=True)
+    # The credential set that the router accepted, as the agent reports it.
+    accepted_credential_set = models.UUIDField(null=True, blank=True)
     identity = models.CharField(max_length=200, blank=True, default="")
     version = models.CharField(max_length=100, blank=True, default="")
     board_name = models.CharField(max_length=100, blank=True, default="")
-    # From the first packet to the answer to the login.
+    # From the first packet to the response to the login.
     latency_ms = models.FloatField(null=True, blank=True)
     detail = models.CharField(max_length=300, blank=True, default="")
 

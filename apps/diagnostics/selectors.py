@@ -14,28 +14,28 @@ _OPEN = (TestState.WAITING, TestState.RUNNING)
 
 
 def state_of(test: ConnectionTest, at: datetime) -> TestState:
-    """Where it stands now."""
+    """The state at a moment."""
     if test.state in _OPEN and test.expires_at <= at:
         return TestState.EXPIRED
     return TestState(test.state)
 
 
 def visible_tests(access: Access) -> QuerySet[ConnectionTest]:
-    """Those that this member may see, newest first."""
+    """The tests that this member may see, newest first."""
     rows = access.visible(ConnectionTest.objects.all(), Permission.DIAGNOSTICS_RUN)
     return rows.order_by("-requested_at", "-id")
 
 
 def open_tests(at: datetime) -> QuerySet[ConnectionTest]:
-    """Those that are still waited for."""
+    """Tests that have neither finished nor expired."""
     return ConnectionTest.objects.filter(state__in=_OPEN, expires_at__gt=at)
 
 
 def waiting_count(agent_id: UUID, at: datetime) -> int:
-    """How many tests an agent has to try."""
+    """Number of tests that wait for an agent."""
     return open_tests(at).filter(agent=agent_id, state=TestState.WAITING).count()
 
 
 def last_test(access: Access, device_id: UUID) -> ConnectionTest | None:
-    """The newest of a device, if this member may see it."""
+    """The newest test of a device, if this member may see it."""
     return visible_tests(access).filter(device=device_id).first()

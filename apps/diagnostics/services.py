@@ -1,4 +1,4 @@
-"""Connection tests: asked by a person, audited, tried once by the agent that watches the device."""
+"""Connection tests: requested by a user, audited, run once by the agent of the device."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.core.errors import NotVisible
 from apps.diagnostics.choices import TestOutcome, TestState
-from apps.diagnostics.errors import NoAgent, TestOver, TestUnderWay, TooManyTests
+from apps.diagnostics.errors import NoAgent, TestInProgress, TestNotRunning, TooManyTests
 from apps.diagnostics.models import ConnectionTest
 from apps.diagnostics.selectors import open_tests
 from apps.inventory.errors import LoginHeld
@@ -28,11 +28,11 @@ from apps.vault.choices import CredentialKind, Purpose
 from apps.vault.models import CredentialSet
 from apps.vault.services import open_credential_set, take_lease
 
-#: From the question to the result; agents ask every few seconds and try for ten at most.
-PATIENCE = timedelta(seconds=45)
-TRY_SECONDS = 10
-MOST_A_MINUTE = 20
-KEPT_PER_DEVICE = 20
+#: From the request to the result; agents poll every few seconds and try for ten seconds at most.
+TEST_TIMEOUT = timedelta(seconds=45)
+LOGIN_TIMEOUT_SECONDS = 10
+MAX_PER_MINUTE = 20
+MAX_STORED_PER_DEVICE = 20
 _LOCK = 0x15B_D1A6
 
 
@@ -43,14 +43,14 @@ def request_test(
     actor: Actor,
     at: datetime,
 ) -> ConnectionTest:
-    """Ask the agent that watches a device to log in on it: with this login, or with the device's own.
+    """Request that the agent of a device logs in to it, with this login or with the device's own.
 
-    A login of the device goes only where it is approved; another one only by an actor who may approve that.
-    Audited before anybody tries. Locks: the tenant's tests, the device. Raises NoAgent, TestUnderWay, TooManyTests,
+    The device's logins are sent only to an approved destination; another login only by an actor who may approve that.
+    Audited before the test runs. Locks: the tenant's tests, the device. Raises NoAgent, TestInProgress, TooManyTests,
     LoginHeld, LoginApprovalRefused, ValidationError.
     """
     if credential_set is not None and credential_set.kind != CredentialKind.ROUTEROS_API:
-        raise ValidationError({"credential_set": "Only RouterOS logins can be tried."})
+        raise ValidationError({"credential_set": "Only RouterOS logins can be tested."})
     agent = _agent_of(device, at)
     released = ReleasedLogins(agent, [device])
     status = released.statuses[device.id]
@@ -60,50 +60,48 @@ def request_test(
         if credential_set is None
         else not is_own and not status.may_receive_another_login(agent.id)
     ):
-        raise LoginHeld(
-            message=_("Nothing was tried: the login is held until its destination is approved.")
-        )
+        raise LoginHeld(message=_("The test did not run: the login's destination is not approved."))
     if not is_own:
         require_login_approval(actor)
         if not agent.is_host_approved:
-            raise LoginHeld(message=_("Nothing was tried: nobody has approved the agent's host."))
+            raise LoginHeld(message=_("The test did not run: the agent's host is not approved."))
     with transaction.atomic():
-        with connection.cursor() as cursor:  # two askers at once would both count too few
+        with connection.cursor() as cursor:  # two concurrent requests would both count too few
             key = require_tenant_id().int & 0x7FFFFFFF
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, key])
         if open_tests(at).filter(device=device).exists():
-            raise TestUnderWay(message="The device is being tried already.")
-        lately = ConnectionTest.objects.filter(requested_at__gt=at - timedelta(minutes=1))
-        if lately.count() >= MOST_A_MINUTE:
-            raise TooManyTests(message=f"At most {MOST_A_MINUTE} tests a minute.")
-        made = ConnectionTest.objects.create(
+            raise TestInProgress(message="A connection test of this device is running already.")
+        recent = ConnectionTest.objects.filter(requested_at__gt=at - timedelta(minutes=1))
+        if recent.count() >= MAX_PER_MINUTE:
+            raise TooManyTests(message=f"At most {MAX_PER_MINUTE} connection tests per minute.")
+        test = ConnectionTest.objects.create(
             device=device,
             agent=agent,
             destination=status.destination.digest,
             credential_set=credential_set,
             requested_by=actor.as_dict(),
             requested_at=at,
-            expires_at=at + PATIENCE,
+            expires_at=at + TEST_TIMEOUT,
         )
-        _forget_old(device)
+        _delete_old(device)
         record(
             action="connection_test.requested",
             actor=actor,
             entity=("device", device.id),
             at=at,
             detail={
-                "test": str(made.id),
-                "agent": str(made.agent_id),
+                "test": str(test.id),
+                "agent": str(test.agent_id),
                 "credential_set": str(credential_set.id) if credential_set else None,
             },
         )
-    return made
+    return test
 
 
-def take_test(*, agent_id: UUID, at: datetime) -> dict[str, Any] | None:
-    """The next test for this agent, with its logins sealed to it; None when there is none.
+def claim_test(*, agent_id: UUID, at: datetime) -> dict[str, Any] | None:
+    """The next test for this agent, with the logins encrypted for it; None when there is none.
 
-    Taken once, whoever asks. Locks: the test's row. Raises NotVisible.
+    Each test is claimed once. Locks: the test's row. Raises NotVisible.
     """
     agent = get_agent(agent_id)
     with transaction.atomic():
@@ -117,17 +115,17 @@ def take_test(*, agent_id: UUID, at: datetime) -> dict[str, Any] | None:
         )
         if test is None:
             return None
-        test.state, test.taken_at = TestState.RUNNING, at
+        test.state, test.started_at = TestState.RUNNING, at
         if test.device_id not in assigned_device_ids(agent_id):
-            test.expires_at = at  # it is another agent's by now
-        test.save(update_fields=["state", "taken_at", "expires_at"])
+            test.expires_at = at  # assigned to another agent since
+        test.save(update_fields=["state", "started_at", "expires_at"])
         return _job(test, agent, at) if test.expires_at > at else None
 
 
 def record_result(
     *, test_id: UUID, agent_id: UUID, result: Mapping[str, Any], at: datetime
 ) -> ConnectionTest:
-    """Keep what an agent found. The same again changes nothing. Raises NotVisible, TestOver."""
+    """Store an agent's result. Idempotent for the same outcome. Raises NotVisible, TestNotRunning."""
     with transaction.atomic():
         test = ConnectionTest.objects.select_for_update().filter(pk=test_id, agent=agent_id).first()
         if test is None:
@@ -135,7 +133,9 @@ def record_result(
         if test.state == TestState.DONE and test.outcome == result["outcome"]:
             return test
         if test.state != TestState.RUNNING or test.expires_at <= at:
-            raise TestOver(message="Nobody waits for this result any more.")
+            raise TestNotRunning(
+                message="The test is not running: it expired or has a result already."
+            )
         for name, value in result.items():
             setattr(test, name, value)
         test.state, test.finished_at = TestState.DONE, at
@@ -152,10 +152,10 @@ def record_result(
 
 def _agent_of(device: Device, at: datetime) -> Agent:
     ids = [pk for pk, devices in device_ids_by_agent().items() if device.id in devices]
-    alive = [a for a in Agent.objects.filter(pk__in=ids).order_by("pk") if is_alive(a, at)]
-    if not alive:
-        raise NoAgent(message="No agent that is heard watches this device.")
-    return alive[0]
+    online = [a for a in Agent.objects.filter(pk__in=ids).order_by("pk") if is_alive(a, at)]
+    if not online:
+        raise NoAgent(message="No online agent is assigned to this device.")
+    return online[0]
 
 
 def _job(test: ConnectionTest, agent: Agent, at: datetime) -> dict[str, Any]:
@@ -163,9 +163,9 @@ def _job(test: ConnectionTest, agent: Agent, at: datetime) -> dict[str, Any]:
     released = ReleasedLogins(agent, [device])
     rows = released.of(device.id)
     if test.credential_set is not None and test.credential_set not in rows:
-        # Asked for by somebody who may send it there, and for this destination alone.
-        is_as_asked = test.destination == released.statuses[device.id].destination.digest
-        rows = [test.credential_set] if is_as_asked and agent.is_host_approved else []
+        # Requested by a user who may send it there, and for this destination only.
+        is_same_destination = test.destination == released.statuses[device.id].destination.digest
+        rows = [test.credential_set] if is_same_destination and agent.is_host_approved else []
     elif test.credential_set is not None:
         rows = [test.credential_set]
     key = bytes(agent.sealing_public_key or b"")
@@ -183,7 +183,7 @@ def _job(test: ConnectionTest, agent: Agent, at: datetime) -> dict[str, Any]:
             sealed = seal_for(
                 key, open_credential_set(credential_set=row, lease=lease).encode(), str(device.id)
             )
-        except SealedBoxInvalid:  # 32 bytes that are no usable point on the curve
+        except SealedBoxInvalid:  # 32 bytes that are not a usable point on the curve
             continue
         credentials.append(
             {
@@ -195,7 +195,7 @@ def _job(test: ConnectionTest, agent: Agent, at: datetime) -> dict[str, Any]:
     return {
         "id": str(test.id),
         "kind": "connection_test",
-        "timeout_s": TRY_SECONDS,
+        "timeout_s": LOGIN_TIMEOUT_SECONDS,
         "device": {
             "id": str(device.id),
             "address": device.management_address,
@@ -207,19 +207,19 @@ def _job(test: ConnectionTest, agent: Agent, at: datetime) -> dict[str, Any]:
     }
 
 
-def _forget_old(device: Device) -> None:
-    kept = ConnectionTest.objects.filter(device=device).order_by("-requested_at", "-id")
-    old = list(kept.values_list("pk", flat=True)[KEPT_PER_DEVICE:])
+def _delete_old(device: Device) -> None:
+    newest_first = ConnectionTest.objects.filter(device=device).order_by("-requested_at", "-id")
+    old = list(newest_first.values_list("pk", flat=True)[MAX_STORED_PER_DEVICE:])
     ConnectionTest.objects.filter(pk__in=old).delete()
 
 
 __all__ = [
     "NoAgent",
+    "TestInProgress",
+    "TestNotRunning",
     "TestOutcome",
-    "TestOver",
-    "TestUnderWay",
     "TooManyTests",
+    "claim_test",
     "record_result",
     "request_test",
-    "take_test",
 ]

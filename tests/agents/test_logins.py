@@ -745,9 +745,9 @@ class TestConnectionTests:
         services.record_heartbeat(agent_id=network.agent.id, at=AT)
 
     def take(self, network) -> dict | None:
-        from apps.diagnostics.services import take_test
+        from apps.diagnostics.services import claim_test
 
-        return take_test(agent_id=network.agent.id, at=AT)
+        return claim_test(agent_id=network.agent.id, at=AT)
 
     def ask(self, network, actor: Actor = CHANGES, **fields):
         from apps.diagnostics.services import request_test

@@ -125,7 +125,7 @@ def _places_of_address(request: HttpRequest, access: Access) -> Places:
 
 def _ids(texts: list[str]) -> list[UUID]:
     found = []
-    for text in texts[: services.MOST_TARGETS]:
+    for text in texts[: services.MAX_TARGETS]:
         try:
             found.append(UUID(text))
         except ValueError:

@@ -1,4 +1,4 @@
-"""Below /ingest/v1/ on the agents' listener, and nowhere else."""
+"""URLs below /ingest/v1/ on the agents' listener only."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""`/ingest/v1/diagnostics`: agents take jobs and tell what came of them."""
+"""`/ingest/v1/diagnostics`: agents fetch jobs and report their results."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -29,7 +29,7 @@ Outcome = Literal[
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What an agent found. Unknown keys are of a newer agent and are left out."""
+    """An agent's result. Unknown keys, of a newer agent, are ignored."""
 
     outcome: Outcome
     credential_set: UUID | None = None
@@ -46,19 +46,19 @@ def take(request: HttpRequest) -> HttpResponse:
     identity = caller(request)
     limits.admit_request(tenant_id=identity.tenant_id, agent_id=identity.agent_id)
     with acting_in(identity.tenant_id):
-        job = services.take_test(agent_id=identity.agent_id, at=clock.now())
+        job = services.claim_test(agent_id=identity.agent_id, at=clock.now())
     return HttpResponse(status=204) if job is None else JsonResponse(job)
 
 
 @endpoint("POST")
 def result(request: HttpRequest, job_id: UUID) -> HttpResponse:
-    """What came of a job."""
+    """Store the result of a job."""
     identity = caller(request)
     limits.admit_request(tenant_id=identity.tenant_id, agent_id=identity.agent_id)
-    said = msgspec.structs.asdict(small_body_of(request, Result))
-    said["worked"] = said.pop("credential_set")
+    values = msgspec.structs.asdict(small_body_of(request, Result))
+    values["accepted_credential_set"] = values.pop("credential_set")
     with acting_in(identity.tenant_id):
         services.record_result(
-            test_id=job_id, agent_id=identity.agent_id, result=said, at=clock.now()
+            test_id=job_id, agent_id=identity.agent_id, result=values, at=clock.now()
         )
     return JsonResponse({"id": str(job_id)})

@@ -1,4 +1,4 @@
-"""Connection tests: ask, and look what came of it."""
+"""REST of connection tests."""
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_field
@@ -17,16 +17,24 @@ from apps.rest.views import TenantViewSet
 
 
 class ConnectionTestSerializer(serializers.ModelSerializer[ConnectionTest]):
-    """A test and what came of it; ``worked`` is the credential set that the router took."""
+    """A test and its result; ``accepted_credential_set`` is the one that the router accepted."""
 
     state = serializers.SerializerMethodField()
 
     class Meta:
         model = ConnectionTest
-        _said = ["outcome", "worked", "identity", "version", "board_name", "latency_ms", "detail"]
-        _when = ["requested_by", "requested_at", "expires_at", "taken_at", "finished_at"]
-        fields = ["id", "device", "credential_set", "agent", "state", *_said, *_when]
-        read_only_fields = ["id", "agent", "state", *_said, *_when]
+        _result = [
+            "outcome",
+            "accepted_credential_set",
+            "identity",
+            "version",
+            "board_name",
+            "latency_ms",
+            "detail",
+        ]
+        _request = ["requested_by", "requested_at", "expires_at", "started_at", "finished_at"]
+        fields = ["id", "device", "credential_set", "agent", "state", *_result, *_request]
+        read_only_fields = ["id", "agent", "state", *_result, *_request]
 
     @extend_schema_field(serializers.ChoiceField(choices=TestState.choices))
     def get_state(self, row: ConnectionTest) -> str:
@@ -34,7 +42,8 @@ class ConnectionTestSerializer(serializers.ModelSerializer[ConnectionTest]):
 
 
 class ConnectionTestViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """Whether a login works on a router, tried by the agent that watches it. Without a set: the device's own."""
+    """Whether a login works on a router, tested by the agent of the device. Without ``credential_set``: with the
+    device's own logins."""
 
     serializer_class = ConnectionTestSerializer
     filters = {"device": "device"}
@@ -46,16 +55,14 @@ class ConnectionTestViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Te
 
     @extend_schema(responses={202: ConnectionTestSerializer})
     def create(self, request: Request) -> Response:
-        asked = ConnectionTestSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        device, chosen = (
-            asked.validated_data["device"],
-            asked.validated_data.get("credential_set"),
-        )
+        serializer = ConnectionTestSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        device = serializer.validated_data["device"]
+        chosen = serializer.validated_data.get("credential_set")
         if chosen is not None and chosen not in credentials_of([device.id])[device.id]:
-            # Trying any login anywhere is for those who may set it there.
+            # Testing a login of another device needs the permission to assign it there.
             self.access.require(Permission.CREDENTIALS_MANAGE)
-        made = services.request_test(
+        test = services.request_test(
             device=device, credential_set=chosen, actor=self.access.actor, at=clock.now()
         )
-        return Response(ConnectionTestSerializer(made).data, status=status.HTTP_202_ACCEPTED)
+        return Response(ConnectionTestSerializer(test).data, status=status.HTTP_202_ACCEPTED)
