@@ -177,7 +177,10 @@ def map_document(access: Access, asked: Asked, *, at: datetime) -> dict[str, Any
     wires = links_between_sites(access, role=asked.role)
     places = {row.id: row for row in inventory.placed_sites(access)}
     edges = site_view.between_sites(
-        wires, looks=topology_view.link_looks(at, wires), overlay=overlay, use=link_utilization(at, wires)
+        wires,
+        looks=topology_view.link_looks(at, wires),
+        overlay=overlay,
+        use=link_utilization(at, wires),
     )
     address = reverse("console:site", args=[_ANYWHERE])
     sites = []
