@@ -25,7 +25,7 @@ from apps.charts.topology_view import (
     TopologyView,
 )
 from apps.inventory.models import Device
-from apps.telemetry.reach import reach_by_site, reach_of_devices
+from apps.telemetry.reachability import reachability_by_site, reachability_of_devices
 from apps.topology.selectors import MapLink
 
 #: Site -> number of routers by look.
@@ -40,13 +40,13 @@ def looks_by_site(devices: QuerySet[Device], overlay: Overlay, at: datetime) -> 
         site_id: Counter(
             {LOOK_BY_REACH.get(word, UNKNOWN): number for word, number in counted.items()}
         )
-        for site_id, counted in reach_by_site(devices, at).items()
+        for site_id, counted in reachability_by_site(devices, at).items()
     }
     incident_devices = overlay.roots | overlay.held
     if not incident_devices:
         return looks
     site_of = dict(devices.filter(pk__in=incident_devices).values_list("pk", "site_id"))
-    reach = reach_of_devices(at, list(site_of))
+    reach = reachability_of_devices(at, list(site_of))
     for pk, site_id in site_of.items():
         now = LOOK_BY_REACH[reach[pk]] if pk in reach else UNKNOWN
         looks[site_id][now] -= 1

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.telemetry.queries import latest
-from apps.telemetry.reach import BLIND_AFTER, Reach, reach_of_devices
+from apps.telemetry.reachability import BLIND_AFTER, Reachability, reachability_of_devices
 from apps.topology.graph import DependencyGroup
 from apps.topology.selectors import MapLink, NetworkMap
 
@@ -15,7 +15,7 @@ from apps.topology.selectors import MapLink, NetworkMap
 OK, DOWN, BLIND, UNKNOWN, PART, ROOT, HELD = (
     *("ok", "critical", "blind", "unknown", "warn", "root", "held"),
 )
-LOOK_BY_REACH: Mapping[str, str] = {Reach.UP: OK, Reach.DOWN: DOWN, Reach.BLIND: BLIND}
+LOOK_BY_REACH: Mapping[str, str] = {Reachability.UP: OK, Reachability.DOWN: DOWN, Reachability.BLIND: BLIND}
 #: Layers of the layout, from the network's core outwards.
 RANKS = {"edge": 0, "core": 1, "agg": 2, "bng": 3, "access": 4}
 OUTERMOST = 5
@@ -81,7 +81,7 @@ class Overlay:
 
 def device_looks(at: datetime, device_ids: Iterable[UUID]) -> dict[UUID, str]:
     """The look of each device. One query."""
-    reach = reach_of_devices(at)
+    reach = reachability_of_devices(at)
     return {pk: LOOK_BY_REACH[reach[pk]] if pk in reach else UNKNOWN for pk in device_ids}
 
 

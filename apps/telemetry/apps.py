@@ -10,7 +10,7 @@ class TelemetryConfig(AppConfig):
         from apps.events.retention import expire
 
         expire("telemetry_event", kept=timedelta(days=90), when="ts < %(before)s")
-        # The last change before the time that is kept says what held when it began: it stays.
+        # The last change before the retention period is kept: it is the value at the period's start.
         expire(
             "telemetry_textchange",
             kept=timedelta(days=400),

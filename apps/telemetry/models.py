@@ -1,4 +1,4 @@
-"""The rows around the samples. Samples themselves live in a partitioned table without a model: see `store`."""
+"""Series, latest values, text changes and events. Samples are in a partitioned table without a model: see `store`."""
 
 from django.db import models
 
@@ -7,13 +7,13 @@ from apps.tenancy.models import TenantModel
 
 
 class Series(TenantModel):
-    """One metric of one entity: the number that sample rows carry instead of names."""
+    """One metric of one entity: sample rows refer to it by number."""
 
-    id = models.BigAutoField(primary_key=True)  # type: ignore[assignment]  # a number, it is in every sample row
+    id = models.BigAutoField(primary_key=True)  # type: ignore[assignment]  # a number, because it is in every sample row
     entity_type = models.CharField(max_length=20)
     entity_id = models.UUIDField()
     metric = models.CharField(max_length=80)
-    # Canonical `name=value` pairs of a metric that has a dimension; empty for nearly all.
+    # Canonical `name=value` pair of a metric that has a dimension; empty for nearly all.
     labels = models.CharField(max_length=1024, blank=True, default="")
 
     class Meta:
@@ -27,7 +27,7 @@ class Series(TenantModel):
 
 
 class Latest(TenantModel):
-    """The newest value of a series, whichever order samples came in."""
+    """The newest value of a series, in whichever order samples arrive."""
 
     id = None  # type: ignore[assignment]  # the series is the key
     series = models.OneToOneField(
@@ -40,12 +40,12 @@ class Latest(TenantModel):
     ts = models.DateTimeField()
     value = models.FloatField(null=True, blank=True)
     text = models.CharField(max_length=2000, null=True, blank=True)  # noqa: DJ001  (a number has none)
-    # It waited on its agent before it came in: newer ones are on their way.
+    # It was buffered on its agent: newer samples are still to come.
     is_late = models.BooleanField(default=False)
 
 
 class TextChange(TenantModel):
-    """A text value from the moment it was first seen; unchanged readings add nothing."""
+    """A text value from its first sample on; unchanged samples add no row."""
 
     series = TenantForeignKey(Series, on_delete=models.CASCADE, related_name="changes")
     ts = models.DateTimeField()
@@ -60,7 +60,7 @@ class TextChange(TenantModel):
 
 
 class Event(TenantModel):
-    """Something that an agent or the router's log reported, once per (event id, ts)."""
+    """An event from an agent or a router's log, once per (event id, ts)."""
 
     event_id = models.UUIDField()
     ts = models.DateTimeField()

@@ -1,4 +1,4 @@
-"""The one door through which samples are read. Gaps stay gaps."""
+"""Queries of samples, latest values and events; all other apps read them through this module. Gaps stay gaps."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,23 +13,23 @@ from apps.telemetry.models import Event, Latest
 from apps.telemetry.store import LATE_AFTER, SeriesKey
 
 Points = list[tuple[datetime, float]]
-Words = list[tuple[datetime, str]]
+TextPoints = list[tuple[datetime, str]]
 
 
 @dataclass(frozen=True)
 class LatestValue:
-    """The newest reading of a series."""
+    """The newest sample of a series."""
 
     ts: datetime
     value: float | None
     text: str | None
-    #: It had waited on its agent when it came in: the past, and not how things are.
+    #: It was buffered on its agent before it arrived, so it says nothing about the current state.
     is_late: bool = False
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """One drawn point of a range; ``average`` is None where there was no data."""
+    """One point of a chart; ``average`` is None where there is no data."""
 
     start: datetime
     average: float | None
@@ -41,7 +41,7 @@ class Bucket:
 def latest(
     *, metrics: Collection[str], entity_ids: Collection[UUID] | None = None
 ) -> dict[SeriesKey, LatestValue]:
-    """The newest value of these metrics, of all entities or of those named. One query."""
+    """The newest values of these metrics, of all entities or of the given ones. One query."""
     rows = Latest.objects.filter(series__metric__in=metrics)
     if entity_ids is not None:
         rows = rows.filter(series__entity_id__in=entity_ids)
@@ -81,7 +81,7 @@ def windows(
 def points_of(
     *, metric: str, entity_id: UUID, since: datetime, until: datetime, limit: int
 ) -> Points:
-    """Every sample of one entity's metric with ``since`` <= ts < ``until``, oldest first, the first ``limit``."""
+    """The first ``limit`` samples of one entity's metric with ``since`` <= ts < ``until``, oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT p.ts, p.value FROM telemetry_series s"
@@ -95,13 +95,13 @@ def points_of(
 
 def text_windows(
     *, metrics: Collection[str], since: datetime, until: datetime
-) -> dict[SeriesKey, Words]:
-    """The words of these text metrics: what stood at ``since``, each change after it, and the newest reading.
+) -> dict[SeriesKey, TextPoints]:
+    """The values of these text metrics: the one at ``since``, each change after it, and the newest sample.
 
-    The last pair carries the time of the newest reading even when nothing changed, so that a reader can tell a
-    steady state from one that is no longer seen. One query.
+    The last pair has the time of the newest sample even when nothing changed, so that a steady state can be told
+    from one that is no longer reported. One query.
     """
-    found: dict[SeriesKey, Words] = {}
+    found: dict[SeriesKey, TextPoints] = {}
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT s.entity_type, s.entity_id, s.metric, s.labels, w.ts, w.text"
@@ -116,16 +116,16 @@ def text_windows(
             {"metrics": list(metrics), "since": since, "until": until},
         )
         for entity_type, entity_id, metric, labels, ts, text in cursor.fetchall():
-            words = found.setdefault(SeriesKey(entity_type, entity_id, metric, labels), [])
-            if not words or words[-1] != (ts, text):
-                words.append((ts, text))
+            points = found.setdefault(SeriesKey(entity_type, entity_id, metric, labels), [])
+            if not points or points[-1] != (ts, text):
+                points.append((ts, text))
     return found
 
 
 def buckets(
     *, key: SeriesKey, start: datetime, end: datetime, max_points: int = 300
 ) -> list[Bucket]:
-    """A series drawn in at most ``max_points`` equal buckets; an empty one is a gap, not a zero."""
+    """A series in at most ``max_points`` equal buckets; an empty one is a gap, not a zero."""
     width = max((end - start) / max_points, timedelta(seconds=1))
     with connection.cursor() as cursor:
         cursor.execute(
@@ -154,7 +154,7 @@ def buckets(
 
 @dataclass(frozen=True)
 class Span:
-    """A time cut into at most ``points`` equal buckets."""
+    """A time range divided into at most ``points`` equal buckets."""
 
     start: datetime
     end: datetime
@@ -162,19 +162,19 @@ class Span:
 
     @property
     def width(self) -> timedelta:
-        """Of one bucket."""
+        """The width of one bucket."""
         return max((self.end - self.start) / self.points, timedelta(seconds=1))
 
     @property
     def number(self) -> int:
-        """How many there are."""
+        """Number of buckets."""
         return -(-(self.end - self.start) // self.width)
 
 
 def buckets_of(
     *, metrics: Collection[str], entity_ids: Collection[UUID], span: Span
 ) -> dict[SeriesKey, list[Bucket]]:
-    """Many series drawn like ``buckets``; absent where nothing was read. One query."""
+    """Many series in buckets; series without samples are absent. One query."""
     aggregates = "avg(p.value), min(p.value), max(p.value), count(*)"
     found: dict[SeriesKey, list[Bucket]] = {}
     for key, index, numbers in _bucket_rows(aggregates, metrics, entity_ids, span):
@@ -188,19 +188,19 @@ def buckets_of(
 def rates_of(
     *, metrics: Collection[str], entity_ids: Collection[UUID], span: Span
 ) -> dict[SeriesKey, list[float | None]]:
-    """What counters grew by per second, from bucket to bucket. A counter that went back, and a bucket without a
-    reading before or in it, are gaps. One query."""
+    """Rates of counters per second, from bucket to bucket. A counter reset, and a bucket without a sample in it or in
+    the one before, are gaps. One query."""
     aggregates = "max(p.ts), (array_agg(p.value ORDER BY p.ts DESC))[1]"
-    read: dict[SeriesKey, dict[int, tuple[datetime, float]]] = {}
+    last_samples: dict[SeriesKey, dict[int, tuple[datetime, float]]] = {}
     for key, index, (ts, value) in _bucket_rows(aggregates, metrics, entity_ids, span):
-        read.setdefault(key, {})[index] = (ts, value)
+        last_samples.setdefault(key, {})[index] = (ts, value)
     return {
-        key: [_growth(points.get(i - 1), points.get(i)) for i in range(span.number)]
-        for key, points in read.items()
+        key: [_rate(points.get(i - 1), points.get(i)) for i in range(span.number)]
+        for key, points in last_samples.items()
     }
 
 
-def _growth(
+def _rate(
     before: tuple[datetime, float] | None, now: tuple[datetime, float] | None
 ) -> float | None:
     if before is None or now is None or now[1] < before[1] or now[0] <= before[0]:
@@ -213,7 +213,7 @@ def _bucket_rows(
 ) -> Iterator[tuple[SeriesKey, int, tuple[Any, ...]]]:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT s.entity_type, s.entity_id, s.metric, s.labels,"  # noqa: S608  (the columns are ours)
+            "SELECT s.entity_type, s.entity_id, s.metric, s.labels,"  # noqa: S608  (no user input in it)
             f" floor(extract(epoch FROM p.ts - %s) / %s)::int AS bucket, {aggregates}"
             " FROM telemetry_series s JOIN telemetry_sample p ON p.series_id = s.id"
             " WHERE s.entity_id = ANY(%s) AND s.metric = ANY(%s) AND p.ts >= %s AND p.ts < %s"
@@ -273,7 +273,7 @@ def state_changes(
 
 
 def events_of_type(*, event_type: str, since: datetime, until: datetime) -> list[Event]:
-    """Every event of a type in a span, oldest first."""
+    """Every event of a type in a time range, oldest first."""
     rows = Event.objects.filter(event_type=event_type, ts__gt=since, ts__lte=until)
     return list(rows.order_by("ts", "event_id"))
 
@@ -286,7 +286,7 @@ def events_of(
     event_type: str | None = None,
     limit: int = 500,
 ) -> list[Event]:
-    """Events of these entities in a span, of one type or of all, newest first."""
+    """Events of these entities in a time range, of one type or of all, newest first."""
     rows = Event.objects.filter(entity_id__in=entity_ids, ts__gte=since, ts__lte=until)
     if event_type is not None:
         rows = rows.filter(event_type=event_type)

@@ -1,4 +1,4 @@
-"""The dictionary of series: which number stands for which metric of which entity."""
+"""Series ids: the number of each metric of each entity."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from django.db.models import Count
 from apps.telemetry.models import Series
 from apps.tenancy.context import require_tenant_id
 
-#: Values of a dimension (profiles of a PPPoE service) that one entity may have; further ones are refused.
+#: Values of a dimension (profiles of a PPPoE service) that one entity may have; further ones are rejected.
 MAX_DIMENSION_VALUES = 500
 
 
@@ -31,10 +31,10 @@ _KNOWN_MAX = 1_000_000
 
 
 def series_ids(keys: set[SeriesKey]) -> dict[SeriesKey, int]:
-    """The numbers of these series, made where there are none yet."""
+    """The ids of these series, created where they do not exist."""
     tenant_id = require_tenant_id()
     found = {key: _known[tenant_id, key] for key in keys if (tenant_id, key) in _known}
-    missing = sorted(keys - found.keys(), key=_order)
+    missing = sorted(keys - found.keys(), key=_sort_key)
     if not missing:
         return found
     columns = [
@@ -58,14 +58,15 @@ def series_ids(keys: set[SeriesKey]) -> dict[SeriesKey, int]:
         )
         for metric, entity_type, entity_id, labels, series_id in cursor.fetchall():
             found[SeriesKey(entity_type, entity_id, metric, labels)] = series_id
-    transaction.on_commit(lambda: _remember(tenant_id, {key: found[key] for key in missing}))
+    transaction.on_commit(lambda: _cache_ids(tenant_id, {key: found[key] for key in missing}))
     return found
 
 
 def without_room(keys: Iterable[SeriesKey]) -> set[SeriesKey]:
-    """Which of these would pass the bound of dimension values per entity. At most two queries, none when all are known.
+    """The series that would exceed the limit of dimension values per entity. At most two queries, none when all are
+    known.
 
-    Two writers at once may pass the bound by what each of them brings; it bounds growth, not the last row.
+    Concurrent writers may exceed the limit by what each of them adds; it limits growth, not the exact number.
     """
     tenant_id = require_tenant_id()
     unknown = {key for key in keys if key.labels and (tenant_id, key) not in _known}
@@ -83,21 +84,21 @@ def without_room(keys: Iterable[SeriesKey]) -> set[SeriesKey]:
             "entity_id", "metric", "labels"
         )
     )
-    refused = set()
-    for key in sorted(unknown, key=_order):
+    rejected = set()
+    for key in sorted(unknown, key=_sort_key):
         if (key.entity_id, key.metric, key.labels) in present:
             continue
         counted[key.entity_id, key.metric] += 1
         if counted[key.entity_id, key.metric] > MAX_DIMENSION_VALUES:
-            refused.add(key)
-    return refused
+            rejected.add(key)
+    return rejected
 
 
-def _order(key: SeriesKey) -> tuple[str, str, UUID, str]:
+def _sort_key(key: SeriesKey) -> tuple[str, str, UUID, str]:
     return key.metric, key.entity_type, key.entity_id, key.labels
 
 
-def _remember(tenant_id: UUID, found: dict[SeriesKey, int]) -> None:
+def _cache_ids(tenant_id: UUID, found: dict[SeriesKey, int]) -> None:
     if len(_known) > _KNOWN_MAX:
         _known.clear()
     _known.update({(tenant_id, key): series_id for key, series_id in found.items()})

@@ -1,7 +1,7 @@
-"""The one door through which samples, texts and events enter.
+"""Writes of samples, texts and events; all other apps write them through this module.
 
-Call it inside ``acting_in`` and inside the transaction that moves the stream's mark: all of it commits or none.
-A sample is one per (series, ts), the last write wins.
+Call it inside ``acting_in`` and inside the transaction that moves the stream's watermark, so that both are committed
+together. There is one sample per (series, ts); the last write wins.
 """
 
 import json
@@ -25,14 +25,14 @@ __all__ = [
     "Sample",
     "SeriesKey",
     "TextSample",
-    "Written",
+    "WriteResult",
     "write_batch",
 ]
 
-# What PostgreSQL says when no partition takes a row.
+# PostgreSQL's error code when no partition accepts a row.
 CHECK_VIOLATION = "23514"
 
-#: What waited longer on its agent than this tells of the past.
+#: Data that was buffered on its agent for longer than this is late: it says nothing about the current state.
 LATE_AFTER = timedelta(seconds=20)
 
 V = TypeVar("V")
@@ -41,7 +41,7 @@ EventKey = tuple[UUID, datetime]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A number at a moment."""
+    """A number at a point in time."""
 
     key: SeriesKey
     ts: datetime
@@ -50,7 +50,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class TextSample:
-    """A word at a moment (a protocol state)."""
+    """A text at a point in time (a protocol state)."""
 
     key: SeriesKey
     ts: datetime
@@ -59,7 +59,7 @@ class TextSample:
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    """An event, resolved to the server's entity."""
+    """An event of a resolved entity."""
 
     event_id: UUID
     ts: datetime
@@ -72,8 +72,8 @@ class EventRow:
 
 
 @dataclass(frozen=True)
-class Written:
-    """How many rows are new or renewed, and which events are new."""
+class WriteResult:
+    """Number of rows that were inserted or updated, and the new events."""
 
     samples: int
     texts: int
@@ -88,23 +88,23 @@ def write_batch(
     events: Sequence[EventRow] = (),
     received_at: datetime,
     is_late: bool = False,
-) -> Written:
+) -> WriteResult:
     """Store a batch. Raises PartitionMissing.
 
-    ``is_late``: it waited on its agent, so that even its newest reading says nothing of now.
+    ``is_late``: it was buffered on its agent, so even its newest sample says nothing about the current state.
 
-    Locks rows in order of series, so that two writers cannot deadlock.
+    Locks rows in order of series, so that concurrent writers cannot deadlock.
     """
     series = series_ids({s.key for s in samples} | {t.key for t in texts})
     numbers = {(series[s.key], s.ts): s.value for s in samples}
-    words = {(series[t.key], t.ts): t.text for t in texts}
+    text_values = {(series[t.key], t.ts): t.text for t in texts}
     if numbers:
         _write_samples(numbers)
         _write_latest_numbers(numbers, is_late=is_late)
-    if words:
-        _write_texts(words, is_late=is_late)
+    if text_values:
+        _write_texts(text_values, is_late=is_late)
     new_events = _write_events(events, received_at)
-    return Written(len(numbers), len(words), len(new_events), new_events)
+    return WriteResult(len(numbers), len(text_values), len(new_events), new_events)
 
 
 def _write_samples(numbers: dict[tuple[int, datetime], float]) -> None:
@@ -126,7 +126,7 @@ def _write_samples(numbers: dict[tuple[int, datetime], float]) -> None:
             if getattr(error.__cause__, "pgcode", None) != CHECK_VIOLATION:
                 raise
             raise PartitionMissing(
-                message="No partition for this day; is the keeper up?"
+                message="No partition for this day; check that the keeper is running."
             ) from error
 
 
@@ -155,10 +155,10 @@ def _write_latest_numbers(numbers: dict[tuple[int, datetime], float], *, is_late
         )
 
 
-def _write_texts(words: dict[tuple[int, datetime], str], *, is_late: bool) -> None:
-    """Keep changes only. A late word (older than what is known) changes nothing: state is what came last."""
+def _write_texts(values: dict[tuple[int, datetime], str], *, is_late: bool) -> None:
+    """Store changes only. A value older than the latest one is ignored: the newest one is the current state."""
     tenant_id = require_tenant_id()
-    ids = sorted({series_id for series_id, _ in words})
+    ids = sorted({series_id for series_id, _ in values})
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT series_id, ts, text FROM telemetry_latest WHERE series_id = ANY(%s)"
@@ -167,8 +167,8 @@ def _write_texts(words: dict[tuple[int, datetime], str], *, is_late: bool) -> No
         )
         known = {series_id: (ts, text) for series_id, ts, text in cursor.fetchall()}
         changes: list[tuple[int, datetime, str]] = []
-        for series_id, ts in sorted(words):
-            text = words[series_id, ts]
+        for series_id, ts in sorted(values):
+            text = values[series_id, ts]
             before = known.get(series_id)
             if before is not None and ts < before[0]:
                 continue

@@ -1,4 +1,4 @@
-"""How full wires are."""
+"""Utilization of links."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -8,17 +8,17 @@ from apps.telemetry.sparklines import current_rates
 from apps.topology.selectors import MapLink
 
 RX, TX = "interface.rx_bytes_total", "interface.tx_bytes_total"
-#: From here on a wire is busy, and full.
+#: Utilization from which a link is busy, and saturated.
 BUSY_PCT, FULL_PCT = 80, 95
-#: Readings are not taken at the same moment each time: so much above the capacity is still possible.
+#: Poll times jitter, so rates up to this much above the capacity are plausible; higher ones are ignored.
 CREDIBLE_PCT = 125
-#: A rate that is older says nothing of now.
+#: An older rate says nothing about the current utilization.
 FRESH = timedelta(minutes=3)
 
 
 def link_utilization(at: datetime, wires: Iterable[MapLink]) -> dict[UUID, int]:
-    """Per cent of its capacity that each wire carries, by its busier way and whichever end says more. Absent: nobody
-    read it lately, or nobody said what it can carry. One query."""
+    """Utilization of each link in per cent: of the busier direction, by the end that reports more. Links without recent
+    samples or without a capacity are absent. One query."""
     known = [wire for wire in wires if wire.capacity_bps and wire.ports]
     ports = [port for wire in known for port in wire.ports]
     rates = current_rates(metrics=(RX, TX), entity_ids=ports, since=at - FRESH)

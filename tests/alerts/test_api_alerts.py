@@ -72,7 +72,7 @@ def alert(acme, rules) -> Alert:
 
 
 class TestReading:
-    def test_an_alert_names_its_rule_its_entity_and_what_was_seen(self, reader, alert, rules):
+    def test_an_alert_has_its_rule_its_entity_and_its_observation(self, reader, alert, rules):
         one = reader.get(f"{BASE}{alert.id}/").json()
 
         assert one["rule_key"] == "unreachable"
@@ -81,7 +81,7 @@ class TestReading:
         assert one["observation"] == OBSERVATION
         assert listed(reader, BASE) == [one]
 
-    def test_what_is_gone_has_no_label(self, acme, reader, rules):
+    def test_a_deleted_entity_has_no_label(self, acme, reader, rules):
         with acting_in(acme):
             make_alert(rules["unreachable"], uuid.uuid4())
 
@@ -95,7 +95,7 @@ class TestReading:
 
         assert [row["id"] for row in rows] == [str(made[n].id) for n in (1, 2, 0)]
 
-    def test_pages_follow_one_another_over_equal_times(self, acme, reader, rules):
+    def test_pages_are_complete_with_equal_times(self, acme, reader, rules):
         at = clock.now()
         with acting_in(acme):
             made = {str(make_alert(rules["cpu_high"], uuid.uuid4(), since=at).id) for _ in range(5)}
@@ -108,7 +108,7 @@ class TestReading:
 
         assert (len(ids), set(ids)) == (5, made)
 
-    def test_history_tells_every_move_with_what_was_seen_then(self, reader, alert):
+    def test_history_has_every_transition_with_its_observation(self, reader, alert):
         transitions = listed(reader, f"{BASE}{alert.id}/history/")
 
         assert [(m["from_state"], m["to_state"]) for m in transitions] == [
@@ -161,11 +161,11 @@ class TestFilters:
             ("rule=%00", "rule"),
         ],
     )
-    def test_that_mean_nothing_are_faults(self, reader, query, field):
+    def test_invalid_ones_are_rejected(self, reader, query, field):
         assert faulty_fields(reader.get(f"{BASE}?{query}")) == {field}
 
     @pytest.mark.parametrize("position", ["never", "%00", "2026-13-45"])
-    def test_a_cursor_of_somebody_s_own_is_refused(self, reader, alert, position):
+    def test_an_invalid_cursor_is_rejected(self, reader, alert, position):
         from base64 import b64encode
 
         cursor = b64encode(f"p={position}".encode()).decode()
@@ -189,7 +189,7 @@ class TestCost:
             f"r{n}" for n in range(20)
         }
 
-    def test_of_a_history_is_the_same_for_two_moves_and_for_twenty(self, acme, reader, alert):
+    def test_of_a_history_is_the_same_for_two_transitions_and_for_twenty(self, acme, reader, alert):
         path = f"{BASE}{alert.id}/history/"
         few = queries(lambda: listed(reader, path))
         with acting_in(acme):
@@ -206,7 +206,7 @@ class TestCost:
         assert len(listed(reader, path)) == 20
 
 
-class TestWhoMay:
+class TestPermissions:
     @pytest.mark.parametrize("path", ["", "{alert}/", "{alert}/history/"])
     @pytest.mark.parametrize("role", ["acme_readonly", "acme_auditor", "acme_noc", "acme_admin"])
     def test_every_member_reads(self, acme, alert, request, role, path):
@@ -215,13 +215,13 @@ class TestWhoMay:
         assert client.get(BASE + path.format(alert=alert.id)).status_code == 200
 
     @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
-    def test_nobody_writes(self, acme, acme_admin, alert, method):
+    def test_alerts_are_read_only(self, acme, acme_admin, alert, method):
         client = bearer(acme, acme_admin)
 
         assert getattr(client, method)(f"{BASE}{alert.id}/", {}).status_code in {403, 405}
 
     @pytest.mark.parametrize("path", ["{alert}/", "{alert}/history/"])
-    def test_foreign_and_absent_are_answered_alike(self, globex, globex_admin, alert, path):
+    def test_other_tenants_rows_are_not_found(self, globex, globex_admin, alert, path):
         client = bearer(globex, globex_admin)
 
         answers = [client.get(BASE + path.format(alert=i)) for i in (alert.id, uuid.uuid4(), "x")]
@@ -229,8 +229,8 @@ class TestWhoMay:
         assert {answer.status_code for answer in answers} == {404}
         assert len({answer.content for answer in answers}) == 1
 
-    def test_lists_of_others_are_empty(self, globex, globex_admin, alert):
+    def test_lists_are_empty_for_other_tenants(self, globex, globex_admin, alert):
         assert listed(bearer(globex, globex_admin), BASE) == []
 
-    def test_strangers_are_asked_who_they_are(self, db):
+    def test_anonymous_requests_are_401(self, db):
         assert APIClient().get(BASE).status_code == 401

@@ -53,7 +53,7 @@ def keys(rows) -> set[str]:
 
 
 class TestReading:
-    def test_the_list_says_what_a_rule_is_and_the_detail_shows_its_document(self, noc, rules):
+    def test_the_list_has_a_summary_and_the_detail_has_the_document(self, noc, rules):
         rows = listed(noc, BASE)
         one = noc.get(url(rules["cpu_high"])).json()
 
@@ -89,7 +89,7 @@ class TestReading:
             ("info", {"info"}),
         ],
     )
-    def test_a_rule_has_every_severity_that_it_may_speak_with(self, noc, severity, asked):
+    def test_the_severity_filter_matches_every_severity_of_a_rule(self, noc, severity, asked):
         noc.post(IMPORT, {"pack": "p", "mode": "merge", "rules": [{**RULE, "severity": severity}]})
 
         found = {s for s in ("info", "warn", "critical") if listed(noc, f"{BASE}?severity={s}")}
@@ -104,7 +104,7 @@ class TestReading:
             ("pack=%00", "pack"),
         ],
     )
-    def test_a_filter_that_means_nothing_is_a_fault(self, noc, query, field):
+    def test_an_invalid_filter_is_rejected(self, noc, query, field):
         assert faulty_fields(noc.get(f"{BASE}?{query}")) == {field}
 
     def test_pages_follow_one_another(self, noc, rules):
@@ -115,7 +115,7 @@ class TestReading:
         assert second["next"] is None
 
     @pytest.mark.parametrize("cursor", ["x", "cD0lMDA", "cD1hAA=="])
-    def test_a_cursor_of_somebody_s_own_is_no_page(self, noc, rules, cursor):
+    def test_an_invalid_cursor_is_rejected(self, noc, rules, cursor):
         assert faulty_fields(noc.get(f"{BASE}?cursor={cursor}")) == {"cursor"}
 
     def test_costs_the_same_queries_for_one_row_and_for_twenty(self, acme, noc):
@@ -132,8 +132,8 @@ class TestReading:
         assert len(listed(noc, BASE)) == 20
 
 
-class TestSwitching:
-    def test_off_and_on(self, noc, rules):
+class TestEnabling:
+    def test_disables_and_enables(self, noc, rules):
         assert noc.patch(url(rules["cpu_high"]), {"enabled": False}).json()["enabled"] is False
         assert noc.patch(url(rules["cpu_high"]), {"enabled": True}).json()["enabled"] is True
 
@@ -150,9 +150,7 @@ class TestImport:
         assert keys(answer.json()["rules"]) == {rule["id"] for rule in load_pack("first")}
         assert noc.post(IMPORT, {"pack": "first", "mode": "merge"}).json() == answer.json()
 
-    def test_what_is_exported_imports_elsewhere_and_means_the_same(
-        self, noc, rules, globex, globex_noc
-    ):
+    def test_an_exported_pack_imports_unchanged_elsewhere(self, noc, rules, globex, globex_noc):
         noc.patch(url(rules["cpu_high"]), {"enabled": False})
         pack = noc.get(f"{BASE}export/?pack=first").json()
         other = bearer(globex, globex_noc)
@@ -162,7 +160,7 @@ class TestImport:
         assert other.get(f"{BASE}export/?pack=first").json() == pack
         assert keys(listed(other, f"{BASE}?enabled=false")) == {"cpu_high"}
 
-    def test_merge_keeps_what_is_off_and_what_is_not_named(self, noc, rules):
+    def test_merge_keeps_disabled_rules_and_other_rules(self, noc, rules):
         noc.patch(url(rules["cpu_high"]), {"enabled": False})
         renewed = {**rules["cpu_high"].document, "name": "Renewed", "version": 2}
 
@@ -172,9 +170,7 @@ class TestImport:
         assert (one["name"], one["version"], one["enabled"]) == ("Renewed", 2, False)
         assert len(listed(noc, f"{BASE}?enabled=true")) == 11
 
-    def test_replace_makes_the_pack_what_was_sent_and_keeps_history_and_overrides(
-        self, acme, noc, rules
-    ):
+    def test_replace_makes_the_pack_equal_and_keeps_history_and_overrides(self, acme, noc, rules):
         noc.patch(url(rules["cpu_high"]), {"enabled": False})
         noc.post(IMPORT, {"pack": "mine", "mode": "merge", "rules": [RULE]})
         noc.post(
@@ -230,14 +226,14 @@ class TestImport:
             {"surprise": 1},
         ],
     )
-    def test_a_rule_that_cannot_be_compiled_is_refused_and_nothing_is_kept(self, noc, change):
+    def test_an_invalid_rule_rejects_the_whole_import(self, noc, change):
         good = {**RULE, "id": "good_one"}
         body = {"pack": "p", "mode": "merge", "rules": [good, {**RULE, **change}]}
 
         assert problem(noc.post(IMPORT, body)) == (422, "rule_invalid")
         assert listed(noc, BASE) == []
 
-    def test_types_ahead_of_us_say_so(self, noc):
+    def test_reserved_condition_types_have_their_own_code(self, noc):
         body = {
             "pack": "p",
             "mode": "merge",
@@ -246,12 +242,12 @@ class TestImport:
 
         assert problem(noc.post(IMPORT, body)) == (422, "condition_type_not_supported")
 
-    def test_the_same_rule_twice_is_refused(self, noc):
+    def test_a_duplicate_rule_is_rejected(self, noc):
         body = {"pack": "p", "mode": "merge", "rules": [RULE, RULE]}
 
         assert problem(noc.post(IMPORT, body)) == (422, "rule_invalid")
 
-    def test_a_pack_that_does_not_ship_is_refused(self, noc):
+    def test_an_unknown_pack_is_rejected(self, noc):
         body = {"pack": "../first", "mode": "merge"}
 
         assert problem(noc.post(IMPORT, body)) == (422, "unknown_pack")
@@ -270,7 +266,7 @@ class TestImport:
             "\xff",
         ],
     )
-    def test_what_no_database_keeps_is_no_json_here(self, noc, text):
+    def test_text_that_postgresql_cannot_store_is_rejected(self, noc, text):
         answer = noc.post(IMPORT, text.encode("latin-1"), content_type="application/json")
 
         assert problem(answer) == (400, "parse_error")
@@ -281,7 +277,7 @@ class TestImport:
 
 
 class TestOverrides:
-    def test_are_set_shown_set_anew_and_taken_back(self, noc, rules):
+    def test_are_set_listed_replaced_and_deleted(self, noc, rules):
         path = url(rules["cpu_high"], "overrides/")
         body = {
             "scope": "tag",
@@ -350,12 +346,12 @@ class TestOverrides:
             ({"scope": "site", "target": str(uuid.uuid4())}, "target_unknown"),
         ],
     )
-    def test_what_means_nothing_is_refused(self, noc, rules, change, code):
+    def test_invalid_overrides_are_rejected(self, noc, rules, change, code):
         body = {"scope": "tenant", "changes": {"threshold": 1}, **change}
 
         assert problem(noc.post(url(rules["cpu_high"], "overrides/"), body)) == (422, code)
 
-    def test_a_rule_without_a_threshold_has_none_to_change(self, noc, rules):
+    def test_a_rule_without_a_threshold_rejects_one(self, noc, rules):
         path = url(rules["ospf_not_full"], "overrides/")
 
         assert problem(noc.post(path, {"scope": "tenant", "changes": {"threshold": 1}})) == (
@@ -363,7 +359,7 @@ class TestOverrides:
             "override_invalid",
         )
 
-    def test_a_device_of_somebody_else_is_no_target(self, noc, rules, globex):
+    def test_another_tenants_device_is_not_a_target(self, noc, rules, globex):
         with acting_in(globex):
             device = make_device()
         body = {"scope": "device", "target": str(device.id), "changes": {"threshold": 1}}
@@ -400,7 +396,7 @@ OF_ONE = [
 ]
 
 
-class TestWhoMay:
+class TestPermissions:
     @pytest.fixture
     def known(self, acme, rules):
         rule = rules["cpu_high"]
@@ -412,7 +408,7 @@ class TestWhoMay:
 
     @pytest.mark.parametrize("role", ["acme_readonly", "acme_auditor"])
     @pytest.mark.parametrize(("method", "path", "body"), WRITES)
-    def test_readers_do_not_write(self, acme, known, request, role, method, path, body):
+    def test_readonly_members_cannot_write(self, acme, known, request, role, method, path, body):
         client = bearer(acme, request.getfixturevalue(role))
 
         answer = getattr(client, method)(BASE + path.format(**known), body)
@@ -427,7 +423,7 @@ class TestWhoMay:
         assert client.get(BASE + path.format(**known)).status_code == 200
 
     @pytest.mark.parametrize(("method", "path", "body"), OF_ONE)
-    def test_foreign_and_absent_are_answered_alike(
+    def test_other_tenants_rows_are_not_found(
         self, acme, globex, globex_admin, known, method, path, body
     ):
         client = bearer(globex, globex_admin)
@@ -451,7 +447,7 @@ class TestWhoMay:
 
         assert answer.status_code == 404
 
-    def test_lists_of_others_are_empty(self, globex, globex_admin, rules):
+    def test_lists_are_empty_for_other_tenants(self, globex, globex_admin, rules):
         client = bearer(globex, globex_admin)
 
         assert listed(client, BASE) == []

@@ -27,7 +27,7 @@ def changed(key: str, path: str, value) -> dict[str, Any]:
 
 class TestShippedPacks:
     @pytest.mark.parametrize("pack", shipped_packs())
-    def test_compile_and_say_what_they_mean_to_correlation(self, pack):
+    def test_compile_with_a_known_symptom(self, pack):
         rules = [compile_rule(document) for document in load_pack(pack)]
 
         assert len({rule.key for rule in rules}) == len(rules) >= 8
@@ -43,7 +43,7 @@ class TestShippedPacks:
         assert [page for page in pages if not (handbook / page).is_file()] == []
 
 
-class TestRefusing:
+class TestValidation:
     @pytest.mark.parametrize(
         ("key", "path", "value"),
         [
@@ -71,7 +71,7 @@ class TestRefusing:
             ("cpu_high", "extra", 1),
         ],
     )
-    def test_a_faulty_rule_is_refused_in_words(self, key, path, value):
+    def test_an_invalid_rule_is_rejected_with_a_message(self, key, path, value):
         document = changed(key, path, value)
 
         with pytest.raises(RuleInvalid) as refused:
@@ -81,7 +81,7 @@ class TestRefusing:
         assert refused.value.message
 
     @pytest.mark.parametrize("kind", ["rate_of_change", "baseline", "forecast", "composite"])
-    def test_a_condition_ahead_of_us_says_so(self, kind):
+    def test_a_reserved_condition_has_its_own_code(self, kind):
         with pytest.raises(RuleInvalid) as refused:
             compile_rule(changed("cpu_high", "condition/type", kind))
 
@@ -99,7 +99,7 @@ class TestRefusing:
             ("role", "core", {"for_seconds": -5}),
         ],
     )
-    def test_a_faulty_override_is_refused(self, level, target, changes):
+    def test_an_invalid_override_is_rejected(self, level, target, changes):
         with pytest.raises(RuleInvalid):
             make_override(level=level, target=target, changes=changes)
 
@@ -114,7 +114,7 @@ class TestOverrides:
         assert resolve(rule, (), self.CORE).timing.for_seconds == 10
         assert resolve(rule, (), self.ACCESS).timing.for_seconds == 30
 
-    def test_the_nearest_wins_and_is_named(self):
+    def test_the_most_specific_wins_and_is_named(self):
         rule = compile_rule(PACK["cpu_high"])
         own = [
             make_override(level="tenant", changes={"threshold": 50}),

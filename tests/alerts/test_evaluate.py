@@ -111,17 +111,17 @@ class TestUnreachable:
             player.evaluate(seconds + 1)
         assert player.alerts() == [("unreachable", "ok")]
 
-    def test_jitter_does_not_fire_and_leaves_no_row(self, rules, core, player):
+    def test_a_short_breach_does_not_fire_and_leaves_no_row(self, rules, core, player):
         player.play("device.up", "device", core.id, *[1.0, 0.0, 1.0] * 5)
 
         assert player.alerts() == []
 
-    def test_a_device_that_is_no_longer_read_is_not_called_down(self, rules, core, player):
+    def test_missing_samples_do_not_fire(self, rules, core, player):
         player.play("device.up", "device", core.id, 1.0, *[None] * 20)
 
         assert player.alerts() == []
 
-    def test_an_access_router_waits_thirty_seconds(self, acme, rules, player):
+    def test_an_access_router_fires_after_thirty_seconds(self, acme, rules, player):
         with acting_in(acme):
             access = make_device("acc1", role="access", management_address="127.20.0.9")
         player.play("device.up", "device", access.id, *[0.0] * 5)
@@ -160,13 +160,13 @@ class TestInterfaceDown:
 
         assert player.alerts() == [("interface_down", "firing")]
 
-    def test_a_port_without_a_link_is_nobodys_trouble(self, rules, core, port, player):
+    def test_a_port_without_a_link_does_not_fire(self, rules, core, port, player):
         spare = ids.interface_id(core.id, "ether9")
         player.play("interface.oper_up", "interface", spare, 0.0, 0.0, 0.0, 0.0)
 
         assert player.alerts() == []
 
-    def test_a_port_that_somebody_disabled_does_not_alert(self, rules, port, player):
+    def test_a_disabled_port_does_not_fire(self, rules, port, player):
         player.read(0, "interface.admin_up", "interface", port, 0.0)
         player.play("interface.oper_up", "interface", port, 0.0, 0.0, 0.0, 0.0)
 
@@ -180,12 +180,12 @@ class TestOtherRules:
 
         assert player.alerts() == [("ebgp_not_established", "firing")]
 
-    def test_full_in_any_spelling_is_full(self, rules, core, player):
+    def test_state_values_ignore_case(self, rules, core, player):
         player.play("ospf.neighbor.state", "ospf_neighbor", core.id, *["Full"] * 15)
 
         assert player.alerts() == []
 
-    def test_a_silent_agent_fires_as_silence(self, acme, rules, core, player):
+    def test_an_offline_agent_fires_an_absence(self, acme, rules, core, player):
         player.play("agent.up", "agent", core.id, 1.0, *[None] * 8)
 
         assert player.alerts() == [("agent_heartbeat_missed", "firing")]
@@ -209,7 +209,7 @@ class TestOtherRules:
             (35, 0, True),  # long enough again
         ],
     )
-    def test_a_silence_that_nobody_could_hear_is_none(
+    def test_an_absence_while_ingest_was_down_does_not_fire(
         self, acme, rules, core, player, lasted, quiet, fires
     ):
         listened(lasted, quiet)
@@ -219,7 +219,7 @@ class TestOtherRules:
 
         assert player.alerts() == ([("agent_heartbeat_missed", "firing")] if fires else [])
 
-    def test_a_silence_that_is_known_outlasts_one_of_our_own(self, acme, rules, core, player):
+    def test_an_open_absence_outlasts_an_ingest_outage(self, acme, rules, core, player):
         player.play("agent.up", "agent", core.id, 1.0, *[None] * 8)
         listened(1, 0)
 
@@ -228,7 +228,7 @@ class TestOtherRules:
         player.evaluate(60)
         assert player.alerts() == [("agent_heartbeat_missed", "firing")]
 
-    def test_cpu_is_judged_over_its_window(self, rules, core, player):
+    def test_cpu_is_evaluated_over_its_window(self, rules, core, player):
         player.play("device.cpu_pct", "device", core.id, *[95.0, 10.0] * 40, every=10)
 
         assert player.alerts() == []
@@ -240,7 +240,9 @@ class TestOtherRules:
 
 
 class TestTuning:
-    def test_an_override_applies_at_once_and_is_seen(self, acme, rules, core, player, t0):
+    def test_an_override_applies_at_once_and_is_in_the_observation(
+        self, acme, rules, core, player, t0
+    ):
         with acting_in(acme):
             services.set_override(
                 rule=rules["unreachable"],
@@ -255,7 +257,7 @@ class TestTuning:
 
         assert player.alerts() == [("unreachable", "pending")]
 
-    def test_switching_a_rule_off_ends_its_alerts(self, acme, rules, core, player, t0):
+    def test_disabling_a_rule_ends_its_alerts(self, acme, rules, core, player, t0):
         player.play("device.up", "device", core.id, *[0.0] * 4)
         with acting_in(acme):
             services.set_enabled(rule=rules["unreachable"], is_enabled=False, actor=ACTOR, at=t0)
@@ -264,7 +266,7 @@ class TestTuning:
 
         assert player.alerts() == [("unreachable", "ok")]
 
-    def test_installing_a_pack_again_changes_nothing_and_keeps_what_is_off(self, acme, rules, t0):
+    def test_installing_a_pack_again_keeps_disabled_rules(self, acme, rules, t0):
         with acting_in(acme):
             services.set_enabled(rule=rules["cpu_high"], is_enabled=False, actor=ACTOR, at=t0)
             services.install_pack(pack="first", actor=ACTOR, at=t0)
@@ -273,15 +275,15 @@ class TestTuning:
             assert not AlertRule.objects.get(key="cpu_high").is_enabled
         assert Due.objects.filter(kind=services.EVALUATE, tenant_id=acme.id).count() == 1
 
-    def test_a_faulty_override_is_refused(self, acme, rules, t0):
+    def test_an_invalid_override_is_rejected(self, acme, rules, t0):
         with acting_in(acme), pytest.raises(services.OverrideInvalid):
             services.set_override(
                 rule=rules["cpu_high"], level="galaxy", changes={"threshold": 1}, actor=ACTOR, at=t0
             )
 
 
-class TestWritingDown:
-    def test_each_move_is_recorded_and_told_once(self, acme, rules, core, player):
+class TestWrites:
+    def test_each_transition_is_recorded_and_published_once(self, acme, rules, core, player):
         player.play("device.up", "device", core.id, *[0.0] * 4)
         assert player.evaluate(16) == 0
 
@@ -291,7 +293,7 @@ class TestWritingDown:
         assert transitions == [("pending", "firing")]
         assert [event.payload["to"] for event in told] == ["firing"]
 
-    def test_another_tenants_readings_are_not_seen(self, acme, globex, rules, core, player, t0):
+    def test_another_tenants_samples_are_ignored(self, acme, globex, rules, core, player, t0):
         other = Player(globex, t0)
         other.play("device.up", "device", core.id, *[0.0] * 4)
 
@@ -315,8 +317,8 @@ class TestWritingDown:
         assert queries() == few
 
 
-class TestTheDocumentsSwitch:
-    def test_a_rule_that_ships_switched_off_speaks_once_it_is_on(
+class TestDocumentEnabled:
+    def test_a_rule_that_ships_disabled_fires_after_it_was_enabled(
         self, acme, rules, core, player, t0
     ):
         document = {**rules["unreachable"].document, "id": "asleep", "enabled": False}
@@ -335,22 +337,22 @@ class TestTheDocumentsSwitch:
         assert player.alerts() == [("asleep", "firing")]
 
 
-class TestLateReadings:
-    def test_what_waited_on_its_agent_fires_nothing_however_bad_it_was(self, rules, core, player):
+class TestLateSamples:
+    def test_late_samples_fire_nothing(self, rules, core, player):
         for seconds in range(0, 40, 5):
             player.read(seconds, "device.up", "device", core.id, 0.0, is_late=True)
             player.evaluate(41 + seconds / 20)  # it comes in at once, in order
 
         assert player.alerts() == []
 
-    def test_nor_does_it_end_an_alert(self, rules, core, player):
+    def test_late_samples_do_not_end_an_alert(self, rules, core, player):
         player.play("device.up", "device", core.id, *[0.0] * 4)
         player.read(18, "device.up", "device", core.id, 1.0, is_late=True)
         player.evaluate(40)
 
         assert player.alerts() == [("unreachable", "firing")]
 
-    def test_the_first_reading_that_did_not_wait_counts_again(self, rules, core, player):
+    def test_the_first_sample_that_is_not_late_is_evaluated(self, rules, core, player):
         player.read(0, "device.up", "device", core.id, 0.0, is_late=True)
         player.evaluate(41)
         for seconds in (45, 50, 56):
@@ -394,7 +396,7 @@ class TestFlapping:
             with acting_in(player.tenant):
                 store.write_batch(events=[event], received_at=player.at(second + waited))
 
-    def test_is_one_alert_that_says_so(self, acme, rules, player, port):
+    def test_is_one_alert_with_its_own_summary(self, acme, rules, player, port):
         self.flap(player, port, 0, 6, 12, 18, 24, 30)
         player.evaluate(31)
         player.evaluate(33)
@@ -406,7 +408,7 @@ class TestFlapping:
             assert alert.summary == "cr1 sfp1 is flapping: 6 changes in 120 s"
             assert AlertTransition.objects.count() == 1
 
-    def test_ends_when_it_has_been_quiet(self, acme, rules, player, port):
+    def test_ends_after_the_quiet_time(self, acme, rules, player, port):
         self.flap(player, port, 0, 6, 12, 18, 24, 29)
         player.evaluate(31)
         for seconds in (85, 91, 103):
@@ -415,13 +417,13 @@ class TestFlapping:
 
         assert player.alerts() == [("interface_down", "ok")]
 
-    def test_reports_of_the_past_start_nothing(self, rules, player, port):
+    def test_late_events_start_nothing(self, rules, player, port):
         self.flap(player, port, 0, 6, 12, 18, 24, 29, waited=45)
         player.evaluate(31)
 
         assert [state for _, state in player.alerts()] != ["firing"]
 
-    def test_another_port_s_flaps_do_not_count(self, acme, rules, player, port, core):
+    def test_state_changes_of_another_port_do_not_count(self, acme, rules, player, port, core):
         player.read(0, "interface.oper_up", "interface", port.id, 1.0)
         self.flap(player, core, 0, 6, 12, 18, 24, 29)
         player.evaluate(31)
@@ -441,7 +443,7 @@ class TestMaintenance:
                 **targets,
             )
 
-    def test_lies_over_an_alert_that_goes_on_living(self, acme, rules, core, player):
+    def test_does_not_change_the_state_of_an_alert(self, acme, rules, core, player):
         window = self.plan(player, device_ids=[core.id])
         player.play("device.up", "device", core.id, 1.0, 0.0, 0.0, 0.0)
         assert player.alerts() == [("unreachable", "firing")]
@@ -453,7 +455,7 @@ class TestMaintenance:
             player.evaluate(seconds + 1)
         assert player.alerts() == [("unreachable", "ok")]
 
-    def test_begins_and_ends_over_an_open_alert(self, acme, rules, core, player):
+    def test_is_set_and_cleared_on_an_open_alert(self, acme, rules, core, player):
         self.plan(player, device_ids=[core.id])
         with acting_in(acme):
             flags = Alert.objects.values_list("maintenance_id", flat=True)

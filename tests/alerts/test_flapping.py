@@ -33,22 +33,22 @@ def judged(*seconds: float, now: float, was: bool = False) -> Flapping | None:
     return detect_flapping(FLAP, state_changes(*seconds), at(now), was_flapping=was)
 
 
-class TestJudging:
+class TestDetection:
     def test_more_changes_than_allowed_within_the_window_are_flapping(self):
         assert judged(0, 6, 12, 18, now=20) is None
         assert judged(0, 6, 12, 18, 24, now=25) == Flapping(at(0), 5)
 
-    def test_changes_further_apart_than_the_window_are_not(self):
+    def test_changes_further_apart_than_the_window_are_not_flapping(self):
         assert judged(0, 40, 80, 120, 160, now=161) is None
 
-    def test_once_it_flaps_it_does_until_it_has_been_quiet(self):
+    def test_flapping_lasts_until_the_quiet_time_has_passed(self):
         assert judged(100, now=159, was=True) == Flapping(at(100), 1)
         assert judged(100, now=160, was=True) is None
 
-    def test_what_is_over_by_now_starts_nothing(self):
+    def test_old_changes_start_nothing(self):
         assert judged(0, 6, 12, 18, 24, now=90) is None
 
-    def test_a_change_of_the_future_does_not_count(self):
+    def test_future_changes_do_not_count(self):
         assert judged(0, 6, 12, 18, 40, now=20) is None
 
     @given(
@@ -57,7 +57,7 @@ class TestJudging:
         st.booleans(),
         st.integers(0, 2**32),
     )
-    def test_the_order_and_number_of_reports_make_no_difference(self, seconds, now, was, seed):
+    def test_order_and_repetition_of_reports_do_not_matter(self, seconds, now, was, seed):
         shuffled = [at(second) for second in seconds * 2]
         random.Random(seed).shuffle(shuffled)
 
@@ -89,8 +89,8 @@ def play(period: float, *, last: float, until: float) -> list[tuple[float, Episo
     return told
 
 
-class TestTheMachine:
-    def test_flaps_shorter_than_the_wait_are_one_alert_from_the_fifth_change_to_the_quiet(self):
+class TestStateMachine:
+    def test_short_flaps_are_one_alert_from_the_fifth_change_to_the_quiet_time(self):
         told = play(12, last=60, until=240)
 
         fired = [second for second, episode in told if episode.fired_at == at(second)]
@@ -99,16 +99,16 @@ class TestTheMachine:
         assert len(over) == 1
         assert over[0] >= 54 + FLAP.quiet_seconds
 
-    def test_while_it_flaps_good_and_bad_readings_do_not_move_it(self):
+    def test_while_flapping_evaluations_do_not_change_the_state(self):
         told = play(12, last=90, until=91)
 
         assert [episode.state for _, episode in told][-1] is AlertState.FIRING
         assert sum(episode.state is AlertState.FIRING for _, episode in told) == 1
 
-    def test_one_flap_alone_is_held(self):
+    def test_a_single_flap_does_not_fire(self):
         assert all(episode.fired_at is None for _, episode in play(12, last=7, until=60))
 
-    def test_down_for_good_after_flapping_it_goes_on_firing(self):
+    def test_it_keeps_firing_when_it_stays_down_after_flapping(self):
         episode = Episode(AlertState.FIRING, since=at(0), fired_at=at(20), is_flapping=True)
 
         after = step(episode, evaluation(90, is_bad=True), TIMING, at(90), None)
@@ -123,7 +123,7 @@ class TestCompiling:
         document = next(row for row in load_pack("first") if row["id"] == "interface_down")
         return {**document, "flap": flap}
 
-    def test_the_quiet_is_a_third_of_the_window_unless_said(self):
+    def test_quiet_seconds_defaults_to_a_third_of_the_window(self):
         assert compile_rule(self.rule(transitions=3, window_seconds=600)).flap == Flap(3, 600, 200)
 
     @pytest.mark.parametrize(
@@ -138,11 +138,11 @@ class TestCompiling:
             {"transitions": 3, "window_seconds": 60, "more": 1},
         ],
     )
-    def test_nonsense_is_refused(self, flap):
+    def test_invalid_values_are_rejected(self, flap):
         with pytest.raises(RuleInvalid, match="flap"):
             compile_rule(self.rule(**flap))
 
-    def test_a_metric_whose_changes_nobody_reports_cannot_flap(self):
+    def test_a_metric_without_state_change_events_is_rejected(self):
         document = next(row for row in load_pack("first") if row["id"] == "cpu_high")
 
         with pytest.raises(RuleInvalid, match="flap"):

@@ -39,40 +39,40 @@ def play(*looks: tuple[float, Evaluation | None], timing: Timing = TIMING) -> Ep
 
 
 class TestFiring:
-    def test_fires_when_it_has_held_and_a_second_reading_confirms(self):
+    def test_fires_after_the_duration_with_a_second_sample(self):
         episode = play((1, bad(0)), (6, bad(5)), (11, bad(10)))
 
         assert episode.state is AlertState.FIRING
         assert (episode.since, episode.fired_at) == (at(0), at(11))
 
-    def test_does_not_fire_on_one_reading_however_long_ago(self):
+    def test_does_not_fire_on_a_single_sample(self):
         assert play((1, bad(0)), (60, bad(0))).state is AlertState.PENDING
 
-    def test_does_not_fire_before_it_has_held(self):
+    def test_does_not_fire_before_the_duration(self):
         assert play((1, bad(0)), (6, bad(5))).state is AlertState.PENDING
 
-    def test_a_single_good_reading_between_starts_again(self):
+    def test_a_single_good_sample_restarts_the_duration(self):
         assert play((1, bad(0)), (6, good(5)), (11, bad(10)), (16, bad(15))).since == at(10)
 
-    def test_silence_neither_fires_nor_forgets(self):
+    def test_missing_samples_neither_fire_nor_reset(self):
         assert play((1, bad(0)), (30, None), (60, None)).state is AlertState.PENDING
 
-    def test_silence_that_is_itself_the_breach_needs_no_second(self):
+    def test_an_absence_needs_no_second_sample(self):
         assert play(
             (1, bad(0, needs_confirmation=False)), (11, bad(0, needs_confirmation=False))
         ).state is (AlertState.FIRING)
 
-    def test_without_a_wait_it_fires_at_once(self):
+    def test_without_a_duration_it_fires_at_once(self):
         assert play((1, bad(0)), timing=Timing(0, 10, 0)).state is AlertState.FIRING
 
 
 class TestRecovering:
     FIRED = ((1, bad(0)), (11, bad(10)))
 
-    def test_recovers_when_wellness_has_held(self):
+    def test_recovers_after_the_recovery_duration(self):
         assert play(*self.FIRED, (16, good(15)), (26, good(25))).recovered_at == at(26)
 
-    def test_a_relapse_goes_back_to_firing_and_keeps_its_beginning(self):
+    def test_a_relapse_returns_to_firing_and_keeps_since(self):
         episode = play(*self.FIRED, (16, good(15)), (21, bad(20)))
 
         assert (episode.state, episode.since, episode.fired_at) == (
@@ -84,7 +84,7 @@ class TestRecovering:
     def test_between_the_two_thresholds_it_keeps_firing(self):
         assert play(*self.FIRED, (16, between(15)), (60, between(59))).state is AlertState.FIRING
 
-    def test_silence_does_not_recover(self):
+    def test_missing_samples_do_not_recover(self):
         assert play(*self.FIRED, (300, None)).state is AlertState.FIRING
 
     def test_a_cooldown_keeps_it_pending_until_it_ends(self):
@@ -101,7 +101,7 @@ readings = st.one_of(st.none(), st.booleans())
 
 
 @given(st.lists(readings, max_size=60))
-def test_whatever_is_read_firing_was_held_confirmed_and_ends_only_after_wellness_held(words):
+def test_firing_needs_duration_and_confirmation_and_recovery_its_duration(words):
     episode = Episode()
     run: list[float] = []
     for index, word in enumerate(words):

@@ -13,7 +13,7 @@ from apps.core import clock
 from apps.inventory.models import Device, Link, Site
 from apps.inventory.services import grant
 from apps.telemetry import store
-from apps.telemetry.reach import BLIND_AFTER
+from apps.telemetry.reachability import BLIND_AFTER
 from apps.telemetry.store import Sample, SeriesKey
 from apps.topology.selectors import links_between_sites, network_map
 from tests.inventory.factories import ACTOR, make_device, make_link, make_site

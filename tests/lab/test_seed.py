@@ -20,7 +20,7 @@ from apps.lab.seed.readings import grid
 from apps.lab.seed.run import OtherSeed, seed_demo
 from apps.lab.seed.sizes import NEIGHBOUR, SIZES
 from apps.lab.seed.stories import draw_stories
-from apps.telemetry.reach import Reach, reach_of_devices
+from apps.telemetry.reachability import Reachability, reachability_of_devices
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 from apps.webhooks.models import Delivery
@@ -113,12 +113,12 @@ class TestSeed:
 
         with acting_in(tenant):
             still_open = Incident.objects.get(status="open")
-            reach = reach_of_devices(clock.now())
+            reach = reachability_of_devices(clock.now())
             dark = {
                 row.entity_id
                 for row in IncidentAlert.objects.filter(incident=still_open, kind="unreachable")
             }
-            assert {pk for pk, word in reach.items() if word == Reach.DOWN} == dark
+            assert {pk for pk, word in reach.items() if word == Reachability.DOWN} == dark
             assert len(reach) == NEIGHBOUR.devices == Device.objects.count()
             assert verify_tenant_chain() is None
             assert Link.objects.filter(a_interface=None).count() == 0
@@ -140,7 +140,9 @@ class TestSeed:
 
         with acting_in(tenant):
             assert counts() == before
-            assert Reach.UP in set(reach_of_devices(at + timedelta(minutes=5)).values())
+            assert Reachability.UP in set(
+                reachability_of_devices(at + timedelta(minutes=5)).values()
+            )
 
     def test_its_pages_and_rest_can_be_read(self, tiny, client):
         tenant = tiny()

@@ -40,7 +40,7 @@ def test_the_newest_value_of_each_entity(acme, reader):
     assert one["text"] is None
 
 
-def test_words_are_words(acme, reader):
+def test_text_values_are_text(acme, reader):
     peer, at = uuid4(), clock.now()
     with acting_in(acme):
         key = SeriesKey("bgp_peer", peer, "bgp.peer.state")
@@ -52,11 +52,11 @@ def test_words_are_words(acme, reader):
 
 
 @pytest.mark.parametrize("query", ["", "metric=nonsense", "metric=device.up&entity_id=7"])
-def test_a_wrong_question_is_a_clear_fault(reader, query):
+def test_an_invalid_query_is_rejected(reader, query):
     assert problem(reader.get(f"{LATEST}?{query}")) == (400, "invalid")
 
 
-def test_another_tenant_s_values_are_not_there(acme, globex, globex_noc):
+def test_another_tenants_values_are_not_visible(acme, globex, globex_noc):
     read(acme, uuid4(), 1.0)
 
     assert listed(bearer(globex, globex_noc), f"{LATEST}?metric=device.up") == []
@@ -80,7 +80,7 @@ def asked(entity_id) -> dict:
     return {"metric": "device.up", "entity_id": str(entity_id), **span}
 
 
-def test_a_series_is_told_as_it_was_read(acme, reader):
+def test_a_series_is_returned_as_stored(acme, reader):
     device = uuid4()
     for seconds, value in ((10, 0.0), (0, 1.0), (5, 1.0)):
         read(acme, device, value, seconds)
@@ -100,7 +100,7 @@ def test_a_series_is_told_as_it_was_read(acme, reader):
         {"end": "2020-01-01T00:00:00Z"},
     ],
 )
-def test_a_wrong_question_about_a_series_is_a_clear_fault(reader, wrong):
+def test_an_invalid_query_of_a_series_is_rejected(reader, wrong):
     assert problem(reader.get(QUERY, asked(uuid4()) | wrong)) == (400, "invalid")
 
 
@@ -137,12 +137,12 @@ class TestEvents:
         assert [row["payload"]["category"] for row in said] == ["system", "firewall"]
         assert listed(reader, f"{EVENTS}?entity_id={device}&event_type=device.rebooted") == []
 
-    def test_of_another_tenant_there_are_none(self, acme, globex, globex_noc):
+    def test_of_another_tenant_are_not_visible(self, acme, globex, globex_noc):
         device = uuid4()
         self.report(acme, device, "firewall", 5)
 
         assert listed(bearer(globex, globex_noc), f"{EVENTS}?entity_id={device}") == []
 
     @pytest.mark.parametrize("query", ["", "entity_id=7", "entity_id={device}&event_type=x"])
-    def test_a_wrong_question_is_a_clear_fault(self, reader, query):
+    def test_an_invalid_query_is_rejected(self, reader, query):
         assert problem(reader.get(f"{EVENTS}?{query.format(device=uuid4())}")) == (400, "invalid")

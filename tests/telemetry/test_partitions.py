@@ -54,7 +54,7 @@ def store_sample(tenant, ts: datetime) -> None:
         )
 
 
-def test_ensuring_twice_makes_nothing_new(cursor):
+def test_ensure_is_idempotent(cursor):
     today = clock.now().date()
 
     partitions.ensure(cursor, today)
@@ -62,7 +62,7 @@ def test_ensuring_twice_makes_nothing_new(cursor):
     assert partitions.ensure(cursor, today) == ([], [])
 
 
-def test_a_new_day_gets_its_partition_and_an_expired_one_goes(cursor):
+def test_creates_the_partition_of_a_new_day_and_drops_an_expired_one(cursor):
     today = date(2031, 5, 20)
     expired = partitions.name_of(today - timedelta(days=partitions.RETENTION_DAYS + 1))
     partitions.ensure(cursor, today - timedelta(days=partitions.RETENTION_DAYS + 1))
@@ -76,7 +76,7 @@ def test_a_new_day_gets_its_partition_and_an_expired_one_goes(cursor):
     partitions.ensure(cursor, clock.now().date())
 
 
-def test_there_is_room_for_a_week_of_samples_whatever_holds_the_keeper_up():
+def test_partitions_exist_for_a_week_ahead():
     assert partitions.DAYS_AHEAD >= 7
 
 
@@ -95,12 +95,12 @@ class TestDuringADump:
     def test_the_next_days_get_their_partitions(self, cursor, acme):
         tomorrow = self.TODAY + timedelta(days=partitions.DAYS_AHEAD + 1)
         with dump_in_another_session():
-            made, held_up = partitions.ensure(cursor, self.TODAY + timedelta(days=1))
+            created, blocked = partitions.ensure(cursor, self.TODAY + timedelta(days=1))
             store_sample(acme, datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=UTC))
 
-        assert (made, held_up) == ([partitions.name_of(tomorrow)], [])
+        assert (created, blocked) == ([partitions.name_of(tomorrow)], [])
 
-    def test_ingest_goes_on_while_the_keeper_drops_and_what_is_held_goes_after_the_dump(
+    def test_ingest_continues_during_drops_and_blocked_partitions_are_dropped_after_the_dump(
         self, cursor, acme
     ):
         much_later = self.TODAY + timedelta(days=100)
@@ -130,13 +130,13 @@ class TestDuringADump:
                 keeper.join()
 
         assert all(dropped == [] for dropped, _ in tries)
-        assert all(partitions.name_of(self.TODAY) in held_up for _, held_up in tries)
-        dropped, held_up = partitions.drop_expired(cursor, much_later)
+        assert all(partitions.name_of(self.TODAY) in blocked for _, blocked in tries)
+        dropped, blocked = partitions.drop_expired(cursor, much_later)
         assert partitions.name_of(self.TODAY) in dropped
-        assert held_up == []
+        assert blocked == []
 
     @pytest.mark.skipif(shutil.which("pg_dump") is None, reason="no pg_dump on this machine")
-    def test_a_real_dump_that_is_stuck_holds_nobody_up(self, cursor, acme, tmp_path):
+    def test_a_stuck_dump_blocks_no_other_session(self, cursor, acme, tmp_path):
         """pg_dump writes into a pipe that nobody reads, so that it never gets further than its first pages."""
         row = settings.DATABASES["owner"]
         pipe = tmp_path / "dump"
@@ -158,7 +158,7 @@ class TestDuringADump:
             if dump.poll() is not None:
                 told = dump.stderr.read().decode() if dump.stderr else ""
                 pytest.skip(f"pg_dump does not fit this server: {told}")
-            made, held_up = partitions.ensure(cursor, self.TODAY + timedelta(days=1))
+            created, blocked = partitions.ensure(cursor, self.TODAY + timedelta(days=1))
             tomorrow = self.TODAY + timedelta(days=partitions.DAYS_AHEAD + 1)
             store_sample(acme, datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=UTC))
             assert holds_lock(cursor, "pg_dump"), "the dump ended too early to show anything"
@@ -167,7 +167,7 @@ class TestDuringADump:
             dump.kill()
             dump.communicate()
 
-        assert (made, held_up) == ([partitions.name_of(tomorrow)], [])
+        assert (created, blocked) == ([partitions.name_of(tomorrow)], [])
 
 
 def holds_lock(cursor, program: str) -> bool:
@@ -179,7 +179,7 @@ def holds_lock(cursor, program: str) -> bool:
     return bool(cursor.fetchone()[0])
 
 
-def test_a_partition_that_was_half_detached_when_the_keeper_was_killed_goes(cursor):
+def test_a_half_detached_partition_is_dropped(cursor):
     day = date(2031, 5, 20)
     partitions.drop_expired(cursor, date(2099, 1, 1))
     partitions.ensure(cursor, day)
@@ -188,15 +188,15 @@ def test_a_partition_that_was_half_detached_when_the_keeper_was_killed_goes(curs
         cursor.execute(f"ALTER TABLE telemetry_sample DETACH PARTITION {name} CONCURRENTLY")
     later = date(2031, 9, 1)
 
-    dropped, held_up = partitions.drop_expired(cursor, later)
+    dropped, blocked = partitions.drop_expired(cursor, later)
 
     assert name in dropped
-    assert held_up == []
+    assert blocked == []
     partitions.drop_expired(cursor, date(2099, 1, 1))
     partitions.ensure(cursor, clock.now().date())
 
 
-def test_the_keeper_keeps_once_when_asked(capsys):
+def test_the_keeper_runs_one_round_with_once(capsys):
     call_command("keeper", "--once")
 
-    assert "partitions made" in capsys.readouterr().out
+    assert "partitions created" in capsys.readouterr().out

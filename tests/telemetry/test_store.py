@@ -42,19 +42,19 @@ def window(at, key=CPU) -> list[tuple[int, float]]:
 
 
 class TestSamples:
-    def test_come_back_in_order_whatever_order_they_came_in(self, in_acme, t0):
+    def test_are_returned_in_order_of_time(self, in_acme, t0):
         write(t0, (20, 3.0), (0, 1.0))
         write(t0, (10, 2.0))
 
         assert window(t0) == [(0, 1.0), (10, 2.0), (20, 3.0)]
 
-    def test_there_is_one_per_series_and_moment_and_the_last_write_wins(self, in_acme, t0):
+    def test_one_per_series_and_time_and_the_last_write_wins(self, in_acme, t0):
         write(t0, (0, 1.0), (0, 2.0))
         write(t0, (0, 3.0))
 
         assert window(t0) == [(0, 3.0)]
 
-    def test_latest_is_the_newest_moment_not_the_last_write(self, in_acme, t0):
+    def test_latest_is_the_newest_sample_not_the_last_write(self, in_acme, t0):
         write(t0, (20, 3.0))
         write(t0, (10, 2.0))
 
@@ -72,14 +72,14 @@ class TestSamples:
         with acting_in(acme):
             assert window(t0) == [(0, 1.0)]
 
-    def test_partitions_are_out_of_the_app_roles_reach(self, in_acme, t0):
+    def test_partitions_are_not_accessible_to_the_app_role(self, in_acme, t0):
         write(t0, (0, 1.0))
 
         with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute(f"SELECT * FROM ispvm_parts.sample_{t0:%Y%m%d}")
 
-    def test_a_rolled_back_series_is_not_remembered(self, acme, t0):
+    def test_a_rolled_back_series_is_not_cached(self, acme, t0):
         with pytest.raises(ZeroDivisionError), acting_in(acme):
             write(t0, (0, 1.0))
             raise ZeroDivisionError
@@ -90,7 +90,7 @@ class TestSamples:
 
 
 class TestTexts:
-    def test_only_changes_are_kept(self, in_acme, t0):
+    def test_only_changes_are_stored(self, in_acme, t0):
         say(t0, (0, "established"), (10, "established"), (20, "idle"))
         say(t0, (30, "idle"))
 
@@ -99,14 +99,16 @@ class TestTexts:
         assert list(changes) == ["established", "idle"]
         assert Latest.objects.get().ts == t0 + timedelta(seconds=30)
 
-    def test_a_late_word_changes_nothing(self, in_acme, t0):
+    def test_a_late_text_changes_nothing(self, in_acme, t0):
         say(t0, (20, "established"))
         say(t0, (10, "idle"))
 
         assert Latest.objects.get().text == "established"
         assert TextChange.objects.count() == 1
 
-    def test_a_window_says_what_stood_before_it_and_when_it_was_last_seen(self, in_acme, t0):
+    def test_a_window_starts_with_the_value_before_it_and_ends_with_the_newest_sample(
+        self, in_acme, t0
+    ):
         say(t0, (0, "established"), (100, "idle"), (130, "idle"))
 
         found = queries.text_windows(
@@ -123,7 +125,7 @@ class TestTexts:
 
 
 class TestEvents:
-    def test_an_event_is_one_however_often_it_is_sent(self, in_acme, t0):
+    def test_a_repeated_event_is_stored_once(self, in_acme, t0):
         row = EventRow(uuid4(), t0, "device.rebooted", "warn", "device", DEVICE, {"old": 1})
 
         first = store.write_batch(events=[row, row], received_at=t0)
@@ -143,7 +145,7 @@ class TestReading:
         assert [b.average for b in drawn] == [2.0, None, None, None, None, 5.0]
         assert drawn[0].count == 2
 
-    def test_the_last_good_level_skips_what_is_below_the_minimum(self, in_acme, t0):
+    def test_the_last_good_level_skips_values_below_the_minimum(self, in_acme, t0):
         sessions = SeriesKey("service", DEVICE, "pppoe.sessions.active")
         write(t0, (0, 120.0), (10, 118.0), (20, 0.0), (30, 0.0), key=sessions)
 

@@ -32,7 +32,7 @@ def body(spoke, links, **fields) -> dict:
 
 
 class TestDependencyGroups:
-    def test_they_are_made_replaced_and_removed(self, admin, spur):
+    def test_they_are_created_replaced_and_deleted(self, admin, spur):
         spoke, links = spur
 
         made = admin.post(GROUPS, body(spoke, links))
@@ -53,7 +53,7 @@ class TestDependencyGroups:
 
         assert admin.put(url, body(spoke, links[1:], dependent=other)).status_code == 400
 
-    def test_members_that_are_not_there_are_refused(self, admin, spur):
+    def test_unknown_members_are_rejected(self, admin, spur):
         spoke, links = spur
         members = [{"type": "link", "id": ABSENT}]
 
@@ -67,7 +67,7 @@ class TestDependencyGroups:
         assert noc.post(GROUPS, body(*spur)).status_code == 403
         assert noc.get(GROUPS).status_code == 200
 
-    def test_foreign_and_absent_answer_alike(self, admin, spur, globex, globex_admin):
+    def test_other_tenants_groups_are_not_found(self, admin, spur, globex, globex_admin):
         url = f"{GROUPS}{admin.post(GROUPS, body(*spur)).json()['id']}/"
         stranger = caller(globex, globex_admin)
 

@@ -68,7 +68,7 @@ class TestGraph:
         assert again == made
         assert again.version == made.version
 
-    def test_a_newer_documents_unknown_keys_are_left_out(self):
+    def test_unknown_keys_of_a_newer_document_are_ignored(self):
         document = build_graph(**example()).as_document()
         document["devices"][0]["colour"] = "blue"
         document["satellites"] = [{}]

@@ -48,7 +48,7 @@ def sees(
 
 
 class TestOspfNeighbors:
-    def test_a_named_interface_settles_it(self):
+    def test_by_the_named_interface(self):
         link_index = LinkIndex.of(
             [link(1, CR1, CR2, "sfp1", "sfp1"), link(2, CR1, CR2, "sfp2", "sfp2")]
         )
@@ -57,7 +57,7 @@ class TestOspfNeighbors:
 
         assert (row.link_id, row.far_device_id) == (uid(102), CR2)
 
-    def test_a_known_router_id_and_a_single_wire_settle_it(self):
+    def test_by_a_known_router_id_and_a_single_link(self):
         link_index = LinkIndex.of([link(1, CR1, CR2)])
 
         (row,) = resolve_ospf_neighbors(
@@ -66,7 +66,7 @@ class TestOspfNeighbors:
 
         assert (row.link_id, row.far_device_id) == (uid(101), CR2)
 
-    def test_parallel_wires_are_never_guessed(self):
+    def test_parallel_links_stay_unresolved(self):
         link_index = LinkIndex.of([link(1, CR1, CR2, "a", "a"), link(2, CR1, CR2, "b", "b")])
 
         (row,) = resolve_ospf_neighbors(
@@ -75,7 +75,7 @@ class TestOspfNeighbors:
 
         assert (row.link_id, row.far_device_id) == (None, CR2)
 
-    def test_a_port_named_on_one_side_places_the_other_side_of_parallel_wires(self):
+    def test_a_port_named_on_one_side_resolves_the_other_side_of_parallel_links(self):
         link_index = LinkIndex.of([link(1, CR1, CR2, "a", "a"), link(2, CR1, CR2, "b", "b")])
         rows = [
             sees(1, CR1, "2.2.2.2", "10.0.0.2", port="b"),
@@ -90,7 +90,7 @@ class TestOspfNeighbors:
         ("mine", "theirs"),
         [("10.0.0.2", "10.0.0.1"), ("10.0.0.4", "10.0.0.5"), ("fe80::1", "fe80::2")],
     )
-    def test_two_rows_alone_in_a_wires_subnet_face_each_other(self, mine, theirs):
+    def test_two_rows_alone_in_a_link_subnet_are_a_pair(self, mine, theirs):
         # AGG has three spokes: without addresses nothing could tell BNG from ACC.
         link_index = LinkIndex.of([link(1, AGG, CR2), link(2, AGG, BNG), link(3, AGG, ACC)])
         rows = [sees(1, AGG, "5.5.5.5", mine), sees(2, BNG, "4.4.4.4", theirs)]
@@ -118,7 +118,7 @@ class TestOspfNeighbors:
         # The watchers still do: only BNG is wired to both AGG and ACC, and so on.
         assert [row.far_device_id for row in resolved] == [BNG, ACC, AGG, ACC, AGG, BNG]
 
-    def test_watchers_narrow_down_who_owns_a_router_id(self):
+    def test_the_owner_of_a_router_id_is_inferred_from_its_observers(self):
         # The ring CR1-CR2-CR3 with AGG behind CR2: 2.2.2.2 is wired to CR1, CR3 and AGG.
         link_index = LinkIndex.of(
             [link(1, CR1, CR2), link(2, CR2, CR3), link(3, CR3, CR1), link(4, CR2, AGG)]
@@ -129,7 +129,7 @@ class TestOspfNeighbors:
 
         assert [row.link_id for row in resolved] == [uid(101), uid(102), uid(104)]
 
-    def test_two_ids_that_want_the_same_router_get_nothing(self):
+    def test_two_ids_for_the_same_router_stay_unresolved(self):
         link_index = LinkIndex.of([link(1, CR1, CR2)])
 
         resolved = resolve_ospf_neighbors(
@@ -138,7 +138,7 @@ class TestOspfNeighbors:
 
         assert [(row.link_id, row.far_device_id) for row in resolved] == [(None, None)] * 2
 
-    def test_an_id_that_is_claimed_for_two_routers_belongs_to_neither(self):
+    def test_an_id_that_is_claimed_for_two_routers_has_no_owner(self):
         link_index = LinkIndex.of([link(1, CR1, CR2, "a", "a"), link(2, CR1, CR3, "b", "b")])
         rows = [sees(1, CR1, "7.7.7.7", port="a"), sees(2, CR1, "7.7.7.7", port="b")]
 
@@ -171,7 +171,7 @@ class TestOspfNeighbors:
 
 
 class TestInterfaces:
-    def test_ports_are_placed_by_id_and_by_name_and_shared_ends_by_neither(self):
+    def test_ports_are_resolved_by_id_and_name_and_shared_ends_by_neither(self):
         bound = Link(uid(101), "l", "ring", CR1, CR2, "renamed", "b", a_interface_id=uid(9))
         link_index = LinkIndex.of([bound, link(2, CR3, CR1, "x"), link(3, CR3, CR2, "x")])
         ports = [
@@ -191,7 +191,7 @@ class TestBgpPeers:
     def peer(self, address: str) -> BgpPeer:
         return BgpPeer(uid(50), CR1, "", address, 65000)
 
-    def test_a_peer_at_a_neighbours_address_runs_over_that_wire(self):
+    def test_a_peer_at_a_neighbors_address_runs_over_that_link(self):
         link_index = LinkIndex.of([link(1, CR1, CR2)])
         rows = resolve_ospf_neighbors(
             [sees(1, CR1, "2.2.2.2", "10.0.0.2")], link_index, router_ids={"2.2.2.2": CR2}
@@ -201,12 +201,12 @@ class TestBgpPeers:
 
         assert (resolved.link_id, resolved.far_device_id) == (uid(101), CR2)
 
-    def test_a_session_between_loopbacks_has_no_wire_of_its_own(self):
+    def test_a_session_between_loopbacks_has_no_link(self):
         (resolved,) = resolve_bgp_peers([self.peer("2.2.2.2")], [], addresses={"2.2.2.2": CR2})
 
         assert (resolved.link_id, resolved.far_device_id) == (None, CR2)
 
-    def test_a_strangers_address_is_nobodys(self):
+    def test_an_unknown_address_has_no_far_device(self):
         (resolved,) = resolve_bgp_peers([self.peer("203.0.113.1")], [], addresses={"2.2.2.2": CR2})
 
         assert (resolved.link_id, resolved.far_device_id) == (None, None)

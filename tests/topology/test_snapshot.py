@@ -42,7 +42,7 @@ def spur(in_acme):
 
 
 class TestGraphSnapshot:
-    def test_it_holds_everything_in_its_place(self, spur):
+    def test_it_contains_everything(self, spur):
         cr1, agg1, (first, second) = spur
         port = Interface.objects.create(device=cr1, name="b")
         neighbor = inventory.create_ospf_neighbor(
@@ -70,11 +70,11 @@ class TestGraphSnapshot:
         assert snapshot.agents == (place,)
         assert [(g.id, g.needed) for g in snapshot.groups] == [(made_group.id, 1)]
 
-    def test_another_tenants_network_is_not_in_it(self, spur, globex):
+    def test_it_contains_nothing_of_another_tenant(self, spur, globex):
         with acting_in(globex):
             assert graph_snapshot().devices == ()
 
-    def test_what_is_gone_is_left_out_of_groups(self, spur):
+    def test_deleted_entities_are_left_out_of_groups(self, spur):
         _, agg1, (first, second) = spur
         group(agg1, [first, second], "all")
         group(agg1, [first])
@@ -146,7 +146,7 @@ class TestGroups:
             {"dependent": ("device", uuid.uuid4())},
         ],
     )
-    def test_a_group_that_means_nothing_is_refused(self, spur, fault):
+    def test_an_invalid_group_is_rejected(self, spur, fault):
         _, agg1, links = spur
         asked = {
             "dependent": ("device", agg1.id),
@@ -160,7 +160,7 @@ class TestGroups:
 
         assert not DependencyGroup.objects.exists()
 
-    def test_nothing_depends_on_itself(self, spur):
+    def test_an_entity_cannot_depend_on_itself(self, spur):
         _, agg1, _links = spur
 
         with pytest.raises(services.GroupInvalid):
@@ -172,7 +172,7 @@ class TestGroups:
                 at=AT,
             )
 
-    def test_another_tenants_entities_are_not_there(self, spur, globex):
+    def test_another_tenants_entities_are_unknown(self, spur, globex):
         with acting_in(globex):
             foreign = make_device("theirs")
 

@@ -32,7 +32,7 @@ from apps.console.web.states import REACH, UNREAD
 from apps.inventory.models import Device
 from apps.inventory.parts import devices_of
 from apps.pages.ordering import Column, Ordering
-from apps.telemetry.reach import BLIND_AFTER, Reach, last_reading
+from apps.telemetry.reachability import BLIND_AFTER, Reachability, latest_value
 
 COLUMNS = (
     Column("name", _lazy("Device")),
@@ -79,11 +79,11 @@ def _key(access: Access, key: str, at: datetime) -> Any:
     if key == "state":
         return _state(at)
     if key == "uptime":
-        uptime = Subquery(last_reading(OuterRef("pk"), UPTIME).values("value")[:1])
-        is_up = When(Exact(_state(at), REACH[Reach.UP].rank), then=uptime)
+        uptime = Subquery(latest_value(OuterRef("pk"), UPTIME).values("value")[:1])
+        is_up = When(Exact(_state(at), REACH[Reachability.UP].rank), then=uptime)
         return Case(is_up, output_field=FloatField())
     if key == "read":
-        read = Subquery(last_reading(OuterRef("pk")).values("ts")[:1])
+        read = Subquery(latest_value(OuterRef("pk")).values("ts")[:1])
         return ExpressionWrapper(Value(at) - read, output_field=DurationField())
     if key == "alerts":
         counted = {str(pk): number for pk, number in _open_alerts(access).items()}
@@ -95,11 +95,11 @@ def _key(access: Access, key: str, at: datetime) -> Any:
 def _state(at: datetime) -> Any:
     """As its rank: the worst first."""
     rank = Case(
-        When(ts__lt=at - BLIND_AFTER, then=REACH[Reach.BLIND].rank),
-        When(value__gt=0, then=REACH[Reach.UP].rank),
-        default=REACH[Reach.DOWN].rank,
+        When(ts__lt=at - BLIND_AFTER, then=REACH[Reachability.BLIND].rank),
+        When(value__gt=0, then=REACH[Reachability.UP].rank),
+        default=REACH[Reachability.DOWN].rank,
     )
-    read = last_reading(OuterRef("pk")).annotate(rank=rank).values("rank")[:1]
+    read = latest_value(OuterRef("pk")).annotate(rank=rank).values("rank")[:1]
     return Coalesce(Subquery(read), REACH[UNREAD].rank)
 
 

@@ -26,7 +26,13 @@ from apps.pages.paging import Pager, paginate
 from apps.pages.params import query_string
 from apps.pages.states import State
 from apps.telemetry.queries import LatestValue, latest
-from apps.telemetry.reach import UP, Reach, devices_read, reach_by_site, reach_of_devices
+from apps.telemetry.reachability import (
+    UP,
+    Reachability,
+    devices_by_reachability,
+    reachability_by_site,
+    reachability_of_devices,
+)
 
 #: States of logins that somebody has to decide on.
 LOGINS = {LoginState.HELD: HELD, LoginState.CERTIFICATE_CHANGED: CHANGED}
@@ -108,10 +114,10 @@ def devices_page(access: Access, asked: DeviceFilter, *, number: int, at: dateti
     """Fourteen queries, whatever the size; two more in the order of alerts."""
     sites = inventory.visible_site_names(access)
     counted = sum(
-        reach_by_site(inventory.visible_devices(access), at).values(), start=Counter[str]()
+        reachability_by_site(inventory.visible_devices(access), at).values(), start=Counter[str]()
     )
     rows, pager = paginate(chosen_devices(access, asked, at), number=number, params=asked.asked())
-    reach = reach_of_devices(at, [device.id for device in rows])
+    reach = reachability_of_devices(at, [device.id for device in rows])
     return DevicesPage(
         filter=asked,
         is_filtered=any(asked.chosen().values()),
@@ -149,9 +155,9 @@ def chosen_devices(access: Access, asked: DeviceFilter, at: datetime) -> QuerySe
     if asked.role:
         rows = rows.filter(role=asked.role)
     if asked.state == UNREAD:
-        rows = rows.exclude(pk__in=devices_read(at))
+        rows = rows.exclude(pk__in=devices_by_reachability(at))
     elif asked.state:
-        rows = rows.filter(pk__in=devices_read(at, Reach(asked.state)))
+        rows = rows.filter(pk__in=devices_by_reachability(at, Reachability(asked.state)))
     return in_order(access, rows, asked.order, at)
 
 
@@ -174,7 +180,7 @@ def _choices(
 def device_rows(
     access: Access,
     devices: Iterable[Device],
-    reach: Mapping[UUID, Reach],
+    reach: Mapping[UUID, Reachability],
     *,
     sites: Mapping[UUID, str],
     at: datetime,
@@ -223,4 +229,4 @@ def uptime_of(read: LatestValue | None, state: State) -> str:
 
 def seconds_up(read: LatestValue | None, state: State) -> float | None:
     """How long it has been up; nothing while it is not known to be up."""
-    return read.value if read is not None and state is REACH[Reach.UP] else None
+    return read.value if read is not None and state is REACH[Reachability.UP] else None

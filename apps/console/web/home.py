@@ -20,7 +20,7 @@ from apps.incidents.web.order import WORST
 from apps.incidents.web.pages import QueueFilter, QueuePage, queue_page
 from apps.pages.durations import format_duration
 from apps.pages.states import State
-from apps.telemetry.reach import Reach
+from apps.telemetry.reachability import Reachability
 
 MOST_INCIDENTS = 12
 MOST_ROWS = 8
@@ -89,7 +89,7 @@ def home_page(access: Access, *, at: datetime) -> HomePage:
         all_agents=len(agents),
         well_agents=sum(1 for row in agents if row.state.look == "ok"),
         silent_agents=silent,
-        blind=next(count.number for count in counts if count.query == Reach.BLIND),
+        blind=next(count.number for count in counts if count.query == Reachability.BLIND),
         sees_agents=access.may(Permission.AGENTS_VIEW),
         quiet_for=format_duration(queue.last_closed_at, at) if queue.last_closed_at else "",
         tiles=tiles,

@@ -9,7 +9,7 @@ from apps.inventory.profiles import polling_profile
 from apps.pages.durations import format_duration
 from apps.pages.states import BLIND, DOWN, UNKNOWN, UP, State
 from apps.telemetry.queries import LatestValue, latest
-from apps.telemetry.reach import BLIND_AFTER
+from apps.telemetry.reachability import BLIND_AFTER
 
 _SECONDS = {
     Tier.FAST: "fast_s",

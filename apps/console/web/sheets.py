@@ -14,7 +14,7 @@ from apps.console.web.states import UNREAD
 from apps.inventory import selectors as inventory
 from apps.pages.csv_export import Cell
 from apps.pages.downloads import Download, rows_in_batches, rows_in_order
-from apps.telemetry.reach import reach_of_devices
+from apps.telemetry.reachability import reachability_of_devices
 
 DEVICES = (
     *("name", "state", "site", "role", "management_address", "board_name", "version"),
@@ -33,7 +33,7 @@ def device_sheet(access: Access, asked: DeviceFilter, *, at: datetime) -> Downlo
 
     def tell(ids: list[UUID]) -> list[Sequence[Cell]]:
         devices = rows_in_order(inventory.visible_devices(access), ids)
-        reach = reach_of_devices(at, ids)
+        reach = reachability_of_devices(at, ids)
         shown = device_rows(access, devices, reach, sites=sites, at=at)
         return [
             (

@@ -22,7 +22,7 @@ from apps.pages.ordering import DEFAULT_ORDERING, SORT, Column, Heading, Orderin
 from apps.pages.paging import Pager, pager_for
 from apps.pages.params import query_string
 from apps.pages.states import BLIND, DOWN, NONE, UNKNOWN, UP, WARN, State
-from apps.telemetry.reach import Reach, reach_by_site, reach_of_devices
+from apps.telemetry.reachability import Reachability, reachability_by_site, reachability_of_devices
 
 MOST_DEVICES = 200
 COLUMNS = (
@@ -108,7 +108,7 @@ Counted = Mapping[UUID, Counter[str]]
 def devices_by_site(access: Access, *, at: datetime) -> Counted:
     """The devices that this member may see, counted by state, site by site: of sites too that they do not see. One
     query."""
-    return reach_by_site(inventory.visible_devices(access), at)
+    return reachability_by_site(inventory.visible_devices(access), at)
 
 
 def site_rows(access: Access, counted: Counted) -> list[SiteRow]:
@@ -126,9 +126,9 @@ def _row(site_id: UUID, name: str, code: str, counted: Counter[str]) -> SiteRow:
         name=name,
         code=code,
         state=_state(counted),
-        up=counted[Reach.UP],
-        down=counted[Reach.DOWN],
-        blind=counted[Reach.BLIND],
+        up=counted[Reachability.UP],
+        down=counted[Reachability.DOWN],
+        blind=counted[Reachability.BLIND],
         unknown=counted[UNREAD],
         total=counted.total(),
     )
@@ -137,9 +137,9 @@ def _row(site_id: UUID, name: str, code: str, counted: Counter[str]) -> SiteRow:
 def _state(counted: Counter[str]) -> State:
     if not counted.total():
         return NONE
-    if counted[Reach.DOWN]:
-        return WARN if counted[Reach.UP] else DOWN
-    if counted[Reach.BLIND]:
+    if counted[Reachability.DOWN]:
+        return WARN if counted[Reachability.UP] else DOWN
+    if counted[Reachability.BLIND]:
         return BLIND
     return UNKNOWN if counted[UNREAD] else UP
 
@@ -188,7 +188,7 @@ _KEYS: Mapping[str, Callable[[SiteRow], Any]] = {
 def site_page(access: Access, site: Site, *, at: datetime) -> SitePage:
     """Eight queries."""
     devices = list(inventory.visible_devices(access).filter(site=site).order_by("name"))
-    reach = reach_of_devices(at, [device.id for device in devices])
+    reach = reachability_of_devices(at, [device.id for device in devices])
     devices.sort(key=lambda device: REACH[reach.get(device.id, UNREAD)].rank)
     parts = parts_of([device.id for device in devices])
     counted = Counter(str(reach.get(device.id, UNREAD)) for device in devices)

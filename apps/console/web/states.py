@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 
 from apps.pages.states import BLIND, DOWN, UNKNOWN, UP, State
-from apps.telemetry.reach import Reach
+from apps.telemetry.reachability import Reachability
 
 #: Nobody ever read such a device.
 UNREAD = "unknown"
 
 REACH: Mapping[str, State] = {
-    Reach.UP: UP,
-    Reach.DOWN: DOWN,
-    Reach.BLIND: BLIND,
+    Reachability.UP: UP,
+    Reachability.DOWN: DOWN,
+    Reachability.BLIND: BLIND,
     UNREAD: UNKNOWN,
 }

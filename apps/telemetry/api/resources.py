@@ -1,4 +1,4 @@
-"""The newest values of metrics."""
+"""REST of latest values, raw samples and events."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,10 +18,10 @@ from apps.rest.views import TenantView
 from apps.telemetry import queries
 from apps.telemetry.models import Event
 
-MOST_VALUES = 5000
-MOST_EVENTS = 500
-#: Raw samples are for a close look; longer spans are drawn from aggregates.
-LONGEST_SPAN = timedelta(hours=24)
+MAX_VALUES = 5000
+MAX_EVENTS = 500
+#: Raw samples are for short ranges; longer ones are charted from aggregates.
+MAX_RANGE = timedelta(hours=24)
 
 
 class LatestFilterSerializer(serializers.Serializer[Any]):
@@ -31,7 +31,7 @@ class LatestFilterSerializer(serializers.Serializer[Any]):
 
 
 class LatestSerializer(serializers.Serializer[Any]):
-    """One reading; ``value`` or ``text``, never both."""
+    """One latest value; ``value`` or ``text``, never both."""
 
     entity_type = serializers.CharField()
     entity_id = serializers.UUIDField()
@@ -44,11 +44,11 @@ class LatestSerializer(serializers.Serializer[Any]):
 
 class LatestPageSerializer(serializers.Serializer[Any]):
     results = LatestSerializer(many=True)
-    is_truncated = serializers.BooleanField(help_text=f"Only {MOST_VALUES} are shown.")
+    is_truncated = serializers.BooleanField(help_text=f"Only {MAX_VALUES} are shown.")
 
 
 class LatestView(TenantView):
-    """The newest value of one metric, of every entity or of one. A value that nobody read is not there."""
+    """The newest value of one metric, of every entity or of one. Entities without samples are absent."""
 
     permission_map = {"get": Permission.TELEMETRY_VIEW}
     expensive = frozenset({"get"})
@@ -62,14 +62,14 @@ class LatestView(TenantView):
         responses=LatestPageSerializer,
     )
     def get(self, request: Request) -> Response:
-        asked = LatestFilterSerializer(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        wanted = asked.validated_data
-        entity_ids = [wanted["entity_id"]] if "entity_id" in wanted else None
-        found = queries.latest(metrics=[wanted["metric"]], entity_ids=entity_ids)
+        serializer = LatestFilterSerializer(data=request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
+        params = serializer.validated_data
+        entity_ids = [params["entity_id"]] if "entity_id" in params else None
+        found = queries.latest(metrics=[params["metric"]], entity_ids=entity_ids)
         if self.access.is_limited:
-            seen = visible_entities(self.access, {(k.entity_type, k.entity_id) for k in found})
-            found = {k: row for k, row in found.items() if (k.entity_type, k.entity_id) in seen}
+            visible = visible_entities(self.access, {(k.entity_type, k.entity_id) for k in found})
+            found = {k: row for k, row in found.items() if (k.entity_type, k.entity_id) in visible}
         rows = [
             {
                 "entity_type": key.entity_type,
@@ -81,10 +81,10 @@ class LatestView(TenantView):
                 "text": row.text,
             }
             for key, row in sorted(found.items(), key=lambda item: str(item[0]))
-            if wanted.get("entity_type", key.entity_type) == key.entity_type
+            if params.get("entity_type", key.entity_type) == key.entity_type
         ]
-        shown = LatestSerializer(rows[:MOST_VALUES], many=True).data
-        return Response({"results": shown, "is_truncated": len(rows) > MOST_VALUES})
+        serialized = LatestSerializer(rows[:MAX_VALUES], many=True).data
+        return Response({"results": serialized, "is_truncated": len(rows) > MAX_VALUES})
 
 
 class QueryFilterSerializer(serializers.Serializer[Any]):
@@ -94,9 +94,11 @@ class QueryFilterSerializer(serializers.Serializer[Any]):
     end = serializers.DateTimeField()
 
     def validate(self, attrs: Any) -> Any:
-        span = attrs["end"] - attrs["start"]
-        if not timedelta(0) < span <= LONGEST_SPAN:
-            raise serializers.ValidationError("More than no time, and at most 24 hours.")
+        duration = attrs["end"] - attrs["start"]
+        if not timedelta(0) < duration <= MAX_RANGE:
+            raise serializers.ValidationError(
+                "The end must be after the start, by at most 24 hours."
+            )
         return attrs
 
 
@@ -107,11 +109,11 @@ class PointSerializer(serializers.Serializer[Any]):
 
 class QueryPageSerializer(serializers.Serializer[Any]):
     points = PointSerializer(many=True)
-    is_truncated = serializers.BooleanField(help_text=f"Only the first {MOST_VALUES} are shown.")
+    is_truncated = serializers.BooleanField(help_text=f"Only the first {MAX_VALUES} are shown.")
 
 
 class QueryView(TenantView):
-    """One metric of one entity as it was read, oldest first. Where nothing was read there is nothing."""
+    """Raw samples of one metric of one entity, oldest first. Gaps stay gaps."""
 
     permission_map = {"get": Permission.TELEMETRY_VIEW}
 
@@ -119,28 +121,32 @@ class QueryView(TenantView):
         parameters=[
             OpenApiParameter("metric", str, required=True, description="A registered name."),
             OpenApiParameter("entity_id", UUID, required=True),
-            OpenApiParameter("start", datetime, required=True, description="From this moment on."),
-            OpenApiParameter("end", datetime, required=True, description="Before this moment."),
+            OpenApiParameter(
+                "start", datetime, required=True, description="Start of the time range, inclusive."
+            ),
+            OpenApiParameter(
+                "end", datetime, required=True, description="End of the time range, exclusive."
+            ),
         ],
         responses=QueryPageSerializer,
     )
     def get(self, request: Request) -> Response:
-        asked = QueryFilterSerializer(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        wanted = asked.validated_data
-        ref = (METRICS[wanted["metric"]].entity_type, wanted["entity_id"])
+        serializer = QueryFilterSerializer(data=request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
+        params = serializer.validated_data
+        ref = (METRICS[params["metric"]].entity_type, params["entity_id"])
         if self.access.is_limited and ref not in visible_entities(self.access, {ref}):
             raise NotVisible
         points = queries.points_of(
-            metric=wanted["metric"],
-            entity_id=wanted["entity_id"],
-            since=wanted["start"],
-            until=wanted["end"],
-            limit=MOST_VALUES + 1,
+            metric=params["metric"],
+            entity_id=params["entity_id"],
+            since=params["start"],
+            until=params["end"],
+            limit=MAX_VALUES + 1,
         )
-        rows = [{"ts": ts, "value": value} for ts, value in points[:MOST_VALUES]]
-        shown = PointSerializer(rows, many=True).data
-        return Response({"points": shown, "is_truncated": len(points) > MOST_VALUES})
+        rows = [{"ts": ts, "value": value} for ts, value in points[:MAX_VALUES]]
+        serialized = PointSerializer(rows, many=True).data
+        return Response({"points": serialized, "is_truncated": len(points) > MAX_VALUES})
 
 
 class EventFilterSerializer(serializers.Serializer[Any]):
@@ -150,7 +156,7 @@ class EventFilterSerializer(serializers.Serializer[Any]):
 
 
 class EventSerializer(serializers.ModelSerializer[Event]):
-    payload = serializers.DictField(help_text="What changed; its names depend on the type.")
+    payload = serializers.DictField(help_text="What changed; the names depend on the event type.")
 
     class Meta:
         model = Event
@@ -168,11 +174,11 @@ class EventSerializer(serializers.ModelSerializer[Event]):
 
 class EventPageSerializer(serializers.Serializer[Any]):
     results = EventSerializer(many=True)
-    is_truncated = serializers.BooleanField(help_text=f"Only the newest {MOST_EVENTS} are shown.")
+    is_truncated = serializers.BooleanField(help_text=f"Only the newest {MAX_EVENTS} are shown.")
 
 
 class EventsView(TenantView):
-    """What was reported of one entity, the newest first: changes of state, reboots, changed configuration."""
+    """Events of one entity, the newest first: state changes, reboots, configuration changes."""
 
     permission_map = {"get": Permission.TELEMETRY_VIEW}
 
@@ -180,24 +186,26 @@ class EventsView(TenantView):
         parameters=[
             OpenApiParameter("entity_id", UUID, required=True),
             OpenApiParameter("event_type", str, enum=sorted(EVENTS)),
-            OpenApiParameter("since", datetime, description="The last day, unless it says more."),
+            OpenApiParameter("since", datetime, description="Default: the last 24 hours."),
         ],
         responses=EventPageSerializer,
     )
     def get(self, request: Request) -> Response:
-        asked = EventFilterSerializer(data=request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        wanted = asked.validated_data
+        serializer = EventFilterSerializer(data=request.query_params.dict())
+        serializer.is_valid(raise_exception=True)
+        params = serializer.validated_data
         now = clock.now()
         rows = queries.events_of(
-            entity_ids=[wanted["entity_id"]],
-            event_type=wanted.get("event_type"),
-            since=wanted.get("since", now - timedelta(days=1)),
+            entity_ids=[params["entity_id"]],
+            event_type=params.get("event_type"),
+            since=params.get("since", now - timedelta(days=1)),
             until=now + timedelta(minutes=5),
-            limit=MOST_EVENTS + 1,
+            limit=MAX_EVENTS + 1,
         )
         if self.access.is_limited:
-            seen = visible_entities(self.access, {(row.entity_type, row.entity_id) for row in rows})
-            rows = [row for row in rows if (row.entity_type, row.entity_id) in seen]
-        shown = EventSerializer(rows[:MOST_EVENTS], many=True).data
-        return Response({"results": shown, "is_truncated": len(rows) > MOST_EVENTS})
+            visible = visible_entities(
+                self.access, {(row.entity_type, row.entity_id) for row in rows}
+            )
+            rows = [row for row in rows if (row.entity_type, row.entity_id) in visible]
+        serialized = EventSerializer(rows[:MAX_EVENTS], many=True).data
+        return Response({"results": serialized, "is_truncated": len(rows) > MAX_EVENTS})

@@ -1,4 +1,5 @@
-"""The only process with the owner's database address: partitions and retention. It listens for scrapes at most."""
+"""The keeper: partitions and retention. The only process with the owner's database URL; it serves nothing but
+metrics."""
 
 import contextlib
 import signal
@@ -31,21 +32,21 @@ DELETED = Counter("ispvm_keeper_rows_deleted", "Rows past their retention, delet
 HELD_UP = Gauge(
     "ispvm_keeper_partitions_held_up", "Partitions that a lock keeps from their change."
 )
-EVERY_SECONDS = 3600
+ROUND_INTERVAL_SECONDS = 3600
 RETRY_SECONDS = 5
-#: Deleting gives way to the partitions this often; with more to delete the next round begins at once.
+#: Maximum time of deletion in one round, so that partitions are not delayed; the next round then follows at once.
 PRUNE_SECONDS = 60
-#: A round that takes longer hangs: each of its parts has a limit.
+#: A round that takes longer counts as hanging: each of its parts has a limit.
 ROUND_SECONDS = 900
-#: No statement of the keeper runs longer; deleting goes in batches that take milliseconds.
+#: Statement timeout of the keeper; deletion runs in batches that take milliseconds.
 STATEMENT_SECONDS = 120
 
 
 class Command(BaseCommand):
-    help = "Create coming partitions, drop and delete what has expired, hourly; one keeper works, others wait."
+    help = "Hourly: create future partitions, drop and delete expired data. One keeper is active, others stand by."
 
     def add_arguments(self, parser: Any) -> None:
-        parser.add_argument("--once", action="store_true", help="do it once and leave")
+        parser.add_argument("--once", action="store_true", help="run one round and exit")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         if "owner" not in connections:
@@ -55,7 +56,7 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stopped.set())
         if options["once"]:
             refuse_to_serve()
-            self._keep(stopped)
+            self._run_round(stopped)
             return
         serve_metrics(settings.ISPVM_METRICS_LISTEN, settings.ISPVM_METRICS_ALLOW)
         wait_to_serve(stopped)
@@ -64,11 +65,11 @@ class Command(BaseCommand):
         threading.Thread(target=grant_operator_when_completed, args=(stopped,), daemon=True).start()
         while not stopped.is_set():
             with liveness.process.working("round", within=ROUND_SECONDS):
-                wait = self._keep(stopped)
+                wait = self._run_round(stopped)
             stopped.wait(wait)
 
-    def _keep(self, stopped: threading.Event) -> float:
-        """One round; returns after how many seconds the next one should begin."""
+    def _run_round(self, stopped: threading.Event) -> float:
+        """Run one round if no other keeper is active; returns the seconds until the next one."""
         owner = connections["owner"]
         try:
             with owner.cursor() as cursor:
@@ -80,9 +81,9 @@ class Command(BaseCommand):
                 if not cursor.fetchone()[1]:
                     return RETRY_SECONDS
                 try:
-                    return self._work(cursor, stopped)
+                    return self._maintain(cursor, stopped)
                 finally:
-                    # A session that is gone has given its lock back.
+                    # A closed session has released its lock already.
                     with contextlib.suppress(DatabaseError, InterfaceError):
                         cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
         except (OperationalError, InterfaceError) as error:
@@ -92,17 +93,17 @@ class Command(BaseCommand):
             owner.close()
             return RETRY_SECONDS
 
-    def _work(self, cursor: Any, stopped: threading.Event) -> float:
+    def _maintain(self, cursor: Any, stopped: threading.Event) -> float:
         at = clock.now()
         if (epoch := record_restore(using="owner")) is not None:
             log.warning("database_restore_recorded", epoch=epoch)
-        made, unmade = partitions.ensure(cursor, at.date())
-        dropped, undropped = partitions.drop_expired(cursor, at.date())
-        PARTITIONS.labels("made").inc(len(made))
+        created, not_created = partitions.ensure(cursor, at.date())
+        dropped, not_dropped = partitions.drop_expired(cursor, at.date())
+        PARTITIONS.labels("made").inc(len(created))
         PARTITIONS.labels("dropped").inc(len(dropped))
-        HELD_UP.set(len(unmade) + len(undropped))
-        if unmade or undropped:
-            log.warning("keeper_lock_unavailable", partitions=[*unmade, *undropped])
+        HELD_UP.set(len(not_created) + len(not_dropped))
+        if not_created or not_dropped:
+            log.warning("keeper_lock_unavailable", partitions=[*not_created, *not_dropped])
         until = time.monotonic() + PRUNE_SECONDS
         pruned = retention.prune(
             using="owner",
@@ -113,11 +114,13 @@ class Command(BaseCommand):
         for table, number in pruned.rows.items():
             DELETED.labels(table).inc(number)
         self.stdout.write(
-            f"keeper: {len(made)} partitions made, {len(dropped)} dropped,"
+            f"keeper: {len(created)} partitions created, {len(dropped)} dropped,"
             f" {sum(pruned.rows.values())} rows deleted"
         )
-        if not unmade:
+        if not not_created:
             DONE_AT.set_to_current_time()
         if pruned.is_cut_short:
             return 0
-        return RETRY_SECONDS if unmade or undropped or pruned.is_held_up else EVERY_SECONDS
+        if not_created or not_dropped or pruned.is_held_up:
+            return RETRY_SECONDS
+        return ROUND_INTERVAL_SECONDS

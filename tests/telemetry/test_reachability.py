@@ -8,12 +8,12 @@ import pytest
 from apps.core import clock
 from apps.inventory.models import Device
 from apps.telemetry import store
-from apps.telemetry.reach import (
+from apps.telemetry.reachability import (
     BLIND_AFTER,
-    Reach,
-    devices_read,
-    reach_by_site,
-    reach_of_devices,
+    Reachability,
+    devices_by_reachability,
+    reachability_by_site,
+    reachability_of_devices,
 )
 from apps.telemetry.store import Sample, SeriesKey
 from tests.inventory.factories import make_device, make_site
@@ -40,7 +40,7 @@ def now(in_acme):
 
 
 def test_each_site_is_counted(now):
-    found = reach_by_site(Device.objects.all(), now)
+    found = reachability_by_site(Device.objects.all(), now)
 
     names = dict(Device.objects.values_list("site_id", "site__name"))
     assert {names[pk]: counted for pk, counted in found.items()} == {
@@ -49,26 +49,26 @@ def test_each_site_is_counted(now):
     }
 
 
-def test_only_the_devices_asked_for_are_counted(now):
-    assert sum(reach_by_site(Device.objects.filter(name="r0"), now).values(), Counter()) == {
+def test_only_the_given_devices_are_counted(now):
+    assert sum(reachability_by_site(Device.objects.filter(name="r0"), now).values(), Counter()) == {
         "up": 1
     }
-    assert reach_by_site(Device.objects.none(), now) == {}
+    assert reachability_by_site(Device.objects.none(), now) == {}
 
 
-@pytest.mark.parametrize("word", Reach)
-def test_a_state_names_its_devices(now, word):
-    said = {pk for pk, found in reach_of_devices(now).items() if found is word}
+@pytest.mark.parametrize("state", Reachability)
+def test_devices_of_each_state(now, state):
+    expected = {pk for pk, found in reachability_of_devices(now).items() if found is state}
 
-    assert set(devices_read(now, word)) == said
-    assert said
-
-
-def test_who_was_never_read_is_in_no_state(now):
-    assert Device.objects.exclude(pk__in=devices_read(now)).get().name == "r9"
+    assert set(devices_by_reachability(now, state)) == expected
+    assert expected
 
 
-def test_few_are_asked_for(now):
+def test_a_device_that_was_never_polled_has_no_state(now):
+    assert Device.objects.exclude(pk__in=devices_by_reachability(now)).get().name == "r9"
+
+
+def test_given_devices(now):
     one = Device.objects.get(name="r1")
 
-    assert reach_of_devices(now, [one.id]) == {one.id: Reach.DOWN}
+    assert reachability_of_devices(now, [one.id]) == {one.id: Reachability.DOWN}
