@@ -15,7 +15,11 @@ from apps.topology.selectors import MapLink, NetworkMap
 OK, DOWN, BLIND, UNKNOWN, PART, ROOT, HELD = (
     *("ok", "critical", "blind", "unknown", "warn", "root", "held"),
 )
-LOOK_BY_REACH: Mapping[str, str] = {Reachability.UP: OK, Reachability.DOWN: DOWN, Reachability.BLIND: BLIND}
+LOOK_BY_REACH: Mapping[str, str] = {
+    Reachability.UP: OK,
+    Reachability.DOWN: DOWN,
+    Reachability.BLIND: BLIND,
+}
 #: Layers of the layout, from the network's core outwards.
 RANKS = {"edge": 0, "core": 1, "agg": 2, "bng": 3, "access": 4}
 OUTERMOST = 5
