@@ -22,13 +22,13 @@ def t0():
     return clock.now().replace(microsecond=0) - timedelta(minutes=10)
 
 
-def write(at, *rows: tuple[int, float], key=CPU) -> store.Written:
+def write(at, *rows: tuple[int, float], key=CPU) -> store.WriteResult:
     return store.write_batch(
         samples=[Sample(key, at + timedelta(seconds=s), v) for s, v in rows], received_at=at
     )
 
 
-def say(at, *rows: tuple[int, str]) -> store.Written:
+def say(at, *rows: tuple[int, str]) -> store.WriteResult:
     return store.write_batch(
         texts=[TextSample(STATE, at + timedelta(seconds=s), w) for s, w in rows], received_at=at
     )
