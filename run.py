@@ -24,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 REQUIREMENTS = ROOT / "requirements.txt"
+SUBSETS = ROOT / "ispvm" / "deploy" / "requirement_sets.py"
 STAMP = VENV / "installed-requirements.sha256"
 FRONT_END_LOCK = ROOT / "package-lock.json"
 FRONT_END = ROOT / "node_modules"
@@ -48,7 +49,7 @@ HELP = """usage: python3 run.py COMMAND [options]
   test            run the tests on PostgreSQL and Valkey of their own; --long runs the large cases too
   check           format, lint, types, import contracts, migrations, templates
   manage ...      Django's command line with the platform's settings and database
-  lock            turn requirements.in into requirements.txt (needs uv)
+  lock            turn requirements.in into requirements.txt and its subsets (needs uv)
 
 `python3 run.py demo --help` and `test --help` list their options. Data lives in .ispvm (ISPVM_HOME).
 Set DATABASE_URL and REDIS_URL to use servers of your own instead of the embedded ones.
@@ -217,7 +218,10 @@ def lock_requirements() -> int:
         raise SetupError("lock needs uv; install it with: .venv/bin/python -m pip install uv")
     # The command is written into the file's head; a bare name keeps machine paths out of it.
     env = {**os.environ, "UV_CUSTOM_COMPILE_COMMAND": "python3 run.py lock"}
-    return subprocess.run([uv, *LOCK_COMMAND], check=False, cwd=ROOT, env=env).returncode
+    locked = subprocess.run([uv, *LOCK_COMMAND], check=False, cwd=ROOT, env=env)
+    if locked.returncode != 0:
+        return locked.returncode
+    return subprocess.run([sys.executable, str(SUBSETS)], check=False, cwd=ROOT).returncode
 
 
 def hand_over(arguments: list[str]) -> None:

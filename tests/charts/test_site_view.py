@@ -120,10 +120,10 @@ def test_of_one_role_both_ends_have_it(acme_noc, network):
 
 
 @pytest.mark.parametrize(
-    ("granted", "wires"),
+    ("granted", "links"),
     [((), set()), (("ac1",), set()), (("ac1", "ac2"), {"ac1-ac2"}), (("cr1", "cr2"), set())],
 )
-def test_a_limited_member_sees_a_wire_with_both_its_ends(acme_noc, network, granted, links):
+def test_a_limited_member_sees_a_link_with_both_its_ends(acme_noc, network, granted, links):
     Membership.objects.filter(user=acme_noc).update(is_limited=True)
     for name in granted:
         grant(user_id=acme_noc.id, row=network[name], actor=ACTOR, at=clock.now())
