@@ -89,7 +89,7 @@ class Plot {
 
   say(text) {
     const line = document.createElement("p");
-    line.className = "dim calm";
+    line.className = "dim hint-text";
     line.textContent = text;
     this.plot?.destroy();
     this.plot = null;
@@ -330,7 +330,7 @@ class Plot {
     for (const line of data.lines) {
       if (!line.values.some((value) => value !== null)) continue;
       const word = document.createElement("span");
-      word.className = "k";
+      word.className = "readout-item";
       const swatch = document.createElement("i");
       swatch.className = line.look;
       const value = document.createElement("b");
@@ -343,7 +343,7 @@ class Plot {
     }
     if (this.gaps?.length) {
       const gap = document.createElement("span");
-      gap.className = "k dim";
+      gap.className = "readout-item dim";
       const swatch = document.createElement("i");
       swatch.className = "gap";
       gap.append(swatch, this.figure.dataset.gap);

@@ -43,10 +43,10 @@ function isTyping(target) {
 function move(step) {
   const rows = [...document.querySelectorAll("[data-row]")];
   if (!rows.length) return;
-  const at = rows.findIndex((row) => row.classList.contains("pick"));
+  const at = rows.findIndex((row) => row.classList.contains("is-selected"));
   const next = rows[Math.min(rows.length - 1, Math.max(0, at + step))];
-  rows[at]?.classList.remove("pick");
-  next.classList.add("pick");
+  rows[at]?.classList.remove("is-selected");
+  next.classList.add("is-selected");
   next.querySelector("a")?.focus();
 }
 
@@ -57,7 +57,7 @@ function showHelp() {
 
 // `m` on the picked row: the form that plans work on what it is about.
 function planPicked() {
-  const address = document.querySelector("[data-row].pick[data-plan]")?.dataset.plan;
+  const address = document.querySelector("[data-row].is-selected[data-plan]")?.dataset.plan;
   if (address) location.assign(address);
   return Boolean(address);
 }
@@ -79,7 +79,7 @@ function goTo(key) {
 document.addEventListener("keydown", (event) => {
   // The palette: from anywhere, from within a field too.
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
-    const box = document.querySelector(".find-box input");
+    const box = document.querySelector(".search-form input");
     if (!box) return;
     event.preventDefault();
     box.focus();
@@ -94,7 +94,7 @@ document.addEventListener("keydown", (event) => {
   const key = CSS.escape(event.key);
   // A verb of the picked row first; without a picked row no row is meant.
   const control =
-    document.querySelector(`[data-row].pick [data-row-key="${key}"]`) ??
+    document.querySelector(`[data-row].is-selected [data-row-key="${key}"]`) ??
     document.querySelector(`[data-key="${key}"]`);
   if (!control) return;
   event.preventDefault();
@@ -151,11 +151,11 @@ document.addEventListener("htmx:afterSwap", showBulk);
 
 // In the search box: down and up walk through what was found, Escape leaves.
 document.addEventListener("keydown", (event) => {
-  const box = event.target.closest(".find-box");
+  const box = event.target.closest(".search-form");
   if (!box) return;
   if (event.key === "Escape") return document.activeElement.blur();
   if (event.key === "Enter" && event.target.matches("input")) {
-    const first = box.querySelector(".found a");
+    const first = box.querySelector(".search-results a");
     if (!first) return;
     event.preventDefault();
     return first.click();
@@ -163,7 +163,7 @@ document.addEventListener("keydown", (event) => {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (!step) return;
   event.preventDefault();
-  const stops = [box.querySelector("input"), ...box.querySelectorAll(".found a")];
+  const stops = [box.querySelector("input"), ...box.querySelectorAll(".search-results a")];
   const next = stops.indexOf(document.activeElement) + step;
   stops[Math.min(stops.length - 1, Math.max(0, next))].focus();
 });
@@ -190,11 +190,11 @@ document.addEventListener("htmx:afterRequest", (event) => {
 // The cursor row survives a refresh of the list.
 let picked = null;
 document.addEventListener("htmx:beforeSwap", () => {
-  picked = document.querySelector("[data-row].pick a")?.getAttribute("href") ?? null;
+  picked = document.querySelector("[data-row].is-selected a")?.getAttribute("href") ?? null;
 });
 document.addEventListener("htmx:afterSwap", () => {
   const link = picked && document.querySelector(`[data-row] a[href="${CSS.escape(picked)}"]`);
-  link?.closest("[data-row]").classList.add("pick");
+  link?.closest("[data-row]").classList.add("is-selected");
   if (link && document.activeElement === document.body) link.focus({ preventScroll: true });
   for (const box of document.querySelectorAll("[data-filter]")) applyFilter(box);
 });

@@ -233,7 +233,7 @@ class Drawing {
 
   say(text) {
     const line = document.createElement("p");
-    line.className = "dim calm";
+    line.className = "dim hint-text";
     line.textContent = text;
     this.box.replaceChildren(line);
   }
@@ -243,7 +243,7 @@ class Drawing {
     this.box.classList.toggle("is-empty", !picture.nodes.length);
     if (!picture.nodes.length) return this.say(this.box.dataset.empty);
     // A small drawing has no room for the boxes of sites.
-    const isSmall = !this.box.classList.contains("tall");
+    const isSmall = !this.box.classList.contains("is-tall");
     const nodes = isSmall ? picture.nodes.filter((n) => n.kind !== "box") : picture.nodes;
     const places = place(nodes, picture.edges);
     const parents = new Set(nodes.filter((n) => n.kind === "box").map((n) => n.id));

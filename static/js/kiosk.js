@@ -23,7 +23,7 @@ function beep() {
 
 // The newest incident number on the screen; a higher one than was ever seen here is news.
 function listen() {
-  const numbers = [...document.querySelectorAll(".inc .id")].map((id) =>
+  const numbers = [...document.querySelectorAll(".incident-list .identifier")].map((id) =>
     Number(id.textContent.replace(/\D/g, "")),
   );
   const newest = Math.max(0, ...numbers);
@@ -35,7 +35,7 @@ function listen() {
 if (rotation.length > 1) {
   setTimeout(turn, TURN_MS);
   const sound = document.createElement("button");
-  sound.className = "btn quiet kiosk-sound";
+  sound.className = "btn subtle kiosk-sound";
   sound.type = "button";
   sound.textContent = body.dataset.kioskSound;
   sound.setAttribute("aria-pressed", String(hears()));

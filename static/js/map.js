@@ -42,7 +42,7 @@ async function json(url) {
 
 function say(text) {
   const line = document.createElement("p");
-  line.className = "dim calm";
+  line.className = "dim hint-text";
   line.textContent = text;
   box.replaceChildren(line);
 }

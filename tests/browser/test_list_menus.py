@@ -30,7 +30,7 @@ def test_a_full_menu_fits_a_phone(visitor, stage, acme, acme_noc, menu, parts):
 
     page.locator("summary", has_text=menu).tap()
 
-    opened = page.locator("#devices-tools details[open] .menu-b")
+    opened = page.locator("#devices-tools details[open] .menu-body")
     measured = opened.evaluate(MEASURED)
     box = opened.bounding_box()
     assert len(measured) == parts

@@ -203,7 +203,7 @@ def test_the_language_turns_and_stays(visitor, stage, acme_noc):
     window = visitor(acme_noc)
     window.go("/devices/")
     page = window.page
-    page.locator(".me [data-menu] summary").click()
+    page.locator(".user-menu [data-menu] summary").click()
     page.get_by_label("Language", exact=True).select_option("ar")
 
     page.wait_for_function("document.documentElement.dir === 'rtl'")

@@ -31,7 +31,7 @@ def test_an_incident_is_triaged_by_keyboard_alone(visitor, stage, acme_noc):
     page.keyboard.press("i")
     page.wait_for_url("**/incidents/")
     page.keyboard.press("j")
-    expect(page.locator("[data-row].pick")).to_have_count(1)
+    expect(page.locator("[data-row].is-selected")).to_have_count(1)
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile(r"/incidents/[0-9a-f-]{36}/$"))
     page.keyboard.press("a")
@@ -42,7 +42,7 @@ def test_an_incident_is_triaged_by_keyboard_alone(visitor, stage, acme_noc):
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
 
-    expect(page.locator(".tl").get_by_text("Fibre crew called")).to_be_visible()
+    expect(page.locator(".timeline").get_by_text("Fibre crew called")).to_be_visible()
     with acting_in(stage.tenant):
         incident = stage.incidents()[0]
         assert incident.acked_by == acme_noc.label
@@ -69,13 +69,13 @@ def test_on_a_phone_two_taps_acknowledge(visitor, stage, acme_noc):
     window.go("/")
     page = window.page
 
-    page.locator(".inc .t a").first.tap()
-    button = page.locator(".abar").get_by_role("button", name="Acknowledge")
+    page.locator(".incident-list .row-title a").first.tap()
+    button = page.locator(".action-bar").get_by_role("button", name="Acknowledge")
     box = button.bounding_box()
     button.tap()
 
     page.wait_for_load_state()
-    expect(page.locator(".abar")).to_have_count(0)
+    expect(page.locator(".action-bar")).to_have_count(0)
     assert stage.incidents()[0].acked_by == acme_noc.label
     assert box["height"] >= THUMB
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -77,7 +77,7 @@ class TestFaultPages:
         answer = visitor.get("/there-is-no-such-page/")
 
         assert answer.status_code == 404
-        assert "css/fault.css" in answer.content.decode()
+        assert "css/error-page.css" in answer.content.decode()
 
     def test_a_form_without_its_token(self, acme_noc):
         careful = Client(enforce_csrf_checks=True)

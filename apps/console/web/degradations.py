@@ -51,7 +51,7 @@ class Degradation:
 
     @property
     def rank(self) -> tuple[bool, float]:
-        return (self.look != "c", -self.weight)
+        return (self.look != "critical", -self.weight)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _full_wires(wired: NetworkMap, at: datetime) -> list[Degradation]:
             what=_("used, of %(speed)s") % {"speed": bits(wire.capacity_bps or 0)},
             now=f"{use[wire.id]} %",
             usual=f"< {BUSY_PCT} %",
-            look="c" if use[wire.id] >= FULL_PCT else "w",
+            look="critical" if use[wire.id] >= FULL_PCT else "warn",
             weight=use[wire.id] / BUSY_PCT,
             series=(wire.ports[0], "interface.rx_bytes_total"),
         )
@@ -101,7 +101,7 @@ def _faulty_ports(wired: NetworkMap, at: datetime) -> list[Degradation]:
             what=_("port errors"),
             now=_("%(n)d/h") % {"n": round(hourly)},
             usual="0",
-            look="c" if hourly >= MANY_ERRORS else "w",
+            look="critical" if hourly >= MANY_ERRORS else "warn",
             weight=hourly / MANY_ERRORS,
             series=(port, metric),
         )
@@ -137,7 +137,7 @@ def _losing(pk: UUID, target: "_Target", loss: float) -> Degradation:
         what=_("packets lost"),
         now=f"{loss:.0f} %",
         usual="0 %",
-        look="c" if loss >= MUCH_LOST else "w",
+        look="critical" if loss >= MUCH_LOST else "warn",
         weight=loss / MUCH_LOST,
         series=(pk, LOSS),
     )
@@ -162,7 +162,7 @@ def _slow(
                 what=_("response time"),
                 now=_("%(ms).0f ms") % {"ms": value},
                 usual=_("%(ms).0f ms") % {"ms": usual},
-                look="w",
+                look="warn",
                 weight=value / max(usual, 1) / SLOW_TIMES,
                 series=key,
             )

@@ -222,7 +222,13 @@ def _flow(rates: Sequence[float | None], speed: float | None) -> Flow:
     if now is None:
         return Flow()
     percent = round(now * 8 / speed * 100) if speed else None
-    look = "" if percent is None or percent < BUSY_PCT else "w" if percent < FULL_PCT else "c"
+    look = (
+        ""
+        if percent is None or percent < BUSY_PCT
+        else "warn"
+        if percent < FULL_PCT
+        else "critical"
+    )
     return Flow(bits(now * 8), percent, round(BAR_WIDTH * min(percent or 0, 100) / 100), look)
 
 
