@@ -1,4 +1,4 @@
-"""`python -m agent`: enroll a host, run the agent, see how it is."""
+"""`python -m agent`: enroll a host, run the agent, show its status."""
 
 import argparse
 import logging
@@ -10,144 +10,160 @@ from pathlib import Path
 
 from agent.errors import AgentError
 from agent.logs import configure_logs
-from agent.numbers import loopback_address, tell_metrics
+from agent.prometheus import loopback_address, serve_metrics
 from agent.protocol.tokens import TokenInvalid, parse_token
 from agent.runtime import Runtime
 from agent.state import StateDir
-from agent.transport.certificate import certificate_end
+from agent.transport.certificate import certificate_expiry
 from agent.transport.enroll import enroll
 from agent.version import VERSION
 
 log = logging.getLogger("agent")
 
-ABOUT = """The ISPVisualMonitor agent: polls routers and probes targets at a point of presence,
-and hands what it finds to the server. It opens connections and takes none."""
+DESCRIPTION = """The ISPVisualMonitor agent: polls routers and probes targets at a point of presence,
+and sends the results to the server. It only opens outgoing connections."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 done, 1 an error that its one sentence explains, 2 wrong usage."""
-    asked = _parser().parse_args(argv)
-    configure_logs(as_json=asked.log_format == "json", verbose=asked.verbose)
+    """Exit codes: 0 success, 1 error (one sentence on stderr), 2 wrong usage."""
+    options = _parser().parse_args(argv)
+    configure_logs(as_json=options.log_format == "json", verbose=options.verbose)
     try:
-        result: int = asked.command(asked)
+        exit_code: int = options.command(options)
     except AgentError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    return result
+    return exit_code
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m agent", description=ABOUT)
+    parser = argparse.ArgumentParser(prog="python -m agent", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=VERSION)
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument(
-        "--state-dir", type=Path, required=True, help="folder of this agent: keys, config, buffer"
+        "--state-dir",
+        type=Path,
+        required=True,
+        help="state folder of this agent: keys, config, buffer",
     )
     shared.add_argument(
-        "--log-format", choices=("plain", "json"), default="plain", help="how log lines look"
+        "--log-format",
+        choices=("plain", "json"),
+        default="plain",
+        help="format of log lines; default: plain",
     )
-    shared.add_argument("--verbose", action="store_true", help="log more")
+    shared.add_argument("--verbose", action="store_true", help="log debug messages too")
     source = argparse.ArgumentParser(add_help=False)
     source.add_argument(
         "--source-address",
         default="",
-        help="local address to speak from, on hosts with several; default: as the system routes",
+        help="local address of outgoing connections; default: chosen by the routing table",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    joining = commands.add_parser(
+    enroll_parser = commands.add_parser(
         "enroll",
         parents=[shared, source],
-        help="make this host an agent, with a token from the server",
-        description="Make this host an agent. The token works once, within ten minutes.",
+        help="enroll this host as an agent, with a token from the server",
+        description="Enroll this host as an agent. A token works once and expires after ten minutes.",
     )
-    token = joining.add_mutually_exclusive_group(required=True)
-    token.add_argument("--token", help="the token; visible to others on this host while it runs")
-    token.add_argument("--token-file", type=Path, help="a file that holds the token")
-    joining.add_argument(
+    token = enroll_parser.add_mutually_exclusive_group(required=True)
+    token.add_argument(
+        "--token", help="the enrollment token; other users of this host can see it while it runs"
+    )
+    token.add_argument("--token-file", type=Path, help="file that holds the enrollment token")
+    enroll_parser.add_argument(
         "--replace",
         action="store_true",
-        help="become another agent although this folder has one; what it still buffers is set aside",
+        help="enroll again although the folder has an agent; its buffer moves to former-N/",
     )
-    joining.set_defaults(command=_enroll)
-    running = commands.add_parser(
-        "run", parents=[shared, source], help="work until SIGTERM", description="Run the agent."
+    enroll_parser.set_defaults(command=_enroll)
+    run_parser = commands.add_parser(
+        "run",
+        parents=[shared, source],
+        help="run the agent until SIGTERM",
+        description="Run the agent until SIGTERM.",
     )
-    running.add_argument(
+    run_parser.add_argument(
         "--metrics",
         type=loopback_address,
         metavar="127.0.0.1:PORT",
-        help="answer GET /metrics there, to this machine only; default: no port",
+        help="serve Prometheus metrics on this loopback address; default: off",
     )
-    running.set_defaults(command=_run)
-    asking = commands.add_parser(
-        "status", parents=[shared], help="how the agent is", description="Show how the agent is."
+    run_parser.set_defaults(command=_run)
+    status_parser = commands.add_parser(
+        "status",
+        parents=[shared],
+        help="show the status of the agent",
+        description="Show the status of the agent.",
     )
-    asking.set_defaults(command=_status)
+    status_parser.set_defaults(command=_status)
     return parser
 
 
-def _enroll(asked: argparse.Namespace) -> int:
+def _enroll(options: argparse.Namespace) -> int:
     try:
-        text = asked.token or asked.token_file.read_text(encoding="ascii")
+        text = options.token or options.token_file.read_text(encoding="ascii")
         token = parse_token(text)
     except OSError as error:
-        raise AgentError(f"Cannot read {asked.token_file}: {error.strerror}.") from error
+        raise AgentError(f"Cannot read {options.token_file}: {error.strerror}.") from error
     except (TokenInvalid, UnicodeDecodeError) as error:
         raise AgentError(str(error)) from error
-    state = StateDir(asked.state_dir)
+    state = StateDir(options.state_dir)
     state.create()
     with state.lock():
-        if state.is_enrolled() and not asked.replace:
+        if state.is_enrolled() and not options.replace:
             raise AgentError(
-                f"{state.folder} is an agent already; choose another folder, or add --replace."
+                f"{state.folder} has an enrolled agent; choose another folder, or add --replace."
             )
-        membership = enroll(state, token, asked.source_address, lambda: _set_aside(state))
-    print(f"Enrolled as agent {membership.agent_id} of {membership.url}.")
+        enrollment = enroll(
+            state, token, options.source_address, lambda: _archive_former_agent(state)
+        )
+    print(f"Enrolled as agent {enrollment.agent_id} of {enrollment.url}.")
     return 0
 
 
-def _set_aside(state: StateDir) -> None:
-    """Another agent's batches must not go out under a new name."""
+def _archive_former_agent(state: StateDir) -> None:
+    """Batches of the former agent must not be sent under the new agent's identity."""
     if not state.is_enrolled():
         return
     number = 1
-    while (aside := state.folder / f"former-{number}").exists():
+    while (archive := state.folder / f"former-{number}").exists():
         number += 1
-    aside.mkdir(mode=0o700)
+    archive.mkdir(mode=0o700)
     for path in (state.buffer, *state.folder.glob("*.json")):
         if path.exists():
-            shutil.move(path, aside / path.name)
+            shutil.move(path, archive / path.name)
 
 
-def _run(asked: argparse.Namespace) -> int:
-    state = StateDir(asked.state_dir)
-    state.membership()
+def _run(options: argparse.Namespace) -> int:
+    state = StateDir(options.state_dir)
+    state.enrollment()
     with state.lock():
-        runtime = Runtime(state, asked.source_address)
-        if asked.metrics:
-            tell_metrics(asked.metrics, runtime.numbers)
+        runtime = Runtime(state, options.source_address)
+        if options.metrics:
+            serve_metrics(options.metrics, runtime.metrics)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: runtime.stop.set())
         runtime.run()
     return 0
 
 
-def _status(asked: argparse.Namespace) -> int:
-    state = StateDir(asked.state_dir)
-    membership = state.membership()
-    print(f"server       {membership.url}\nagent        {membership.agent_id}")
-    print(f"certificate  until {certificate_end(state)}")
+def _status(options: argparse.Namespace) -> int:
+    state = StateDir(options.state_dir)
+    enrollment = state.enrollment()
+    print(f"server       {enrollment.url}\nagent        {enrollment.agent_id}")
+    print(f"certificate  until {certificate_expiry(state)}")
     status = state.status()
     if not status:
-        print("It has not run yet.")
+        print("The agent has not run yet.")
         return 0
     for name, value in status.items():
         if name != "devices":
             print(f"{name:<20} {value}")
     for row in status["devices"]:
-        print(f"device {row['name']:<24} {row['state']:<10} {row['said']}")
+        print(f"device {row['name']:<24} {row['state']:<10} {row['message']}")
     return 0
 
 

@@ -1,20 +1,20 @@
-"""What can go wrong for an agent, said in one sentence that an operator can act on."""
+"""Errors of the agent. Each message is one sentence that tells the operator what to do."""
 
 
 class AgentError(Exception):
-    """Ends a command; its text is shown as it is."""
+    """Ends a command with this message on stderr."""
 
 
 class NotEnrolled(AgentError):
-    """This state folder belongs to no agent yet."""
+    """The state folder holds no enrolled agent."""
 
 
 class ServerUnreachable(AgentError):
-    """The server did not answer in time, or not over a connection that we trust. Worth trying again."""
+    """No response in time, or no trusted connection. A retry may succeed."""
 
 
-class Refused(AgentError):
-    """The server answered and said no."""
+class RequestRefused(AgentError):
+    """The server responded with an error status."""
 
     def __init__(
         self, status: int, code: str, detail: str, retry_after: float | None = None

@@ -1,4 +1,4 @@
-"""What collectors and probes make: samples and events, before they are put into a batch."""
+"""Samples and events of collectors and probes, before they become part of a batch."""
 
 import time
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ Patch = dict[str, list[dict[str, Any]]]
 
 
 def rfc3339(at: float) -> str:
-    """Seconds since 1970 as the wire's time, to the millisecond."""
+    """Seconds since 1970 as RFC 3339 text, with milliseconds."""
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value of a registered metric; ``at`` is the moment of measuring on this host's clock."""
+    """One value of a registered metric; ``at`` is the time of measurement by this host's clock."""
 
     at: float
     metric: str
@@ -29,7 +29,7 @@ class Sample:
     source: str
 
     def item(self) -> MetricItem:
-        """As it travels."""
+        """The sample as an item of a batch."""
         item: MetricItem = {
             "ts": rfc3339(self.at),
             "metric_name": self.metric,
@@ -45,8 +45,8 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
-    """One event of a registered type. Its id is given once, so that no retry makes it two."""
+class Event:
+    """One event of a registered type. The id is assigned once, so the server can recognize retries."""
 
     at: float
     event_type: str
@@ -57,7 +57,7 @@ class Happening:
     id: str = field(default_factory=lambda: str(uuid4()))
 
     def item(self) -> EventItem:
-        """As it travels."""
+        """The event as an item of a batch."""
         return {
             "id": self.id,
             "ts": rfc3339(self.at),
@@ -70,11 +70,11 @@ class Happening:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """What one poll or one probe round brought."""
+class PollResult:
+    """Samples, events and inventory changes of one poll or one probe round."""
 
     samples: tuple[Sample, ...] = ()
-    events: tuple[Happening, ...] = ()
+    events: tuple[Event, ...] = ()
     patch: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
@@ -83,12 +83,12 @@ class Findings:
 
 
 def merge_patch(into: InventoryPatch, patch: Mapping[str, list[dict[str, Any]]]) -> None:
-    """Add a patch's items to another's sections."""
+    """Append the items of ``patch`` to the sections of ``into``."""
     sections: dict[str, list[dict[str, Any]]] = into  # type: ignore[assignment]  # its sections are all lists
     for section, items in patch.items():
         sections.setdefault(section, []).extend(items)
 
 
 def now() -> float:
-    """This host's clock. Samples are never shifted to the server's: a wrong clock is reported instead."""
+    """This host's clock. Timestamps are never shifted to the server's clock; the skew is reported instead."""
     return time.time()

@@ -1,4 +1,4 @@
-"""The agent's folder: who it is, its keys, its last config. Each file changes as a whole or not at all."""
+"""The agent's state folder: identity, keys, last config. Files are replaced atomically."""
 
 import fcntl
 import json
@@ -22,8 +22,8 @@ from agent.protocol.config import AgentConfig
 
 
 @dataclass(frozen=True)
-class Membership:
-    """Which agent of which server this folder belongs to."""
+class Enrollment:
+    """Server, agent and tenant that this folder was enrolled for."""
 
     url: str
     agent_id: str
@@ -42,8 +42,8 @@ class StateDir:
         return self.folder / "identity.pem"
 
     @property
-    def trust(self) -> Path:
-        """The CA certificates that the server may be signed by."""
+    def ca_bundle(self) -> Path:
+        """The trusted CA certificates of the server."""
         return self.folder / "ca.pem"
 
     @property
@@ -51,61 +51,60 @@ class StateDir:
         return self.folder / "buffer"
 
     def create(self) -> None:
-        """Raises AgentError when the folder cannot be made."""
+        """Raises AgentError when the folder cannot be created."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise AgentError(f"Cannot make {self.folder}: {error.strerror}.") from error
+            raise AgentError(f"Cannot create {self.folder}: {error.strerror}.") from error
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace one file; a crash leaves the old or the new one."""
+        """Replace one file atomically: a crash leaves the old or the new content."""
         target = self.folder / name
-        beside = target.with_name(f".{name}.{os.getpid()}")
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        temporary = target.with_name(f".{name}.{os.getpid()}")
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "wb") as out:
-            os.fchmod(handle, 0o600)  # whatever the umask was
+            os.fchmod(handle, 0o600)  # the umask may have removed bits
             out.write(content)
             out.flush()
             os.fsync(handle)
-        beside.replace(target)
+        temporary.replace(target)
         sync_folder(self.folder)
 
-    def membership(self) -> Membership:
+    def enrollment(self) -> Enrollment:
         """Raises NotEnrolled."""
-        found = self._read_json("agent.json")
+        document = self._read_json("agent.json")
         try:
-            return Membership(found["url"], found["agent_id"], found["tenant_id"])
+            return Enrollment(document["url"], document["agent_id"], document["tenant_id"])
         except (KeyError, TypeError) as error:
             raise NotEnrolled(
-                f"{self.folder} holds no agent; run `python -m agent enroll` first."
+                f"{self.folder} holds no enrolled agent; run `python -m agent enroll` first."
             ) from error
 
     def is_enrolled(self) -> bool:
-        """The membership is written last, so with it everything else is there."""
+        """agent.json is written last: if it exists, all other files exist."""
         return (self.folder / "agent.json").exists()
 
-    def save_membership(self, membership: Membership) -> None:
-        self.write("agent.json", _json(asdict(membership)))
+    def save_enrollment(self, enrollment: Enrollment) -> None:
+        self.write("agent.json", _json(asdict(enrollment)))
 
     def config(self) -> AgentConfig | None:
-        """The last config, so that a restart without the server still polls."""
-        found = self._read_json("config.json")
-        return found or None
+        """The last config, so that polling continues after a restart without the server."""
+        return self._read_json("config.json") or None
 
     def save_config(self, config: AgentConfig) -> None:
         self.write("config.json", _json(config))
 
     def save_status(self, status: Mapping[str, Any]) -> None:
-        """For `python -m agent status`; not synced, because nothing depends on it."""
-        beside = self.folder / ".status.json.new"
-        beside.write_bytes(_json(status))
-        beside.replace(self.folder / "status.json")
+        """For `python -m agent status`; not synced, nothing else reads it."""
+        temporary = self.folder / ".status.json.new"
+        temporary.write_bytes(_json(status))
+        temporary.replace(self.folder / "status.json")
 
     def status(self) -> Any:
         return self._read_json("status.json")
 
     def sealing_key(self) -> X25519PrivateKey:
-        """The key that opens router passwords; made once, never leaves the folder."""
+        """The private key that decrypts router passwords. Created once; never leaves the folder."""
         path = self.folder / "sealing.key"
         try:
             return X25519PrivateKey.from_private_bytes(path.read_bytes())
@@ -119,9 +118,9 @@ class StateDir:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder alone; the kernel lets go when the process ends, however it ends.
+        """Exclusive use of the folder. The kernel releases the lock when the process ends.
 
-        Raises AgentError when another process has it.
+        Raises AgentError when another process holds it.
         """
         with os.fdopen(os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)) as handle:
             try:
@@ -140,12 +139,12 @@ class StateDir:
 
 
 def public_bytes(key: X25519PrivateKey) -> bytes:
-    """The raw public half, as the server seals to it."""
+    """The raw public key, as the server encrypts for it."""
     return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename or a new file in this folder survive a power cut."""
+    """Sync the directory entry, so that a rename or new file survives a power loss."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""The agent's version and what it can do, as it tells the server."""
+"""The agent's version and capabilities, as reported to the server."""
 
 VERSION = "0.1.0"
 CAPABILITIES = (

@@ -1,1 +1,1 @@
-"""Batches on disk between making them and the server having them for good."""
+"""The disk buffer: batches between their creation and their acknowledgement by the server."""

@@ -1,23 +1,23 @@
-"""One batch on disk: length, CRC, then a small head and the gzipped body as it travels.
+"""Format of one batch on disk: length, CRC, a small header, and the gzipped body as it is sent.
 
-A write that was cut short at any byte is recognised: its length runs past the end of the file or its CRC differs.
+An incomplete write is recognized: its length runs past the end of the file or its CRC differs.
 """
 
 import json
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import BinaryIO
 
 _FRAME = struct.Struct(">II")
-_HEAD_LENGTH = struct.Struct(">I")
+_HEADER_LENGTH = struct.Struct(">I")
 MAX_RECORD_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
-class Dropped:
-    """A range of sequences of one boot that is lost, as the server is told."""
+class DroppedRange:
+    """A range of sequence numbers of one boot that was dropped, as reported to the server."""
 
     boot_id: str
     first: int
@@ -26,61 +26,62 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Head:
-    """What the buffer has to know of a batch without opening it."""
+class BatchHeader:
+    """What the buffer needs to know of a batch without decompressing it."""
 
     batch_id: str
     boot_id: str
     sequence: int
     samples: int
-    made_at: float
-    tombstone: Dropped | None = None
+    created_at: float
+    tombstone: DroppedRange | None = None
 
     def as_json(self) -> bytes:
-        lost = self.tombstone
-        said = [self.batch_id, self.boot_id, self.sequence, self.samples, self.made_at]
-        return json.dumps(
-            [*said, [lost.boot_id, lost.first, lost.last, lost.samples] if lost else None]
-        ).encode()
+        dropped = self.tombstone
+        fields = [self.batch_id, self.boot_id, self.sequence, self.samples, self.created_at]
+        return json.dumps([*fields, astuple(dropped) if dropped else None]).encode()
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a record lies in its segment."""
+class RecordLocation:
+    """Offsets of a record in its segment file."""
 
-    head: Head
-    body_at: int
+    header: BatchHeader
+    body_offset: int
     body_length: int
     end: int
 
 
-def encode(head: Head, body: bytes) -> bytes:
+def encode(header: BatchHeader, body: bytes) -> bytes:
     """The bytes of one record."""
-    text = head.as_json()
-    payload = _HEAD_LENGTH.pack(len(text)) + text + body
+    text = header.as_json()
+    payload = _HEADER_LENGTH.pack(len(text)) + text + body
     return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
 
 
-def scan(file: BinaryIO) -> Iterator[Place]:
-    """The whole records from the file's begin; ends at the first that is cut or damaged."""
-    at = 0
+def scan(file: BinaryIO) -> Iterator[RecordLocation]:
+    """The complete records of a file; stops at the first that is incomplete or damaged."""
+    offset = 0
     while len(frame := file.read(_FRAME.size)) == _FRAME.size:
         length, checksum = _FRAME.unpack(frame)
-        if not _HEAD_LENGTH.size <= length <= MAX_RECORD_BYTES:
+        if not _HEADER_LENGTH.size <= length <= MAX_RECORD_BYTES:
             return
         payload = file.read(length)
         if len(payload) < length or zlib.crc32(payload) != checksum:
             return
-        head_length = _HEAD_LENGTH.unpack_from(payload)[0]
+        header_length = _HEADER_LENGTH.unpack_from(payload)[0]
         try:
-            head = _head(payload[_HEAD_LENGTH.size : _HEAD_LENGTH.size + head_length])
+            header = _parse_header(
+                payload[_HEADER_LENGTH.size : _HEADER_LENGTH.size + header_length]
+            )
         except (ValueError, TypeError):
             return
-        body_at = at + _FRAME.size + _HEAD_LENGTH.size + head_length
-        at += _FRAME.size + length
-        yield Place(head, body_at, at - body_at, at)
+        body_offset = offset + _FRAME.size + _HEADER_LENGTH.size + header_length
+        offset += _FRAME.size + length
+        yield RecordLocation(header, body_offset, offset - body_offset, offset)
 
 
-def _head(text: bytes) -> Head:
-    batch_id, boot_id, sequence, samples, made_at, lost = json.loads(text)
-    return Head(batch_id, boot_id, sequence, samples, made_at, Dropped(*lost) if lost else None)
+def _parse_header(text: bytes) -> BatchHeader:
+    batch_id, boot_id, sequence, samples, created_at, dropped = json.loads(text)
+    tombstone = DroppedRange(*dropped) if dropped else None
+    return BatchHeader(batch_id, boot_id, sequence, samples, created_at, tombstone)

@@ -1,1 +1,1 @@
-"""Asking devices, one folder per vendor; what is peculiar to a vendor stays in its folder."""
+"""Polling of devices, one package per vendor; vendor quirks stay in that package."""

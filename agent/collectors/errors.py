@@ -1,27 +1,27 @@
-"""How asking a device can fail."""
+"""Errors of polling a device."""
 
 
 class DeviceFailed(Exception):
-    """The device cannot be asked now; its text is for the operator and holds no secret."""
+    """The poll failed; the message is for the operator and holds no secret."""
 
-    #: Trying again soon cannot help: somebody has to change something.
-    is_lasting = False
+    #: A retry cannot succeed until an operator changes something.
+    is_permanent = False
 
 
-class Gone(DeviceFailed):
-    """No connection, too slow, or not the protocol: the connection is of no use any more."""
+class ConnectionFailed(DeviceFailed):
+    """No connection, a timeout, or a protocol error: the connection cannot be used any more."""
 
 
 class LoginRefused(DeviceFailed):
-    """The device does not take this name and password."""
+    """The device refused the username and password."""
 
-    is_lasting = True
+    is_permanent = True
 
 
 class LoginHeld(DeviceFailed):
-    """The server gives no login: nobody has approved where it would go."""
+    """The server withholds the logins until their destination is approved."""
 
-    is_lasting = True
+    is_permanent = True
 
     def __init__(self) -> None:
         super().__init__(
@@ -32,7 +32,7 @@ class LoginHeld(DeviceFailed):
 class CertificateChanged(DeviceFailed):
     """The router presents another TLS certificate than the one that is pinned; no login was sent."""
 
-    is_lasting = True
+    is_permanent = True
 
     def __init__(self, pinned: str, presented: str) -> None:
         super().__init__(
@@ -42,11 +42,11 @@ class CertificateChanged(DeviceFailed):
         self.presented = presented
 
 
-class Trapped(Exception):
-    """One command was refused; the connection is fine."""
+class CommandRefused(Exception):
+    """The router answered one command with `!trap`; the connection stays usable."""
 
     def __init__(self, path: str, messages: tuple[str, ...], category: str = "") -> None:
-        super().__init__(f"{path}: {'; '.join(messages) or 'refused without a word'}")
+        super().__init__(f"{path}: {'; '.join(messages) or 'refused without a message'}")
         self.path = path
         self.messages = messages
         self.category = category

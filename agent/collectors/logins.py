@@ -1,4 +1,4 @@
-"""The logins of a device's config, opened in memory."""
+"""Decrypts the logins of a device's config, in memory only."""
 
 from dataclasses import dataclass, field
 
@@ -10,34 +10,34 @@ from agent.protocol.sealing import SealedBoxInvalid, open_sealed
 
 
 class CredentialMissing(DeviceFailed):
-    """There is no password for this device, or none was sealed for us."""
+    """There is no password for this device, or none that this agent can decrypt."""
 
-    is_lasting = True
+    is_permanent = True
 
     def __init__(self) -> None:
-        super().__init__("The server gave no password that this agent can open.")
+        super().__init__("The server sent no password that this agent can decrypt.")
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A login in the clear. ``credential_set`` is empty when the server names none."""
+class DecryptedLogin:
+    """A login with its plaintext password. ``credential_set`` is empty when the server names none."""
 
     username: str
     password: str = field(repr=False)
     credential_set: str = ""
 
 
-def open_logins(config: DeviceConfig, key: X25519PrivateKey) -> list[Opened]:
-    """Every login that opens, best first. A server of before names one at most."""
+def decrypt_logins(config: DeviceConfig, key: X25519PrivateKey) -> list[DecryptedLogin]:
+    """All logins that this key decrypts, in the order of preference. Older servers send one at most."""
     single = config["credential"]
     named: list[tuple[Credential, str]] = [
         (credential, credential["credential_set"]) for credential in config.get("credentials") or ()
     ] or ([(single, "")] if single is not None else [])
-    found = []
+    logins = []
     for credential, credential_set in named:
         try:
             password = open_sealed(key, credential["sealed_password"], config["id"]).decode()
         except (SealedBoxInvalid, UnicodeDecodeError):
             continue
-        found.append(Opened(credential["username"], password, credential_set))
-    return found
+        logins.append(DecryptedLogin(credential["username"], password, credential_set))
+    return logins

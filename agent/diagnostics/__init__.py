@@ -1,1 +1,1 @@
-"""Questions that a person asks of the network, from where this agent stands."""
+"""Diagnostic jobs that users request, run from this agent's position in the network."""

@@ -1,1 +1,1 @@
-"""From what a device said to samples of the registry, the same for every vendor."""
+"""Converts the readings of a device to samples and inventory items, the same for every vendor."""

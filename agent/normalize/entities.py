@@ -1,4 +1,4 @@
-"""Ids and inventory items of what a device has, as the server expects them. Pure."""
+"""Ids and inventory items of the entities of a device. Pure."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,22 +15,21 @@ from agent.normalize.readings import (
 from agent.protocol.ids import bgp_peer_id, interface_id, ospf_neighbor_id, pppoe_service_id
 
 Item = dict[str, Any]
-Told = dict[tuple[str, str], Item]
 
 
-def interface_wire_id(device_id: UUID, row: InterfaceReading) -> str:
+def interface_entity_id(device_id: UUID, row: InterfaceReading) -> str:
     return str(interface_id(device_id, row.name))
 
 
-def ospf_wire_id(device_id: UUID, row: OspfReading) -> str:
+def ospf_entity_id(device_id: UUID, row: OspfReading) -> str:
     return str(ospf_neighbor_id(device_id, row.router_id, row.area, row.address))
 
 
-def bgp_wire_id(device_id: UUID, row: BgpReading) -> str:
+def bgp_entity_id(device_id: UUID, row: BgpReading) -> str:
     return str(bgp_peer_id(device_id, row.name, row.remote_address, str(row.remote_as or 0)))
 
 
-def service_wire_id(device_id: UUID, row: ServiceReading) -> str:
+def service_entity_id(device_id: UUID, row: ServiceReading) -> str:
     return str(pppoe_service_id(device_id, row.name))
 
 
@@ -46,43 +45,43 @@ def items_of(device_id: UUID, reading: Reading) -> Iterator[tuple[str, Item]]:
         if peer.remote_address and peer.remote_as is not None:
             yield "bgp_peers", _bgp(device_id, peer)
     for service in reading.services or ():
-        item = {"id": service_wire_id(device_id, service), "device_id": str(device_id)}
+        item = {"id": service_entity_id(device_id, service), "device_id": str(device_id)}
         yield "services", {**item, "kind": "pppoe", "name": service.name}
 
 
-class Memory:
-    """What the server has been told of one device: only what is new or changed travels again."""
+class InventoryCache:
+    """Inventory of one device as last sent to the server: only new and changed items are sent again."""
 
     def __init__(self) -> None:
-        self._told: Told = {}
+        self._sent: dict[tuple[str, str], Item] = {}
         self._credential_set: str | None = None
         self._certificate: str | None = None
 
-    def logged_in_by(self, credential_set: str) -> None:
-        """Which of the device's logins the router took."""
+    def set_credential_set(self, credential_set: str) -> None:
+        """The credential set whose login the router accepted."""
         self._credential_set = credential_set
 
-    def accepted_with(self, certificate: str) -> None:
-        """With which TLS certificate the router took the login; empty without TLS."""
+    def set_certificate(self, certificate: str) -> None:
+        """The TLS certificate of the router at the login; empty without TLS."""
         self._certificate = certificate or None
 
-    def forget(self) -> None:
-        """Tell everything again."""
-        self._told = {}
+    def reset(self) -> None:
+        """Send every item again."""
+        self._sent = {}
 
-    def news(self, device_id: UUID, reading: Reading) -> dict[str, list[Item]]:
-        """The patch that this reading makes."""
+    def diff(self, device_id: UUID, reading: Reading) -> dict[str, list[Item]]:
+        """The inventory patch: the items that differ from those last sent."""
         patch: dict[str, list[Item]] = {}
         for section, item in items_of(device_id, reading):
             key = (section, item["id"])
             if section == "devices":
                 item["credential_set"] = self._credential_set
                 item["certificate"] = self._certificate
-            known = self._told.get(key, {})
-            # A part that was not read this time is no change.
+            known = self._sent.get(key, {})
+            # A field that was not read this time is no change.
             merged = {**known, **{name: value for name, value in item.items() if value is not None}}
             if merged != known:
-                self._told[key] = merged
+                self._sent[key] = merged
                 patch.setdefault(section, []).append(merged)
         return patch
 
@@ -100,7 +99,7 @@ def _device(device_id: UUID, row: DeviceReading) -> Item:
 
 def _interface(device_id: UUID, row: InterfaceReading) -> Item:
     return {
-        "id": interface_wire_id(device_id, row),
+        "id": interface_entity_id(device_id, row),
         "device_id": str(device_id),
         "name": row.name,
         "type": row.type[:50],
@@ -113,7 +112,7 @@ def _interface(device_id: UUID, row: InterfaceReading) -> Item:
 
 def _ospf(device_id: UUID, row: OspfReading) -> Item:
     return {
-        "id": ospf_wire_id(device_id, row),
+        "id": ospf_entity_id(device_id, row),
         "device_id": str(device_id),
         "router_id": row.router_id,
         "area": row.area,
@@ -125,7 +124,7 @@ def _ospf(device_id: UUID, row: OspfReading) -> Item:
 
 def _bgp(device_id: UUID, row: BgpReading) -> Item:
     return {
-        "id": bgp_wire_id(device_id, row),
+        "id": bgp_entity_id(device_id, row),
         "device_id": str(device_id),
         "name": row.name,
         "remote_address": row.remote_address,

@@ -1,4 +1,4 @@
-"""What a collector understood of a device, in no vendor's words. None: the device did not say."""
+"""Readings of a device, independent of the vendor. None: the device reported no value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class DeviceReading:
 
 @dataclass(frozen=True)
 class InterfaceReading:
-    """A port. Counters are as the device counts them since its start."""
+    """An interface. Counters are as reported by the device, since its boot."""
 
     name: str
     type: str = ""
@@ -33,7 +33,7 @@ class InterfaceReading:
 
 @dataclass(frozen=True)
 class OspfReading:
-    """An adjacency. ``state`` is the vendor's word."""
+    """An OSPF adjacency. ``state`` is the vendor's name of it."""
 
     router_id: str
     area: str
@@ -48,7 +48,7 @@ class OspfReading:
 
 @dataclass(frozen=True)
 class BgpReading:
-    """A session that is configured or running."""
+    """A BGP session, configured or running."""
 
     name: str
     remote_address: str
@@ -63,7 +63,7 @@ class BgpReading:
 
 @dataclass(frozen=True)
 class ServiceReading:
-    """A PPPoE service and how many sessions it has."""
+    """A PPPoE service with its number of sessions."""
 
     name: str
     active: int | None = None
@@ -71,7 +71,7 @@ class ServiceReading:
 
 @dataclass(frozen=True)
 class Cost:
-    """What the poll cost the device."""
+    """Load of the poll on the device."""
 
     milliseconds: float
     commands: int
@@ -81,7 +81,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Reading:
-    """One poll of one device. A part that is None was not read this time, or could not be."""
+    """The result of one poll of one device. A part that is None was not read, or could not be."""
 
     at: float
     cost: Cost

@@ -1,1 +1,1 @@
-"""Asking from the outside whether something answers: UDP echo and TCP connect."""
+"""Active probes: UDP echo and TCP connect."""

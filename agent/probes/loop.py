@@ -14,35 +14,35 @@ from itertools import count
 from agent.probes.rounds import TCP, UDP_ECHO, Reachability, Round, samples_of
 from agent.probes.sockets import EchoSocket, begin_connect, family_of, is_connected
 from agent.protocol.config import ProbeTargetConfig
-from agent.samples import Findings
+from agent.samples import PollResult
 
 log = logging.getLogger(__name__)
 
-#: Between the datagrams of one round: enough that one short burst of loss does not take all.
+#: Gap between the datagrams of one round, so that one short burst of loss does not drop all of them.
 GAP_SECONDS = 0.02
-#: The rounds of targets with the same interval begin within this time of each other.
+#: The rounds of targets with the same interval are spread over this time.
 SPREAD_SECONDS = 1.0
-#: Replies are waited for this much longer than their time limit: the kernel has noted when they came.
+#: Extra wait after the timeout: the kernel timestamp decides whether a reply was in time.
 GRACE_SECONDS = 0.05
 _IDLE_SECONDS = 0.5
 
 
 @dataclass
-class _Asked:
-    """A question under way."""
+class _PendingProbe:
+    """A probe that is not answered yet."""
 
     round: Round
     index: int
     sent_at: float
-    sent_steady: float
+    sent_monotonic: float
 
 
 class ProbeLoop(threading.Thread):
-    """Asks every target in its interval and hands over what each round brought."""
+    """Probes every target at its interval and emits the samples of each round."""
 
     def __init__(
         self,
-        emit: Callable[[Findings], None],
+        emit: Callable[[PollResult], None],
         stop: threading.Event,
         source_address: str = "",
     ) -> None:
@@ -53,21 +53,21 @@ class ProbeLoop(threading.Thread):
         self._selector = selectors.DefaultSelector()
         self._echo: dict[socket.AddressFamily, EchoSocket] = {}
         self._targets: dict[str, ProbeTargetConfig] = {}
-        self._wanted: dict[str, ProbeTargetConfig] | None = None
+        self._new_targets: dict[str, ProbeTargetConfig] | None = None
         self._ids = count()
-        # (steady time, tie-breaker, what to do); what belongs to a target that is gone does nothing.
-        self._agenda: list[tuple[float, int, Callable[[], None]]] = []
-        self._asked: dict[bytes, _Asked] = {}
-        self._connecting: dict[socket.socket, _Asked] = {}
+        # (monotonic time, tie-breaker, action); actions of removed targets do nothing.
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._pending: dict[bytes, _PendingProbe] = {}
+        self._connecting: dict[socket.socket, _PendingProbe] = {}
         self._reachability = Reachability()
 
     def configure(self, targets: Sequence[ProbeTargetConfig]) -> None:
-        """Ask these from now on. Targets that stay as they were keep their rhythm."""
+        """Replace the list of targets. Unchanged targets keep their schedule."""
         known = (UDP_ECHO, TCP)
         for target in targets:
             if target["method"] not in known or target["port"] is None:
-                log.warning("probe target of an unknown kind", extra={"target": target["id"]})
-        self._wanted = {
+                log.warning("probe_method_unknown", extra={"target": target["id"]})
+        self._new_targets = {
             target["id"]: target
             for target in targets
             if target["method"] in known and target["port"] is not None
@@ -78,145 +78,149 @@ class ProbeLoop(threading.Thread):
             try:
                 self.step()
             except Exception:
-                log.exception("probe loop failed")
+                log.exception("probe_loop_failed")
                 self._stopped.wait(_IDLE_SECONDS)
         self._close()
 
     def step(self) -> None:
-        """Do what is due, then wait for answers until the next thing is."""
-        self._take_config()
+        """Wait for replies until the next action is due, then run the due actions."""
+        self._apply_targets()
         wait = _IDLE_SECONDS
-        if self._agenda:
-            wait = min(wait, max(0.0, self._agenda[0][0] - time.monotonic()))
+        if self._queue:
+            wait = min(wait, max(0.0, self._queue[0][0] - time.monotonic()))
         for key, _ in self._selector.select(wait):
             key.data(key.fileobj)
         now = time.monotonic()
-        while self._agenda and self._agenda[0][0] <= now:
-            heapq.heappop(self._agenda)[2]()
+        while self._queue and self._queue[0][0] <= now:
+            heapq.heappop(self._queue)[2]()
 
-    def _take_config(self) -> None:
-        wanted, self._wanted = self._wanted, None
-        if wanted is None:
+    def _apply_targets(self) -> None:
+        new_targets, self._new_targets = self._new_targets, None
+        if new_targets is None:
             return
         before = self._targets
-        # What is planned knows its target by identity: one that stays as it was stays the same object.
+        # Scheduled actions compare targets by identity: an unchanged target stays the same object.
         self._targets = {
             key: before[key] if before.get(key) == target else target
-            for key, target in wanted.items()
+            for key, target in new_targets.items()
         }
-        self._reachability.configure(wanted.values())
+        self._reachability.configure(new_targets.values())
         for target in self._targets.values():
             if before.get(target["id"]) is not target:
-                self._plan(first_due(target, time.monotonic()), target)
+                self._schedule_round(first_due(target, time.monotonic()), target)
 
-    def _plan(self, at: float, target: ProbeTargetConfig) -> None:
-        self._at(at, lambda: self._begin(target, at))
+    def _schedule_round(self, at: float, target: ProbeTargetConfig) -> None:
+        self._call_at(at, lambda: self._start_round(target, at))
 
-    def _at(self, at: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._agenda, (at, next(self._ids), action))
+    def _call_at(self, at: float, action: Callable[[], None]) -> None:
+        heapq.heappush(self._queue, (at, next(self._ids), action))
 
-    def _begin(self, target: ProbeTargetConfig, planned: float) -> None:
+    def _start_round(self, target: ProbeTargetConfig, planned_at: float) -> None:
         if self._targets.get(target["id"]) is not target:
             return
         now = time.monotonic()
-        # After a stall the missed rounds are gone: they are not made up for in a burst.
-        late = int((now - planned) // target["interval_s"])
-        self._plan(planned + (late + 1) * target["interval_s"], target)
-        asked = 1 if target["method"] == TCP else max(1, target["count"])
-        last_sent = now + (asked - 1) * GAP_SECONDS
-        round_ = Round(target, time.time(), asked, last_sent + target["timeout_s"] + GRACE_SECONDS)
-        ask = self._connect if target["method"] == TCP else self._send
-        for index in range(asked):
-            self._at(now + index * GAP_SECONDS, lambda index=index: ask(round_, index))  # type: ignore[misc]
-        self._at(round_.due_until, lambda: self._finish(round_))
+        # After a stall the missed rounds are skipped, not sent in a burst.
+        missed = int((now - planned_at) // target["interval_s"])
+        self._schedule_round(planned_at + (missed + 1) * target["interval_s"], target)
+        probe_count = 1 if target["method"] == TCP else max(1, target["count"])
+        last_sent = now + (probe_count - 1) * GAP_SECONDS
+        round_ = Round(
+            target, time.time(), probe_count, last_sent + target["timeout_s"] + GRACE_SECONDS
+        )
+        send_probe = self._connect if target["method"] == TCP else self._send
+        for index in range(probe_count):
+            self._call_at(now + index * GAP_SECONDS, lambda index=index: send_probe(round_, index))  # type: ignore[misc]
+        self._call_at(round_.deadline, lambda: self._finish(round_))
 
     def _send(self, round_: Round, index: int) -> None:
         target = round_.target
-        asked = _Asked(round_, index, time.time(), time.monotonic())
+        probe = _PendingProbe(round_, index, time.time(), time.monotonic())
         token = self._socket_for(target["address"]).send(target["address"], target["port"] or 0)
         if token is not None:
-            self._asked[token] = asked
+            self._pending[token] = probe
             round_.tokens.append(token)
 
     def _socket_for(self, address: str) -> EchoSocket:
         family = family_of(address)
         if family not in self._echo:
-            opened = self._echo[family] = EchoSocket(family, self._source)
+            echo = self._echo[family] = EchoSocket(family, self._source)
             self._selector.register(
-                opened.socket, selectors.EVENT_READ, lambda _socket: self._receive(opened)
+                echo.socket, selectors.EVENT_READ, lambda _socket: self._receive(echo)
             )
         return self._echo[family]
 
     def _receive(self, echo: EchoSocket) -> None:
         for reply in echo.replies():
-            asked = self._asked.get(reply.token)
-            if asked is None or reply.peer.partition("%")[0] != asked.round.target["address"]:
+            probe = self._pending.get(reply.token)
+            if probe is None or reply.peer.partition("%")[0] != probe.round.target["address"]:
                 continue
-            del self._asked[reply.token]
-            self._answered(asked, reply.at - asked.sent_at, reply.steady - asked.sent_steady)
+            del self._pending[reply.token]
+            self._record_answer(
+                probe, reply.at - probe.sent_at, reply.monotonic - probe.sent_monotonic
+            )
 
     def _connect(self, round_: Round, index: int) -> None:
         target = round_.target
-        asked = _Asked(round_, index, time.time(), time.monotonic())
-        opened = begin_connect(target["address"], target["port"] or 0, self._source)
-        if opened is not None:
-            self._connecting[opened] = asked
-            round_.connecting.append(opened)
-            self._selector.register(opened, selectors.EVENT_WRITE, self._connected)
+        probe = _PendingProbe(round_, index, time.time(), time.monotonic())
+        sock = begin_connect(target["address"], target["port"] or 0, self._source)
+        if sock is not None:
+            self._connecting[sock] = probe
+            round_.connecting.append(sock)
+            self._selector.register(sock, selectors.EVENT_WRITE, self._connected)
 
-    def _connected(self, opened: socket.socket) -> None:
-        asked = self._connecting.pop(opened)
-        steady = time.monotonic() - asked.sent_steady
-        taken = is_connected(opened)
-        self._selector.unregister(opened)
-        opened.close()
-        if taken:
-            self._answered(asked, steady, steady)
+    def _connected(self, sock: socket.socket) -> None:
+        probe = self._connecting.pop(sock)
+        monotonic = time.monotonic() - probe.sent_monotonic
+        is_open = is_connected(sock)
+        self._selector.unregister(sock)
+        sock.close()
+        if is_open:
+            self._record_answer(probe, monotonic, monotonic)
 
-    def _answered(self, asked: _Asked, by_clock: float, by_steady: float) -> None:
-        # The clock may jump; the kernel's time can only be better than ours if it lies within it.
-        seconds = by_clock if 0 <= by_clock <= by_steady else by_steady
-        if seconds <= asked.round.target["timeout_s"]:
-            asked.round.rtts[asked.index] = seconds * 1000
-        if asked.round.is_complete and not asked.round.is_over:
-            self._finish(asked.round)
+    def _record_answer(self, probe: _PendingProbe, by_clock: float, by_monotonic: float) -> None:
+        # The wall clock may jump: the kernel timestamp is used only if it is within the monotonic time.
+        seconds = by_clock if 0 <= by_clock <= by_monotonic else by_monotonic
+        if seconds <= probe.round.target["timeout_s"]:
+            probe.round.rtts[probe.index] = seconds * 1000
+        if probe.round.is_complete and not probe.round.is_finished:
+            self._finish(probe.round)
 
     def _finish(self, round_: Round) -> None:
-        if round_.is_over:
+        if round_.is_finished:
             return
         for echo in self._echo.values():
-            self._receive(echo)  # what is in already counts, however late we are
-        if self._is_over(round_):
-            return  # the last answer was among it
-        round_.is_over = True
+            self._receive(echo)  # replies already received count, even when this runs late
+        if self._is_finished(round_):
+            return  # the last reply has finished the round
+        round_.is_finished = True
         for token in round_.tokens:
-            self._asked.pop(token, None)
-        for opened in round_.connecting:
-            if self._connecting.pop(opened, None) is not None:
-                self._selector.unregister(opened)
-                opened.close()
+            self._pending.pop(token, None)
+        for sock in round_.connecting:
+            if self._connecting.pop(sock, None) is not None:
+                self._selector.unregister(sock)
+                sock.close()
         if self._targets.get(round_.target["id"]) is round_.target:
-            self._hand_over(round_)
+            self._emit_samples(round_)
 
     @staticmethod
-    def _is_over(round_: Round) -> bool:
-        return round_.is_over
+    def _is_finished(round_: Round) -> bool:
+        return round_.is_finished
 
-    def _hand_over(self, round_: Round) -> None:
-        reached = self._reachability.judge(round_)
-        samples = (*samples_of(round_), *((reached,) if reached else ()))
-        self._emit(Findings(samples=samples))
+    def _emit_samples(self, round_: Round) -> None:
+        device_up = self._reachability.update(round_)
+        samples = (*samples_of(round_), *((device_up,) if device_up else ()))
+        self._emit(PollResult(samples=samples))
 
     def _close(self) -> None:
         for echo in self._echo.values():
             echo.close()
-        for opened in self._connecting:
-            opened.close()
+        for sock in self._connecting:
+            sock.close()
         self._selector.close()
 
 
 def first_due(target: ProbeTargetConfig, now: float) -> float:
-    """The next round on the interval's grid, plus a share of the spread that follows from the target's id."""
+    """The next round on the interval's grid, plus a share of the spread derived from the target's id."""
     interval = target["interval_s"]
     spread = min(SPREAD_SECONDS, interval / 2)
     offset = zlib.crc32(target["id"].encode()) / 2**32 * spread

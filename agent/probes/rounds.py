@@ -1,4 +1,4 @@
-"""One round of a probe target and what it says. Pure."""
+"""One probe round of a target and its samples. Pure."""
 
 import socket
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,43 +14,43 @@ SOURCE = "probe"
 
 @dataclass
 class Round:
-    """The questions of one round to one target. ``began`` is of this host's clock, ``due_until`` of the steady one."""
+    """The probes of one round to one target. ``started_at`` is wall-clock time, ``deadline`` is monotonic time."""
 
     target: ProbeTargetConfig
-    began: float
-    asked: int
-    due_until: float
+    started_at: float
+    probe_count: int
+    deadline: float
     rtts: dict[int, float] = field(default_factory=dict)
-    #: What its questions under way are known by; empty once it is over.
+    #: Tokens and sockets of the probes that were sent.
     tokens: list[bytes] = field(default_factory=list)
     connecting: list[socket.socket] = field(default_factory=list)
-    is_over: bool = False
+    is_finished: bool = False
 
     @property
     def is_answered(self) -> bool:
-        """Whether anything came back at all."""
+        """Whether at least one probe was answered."""
         return bool(self.rtts)
 
     @property
     def is_complete(self) -> bool:
-        return len(self.rtts) >= self.asked
+        return len(self.rtts) >= self.probe_count
 
 
-def samples_of(done: Round) -> Iterator[Sample]:
-    """The target's samples. No answer, no time: a time that nobody measured is missing, never 0."""
-    times = [done.rtts[index] for index in sorted(done.rtts)]
-    said: dict[str, float | None]
-    if done.target["method"] == TCP:
-        said = {"probe.tcp.up": float(done.is_answered), "probe.tcp.connect_ms": mean(times)}
+def samples_of(round_: Round) -> Iterator[Sample]:
+    """The target's samples. Without an answer the round-trip time is missing, never 0."""
+    times = [round_.rtts[index] for index in sorted(round_.rtts)]
+    values: dict[str, float | None]
+    if round_.target["method"] == TCP:
+        values = {"probe.tcp.up": float(round_.is_answered), "probe.tcp.connect_ms": mean(times)}
     else:
-        said = {
-            "probe.ping.loss_pct": 100.0 * (done.asked - len(times)) / done.asked,
+        values = {
+            "probe.ping.loss_pct": 100.0 * (round_.probe_count - len(times)) / round_.probe_count,
             "probe.ping.rtt_ms": mean(times),
             "probe.ping.jitter_ms": jitter(times),
         }
-    for metric, value in said.items():
+    for metric, value in values.items():
         if value is not None:
-            yield Sample(done.began, metric, done.target["id"], value, SOURCE)
+            yield Sample(round_.started_at, metric, round_.target["id"], value, SOURCE)
 
 
 def mean(times: Sequence[float]) -> float | None:
@@ -64,26 +64,26 @@ def jitter(times: Sequence[float]) -> float | None:
 
 
 class Reachability:
-    """Whether each device answers: it does if anything that speaks for it answered in its last round."""
+    """Reachability of devices: a device is up if any of its targets answered in the target's last round."""
 
     def __init__(self) -> None:
         self._answered: dict[str, bool] = {}
-        self._speakers: dict[str, list[str]] = {}
+        self._targets_of: dict[str, list[str]] = {}
 
     def configure(self, targets: Iterable[ProbeTargetConfig]) -> None:
-        """These speak for their devices from now on."""
-        self._speakers = {}
+        """Replace the list of targets."""
+        self._targets_of = {}
         for target in targets:
             if target["device_id"] is not None:
-                self._speakers.setdefault(target["device_id"], []).append(target["id"])
-        spoken = {target_id for speakers in self._speakers.values() for target_id in speakers}
-        self._answered = {key: value for key, value in self._answered.items() if key in spoken}
+                self._targets_of.setdefault(target["device_id"], []).append(target["id"])
+        known = {target_id for target_ids in self._targets_of.values() for target_id in target_ids}
+        self._answered = {key: value for key, value in self._answered.items() if key in known}
 
-    def judge(self, done: Round) -> Sample | None:
-        """``device.up`` after this round; None when the target speaks for no device."""
-        device_id = done.target["device_id"]
+    def update(self, round_: Round) -> Sample | None:
+        """``device.up`` after this round; None when the target belongs to no device."""
+        device_id = round_.target["device_id"]
         if device_id is None:
             return None
-        self._answered[done.target["id"]] = done.is_answered
-        is_up = any(self._answered.get(target_id) for target_id in self._speakers[device_id])
-        return Sample(done.began, "device.up", device_id, float(is_up), SOURCE)
+        self._answered[round_.target["id"]] = round_.is_answered
+        is_up = any(self._answered.get(target_id) for target_id in self._targets_of[device_id])
+        return Sample(round_.started_at, "device.up", device_id, float(is_up), SOURCE)

@@ -1,4 +1,4 @@
-"""The sockets of the probes: one for all UDP echoes of an address family, one for each TCP connect under way."""
+"""The sockets of the probes: one per address family for all UDP echoes, one per TCP connection attempt."""
 
 import os
 import socket
@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 TOKEN_BYTES = 16
-_MARK = b"ISPVM-probe-echo"
-# Linux: the kernel notes when a datagram came in, so a busy process does not make a line look slow.
+_MAGIC = b"ISPVM-probe-echo"
+# Linux: the kernel timestamps received datagrams, so that a busy process does not make a link look slow.
 _SO_TIMESTAMPNS = 35
 _TIMESPEC = struct.Struct("@qq")
 _RECEIVE_BYTES = 2**22
@@ -20,12 +20,12 @@ _MAX_DATAGRAM = 512
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer: whose token, from where, and when it came (this host's clock, the steady clock)."""
+    """An echo reply: its token, its sender, and its time by the wall clock and by the monotonic clock."""
 
     token: bytes
     peer: str
     at: float
-    steady: float
+    monotonic: float
 
 
 def family_of(address: str) -> socket.AddressFamily:
@@ -33,7 +33,7 @@ def family_of(address: str) -> socket.AddressFamily:
 
 
 class EchoSocket:
-    """Sends datagrams that nobody can guess, and takes back what comes. Never blocks."""
+    """Sends datagrams with random tokens and receives the replies. Never blocks."""
 
     def __init__(self, family: socket.AddressFamily, source_address: str) -> None:
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
@@ -45,33 +45,33 @@ class EchoSocket:
             self.socket.bind((source_address, 0))
 
     def send(self, address: str, port: int) -> bytes | None:
-        """The token of the datagram; None when it could not leave this host, which is a loss like any other."""
+        """The token of the datagram; None when it could not be sent, which counts as lost."""
         token = os.urandom(TOKEN_BYTES)
         try:
-            self.socket.sendto(_MARK + token, (address, port))
+            self.socket.sendto(_MAGIC + token, (address, port))
         except OSError:
             return None
         return token
 
     def replies(self) -> Iterator[Reply]:
-        """Everything that has come in."""
+        """All replies received so far."""
         while True:
             try:
                 data, control, _, peer = self.socket.recvmsg(_MAX_DATAGRAM, _CONTROL_BYTES)
             except BlockingIOError:
                 return
             except OSError:
-                continue  # an ICMP error of one target; the next datagram is another's
-            if len(data) == len(_MARK) + TOKEN_BYTES and data.startswith(_MARK):
+                continue  # an ICMP error of one target; other datagrams may follow
+            if len(data) == len(_MAGIC) + TOKEN_BYTES and data.startswith(_MAGIC):
                 at = _kernel_time(control) or time.time()
-                yield Reply(data[len(_MARK) :], peer[0], at, time.monotonic())
+                yield Reply(data[len(_MAGIC) :], peer[0], at, time.monotonic())
 
     def close(self) -> None:
         self.socket.close()
 
 
 def begin_connect(address: str, port: int, source_address: str) -> socket.socket | None:
-    """A TCP connection under way; None when it cannot even begin."""
+    """A non-blocking TCP connection attempt; None when it fails at once."""
     family = family_of(address)
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setblocking(False)  # its only parameter
@@ -88,7 +88,7 @@ def begin_connect(address: str, port: int, source_address: str) -> socket.socket
 
 
 def is_connected(sock: socket.socket) -> bool:
-    """Whether a finished connect was taken."""
+    """Whether a finished connection attempt succeeded."""
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
 
 

@@ -1,4 +1,4 @@
-"""A batch: what an agent pushes, its limits, and its published schema (JSON Schema 2020-12)."""
+"""A batch of the ingest protocol: its items, its limits, and its published schema (JSON Schema 2020-12)."""
 
 from typing import Any, NotRequired, TypedDict
 
@@ -6,7 +6,7 @@ from agent.protocol.registry import ENTITY_TYPES, QUALITIES, SEVERITIES, SOURCES
 
 SCHEMA_VERSION = "1.0"
 
-MAX_WIRE_BYTES = 10 * 2**20
+MAX_COMPRESSED_BYTES = 10 * 2**20
 MAX_DECODED_BYTES = 64 * 2**20
 MAX_RATIO = 100
 MAX_METRICS = 50_000
@@ -17,8 +17,8 @@ MAX_TEXT_CHARS = 2000
 MAX_PAYLOAD_BYTES = 16 * 1024
 FUTURE_SECONDS = 300
 
-#: Header of a push: seconds that the batch waited on the agent, by the agent's own clock. Absent: none.
-WAITED = "X-ISPVM-Waited"
+#: Header of a push: seconds that the batch waited in the agent's buffer, by the agent's clock. Absent means 0.
+WAITED_HEADER = "X-ISPVM-Waited"
 
 
 class MetricItem(TypedDict):
@@ -37,7 +37,7 @@ class MetricItem(TypedDict):
 
 
 class EventItem(TypedDict):
-    """One thing that happened; ``id`` makes it one however often it is sent."""
+    """One event; the server stores it once however often its ``id`` is sent."""
 
     id: str
     ts: str

@@ -1,10 +1,10 @@
-"""The answer of ``GET /ingest/v1/config``: everything an agent needs to work on its own."""
+"""The response of ``GET /ingest/v1/config``: all that an agent needs to work on its own."""
 
 from typing import NotRequired, TypedDict
 
 
 class Credential(TypedDict):
-    """A router login; the password opens only with the agent's sealing key (see ``sealing``)."""
+    """A router login. Only the agent's sealing key decrypts the password (see ``sealing``)."""
 
     username: str
     sealed_password: str
@@ -17,7 +17,7 @@ class NamedCredential(Credential):
 
 
 class Profile(TypedDict):
-    """Seconds between two readings of each tier, and the bound of one command."""
+    """Polling interval of each tier, and the timeout of one command."""
 
     fast_s: float
     medium_s: float
@@ -27,8 +27,8 @@ class Profile(TypedDict):
 
 
 class Expected(TypedDict):
-    """What the server knows of a router. RouterOS 7 stops listing a neighbour whose interface went down: the agent
-    then reports it as down instead of falling silent."""
+    """Entities of a router that the server knows. RouterOS 7 stops listing a neighbor whose interface is down; the
+    agent then reports that neighbor as down."""
 
     ospf_neighbors: list[dict[str, str]]
     bgp_peers: list[dict[str, str]]
@@ -43,20 +43,20 @@ class DeviceConfig(TypedDict):
     address: str
     port: int
     tls: bool
-    #: The best login. Servers of before know no other.
+    #: The preferred login. Older servers send only this one.
     credential: Credential | None
-    #: Every login to try, best first; the first is ``credential``.
+    #: All logins in the order of preference; the first is ``credential``.
     credentials: NotRequired[list[NamedCredential]]
-    #: There are logins, and the server holds them back: nobody has approved where they would go.
+    #: The server withholds the logins until their destination is approved.
     login_held: NotRequired[bool]
-    #: SHA-256 of the certificate that the router must present over TLS. None: the first accepted one is reported.
+    #: SHA-256 of the pinned TLS certificate of the router. None: the first accepted one is reported.
     tls_certificate: NotRequired[str | None]
     profile: Profile
     expected: Expected
 
 
 class ProbeTargetConfig(TypedDict):
-    """One thing to probe; ``device_id`` says whose reachability it speaks for."""
+    """One target to probe. Its result counts for the reachability of ``device_id``."""
 
     id: str
     device_id: str | None
@@ -79,7 +79,7 @@ class Limits(TypedDict):
 
 
 class AgentConfig(TypedDict):
-    """The whole assignment of one agent; ``version`` is its ETag."""
+    """The whole config of one agent; ``version`` is its ETag."""
 
     version: str
     agent: AgentIdentity

@@ -1,7 +1,7 @@
-"""The telemetry registry, version 1: every metric and event that may travel.
+"""The telemetry registry, version 1: every metric and event of the ingest protocol.
 
-Names are stable, lower case, dotted, with the unit in the name where it is not obvious. A counter travels as a
-counter; the server derives rates. Missing is missing, never 0.
+Names are stable, lower case, dotted, with the unit in the name where it is not obvious. Counters are sent as
+counters; the server derives rates. A missing value is left out, never sent as 0.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ SEVERITIES = ("info", "warn", "critical")
 
 
 class Kind(StrEnum):
-    """How a metric's value behaves."""
+    """Type of a metric's value."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
 
 class Tier(StrEnum):
-    """How often a metric is read; the polling profile gives each tier its seconds."""
+    """How often a metric is polled; the polling profile sets the interval of each tier."""
 
     FAST = "fast"
     MEDIUM = "medium"
@@ -61,7 +61,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class EventType:
-    """One registered event and the severity it has unless its sender knows better."""
+    """One registered event with its default severity."""
 
     name: str
     severity: str
@@ -150,19 +150,19 @@ def _bounds(name: str, kind: Kind) -> tuple[float, float]:
 def _read_table() -> Iterator[Metric]:
     for line in _TABLE.strip().splitlines():
         entity_type, _, rest = line.partition(": ")
-        names, _, marks = rest.partition(" | ")
-        kind_mark, tier_mark = marks.split()
-        kind = _KINDS[kind_mark]
+        names, _, codes = rest.partition(" | ")
+        kind_code, tier_code = codes.split()
+        kind = _KINDS[kind_code]
         for name in names.split():
-            yield Metric(name, entity_type, kind, _TIERS[tier_mark], *_bounds(name, kind))
+            yield Metric(name, entity_type, kind, _TIERS[tier_code], *_bounds(name, kind))
 
 
 METRICS: Mapping[str, Metric] = MappingProxyType({m.name: m for m in _read_table()})
 
-#: What the server finds out about an agent; an agent that sends it is refused.
+#: Metrics that only the server derives; sent by an agent, they are rejected.
 SERVER_METRICS = frozenset({"agent.quarantine.active"})
 
-#: The label that makes one metric of one entity several series. Any other label is a remark, not an identity.
+#: The label that makes one metric of one entity several series. Other labels do not identify a series.
 DIMENSIONS: Mapping[str, str] = MappingProxyType({"pppoe.sessions.by_profile": "profile"})
 
 _WARN = {

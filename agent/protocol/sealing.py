@@ -1,7 +1,7 @@
-"""Router passwords on their way to one agent: an anonymous sealed box.
+"""Encryption of router passwords for one agent: an anonymous sealed box.
 
-Ephemeral X25519 -> HKDF-SHA256 -> AES-256-GCM, bound to the device they open. Only the agent that holds the private
-key can open one; the server cannot open it again.
+Ephemeral X25519 -> HKDF-SHA256 -> AES-256-GCM, bound to the device by its id. Only the agent that holds the private
+key can decrypt a box; the server cannot.
 """
 
 import base64
@@ -22,39 +22,43 @@ NONCE_BYTES = 12
 
 
 class SealedBoxInvalid(ValueError):
-    """Not a sealed box, not for this key, or not for this device."""
+    """Not a sealed box, or sealed for another key or device."""
 
 
 def seal_for(public_key: bytes, plaintext: bytes, device_id: str) -> str:
-    """Seal for the holder of this raw X25519 public key. Raises SealedBoxInvalid for a bad key."""
+    """Encrypt for the holder of this raw X25519 public key. Raises SealedBoxInvalid for a bad key."""
     try:
         recipient = X25519PublicKey.from_public_bytes(public_key)
     except ValueError as error:
         raise SealedBoxInvalid("The sealing key is not a raw X25519 public key.") from error
     ephemeral = X25519PrivateKey.generate()
-    own = ephemeral.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    ephemeral_public = ephemeral.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     nonce = os.urandom(NONCE_BYTES)
-    key = _derive(ephemeral.exchange(recipient), own + public_key)
+    key = _derive(ephemeral.exchange(recipient), ephemeral_public + public_key)
     box = AESGCM(key).encrypt(nonce, plaintext, device_id.encode())
-    return base64.b64encode(VERSION + own + nonce + box).decode()
+    return base64.b64encode(VERSION + ephemeral_public + nonce + box).decode()
 
 
 def open_sealed(private_key: X25519PrivateKey, sealed: str, device_id: str) -> bytes:
-    """The plaintext. Raises SealedBoxInvalid for anything that was changed, moved or not for us."""
+    """The plaintext. Raises SealedBoxInvalid when the box was modified, or is for another key or device."""
     try:
         raw = base64.b64decode(sealed, validate=True)
     except (binascii.Error, ValueError) as error:
         raise SealedBoxInvalid("Not base64.") from error
-    head = 1 + KEY_BYTES + NONCE_BYTES
-    if raw[:1] != VERSION or len(raw) < head + 16:
-        raise SealedBoxInvalid("Unknown form.")
-    theirs, nonce = raw[1 : 1 + KEY_BYTES], raw[1 + KEY_BYTES : head]
+    header_length = 1 + KEY_BYTES + NONCE_BYTES
+    if raw[:1] != VERSION or len(raw) < header_length + 16:
+        raise SealedBoxInvalid("Unknown format.")
+    sender, nonce = raw[1 : 1 + KEY_BYTES], raw[1 + KEY_BYTES : header_length]
     own = private_key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     try:
-        shared = private_key.exchange(X25519PublicKey.from_public_bytes(theirs))
-        return AESGCM(_derive(shared, theirs + own)).decrypt(nonce, raw[head:], device_id.encode())
+        shared = private_key.exchange(X25519PublicKey.from_public_bytes(sender))
+        return AESGCM(_derive(shared, sender + own)).decrypt(
+            nonce, raw[header_length:], device_id.encode()
+        )
     except (InvalidTag, ValueError) as error:
-        raise SealedBoxInvalid("It does not open with this key for this device.") from error
+        raise SealedBoxInvalid(
+            "The box cannot be decrypted with this key for this device."
+        ) from error
 
 
 def _derive(shared: bytes, salt: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Enrolment tokens: where to enrol, which CA to trust, and a secret that works once."""
+"""Enrollment tokens: the URL of the server, its pinned CA, and a secret that works once."""
 
 import base64
 import binascii
@@ -11,13 +11,13 @@ _FINGERPRINT_CHARS = 64
 
 
 class TokenInvalid(ValueError):
-    """Not an enrolment token, or a damaged one."""
+    """Not an enrollment token, or a damaged one."""
 
 
 @dataclass(frozen=True)
-class EnrolmentToken:
+class TokenContent:
     """``ca_sha256`` pins the CA certificate (SHA-256 of its DER): no trust on first use. ``next_ca_sha256`` pins the
-    one that the server is about to change to, or is empty."""
+    CA that the server is about to change to, or is empty."""
 
     url: str
     ca_sha256: str
@@ -33,15 +33,15 @@ class EnrolmentToken:
         return PREFIX + base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
-def parse_token(text: str) -> EnrolmentToken:
-    """Read what ``EnrolmentToken.text`` wrote. Raises TokenInvalid."""
+def parse_token(text: str) -> TokenContent:
+    """The inverse of ``TokenContent.text``. Raises TokenInvalid."""
     text = text.strip()
     if not text.startswith(PREFIX) or len(text) > MAX_CHARS:
-        raise TokenInvalid("This is not an enrolment token; it starts with ispvm1.")
+        raise TokenInvalid("This is not an enrollment token; enrollment tokens start with ispvm1.")
     encoded = text.removeprefix(PREFIX)
     try:
         body = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
-        token = EnrolmentToken(
+        token = TokenContent(
             str(body["u"]),
             str(body["f"]).lower(),
             str(body["t"]),
@@ -49,11 +49,11 @@ def parse_token(text: str) -> EnrolmentToken:
         )
         bytes.fromhex(token.ca_sha256 + token.next_ca_sha256)
     except (binascii.Error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise TokenInvalid("The enrolment token is damaged; copy all of it.") from error
+        raise TokenInvalid("The enrollment token is damaged; copy all of it.") from error
     if (
         len(token.ca_sha256) != _FINGERPRINT_CHARS
         or len(token.next_ca_sha256) not in {0, _FINGERPRINT_CHARS}
         or not token.url.startswith("https://")
     ):
-        raise TokenInvalid("The enrolment token is damaged; copy all of it.")
+        raise TokenInvalid("The enrollment token is damaged; copy all of it.")
     return token

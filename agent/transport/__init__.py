@@ -1,1 +1,1 @@
-"""Speaking to the server: enrolment, certificate, heartbeat, config, batches."""
+"""Client of the ingest API: enrollment, certificate, heartbeat, config, batches."""

@@ -1,4 +1,4 @@
-"""The lane of diagnostics: asks for a job every few seconds, does it, tells what came of it."""
+"""Diagnostic jobs: fetched every few seconds, run, their results sent to the server."""
 
 import logging
 import random
@@ -6,66 +6,66 @@ import threading
 from typing import Any
 
 from agent.diagnostics.connection import try_connection
-from agent.errors import Refused
+from agent.errors import RequestRefused
 from agent.state import StateDir
-from agent.transport.lanes import LaneLoop
-from agent.transport.server import Lane
+from agent.transport.ingest_client import IngestClient
+from agent.transport.loop import IngestLoop
 
 log = logging.getLogger(__name__)
 
-ASK_SECONDS = 3.0
-#: A server of before has no such endpoint; perhaps it is upgraded one day.
-WITHOUT_SECONDS = 300.0
+POLL_SECONDS = 3.0
+#: Older servers lack the endpoint; retry rarely, the server may be upgraded.
+UNSUPPORTED_SECONDS = 300.0
 _NOT_FOUND, _CONFLICT = 404, 409
 
 
-class Diagnostics(LaneLoop):
-    """One job at a time: a router that hangs holds up neither polls nor heartbeats."""
+class DiagnosticsLoop(IngestLoop):
+    """Runs one job at a time: a router that hangs delays neither polls nor heartbeats."""
 
-    most_wait = 10.0
+    max_wait = 10.0
 
     def __init__(
         self,
         state: StateDir,
-        lane: Lane,
+        client: IngestClient,
         stop: threading.Event,
         rng: random.Random,
         source_address: str = "",
     ) -> None:
         super().__init__("diagnostics", stop, rng)
         self._key = state.sealing_key()
-        self._lane = lane
+        self._client = client
         self._source = source_address
 
-    def heard_pending(self, count: int) -> None:
-        """What the heartbeat's answer says is waiting."""
+    def notify_pending(self, count: int) -> None:
+        """The heartbeat's response says how many jobs are pending."""
         if count > 0:
             self.wake()
 
-    def once(self) -> float:
+    def run_once(self) -> float:
         try:
-            job = self._lane.next_job()
-        except Refused as refusal:
+            job = self._client.next_job()
+        except RequestRefused as refusal:
             if refusal.status == _NOT_FOUND:
-                return WITHOUT_SECONDS
+                return UNSUPPORTED_SECONDS
             raise
         if job is None:
-            return ASK_SECONDS
-        self._tell(str(job["id"]), self._do(job))
+            return POLL_SECONDS
+        self._send_result(str(job["id"]), self._run_job(job))
         return 0.0
 
-    def _do(self, job: dict[str, Any]) -> dict[str, Any]:
+    def _run_job(self, job: dict[str, Any]) -> dict[str, Any]:
         try:
             return try_connection(job, self._key, self._source)
         except Exception as error:
-            # Whatever a router makes us stumble over is an answer too.
-            log.exception("diagnostics failed")
-            said = f"The answer was not understood: {type(error).__name__}"
-            return {"outcome": "api_disabled", "detail": said}
+            # An unexpected reply of the router is a result too.
+            log.exception("diagnostic_job_failed")
+            detail = f"The reply of the router cannot be parsed: {type(error).__name__}"
+            return {"outcome": "api_disabled", "detail": detail}
 
-    def _tell(self, job_id: str, said: dict[str, Any]) -> None:
+    def _send_result(self, job_id: str, result: dict[str, Any]) -> None:
         try:
-            self._lane.job_result(job_id, said)
-        except Refused as refusal:
-            if refusal.status not in {_NOT_FOUND, _CONFLICT}:  # nobody waits for it any more
+            self._client.job_result(job_id, result)
+        except RequestRefused as refusal:
+            if refusal.status not in {_NOT_FOUND, _CONFLICT}:  # the job has expired
                 raise

@@ -1,4 +1,4 @@
-"""One kept connection to the server, with short timeouts: a path that hangs is noticed and tried anew."""
+"""One persistent connection to the server, with short timeouts: a connection that hangs is replaced soon."""
 
 import http.client
 import json
@@ -12,42 +12,42 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from agent.errors import AgentError, Refused, ServerUnreachable
+from agent.errors import AgentError, RequestRefused, ServerUnreachable
 from agent.version import VERSION
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 5.0
-#: A whole answer has to be there by then, however it drips.
-ANSWER_SECONDS = 30.0
-MAX_ANSWER_BYTES = 64 * 2**20
-_PIECE = 64 * 1024
-_OK = 300
+#: Limit for a whole response, however slowly it arrives.
+RESPONSE_SECONDS = 30.0
+MAX_RESPONSE_BYTES = 64 * 2**20
+_CHUNK_BYTES = 64 * 1024
+_FIRST_REDIRECT = 300
 _NOT_MODIFIED = 304
-# How a kept connection says that the other side has closed it, with or without a farewell.
-_CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+# Errors of a persistent connection that the server has closed, with or without a TLS close_notify.
+_CONNECTION_CLOSED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the server said."""
+class Response:
+    """A response of the server."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     def json(self) -> dict[str, Any]:
-        """The JSON object in it. Raises ServerUnreachable: whoever answers something else is not our server."""
+        """The body as a JSON object. Raises ServerUnreachable for anything else: it is not the ingest API."""
         try:
-            said = json.loads(self.body)
+            document = json.loads(self.body)
         except ValueError as error:
-            raise ServerUnreachable("The server's answer is not JSON.") from error
-        if not isinstance(said, dict):
-            raise ServerUnreachable("The server's answer is no JSON object.")
-        return said
+            raise ServerUnreachable("The server's response is not JSON.") from error
+        if not isinstance(document, dict):
+            raise ServerUnreachable("The server's response is not a JSON object.")
+        return document
 
 
 class _Connection(http.client.HTTPSConnection):
-    """Connects within one time and reads within another."""
+    """One timeout for connecting and another for reading."""
 
     def connect(self) -> None:
         super().connect()
@@ -56,15 +56,15 @@ class _Connection(http.client.HTTPSConnection):
 
 
 class Client:
-    """Requests to one server over one connection that is kept; for one thread at a time.
+    """Requests to one server over one persistent connection; one thread at a time.
 
-    ``source_address`` is the local address to speak from, for hosts with several ways out.
+    ``source_address`` is the local address of the connection, for hosts with several.
     """
 
     def __init__(self, url: str, context: ssl.SSLContext, source_address: str = "") -> None:
         parts = urlsplit(url)
         if parts.scheme != "https" or not parts.hostname:
-            raise AgentError(f"{url} is no https address.")
+            raise AgentError(f"{url} is not an https URL.")
         self._host, self._port = parts.hostname, parts.port or 443
         self._prefix = parts.path.rstrip("/") + "/ingest/v1/"
         self._context = context
@@ -72,25 +72,25 @@ class Client:
         self._connection: _Connection | None = None
         self._lock = threading.Lock()
 
-    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> Response:
         return self.request("GET", path, None, headers or {})
 
-    def post_json(self, path: str, body: object) -> Answer:
+    def post_json(self, path: str, body: object) -> Response:
         raw = json.dumps(body).encode()
         return self.request("POST", path, raw, {"Content-Type": "application/json"})
 
     def request(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> Answer:
-        """One answer of the server. Raises Refused for a status of 400 and up, ServerUnreachable."""
+    ) -> Response:
+        """Send one request. Raises RequestRefused for an error status, ServerUnreachable."""
         with self._lock:
-            answer = self._exchange(method, path, body, headers)
-        if answer.status >= _OK and answer.status != _NOT_MODIFIED:
-            raise _refusal(answer)
-        return answer
+            response = self._exchange(method, path, body, headers)
+        if response.status >= _FIRST_REDIRECT and response.status != _NOT_MODIFIED:
+            raise _refusal(response)
+        return response
 
     def close(self) -> None:
-        """Drop the connection; the next request makes a new one."""
+        """Close the connection; the next request opens a new one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -108,23 +108,27 @@ class Client:
 
     def _exchange(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> Answer:
-        kept = self._connection is not None
+    ) -> Response:
+        is_reused = self._connection is not None
         try:
-            return self._once(method, path, body, headers)
-        except _CLOSED as error:
+            return self._send(method, path, body, headers)
+        except _CONNECTION_CLOSED as error:
             self.close()
-            if not kept:
-                raise ServerUnreachable(f"The server cannot be reached: {_said(error)}") from error
+            if not is_reused:
+                raise ServerUnreachable(
+                    f"The server cannot be reached: {_error_text(error)}"
+                ) from error
         except (OSError, http.client.HTTPException) as error:
             self.close()
-            raise ServerUnreachable(f"The server cannot be reached: {_said(error)}") from error
-        # The server closes idle connections; everything we ask may be asked twice.
+            raise ServerUnreachable(
+                f"The server cannot be reached: {_error_text(error)}"
+            ) from error
+        # The server closes idle connections; every request of the agent may be repeated.
         return self._exchange(method, path, body, headers)
 
-    def _once(
+    def _send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
-    ) -> Answer:
+    ) -> Response:
         connection = self._connection
         if connection is None:
             connection = self._connection = _Connection(
@@ -140,28 +144,30 @@ class Client:
         content = _read_all(response)
         if response.will_close:
             self.close()
-        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, content)
+        return Response(response.status, {k.lower(): v for k, v in response.getheaders()}, content)
 
 
 def _read_all(response: http.client.HTTPResponse) -> bytes:
-    deadline = time.monotonic() + ANSWER_SECONDS
+    deadline = time.monotonic() + RESPONSE_SECONDS
     content = bytearray()
-    while piece := response.read1(_PIECE):
-        content += piece
-        if len(content) > MAX_ANSWER_BYTES or time.monotonic() > deadline:
-            raise OSError("its answer is too large or too slow")
-    # read1 does not notice by itself that a body of a known length is over; the connection is kept.
+    while chunk := response.read1(_CHUNK_BYTES):
+        content += chunk
+        if len(content) > MAX_RESPONSE_BYTES or time.monotonic() > deadline:
+            raise OSError("its response is too large or too slow")
+    # read1 does not mark a body of known length as complete; without this the connection cannot be reused.
     response.close()
     return bytes(content)
 
 
-def _refusal(answer: Answer) -> Refused:
+def _refusal(response: Response) -> RequestRefused:
     try:
-        said = json.loads(answer.body)
-        code, detail = str(said["code"]), str(said["detail"])
+        problem = json.loads(response.body)
+        code, detail = str(problem["code"]), str(problem["detail"])
     except (ValueError, KeyError, TypeError):
-        code, detail = "unknown", "its answer is not one of the ingest API."
-    return Refused(answer.status, code, detail, _seconds(answer.headers.get("retry-after")))
+        code, detail = "unknown", "the response is not one of the ingest API."
+    return RequestRefused(
+        response.status, code, detail, _seconds(response.headers.get("retry-after"))
+    )
 
 
 def _seconds(text: str | None) -> float | None:
@@ -171,5 +177,5 @@ def _seconds(text: str | None) -> float | None:
         return None
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

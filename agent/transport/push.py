@@ -1,4 +1,4 @@
-"""Pushing batches in the order in which they were made, each until the server has it for good."""
+"""Pushes batches in the order of their creation; each is retried until the server acknowledges it."""
 
 import json
 import logging
@@ -8,90 +8,101 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from agent.buffer.record import Head
-from agent.buffer.store import Buffer, Stored
-from agent.errors import Refused
+from agent.buffer.record import BatchHeader
+from agent.buffer.store import Buffer, StoredBatch
+from agent.errors import RequestRefused
 from agent.samples import now
-from agent.transport.lanes import LaneLoop
-from agent.transport.server import BatchAnswer, Lane
+from agent.transport.ingest_client import BatchResult, IngestClient
+from agent.transport.loop import IngestLoop
 
 log = logging.getLogger(__name__)
 
-#: The server will never take these bytes: no JSON, other content under a used id, too large, unknown encoding.
-NEVER_TAKEN = frozenset({400, 409, 413, 415, 422})
-#: A batch on which the server fails this often in a row is set aside, or it would hold up all others.
-MAX_SERVER_FAULTS = 30
-_SERVER_FAULT = 500
+#: Permanent refusals: not JSON, other content under a used id, too large, unknown encoding.
+PERMANENT_STATUSES = frozenset({400, 409, 413, 415, 422})
+#: A batch on which the server fails this often in a row is quarantined, so that it does not block the others.
+MAX_SERVER_ERRORS = 30
+_SERVER_ERROR = 500
 IDLE_SECONDS = 5.0
 
 
-class Pusher(LaneLoop):
-    """Sends the buffer's oldest batch, again and again. ``on_unknown`` hears of entities that the server lacks."""
+class Pusher(IngestLoop):
+    """Sends the oldest batch of the buffer, then the next.
+
+    ``on_unknown_entity`` is called when the server rejects items of entities that it does not know.
+    """
 
     def __init__(
         self,
         buffer: Buffer,
-        lane: Lane,
+        client: IngestClient,
         stop: threading.Event,
         rng: random.Random,
-        on_unknown: Callable[[], None],
+        on_unknown_entity: Callable[[], None],
     ) -> None:
         super().__init__("push", stop, rng)
         self._buffer = buffer
-        self._lane = lane
-        self._on_unknown = on_unknown
-        self._faults = 0
-        self.pushed = 0
-        #: Seconds between making the last accepted batch and the server having it.
+        self._client = client
+        self._on_unknown_entity = on_unknown_entity
+        self._server_errors = 0
+        self.pushed_count = 0
+        #: Seconds between the creation and the acknowledgement of the last accepted batch.
         self.lag = 0.0
 
-    def once(self) -> float:
+    def run_once(self) -> float:
         stored = self._buffer.peek()
         if stored is None:
             return IDLE_SECONDS
         try:
-            answer = self._lane.batch(stored.body, max(0.0, now() - stored.head.made_at))
-        except Refused as refusal:
-            if not self._is_hopeless(refusal):
+            result = self._client.batch(stored.body, max(0.0, now() - stored.header.created_at))
+        except RequestRefused as refusal:
+            if not self._is_permanent(refusal):
                 raise
-            self._set_aside(stored, refusal)
+            self._quarantine(stored, refusal)
         else:
-            self._buffer.done(stored.head)
-            self._faults = 0
-            self.pushed += 1
-            self.lag = max(0.0, now() - stored.head.made_at)
-            self._tell_rejected(stored.head, answer)
+            self._buffer.acknowledge(stored.header)
+            self._server_errors = 0
+            self.pushed_count += 1
+            self.lag = max(0.0, now() - stored.header.created_at)
+            self._log_rejected(stored.header, result)
         return 0
 
-    def _is_hopeless(self, refusal: Refused) -> bool:
-        if refusal.status == _SERVER_FAULT:
-            self._faults += 1
-            return self._faults >= MAX_SERVER_FAULTS
-        return refusal.status in NEVER_TAKEN or refusal.code == "identity_mismatch"
+    def _is_permanent(self, refusal: RequestRefused) -> bool:
+        if refusal.status == _SERVER_ERROR:
+            self._server_errors += 1
+            return self._server_errors >= MAX_SERVER_ERRORS
+        return refusal.status in PERMANENT_STATUSES or refusal.code == "identity_mismatch"
 
-    def _set_aside(self, stored: Stored, refusal: Refused) -> None:
-        self._faults = 0
+    def _quarantine(self, stored: StoredBatch, refusal: RequestRefused) -> None:
+        self._server_errors = 0
         self._buffer.quarantine(stored, str(refusal.status))
         log.error(
-            "the server will never take this batch; it is in the quarantine folder",
-            extra={**_named(stored.head), "status": refusal.status, "said": refusal.detail},
+            "batch_quarantined",
+            extra={
+                **_batch_fields(stored.header),
+                "status": refusal.status,
+                "error": refusal.detail,
+            },
         )
 
-    def _tell_rejected(self, head: Head, answer: BatchAnswer) -> None:
-        if not answer.rejected:
+    def _log_rejected(self, header: BatchHeader, result: BatchResult) -> None:
+        if not result.rejected:
             return
-        codes = Counter(str(item.get("code")) for item in answer.rejected)
+        codes = Counter(str(item.get("code")) for item in result.rejected)
         log.warning(
-            "items rejected",
-            extra={**_named(head), "codes": dict(codes), "first": _text(answer.rejected[0])},
+            "batch_items_rejected",
+            extra={
+                **_batch_fields(header),
+                "codes": dict(codes),
+                "first": _shortened_json(result.rejected[0]),
+            },
         )
         if "unknown_entity" in codes:
-            self._on_unknown()
+            self._on_unknown_entity()
 
 
-def _named(head: Head) -> dict[str, Any]:
-    return {"batch": head.batch_id, "sequence": head.sequence}
+def _batch_fields(header: BatchHeader) -> dict[str, Any]:
+    return {"batch": header.batch_id, "sequence": header.sequence}
 
 
-def _text(item: dict[str, Any]) -> str:
+def _shortened_json(item: dict[str, Any]) -> str:
     return json.dumps(item)[:300]

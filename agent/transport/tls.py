@@ -1,4 +1,4 @@
-"""Whom the agent trusts, and how it shows who it is."""
+"""TLS contexts, keys and certificates of the agent."""
 
 import hashlib
 import ssl
@@ -13,7 +13,7 @@ from agent.errors import AgentError
 
 
 def unverified_context() -> ssl.SSLContext:
-    """For one request only: fetching the CA certificate that the token's fingerprint then judges."""
+    """For one request only: fetching the CA certificate, which is then checked against the token's fingerprint."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = False
@@ -25,18 +25,18 @@ def unverified_context() -> ssl.SSLContext:
 _NO_CHECK_TIME = 0x200000
 
 
-def enrolling_context(ca_pem: str) -> ssl.SSLContext:
-    """Trusts the pinned CA alone and checks the server's name, whatever this host's clock says: a new host's clock may
-    be years off. Raises AgentError."""
+def enrollment_context(ca_pem: str) -> ssl.SSLContext:
+    """Trusts the pinned CA alone and checks the server's name, but not validity periods: the clock of a new
+    host may be years off. Raises AgentError."""
     context = strict_context(ca_pem)
     context.verify_flags |= _NO_CHECK_TIME
     return context
 
 
 def strict_context(ca_pem: str, identity: Path | None = None) -> ssl.SSLContext:
-    """Trusts these CAs alone and checks the server's name; shows the agent's certificate if there is one.
+    """Trusts these CAs alone and checks the server's name; presents the agent's certificate if given.
 
-    Raises AgentError for files that cannot be used.
+    Raises AgentError when the files are invalid.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -50,30 +50,30 @@ def strict_context(ca_pem: str, identity: Path | None = None) -> ssl.SSLContext:
 
 
 def fingerprint(ca_pem: str) -> str:
-    """SHA-256 of a certificate's DER in hex, as enrolment tokens carry it. Raises AgentError."""
+    """SHA-256 of a certificate's DER in hex, as in enrollment tokens. Raises AgentError."""
     try:
         certificate = x509.load_pem_x509_certificate(ca_pem.encode())
     except ValueError as error:
-        raise AgentError("The server's answer holds no CA certificate.") from error
+        raise AgentError("The server's response holds no CA certificate.") from error
     return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
 
 
 def fingerprints(bundle_pem: str) -> list[str]:
     """SHA-256 of each certificate in a bundle. Raises AgentError."""
     try:
-        found = x509.load_pem_x509_certificates(bundle_pem.encode())
+        certificates = x509.load_pem_x509_certificates(bundle_pem.encode())
     except ValueError as error:
         raise AgentError("The CA certificates cannot be read; enroll this host again.") from error
-    return [one.fingerprint(hashes.SHA256()).hex() for one in found]
+    return [certificate.fingerprint(hashes.SHA256()).hex() for certificate in certificates]
 
 
 def make_key() -> ec.EllipticCurvePrivateKey:
-    """A new P-256 key; each certificate has its own."""
+    """A new P-256 key; every certificate has a key of its own."""
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def make_request(key: ec.EllipticCurvePrivateKey) -> str:
-    """A certificate request. Its subject says nothing: the server decides what a certificate says."""
+def make_csr(key: ec.EllipticCurvePrivateKey) -> str:
+    """A certificate request. The server ignores its subject and sets names and purposes itself."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ispvm-agent")])
     request = (
         x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
@@ -82,13 +82,15 @@ def make_request(key: ec.EllipticCurvePrivateKey) -> str:
 
 
 def identity_pem(key: ec.EllipticCurvePrivateKey, certificate_pem: str) -> bytes:
-    """Key and certificate in one file. Raises AgentError when they do not belong together."""
+    """Key and certificate in one file. Raises AgentError when they do not match."""
     try:
         certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
     except ValueError as error:
-        raise AgentError("The server's answer holds no certificate.") from error
+        raise AgentError("The server's response holds no certificate.") from error
     if certificate.public_key() != key.public_key():
-        raise AgentError("The server's certificate is not for the key of this request.")
+        raise AgentError(
+            "The certificate in the server's response does not match the key of the request."
+        )
     key_pem = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

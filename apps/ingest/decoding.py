@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import zstandard
 from gunicorn.http.errors import ParseException
 
-from agent.protocol.batch import MAX_DECODED_BYTES, MAX_RATIO, MAX_WIRE_BYTES
+from agent.protocol.batch import MAX_COMPRESSED_BYTES, MAX_DECODED_BYTES, MAX_RATIO
 from apps.ingest.errors import BodyInvalid, BodyTooLarge, EncodingUnknown
 
 CHUNK_SIZE = 64 * 1024
@@ -29,7 +29,7 @@ def read_body(stream: Readable, *, encoding: str, length: int | None) -> bytes:
     ``length`` is the Content-Length, or None when the body is chunked.
     """
     decode, finished = _decoder(encoding.strip().lower())
-    if length is not None and length > MAX_WIRE_BYTES:
+    if length is not None and length > MAX_COMPRESSED_BYTES:
         raise BodyTooLarge(message="The encoded body is over 10 MiB.")
     received = 0
     decoded = bytearray()
@@ -38,7 +38,7 @@ def read_body(stream: Readable, *, encoding: str, length: int | None) -> bytes:
         if not chunk:
             break
         received += len(chunk)
-        if received > MAX_WIRE_BYTES:
+        if received > MAX_COMPRESSED_BYTES:
             raise BodyTooLarge(message="The encoded body is over 10 MiB.")
         # Decoded in small parts: each can grow at most about a thousandfold.
         for start in range(0, len(chunk), 4096):

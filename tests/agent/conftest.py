@@ -26,7 +26,7 @@ ACTOR = Actor.system("test")
 
 
 class _Bridge(BaseHTTPRequestHandler):
-    """Hands a request to the WSGI application as gunicorn does, with the TLS socket in the environment."""
+    """Calls the WSGI application as gunicorn does, with the TLS socket in the environment."""
 
     protocol_version = "HTTP/1.1"
     timeout = 10
@@ -44,9 +44,9 @@ class _Bridge(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length)
-        self.server.seen.append((self.command, self.path, body))
+        self.server.requests.append((self.command, self.path, body))
         refusal = self.server.refuse(self.command, self.path)
-        status, headers, content = refusal or self._ask(body)
+        status, headers, content = refusal or self._call_application(body)
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
@@ -55,11 +55,11 @@ class _Bridge(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def _ask(self, body: bytes):
-        answer = {}
+    def _call_application(self, body: bytes):
+        response = {}
 
         def start_response(status, headers, exc_info=None):
-            answer.update(status=int(status.split()[0]), headers=headers)
+            response.update(status=int(status.split()[0]), headers=headers)
 
         environ = {
             "REQUEST_METHOD": self.command,
@@ -84,7 +84,7 @@ class _Bridge(BaseHTTPRequestHandler):
             content = b"".join(self.server.application(environ, start_response))
         finally:
             connections.close_all()
-        return answer["status"], answer["headers"], content
+        return response["status"], response["headers"], content
 
 
 class _Server(ThreadingHTTPServer):
@@ -95,7 +95,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Bridge)
         self.application = WSGIHandler()
         self.context = context
-        self.seen: list[tuple[str, str, bytes]] = []
+        self.requests: list[tuple[str, str, bytes]] = []
         self.refuse: Callable[[str, str], tuple | None] = lambda _method, _path: None
 
     def finish_request(self, request, client_address) -> None:
@@ -120,19 +120,19 @@ class Ingest:
     tenant: Tenant
 
     def token(self, name: str = "pop-1", **device) -> tuple[str, Device]:
-        """A fresh agent's enrolment token, and the device that it watches."""
+        """An enrollment token of a new agent, and the device that it polls."""
         at = clock.now()
         with acting_in(self.tenant):
-            made_device = make_device(f"cr-{name}", **device)
+            device_row = make_device(f"cr-{name}", **device)
             agent = agents.create_agent(name=name, actor=ACTOR, at=at)
-            agents.assign_agent(agent=agent, device_ids=[made_device.id], actor=ACTOR, at=at)
+            agents.assign_agent(agent=agent, device_ids=[device_row.id], actor=ACTOR, at=at)
             token = agents.issue_enroll_token(agent=agent, actor=ACTOR, at=at)
-        return token.text, made_device
+        return token.text, device_row
 
 
 @pytest.fixture(autouse=True)
-def _own_logs() -> Iterator[None]:
-    """The agent's commands take the logs over, as a process of their own would."""
+def _restore_logging() -> Iterator[None]:
+    """The agent's commands replace the log handlers; restore them after the test."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield

@@ -1,4 +1,4 @@
-"""A router on loopback that answers as it is told: well, badly, or with hostility."""
+"""A router on loopback with configurable replies, valid or hostile."""
 
 import socket
 import threading
@@ -26,9 +26,9 @@ def encode(*sentences: Sentence) -> bytes:
     )
 
 
-def rows(*found: dict[str, str]) -> list[Sentence]:
-    listed = [["!re", *(f"={key}={value}" for key, value in row.items())] for row in found]
-    return [*listed, ["!done"]]
+def rows(*replies: dict[str, str]) -> list[Sentence]:
+    sentences = [["!re", *(f"={key}={value}" for key, value in row.items())] for row in replies]
+    return [*sentences, ["!done"]]
 
 
 MISSING = [
@@ -39,7 +39,7 @@ MISSING = [
 
 
 class FakeRouter:
-    """``menus`` maps a path to sentences; ``hostile`` takes the connection over after the login."""
+    """``menus`` maps a path to sentences; ``hostile`` handles the connection after the login."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class FakeRouter:
         self.menus = menus or {}
         self.hostile: Callable[[socket.socket], None] | None = None
         self.on_connect: Callable[[socket.socket], None] | None = None
-        self.asked: list[Sentence] = []
+        self.commands: list[Sentence] = []
         self.logins = 0
         self.peers: list[str] = []
         self.stop = threading.Event()
@@ -79,25 +79,25 @@ class FakeRouter:
             reader = connection.makefile("rb")
             with reader:
                 while sentence := read_sentence(reader):
-                    self._answer(connection, sentence)
+                    self._reply(connection, sentence)
 
-    def _answer(self, connection: socket.socket, sentence: Sentence) -> None:
-        self.asked.append(sentence)
+    def _reply(self, connection: socket.socket, sentence: Sentence) -> None:
+        self.commands.append(sentence)
         tag = next((word for word in sentence if word.startswith(".tag=")), None)
         path = sentence[0]
         if path == "/login":
             self.logins += 1
-            good = f"=password={PASSWORD}" in sentence
+            is_valid = f"=password={PASSWORD}" in sentence
             refusal = [["!trap", "=message=invalid user name or password (6)"], ["!done"]]
-            answer = [["!done"]] if good else refusal
+            reply = [["!done"]] if is_valid else refusal
         elif self.hostile is not None:
             self.hostile(connection)
             return
         else:
-            answer = self.menus.get(path, MISSING)
+            reply = self.menus.get(path, MISSING)
             if "=count-only=" in sentence:
-                answer = [["!done", f"=ret={len(answer) - 1}"]]
-        connection.sendall(encode(*([*one, tag] if tag else one for one in answer)))
+                reply = [["!done", f"=ret={len(reply) - 1}"]]
+        connection.sendall(encode(*([*words, tag] if tag else words for words in reply)))
 
     def close(self) -> None:
         self.stop.set()
@@ -134,7 +134,7 @@ def device_config(
     password: str = PASSWORD,
     device_id: str = DEVICE_ID,
     fast: float = 0.2,
-    patience: float = 0.5,
+    command_timeout: float = 0.5,
     **expected,
 ):
     sealed = seal_for(public_bytes(key), password.encode(), device_id)
@@ -150,7 +150,7 @@ def device_config(
             "medium_s": 60,
             "slow_s": 300,
             "daily_s": 86_400,
-            "command_timeout_s": patience,
+            "command_timeout_s": command_timeout,
         },
         "expected": {"ospf_neighbors": [], "bgp_peers": [], "services": [], **expected},
     }

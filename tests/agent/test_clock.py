@@ -1,4 +1,4 @@
-"""A5 on the agent's side: a wrong clock does not stop an enrolment, and renewal goes by the server's time."""
+"""A5 on the agent's side: a wrong clock does not prevent enrollment, and renewal follows the server's clock."""
 
 import random
 import socket
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from agent.errors import AgentError
-from agent.transport.contact import ConfigKeeper
-from agent.transport.server import Lane
-from agent.transport.tls import enrolling_context, own_certificate, strict_context
+from agent.transport.config_loop import ConfigLoop
+from agent.transport.ingest_client import IngestClient
+from agent.transport.tls import enrollment_context, own_certificate, strict_context
 from apps.agents import pki
 from apps.core import clock
 from tests.agent.test_rotation import member
@@ -20,7 +20,7 @@ from tests.agent.test_rotation import member
 YEARS, HOUR = timedelta(days=3652), timedelta(hours=1)
 
 
-def shakes_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> bool:
+def completes_handshake(client: ssl.SSLContext, server: ssl.SSLContext) -> bool:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(300)
 
@@ -48,11 +48,13 @@ def shakes_hands(client: ssl.SSLContext, server: ssl.SSLContext) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("error", "goes_on"),
+    ("error", "is_usable"),
     [(-YEARS, False), (-HOUR, True), (timedelta(0), True), (HOUR, True), (YEARS, False)],
 )
-def test_any_clock_can_enroll_and_a_usable_one_goes_on(tmp_path: Path, error, goes_on):
-    """The server's certificates are of a time that this host's clock, off by ``error``, would call now."""
+def test_enrollment_ignores_the_clock_and_later_connections_do_not(
+    tmp_path: Path, error, is_usable
+):
+    """The server's certificates are issued at a time that this host's clock, skewed by ``error``, shows as now."""
     at = clock.now() - error
     authority = pki.make_authority(name="CA", at=at)
     certificate, key = pki.issue_server_certificate(authority, hosts=["127.0.0.1"], at=at)
@@ -61,11 +63,11 @@ def test_any_clock_can_enroll_and_a_usable_one_goes_on(tmp_path: Path, error, go
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(path)
 
-    assert shakes_hands(enrolling_context(authority.certificate_pem), server)
-    assert shakes_hands(strict_context(authority.certificate_pem), server) == goes_on
+    assert completes_handshake(enrollment_context(authority.certificate_pem), server)
+    assert completes_handshake(strict_context(authority.certificate_pem), server) == is_usable
 
 
-def test_another_authority_is_refused_at_enrolment_too(tmp_path: Path):
+def test_another_authority_is_refused_at_enrollment_too(tmp_path: Path):
     at = clock.now()
     authority, other = (pki.make_authority(name="CA", at=at) for _ in range(2))
     certificate, key = pki.issue_server_certificate(other, hosts=["127.0.0.1"], at=at)
@@ -74,21 +76,21 @@ def test_another_authority_is_refused_at_enrolment_too(tmp_path: Path):
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(path)
 
-    assert not shakes_hands(enrolling_context(authority.certificate_pem), server)
+    assert not completes_handshake(enrollment_context(authority.certificate_pem), server)
     with pytest.raises(AgentError):
         strict_context("no certificate")
 
 
 @pytest.mark.parametrize(("days_behind", "renewed"), [(20, True), (0, False), (-20, False)])
-def test_renewal_goes_by_the_servers_time(ingest, tmp_path: Path, days_behind, renewed):
+def test_renewal_follows_the_servers_clock(ingest, tmp_path: Path, days_behind, renewed):
     state = member(ingest.tenant, "pop-1", tmp_path / "state", ingest.url)
-    lane = Lane(state, "")
+    client = IngestClient(state, "")
     before = own_certificate(state.identity).serial_number
     stop, rng = threading.Event(), random.Random(1)
-    keeper = ConfigKeeper(state, lane, stop, rng, lambda _config: None)
-    keeper.clock_error = lambda: -timedelta(days=days_behind).total_seconds()
+    config_loop = ConfigLoop(state, client, stop, rng, lambda _config: None)
+    config_loop.clock_skew = lambda: -timedelta(days=days_behind).total_seconds()
 
-    keeper.once()
+    config_loop.run_once()
 
-    lane.client().close()
+    client.http().close()
     assert (own_certificate(state.identity).serial_number != before) == renewed

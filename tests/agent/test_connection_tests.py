@@ -1,4 +1,4 @@
-"""Connection tests by the real agent: on routers that behave in every way, and from a question to its answer."""
+"""Connection tests by the real agent: every outcome, and from the request to its result."""
 
 import socket
 import subprocess
@@ -49,17 +49,17 @@ def job(
 
 @pytest.fixture
 def router():
-    made = FakeRouter(dict(MENUS))
-    yield made
-    made.close()
+    instance = FakeRouter(dict(MENUS))
+    yield instance
+    instance.close()
 
 
-class TestTrying:
-    def test_a_login_that_works_tells_who_the_router_is(self, router):
-        said = try_connection(job(router.port, credential(PASSWORD)), KEY)
+class TestTryConnection:
+    def test_a_working_login_reports_the_routers_identity(self, router):
+        result = try_connection(job(router.port, credential(PASSWORD)), KEY)
 
-        assert said.pop("latency_ms") > 0
-        assert said == {
+        assert result.pop("latency_ms") > 0
+        assert result == {
             "outcome": "ok",
             "credential_set": FIRST,
             "identity": "cr1",
@@ -69,25 +69,25 @@ class TestTrying:
         }
 
     def test_the_next_login_is_tried_when_one_is_refused(self, router):
-        said = try_connection(
+        result = try_connection(
             job(router.port, credential("wrong"), credential(PASSWORD, SECOND)), KEY
         )
 
-        assert (said["outcome"], said["credential_set"]) == ("ok", SECOND)
+        assert (result["outcome"], result["credential_set"]) == ("ok", SECOND)
         assert router.logins == 2
 
     def test_wrong_credentials(self, router):
-        said = try_connection(job(router.port, credential("wrong")), KEY)
+        result = try_connection(job(router.port, credential("wrong")), KEY)
 
-        assert said["outcome"] == "wrong_credentials"
-        assert "wrong" not in said["detail"]
+        assert result["outcome"] == "wrong_credentials"
+        assert "wrong" not in result["detail"]
 
     def test_no_credentials(self, router):
-        stranger = X25519PrivateKey.generate()
+        other_key = X25519PrivateKey.generate()
 
         assert try_connection(job(router.port), KEY)["outcome"] == "no_credentials"
         assert (
-            try_connection(job(router.port, credential(PASSWORD)), stranger)["outcome"]
+            try_connection(job(router.port, credential(PASSWORD)), other_key)["outcome"]
             == "no_credentials"
         )
         assert router.logins == 0
@@ -98,23 +98,23 @@ class TestTrying:
     def test_api_disabled(self, router):
         router.on_connect = lambda connection: connection.close()
 
-        said = try_connection(job(router.port, credential(PASSWORD)), KEY)
+        result = try_connection(job(router.port, credential(PASSWORD)), KEY)
 
-        assert said["outcome"] == "api_disabled"
+        assert result["outcome"] == "api_disabled"
 
     def test_another_service_on_the_port(self, router):
         router.on_connect = lambda connection: connection.sendall(b"SSH-2.0-ROSSSH\r\n" * 4)
 
-        said = try_connection(job(router.port, credential(PASSWORD)), KEY)
+        result = try_connection(job(router.port, credential(PASSWORD)), KEY)
 
-        assert said["outcome"] in {"api_disabled", "timeout"}
+        assert result["outcome"] in {"api_disabled", "timeout"}
 
     def test_timeout(self, router):
         router.on_connect = lambda _connection: router.stop.wait()
 
-        said = try_connection(job(router.port, credential(PASSWORD), timeout=1.0), KEY)
+        result = try_connection(job(router.port, credential(PASSWORD), timeout=1.0), KEY)
 
-        assert said["outcome"] == "timeout"
+        assert result["outcome"] == "timeout"
 
     def test_tls_failed(self, router):
         def nonsense(connection: socket.socket) -> None:
@@ -124,14 +124,14 @@ class TestTrying:
 
         router.on_connect = nonsense
 
-        said = try_connection(job(router.port, credential(PASSWORD), tls=True), KEY)
+        result = try_connection(job(router.port, credential(PASSWORD), tls=True), KEY)
 
-        assert said["outcome"] == "tls_failed"
+        assert result["outcome"] == "tls_failed"
 
     def test_unreachable(self):
-        said = try_connection(job(8728, credential(PASSWORD), address="::ffff:0:0"), KEY)
+        result = try_connection(job(8728, credential(PASSWORD), address="::ffff:0:0"), KEY)
 
-        assert said["outcome"] in {"unreachable", "refused"}
+        assert result["outcome"] in {"unreachable", "refused"}
 
 
 MENUS_BOARD = next(
@@ -142,59 +142,59 @@ MENUS_BOARD = next(
 )
 
 
-class TestWatching:
-    """The poller's own use of several logins."""
+class TestPolling:
+    """Polling with several logins."""
 
-    def watched(self, router: FakeRouter, *credentials) -> WatchedDevice:
+    def make_device(self, router: FakeRouter, *credentials) -> WatchedDevice:
         config = device_config(KEY, router.port)
         config["credentials"] = list(credentials)
         return WatchedDevice(config, KEY, "127.0.0.1")
 
-    def test_the_next_login_is_tried_and_the_one_that_worked_is_told_and_remembered(self, router):
-        device = self.watched(router, credential("old"), credential(PASSWORD, SECOND))
+    def test_the_next_login_is_tried_and_the_working_one_is_reported_and_used_first(self, router):
+        device = self.make_device(router, credential("old"), credential(PASSWORD, SECOND))
 
-        findings = device.poll([Tier.FAST])
+        result = device.poll([Tier.FAST])
 
-        assert device.said == "ok"
-        (told,) = findings.patch["devices"]
-        assert told["credential_set"] == SECOND
+        assert device.message == "ok"
+        (item,) = result.patch["devices"]
+        assert item["credential_set"] == SECOND
         device.close()
         before = router.logins
         device.poll([Tier.FAST])
         assert router.logins == before + 1, "the one that worked is tried first"
         device.close()
 
-    def test_when_none_is_taken_it_says_so(self, router):
-        device = self.watched(router, credential("old"), credential("older", SECOND))
+    def test_when_every_login_is_refused_the_message_says_so(self, router):
+        device = self.make_device(router, credential("old"), credential("older", SECOND))
 
         device.poll([Tier.FAST])
 
-        assert "refused the login" in device.said
+        assert "refused the login" in device.message
         assert router.logins == 2
 
-    def test_a_server_of_before_names_one_login(self, router):
+    def test_an_older_server_sends_one_login(self, router):
         device = WatchedDevice(device_config(KEY, router.port), KEY, "127.0.0.1")
 
-        findings = device.poll([Tier.FAST])
+        result = device.poll([Tier.FAST])
 
-        assert device.said == "ok"
-        assert "credential_set" not in findings.patch["devices"][0]
+        assert device.message == "ok"
+        assert "credential_set" not in result.patch["devices"][0]
         device.close()
 
     def test_another_password_in_the_config_ends_the_session(self, router):
-        device = self.watched(router, credential(PASSWORD))
+        device = self.make_device(router, credential(PASSWORD))
         device.poll([Tier.FAST])
         changed = {**device.config, "credentials": [credential("new one")]}
 
-        device.take_over(changed)
+        device.update_config(changed)
         device.poll([Tier.FAST])
 
-        assert "refused the login" in device.said
+        assert "refused the login" in device.message
 
 
 @contextmanager
 def running(state: Path) -> Iterator[None]:
-    """The real agent, standing where the simulated ISP has one."""
+    """The real agent, at the address of an agent of the simulated ISP."""
     process = subprocess.Popen(
         [
             sys.executable,
@@ -215,8 +215,8 @@ def running(state: Path) -> Iterator[None]:
         process.wait()
 
 
-def asked(ingest, device, **chosen) -> ConnectionTest:
-    """A test, and its answer."""
+def run_test(ingest, device, **chosen) -> ConnectionTest:
+    """Request a connection test and wait for its result."""
     with acting_in(ingest.tenant):
         test = request_test(device=device, actor=ACTOR, at=clock.now(), **chosen)
 
@@ -229,10 +229,10 @@ def asked(ingest, device, **chosen) -> ConnectionTest:
     return test
 
 
-def test_from_a_question_to_its_answer_by_the_real_agent_on_the_simulated_isp(
+def test_from_a_request_to_its_result_by_the_real_agent_on_the_simulated_isp(
     ingest, tmp_path: Path
 ):
-    """Also: a login that is changed on the server is in use a config poll later, and the next in the list before."""
+    """Also: a changed login is used after the next config poll; until then the next login of the list is."""
     with EchoServer() as echo:
         plan = plan_for(tmp_path / "sim", relay_to=("127.0.0.1", echo.port))
         with Simulation(plan) as simulation:
@@ -256,28 +256,28 @@ def test_from_a_question_to_its_answer_by_the_real_agent_on_the_simulated_isp(
             state = tmp_path / "state"
             assert main(["enroll", "--token", token, "--state-dir", str(state)]) == 0
             with running(state):
-                eventually(lambda: is_heard(ingest))
-                own = asked(ingest, device)
-                assert (own.outcome, own.worked) == ("ok", right.id), own.detail
-                assert own.identity
-                assert own.latency_ms > 0
-                assert asked(ingest, device, credential_set=wrong).outcome == "wrong_credentials"
-                eventually(lambda: works_by(ingest, device) == right.id)
+                eventually(lambda: has_heartbeat(ingest))
+                test = run_test(ingest, device)
+                assert (test.outcome, test.worked) == ("ok", right.id), test.detail
+                assert test.identity
+                assert test.latency_ms > 0
+                assert run_test(ingest, device, credential_set=wrong).outcome == "wrong_credentials"
+                eventually(lambda: working_credential_set(ingest, device) == right.id)
 
-                # The better login is put right: it works with the next config, before the other one is taken away.
+                # The preferred login is corrected: it works with the next config, before the other login is removed.
                 with acting_in(ingest.tenant):
                     store_credential_set(
                         name="wrong", username=isp.username, secret=isp.password, **who
                     )
                     inventory.set_device_credentials(device=device, credential_sets=[wrong], **who)
-                eventually(lambda: works_by(ingest, device) == wrong.id)
+                eventually(lambda: working_credential_set(ingest, device) == wrong.id)
 
 
-def is_heard(ingest) -> bool:
+def has_heartbeat(ingest) -> bool:
     with acting_in(ingest.tenant):
         return Agent.objects.get().last_heartbeat_at is not None
 
 
-def works_by(ingest, device):
+def working_credential_set(ingest, device):
     with acting_in(ingest.tenant):
         return Device.objects.get(pk=device.pk).working_credential_set

@@ -12,7 +12,7 @@ import pytest
 
 from agent.__main__ import main
 from agent.buffer.store import Buffer
-from agent.numbers import HELP
+from agent.prometheus import HELP
 from agent.runtime import Runtime
 from agent.state import StateDir
 from apps.agents.models import Agent
@@ -30,9 +30,9 @@ from tests.supervisor.waiting import eventually
 
 @pytest.fixture
 def echo():
-    made = Echo("127.0.0.1")
-    yield made
-    made.close()
+    instance = Echo("127.0.0.1")
+    yield instance
+    instance.close()
 
 
 def probe(device, echo: Echo) -> None:
@@ -68,7 +68,7 @@ def test_probes_flow_from_a_token_to_stored_samples(ingest, echo, tmp_path: Path
         output, _ = process.communicate(timeout=300)
 
     assert process.returncode == 0, output
-    assert "agent stopped" in output
+    assert "agent_stopped" in output
     assert set(echo.sources) == {"127.0.0.9"}
     with acting_in(ingest.tenant):
         agent = Agent.objects.get()
@@ -82,7 +82,7 @@ def names(ingest) -> set[str]:
         return set(Series.objects.values_list("metric", flat=True))
 
 
-def test_files_of_an_agent_are_its_own(ingest, tmp_path: Path):
+def test_files_of_an_agent_are_readable_by_its_account_only(ingest, tmp_path: Path):
     token, _ = ingest.token()
     old = os.umask(0)
     try:
@@ -93,7 +93,7 @@ def test_files_of_an_agent_are_its_own(ingest, tmp_path: Path):
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "state").iterdir()}
     assert set(modes) == {"agent.json", "ca.pem", "identity.pem", "sealing.key", "lock"}
     assert set(modes.values()) == {0o600}
-    assert StateDir(tmp_path / "state").membership().url == ingest.url
+    assert StateDir(tmp_path / "state").enrollment().url == ingest.url
 
 
 @contextmanager
@@ -109,8 +109,8 @@ def running(state: Path) -> Iterator[subprocess.Popen]:
         process.wait()
 
 
-def test_a_router_is_watched_through_outages_and_kill_9(ingest, tmp_path: Path):
-    """The server goes away, the agent is killed, both come back: nothing that was on disk is missing."""
+def test_polling_continues_through_outages_and_kill_9(ingest, tmp_path: Path):
+    """The server is down, the agent is killed, both restart: no batch that was on disk is lost."""
     router = FakeRouter(dict(MENUS))
     with acting_in(ingest.tenant):
         login = store_credential_set(
@@ -130,8 +130,8 @@ def test_a_router_is_watched_through_outages_and_kill_9(ingest, tmp_path: Path):
             lambda: names(ingest) >= {"interface.oper_up", "bgp.peer.state", "device.cpu_pct"}
         )
         ingest.server.refuse = lambda *_: (503, [], b"{}")
-        before = batches_seen(ingest)
-        eventually(lambda: batches_seen(ingest) >= before + 2)
+        before = batches_received(ingest)
+        eventually(lambda: batches_received(ingest) >= before + 2)
     ingest.server.refuse = lambda *_: None
     with running(state):
         eventually(lambda: boots(ingest) == 2)
@@ -149,8 +149,8 @@ def test_a_router_is_watched_through_outages_and_kill_9(ingest, tmp_path: Path):
         assert path.is_dir() or PASSWORD.encode() not in path.read_bytes()
 
 
-def batches_seen(ingest) -> int:
-    return sum(path.endswith("/batch") for _, path, _ in ingest.server.seen)
+def batches_received(ingest) -> int:
+    return sum(path.endswith("/batch") for _, path, _ in ingest.server.requests)
 
 
 def boots(ingest) -> int:
@@ -158,20 +158,20 @@ def boots(ingest) -> int:
         return Stream.objects.count()
 
 
-def test_a_filling_buffer_is_an_event_once(ingest, tmp_path: Path, monkeypatch):
+def test_a_filling_buffer_is_reported_once(ingest, tmp_path: Path, monkeypatch):
     token, _ = ingest.token()
     state = tmp_path / "state"
     assert main(["enroll", "--token", token, "--state-dir", str(state)]) == 0
     runtime = Runtime(StateDir(state))
-    assert set(runtime.numbers()) == set(HELP) - {"agent_devices"}
-    happened = []
-    monkeypatch.setattr(runtime.outbox, "put", lambda findings: happened.extend(findings.events))
+    assert set(runtime.metrics()) == set(HELP) - {"agent_devices"}
+    events = []
+    monkeypatch.setattr(runtime.outbox, "put", lambda result: events.extend(result.events))
     runtime.buffer.max_bytes = 100
     for size in (10, 60, 30, 20):
         monkeypatch.setattr(Buffer, "size", property(lambda _self, size=size: size))
-        runtime._watch_buffer()
+        runtime._check_buffer()
 
-    assert [(event.event_type, event.payload["state"]) for event in happened] == [
+    assert [(event.event_type, event.payload["state"]) for event in events] == [
         ("agent.buffer.high", "open"),
         ("agent.buffer.high", "closed"),
     ]

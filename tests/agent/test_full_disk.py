@@ -1,4 +1,4 @@
-"""An agent whose disk is full: a real file system of 16 MB, filled by its own batches and by somebody else's files."""
+"""An agent whose disk is full: a real file system of 16 MB, filled by its own batches and by other files."""
 
 import ctypes
 import gzip
@@ -18,42 +18,42 @@ import pytest
 from agent.__main__ import main
 from agent.buffer.outbox import Outbox
 from agent.buffer.store import Buffer
-from agent.samples import Findings, Sample
+from agent.samples import PollResult, Sample
 from apps.ingest.models import BatchReceipt, Stream
 from apps.tenancy import acting_in
 from tests.agent.echo import Echo
-from tests.agent.test_end_to_end import batches_seen, probe
+from tests.agent.test_end_to_end import batches_received, probe
 from tests.supervisor.waiting import eventually
 
 SIZE = 16 * 2**20
-MOUNTS = ctypes.CDLL(None, use_errno=True)
+LIBC = ctypes.CDLL(None, use_errno=True)
 DETACH = 2
 
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """A tmpfs of 16 MB, taken away afterwards."""
+    """A tmpfs of 16 MB, unmounted afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="ispvm-small-disk-"))
-    wish = (b"tmpfs", str(folder).encode(), b"tmpfs", 0, f"size={SIZE},mode=0700".encode())
-    if MOUNTS.mount(*wish) != 0:
+    arguments = (b"tmpfs", str(folder).encode(), b"tmpfs", 0, f"size={SIZE},mode=0700".encode())
+    if LIBC.mount(*arguments) != 0:
         folder.rmdir()
         pytest.skip(f"No file system may be mounted here: {os.strerror(ctypes.get_errno())}")
     yield folder
-    MOUNTS.umount2(str(folder).encode(), DETACH)
+    LIBC.umount2(str(folder).encode(), DETACH)
     folder.rmdir()
 
 
 def fill(path: Path) -> None:
-    """Somebody else's file takes everything."""
+    """Fill the disk with another file."""
     with path.open("wb") as file, suppress(OSError):
         while True:
             os.write(file.fileno(), bytes(4096))
 
 
-def findings(number: int) -> Findings:
-    """A batch that hardly shrinks: 60 kB and more."""
+def result_of(number: int) -> PollResult:
+    """A result that hardly compresses: a batch of 60 kB and more."""
     rng = random.Random(number)
-    return Findings(
+    return PollResult(
         tuple(
             Sample(float(number), "device.up", str(rng.getrandbits(128)), rng.random(), "probe")
             for _ in range(1500)
@@ -62,95 +62,95 @@ def findings(number: int) -> Findings:
 
 
 def drain(buffer: Buffer) -> list[dict]:
-    """Every batch, as the server would have it."""
+    """Every batch, as the server would receive it."""
     batches = []
     while (stored := buffer.peek()) is not None:
         batches.append(json.loads(gzip.decompress(stored.body)))
-        buffer.done(stored.head)
+        buffer.acknowledge(stored.header)
     return batches
 
 
-def numbers(batches: list[dict]) -> tuple[list[int], set[int], int]:
-    """Sequences that arrived, sequences told as dropped, and the samples that were in those."""
-    told = [batch["dropped"] for batch in batches if "dropped" in batch]
-    gaps = {n for lost in told for n in range(lost["from"], lost["to"] + 1)}
-    return [batch["sequence"] for batch in batches], gaps, sum(lost["samples"] for lost in told)
+def summarize(batches: list[dict]) -> tuple[list[int], set[int], int]:
+    """Received sequences, sequences reported as dropped, and the number of dropped samples."""
+    dropped = [batch["dropped"] for batch in batches if "dropped" in batch]
+    gaps = {n for gap in dropped for n in range(gap["from"], gap["to"] + 1)}
+    return [batch["sequence"] for batch in batches], gaps, sum(gap["samples"] for gap in dropped)
 
 
 class TestBuffer:
-    def test_the_oldest_go_and_every_gap_is_told(self, small_disk, record_property):
+    def test_the_oldest_are_dropped_and_every_gap_is_reported(self, small_disk, record_property):
         buffer = Buffer(small_disk / "buffer")
         outbox = Outbox(buffer, agent_id="a")
-        made = 0
+        batch_count = 0
         for number in range(500):
-            outbox.put(findings(number))
-            made += outbox.flush()
+            outbox.put(result_of(number))
+            batch_count += outbox.flush()
         assert buffer.size < SIZE
         batches = drain(buffer)
-        outbox.put(findings(0))
-        made += outbox.flush()
+        outbox.put(result_of(0))
+        batch_count += outbox.flush()
         batches += drain(buffer)
 
-        arrived, gaps, samples = numbers(batches)
+        arrived, gaps, samples = summarize(batches)
         assert arrived == sorted(set(arrived))
-        assert gaps | set(arrived) == set(range(1, made + 1))
+        assert gaps | set(arrived) == set(range(1, batch_count + 1))
         assert not gaps & set(arrived)
         assert gaps == set(range(1, len(gaps) + 1)) != set(), "the oldest, and no others"
         assert samples == 1500 * len(gaps)
         record_property(
             "bar",
-            f"agent's disk full (tmpfs, 16 MB): {made} batches made, {len(gaps)} dropped from the"
-            f" oldest on and told, {len(arrived)} kept, 0 untold",
+            f"agent's disk full (tmpfs, 16 MB): {batch_count} batches created, {len(gaps)} dropped from the"
+            f" oldest on and reported, {len(arrived)} delivered, 0 unreported",
         )
 
-    def test_dropping_survives_a_start_before_it_was_told(self, small_disk):
+    def test_a_drop_survives_a_restart_before_it_was_reported(self, small_disk):
         outbox = Outbox(Buffer(small_disk / "buffer"), agent_id="a")
         for number in range(400):
-            outbox.put(findings(number))
+            outbox.put(result_of(number))
             outbox.flush()
         buffer = Buffer(small_disk / "buffer")
         later = Outbox(buffer, agent_id="a")
         later.flush()
 
-        arrived, gaps, _ = numbers(drain(buffer))
+        arrived, gaps, _ = summarize(drain(buffer))
         assert gaps | set(arrived) >= set(range(1, 401))
         assert not gaps & set(arrived)
 
-    def test_what_others_fill_waits_in_memory_until_there_is_room(self, small_disk):
+    def test_while_other_files_fill_the_disk_data_stays_in_memory(self, small_disk):
         buffer = Buffer(small_disk / "buffer")
         outbox = Outbox(buffer, agent_id="a")
-        outbox.put(findings(1))
+        outbox.put(result_of(1))
         outbox.flush()
         fill(small_disk / "others")
         for number in (2, 3):
-            outbox.put(findings(number))
+            outbox.put(result_of(number))
             with pytest.raises(OSError, match="No space"):
                 outbox.flush()
-        assert buffer.lost() == []
+        assert buffer.dropped_ranges() == []
         (small_disk / "others").unlink()
         outbox.flush()
 
-        arrived, gaps, _ = numbers(batches := drain(buffer))
+        arrived, gaps, _ = summarize(batches := drain(buffer))
         assert (arrived, gaps) == ([1, 2], set())
         assert sum(len(batch["metrics"]) for batch in batches) == 4500
 
-    def test_what_was_delivered_makes_room_though_the_disk_is_others(self, small_disk):
+    def test_delivered_batches_free_space_on_a_full_disk(self, small_disk):
         buffer = Buffer(small_disk / "buffer")
         outbox = Outbox(buffer, agent_id="a")
         for number in range(3):
-            outbox.put(findings(number))
+            outbox.put(result_of(number))
             outbox.flush()
         fill(small_disk / "others")
         assert len(drain(buffer)) == 3
 
-        outbox.put(findings(4))
+        outbox.put(result_of(4))
         outbox.flush()
 
-        assert numbers(drain(buffer)) == ([4], set(), 0)
+        assert summarize(drain(buffer)) == ([4], set(), 0)
 
 
-def test_an_agent_on_a_full_disk_lives_and_catches_up(ingest, small_disk):
-    """Nobody takes its batches and its disk has no room: it goes on working; with room and a server it delivers."""
+def test_an_agent_on_a_full_disk_keeps_running_and_catches_up(ingest, small_disk):
+    """No server and a full disk: it keeps running; with space and a server again it delivers."""
     echo = Echo("127.0.0.1")
     token, device = ingest.token()
     with acting_in(ingest.tenant):
@@ -164,15 +164,15 @@ def test_an_agent_on_a_full_disk_lives_and_catches_up(ingest, small_disk):
             stderr=log,
         )
         try:
-            eventually(lambda: batches_seen(ingest) >= 1)
+            eventually(lambda: batches_received(ingest) >= 1)
             ingest.server.refuse = lambda *_: (503, [], b"{}")
             fill(small_disk / "others")
-            eventually(lambda: "the disk takes no batch" in Path(log.name).read_text())
+            eventually(lambda: "batch_not_written" in Path(log.name).read_text())
             assert process.poll() is None
             (small_disk / "others").unlink()
             ingest.server.refuse = lambda *_: None
-            before = batches_seen(ingest)
-            eventually(lambda: batches_seen(ingest) >= before + 3)
+            before = batches_received(ingest)
+            eventually(lambda: batches_received(ingest) >= before + 3)
         finally:
             process.send_signal(signal.SIGTERM)
             code = process.wait(300)

@@ -1,4 +1,4 @@
-"""Routers that hang, drip, lie or break off: each costs one bounded time, one sample and one event."""
+"""Routers that hang, respond slowly, send garbage or disconnect: each costs a bounded time, one sample, one event."""
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -10,37 +10,39 @@ from tests.agent.fake_router import DEVICE_ID, MENUS, FakeRouter, device_config,
 from tests.supervisor.waiting import HANG_SECONDS
 
 KEY = X25519PrivateKey.generate()
-PATIENCE = 0.25
+COMMAND_TIMEOUT = 0.25
 #: Seconds, longer than any test waits.
 NEVER = 10 * HANG_SECONDS
 
 
 @pytest.fixture
 def router():
-    made = FakeRouter(dict(MENUS))
-    yield made
-    made.close()
+    instance = FakeRouter(dict(MENUS))
+    yield instance
+    instance.close()
 
 
 @pytest.fixture
 def device(router):
-    """Waits for the router as long as a busy machine may need."""
-    made = WatchedDevice(device_config(KEY, router.port, patience=HANG_SECONDS), KEY, "")
-    yield made
-    made.close()
+    """With a command timeout that suffices on a busy machine."""
+    instance = WatchedDevice(device_config(KEY, router.port, command_timeout=HANG_SECONDS), KEY, "")
+    yield instance
+    instance.close()
 
 
 @pytest.fixture
-def impatient(router):
-    made = WatchedDevice(device_config(KEY, router.port, patience=PATIENCE), KEY, "")
-    yield made
-    made.close()
+def short_timeout_device(router):
+    instance = WatchedDevice(
+        device_config(KEY, router.port, command_timeout=COMMAND_TIMEOUT), KEY, ""
+    )
+    yield instance
+    instance.close()
 
 
-def endless(piece: bytes):
+def endless(chunk: bytes):
     def send(connection):
         while True:
-            connection.sendall(piece)
+            connection.sendall(chunk)
 
     return send
 
@@ -78,43 +80,49 @@ ATTACKS = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_costs_one_bounded_time_and_is_told_once(attack, impatient, router):
+def test_costs_a_bounded_time_and_is_reported_once(attack, short_timeout_device, router):
     router.hostile = ATTACKS[attack](router)
-    # An attack that hangs or drips does so for longer than a test may last.
-    findings = [impatient.poll([Tier.FAST]) for _ in range(3)]
+    # An attack that hangs or sends slowly lasts longer than a test may.
+    results = [short_timeout_device.poll([Tier.FAST]) for _ in range(3)]
 
-    said = [
-        (sample.metric, sample.entity_id, sample.value) for f in findings for sample in f.samples
+    samples = [
+        (sample.metric, sample.entity_id, sample.value)
+        for result in results
+        for sample in result.samples
     ]
-    events = [(event.event_type, event.payload["state"]) for f in findings for event in f.events]
-    assert said == [("device.api.up", DEVICE_ID, 0.0)] * 3
+    events = [
+        (event.event_type, event.payload["state"]) for result in results for event in result.events
+    ]
+    assert samples == [("device.api.up", DEVICE_ID, 0.0)] * 3
     assert events == [("monitoring.degraded", "open")]
-    assert router.logins == 3, "a connection in doubt is never used again"
+    assert router.logins == 3, "a connection with a protocol error is never reused"
 
     router.hostile = None
-    impatient.take_over(device_config(KEY, router.port, patience=HANG_SECONDS))
-    well = impatient.poll([Tier.FAST])
-    assert [event.payload["state"] for event in well.events] == ["closed"]
-    assert well.events[0].severity == "info"
-    assert len(well.samples) > 10
+    short_timeout_device.update_config(
+        device_config(KEY, router.port, command_timeout=HANG_SECONDS)
+    )
+    success = short_timeout_device.poll([Tier.FAST])
+    assert [event.payload["state"] for event in success.events] == ["closed"]
+    assert success.events[0].severity == "info"
+    assert len(success.samples) > 10
 
 
-def test_an_answer_over_the_cap_ends_the_poll(device, router, monkeypatch):
-    monkeypatch.setattr(transport, "MAX_ANSWER_BYTES", 10_000)
+def test_a_reply_over_the_limit_ends_the_poll(device, router, monkeypatch):
+    monkeypatch.setattr(transport, "MAX_REPLY_BYTES", 10_000)
     router.hostile = endless(encode(["!re", "=name=x", ".tag=2"]))
 
     device.poll([Tier.FAST])
 
-    assert device.said == "The router's answer is too large."
+    assert device.message == "The router's reply is too large."
 
 
-def test_rows_over_the_cap_end_the_poll(device, router, monkeypatch):
+def test_rows_over_the_limit_end_the_poll(device, router, monkeypatch):
     monkeypatch.setattr(session, "MAX_ROWS", 50)
     router.hostile = endless(encode(["!re", "=name=x", ".tag=2"]))
 
     device.poll([Tier.FAST])
 
-    assert device.said == "The router sent too many rows."
+    assert device.message == "The router sent too many rows."
 
 
 def test_a_port_that_nobody_listens_on(router):
@@ -124,22 +132,22 @@ def test_a_port_that_nobody_listens_on(router):
     assert [sample.value for sample in device.poll([Tier.FAST]).samples] == [0.0]
 
 
-def test_a_router_that_accepts_and_says_nothing(impatient, router):
+def test_a_router_that_accepts_and_never_responds(short_timeout_device, router):
     router.on_connect = lambda _connection: wait_for(NEVER, router)
-    impatient.poll([Tier.FAST])
+    short_timeout_device.poll([Tier.FAST])
 
-    assert impatient.said == "The router did not answer in time."
+    assert short_timeout_device.message == "The router did not answer in time."
 
 
 def test_traps_without_a_message_and_texts_of_any_charset(device, router):
     router.menus["/routing/ospf/neighbor/print"] = [["!trap"], ["!done"]]
     router.menus["/interface/print"] = [["!re", "=name=\udcfcber\x00"], ["!done"]]
-    findings = device.poll([Tier.FAST])
+    result = device.poll([Tier.FAST])
 
-    assert [item["name"] for item in findings.patch["interfaces"]] == ["über"]
+    assert [item["name"] for item in result.patch["interfaces"]] == ["über"]
 
 
-def test_an_empty_list_that_says_so(device, router):
+def test_an_empty_list_with_an_empty_sentence(device, router):
     router.menus["/routing/ospf/neighbor/print"] = [["!empty"], ["!done"]]
 
     assert device.poll([Tier.FAST]).samples[0].value == 1.0

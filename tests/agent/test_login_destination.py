@@ -1,4 +1,4 @@
-"""From a changed address to a router that is sent no login: the real agent, the real ingest application."""
+"""A changed address receives no login until it is approved: the real agent, the real ingest application."""
 
 import json
 from pathlib import Path
@@ -28,20 +28,20 @@ ELSEWHERE = "127.66.66.66"
 
 @pytest.fixture
 def router():
-    made = FakeRouter(dict(MENUS))
-    yield made
-    made.close()
+    instance = FakeRouter(dict(MENUS))
+    yield instance
+    instance.close()
 
 
 @pytest.fixture
-def thief(router):
-    """Somebody else's machine that speaks RouterOS on the same port."""
-    made = FakeRouter(dict(MENUS), address=ELSEWHERE, port=router.port)
-    yield made
-    made.close()
+def impostor(router):
+    """Another machine with the RouterOS API on the same port."""
+    instance = FakeRouter(dict(MENUS), address=ELSEWHERE, port=router.port)
+    yield instance
+    instance.close()
 
 
-def program_that_may_change_devices(ingest):
+def token_actor_that_may_change_devices(ingest):
     admin = User.objects.create_user("admin@acme.example", None)
     Membership.objects.create(tenant=ingest.tenant, user=admin, role=Role.ADMIN)
     _, text = issue_token(
@@ -54,14 +54,14 @@ def program_that_may_change_devices(ingest):
 
 
 def reasons(ingest) -> list[str]:
-    """Why monitoring is degraded, as the agent said."""
+    """Reasons of degraded monitoring, as reported by the agent."""
     with acting_in(ingest.tenant):
         rows = Event.objects.filter(event_type="monitoring.degraded")
         return list(rows.values_list("payload__reason", flat=True))
 
 
-def test_an_address_changed_by_a_token_is_sent_no_login_until_somebody_approves(
-    ingest, router, thief, tmp_path: Path
+def test_an_address_changed_by_a_token_is_sent_no_login_until_approved(
+    ingest, router, impostor, tmp_path: Path
 ):
     with acting_in(ingest.tenant):
         login = store_credential_set(
@@ -84,20 +84,20 @@ def test_an_address_changed_by_a_token_is_sent_no_login_until_somebody_approves(
             inventory.update_device(
                 device=Device.objects.get(pk=device.pk),
                 changes={"management_address": ELSEWHERE},
-                actor=program_that_may_change_devices(ingest),
+                actor=token_actor_that_may_change_devices(ingest),
                 at=clock.now(),
             )
         eventually(lambda: configured()["address"] == ELSEWHERE)
         eventually(lambda: any("awaits approval" in reason for reason in reasons(ingest)))
 
         assert configured()["login_held"] is True
-        assert thief.asked == []
+        assert impostor.commands == []
         assert router.logins == 1
         with acting_in(ingest.tenant):
             status = login_status(Device.objects.get(pk=device.pk))
             inventory.approve_logins(
                 destinations={device.pk: status.destination.digest}, actor=ACTOR, at=clock.now()
             )
-        eventually(lambda: thief.logins > 0)
+        eventually(lambda: impostor.logins > 0)
 
-    assert thief.logins == 1, "approved, and so it is sent"
+    assert impostor.logins == 1, "approved, and so it is sent"

@@ -1,4 +1,4 @@
-"""Ids, registry, sealing and tokens: what agent and server must read alike."""
+"""Ids, registry, sealing and tokens, which agent and server share."""
 
 import json
 from pathlib import Path
@@ -13,13 +13,13 @@ from agent.protocol import ids
 from agent.protocol.batch import BATCH_SCHEMA
 from agent.protocol.registry import ENTITY_TYPES, EVENTS, METRICS, Kind
 from agent.protocol.sealing import SealedBoxInvalid, open_sealed, seal_for
-from agent.protocol.tokens import EnrolmentToken, TokenInvalid, parse_token
+from agent.protocol.tokens import TokenContent, TokenInvalid, parse_token
 
 DEVICE = UUID("5b0c8a36-4f2e-4a59-9a3e-0d3b6f1a2c4d")
 
 
 class TestIds:
-    def test_follow_the_published_form(self):
+    def test_follow_the_published_format(self):
         assert ids.interface_id(DEVICE, "sfp-sfpplus1") == uuid5(DEVICE, "interface|sfp-sfpplus1")
         assert ids.bgp_peer_id(DEVICE, "up-a", "192.0.2.1", "64500") == uuid5(
             DEVICE, "bgp_peer|up-a"
@@ -49,10 +49,10 @@ class TestRegistry:
         import re
 
         text = contract.read_text(encoding="utf-8")
-        full = set(re.findall(r"`([a-z]+(?:\.[a-z_0-9]+)+)`", text))
+        contract_names = set(re.findall(r"`([a-z]+(?:\.[a-z_0-9]+)+)`", text))
         known = METRICS.keys() | EVENTS.keys()
 
-        assert full - known == set()
+        assert contract_names - known == set()
 
 
 class TestBatchSchema:
@@ -71,10 +71,10 @@ class TestSealing:
         public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         return seal_for(public, b"pass word", str(DEVICE))
 
-    def test_opens_for_its_agent_and_device(self, key, sealed):
+    def test_decrypts_for_its_agent_and_device(self, key, sealed):
         assert open_sealed(key, sealed, str(DEVICE)) == b"pass word"
 
-    def test_does_not_open_for_another_agent_or_device(self, key, sealed):
+    def test_does_not_decrypt_for_another_agent_or_device(self, key, sealed):
         with pytest.raises(SealedBoxInvalid):
             open_sealed(X25519PrivateKey.generate(), sealed, str(DEVICE))
         with pytest.raises(SealedBoxInvalid):
@@ -87,9 +87,9 @@ class TestSealing:
 
 
 class TestToken:
-    TOKEN = EnrolmentToken("https://127.0.0.1:8001", "ab" * 32, "secret")
+    TOKEN = TokenContent("https://127.0.0.1:8001", "ab" * 32, "secret")
 
-    def test_reads_what_it_writes(self):
+    def test_parses_its_own_text(self):
         assert parse_token(f"  {self.TOKEN.text()}\n") == self.TOKEN
 
     @pytest.mark.parametrize(
@@ -100,10 +100,10 @@ class TestToken:
             "ispvm1.%%%",
             TOKEN.text()[:-9],
             "ispvm1." + "A" * 3000,
-            EnrolmentToken("http://127.0.0.1", "ab" * 32, "s").text(),
-            EnrolmentToken("https://127.0.0.1", "ab", "s").text(),
+            TokenContent("http://127.0.0.1", "ab" * 32, "s").text(),
+            TokenContent("https://127.0.0.1", "ab", "s").text(),
         ],
     )
-    def test_refuses_damage_in_words(self, text):
-        with pytest.raises(TokenInvalid, match="enrolment token"):
+    def test_refuses_a_damaged_token(self, text):
+        with pytest.raises(TokenInvalid, match="enrollment token"):
             parse_token(text)

@@ -1,4 +1,4 @@
-"""A2: certificates change for months, whoever is offline or killed, and nobody has to enroll again."""
+"""A2: certificates are renewed for months, with agents offline or killed, and no agent has to enroll again."""
 
 import json
 import random
@@ -20,18 +20,18 @@ from django.test import Client as DjangoClient
 
 from agent.buffer.outbox import Outbox
 from agent.buffer.store import Buffer
-from agent.samples import Findings, Happening
-from agent.state import Membership, StateDir
+from agent.samples import Event, PollResult
+from agent.state import Enrollment, StateDir
 from agent.transport.certificate import Renewal
-from agent.transport.contact import ConfigKeeper
-from agent.transport.http import Answer, Client
+from agent.transport.config_loop import ConfigLoop
+from agent.transport.http import Client, Response
+from agent.transport.ingest_client import IngestClient
 from agent.transport.push import Pusher
-from agent.transport.server import Lane
 from agent.transport.tls import (
     fingerprints,
     identity_pem,
+    make_csr,
     make_key,
-    make_request,
     own_certificate,
     strict_context,
     unverified_context,
@@ -43,7 +43,7 @@ from apps.audit.models import Record
 from apps.core import clock
 from apps.ingest.models import BatchReceipt, Stream
 from apps.telemetry import partitions
-from apps.telemetry.models import Event
+from apps.telemetry.models import Event as StoredEvent
 from apps.telemetry.partitions import LATE_DAYS
 from apps.tenancy import acting_in
 from ispvm.supervisor.places import PROJECT
@@ -61,22 +61,22 @@ def member(tenant, name: str, folder: Path, url: str) -> StateDir:
     with acting_in(tenant):
         agent = agents.create_agent(name=name, actor=ACTOR, at=at)
         token = agents.issue_enroll_token(agent=agent, actor=ACTOR, at=at).text
-    issued = agents.enroll_agent(token=token, csr_pem=make_request(key), at=at)
+    issued = agents.enroll_agent(token=token, csr_pem=make_csr(key), at=at)
     state = StateDir(folder)
     state.create()
-    state.write(state.trust.name, issued.ca_pem.encode())
+    state.write(state.ca_bundle.name, issued.ca_pem.encode())
     state.write(state.identity.name, identity_pem(key, issued.certificate_pem))
-    state.save_membership(Membership(url, str(agent.id), str(tenant.id)))
+    state.save_enrollment(Enrollment(url, str(agent.id), str(tenant.id)))
     return state
 
 
 class TestKills:
-    """kill -9 of the agent between "the answer is here" and "the certificate is stored", at every call."""
+    """kill -9 of the agent between receiving and storing the new certificate, at every file system call."""
 
     @pytest.fixture
     def renewer(self):
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.agent.renewing"],
+            [sys.executable, "-m", "tests.agent.renewal_worker"],
             cwd=PROJECT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -93,23 +93,25 @@ class TestKills:
         for case in range(cases):
             state = member(ingest.tenant, f"pop-{case}", tmp_path / f"state-{case}", ingest.url)
             before = state.identity.read_bytes()
-            asked = {"state": str(state.folder), "at": later.isoformat(), "step": step}
-            renewer.stdin.write(json.dumps(asked) + "\n")
+            request = {"state": str(state.folder), "at": later.isoformat(), "step": step}
+            renewer.stdin.write(json.dumps(request) + "\n")
             renewer.stdin.flush()
-            said = json.loads(renewer.stdout.readline())
-            assert not said["failed"]
-            step = step + 1 if said["killed"] else 0
+            response = json.loads(renewer.stdout.readline())
+            assert not response["failed"]
+            step = step + 1 if response["killed"] else 0
 
-            tally["killed" if said["killed"] else "went through"] += 1
+            tally["killed" if response["killed"] else "completed"] += 1
             tally["new" if state.identity.read_bytes() != before else "old"] += 1
-            strict_context(state.trust.read_text(), state.identity)  # key and certificate fit
-            lane = Lane(StateDir(state.folder), "")
+            strict_context(
+                state.ca_bundle.read_text(), state.identity
+            )  # raises if key and certificate do not match
+            client = IngestClient(StateDir(state.folder), "")
             beat = {"sent_at": clock.now().isoformat(), "boot_id": str(uuid4())}
-            assert lane.heartbeat(beat)["server_time"], "it would have to enroll again"
+            assert client.heartbeat(beat)["server_time"], "it would have to enroll again"
             if state.identity.read_bytes() == before:
-                assert Renewal(state, lane, random.Random(1)).renew_if_due(later)
-                lane.heartbeat(beat)
-            lane.client().close()
+                assert Renewal(state, client, random.Random(1)).renew_if_due(later)
+                client.heartbeat(beat)
+            client.http().close()
         return tally
 
     def test_a_killed_renewal_leaves_a_pair_that_works(
@@ -117,7 +119,7 @@ class TestKills:
     ):
         tally = self.run(ingest, renewer, tmp_path, 20)
 
-        assert {"killed", "went through", "old", "new"} <= set(tally)
+        assert {"killed", "completed", "old", "new"} <= set(tally)
         record_property("bar", f"A2: kill -9 at each file system call: {dict(tally)}")
 
     @pytest.mark.long
@@ -130,17 +132,17 @@ class TestKills:
 
 
 class DirectClient(Client):
-    """The agent's client, with the server's application at the other end of the call instead of a line."""
+    """The agent's HTTP client, calling the server's application directly instead of over a connection."""
 
     def __init__(self, state: StateDir) -> None:
         super().__init__("https://127.0.0.1", unverified_context())
         self._state = state
         self._django = DjangoClient()
 
-    def _exchange(self, method: str, path: str, body: bytes | None, headers: Any) -> Answer:
+    def _exchange(self, method: str, path: str, body: bytes | None, headers: Any) -> Response:
         der = own_certificate(self._state.identity).public_bytes(Encoding.DER)
         extra = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()}
-        answer = self._django.generic(
+        response = self._django.generic(
             method,
             f"/ingest/v1/{path}",
             body or b"",
@@ -148,41 +150,41 @@ class DirectClient(Client):
             **extra,
             **{"gunicorn.socket": PeerSocket(der)},
         )
-        return Answer(answer.status_code, dict(answer.headers), answer.content)
+        return Response(response.status_code, dict(response.headers), response.content)
 
 
-class DirectLane(Lane):
-    def client(self) -> Client:
+class DirectIngestClient(IngestClient):
+    def http(self) -> Client:
         return DirectClient(self._state)
 
 
 @dataclass
 class Host:
-    """An agent on the fast clock."""
+    """An agent under the accelerated clock."""
 
     state: StateDir
     offline: tuple[int, int]
     rng: random.Random
-    made: list[datetime] = field(default_factory=list)
+    measured_at: list[datetime] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.lane = DirectLane(self.state, "")
-        self.renewal = Renewal(self.state, self.lane, self.rng)
+        self.client = DirectIngestClient(self.state, "")
+        self.renewal = Renewal(self.state, self.client, self.rng)
         self.buffer = Buffer(self.state.buffer)
-        self.agent_id = self.state.membership().agent_id
+        self.agent_id = self.state.enrollment().agent_id
         self.outbox = Outbox(self.buffer, agent_id=self.agent_id)
         stop = threading.Event()
-        self.pusher = Pusher(self.buffer, self.lane, stop, self.rng, lambda: None)
-        self.keeper = ConfigKeeper(self.state, self.lane, stop, self.rng, lambda _config: None)
+        self.pusher = Pusher(self.buffer, self.client, stop, self.rng, lambda: None)
+        self.config_loop = ConfigLoop(self.state, self.client, stop, self.rng, lambda _config: None)
         self.version = ""
 
     def measure(self, at: datetime) -> None:
-        event = Happening(at.timestamp(), "agent.buffer.high", "agent", self.agent_id, {}, "info")
-        self.outbox.put(Findings(events=(event,)))
+        event = Event(at.timestamp(), "agent.buffer.high", "agent", self.agent_id, {}, "info")
+        self.outbox.put(PollResult(events=(event,)))
         self.outbox.flush()
-        self.made.append(at)
+        self.measured_at.append(at)
 
-    def talk(self, at: datetime, tally: Counter[str]) -> None:
+    def exchange(self, at: datetime, tally: Counter[str]) -> None:
         old = own_certificate(self.state.identity)
         if self.renewal.renew_if_due(at):
             tally["renewals"] += 1
@@ -190,22 +192,22 @@ class Host:
             if at < old.not_valid_after_utc:
                 der = old.public_bytes(Encoding.DER)
                 assert agents.authenticate_certificate(der=der, at=at), "no overlap"
-        said = {
+        body = {
             "sent_at": at.isoformat(),
             "boot_id": self.outbox.boot_id,
-            "trusted_authorities": fingerprints(self.state.trust.read_text()),
+            "trusted_authorities": fingerprints(self.state.ca_bundle.read_text()),
         }
-        version = self.lane.heartbeat(said)["config_version"]
+        version = self.client.heartbeat(body)["config_version"]
         if version != self.version:
-            config = self.lane.config(None)
-            self.keeper._trust(config)
+            config = self.client.config(None)
+            self.config_loop._save_ca_bundle(config)
             self.version = config["version"]
         while self.buffer.depth:
-            self.pusher.once()
+            self.pusher.run_once()
 
 
 def keep_partitions(at: datetime, until: str = "") -> None:
-    """What the keeper does each day; ``until`` ends the future that a test went through."""
+    """The keeper's daily job; ``until`` drops the partitions of the simulated future."""
     with as_owner(settings.DATABASES["default"]["NAME"]) as owner:
         partitions.ensure(owner, at.date())
         owner.execute(
@@ -217,24 +219,24 @@ def keep_partitions(at: datetime, until: str = "") -> None:
                 owner.execute(f"DROP TABLE {name}")
 
 
-class TestFastClock:
+class TestAcceleratedClock:
     def run(self, acme, tmp_path: Path, monkeypatch, *, hosts: int, every: int) -> Counter[str]:
-        draw, tally = random.Random(90), Counter()
+        rng, tally = random.Random(90), Counter()
         start = clock.now()
         moment = [start]
         monkeypatch.setattr(clock, "now", lambda: moment[0])
         fleet = []
         for number in range(hosts):
             state = member(acme, f"pop-{number}", tmp_path / f"state-{number}", "https://127.0.0.1")
-            away = (0, 0)
+            offline = (0, 0)
             if number % 10 == 0:
-                first = draw.randrange(5, DAYS - 30)
-                away = (first, first + draw.randint(20, 29))
-            fleet.append(Host(state, away, random.Random(number)))
+                first = rng.randrange(5, DAYS - 30)
+                offline = (first, first + rng.randint(20, 29))
+            fleet.append(Host(state, offline, random.Random(number)))
         rollover = "stage"
         for day in range(0, DAYS + 1, every):
-            moment[0] = start + day * DAY + draw.random() * timedelta(hours=20)
-            if draw.random() < 0.3:  # the server starts again
+            moment[0] = start + day * DAY + rng.random() * timedelta(hours=20)
+            if rng.random() < 0.3:  # the server restarts
                 forget_authenticated()
                 connections.close_all()
                 tally["server restarts"] += 1
@@ -245,17 +247,17 @@ class TestFastClock:
                 if host.offline[0] <= day < host.offline[1]:
                     tally["days offline"] += every
                     continue
-                host.talk(moment[0], tally)
+                host.exchange(moment[0], tally)
             rollover = self.roll(rollover, day, moment[0], tally)
         moment[0] += DAY
         keep_partitions(moment[0])
         for host in fleet:
-            host.talk(moment[0], tally)
+            host.exchange(moment[0], tally)
         assert rollover == "done"
         return self.count(acme, fleet, tally)
 
     def roll(self, step: str, day: int, at: datetime, tally: Counter[str]) -> str:
-        """The authority changes meanwhile, as soon as nobody would be cut off."""
+        """Change the authority meanwhile, as soon as no agent would be cut off."""
         try:
             if step == "stage" and day >= 15:
                 agents.stage_authority(actor=ACTOR, at=at)
@@ -279,22 +281,22 @@ class TestFastClock:
                 assert not (host.state.folder / "buffer/quarantine").exists()
                 stream = Stream.objects.get(agent_id=host.agent_id)
                 receipts = BatchReceipt.objects.filter(stream=stream)
-                assert (stream.high, stream.ahead) == (len(host.made), [])
+                assert (stream.high, stream.ahead) == (len(host.measured_at), [])
                 assert (stream.samples_dropped, stream.sequences_skipped) == (0, 0)
                 rejected = sum(receipts.values_list("rejected", flat=True))
-                stored = Event.objects.filter(
+                stored = StoredEvent.objects.filter(
                     entity_id=host.agent_id, event_type="agent.buffer.high"
                 ).count()
-                assert stored + rejected == len(host.made) == receipts.count()
+                assert stored + rejected == len(host.measured_at) == receipts.count()
                 if host.offline == (0, 0):
                     assert rejected == 0
-                tally["batches"] += len(host.made)
-                tally[f"items told as older than {LATE_DAYS} days"] += rejected
+                tally["batches"] += len(host.measured_at)
+                tally[f"items rejected as older than {LATE_DAYS} days"] += rejected
             enrollments = Record.objects.filter(action="agent.enrolled").count()
         old = CertificateAuthority.objects.get(stage="retired")
         assert AgentCertificate.objects.filter(authority=old).exists()
         tally["agents"] = len(fleet)
-        # Each was enrolled once, when it was made.
+        # Each was enrolled once, when it was created.
         tally["enrolled again"] = enrollments - len(fleet)
         assert enrollments == len(fleet)
         return tally

@@ -22,16 +22,16 @@ def make_certificate(path, name: str = "router") -> str:
     """A self-signed one with its key in one file; returns its SHA-256."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    # A router without NTP believes it is 1970.
-    born = dt.datetime(1970, 1, 2, tzinfo=dt.UTC)
-    made = (
+    # The clock of a router without NTP starts in 1970.
+    created_at = dt.datetime(1970, 1, 2, tzinfo=dt.UTC)
+    certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(7)
-        .not_valid_before(born)
-        .not_valid_after(born + dt.timedelta(days=365))
+        .not_valid_before(created_at)
+        .not_valid_after(created_at + dt.timedelta(days=365))
         .sign(key, hashes.SHA256())
     )
     path.write_bytes(
@@ -40,9 +40,9 @@ def make_certificate(path, name: str = "router") -> str:
             serialization.PrivateFormat.PKCS8,
             serialization.NoEncryption(),
         )
-        + made.public_bytes(serialization.Encoding.PEM)
+        + certificate.public_bytes(serialization.Encoding.PEM)
     )
-    return made.fingerprint(hashes.SHA256()).hex()
+    return certificate.fingerprint(hashes.SHA256()).hex()
 
 
 @pytest.fixture
@@ -69,9 +69,9 @@ class TlsRouter(FakeRouter):
 def router(certificate):
     TlsRouter.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     TlsRouter.context.load_cert_chain(certificate)
-    made = TlsRouter(dict(MENUS))
-    yield made
-    made.close()
+    instance = TlsRouter(dict(MENUS))
+    yield instance
+    instance.close()
 
 
 def watch(router: FakeRouter) -> WatchedDevice:
@@ -82,35 +82,35 @@ def watch(router: FakeRouter) -> WatchedDevice:
 
 def test_polls_over_tls(router):
     device = watch(router)
-    findings = device.poll([Tier.FAST])
+    result = device.poll([Tier.FAST])
     device.close()
 
-    assert device.said == "ok"
-    assert len(findings.samples) > 20
+    assert device.message == "ok"
+    assert len(result.samples) > 20
 
 
-def test_a_handshake_that_hangs_costs_one_bounded_time():
+def test_a_handshake_that_hangs_costs_a_bounded_time():
     router = FakeRouter()
     router.on_connect = lambda _connection: wait_for(5, router)
     device = watch(router)
     device.poll([Tier.FAST])
     router.close()
 
-    assert device.said == "The router did not answer in time."
+    assert device.message == "The router did not answer in time."
 
 
-def test_a_plain_router_behind_a_tls_config_is_said():
+def test_a_router_without_tls_fails_a_tls_config():
     router = FakeRouter()
     router.on_connect = lambda connection: connection.sendall(b"\x05!done\x00")
     device = watch(router)
     device.poll([Tier.FAST])
     router.close()
 
-    assert "failed" in device.said
+    assert "failed" in device.message
 
 
 def logins_of(router: FakeRouter) -> list[list[str]]:
-    return [sentence for sentence in router.asked if sentence[0] == "/login"]
+    return [sentence for sentence in router.commands if sentence[0] == "/login"]
 
 
 class TestPinning:
@@ -120,7 +120,7 @@ class TestPinning:
 
     @pytest.fixture
     def serve(self, tmp_path, certificates):
-        """The router with one of the certificates, on the port of the one before."""
+        """The router with one of the certificates, on the port of the previous router."""
         opened: list[TlsRouter] = []
 
         def start(number: int) -> TlsRouter:
@@ -136,50 +136,54 @@ class TestPinning:
         yield start
         opened[-1].close()
 
-    def watch(self, router: FakeRouter, **told) -> WatchedDevice:
-        config = {**device_config(KEY, router.port, patience=2), "tls": True, "login_held": False}
-        complete = {**config, "tls_certificate": None, **told}
+    def watch(self, router: FakeRouter, **fields) -> WatchedDevice:
+        config = {
+            **device_config(KEY, router.port, command_timeout=2),
+            "tls": True,
+            "login_held": False,
+        }
+        complete = {**config, "tls_certificate": None, **fields}
         return WatchedDevice(complete, KEY, "")
 
-    def values(self, findings, metric: str) -> list:
-        return [sample.value for sample in findings.samples if sample.metric == metric]
+    def values(self, result, metric: str) -> list:
+        return [sample.value for sample in result.samples if sample.metric == metric]
 
     def test_the_first_accepted_one_is_reported(self, serve, certificates):
         device = self.watch(serve(1))
-        findings = device.poll([Tier.FAST])
+        result = device.poll([Tier.FAST])
         device.close()
 
-        (item,) = findings.patch["devices"]
+        (item,) = result.patch["devices"]
         assert item["certificate"] == certificates[0]
 
-    def test_one_that_took_no_login_is_not(self, serve):
+    def test_one_that_refused_the_login_is_not(self, serve):
         router = serve(1)
-        config = device_config(KEY, router.port, patience=2, password="wrong")
-        told = {**config, "tls": True, "tls_certificate": None, "login_held": False}
-        device = WatchedDevice(told, KEY, "")
-        findings = device.poll([Tier.FAST])
+        config = device_config(KEY, router.port, command_timeout=2, password="wrong")
+        complete = {**config, "tls": True, "tls_certificate": None, "login_held": False}
+        device = WatchedDevice(complete, KEY, "")
+        result = device.poll([Tier.FAST])
 
-        assert "refused the login" in device.said
-        assert not findings.patch
+        assert "refused the login" in device.message
+        assert not result.patch
 
     def test_another_one_gets_no_login_and_is_an_event(self, serve, certificates):
         device = self.watch(serve(1), tls_certificate=certificates[0])
         device.poll([Tier.FAST])
         device.close()
         other = serve(2)
-        found = [device.poll([Tier.FAST]) for _ in range(3)]
+        results = [device.poll([Tier.FAST]) for _ in range(3)]
 
         assert logins_of(other) == []
-        assert certificates[1] in device.said
-        events = [event for one in found for event in one.events]
+        assert certificates[1] in device.message
+        events = [event for result in results for event in result.events]
         assert [event.event_type for event in events].count("device.certificate.changed") == 1
-        told = next(e for e in events if e.event_type == "device.certificate.changed")
-        assert told.payload == {"pinned": certificates[0], "presented": certificates[1]}
-        assert found[0].patch == {
+        changed = next(e for e in events if e.event_type == "device.certificate.changed")
+        assert changed.payload == {"pinned": certificates[0], "presented": certificates[1]}
+        assert results[0].patch == {
             "devices": [{"id": str(device.id), "presented_certificate": certificates[1]}]
         }
-        assert all(self.values(one, "device.certificate.ok") == [0.0] for one in found)
-        assert self.values(found[0], "device.api.up") == [], "it answered; nobody asked"
+        assert all(self.values(result, "device.certificate.ok") == [0.0] for result in results)
+        assert self.values(results[0], "device.api.up") == [], "the API was not polled"
 
     def test_nor_before_the_server_has_pinned_the_first(self, serve, certificates):
         device = self.watch(serve(1))
@@ -190,58 +194,58 @@ class TestPinning:
 
         assert logins_of(other) == []
 
-    def test_accepted_on_the_server_it_is_polled_again(self, serve, certificates):
+    def test_once_accepted_on_the_server_it_is_polled_again(self, serve, certificates):
         device = self.watch(serve(1), tls_certificate=certificates[0])
         device.poll([Tier.FAST])
         device.close()
         router = serve(2)
         device.poll([Tier.FAST])
-        device.take_over({**device.config, "tls_certificate": certificates[1]})
-        findings = device.poll([Tier.FAST])
+        device.update_config({**device.config, "tls_certificate": certificates[1]})
+        result = device.poll([Tier.FAST])
         device.close()
 
         assert len(logins_of(router)) == 1
-        assert device.said == "ok"
-        assert self.values(findings, "device.certificate.ok") == [1.0]
-        assert findings.patch["devices"][0]["certificate"] == certificates[1]
+        assert device.message == "ok"
+        assert self.values(result, "device.certificate.ok") == [1.0]
+        assert result.patch["devices"][0]["certificate"] == certificates[1]
 
     def test_a_pin_that_changes_ends_the_session(self, serve, certificates):
         router = serve(1)
         device = self.watch(router, tls_certificate=certificates[0])
         device.poll([Tier.FAST])
-        device.take_over({**device.config, "tls_certificate": certificates[1]})
+        device.update_config({**device.config, "tls_certificate": certificates[1]})
         device.poll([Tier.FAST])
 
         assert len(logins_of(router)) == 1
-        assert "another TLS certificate" in device.said
+        assert "another TLS certificate" in device.message
 
     def test_another_address_may_have_another(self, serve, certificates):
         device = self.watch(serve(1))
         device.poll([Tier.FAST])
-        device.take_over({**device.config, "port": 1})
+        device.update_config({**device.config, "port": 1})
         router = serve(2)
-        device.take_over({**device.config, "port": router.port})
+        device.update_config({**device.config, "port": router.port})
         device.poll([Tier.FAST])
         device.close()
 
         assert len(logins_of(router)) == 1
 
-    def test_a_server_of_before_pins_nothing(self, serve):
+    def test_an_older_server_pins_nothing(self, serve):
         device = self.watch(serve(1))
         for name in ("tls_certificate", "login_held"):
             del device.config[name]
-        findings = device.poll([Tier.FAST])
+        result = device.poll([Tier.FAST])
         device.close()
         router = serve(2)
         device.poll([Tier.FAST])
         device.close()
 
         assert len(logins_of(router)) == 1
-        assert self.values(findings, "device.certificate.ok") == []
-        assert self.values(findings, "device.login.held") == []
+        assert self.values(result, "device.certificate.ok") == []
+        assert self.values(result, "device.login.held") == []
 
-    def test_a_router_without_a_certificate_is_not_spoken_to(self):
-        """Anonymous key exchange names nobody: the handshake fails, no login is sent."""
+    def test_a_router_without_a_certificate_gets_no_login(self):
+        """Anonymous key exchange has no certificate: the handshake fails, no login is sent."""
         TlsRouter.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         TlsRouter.context.maximum_version = ssl.TLSVersion.TLSv1_2
         TlsRouter.context.set_ciphers("ADH:@SECLEVEL=0")
@@ -250,10 +254,10 @@ class TestPinning:
         device.poll([Tier.FAST])
         router.close()
 
-        assert router.asked == []
-        assert "failed" in device.said
+        assert router.commands == []
+        assert "failed" in device.message
 
-    def test_a_connection_test_meets_the_pin_too(self, serve, certificates):
+    def test_a_connection_test_checks_the_pin_too(self, serve, certificates):
         router = serve(2)
         device = {
             **device_config(KEY, router.port), "tls": True, "tls_certificate": certificates[0],
@@ -261,15 +265,15 @@ class TestPinning:
         device["credentials"] = [{**device["credential"], "credential_set": ""}]
         job = {"id": "1", "timeout_s": 3, "device": device}
 
-        said = try_connection(job, KEY)
+        result = try_connection(job, KEY)
 
-        assert said["outcome"] == "tls_failed"
-        assert certificates[1] in said["detail"]
-        assert router.asked == []
+        assert result["outcome"] == "tls_failed"
+        assert certificates[1] in result["detail"]
+        assert router.commands == []
 
 
-class TestHeld:
-    def test_says_so_and_asks_nobody(self):
+class TestLoginHeld:
+    def test_is_reported_and_sends_nothing(self):
         router = FakeRouter(dict(MENUS))
         config = {**device_config(KEY, router.port), "credential": None, "login_held": True}
         device = WatchedDevice(config, KEY, "")
@@ -277,24 +281,24 @@ class TestHeld:
         router.close()
 
         assert router.peers == []
-        assert "awaits approval" in device.said
+        assert "awaits approval" in device.message
         assert [event.event_type for event in first.events] == ["monitoring.degraded"]
         assert second.events == ()
         samples = {sample.metric: sample.value for sample in second.samples}
         assert samples == {"device.login.held": 1.0}
 
-    def test_is_over_with_the_first_poll_that_succeeds(self):
+    def test_ends_with_the_first_successful_poll(self):
         router = FakeRouter(dict(MENUS))
         config = device_config(KEY, router.port)
         held = {**config, "credential": None, "login_held": True}
         device = WatchedDevice(held, KEY, "")
         device.poll([Tier.FAST])
         config["login_held"] = False
-        device.take_over(config)
-        findings = device.poll([Tier.FAST])
+        device.update_config(config)
+        result = device.poll([Tier.FAST])
         device.close()
         router.close()
 
-        samples = {sample.metric: sample.value for sample in findings.samples}
+        samples = {sample.metric: sample.value for sample in result.samples}
         assert samples["device.login.held"] == 0.0
         assert samples["device.api.up"] == 1.0

@@ -1,4 +1,4 @@
-"""Rhythm, spread and patience: what one router does never delays another."""
+"""Scheduling of polls: intervals, spread and timeouts; no router delays another."""
 
 import threading
 import time
@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from agent.collectors.device import WatchedDevice
-from agent.normalize.changes import Changes
-from agent.samples import Findings, Sample
+from agent.normalize.changes import ChangeDetector
+from agent.samples import PollResult, Sample
 from agent.scheduler import Scheduler, phase
 from tests.agent.fake_router import MENUS, FakeRouter, device_config, wait_for
 from tests.supervisor.waiting import HANG_SECONDS, eventually
@@ -21,35 +21,35 @@ NEVER = 10 * HANG_SECONDS
 
 @pytest.fixture
 def routers():
-    made = []
+    created = []
 
     def make(hostile=None) -> FakeRouter:
         router = FakeRouter(dict(MENUS))
         router.hostile = hostile(router) if hostile else None
-        made.append(router)
+        created.append(router)
         return router
 
     yield make
-    for router in made:
+    for router in created:
         router.close()
 
 
 @pytest.fixture
 def scheduler():
-    stop, seen = threading.Event(), []
-    guard = threading.Lock()
+    stop, results = threading.Event(), []
+    lock = threading.Lock()
 
-    def emit(findings: Findings) -> None:
-        with guard:
-            seen.append(findings)
+    def emit(result: PollResult) -> None:
+        with lock:
+            results.append(result)
 
-    made = Scheduler(emit, stop, sealing_key=KEY)
-    made.seen = seen
-    made.stop = stop
-    made.start()
-    yield made
+    instance = Scheduler(emit, stop, sealing_key=KEY)
+    instance.results = results
+    instance.stop = stop
+    instance.start()
+    yield instance
     stop.set()
-    made.join(HANG_SECONDS)
+    instance.join(HANG_SECONDS)
 
 
 def config(number: int, router: FakeRouter, **fields):
@@ -60,8 +60,8 @@ def api_up(scheduler, number: int) -> list[float]:
     wanted = ("device.api.up", str(UUID(int=number)))
     return [
         sample.value
-        for findings in list(scheduler.seen)
-        for sample in findings.samples
+        for result in list(scheduler.results)
+        for sample in result.samples
         if (sample.metric, sample.entity_id) == wanted
     ]
 
@@ -69,17 +69,19 @@ def api_up(scheduler, number: int) -> list[float]:
 def test_hanging_routers_do_not_delay_the_others(scheduler, routers):
     hanging = routers(lambda router: lambda _connection: wait_for(NEVER, router))
     good = [routers() for _ in range(4)]
-    watched = [config(number, router) for number, router in enumerate(good)]
+    healthy = [config(number, router) for number, router in enumerate(good)]
     numbers = range(100, 140)
-    # Each has failed once and is suspect; from then on they hang for longer than this test may last.
-    scheduler.configure([*(config(n, hanging, patience=0.6) for n in numbers), *watched])
+    # Each has failed once and uses the pool of failing devices; from then on they hang longer than this test may last.
+    scheduler.configure([*(config(n, hanging, command_timeout=0.6) for n in numbers), *healthy])
     eventually(lambda: all(api_up(scheduler, number) for number in numbers))
-    scheduler.configure([*(config(n, hanging, patience=NEVER) for n in numbers), *watched])
+    scheduler.configure([*(config(n, hanging, command_timeout=NEVER) for n in numbers), *healthy])
     before = [len(api_up(scheduler, number)) for number in range(4)]
 
-    eventually(lambda: all(len(api_up(scheduler, n)) >= told + 5 for n, told in enumerate(before)))
+    eventually(
+        lambda: all(len(api_up(scheduler, n)) >= count + 5 for n, count in enumerate(before))
+    )
 
-    assert scheduler.errors >= len(numbers)
+    assert scheduler.error_count >= len(numbers)
     assert set(api_up(scheduler, 100)) == {0.0}
 
 
@@ -92,57 +94,57 @@ def test_one_poll_at_a_time_for_each_router(scheduler, routers):
 
 
 @pytest.fixture
-def _no_second_try(monkeypatch) -> None:
-    """Who failed is asked again only for a reason."""
-    monkeypatch.setattr(WatchedDevice, "wait_after_failure", lambda _device: NEVER)
+def _no_retry(monkeypatch) -> None:
+    """A failed device is polled again only for a reason."""
+    monkeypatch.setattr(WatchedDevice, "retry_delay", lambda _device: NEVER)
 
 
-@pytest.mark.usefixtures("_no_second_try")
-def test_a_router_that_is_back_is_asked_at_once(scheduler, routers):
+@pytest.mark.usefixtures("_no_retry")
+def test_a_router_that_is_reachable_again_is_polled_at_once(scheduler, routers):
     router = routers(lambda _router: lambda connection: connection.shutdown(2))
     scheduler.configure([config(1, router)])
-    scheduler.reachable(str(UUID(int=1)), is_up=False)
-    eventually(lambda: api_up(scheduler, 1) == [0.0] and not scheduler.running)
+    scheduler.set_reachable(str(UUID(int=1)), is_up=False)
+    eventually(lambda: api_up(scheduler, 1) == [0.0] and not scheduler.running_count)
     router.hostile = None
-    scheduler.reachable(str(UUID(int=1)), is_up=True)
+    scheduler.set_reachable(str(UUID(int=1)), is_up=True)
 
     eventually(lambda: api_up(scheduler, 1)[:2] == [0.0, 1.0])
 
 
-@pytest.mark.usefixtures("_no_second_try")
+@pytest.mark.usefixtures("_no_retry")
 def test_a_new_password_is_tried_at_once(scheduler, routers):
     router = routers()
     scheduler.configure([config(1, router, password="wrong")])
-    eventually(lambda: api_up(scheduler, 1) == [0.0] and not scheduler.running)
+    eventually(lambda: api_up(scheduler, 1) == [0.0] and not scheduler.running_count)
     scheduler.configure([config(1, router)])
 
     eventually(lambda: api_up(scheduler, 1)[:2] == [0.0, 1.0])
 
 
-def test_a_device_that_is_gone_is_not_asked_any_more(scheduler, routers):
+def test_a_removed_device_is_no_longer_polled(scheduler, routers):
     router = routers()
     scheduler.configure([config(1, router)])
-    eventually(lambda: router.asked)
+    eventually(lambda: router.commands)
     scheduler.configure([])
-    eventually(lambda: not scheduler.running)
-    before = len(router.asked)
+    eventually(lambda: not scheduler.running_count)
+    before = len(router.commands)
     time.sleep(0.4)
 
-    assert len(router.asked) == before
+    assert len(router.commands) == before
     assert scheduler.overview() == []
 
 
-def test_stopping_wakes_a_poll_that_waits(scheduler, routers):
-    router = routers(lambda made: lambda _connection: wait_for(NEVER, made))
-    scheduler.configure([config(1, router, patience=NEVER)])
+def test_stopping_aborts_a_poll_that_waits(scheduler, routers):
+    router = routers(lambda fake: lambda _connection: wait_for(NEVER, fake))
+    scheduler.configure([config(1, router, command_timeout=NEVER)])
     # The second sentence, the first after the login, is never answered.
-    eventually(lambda: len(router.asked) >= 2)
+    eventually(lambda: len(router.commands) >= 2)
     scheduler.stop.set()
 
-    eventually(lambda: not scheduler.running)
+    eventually(lambda: not scheduler.running_count)
 
 
-def test_the_phase_follows_from_the_id_and_spreads(routers):
+def test_the_phase_is_derived_from_the_id_and_spreads(routers):
     router = routers()
     phases = [phase(config(number, router)) for number in range(100)]
 
@@ -155,34 +157,34 @@ def sample(metric: str, value: float | str, entity: str = "e") -> Sample:
     return Sample(1.0, metric, entity, value, "probe")
 
 
-def test_events_are_of_changes_and_the_first_look_is_none():
-    changes = Changes()
-    up = Findings((sample("bgp.peer.up", 1.0), sample("bgp.peer.state", "established")))
-    down = Findings((sample("bgp.peer.up", 0.0), sample("bgp.peer.state", "down")))
+def test_events_are_created_for_changes_and_not_for_first_values():
+    detector = ChangeDetector()
+    up = PollResult((sample("bgp.peer.up", 1.0), sample("bgp.peer.state", "established")))
+    down = PollResult((sample("bgp.peer.up", 0.0), sample("bgp.peer.state", "down")))
 
-    assert changes.of(up) == ()
-    assert changes.of(up) == ()
-    (event,) = changes.of(down)
+    assert detector.detect(up) == ()
+    assert detector.detect(up) == ()
+    (event,) = detector.detect(down)
     assert event.event_type == "bgp.peer.state.changed"
     assert event.payload == {"old": "up", "new": "down", "state": "down"}
 
 
 def test_an_uptime_that_went_back_is_a_reboot():
-    changes = Changes()
-    assert changes.of(Findings((sample("device.uptime_seconds", 500.0),))) == ()
-    (event,) = changes.of(Findings((sample("device.uptime_seconds", 499.0),)))
+    detector = ChangeDetector()
+    assert detector.detect(PollResult((sample("device.uptime_seconds", 500.0),))) == ()
+    (event,) = detector.detect(PollResult((sample("device.uptime_seconds", 499.0),)))
 
     assert (event.event_type, event.item()["severity"]) == ("device.rebooted", "warn")
 
 
 def test_another_version_is_an_event():
-    changes = Changes()
-    first = Findings(
+    detector = ChangeDetector()
+    first = PollResult(
         (sample("device.up", 1.0),), patch={"devices": [{"id": "e", "version": "7.1"}]}
     )
-    later = Findings(
+    later = PollResult(
         (sample("device.up", 1.0),), patch={"devices": [{"id": "e", "version": "7.2"}]}
     )
 
-    assert changes.of(first) == ()
-    assert [event.payload for event in changes.of(later)] == [{"old": "7.1", "new": "7.2"}]
+    assert detector.detect(first) == ()
+    assert [event.payload for event in detector.detect(later)] == [{"old": "7.1", "new": "7.2"}]

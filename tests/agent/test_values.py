@@ -1,4 +1,4 @@
-"""RouterOS's words for values, as seen on devices, and everything else."""
+"""Parsing of RouterOS values and rows, as seen on devices, and of arbitrary text."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.collectors.routeros import hardware, menus, values
-from agent.normalize.entities import Memory
+from agent.normalize.entities import InventoryCache
 from agent.normalize.metrics import samples_of
 from agent.normalize.readings import Cost, DeviceReading, Reading
 from agent.protocol.registry import METRICS
@@ -42,7 +42,7 @@ def test_durations_seen_on_devices(text, seconds):
 @pytest.mark.parametrize(
     "text", [None, "", "never", "none", "infinity", "12", "s", "1x", "1s ", "-1s"]
 )
-def test_what_is_no_duration_is_missing(text):
+def test_an_invalid_duration_is_missing(text):
     assert values.duration(text) is None
 
 
@@ -57,8 +57,14 @@ def test_durations_as_routeros_writes_them(seconds):
 
 
 @given(st.text(max_size=40))
-def test_no_text_makes_any_value_raise(text):
-    for read in (values.duration, values.boolean, values.whole, values.number, values.moment):
+def test_parsing_never_raises(text):
+    for read in (
+        values.duration,
+        values.boolean,
+        values.integer,
+        values.number,
+        values.parse_datetime,
+    ):
         read(text)
     values.as_number(text)
     values.host(text)
@@ -66,12 +72,12 @@ def test_no_text_makes_any_value_raise(text):
 
 @given(st.integers(0, 2**64 - 1))
 def test_counters_are_exact(value):
-    assert values.whole(str(value)) == value
+    assert values.integer(str(value)) == value
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "", "0x10", "1 000", str(2**64), "٣"])
-def test_what_is_no_counter_is_missing(text):
-    assert values.whole(text) is None or text == "٣"
+def test_an_invalid_counter_is_missing(text):
+    assert values.integer(text) is None or text == "٣"
 
 
 @pytest.mark.parametrize(
@@ -82,10 +88,10 @@ def test_booleans(text, value):
     assert values.boolean(text) is value
 
 
-def test_dates_of_both_forms():
-    assert values.moment("2024-10-08 11:14:27") == datetime(2024, 10, 8, 11, 14, 27)  # noqa: DTZ001
-    assert values.moment("nov/24/2016 21:07:05") == datetime(2016, 11, 24, 21, 7, 5)  # noqa: DTZ001
-    assert values.moment("19:07") is None
+def test_dates_of_both_formats():
+    assert values.parse_datetime("2024-10-08 11:14:27") == datetime(2024, 10, 8, 11, 14, 27)  # noqa: DTZ001
+    assert values.parse_datetime("nov/24/2016 21:07:05") == datetime(2016, 11, 24, 21, 7, 5)  # noqa: DTZ001
+    assert values.parse_datetime("19:07") is None
 
 
 def test_addresses_and_numbers():
@@ -103,7 +109,7 @@ def test_addresses_and_numbers():
         )
     ),
 )
-def test_no_rows_make_understanding_raise_or_leave_the_registry(ports, sessions):
+def test_arbitrary_rows_never_raise_or_leave_the_registry(ports, sessions):
     reading = Reading(
         at=0,
         cost=Cost(1, 1, 1, 1),
@@ -121,7 +127,7 @@ def test_no_rows_make_understanding_raise_or_leave_the_registry(ports, sessions)
             assert metric.is_text
         else:
             assert metric.minimum <= sample.value <= metric.maximum
-    Memory().news(device, reading)
+    InventoryCache().diff(device, reading)
 
 
 # A folder of rows as real routers gave them; too many licences to keep them here.
@@ -136,7 +142,7 @@ def collected_rows(name: str) -> list[dict[str, str]]:
 
 
 @collected
-def test_real_ospf_neighbours():
+def test_real_ospf_neighbors():
     (full,) = menus.ospf_of(collected_rows("routing_ospf_neighbor__v7__wisp"))
 
     assert full.is_up
@@ -169,14 +175,19 @@ def test_real_interfaces():
 
 
 @collected
-def test_every_collected_row_is_understood_or_left_out():
+def test_every_collected_row_is_parsed_or_ignored():
     for path in sorted(COLLECTED.glob("*__*.json")):
         for row in json.loads(path.read_text(encoding="utf-8")).get("rows", []):
             if not isinstance(row, dict):
                 continue
             texts = {key: value for key, value in row.items() if isinstance(value, str)}
             for value in texts.values():
-                for read in (values.duration, values.boolean, values.whole, values.moment):
+                for read in (
+                    values.duration,
+                    values.boolean,
+                    values.integer,
+                    values.parse_datetime,
+                ):
                     read(value)
             list(menus.interfaces_of([texts]))
             list(menus.ospf_of([texts]))
@@ -220,9 +231,9 @@ def test_optics_are_scaled_and_empty_cages_have_none():
     }
     lanes = {"name": "q", "sfp-module-present": "true", "sfp-rx-power": "-1.2,-4.8,-1.0,-1.1"}
     empty = {"name": "sfp2", "sfp-module-present": "false", "sfp-rx-power": "-40"}
-    found = dict(hardware.ports_of([light, lanes, empty, {"name": "ether1", "rate": "2.5Gbps"}]))
+    ports = dict(hardware.ports_of([light, lanes, empty, {"name": "ether1", "rate": "2.5Gbps"}]))
 
-    assert found["sfp1"] == {
+    assert ports["sfp1"] == {
         "interface.speed_bps": 10e9,
         "interface.optic.rx_dbm": -5.22,
         "interface.optic.tx_dbm": -2.064,
@@ -230,17 +241,17 @@ def test_optics_are_scaled_and_empty_cages_have_none():
         "interface.optic.temp_c": 33,
         "interface.optic.bias_ma": 2,
     }
-    assert found["q"] == {"interface.optic.rx_dbm": -4.8}
-    assert found["sfp2"] == {}
-    assert found["ether1"] == {"interface.speed_bps": 2.5e9}
+    assert ports["q"] == {"interface.optic.rx_dbm": -4.8}
+    assert ports["sfp2"] == {}
+    assert ports["ether1"] == {"interface.speed_bps": 2.5e9}
 
 
-def test_the_clock_is_local_and_its_offset_is_not_ours():
+def test_the_clock_is_local_time_with_an_offset():
     now = datetime(2026, 3, 1, 12, 0, 5, tzinfo=UTC)
     row = {"date": "2026-03-01", "time": "17:30:00", "gmt-offset": "+05:30"}
 
     assert hardware.clock_skew(row, now) == -5
     assert hardware.clock_skew({**row, "date": "mar/01/2026"}, now) == -5
     assert hardware.clock_skew({**row, "gmt-offset": ""}, now) is None
-    born = {"date": "1970-01-02", "time": "00:00:00", "gmt-offset": "-05:00"}
-    assert hardware.clock_skew(born, now) < -1e9
+    unset_clock = {"date": "1970-01-02", "time": "00:00:00", "gmt-offset": "-05:00"}
+    assert hardware.clock_skew(unset_clock, now) < -1e9

@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 from django.db import connection
 
-from agent.protocol.tokens import EnrolmentToken, parse_token
+from agent.protocol.tokens import TokenContent, parse_token
 from apps.agents import services
 from apps.agents.models import Agent, AgentCertificate, EnrollmentToken
 from apps.agents.pki import identity_uri, read_agent_certificate
@@ -140,7 +140,7 @@ class TestEnrollAgent:
             secret + "x",
             secret.upper(),
             moved,
-            EnrolmentToken(whole.url, whole.ca_sha256, moved).text(),
+            TokenContent(whole.url, whole.ca_sha256, moved).text(),
             f"{uuid4().hex}.{secret.partition('.')[2]}",
             f"{acme.id.hex}.",
             f"{acme.id.hex}.{'A' * 43}",

@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.core.management import CommandError, call_command
 
-from agent.protocol.tokens import EnrolmentToken, parse_token
+from agent.protocol.tokens import TokenContent, parse_token
 from apps.agents import keys, services
 from apps.agents.identity import forget_authenticated
 from apps.agents.models import Agent, CertificateAuthority
@@ -168,7 +168,7 @@ def test_tokens_pin_whoever_may_answer_while_they_live(in_acme):
     assert (during.ca_sha256, after.ca_sha256) == (before.ca_sha256, upcoming)
     assert parse_token(during.text()) == during
     # An agent of the former version reads the same text.
-    assert EnrolmentToken(during.url, during.ca_sha256, during.secret).text() != during.text()
+    assert TokenContent(during.url, during.ca_sha256, during.secret).text() != during.text()
 
 
 def test_a_key_file_of_somebody_else_opens_nothing(in_acme, settings, tmp_path):

@@ -14,15 +14,15 @@ from uuid import uuid4
 import pytest
 
 from agent.__main__ import main
-from agent.errors import Refused
+from agent.errors import RequestRefused
 from agent.protocol.tokens import parse_token
-from agent.state import Membership, StateDir
+from agent.state import Enrollment, StateDir
 from agent.transport.certificate import Renewal
-from agent.transport.server import Lane
+from agent.transport.ingest_client import IngestClient
 from agent.transport.tls import (
     identity_pem,
+    make_csr,
     make_key,
-    make_request,
     own_certificate,
     unverified_context,
 )
@@ -84,8 +84,8 @@ class Member:
         state = StateDir(folder)
         state.create()
         state.write(state.identity.name, identity_pem(self.key, self.certificate_pem))
-        state.write(state.trust.name, agents.authority_certificate(at=clock.now()).encode())
-        state.save_membership(Membership(url, str(self.agent.id), str(self.agent.tenant_id)))
+        state.write(state.ca_bundle.name, agents.authority_certificate(at=clock.now()).encode())
+        state.save_enrollment(Enrollment(url, str(self.agent.id), str(self.agent.tenant_id)))
         return state
 
 
@@ -94,7 +94,7 @@ def member(tenant: Tenant, name: str, *, days_ago: int = 0) -> Member:
     with acting_in(tenant):
         agent = agents.create_agent(name=name, actor=ACTOR, at=at)
         token = agents.issue_enroll_token(agent=agent, actor=ACTOR, at=at).text
-    issued = agents.enroll_agent(token=token, csr_pem=make_request(key), at=at)
+    issued = agents.enroll_agent(token=token, csr_pem=make_csr(key), at=at)
     return Member(agent, key, issued.certificate_pem)
 
 
@@ -195,34 +195,34 @@ class TestBehindNginx:
         url = f"https://127.0.0.1:{port}"
         late = member(acme, "late", days_ago=40)
         state = late.write(folder / "late", url)
-        lane = Lane(state, "")
-        with pytest.raises(Refused) as caught:
-            lane.config(None)
+        client = IngestClient(state, "")
+        with pytest.raises(RequestRefused) as caught:
+            client.config(None)
         assert caught.value.code == "certificate_expired"
-        assert Renewal(state, lane, RNG).renew_if_due(clock.now())
+        assert Renewal(state, client, RNG).renew_if_due(clock.now())
         assert own_certificate(state.identity).not_valid_after_utc > clock.now()
-        assert lane.config(None)["agent"]["name"] == "late"
+        assert client.config(None)["agent"]["name"] == "late"
         beat = {"sent_at": clock.now().isoformat(), "boot_id": str(uuid4())}
-        assert lane.heartbeat(beat)["config_version"]
+        assert client.heartbeat(beat)["config_version"]
         with acting_in(acme):
             agents.revoke_agent(agent=late.agent, actor=ACTOR, at=clock.now())
 
         def refused() -> bool:
             try:
-                lane.heartbeat(beat)
-            except Refused as refusal:
+                client.heartbeat(beat)
+            except RequestRefused as refusal:
                 return refusal.code == "certificate_revoked"
             return False
 
         eventually(refused)
-        lane.client().close()
+        client.http().close()
         with acting_in(acme):
             token = agents.issue_enroll_token(agent=other.agent, actor=ACTOR, at=clock.now()).text
         with_url = replace_url(token, url)
         assert main(["enroll", "--token", with_url, "--state-dir", str(folder / "new")]) == 0
-        lane = Lane(StateDir(folder / "new"), "")
-        assert lane.config(None)["agent"]["name"] == "attacker"
-        lane.client().close()
+        client = IngestClient(StateDir(folder / "new"), "")
+        assert client.config(None)["agent"]["name"] == "attacker"
+        client.http().close()
 
     def _addresses_are_told_apart(self, port: int) -> None:
         """The limit of enrolments counts the address that connects, whatever it says of itself."""

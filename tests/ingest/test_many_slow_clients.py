@@ -14,7 +14,7 @@ import pytest
 from django.db import connection
 
 from agent.errors import AgentError
-from agent.transport.server import Lane
+from agent.transport.ingest_client import IngestClient
 from apps.agents.services import assign_agent, ensure_authority
 from apps.core import clock
 from apps.tenancy import acting_in
@@ -41,7 +41,7 @@ class Agent:
             device = make_device(f"cr-{name}")
             assign_agent(agent=joined.agent, device_ids=[device.id], actor=ACTOR, at=clock.now())
         self.id, self.device_id, self.boot_id = joined.agent.id, device.id, uuid4()
-        self.lane = Lane(joined.write(folder / name, f"https://127.0.0.1:{port}"), "")
+        self.client = IngestClient(joined.write(folder / name, f"https://127.0.0.1:{port}"), "")
         self.waits: list[float] = []
         self.faults: list[str] = []
         self.sequence = 0
@@ -51,7 +51,7 @@ class Agent:
         while not stop.is_set():
             number += 1
             if number % 5 == 0:
-                self.lane.client().close()
+                self.client.http().close()
             began = time.monotonic()
             try:
                 self.send() if number % 2 else self.beat()
@@ -59,12 +59,12 @@ class Agent:
                 self.faults.append(str(error))
             self.waits.append(time.monotonic() - began)
             stop.wait(PAUSE)
-        self.lane.client().close()
+        self.client.http().close()
         connection.close()
 
     def beat(self) -> None:
         said = {"sent_at": clock.now().isoformat(), "boot_id": str(self.boot_id)}
-        assert self.lane.heartbeat(said)["config_version"]
+        assert self.client.heartbeat(said)["config_version"]
 
     def send(self) -> None:
         self.sequence += 1
@@ -81,7 +81,7 @@ class Agent:
             "metrics": [{**metric, "value_num": float(n % 100)} for n in range(SAMPLES)],
             "events": [],
         }
-        assert self.lane.batch(gzip.compress(json.dumps(body).encode(), 1)).metrics == SAMPLES
+        assert self.client.batch(gzip.compress(json.dumps(body).encode(), 1)).metrics == SAMPLES
 
 
 @contextmanager

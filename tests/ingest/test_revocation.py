@@ -10,10 +10,10 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 
-from agent.errors import Refused
+from agent.errors import RequestRefused
 from agent.state import StateDir
 from agent.transport.http import Client
-from agent.transport.tls import identity_pem, make_key, make_request, strict_context
+from agent.transport.tls import identity_pem, make_csr, make_key, strict_context
 from apps.agents import services as agents
 from apps.agents.models import Agent
 from apps.authorization.actors import Actor
@@ -44,7 +44,7 @@ class Host:
         """``ok``, or the code of the refusal."""
         try:
             getattr(self, f"_{what}")()
-        except Refused as refusal:
+        except RequestRefused as refusal:
             return f"{refusal.status} {refusal.code}"
         return "ok"
 
@@ -71,7 +71,7 @@ class Host:
         self.client.get("config")
 
     def _certificate(self) -> None:
-        self.client.post_json("certificate", {"csr_pem": make_request(make_key())})
+        self.client.post_json("certificate", {"csr_pem": make_csr(make_key())})
 
 
 def enrolled(tenant: Tenant, name: str, folder: Path, port: int) -> Host:
@@ -79,7 +79,7 @@ def enrolled(tenant: Tenant, name: str, folder: Path, port: int) -> Host:
     with acting_in(tenant):
         agent = agents.create_agent(name=name, actor=ACTOR, at=at)
         token = agents.issue_enroll_token(agent=agent, actor=ACTOR, at=at).text
-    issued = agents.enroll_agent(token=token, csr_pem=make_request(key), at=at)
+    issued = agents.enroll_agent(token=token, csr_pem=make_csr(key), at=at)
     state = StateDir(folder / name)
     state.create()
     state.write(state.identity.name, identity_pem(key, issued.certificate_pem))
@@ -137,7 +137,7 @@ def test_a_revocation_acts_on_open_connections_and_after_a_restart(
                 agent=Agent.objects.get(pk=deleted.agent.pk), actor=ACTOR, at=clock.now()
             )
             token = agents.issue_enroll_token(agent=moved.agent, actor=ACTOR, at=clock.now()).text
-        agents.enroll_agent(token=token, csr_pem=make_request(make_key()), at=clock.now())
+        agents.enroll_agent(token=token, csr_pem=make_csr(make_key()), at=clock.now())
         closed = {**revoked, "deleted": deleted, "enrolled elsewhere": moved}
         for name, host in closed.items():
             what = name if name in REQUESTS else "config"

@@ -17,8 +17,9 @@ from agent.__main__ import main
 from agent.protocol.tokens import parse_token
 from agent.state import StateDir
 from agent.transport.certificate import Renewal
-from agent.transport.contact import ConfigKeeper, Heartbeat
-from agent.transport.server import Lane
+from agent.transport.config_loop import ConfigLoop
+from agent.transport.heartbeat import Heartbeat
+from agent.transport.ingest_client import IngestClient
 from agent.transport.tls import own_certificate
 from apps.agents import services as agents
 from apps.agents.models import Agent, AgentCertificate, EnrollmentToken, SigningRequest
@@ -198,40 +199,40 @@ def test_an_agent_lives_through_a_change_of_the_authority(
         _, token = make_token(acme, "pop-1")
         state = StateDir(tmp_path / "state")
         assert main(["enroll", "--token", token, "--state-dir", str(state.folder)]) == 0
-        lane = Lane(state, "")
+        client = IngestClient(state, "")
         stop, rng = threading.Event(), random.Random(1)
-        keeper = ConfigKeeper(state, lane, stop, rng, lambda _config: None)
-        heart = Heartbeat(state, lane, stop, rng, boot_id=str(uuid4()), health=dict)
-        keeper.once()
-        heart.once()
+        keeper = ConfigLoop(state, client, stop, rng, lambda _config: None)
+        heart = Heartbeat(state, client, stop, rng, boot_id=str(uuid4()), health=dict)
+        keeper.run_once()
+        heart.run_once()
 
         agents.stage_authority(actor=ACTOR, at=clock.now())
         _, late_token = make_token(acme, "pop-2")
         with pytest.raises(agents.AuthorityInUse):
             agents.promote_authority(actor=ACTOR, at=clock.now())
-        keeper.once()
-        heart.once()
+        keeper.run_once()
+        heart.run_once()
         agents.promote_authority(actor=ACTOR, at=clock.now())
         before = files.certificate.read_bytes()
         eventually(lambda: files.certificate.read_bytes() != before)
-        lane.client().close()  # as if the line had dropped: a new handshake, a new chain
-        keeper.once()
-        heart.once()
+        client.http().close()  # as if the line had dropped: a new handshake, a new chain
+        keeper.run_once()
+        heart.run_once()
         old = own_certificate(state.identity).issuer
-        assert Renewal(state, lane, rng).renew_if_due(
+        assert Renewal(state, client, rng).renew_if_due(
             own_certificate(state.identity).not_valid_after_utc
         )
         assert own_certificate(state.identity).issuer != old
-        heart.once()
+        heart.run_once()
         folder = tmp_path / "late"
         assert main(["enroll", "--token", late_token, "--state-dir", str(folder)]) == 0
         agents.retire_authorities(actor=ACTOR, at=clock.now())
-        keeper.once()
-        heart.once()
-        assert state.trust.read_text().count("BEGIN") == 1
-        lane.client().close()
-        heart.once()
-        lane.client().close()
+        keeper.run_once()
+        heart.run_once()
+        assert state.ca_bundle.read_text().count("BEGIN") == 1
+        client.http().close()
+        heart.run_once()
+        client.http().close()
 
     with acting_in(acme):
         assert set(Agent.objects.values_list("status", flat=True)) == {"active"}

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from agent.transport.server import Lane
+from agent.transport.ingest_client import IngestClient
 from apps.agents.services import ensure_authority
 from apps.core import clock
 from ispvm.supervisor.ports import free_port
@@ -31,10 +31,10 @@ def beat(port: int, tenant, folder: Path) -> None:
     """An honest agent that connects anew for each of its heartbeats: all of them are answered."""
     state = member(tenant, f"pop-{folder.name}").write(folder, f"https://127.0.0.1:{port}")
     for _ in range(ROUNDS):
-        lane = Lane(state, "")
-        answer = lane.heartbeat({"sent_at": clock.now().isoformat(), "boot_id": str(uuid4())})
+        client = IngestClient(state, "")
+        answer = client.heartbeat({"sent_at": clock.now().isoformat(), "boot_id": str(uuid4())})
         assert answer["config_version"]
-        lane.client().close()
+        client.http().close()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,9 +1,8 @@
-"""What a router's configuration is, as one fingerprint per category: enough to see that it changed, too little to say
-what any secret is.
+"""Fingerprints of a router's configuration, one per category: they reveal that it changed, and no secret.
 
-Only the keys that are listed here are asked for, and the router sends no others; menus and keys that may hold secrets
-(``password``, ``secret``, ``authentication-key``, scripts) are not listed. Whole tables that grow with subscribers
-(address lists, leases, routes) are left out: they change by themselves.
+Only the keys that are listed here are requested, and the router sends no others; menus and keys that may hold secrets
+(``password``, ``secret``, ``authentication-key``, scripts) are not listed. Tables that grow with subscribers (address
+lists, leases, routes) are left out: they change by themselves.
 """
 
 import hashlib
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from agent.collectors.routeros.session import RouterSession, Row
 
-#: Category -> menu -> the keys that count.
+#: Category -> menu -> the keys of the fingerprint.
 CATEGORIES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "interfaces": {
         "/interface": ("name", "type", "disabled", "comment"),
@@ -46,41 +45,44 @@ CATEGORIES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "system": {"/system/identity": ("name",)},
 }
-#: The generation that a menu is of; a router is not asked for what it cannot have.
-_ONLY = {"/routing/bgp/connection": 7, "/routing/bgp/peer": 6}
-#: Rows that the router made by itself are no configuration. `?#!` negates; where the key is missing it is false.
+#: Menus that exist in one major version of RouterOS only.
+_ONLY_IN_VERSION = {"/routing/bgp/connection": 7, "/routing/bgp/peer": 6}
+#: Dynamic rows are created by the router and are no configuration. `?#!` negates; where the key is missing it is false.
 _NOT_DYNAMIC = ("?dynamic=true", "?#!")
 _HISTORY = ("action", "by", "time")
 _LENGTH = 16
 
 
 def read_history(session: RouterSession) -> str | None:
-    """A fingerprint of what people did lately: a cheap sign that it is worth looking. Raises Gone."""
+    """A fingerprint of the latest changes, to decide whether to read the configuration. Raises ConnectionFailed."""
     rows = session.print("/system/history", _HISTORY)
     return None if rows is None else digest([canonical(rows, _HISTORY)])
 
 
-def read_configuration(session: RouterSession, generation: int | None) -> dict[str, str]:
-    """Each category's fingerprint; those of which no menu can be read are absent. Raises Gone.
+def read_configuration(session: RouterSession, major_version: int | None) -> dict[str, str]:
+    """The fingerprint of each category; categories without a readable menu are absent. Raises ConnectionFailed.
 
-    ``generation`` is 6 or 7; None asks for everything.
+    ``major_version`` is 6 or 7; None reads every menu.
     """
-    found: dict[str, str] = {}
+    fingerprints: dict[str, str] = {}
     for category, menus in CATEGORIES.items():
         parts = []
         for menu, keys in menus.items():
-            if generation is not None and _ONLY.get(menu, generation) != generation:
+            if (
+                major_version is not None
+                and _ONLY_IN_VERSION.get(menu, major_version) != major_version
+            ):
                 continue
             rows = session.print(menu, keys, _NOT_DYNAMIC)
             if rows is not None:
                 parts.append(f"{menu}\n{canonical(rows, keys)}")
         if parts:
-            found[category] = digest(parts)
-    return found
+            fingerprints[category] = digest(parts)
+    return fingerprints
 
 
 def canonical(rows: Iterable[Row], keys: Sequence[str]) -> str:
-    """Rows as text in the router's order, which counts in a firewall; only the listed keys."""
+    """Rows as text with only these keys, in the router's order, which matters in a firewall."""
     return "\n".join("\t".join(f"{key}={row[key]}" for key in keys if key in row) for row in rows)
 
 

@@ -1,4 +1,4 @@
-"""The menus that are read, and how their rows are understood. Every quirk of RouterOS is here."""
+"""The menus that are read and the parsing of their rows, with the quirks of RouterOS."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,15 @@ from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from agent.collectors.routeros.session import RouterSession, Row
-from agent.collectors.routeros.values import as_number, boolean, duration, flag, host, number, whole
+from agent.collectors.routeros.values import (
+    as_number,
+    boolean,
+    duration,
+    flag,
+    host,
+    integer,
+    number,
+)
 from agent.normalize.readings import (
     BgpReading,
     DeviceReading,
@@ -40,10 +48,11 @@ _COUNTERS: Mapping[str, str] = {
     "tx-drop": "interface.tx_discards_total",
     "link-downs": "interface.link_downs_total",
 }
-# Each subscriber has an interface of its own; they are thousands and not ports. `?#!` negates, a missing key is false.
+# Each subscriber has a dynamic interface; there are thousands, and they are no ports. `?#!` negates, a missing key is
+# false.
 _NOT_DYNAMIC = ("?dynamic=true", "?#!")
 _SESSION_NUMBER = re.compile(r"-\d+$")
-_RUNNING = frozenset({"full", "2-way", "twoway"})
+_UP_STATES = frozenset({"full", "2-way", "twoway"})
 _RESOURCE = (
     *("uptime", "version", "cpu-load", "free-memory", "total-memory"),
     *("free-hdd-space", "total-hdd-space", "board-name"),
@@ -55,7 +64,10 @@ _PEER_V6 = (
 
 
 def read_device(session: RouterSession, *, with_facts: bool) -> DeviceReading:
-    """Load and uptime; with ``with_facts`` also name, serial and model, which hardly ever change. Raises Gone."""
+    """Load and uptime; with ``with_facts`` also name, serial and model, which rarely change.
+
+    Raises ConnectionFailed.
+    """
     resource = _first(session.print("/system/resource", _RESOURCE))
     identity = _first(session.print("/system/identity")) if with_facts else {}
     board = _first(session.print("/system/routerboard")) if with_facts else {}
@@ -74,43 +86,43 @@ def version_of(resource: Row) -> str | None:
     return resource["version"].partition(" ")[0] if resource.get("version") else None
 
 
-def generation_of(version: str | None) -> int | None:
-    """6 or 7: which menus there are. None where the router did not say."""
-    return whole((version or "").partition(".")[0])
+def major_version_of(version: str | None) -> int | None:
+    """6 or 7, which decides the menus. None when the router reports no version."""
+    return integer((version or "").partition(".")[0])
 
 
 def resource_values(row: Row, *, with_disk: bool) -> dict[str, float]:
     """The device's metrics in /system/resource."""
-    said: dict[str, float | None] = {
+    values: dict[str, float | None] = {
         "device.uptime_seconds": duration(row.get("uptime")),
         "device.cpu_pct": number(row.get("cpu-load")),
-        "device.mem_total_bytes": whole(row.get("total-memory")),
+        "device.mem_total_bytes": integer(row.get("total-memory")),
         "device.mem_used_bytes": _used(row.get("total-memory"), row.get("free-memory")),
     }
     if with_disk:
-        said["device.disk_total_bytes"] = whole(row.get("total-hdd-space"))
-        said["device.disk_used_bytes"] = _used(
+        values["device.disk_total_bytes"] = integer(row.get("total-hdd-space"))
+        values["device.disk_used_bytes"] = _used(
             row.get("total-hdd-space"), row.get("free-hdd-space")
         )
-    return {metric: value for metric, value in said.items() if value is not None}
+    return {metric: value for metric, value in values.items() if value is not None}
 
 
 def read_interfaces(
     session: RouterSession, *, with_counters: bool
 ) -> list[InterfaceReading] | None:
-    """All ports but the subscribers' own. `print` gives counters without `stats`. Raises Gone."""
-    wanted = (*_INTERFACE, *_COUNTERS) if with_counters else _INTERFACE
-    rows = session.print("/interface", wanted, _NOT_DYNAMIC)
+    """All interfaces but those of subscribers. `print` returns counters without `stats`. Raises ConnectionFailed."""
+    proplist = (*_INTERFACE, *_COUNTERS) if with_counters else _INTERFACE
+    rows = session.print("/interface", proplist, _NOT_DYNAMIC)
     return None if rows is None else list(interfaces_of(rows))
 
 
 def interfaces_of(rows: Iterable[Row]) -> Iterable[InterfaceReading]:
-    """Rows of /interface. ``running`` and ``disabled`` are always there; where not, they are unknown."""
+    """Rows of /interface. A missing ``running`` or ``disabled`` is unknown, not false."""
     for row in rows:
         name = row.get("name", "")
         if not name or name.startswith("<") or flag(row.get("dynamic")):
             continue
-        counted = ((metric, whole(row.get(key))) for key, metric in _COUNTERS.items())
+        counters = ((metric, integer(row.get(key))) for key, metric in _COUNTERS.items())
         yield InterfaceReading(
             name=name,
             type=row.get("type", ""),
@@ -118,13 +130,13 @@ def interfaces_of(rows: Iterable[Row]) -> Iterable[InterfaceReading]:
             is_disabled=boolean(row.get("disabled")),
             mac_address=row.get("mac-address"),
             comment=row.get("comment"),
-            mtu=whole(row.get("actual-mtu")),
-            counters={metric: value for metric, value in counted if value is not None},
+            mtu=integer(row.get("actual-mtu")),
+            counters={metric: value for metric, value in counters if value is not None},
         )
 
 
 def read_ospf(session: RouterSession) -> list[OspfReading] | None:
-    """Adjacencies. A neighbour whose interface went down has no row at all. Raises Gone."""
+    """Adjacencies. A neighbor whose interface is down has no row. Raises ConnectionFailed."""
     rows = session.print("/routing/ospf/neighbor")
     return None if rows is None else list(ospf_of(rows))
 
@@ -140,17 +152,20 @@ def ospf_of(rows: Iterable[Row]) -> Iterable[OspfReading]:
             area=row.get("area", ""),
             address=host(row.get("address")),
             state=state or "unknown",
-            # On a broadcast network two routers that are neither DR nor BDR stay in 2-Way, and that is right.
-            is_up=state.lower() in _RUNNING,
+            # On a broadcast network two routers that are neither DR nor BDR stay in 2-Way: that counts as up.
+            is_up=state.lower() in _UP_STATES,
             interface=row.get("interface"),
             instance=row.get("instance"),
             uptime_seconds=duration(row.get("adjacency")),
-            state_changes=whole(row.get("state-changes")),
+            state_changes=integer(row.get("state-changes")),
         )
 
 
 def read_ospf_areas(session: RouterSession) -> list[OspfArea] | None:
-    """On v6 an interface is in the area of the network that its address lies in. Raises Gone."""
+    """v6: networks with their area; an interface belongs to the area of the network of its address.
+
+    Raises ConnectionFailed.
+    """
     rows = session.print("/routing/ospf/network", ("network", "area", "disabled"))
     return None if rows is None else list(areas_of(rows))
 
@@ -165,23 +180,26 @@ def areas_of(rows: Iterable[Row]) -> Iterable[OspfArea]:
 
 
 def in_areas(rows: Iterable[OspfReading], areas: Sequence[OspfArea]) -> list[OspfReading]:
-    """v6 names no area: it is that of the smallest network around the neighbour."""
+    """v6 reports no area: it is that of the longest matching network of the neighbor's address."""
     return [row if row.area else replace(row, area=_area_of(row.address, areas)) for row in rows]
 
 
 def _area_of(address: str, areas: Sequence[OspfArea]) -> str:
     try:
-        there = ip_address(address)
+        neighbor = ip_address(address)
     except ValueError:
         return ""
-    around = [(network.prefixlen, area) for network, area in areas if there in network]
-    return max(around, default=(0, ""))[1]
+    matching = [(network.prefixlen, area) for network, area in areas if neighbor in network]
+    return max(matching, default=(0, ""))[1]
 
 
-def read_bgp(session: RouterSession, generation: int | None = None) -> list[BgpReading] | None:
-    """Peers of v7 (connections joined with sessions) or v6; an unknown generation tries both. Raises Gone."""
+def read_bgp(session: RouterSession, major_version: int | None = None) -> list[BgpReading] | None:
+    """Peers of v7 (connections joined with sessions) or v6; with an unknown version both are tried.
+
+    Raises ConnectionFailed.
+    """
     connections = None
-    if generation != V6:
+    if major_version != V6:
         connections = session.print("/routing/bgp/connection")
     if connections is None:
         peers = session.print("/routing/bgp/peer", _PEER_V6)
@@ -191,20 +209,20 @@ def read_bgp(session: RouterSession, generation: int | None = None) -> list[BgpR
 
 
 def bgp_of(connections: Iterable[Row], sessions: Iterable[Row]) -> Iterable[BgpReading]:
-    """A peer that never connected has no session row; one that went down keeps it, with stale prefixes."""
-    found: dict[str, list[Row]] = {}
+    """A peer that never connected has no session row; one that went down keeps its row, with stale prefixes."""
+    sessions_of: dict[str, list[Row]] = {}
     configured = {row["name"]: row for row in connections if row.get("name")}
     for row in sessions:
-        found.setdefault(_connection_name(row.get("name", ""), configured), []).append(row)
+        sessions_of.setdefault(_connection_name(row.get("name", ""), configured), []).append(row)
     for name, connection in configured.items():
-        mine = found.pop(name, [])
-        if _takes_many(connection):
-            yield from (_peer(row.get("name", name), connection, row) for row in mine)
+        own_sessions = sessions_of.pop(name, [])
+        if _is_dynamic_listener(connection):
+            yield from (_peer(row.get("name", name), connection, row) for row in own_sessions)
         else:
-            # Should there be two, the established one speaks.
-            mine.sort(key=lambda row: not flag(row.get("established")))
-            yield _peer(name, connection, mine[0] if mine else {})
-    for name, rows in found.items():
+            # If there are two sessions, the established one counts.
+            own_sessions.sort(key=lambda row: not flag(row.get("established")))
+            yield _peer(name, connection, own_sessions[0] if own_sessions else {})
+    for name, rows in sessions_of.items():
         yield from (_peer(name, {}, row) for row in rows[:1])
 
 
@@ -214,8 +232,8 @@ def _connection_name(session_name: str, configured: Mapping[str, Row]) -> str:
     return _SESSION_NUMBER.sub("", session_name)
 
 
-def _takes_many(connection: Row) -> bool:
-    """A connection to a whole network listens for any number of peers."""
+def _is_dynamic_listener(connection: Row) -> bool:
+    """A connection whose remote address is a network accepts any number of peers."""
     address, _, prefix = connection.get("remote.address", "").partition("/")
     return bool(prefix) and prefix != ("128" if ":" in address else "32")
 
@@ -233,13 +251,13 @@ def _peer(name: str, connection: Row, session: Row) -> BgpReading:
         local_as=as_number(session.get("local.as") or connection.get("as")),
         is_disabled=is_disabled,
         uptime_seconds=duration(session.get("uptime")) if is_up else None,
-        # What a session that is down says of its prefixes is from before.
-        prefixes_in=whole(session.get("prefix-count")) if is_up else None,
+        # The prefix count of a session that is down is stale.
+        prefixes_in=integer(session.get("prefix-count")) if is_up else None,
     )
 
 
 def bgp_v6_of(rows: Iterable[Row]) -> Iterable[BgpReading]:
-    """Rows of v6's /routing/bgp/peer; what follows ``state`` is absent while it is not established."""
+    """Rows of v6's /routing/bgp/peer; the fields after ``state`` are absent while it is not established."""
     for row in rows:
         state = row.get("state") or ("established" if flag(row.get("established")) else "down")
         is_up = state == "established"
@@ -251,19 +269,19 @@ def bgp_v6_of(rows: Iterable[Row]) -> Iterable[BgpReading]:
             is_up=is_up,
             is_disabled=boolean(row.get("disabled")),
             uptime_seconds=duration(row.get("uptime")) if is_up else None,
-            prefixes_in=whole(row.get("prefix-count")) if is_up else None,
+            prefixes_in=integer(row.get("prefix-count")) if is_up else None,
         )
 
 
 def read_services(session: RouterSession) -> list[ServiceReading] | None:
-    """PPPoE services with their sessions, counted by the router and never listed. Raises Gone."""
+    """PPPoE services with session counts; the router counts, sessions are never listed. Raises ConnectionFailed."""
     servers = session.print("/interface/pppoe-server/server", ("service-name", "disabled"))
     if servers is None:
         return None
     names = sorted({row["service-name"] for row in servers if row.get("service-name")})
     if len(names) == 1:
         return [ServiceReading(names[0], session.count("/ppp/active", ("?service=pppoe",)))]
-    # /ppp/active does not say which of several services a session came in by; the servers' sessions do.
+    # /ppp/active does not name the service of a session; /interface/pppoe-server does.
     return [
         ServiceReading(name, session.count("/interface/pppoe-server", (f"?service={name}",)))
         for name in names
@@ -275,7 +293,7 @@ def _first(rows: list[Row] | None) -> Row:
 
 
 def _used(total: str | None, free: str | None) -> float | None:
-    all_of_it, rest = whole(total), whole(free)
-    if all_of_it is None or rest is None or rest > all_of_it:
+    total_bytes, free_bytes = integer(total), integer(free)
+    if total_bytes is None or free_bytes is None or free_bytes > total_bytes:
         return None
-    return float(all_of_it - rest)
+    return float(total_bytes - free_bytes)

@@ -1,4 +1,4 @@
-"""One kept session with a router. Each login is a line in the router's log, so there are few."""
+"""One persistent session with a router. Each login adds a line to the router's log, so logins are rare."""
 
 import logging
 import re
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from routeros_api.exceptions import RouterOsApiError
 from routeros_api.sentence import ResponseSentence
 
-from agent.collectors.errors import Gone, LoginRefused, Trapped
+from agent.collectors.errors import CommandRefused, ConnectionFailed, LoginRefused
 from agent.collectors.routeros.transport import RouterConnection, open_connection
 
 log = logging.getLogger(__name__)
@@ -17,12 +17,14 @@ log = logging.getLogger(__name__)
 Row = dict[str, str]
 
 MAX_ROWS = 100_000
-_MISSING = re.compile(r"no such command|not enough permissions|unknown command|bad command name")
+_MISSING_MENU = re.compile(
+    r"no such command|not enough permissions|unknown command|bad command name"
+)
 
 
 @dataclass(frozen=True)
 class Login:
-    """How to reach a router."""
+    """Address and login of a router."""
 
     address: str
     port: int
@@ -30,13 +32,13 @@ class Login:
     username: str
     password: str = field(repr=False)
     source_address: str = ""
-    #: SHA-256 of the TLS certificate that it must present; empty: the first one is taken.
+    #: SHA-256 of the TLS certificate that the router must present; empty: any certificate is accepted.
     certificate: str = ""
 
 
 @dataclass
 class Load:
-    """The load that we caused."""
+    """The load of a poll on the router."""
 
     commands: int = 0
     rows: int = 0
@@ -45,17 +47,17 @@ class Load:
 
 @dataclass(frozen=True)
 class Reply:
-    """The rows of an answer, and the value after its end if there was one (``count-only``)."""
+    """The rows of a reply, and the ``ret`` value of ``!done`` if there is one (``count-only``)."""
 
     rows: list[Row]
     ret: str | None
 
 
 class RouterSession:
-    """Commands to one router, one after the other; for one thread at a time.
+    """Commands to one router, one after the other; one thread at a time.
 
-    Anything that puts the stream in doubt (timeout, bytes that are no sentence, a tag that is not ours, ``!fatal``)
-    drops the connection: an answer that comes late must never be taken for the next command's.
+    A timeout, a malformed sentence, an unknown tag or ``!fatal`` closes the connection: a late reply must never be
+    taken for the reply to the next command.
     """
 
     def __init__(self, login: Login) -> None:
@@ -63,34 +65,34 @@ class RouterSession:
         self.load = Load()
         self._connection: RouterConnection | None = None
         self._tag = 0
-        self._deadline = self._patience = 0.0
+        self._deadline = self._command_timeout = 0.0
         self._missing: set[str] = set()
-        #: SHA-256 of the certificate with which the router took the login; empty without TLS.
+        #: SHA-256 of the TLS certificate at the login; empty without TLS.
         self.certificate = ""
 
     @property
     def is_open(self) -> bool:
         return self._connection is not None
 
-    def begin(self, patience: float) -> None:
-        """A new poll: each command has this long, all of them until the next ``begin`` twice that.
+    def begin(self, command_timeout: float) -> None:
+        """Start a poll: ``command_timeout`` seconds for each command, twice that for all until the next ``begin``.
 
-        Raises Gone, LoginRefused, CertificateChanged.
+        Raises ConnectionFailed, LoginRefused, CertificateChanged.
         """
-        self._patience = patience
-        self._deadline = time.monotonic() + 2 * patience
+        self._command_timeout = command_timeout
+        self._deadline = time.monotonic() + 2 * command_timeout
         self.load = Load()
         if self._connection is None:
-            self._open(patience)
+            self._open(command_timeout)
 
     def close(self) -> None:
-        """The connection is dropped without a word; RouterOS notices by itself."""
+        """Close the connection without ``/quit``; RouterOS ends the session by itself."""
         if self._connection is not None:
             self._connection.socket.close()
             self._connection = None
 
     def abort(self) -> None:
-        """Make a command that another thread waits for fail now."""
+        """Fail a command that another thread is waiting for."""
         connection = self._connection
         if connection is not None:
             connection.socket.abort()
@@ -98,46 +100,48 @@ class RouterSession:
     def print(
         self, menu: str, proplist: Sequence[str] = (), queries: Sequence[str] = ()
     ) -> list[Row] | None:
-        """The rows of a menu; None when this router has no such menu or does not let us look, or not now.
+        """The rows of a menu; None when the router has no such menu or refuses the command.
 
-        Raises Gone.
+        Raises ConnectionFailed.
         """
         words = [f"=.proplist={','.join(proplist)}"] if proplist else []
-        reply = self._ask(menu, [*words, *queries])
+        reply = self._print(menu, [*words, *queries])
         return None if reply is None else reply.rows
 
     def count(self, menu: str, queries: Sequence[str] = ()) -> int | None:
-        """How many rows a menu has, without reading them. None as ``print``. Raises Gone."""
-        reply = self._ask(menu, ["=count-only=", *queries])
+        """Number of rows of a menu, without reading them. None as in ``print``. Raises ConnectionFailed."""
+        reply = self._print(menu, ["=count-only=", *queries])
         try:
             return None if reply is None or reply.ret is None else int(reply.ret)
         except ValueError:
             return None
 
-    def _ask(self, menu: str, words: Sequence[str]) -> Reply | None:
+    def _print(self, menu: str, words: Sequence[str]) -> Reply | None:
         if menu in self._missing:
             return None
         try:
             return self.command(f"{menu}/print", words)
-        except Trapped as trap:
-            if any(_MISSING.search(message) for message in trap.messages):
-                # Until the next login: an upgrade or another policy ends the session anyway.
+        except CommandRefused as trap:
+            if any(_MISSING_MENU.search(message) for message in trap.messages):
+                # Cached until the next login: an upgrade or a changed policy ends the session anyway.
                 self._missing.add(menu)
-                log.info("menu not available", extra={"menu": menu, "router": self.login.address})
+                log.info(
+                    "router_menu_unavailable", extra={"menu": menu, "router": self.login.address}
+                )
             else:
-                log.warning("command refused", extra={"said": str(trap)})
+                log.warning("router_command_refused", extra={"error": str(trap)})
             return None
 
     def command(self, path: str, words: Sequence[str] = ()) -> Reply:
-        """One command and its whole answer. Raises Trapped, Gone."""
+        """Send one command and read its whole reply. Raises CommandRefused, ConnectionFailed."""
         if self._connection is None:
-            raise Gone("There is no connection to the router.")
-        left = self._deadline - time.monotonic()
-        self._connection.socket.allow(min(left, self._patience))
+            raise ConnectionFailed("There is no connection to the router.")
+        remaining = self._deadline - time.monotonic()
+        self._connection.socket.allow(min(remaining, self._command_timeout))
         self.load.commands += 1
         try:
             return self._exchange(self._connection, path, words)
-        except Gone:
+        except ConnectionFailed:
             self.close()
             raise
 
@@ -157,13 +161,15 @@ class RouterSession:
             reply = self.command(
                 "/login", [f"=name={login.username}", f"=password={login.password}"]
             )
-        except Trapped as trap:
+        except CommandRefused as trap:
             self.close()
-            said = "; ".join(trap.messages)
-            raise LoginRefused(f"The router refused the login: {said}") from None
+            messages = "; ".join(trap.messages)
+            raise LoginRefused(f"The router refused the login: {messages}") from None
         if reply.ret is not None:
             self.close()
-            raise LoginRefused("The router wants the login of versions before 6.43.")
+            raise LoginRefused(
+                "The router requires the login of versions before 6.43, which is not supported."
+            )
         if self._connection is not None:
             self.certificate = self._connection.certificate
 
@@ -175,41 +181,43 @@ class RouterSession:
         rows: list[Row] = []
         traps: list[tuple[str, str]] = []
         while True:
-            answer = _parse(connection.receive_sentence())
-            if answer.tag != tag.encode():
-                raise Gone("The router answered something that was not asked.")
-            said = {decoded(key): decoded(value) for key, value in answer.attributes.items()}
-            if answer.type == b"re":
-                rows.append(said)
+            response = _parse(connection.receive_sentence())
+            if response.tag != tag.encode():
+                raise ConnectionFailed("The router sent a reply to another command.")
+            attributes = {
+                decode_text(key): decode_text(value) for key, value in response.attributes.items()
+            }
+            if response.type == b"re":
+                rows.append(attributes)
                 self.load.rows += 1
                 if len(rows) > MAX_ROWS:
-                    raise Gone("The router sent too many rows.")
-            elif answer.type == b"trap":
-                traps.append((said.get("message", ""), said.get("category", "")))
-            elif answer.type == b"done":
-                return _finished(path, Reply(rows, said.get("ret")), traps)
+                    raise ConnectionFailed("The router sent too many rows.")
+            elif response.type == b"trap":
+                traps.append((attributes.get("message", ""), attributes.get("category", "")))
+            elif response.type == b"done":
+                return _reply_or_raise(path, Reply(rows, attributes.get("ret")), traps)
 
 
-def _finished(path: str, reply: Reply, traps: list[tuple[str, str]]) -> Reply:
-    # v7 refuses one command with two traps; the first names what is missing.
+def _reply_or_raise(path: str, reply: Reply, traps: list[tuple[str, str]]) -> Reply:
+    # v7 sends two traps for one refused command; the first names what is missing.
     if traps:
-        raise Trapped(path, tuple(message for message, _ in traps), traps[0][1])
+        raise CommandRefused(path, tuple(message for message, _ in traps), traps[0][1])
     return reply
 
 
 def _parse(sentence: list[bytes]) -> ResponseSentence:
     if sentence[0] == b"!fatal":
-        # The reason is a bare word, which the library takes for a malformed attribute.
+        # The reason is a bare word, which the library rejects as a malformed attribute.
         reason = b" ".join(sentence[1:]).decode("utf-8", "backslashreplace")
-        raise Gone(f"The router ended the session: {reason[:200]}")
+        raise ConnectionFailed(f"The router ended the session: {reason[:200]}")
     try:
         return ResponseSentence.parse(sentence)
     except RouterOsApiError as error:
-        raise Gone("The router sent something that is no answer.") from error
+        raise ConnectionFailed("The router sent a malformed reply.") from error
 
 
-def decoded(raw: bytes) -> str:
-    """RouterOS names no charset: UTF-8 where it is, else WinBox's code page, as Latin-1. NUL is left out."""
+def decode_text(raw: bytes) -> str:
+    """RouterOS has no charset: try UTF-8, else Latin-1 for WinBox's code page. NUL is removed."""
     try:
         text = raw.decode()
     except UnicodeDecodeError:

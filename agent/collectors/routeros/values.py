@@ -1,4 +1,4 @@
-"""RouterOS's words for values. What cannot be understood is missing (None), never 0 and never false."""
+"""Parsing of RouterOS values. An invalid value is missing (None), never 0 and never false."""
 
 import re
 from datetime import datetime
@@ -17,13 +17,13 @@ _SECONDS = {
 }
 _PART = re.compile(r"(\d+(?:\.\d+)?)(sec|ms|us|w|d|h|m|s)")
 _CLOCK = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(\d+):(\d{2}):(\d{2})(\.\d+)?")
-_WHOLE = re.compile(r"\d{1,20}")
+_INTEGER = re.compile(r"\d{1,20}")
 _NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?")
-_BIGGEST = 2**64
+_COUNTER_LIMIT = 2**64
 
 
 def boolean(text: str | None) -> bool | None:
-    """``true``/``yes``; a switch like ``ebgp`` is present with an empty value, which means yes."""
+    """``true``/``yes``; a switch like ``ebgp`` is present with an empty value, which means true."""
     if text in _TRUE:
         return True
     return False if text in _FALSE else None
@@ -43,29 +43,30 @@ def duration(text: str | None) -> float | None:
         return None
     clock = _CLOCK.fullmatch(text)
     if clock:
-        weeks, days, hours, minutes, seconds, part = clock.groups(default="0")
-        whole = int(weeks) * 604_800 + int(days) * 86_400 + int(hours) * 3_600
-        return whole + int(minutes) * 60 + int(seconds) + float(f"0{part}" if part != "0" else 0)
+        weeks, days, hours, minutes, seconds, fraction = clock.groups(default="0")
+        total = int(weeks) * 604_800 + int(days) * 86_400 + int(hours) * 3_600
+        total += int(minutes) * 60 + int(seconds)
+        return total + float(f"0{fraction}" if fraction != "0" else 0)
     parts = _PART.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         return None
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
-def whole(text: str | None) -> int | None:
+def integer(text: str | None) -> int | None:
     """A count or a counter: decimal digits, 64 bits."""
-    if text is None or not _WHOLE.fullmatch(text):
+    if text is None or not _INTEGER.fullmatch(text):
         return None
     value = int(text)
-    return value if value < _BIGGEST else None
+    return value if value < _COUNTER_LIMIT else None
 
 
 def number(text: str | None) -> float | None:
-    """A plain decimal."""
+    """A decimal number."""
     return float(text) if text is not None and _NUMBER.fullmatch(text) else None
 
 
-def moment(text: str | None) -> datetime | None:
+def parse_datetime(text: str | None) -> datetime | None:
     """``2024-10-08 11:14:27`` (7.10 and up) or ``nov/24/2016 21:07:05``: the router's local time, without a zone."""
     for form in ("%Y-%m-%d %H:%M:%S", "%b/%d/%Y %H:%M:%S"):
         try:
@@ -77,7 +78,7 @@ def moment(text: str | None) -> datetime | None:
 
 def as_number(text: str | None) -> int | None:
     """An AS number: ``65530``, or the ``65521/1`` of an AS with an instance."""
-    return whole((text or "").partition("/")[0])
+    return integer((text or "").partition("/")[0])
 
 
 def host(text: str | None) -> str:

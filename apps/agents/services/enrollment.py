@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 from django.conf import settings
 from django.db import transaction
 
-from agent.protocol.tokens import EnrolmentToken
+from agent.protocol.tokens import TokenContent
 from apps.accounts.visits import refuse_in_visit
 from apps.agents.choices import AgentStatus
 from apps.agents.errors import AgentRevoked, CertificateRefused, RenewedTooOften, TokenRefused
@@ -88,7 +88,7 @@ def issue_enroll_token(*, agent: Agent, actor: Actor, at: datetime) -> IssuedTok
                 "approves_host": token.approves_host,
             },
         )
-    text = EnrolmentToken(
+    text = TokenContent(
         settings.ISPVM_INGEST_URL,
         fingerprint_of(trust.active),
         secret,

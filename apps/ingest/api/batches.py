@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from agent.protocol.batch import WAITED
+from agent.protocol.batch import WAITED_HEADER
 from apps.agents.services import config_version
 from apps.core import clock
 from apps.ingest import limits, metrics
@@ -50,7 +50,7 @@ def batch(request: HttpRequest) -> HttpResponse:
 def waited(request: HttpRequest) -> timedelta:
     """How long the batch was buffered on the agent, by its header; an invalid header counts as zero."""
     try:
-        seconds = float(request.headers.get(WAITED, "0"))
+        seconds = float(request.headers.get(WAITED_HEADER, "0"))
     except ValueError:
         return timedelta(0)
     if not math.isfinite(seconds):

@@ -1,4 +1,4 @@
-"""The agent's numbers: valid text, on this machine only, from a running agent."""
+"""The agent's metrics: valid text, on loopback only."""
 
 import argparse
 import urllib.error
@@ -8,9 +8,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.errors import AgentError
-from agent.numbers import HELP, exposition, loopback_address, tell_metrics
+from agent.prometheus import HELP, exposition, loopback_address, serve_metrics
 
-NUMBERS = {
+METRICS = {
     "agent_buffer_depth": 3.0,
     "agent_poll_errors_total": 7.0,
     'agent_devices{state="up"}': 2.0,
@@ -19,9 +19,9 @@ NUMBERS = {
 }
 
 
-def test_the_text_is_what_prometheus_reads():
+def test_the_exposition_is_valid():
     families = {
-        family.name: family for family in text_string_to_metric_families(exposition(NUMBERS))
+        family.name: family for family in text_string_to_metric_families(exposition(METRICS))
     }
 
     assert families["agent_poll_errors"].type == "counter"
@@ -36,22 +36,22 @@ def test_the_text_is_what_prometheus_reads():
 @pytest.mark.parametrize(
     "text", ["0.0.0.0:9000", "192.0.2.1:9000", "localhost:9", "127.0.0.1", ":1"]
 )
-def test_only_this_machine_may_be_told(text):
+def test_only_loopback_addresses_are_accepted(text):
     with pytest.raises(argparse.ArgumentTypeError):
         loopback_address(text)
 
 
-def test_answers_and_refuses_a_taken_port():
-    server = tell_metrics(loopback_address("127.0.0.1:0"), lambda: NUMBERS)
+def test_serves_metrics_and_refuses_a_port_in_use():
+    server = serve_metrics(loopback_address("127.0.0.1:0"), lambda: METRICS)
     try:
         base = f"http://127.0.0.1:{server.server_address[1]}"
-        with urllib.request.urlopen(f"{base}/metrics") as answer:
-            assert answer.read().decode() == exposition(NUMBERS)
+        with urllib.request.urlopen(f"{base}/metrics") as response:
+            assert response.read().decode() == exposition(METRICS)
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"{base}/status")
         refused.value.close()
         with pytest.raises(AgentError, match="Cannot listen"):
-            tell_metrics(("127.0.0.1", server.server_address[1]), lambda: NUMBERS)
+            serve_metrics(("127.0.0.1", server.server_address[1]), lambda: METRICS)
     finally:
         server.shutdown()
         server.server_close()
