@@ -1,6 +1,5 @@
-"""A modelled ISP on loopback addresses: routers that speak the RouterOS API, and failures on request.
+"""A simulated ISP on loopback addresses: routers with the RouterOS API, and failures on request.
 
-It stands where the real network stands: agents poll it, and nothing in it reads our database or our
-services. What it answers follows from `network.Network` alone, so a demo can compare what the platform
-concluded with what is true.
+It replaces the real network: agents poll it, and it reads neither the platform's database nor its services. All replies
+are derived from `network.Network`, so a demo can compare the platform's conclusions with the true state.
 """

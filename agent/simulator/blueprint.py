@@ -1,4 +1,4 @@
-"""What the ISP built: sites, routers, wires and who talks BGP with whom. Nothing here ever changes."""
+"""The ISP as built: sites, routers, links and BGP peers. Immutable."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class LinkKind(StrEnum):
-    """What a wire is for."""
+    """Role of a link."""
 
     CORE = "core"
     BACKHAUL = "backhaul"
@@ -17,7 +17,7 @@ class LinkKind(StrEnum):
 
 @dataclass(frozen=True)
 class Site:
-    """A place with equipment."""
+    """A site with equipment."""
 
     key: str
     name: str
@@ -27,7 +27,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Port:
-    """One end of a wire."""
+    """One end of a link."""
 
     device: str
     interface: str
@@ -37,7 +37,7 @@ class Port:
 
 @dataclass(frozen=True)
 class Link:
-    """One wire. An upstream's far end stands in somebody else's house, so it has no z."""
+    """One link. The far end of an upstream belongs to the provider, so it has no z."""
 
     id: str
     kind: LinkKind
@@ -51,14 +51,14 @@ class Link:
     def ends(self) -> tuple[Port, ...]:
         return (self.a,) if self.z is None else (self.a, self.z)
 
-    def far_from(self, device: str) -> Port | None:
-        """The other end, seen from one of ours."""
+    def far_end(self, device: str) -> Port | None:
+        """The port at the other end, seen from this device."""
         return self.z if self.a.device == device else self.a
 
 
 @dataclass(frozen=True)
 class Router:
-    """One router, as bought and racked."""
+    """One router: its hardware, addresses and version."""
 
     name: str
     role: str
@@ -71,12 +71,12 @@ class Router:
     memory_bytes: int
     serial_number: str
     os: str  # version of RouterOS
-    age: timedelta  # how long it had been running when the simulation first began
+    age: timedelta  # uptime when the simulation first started
 
 
 @dataclass(frozen=True)
 class BgpPeer:
-    """One configured BGP connection. `link` is the wire an eBGP session lives and dies with."""
+    """One configured BGP connection. `link` is the link of an eBGP session, which is down when the link is."""
 
     device: str
     name: str
@@ -92,9 +92,9 @@ class BgpPeer:
 
 @dataclass(frozen=True)
 class PppoeService:
-    """What a concentrator sells: sessions come in from the access router, across the wires between.
+    """The PPPoE service of a concentrator: sessions arrive from the access router, across the links between.
 
-    Where both are one router there are none between.
+    The concentrator may be the access router itself.
     """
 
     device: str
@@ -106,8 +106,8 @@ class PppoeService:
 
 
 @dataclass(frozen=True)
-class Vantage:
-    """Where an agent stands, and what it polls from there."""
+class AgentPlacement:
+    """Position of an agent in the network, and the routers that it polls."""
 
     name: str
     source_address: str
@@ -118,7 +118,7 @@ class Vantage:
 
 @dataclass(frozen=True)
 class Blueprint:
-    """The whole ISP as drawn for one seed."""
+    """The whole ISP as generated from one seed."""
 
     seed: int
     isp: str
@@ -127,13 +127,13 @@ class Blueprint:
     username: str
     password: str
     server_at: str
-    strangers_at: str  # where a source address nobody knows is taken to be attached
+    unknown_sources_at: str  # router to which unknown source addresses are attached
     sites: tuple[Site, ...]
     routers: tuple[Router, ...]
     links: tuple[Link, ...]
     bgp_peers: tuple[BgpPeer, ...]
     services: tuple[PppoeService, ...]
-    agents: tuple[Vantage, ...]
+    agents: tuple[AgentPlacement, ...]
 
     def router(self, name: str) -> Router:
         return next(router for router in self.routers if router.name == name)
@@ -142,7 +142,7 @@ class Blueprint:
         return next((link for link in self.links if link.id == link_id), None)
 
     def links_at(self, device: str) -> tuple[tuple[Link, Port], ...]:
-        """The wires in a router's ports, in the order of the ports."""
+        """The links of a router with its ports, in the order of the ports."""
         return tuple(
             (link, port) for link in self.links for port in link.ends() if port.device == device
         )
@@ -150,9 +150,9 @@ class Blueprint:
     def service_at(self, device: str) -> PppoeService | None:
         return next((service for service in self.services if service.device == device), None)
 
-    def place_of(self, source_address: str) -> str:
-        """The router behind which somebody asks, told by the address they ask from."""
+    def attachment_of(self, source_address: str) -> str:
+        """The router to which a client is attached, by its source address."""
         return next(
             (agent.attached_to for agent in self.agents if agent.source_address == source_address),
-            self.strangers_at,
+            self.unknown_sources_at,
         )

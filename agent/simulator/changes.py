@@ -1,25 +1,25 @@
-"""Harmless work on a router: nothing fails, but its configuration is another one than before."""
+"""Configuration changes on a router: nothing fails, but its configuration differs."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from agent.simulator import draws
+from agent.simulator import seeded
 from agent.simulator.blueprint import Blueprint
 from agent.simulator.failures.base import CONFIG_CHANGE, MalformedFailure, require_device, text
 
-# menu, and what /system/history calls a change there
+# menu and the action that /system/history shows for a change of it
 MENUS: Mapping[str, str] = {
     "/interface": "device changed",
     "/ip/firewall/filter": "filter rule added",
 }
-PEOPLE = ("admin", "noc", "jane")
+USERS = ("admin", "noc", "jane")
 
 
 @dataclass(frozen=True)
 class Change:
-    """Somebody changed one menu of one router. It stays: there is nothing to heal."""
+    """A user changed one menu of one router. It is permanent: there is nothing to heal."""
 
     kind: ClassVar[str] = CONFIG_CHANGE
 
@@ -34,19 +34,19 @@ class Change:
         return MENUS[self.menu]
 
     @classmethod
-    def plan(
-        cls, change_id: str, at: datetime, wish: Mapping[str, object], isp: Blueprint
+    def create(
+        cls, change_id: str, at: datetime, spec: Mapping[str, object], isp: Blueprint
     ) -> "Change":
-        """Without `menu` the seed chooses one. Raises MalformedFailure, UnknownTarget."""
-        if "device" not in wish or set(wish) - {"kind", "device", "menu"}:
+        """Without `menu` it is chosen by the seed. Raises MalformedFailure, UnknownTarget."""
+        if "device" not in spec or set(spec) - {"kind", "device", "menu"}:
             raise MalformedFailure(
                 'A config_change is {"kind": "config_change", "device": …}, with "menu": … or without.'
             )
-        device = text("device", wish["device"])
+        device = text("device", spec["device"])
         require_device(isp, device)
-        source = draws.draw(isp.seed, "change", change_id)
-        by, menu = source.choice(PEOPLE), source.choice(sorted(MENUS))
-        menu = text("menu", wish.get("menu", menu))
+        rng = seeded.rng(isp.seed, "change", change_id)
+        by, menu = rng.choice(USERS), rng.choice(sorted(MENUS))
+        menu = text("menu", spec.get("menu", menu))
         if menu not in MENUS:
             raise MalformedFailure("`menu` is one of " + ", ".join(MENUS) + ".")
         return cls(change_id, at, device, menu, by)
@@ -55,8 +55,8 @@ class Change:
         return {**asdict(self), "kind": self.kind, "at": self.at.isoformat()}
 
     @staticmethod
-    def restored(document: Mapping[str, str]) -> "Change":
-        """What `describe` wrote down. Raises ValueError, KeyError."""
+    def from_document(document: Mapping[str, str]) -> "Change":
+        """The inverse of `describe`. Raises ValueError, KeyError."""
         at = datetime.fromisoformat(document["at"])
         return Change(document["id"], at, document["device"], document["menu"], document["by"])
 

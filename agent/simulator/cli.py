@@ -1,4 +1,4 @@
-"""The command line: `serve` runs the ISP, everything else talks to one that runs."""
+"""The command line: `serve` runs the simulated ISP, all other commands control a running one."""
 
 import argparse
 import asyncio
@@ -12,30 +12,30 @@ from typing import Any
 from urllib.parse import quote
 
 from agent.simulator.client import ControlError, request
-from agent.simulator.drawing import ROUTERS
+from agent.simulator.connections import PortInUse
 from agent.simulator.failures import KINDS
 from agent.simulator.failures.base import CONFIG_CHANGE
-from agent.simulator.lines import PortBusy
+from agent.simulator.generator import ROUTERS
 from agent.simulator.routeros.version import DEFAULT_V6
-from agent.simulator.serve import Address, Plan, serve
+from agent.simulator.serve import Address, ServeOptions, serve
 from agent.simulator.state import StateError
 
-HIGHEST_PORT = 65_535
-HIGHEST_SEED = 2**63 - 1
+MAX_PORT = 65_535
+MAX_SEED = 2**63 - 1
 PLAIN_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 KIND_HELP = "one of " + ", ".join((*KINDS, CONFIG_CHANGE))
 DEFAULT_CONTROL = "127.0.0.1:8002"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Answers 0, or 1 after one sentence about what went wrong; argparse ends with 2 itself."""
+    """Exit codes: 0 success, 1 error (one sentence on stderr), 2 wrong usage (by argparse)."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)
     arguments = parser().parse_args(argv)
     try:
         run: Callable[[argparse.Namespace], None] = arguments.run
         run(arguments)
-    except (ControlError, PortBusy, StateError) as error:
+    except (ControlError, PortInUse, StateError) as error:
         print(error, file=sys.stderr)
         return 1
     except OSError as error:
@@ -47,39 +47,53 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="python -m agent.simulator", description=__doc__)
     commands = root.add_subparsers(required=True, metavar="COMMAND")
-    add_serve(commands.add_parser("serve", help="run the modelled ISP"))
-    told = (
-        ("topology", "what was built"),
-        ("truth", "what works and what does not"),
-        ("links", "the links and their state"),
+    add_serve(commands.add_parser("serve", help="run the simulated ISP"))
+    documents = (
+        ("topology", "show sites, routers, links and services"),
+        ("truth", "show the true state of everything"),
+        ("links", "show the links with their state"),
     )
-    for name, explanation in told:
+    for name, explanation in documents:
         command = add_client(commands.add_parser(name, help=explanation))
-        command.set_defaults(run=tell, path=f"/{name}")
+        command.set_defaults(run=show_document, path=f"/{name}")
     cut = add_client(commands.add_parser("cut", help="cut a link"))
-    cut.add_argument("link", help="the link's id; `links` lists them")
+    cut.add_argument("link", help="id of the link, see `links`")
     cut.set_defaults(run=cut_link)
-    broken = add_client(commands.add_parser("break", help="let something fail, or change a router"))
-    broken.add_argument("kind", choices=[*KINDS, CONFIG_CHANGE], metavar="KIND", help=KIND_HELP)
-    broken.add_argument("details", nargs="*", type=detail, metavar="NAME=VALUE", help="what of it")
-    broken.set_defaults(run=break_something)
-    heal = add_client(commands.add_parser("heal", help="repair one failure, or all"))
-    heal.add_argument("failure", nargs="?", help="the failure's id; all of them without it")
+    inject = add_client(
+        commands.add_parser("break", help="inject a failure or a configuration change")
+    )
+    inject.add_argument("kind", choices=[*KINDS, CONFIG_CHANGE], metavar="KIND", help=KIND_HELP)
+    inject.add_argument(
+        "details",
+        nargs="*",
+        type=detail,
+        metavar="NAME=VALUE",
+        help="fields of the failure",
+    )
+    inject.set_defaults(run=inject_failure)
+    heal = add_client(commands.add_parser("heal", help="repair one failure or all of them"))
+    heal.add_argument("failure", nargs="?", help="id of the failure; default: all")
     heal.set_defaults(run=heal_failure)
     return root
 
 
 def add_serve(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--seed", type=seed, required=True, help="decides names and numbers")
-    command.add_argument("--state-dir", type=Path, required=True, help="keeps failures and history")
+    command.add_argument("--seed", type=seed, required=True, help="seed of names and numbers")
+    command.add_argument(
+        "--state-dir", type=Path, required=True, help="folder of failures and history"
+    )
     command.add_argument("--control", type=address, required=True, metavar="HOST:PORT")
     command.add_argument("--relay-listen", type=address, required=True, metavar="HOST:PORT")
     command.add_argument("--relay-to", type=address, required=True, metavar="HOST:PORT")
-    command.add_argument("--api-port", type=port, default=8728, help="of every router")
-    command.add_argument("--api-ssl-port", type=port, help="of every router; none without it")
-    command.add_argument("--echo-port", type=port, default=7007, help="of every router, UDP")
+    command.add_argument("--api-port", type=port, default=8728, help="API port of every router")
     command.add_argument(
-        "--v6", type=names, default=DEFAULT_V6, metavar="NAMES", help="who runs RouterOS 6"
+        "--api-ssl-port", type=port, help="TLS API port of every router; default: off"
+    )
+    command.add_argument(
+        "--echo-port", type=port, default=7007, help="UDP echo port of every router"
+    )
+    command.add_argument(
+        "--v6", type=names, default=DEFAULT_V6, metavar="NAMES", help="routers that run RouterOS 6"
     )
     command.set_defaults(run=run_server)
 
@@ -92,7 +106,7 @@ def add_client(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
 
 
 def address(text: str) -> Address:
-    """HOST:PORT on loopback: nothing of this is for anybody else."""
+    """Parse HOST:PORT; only loopback addresses are accepted."""
     host, _, number = text.rpartition(":")
     try:
         is_loopback = ipaddress.IPv4Address(host).is_loopback
@@ -104,20 +118,20 @@ def address(text: str) -> Address:
 
 
 def port(text: str) -> int:
-    return whole_number(text, highest=HIGHEST_PORT)
+    return whole_number(text, maximum=MAX_PORT)
 
 
 def seed(text: str) -> int:
-    return whole_number(text, highest=HIGHEST_SEED)
+    return whole_number(text, maximum=MAX_SEED)
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Routers, with commas between them; nobody if it is empty."""
-    found = tuple(name for name in text.split(",") if name)
-    unknown = set(found) - {name for name, _, _ in ROUTERS}
+    """Parse router names separated by commas; empty for none."""
+    routers = tuple(name for name in text.split(",") if name)
+    unknown = set(routers) - {name for name, _, _ in ROUTERS}
     if unknown:
-        raise argparse.ArgumentTypeError(f"there is no router {', '.join(sorted(unknown))}")
-    return found
+        raise argparse.ArgumentTypeError(f"unknown router {', '.join(sorted(unknown))}")
+    return routers
 
 
 def detail(text: str) -> tuple[str, str | float]:
@@ -128,16 +142,16 @@ def detail(text: str) -> tuple[str, str | float]:
     return name, float(value) if PLAIN_NUMBER.fullmatch(value) else value
 
 
-def whole_number(text: str, *, highest: int) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(highest))):
+def whole_number(text: str, *, maximum: int) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(maximum))):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
-    if int(text) > highest:
-        raise argparse.ArgumentTypeError(f"{text} is more than {highest}")
+    if int(text) > maximum:
+        raise argparse.ArgumentTypeError(f"{text} is more than {maximum}")
     return int(text)
 
 
 def run_server(arguments: argparse.Namespace) -> None:
-    plan = Plan(
+    options = ServeOptions(
         seed=arguments.seed,
         state_dir=arguments.state_dir,
         control=arguments.control,
@@ -148,21 +162,21 @@ def run_server(arguments: argparse.Namespace) -> None:
         api_ssl_port=arguments.api_ssl_port,
         v6=arguments.v6,
     )
-    asyncio.run(serve(plan))
+    asyncio.run(serve(options))
 
 
-def tell(arguments: argparse.Namespace) -> None:
+def show_document(arguments: argparse.Namespace) -> None:
     show(request(arguments.control, "GET", arguments.path))
 
 
 def cut_link(arguments: argparse.Namespace) -> None:
-    wish = {"kind": "link_cut", "link": arguments.link}
-    show(request(arguments.control, "POST", "/failures", wish))
+    spec = {"kind": "link_cut", "link": arguments.link}
+    show(request(arguments.control, "POST", "/failures", spec))
 
 
-def break_something(arguments: argparse.Namespace) -> None:
-    wish = {**dict(arguments.details), "kind": arguments.kind}
-    show(request(arguments.control, "POST", "/failures", wish))
+def inject_failure(arguments: argparse.Namespace) -> None:
+    spec = {**dict(arguments.details), "kind": arguments.kind}
+    show(request(arguments.control, "POST", "/failures", spec))
 
 
 def heal_failure(arguments: argparse.Namespace) -> None:

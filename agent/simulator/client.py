@@ -1,4 +1,4 @@
-"""Talks to a running simulation's control port."""
+"""Client of the control API of a running simulator."""
 
 import http.client
 import json
@@ -8,11 +8,11 @@ TIMEOUT_SECONDS = 10.0
 
 
 class ControlError(Exception):
-    """The simulation is not there, or did not like what was asked; the message is for a person."""
+    """The simulator is not running or refused the request; the message is shown to the user."""
 
 
 def request(address: tuple[str, int], method: str, path: str, body: Any = None) -> Any:
-    """The answer's JSON, None if it has none. Raises ControlError."""
+    """The JSON of the response; None if the body is empty. Raises ControlError."""
     host, port = address
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     payload = None if body is None else json.dumps(body)
@@ -22,10 +22,10 @@ def request(address: tuple[str, int], method: str, path: str, body: Any = None) 
         content = response.read()
         document = json.loads(content) if content else None
     except (OSError, http.client.HTTPException, ValueError):
-        raise ControlError(f"No simulation answers at {host}:{port}.") from None
+        raise ControlError(f"No simulator responds at {host}:{port}.") from None
     finally:
         connection.close()
     if response.status >= http.HTTPStatus.BAD_REQUEST:
         detail = document.get("detail") if isinstance(document, dict) else None
-        raise ControlError(detail or f"The simulation answered {response.status}.")
+        raise ControlError(detail or f"The simulator responded with status {response.status}.")
     return document

@@ -1,4 +1,4 @@
-"""The control API: what was built, what is true, and the excavator."""
+"""The control API: topology, true state, and failures."""
 
 import json
 from collections.abc import Mapping
@@ -6,35 +6,37 @@ from http import HTTPStatus
 from typing import Any
 
 from agent.simulator import documents
+from agent.simulator.connections import Connection, Listener
 from agent.simulator.failures import MalformedFailure, UnknownFailure, UnknownTarget
-from agent.simulator.http import Refused, Request, Response, converse
-from agent.simulator.lines import Line, Listener
-from agent.simulator.world import TooManyFailures, World
+from agent.simulator.http import HttpError, Request, Response, handle_request
+from agent.simulator.simulation import Simulation, TooManyFailures
 
 
 class Control:
-    """Answers on loopback, to whoever plays the fates."""
+    """Serves the control API on loopback."""
 
-    def __init__(self, world: World, *, api_port: int, echo_port: int) -> None:
-        self._world = world
+    def __init__(self, simulation: Simulation, *, api_port: int, echo_port: int) -> None:
+        self._simulation = simulation
         self._api_port = api_port
         self._echo_port = echo_port
         self._listener = Listener(self._serve)
 
     async def start(self, host: str, port: int) -> int:
-        """Raises lines.PortBusy."""
+        """Raises connections.PortInUse."""
         return await self._listener.start(host, port)
 
     async def close(self) -> None:
         await self._listener.close()
 
-    async def _serve(self, line: Line) -> None:
-        await converse(line, self.respond)
+    async def _serve(self, connection: Connection) -> None:
+        await handle_request(connection, self.respond)
 
     def respond(self, request: Request) -> Response:
         """Raises Refused."""
         if "origin" in request.headers:
-            raise Refused(HTTPStatus.FORBIDDEN, "browser", "Web pages have no business here.")
+            raise HttpError(
+                HTTPStatus.FORBIDDEN, "browser", "Requests of browsers are not allowed."
+            )
         route = request.path.rstrip("/")
         known = {
             "/topology": ("GET",),
@@ -47,33 +49,33 @@ class Control:
         elif route in known:
             allowed = known[route]
         else:
-            raise Refused(HTTPStatus.NOT_FOUND, "unknown_path", "There is nothing here.")
+            raise HttpError(HTTPStatus.NOT_FOUND, "unknown_path", "Unknown path.")
         if request.method not in allowed:
-            detail = "Here one may only " + ", ".join(allowed) + "."
-            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "not_allowed", detail)
+            detail = "Allowed methods: " + ", ".join(allowed) + "."
+            raise HttpError(HTTPStatus.METHOD_NOT_ALLOWED, "not_allowed", detail)
         try:
             return self._act(request.method, route, request.body)
         except OSError:
-            detail = "It happened, but the state folder does not take it: a restart forgets it."
-            raise Refused(HTTPStatus.INSUFFICIENT_STORAGE, "not_saved", detail) from None
+            detail = "It is in effect, but the state folder cannot be written: a restart undoes it."
+            raise HttpError(HTTPStatus.INSUFFICIENT_STORAGE, "not_saved", detail) from None
 
     def _act(self, method: str, route: str, body: bytes) -> Response:
         match method, route:
             case "POST", _:
-                return Response(HTTPStatus.CREATED, self._break(parse_object(body)))
+                return Response(HTTPStatus.CREATED, self._inject(parse_object(body)))
             case "DELETE", "/failures":
-                self._world.heal_everything()
+                self._simulation.heal_all()
                 return Response(HTTPStatus.NO_CONTENT)
             case "DELETE", _:
-                if not self._world.heal(route.removeprefix("/failures/")):
-                    detail = "There is no such failure; GET /failures lists them."
-                    raise Refused(HTTPStatus.NOT_FOUND, "unknown_failure", detail)
+                if not self._simulation.heal(route.removeprefix("/failures/")):
+                    detail = "No such failure; see GET /failures."
+                    raise HttpError(HTTPStatus.NOT_FOUND, "unknown_failure", detail)
                 return Response(HTTPStatus.NO_CONTENT)
             case _:
-                return Response(HTTPStatus.OK, self._tell(route))
+                return Response(HTTPStatus.OK, self._document(route))
 
-    def _tell(self, route: str) -> Any:
-        network = self._world.network
+    def _document(self, route: str) -> Any:
+        network = self._simulation.network
         match route:
             case "/topology":
                 return documents.topology(
@@ -82,19 +84,19 @@ class Control:
             case "/links":
                 return documents.links(network)
             case "/truth":
-                return documents.truth(network, at=self._world.clock())
+                return documents.truth(network, at=self._simulation.clock())
             case _:
                 return documents.failures(network)
 
-    def _break(self, wish: Mapping[str, object]) -> dict[str, object]:
+    def _inject(self, spec: Mapping[str, object]) -> dict[str, object]:
         try:
-            return self._world.break_(wish).describe()
+            return self._simulation.inject(spec).describe()
         except (MalformedFailure, UnknownFailure) as error:
-            raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, error.code, str(error)) from None
+            raise HttpError(HTTPStatus.UNPROCESSABLE_ENTITY, error.code, str(error)) from None
         except UnknownTarget as error:
-            raise Refused(HTTPStatus.NOT_FOUND, error.code, str(error)) from None
+            raise HttpError(HTTPStatus.NOT_FOUND, error.code, str(error)) from None
         except TooManyFailures as error:
-            raise Refused(HTTPStatus.CONFLICT, error.code, str(error)) from None
+            raise HttpError(HTTPStatus.CONFLICT, error.code, str(error)) from None
 
 
 def parse_object(body: bytes) -> dict[str, object]:
@@ -102,7 +104,7 @@ def parse_object(body: bytes) -> dict[str, object]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        raise Refused(HTTPStatus.BAD_REQUEST, "malformed", "The body is not JSON.") from None
+        raise HttpError(HTTPStatus.BAD_REQUEST, "malformed", "The body is not JSON.") from None
     if not isinstance(document, dict):
-        raise Refused(HTTPStatus.BAD_REQUEST, "malformed", "The body is not an object.")
+        raise HttpError(HTTPStatus.BAD_REQUEST, "malformed", "The body is not an object.")
     return document

@@ -1,4 +1,4 @@
-"""What the control API says about the network: as it was built, and as it truly is."""
+"""JSON documents of the control API: the topology and the true state."""
 
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from agent.simulator.network import Network
 
 
 def topology(isp: Blueprint, *, api_port: int, echo_port: int) -> dict[str, Any]:
-    """Everything an operator would enter into the inventory."""
+    """The data that an operator enters into the inventory."""
     return {
         "seed": isp.seed,
         "isp": isp.isp,
@@ -97,7 +97,7 @@ def bgp_peers(isp: Blueprint) -> list[dict[str, Any]]:
 
 
 def ospf_neighbors(isp: Blueprint) -> list[dict[str, Any]]:
-    """One for each direction; `address` and `router_id` are the neighbour's."""
+    """One for each direction; `address` and `router_id` are the neighbor's."""
     return [
         {
             "device": near.device,
@@ -125,7 +125,7 @@ def failures(network: Network) -> list[dict[str, object]]:
 
 
 def truth(network: Network, *, at: datetime) -> dict[str, Any]:
-    """What a perfect monitoring system would know."""
+    """The true state, which monitoring should arrive at."""
     isp = network.isp
     return {
         "at": at.isoformat(),

@@ -1,4 +1,4 @@
-"""What failures do to the network, in a form that adds up: any number of them, in any order, is one effect."""
+"""Effects of failures on the network. Effects of several failures combine, in any order."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,26 +8,30 @@ from functools import reduce
 
 @dataclass(frozen=True)
 class Effects:
-    """Everything that does not work at one moment. `Effects()` is a healthy network."""
+    """Everything that does not work at one time. `Effects()` is a healthy network."""
 
-    dark_links: frozenset[str] = frozenset()  # ids: no light on either end
-    dead_devices: frozenset[str] = frozenset()  # no power, or booting
-    on_battery: frozenset[str] = frozenset()  # devices whose first supply has lost its input
-    silent_apis: frozenset[str] = frozenset()  # devices whose API accepts and never answers
-    broken_peers: frozenset[tuple[str, str]] = frozenset()  # device, peer: BGP alone is down
-    dead_services: frozenset[str] = frozenset()  # devices whose PPPoE process is gone
+    links_down: frozenset[str] = frozenset()  # ids: no light on either end
+    devices_down: frozenset[str] = frozenset()  # no power, or booting
+    on_battery: frozenset[str] = frozenset()  # devices whose first power supply has no input
+    unresponsive_apis: frozenset[str] = (
+        frozenset()
+    )  # devices whose API accepts connections and never responds
+    peers_down: frozenset[tuple[str, str]] = (
+        frozenset()
+    )  # device, peer: the BGP session is down, its link is up
+    services_down: frozenset[str] = frozenset()  # devices whose PPPoE server is down
     delays: Mapping[str, timedelta] = field(default_factory=dict)  # link: added one way, to echoes
     losses: Mapping[str, float] = field(default_factory=dict)  # link: share of echoes that is lost
 
     def __or__(self, other: "Effects") -> "Effects":
-        """Both at once. Delays add up; what the first loses the second cannot lose again."""
+        """Both at once. Delays add up; loss rates multiply."""
         return Effects(
-            dark_links=self.dark_links | other.dark_links,
-            dead_devices=self.dead_devices | other.dead_devices,
+            links_down=self.links_down | other.links_down,
+            devices_down=self.devices_down | other.devices_down,
             on_battery=self.on_battery | other.on_battery,
-            silent_apis=self.silent_apis | other.silent_apis,
-            broken_peers=self.broken_peers | other.broken_peers,
-            dead_services=self.dead_services | other.dead_services,
+            unresponsive_apis=self.unresponsive_apis | other.unresponsive_apis,
+            peers_down=self.peers_down | other.peers_down,
+            services_down=self.services_down | other.services_down,
             delays={
                 link: self.delay(link) + other.delay(link)
                 for link in self.delays.keys() | other.delays.keys()
@@ -45,5 +49,5 @@ class Effects:
         return self.losses.get(link, 0.0)
 
 
-def sum_of(effects: Iterable[Effects]) -> Effects:
+def combine(effects: Iterable[Effects]) -> Effects:
     return reduce(Effects.__or__, effects, Effects())

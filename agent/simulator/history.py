@@ -1,4 +1,4 @@
-"""What a router remembers about one of its links or sessions."""
+"""State history of a link, port, session or router."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,8 +6,8 @@ from datetime import datetime
 
 
 @dataclass(frozen=True)
-class Record:
-    """Up or down since when, how often down before, and how long it carried traffic in all."""
+class StateRecord:
+    """Current state and its start, number of outages, and total time up."""
 
     up: bool
     since: datetime
@@ -16,8 +16,8 @@ class Record:
     last_up: datetime | None = None
     seconds_before: float = 0.0  # up, before `since`
 
-    def turned(self, *, up: bool, at: datetime) -> "Record":
-        """As it stands when it works (or not) at this time; itself if nothing changed."""
+    def with_state(self, *, up: bool, at: datetime) -> "StateRecord":
+        """The record after a change of state at this time; the same record if nothing changed."""
         if up == self.up:
             return self
         if up:
@@ -33,7 +33,7 @@ class Record:
         )
 
     def seconds_up(self, at: datetime) -> float:
-        """How long it worked in all: what traffic counters grow with."""
+        """Total time up, from which traffic counters are derived."""
         if not self.up:
             return self.seconds_before
         return self.seconds_before + max(0.0, (at - self.since).total_seconds())
@@ -49,14 +49,14 @@ class Record:
         }
 
     @staticmethod
-    def restored(document: Mapping[str, object]) -> "Record":
-        """What `describe` wrote down. Raises ValueError, KeyError or TypeError."""
+    def from_document(document: Mapping[str, object]) -> "StateRecord":
+        """The inverse of `describe`. Raises ValueError, KeyError or TypeError."""
 
         def moment(key: str) -> datetime | None:
             value = document[key]
             return None if value is None else datetime.fromisoformat(str(value))
 
-        return Record(
+        return StateRecord(
             up=document["up"] is True,
             since=datetime.fromisoformat(str(document["since"])),
             downs=int(str(document["downs"])),

@@ -1,4 +1,4 @@
-"""Just enough HTTP/1.1 for a control port on loopback: one request, one JSON answer, closed."""
+"""Minimal HTTP/1.1 for the control port: one request, one JSON response, then the connection closes."""
 
 import asyncio
 import json
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from agent.simulator.lines import CHUNK, HungUp, Line
+from agent.simulator.connections import CHUNK, Connection, ConnectionClosed
 
-MOST_HEADER_BYTES = 16_384
-MOST_BODY_BYTES = 65_536
+MAX_HEADER_BYTES = 16_384
+MAX_BODY_BYTES = 65_536
 REQUEST_SECONDS = 10.0
 REQUEST_LINE = re.compile(r"([A-Z]{1,16}) (/[\x21-\x7e]{0,1000}) HTTP/1\.[01]")
 END_OF_HEADERS = b"\r\n\r\n"
 
 
-class Refused(Exception):
-    """The request gets an error for an answer."""
+class HttpError(Exception):
+    """The request is answered with an error response."""
 
     def __init__(self, status: HTTPStatus, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -29,7 +29,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody wants."""
+    """An HTTP request."""
 
     method: str
     path: str
@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What they get; no content is no body at all."""
+    """An HTTP response; without content it has no body."""
 
     status: HTTPStatus
     content: Any = None
@@ -52,69 +52,69 @@ class Response:
         return head.encode() + b"\r\n" + body
 
 
-def refusal(refused: Refused) -> Response:
-    return Response(refused.status, {"code": refused.code, "detail": refused.detail})
+def error_response(error: HttpError) -> Response:
+    return Response(error.status, {"code": error.code, "detail": error.detail})
 
 
-async def converse(line: Line, respond: Callable[[Request], Response]) -> None:
-    """Raises HungUp."""
+async def handle_request(connection: Connection, respond: Callable[[Request], Response]) -> None:
+    """Raises ConnectionClosed."""
     try:
         async with asyncio.timeout(REQUEST_SECONDS):
-            request = await read_request(line.reader)
+            request = await read_request(connection.reader)
         response = respond(request)
-    except Refused as refused:
-        response = refusal(refused)
+    except HttpError as error:
+        response = error_response(error)
     except TimeoutError:
-        late = Refused(HTTPStatus.REQUEST_TIMEOUT, "too_slow", "The request took too long.")
-        response = refusal(late)
+        timeout = HttpError(HTTPStatus.REQUEST_TIMEOUT, "too_slow", "The request took too long.")
+        response = error_response(timeout)
     except OSError:
-        raise HungUp from None
-    line.writer.write(response.encode())
-    await line.say_no_more()
+        raise ConnectionClosed from None
+    connection.writer.write(response.encode())
+    await connection.close_gracefully()
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request:
-    """Raises Refused, HungUp."""
+    """Raises Refused, ConnectionClosed."""
     received = bytearray()
     while END_OF_HEADERS not in received:
-        if len(received) > MOST_HEADER_BYTES:
-            raise Refused(
+        if len(received) > MAX_HEADER_BYTES:
+            raise HttpError(
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too_long", "The headers are too long."
             )
-        received += await more(reader)
+        received += await read_more(reader)
     head, _, body = bytes(received).partition(END_OF_HEADERS)
     request = parse_head(head)
     length = content_length(request)
     while len(body) < length:
-        body += await more(reader)
+        body += await read_more(reader)
     return Request(request.method, request.path, request.headers, body[:length])
 
 
-async def more(reader: asyncio.StreamReader) -> bytes:
+async def read_more(reader: asyncio.StreamReader) -> bytes:
     data = await reader.read(CHUNK)
     if not data:
-        raise HungUp
+        raise ConnectionClosed
     return data
 
 
 def parse_head(head: bytes) -> Request:
     """Raises Refused."""
     first, *rest = head.decode("latin-1").split("\r\n")
-    line = REQUEST_LINE.fullmatch(first)
+    request_line = REQUEST_LINE.fullmatch(first)
     fields = [field.partition(":") for field in rest]
-    if line is None or any(not colon or name != name.strip() for name, colon, _ in fields):
-        raise Refused(HTTPStatus.BAD_REQUEST, "malformed", "This is no HTTP request.")
+    if request_line is None or any(not colon or name != name.strip() for name, colon, _ in fields):
+        raise HttpError(HTTPStatus.BAD_REQUEST, "malformed", "This is not an HTTP request.")
     headers = {name.lower(): value.strip() for name, _, value in fields}
-    return Request(line[1], line[2].partition("?")[0], headers)
+    return Request(request_line[1], request_line[2].partition("?")[0], headers)
 
 
 def content_length(request: Request) -> int:
     """Raises Refused."""
     if "transfer-encoding" in request.headers:
-        raise Refused(HTTPStatus.LENGTH_REQUIRED, "no_length", "Send the body with its length.")
+        raise HttpError(HTTPStatus.LENGTH_REQUIRED, "no_length", "Send the body with its length.")
     text = request.headers.get("content-length", "0")
     if not re.fullmatch(r"[0-9]{1,12}", text):
-        raise Refused(HTTPStatus.BAD_REQUEST, "malformed", "The length is not a number.")
-    if int(text) > MOST_BODY_BYTES:
-        raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_long", "The body is too long.")
+        raise HttpError(HTTPStatus.BAD_REQUEST, "malformed", "The length is not a number.")
+    if int(text) > MAX_BODY_BYTES:
+        raise HttpError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_long", "The body is too long.")
     return int(text)

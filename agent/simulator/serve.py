@@ -1,4 +1,4 @@
-"""Runs the whole simulation in one process until it is told to stop."""
+"""Runs the whole simulator in one process until it is stopped."""
 
 import asyncio
 import signal
@@ -9,19 +9,19 @@ from pathlib import Path
 
 from agent.simulator.certificate import server_context
 from agent.simulator.control import Control
-from agent.simulator.drawing import draw_blueprint
+from agent.simulator.generator import generate_blueprint
 from agent.simulator.relay import Relay
 from agent.simulator.routeros.version import DEFAULT_V6
 from agent.simulator.routers import Routers
+from agent.simulator.simulation import Simulation
 from agent.simulator.state import StateFile
-from agent.simulator.world import World
 
 Address = tuple[str, int]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """Everything one has to decide to run it."""
+class ServeOptions:
+    """Options of `serve`."""
 
     seed: int
     state_dir: Path
@@ -35,51 +35,53 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Running:
-    """A simulation that answers."""
+class RunningSimulator:
+    """A started simulator with its ports."""
 
-    world: World
+    simulation: Simulation
     relay: Relay
     control_port: int
     relay_port: int
 
 
 async def start(
-    plan: Plan, stack: AsyncExitStack, *, tell: Callable[[str], None] = print
-) -> Running:
-    """Everything listens when this returns; the control port last, for whoever waits for it.
+    options: ServeOptions, stack: AsyncExitStack, *, log: Callable[[str], None] = print
+) -> RunningSimulator:
+    """Everything listens when this returns. The control port opens last: it signals readiness.
 
-    Raises lines.PortBusy, state.StateError, OSError.
+    Raises connections.PortInUse, state.StateError, OSError.
     """
-    world = World(draw_blueprint(plan.seed, v6=plan.v6), StateFile(plan.state_dir), tell=tell)
-    ports = {"api_port": plan.api_port, "echo_port": plan.echo_port}
-    life = asyncio.create_task(world.run())
-    stack.callback(life.cancel)
-    port = plan.api_ssl_port
-    api_ssl = None if port is None else (port, server_context(plan.state_dir))
-    routers = Routers(world, **ports, api_ssl=api_ssl)
+    simulation = Simulation(
+        generate_blueprint(options.seed, v6=options.v6), StateFile(options.state_dir), log=log
+    )
+    ports = {"api_port": options.api_port, "echo_port": options.echo_port}
+    task = asyncio.create_task(simulation.run())
+    stack.callback(task.cancel)
+    port = options.api_ssl_port
+    api_ssl = None if port is None else (port, server_context(options.state_dir))
+    routers = Routers(simulation, **ports, api_ssl=api_ssl)
     stack.push_async_callback(routers.close)
     await routers.start()
-    relay = Relay(world, target=plan.relay_to)
+    relay = Relay(simulation, target=options.relay_to)
     stack.push_async_callback(relay.close)
-    relay_port = await relay.start(*plan.relay_listen)
-    world.save()  # ours now: whoever runs already has the ports and keeps the folder
-    control = Control(world, **ports)
+    relay_port = await relay.start(*options.relay_listen)
+    simulation.save()  # only after the ports are bound: another running simulator keeps its folder
+    control = Control(simulation, **ports)
     stack.push_async_callback(control.close)
-    control_port = await control.start(*plan.control)
-    return Running(world, relay, control_port, relay_port)
+    control_port = await control.start(*options.control)
+    return RunningSimulator(simulation, relay, control_port, relay_port)
 
 
-async def serve(plan: Plan) -> None:
-    """Until SIGTERM or SIGINT. Raises lines.PortBusy, state.StateError."""
+async def serve(options: ServeOptions) -> None:
+    """Until SIGTERM or SIGINT. Raises connections.PortInUse, state.StateError."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        running = await start(plan, stack)
-        isp = running.world.isp
-        print(f"{isp.isp}: {len(isp.routers)} routers answer on API port {plan.api_port}.")
-        print(f"Control: http://{plan.control[0]}:{running.control_port}")
+        running = await start(options, stack)
+        isp = running.simulation.isp
+        print(f"{isp.isp}: {len(isp.routers)} routers listen on API port {options.api_port}.")
+        print(f"Control: http://{options.control[0]}:{running.control_port}")
         await stop.wait()
-    print("Ended.")
+    print("Stopped.")

@@ -26,7 +26,7 @@ from apps.tenancy import acting_in
 from apps.vault.services import store_credential_set
 from tests.agent.conftest import ACTOR
 from tests.agent.fake_router import DEVICE_ID, MENUS, PASSWORD, FakeRouter, device_config
-from tests.agent.simulator.running import AGENT_CORE, EchoServer, Simulation, plan_for
+from tests.agent.simulator.harness import AGENT_CORE, EchoServer, SimulatorThread, options_for
 from tests.inventory.factories import AT
 from tests.slots import free_port
 from tests.supervisor.waiting import HANG_SECONDS, eventually
@@ -234,10 +234,10 @@ def test_from_a_request_to_its_result_by_the_real_agent_on_the_simulated_isp(
 ):
     """Also: a changed login is used after the next config poll; until then the next login of the list is."""
     with EchoServer() as echo:
-        plan = plan_for(tmp_path / "sim", relay_to=("127.0.0.1", echo.port))
-        with Simulation(plan) as simulation:
-            address, port = simulation.address("bng1")
-            isp = simulation.world.isp
+        options = options_for(tmp_path / "sim", relay_to=("127.0.0.1", echo.port))
+        with SimulatorThread(options) as simulator:
+            address, port = simulator.address("bng1")
+            isp = simulator.simulation.isp
             with acting_in(ingest.tenant):
                 who = {"actor": ACTOR, "at": AT}
                 wrong = store_credential_set(

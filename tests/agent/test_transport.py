@@ -57,7 +57,7 @@ def member(ingest, tmp_path: Path):
 def client(member):
     instance = IngestClient(member[0], "")
     yield instance
-    instance.client().close()
+    instance.http().close()
 
 
 class TestEnrollment:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agent.simulator.documents import topology
-from agent.simulator.drawing import draw_blueprint
+from agent.simulator.generator import generate_blueprint
 from apps.agents.models import Agent
 from apps.inventory.models import Device, Link, ProbeTarget, Site
 from apps.lab.demo.check import overrides_in_force
@@ -60,7 +60,7 @@ def folder(tmp_path) -> Folder:
 
 @pytest.fixture
 def isp() -> dict[str, Any]:
-    return topology(draw_blueprint(3), api_port=8728, echo_port=7007)
+    return topology(generate_blueprint(3), api_port=8728, echo_port=7007)
 
 
 @pytest.fixture

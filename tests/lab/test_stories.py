@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agent.simulator.documents import topology
-from agent.simulator.drawing import draw_blueprint
+from agent.simulator.generator import generate_blueprint
 from apps.lab.demo.check import Played, differing_verdicts, table
 from apps.lab.demo.findings import Pace, Report
 from apps.lab.demo.receiver_log import Received, doubled_sequences
@@ -59,7 +59,7 @@ def test_every_story_says_what_it_plays():
 def test_no_router_is_locked_at_an_end_of_the_link_that_flaps(keys):
     """Whichever of the two draws first: together they would rightly be one incident."""
     for seed in range(60):
-        drawn = topology(draw_blueprint(seed), api_port=8728, echo_port=7007)
+        drawn = topology(generate_blueprint(seed), api_port=8728, echo_port=7007)
         taken: set[str] = set()
         faults = {}
         for key in keys:

@@ -5,15 +5,15 @@ import random
 import pytest
 
 from ispvm.supervisor.demo.menu import CHOICES, Menu, listen
-from tests.agent.simulator.running import EchoServer, Simulation, plan_for
+from tests.agent.simulator.harness import EchoServer, SimulatorThread, options_for
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     with EchoServer() as server:
-        plan = plan_for(tmp_path_factory.mktemp("sim"), relay_to=("127.0.0.1", server.port))
-        with Simulation(plan) as simulation:
-            yield simulation
+        options = options_for(tmp_path_factory.mktemp("sim"), relay_to=("127.0.0.1", server.port))
+        with SimulatorThread(options) as simulator:
+            yield simulator
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What can go wrong, by kind. Adding a kind is adding a class and a line here."""
+"""Kinds of failures. A new kind needs a class and a line here."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -54,20 +54,22 @@ KINDS: Mapping[str, type[Failure]] = {
 }
 
 
-def plan_failure(
-    failure_id: str, at: datetime, wish: Mapping[str, object], isp: Blueprint
+def create_failure(
+    failure_id: str, at: datetime, spec: Mapping[str, object], isp: Blueprint
 ) -> Failure:
-    """The failure that somebody wishes for. Raises UnknownFailure, MalformedFailure, UnknownTarget."""
-    kind = wish.get("kind")
+    """Create a failure from its specification. Raises UnknownFailure, MalformedFailure, UnknownTarget."""
+    kind = spec.get("kind")
     if not isinstance(kind, str):
-        raise MalformedFailure("A failure names its kind.")
+        raise MalformedFailure("A failure needs a `kind`.")
     if kind not in KINDS:
         known = ", ".join((*KINDS, CONFIG_CHANGE))
-        raise UnknownFailure(f"There is no such kind of failure; there is: {known}.")
-    return KINDS[kind].plan(failure_id, at, wish, isp)
+        raise UnknownFailure(f"Unknown kind of failure; known are: {known}.")
+    return KINDS[kind].create(failure_id, at, spec, isp)
 
 
 def failure_from(document: Mapping[str, object], isp: Blueprint) -> Failure:
-    """The failure that `describe` wrote down."""
-    wish = {key: value for key, value in document.items() if key not in {"id", "at"}}
-    return plan_failure(str(document["id"]), datetime.fromisoformat(str(document["at"])), wish, isp)
+    """The inverse of `describe`."""
+    spec = {key: value for key, value in document.items() if key not in {"id", "at"}}
+    return create_failure(
+        str(document["id"]), datetime.fromisoformat(str(document["at"])), spec, isp
+    )

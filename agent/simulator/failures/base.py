@@ -1,4 +1,4 @@
-"""What all failures have in common: planned from a wish, described as JSON, summed up as effects."""
+"""Base of all failures: created from a specification, described as JSON, with effects on the network."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -9,34 +9,34 @@ from typing import Any, ClassVar, Self
 from agent.simulator.blueprint import Blueprint
 from agent.simulator.effects import Effects
 
-CONFIG_CHANGE = "config_change"  # wished for like a failure, but there is nothing to heal
+CONFIG_CHANGE = "config_change"  # requested like a failure, but there is nothing to heal
 
 
 class UnknownFailure(ValueError):
-    """Nobody knows how to break that."""
+    """Unknown kind of failure."""
 
     code = "unknown_kind"
 
 
 class UnknownTarget(ValueError):
-    """There is no such thing to break."""
+    """The target of the failure does not exist."""
 
-    def __init__(self, thing: str, where: str) -> None:
-        super().__init__(f"There is no such {thing}; {where} lists them.")
+    def __init__(self, thing: str, endpoint: str) -> None:
+        super().__init__(f"No such {thing}; see {endpoint}.")
         self.code = f"unknown_{thing.replace(' ', '_')}"
 
 
 class MalformedFailure(ValueError):
-    """The description is not one of a failure."""
+    """The specification of the failure is invalid."""
 
     code = "malformed"
 
 
 @dataclass(frozen=True)
 class Failure(ABC):
-    """One thing that is broken until somebody heals it, or until it is over by itself.
+    """One failure, until it is healed or ends by itself.
 
-    A subclass's own fields are what a wish names: `link`, `device`, numbers.
+    The fields of a subclass are the fields of its specification: `link`, `device`, numbers.
     """
 
     kind: ClassVar[str]
@@ -45,15 +45,15 @@ class Failure(ABC):
     at: datetime
 
     @classmethod
-    def plan(
-        cls, failure_id: str, at: datetime, wish: Mapping[str, object], isp: Blueprint
+    def create(
+        cls, failure_id: str, at: datetime, spec: Mapping[str, object], isp: Blueprint
     ) -> Self:
         """Raises MalformedFailure, UnknownTarget."""
-        given = {key: value for key, value in wish.items() if key != "kind"}
-        if set(given) != set(cls.own_fields()):
-            named = "".join(f', "{name}": …' for name in cls.own_fields())
-            raise MalformedFailure(f'A {cls.kind} is {{"kind": "{cls.kind}"{named}}}.')
-        failure = cls(failure_id, at, **cls.checked(given))
+        values = {key: value for key, value in spec.items() if key != "kind"}
+        if set(values) != set(cls.own_fields()):
+            fields_text = "".join(f', "{name}": …' for name in cls.own_fields())
+            raise MalformedFailure(f'A {cls.kind} is {{"kind": "{cls.kind}"{fields_text}}}.')
+        failure = cls(failure_id, at, **cls.checked(values))
         failure.check(isp)
         return failure
 
@@ -62,9 +62,9 @@ class Failure(ABC):
         return tuple(field.name for field in fields(cls) if field.name not in {"id", "at"})
 
     @classmethod
-    def checked(cls, given: Mapping[str, object]) -> dict[str, Any]:
-        """The values, each of its field's type. Raises MalformedFailure."""
-        return {name: text(name, value) for name, value in given.items()}
+    def checked(cls, values: Mapping[str, object]) -> dict[str, Any]:
+        """The values, converted to the types of the fields. Raises MalformedFailure."""
+        return {name: text(name, value) for name, value in values.items()}
 
     @abstractmethod
     def check(self, isp: Blueprint) -> None:
@@ -72,20 +72,20 @@ class Failure(ABC):
 
     @abstractmethod
     def effects(self, isp: Blueprint, *, at: datetime) -> Effects:
-        """What this alone does at that time."""
+        """The effects of this failure alone at this time."""
 
-    def next_turn(self, after: datetime) -> datetime | None:
-        """When it will change its effects by itself."""
+    def next_change_at(self, after: datetime) -> datetime | None:
+        """Time of the next change of its effects without user action."""
         del after
         return None
 
-    def is_over(self, *, at: datetime) -> bool:
-        """Whether it has healed by itself by then."""
+    def has_ended(self, *, at: datetime) -> bool:
+        """Whether it has ended by itself by this time."""
         del at
         return False
 
     def describe(self) -> dict[str, object]:
-        """As JSON; `failure_from` reads it back."""
+        """As JSON; the inverse of `failure_from`."""
         own = {name: getattr(self, name) for name in self.own_fields()}
         return {"id": self.id, "kind": self.kind, **own, "at": self.at.isoformat()}
 
@@ -97,15 +97,15 @@ class Failure(ABC):
 def text(name: str, value: object) -> str:
     """Raises MalformedFailure."""
     if not isinstance(value, str):
-        raise MalformedFailure(f"`{name}` is a text.")
+        raise MalformedFailure(f"`{name}` must be a text.")
     return value
 
 
-def amount(name: str, value: object, *, least: float, most: float) -> float:
+def amount(name: str, value: object, *, minimum: float, maximum: float) -> float:
     """Raises MalformedFailure."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not least <= float(str(value)) <= most:
-        raise MalformedFailure(f"`{name}` is a number from {least:g} to {most:g}.")
+    if not is_number or not minimum <= float(str(value)) <= maximum:
+        raise MalformedFailure(f"`{name}` must be a number from {minimum:g} to {maximum:g}.")
     return float(str(value))
 
 

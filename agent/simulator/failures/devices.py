@@ -1,11 +1,11 @@
-"""What happens to routers: no power, a reboot, an API that has stopped answering."""
+"""Failures of routers: power loss, reboot, unresponsive API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
-from agent.simulator import draws
+from agent.simulator import seeded
 from agent.simulator.blueprint import Blueprint
 from agent.simulator.effects import Effects
 from agent.simulator.failures.base import (
@@ -16,13 +16,13 @@ from agent.simulator.failures.base import (
     text,
 )
 
-BOOT_SECONDS = (12, 25)  # lowest and highest that a seed may draw
+BOOT_SECONDS = (12, 25)  # range of the boot time
 
 
 @dataclass(frozen=True)
 class PowerLoss(Failure):
-    """A whole site without power. With a battery its routers run on for so long, each on its second supply; then all of
-    them are dead, and start anew when the power is back."""
+    """A power outage of a whole site. With a battery its routers keep running on their second supply until it is empty;
+    then all of them are down, and boot when the power returns."""
 
     kind: ClassVar[str] = "power_loss"
 
@@ -30,19 +30,19 @@ class PowerLoss(Failure):
     battery_s: float = 0.0
 
     @classmethod
-    def plan(
-        cls, failure_id: str, at: datetime, wish: Mapping[str, object], isp: Blueprint
+    def create(
+        cls, failure_id: str, at: datetime, spec: Mapping[str, object], isp: Blueprint
     ) -> Self:
-        """Without `battery_s` there is none. Raises MalformedFailure, UnknownTarget."""
-        return super().plan(failure_id, at, {"battery_s": 0.0, **wish}, isp)
+        """Without `battery_s` there is no battery. Raises MalformedFailure, UnknownTarget."""
+        return super().create(failure_id, at, {"battery_s": 0.0, **spec}, isp)
 
     @classmethod
-    def checked(cls, given: Mapping[str, object]) -> dict[str, Any]:
-        seconds = amount("battery_s", given["battery_s"], least=0, most=86_400)
-        return {"site": text("site", given["site"]), "battery_s": seconds}
+    def checked(cls, values: Mapping[str, object]) -> dict[str, Any]:
+        seconds = amount("battery_s", values["battery_s"], minimum=0, maximum=86_400)
+        return {"site": text("site", values["site"]), "battery_s": seconds}
 
     @property
-    def dark_at(self) -> datetime:
+    def power_off_at(self) -> datetime:
         return self.at + timedelta(seconds=self.battery_s)
 
     def check(self, isp: Blueprint) -> None:
@@ -50,16 +50,20 @@ class PowerLoss(Failure):
             raise UnknownTarget("site", "GET /topology")
 
     def effects(self, isp: Blueprint, *, at: datetime) -> Effects:
-        hit = frozenset(r.name for r in isp.routers if r.site == self.site)
-        return Effects(dead_devices=hit) if at >= self.dark_at else Effects(on_battery=hit)
+        affected = frozenset(r.name for r in isp.routers if r.site == self.site)
+        return (
+            Effects(devices_down=affected)
+            if at >= self.power_off_at
+            else Effects(on_battery=affected)
+        )
 
-    def next_turn(self, after: datetime) -> datetime | None:
-        return self.dark_at if after < self.dark_at else None
+    def next_change_at(self, after: datetime) -> datetime | None:
+        return self.power_off_at if after < self.power_off_at else None
 
 
 @dataclass(frozen=True)
 class DeviceFailure(Failure):
-    """Something about one router."""
+    """A failure of one router."""
 
     device: str
 
@@ -69,46 +73,46 @@ class DeviceFailure(Failure):
 
 @dataclass(frozen=True)
 class DeviceDown(DeviceFailure):
-    """A router without power or with a dead board; its neighbours see their ports go dark."""
+    """A router without power or with a failed board; the ports of its neighbors go down."""
 
     kind: ClassVar[str] = "device_down"
 
     def effects(self, isp: Blueprint, *, at: datetime) -> Effects:
         del isp, at
-        return Effects(dead_devices=frozenset({self.device}))
+        return Effects(devices_down=frozenset({self.device}))
 
 
 @dataclass(frozen=True)
 class ApiDown(DeviceFailure):
-    """The API accepts connections and never answers; forwarding, echo and routing are well."""
+    """The API accepts connections and never responds; forwarding, echo and routing work."""
 
     kind: ClassVar[str] = "api_down"
 
     def effects(self, isp: Blueprint, *, at: datetime) -> Effects:
         del isp, at
-        return Effects(silent_apis=frozenset({self.device}))
+        return Effects(unresponsive_apis=frozenset({self.device}))
 
 
 @dataclass(frozen=True)
 class Reboot(DeviceFailure):
-    """Down for as long as a boot takes, then back by itself."""
+    """Down for the time of a boot, then up again by itself."""
 
     kind: ClassVar[str] = "reboot"
 
     seconds: float
 
     @classmethod
-    def plan(
-        cls, failure_id: str, at: datetime, wish: Mapping[str, object], isp: Blueprint
+    def create(
+        cls, failure_id: str, at: datetime, spec: Mapping[str, object], isp: Blueprint
     ) -> Self:
-        """Without `seconds` the seed says how long it takes. Raises MalformedFailure, UnknownTarget."""
-        drawn = draws.draw(isp.seed, "boot", wish.get("device")).randint(*BOOT_SECONDS)
-        return super().plan(failure_id, at, {"seconds": drawn, **wish}, isp)
+        """Without `seconds` the duration is derived from the seed. Raises MalformedFailure, UnknownTarget."""
+        default_seconds = seeded.rng(isp.seed, "boot", spec.get("device")).randint(*BOOT_SECONDS)
+        return super().create(failure_id, at, {"seconds": default_seconds, **spec}, isp)
 
     @classmethod
-    def checked(cls, given: Mapping[str, object]) -> dict[str, Any]:
-        seconds = amount("seconds", given["seconds"], least=0.1, most=3600)
-        return {"device": text("device", given["device"]), "seconds": seconds}
+    def checked(cls, values: Mapping[str, object]) -> dict[str, Any]:
+        seconds = amount("seconds", values["seconds"], minimum=0.1, maximum=3600)
+        return {"device": text("device", values["device"]), "seconds": seconds}
 
     @property
     def ends_at(self) -> datetime:
@@ -116,10 +120,10 @@ class Reboot(DeviceFailure):
 
     def effects(self, isp: Blueprint, *, at: datetime) -> Effects:
         del isp
-        return Effects(dead_devices=frozenset(() if self.is_over(at=at) else {self.device}))
+        return Effects(devices_down=frozenset(() if self.has_ended(at=at) else {self.device}))
 
-    def next_turn(self, after: datetime) -> datetime | None:
-        return None if self.is_over(at=after) else self.ends_at
+    def next_change_at(self, after: datetime) -> datetime | None:
+        return None if self.has_ended(at=after) else self.ends_at
 
-    def is_over(self, *, at: datetime) -> bool:
+    def has_ended(self, *, at: datetime) -> bool:
         return at >= self.ends_at

@@ -1,4 +1,4 @@
-"""What happens to wires: cut, flapping, slow, lossy."""
+"""Failures of links: cut, flapping, latency, loss."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from agent.simulator.failures.base import Failure, amount, require_link, text
 
 @dataclass(frozen=True)
 class LinkFailure(Failure):
-    """Something about one wire."""
+    """A failure of one link."""
 
     link: str
 
@@ -22,7 +22,7 @@ class LinkFailure(Failure):
 
 @dataclass(frozen=True)
 class LinkCut(LinkFailure):
-    """The excavator: no light on either end until the splice."""
+    """A fiber cut: no light on either end until it is healed."""
 
     kind: ClassVar[str] = "link_cut"
 
@@ -31,21 +31,21 @@ class LinkCut(LinkFailure):
 
     def effects(self, isp: Blueprint, *, at: datetime) -> Effects:
         del isp, at
-        return Effects(dark_links=frozenset({self.link}))
+        return Effects(links_down=frozenset({self.link}))
 
 
 @dataclass(frozen=True)
 class Flap(LinkFailure):
-    """A bad splice: dark in the first half of each period, lit in the second."""
+    """A flapping link: down in the first half of each period, up in the second."""
 
     kind: ClassVar[str] = "flap"
 
     period_s: float
 
     @classmethod
-    def checked(cls, given: Mapping[str, object]) -> dict[str, Any]:
-        period = amount("period_s", given["period_s"], least=0.2, most=3600)
-        return {"link": text("link", given["link"]), "period_s": period}
+    def checked(cls, values: Mapping[str, object]) -> dict[str, Any]:
+        period = amount("period_s", values["period_s"], minimum=0.2, maximum=3600)
+        return {"link": text("link", values["link"]), "period_s": period}
 
     @property
     def half(self) -> timedelta:
@@ -53,25 +53,25 @@ class Flap(LinkFailure):
 
     def effects(self, isp: Blueprint, *, at: datetime) -> Effects:
         del isp
-        is_dark = (at - self.at) // self.half % 2 == 0
-        return Effects(dark_links=frozenset({self.link} if is_dark else ()))
+        is_down = (at - self.at) // self.half % 2 == 0
+        return Effects(links_down=frozenset({self.link} if is_down else ()))
 
-    def next_turn(self, after: datetime) -> datetime:
+    def next_change_at(self, after: datetime) -> datetime:
         return self.at + ((after - self.at) // self.half + 1) * self.half
 
 
 @dataclass(frozen=True)
 class Latency(LinkFailure):
-    """A detour inside the carrier's network: echoes take longer, each way; the route stays the same."""
+    """Added latency, each way, as by a detour in the carrier's network; the route stays the same."""
 
     kind: ClassVar[str] = "latency"
 
     ms: float
 
     @classmethod
-    def checked(cls, given: Mapping[str, object]) -> dict[str, Any]:
-        added = amount("ms", given["ms"], least=0.1, most=5000)
-        return {"link": text("link", given["link"]), "ms": added}
+    def checked(cls, values: Mapping[str, object]) -> dict[str, Any]:
+        milliseconds = amount("ms", values["ms"], minimum=0.1, maximum=5000)
+        return {"link": text("link", values["link"]), "ms": milliseconds}
 
     def effects(self, isp: Blueprint, *, at: datetime) -> Effects:
         del isp, at
@@ -80,16 +80,16 @@ class Latency(LinkFailure):
 
 @dataclass(frozen=True)
 class Loss(LinkFailure):
-    """A dirty connector: so many per cent of the echoes that cross the link, there and back, never return."""
+    """Packet loss: this percentage of the echoes over the link never returns, counted per round trip."""
 
     kind: ClassVar[str] = "loss"
 
     pct: float
 
     @classmethod
-    def checked(cls, given: Mapping[str, object]) -> dict[str, Any]:
-        lost = amount("pct", given["pct"], least=0.1, most=100)
-        return {"link": text("link", given["link"]), "pct": lost}
+    def checked(cls, values: Mapping[str, object]) -> dict[str, Any]:
+        percent = amount("pct", values["pct"], minimum=0.1, maximum=100)
+        return {"link": text("link", values["link"]), "pct": percent}
 
     def effects(self, isp: Blueprint, *, at: datetime) -> Effects:
         del isp, at

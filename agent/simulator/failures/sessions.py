@@ -1,4 +1,4 @@
-"""What happens above the wires: BGP sessions and PPPoE while every port is up."""
+"""Failures of BGP sessions and PPPoE while all ports are up."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ from agent.simulator.failures.base import (
 
 @dataclass(frozen=True)
 class UpstreamDown(Failure):
-    """The provider's router is ill: its BGP session is gone while the light is still on."""
+    """The BGP session of an upstream is down while its link is up."""
 
     kind: ClassVar[str] = "upstream_down"
 
@@ -27,12 +27,12 @@ class UpstreamDown(Failure):
         require_link(isp, self.link)
         link = isp.link(self.link)
         if link is None or link.kind is not LinkKind.UPSTREAM:
-            raise MalformedFailure("`link` is a link of the kind upstream.")
+            raise MalformedFailure("`link` must be a link of kind upstream.")
 
     def effects(self, isp: Blueprint, *, at: datetime) -> Effects:
         del at
         return Effects(
-            broken_peers=frozenset(
+            peers_down=frozenset(
                 (peer.device, peer.name) for peer in isp.bgp_peers if peer.link == self.link
             )
         )
@@ -54,10 +54,10 @@ class BgpDown(Failure):
 
     def effects(self, isp: Blueprint, *, at: datetime) -> Effects:
         del at
-        return Effects(broken_peers=self._ends(isp))
+        return Effects(peers_down=self._ends(isp))
 
     def _ends(self, isp: Blueprint) -> frozenset[tuple[str, str]]:
-        """The session as both routers call it."""
+        """Device and peer name of both ends of the session."""
         ours = [p for p in isp.bgp_peers if (p.device, p.name) == (self.device, self.peer)]
         theirs = [
             other
@@ -70,7 +70,7 @@ class BgpDown(Failure):
 
 @dataclass(frozen=True)
 class PppoeDown(Failure):
-    """The PPPoE process has died: no session is left on a router that is otherwise healthy."""
+    """The PPPoE server is down: no sessions on a router that otherwise works."""
 
     kind: ClassVar[str] = "pppoe_down"
 
@@ -83,4 +83,4 @@ class PppoeDown(Failure):
 
     def effects(self, isp: Blueprint, *, at: datetime) -> Effects:
         del isp, at
-        return Effects(dead_services=frozenset({self.device}))
+        return Effects(services_down=frozenset({self.device}))

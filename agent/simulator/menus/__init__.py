@@ -1,6 +1,6 @@
-"""The menus a modelled router has, by the generation of its RouterOS.
+"""The menus of a simulated router, by the major version of its RouterOS.
 
-Adding one is adding a function of the view and a line here.
+A new menu needs a function of the view and a line here.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,10 +12,10 @@ from agent.simulator.menus.view import Row, View
 
 @dataclass(frozen=True)
 class Menu:
-    """One place in the command tree that can be printed."""
+    """One menu that can be printed."""
 
     rows: Callable[[View], Iterable[Row]]
-    count: Callable[[View], int] | None = None  # where counting must not cost a row each
+    count: Callable[[View], int] | None = None  # counts without creating every row
 
 
 SHARED: Mapping[str, Menu] = {
@@ -29,11 +29,11 @@ SHARED: Mapping[str, Menu] = {
     "/interface/vlan": Menu(ppp.vlan),
     "/interface/pppoe-server/server": Menu(ppp.pppoe_server),
     "/ip/firewall/filter": Menu(configuration.firewall_filter),
-    "/ip/firewall/mangle": Menu(configuration.nothing),
-    "/ip/firewall/nat": Menu(configuration.nothing),
-    "/ip/firewall/raw": Menu(configuration.nothing),
+    "/ip/firewall/mangle": Menu(configuration.empty),
+    "/ip/firewall/nat": Menu(configuration.empty),
+    "/ip/firewall/raw": Menu(configuration.empty),
     "/ip/pool": Menu(ppp.pool),
-    "/tool/netwatch": Menu(configuration.nothing),
+    "/tool/netwatch": Menu(configuration.empty),
     "/ppp/active": Menu(ppp.active, count=ppp.active_count),
 }
 
@@ -66,7 +66,7 @@ V6: Mapping[str, Menu] = {
 
 
 def menus_of(view: View) -> Mapping[str, Menu]:
-    """What can be printed on this router."""
+    """The menus of this router."""
     return V6 if view.release.is_v6 else V7
 
 

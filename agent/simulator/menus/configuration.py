@@ -1,12 +1,14 @@
-"""What people have done to the router: its history, and the firewall they keep adding rules to."""
+"""The history of changes and the firewall."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 
-from agent.simulator import draws
+from agent.simulator import seeded
 from agent.simulator.menus.view import Row, View
 
-INSTALLED_BEFORE = timedelta(days=30)  # before the simulation began: the last work that is known
+INSTALLED_BEFORE = timedelta(
+    days=30
+)  # the oldest entry of the history, before the simulation started
 RULES = (
     ("input", "accept", {"connection-state": "established,related"}),
     ("input", "accept", {"protocol": "icmp"}),
@@ -15,14 +17,14 @@ RULES = (
 )
 
 
-def nothing(view: View) -> Iterator[Row]:
-    """Everybody has the menu; nobody here has put anything into it."""
+def empty(view: View) -> Iterator[Row]:
+    """A menu without rows."""
     del view
     return iter(())
 
 
 def history(view: View) -> Iterator[Row]:
-    """The latest first. It is kept across reboots; `redo` and `undo` are v7's."""
+    """Latest first. It survives reboots; `redo` and `undo` exist in v7 only."""
     for change in reversed(view.changes()):
         yield history_row(view, change.action, change.by, view.local(change.at), change.id)
     installed = view.local(view.network.began_at - INSTALLED_BEFORE)
@@ -30,7 +32,7 @@ def history(view: View) -> Iterator[Row]:
 
 
 def history_row(view: View, action: str, by: str, time: str, label: str) -> Row:
-    row_id = draws.number(view.isp.seed, "history", view.router.name, label, bits=20)
+    row_id = seeded.number(view.isp.seed, "history", view.router.name, label, bits=20)
     return {
         ".id": f"*{row_id:X}",
         "undoable": "true",

@@ -1,17 +1,17 @@
-"""Subscribers: made while they are asked for, counted without making them."""
+"""Subscribers: rows are created on demand; counting creates none."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from agent.simulator import draws
+from agent.simulator import seeded
 from agent.simulator.blueprint import PppoeService
-from agent.simulator.menus.traffic import counted, counters_of_subscriber
+from agent.simulator.menus.traffic import counter_fields, counters_of_subscriber
 from agent.simulator.menus.view import Row, View
-from agent.simulator.network import RETURN_OF_SUBSCRIBERS
+from agent.simulator.network import RECONNECT_DURATION
 from agent.simulator.routeros import formats
 
-ACTIVE_ID = 0x80000000  # dynamic PPP ids; the low bits are those of the session id
+ACTIVE_ID = 0x80000000  # dynamic PPP ids; the low bits are the same as in the session id
 SESSION_ID = 0x81000000
 DYNAMIC_ID = 0xF00000
 OLDEST_SESSION = timedelta(days=6)
@@ -26,7 +26,7 @@ class Subscriber:
     mac_address: str
     address: str
     since: datetime
-    low_bits: int  # what its ids have in common; another session, other bits
+    low_bits: int  # the low bits of all its ids; different for every session
 
 
 def subscribers(view: View) -> Iterator[Subscriber]:
@@ -43,7 +43,7 @@ def subscriber(view: View, service: PppoeService, number: int) -> Subscriber:
     return Subscriber(
         number=number,
         name=f"home{account}",
-        mac_address=draws.mac_address(seed, service.device, number, vendor="D4:CA:6D"),
+        mac_address=seeded.mac_address(seed, service.device, number, vendor="D4:CA:6D"),
         address=f"{service.pool}.{number // 250 + 1}.{number % 250 + 2}",
         since=online_since(view, service, number),
         low_bits=view.network.record_of(service).downs % 256 << 12 | number,
@@ -51,30 +51,30 @@ def subscriber(view: View, service: PppoeService, number: int) -> Subscriber:
 
 
 def service_offset(service: PppoeService) -> int:
-    """Account numbers never meet: every concentrator has its own ten thousand."""
+    """Every concentrator has its own range of ten thousand account numbers."""
     return int(service.pool.rpartition(".")[2]) * 10_000
 
 
 def online_since(view: View, service: PppoeService, number: int) -> datetime:
     record = view.network.record_of(service)
     if record.downs:
-        return record.since + RETURN_OF_SUBSCRIBERS * (number + 1) / service.population
-    drawn = draws.number(view.isp.seed, "online", service.device, number, bits=24)
-    return view.network.began_at - OLDEST_SESSION * drawn / (1 << 24)
+        return record.since + RECONNECT_DURATION * (number + 1) / service.population
+    fraction = seeded.number(view.isp.seed, "online", service.device, number, bits=24)
+    return view.network.began_at - OLDEST_SESSION * fraction / (1 << 24)
 
 
 def active(view: View) -> Iterator[Row]:
-    """No byte counters and no interface here: those are in the dynamic /interface row."""
-    for one in subscribers(view):
+    """Without byte counters and interface: those are in the dynamic /interface row."""
+    for subscriber_ in subscribers(view):
         yield {
-            ".id": f"*{ACTIVE_ID | one.low_bits:X}",
-            "name": one.name,
+            ".id": f"*{ACTIVE_ID | subscriber_.low_bits:X}",
+            "name": subscriber_.name,
             "service": "pppoe",
-            "caller-id": one.mac_address,
-            "address": one.address,
-            "uptime": formats.duration(view.now - one.since),
+            "caller-id": subscriber_.mac_address,
+            "address": subscriber_.address,
+            "uptime": formats.duration(view.now - subscriber_.since),
             "encoding": "",
-            "session-id": f"0x{SESSION_ID | one.low_bits:08x}",
+            "session-id": f"0x{SESSION_ID | subscriber_.low_bits:08x}",
             "limit-bytes-in": "0",
             "limit-bytes-out": "0",
             "radius": "true",
@@ -88,18 +88,20 @@ def active_count(view: View) -> int:
 
 def dynamic_interfaces(view: View) -> Iterator[Row]:
     """`<pppoe-NAME>`: rx is what the subscriber sends. PPP has no MAC address."""
-    for one in subscribers(view):
-        seconds = max(0.0, (view.now - one.since).total_seconds())
-        counters = counters_of_subscriber(view.isp.seed, view.router.name, one.number, seconds)
+    for subscriber_ in subscribers(view):
+        seconds = max(0.0, (view.now - subscriber_.since).total_seconds())
+        counters = counters_of_subscriber(
+            view.isp.seed, view.router.name, subscriber_.number, seconds
+        )
         yield {
-            ".id": f"*{DYNAMIC_ID | one.low_bits:X}",
-            "name": f"<pppoe-{one.name}>",
+            ".id": f"*{DYNAMIC_ID | subscriber_.low_bits:X}",
+            "name": f"<pppoe-{subscriber_.name}>",
             "type": "pppoe-in",
             "mtu": "1480",
             "actual-mtu": "1480",
-            "last-link-up-time": view.local(one.since),
+            "last-link-up-time": view.local(subscriber_.since),
             "link-downs": "0",
-            **counted(counters),
+            **counter_fields(counters),
             "running": "true",
             "dynamic": "true",
             "disabled": "false",
@@ -107,7 +109,7 @@ def dynamic_interfaces(view: View) -> Iterator[Row]:
 
 
 def vlan(view: View) -> Iterator[Row]:
-    """Where the subscribers come in."""
+    """The VLAN of the subscribers."""
     service = view.isp.service_at(view.router.name)
     if service is None:
         return
@@ -117,7 +119,7 @@ def vlan(view: View) -> Iterator[Row]:
         "mtu": "1500",
         "l2mtu": "1584",
         "vlan-id": service.interface.removeprefix("vlan").partition("-")[0],
-        "interface": view.wires[0][1].interface,
+        "interface": view.links[0][1].interface,
         "running": "true" if view.network.is_alive(view.router) else "false",
         "disabled": "false",
     }

@@ -1,9 +1,9 @@
-"""OSPF and BGP as RouterOS 7 tells them."""
+"""OSPF and BGP menus of RouterOS 7."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 
-from agent.simulator import draws
+from agent.simulator import seeded
 from agent.simulator.blueprint import BgpPeer
 from agent.simulator.menus.view import Row, View
 from agent.simulator.routeros import formats
@@ -39,17 +39,17 @@ def ospf_instance(view: View) -> Iterator[Row]:
 def ospf_neighbor(view: View) -> Iterator[Row]:
     """Point-to-point: no interface, dr, bdr or priority, and counters that are zero are left out.
 
-    A neighbour whose link is down has no row at all.
+    A neighbor whose link is down has no row.
     """
-    for link, port in view.wires:
-        far = link.far_from(view.router.name)
+    for link, port in view.links:
+        far = link.far_end(view.router.name)
         record = view.network.record_of(port)
         if far is None or not record.up:
             continue
-        heard = draws.number(view.isp.seed, "hello", port.device, link.id, bits=8)
-        since_hello = (int(view.now.timestamp()) + heard) % 10
+        offset = seeded.number(view.isp.seed, "hello", port.device, link.id, bits=8)
+        since_hello = (int(view.now.timestamp()) + offset) % 10
         yield {
-            ".id": f"*{draws.number(view.isp.seed, 'ospf', port.device, link.id):X}",
+            ".id": f"*{seeded.number(view.isp.seed, 'ospf', port.device, link.id):X}",
             "instance": INSTANCE,
             "area": AREA,
             "address": far.address,
@@ -68,7 +68,7 @@ def peers(view: View) -> list[tuple[int, BgpPeer]]:
 
 
 def bgp_connection(view: View) -> Iterator[Row]:
-    """What is configured, whatever its state. A single remote address is written with its /32."""
+    """Configured peers in any state. A single remote address has a /32 prefix."""
     for number, peer in peers(view):
         yield {
             ".id": f"*{number:X}",
@@ -90,9 +90,9 @@ def bgp_connection(view: View) -> Iterator[Row]:
 
 
 def bgp_session(view: View) -> Iterator[Row]:
-    """v7 has no state: a session that went down keeps its row and stale prefixes, without `established`.
+    """v7 has no state field: a session that went down keeps its row and stale prefixes, without `established`.
 
-    One that was never up since the router started has no row at all. `ebgp` and `ibgp` are switches:
+    A session that was never up since the boot has no row. `ebgp` and `ibgp` are switches:
     present with an empty value.
     """
     for number, peer in peers(view):

@@ -3,16 +3,16 @@
 import math
 from collections.abc import Iterator
 
-from agent.simulator import draws
+from agent.simulator import seeded
 from agent.simulator.menus.view import Row, View
 from agent.simulator.routeros import formats
 
 DISK_BYTES = 134_217_728
 
 
-def sway(view: View, label: str, *, low: float, high: float, period: float) -> float:
-    """A value that wanders slowly between two bounds; its own rhythm for every router."""
-    phase = draws.draw(view.isp.seed, label, view.router.name).uniform(0, 2 * math.pi)
+def oscillate(view: View, label: str, *, low: float, high: float, period: float) -> float:
+    """A value that oscillates slowly between two bounds, with a different phase on every router."""
+    phase = seeded.rng(view.isp.seed, label, view.router.name).uniform(0, 2 * math.pi)
     wave = math.sin(2 * math.pi * view.now.timestamp() / period + phase)
     return low + (high - low) * (wave + 1) / 2
 
@@ -23,7 +23,7 @@ def identity(view: View) -> Iterator[Row]:
 
 def resource(view: View) -> Iterator[Row]:
     router, release = view.router, view.release
-    used = sway(view, "memory", low=0.18, high=0.27, period=3600)
+    used = oscillate(view, "memory", low=0.18, high=0.27, period=3600)
     yield {
         "uptime": formats.duration(view.uptime),
         "version": f"{release.version} ({release.channel})",
@@ -34,7 +34,7 @@ def resource(view: View) -> Iterator[Row]:
         "cpu": "ARMv7" if release.is_v6 else "ARM64",
         "cpu-count": str(router.cpu_count),
         "cpu-frequency": "2000",
-        "cpu-load": str(int(sway(view, "cpu", low=4, high=31, period=900))),
+        "cpu-load": str(int(oscillate(view, "cpu", low=4, high=31, period=900))),
         "free-hdd-space": str(DISK_BYTES - 31_457_280),
         "total-hdd-space": str(DISK_BYTES),
         "write-sect-since-reboot": str(int(view.uptime.total_seconds() // 90)),
@@ -72,9 +72,9 @@ def clock(view: View) -> Iterator[Row]:
 
 
 def health(view: View) -> Iterator[Row]:
-    """v7 lists sensors, v6 had one flat row. Text sensors have an empty type."""
-    celsius = sway(view, "temperature", low=38, high=52, period=7200)
-    rpm = sway(view, "fan", low=3100, high=3600, period=1800)
+    """v7 lists sensors, v6 has one flat row. Text sensors have an empty type."""
+    celsius = oscillate(view, "temperature", low=38, high=52, period=7200)
+    rpm = oscillate(view, "fan", low=3100, high=3600, period=1800)
     volts, state = supply(view)
     sensors = (
         ("cpu-temperature", str(int(celsius)), "C"),
@@ -92,14 +92,14 @@ def health(view: View) -> Iterator[Row]:
 
 
 def supply(view: View) -> tuple[str, str]:
-    """Voltage and state of the first supply, which hangs on the mains; the second one hangs on the battery."""
+    """Voltage and state of the first supply, which is on mains power; the second one is on the battery."""
     if view.network.is_on_battery(view.router.name):
         return "0.0", "fail"
-    return f"{sway(view, 'volts', low=12.0, high=12.3, period=600):.1f}", "ok"
+    return f"{oscillate(view, 'volts', low=12.0, high=12.3, period=600):.1f}", "ok"
 
 
 def package(view: View) -> Iterator[Row]:
-    """Since 7.18 the list also offers what is not installed: `available`, and no version."""
+    """Since 7.18 the list also has packages that are not installed: `available`, without a version."""
     yield {
         ".id": "*1",
         "name": "routeros",
@@ -110,14 +110,14 @@ def package(view: View) -> Iterator[Row]:
         "available": "false",
         "disabled": "false",
     }
-    offered = ("container", "iot", "rose-storage", "user-manager")
-    for number, name in enumerate(offered, start=2):
+    not_installed = ("container", "iot", "rose-storage", "user-manager")
+    for number, name in enumerate(not_installed, start=2):
         yield {
             ".id": f"*{number:X}",
             "name": name,
             "version": "",
             "scheduled": "",
-            "size": str(100_000 + draws.number(view.isp.seed, "package", name, bits=20)),
+            "size": str(100_000 + seeded.number(view.isp.seed, "package", name, bits=20)),
             "available": "true",
             "disabled": "true",
         }

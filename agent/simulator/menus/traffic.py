@@ -1,25 +1,25 @@
-"""How much the wires carry: counters that only grow, fast in the evening and slow at night."""
+"""Traffic counters of links: they only grow, fast in the evening and slowly at night."""
 
 import math
 from dataclasses import dataclass
 
-from agent.simulator import draws
+from agent.simulator import seeded
 from agent.simulator.blueprint import Link, LinkKind, Port
 
 DAY = 86_400
-SWING = 0.4  # the evening is this much busier than the mean
+DAILY_SWING = 0.4  # amplitude of the daily oscillation, relative to the mean
 PACKET_BYTES = 820
 UPLOAD_SHARE = 0.17
 
-# Mean use of the capacity towards the subscribers, lowest and highest that a seed may draw.
-BUSYNESS = {
+# Range of the mean utilization towards the subscribers.
+UTILIZATION = {
     LinkKind.CORE: (0.12, 0.30),
     LinkKind.EDGE: (0.15, 0.28),
     LinkKind.BACKHAUL: (0.25, 0.45),
     LinkKind.ACCESS: (0.15, 0.35),
     LinkKind.UPSTREAM: (0.35, 0.55),
 }
-# On these, what the subscribers load comes in at the end named a.
+# On these kinds, downloads of subscribers arrive at the end named a.
 INBOUND_AT_A = frozenset({LinkKind.EDGE, LinkKind.UPSTREAM})
 
 
@@ -39,33 +39,33 @@ class Counters:
         return self.tx_bytes // PACKET_BYTES
 
 
-def carried(bits_per_second: float, seconds_up: float, *, phase: float) -> int:
-    """Bytes after so many seconds of work: a daily wave, integrated, so that it never runs backwards."""
+def bytes_carried(bits_per_second: float, seconds_up: float, *, phase: float) -> int:
+    """Bytes after this time up: the integral of a daily oscillation, so it never decreases."""
     angle = 2 * math.pi * seconds_up / DAY
-    wave = SWING * DAY / (2 * math.pi) * (math.cos(phase) - math.cos(angle + phase))
+    wave = DAILY_SWING * DAY / (2 * math.pi) * (math.cos(phase) - math.cos(angle + phase))
     return int(bits_per_second / 8 * (seconds_up + wave))
 
 
 def counters_of(seed: int, link: Link, port: Port, seconds_up: float) -> Counters:
-    """What one end of a link counted. The two ends agree: what one sent, the other received."""
-    source = draws.draw(seed, "traffic", link.id)
-    download = link.capacity_bps * source.uniform(*BUSYNESS[link.kind])
-    phase = source.uniform(0, 2 * math.pi)
-    down = carried(download, seconds_up, phase=phase)
-    up = carried(download * UPLOAD_SHARE, seconds_up, phase=phase)
-    at_a = port == link.a
-    return Counters(down, up) if at_a == (link.kind in INBOUND_AT_A) else Counters(up, down)
+    """Counters of one end of a link. Both ends agree: rx of one is tx of the other."""
+    rng = seeded.rng(seed, "traffic", link.id)
+    download = link.capacity_bps * rng.uniform(*UTILIZATION[link.kind])
+    phase = rng.uniform(0, 2 * math.pi)
+    down = bytes_carried(download, seconds_up, phase=phase)
+    up = bytes_carried(download * UPLOAD_SHARE, seconds_up, phase=phase)
+    is_end_a = port == link.a
+    return Counters(down, up) if is_end_a == (link.kind in INBOUND_AT_A) else Counters(up, down)
 
 
 def counters_of_subscriber(seed: int, device: str, number: int, seconds_up: float) -> Counters:
     """From the concentrator's side: rx is what the subscriber uploads."""
-    download = 40_000 + draws.number(seed, "subscriber", device, number, bits=22)
-    down = carried(download, seconds_up, phase=0.0)
+    download = 40_000 + seeded.number(seed, "subscriber", device, number, bits=22)
+    down = bytes_carried(download, seconds_up, phase=0.0)
     return Counters(int(down * UPLOAD_SHARE), down)
 
 
-def counted(counters: Counters) -> dict[str, str]:
-    """As /interface prints them; everything takes the fast path."""
+def counter_fields(counters: Counters) -> dict[str, str]:
+    """Counters as in /interface; all packets take the fast path."""
     return {
         "rx-byte": str(counters.rx_bytes),
         "tx-byte": str(counters.tx_bytes),

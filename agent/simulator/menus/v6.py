@@ -1,13 +1,13 @@
-"""Menus that RouterOS 6 has, or tells in another way than 7."""
+"""Menus of RouterOS 6 that do not exist or differ in version 7."""
 
 from collections.abc import Iterator
 from ipaddress import ip_interface
 
-from agent.simulator import draws
+from agent.simulator import seeded
 from agent.simulator.menus.interfaces import ip_address as ip_address_v7
 from agent.simulator.menus.interfaces import ip_service as ip_service_v7
 from agent.simulator.menus.routing import AREA, CHANGES_PER_ADJACENCY, peers
-from agent.simulator.menus.system import supply, sway
+from agent.simulator.menus.system import oscillate, supply
 from agent.simulator.menus.view import Row, View
 from agent.simulator.routeros import formats
 
@@ -19,10 +19,10 @@ ONLY_V7 = frozenset({"vrf", "slave", "proto", "max-sessions", "dynamic"})
 
 def health(view: View) -> Iterator[Row]:
     """One flat row without an id; every sensor is a key of it."""
-    celsius = sway(view, "temperature", low=38, high=52, period=7200)
-    rpm = sway(view, "fan", low=3100, high=3600, period=1800)
+    celsius = oscillate(view, "temperature", low=38, high=52, period=7200)
+    rpm = oscillate(view, "fan", low=3100, high=3600, period=1800)
     yield {
-        "voltage": f"{sway(view, 'volts', low=23.6, high=24.2, period=600):.1f}",
+        "voltage": f"{oscillate(view, 'volts', low=23.6, high=24.2, period=600):.1f}",
         "temperature": str(int(celsius - 11)),
         "cpu-temperature": str(int(celsius)),
         "fan1-speed": str(int(rpm) // 30 * 30),
@@ -33,7 +33,7 @@ def health(view: View) -> Iterator[Row]:
 
 
 def package(view: View) -> Iterator[Row]:
-    """Many of them, all installed: the list offers nothing yet."""
+    """Several packages, all of them installed."""
     release = view.release
     for number, name in enumerate(PACKAGES, start=1):
         yield {
@@ -55,7 +55,7 @@ def ip_service(view: View) -> Iterator[Row]:
 
 
 def without_v7(row: Row) -> Row:
-    """There are no VRFs on services and addresses yet."""
+    """v6 has no VRFs on services and addresses."""
     return {key: value for key, value in row.items() if key not in ONLY_V7}
 
 
@@ -84,9 +84,9 @@ def ospf_instance(view: View) -> Iterator[Row]:
 
 
 def ospf_network(view: View) -> Iterator[Row]:
-    """What puts an interface into an area: its address lies in one of these."""
+    """Networks with their area: an interface belongs to the area of the network that holds its address."""
     networks = [f"{view.router.router_id}/32"]
-    networks += [f"{port.address}/{port.prefix_length}" for _, port in view.wires]
+    networks += [f"{port.address}/{port.prefix_length}" for _, port in view.links]
     for number, network in enumerate(networks, start=1):
         yield {
             ".id": f"*{number:X}",
@@ -98,17 +98,17 @@ def ospf_network(view: View) -> Iterator[Row]:
 
 
 def ospf_neighbor(view: View) -> Iterator[Row]:
-    """All counters are there, zero or not, and the interface too; the area is not.
+    """With all counters, even if 0, and the interface; without the area.
 
-    A neighbour whose link is down has no row at all.
+    A neighbor whose link is down has no row.
     """
-    for link, port in view.wires:
-        far = link.far_from(view.router.name)
+    for link, port in view.links:
+        far = link.far_end(view.router.name)
         record = view.network.record_of(port)
         if far is None or not record.up:
             continue
         yield {
-            ".id": f"*{draws.number(view.isp.seed, 'ospf', port.device, link.id, bits=24):X}",
+            ".id": f"*{seeded.number(view.isp.seed, 'ospf', port.device, link.id, bits=24):X}",
             "instance": INSTANCE,
             "router-id": view.isp.router(far.device).router_id,
             "address": far.address,
@@ -138,11 +138,11 @@ def bgp_instance(view: View) -> Iterator[Row]:
 
 
 def bgp_peer(view: View) -> Iterator[Row]:
-    """Configuration and state in one row. What follows `state` is absent while it is not established."""
+    """Configuration and state in one row. Fields after `state` are absent while it is not established."""
     for number, peer in peers(view):
         record = view.network.record_of(peer)
         link = view.isp.link(peer.link or "")
-        is_dark = link is not None and not view.network.is_up(link)
+        is_down = link is not None and not view.network.is_up(link)
         row = {
             ".id": f"*{number:X}",
             "name": peer.name,
@@ -155,7 +155,7 @@ def bgp_peer(view: View) -> Iterator[Row]:
             "hold-time": "3m",
             "ttl": "default",
             "address-families": "ip",
-            "state": "established" if record.up else "idle" if is_dark else "active",
+            "state": "established" if record.up else "idle" if is_down else "active",
             "disabled": "false",
         }
         if record.up:

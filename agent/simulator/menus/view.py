@@ -1,4 +1,4 @@
-"""What a router's menus look at: the network, the router itself, the time."""
+"""Input of the menus: the network, the router, the time."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ Row = dict[str, str]
 
 
 class NoSuchItem(LookupError):
-    """The router has nothing of that name or number."""
+    """The router has no item with this name or number."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class View:
 
     @property
     def release(self) -> Release:
-        """The RouterOS that runs here."""
+        """The RouterOS release of this router."""
         return RELEASES[self.router.os]
 
     @property
-    def wires(self) -> tuple[tuple[Link, Port], ...]:
+    def links(self) -> tuple[tuple[Link, Port], ...]:
         return self.isp.links_at(self.router.name)
 
     @property
@@ -46,7 +46,7 @@ class View:
         return self.now - self.started_at
 
     def changes(self, menu: str | None = None) -> list[Change]:
-        """Work on this router's configuration, or on one menu of it, the latest last."""
+        """Configuration changes of this router, or of one menu of it, latest last."""
         return [
             change
             for change in self.network.changes

@@ -1,4 +1,4 @@
-"""From a sentence to its answer: finds the menu, filters its rows. Pure; sessions do the talking."""
+"""From a sentence to its reply: finds the menu, filters its rows. Pure, without I/O."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ PRINT_PARAMETERS = frozenset(
     {".proplist", "count-only", "detail", "stats", "terse", "brief", "without-paging", "value-list"}
 )
 MONITOR_PARAMETERS = frozenset({"numbers", ".id", "once", ".proplist"})
-# The monitor user may look, not touch: group policy `api,read`.
+# The monitor user may only read: group policy `api,read`.
 WRITES = frozenset(
     {"add", "set", "remove", "enable", "disable", "move", "unset", "comment", "reset-counters"}
 )
@@ -24,7 +24,7 @@ INTERRUPTED = 2
 
 
 class Trap(Exception):
-    """The router refuses: one or more `!trap` sentences, then `!done`."""
+    """The router refuses a command: one or more `!trap` sentences, then `!done`."""
 
     def __init__(self, *messages: str, category: int | None = None) -> None:
         super().__init__(*messages)
@@ -39,7 +39,7 @@ class Trap(Exception):
 
 @dataclass(frozen=True)
 class Command:
-    """One sentence from a client, taken apart."""
+    """One parsed sentence of a client."""
 
     path: str
     attributes: dict[str, str] = field(default_factory=dict)
@@ -56,12 +56,12 @@ class Command:
 
     @property
     def is_stream(self) -> bool:
-        """Whether it goes on until it is cancelled."""
+        """Whether it continues until it is cancelled."""
         return self.verb == "monitor" and self.menu in MONITORS and "once" not in self.attributes
 
 
 def parse(sentence: Sequence[str]) -> Command:
-    """The order of attributes means nothing, that of queries everything."""
+    """The order of queries matters, that of attributes does not."""
     attributes: dict[str, str] = {}
     conditions: list[str] = []
     tag = None
@@ -77,8 +77,8 @@ def parse(sentence: Sequence[str]) -> Command:
     return Command(path, attributes, tuple(conditions), tag)
 
 
-def answer(view: View, command: Command) -> Iterator[Sentence]:
-    """All sentences of the answer but the streams' later ones, made while they are asked for.
+def reply_to(view: View, command: Command) -> Iterator[Sentence]:
+    """The sentences of the reply, created on demand; of a stream only the first round.
 
     Raises Trap, sometimes only after the first rows.
     """
@@ -86,16 +86,16 @@ def answer(view: View, command: Command) -> Iterator[Sentence]:
         return monitor(view, command)
     menus = menus_of(view)
     if command.menu not in menus:
-        raise missing(view, command.path)
+        raise unknown_command_trap(view, command.path)
     if command.verb in PRINTS:
         return print_menu(view, menus[command.menu], command)
     if command.verb in WRITES:
         raise Trap("not enough permissions (9)")
-    raise missing(view, command.path)
+    raise unknown_command_trap(view, command.path)
 
 
-def missing(view: View, path: str) -> Trap:
-    """v7 says it twice: first the word it stumbled over, then that nothing begins like this. v6 says the latter."""
+def unknown_command_trap(view: View, path: str) -> Trap:
+    """v7 sends two messages: the unknown word, then that the prefix is unknown. v6 sends the second only."""
     menus = menus_of(view)
     words = path.strip("/").split("/")
     so_far = ""
@@ -110,16 +110,16 @@ def missing(view: View, path: str) -> Trap:
 def print_menu(view: View, menu: Menu, command: Command) -> Iterator[Sentence]:
     refuse_unknown(command, PRINT_PARAMETERS)
     if "count-only" in command.attributes:
-        counted = menu.count(view) if menu.count and not command.queries else None
-        if counted is None:
-            counted = sum(1 for _ in selected(menu.rows(view), command))
-        return iter([["!done", f"=ret={counted}"]])
-    says_empty = not view.release.is_v6
-    return listing(selected(menu.rows(view), command), command, says_empty=says_empty)
+        count = menu.count(view) if menu.count and not command.queries else None
+        if count is None:
+            count = sum(1 for _ in matching_rows(menu.rows(view), command))
+        return iter([["!done", f"=ret={count}"]])
+    sends_empty = not view.release.is_v6
+    return list_sentences(matching_rows(menu.rows(view), command), command, sends_empty=sends_empty)
 
 
-def selected(rows: Iterable[Row], command: Command) -> Iterator[Row]:
-    """Raises Trap for a query that makes no sense."""
+def matching_rows(rows: Iterable[Row], command: Command) -> Iterator[Row]:
+    """Raises Trap for an invalid query."""
     try:
         for row in rows:
             if queries.matches(row, command.queries):
@@ -128,16 +128,18 @@ def selected(rows: Iterable[Row], command: Command) -> Iterator[Row]:
         raise Trap(f"invalid query: {invalid}", category=5) from None
 
 
-def listing(rows: Iterable[Row], command: Command, *, says_empty: bool) -> Iterator[Sentence]:
-    """Since 7.18 an empty list says so: `!empty` stands before `!done`."""
+def list_sentences(
+    rows: Iterable[Row], command: Command, *, sends_empty: bool
+) -> Iterator[Sentence]:
+    """Since 7.18 an empty list has `!empty` before `!done`."""
     wanted = proplist(command)
     count = 0
     for count, row in enumerate(rows, start=1):  # noqa: B007  # the count outlives the loop
-        yield reply(row, wanted)
-    yield from ([["!empty"], ["!done"]] if says_empty and not count else [["!done"]])
+        yield row_sentence(row, wanted)
+    yield from ([["!empty"], ["!done"]] if sends_empty and not count else [["!done"]])
 
 
-def reply(row: Row, wanted: frozenset[str] | None) -> Sentence:
+def row_sentence(row: Row, wanted: frozenset[str] | None) -> Sentence:
     return ["!re", *(f"={k}={v}" for k, v in row.items() if wanted is None or k in wanted)]
 
 
@@ -147,7 +149,7 @@ def proplist(command: Command) -> frozenset[str] | None:
 
 
 def monitor(view: View, command: Command) -> Iterator[Sentence]:
-    """One round over the ports asked for; a stream repeats it with a growing `.section`."""
+    """One round over the requested ports; a stream repeats it with a growing `.section`."""
     refuse_unknown(command, MONITOR_PARAMETERS)
     wanted = proplist(command)
     names = command.attributes.get("numbers") or command.attributes.get(".id") or ""
@@ -155,7 +157,7 @@ def monitor(view: View, command: Command) -> Iterator[Sentence]:
         rows = list(MONITORS[command.menu](view, [name for name in names.split(",") if name]))
     except NoSuchItem:
         raise Trap("no such item") from None
-    replies = (reply(row, wanted) for row in rows)
+    replies = (row_sentence(row, wanted) for row in rows)
     return replies if command.is_stream else chain(replies, [["!done"]])
 
 

@@ -1,4 +1,4 @@
-"""How RouterOS writes values: `3w4d13h22m21s`, `true`, dates in the router's own local time."""
+"""Formats of RouterOS values: `3w4d13h22m21s`, `true`, dates in the router's local time."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -18,7 +18,7 @@ def duration(length: timedelta) -> str:
 
 
 def precise_duration(length: timedelta) -> str:
-    """With milliseconds, in tens: the way v7's routing processes print an uptime (`4s70ms`)."""
+    """With milliseconds in steps of ten, as v7 prints the uptime of routing sessions (`4s70ms`)."""
     milliseconds = max(timedelta(0), length) // timedelta(milliseconds=10) % 100 * 10
     whole = duration(length)
     if not milliseconds:
@@ -35,7 +35,7 @@ def local_time(at: datetime, offset: timedelta) -> datetime:
 
 
 def timestamp(at: datetime, offset: timedelta, *, is_v6: bool = False) -> str:
-    """Router-local and without a zone: the reader has to ask /system/clock for the offset.
+    """Local time without a zone: /system/clock has the offset.
 
     ISO since 7.10; before that `mar/01/2026 15:00:00`, in English whatever the locale.
     """

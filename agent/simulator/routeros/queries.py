@@ -1,4 +1,4 @@
-"""Query words of print and getall: a little stack machine that says which rows are meant."""
+"""Query words of print and getall: a stack machine that selects rows."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -9,17 +9,17 @@ OPERATION = re.compile(r"(\d*)(.?)", re.DOTALL)
 WHOLE_NUMBER = re.compile(r"-?\d{1,30}")
 
 
-MOST_QUERIES = 64
-LONGEST_OPERATIONS = 128  # they run once for every row
+MAX_QUERIES = 64
+MAX_OPERATIONS = 128  # they run once for every row
 
 
 class QueryInvalid(ValueError):
-    """The words do not make a query."""
+    """The words are not a valid query."""
 
 
 def matches(row: Row, queries: Sequence[str]) -> bool:
-    """Whether the row is meant: all that is left on the stack has to be true. Raises QueryInvalid."""
-    if len(queries) > MOST_QUERIES:
+    """Whether the row matches: all values left on the stack must be true. Raises QueryInvalid."""
+    if len(queries) > MAX_QUERIES:
         raise QueryInvalid("too many query words")
     stack: list[bool] = []
     for query in queries:
@@ -37,14 +37,14 @@ def holds(row: Row, query: str) -> bool:
     sign = query[0] if query[:1] in {"=", "<", ">"} else ""
     name, equals, wanted = query.removeprefix(sign).partition("=")
     if not name or (sign and not equals):
-        raise QueryInvalid("a condition names a property")
+        raise QueryInvalid("a condition needs a property name")
     if name not in row:  # also for < and >: a missing key never matches
         return False
     return not equals or COMPARE[sign](row[name], wanted)
 
 
 def is_less(one: str, other: str) -> bool:
-    """Numbers by value, anything else by letters."""
+    """Compares numbers by value, anything else as text."""
     if WHOLE_NUMBER.fullmatch(one) and WHOLE_NUMBER.fullmatch(other):
         return int(one) < int(other)
     return one < other
@@ -60,7 +60,7 @@ COMPARE: Mapping[str, Callable[[str, str], bool]] = {
 
 def operate(stack: list[bool], operations: str) -> None:
     """`!` `&` `|` `.` and indexes (0 is the top), from left to right. Raises QueryInvalid."""
-    if len(operations) > LONGEST_OPERATIONS:
+    if len(operations) > MAX_OPERATIONS:
         raise QueryInvalid("too many operations")
     try:
         for index, sign in OPERATION.findall(operations):

@@ -1,16 +1,16 @@
-"""One simulation for a test module; every test finds it whole."""
+"""One simulator per test module; all failures are healed after each test."""
 
 import pytest
 
-from tests.agent.simulator.running import EchoServer, Simulation, plan_for
+from tests.agent.simulator.harness import EchoServer, SimulatorThread, options_for
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     with EchoServer() as server:
-        plan = plan_for(tmp_path_factory.mktemp("sim"), relay_to=("127.0.0.1", server.port))
-        with Simulation(plan) as simulation:
-            yield simulation
+        options = options_for(tmp_path_factory.mktemp("sim"), relay_to=("127.0.0.1", server.port))
+        with SimulatorThread(options) as simulator:
+            yield simulator
 
 
 @pytest.fixture

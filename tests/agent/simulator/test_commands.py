@@ -1,4 +1,4 @@
-"""Menus and commands without sockets: what the routers say follows from the model."""
+"""Menus and commands without sockets: replies are derived from the model."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -6,35 +6,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.simulator.drawing import draw_blueprint
 from agent.simulator.failures import LinkCut
+from agent.simulator.generator import generate_blueprint
 from agent.simulator.menus import V6, V7
-from agent.simulator.menus.traffic import carried
+from agent.simulator.menus.traffic import bytes_carried
 from agent.simulator.menus.view import View
 from agent.simulator.network import Network
 from agent.simulator.routeros import formats
-from agent.simulator.routeros.commands import Trap, answer, parse
+from agent.simulator.routeros.commands import Trap, parse, reply_to
 from agent.simulator.routeros.queries import QueryInvalid, matches
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-ISP = draw_blueprint(1)
+ISP = generate_blueprint(1)
 HOUR = timedelta(hours=1)
 
 
 class Router:
-    """Somebody logged in to one router, at times of the test's choice."""
+    """A client of one router, at times that the test chooses."""
 
     def __init__(self, name: str, network: Network | None = None) -> None:
         self.name = name
         self.network = network or Network(ISP, NOON)
 
-    def ask(self, *words: str, at: datetime = NOON) -> list[list[str]]:
-        return list(answer(View(self.network, ISP.router(self.name), at), parse(words)))
+    def command(self, *words: str, at: datetime = NOON) -> list[list[str]]:
+        return list(reply_to(View(self.network, ISP.router(self.name), at), parse(words)))
 
     def rows(self, *words: str, at: datetime = NOON) -> list[dict[str, str]]:
         return [
             dict(word[1:].split("=", 1) for word in sentence[1:])
-            for sentence in self.ask(*words, at=at)
+            for sentence in self.command(*words, at=at)
             if sentence[0] == "!re"
         ]
 
@@ -47,24 +47,24 @@ class TestPrint:
             *(("acc2", menu) for menu in V6),
         ],
     )
-    def test_every_menu_has_an_answer_and_counts_its_rows(self, device, menu):
+    def test_every_menu_replies_and_counts_its_rows(self, device, menu):
         router = Router(device)
-        sentences = router.ask(f"{menu}/print")
+        sentences = router.command(f"{menu}/print")
         assert sentences[-1] == ["!done"]
         rows = [sentence for sentence in sentences if sentence[0] == "!re"]
-        says_empty = not rows and device != "acc2"  # which is of an older generation
-        assert sentences == [*([["!empty"]] if says_empty else rows), ["!done"]]
-        assert router.ask(f"{menu}/getall") == sentences
-        assert router.ask(f"{menu}/print", "=count-only=") == [["!done", f"=ret={len(rows)}"]]
+        sends_empty = not rows and device != "acc2"  # which runs RouterOS 6
+        assert sentences == [*([["!empty"]] if sends_empty else rows), ["!done"]]
+        assert router.command(f"{menu}/getall") == sentences
+        assert router.command(f"{menu}/print", "=count-only=") == [["!done", f"=ret={len(rows)}"]]
         ids = [word for row in rows for word in row if word.startswith("=.id=")]
         assert len(set(ids)) == len(ids)
 
-    def test_the_proplist_picks_and_forgives(self):
+    def test_the_proplist_selects_and_ignores_unknown_names(self):
         words = ("/interface/print", "=.proplist=name,nonsense", "?name=lo")
-        assert Router("cr1").ask(*words) == [["!re", "=name=lo"], ["!done"]]
+        assert Router("cr1").command(*words) == [["!re", "=name=lo"], ["!done"]]
 
     def test_counting_with_a_query(self):
-        counted = Router("cr1").ask("/interface/print", "?type=ether", "=count-only")
+        counted = Router("cr1").command("/interface/print", "?type=ether", "=count-only")
         assert counted == [["!done", "=ret=7"]]
 
     @pytest.mark.parametrize(
@@ -87,18 +87,18 @@ class TestPrint:
             (["/interface/ethernet/monitor", "=once="], ()),
         ],
     )
-    def test_what_cannot_be_done_is_trapped(self, words, messages):
+    def test_invalid_commands_are_trapped(self, words, messages):
         if not messages:
-            assert Router("cr1").ask(*words) == [["!done"]]
+            assert Router("cr1").command(*words) == [["!done"]]
             return
         with pytest.raises(Trap) as trapped:
-            Router("cr1").ask(*words)
+            Router("cr1").command(*words)
         assert trapped.value.messages == messages
 
     @pytest.mark.parametrize("query", ["?#&", "?#5", "?#x", "?", "?<", "?#" + "0." * 100])
-    def test_a_query_without_sense_is_trapped(self, query):
+    def test_an_invalid_query_is_trapped(self, query):
         with pytest.raises(Trap, match="invalid query"):
-            Router("cr1").ask("/interface/print", query)
+            Router("cr1").command("/interface/print", query)
 
     @given(
         st.lists(
@@ -109,9 +109,9 @@ class TestPrint:
             max_size=6,
         )
     )
-    def test_nonsense_is_trapped_or_answered(self, words):
+    def test_arbitrary_commands_get_a_trap_or_a_reply(self, words):
         try:
-            assert Router("bng1").ask(*words)[-1][0] == "!done"
+            assert Router("bng1").command(*words)[-1][0] == "!done"
         except Trap as trap:
             assert all(sentence[0] == "!trap" for sentence in trap.sentences())  # noqa: PT017
 
@@ -148,18 +148,18 @@ class TestQueries:
             (["type=ether", "type=vlan", "#1.|", "#1!|"], True),
         ],
     )
-    def test_mean_what_the_manual_says(self, queries, expected):
+    def test_follow_the_manual(self, queries, expected):
         assert matches(self.ROW, queries) is expected
 
     @given(st.lists(st.text(max_size=20), max_size=10))
-    def test_never_break_on_nonsense(self, queries):
+    def test_arbitrary_queries_never_fail(self, queries):
         try:
             assert matches(self.ROW, queries) in {True, False}
         except QueryInvalid:
             return
 
     @given(st.lists(st.text("#0123!&|.", max_size=12), max_size=6))
-    def test_nor_on_operations(self, operations):
+    def test_arbitrary_operations_never_fail(self, operations):
         try:
             assert matches(self.ROW, ["name", *("#" + text for text in operations)]) in {
                 True,
@@ -201,17 +201,17 @@ class TestFormats:
 
     @given(st.floats(1e3, 1e11), st.floats(0, 1e8), st.floats(0, 1e5), st.floats(0, 6.28))
     def test_traffic_never_runs_backwards(self, rate, seconds, more, phase):
-        before = carried(rate, seconds, phase=phase)
-        assert 0 <= before <= carried(rate, seconds + more, phase=phase)
+        before = bytes_carried(rate, seconds, phase=phase)
+        assert 0 <= before <= bytes_carried(rate, seconds + more, phase=phase)
 
 
-class TestWhatTheModelMeans:
+class TestModel:
     @pytest.fixture
     def outage(self) -> Network:
-        """Half an hour without the northern backhaul and upstream A, over since half an hour."""
+        """The northern backhaul and upstream A are down."""
         network = Network(ISP, NOON)
-        network.break_(LinkCut("f1", NOON + HOUR, "cr2-agg1"))
-        network.break_(LinkCut("f2", NOON + HOUR, "er1-upstream-a"))
+        network.inject(LinkCut("f1", NOON + HOUR, "cr2-agg1"))
+        network.inject(LinkCut("f2", NOON + HOUR, "er1-upstream-a"))
         return network
 
     def heal(self, network: Network) -> None:
@@ -222,7 +222,7 @@ class TestWhatTheModelMeans:
         (row,) = Router(device, network).rows("/interface/print", f"?comment=to {to}", at=at)
         return row
 
-    def test_an_interface_remembers_its_outage(self, outage):
+    def test_an_interface_records_its_outage(self, outage):
         before = self.port(Network(ISP, NOON), "cr2", "agg1", NOON)
         assert (before["running"], before["link-downs"]) == ("true", "0")
         assert "last-link-down-time" not in before
@@ -235,26 +235,26 @@ class TestWhatTheModelMeans:
         assert after["last-link-up-time"] == "2026-03-01 16:30:00"
         assert int(during["rx-byte"]) < int(after["rx-byte"])
 
-    def test_traffic_stands_still_while_a_link_is_down(self, outage):
+    def test_counters_do_not_change_while_a_link_is_down(self, outage):
         one = self.port(outage, "agg1", "cr2", NOON + 1.1 * HOUR)
         other = self.port(outage, "agg1", "cr2", NOON + 1.4 * HOUR)
         assert one == other
         far = self.port(outage, "cr2", "agg1", NOON + 1.4 * HOUR)
         assert (far["tx-byte"], far["rx-byte"]) == (one["rx-byte"], one["tx-byte"])
 
-    def test_a_neighbour_disappears_with_its_link(self, outage):
-        neighbours = Router("cr2", outage).rows("/routing/ospf/neighbor/print", at=NOON + HOUR)
-        assert {row["router-id"] for row in neighbours} == {
+    def test_a_neighbor_disappears_with_its_link(self, outage):
+        neighbors = Router("cr2", outage).rows("/routing/ospf/neighbor/print", at=NOON + HOUR)
+        assert {row["router-id"] for row in neighbors} == {
             "10.255.0.1",
             "10.255.0.3",
             "10.255.0.13",
         }
         self.heal(outage)
         at = NOON + 1.5 * HOUR + timedelta(seconds=61)
-        neighbours = Router("cr2", outage).rows("/routing/ospf/neighbor/print", at=at)
-        back = next(row for row in neighbours if row["router-id"] == "10.255.0.7")
+        neighbors = Router("cr2", outage).rows("/routing/ospf/neighbor/print", at=at)
+        back = next(row for row in neighbors if row["router-id"] == "10.255.0.7")
         assert back["adjacency"] == "1m1s"
-        assert int(back["state-changes"]) > int(neighbours[0]["state-changes"])
+        assert int(back["state-changes"]) > int(neighbors[0]["state-changes"])
         assert not {"interface", "dr", "bdr", "priority"} & set(back)
 
     def test_a_bgp_session_that_went_down_keeps_its_row_and_stale_prefixes(self, outage):
@@ -271,24 +271,24 @@ class TestWhatTheModelMeans:
         connections = router.rows("/routing/bgp/connection/print")
         assert [row["name"] + "-1" for row in connections] == [down["name"], internal["name"]]
 
-    def test_a_dark_fibre_gives_no_light(self, outage):
+    def test_a_cut_fiber_has_no_light(self, outage):
         port = next(p for _, p in ISP.links_at("agg1") if p.interface == "sfp-sfpplus1")
         words = ("/interface/ethernet/monitor", f"=numbers={port.interface},ether1", "=once=")
-        dark, copper = Router("agg1", outage).rows(*words, at=NOON + HOUR)
-        assert (dark["status"], dark["sfp-rx-power"], dark["sfp-rx-loss"]) == (
+        down, copper = Router("agg1", outage).rows(*words, at=NOON + HOUR)
+        assert (down["status"], down["sfp-rx-power"], down["sfp-rx-loss"]) == (
             "no-link",
             "-40",
             "true",
         )
-        assert "rate" not in dark
+        assert "rate" not in down
         assert copper["status"] == "no-link"
         assert Router("agg1", outage).rows(words[0], "=numbers=1,0", "=once=", at=NOON + HOUR) == [
-            dark,
+            down,
             copper,
-        ]  # by their places in the list
-        (lit,) = Router("agg1").rows(*words[:1], f"=.id=*{2:X}", "=once=")
-        assert (lit["status"], lit["rate"]) == ("link-ok", "10Gbps")
-        assert -12 < float(lit["sfp-rx-power"]) < 0
+        ]  # by their indexes
+        (up,) = Router("agg1").rows(*words[:1], f"=.id=*{2:X}", "=once=")
+        assert (up["status"], up["rate"]) == ("link-ok", "10Gbps")
+        assert -12 < float(up["sfp-rx-power"]) < 0
 
     def test_subscribers_have_a_session_an_address_and_an_interface(self):
         router = Router("bng2")
@@ -307,15 +307,15 @@ class TestWhatTheModelMeans:
         network = Network(ISP, NOON)
         router = Router("bng1", network)
         before = {row[".id"] for row in router.rows("/ppp/active/print")}
-        network.break_(LinkCut("f1", NOON, "agg1-bng1"))
-        assert router.ask("/ppp/active/print") == [["!empty"], ["!done"]]
+        network.inject(LinkCut("f1", NOON, "agg1-bng1"))
+        assert router.command("/ppp/active/print") == [["!empty"], ["!done"]]
         network.heal("f1", at=NOON + HOUR)
         after = router.rows("/ppp/active/print", at=NOON + 2 * HOUR)
         assert len(after) == len(before)
         assert not before & {row[".id"] for row in after}
         assert all(row["uptime"].startswith(("59m", "1h")) for row in after)
 
-    def test_the_clock_is_the_regions(self):
+    def test_the_clock_is_local_time_of_the_region(self):
         (clock,) = Router("cr1").rows("/system/clock/print")
         assert (clock["date"], clock["time"]) == ("2026-03-01", "15:00:00")
         assert clock["gmt-offset"] == "+03:00"
@@ -325,7 +325,7 @@ class TestWhatTheModelMeans:
         early = router.rows("/system/resource/print")[0]["uptime"]
         assert early != router.rows("/system/resource/print", at=NOON + HOUR)[0]["uptime"]
 
-    def test_packages_that_are_not_installed_are_only_offered(self):
+    def test_packages_that_are_not_installed_are_marked_available(self):
         rows = Router("cr1").rows("/system/package/print", "?available=true")
         assert rows
         assert {row["version"] for row in rows} == {""}

@@ -1,4 +1,4 @@
-"""Any failures together, in any order: the model is the sum of them, and healing them all leaves only history."""
+"""Any combination of failures in any order: effects combine, and healing all of them leaves only history."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise, takewhile
@@ -7,25 +7,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.simulator.blueprint import LinkKind
-from agent.simulator.drawing import draw_blueprint
-from agent.simulator.effects import Effects, sum_of
-from agent.simulator.failures import Failure, failure_from, plan_failure
-from agent.simulator.history import Record
+from agent.simulator.effects import Effects, combine
+from agent.simulator.failures import Failure, create_failure, failure_from
+from agent.simulator.generator import generate_blueprint
+from agent.simulator.history import StateRecord
 from agent.simulator.menus import menus_of
 from agent.simulator.menus.view import View
 from agent.simulator.network import Network
-from agent.simulator.state import restored, written
+from agent.simulator.state import from_document, to_document
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-LATER = NOON + timedelta(hours=1)  # every subscriber is back by then
-ISP = draw_blueprint(1)
+LATER = NOON + timedelta(hours=1)  # all subscribers have reconnected by then
+ISP = generate_blueprint(1)
 LINKS = st.sampled_from([link.id for link in ISP.links])
 DEVICES = [router.name for router in ISP.routers]
 DEVICE = st.sampled_from(DEVICES)
 UPSTREAMS = [link.id for link in ISP.links if link.kind is LinkKind.UPSTREAM]
-# A whole network for each case takes its time, on a busy machine even more.
-patiently = settings(deadline=None, max_examples=60)
-# What grows, was counted, or says since when: that healing does not bring back.
+# Each case builds a whole network, which is slow on a busy machine.
+property_test = settings(deadline=None, max_examples=60)
+# Counters and times, which healing does not restore.
 HISTORY = frozenset(
     {
         *("uptime", "adjacency", "timeout", "state-changes", "link-downs", "session-id", ".id"),
@@ -38,71 +38,71 @@ HISTORY = frozenset(
 )
 
 
-def wish(kind: str, **details) -> st.SearchStrategy[dict]:
+def spec(kind: str, **details) -> st.SearchStrategy[dict]:
     return st.fixed_dictionaries({"kind": st.just(kind), **details})
 
 
-WISHES = st.one_of(
-    wish("link_cut", link=LINKS),
-    wish("flap", link=LINKS, period_s=st.floats(2, 600)),
-    wish("latency", link=LINKS, ms=st.floats(0.1, 500)),
-    wish("loss", link=LINKS, pct=st.floats(0.1, 100)),
-    wish("power_loss", site=st.sampled_from([site.key for site in ISP.sites])),
-    wish("device_down", device=DEVICE),
-    wish("reboot", device=DEVICE, seconds=st.floats(1, 60)),
-    wish("api_down", device=DEVICE),
-    wish("upstream_down", link=st.sampled_from(UPSTREAMS)),
-    wish("pppoe_down", device=st.sampled_from([service.device for service in ISP.services])),
+SPECS = st.one_of(
+    spec("link_cut", link=LINKS),
+    spec("flap", link=LINKS, period_s=st.floats(2, 600)),
+    spec("latency", link=LINKS, ms=st.floats(0.1, 500)),
+    spec("loss", link=LINKS, pct=st.floats(0.1, 100)),
+    spec("power_loss", site=st.sampled_from([site.key for site in ISP.sites])),
+    spec("device_down", device=DEVICE),
+    spec("reboot", device=DEVICE, seconds=st.floats(1, 60)),
+    spec("api_down", device=DEVICE),
+    spec("upstream_down", link=st.sampled_from(UPSTREAMS)),
+    spec("pppoe_down", device=st.sampled_from([service.device for service in ISP.services])),
     st.sampled_from(ISP.bgp_peers).map(
         lambda peer: {"kind": "bgp_down", "device": peer.device, "peer": peer.name}
     ),
 )
-FAILURES = st.lists(WISHES, max_size=6).map(
+FAILURES = st.lists(SPECS, max_size=6).map(
     lambda wishes: [
-        plan_failure(f"f{number}", NOON + timedelta(seconds=number), one, ISP)
+        create_failure(f"f{number}", NOON + timedelta(seconds=number), one, ISP)
         for number, one in enumerate(wishes)
     ]
 )
 
 
-def lived(failures: list[Failure]) -> Network:
+def network_with(failures: list[Failure]) -> Network:
     network = Network(ISP, NOON)
     for failure in failures:
         network.advance(failure.at)
-        network.break_(failure)
+        network.inject(failure)
     return network
 
 
-def joined(effects: Effects, place: str, device: str) -> bool:
-    """Brute force: spread over the wires between living routers until nothing new is found."""
-    alive = set(DEVICES) - effects.dead_devices
+def is_connected(effects: Effects, origin: str, device: str) -> bool:
+    """Brute force: spread over the links between routers that are up until nothing new is reached."""
+    alive = set(DEVICES) - effects.devices_down
     pairs = [
         {link.a.device, link.z.device}
         for link in ISP.links
-        if link.z and link.id not in effects.dark_links
+        if link.z and link.id not in effects.links_down
     ]
-    found = {place} & alive
+    reached = {origin} & alive
     for _ in DEVICES:
         for pair in pairs:
-            if pair & found and pair <= alive:
-                found |= pair
-    return device in found
+            if pair & reached and pair <= alive:
+                reached |= pair
+    return device in reached
 
 
-def said(network: Network, *, at: datetime) -> dict[tuple[str, str], list[dict[str, str]]]:
-    """Everything that all routers say, less their history. Subscribers are counted, not listed."""
-    told = {}
+def readings(network: Network, *, at: datetime) -> dict[tuple[str, str], list[dict[str, str]]]:
+    """Rows of all menus of all routers without history. Subscribers are counted, not listed."""
+    rows_of = {}
     for router in ISP.routers:
         view = View(network, router, at)
         for path, menu in menus_of(view).items():
             if menu.count is not None:
-                told[router.name, path] = [{"count": str(menu.count(view))}]
+                rows_of[router.name, path] = [{"count": str(menu.count(view))}]
                 continue
-            told[router.name, path] = [
+            rows_of[router.name, path] = [
                 {key: value for key, value in row.items() if key not in HISTORY}
                 for row in takewhile(is_no_subscriber, menu.rows(view))
             ]
-    return told
+    return rows_of
 
 
 def is_no_subscriber(row: dict[str, str]) -> bool:
@@ -111,21 +111,21 @@ def is_no_subscriber(row: dict[str, str]) -> bool:
 
 
 HEALTHY = Network(ISP, NOON)
-HEALTHY_ANSWERS = said(HEALTHY, at=LATER)
+HEALTHY_READINGS = readings(HEALTHY, at=LATER)
 
 
 class TestEffects:
-    @patiently
+    @property_test
     @given(FAILURES, st.randoms(), st.integers(0, 300))
-    def test_do_not_depend_on_the_order(self, failures, chance, seconds):
+    def test_do_not_depend_on_the_order(self, failures, rng, seconds):
         at = NOON + timedelta(seconds=seconds)
-        one = sum_of(failure.effects(ISP, at=at) for failure in failures)
+        one = combine(failure.effects(ISP, at=at) for failure in failures)
         shuffled = list(failures)
-        chance.shuffle(shuffled)
-        other = sum_of(failure.effects(ISP, at=at) for failure in shuffled)
+        rng.shuffle(shuffled)
+        other = combine(failure.effects(ISP, at=at) for failure in shuffled)
         assert rounded(one) == rounded(other)
 
-    @patiently
+    @property_test
     @given(FAILURES)
     def test_of_nothing_are_nothing(self, failures):
         for failure in failures:
@@ -136,97 +136,97 @@ class TestEffects:
 def rounded(effects: Effects) -> tuple:
     losses = {link: round(loss, 9) for link, loss in effects.losses.items()}
     return (
-        *(effects.dark_links, effects.dead_devices, effects.silent_apis),
-        *(effects.broken_peers, effects.dead_services, effects.delays, losses),
+        *(effects.links_down, effects.devices_down, effects.unresponsive_apis),
+        *(effects.peers_down, effects.services_down, effects.delays, losses),
     )
 
 
 class TestComposedModel:
-    @patiently
+    @property_test
     @given(FAILURES, DEVICE, DEVICE)
-    def test_reachability_is_what_brute_force_finds(self, failures, place, device):
-        network = lived(failures)
-        effects = sum_of(failure.effects(ISP, at=network.noted_at) for failure in failures)
-        assert network.reaches(place, device) is joined(effects, place, device)
-        assert network.reaches(device, place) is network.reaches(place, device)
-        if network.reaches(place, device):
-            assert 0 <= network.trip(place, device).arrives <= 1
+    def test_reachability_equals_brute_force(self, failures, origin, device):
+        network = network_with(failures)
+        effects = combine(failure.effects(ISP, at=network.last_change_at) for failure in failures)
+        assert network.reaches(origin, device) is is_connected(effects, origin, device)
+        assert network.reaches(device, origin) is network.reaches(origin, device)
+        if network.reaches(origin, device):
+            assert 0 <= network.route(origin, device).arrives <= 1
 
-    @patiently
+    @property_test
     @given(FAILURES, st.integers(0, 300))
-    def test_sessions_follow_from_it(self, failures, seconds):
-        network = lived(failures)
-        network.advance(max(network.noted_at, NOON + timedelta(seconds=seconds)))
-        effects = sum_of(failure.effects(ISP, at=network.noted_at) for failure in failures)
+    def test_sessions_follow_from_reachability(self, failures, seconds):
+        network = network_with(failures)
+        network.advance(max(network.last_change_at, NOON + timedelta(seconds=seconds)))
+        effects = combine(failure.effects(ISP, at=network.last_change_at) for failure in failures)
         for peer in ISP.bgp_peers:
-            far = joined(effects, "er1", "er2") if peer.remote_device else None
+            far = is_connected(effects, "er1", "er2") if peer.remote_device else None
             link = ISP.link(peer.link or "")
-            alive = peer.device not in effects.dead_devices
-            path = far if link is None else alive and link.id not in effects.dark_links
-            intact = (peer.device, peer.name) not in effects.broken_peers
+            alive = peer.device not in effects.devices_down
+            path = far if link is None else alive and link.id not in effects.links_down
+            intact = (peer.device, peer.name) not in effects.peers_down
             assert network.record_of(peer).up is network.is_established(peer) is (path and intact)
         for service in ISP.services:
-            path = joined(effects, service.access, service.device)
-            expected = path and service.device not in effects.dead_services
+            path = is_connected(effects, service.access, service.device)
+            expected = path and service.device not in effects.services_down
             assert network.record_of(service).up is network.is_served(service) is expected
 
-    @patiently
+    @property_test
     @given(FAILURES, st.randoms())
-    def test_healing_in_any_order_brings_the_healthy_answers_back(self, failures, chance):
-        network = lived(failures)
+    def test_healing_in_any_order_restores_the_healthy_replies(self, failures, rng):
+        network = network_with(failures)
         order = [failure.id for failure in failures]
-        chance.shuffle(order)
+        rng.shuffle(order)
         for number, failure_id in enumerate(order):
             at = NOON + timedelta(seconds=60 + number)
             network.advance(at)
             network.heal(failure_id, at=at)
         assert network.failures == {}
-        assert network.next_turn() is None
-        assert said(network, at=LATER) == HEALTHY_ANSWERS
+        assert network.next_change_at() is None
+        assert readings(network, at=LATER) == HEALTHY_READINGS
         assert all(record.up for record in network.records.values())
-        for place in DEVICES:
-            assert network.reached_from(place) == HEALTHY.reached_from(place)
+        for origin in DEVICES:
+            assert network.routes_from(origin) == HEALTHY.routes_from(origin)
 
-    @patiently
+    @property_test
     @given(FAILURES, st.integers(1, 300))
-    def test_what_happens_by_itself_does_not_depend_on_who_looks(self, failures, seconds):
-        often, once = lived(failures), lived(failures)
-        until = once.noted_at + timedelta(seconds=seconds)
-        while (turn := often.next_turn()) is not None and turn <= until:
-            often.advance(turn)
-        while once.advance(until):
+    def test_changes_do_not_depend_on_how_often_they_are_applied(self, failures, seconds):
+        often, at_once = network_with(failures), network_with(failures)
+        until = at_once.last_change_at + timedelta(seconds=seconds)
+        while (change_at := often.next_change_at()) is not None and change_at <= until:
+            often.advance(change_at)
+        while at_once.advance(until):
             pass
-        assert often.failures == once.failures
+        assert often.failures == at_once.failures
         for link in ISP.links:
-            assert often.is_up(link) is once.is_up(link)
+            assert often.is_up(link) is at_once.is_up(link)
 
-    @patiently
+    @property_test
     @given(FAILURES)
     def test_outlives_a_kill(self, failures):
-        network = lived(failures)
-        again, _ = restored(written(network, 7), ISP)
+        network = network_with(failures)
+        again, _ = from_document(to_document(network, 7), ISP)
         assert again == network
-        assert said(again, at=LATER) == said(network, at=LATER)
+        assert readings(again, at=LATER) == readings(network, at=LATER)
         for failure in failures:
             assert failure_from(failure.describe(), ISP) == failure
 
-    @patiently
+    @property_test
     @given(FAILURES)
-    def test_counters_grow_or_start_at_nothing(self, failures):
+    def test_counters_grow_or_start_at_zero(self, failures):
         """Between two boots of its router a port's counters never run backwards."""
         network = Network(ISP, NOON)
-        seen: list[dict] = []
+        samples: list[dict] = []
         for failure in failures:
             network.advance(failure.at)
-            seen.append(counted(network, at=failure.at))
-            network.break_(failure)
-        seen.append(counted(network, at=network.noted_at))
-        for before, after in pairwise(seen):
+            samples.append(counters(network, at=failure.at))
+            network.inject(failure)
+        samples.append(counters(network, at=network.last_change_at))
+        for before, after in pairwise(samples):
             for key, (boots, seconds) in after.items():
                 assert boots > before[key][0] or seconds >= before[key][1]
 
 
-def counted(network: Network, *, at: datetime) -> dict[tuple[str, str], tuple[int, float]]:
+def counters(network: Network, *, at: datetime) -> dict[tuple[str, str], tuple[int, float]]:
     return {
         (port.device, port.interface): (
             boots_of(network.record_of(ISP.router(port.device))),
@@ -237,6 +237,6 @@ def counted(network: Network, *, at: datetime) -> dict[tuple[str, str], tuple[in
     }
 
 
-def boots_of(router: Record) -> int:
+def boots_of(router: StateRecord) -> int:
     """How often it came back: one that is down has yet to."""
     return router.downs - (not router.up)

@@ -1,4 +1,4 @@
-"""The control API: a faithful drawing, the truth, and no patience with nonsense."""
+"""The control API: topology, true state, failures, and strict HTTP."""
 
 import json
 import socket
@@ -6,18 +6,18 @@ import socket
 import pytest
 
 from agent.simulator import http as simulator_http
-from agent.simulator import world
-from tests.agent.simulator.running import PATIENCE
+from agent.simulator import simulation as simulation_module
+from tests.agent.simulator.harness import TIMEOUT_SECONDS
 
 
 def raw(sim, request: bytes) -> tuple[int, dict | None]:
-    """Sends bytes as they are; status and document of the answer."""
-    with socket.create_connection(sim.control, timeout=PATIENCE) as connection:
+    """Send raw bytes; returns status and JSON of the response."""
+    with socket.create_connection(sim.control, timeout=TIMEOUT_SECONDS) as connection:
         connection.sendall(request)
-        answer = b""
+        response = b""
         while data := connection.recv(65536):
-            answer += data
-    head, _, body = answer.partition(b"\r\n\r\n")
+            response += data
+    head, _, body = response.partition(b"\r\n\r\n")
     return int(head.split()[1]), json.loads(body) if body else None
 
 
@@ -27,11 +27,11 @@ def post(sim, body: bytes, *, headers: str = "") -> tuple[int, dict | None]:
 
 
 class TestTopology:
-    def test_names_what_can_be_polled(self, sim):
-        topology = sim.ask("GET", "/topology")
+    def test_lists_the_devices_to_poll(self, sim):
+        topology = sim.request("GET", "/topology")
         assert topology["seed"] == 1
-        assert topology["api_port"] == sim.plan.api_port
-        assert topology["echo_port"] == sim.plan.echo_port
+        assert topology["api_port"] == sim.options.api_port
+        assert topology["echo_port"] == sim.options.echo_port
         devices = {device["name"]: device for device in topology["devices"]}
         assert len(devices) == 13
         assert devices["cr1"] == {
@@ -51,7 +51,7 @@ class TestTopology:
         assert topology["server"]["device"] in devices
 
     def test_has_an_access_router_with_two_uplinks(self, sim):
-        topology = sim.ask("GET", "/topology")
+        topology = sim.request("GET", "/topology")
         device = next(row for row in topology["devices"] if row["name"] == "acc3")
         assert (device["address"], device["site"]) == ("127.20.0.13", "east")
         uplinks = {row["id"]: row["kind"] for row in topology["links"] if "acc3" in row["id"]}
@@ -60,13 +60,13 @@ class TestTopology:
         assert {row["router_id"] for row in adjacent} == {"10.255.0.2", "10.255.0.4"}
         assert "acc3" in {row["device"] for row in topology["services"]}
 
-    def test_agrees_with_what_the_routers_say(self, sim):
-        topology = sim.ask("GET", "/topology")
+    def test_matches_the_replies_of_the_routers(self, sim):
+        topology = sim.request("GET", "/topology")
         for device in ("cr2", "er1", "bng1", "acc3"):
             with sim.logged_in(device) as client:
                 interfaces = {row["name"] for row in client.rows("/interface/print")}
                 addresses = {row["address"] for row in client.rows("/ip/address/print")}
-                neighbours = {
+                neighbors = {
                     (row["router-id"], row["area"], row["address"])
                     for row in client.rows("/routing/ospf/neighbor/print")
                 }
@@ -75,10 +75,10 @@ class TestTopology:
                     for row in client.rows("/routing/bgp/connection/print")
                 }
             ends = [end for link in topology["links"] for end in (link["a"], link["z"]) if end]
-            ours = [end for end in ends if end["device"] == device]
-            assert {end["interface"] for end in ours} <= interfaces
-            assert {f"{end['address']}/30" for end in ours} <= addresses
-            assert neighbours == {
+            own = [end for end in ends if end["device"] == device]
+            assert {end["interface"] for end in own} <= interfaces
+            assert {f"{end['address']}/30" for end in own} <= addresses
+            assert neighbors == {
                 (n["router_id"], n["area"], n["address"])
                 for n in topology["ospf_neighbors"]
                 if n["device"] == device
@@ -89,21 +89,23 @@ class TestTopology:
                 if p["device"] == device
             }
 
-    def test_upstreams_end_in_somebody_elses_house(self, sim):
+    def test_upstreams_have_no_far_end(self, sim):
         upstreams = [
-            link for link in sim.ask("GET", "/topology")["links"] if link["kind"] == "upstream"
+            link for link in sim.request("GET", "/topology")["links"] if link["kind"] == "upstream"
         ]
         assert len(upstreams) == 2
         assert all(link["z"] is None and link["provider"] for link in upstreams)
 
 
 class TestFailures:
-    def test_happen_and_heal(self, sim):
-        failure = sim.ask("POST", "/failures", {"kind": "link_cut", "link": "cr2-agg1"})
+    def test_are_injected_and_healed(self, sim):
+        failure = sim.request("POST", "/failures", {"kind": "link_cut", "link": "cr2-agg1"})
         assert failure.keys() == {"id", "kind", "link", "at"}
-        assert sim.ask("GET", "/failures") == [failure]
-        assert {"cr2-agg1"} == {link["id"] for link in sim.ask("GET", "/links") if not link["up"]}
-        truth = sim.ask("GET", "/truth")
+        assert sim.request("GET", "/failures") == [failure]
+        assert {"cr2-agg1"} == {
+            link["id"] for link in sim.request("GET", "/links") if not link["up"]
+        }
+        truth = sim.request("GET", "/truth")
         assert truth["failures"] == [failure]
         assert truth["links"]["cr2-agg1"] is False
         assert truth["reachable"]["agent-core"]["bng1"] is False
@@ -112,12 +114,12 @@ class TestFailures:
         assert truth["ospf"]["agg1"]["cr2-agg1"] is False
         assert truth["bgp"]["er1"] == {"upstream-a": True, "ibgp-er2": True}
         assert truth["sessions"]["bng1"] > 0
-        assert sim.ask("DELETE", f"/failures/{failure['id']}") is None
-        assert sim.ask("GET", "/failures") == []
-        assert all(sim.ask("GET", "/truth")["links"].values())
+        assert sim.request("DELETE", f"/failures/{failure['id']}") is None
+        assert sim.request("GET", "/failures") == []
+        assert all(sim.request("GET", "/truth")["links"].values())
 
-    def test_have_their_own_numbers_and_a_limit(self, sim, monkeypatch):
-        monkeypatch.setattr(world, "MOST_FAILURES", 2)
+    def test_have_unique_ids_and_a_limit(self, sim, monkeypatch):
+        monkeypatch.setattr(simulation_module, "MAX_FAILURES", 2)
         assert sim.cut("cr1-cr2") != sim.cut("cr1-cr2")
         body = b'{"kind": "link_cut", "link": "cr1-cr2"}'
         assert post(sim, body)[0] == 409
@@ -137,21 +139,21 @@ class TestFailures:
             (b'{"kind": "link_cut", "link": "cr1-moon"}', 404, "unknown_link"),
         ],
     )
-    def test_nonsense_is_refused(self, sim, body, status, code):
-        answered, document = post(sim, body)
-        assert (answered, document["code"]) == (status, code)
+    def test_invalid_requests_are_refused(self, sim, body, status, code):
+        actual_status, document = post(sim, body)
+        assert (actual_status, document["code"]) == (status, code)
         assert document["detail"]
-        assert sim.ask("GET", "/failures") == []
+        assert sim.request("GET", "/failures") == []
 
-    def test_a_state_folder_that_takes_nothing_is_told(self, sim, monkeypatch):
+    def test_an_unwritable_state_folder_is_reported(self, sim, monkeypatch):
         def refuse(*_):
             raise OSError
 
         with monkeypatch.context() as patch:
-            patch.setattr(type(sim.world), "save", refuse)
+            patch.setattr(type(sim.simulation), "save", refuse)
             assert post(sim, b'{"kind": "link_cut", "link": "cr1-cr2"}')[0] == 507
-            assert "broken: link cr1-cr2" in sim.told[-1]
-        assert sim.ask("GET", "/links")[0]["up"] is False
+            assert "broken: link cr1-cr2" in sim.messages[-1]
+        assert sim.request("GET", "/links")[0]["up"] is False
 
 
 class TestHttp:
@@ -179,12 +181,12 @@ class TestHttp:
     def test_is_strict(self, sim, request_, status):
         assert raw(sim, request_)[0] == status
 
-    def test_has_no_patience(self, sim, monkeypatch):
+    def test_slow_requests_time_out(self, sim, monkeypatch):
         monkeypatch.setattr(simulator_http, "REQUEST_SECONDS", 0.05)
         assert raw(sim, b"GET /links")[0] == 408
 
-    def test_survives_who_hangs_up(self, sim):
+    def test_survives_clients_that_disconnect(self, sim):
         for _ in range(3):
             with socket.create_connection(sim.control) as connection:
                 connection.sendall(b"GET /li")
-        assert sim.ask("GET", "/links")
+        assert sim.request("GET", "/links")

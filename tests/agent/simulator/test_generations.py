@@ -1,4 +1,4 @@
-"""RouterOS 6 and 7 side by side: what each says, and that our collector and other people's read both."""
+"""RouterOS 6 and 7: their menus, and that our collector and third-party libraries read both."""
 
 import re
 from contextlib import closing
@@ -10,21 +10,27 @@ import pytest
 import routeros_api
 from librouteros.exceptions import MultiTrapError, TrapError
 
-from agent.collectors.errors import Gone
-from agent.collectors.routeros.menus import areas_of, bgp_v6_of, generation_of, in_areas, ospf_of
+from agent.collectors.errors import ConnectionFailed
+from agent.collectors.routeros.menus import areas_of, bgp_v6_of, in_areas, major_version_of, ospf_of
 from agent.collectors.routeros.poll import RouterPoller
 from agent.collectors.routeros.session import Login
 from agent.protocol.registry import Tier
-from agent.simulator.drawing import draw_blueprint
-from agent.simulator.failures import plan_failure
+from agent.simulator.failures import create_failure
+from agent.simulator.generator import generate_blueprint
 from agent.simulator.menus.view import View
 from agent.simulator.network import Network
-from agent.simulator.routeros.commands import Trap, answer, parse
-from tests.agent.simulator.running import AGENT_CORE, PATIENCE, Simulation, free_port, plan_for
+from agent.simulator.routeros.commands import Trap, parse, reply_to
+from tests.agent.simulator.harness import (
+    AGENT_CORE,
+    TIMEOUT_SECONDS,
+    SimulatorThread,
+    free_port,
+    options_for,
+)
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OLD = ("er1", "bng1", "acc1")
-ISP = draw_blueprint(1, v6=OLD)
+ISP = generate_blueprint(1, v6=OLD)
 EVERYTHING = frozenset(Tier)
 
 
@@ -32,7 +38,7 @@ def rows(device: str, menu: str, network: Network | None = None) -> list[dict[st
     view = View(network or Network(ISP, NOON), ISP.router(device), NOON)
     return [
         dict(word[1:].split("=", 1) for word in sentence[1:])
-        for sentence in answer(view, parse([f"{menu}/print"]))
+        for sentence in reply_to(view, parse([f"{menu}/print"]))
         if sentence[0] == "!re"
     ]
 
@@ -52,18 +58,18 @@ class TestSix:
         (resource,) = rows("acc1", "/system/resource")
         assert resource["version"] == "6.49.17 (stable)"
 
-    def test_an_empty_list_says_nothing(self):
+    def test_an_empty_list_has_no_empty_sentence(self):
         view = View(Network(ISP, NOON), ISP.router("acc1"), NOON)
-        assert list(answer(view, parse(["/ppp/active/print"]))) == [["!done"]]
+        assert list(reply_to(view, parse(["/ppp/active/print"]))) == [["!done"]]
 
     @pytest.mark.parametrize("menu", ["/routing/bgp/session", "/caps-man/interface", "/nothing"])
     def test_a_missing_menu_is_one_trap(self, menu):
         view = View(Network(ISP, NOON), ISP.router("acc1"), NOON)
         with pytest.raises(Trap) as trapped:
-            answer(view, parse([f"{menu}/print"]))
+            reply_to(view, parse([f"{menu}/print"]))
         assert trapped.value.messages == ("no such command prefix",)
 
-    def test_a_neighbour_has_an_interface_but_no_area(self):
+    def test_a_neighbor_has_an_interface_but_no_area(self):
         (row,) = rows("acc1", "/routing/ospf/neighbor")
         assert row["interface"] == "sfp-sfpplus1"
         assert "area" not in row
@@ -72,39 +78,39 @@ class TestSix:
         (reading,) = in_areas(ospf_of([row]), areas)
         assert reading.area == "backbone"
 
-    def test_a_peer_that_is_down_says_why_and_nothing_more(self):
+    def test_a_peer_that_is_down_has_a_state_and_no_counters(self):
         network = Network(ISP, NOON)
         up = rows("er1", "/routing/bgp/peer", network)
         assert [row["state"] for row in up] == ["established", "established"]
-        for name, wish in (
+        for name, spec in (
             ("f1", {"kind": "upstream_down", "link": "er1-upstream-a"}),
             ("f2", {"kind": "link_cut", "link": "cr1-er1"}),
         ):
-            network.break_(plan_failure(name, NOON, wish, ISP))
+            network.inject(create_failure(name, NOON, spec, ISP))
         down = rows("er1", "/routing/bgp/peer", network)
         assert [row["state"] for row in down] == ["active", "active"]
         assert not {"uptime", "prefix-count", "established"} & set(down[0])
-        network.break_(
-            plan_failure("f3", NOON, {"kind": "link_cut", "link": "er1-upstream-a"}, ISP)
+        network.inject(
+            create_failure("f3", NOON, {"kind": "link_cut", "link": "er1-upstream-a"}, ISP)
         )
         assert rows("er1", "/routing/bgp/peer", network)[0]["state"] == "idle"
         assert [peer.is_up for peer in bgp_v6_of(down)] == [False, False]
         assert [peer.is_up for peer in bgp_v6_of(up)] == [True, True]
 
-    def test_the_packages_are_many_and_all_there(self):
-        found = rows("acc1", "/system/package")
-        assert len(found) > 5
-        assert all(row["version"] == "6.49.17" for row in found)
-        assert not any("available" in row for row in found)
+    def test_all_packages_are_installed(self):
+        packages = rows("acc1", "/system/package")
+        assert len(packages) > 5
+        assert all(row["version"] == "6.49.17" for row in packages)
+        assert not any("available" in row for row in packages)
 
-    def test_knows_no_vrf(self):
+    def test_has_no_vrf(self):
         for menu in ("/ip/address", "/ip/service"):
             assert not any("vrf" in row for row in rows("acc1", menu))
             assert all("vrf" in row for row in rows("acc2", menu))
 
 
 class TestAreas:
-    def test_the_smallest_network_decides_and_a_disabled_one_does_not(self):
+    def test_the_longest_match_counts_and_disabled_networks_do_not(self):
         areas = list(
             areas_of(
                 [
@@ -116,26 +122,26 @@ class TestAreas:
                 ]
             )
         )
-        neighbours = ospf_of(
+        neighbors = ospf_of(
             {"router-id": "1.1.1.1", "address": address, "state": "Full"}
             for address in ("10.0.7.2", "10.9.9.9", "192.0.2.1", "", "fe80::1%ether1")
         )
-        found = [row.area for row in in_areas(neighbours, areas)]
-        assert found == ["north", "backbone", "", "", ""]
+        matched = [row.area for row in in_areas(neighbors, areas)]
+        assert matched == ["north", "backbone", "", "", ""]
 
     @pytest.mark.parametrize(
-        ("version", "generation"),
+        ("version", "major_version"),
         [("6.49.17", 6), ("7.19.4", 7), ("7", 7), (None, None), ("", None), ("beta", None)],
     )
-    def test_generations(self, version, generation):
-        assert generation_of(version) == generation
+    def test_major_versions(self, version, major_version):
+        assert major_version_of(version) == major_version
 
 
 @pytest.fixture(scope="module")
 def old_sim(tmp_path_factory):
-    plan = plan_for(tmp_path_factory.mktemp("old"), relay_to=("127.0.0.1", 1))
-    with Simulation(replace(plan, v6=OLD, api_ssl_port=free_port())) as simulation:
-        yield simulation
+    options = options_for(tmp_path_factory.mktemp("old"), relay_to=("127.0.0.1", 1))
+    with SimulatorThread(replace(options, v6=OLD, api_ssl_port=free_port())) as simulator:
+        yield simulator
 
 
 class TestCollector:
@@ -143,64 +149,64 @@ class TestCollector:
     def poller(self, old_sim):
         pollers = []
 
-        def polling(device: str, *, use_tls: bool = False) -> RouterPoller:
+        def make_poller(device: str, *, use_tls: bool = False) -> RouterPoller:
             address, port = old_sim.address(device)
-            isp = old_sim.world.isp
-            port = old_sim.plan.api_ssl_port if use_tls else port
+            isp = old_sim.simulation.isp
+            port = old_sim.options.api_ssl_port if use_tls else port
             login = Login(address, port, use_tls, isp.username, isp.password, AGENT_CORE)
             pollers.append(RouterPoller(login))
             return pollers[-1]
 
-        yield polling
+        yield make_poller
         for poller in pollers:
             poller.close()
 
     @pytest.mark.parametrize("device", ["er1", "er2"])
     def test_reads_the_same_of_both(self, old_sim, poller, device):
-        reading = poller(device).poll(EVERYTHING, PATIENCE)
+        reading = poller(device).poll(EVERYTHING, TIMEOUT_SECONDS)
         assert reading.device.version == ("6.49.17" if device in OLD else "7.19.4")
         assert reading.device.values["device.temp_c"] > 30
         assert reading.device.values["device.psu.ok"] == 1
-        assert abs(reading.device.values["device.clock.skew_seconds"]) < PATIENCE
+        assert abs(reading.device.values["device.clock.skew_seconds"]) < TIMEOUT_SECONDS
         assert [(peer.is_up, peer.remote_as) for peer in reading.bgp] == [
             (True, 64496 if device == "er1" else 64497),
             (True, 64500),
         ]
         assert all(peer.prefixes_in > 100_000 for peer in reading.bgp)
-        told = old_sim.ask("GET", "/topology")["ospf_neighbors"]
+        neighbors = old_sim.request("GET", "/topology")["ospf_neighbors"]
         assert {(row.router_id, row.area, row.address) for row in reading.ospf} == {
-            (n["router_id"], n["area"], n["address"]) for n in told if n["device"] == device
+            (n["router_id"], n["area"], n["address"]) for n in neighbors if n["device"] == device
         }
         assert all(row.is_up for row in reading.ospf)
         assert any("interface.optic.rx_dbm" in port for port in reading.ports.values())
 
     @pytest.mark.parametrize("device", ["bng1", "bng2", "acc3"])
     def test_counts_the_sessions_of_both(self, old_sim, poller, device):
-        (service,) = poller(device).poll(EVERYTHING, PATIENCE).services
-        assert service.active == old_sim.world.isp.service_at(device).population
+        (service,) = poller(device).poll(EVERYTHING, TIMEOUT_SECONDS).services
+        assert service.active == old_sim.simulation.isp.service_at(device).population
 
     @pytest.mark.parametrize("device", ["bng1", "er2"])
     def test_reads_both_over_tls(self, poller, device):
-        reading = poller(device, use_tls=True).poll(EVERYTHING, PATIENCE)
+        reading = poller(device, use_tls=True).poll(EVERYTHING, TIMEOUT_SECONDS)
         assert reading.device.identity == device
         assert len(reading.ospf) == 1
 
-    def test_falls_silent_over_tls_too(self, old_sim, poller):
+    def test_an_unresponsive_api_times_out_over_tls_too(self, old_sim, poller):
         one = poller("acc1", use_tls=True)
-        one.poll(EVERYTHING, PATIENCE)
-        old_sim.break_("api_down", device="acc1")
-        with pytest.raises(Gone, match="in time"):
+        one.poll(EVERYTHING, TIMEOUT_SECONDS)
+        old_sim.inject("api_down", device="acc1")
+        with pytest.raises(ConnectionFailed, match="in time"):
             one.poll({Tier.FAST}, 0.2)
         old_sim.heal()
         assert one.poll({Tier.FAST}, 5.0).device.version == "6.49.17"
 
-    def test_asks_v6_for_nothing_that_it_does_not_have(self, old_sim, poller, caplog):
-        poller("er1").poll(EVERYTHING, PATIENCE)
-        assert "menu not available" not in caplog.text
+    def test_requests_no_menu_that_v6_lacks(self, old_sim, poller, caplog):
+        poller("er1").poll(EVERYTHING, TIMEOUT_SECONDS)
+        assert "router_menu_unavailable" not in caplog.text
 
     def test_keeps_the_areas_between_slow_polls(self, old_sim, poller):
         one = poller("acc1")
-        first = one.poll(EVERYTHING, PATIENCE)
+        first = one.poll(EVERYTHING, TIMEOUT_SECONDS)
         second = one.poll({Tier.FAST}, 5.0)
         assert second.cost.commands == 3
         assert [row.area for row in second.ospf] == [row.area for row in first.ospf] == ["backbone"]
@@ -209,7 +215,7 @@ class TestCollector:
 class TestLibraries:
     @pytest.mark.parametrize("device", ["er1", "er2"])
     def test_librouteros_reads_both(self, old_sim, device):
-        isp = old_sim.world.isp
+        isp = old_sim.simulation.isp
         host, port = old_sim.address(device)
         menu = ("routing", "bgp", "peer" if device in OLD else "session")
         refusal = TrapError if device in OLD else MultiTrapError
@@ -223,15 +229,15 @@ class TestLibraries:
 
     @pytest.mark.parametrize("device", ["er1", "er2"])
     def test_routeros_api_reads_both(self, old_sim, device):
-        isp = old_sim.world.isp
+        isp = old_sim.simulation.isp
         host, port = old_sim.address(device)
         pool = routeros_api.RouterOsApiPool(
             host, username=isp.username, password=isp.password, port=port, plaintext_login=True
         )
         try:
             api = pool.get_api()
-            (neighbour,) = api.get_resource("/routing/ospf/neighbor").get()
-            assert ("interface" in neighbour) == (device in OLD)
+            (neighbor,) = api.get_resource("/routing/ospf/neighbor").get()
+            assert ("interface" in neighbor) == (device in OLD)
             assert api.get_resource("/ppp/active").get() == []
             assert api.get_resource("/system/identity").get() == [{"name": device}]
         finally:

@@ -1,4 +1,4 @@
-"""Where no path is left there is silence, never an error; after the repair not a byte is missing."""
+"""Without a path connections block and never fail; after the repair no byte is missing."""
 
 import hashlib
 import re
@@ -11,23 +11,23 @@ from itertools import count, islice
 
 import pytest
 
-from agent.simulator.routers import MOST_SESSIONS
-from tests.agent.simulator.running import (
+from agent.simulator.routers import MAX_SESSIONS
+from tests.agent.simulator.harness import (
     AGENT_CORE,
     AGENT_NORTH,
-    PATIENCE,
-    SILENCE,
+    SILENCE_SECONDS,
+    TIMEOUT_SECONDS,
     Client,
+    all_sessions_in_use,
     connect,
     free_port,
-    taking_all_seats,
 )
 from tests.supervisor.waiting import attempts, eventually
 
-#: After this much silence what was on its way has arrived.
-LONGER_SILENCE = 1.0
-#: Echoes of either kind that tell a share.
-ENOUGH = 20
+#: After this time without data everything in transit has arrived.
+LONG_SILENCE_SECONDS = 1.0
+#: Echoes of either kind that suffice to estimate the ratio.
+MIN_ECHOES = 20
 
 
 class TestRouters:
@@ -39,7 +39,7 @@ class TestRouters:
             sim.heal()
             assert client.receive()[0] == "!done"
 
-    def test_a_session_falls_silent_and_continues(self, sim):
+    def test_a_session_blocks_and_continues(self, sim):
         with sim.logged_in("agg1") as client:
             sim.cut("cr2-agg1")
             client.send("/system/identity/print")
@@ -48,7 +48,7 @@ class TestRouters:
             assert client.receive() == ["!re", "=name=agg1"]
             assert client.receive() == ["!done"]
 
-    def test_the_end_of_a_session_is_not_heard_on_a_lost_path(self, sim):
+    def test_the_end_of_a_session_does_not_arrive_without_a_path(self, sim):
         with sim.logged_in("agg1") as client:
             sim.cut("cr2-agg1")
             client.send("/quit")
@@ -57,7 +57,7 @@ class TestRouters:
             assert client.receive()[0] == "!fatal"
             assert client.receive() is None
 
-    def test_the_same_router_answers_who_stands_on_its_side(self, sim):
+    def test_the_router_replies_to_clients_on_its_side_of_the_cut(self, sim):
         sim.cut("cr2-agg1")
         with sim.logged_in("bng1", AGENT_NORTH) as client:
             assert client.rows("/system/identity/print") == [{"name": "bng1"}]
@@ -65,24 +65,24 @@ class TestRouters:
             client.send("/login")
             assert client.is_silent()
 
-    def test_who_gives_up_takes_no_seat(self, sim):
+    def test_a_connection_without_a_path_counts_as_no_session(self, sim):
         sim.cut("cr2-agg1")
-        for _ in range(MOST_SESSIONS + 5):
+        for _ in range(MAX_SESSIONS + 5):
             with sim.connected("acc1"):
                 pass
         sim.heal()
         with sim.logged_in("acc1") as client:
             assert client.rows("/system/identity/print")
 
-    def test_a_session_given_up_in_silence_leaves_its_seat(self, sim):
+    def test_a_session_closed_without_a_path_is_released(self, sim):
         for _ in range(2):
-            with taking_all_seats(sim, "bng2"):
+            with all_sessions_in_use(sim, "bng2"):
                 sim.cut("cr4-agg2")
             sim.heal()
 
-    def test_a_reset_in_silence_is_noticed_too(self, sim):
+    def test_a_reset_without_a_path_is_noticed_too(self, sim):
         sim.cut("cr2-agg1")
-        for _ in range(MOST_SESSIONS + 5):
+        for _ in range(MAX_SESSIONS + 5):
             with sim.connected("acc1") as client:
                 client.send("/login")
                 reset(client.socket)
@@ -90,7 +90,7 @@ class TestRouters:
         with sim.logged_in("acc1") as client:
             assert client.rows("/system/identity/print")
 
-    def test_a_cut_in_the_ring_is_only_a_detour(self, sim):
+    def test_a_cut_in_the_ring_changes_only_the_route(self, sim):
         with sim.logged_in("cr2") as client:
             sim.cut("cr1-cr2")
             rows = client.rows("/routing/ospf/neighbor/print", "=.proplist=router-id")
@@ -102,22 +102,22 @@ class TestEcho:
     def probe(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind((AGENT_CORE, 0))
-            probe.settimeout(PATIENCE)
+            probe.settimeout(TIMEOUT_SECONDS)
             yield probe
 
-    def test_returns_what_it_gets(self, sim, probe):
+    def test_returns_datagrams(self, sim, probe):
         for payload in (b"hello", b"\0", b"x" * 1400):
             probe.sendto(payload, sim.echo_address("bng1"))
             assert probe.recvfrom(2000) == (payload, sim.echo_address("bng1"))
 
     def test_drops_on_a_lost_path(self, sim, probe):
         failure = sim.cut("cr2-agg1")
-        probe.settimeout(SILENCE)
+        probe.settimeout(SILENCE_SECONDS)
         probe.sendto(b"lost", sim.echo_address("bng1"))
         with pytest.raises(TimeoutError):
             probe.recv(2000)
-        sim.ask("DELETE", f"/failures/{failure}")
-        probe.settimeout(PATIENCE)
+        sim.request("DELETE", f"/failures/{failure}")
+        probe.settimeout(TIMEOUT_SECONDS)
         probe.sendto(b"found", sim.echo_address("bng1"))
         assert probe.recv(2000) == b"found"
 
@@ -130,93 +130,95 @@ class TestEcho:
 
 class TestRelay:
     def test_carries_both_ways(self, sim):
-        with connect(sim.relay, AGENT_NORTH) as line:
-            line.sendall(b"telemetry")
-            assert line.recv(100) == b"telemetry"
-            line.shutdown(socket.SHUT_WR)
-            assert line.recv(100) == b""
+        with connect(sim.relay, AGENT_NORTH) as connection:
+            connection.sendall(b"telemetry")
+            assert connection.recv(100) == b"telemetry"
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(100) == b""
 
-    def test_hangs_where_there_is_no_path(self, sim):
+    def test_blocks_without_a_path(self, sim):
         sim.cut("cr2-agg1")
-        with connect(sim.relay, AGENT_NORTH) as line, connect(sim.relay, AGENT_CORE) as other:
-            line.sendall(b"telemetry")
-            assert Client(line).is_silent()
+        with connect(sim.relay, AGENT_NORTH) as connection, connect(sim.relay, AGENT_CORE) as other:
+            connection.sendall(b"telemetry")
+            assert Client(connection).is_silent()
             other.sendall(b"core")
             assert other.recv(100) == b"core"
             sim.heal()
-            assert line.recv(100) == b"telemetry"
+            assert connection.recv(100) == b"telemetry"
 
-    def test_freezes_and_thaws_without_losing_a_byte(self, sim):
+    def test_blocks_and_continues_without_losing_a_byte(self, sim):
         sent = (
             hashlib.blake2b(b"seed").digest() * 400_000
-        )  # 26 MB: more than all buffers on the way
-        with connect(sim.relay, AGENT_NORTH) as line:
-            line.sendall(b"x")
-            assert line.recv(1) == b"x"
-            sender = threading.Thread(target=lambda: (line.sendall(sent), half_close(line)))
+        )  # 26 MB: more than all buffers on the path
+        with connect(sim.relay, AGENT_NORTH) as connection:
+            connection.sendall(b"x")
+            assert connection.recv(1) == b"x"
+            sender = threading.Thread(
+                target=lambda: (connection.sendall(sent), half_close(connection))
+            )
             sender.start()
-            received = bytearray(line.recv(65536))
+            received = bytearray(connection.recv(65536))
             sim.cut("cr2-agg1")
-            received += drained(line)
+            received += read_until_blocked(connection)
             assert len(received) < len(sent)
             before = len(received)
-            assert Client(line).is_silent()
+            assert Client(connection).is_silent()
             sim.heal()
-            while data := line.recv(65536):
+            while data := connection.recv(65536):
                 received += data
-            sender.join(PATIENCE)
+            sender.join(TIMEOUT_SECONDS)
         assert before < len(received)
         assert bytes(received) == sent
 
-    def test_what_was_sent_before_hanging_up_arrives_after_the_repair(self, sim):
-        with connect(sim.relay, AGENT_NORTH) as line:
-            line.sendall(b"x")
-            assert line.recv(1) == b"x"
+    def test_data_sent_before_closing_arrives_after_the_repair(self, sim):
+        with connect(sim.relay, AGENT_NORTH) as connection:
+            connection.sendall(b"x")
+            assert connection.recv(1) == b"x"
             sim.cut("cr2-agg1")
-            line.sendall(b"last words")
-            half_close(line)
-            assert Client(line).is_silent()
+            connection.sendall(b"last data")
+            half_close(connection)
+            assert Client(connection).is_silent()
             sim.heal()
-            assert line.recv(100) == b"last words"
-            assert line.recv(100) == b""
+            assert connection.recv(100) == b"last data"
+            assert connection.recv(100) == b""
 
     def test_a_reset_ends_one_connection_only(self, sim):
-        with connect(sim.relay, AGENT_NORTH) as line:
-            line.sendall(b"x")
-            assert line.recv(1) == b"x"
-            reset(line)
-        with connect(sim.relay, AGENT_NORTH) as line:
-            line.sendall(b"y")
-            assert line.recv(1) == b"y"
+        with connect(sim.relay, AGENT_NORTH) as connection:
+            connection.sendall(b"x")
+            assert connection.recv(1) == b"x"
+            reset(connection)
+        with connect(sim.relay, AGENT_NORTH) as connection:
+            connection.sendall(b"y")
+            assert connection.recv(1) == b"y"
 
-    def test_without_a_server_the_agent_is_hung_up_on(self, sim, monkeypatch):
+    def test_without_a_server_the_connection_is_closed(self, sim, monkeypatch):
         relay = sim._running.relay
         monkeypatch.setattr(relay, "_target", ("127.0.0.1", free_port("127.0.0.1")))
-        with connect(sim.relay, AGENT_CORE) as line:
-            assert line.recv(100) == b""
+        with connect(sim.relay, AGENT_CORE) as connection:
+            assert connection.recv(100) == b""
 
 
-def reset(line: socket.socket) -> None:
-    """Closes as a crashing client does."""
-    line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    line.close()
+def reset(connection: socket.socket) -> None:
+    """Close like a crashing client."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
 
 
-def half_close(line: socket.socket) -> None:
-    line.shutdown(socket.SHUT_WR)
+def half_close(connection: socket.socket) -> None:
+    connection.shutdown(socket.SHUT_WR)
 
 
-def drained(line: socket.socket) -> bytes:
-    """What still comes until the line is silent."""
+def read_until_blocked(connection: socket.socket) -> bytes:
+    """Data that still arrives until nothing more does."""
     received = bytearray()
-    line.settimeout(LONGER_SILENCE)
+    connection.settimeout(LONG_SILENCE_SECONDS)
     try:
-        while data := line.recv(65536):
+        while data := connection.recv(65536):
             received += data
     except TimeoutError:
         pass
     finally:
-        line.settimeout(PATIENCE)
+        connection.settimeout(TIMEOUT_SECONDS)
     return bytes(received)
 
 
@@ -225,12 +227,12 @@ class TestOtherFailures:
     def probe(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.bind((AGENT_CORE, 0))
-            probe.settimeout(PATIENCE)
+            probe.settimeout(TIMEOUT_SECONDS)
             yield probe
 
-    def test_a_silent_api_echoes(self, sim, probe):
+    def test_a_router_with_an_unresponsive_api_echoes(self, sim, probe):
         with sim.logged_in("agg1") as client:
-            sim.break_("api_down", device="agg1")
+            sim.inject("api_down", device="agg1")
             client.send("/system/identity/print")
             assert client.is_silent()
             probe.sendto(b"alive", sim.echo_address("agg1"))
@@ -238,61 +240,64 @@ class TestOtherFailures:
             sim.heal()
             assert client.receive() == ["!re", "=name=agg1"]
 
-    def test_a_dead_site_is_silent_and_its_agent_is_alone(self, sim, probe):
-        with sim.logged_in("agg1", AGENT_NORTH) as client, connect(sim.relay, AGENT_NORTH) as line:
-            line.sendall(b"x")
-            assert line.recv(1) == b"x"
-            sim.break_("power_loss", site="north")
+    def test_a_site_without_power_is_unreachable_and_its_agent_disconnected(self, sim, probe):
+        with (
+            sim.logged_in("agg1", AGENT_NORTH) as client,
+            connect(sim.relay, AGENT_NORTH) as connection,
+        ):
+            connection.sendall(b"x")
+            assert connection.recv(1) == b"x"
+            sim.inject("power_loss", site="north")
             client.send("/system/identity/print")
-            line.sendall(b"telemetry")
+            connection.sendall(b"telemetry")
             assert client.is_silent()
-            assert Client(line).is_silent()
+            assert Client(connection).is_silent()
             probe.sendto(b"alive", sim.echo_address("agg1"))
-            probe.settimeout(SILENCE)
+            probe.settimeout(SILENCE_SECONDS)
             with pytest.raises(TimeoutError):
                 probe.recv(100)
-            assert sim.ask("GET", "/truth")["devices"]["agg1"] is False
+            assert sim.request("GET", "/truth")["devices"]["agg1"] is False
             sim.heal()
-            assert line.recv(100) == b"telemetry"
-            assert client.receive() is None  # the router knows nothing of this session any more
+            assert connection.recv(100) == b"telemetry"
+            assert client.receive() is None  # the router no longer knows this session
         with sim.logged_in("agg1", AGENT_NORTH) as client:
             (resource,) = client.rows("/system/resource/print")
             assert re.fullmatch(r"\d{1,2}s", resource["uptime"])
 
-    def test_who_knocks_during_a_reboot_is_let_in_after_it(self, sim):
-        sim.break_("reboot", device="acc2", seconds=0.3)
+    def test_a_connection_during_a_reboot_is_served_after_it(self, sim):
+        sim.inject("reboot", device="acc2", seconds=0.3)
         with sim.logged_in("acc2") as client:
             assert client.rows("/system/identity/print") == [{"name": "acc2"}]
-        assert sim.ask("GET", "/failures") == []
-        assert any("over: reboot acc2" in line for line in sim.told)
+        assert sim.request("GET", "/failures") == []
+        assert any("ended: reboot acc2" in connection for connection in sim.messages)
 
-    def test_sessions_from_before_a_reboot_take_no_seat(self, sim):
-        with taking_all_seats(sim, "acc2"):
-            sim.break_("reboot", device="acc2", seconds=0.1)
+    def test_sessions_from_before_a_reboot_do_not_count(self, sim):
+        with all_sessions_in_use(sim, "acc2"):
+            sim.inject("reboot", device="acc2", seconds=0.1)
             with sim.logged_in("acc2") as client:
                 assert client.rows("/system/identity/print") == [{"name": "acc2"}]
 
     def test_a_flapping_link_is_down_and_up_again_by_itself(self, sim):
-        sim.break_("flap", link="cr2-agg1", period_s=0.4)
-        seen = set()
+        sim.inject("flap", link="cr2-agg1", period_s=0.4)
+        states = set()
 
-        def look() -> bool:
-            seen.add(sim.ask("GET", "/truth")["links"]["cr2-agg1"])
-            return seen == {True, False}
+        def both_states_observed() -> bool:
+            states.add(sim.request("GET", "/truth")["links"]["cr2-agg1"])
+            return states == {True, False}
 
-        eventually(look)
+        eventually(both_states_observed)
 
     def test_a_slow_link_makes_echoes_late(self, sim, probe):
-        sim.break_("latency", link="cr2-agg1", ms=20)
+        sim.inject("latency", link="cr2-agg1", ms=20)
         started = time.monotonic()
         probe.sendto(b"ping", sim.echo_address("agg1"))
         probe.recv(100)
         assert time.monotonic() - started >= 0.04
 
-    def test_a_lossy_link_loses_its_share(self, sim, probe):
-        """Echoes keep their order: one that is passed by a later one is lost, however late the machine is."""
-        sim.break_("loss", link="cr2-agg1", pct=50)
-        probe.settimeout(SILENCE)
+    def test_a_lossy_link_drops_its_ratio(self, sim, probe):
+        """Echoes stay in order: one that is overtaken by a later one is lost, however slow the machine is."""
+        sim.inject("loss", link="cr2-agg1", pct=50)
+        probe.settimeout(SILENCE_SECONDS)
         numbers, returned = count(), []
         for _ in attempts("a loss of about a half"):
             for number in islice(numbers, 10):
@@ -301,7 +306,7 @@ class TestOtherFailures:
                 while True:
                     returned.append(int.from_bytes(probe.recv(100)))
             lost = max(returned, default=-1) + 1 - len(returned)
-            if len(returned) >= ENOUGH and lost >= ENOUGH:
+            if len(returned) >= MIN_ECHOES and lost >= MIN_ECHOES:
                 break
 
         assert returned == sorted(returned)

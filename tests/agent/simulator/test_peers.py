@@ -1,6 +1,6 @@
-"""Other people's readers, librouteros and mktxp, on RouterOS 6 and 7: what they read is what the model says.
+"""Third-party clients, librouteros and mktxp, on RouterOS 6 and 7: they read what the model has.
 
-mktxp comes from the package index into an environment of its own: it pins other versions of what we use.
+mktxp is installed from the package index into an environment of its own, because it pins other versions.
 """
 
 import re
@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from agent.simulator.blueprint import BgpPeer, Router
 from agent.simulator.menus.traffic import counters_of
 from agent.simulator.routeros.version import RELEASES
-from tests.agent.simulator.running import Simulation, free_port, plan_for
+from tests.agent.simulator.harness import SimulatorThread, free_port, options_for
 from tests.supervisor.waiting import HANG_SECONDS, attempts
 
 OLD = ("er1", "bng1", "acc1")
@@ -31,8 +31,8 @@ STARTS_WITHIN = HANG_SECONDS
 
 
 @dataclass
-class Said:
-    """What a reader said of one router, in the model's words."""
+class Readings:
+    """Readings of one router by a third-party client."""
 
     version: str = ""
     memory: int = 0
@@ -44,68 +44,68 @@ class Said:
 
 
 class Truth:
-    """What the model says of the same router at this moment."""
+    """The state of the same router in the model, now."""
 
-    def __init__(self, simulation: Simulation, device: str) -> None:
-        self._world = simulation.world
-        self.router: Router = self._world.isp.router(device)
+    def __init__(self, simulator: SimulatorThread, device: str) -> None:
+        self._simulation = simulator.simulation
+        self.router: Router = self._simulation.isp.router(device)
 
     @property
     def is_old(self) -> bool:
         return RELEASES[self.router.os].is_v6
 
     def peers(self) -> list[BgpPeer]:
-        return [row for row in self._world.isp.bgp_peers if row.device == self.router.name]
+        return [row for row in self._simulation.isp.bgp_peers if row.device == self.router.name]
 
     def running(self) -> dict[str, bool]:
-        network = self._world.network
-        wires = self._world.isp.links_at(self.router.name)
-        return {port.interface: network.is_up(link) for link, port in wires}
+        network = self._simulation.network
+        links = self._simulation.isp.links_at(self.router.name)
+        return {port.interface: network.is_up(link) for link, port in links}
 
     def received(self) -> dict[str, int]:
         """Bytes by port, as counted until now."""
-        network, now = self._world.network, self._world.clock()
+        network, now = self._simulation.network, self._simulation.clock()
         return {
             port.interface: counters_of(
-                self._world.isp.seed, link, port, network.record_of(port).seconds_up(now)
+                self._simulation.isp.seed, link, port, network.record_of(port).seconds_up(now)
             ).rx_bytes
-            for link, port in self._world.isp.links_at(self.router.name)
+            for link, port in self._simulation.isp.links_at(self.router.name)
         }
 
     def established(self) -> dict[str, bool]:
-        return {row.name: self._world.network.is_established(row) for row in self.peers()}
+        return {row.name: self._simulation.network.is_established(row) for row in self.peers()}
 
     def sessions(self) -> int:
-        service = self._world.isp.service_at(self.router.name)
+        service = self._simulation.isp.service_at(self.router.name)
         if service is None:
             return 0
-        return self._world.network.sessions(service, at=self._world.clock())
+        return self._simulation.network.sessions(service, at=self._simulation.clock())
 
 
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory) -> Iterator[Simulation]:
-    """An upstream's wire, another upstream's session and one of two uplinks are gone."""
-    plan = plan_for(tmp_path_factory.mktemp("peers"), relay_to=("127.0.0.1", 1))
-    with Simulation(replace(plan, v6=OLD)) as simulation:
-        simulation.cut("er1-upstream-a")
-        simulation.break_("upstream_down", link="er2-upstream-b")
-        simulation.cut("cr4-acc3")
-        yield simulation
+def failing_simulator(tmp_path_factory) -> Iterator[SimulatorThread]:
+    """One upstream link, the session of the other upstream and one of two uplinks are down."""
+    options = options_for(tmp_path_factory.mktemp("peers"), relay_to=("127.0.0.1", 1))
+    with SimulatorThread(replace(options, v6=OLD)) as simulator:
+        simulator.cut("er1-upstream-a")
+        simulator.inject("upstream_down", link="er2-upstream-b")
+        simulator.cut("cr4-acc3")
+        yield simulator
 
 
-def check(said: Said, truth: Truth, before: dict[str, int], after: dict[str, int]) -> None:
-    assert said.version.startswith(truth.router.os)
-    assert said.memory == truth.router.memory_bytes
+def check(readings: Readings, truth: Truth, before: dict[str, int], after: dict[str, int]) -> None:
+    assert readings.version.startswith(truth.router.os)
+    assert readings.memory == truth.router.memory_bytes
     ports = truth.running()
-    assert {name: said.running[name] for name in ports} == ports
-    assert said.established == truth.established()
-    assert said.sessions == truth.sessions()
+    assert {name: readings.running[name] for name in ports} == ports
+    assert readings.established == truth.established()
+    assert readings.sessions == truth.sessions()
     for peer in truth.peers():
-        # RouterOS 6 says nothing of the prefixes of a session that is down, RouterOS 7 what it last had.
-        if said.established[peer.name] or not truth.is_old:
-            assert said.prefixes[peer.name] == peer.prefix_count
+        # For a session that is down, RouterOS 6 has no prefix count, RouterOS 7 a stale one.
+        if readings.established[peer.name] or not truth.is_old:
+            assert readings.prefixes[peer.name] == peer.prefix_count
     for name in ports:
-        assert before[name] <= said.received[name] <= after[name]
+        assert before[name] <= readings.received[name] <= after[name]
 
 
 def peer_name(name: str, *, is_old: bool) -> str:
@@ -115,16 +115,16 @@ def peer_name(name: str, *, is_old: bool) -> str:
 
 class TestLibrouteros:
     @pytest.mark.parametrize("device", [*OLD, *NEW])
-    def test_reads_the_truth(self, broken, device):
-        truth, isp = Truth(broken, device), broken.world.isp
-        host, port = broken.address(device)
+    def test_reads_the_truth(self, failing_simulator, device):
+        truth, isp = Truth(failing_simulator, device), failing_simulator.simulation.isp
+        host, port = failing_simulator.address(device)
         before = truth.received()
         with closing(librouteros.connect(host, isp.username, isp.password, port=port)) as api:
-            said = self._read(api, truth)
+            readings = self._read(api, truth)
 
-        check(said, truth, before, truth.received())
+        check(readings, truth, before, truth.received())
 
-    def _read(self, api: Any, truth: Truth) -> Said:
+    def _read(self, api: Any, truth: Truth) -> Readings:
         (resource,) = api.path("system", "resource")
         ports = list(api.path("interface"))
         menu = "peer" if truth.is_old else "session"
@@ -132,7 +132,7 @@ class TestLibrouteros:
             peer_name(row["name"], is_old=truth.is_old): row
             for row in api.path("routing", "bgp", menu)
         }
-        return Said(
+        return Readings(
             version=resource["version"],
             memory=resource["total-memory"],
             running={row["name"]: row["running"] for row in ports},
@@ -145,24 +145,24 @@ class TestLibrouteros:
 
 @pytest.fixture(scope="module")
 def mktxp(tmp_path_factory) -> Path:
-    """The program, freshly installed."""
+    """The program in a new virtual environment."""
     folder = tmp_path_factory.mktemp("mktxp") / "venv"
     venv.create(folder, with_pip=True)
-    done = subprocess.run(
+    install = subprocess.run(
         [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--retries", "1", MKTXP],
         check=False,
         capture_output=True,
         text=True,
     )
-    if done.returncode:
-        pytest.skip(f"No package index gives {MKTXP} here: {done.stderr.strip()[-200:]}")
+    if install.returncode:
+        pytest.skip(f"No package index gives {MKTXP} here: {install.stderr.strip()[-200:]}")
     return folder / "bin" / "mktxp"
 
 
-def settings_of(simulation: Simulation, port: int) -> dict[str, str]:
-    """mktxp's two files: where it listens, and which routers it reads."""
-    isp = simulation.world.isp
-    asks = "".join(
+def settings_of(simulator: SimulatorThread, port: int) -> dict[str, str]:
+    """The two settings files of mktxp: its listen address and its routers."""
+    isp = simulator.simulation.isp
+    collectors = "".join(
         f"    {name} = {name in {'health', 'interface', 'bgp'}}\n"
         for name in (
             *("health", "interface", "bgp", "installed_packages", "dhcp", "dhcp_lease"),
@@ -173,23 +173,23 @@ def settings_of(simulation: Simulation, port: int) -> dict[str, str]:
     )
     routers = ""
     for device in (*OLD, *NEW):
-        host, api_port = simulation.address(device)
+        host, api_port = simulator.address(device)
         routers += (
             f"[{device}]\n    enabled = True\n    hostname = {host}\n    port = {api_port}\n"
             f"    username = {isp.username}\n    password = {isp.password}\n"
-            f"    use_ssl = False\n    plaintext_login = True\n{asks}"
+            f"    use_ssl = False\n    plaintext_login = True\n{collectors}"
         )
     listen = f"[MKTXP]\n    listen = '127.0.0.1:{port}'\n    socket_timeout = 5\n"
     return {"_mktxp.conf": listen, "mktxp.conf": routers}
 
 
 @pytest.fixture(scope="module")
-def scraped(broken, mktxp, tmp_path_factory) -> "Scraped":
-    """One scrape of all six, and the bytes that the model had counted before and after it."""
+def scraped(failing_simulator, mktxp, tmp_path_factory) -> "Scraped":
+    """One scrape of all six, with the byte counters of the model before and after it."""
     folder, port = tmp_path_factory.mktemp("settings"), free_port("127.0.0.1")
-    for name, text in settings_of(broken, port).items():
+    for name, text in settings_of(failing_simulator, port).items():
         (folder / name).write_text(text)
-    before = received_by_all(broken)
+    before = received_by_all(failing_simulator)
     with (
         (folder / "log").open("w") as log,
         subprocess.Popen(
@@ -204,80 +204,84 @@ def scraped(broken, mktxp, tmp_path_factory) -> "Scraped":
         finally:
             process.kill()
     log_text = (folder / "log").read_text()
-    return Scraped(read_metrics(text), before, received_by_all(broken), log_text)
+    return Scraped(read_metrics(text), before, received_by_all(failing_simulator), log_text)
 
 
 @dataclass(frozen=True)
 class Scraped:
-    """What mktxp said of every router."""
+    """Readings of all routers by mktxp."""
 
-    said: dict[str, Said]
+    readings: dict[str, Readings]
     before: dict[str, dict[str, int]]
     after: dict[str, dict[str, int]]
     log: str
 
 
-def received_by_all(simulation: Simulation) -> dict[str, dict[str, int]]:
-    return {device: Truth(simulation, device).received() for device in (*OLD, *NEW)}
+def received_by_all(simulator: SimulatorThread) -> dict[str, dict[str, int]]:
+    return {device: Truth(simulator, device).received() for device in (*OLD, *NEW)}
 
 
 def fetch(url: str) -> str:
     for _ in attempts(f"{url} answering"):
         with suppress(urllib.error.URLError):
-            with urllib.request.urlopen(url, timeout=STARTS_WITHIN) as answer:
-                return answer.read().decode()
+            with urllib.request.urlopen(url, timeout=STARTS_WITHIN) as response:
+                return response.read().decode()
     raise AssertionError
 
 
-def read_metrics(text: str) -> dict[str, Said]:
-    found: dict[str, Said] = {}
+def read_metrics(text: str) -> dict[str, Readings]:
+    by_device: dict[str, Readings] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
             device = sample.labels.get("routerboard_name")
             if device:
-                said = found.setdefault(device, Said())
-                take(said, sample.name, sample.labels, sample.value, is_old=device in OLD)
-    return found
+                readings = by_device.setdefault(device, Readings())
+                apply_sample(
+                    readings, sample.name, sample.labels, sample.value, is_old=device in OLD
+                )
+    return by_device
 
 
-def take(said: Said, name: str, labels: dict[str, str], value: float, *, is_old: bool) -> None:
+def apply_sample(
+    readings: Readings, name: str, labels: dict[str, str], value: float, *, is_old: bool
+) -> None:
     port = labels.get("name", "")
     peer = peer_name(port, is_old=is_old)
     match name.removeprefix("mktxp_"):
         case "system_total_memory":
-            said.memory, said.version = int(value), labels["version"]
+            readings.memory, readings.version = int(value), labels["version"]
         case "interface_running":
-            said.running[port] = bool(value)
+            readings.running[port] = bool(value)
         case "interface_rx_byte_total":
-            said.received[port] = int(value)
+            readings.received[port] = int(value)
         case "interface_type_info":
-            said.sessions += labels["type"] == "pppoe-in"
+            readings.sessions += labels["type"] == "pppoe-in"
         case "bgp_sessions_info":
-            said.established.setdefault(peer, False)
+            readings.established.setdefault(peer, False)
         case "bgp_established":
-            said.established[peer] = bool(value)
+            readings.established[peer] = bool(value)
         case "bgp_prefix_count":
-            said.prefixes[peer] = int(value)
+            readings.prefixes[peer] = int(value)
 
 
 @pytest.mark.long
 class TestMktxp:
     @pytest.mark.parametrize("device", [*OLD, *NEW])
-    def test_reads_the_truth(self, broken, scraped, device):
-        assert device in scraped.said, scraped.log[-2000:]
+    def test_reads_the_truth(self, failing_simulator, scraped, device):
+        assert device in scraped.readings, scraped.log[-2000:]
 
         check(
-            scraped.said[device],
-            Truth(broken, device),
+            scraped.readings[device],
+            Truth(failing_simulator, device),
             scraped.before[device],
             scraped.after[device],
         )
 
-    def test_both_generations_were_there(self, scraped, record_property):
-        versions = sorted({re.split(r"[. ]", row.version)[0] for row in scraped.said.values()})
+    def test_both_versions_were_read(self, scraped, record_property):
+        versions = sorted({re.split(r"[. ]", row.version)[0] for row in scraped.readings.values()})
         assert versions == ["6", "7"]
         record_property(
             "bar",
-            f"{MKTXP} and librouteros: {len(scraped.said)} routers of RouterOS 6 and 7 read as"
+            f"{MKTXP} and librouteros: {len(scraped.readings)} routers of RouterOS 6 and 7 read as"
             " the model has them",
         )

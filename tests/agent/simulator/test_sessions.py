@@ -1,4 +1,4 @@
-"""Routers on sockets: login, answers, and everything a client may do wrong."""
+"""Routers on sockets: login, replies, and protocol errors of clients."""
 
 import socket
 import time
@@ -10,8 +10,8 @@ import routeros_api
 from librouteros.exceptions import MultiTrapError, TrapError
 
 from agent.simulator.routeros import session
-from agent.simulator.routeros.wire import encode_length
-from tests.agent.simulator.running import AGENT_NORTH, STRANGER, taking_all_seats
+from agent.simulator.routeros.protocol import encode_length
+from tests.agent.simulator.harness import AGENT_NORTH, UNKNOWN_SOURCE, all_sessions_in_use
 from tests.supervisor.waiting import attempts
 
 #: Nagle's algorithm waits for the other side's delayed acknowledgement, 40 ms at the least.
@@ -25,17 +25,17 @@ class TestLogin:
     def test_a_wrong_password_is_trapped_and_may_be_tried_again(self, sim, words):
         with sim.connected("cr1") as client:
             refusal = [["!trap", "=message=invalid user name or password (6)"], ["!done"]]
-            assert client.ask("/login", *words) == refusal
-            password = sim.world.isp.password
-            assert client.ask("/login", "=name=monitor", f"=password={password}") == [["!done"]]
+            assert client.command("/login", *words) == refusal
+            password = sim.simulation.isp.password
+            assert client.command("/login", "=name=monitor", f"=password={password}") == [["!done"]]
 
-    def test_the_old_challenge_is_given_but_never_accepted(self, sim):
+    def test_the_old_challenge_is_sent_but_never_accepted(self, sim):
         with sim.connected("cr1") as client:
-            ((done, challenge),) = client.ask("/login")
+            ((done, challenge),) = client.command("/login")
             assert done == "!done"
             assert len(challenge.removeprefix("=ret=")) == 32
-            answer = client.ask("/login", "=name=monitor", "=response=00" + "0" * 32)
-            assert answer[0][1] == "=message=invalid user name or password (6)"
+            reply = client.command("/login", "=name=monitor", "=response=00" + "0" * 32)
+            assert reply[0][1] == "=message=invalid user name or password (6)"
 
     def test_a_command_before_it_ends_the_session(self, sim):
         with sim.connected("cr1") as client:
@@ -43,29 +43,29 @@ class TestLogin:
             assert client.receive() == ["!fatal", "not logged in"]
             assert client.receive() is None
 
-    def test_who_drips_is_let_go(self, sim, monkeypatch):
+    def test_a_slow_login_is_disconnected(self, sim, monkeypatch):
         monkeypatch.setattr(session, "LOGIN_SECONDS", 0.1)
         with sim.connected("cr1") as client:
-            with pytest.raises(OSError):  # noqa: PT011  # reset or broken pipe, as the kernel likes
-                for _ in attempts("the end of a login that drips"):
+            with pytest.raises(OSError):  # noqa: PT011  # reset or broken pipe, depending on the kernel
+                for _ in attempts("the end of a slow login"):
                     client.socket.sendall(b"\x01")
 
     @pytest.mark.parametrize(
-        "rubbish",
+        "data",
         [b"\xff", b"\xf8", encode_length(5000), b"\x01x" * 33, b"\xf0\xff\xff\xff\xff"],
     )
-    def test_rubbish_is_answered_once(self, sim, rubbish):
+    def test_malformed_data_ends_the_session(self, sim, data):
         with sim.connected("cr1") as client:
-            client.socket.sendall(rubbish)
+            client.socket.sendall(data)
             assert client.receive()[0] == "!fatal"
             assert client.receive() is None
 
 
 class TestCommands:
-    def test_the_tag_is_on_every_sentence_of_the_answer(self, sim):
+    def test_every_sentence_of_a_reply_has_the_tag(self, sim):
         with sim.logged_in("cr1") as client:
-            answers = client.ask("/ip/service/print", "=.proplist=name", ".tag=a=b")
-            assert answers == [
+            replies = client.command("/ip/service/print", "=.proplist=name", ".tag=a=b")
+            assert replies == [
                 ["!re", "=name=ssh", ".tag=a=b"],
                 ["!re", "=name=api", ".tag=a=b"],
                 ["!re", "=name=winbox", ".tag=a=b"],
@@ -76,25 +76,25 @@ class TestCommands:
         with sim.logged_in("cr1") as client:
             for number in range(20):
                 client.send("/system/identity/print", f".tag={number}")
-            answers = [client.receive() for _ in range(40)]
-            assert [answer[-1] for answer in answers[1::2]] == [f".tag={n}" for n in range(20)]
+            replies = [client.receive() for _ in range(40)]
+            assert [reply[-1] for reply in replies[1::2]] == [f".tag={n}" for n in range(20)]
 
-    def test_a_large_word_is_taken_after_login(self, sim):
+    def test_a_large_word_is_accepted_after_login(self, sim):
         with sim.logged_in("cr1") as client:
             padding = "x" * (1 << 20)
-            assert client.ask("/system/identity/print", padding)[-1] == ["!done"]
+            assert client.command("/system/identity/print", padding)[-1] == ["!done"]
             client.send("/system/identity/print", padding + "x")
             assert client.receive() == ["!fatal", "the word is too long"]
             assert client.receive() is None
 
     def test_a_second_login_changes_nothing(self, sim):
         with sim.logged_in("cr1") as client:
-            assert client.ask("/login", "=name=x", "=password=y")[0][0] == "!trap"
+            assert client.command("/login", "=name=x", "=password=y")[0][0] == "!trap"
             assert client.rows("/system/identity/print") == [{"name": "cr1"}]
 
     def test_streams_have_a_limit(self, sim):
         with sim.logged_in("cr1") as client:
-            for number in range(session.MOST_STREAMS):
+            for number in range(session.MAX_STREAMS):
                 client.send("/interface/ethernet/monitor", "=numbers=ether1", f".tag={number}")
                 assert client.receive()[0] == "!re"
             client.send("/interface/ethernet/monitor", "=numbers=ether1", ".tag=more")
@@ -108,7 +108,7 @@ class TestCommands:
             assert client.receive() == ["!fatal", "session terminated on request"]
             assert client.receive() is None
 
-    def test_a_stream_goes_on_until_it_is_cancelled(self, sim, monkeypatch):
+    def test_a_stream_continues_until_it_is_cancelled(self, sim, monkeypatch):
         monkeypatch.setattr(session, "STREAM_SECONDS", 0.01)
         with sim.logged_in("cr1") as client:
             client.send("/interface/ethernet/monitor", "=numbers=ether1", ".tag=m")
@@ -129,37 +129,37 @@ class TestCommands:
 
     def test_a_stream_of_nothing_ends_at_once(self, sim):
         with sim.logged_in("cr1") as client:
-            answer = client.ask("/interface/ethernet/monitor", "=numbers=ether99")
-            assert answer == [["!trap", "=message=no such item"], ["!done"]]
-            assert client.ask("/cancel") == [["!done"]]
+            reply = client.command("/interface/ethernet/monitor", "=numbers=ether99")
+            assert reply == [["!trap", "=message=no such item"], ["!done"]]
+            assert client.command("/cancel") == [["!done"]]
 
-    def test_only_twenty_may_sit_on_one_router(self, sim):
-        with taking_all_seats(sim, "acc2"), sim.connected("acc2") as late:
-            assert late.receive() is None
-        with sim.logged_in("agg2") as elsewhere:
-            assert elsewhere.rows("/system/identity/print")
+    def test_a_router_accepts_twenty_sessions(self, sim):
+        with all_sessions_in_use(sim, "acc2"), sim.connected("acc2") as rejected:
+            assert rejected.receive() is None
+        with sim.logged_in("agg2") as other:
+            assert other.rows("/system/identity/print")
 
-    def test_strangers_stand_at_the_core(self, sim):
+    def test_unknown_sources_are_attached_to_the_core(self, sim):
         sim.cut("cr2-agg1")
-        with sim.logged_in("cr1", STRANGER) as client:
+        with sim.logged_in("cr1", UNKNOWN_SOURCE) as client:
             assert client.rows("/system/identity/print") == [{"name": "cr1"}]
-        with sim.connected("agg1", STRANGER) as client:
+        with sim.connected("agg1", UNKNOWN_SOURCE) as client:
             client.send("/login")
             assert client.is_silent()
 
-    def test_answers_do_not_wait_for_more(self, sim):
+    def test_replies_are_sent_without_delay(self, sim):
         with sim.logged_in("cr1") as client:
             client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for _ in attempts("an answer sooner than Nagle's algorithm lets any go", pause=0):
+            for _ in attempts("a reply sooner than with Nagle's algorithm", pause=0):
                 started = time.monotonic()
-                client.ask("/system/identity/print")
+                client.command("/system/identity/print")
                 if time.monotonic() - started < NAGLE_SECONDS:
                     break
 
 
 class TestLibraries:
     def test_librouteros_reads_a_concentrator(self, sim):
-        isp = sim.world.isp
+        isp = sim.simulation.isp
         service = isp.service_at("bng1")
         host, port = sim.address("bng1")
         with closing(librouteros.connect(host, isp.username, isp.password, port=port)) as api:
@@ -180,7 +180,7 @@ class TestLibraries:
                 api.path("ip", "address").remove("*1")
 
     def test_routeros_api_reads_an_edge_router(self, sim):
-        isp = sim.world.isp
+        isp = sim.simulation.isp
         host, port = sim.address("er1")
         pool = routeros_api.RouterOsApiPool(
             host, username=isp.username, password=isp.password, port=port, plaintext_login=True
@@ -193,16 +193,16 @@ class TestLibraries:
                 ("ibgp-er2-1", "true"),
             ]
             assert "ebgp" in sessions[0]
-            (neighbour,) = api.get_resource("/routing/ospf/neighbor").get()
-            assert (neighbour["router-id"], neighbour["state"]) == ("10.255.0.1", "Full")
-            assert "interface" not in neighbour
+            (neighbor,) = api.get_resource("/routing/ospf/neighbor").get()
+            assert (neighbor["router-id"], neighbor["state"]) == ("10.255.0.1", "Full")
+            assert "interface" not in neighbor
             assert api.get_resource("/ppp/active").get() == []
             ports = api.get_resource("/interface").get(type="ether", running="true")
             assert len(ports) == 2
         finally:
             pool.disconnect()
 
-    def test_routeros_api_sees_what_an_agent_in_the_north_sees(self, sim):
+    def test_an_agent_in_the_north_reads_the_outage(self, sim):
         sim.cut("cr2-agg1")
         with sim.logged_in("agg1", AGENT_NORTH) as client:
             rows = client.rows("/interface/print", "?comment=to cr2")

@@ -1,21 +1,21 @@
-"""The RouterOS API on the wire: length-prefixed words, an empty word ends the sentence."""
+"""Encoding of the RouterOS API: length-prefixed words; an empty word ends the sentence."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# A reserved first byte (0xF8 and above) announces something no released RouterOS sends or takes.
+# A reserved first byte (0xF8 and above) starts a control message that no released RouterOS supports.
 FIRST_CONTROL_BYTE = 0xF8
-# First byte below the bound: that many bytes follow it, and this mask cuts the length bits out of it.
+# Upper bound of the first byte, number of bytes that follow it, mask of its length bits.
 FORMS = ((0x80, 0, 0x7F), (0xC0, 1, 0x3F), (0xE0, 2, 0x1F), (0xF0, 3, 0x0F), (0xF8, 4, 0x00))
 
 
-class Malformed(ValueError):
-    """These bytes are not of the protocol, or more than anybody sane sends."""
+class ProtocolError(ValueError):
+    """The data is not of the protocol, or exceeds the limits."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one peer may make us hold."""
+    """Limits on the memory that one client can use."""
 
     word_bytes: int
     sentence_words: int
@@ -29,11 +29,11 @@ AFTER_LOGIN = Limits(word_bytes=1 << 20, sentence_words=1024, sentence_bytes=4 <
 def encode_length(length: int) -> bytes:
     """The shortest of the five forms that holds the length."""
     for prefix, extra in ((0x00, 0), (0x80, 1), (0xC0, 2), (0xE0, 3), (0xF0, 4)):
-        bits = 7 * (extra + 1) if extra < 4 else 32  # noqa: PLR2004  # the widest form spends a byte
+        bits = 7 * (extra + 1) if extra < 4 else 32  # noqa: PLR2004  # the widest form has a whole byte for its prefix
         if length < 1 << bits:
-            marked = length | prefix << 8 * extra
-            return marked.to_bytes(extra + 1)
-    raise Malformed("a word of this length cannot be sent")
+            prefixed = length | prefix << 8 * extra
+            return prefixed.to_bytes(extra + 1)
+    raise ProtocolError("a word of this length cannot be sent")
 
 
 def encode_word(word: bytes) -> bytes:
@@ -41,16 +41,15 @@ def encode_word(word: bytes) -> bytes:
 
 
 def encode_sentence(words: Iterable[str]) -> bytes:
-    """RouterOS gives no charset; like WinBox on a modern desktop, we speak UTF-8."""
+    """RouterOS has no charset; UTF-8 is used, like WinBox on a modern desktop."""
     body = b"".join(encode_word(word.encode("utf-8", "surrogateescape")) for word in words)
     return body + b"\x00"
 
 
 class Decoder:
-    """Takes bytes as they come and gives whole sentences.
+    """Assembles sentences from chunks of bytes.
 
-    A word's length is judged before its bytes arrive: a peer that announces a gigabyte is told at once,
-    not after we kept half of it.
+    The length of a word is checked before its bytes arrive, so that an oversized word is refused without buffering it.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -63,21 +62,21 @@ class Decoder:
         self._buffer += data
 
     def next_sentence(self) -> list[str] | None:
-        """The next sentence that is complete, or None. Raises Malformed."""
+        """The next complete sentence, or None. Raises Malformed."""
         while (word := self._next_word()) is not None:
             if word:
-                self._keep(word)
-            elif self._words:  # an empty sentence is no sentence
+                self._append_word(word)
+            elif self._words:  # empty sentences are ignored
                 sentence, self._words, self._sentence_bytes = self._words, [], 0
                 return sentence
         return None
 
-    def _keep(self, word: bytes) -> None:
+    def _append_word(self, word: bytes) -> None:
         self._sentence_bytes += len(word)
         if len(self._words) >= self.limits.sentence_words:
-            raise Malformed("too many words in a sentence")
+            raise ProtocolError("too many words in a sentence")
         if self._sentence_bytes > self.limits.sentence_bytes:
-            raise Malformed("the sentence is too long")
+            raise ProtocolError("the sentence is too long")
         self._words.append(word.decode("utf-8", "surrogateescape"))
 
     def _next_word(self) -> bytes | None:
@@ -86,7 +85,7 @@ class Decoder:
             return None
         start, length = header
         if length > self.limits.word_bytes:
-            raise Malformed("the word is too long")
+            raise ProtocolError("the word is too long")
         if len(self._buffer) < start + length:
             return None
         word = bytes(self._buffer[start : start + length])
@@ -94,12 +93,12 @@ class Decoder:
         return word
 
     def _length(self) -> tuple[int, int] | None:
-        """Where the word begins and how long it is, once that can be told."""
+        """Offset and length of the next word, or None if the length is incomplete."""
         if not self._buffer:
             return None
         first = self._buffer[0]
         if first >= FIRST_CONTROL_BYTE:
-            raise Malformed("a reserved control byte")
+            raise ProtocolError("a reserved control byte")
         extra, mask = next((extra, mask) for bound, extra, mask in FORMS if first < bound)
         if len(self._buffer) <= extra:
             return None

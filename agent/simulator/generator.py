@@ -1,10 +1,11 @@
-"""Draws the ISP: its structure is always the same, its flavour follows from the seed."""
+"""Generates the ISP: its structure is fixed, its names and values are derived from the seed."""
 
 from collections.abc import Collection
 from datetime import timedelta
 
-from agent.simulator import draws
+from agent.simulator import seeded
 from agent.simulator.blueprint import (
+    AgentPlacement,
     BgpPeer,
     Blueprint,
     Link,
@@ -13,7 +14,6 @@ from agent.simulator.blueprint import (
     PppoeService,
     Router,
     Site,
-    Vantage,
 )
 from agent.simulator.routeros.version import DEFAULT_V6, V6, V7, Release
 
@@ -21,7 +21,7 @@ GIGABIT = 1_000_000_000
 LOCAL_AS = 64500  # RFC 5398: for documentation
 USERNAME = "monitor"
 
-# name, role, site; the order gives the addresses
+# name, role, site; the order determines the addresses
 ROUTERS = (
     ("cr1", "core", "hub"),
     ("cr2", "core", "hub"),
@@ -35,11 +35,11 @@ ROUTERS = (
     ("agg2", "agg", "south"),
     ("bng2", "bng", "south"),
     ("acc2", "access", "south"),
-    ("acc3", "access", "east"),  # dual-homed, and its subscribers' concentrator itself
+    ("acc3", "access", "east"),  # dual-homed, and a concentrator itself
 )
 
-# the end nearer the core first; the order gives the /30 networks
-WIRES = (
+# the end nearer to the core first; the order determines the /30 networks
+LINKS = (
     ("cr1", "cr2", LinkKind.CORE),
     ("cr2", "cr3", LinkKind.CORE),
     ("cr3", "cr4", LinkKind.CORE),
@@ -80,39 +80,39 @@ BOARDS = {
 }
 
 ROLE = {name: role for name, role, _ in ROUTERS}
-CAGE = {
+PORT_PREFIX = {
     role: "sfp28-" if "XS" in board else "sfp-sfpplus" for role, (board, _, _) in BOARDS.items()
 }
 
 NORTHERN = ("agg1", "bng1", "acc1")
 
 
-def draw_blueprint(seed: int, *, v6: Collection[str] = DEFAULT_V6) -> Blueprint:
-    """The ISP of this seed: the same on every machine and in every run. `v6` names who runs RouterOS 6."""
-    region = draws.draw(seed, "region").choice(draws.REGIONS)
+def generate_blueprint(seed: int, *, v6: Collection[str] = DEFAULT_V6) -> Blueprint:
+    """The ISP of this seed, the same on every machine. `v6` names the routers that run RouterOS 6."""
+    region = seeded.rng(seed, "region").choice(seeded.REGIONS)
     return Blueprint(
         seed=seed,
-        isp=draws.isp_name(seed),
+        isp=seeded.isp_name(seed),
         zone_name=region.zone_name,
         zone_offset=timedelta(hours=region.gmt_offset_hours),
         username=USERNAME,
-        password=draws.password(seed),
+        password=seeded.password(seed),
         server_at="cr3",
-        strangers_at="cr1",
-        sites=draw_sites(seed, region),
-        routers=draw_routers(seed, v6),
-        links=draw_links(seed),
-        bgp_peers=draw_bgp_peers(seed),
+        unknown_sources_at="cr1",
+        sites=generate_sites(seed, region),
+        routers=generate_routers(seed, v6),
+        links=generate_links(seed),
+        bgp_peers=generate_bgp_peers(seed),
         services=(
-            draw_service(seed, "bng1", "acc1", "100.64"),
-            draw_service(seed, "bng2", "acc2", "100.65"),
-            draw_service(seed, "acc3", "acc3", "100.66"),
+            generate_service(seed, "bng1", "acc1", "100.64"),
+            generate_service(seed, "bng2", "acc2", "100.65"),
+            generate_service(seed, "acc3", "acc3", "100.66"),
         ),
         agents=agents(),
     )
 
 
-def draw_sites(seed: int, region: draws.Region) -> tuple[Site, ...]:
+def generate_sites(seed: int, region: seeded.Region) -> tuple[Site, ...]:
     towns = (
         ("hub", region.hubs),
         ("north", region.norths),
@@ -121,19 +121,19 @@ def draw_sites(seed: int, region: draws.Region) -> tuple[Site, ...]:
     )
     sites = []
     for key, candidates in towns:
-        town = draws.draw(seed, "site", key).choice(candidates)
+        town = seeded.rng(seed, "site", key).choice(candidates)
         sites.append(Site(key, town.name, town.latitude, town.longitude))
     return tuple(sites)
 
 
-def draw_routers(seed: int, v6: Collection[str]) -> tuple[Router, ...]:
+def generate_routers(seed: int, v6: Collection[str]) -> tuple[Router, ...]:
     return tuple(
-        draw_router(seed, number, name, role, site, release=V6 if name in v6 else V7)
+        generate_router(seed, number, name, role, site, release=V6 if name in v6 else V7)
         for number, (name, role, site) in enumerate(ROUTERS, start=1)
     )
 
 
-def draw_router(
+def generate_router(
     seed: int, number: int, name: str, role: str, site: str, *, release: Release
 ) -> Router:
     board, cpu_count, memory_bytes = BOARDS[role]
@@ -147,9 +147,9 @@ def draw_router(
         board=board,
         cpu_count=cpu_count,
         memory_bytes=memory_bytes,
-        serial_number=draws.serial_number(seed, name),
+        serial_number=seeded.serial_number(seed, name),
         os=release.version,
-        age=timedelta(seconds=draws.draw(seed, "age", name).randint(9 * 86400, 250 * 86400)),
+        age=timedelta(seconds=seeded.rng(seed, "age", name).randint(9 * 86400, 250 * 86400)),
     )
 
 
@@ -157,20 +157,20 @@ def loopback(number: int) -> str:
     return f"10.255.0.{number}"
 
 
-def draw_links(seed: int) -> tuple[Link, ...]:
+def generate_links(seed: int) -> tuple[Link, ...]:
     used: dict[str, int] = {}
 
     def port(device: str, address: str) -> Port:
         used[device] = used.get(device, 0) + 1
-        return Port(device, f"{CAGE[ROLE[device]]}{used[device]}", address)
+        return Port(device, f"{PORT_PREFIX[ROLE[device]]}{used[device]}", address)
 
     internal = [
-        draw_link(seed, f"{a}-{z}", kind, port(a, f"10.0.{k}.1"), port(z, f"10.0.{k}.2"))
-        for k, (a, z, kind) in enumerate(WIRES, start=1)
+        generate_link(seed, f"{a}-{z}", kind, port(a, f"10.0.{k}.1"), port(z, f"10.0.{k}.2"))
+        for k, (a, z, kind) in enumerate(LINKS, start=1)
     ]
-    providers = draws.draw(seed, "providers").sample(draws.PROVIDERS, len(UPSTREAMS))
+    providers = seeded.rng(seed, "providers").sample(seeded.PROVIDERS, len(UPSTREAMS))
     upstream = [
-        draw_link(
+        generate_link(
             seed, f"{device}-{name}", LinkKind.UPSTREAM, port(device, ours), None, provider=provider
         )
         for (device, name, _, ours, _), provider in zip(UPSTREAMS, providers, strict=True)
@@ -178,25 +178,25 @@ def draw_links(seed: int) -> tuple[Link, ...]:
     return (*internal, *upstream)
 
 
-def draw_link(
+def generate_link(
     seed: int, link_id: str, kind: LinkKind, a: Port, z: Port | None, *, provider: str | None = None
 ) -> Link:
-    source = draws.draw(seed, "link", link_id)
-    if kind is LinkKind.BACKHAUL:  # rented: the usual reason why a whole site goes dark
-        provider = source.choice(draws.CARRIERS)
+    rng = seeded.rng(seed, "link", link_id)
+    if kind is LinkKind.BACKHAUL:  # leased: the usual cause of an outage of a whole site
+        provider = rng.choice(seeded.CARRIERS)
     return Link(
         id=link_id,
         kind=kind,
         capacity_bps=CAPACITY[kind],
         medium="fibre",
         provider=provider,
-        latency=timedelta(microseconds=source.randint(50, 400)),
+        latency=timedelta(microseconds=rng.randint(50, 400)),
         a=a,
         z=z,
     )
 
 
-def draw_bgp_peers(seed: int) -> tuple[BgpPeer, ...]:
+def generate_bgp_peers(seed: int) -> tuple[BgpPeer, ...]:
     numbers = {name: number for number, (name, _, _) in enumerate(ROUTERS, start=1)}
     external = [
         BgpPeer(
@@ -209,7 +209,7 @@ def draw_bgp_peers(seed: int) -> tuple[BgpPeer, ...]:
             remote_as=remote_as,
             remote_device=None,
             link=f"{device}-{name}",
-            prefix_count=draws.draw(seed, "prefixes", name).randint(940_000, 1_010_000),
+            prefix_count=seeded.rng(seed, "prefixes", name).randint(940_000, 1_010_000),
         )
         for device, name, remote_as, ours, theirs in UPSTREAMS
     ]
@@ -224,27 +224,27 @@ def draw_bgp_peers(seed: int) -> tuple[BgpPeer, ...]:
             remote_as=LOCAL_AS,
             remote_device=other,
             link=None,
-            prefix_count=draws.draw(seed, "prefixes", device, other).randint(400_000, 600_000),
+            prefix_count=seeded.rng(seed, "prefixes", device, other).randint(400_000, 600_000),
         )
         for device, other in (("er1", "er2"), ("er2", "er1"))
     ]
     return (*external, *internal)
 
 
-def draw_service(seed: int, device: str, access: str, pool: str) -> PppoeService:
+def generate_service(seed: int, device: str, access: str, pool: str) -> PppoeService:
     return PppoeService(
         device=device,
         access=access,
         name="internet",
         interface="vlan100-subscribers",
-        population=draws.draw(seed, "population", device).randint(240, 720),
+        population=seeded.rng(seed, "population", device).randint(240, 720),
         pool=pool,
     )
 
 
-def agents() -> tuple[Vantage, ...]:
+def agents() -> tuple[AgentPlacement, ...]:
     others = tuple(name for name, _, _ in ROUTERS if name not in NORTHERN)
     return (
-        Vantage("agent-core", "127.30.0.1", "hub", "cr1", others),
-        Vantage("agent-north", "127.30.0.2", "north", "agg1", ("agg1", "bng1", "acc1")),
+        AgentPlacement("agent-core", "127.30.0.1", "hub", "cr1", others),
+        AgentPlacement("agent-north", "127.30.0.2", "north", "agg1", ("agg1", "bng1", "acc1")),
     )

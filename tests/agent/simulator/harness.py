@@ -1,4 +1,4 @@
-"""A simulation in a thread of this process, and clients that stand where agents stand."""
+"""A simulator in a thread of this process, and clients with the addresses of agents."""
 
 import asyncio
 import contextlib
@@ -10,24 +10,24 @@ from pathlib import Path
 from typing import Self
 
 from agent.simulator.client import request
-from agent.simulator.lines import hang_up
-from agent.simulator.routeros.wire import AFTER_LOGIN, Decoder, encode_sentence
-from agent.simulator.routers import MOST_SESSIONS
-from agent.simulator.serve import Plan, start
+from agent.simulator.connections import abort_connections
+from agent.simulator.routeros.protocol import AFTER_LOGIN, Decoder, encode_sentence
+from agent.simulator.routers import MAX_SESSIONS
+from agent.simulator.serve import ServeOptions, start
 from tests import slots
 from tests.supervisor.waiting import HANG_SECONDS, attempts
 
-AGENT_CORE, AGENT_NORTH, STRANGER = "127.30.0.1", "127.30.0.2", "127.0.0.1"
-PATIENCE = HANG_SECONDS  # how long a test waits for what must come
-SILENCE = 0.15  # how long it listens for what must not
+AGENT_CORE, AGENT_NORTH, UNKNOWN_SOURCE = "127.30.0.1", "127.30.0.2", "127.0.0.1"
+TIMEOUT_SECONDS = HANG_SECONDS  # wait for what must happen
+SILENCE_SECONDS = 0.15  # wait for what must not happen
 
 
 def free_port(host: str = "127.20.0.1") -> int:
     return slots.free_port(host)
 
 
-def plan_for(state_dir: Path, *, relay_to: tuple[str, int], seed: int = 1) -> Plan:
-    return Plan(
+def options_for(state_dir: Path, *, relay_to: tuple[str, int], seed: int = 1) -> ServeOptions:
+    return ServeOptions(
         seed=seed,
         state_dir=state_dir,
         control=("127.0.0.1", 0),
@@ -38,8 +38,8 @@ def plan_for(state_dir: Path, *, relay_to: tuple[str, int], seed: int = 1) -> Pl
     )
 
 
-class InThread:
-    """Something that serves from an event loop in a thread of its own, while the test blocks in sockets."""
+class EventLoopThread:
+    """A server with an event loop in a thread of its own, while the test blocks in sockets."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -49,12 +49,12 @@ class InThread:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(PATIENCE)
+        assert self._ready.wait(TIMEOUT_SECONDS)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(PATIENCE)
+        self._thread.join(TIMEOUT_SECONDS)
         assert not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -65,23 +65,23 @@ class InThread:
         raise NotImplementedError
 
 
-class Simulation(InThread):
-    """Handles on a running one."""
+class SimulatorThread(EventLoopThread):
+    """A running simulator."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, options: ServeOptions) -> None:
         super().__init__()
-        self.plan = plan
-        self.told: list[str] = []
+        self.options = options
+        self.messages: list[str] = []
 
     async def _serve(self) -> None:
         async with AsyncExitStack() as stack:
-            self._running = await start(self.plan, stack, tell=self.told.append)
+            self._running = await start(self.options, stack, log=self.messages.append)
             self._ready.set()
             await self._stop.wait()
 
     @property
-    def world(self):
-        return self._running.world
+    def simulation(self):
+        return self._running.simulation
 
     @property
     def control(self) -> tuple[str, int]:
@@ -91,23 +91,23 @@ class Simulation(InThread):
     def relay(self) -> tuple[str, int]:
         return "127.40.0.1", self._running.relay_port
 
-    def ask(self, method: str, path: str, body=None):
+    def request(self, method: str, path: str, body=None):
         return request(self.control, method, path, body)
 
     def cut(self, link: str) -> str:
-        return self.break_("link_cut", link=link)
+        return self.inject("link_cut", link=link)
 
-    def break_(self, kind: str, **details) -> str:
-        return self.ask("POST", "/failures", {"kind": kind, **details})["id"]
+    def inject(self, kind: str, **details) -> str:
+        return self.request("POST", "/failures", {"kind": kind, **details})["id"]
 
     def heal(self) -> None:
-        self.ask("DELETE", "/failures")
+        self.request("DELETE", "/failures")
 
     def address(self, device: str) -> tuple[str, int]:
-        return self.world.isp.router(device).address, self.plan.api_port
+        return self.simulation.isp.router(device).address, self.options.api_port
 
     def echo_address(self, device: str) -> tuple[str, int]:
-        return self.world.isp.router(device).address, self.plan.echo_port
+        return self.simulation.isp.router(device).address, self.options.echo_port
 
     @contextmanager
     def connected(self, device: str, source: str = AGENT_CORE):
@@ -117,15 +117,15 @@ class Simulation(InThread):
     @contextmanager
     def logged_in(self, device: str, source: str = AGENT_CORE):
         with self.connected(device, source) as client:
-            isp = self.world.isp
-            assert client.ask("/login", f"=name={isp.username}", f"=password={isp.password}") == [
-                ["!done"]
-            ]
+            isp = self.simulation.isp
+            assert client.command(
+                "/login", f"=name={isp.username}", f"=password={isp.password}"
+            ) == [["!done"]]
             yield client
 
 
-class EchoServer(InThread):
-    """Stands where the ingest server stands and returns what it gets."""
+class EchoServer(EventLoopThread):
+    """Replaces the ingest server and echoes all data."""
 
     port = 0
 
@@ -145,19 +145,19 @@ class EchoServer(InThread):
             writer.close()
         finally:
             if self._stop.is_set():
-                await hang_up([writer])
+                await abort_connections([writer])
 
 
 def connect(address: tuple[str, int], source: str) -> socket.socket:
-    return socket.create_connection(address, timeout=PATIENCE, source_address=(source, 0))
+    return socket.create_connection(address, timeout=TIMEOUT_SECONDS, source_address=(source, 0))
 
 
 @contextmanager
-def taking_all_seats(sim: Simulation, device: str) -> Iterator[None]:
-    """As soon as they are free: a router notices a moment later that somebody is gone."""
-    for _ in attempts(f"all seats of {device} being free"):
+def all_sessions_in_use(sim: SimulatorThread, device: str) -> Iterator[None]:
+    """As soon as they are free: a router notices closed sessions with a delay."""
+    for _ in attempts(f"all sessions of {device} being free"):
         with suppress(AssertionError, OSError), ExitStack() as sessions:
-            for _ in range(MOST_SESSIONS):
+            for _ in range(MAX_SESSIONS):
                 sessions.enter_context(sim.logged_in(device))
             held = sessions.pop_all()
             break
@@ -184,8 +184,8 @@ class Client:
             self._decoder.feed(data)
         return sentence
 
-    def ask(self, *words: str) -> list[list[str]]:
-        """Everything up to and with the `!done`."""
+    def command(self, *words: str) -> list[list[str]]:
+        """All sentences up to and including `!done`."""
         self.send(*words)
         sentences = []
         while not sentences or sentences[-1][0] != "!done":
@@ -197,17 +197,17 @@ class Client:
     def rows(self, *words: str) -> list[dict[str, str]]:
         return [
             dict(word[1:].split("=", 1) for word in sentence[1:])
-            for sentence in self.ask(*words)
+            for sentence in self.command(*words)
             if sentence[0] == "!re"
         ]
 
     def is_silent(self) -> bool:
-        """Neither a byte nor an end for a while."""
-        self.socket.settimeout(SILENCE)
+        """Whether neither data nor an end arrives for a while."""
+        self.socket.settimeout(SILENCE_SECONDS)
         try:
             self.socket.recv(1)
         except TimeoutError:
             return True
         finally:
-            self.socket.settimeout(PATIENCE)
+            self.socket.settimeout(TIMEOUT_SECONDS)
         return False
