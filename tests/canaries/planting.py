@@ -1,4 +1,4 @@
-"""Secrets that people and programs bring in or are given, each by the door that it really comes through."""
+"""Canary secrets, submitted or created through the pages and endpoints that real secrets use."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -34,38 +34,38 @@ def canary() -> str:
 
 
 class Planter:
-    """Keeps what it plants by name, and every answer that is not the one that may show a secret.
+    """Records planted secrets by name, and every response that must not contain one.
 
-    ``program`` calls REST with an administrator's token, ``stranger`` makes one that has none; both speak to the
-    application in this process or, alike, to a server.
+    ``program`` calls REST with an administrator's token, ``anonymous`` creates a client without one; both use the
+    application in this process or a running server.
     """
 
-    def __init__(self, program: Any, stranger: Callable[[], Any] = APIClient) -> None:
+    def __init__(self, program: Any, anonymous: Callable[[], Any] = APIClient) -> None:
         self.program = program
-        self.stranger = stranger
+        self.anonymous = anonymous
         program.raise_request_exception = False
         self.secrets: dict[str, str | bytes] = {}
-        self.answers: list[bytes] = []
+        self.responses: list[bytes] = []
 
     def put(self, name: str) -> str:
         self.secrets[name] = canary()
         return str(self.secrets[name])
 
-    def keep(self, answer: Any) -> Any:
-        """An answer that must not show any."""
-        self.answers.append(answer.content)
-        return answer
+    def record(self, response: Any) -> Any:
+        """Record a response that must not contain a secret."""
+        self.responses.append(response.content)
+        return response
 
-    def post(self, path: str, body: Any, **more: Any) -> Any:
-        return self.program.post(f"/api/v1/{path}/", body, format="json", **more)
+    def post(self, path: str, body: Any, **options: Any) -> Any:
+        return self.program.post(f"/api/v1/{path}/", body, format="json", **options)
 
-    def shown_once(self, name: str, answer: Any, field: str) -> str:
-        assert answer.status_code in {200, 201}, answer.content
-        text = str(answer.json()[field])
+    def record_one_time_secret(self, name: str, response: Any, field: str) -> str:
+        assert response.status_code in {200, 201}, response.content
+        text = str(response.json()[field])
         self.secrets[name] = text
         return text
 
-    def credentials(self) -> None:
+    def create_credentials(self) -> None:
         for name, (kind, field) in SETS.items():
             body = {"name": name, "kind": kind, field: self.put(name)}
             if kind == "snmp_v3":
@@ -77,8 +77,8 @@ class Planter:
                 body["options"]["priv_protocol"] = "aes"
             if kind not in {"snmp_v2c", "webhook"}:
                 body["username"] = "monitor"
-            answer = self.keep(self.post("credential-sets", body))
-            assert answer.status_code == 201, (name, answer.content)
+            response = self.record(self.post("credential-sets", body))
+            assert response.status_code == 201, (name, response.content)
         pem = Ed25519PrivateKey.generate().private_bytes(
             Encoding.PEM,
             PrivateFormat.PKCS8,
@@ -87,79 +87,79 @@ class Planter:
         self.secrets["ssh key"] = pem.splitlines()[2]
         key = {"private_key": pem.decode(), "passphrase": str(self.secrets["ssh passphrase"])}
         body = {"name": "key", "kind": "ssh", "username": "monitor", **key}
-        answer = self.keep(self.post("credential-sets", body))
-        assert answer.status_code == 201, answer.content
+        response = self.record(self.post("credential-sets", body))
+        assert response.status_code == 201, response.content
         body = {"name": "r", "username": "u", "secret": self.put("secret under a repeated key")}
         for _ in range(2):
-            self.keep(self.post("credential-sets", body, headers={"Idempotency-Key": "canary"}))
+            self.record(self.post("credential-sets", body, headers={"Idempotency-Key": "canary"}))
 
-    def shown(self, site: str) -> None:
-        """What the platform itself makes and shows once."""
+    def create_one_time_secrets(self, site: str) -> None:
+        """Secrets that the platform creates and shows once."""
         hook = self.post("webhook-endpoints", {"name": "hook", "url": "https://hook.example/x"})
-        self.shown_once("webhook secret", hook, "secret")
+        self.record_one_time_secret("webhook secret", hook, "secret")
         path = f"webhook-endpoints/{hook.json()['id']}"
-        self.shown_once(
+        self.record_one_time_secret(
             "staged webhook secret", self.post(f"{path}/rotate-secret", {"step": "stage"}), "secret"
         )
-        again = {"Idempotency-Key": "hook"}
+        repeated = {"Idempotency-Key": "hook"}
         body = {"name": "hook 2", "url": "https://hook.example/y"}
-        self.shown_once(
+        self.record_one_time_secret(
             "webhook secret under a repeated key",
-            self.post("webhook-endpoints", body, headers=again),
+            self.post("webhook-endpoints", body, headers=repeated),
             "secret",
         )
-        self.keep(self.post("webhook-endpoints", body, headers=again))
-        self.shown_once("api token", self.post("tokens", {"name": "a"}), "token")
-        again = {"Idempotency-Key": "token"}
-        self.shown_once(
+        self.record(self.post("webhook-endpoints", body, headers=repeated))
+        self.record_one_time_secret("api token", self.post("tokens", {"name": "a"}), "token")
+        repeated = {"Idempotency-Key": "token"}
+        self.record_one_time_secret(
             "api token under a repeated key",
-            self.post("tokens", {"name": "b"}, headers=again),
+            self.post("tokens", {"name": "b"}, headers=repeated),
             "token",
         )
-        self.keep(self.post("tokens", {"name": "b"}, headers=again))
+        self.record(self.post("tokens", {"name": "b"}, headers=repeated))
         agent = self.post("agents", {"name": "a1", "site": site}).json()["id"]
         path = f"agents/{agent}/enroll-token"
-        self.shown_once("enrolment token", self.post(path, {}), "token")
-        self.shown_once(
-            "enrolment token under a repeated key",
+        self.record_one_time_secret("enrollment token", self.post(path, {}), "token")
+        self.record_one_time_secret(
+            "enrollment token under a repeated key",
             self.post(path, {}, headers={"Idempotency-Key": "enrol"}),
             "token",
         )
-        self.keep(self.post(path, {}, headers={"Idempotency-Key": "enrol"}))
-        invited = {"email": "new@acme.example", "role": "noc"}
-        for name, more in (("invitation", {}), ("invitation under a repeated key", again)):
+        self.record(self.post(path, {}, headers={"Idempotency-Key": "enrol"}))
+        invitation = {"email": "new@acme.example", "role": "noc"}
+        for name, headers in (("invitation", {}), ("invitation under a repeated key", repeated)):
             link = self.post(
                 "invitations",
-                {**invited, "email": f"{name[:4]}{len(more)}@x.example"},
-                headers=more,
+                {**invitation, "email": f"{name[:4]}{len(headers)}@x.example"},
+                headers=headers,
             )
             assert link.status_code == 201, link.content
             self.secrets[name] = link.json()["link"].partition("key=")[2]
 
-    def people(self, browser: Any, email: str, password: str) -> str:
-        """Passwords, sessions, second factors. The new password of the person with this address."""
+    def sign_in_secrets(self, browser: Any, email: str, password: str) -> str:
+        """Passwords, sessions, second factors. Returns the new password of this user."""
         body = {"email": "p@acme.example", "role": "noc", "password": self.put("member password")}
-        assert self.keep(self.post("memberships", body)).status_code == 201
+        assert self.record(self.post("memberships", body)).status_code == 201
         wrong = {"email": email, "password": self.put("wrong password")}
-        self.keep(browser.post("/sign-in/", wrong))
+        self.record(browser.post("/sign-in/", wrong))
         typed = {"email": self.put("password typed as name"), "password": "x"}
-        browser.post("/sign-in/", typed)  # shown again to the one who typed it
+        browser.post("/sign-in/", typed)  # the form shows it again to the same user
         browser.post("/sign-in/", {"email": email, "password": password})
         self.secrets["session cookie"] = browser.cookies["sessionid"].value
         # Recovery codes are eight digits: too short to tell from chance.
         self.secrets["authenticator secret"], _ = set_up(browser)
         new = self.put("new password")
         passwords = {"current": password, "password": new, "again": new}
-        self.keep(browser.post("/account/password/", passwords))
-        self.keep(browser.get("/account/"))
+        self.record(browser.post("/account/password/", passwords))
+        self.record(browser.get("/account/"))
         return new
 
-    def faulty(self) -> None:
-        """Secrets in requests that are refused."""
+    def send_invalid_requests(self) -> None:
+        """Secrets in requests that are rejected."""
         sets = "/api/v1/credential-sets/"
         raw = {"content_type": "application/json"}
-        self.keep(self.program.post(sets, f'{{"secret": "{self.put("in broken JSON")}', **raw))
-        self.keep(
+        self.record(self.program.post(sets, f'{{"secret": "{self.put("in broken JSON")}', **raw))
+        self.record(
             self.program.post(sets, f"password={self.put('in a form')}", content_type="text/plain")
         )
         for name, body in (
@@ -169,11 +169,11 @@ class Planter:
             ("in an unknown field", {"passwort": self.put("in an unknown field")}),
             ("for another kind", {"name": "x", "community": self.put("for another kind")}),
         ):
-            assert self.keep(self.post("credential-sets", body)).status_code == 400, name
-        self.keep(self.program.get("/api/v1/sites/", {"token": self.put("in a query")}))
+            assert self.record(self.post("credential-sets", body)).status_code == 400, name
+        self.record(self.program.get("/api/v1/sites/", {"token": self.put("in a query")}))
         url = f"https://me:{self.put('in a webhook URL')}@hook.example/x"
-        self.keep(self.post("webhook-endpoints", {"name": "x", "url": url}))
-        stranger = self.stranger()
+        self.record(self.post("webhook-endpoints", {"name": "x", "url": url}))
+        anonymous = self.anonymous()
         for name, headers in (
             ("unknown bearer token", {"Authorization": "Bearer {}"}),
             ("basic login", {"Authorization": "Basic {}"}),
@@ -181,28 +181,28 @@ class Planter:
             ("own header", {"X-Api-Key": "{}"}),
         ):
             filled = {key: text.format(self.put(name)) for key, text in headers.items()}
-            self.keep(stranger.get("/api/v1/sites/", headers=filled))
+            self.record(anonymous.get("/api/v1/sites/", headers=filled))
 
-    def told(self) -> None:
-        """What careless code may log."""
+    def log_secrets(self) -> None:
+        """Secrets in log records, as careless code may write them."""
         log.error("refused", password=self.put("logged field"))
         log.error("refused", login={"secret": self.put("logged field within")})
         log.error("cannot reach postgres://app:%s@db/x", self.put("logged URL"))
         log.error("sent Authorization: Bearer %s", self.put("logged header"))
         log.error(PEM.format(self.put("logged key")))
 
-    def broken(self, monkeypatch: Any) -> None:
-        """Secrets in the hands of code that fails: their values are in the frames of the traceback."""
+    def send_failing_request(self, monkeypatch: Any) -> None:
+        """Secrets in a request that fails: their values are in the frames of the traceback."""
 
-        def fail(**given: Any) -> Any:
+        def fail(**arguments: Any) -> Any:
             secret = str(self.secrets[last])
-            raise RuntimeError(f"could not use password={secret} of {len(given)}")
+            raise RuntimeError(f"could not use password={secret} of {len(arguments)}")
 
         last = "in a request that breaks"
         monkeypatch.setattr("apps.vault.services.create_credential_set", fail)
         body = {"name": "x", "username": "u", "secret": self.put(last)}
-        answer = self.keep(self.post("credential-sets", body))
-        assert answer.status_code == 500, answer.content
+        response = self.record(self.post("credential-sets", body))
+        assert response.status_code == 500, response.content
 
 
 def reads(program: Any, description: dict[str, Any]) -> Iterator[bytes]:

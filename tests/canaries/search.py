@@ -1,4 +1,4 @@
-"""Where secrets may have gone to, as bytes, and looking for them there in each form that they may have taken."""
+"""Dumps of everything that may hold a leaked secret, and the search for secrets in every encoding."""
 
 import os
 import subprocess
@@ -11,38 +11,38 @@ import redis
 
 from ispvm.supervisor.programs import find_postgres
 
-#: Below this, an answer may hold it by chance.
-SHORTEST = 8
+#: A shorter text may occur by chance.
+MIN_CHARS = 8
 
 
-def forms_of(secret: str | bytes) -> set[bytes]:
-    """As it is, quoted for a URL, in hexadecimal, in base64 wherever it stands in what was encoded."""
+def encodings_of(secret: str | bytes) -> set[bytes]:
+    """Plain, quoted for a URL, in hexadecimal, and in base64 at any offset of the encoded data."""
     raw = secret.encode() if isinstance(secret, str) else secret
-    assert len(raw) >= SHORTEST
-    forms = {raw, quote(raw).encode(), raw.hex().encode(), raw.hex().upper().encode()}
+    assert len(raw) >= MIN_CHARS
+    encodings = {raw, quote(raw).encode(), raw.hex().encode(), raw.hex().upper().encode()}
     for shift in range(3):
-        # The middle is the same whatever stands around it.
+        # The middle of the encoding does not depend on the surrounding data.
         text = b64encode(b"\0" * shift + raw)
-        forms.add(text[(0, 2, 3)[shift] : len(text) - 4])
-    return {form for form in forms if len(form) >= SHORTEST}
+        encodings.add(text[(0, 2, 3)[shift] : len(text) - 4])
+    return {encoding for encoding in encodings if len(encoding) >= MIN_CHARS}
 
 
-def found_in(secrets: Mapping[str, str | bytes], places: Mapping[str, bytes]) -> list[str]:
-    """``canary in place`` for each that was found."""
-    forms = {name: forms_of(secret) for name, secret in secrets.items()}
+def find_leaks(secrets: Mapping[str, str | bytes], sources: Mapping[str, bytes]) -> list[str]:
+    """``canary in source`` for each leak."""
+    encodings = {name: encodings_of(secret) for name, secret in secrets.items()}
     return [
-        f"{name} in {place}"
-        for name, texts in forms.items()
-        for place, content in places.items()
+        f"{name} in {source}"
+        for name, texts in encodings.items()
+        for source, content in sources.items()
         if any(text in content for text in texts)
     ]
 
 
-def database(url: str, name: str) -> bytes:
-    """All that a backup holds, read by a role that every row is visible to."""
+def dump_database(url: str, name: str) -> bytes:
+    """A full dump, by a role that sees every row."""
     parts = urlsplit(url)
     programs = find_postgres(os.environ.get("ISPVM_POSTGRES"), [])
-    done = subprocess.run(
+    process = subprocess.run(
         [
             str(programs.bin / "pg_dump"),
             *("--host", str(parts.hostname), "--port", str(parts.port)),
@@ -52,25 +52,25 @@ def database(url: str, name: str) -> bytes:
         capture_output=True,
         env={**os.environ, "PGPASSWORD": unquote(parts.password or "")},
     )
-    assert b"PostgreSQL database dump complete" in done.stdout
-    return done.stdout
+    assert b"PostgreSQL database dump complete" in process.stdout
+    return process.stdout
 
 
-def broker(url: str) -> bytes:
-    """Every key and value, and so every task that waits with its arguments."""
+def dump_broker(url: str) -> bytes:
+    """All keys and values, which include queued tasks with their arguments."""
     client = redis.Redis.from_url(url)
-    reads: dict[bytes, Any] = {
+    readers: dict[bytes, Any] = {
         b"string": client.get,
         b"list": lambda key: client.lrange(key, 0, -1),
         b"hash": client.hgetall,
         b"set": client.smembers,
         b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
     }
-    found = []
+    parts = []
     for key in client.scan_iter(count=1000):
         kind: Any = client.type(key)
-        found += [key, _flat(reads[kind](key)) if kind in reads else client.dump(key) or b""]
-    return b"\n".join(found)
+        parts += [key, _flat(readers[kind](key)) if kind in readers else client.dump(key) or b""]
+    return b"\n".join(parts)
 
 
 def _flat(value: Any) -> bytes:

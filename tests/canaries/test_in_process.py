@@ -21,44 +21,44 @@ from apps.agents.services import ensure_authority
 from apps.core import clock
 from apps.tenancy import acting_in
 from tests.canaries.planting import Planter, canary, reads
-from tests.canaries.search import broker, database, forms_of, found_in
+from tests.canaries.search import dump_broker, dump_database, encodings_of, find_leaks
 from tests.clients import bearer
 from tests.conftest import PASSWORD
 from tests.core.test_logs import Written
 from tests.inventory.factories import make_site
 
-LEAST = 40
+MIN_CANARIES = 40
 WAITING = "canaries-waiting"
 
 
 @shared_task(name="tests.break_with", queue="upkeep")
 def break_with(*, reference: str) -> None:
     """A task that holds a secret when it breaks."""
-    secret = HELD[reference]
+    secret = TASK_SECRETS[reference]
     raise RuntimeError(f"cannot log in, secret={secret}")
 
 
-HELD: dict[str, str] = {}
+TASK_SECRETS: dict[str, str] = {}
 
 
-def of_the_installation() -> dict[str, str | bytes]:
-    """What the processes are given to run with."""
-    found: dict[str, str | bytes] = {"secret key": settings.SECRET_KEY}
+def installation_secrets() -> dict[str, str | bytes]:
+    """Secrets in the configuration of the processes."""
+    secrets: dict[str, str | bytes] = {"secret key": settings.SECRET_KEY}
     for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "DATABASE_BACKUP_URL", "REDIS_URL"):
-        found[f"password of {name}"] = urlsplit(os.environ[name]).password or ""
+        secrets[f"password of {name}"] = urlsplit(os.environ[name]).password or ""
     text = Path(settings.ISPVM_MASTER_KEY_FILE).read_text(encoding="ascii").strip()
-    return found | {"master key": bytes.fromhex(text)}
+    return secrets | {"master key": bytes.fromhex(text)}
 
 
 @pytest.fixture
-def written() -> Iterator[Written]:
-    """What goes to the log, as it is in production."""
-    made, root = Written(), logging.getLogger()
+def captured_log() -> Iterator[Written]:
+    """The log output with the production configuration."""
+    captured, root = Written(), logging.getLogger()
     level = root.level
-    root.addHandler(made.handler)
+    root.addHandler(captured.handler)
     root.setLevel(logging.INFO)
-    yield made
-    root.removeHandler(made.handler)
+    yield captured
+    root.removeHandler(captured.handler)
     root.setLevel(level)
 
 
@@ -72,54 +72,52 @@ def plant(planter: Planter, acme: Any, user: Any, monkeypatch: Any) -> None:
     with acting_in(acme):
         site = str(make_site("hub").id)
     ensure_authority(at=clock.now())
-    planter.secrets |= of_the_installation()
-    planter.credentials()
-    planter.shown(site)
+    planter.secrets |= installation_secrets()
+    planter.create_credentials()
+    planter.create_one_time_secrets(site)
     browser = Client(raise_request_exception=False)
-    new = planter.people(browser, user.email, PASSWORD)
+    new = planter.sign_in_secrets(browser, user.email, PASSWORD)
     user.refresh_from_db()
     assert user.check_password(new)
-    planter.faulty()
-    planter.told()
-    HELD["x"] = planter.put("in a task that breaks")
+    planter.send_invalid_requests()
+    planter.log_secrets()
+    TASK_SECRETS["x"] = planter.put("in a task that breaks")
     break_with.apply(kwargs={"reference": "x"})
-    # No worker of the tests takes from this queue: the task waits where the search looks for it.
+    # No worker consumes this queue: the task stays in the broker, where the search reads it.
     break_with.apply_async(kwargs={"reference": "x"}, queue=WAITING)
     with monkeypatch.context() as patched:
-        planter.broken(patched)
+        planter.send_failing_request(patched)
 
 
-def places(planter: Planter, logged: str) -> dict[str, bytes]:
+def dump_all(planter: Planter, logged: str) -> dict[str, bytes]:
     described = SchemaGenerator().get_schema(request=None, public=True)
     document = json.loads(json.dumps(described, default=str))
     metrics = Client().get("/metrics", REMOTE_ADDR="127.0.0.1")
     assert metrics.status_code == 200
     url = os.environ["DATABASE_BACKUP_URL"]
     return {
-        "the database": database(url, settings.DATABASES["default"]["NAME"]),
-        "the broker": broker(settings.ISPVM_REDIS_URL),
+        "the database": dump_database(url, settings.DATABASES["default"]["NAME"]),
+        "the broker": dump_broker(settings.ISPVM_REDIS_URL),
         "the log": logged.encode(),
         "the metrics": metrics.content,
-        "answers to what was sent": b"\n".join(planter.answers),
+        "responses to the requests": b"\n".join(planter.responses),
         "everything that REST shows": b"\n".join(reads(planter.program, document)),
     }
 
 
 @pytest.mark.django_db(transaction=True)
-def test_no_secret_is_where_others_read(
-    planter, acme, acme_noc, monkeypatch, record_property, written
-):
+def test_no_secret_leaks(planter, acme, acme_noc, monkeypatch, record_property, captured_log):
     plant(planter, acme, acme_noc, monkeypatch)
 
-    searched = places(planter, written.text)
-    hits = found_in(planter.secrets, searched)
+    searched = dump_all(planter, captured_log.text)
+    hits = find_leaks(planter.secrets, searched)
 
     sizes = ", ".join(f"{name} ({len(text)} bytes)" for name, text in searched.items())
-    told = f"S1 canaries: {len(planter.secrets)} planted, {len(hits)} found in {sizes}"
-    record_property("bar", told)
+    summary = f"S1 canaries: {len(planter.secrets)} planted, {len(hits)} found in {sizes}"
+    record_property("bar", summary)
     assert hits == []
-    assert len(planter.secrets) >= LEAST
-    # The places were really read: what is no secret is in them.
+    assert len(planter.secrets) >= MIN_CANARIES
+    # All sources were really read: they contain text that is no secret.
     assert b"routeros password" in searched["the database"]
     assert b"could not use password=[hidden]" in searched["the log"]
     assert b"cannot log in, secret=[hidden]" in searched["the log"]
@@ -132,19 +130,19 @@ def test_no_secret_is_where_others_read(
 def test_a_leak_would_be_found_in_any_form(change):
     secret = canary()
     text = change(secret).encode()
-    shapes = {
+    sources = {
         "plain": text,
         "hex": text.hex().encode(),
         "base64": b64encode(text),
     }
 
-    assert len(found_in({"it": secret}, shapes)) == 3
-    assert found_in({"another": canary()}, shapes) == []
-    assert all(len(form) >= 8 for form in forms_of(secret))
+    assert len(find_leaks({"it": secret}, sources)) == 3
+    assert find_leaks({"another": canary()}, sources) == []
+    assert all(len(form) >= 8 for form in encodings_of(secret))
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_secret_left_in_a_row_and_in_a_queue_is_found(planter, acme):
+def test_a_secret_in_a_row_and_in_a_queue_is_found(planter, acme):
     secret = canary()
     with acting_in(acme):
         make_site(f"hub {secret}")
@@ -152,8 +150,8 @@ def test_a_secret_left_in_a_row_and_in_a_queue_is_found(planter, acme):
 
     url = os.environ["DATABASE_BACKUP_URL"]
     searched = {
-        "the database": database(url, settings.DATABASES["default"]["NAME"]),
-        "the broker": broker(settings.ISPVM_REDIS_URL),
+        "the database": dump_database(url, settings.DATABASES["default"]["NAME"]),
+        "the broker": dump_broker(settings.ISPVM_REDIS_URL),
     }
 
-    assert found_in({"it": secret}, searched) == ["it in the database", "it in the broker"]
+    assert find_leaks({"it": secret}, searched) == ["it in the database", "it in the broker"]

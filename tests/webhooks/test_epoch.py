@@ -26,7 +26,7 @@ from apps.webhooks.receiver.verifier import Verdict
 from ispvm.supervisor.programs import find_postgres
 from tests import database
 from tests.accounts.rows import incident as make_incident
-from tests.canaries.search import database as dump_of
+from tests.canaries.search import dump_database
 from tests.clients import bearer
 from tests.webhooks.conftest import emit_incident
 from tests.webhooks.samples import incident as snapshot
@@ -44,7 +44,7 @@ def by_template(source: str, copy: str) -> None:
 
 def by_dump(source: str, copy: str) -> None:
     """As an operator does it: pg_dump by the role for backups, psql as the owner."""
-    dump = dump_of(os.environ["DATABASE_BACKUP_URL"], source)
+    dump = dump_database(os.environ["DATABASE_BACKUP_URL"], source)
     with database.as_owner() as cursor:
         cursor.execute(f"CREATE DATABASE {copy}")
     parts = urlsplit(os.environ["DATABASE_OWNER_URL"])

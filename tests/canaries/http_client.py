@@ -1,15 +1,15 @@
-"""Django's test client's ways, against a server that runs."""
+"""The interface of Django's test client, for a running server."""
 
 from http.cookiejar import Cookie
 from typing import Any
 
 import requests
 
-SECONDS = 30
+TIMEOUT_SECONDS = 30
 
 
-class OverHttp:
-    """One browser, or one program with a token. Redirects are not followed, as in the test client."""
+class HttpClient:
+    """A browser session, or an API client with a token. Redirects are not followed, as in the test client."""
 
     def __init__(self, base: str, token: str = "") -> None:
         self._base = base
@@ -45,7 +45,7 @@ class OverHttp:
         headers["X-CSRFToken"] = str(self.cookies["csrftoken"].value)
         return self._send("POST", path, data=data, headers=headers)
 
-    def _send(self, method: str, path: str, **more: Any) -> requests.Response:
+    def _send(self, method: str, path: str, **options: Any) -> requests.Response:
         return self._session.request(
-            method, self._base + path, allow_redirects=False, timeout=SECONDS, **more
+            method, self._base + path, allow_redirects=False, timeout=TIMEOUT_SECONDS, **options
         )
