@@ -24,10 +24,10 @@ LEAST_BOUND_SECONDS = 60
 CLOCKS_ALLOWED = {
     "agent/simulator/test_lost_paths.py::test_a_slow_link_makes_echoes_late": "a lower bound",
     "agent/simulator/test_lost_paths.py::test_takes_as_long_as_the_path": "a lower bound",
-    "agent/simulator/test_sessions.py::test_answers_do_not_wait_for_more": "tries until once",
-    "agent/test_buffer.py::test_kill_9_loses_nothing_that_was_taken": "chooses a moment to kill",
-    "agent/test_probes.py::test_a_config_that_came_anew_changes_nothing": "nothing may come",
-    "agent/test_scheduler.py::test_a_device_that_is_gone_is_not_asked_any_more": "nothing may come",
+    "agent/simulator/test_sessions.py::test_replies_are_sent_without_delay": "tries until once",
+    "agent/test_buffer.py::test_kill_9_loses_no_appended_batch": "chooses a moment to kill",
+    "agent/test_probes.py::test_an_unchanged_config_changes_nothing": "nothing may come",
+    "agent/test_scheduler.py::test_a_removed_device_is_no_longer_polled": "nothing may come",
     "deploy/first_installation.py::wait": "polls; its bound only ends what hangs",
     "events/test_broker.py::test_a_worker_comes_back_after_the_broker_had_no_memory": "told",
     "events/test_broker.py::test_a_worker_comes_back_after_the_brokers_volume_was_full": (

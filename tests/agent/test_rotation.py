@@ -39,7 +39,7 @@ from agent.transport.tls import (
 from apps.agents import services as agents
 from apps.agents.identity import forget_authenticated
 from apps.agents.models import AgentCertificate, CertificateAuthority
-from apps.audit.models import StateRecord
+from apps.audit.models import Record
 from apps.core import clock
 from apps.ingest.models import BatchReceipt, Stream
 from apps.telemetry import partitions
@@ -292,7 +292,7 @@ class TestAcceleratedClock:
                     assert rejected == 0
                 tally["batches"] += len(host.measured_at)
                 tally[f"items rejected as older than {LATE_DAYS} days"] += rejected
-            enrollments = StateRecord.objects.filter(action="agent.enrolled").count()
+            enrollments = Record.objects.filter(action="agent.enrolled").count()
         old = CertificateAuthority.objects.get(stage="retired")
         assert AgentCertificate.objects.filter(authority=old).exists()
         tally["agents"] = len(fleet)

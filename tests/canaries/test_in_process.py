@@ -1,4 +1,4 @@
-"""Forty secrets through every door; then every place that somebody else may read is searched for them."""
+"""Canary secrets through every page and endpoint; then everything that others can read is searched for them."""
 
 import json
 import logging

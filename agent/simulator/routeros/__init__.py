@@ -1,1 +1,1 @@
-"""The RouterOS API as the modelled routers speak it: bytes, queries, commands, sessions."""
+"""The RouterOS API of the simulated routers: encoding, queries, commands, sessions."""

@@ -150,7 +150,7 @@ class TestComposedModel:
         assert network.reaches(origin, device) is is_connected(effects, origin, device)
         assert network.reaches(device, origin) is network.reaches(origin, device)
         if network.reaches(origin, device):
-            assert 0 <= network.route(origin, device).arrives <= 1
+            assert 0 <= network.route(origin, device).delivery_ratio <= 1
 
     @property_test
     @given(FAILURES, st.integers(0, 300))
