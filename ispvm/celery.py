@@ -15,21 +15,21 @@ app.autodiscover_tasks()
 
 @celeryd_init.connect
 def begin_counting(**_: object) -> None:
-    """Numbers of a former run go, before anything of this one is counted."""
-    from apps.core.metrics.folder import begin_folder, folder_of_group
+    """Delete metric files of an earlier run before any metric is created."""
+    from apps.core.metrics.folder import clear_folder, group_folder
 
-    if folder := folder_of_group():
-        begin_folder(folder)
+    if folder := group_folder():
+        clear_folder(folder)
 
 
 @setup_logging.connect
 def keep_log_lines(**_: object) -> None:
-    """Django's settings say how lines look; being connected keeps Celery from adding its own."""
+    """Being connected prevents Celery from replacing Django's logging configuration."""
 
 
 @worker_init.connect
 def refuse_to_run(**_: object) -> None:
-    """An exit, because a signal's other exceptions are only logged and the worker would go on."""
+    """Exits, because Celery only logs other exceptions of a signal handler and goes on."""
     from apps.core.preload import load_before_threads
     from ispvm.refusal import refuse_to_run as refuse
 
@@ -39,9 +39,9 @@ def refuse_to_run(**_: object) -> None:
 
 @worker_ready.connect
 def announce_worker(sender: Any = None, **_: object) -> None:
-    """The parent speaks for its children, which were forked with what it has.
+    """Write heartbeats of the parent process, which has loaded the same keys as its forked children.
 
-    Children that hang are ended by the time limit of their task; threads, which no limit ends, by the watchdog.
+    Hung children are ended by the time limit of their task; hung threads, which have no limit, by the watchdog.
     """
     from apps.core import liveness
     from apps.events.processes import announce

@@ -1,4 +1,4 @@
-"""Everything the ingest listener answers."""
+"""URLs of the ingest listener."""
 
 from django.urls import include, path
 

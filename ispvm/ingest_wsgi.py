@@ -1,4 +1,4 @@
-"""The ingest process: agents only, over mutual TLS; it serves nothing else."""
+"""WSGI application of ingest: serves agents only, over mutual TLS."""
 
 import os
 
@@ -6,7 +6,7 @@ from django.core.wsgi import get_wsgi_application
 
 from apps.core.watched_wsgi import WatchedApplication
 
-# Not setdefault: importing the package has already named the settings of the other processes.
+# Not setdefault: importing the ispvm package has already set the variable for the other processes.
 os.environ["DJANGO_SETTINGS_MODULE"] = "ispvm.settings.ingest"
 application = WatchedApplication(get_wsgi_application())
 

@@ -1,4 +1,4 @@
-"""How a refusal to serve looks: one sentence and the end, whoever runs the process."""
+"""Failed start-up checks: exit with one sentence."""
 
 from gunicorn.errors import AppImportError
 
@@ -6,7 +6,7 @@ from apps.tenancy.guard import Refusal, refuse_to_serve
 
 
 def refuse_to_load() -> None:
-    """For gunicorn's workers: an application that cannot be loaded ends the whole server with its text."""
+    """For gunicorn workers: AppImportError stops the server and prints the text."""
     try:
         refuse_to_serve()
     except Refusal as refusal:
@@ -14,7 +14,7 @@ def refuse_to_load() -> None:
 
 
 def refuse_to_run() -> None:
-    """For a Celery worker, whose signals swallow everything but an exit."""
+    """For Celery workers: signal handlers can only stop the worker by SystemExit."""
     try:
         refuse_to_serve()
     except Refusal as refusal:

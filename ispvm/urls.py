@@ -1,4 +1,4 @@
-"""Pages and REST, app by app."""
+"""URLs of pages and REST, collected from the apps."""
 
 from importlib.util import find_spec
 
@@ -12,16 +12,16 @@ from apps.core.health import livez, readyz
 from apps.core.metrics.view import metrics
 from apps.rest.schema_view import SchemaView, api_docs
 
-# Agents speak to a listener of their own (ispvm.ingest_urls); nothing of it is served here.
-ELSEWHERE = frozenset({"apps.ingest"})
+# Agents use a listener of their own (ispvm.ingest_urls).
+NOT_SERVED_HERE = frozenset({"apps.ingest"})
 
 
 def _parts(prefix: str, module: str) -> list[URLPattern | URLResolver]:
-    """The ``<app>.<module>`` URL lists of the installed apps, lowest first."""
+    """The ``<app>.<module>`` URLconfs of the installed apps, lowest first."""
     return [
         path(prefix, include(f"{app}.{module}"))
         for app in settings.INSTALLED_APPS
-        if app.startswith("apps.") and app not in ELSEWHERE and _exists(f"{app}.{module}")
+        if app.startswith("apps.") and app not in NOT_SERVED_HERE and _exists(f"{app}.{module}")
     ]
 
 

@@ -1,4 +1,4 @@
-"""The web process: pages, REST, metrics."""
+"""WSGI application of the web process: pages, REST, metrics."""
 
 import os
 import sys
@@ -16,6 +16,6 @@ from ispvm.refusal import refuse_to_load  # noqa: E402  (needs the app registry)
 refuse_to_load()
 load_before_threads()
 
-# Seconds until a thread that computes lets another one go on (Python's own: 0.005). A request meets this after each of
-# its queries, so that it would wait long beside requests that only compute.
+# Seconds until a computing thread releases the GIL (default 0.005). A request waits for the GIL after each query, so
+# with the default it would be slow beside CPU-bound requests.
 sys.setswitchinterval(0.001)

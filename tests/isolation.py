@@ -14,7 +14,7 @@ from apps.agents.identity import forget_authenticated
 from apps.core import buckets
 from apps.core.admission import request
 from apps.core.admission.request import SharedLimits
-from apps.events import counting, processes, retention
+from apps.events import processes, retention, task_metrics
 from apps.ingest import authorization, entities, limits
 from apps.telemetry import series
 
@@ -48,8 +48,8 @@ RESETS: dict[str, Callable[[], object]] = {
     "apps.core.buckets._buckets": _patient_buckets,
     "apps.core.admission.request._limits": _patient_limits,
     "apps.core.admission.request._shares": _new_shares,
-    "apps.events.counting._began": counting._began.clear,
-    "apps.events.counting._work": counting._work.clear,
+    "apps.events.task_metrics._started": task_metrics._started.clear,
+    "apps.events.task_metrics._work": task_metrics._work.clear,
     "apps.events.processes._announcement": _no_announcement,
     "apps.events.retention._smaller_batches": retention._smaller_batches.clear,
     "apps.ingest.entities._known": entities._known.clear,
@@ -77,7 +77,7 @@ def reset_process() -> None:
         pipe.flushdb()
         pipe.set(MARKER, 1)
         pipe.execute()
-    caches["here"].clear()
+    caches["local"].clear()
     for reset in RESETS.values():
         reset()
     translation.deactivate()

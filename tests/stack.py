@@ -13,8 +13,8 @@ from urllib.request import urlopen
 
 import psycopg2
 
-from ispvm.supervisor.places import Home
-from ispvm.supervisor.platform import TELLERS
+from ispvm.supervisor.paths import Home
+from ispvm.supervisor.platform import METRICS_LISTENERS
 from ispvm.supervisor.services import lease_services
 from tests import slots
 from tests.supervisor.waiting import HANG_SECONDS, attempts, eventually
@@ -65,7 +65,7 @@ class Stack:
     def metrics(self) -> dict[str, bytes]:
         """What each process tells of itself: web at its own address, the others next to each other."""
         ports = {"web": self.port} | {
-            name: self.port + 5 + number for number, name in enumerate(TELLERS)
+            name: self.port + 5 + number for number, name in enumerate(METRICS_LISTENERS)
         }
         return {f"metrics of {name}": self._read_metrics(port) for name, port in ports.items()}
 
@@ -104,7 +104,7 @@ class Stack:
         """What any account of the machine may read of every process that belongs to this platform."""
         lines = [_command_line(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
         mine = [line for line in lines if str(PROJECT).encode() in line]
-        assert len(mine) >= len(TELLERS)
+        assert len(mine) >= len(METRICS_LISTENERS)
         return b"\n".join(lines)
 
 

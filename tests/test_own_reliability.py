@@ -83,7 +83,7 @@ REGISTRIES = {
     "apps.inventory.moves._listeners",
     "apps.inventory.readers._providers",
     "apps.mail.kinds._kinds",
-    "apps.tenancy.guard._refusals",
+    "apps.tenancy.guard._checks",
     "apps.vault.uses._providers",
 }
 MAKERS = {"dict", "list", "set", "OrderedDict", "Counter", "defaultdict", "deque", "_Cache"}

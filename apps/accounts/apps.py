@@ -17,20 +17,34 @@ class AccountsConfig(AppConfig):
 
             register_letters()
         due.register(END_VISIT, END_VISIT)
-        expire("accounts_knownbrowser", kept=timedelta(days=180), when="last_used_at < %(before)s")
-        expire("accounts_invitation", kept=timedelta(days=90), when="expires_at < %(before)s")
-        expire("accounts_invitationaddress", kept=timedelta(0), when="expires_at < %(before)s")
-        expire("accounts_breakglass", kept=timedelta(days=730), when="expires_at < %(before)s")
+        expire(
+            "accounts_knownbrowser",
+            retention=timedelta(days=180),
+            condition="last_used_at < %(before)s",
+        )
+        expire(
+            "accounts_invitation", retention=timedelta(days=90), condition="expires_at < %(before)s"
+        )
+        expire(
+            "accounts_invitationaddress",
+            retention=timedelta(0),
+            condition="expires_at < %(before)s",
+        )
+        expire(
+            "accounts_breakglass",
+            retention=timedelta(days=730),
+            condition="expires_at < %(before)s",
+        )
         expire(
             "accounts_apitoken",
-            kept=timedelta(days=400),
+            retention=timedelta(days=400),
             # One that others were made from waits until they are gone.
-            when="least(revoked_at, expires_at) < %(before)s AND NOT EXISTS (SELECT FROM accounts_apitoken child"
+            condition="least(revoked_at, expires_at) < %(before)s AND NOT EXISTS (SELECT FROM accounts_apitoken child"
             " WHERE child.parent_id = accounts_apitoken.id)",
         )
         expire(
             "accounts_opensession",
-            kept=timedelta(0),
-            when="session_id IN (SELECT session_key FROM django_session WHERE expire_date < %(before)s)",
+            retention=timedelta(0),
+            condition="session_id IN (SELECT session_key FROM django_session WHERE expire_date < %(before)s)",
         )
-        expire("django_session", kept=timedelta(0), when="expire_date < %(before)s")
+        expire("django_session", retention=timedelta(0), condition="expire_date < %(before)s")

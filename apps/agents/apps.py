@@ -20,16 +20,28 @@ class AgentsConfig(AppConfig):
         on_device_move(note_device_move)
         state.measure_tenant(counting.STATE, counting.read_agents)
         state.measure_installation(counting.INSTALLATION, counting.read_authority)
-        expire("agents_enrollmenttoken", kept=timedelta(days=90), when="expires_at < %(before)s")
+        expire(
+            "agents_enrollmenttoken",
+            retention=timedelta(days=90),
+            condition="expires_at < %(before)s",
+        )
         # Long past the time in which an expired certificate may be renewed.
-        expire("agents_certificate", kept=timedelta(days=400), when="not_after < %(before)s")
+        expire(
+            "agents_certificate", retention=timedelta(days=400), condition="not_after < %(before)s"
+        )
         # Older samples are refused whoever sends them.
         expire(
             "agents_formerassignment",
-            kept=timedelta(days=LATE_DAYS + 1),
-            when="ended_at < %(before)s",
+            retention=timedelta(days=LATE_DAYS + 1),
+            condition="ended_at < %(before)s",
         )
         expire(
-            "agents_quarantinedentity", kept=timedelta(days=30), when="last_seen_at < %(before)s"
+            "agents_quarantinedentity",
+            retention=timedelta(days=30),
+            condition="last_seen_at < %(before)s",
         )
-        expire("agents_signingrequest", kept=timedelta(hours=1), when="created_at < %(before)s")
+        expire(
+            "agents_signingrequest",
+            retention=timedelta(hours=1),
+            condition="created_at < %(before)s",
+        )

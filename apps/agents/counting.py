@@ -1,18 +1,19 @@
 """Numbers of agents: who speaks, who is silent, how much they hold back, and how long their authority lasts."""
 
 from datetime import datetime
+from operator import add
 
 from cryptography import x509
 
 from apps.agents.choices import AgentStatus, AuthorityStage
 from apps.agents.models import Agent, CertificateAuthority
 from apps.agents.selectors import is_alive
-from apps.events.state import Gauge, Reading, added
+from apps.events.state import Gauge, GaugeValues
 
 STATE = (
-    Gauge("ispvm_agents_alive", "Active agents that were heard lately.", combine=added),
-    Gauge("ispvm_agents_silent", "Active agents that were not.", combine=added),
-    Gauge("ispvm_agents_buffer_depth", "Batches that agents hold, as last heard.", combine=added),
+    Gauge("ispvm_agents_alive", "Active agents that were heard lately.", combine=add),
+    Gauge("ispvm_agents_silent", "Active agents that were not.", combine=add),
+    Gauge("ispvm_agents_buffer_depth", "Batches that agents hold, as last heard.", combine=add),
     Gauge("ispvm_agents_buffer_age_seconds", "Age of the oldest batch that an agent holds."),
 )
 INSTALLATION = (
@@ -23,7 +24,7 @@ INSTALLATION = (
 )
 
 
-def read_authority(_at: datetime) -> Reading:
+def read_authority(_at: datetime) -> GaugeValues:
     """Of the one that signs now."""
     row = CertificateAuthority.objects.filter(stage=AuthorityStage.ACTIVE).first()
     if row is None:
@@ -32,7 +33,7 @@ def read_authority(_at: datetime) -> Reading:
     return {("ispvm_authority_end_timestamp_seconds",): ends.timestamp()}
 
 
-def read_agents(at: datetime) -> Reading:
+def read_agents(at: datetime) -> GaugeValues:
     """The current tenant's active agents."""
     agents = Agent.objects.filter(status=AgentStatus.ACTIVE).only(
         "status", "last_heartbeat_at", "health"

@@ -20,7 +20,7 @@ class AlertsConfig(AppConfig):
         due.register(EVALUATE, EVALUATE, every=timedelta(seconds=2))
         expire(
             "alerts_alert",
-            kept=timedelta(days=400),
-            when="state = 'ok' AND recovered_at < %(before)s",
+            retention=timedelta(days=400),
+            condition="state = 'ok' AND recovered_at < %(before)s",
         )
         follow("alerts_alert", "alerts_alerttransition")

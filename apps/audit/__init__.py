@@ -1,1 +1,1 @@
-"""Who did what: append-only, hash-chained per tenant, written in the same transaction as the act."""
+"""The audit log: append-only, hash-chained per tenant, written in the transaction of the audited action."""

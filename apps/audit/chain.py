@@ -10,14 +10,14 @@ from typing import Any
 import orjson
 
 GENESIS = b"\0" * 32
-#: From here on Python writes a float with an exponent, and PostgreSQL gives it back as an integer.
+#: From 10^15 on, Python writes floats with an exponent, and PostgreSQL returns them as integers.
 _EXACT = 10**15
 _HASHED = ("sequence", "at", "action", "actor", "entity_type", "entity_id", "previous")
 
 
 @dataclass(frozen=True)
 class Link:
-    """One record as the chain sees it."""
+    """The fields of a record that the chain covers."""
 
     sequence: int
     at: datetime
@@ -41,7 +41,7 @@ def digest_of(
     detail: Mapping[str, Any],
     previous: bytes,
 ) -> bytes:
-    """SHA-256 over length-prefixed parts, so that no two records can serialise alike."""
+    """SHA-256 over length-prefixed parts, so that different records cannot serialize to the same bytes."""
     parts = (
         str(sequence).encode(),
         at.astimezone(UTC).isoformat(timespec="microseconds").encode(),
@@ -61,7 +61,7 @@ def digest_of(
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A record and its hash, by which all records before it are fixed too."""
+    """The sequence and hash of a record; the hash covers all earlier records."""
 
     sequence: int = 0
     digest: bytes = GENESIS
@@ -71,22 +71,22 @@ class Checkpoint:
 
 
 class Fault(StrEnum):
-    """What is wrong with a record, or where it should be."""
+    """What is wrong at a position of the chain."""
 
     CHANGED = "changed"
     MISSING = "missing"
-    #: Its content fits its own hash, but it does not follow the record before it.
+    #: The content matches its own hash, but ``previous`` is not the hash of the record before it.
     UNLINKED = "unlinked"
-    #: Records at the end are gone: the head of the chain, or a head kept elsewhere, knows of more.
+    #: Records at the end are missing: the stored head, or a head saved elsewhere, has a higher sequence.
     CUT = "cut"
-    #: The last record is not the one that the head, or a head kept elsewhere, knows.
+    #: The last record does not match the stored head, or a head saved elsewhere.
     HEAD_DIFFERS = "head_differs"
-    #: Records that the head does not know.
+    #: Records after the stored head.
     BEYOND_HEAD = "beyond_head"
 
 
 def fault_of(link: Link, after: Checkpoint) -> Fault | None:
-    """What is wrong with the record that comes next after a checkpoint; None if nothing is."""
+    """What is wrong with the next record after a checkpoint; None if it is valid."""
     if link.sequence != after.sequence + 1:
         return Fault.MISSING
     if not _is_own(link):
@@ -95,14 +95,14 @@ def fault_of(link: Link, after: Checkpoint) -> Fault | None:
 
 
 def storable(value: Any) -> Any:
-    """The same as PostgreSQL gives it back: numbers that JSON keeps in another form become text."""
+    """Normalize to what PostgreSQL returns: numbers that jsonb changes become strings."""
     if isinstance(value, Mapping):
         return {str(name): storable(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [storable(inner) for inner in value]
     if isinstance(value, float):
         if value == 0:
-            return 0.0  # PostgreSQL knows no negative zero
+            return 0.0  # jsonb has no negative zero
         return value if abs(value) < _EXACT else str(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value if abs(value) < 2**63 else str(value)
@@ -110,7 +110,7 @@ def storable(value: Any) -> Any:
 
 
 def _is_own(link: Link) -> bool:
-    """Whether the record's hash is that of its content."""
+    """Whether the record's hash matches its content."""
     fields = {name: getattr(link, name) for name in _HASHED}
     for detail in (link.detail, _exponents(link.detail)):
         try:
@@ -122,7 +122,7 @@ def _is_own(link: Link) -> bool:
 
 
 def _exponents(value: Any) -> Any:
-    """Records that were written before ``storable``: PostgreSQL gives 1e16 back as an integer."""
+    """For records written before ``storable`` existed: PostgreSQL returns 1e16 as an integer."""
     if isinstance(value, Mapping):
         return {name: _exponents(inner) for name, inner in value.items()}
     if isinstance(value, list):

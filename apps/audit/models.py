@@ -1,4 +1,4 @@
-"""The audit tables. The app role may only add and read; nobody edits."""
+"""The audit tables. The app role may only INSERT and SELECT."""
 
 from django.db import models
 from django.db.models.fields.json import KT
@@ -8,7 +8,7 @@ from apps.tenancy.models import TenantModel
 
 
 class Entry(models.Model):
-    """What every audit record says."""
+    """The fields of every audit record."""
 
     sequence = models.BigIntegerField()
     at = models.DateTimeField()
@@ -26,7 +26,7 @@ class Entry(models.Model):
 
 
 class Record(TenantModel, Entry):
-    """One act inside a tenant."""
+    """One action inside a tenant."""
 
     class Meta:
         constraints = [
@@ -39,7 +39,7 @@ class Record(TenantModel, Entry):
                 fields=["tenant", "entity_type", "entity_id", "sequence"],
                 name="audit_record_entity_idx",
             ),
-            # What was done in visits of platform operators: few rows of a long log.
+            # Actions of platform operators in access sessions: few rows of a long log.
             models.Index(
                 "tenant",
                 KT("actor__visit"),
@@ -51,7 +51,7 @@ class Record(TenantModel, Entry):
 
 
 class Head(TenantModel):
-    """The end of a tenant's chain; its row lock is what serialises writers, taken last."""
+    """The head of a tenant's chain; its row lock serializes writers and is taken last."""
 
     sequence = models.BigIntegerField(default=0)
     digest = models.BinaryField(max_length=32)
@@ -61,15 +61,15 @@ class Head(TenantModel):
 
 
 class Verification(TenantModel):
-    """What the background verification of a tenant's chain has found.
+    """The result of the background verification of a tenant's chain.
 
-    No evidence against somebody who can write to the database: heads that are kept elsewhere are.
+    No protection against somebody who can write to the database: heads saved elsewhere are.
     """
 
-    # How far the pass under way has come; 0 while there is none.
+    # Progress of the running pass; 0 if none is running.
     reached = models.BigIntegerField(default=0)
     reached_digest = models.BinaryField(max_length=32)
-    # The last pass that came to an end.
+    # The last completed pass.
     finished_at = models.DateTimeField(null=True, blank=True)
     verified_to = models.BigIntegerField(default=0)
     first_bad = models.BigIntegerField(null=True, blank=True)
@@ -87,7 +87,7 @@ class Verification(TenantModel):
 
 
 class PlatformRecord(Entry):
-    """One act outside any tenant: a failed sign-in, a tenant made."""
+    """One action outside any tenant: a failed sign-in, a created tenant."""
 
     id = models.BigAutoField(primary_key=True)
 
@@ -98,7 +98,7 @@ class PlatformRecord(Entry):
 
 
 class PlatformHead(models.Model):
-    """The end of the platform's chain: one row."""
+    """The head of the platform's chain: one row."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     sequence = models.BigIntegerField(default=0)

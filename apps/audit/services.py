@@ -1,4 +1,4 @@
-"""Writing the audit log: inside the act's own transaction, the chain lock last."""
+"""Writing the audit log: in the transaction of the audited action, taking the chain lock last."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,19 +12,19 @@ from apps.audit.models import Head, PlatformHead, PlatformRecord, Record
 from apps.events import due
 from apps.tenancy.context import require_tenant_id
 
-#: The kind of due work, and the task, that verifies a tenant's chain.
+#: Due kind and task name of the verification of a tenant's chain.
 VERIFY = "audit.verify"
 VERIFY_EVERY = timedelta(days=1)
 
 
 class ActorLike(Protocol):
-    """Whoever acts: see ``apps.authorization.actors.Actor``."""
+    """The interface of ``apps.authorization.actors.Actor``."""
 
     def as_dict(self) -> dict[str, str]: ...
 
 
 def lock_chain() -> Head:
-    """Lock the head of the current tenant's chain until commit: for who writes to the platform's chain before."""
+    """Lock the head of the current tenant's chain until commit. Needed before writing to the platform's chain too."""
     tenant_id = require_tenant_id()
     Head.objects.bulk_create([Head(tenant_id=tenant_id, digest=GENESIS)], ignore_conflicts=True)
     return Head.objects.select_for_update().get(tenant_id=tenant_id)
@@ -42,17 +42,17 @@ def record(
     tenant_id = require_tenant_id()
     head = lock_chain()
     fields = _link(head, action=action, actor=actor, entity=entity, at=at, detail=detail)
-    written = Record.objects.create(**fields)
+    row = Record.objects.create(**fields)
     if head.sequence == 0:
         due.schedule(VERIFY, at=at + VERIFY_EVERY, tenant_id=tenant_id)
     head.sequence, head.digest = fields["sequence"], fields["digest"]
     head.save(update_fields=["sequence", "digest"])
-    return written
+    return row
 
 
 @dataclass(frozen=True)
 class Act:
-    """One act of many that are recorded together: the arguments of ``record``."""
+    """The arguments of ``record`` for one of many actions recorded together."""
 
     action: str
     actor: ActorLike
@@ -62,14 +62,14 @@ class Act:
 
 
 def record_all(acts: Iterable[Act]) -> int:
-    """Append many acts to the current tenant's chain, in their order; returns how many. Locks as ``record``."""
+    """Append many records to the current tenant's chain in order; returns their number. Locks as ``record``."""
     tenant_id = require_tenant_id()
     head = lock_chain()
     if head.sequence == 0:
         acts = list(acts)
         if acts:
             due.schedule(VERIFY, at=acts[0].at + VERIFY_EVERY, tenant_id=tenant_id)
-    written = []
+    rows = []
     for act in acts:
         fields = _link(
             head,
@@ -79,11 +79,11 @@ def record_all(acts: Iterable[Act]) -> int:
             at=act.at,
             detail=act.detail,
         )
-        written.append(Record(**fields))
+        rows.append(Record(**fields))
         head.sequence, head.digest = fields["sequence"], fields["digest"]
-    Record.objects.bulk_create(written, batch_size=2_000)
+    Record.objects.bulk_create(rows, batch_size=2_000)
     head.save(update_fields=["sequence", "digest"])
-    return len(written)
+    return len(rows)
 
 
 def record_platform(
@@ -99,10 +99,10 @@ def record_platform(
         PlatformHead.objects.bulk_create([PlatformHead(digest=GENESIS)], ignore_conflicts=True)
         head = PlatformHead.objects.select_for_update().get(pk=1)
         fields = _link(head, action=action, actor=actor, entity=entity, at=at, detail=detail)
-        written = PlatformRecord.objects.create(**fields)
+        row = PlatformRecord.objects.create(**fields)
         head.sequence, head.digest = fields["sequence"], fields["digest"]
         head.save(update_fields=["sequence", "digest"])
-    return written
+    return row
 
 
 def _link(

@@ -1,4 +1,4 @@
-"""Checking a chain against itself and its head, a bounded number of records at a time."""
+"""Verification of a chain against its head, a bounded number of records at a time."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from django.db import connection
 from apps.audit.chain import GENESIS, Checkpoint, Fault, Link, fault_of
 from apps.audit.models import Head, PlatformHead, PlatformRecord, Record
 
-#: Records of one step: well below a second, and a few megabytes.
+#: Records per step: below a second and a few megabytes.
 STEP = 5_000
 CHUNK = 500
 
@@ -21,7 +21,7 @@ _HEAD = (
 
 @dataclass(frozen=True)
 class Chain:
-    """Which records and which head. Of tenants' tables row-level security shows one tenant's."""
+    """The tables of a chain. Row-level security limits tenant tables to the current tenant."""
 
     record: type[Record] | type[PlatformRecord]
     head: type[Head] | type[PlatformHead]
@@ -32,7 +32,7 @@ PLATFORM_CHAIN = Chain(PlatformRecord, PlatformHead)
 
 
 class State(StrEnum):
-    """What is known of a chain after a step."""
+    """The state of a chain after a step."""
 
     INTACT = "intact"
     BROKEN = "broken"
@@ -41,7 +41,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """What a step has found; ``reached`` is where the next one begins."""
+    """The result of a step; the next one begins after ``reached``."""
 
     state: State
     reached: Checkpoint
@@ -59,8 +59,8 @@ def verify_step(
 ) -> Step:
     """Check at most ``limit`` records (``STEP``) after a checkpoint. A bounded number of queries.
 
-    ``known_heads`` were kept outside of the database: they find what was cut off together with the head, and a chain
-    that was written anew.
+    ``known_heads`` were saved outside of the database: with them a truncated or rewritten chain is detected even if
+    its stored head was changed too.
     """
     limit = limit or STEP
     head, last = _head_of(chain)
@@ -82,7 +82,7 @@ def verify_step(
 def verify_chain(
     chain: Chain = TENANT_CHAIN, *, known_heads: Sequence[Checkpoint] = ()
 ) -> Iterator[Step]:
-    """Step by step to the end of the chain or its first fault."""
+    """Verify step by step up to the end of the chain or its first fault."""
     step = verify_step(chain, known_heads=known_heads)
     yield step
     while step.state is State.IN_PROGRESS:
@@ -101,7 +101,7 @@ def _end(reached: Checkpoint, head: Checkpoint, last: int) -> Step:
 
 
 def _head_of(chain: Chain) -> tuple[Checkpoint, int]:
-    """The head and the last record's number, of one moment: records are added while this runs."""
+    """The head and the last record's sequence, read in one statement: records may be added concurrently."""
     tables = {
         "head": chain.head._meta.db_table,  # noqa: SLF001  (Django's public spelling)
         "record": chain.record._meta.db_table,  # noqa: SLF001  (same)

@@ -1,1 +1,1 @@
-"""The cellar: clock, errors, the egress guard, web edges. No models, a closed list of modules."""
+"""The lowest app: clock, errors, egress client, metrics, web basics. It has no models."""

@@ -1,4 +1,4 @@
-"""Rates: token buckets in Redis, taken atomically; while Redis does not answer, each process keeps its own."""
+"""Rate limits: token buckets in Redis, updated atomically; per process while Redis is unavailable."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 
 class RateExceeded(DomainError):
-    """Over a rate; ``retry_after`` in seconds."""
+    """A rate limit is exceeded; ``retry_after`` in seconds."""
 
     status = 429
     default_code = "rate_exceeded"
@@ -36,7 +36,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Demand:
-    """Tokens wanted of one bucket. More than a whole bucket counts as a whole bucket."""
+    """Tokens to take from one bucket; limited to the size of the bucket."""
 
     name: str
     rate: Rate
@@ -47,11 +47,11 @@ class Demand:
         return min(self.tokens, self.rate.burst)
 
 
-# While Redis does not answer, ask it again only this often: each asking costs a timeout.
-_AWAY_SECONDS = 5
-_OWN_BUCKETS = 20_000
+# Retry interval while Redis is unavailable: each attempt may wait for a timeout.
+_RETRY_SECONDS = 5
+_LOCAL_BUCKETS = 20_000
 
-# Refill by elapsed time, then take from all buckets or from none; answers the seconds to wait, 0 when taken.
+# Refill by elapsed time, then take from all buckets or from none; returns the seconds to wait, 0 if taken.
 _TAKE = """
 local now = redis.call('TIME')
 local t = tonumber(now[1]) + tonumber(now[2]) / 1e6
@@ -74,17 +74,17 @@ return tostring(wait)
 
 
 class Buckets:
-    """Takes tokens; keeps buckets of its own while Redis does not answer."""
+    """Takes tokens from Redis, or from local buckets while Redis is unavailable."""
 
     def __init__(self, client: "redis.Redis[Any]") -> None:
         self._take = client.register_script(_TAKE)
-        self._own: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._local: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()
-        self._away_until = 0.0
+        self._retry_at = 0.0
 
     def take(self, demands: Sequence[Demand]) -> float:
-        """Take from all these buckets, or from none; the seconds to wait, 0 when taken."""
-        if time.monotonic() >= self._away_until:
+        """Take from all these buckets, or from none; returns the seconds to wait, 0 if taken."""
+        if time.monotonic() >= self._retry_at:
             try:
                 return float(
                     self._take(
@@ -101,24 +101,24 @@ class Buckets:
                     )
                 )
             except (redis.RedisError, OSError):
-                self._away_until = time.monotonic() + _AWAY_SECONDS
+                self._retry_at = time.monotonic() + _RETRY_SECONDS
                 log.warning("rate_limit_in_process")
         with self._lock:
-            return self._take_here(demands)
+            return self._take_local(demands)
 
-    def _take_here(self, demands: Sequence[Demand]) -> float:
+    def _take_local(self, demands: Sequence[Demand]) -> float:
         now = time.monotonic()
         levels, wait = [], 0.0
         for demand in demands:
-            level, at = self._own.get(demand.name, (demand.rate.burst, now))
+            level, at = self._local.get(demand.name, (demand.rate.burst, now))
             level = min(demand.rate.burst, level + (now - at) * demand.rate.per_second)
             levels.append(level)
             wait = max(wait, (demand.bounded - level) / demand.rate.per_second)
         for demand, level in zip(demands, levels, strict=True):
-            self._own[demand.name] = (level if wait > 0 else level - demand.bounded, now)
-            self._own.move_to_end(demand.name)
-        while len(self._own) > _OWN_BUCKETS:
-            self._own.popitem(last=False)
+            self._local[demand.name] = (level if wait > 0 else level - demand.bounded, now)
+            self._local.move_to_end(demand.name)
+        while len(self._local) > _LOCAL_BUCKETS:
+            self._local.popitem(last=False)
         return max(wait, 0.0)
 
 
@@ -131,7 +131,7 @@ def demand(demands: Sequence[Demand]) -> None:
         return
     wait = _shared().take(demands)
     if wait > 0:
-        refusal = RateExceeded(message="Over the rate; wait, then send the same again.")
+        refusal = RateExceeded(message="Rate limit exceeded; retry after the time in Retry-After.")
         refusal.retry_after = max(1, int(wait) + 1)
         raise refusal
 
@@ -144,11 +144,11 @@ def _shared() -> Buckets:
 
 
 def limits_client() -> "redis.Redis[Any]":
-    """A client for limits: a request waits for it at most about a second, then each process counts for itself."""
+    """A Redis client for limits with short timeouts: a request waits at most about a second."""
     return redis.Redis.from_url(
         settings.ISPVM_REDIS_URL,
         socket_timeout=0.5,
         socket_connect_timeout=0.5,
-        # Once more at once, because a kept connection may have ended; the library's own back-off takes seconds.
+        # One immediate retry for a closed pooled connection; the library's default backoff takes seconds.
         retry=Retry(NoBackoff(), 1),
     )

@@ -1,8 +1,8 @@
-"""The only place that reads the wall clock; everything below an interface gets ``at``."""
+"""The only module that reads the wall clock; code below the interfaces gets ``at``."""
 
 from datetime import UTC, datetime
 
 
 def now() -> datetime:
-    """The present moment, aware, in UTC."""
+    """The current time, aware, in UTC."""
     return datetime.now(UTC)

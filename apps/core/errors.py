@@ -1,11 +1,11 @@
-"""The error tree that every app's ``errors.py`` grows from.
+"""Base classes of the errors in every app's ``errors.py``.
 
-``code`` is stable and machine-read; ``message`` is for people; ``context`` is JSON-safe detail.
+``code`` is stable and for programs; ``message`` is for people; ``context`` is JSON-serializable.
 """
 
 
 class DomainError(Exception):
-    """The request is understood and refused: 422 unless a subclass says otherwise."""
+    """A refused request: status 422 unless a subclass sets another."""
 
     status = 422
     default_code = "refused"
@@ -18,21 +18,21 @@ class DomainError(Exception):
 
 
 class NotVisible(DomainError):
-    """Absent, or another tenant's: the two are answered alike."""
+    """Missing, or of another tenant: both get the same response."""
 
     status = 404
     default_code = "not_found"
 
 
 class Forbidden(DomainError):
-    """Visible, but this actor may not do that."""
+    """Visible, but the actor lacks the permission."""
 
     status = 403
     default_code = "forbidden"
 
 
 class Conflict(DomainError):
-    """The state does not allow it (already closed, already used, name taken)."""
+    """The current state does not allow it (already closed, already used, duplicate name)."""
 
     status = 409
     default_code = "conflict"

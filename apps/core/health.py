@@ -1,4 +1,4 @@
-"""Liveness (this process answers) and readiness (it can reach the truth)."""
+"""Liveness (this process responds) and readiness (it can reach the database)."""
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
@@ -9,7 +9,7 @@ from apps.core import liveness
 
 @login_not_required
 def livez(request: HttpRequest) -> JsonResponse:  # noqa: ARG001
-    """Answered by one of the threads that do the work, so that a process without a free one does not answer."""
+    """Handled by a worker thread, so that a process without a free thread does not respond."""
     hung = liveness.process.hung()
     if hung:
         return JsonResponse({"status": f"{len(hung)} threads hang"}, status=503)

@@ -1,7 +1,7 @@
-"""Whether this process still works: what its threads are at, and a watchdog that ends a process whose threads hang.
+"""Detection of hung threads, and a watchdog that ends a process with hung threads.
 
-gunicorn and Celery's thread pool notice a main loop that hangs, not a thread: one that waits for ever holds its place
-until the process has none left. Whoever started the process starts another, and what was not finished is done again.
+gunicorn and Celery's thread pool detect a hung main loop but not a hung thread, which occupies a worker slot until
+the process has none left. The process manager then restarts the process, and unfinished work is repeated.
 """
 
 import os
@@ -21,14 +21,14 @@ log = structlog.get_logger(__name__)
 #: Twice what the database allows a statement (60 s), and more than any request or task may take.
 HUNG_AFTER_SECONDS = 120.0
 CHECK_SECONDS = 1.0
-#: What other threads are at may end for so long once one hangs.
+#: After a thread hangs, other threads get this long to finish.
 GRACE_SECONDS = 10.0
 EXIT_CODE = 70
 
 
 @dataclass(frozen=True)
 class Work:
-    """One thing that a thread is at."""
+    """One unit of work of a thread."""
 
     what: str
     thread: int
@@ -36,7 +36,7 @@ class Work:
 
 
 class Liveness:
-    """What the threads of this process are at. Safe from any thread."""
+    """The current work of the threads of this process. Thread-safe."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -45,7 +45,7 @@ class Liveness:
         self._number = 0
 
     def start(self, what: str, *, within: float | None = None) -> int:
-        """This thread begins something that takes less than ``within`` seconds; returns a number for ``finish``."""
+        """Register work of this thread that must finish within ``within`` seconds; returns a number for ``finish``."""
         seconds = HUNG_AFTER_SECONDS if within is None else within
         work = Work(what, threading.get_ident(), self._monotonic() + seconds)
         with self._lock:
@@ -54,13 +54,13 @@ class Liveness:
             return self._number
 
     def finish(self, number: int) -> None:
-        """It is done. Safe to call twice."""
+        """Remove the work. Idempotent."""
         with self._lock:
             self._work.pop(number, None)
 
     @contextmanager
     def working(self, what: str, *, within: float | None = None) -> Iterator[int]:
-        """The body takes less than ``within`` seconds; gives the number for ``waiting``."""
+        """The body must finish within ``within`` seconds; yields the number for ``waiting``."""
         number = self.start(what, within=within)
         try:
             yield number
@@ -69,26 +69,26 @@ class Liveness:
 
     @contextmanager
     def waiting(self, number: int) -> Iterator[None]:
-        """The body waits for a client: it takes nothing of the time that this work has."""
-        began = self._monotonic()
+        """The body waits for a client: its time does not count towards the limit."""
+        started = self._monotonic()
         with self._lock:
             work = self._work.pop(number, None)
         try:
             yield
         finally:
             if work is not None:
-                more = self._monotonic() - began
+                more = self._monotonic() - started
                 with self._lock:
                     self._work[number] = replace(work, until=work.until + more)
 
     def hung(self) -> list[Work]:
-        """What should have ended by now."""
+        """Work past its time limit."""
         now = self._monotonic()
         with self._lock:
             return [work for work in self._work.values() if work.until <= now]
 
 
-#: Of this process. A fork has its own: it begins with nothing.
+#: Of this process; a forked child gets a new one.
 process = Liveness()
 
 
@@ -101,7 +101,7 @@ os.register_at_fork(after_in_child=_forget_parent)
 
 
 def watch(end: Callable[[], None] | None = None) -> threading.Thread:
-    """Start the watchdog of this process; ``end`` is what it does when a thread hangs."""
+    """Start the watchdog of this process; it calls ``end`` if a thread hangs."""
     thread = threading.Thread(
         target=_watch, args=[process, end or end_process], name="watchdog", daemon=True
     )
@@ -112,7 +112,7 @@ def watch(end: Callable[[], None] | None = None) -> threading.Thread:
 def _watch(liveness: Liveness, end: Callable[[], None]) -> None:
     while not (hung := liveness.hung()):
         time.sleep(CHECK_SECONDS)
-    frames = sys._current_frames()  # noqa: SLF001  (there is no other way to other threads' stacks)
+    frames = sys._current_frames()  # noqa: SLF001  (the only way to read other threads' stacks)
     for work in hung:
         frame = frames.get(work.thread)
         stack = "".join(traceback.format_stack(frame)) if frame else ""
@@ -121,7 +121,7 @@ def _watch(liveness: Liveness, end: Callable[[], None]) -> None:
 
 
 def end_process() -> None:
-    """Have the server end as for a stop, which finishes what other threads are at, and then end whatever hangs."""
+    """Stop the server gracefully, so that other threads can finish, then end the process."""
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(GRACE_SECONDS)
     os._exit(EXIT_CODE)

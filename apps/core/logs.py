@@ -1,6 +1,6 @@
-"""What no log line may hold, and taking it out. Pure.
+"""Removal of secrets from log lines. Pure.
 
-Nothing logs a secret on purpose. This is the net under it: fields by name, and by shape whatever a library
+No code logs secrets on purpose; this is a safety net: fields by name, and by pattern whatever a library
 puts into a message or a traceback.
 """
 
@@ -14,7 +14,7 @@ _SECRET_NAME = re.compile(
     r"passw|secret|token|authorization|cookie|credential|private_?key|master_?key|api_?key|signature",
     re.IGNORECASE,
 )
-_SHAPES = (
+_PATTERNS = (
     # Credentials in a URL; an authorization header; our own tokens and webhook secrets; a private key.
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/:@\"']*:)[^\s/@\"']+@"), rf"\1{HIDDEN}@"),
     (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1 {HIDDEN}"),
@@ -37,7 +37,7 @@ _SHAPES = (
 def hide_fields(
     _logger: Any, _method: str, fields: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """A structlog processor: the values of fields whose name says that they are secret."""
+    """A structlog processor: hides values of fields whose names indicate secrets."""
     for name, value in fields.items():
         fields[name] = _without(name, value)
     return fields
@@ -51,8 +51,8 @@ def _without(name: object, value: Any) -> Any:
     return value
 
 
-def hide_shapes(_logger: Any, _method: str, line: str) -> str:
-    """The last processor: secrets by their shape, anywhere in the finished line."""
-    for shape, instead in _SHAPES:
-        line = shape.sub(instead, line)
+def hide_patterns(_logger: Any, _method: str, line: str) -> str:
+    """The last processor: hides secrets by pattern anywhere in the line."""
+    for pattern, replacement in _PATTERNS:
+        line = pattern.sub(replacement, line)
     return line

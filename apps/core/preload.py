@@ -1,14 +1,14 @@
-"""What requests need is imported before there are threads.
+"""Imports modules before threads are started.
 
-Django imports the URLs, and with them the views and their C extensions, at the first request: in a thread, while others
-do the same. Two threads that import modules that import each other see them half made, or wait for each other.
+Django imports URLs, views and their C extensions at the first request, in a worker thread. Threads that import
+modules with circular imports concurrently can see partly initialized modules or deadlock.
 """
 
 import codecs
 
 from django.urls import URLResolver, get_resolver
 
-#: Python imports each codec when it is first asked for.
+#: Python imports each codec at its first use.
 CODECS = (
     *("ascii", "latin-1", "utf-8", "utf-8-sig", "utf-16", "utf-32", "cp1252", "idna", "punycode"),
     *("unicode_escape", "raw_unicode_escape", "charmap", "hex", "base64"),
@@ -16,7 +16,7 @@ CODECS = (
 
 
 def load_before_threads() -> int:
-    """Import codecs, URLs and views; returns how many URLs there are."""
+    """Import codecs, URLs and views; returns the number of URLs."""
     for name in CODECS:
         codecs.lookup(name)
     return _load(get_resolver())

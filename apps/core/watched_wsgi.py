@@ -1,6 +1,6 @@
-"""A WSGI application whose requests are seen by the process' watchdog (apps.core.liveness).
+"""A WSGI application whose requests are monitored by the watchdog (apps.core.liveness).
 
-Only the application's own time counts, not that in which it waits for a slow client to send or to read.
+Only the time of the application counts, not the time spent waiting for a slow client.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 class WatchedApplication:
-    """Calls the application, and takes each part of a streamed response, under the watchdog's eyes."""
+    """Monitors calls of the application and each part of a streamed response."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -26,8 +26,10 @@ class WatchedApplication:
                 body = _Body(environ["wsgi.input"], lambda: alive.waiting(number))
                 environ = {**environ, "wsgi.input": body}
             response = self._application(environ, start_response)
-        # Files and whole responses are handed on as they are: gunicorn sends a file without us.
-        return _Parts(response, what) if getattr(response, "streaming", False) else response
+        # Files and complete responses are returned as they are: gunicorn sends them itself.
+        return (
+            _MonitoredParts(response, what) if getattr(response, "streaming", False) else response
+        )
 
 
 class _Body:
@@ -54,7 +56,7 @@ class _Body:
             yield line
 
 
-class _Parts:
+class _MonitoredParts:
     def __init__(self, response: Any, what: str) -> None:
         self._response = response
         self._what = what
@@ -69,5 +71,5 @@ class _Parts:
             yield part
 
     def close(self) -> None:
-        """The server calls it when the response has been sent or the client left."""
+        """Called by the server when the response has been sent or the client disconnected."""
         self._response.close()

@@ -17,5 +17,7 @@ class DiagnosticsConfig(AppConfig):
         limit_rows(ConnectionTest, tests_within)
         register_pending_counter(waiting_count)
         expire(
-            "diagnostics_connectiontest", kept=timedelta(days=90), when="requested_at < %(before)s"
+            "diagnostics_connectiontest",
+            retention=timedelta(days=90),
+            condition="requested_at < %(before)s",
         )

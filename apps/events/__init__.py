@@ -1,4 +1,4 @@
-"""Work that must not be lost: outbox, subscriptions, jobs, the due table, the beat.
+"""Durable work: outbox, subscriptions, jobs, the due table, the beat.
 
-PostgreSQL holds the truth; Celery and Redis only ring the bell. ``FLUSHALL`` loses nothing.
+PostgreSQL stores all work; Celery and Redis only wake workers up. ``FLUSHALL`` loses nothing.
 """

@@ -1,7 +1,8 @@
-"""What events itself can tell of the state: the outbox, what is due, the queues, the database's connections."""
+"""Gauges of the outbox, the due table, the queues, the broker and the database connections."""
 
 from datetime import datetime
 from functools import cache
+from operator import add
 from typing import Any
 
 import redis
@@ -13,40 +14,40 @@ from django.db.models import Count, Min
 from apps.events.due import kinds
 from apps.events.models import Due, OutboxDelivery
 from apps.events.queues import Queue
-from apps.events.state import Gauge, Reading, added
+from apps.events.state import Gauge, GaugeValues
 
 log = structlog.get_logger(__name__)
 
-#: The key that is written to learn whether the broker takes writes.
+#: Written to check whether the broker accepts writes.
 PROBE = "ispvm:broker-probe"
 OUTBOX = (
-    Gauge("ispvm_outbox_undelivered", "Outbox events that a subscriber owes.", combine=added),
-    Gauge("ispvm_outbox_undelivered_age_seconds", "Age of the oldest of them."),
+    Gauge("ispvm_outbox_undelivered", "Outbox deliveries that are not done.", combine=add),
+    Gauge("ispvm_outbox_undelivered_age_seconds", "Age of the oldest undelivered outbox event."),
 )
 INSTALLATION = (
-    Gauge("ispvm_due_overdue_seconds", "How late the most overdue work is rung."),
-    Gauge("ispvm_queue_depth", "Tasks that wait in a queue.", labels=("queue",)),
-    Gauge("ispvm_queue_unacknowledged", "Tasks that a worker has taken and not finished."),
-    Gauge("ispvm_broker_up", "1 while the broker takes what is written to it."),
-    Gauge("ispvm_broker_readable", "1 while the broker answers at all."),
+    Gauge("ispvm_due_overdue_seconds", "How overdue the oldest row of the due table is."),
+    Gauge("ispvm_queue_depth", "Tasks waiting in a queue.", labels=("queue",)),
+    Gauge("ispvm_queue_unacknowledged", "Tasks that workers have received and not finished."),
+    Gauge("ispvm_broker_up", "1 while the broker accepts writes."),
+    Gauge("ispvm_broker_readable", "1 while the broker accepts reads."),
     Gauge("ispvm_database_connections", "Connections to this database."),
-    Gauge("ispvm_database_connections_max", "Connections that the database server allows."),
+    Gauge("ispvm_database_connections_max", "The server's max_connections."),
 )
 
 
-def read_outbox(at: datetime) -> Reading:
-    """The current tenant's open outbox."""
-    owed = OutboxDelivery.objects.filter(done_at__isnull=True).aggregate(
+def read_outbox(at: datetime) -> GaugeValues:
+    """Values of the current tenant."""
+    undelivered = OutboxDelivery.objects.filter(done_at__isnull=True).aggregate(
         number=Count("id"), oldest=Min("event__created_at")
     )
     return {
-        ("ispvm_outbox_undelivered",): owed["number"],
-        ("ispvm_outbox_undelivered_age_seconds",): age(owed["oldest"], at),
+        ("ispvm_outbox_undelivered",): undelivered["number"],
+        ("ispvm_outbox_undelivered_age_seconds",): age(undelivered["oldest"], at),
     }
 
 
-def read_installation(at: datetime) -> Reading:
-    """What belongs to no tenant."""
+def read_installation(at: datetime) -> GaugeValues:
+    """Values of the installation."""
     late = Due.objects.filter(kind__in=kinds()).aggregate(first=Min("next_due_at"))["first"]
     return {
         ("ispvm_due_overdue_seconds",): age(late, at),
@@ -56,11 +57,11 @@ def read_installation(at: datetime) -> Reading:
 
 
 def age(since: datetime | None, at: datetime) -> float:
-    """Seconds that have passed; 0 when there is nothing or it lies ahead."""
+    """Seconds since then; 0 for None and times in the future."""
     return max(0.0, (at - since).total_seconds()) if since else 0.0
 
 
-def _connections() -> Reading:
+def _connections() -> GaugeValues:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*), current_setting('max_connections')::int"
@@ -73,26 +74,26 @@ def _connections() -> Reading:
     }
 
 
-def _queues() -> Reading:
+def _queues() -> GaugeValues:
     names = [str(queue) for queue in Queue]
     try:
         with _broker().pipeline(transaction=False) as pipe:
             for name in names:
                 pipe.llen(name)
             pipe.hlen("unacked")
-            *depths, taken = pipe.execute()
+            *depths, unacknowledged = pipe.execute()
     except (redis.RedisError, OSError):
         return {("ispvm_broker_up",): 0.0, ("ispvm_broker_readable",): 0.0}
     return {
         ("ispvm_broker_up",): _is_writable(),
         ("ispvm_broker_readable",): 1.0,
-        ("ispvm_queue_unacknowledged",): taken,
+        ("ispvm_queue_unacknowledged",): unacknowledged,
         **{("ispvm_queue_depth", name): depth for name, depth in zip(names, depths, strict=True)},
     }
 
 
 def _is_writable() -> float:
-    """1 when it took a value: without memory or room on its disk it answers and refuses every write."""
+    """1 if a write succeeds: out of memory or disk space, the broker answers reads and refuses writes."""
     try:
         _broker().set(PROBE, "1", ex=60)
     except (redis.RedisError, OSError) as error:

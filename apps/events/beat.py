@@ -1,7 +1,7 @@
-"""The beat: many may run, the one that holds the advisory lock ticks.
+"""The beat: several may run; only the one that holds the advisory lock schedules tasks.
 
 The lock belongs to a session on a connection of its own (not through pgbouncer in transaction mode):
-when the process dies, PostgreSQL frees it at once and the next beat takes over.
+when the process dies, PostgreSQL releases it at once and the next beat takes over.
 """
 
 import threading
@@ -23,7 +23,7 @@ LOCK = 0x15B_BEA7
 TICKING = Gauge("ispvm_beat_ticking", "1 while this beat holds the lock.")
 POLL_SECONDS = 0.5
 WATCH_SECONDS = 2.0
-#: A server that vanished without a word is noticed by the kernel after so long.
+#: TCP keepalives: the kernel detects a server that disappeared without closing the connection.
 CONNECTION_OPTIONS = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -34,7 +34,7 @@ CONNECTION_OPTIONS = {
 
 
 class WatchedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
-    """The plain scheduler (what is due stands in the database, not in a file of this process), with a watchdog."""
+    """Celery's in-memory scheduler, with a watchdog. Due work is stored in the database, not in a schedule file."""
 
     def tick(self, *args: Any, **options: Any) -> float:
         with liveness.process.working("tick"):
@@ -42,7 +42,7 @@ class WatchedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
 
 
 class LockedBeat:
-    """Waits for the lock, then ticks until it is stopped; without the lock's connection it begins anew."""
+    """Waits for the lock, then ticks until stopped; reconnects if the connection is lost."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
@@ -50,22 +50,22 @@ class LockedBeat:
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """Stop ticking and give the lock back."""
+        """Stop ticking and release the lock."""
         self._stopped.set()
         if self._service is not None:
             self._service.stop()
 
     def run(self, ticking: Callable[[], None] = lambda: None) -> None:
-        """Block until stopped; ``ticking`` is called each time that this beat got the lock."""
-        is_told = False
+        """Block until stopped; ``ticking`` is called each time this beat acquires the lock."""
+        is_logged = False
         while not self._stopped.is_set():
             try:
                 self._hold_and_tick(ticking)
-                is_told = False
+                is_logged = False
             except psycopg2.Error as error:
-                if not is_told:  # once per outage
+                if not is_logged:  # once per outage
                     log.warning("beat_database_unavailable", error=" ".join(str(error).split()))
-                is_told = True
+                is_logged = True
             self._stopped.wait(POLL_SECONDS)
 
     def _hold_and_tick(self, ticking: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Handing outbox events to their subscribers."""
+"""Dispatching outbox events to their subscribers."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 BATCH = 200
 LONGEST_BACKOFF = timedelta(minutes=5)
 
-# The oldest open delivery of each (subscriber, key) that is due; later ones of that key wait for it.
+# The first due delivery that is the oldest open one of its (subscriber, key); later ones wait for it.
 _NEXT = """
 SELECT d.id FROM events_outboxdelivery d
 WHERE d.done_at IS NULL AND d.next_attempt_at <= %s
@@ -31,10 +31,10 @@ ORDER BY d.position LIMIT 1
 
 
 def dispatch_tenant(tenant_id: UUID) -> int:
-    """Handle a tenant's open deliveries in order, one transaction each; returns how many.
+    """Handle a tenant's open deliveries in order, one transaction each; returns their number.
 
-    One dispatcher at a time works on a tenant (advisory lock); another leaves at once. A handler that
-    raises is retried with back-off and holds up only its own key.
+    One dispatcher at a time works on a tenant (advisory lock); others return at once. A handler that
+    raises is retried with backoff and blocks only its own key.
     """
     handled = 0
     while handled < BATCH:
@@ -59,7 +59,7 @@ def _dispatch_one(tenant_id: UUID, at: datetime) -> UUID | None:
             )
             OutboxDelivery.objects.filter(pk=delivery.pk).update(done_at=clock.now())
             return delivery.id
-    except Exception as error:  # the loop's edge: one bad event must not stop the rest
+    except Exception as error:  # one failing handler must not stop the others
         if failed is None:
             raise
         log.exception("outbox_handler_failed", delivery=str(failed[0]))
@@ -77,12 +77,12 @@ def _take_next(tenant_id: UUID, at: datetime) -> OutboxDelivery | None:
         cursor.execute(_NEXT, [at])
         row = cursor.fetchone()
     if row is None:
-        _rearm(tenant_id)
+        _reschedule(tenant_id)
         return None
     return OutboxDelivery.objects.select_related("event").get(pk=row[0])
 
 
-def _rearm(tenant_id: UUID) -> None:
+def _reschedule(tenant_id: UUID) -> None:
     due.finish(DISPATCH, tenant_id=tenant_id)
     waiting = (
         OutboxDelivery.objects.filter(done_at__isnull=True)

@@ -1,7 +1,7 @@
-"""The due table: one row says that something must be looked at, and when.
+"""The due table: one row per unit of work with the time at which its task must run.
 
-Periodic kinds are re-armed when they are taken. One-shot kinds are pushed ahead by a lease when they are
-taken, and go away only when their task calls ``finish``: a worker that dies is followed by another.
+Periodic kinds are rescheduled when they are taken. One-shot kinds are postponed by a lease when they are
+taken and deleted only when their task calls ``finish``: if a worker dies, another one gets the work.
 """
 
 from dataclasses import dataclass
@@ -40,9 +40,9 @@ def kinds() -> dict[str, Kind]:
 
 
 def schedule(kind: str, *, at: datetime, tenant_id: UUID, ref: str = "") -> None:
-    """Make it due at ``at`` or earlier; an earlier time already set stays.
+    """Make it due at ``at``, unless it is due earlier already.
 
-    One statement, so that two workers cannot race it.
+    One statement, so that concurrent calls cannot lose an earlier time.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -57,24 +57,24 @@ def schedule(kind: str, *, at: datetime, tenant_id: UUID, ref: str = "") -> None
 
 
 def postpone(kind: str, *, at: datetime, tenant_id: UUID, ref: str = "") -> None:
-    """Set the time outright: for a task that knows when it must look again."""
+    """Set the time, even to a later one: for a task that knows when it must run next."""
     Due.objects.update_or_create(
         kind=kind, ref=ref, tenant_id=tenant_id, defaults={"next_due_at": at}
     )
 
 
 def finish(kind: str, *, tenant_id: UUID, ref: str = "") -> None:
-    """Nothing more to do. Call it first, then look once more and ``schedule`` again if something is there:
-    a transaction that scheduled in between has committed by then (this waits for it)."""
+    """Delete the row. Call it first, then check for work and ``schedule`` again if there is any:
+    this waits for concurrent transactions that scheduled, so the check sees their work."""
     Due.objects.filter(kind=kind, ref=ref, tenant_id=tenant_id).delete()
 
 
 def run_due(*, at: datetime) -> int:
-    """Take what is due, re-arm it, ring its tasks; returns how many were taken.
+    """Take due rows, reschedule them, send their tasks; returns the number of rows.
 
-    Several may run at once: rows are taken with SKIP LOCKED.
+    May run concurrently: rows are taken with SKIP LOCKED.
     """
-    taken: list[tuple[Kind, Due]] = []
+    due_rows: list[tuple[Kind, Due]] = []
     with transaction.atomic():
         rows = (
             Due.objects.select_for_update(skip_locked=True)
@@ -85,14 +85,14 @@ def run_due(*, at: datetime) -> int:
             kind = _kinds[row.kind]
             row.next_due_at = _next(kind, row.next_due_at, at)
             row.save(update_fields=["next_due_at"])
-            taken.append((kind, row))
-    for kind, row in taken:
+            due_rows.append((kind, row))
+    for kind, row in due_rows:
         jobs.send(kind.task, tenant_id=str(row.tenant_id), ref=row.ref)
-    return len(taken)
+    return len(due_rows)
 
 
-def _next(kind: Kind, was: datetime, at: datetime) -> datetime:
+def _next(kind: Kind, previous: datetime, at: datetime) -> datetime:
     if kind.every is None:
         return at + ONE_SHOT_LEASE
-    # Keep the cadence, but never replay ticks that were missed while nothing ran.
-    return max(was + kind.every, at + kind.every / 2)
+    # Keeps the period and skips runs that were missed while nothing ran.
+    return max(previous + kind.every, at + kind.every / 2)

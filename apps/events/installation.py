@@ -1,12 +1,12 @@
-"""Which life of the database this is: after a restore it goes on from an earlier state, and its counters repeat.
+"""The epoch of the database: after a restore it continues from an earlier state, so its counters repeat.
 
-Receivers of webhooks order by (epoch, sequence). The epoch is 0 until the first restore, and then the Unix time at
-which a restore was noticed: a count would repeat too when an older dump is restored later.
+Receivers of webhooks order by (epoch, sequence). The epoch is 0 until the first restore and then the Unix time at
+which the restore was detected: a counter would repeat as well when an older dump is restored.
 """
 
 from django.db import connection, connections
 
-#: A dump that is restored elsewhere has another system identifier or database, a recovery in time another timeline.
+#: A dump restored elsewhere has another system identifier or database oid; a point-in-time recovery another timeline.
 FINGERPRINT = (
     "(SELECT system_identifier::text FROM pg_control_system())"
     " || ':' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
@@ -21,10 +21,9 @@ _RECORD = f"UPDATE events_installation SET epoch = {_LATER}, fingerprint = {FING
 
 
 def current_epoch() -> int:
-    """The epoch of what is emitted now. One query.
+    """The epoch for events emitted now. One query.
 
-    A restore acts at once, before anybody has recorded it: until then each event has its own moment as its epoch, which
-    grows too.
+    Until a restore is recorded, each event gets the current time as its epoch, which grows as well.
     """
     with connection.cursor() as cursor:
         cursor.execute(_CURRENT)
@@ -33,12 +32,12 @@ def current_epoch() -> int:
 
 
 def record_restore(*, using: str, is_certain: bool = False) -> int | None:
-    """Begin a new epoch if the database is not where it was; returns it, None if nothing has changed.
+    """Begin a new epoch if the fingerprint has changed; returns the epoch, or None.
 
-    Needs the owner. ``is_certain``: an operator says that a restore was made, which may leave no trace.
+    Needs the owner's role. ``is_certain``: begin one anyway, for restores that leave no trace.
     """
-    where = "" if is_certain else f" WHERE fingerprint <> {FINGERPRINT}"
+    condition = "" if is_certain else f" WHERE fingerprint <> {FINGERPRINT}"
     with connections[using].cursor() as cursor:
-        cursor.execute(f"{_RECORD}{where} RETURNING epoch")
+        cursor.execute(f"{_RECORD}{condition} RETURNING epoch")
         row = cursor.fetchone()
     return row[0] if row else None

@@ -1,12 +1,12 @@
-"""Ringing a worker after commit. A lost bell is rung again by the due table."""
+"""Sending tasks after commit. The due table sends a lost task again."""
 
 import structlog
 from celery import current_app
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
-from apps.events.counting import BELLS_LOST
 from apps.events.queues import Queue
+from apps.events.task_metrics import TASK_SENDS_FAILED
 
 log = structlog.get_logger(__name__)
 
@@ -19,13 +19,13 @@ def enqueue(name: str, *, queue: Queue | None = None, **arguments: Scalar) -> No
 
 
 def send(name: str, *, queue: Queue | None = None, **arguments: Scalar) -> bool:
-    """Send now; False when the broker is away, which costs time and never work."""
+    """Send now; False if the broker is unavailable: the due table sends the task later."""
     target = queue or _queue_of(name)
     try:
         current_app.send_task(name, kwargs=arguments, queue=str(target), expires=60)
     except (OperationalError, ConnectionError, TimeoutError):
-        BELLS_LOST.labels(name).inc()
-        log.warning("bell_lost", task=name)
+        TASK_SENDS_FAILED.labels(name).inc()
+        log.warning("task_send_failed", task=name)
         return False
     return True
 

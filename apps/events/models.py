@@ -1,4 +1,4 @@
-"""Durable rows behind every promise that something will happen."""
+"""Tables of durable work."""
 
 import uuid
 
@@ -10,7 +10,7 @@ from apps.tenancy.models import TenantModel
 
 
 class OutboxEvent(TenantModel):
-    """Something that happened, written in the same transaction as the change itself."""
+    """An event, written in the same transaction as the change it is about."""
 
     topic = models.CharField(max_length=100)
     # Events of one (topic prefix, key) are handled in the order of ``position``.
@@ -23,7 +23,7 @@ class OutboxEvent(TenantModel):
 
 
 class OutboxDelivery(TenantModel):
-    """One subscriber's duty towards one event; done when ``done_at`` is set, in the handler's transaction."""
+    """One event for one subscriber; ``done_at`` is set in the handler's transaction."""
 
     event = TenantForeignKey(OutboxEvent, on_delete=models.CASCADE, related_name="deliveries")
     subscriber = models.CharField(max_length=100)
@@ -67,18 +67,18 @@ class Due(models.Model):
 
 
 class Installation(models.Model):
-    """One row: the epoch of this database and where it began (``apps.events.installation``). The owner writes it."""
+    """One row: the epoch of this database (``apps.events.installation``). Only the owner's role writes it."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     epoch = models.BigIntegerField(default=0)
-    # Where the database was when the epoch began.
+    # Identifies the database at the begin of the epoch.
     fingerprint = models.CharField(max_length=60)
 
 
 class RunningProcess(models.Model):
-    """A process of the platform that says every few seconds that it runs, and what it has. Global, without any secret.
+    """A process of the platform, with a heartbeat every few seconds. Global, without secrets.
 
-    It deletes its row when it ends; one that was killed is believed for a while.
+    It deletes its row when it ends; the row of a killed process expires (``processes.OFFLINE_AFTER``).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -88,7 +88,7 @@ class RunningProcess(models.Model):
     started_at = models.DateTimeField()
     # By the database's clock.
     seen_at = models.DateTimeField()
-    # What apps publish of it by name: the ids of its keys, the free space of its volumes.
+    # Published by apps, by name: ids of loaded keys, free space of volumes.
     facts = models.JSONField(default=dict)
 
     class Meta:

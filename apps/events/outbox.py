@@ -1,4 +1,4 @@
-"""Telling upper apps what happened, durably: rows first, bell after commit."""
+"""Durable events for upper apps: rows in the transaction, the task after commit."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,9 +16,9 @@ DISPATCH = "events.dispatch"
 
 
 def emit(*, topic: str, key: str, payload: Mapping[str, Any]) -> OutboxEvent:
-    """Record an event in the caller's transaction and ring the dispatcher after its commit.
+    """Record an event in the caller's transaction and send the dispatcher's task after its commit.
 
-    Nothing is seen by anyone when the transaction rolls back.
+    A rollback discards the event.
     """
     tenant_id = require_tenant_id()
     at = clock.now()

@@ -1,6 +1,6 @@
-"""Which processes of the platform run: each says so in the database, with facts that apps publish about it.
+"""The running processes of the platform: each writes a heartbeat row with facts published by apps.
 
-A rotation of keys asks whether everybody has the new one; pages show volumes that are nearly full.
+Key rotation checks that every process has the new key; pages show volumes that are nearly full.
 """
 
 import atexit
@@ -22,25 +22,25 @@ from apps.events.models import RunningProcess
 log = structlog.get_logger(__name__)
 
 EVERY_SECONDS = 10.0
-#: A process that has been silent for longer was killed; with it ends what it could do.
-SILENT_AFTER = timedelta(seconds=60)
+#: A process without a heartbeat for this long is no longer running.
+OFFLINE_AFTER = timedelta(seconds=60)
 
 _facts: dict[str, Callable[[], Any]] = {}
 _announcement: "Announcement | None" = None
 
 
 def publish(name: str, read: Callable[[], Any]) -> None:
-    """Have every process say this of itself; ``read`` returns JSON and no secret. For apps, when they start."""
+    """Add a fact to the row of every process; ``read`` returns JSON without secrets. Called by apps in ``ready()``."""
     _facts[name] = read
 
 
 def read_facts() -> dict[str, Any]:
-    """What this process says of itself."""
+    """The facts of this process."""
     return {name: read() for name, read in _facts.items()}
 
 
 def announce(kind: str) -> "Announcement":
-    """Say that this process runs, from now until it ends. Idempotent; after a fork each is its own."""
+    """Write heartbeats of this process until it ends. Idempotent; a forked process gets its own row."""
     global _announcement
     if _announcement is None or _announcement.pid != os.getpid():
         _announcement = Announcement(kind, started_at=clock.now())
@@ -49,7 +49,7 @@ def announce(kind: str) -> "Announcement":
 
 
 class Announcement:
-    """The row of this process and the thread that keeps it fresh."""
+    """The row of this process and the thread that updates it."""
 
     def __init__(self, kind: str, *, started_at: datetime) -> None:
         self.id = uuid4()
@@ -57,21 +57,23 @@ class Announcement:
         self.pid = os.getpid()
         self.started_at = started_at
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="announce", daemon=True)
+        self._thread = threading.Thread(
+            target=self._update_periodically, name="announce", daemon=True
+        )
 
     def start(self) -> None:
         atexit.register(self.end)
         self._thread.start()
 
     def end(self) -> None:
-        """Take the row away. Safe to call twice."""
+        """Delete the row. Idempotent."""
         if self._ended.is_set() or os.getpid() != self.pid:
             return
         self._ended.set()
         self._thread.join(timeout=2)
         try:
             RunningProcess.objects.filter(pk=self.id).delete()
-        except (DatabaseError, InterfaceError) as error:  # it is found silent a minute later
+        except (DatabaseError, InterfaceError) as error:  # the row expires a minute later
             log.info("process_end_not_recorded", error=type(error).__name__)
         finally:
             connection.close()
@@ -90,7 +92,7 @@ class Announcement:
             },
         )
 
-    def _keep(self) -> None:
+    def _update_periodically(self) -> None:
         is_recorded = True
         while not self._ended.is_set():
             try:
@@ -106,18 +108,18 @@ class Announcement:
             self._ended.wait(EVERY_SECONDS)
 
 
-def running_processes(*, silent_after: timedelta = SILENT_AFTER) -> list[RunningProcess]:
-    """Those that said so lately, by the database's clock.
+def running_processes(*, offline_after: timedelta = OFFLINE_AFTER) -> list[RunningProcess]:
+    """Processes with a recent heartbeat, by the database's clock.
 
-    A database that was away has heard nobody meanwhile: for a while after its start all of the last day count.
+    No heartbeat could be written while the database was down: shortly after its start, all rows of the last day count.
     """
-    values: list[Any] = [silent_after]
+    values: list[Any] = [offline_after]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT statement_timestamp(), statement_timestamp() - pg_postmaster_start_time() < %s",
             values,
         )
         now, has_just_started = cursor.fetchone()
-    believed = timedelta(days=1) if has_just_started else silent_after
-    rows = RunningProcess.objects.filter(seen_at__gte=now - believed)
+    max_age = timedelta(days=1) if has_just_started else offline_after
+    rows = RunningProcess.objects.filter(seen_at__gte=now - max_age)
     return list(rows.order_by("kind", "host", "pid"))

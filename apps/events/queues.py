@@ -1,4 +1,4 @@
-"""The closed list of Celery queues; a task names one of them."""
+"""The Celery queues; each task names one of them."""
 
 from enum import StrEnum
 

@@ -1,7 +1,6 @@
-"""How long rows are kept: every table that grows has a rule, and the keeper deletes what is past it.
+"""Retention: every growing table has a rule, and the keeper process deletes expired rows.
 
-The keeper is the owner of the tables, and row-level security is forced on it too: it deletes inside one tenant at a
-time.
+The keeper uses the owner's role, for which row-level security is forced as well: it deletes in one tenant at a time.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,17 +18,17 @@ from apps.tenancy.context import TENANT_SETTING
 
 log = structlog.get_logger(__name__)
 
-#: PostgreSQL's code for a lock that was not had within ``lock_timeout``.
+#: SQLSTATE: ``lock_timeout`` expired.
 LOCK_NOT_AVAILABLE = "55P03"
-#: PostgreSQL's code for a statement that took longer than ``statement_timeout``, or that an operator cancelled.
+#: SQLSTATE: ``statement_timeout`` expired, or an operator cancelled the statement.
 QUERY_CANCELED = "57014"
-#: Rows per statement: short transactions, so that nothing waits long for a row and vacuum keeps up.
+#: Rows per statement: short transactions hold row locks briefly and let vacuum keep up.
 BATCH = 5000
-#: A cancelled statement is tried again with this part of its rows, and never with fewer than the least.
-SMALLER = 10
+#: A cancelled statement is retried with its batch divided by this, down to ``LEAST_BATCH``.
+BATCH_DIVISOR = 10
 LEAST_BATCH = 50
 
-#: Tables whose size follows from something that does not grow by itself, and what that is.
+#: Tables of bounded size, with what bounds them.
 BOUNDED_TABLES: Mapping[str, str] = MappingProxyType(
     {
         **dict.fromkeys(
@@ -44,7 +43,7 @@ BOUNDED_TABLES: Mapping[str, str] = MappingProxyType(
                 "mfa_authenticator",
                 "socialaccount_socialaccount",
             ),
-            "people and tenants: an admin makes and removes them",
+            "users and tenants: managed by admins",
         ),
         **dict.fromkeys(
             (
@@ -63,7 +62,7 @@ BOUNDED_TABLES: Mapping[str, str] = MappingProxyType(
                 "django_content_type",
                 "django_migrations",
             ),
-            "a library's own: stays empty, or as large as the code",
+            "of a library: empty, or as large as the code",
         ),
         **dict.fromkeys(
             (
@@ -83,7 +82,7 @@ BOUNDED_TABLES: Mapping[str, str] = MappingProxyType(
                 "topology_dependencygroup",
                 "topology_dependencymember",
             ),
-            "the network itself, and grants on it",
+            "the network inventory, and grants on it",
         ),
         **dict.fromkeys(
             ("telemetry_series", "telemetry_latest"),
@@ -91,43 +90,43 @@ BOUNDED_TABLES: Mapping[str, str] = MappingProxyType(
         ),
         **dict.fromkeys(
             ("alerts_alertrule", "alerts_ruleoverride", "webhooks_endpoint", "webhooks_secret"),
-            "what admins set up",
+            "configuration by admins",
         ),
         **dict.fromkeys(
             ("agents_agent", "agents_agentdevice", "agents_agentprobing", "agents_agentsite"),
-            "agents and what is assigned to them",
+            "agents and their assignments",
         ),
         "accounts_setup": "one row",
-        "agents_authority": "a change of the authority adds one",
+        "agents_authority": "a rollover of the authority adds one",
         **dict.fromkeys(
             ("vault_credentialset", "vault_platformsecret", "vault_masterkey"),
-            "secrets that people set, and keys that an operator rotates",
+            "secrets set by users, and keys rotated by operators",
         ),
         **dict.fromkeys(("vault_tenantkey", "vault_platformkey"), "a rotation adds one"),
         **dict.fromkeys(("audit_head", "audit_platformhead"), "the end of a chain: one per tenant"),
         "audit_verification": "one row per tenant",
         "ingest_uptime": "one row",
         "events_installation": "one row",
-        "events_due": "one row per kind of work and what it is about",
+        "events_due": "one row per kind of work and object",
         "telemetry_sample": "daily partitions, dropped as a whole: see telemetry.partitions",
     }
 )
 
-#: Tables that grow and of which nothing is deleted, with the reason.
-ENDLESS_TABLES: Mapping[str, str] = MappingProxyType(
+#: Growing tables from which nothing is deleted, with the reason.
+UNBOUNDED_TABLES: Mapping[str, str] = MappingProxyType(
     dict.fromkeys(
         ("audit_record", "audit_platformrecord"),
-        "a hash chain: a deleted record would look like tampering",
+        "hash chain: a deleted record would be reported as tampering",
     )
 )
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Rows of a table go ``kept`` after the moment that ``expired`` names (SQL; ``%(before)s`` is that long ago)."""
+    """Rows of ``table`` that match ``expired`` (SQL) are deleted; ``%(before)s`` is now minus ``retention``."""
 
     table: str
-    kept: timedelta
+    retention: timedelta
     expired: str
 
     @property
@@ -141,39 +140,37 @@ _followers: dict[str, str] = {}
 _smaller_batches: dict[str, int] = {}
 
 
-def expire(table: str, *, kept: timedelta, when: str) -> None:
-    """Have rows of ``table`` deleted. Where another table's keys hold them, register that table first."""
-    _rules[table] = Rule(table, kept, when)
+def expire(table: str, *, retention: timedelta, condition: str) -> None:
+    """Register a retention rule. Register tables that reference ``table`` first."""
+    _rules[table] = Rule(table, retention, condition)
 
 
 def follow(parent: str, *tables: str) -> None:
-    """Declare that rows of these tables go with their parent: the database cascades."""
+    """Declare tables whose rows are deleted with their parent by ON DELETE CASCADE."""
     _followers.update(dict.fromkeys(tables, parent))
 
 
 def rules() -> list[Rule]:
-    """Every rule, in the order in which they are applied."""
+    """All rules, in the order of their application."""
     return list(_rules.values())
 
 
 def followers() -> dict[str, str]:
-    """Tables whose rows go with another's, and which that is."""
+    """Tables whose rows are deleted with their parent: table to parent."""
     return dict(_followers)
 
 
 @dataclass(frozen=True)
 class Pruned:
-    """What a run deleted by table; whether it was cut short, and whether a lock or a cancelled statement held a rule
-    up.
-    """
+    """Deleted rows by table; whether time ran out; whether a lock or a cancelled statement blocked a rule."""
 
     rows: Mapping[str, int]
-    is_cut_short: bool = False
-    is_held_up: bool = False
+    is_out_of_time: bool = False
+    is_blocked: bool = False
 
     @property
     def is_complete(self) -> bool:
-        return not self.is_cut_short and not self.is_held_up
+        return not self.is_out_of_time and not self.is_blocked
 
 
 def prune(
@@ -181,29 +178,31 @@ def prune(
     using: str,
     tenant_ids: Iterable[UUID],
     at: datetime,
-    keep_on: Callable[[], bool],
+    may_continue: Callable[[], bool],
     batch: int = BATCH,
 ) -> Pruned:
-    """Delete expired rows, batch by batch and turn by turn for each tenant, while ``keep_on`` says so.
+    """Delete expired rows in batches, alternating between tenants, while ``may_continue`` returns True.
 
-    Idempotent. A row that somebody has locked is left to the next run. Each batch is a transaction. A table whose
-    statement was cancelled comes last from then on and in smaller batches, so that no other rule waits for it.
+    Idempotent. Locked rows are left to the next run. Each batch is a transaction. A table whose statement was cancelled
+    is processed last from then on and in smaller batches, so that it does not delay other rules.
     """
     tenants = list(tenant_ids)
     rows = dict.fromkeys(_rules, 0)
-    held_up = False
+    was_blocked = False
     pending: list[tuple[Rule, UUID | None]] = [
         (rule, tenant_id)
         for rule in _rules.values()
         for tenant_id in ([None] if rule.is_global else tenants)
     ]
     pending.sort(key=lambda item: item[0].table in _smaller_batches)
-    # In order of the rules, so that what refers to a row goes before it; further batches of all take turns.
+    # In the order of the rules, so that referencing rows are deleted first; further batches alternate.
     while pending:
         full: list[tuple[Rule, UUID | None]] = []
         for number, (rule, tenant_id) in enumerate(pending):
-            if not keep_on():
-                return Pruned(rows, is_cut_short=bool(full or pending[number:]), is_held_up=held_up)
+            if not may_continue():
+                return Pruned(
+                    rows, is_out_of_time=bool(full or pending[number:]), is_blocked=was_blocked
+                )
             size = min(batch, _smaller_batches.get(rule.table, batch))
             try:
                 deleted = _delete_batch(using, rule, tenant_id, at, size)
@@ -212,23 +211,23 @@ def prune(
                 if code not in {LOCK_NOT_AVAILABLE, QUERY_CANCELED}:
                     raise
                 if code == QUERY_CANCELED:
-                    _smaller_batches[rule.table] = max(LEAST_BATCH, size // SMALLER)
+                    _smaller_batches[rule.table] = max(LEAST_BATCH, size // BATCH_DIVISOR)
                     log.warning("retention_statement_cancelled", table=rule.table, batch=size)
-                held_up = True
+                was_blocked = True
                 continue
-            except IntegrityError:  # somebody refers to a row: it stays, and no other rule waits
+            except IntegrityError:  # a row is still referenced: it stays, and the other rules go on
                 log.exception("retention_blocked", table=rule.table)
                 continue
             rows[rule.table] += deleted
             if deleted >= size:
                 full.append((rule, tenant_id))
         pending = full
-    return Pruned(rows, is_held_up=held_up)
+    return Pruned(rows, is_blocked=was_blocked)
 
 
 def _delete_batch(using: str, rule: Rule, tenant_id: UUID | None, at: datetime, batch: int) -> int:
     of_tenant = "" if tenant_id is None else "tenant_id = %(tenant)s AND "
-    values: dict[str, Any] = {"before": at - rule.kept, "batch": batch, "tenant": tenant_id}
+    values: dict[str, Any] = {"before": at - rule.retention, "batch": batch, "tenant": tenant_id}
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         if tenant_id is not None:
             cursor.execute("SELECT set_config(%s, %s, true)", [TENANT_SETTING, str(tenant_id)])

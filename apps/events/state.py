@@ -1,7 +1,7 @@
-"""The state of the whole installation as numbers: what waits, for how long, who is silent.
+"""Gauges of the whole installation: queue lengths, ages, numbers of offline agents.
 
-Apps register what they can tell; tenants are visited one by one, because nobody sees across them, and only
-sums and maxima leave: no tenant is named or numbered.
+Apps register functions that read them. Tenants are read one by one, because row-level security shows one at a time;
+only sums and maxima are published, without a tenant label.
 """
 
 import threading
@@ -21,18 +21,18 @@ from apps.tenancy.models import Tenant
 
 log = structlog.get_logger(__name__)
 
-#: Asking costs at most this share of the time, however many tenants there are.
+#: Reading takes at most this share of the time, however many tenants there are.
 SHARE = 0.05
 LEAST_SECONDS = 5.0
 
 #: Name and values of the labels.
 Key = tuple[str, ...]
-Reading = Mapping[Key, float]
+GaugeValues = Mapping[Key, float]
 
 
 @dataclass(frozen=True)
 class Gauge:
-    """One number of the state; ``combine`` says how the tenants' become one (sum or max)."""
+    """One gauge; ``combine`` reduces the values of all tenants to one (``operator.add`` or ``max``)."""
 
     name: str
     text: str
@@ -40,48 +40,45 @@ class Gauge:
     combine: Callable[[float, float], float] = max
 
 
-def added(one: float, other: float) -> float:
-    """The way to combine what is counted."""
-    return one + other
-
-
 _gauges: dict[str, Gauge] = {}
-_of_tenant: list[Callable[[datetime], Reading]] = []
-_of_all: list[Callable[[datetime], Reading]] = []
+_of_tenant: list[Callable[[datetime], GaugeValues]] = []
+_of_all: list[Callable[[datetime], GaugeValues]] = []
 
 
-def measure_tenant(gauges: Sequence[Gauge], read: Callable[[datetime], Reading]) -> None:
-    """Have ``read`` called inside each tenant."""
+def measure_tenant(gauges: Sequence[Gauge], read: Callable[[datetime], GaugeValues]) -> None:
+    """Register gauges whose ``read`` is called once inside each tenant."""
     _gauges.update({gauge.name: gauge for gauge in gauges})
     _of_tenant.append(read)
 
 
-def measure_installation(gauges: Sequence[Gauge], read: Callable[[datetime], Reading]) -> None:
-    """Have ``read`` called once, outside of all tenants."""
+def measure_installation(gauges: Sequence[Gauge], read: Callable[[datetime], GaugeValues]) -> None:
+    """Register gauges whose ``read`` is called once, outside of any tenant."""
     _gauges.update({gauge.name: gauge for gauge in gauges})
     _of_all.append(read)
 
 
 def read_state(at: datetime) -> dict[Key, float]:
-    """All numbers now. Raises DatabaseError."""
-    found: dict[Key, float] = {(gauge.name,): 0.0 for gauge in _gauges.values() if not gauge.labels}
+    """The values of all gauges. Raises DatabaseError."""
+    values: dict[Key, float] = {
+        (gauge.name,): 0.0 for gauge in _gauges.values() if not gauge.labels
+    }
     for read in _of_all:
-        found.update(read(at))
+        values.update(read(at))
     for tenant_id in Tenant.objects.values_list("id", flat=True):
         with acting_in(tenant_id):
             for read in _of_tenant:
                 for key, value in read(at).items():
                     combine = _gauges[key[0]].combine
-                    found[key] = combine(found[key], value) if key in found else value
-    return found
+                    values[key] = combine(values[key], value) if key in values else value
+    return values
 
 
 class StateCollector(Collector):
-    """Reads the state when it is scraped, not more often than it can be afforded."""
+    """Reads the gauges when Prometheus scrapes; a slow read makes the next one later (``SHARE``)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._found: dict[Key, float] = {}
+        self._values: dict[Key, float] = {}
         self._read_again_at = 0.0
         self._seconds = 0.0
         self._readable = False
@@ -90,14 +87,16 @@ class StateCollector(Collector):
         with self._lock:
             if time.monotonic() >= self._read_again_at:
                 self._read()
-            found, seconds, readable = dict(self._found), self._seconds, self._readable
+            values, seconds, readable = dict(self._values), self._seconds, self._readable
         yield GaugeMetricFamily(
-            "ispvm_state_readable", "1 while the database told the state.", float(readable)
+            "ispvm_state_readable",
+            "1 while the gauges can be read from the database.",
+            float(readable),
         )
-        yield GaugeMetricFamily("ispvm_state_read_seconds", "How long it took.", seconds)
+        yield GaugeMetricFamily("ispvm_state_read_seconds", "How long the last read took.", seconds)
         for name, gauge in _gauges.items():
             family = GaugeMetricFamily(name, gauge.text, labels=gauge.labels)
-            for key, value in found.items():
+            for key, value in values.items():
                 if key[0] == name:
                     family.add_metric(key[1:], value)
             yield family
@@ -105,11 +104,11 @@ class StateCollector(Collector):
     def _read(self) -> None:
         began = time.monotonic()
         try:
-            self._found = read_state(clock.now())
+            self._values = read_state(clock.now())
             self._readable = True
         except DatabaseError:
-            # No number is better than an old one that looks new.
-            self._found, self._readable = {}, False
+            # Old values would look current.
+            self._values, self._readable = {}, False
             log.warning("state_unreadable")
         finally:
             connection.close()  # each scrape has a thread of its own

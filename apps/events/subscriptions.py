@@ -1,4 +1,4 @@
-"""Who listens to which topic. Upper apps subscribe in ``AppConfig.ready()``."""
+"""Subscriptions to topics. Upper apps subscribe in ``AppConfig.ready()``."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ _topics: dict[str, set[str]] = {}
 def subscribe(topics: str | Iterable[str], *, name: str, handler: Handler) -> None:
     """Call ``handler`` once per event of these topics, inside the event's tenant.
 
-    The mark that it was done commits with the handler's own writes, so its effects on the database
-    happen exactly once; it must do no network I/O.
+    ``done_at`` is committed with the handler's own writes, so its database writes happen exactly once. It must
+    not do network I/O.
     """
     if _handlers.setdefault(name, handler) is not handler:
-        raise ValueError(f"Two subscribers are called {name}.")
+        raise ValueError(f"Duplicate subscriber name: {name}.")
     for topic in [topics] if isinstance(topics, str) else topics:
         _topics.setdefault(topic, set()).add(name)
 
@@ -43,5 +43,5 @@ def subscribers_of(topic: str) -> list[str]:
 
 
 def handler_of(name: str) -> Handler:
-    """The handler registered under a name; KeyError when its app is gone."""
+    """The handler registered under a name. Raises KeyError if its app was removed."""
     return _handlers[name]

@@ -1,8 +1,8 @@
-"""How much room the platform's volumes have: as numbers, log lines, and for platform operators on their page.
+"""Free space of the platform's volumes: metrics, log lines, and a notice for platform operators.
 
-PostgreSQL tells its data folder to superusers only. So whoever installs names the folders (``ISPVM_WATCHED_VOLUMES``),
-and the beat asks the file system, which needs no right to read what is in them. A volume on another host is watched by
-a beat there, or by that host's own monitoring.
+PostgreSQL shows its data directory to superusers only. So the operator names the folders (``ISPVM_WATCHED_VOLUMES``),
+and the beat queries the file system, which needs no permission to read their content. A volume on another host is
+watched by a beat there, or by that host's own monitoring.
 """
 
 import os
@@ -21,14 +21,14 @@ log = structlog.get_logger(__name__)
 
 #: The name of this fact of a process (see ``processes.publish``).
 FACT = "volumes"
-#: Nearly full: less than a tenth and less than 20 GiB. A tenth of a very large volume is room for months.
+#: Nearly full: less than 10 percent and less than 20 GiB. Of a large volume, 10 percent last for months.
 LOW_RATIO = 0.1
 LOW_BYTES = 20 * 2**30
 
 
 @dataclass(frozen=True)
 class Volume:
-    """The volume that a folder lies on; bytes that this account may still write."""
+    """The volume of a folder; ``free`` counts bytes that this account may write."""
 
     name: str
     free: int
@@ -45,7 +45,7 @@ class Volume:
 
 @dataclass(frozen=True)
 class LowVolume:
-    """A volume that is nearly full, and the host it belongs to."""
+    """A nearly full volume and its host."""
 
     name: str
     host: str
@@ -53,12 +53,12 @@ class LowVolume:
 
 
 def read_volume(name: str, folder: Path) -> Volume | None:
-    """None where the folder cannot be reached."""
+    """The volume of the folder; None if the folder is not accessible."""
     try:
-        found = os.statvfs(folder)
+        status = os.statvfs(folder)
     except OSError:
         return None
-    return Volume(name, found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
+    return Volume(name, status.f_bavail * status.f_frsize, status.f_blocks * status.f_frsize)
 
 
 class Volumes(Collector):
@@ -70,10 +70,10 @@ class Volumes(Collector):
         self._lock = threading.Lock()
 
     def read(self) -> list[Volume]:
-        """All that can be reached now; a change to nearly full, or back, is logged once."""
-        found = [v for name, folder in self._folders.items() if (v := read_volume(name, folder))]
+        """All accessible volumes; a change to nearly full, or back, is logged once."""
+        volumes = [v for name, folder in self._folders.items() if (v := read_volume(name, folder))]
         with self._lock:
-            for volume in found:
+            for volume in volumes:
                 if volume.is_low == (volume.name in self._low):
                     continue
                 if volume.is_low:
@@ -82,15 +82,15 @@ class Volumes(Collector):
                 else:
                     self._low.discard(volume.name)
                     log.info("volume_has_room", volume=volume.name, free_bytes=volume.free)
-        return found
+        return volumes
 
     def fact(self) -> list[dict[str, object]]:
-        """What the process publishes."""
+        """The fact that the process publishes."""
         return [asdict(volume) for volume in self.read()]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         free = GaugeMetricFamily(
-            "ispvm_volume_free_bytes", "Room on a watched volume.", labels=("volume",)
+            "ispvm_volume_free_bytes", "Free space of a watched volume.", labels=("volume",)
         )
         total = GaugeMetricFamily(
             "ispvm_volume_bytes", "Size of a watched volume.", labels=("volume",)
@@ -103,11 +103,11 @@ class Volumes(Collector):
 
 
 def low_volumes() -> list[LowVolume]:
-    """Volumes that running processes have found nearly full, each once. Two queries."""
-    found = {
+    """Nearly full volumes reported by running processes, without duplicates. Two queries."""
+    volumes = {
         LowVolume(volume.name, process.host, int(100 * volume.ratio))
         for process in running_processes()
         for volume in (Volume(**fact) for fact in process.facts.get(FACT, ()))
         if volume.is_low
     }
-    return sorted(found, key=lambda low: (low.host, low.name))
+    return sorted(volumes, key=lambda low: (low.host, low.name))

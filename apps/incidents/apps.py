@@ -23,8 +23,8 @@ class IncidentsConfig(AppConfig):
         due.register(CORRELATE, CORRELATE)
         expire(
             "incidents_incident",
-            kept=KEPT,
-            when="status = 'closed' AND ended_at < %(before)s",
+            retention=KEPT,
+            condition="status = 'closed' AND ended_at < %(before)s",
         )
         follow(
             "incidents_incident",
@@ -34,14 +34,14 @@ class IncidentsConfig(AppConfig):
         )
         expire(
             "incidents_storedsnapshot",
-            kept=KEPT,
-            when="at < %(before)s AND NOT EXISTS (SELECT FROM incidents_revision r"
+            retention=KEPT,
+            condition="at < %(before)s AND NOT EXISTS (SELECT FROM incidents_revision r"
             " WHERE r.snapshot_id = incidents_storedsnapshot.id)",
         )
         # It has no time of its own: it goes with the last snapshot that was taken of it.
         expire(
             "incidents_graphversion",
-            kept=KEPT,
-            when="NOT EXISTS (SELECT FROM incidents_storedsnapshot s"
+            retention=KEPT,
+            condition="NOT EXISTS (SELECT FROM incidents_storedsnapshot s"
             " WHERE s.graph_id = incidents_graphversion.id)",
         )

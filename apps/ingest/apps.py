@@ -13,14 +13,14 @@ class IngestConfig(AppConfig):
         # As long as the samples of the batch.
         expire(
             "ingest_batchreceipt",
-            kept=timedelta(days=RETENTION_DAYS),
-            when="received_at < %(before)s",
+            retention=timedelta(days=RETENTION_DAYS),
+            condition="received_at < %(before)s",
         )
         # Only streams of earlier boots: the newest one's watermark is needed when the agent reconnects.
         expire(
             "ingest_stream",
-            kept=timedelta(days=2 * RETENTION_DAYS),
-            when="last_batch_at < %(before)s AND EXISTS (SELECT FROM ingest_stream later"
+            retention=timedelta(days=2 * RETENTION_DAYS),
+            condition="last_batch_at < %(before)s AND EXISTS (SELECT FROM ingest_stream later"
             " WHERE later.tenant_id = ingest_stream.tenant_id"
             " AND later.agent_id = ingest_stream.agent_id"
             " AND later.last_batch_at > ingest_stream.last_batch_at)",

@@ -10,4 +10,4 @@ class MailConfig(AppConfig):
         from apps.mail.services import KEEP, SEND
 
         due.register(SEND, SEND)
-        expire("mail_message", kept=KEEP, when="done_at < %(before)s")
+        expire("mail_message", retention=KEEP, condition="done_at < %(before)s")

@@ -12,6 +12,8 @@ class MaintenanceConfig(AppConfig):
 
         register_limits()
         expire(
-            "maintenance_maintenancewindow", kept=timedelta(days=730), when="ends_at < %(before)s"
+            "maintenance_maintenancewindow",
+            retention=timedelta(days=730),
+            condition="ends_at < %(before)s",
         )
         follow("maintenance_maintenancewindow", "maintenance_windowtarget")

@@ -8,4 +8,4 @@ class RestConfig(AppConfig):
         from apps.events.retention import expire
         from apps.rest.models import ANSWERS_KEPT
 
-        expire("rest_idempotentanswer", kept=ANSWERS_KEPT, when="created_at < %(before)s")
+        expire("rest_idempotentanswer", retention=ANSWERS_KEPT, condition="created_at < %(before)s")

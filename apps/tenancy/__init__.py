@@ -1,4 +1,4 @@
-"""Who owns a row, and the walls between owners: context, row-level security, composite keys."""
+"""Tenants and their isolation: context, row-level security, composite foreign keys."""
 
 from apps.tenancy.context import acting_in, current_tenant_id
 

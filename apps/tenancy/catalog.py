@@ -1,7 +1,7 @@
-"""The closed list of global tables: rows that no tenant owns, and what the app role may do to them.
+"""The list of global tables (without a tenant), with the privileges of the app role.
 
-Everything else in the database is a tenant's table under forced row-level security. The catalog lint
-compares this list with the database; adding a row here is a security decision.
+Every other table is a tenant table under forced row-level security. The catalog lint compares this list
+with the database; adding a table here is a security decision.
 """
 
 from types import MappingProxyType
@@ -20,42 +20,42 @@ GLOBAL_TABLES = MappingProxyType(
         "accounts_user_user_permissions": READ,
         "accounts_membership": ALL,
         "accounts_apitoken": READ_WRITE,
-        # Only the owner makes platform operators: what web and worker can do, an attacker in them can do.
+        # Only the owner's role creates platform operators, so that a compromised web or worker process cannot.
         "accounts_platformoperator": READ,
-        # The first installation: before there is any tenant. Who completed it is made a platform operator by the owner.
+        # The first installation, before there is any tenant. The owner's role makes its user a platform operator.
         "accounts_setup": READ_WRITE,
-        # Which browsers a person is signed in with: before a tenant is known, and across tenants.
+        # Sessions of a user: read before the tenant is known, and across tenants.
         "accounts_opensession": ALL,
-        # In which browsers a person signed in before: read before anybody is signed in.
+        # Known browsers of a user: read before sign-in.
         "accounts_knownbrowser": ALL,
-        # Beside allauth's passkeys: one person per credential, over all tenants.
+        # In addition to allauth's passkeys: one user per credential, over all tenants.
         "accounts_passkeycredential": ALL,
-        # django-allauth: a person's second factors (their secrets sealed by the vault) and the identities by which
-        # they sign in. A person is global; so are these. Its other tables stay empty: e-mail addresses stand in
-        # accounts_user, providers in the operator's settings, and no provider's token is kept.
+        # django-allauth: second factors of a user (secrets encrypted by the vault) and external identities. Users
+        # are global; so are these. Its other tables stay empty: e-mail addresses are in accounts_user, providers
+        # in the operator's settings, and provider tokens are not stored.
         "mfa_authenticator": ALL,
         "socialaccount_socialaccount": ALL,
         "socialaccount_socialapp": READ,
-        "socialaccount_socialtoken": READ_REMOVE,  # emptied along with an identity, though it is empty
+        "socialaccount_socialtoken": READ_REMOVE,  # allauth deletes from it together with an identity
         "account_emailaddress": READ,
         "account_emailconfirmation": READ,
-        # Messages to send: which row to write from, no text and no secret. A password reset belongs to no tenant.
+        # Outgoing mail: references to rows, without text or secrets. A password reset belongs to no tenant.
         "mail_message": ALL,
-        # Which tenants have invited an address (its digest): read before the person works in any of them.
+        # Tenants that invited an address (its digest): read before the user is a member of any of them.
         "accounts_invitationaddress": ALL,
         "audit_platformrecord": READ_ADD,
         "audit_platformhead": READ_WRITE,
         "agents_certificate": READ_WRITE,
-        # One authority for all tenants; its keys are sealed under a file that only the signer has.
+        # One authority for all tenants; its keys are encrypted with a key file that only the signer has.
         "agents_authority": READ_WRITE,
-        # The signer answers all tenants; what is asked holds hashes and public keys.
+        # The signer serves all tenants; requests contain hashes and public keys only.
         "agents_signingrequest": ALL,
         # Uptime of ingest: of the installation, not of a tenant.
         "ingest_uptime": READ_WRITE,
         "events_due": ALL,
         # The epoch of a restored database: of the installation. Only the owner changes it.
         "events_installation": READ,
-        # Which processes run, with ids of keys and free space: of the installation, not of a tenant.
+        # Running processes, with key ids and free space: of the installation, not of a tenant.
         "events_process": ALL,
         "vault_masterkey": READ_WRITE,
         "vault_platformkey": READ_WRITE,
@@ -63,10 +63,10 @@ GLOBAL_TABLES = MappingProxyType(
         "auth_group": READ,
         "auth_group_permissions": READ,
         "auth_permission": READ,
-        # django-guardian's own tables stay empty: grants are rows of tenants (see inventory.models.grants).
+        # django-guardian's own tables stay empty: grants are tenant rows (see inventory.models.grants).
         "guardian_groupobjectpermission": READ,
         "guardian_userobjectpermission": READ,
-        # The admin's own log stays empty: acts are written to the tenants' audit chains (see accounts.admin).
+        # The admin's own log stays empty: actions are recorded in the tenants' audit chains.
         "django_admin_log": READ,
         "django_content_type": READ,
         "django_migrations": READ,

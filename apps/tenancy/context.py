@@ -40,7 +40,7 @@ def require_tenant_id() -> UUID:
 def acting_in(tenant: HasId | UUID | str, *, seconds: int | None = None) -> Iterator[UUID]:
     """Open a transaction that sees exactly this tenant's rows. Never hold it over network I/O.
 
-    ``seconds``: how long each of its statements may take, where that is less than what the role may.
+    ``seconds``: ``statement_timeout`` of the transaction, if lower than the role's.
     """
     tenant_id = _as_id(tenant)
     outer = _current.get()

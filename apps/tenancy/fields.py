@@ -6,7 +6,7 @@ from django.db import models
 
 
 class TenantForeignKey(models.ForeignKey):  # type: ignore[type-arg]  # generic only for checkers
-    """A foreign key whose truth is the composite ``(tenant_id, id)`` constraint in the database.
+    """A foreign key enforced by a composite ``(tenant_id, id)`` constraint in the database.
 
     PostgreSQL checks plain foreign keys without row-level security, so a plain key would let a tenant
     reference (and so probe for) another tenant's row. Pair it with ``operations.CompositeForeignKey``.

@@ -1,4 +1,4 @@
-"""Grants on global tables, applied after every migration from the closed list."""
+"""Grants on global tables, applied after every migration from ``catalog.GLOBAL_TABLES``."""
 
 from typing import Any
 

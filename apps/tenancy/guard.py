@@ -1,4 +1,4 @@
-"""Refusal to serve: with a database role that row-level security does not hold, and whatever else an app refuses."""
+"""Start-up checks: a process refuses to serve with a database role that bypasses row-level security."""
 
 from collections.abc import Callable
 from threading import Event
@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 2.0
 
-_QUESTION = """
+_ROLE_QUERY = """
 SELECT r.rolname, r.rolsuper, r.rolbypassrls,
        EXISTS (SELECT 1 FROM pg_class c WHERE c.relowner = r.oid AND c.relrowsecurity),
        EXISTS (SELECT 1 FROM pg_roles o
@@ -22,30 +22,30 @@ FROM pg_roles r WHERE r.rolname = current_user
 
 
 class Refusal(ImproperlyConfigured):
-    """Nothing may be served like this; the text is one sentence for the operator."""
+    """A start-up check failed; the text is one sentence for the operator."""
 
 
 class RoleCanBypass(Refusal):
-    """The database role could read every tenant; nothing may be served with it."""
+    """The database role can read every tenant's rows."""
 
 
-_refusals: list[Callable[[], object]] = []
+_checks: list[Callable[[], object]] = []
 
 
-def also_refuse(check: Callable[[], object]) -> None:
-    """Have every process call this before it serves; it raises ``Refusal``. For apps above, when they start."""
-    _refusals.append(check)
+def register_check(check: Callable[[], object]) -> None:
+    """Register a start-up check that raises ``Refusal``. Called by upper apps in ``ready()``."""
+    _checks.append(check)
 
 
 def refuse_to_serve() -> None:
     """Raise ``Refusal`` unless this process may serve."""
     refuse_bypassing_role()
-    for check in _refusals:
+    for check in _checks:
         check()
 
 
 def wait_to_serve(stopped: Event) -> None:
-    """``refuse_to_serve`` for a process that outlives the database: waits while there is none, or until stopped."""
+    """``refuse_to_serve``, waiting for the database if it is unavailable, until stopped."""
     while not stopped.is_set():
         try:
             refuse_to_serve()
@@ -60,7 +60,7 @@ def wait_to_serve(stopped: Event) -> None:
 def refuse_bypassing_role() -> None:
     """Raise ``RoleCanBypass`` unless the app connection is an ordinary role that owns no tenant table."""
     with connection.cursor() as cursor:
-        cursor.execute(_QUESTION)
+        cursor.execute(_ROLE_QUERY)
         role, is_superuser, bypasses, owns_tables, may_become = cursor.fetchone()
     reasons = [
         text

@@ -1,7 +1,7 @@
-"""The catalog lint: what must hold of the database for tenants to stay apart, asked of its own catalog.
+"""The catalog lint: rules of tenant isolation, checked in the database's catalog.
 
-Each rule is a query that answers with the names of what breaks it. ``%(role)s`` is the app role, ``%(globals)s``
-the closed list of tables that no tenant owns, ``%(policy)s`` the only policy there may be.
+Each rule is a query that returns the names of objects that violate it. ``%(role)s`` is the app role, ``%(globals)s``
+the list of global tables, ``%(policy)s`` the only allowed policy.
 """
 # ruff: noqa: S608  (the queries are put together from the constants in this file, nothing else)
 
@@ -158,26 +158,26 @@ _GLOBAL_GRANTS = f"SELECT relname, privilege_type FROM {_GRANTS} g WHERE grantee
 
 
 class Fault(NamedTuple):
-    """A rule, and what breaks it."""
+    """A rule and an object that violates it."""
 
     rule: str
     what: str
 
 
 def faults(cursor: Any, *, role: str) -> list[Fault]:
-    """Everything in this database that could let one tenant see another; empty when all is well."""
-    asked = {"role": role, "globals": list(GLOBAL_TABLES), "policy": POLICY}
-    found: list[Fault] = []
+    """All violations of the rules in this database."""
+    params = {"role": role, "globals": list(GLOBAL_TABLES), "policy": POLICY}
+    violations: list[Fault] = []
     for rule, query in RULES.items():
-        cursor.execute(query, asked)
-        found += [Fault(rule, str(what)) for (what,) in cursor.fetchall()]
-    cursor.execute(_GLOBAL_GRANTS, asked)
-    given: dict[str, set[str]] = {}
+        cursor.execute(query, params)
+        violations += [Fault(rule, str(what)) for (what,) in cursor.fetchall()]
+    cursor.execute(_GLOBAL_GRANTS, params)
+    granted: dict[str, set[str]] = {}
     for table, privilege in cursor.fetchall():
-        given.setdefault(table, set()).add(privilege)
-    found += [
+        granted.setdefault(table, set()).add(privilege)
+    violations += [
         Fault("global tables are granted as listed", table)
         for table, listed in GLOBAL_TABLES.items()
-        if not given.get(table, set()) <= set(listed.split(", "))
+        if not granted.get(table, set()) <= set(listed.split(", "))
     ]
-    return found
+    return violations

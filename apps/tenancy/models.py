@@ -10,17 +10,17 @@ from apps.tenancy.context import current_tenant_id
 
 
 class Tenant(models.Model):
-    """One ISP on this installation. Global: the row itself is what policies refer to."""
+    """One ISP on this installation. Global: row-level security policies refer to its id."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     slug = models.SlugField(max_length=63)
     name = models.CharField(max_length=200)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
-    # Roles (``accounts.choices.Role``) whose people must have a second factor to work here. Read with the tenant on
-    # each request, before a tenant is entered: so it stands on this row.
+    # Roles (``accounts.choices.Role``) that require a second factor. In this table because each request reads the
+    # tenant before it enters it.
     second_factor_roles = models.JSONField(default=list, blank=True)
-    # Whether a second factor that an identity provider vouches for is enough.
+    # Whether a second factor verified by an identity provider is sufficient.
     accepts_provider_factor = models.BooleanField(default=False)
 
     class Meta:
@@ -31,11 +31,11 @@ class Tenant(models.Model):
 
 
 class TenantModel(models.Model):
-    """A row that belongs to one tenant; row-level security shows it to nobody else.
+    """A row of one tenant, hidden from others by row-level security.
 
     The tenant is taken from ``acting_in`` when it is not given. Each migration that creates one follows
-    with ``operations.IsolateTenantTable`` (the catalog lint fails the build otherwise), and each app says in its
-    ``limits`` what of it a limited member sees (else nothing).
+    with ``operations.IsolateTenantTable`` (the catalog lint fails the build otherwise), and each app defines in its
+    ``limits`` which rows a limited member sees (default: none).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

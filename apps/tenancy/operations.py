@@ -1,4 +1,4 @@
-"""Migration operations that put a table behind its tenant's wall."""
+"""Migration operations of tenant isolation."""
 
 import re
 from typing import Any
@@ -28,7 +28,7 @@ class _TableOperation(Operation):
         self.model_name = model_name
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
-        """Nothing changes in Django's view of the models."""
+        """The model state is unchanged."""
 
     def references_model(self, name: str, app_label: str) -> bool:  # noqa: ARG002
         return name.lower() == self.model_name.lower()

@@ -1,4 +1,4 @@
-"""Whether the database has been migrated by newer code than this: then nothing here knows its tables."""
+"""Refusing to use a database that was migrated by newer code."""
 
 from functools import cache
 from typing import Any
@@ -16,13 +16,13 @@ SHOWN = 3
 
 
 class DatabaseNewer(Refusal):
-    """The database was migrated by a newer version; this one would damage or misread it."""
+    """The database was migrated by a newer version."""
 
 
 @cache
 def _known_migrations() -> frozenset[tuple[str, str]]:
-    """Every migration of this code, and those that a squashed one stands for."""
-    # Read and not put in order: the process of ingest lacks apps that others' migrations depend on.
+    """All migrations of this code, including those replaced by squashed ones."""
+    # Loaded without a graph: the ingest process lacks apps that other migrations depend on.
     loader = MigrationLoader(None, load=False)
     loader.load_disk()
     replaced = [key for migration in loader.disk_migrations.values() for key in migration.replaces]
@@ -60,7 +60,7 @@ def refuse_newer_database(using: str = "default") -> None:
 
 
 def refuse_to_migrate(using: str, **_: Any) -> None:
-    """Before any migration: older code must not call a newer database up to date."""
+    """Before any migration: older code must not report a newer database as up to date."""
     try:
         refuse_newer_database(using)
     except DatabaseNewer as error:

@@ -15,7 +15,9 @@ class VaultConfig(AppConfig):
         from apps.vault.services.rotating import RESEAL
 
         due.register(RESEAL, RESEAL)
-        guard.also_refuse(check_master_key)
+        guard.register_check(check_master_key)
         processes.publish(FACT, read_key_ids)
         # A holder that still asks is audited once more, as a new lease.
-        expire("vault_secretlease", kept=timedelta(days=90), when="leased_at < %(before)s")
+        expire(
+            "vault_secretlease", retention=timedelta(days=90), condition="leased_at < %(before)s"
+        )

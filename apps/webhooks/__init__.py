@@ -1,1 +1,1 @@
-"""Incident webhooks: signed, at least once, with a ledger of every attempt."""
+"""Incident webhooks: signed, delivered at least once, with a log of every attempt."""

@@ -1,4 +1,4 @@
-"""Webhook endpoints and their ledger in the admin."""
+"""Webhook endpoints and deliveries in the admin."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,8 +19,8 @@ from apps.core import clock
 from apps.webhooks import services
 from apps.webhooks.models import Delivery, Endpoint
 
-WHAT = ("name", "url", "event_types", "severity_floor")
-HIDES = ("hides_tenant_name", "hides_people", "hides_evidence", "is_thin")
+TARGET_FIELDS = ("name", "url", "event_types", "severity_floor")
+PRIVACY_FIELDS = ("hides_tenant_name", "hides_people", "hides_evidence", "is_thin")
 
 
 @admin.register(Endpoint, site=admin_site)
@@ -32,7 +32,7 @@ class EndpointAdmin(TenantAdmin):
     fresh_sign_in = True
     can_add = can_change = can_delete = True
     entity_type = "webhook_endpoint"
-    add_fields = (*WHAT, *HIDES, "ca_pem")
+    add_fields = (*TARGET_FIELDS, *PRIVACY_FIELDS, "ca_pem")
     readonly_fields = (
         "pause_reason",
         "paused_at",
@@ -41,10 +41,10 @@ class EndpointAdmin(TenantAdmin):
         "created_at",
     )
     fieldsets = (
-        (None, {"fields": WHAT}),
-        (_lazy("What it is not told"), {"fields": HIDES}),
-        (_lazy("Its own authority"), {"fields": ("ca_pem",), "classes": ("collapse",)}),
-        (_lazy("How it does"), {"fields": readonly_fields}),
+        (None, {"fields": TARGET_FIELDS}),
+        (_lazy("Withheld data"), {"fields": PRIVACY_FIELDS}),
+        (_lazy("Custom certificate authority"), {"fields": ("ca_pem",), "classes": ("collapse",)}),
+        (_lazy("Status"), {"fields": readonly_fields}),
     )
     list_display = (
         "name",
@@ -67,12 +67,14 @@ class EndpointAdmin(TenantAdmin):
             super().save_model(request, obj, form, change)
             return
         values = {name: form.cleaned_data[name] for name in form.fields}
-        made, secret = services.create_endpoint(
+        created, secret = services.create_endpoint(
             **values, actor=access_of(request).actor, at=clock.now()
         )
-        obj.__dict__.update(made.__dict__)
-        said = _("Copy the signing secret now, it is not shown again: %(text)s") % {"text": secret}
-        self.message_user(request, said, messages.WARNING)
+        obj.__dict__.update(created.__dict__)
+        notice = _("Copy the signing secret now, it is not shown again: %(text)s") % {
+            "text": secret
+        }
+        self.message_user(request, notice, messages.WARNING)
 
     def change(
         self, row: Endpoint, changes: Mapping[str, Any], *, actor: Actor, at: datetime
@@ -83,42 +85,42 @@ class EndpointAdmin(TenantAdmin):
         services.delete_endpoint(endpoint=row, actor=actor, at=at)
 
     def deleted_with(self, row: Endpoint) -> list[str]:
-        return [_("its signing secrets, and what still waits to be sent; the ledger stays")]
+        return [_("Its signing secrets and pending deliveries. The delivery log is kept.")]
 
     @admin.action(description=_lazy("Send a test"), permissions=["manage"])
     def send_test(self, request: HttpRequest, rows: QuerySet[Endpoint]) -> None:
-        """By the way that events take."""
+        """Send ``webhook.ping`` through the delivery queue."""
         self.apply_each(
             request,
             rows,
             lambda row, *, actor, at: services.test_endpoint(endpoint=row, actor=actor, at=at),
-            _("%(n)d tests are on their way: see the ledger."),
+            _("%(n)d test deliveries queued."),
         )
 
     @admin.action(description=_lazy("Pause"), permissions=["manage"])
     def pause(self, request: HttpRequest, rows: QuerySet[Endpoint]) -> None:
-        """Hold everything back."""
+        """Stop sending; events are queued."""
         self.apply_each(
             request,
             rows,
             lambda row, *, actor, at: services.pause_endpoint(endpoint=row, actor=actor, at=at),
-            _("%(n)d endpoints are paused."),
+            _("%(n)d endpoints paused."),
         )
 
     @admin.action(description=_lazy("Resume"), permissions=["manage"])
     def resume(self, request: HttpRequest, rows: QuerySet[Endpoint]) -> None:
-        """Send what was held back."""
+        """Send queued events."""
         self.apply_each(
             request,
             rows,
             lambda row, *, actor, at: services.resume_endpoint(endpoint=row, actor=actor, at=at),
-            _("%(n)d endpoints send again."),
+            _("%(n)d endpoints resumed."),
         )
 
 
 @admin.register(Delivery, site=admin_site)
 class DeliveryAdmin(TenantAdmin):
-    """What was sent to whom, and how far it got."""
+    """One event for one endpoint, with the state of its delivery."""
 
     view_permission = Permission.WEBHOOKS_VIEW
     manage_permission = Permission.WEBHOOKS_MANAGE
@@ -135,12 +137,12 @@ class DeliveryAdmin(TenantAdmin):
     ordering = ("-created_at",)
     actions = ("resend",)
 
-    @admin.action(description=_lazy("Send again"), permissions=["manage"])
+    @admin.action(description=_lazy("Resend"), permissions=["manage"])
     def resend(self, request: HttpRequest, rows: QuerySet[Delivery]) -> None:
-        """The same event with the same bytes."""
+        """Send the same event with the same bytes."""
         self.apply_each(
             request,
             rows,
             lambda row, *, actor, at: services.resend_delivery(delivery=row, actor=actor, at=at),
-            _("%(n)d deliveries are sent again."),
+            _("%(n)d deliveries queued again."),
         )

@@ -9,9 +9,9 @@ class WebhooksConfig(AppConfig):
     def ready(self) -> None:
         from apps.events import due, state, subscriptions
         from apps.events.retention import expire, follow
-        from apps.webhooks import counting, subscribers
+        from apps.webhooks import metrics, subscribers
         from apps.webhooks.choices import INCIDENT_EVENTS
-        from apps.webhooks.services.rearming import DELIVER
+        from apps.webhooks.services.scheduling import DELIVER
 
         subscriptions.subscribe(
             [str(event) for event in INCIDENT_EVENTS],
@@ -19,10 +19,10 @@ class WebhooksConfig(AppConfig):
             handler=subscribers.on_incident_event,
         )
         due.register(DELIVER, DELIVER)
-        state.measure_tenant(counting.STATE, counting.read_ledger)
+        state.measure_tenant(metrics.STATE, metrics.read_deliveries)
         expire(
             "webhooks_delivery",
-            kept=timedelta(days=30),
-            when="state IN ('delivered', 'dead') AND coalesce(delivered_at, dead_at) < %(before)s",
+            retention=timedelta(days=30),
+            condition="state IN ('delivered', 'dead') AND coalesce(delivered_at, dead_at) < %(before)s",
         )
         follow("webhooks_delivery", "webhooks_attempt")

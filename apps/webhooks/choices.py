@@ -1,11 +1,11 @@
-"""Closed lists of webhooks."""
+"""Choices of webhook models."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
 class EventType(models.TextChoices):
-    """What a receiver may be told. Receivers ignore types they do not know."""
+    """Types of events. Receivers ignore types they do not know."""
 
     INCIDENT_OPENED = "incident.opened", _("Incident opened")
     INCIDENT_UPDATED = "incident.updated", _("Incident updated")
@@ -36,42 +36,42 @@ SEVERITY_ORDER = {"info": 0, "warn": 1, "critical": 2}
 class PauseReason(models.TextChoices):
     """Why nothing is sent; empty while the endpoint is active."""
 
-    OPERATOR = "operator", _("Paused by a person")
-    GONE = "gone", _("The receiver answered 410 Gone")
-    FAILING = "failing", _("Nothing but failures for 120 hours")
+    OPERATOR = "operator", _("Paused by an operator")
+    GONE = "gone", _("Receiver responded 410 Gone")
+    FAILING = "failing", _("Failing for 120 hours")
 
 
 class SecretStage(models.TextChoices):
-    """A secret's place in its rotation."""
+    """Stage of a secret in its rotation."""
 
-    STAGED = "staged", _("Staged: signs beside the current one")
+    STAGED = "staged", _("Staged (signs in addition to the current secret)")
     CURRENT = "current", _("Current")
-    RETIRING = "retiring", _("Retiring: still signs until its grace ends")
+    RETIRING = "retiring", _("Retiring (signs until its grace period ends)")
 
 
 class DeliveryState(models.TextChoices):
-    """Where one event for one endpoint stands."""
+    """State of a delivery."""
 
-    PENDING = "pending", _("Waiting for its next attempt")
-    LEASED = "leased", _("Being sent")
+    PENDING = "pending", _("Pending")
+    LEASED = "leased", _("Sending")
     DELIVERED = "delivered", _("Delivered")
-    DEAD = "dead", _("Given up")
+    DEAD = "dead", _("Failed (dead letter)")
 
 
 class DeadReason(models.TextChoices):
-    """Why a delivery was given up."""
+    """Why a delivery became a dead letter."""
 
-    EXHAUSTED = "exhausted", _("Every attempt failed")
-    ENDPOINT_PAUSED = "endpoint_paused", _("The endpoint was paused by the platform")
-    ENDPOINT_DELETED = "endpoint_deleted", _("The endpoint was deleted")
-    TEST_FAILED = "test_failed", _("A test is tried once")
+    EXHAUSTED = "exhausted", _("Retries exhausted")
+    ENDPOINT_PAUSED = "endpoint_paused", _("Endpoint paused by the platform")
+    ENDPOINT_DELETED = "endpoint_deleted", _("Endpoint deleted")
+    TEST_FAILED = "test_failed", _("Test failed (tests are not retried)")
 
 
 class Outcome(models.TextChoices):
-    """How an attempt ended."""
+    """Result of an attempt."""
 
-    SENDING = "sending", _("Under way")
+    SENDING = "sending", _("In progress")
     DELIVERED = "delivered", _("Accepted")
-    REJECTED = "rejected", _("Answered, but not with 2xx")
-    FAILED = "failed", _("No answer")
-    INTERRUPTED = "interrupted", _("The sender died before it knew")
+    REJECTED = "rejected", _("HTTP error response")
+    FAILED = "failed", _("No response")
+    INTERRUPTED = "interrupted", _("Interrupted (the sending process ended)")

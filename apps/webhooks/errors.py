@@ -1,34 +1,34 @@
-"""Why a webhook request of a person or program is refused."""
+"""Errors of webhook services."""
 
 from apps.core.errors import Conflict, DomainError, NotVisible
 
 
 class EndpointNameTaken(Conflict):
-    """Another endpoint of this tenant goes by that name."""
+    """Another endpoint of this tenant has that name."""
 
     default_code = "name_taken"
 
 
 class EndpointPaused(Conflict):
-    """Nothing is sent while it is paused: resume it first."""
+    """The endpoint is paused: resume it first."""
 
     default_code = "endpoint_paused"
 
 
 class EndpointDeleted(Conflict):
-    """Its ledger stays readable; nothing is sent to it any more."""
+    """The endpoint is deleted; its delivery log stays readable."""
 
     default_code = "endpoint_deleted"
 
 
 class RotationOutOfStep(Conflict):
-    """Stage, promote, retire: in that order (``nothing_staged``, ``already_staged``, ``nothing_retiring``)."""
+    """Steps out of order: stage, promote, retire (``nothing_staged``, ``already_staged``, ``nothing_retiring``)."""
 
     default_code = "rotation_out_of_step"
 
 
 class EndpointInvalid(DomainError):
-    """A field cannot be used: the code says which way."""
+    """A field is invalid; ``code`` says which."""
 
     default_code = "endpoint_invalid"
 

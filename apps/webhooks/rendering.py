@@ -1,7 +1,7 @@
-"""The bytes of a webhook: rendered once per endpoint, the same in every attempt.
+"""The body of a webhook: rendered once per endpoint, identical in every attempt.
 
-The incident arrives as the frozen snapshot of its outbox event. Only the fields of the contract leave;
-whatever else a snapshot carries stays here.
+The incident is the snapshot stored with its outbox event. Only the fields of the contract are sent, whatever else
+the snapshot contains.
 """
 
 import json
@@ -24,8 +24,8 @@ _IMPACT = (
 
 
 @dataclass(frozen=True)
-class View:
-    """What one endpoint may see."""
+class PayloadOptions:
+    """Which data an endpoint receives."""
 
     hides_tenant_name: bool = False
     hides_people: bool = False
@@ -35,7 +35,7 @@ class View:
 
 @dataclass(frozen=True)
 class Envelope:
-    """What surrounds the incident."""
+    """The fields of the body around the incident."""
 
     event_id: str
     event_type: str
@@ -45,27 +45,31 @@ class Envelope:
 
 
 class SnapshotIncomplete(ValueError):
-    """The event's snapshot lacks a field that the contract promises."""
+    """The snapshot lacks a field that the contract requires."""
 
 
-def render_incident_event(envelope: Envelope, incident: Mapping[str, Any], view: View) -> bytes:
+def render_incident_event(
+    envelope: Envelope, incident: Mapping[str, Any], options: PayloadOptions
+) -> bytes:
     """The body of an incident event. Raises SnapshotIncomplete."""
     missing = [name for name in _REQUIRED if incident.get(name) is None]
     if missing:
         raise SnapshotIncomplete(f"The incident snapshot lacks {', '.join(missing)}.")
-    chosen = _thin(incident) if view.thin else _full(incident, view)
-    return _canonical({**_around(envelope, view), "incident": chosen})
+    fields = _thin(incident) if options.thin else _full(incident, options)
+    return _canonical({**_envelope_fields(envelope, options), "incident": fields})
 
 
-def render_ping(envelope: Envelope, *, endpoint_id: str, endpoint_name: str, view: View) -> bytes:
-    """The body of a test."""
+def render_ping(
+    envelope: Envelope, *, endpoint_id: str, endpoint_name: str, options: PayloadOptions
+) -> bytes:
+    """The body of ``webhook.ping``."""
     endpoint = {"id": endpoint_id, "name": endpoint_name}
-    return _canonical({**_around(envelope, view), "endpoint": endpoint})
+    return _canonical({**_envelope_fields(envelope, options), "endpoint": endpoint})
 
 
-def _around(envelope: Envelope, view: View) -> dict[str, Any]:
+def _envelope_fields(envelope: Envelope, options: PayloadOptions) -> dict[str, Any]:
     tenant = {"id": envelope.tenant_id}
-    if not (view.hides_tenant_name or view.thin):
+    if not (options.hides_tenant_name or options.thin):
         tenant["name"] = envelope.tenant_name
     return {
         "event_id": envelope.event_id,
@@ -80,35 +84,35 @@ def _thin(incident: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _epoch(incident: Mapping[str, Any]) -> int:
-    """Snapshots of before there were epochs have none."""
+    """Snapshots stored before epochs were introduced have none."""
     return int(incident.get("epoch") or 0)
 
 
-def _full(incident: Mapping[str, Any], view: View) -> dict[str, Any]:
+def _full(incident: Mapping[str, Any], options: PayloadOptions) -> dict[str, Any]:
     ack = incident.get("ack") or {}
     impact = incident.get("impact") or {}
     evidence = [str(line) for line in incident.get("evidence_top") or ()][:MAX_EVIDENCE]
-    chosen: dict[str, Any] = {name: incident[name] for name in _REQUIRED}
-    chosen["epoch"] = _epoch(incident)
-    chosen["ends_at"] = incident.get("ends_at")
-    chosen["url"] = incident.get("url") or ""
-    chosen["ack"] = {
-        "acked_by": None if view.hides_people else ack.get("acked_by"),
+    fields: dict[str, Any] = {name: incident[name] for name in _REQUIRED}
+    fields["epoch"] = _epoch(incident)
+    fields["ends_at"] = incident.get("ends_at")
+    fields["url"] = incident.get("url") or ""
+    fields["ack"] = {
+        "acked_by": None if options.hides_people else ack.get("acked_by"),
         "acked_at": ack.get("acked_at"),
     }
-    chosen["root_causes"] = [
+    fields["root_causes"] = [
         {name: cause[name] for name in _CAUSE if name in cause}
         for cause in incident.get("root_causes") or ()
     ]
-    chosen["impact"] = {name: impact.get(name) for name in _IMPACT}
-    chosen["evidence_top"] = [] if view.hides_evidence else evidence
+    fields["impact"] = {name: impact.get(name) for name in _IMPACT}
+    fields["evidence_top"] = [] if options.hides_evidence else evidence
     if labels := incident.get("labels"):
-        chosen["labels"] = {str(name): str(value) for name, value in labels.items()}
-    return chosen
+        fields["labels"] = {str(name): str(value) for name, value in labels.items()}
+    return fields
 
 
 def _canonical(document: Mapping[str, Any]) -> bytes:
-    """Sorted keys, no spaces, UTF-8: the same document is the same bytes."""
+    """Sorted keys, no spaces, UTF-8: equal documents give equal bytes."""
     return json.dumps(
         document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()

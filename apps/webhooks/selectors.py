@@ -1,4 +1,4 @@
-"""Reads of webhooks."""
+"""Queries of webhooks."""
 
 from uuid import UUID
 
@@ -18,17 +18,17 @@ def visible_endpoints(access: Access) -> QuerySet[Endpoint]:
 
 
 def visible_deliveries(access: Access) -> QuerySet[Delivery]:
-    """Every delivery of the ledger with its endpoint, deleted ones included."""
+    """All deliveries with their endpoints, including deleted endpoints."""
     return access.visible(Delivery.objects.select_related("endpoint"), Permission.WEBHOOKS_VIEW)
 
 
 def dead_letters(access: Access) -> QuerySet[Delivery]:
-    """What was given up."""
+    """Deliveries that failed for good."""
     return visible_deliveries(access).filter(state=DeliveryState.DEAD)
 
 
 def get_visible_endpoint(access: Access, pk: UUID | str) -> Endpoint:
-    """The endpoint; absent, deleted and another tenant's are answered alike. Raises NotVisible."""
+    """The endpoint. Raises NotVisible, alike for missing, deleted and other tenants' endpoints."""
     try:
         return visible_endpoints(access).get(pk=pk)
     except (Endpoint.DoesNotExist, ValidationError) as error:
@@ -44,7 +44,7 @@ def get_visible_delivery(access: Access, pk: UUID | str) -> Delivery:
 
 
 def deliveries_of_incident(incident_id: UUID) -> QuerySet[Delivery]:
-    """What was sent about an incident, in the order of its events."""
+    """Deliveries of an incident, in the order of its events."""
     return (
         Delivery.objects.filter(incident_id=incident_id)
         .select_related("endpoint")

@@ -12,22 +12,22 @@ SECRET_BYTES = 32
 
 
 def make_secret() -> str:
-    """A new secret as it is shown, once."""
+    """A new secret in the form that is shown to the operator."""
     return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
 def key_of(secret: str) -> bytes:
-    """The key that a shown secret stands for. Raises ValueError."""
+    """The HMAC key encoded in a secret. Raises ValueError."""
     if not secret.startswith(PREFIX):
         raise ValueError(f"A webhook secret starts with {PREFIX}.")
     try:
         return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except binascii.Error as error:
-        raise ValueError("A webhook secret is base64 after its prefix.") from error
+        raise ValueError("A webhook secret is base64 after the prefix.") from error
 
 
 def legacy_signature(secret: str, body: bytes) -> str:
-    """``X-ISPVM-Signature``: over the raw body, keyed by the secret's text as shown."""
+    """``X-ISPVM-Signature``: over the raw body, with the secret's text as the key."""
     return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 

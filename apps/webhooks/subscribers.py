@@ -1,4 +1,4 @@
-"""What webhooks hear from below."""
+"""Handlers of outbox events."""
 
 from apps.core import clock
 from apps.events.subscriptions import Event
@@ -6,5 +6,5 @@ from apps.webhooks.services.fanning_out import fan_out
 
 
 def on_incident_event(event: Event) -> None:
-    """An incident opened, changed, was acknowledged or closed."""
+    """Create deliveries for an event of an incident."""
     fan_out(event=event, at=clock.now())

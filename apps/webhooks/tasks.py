@@ -6,7 +6,7 @@ from celery import shared_task
 from apps.core.http import EgressClient, policy_of_installation
 from apps.events.queues import Queue
 from apps.webhooks.services.delivering import deliver_due
-from apps.webhooks.services.rearming import DELIVER
+from apps.webhooks.services.scheduling import DELIVER
 
 
 @shared_task(name=DELIVER, queue=Queue.DELIVER)

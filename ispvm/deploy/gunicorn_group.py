@@ -1,10 +1,10 @@
-"""What both gunicorn groups share: sizes, log lines, and the numbers of all their workers together."""
+"""Shared gunicorn configuration: worker counts, logging, and metrics of all workers of a group."""
 
 import os
 from typing import Any
 
-from apps.core.metrics import Network, begin_folder, fold_dead, serve_metrics
-from apps.core.metrics.folder import folder_locked, folder_of_group
+from apps.core.metrics import Network, clear_folder, merge_dead, serve_metrics
+from apps.core.metrics.folder import group_folder, locked_folder
 from ispvm.settings.env import Reader
 from ispvm.settings.logging import LOGGING
 
@@ -14,34 +14,34 @@ threads = 4
 timeout = 60
 graceful_timeout = 5
 control_socket_disable = True
-# The server's own lines look like all others.
+# gunicorn's own log lines use the platform's format.
 logconfig_dict = {
     **LOGGING,
     "loggers": {
         "gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True},
-        # The platform has a line of its own for a request, with its id and tenant.
+        # RequestIdMiddleware logs requests, with their id and tenant.
         "gunicorn.access": {"level": "CRITICAL", "handlers": [], "propagate": False},
     },
 }
 
 
 def on_starting(_server: Any) -> None:
-    """The master, before its first worker: numbers of a former run go."""
-    folder = folder_of_group()
+    """In the master, before its first worker: delete metric files of an earlier run."""
+    folder = group_folder()
     if folder:
-        begin_folder(folder)
+        clear_folder(folder)
 
 
 def child_exit(_server: Any, _worker: Any) -> None:
-    """The master, after a worker ended, however it ended."""
-    folder = folder_of_group()
+    """In the master, after a worker has ended: merge its metric files."""
+    folder = group_folder()
     if folder:
-        with folder_locked(folder):
-            fold_dead(folder)
+        with locked_folder(folder):
+            merge_dead(folder)
 
 
-def listen_for_scrapes(_server: Any) -> None:
-    """The master answers scrapes where its workers cannot."""
+def serve_group_metrics(_server: Any) -> None:
+    """Serve metrics from the master, for workers that serve no metrics page."""
     env = Reader(os.environ)
     listen = env.address("ISPVM_METRICS_LISTEN")
     allowed: tuple[Network, ...] = env.networks("ISPVM_METRICS_ALLOW")
@@ -50,7 +50,7 @@ def listen_for_scrapes(_server: Any) -> None:
 
 
 def announce_worker(kind: str) -> None:
-    """A worker says that it runs, and with which keys; its watchdog ends it when a thread hangs."""
+    """Write heartbeats of a worker, with its keys; a watchdog ends it if a thread hangs."""
     from apps.core import liveness
     from apps.events.processes import announce
 
@@ -58,8 +58,8 @@ def announce_worker(kind: str) -> None:
     liveness.watch()
 
 
-def attend_to_agents(_worker: Any) -> None:
-    """A worker of ingest: its certificate follows the authorities while it runs, and it records its uptime."""
+def start_ingest_worker(_worker: Any) -> None:
+    """In each worker of ingest: renew the listener's certificate, and record the uptime of ingest."""
     announce_worker("ingest")
     from apps.agents.listener import keep_listener_certificate
     from apps.ingest.uptime import start_uptime_recorder

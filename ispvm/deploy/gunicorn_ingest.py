@@ -1,8 +1,8 @@
-"""gunicorn's configuration for the ingest listener: TLS with client certificates, decided in the app.
+"""gunicorn's configuration for the ingest listener: TLS with client certificates, authorized in the app.
 
-The handshake checks a certificate's chain against our CA and asks for one without requiring it,
-because `enroll` has none. It does not check the certificate's time, because renewal accepts an
-expired one for a while. Time, purpose, serial and revocation are checked by the app per request.
+The handshake requests a certificate and verifies its chain against our CA, but does not require one,
+because `enroll` has none. It ignores the validity period, because renewal accepts expired certificates
+for a while. Validity, purpose, serial and revocation are checked by the app per request.
 """
 
 import ssl
@@ -10,16 +10,16 @@ from collections.abc import Callable
 from typing import Any
 
 from ispvm.deploy.gunicorn_group import *
-from ispvm.deploy.gunicorn_group import attend_to_agents, listen_for_scrapes
+from ispvm.deploy.gunicorn_group import serve_group_metrics, start_ingest_worker
 
 # X509_V_FLAG_NO_CHECK_TIME of OpenSSL 1.1+; Python's ssl module has no name for it.
 NO_CHECK_TIME = 0x200000
 
 worker_class = "ispvm.deploy.ingest_server.worker.IngestWorker"
 keepalive = 75
-# Agents get no other page here: the numbers have a port of their own.
-when_ready = listen_for_scrapes
-post_worker_init = attend_to_agents
+# This listener serves agents only: metrics have a port of their own.
+when_ready = serve_group_metrics
+post_worker_init = start_ingest_worker
 
 
 def ssl_context(

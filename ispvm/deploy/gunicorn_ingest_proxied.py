@@ -1,13 +1,13 @@
-"""gunicorn's configuration for ingest behind a proxy on the same host that ends TLS: a unix socket and no port.
+"""gunicorn's configuration for ingest behind a proxy on the same host that terminates TLS: a unix socket, no port.
 
-The proxy's headers are believed on a unix socket only. Bound to a port by mistake, this listener knows nobody.
+The proxy's headers are trusted on a unix socket only. Bound to a port by mistake, every request is unauthenticated.
 """
 
 from ispvm.deploy.gunicorn_group import *
-from ispvm.deploy.gunicorn_group import attend_to_agents, listen_for_scrapes
+from ispvm.deploy.gunicorn_group import serve_group_metrics, start_ingest_worker
 
 worker_class = "ispvm.deploy.ingest_server.worker.IngestWorker"
-# The socket opens for this account and its group: the proxy's account belongs to it.
+# The socket is accessible to this account and its group, which the proxy's account must belong to.
 umask = 0o007
-when_ready = listen_for_scrapes
-post_worker_init = attend_to_agents
+when_ready = serve_group_metrics
+post_worker_init = start_ingest_worker

@@ -1,4 +1,4 @@
-"""gunicorn's configuration for the web process; it answers scrapes itself, at /metrics."""
+"""gunicorn's configuration for the web process; it serves its metrics itself, at /metrics."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ threads = ISPVM_WEB_THREADS
 
 
 def post_worker_init(worker: Any) -> None:
-    """The group's first worker logs the setup code of an installation that has nobody; its successors do not."""
+    """The first worker logs the setup code of a new installation; its replacements do not."""
     announce_worker("web")
     if worker.age == 1:
         from apps.accounts.setup import log_code_at_start

@@ -1,9 +1,9 @@
-"""Whether this container's process answers: a health check's command. Run as a script:
+"""Command of container health checks: whether the process responds. Run as a script:
 
 python -I -S healthy.py PORT PATH...
 python -I -S healthy.py /path/of/a/unix.sock PATH...
 
-Every path has to be answered 200.
+Every path must return status 200.
 """
 
 import http.client
@@ -14,7 +14,7 @@ SECONDS = 5
 
 
 class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket; its path is in the place of a host."""
+    """HTTP over a unix socket; its path is passed as the host."""
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
@@ -22,11 +22,11 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.host)
 
 
-def answers(where: str, path: str) -> bool:
+def is_healthy(address: str, path: str) -> bool:
     connection = (
-        _UnixConnection(where, timeout=SECONDS)
-        if where.startswith("/")
-        else http.client.HTTPConnection("127.0.0.1", int(where), timeout=SECONDS)
+        _UnixConnection(address, timeout=SECONDS)
+        if address.startswith("/")
+        else http.client.HTTPConnection("127.0.0.1", int(address), timeout=SECONDS)
     )
     try:
         connection.request("GET", path, headers={"Host": "127.0.0.1"})
@@ -38,8 +38,8 @@ def answers(where: str, path: str) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    where, *paths = arguments
-    return 0 if paths and all(answers(where, path) for path in paths) else 1
+    address, *paths = arguments
+    return 0 if paths and all(is_healthy(address, path) for path in paths) else 1
 
 
 if __name__ == "__main__":

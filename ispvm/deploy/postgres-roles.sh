@@ -1,7 +1,7 @@
 #!/bin/sh
-# Runs once, when the database's volume is empty: the four roles, the database, who may connect.
-# The same as the launcher does for its embedded server. Passwords come from files and go to psql as variables
-# over its standard input, so that neither a command line nor a log has them.
+# Runs once, on an empty database volume: creates the four roles, the database and its grants, as the launcher does
+# for its embedded server. Passwords are read from files and passed to psql as variables on standard input, so that
+# they appear in no command line and no log.
 set -eu
 
 role() {

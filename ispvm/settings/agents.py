@@ -1,4 +1,4 @@
-"""Who may sign agents, and where the ingest listener keeps its certificate."""
+"""The signer's key file and the ingest listener's certificate."""
 
 import os
 
@@ -6,9 +6,9 @@ from ispvm.settings.env import Reader
 
 env = Reader(os.environ)
 
-# The signer has it, and nobody else: see docs/adr/0008-the-signer.md.
+# Only the signer has it: see docs/adr/0008-separate-signer-process.md.
 ISPVM_CA_KEY_FILE = env.text("ISPVM_CA_KEY_FILE")
-# Kept current by the ingest processes; empty: whoever starts them sees to it.
+# Certificate files renewed by the ingest processes; empty: provided from outside.
 ISPVM_INGEST_TLS_FOLDER = env.text("ISPVM_INGEST_TLS_FOLDER")
-# Per process of ingest, of connections that have shown no client certificate.
+# Per address and ingest process: connections without a client certificate.
 ISPVM_INGEST_ADDRESS_CONNECTIONS = env.whole("ISPVM_INGEST_ADDRESS_CONNECTIONS", default=64)

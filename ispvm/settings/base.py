@@ -1,4 +1,4 @@
-"""What every process shares: apps, middleware, templates, time."""
+"""Settings of all processes: apps, middleware, templates, time."""
 
 import os
 from pathlib import Path
@@ -65,7 +65,7 @@ INSTALLED_APPS += [
     if (PROJECT / name.replace(".", "/") / "apps.py").exists()
 ]
 
-# Labels of apps whose migrations are in the database although this process does without them.
+# Labels of apps with migrations in the database that this process does not install.
 ISPVM_APPS_WITHOUT_TABLES_HERE: tuple[str, ...] = ()
 
 MIDDLEWARE = [

@@ -1,4 +1,4 @@
-"""Celery over the Redis protocol. A broker is a bell, never the truth: see apps.events."""
+"""Celery over the Redis protocol. The broker only wakes workers up; PostgreSQL holds the work (apps.events)."""
 
 import os
 
@@ -9,9 +9,9 @@ env = Reader(os.environ)
 ISPVM_REDIS_URL = env.required("REDIS_URL")
 CELERY_BROKER_URL = ISPVM_REDIS_URL
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# For ever: a worker that gave up after a hundred attempts would not come back with the broker.
+# No limit: after the default of 100 attempts a worker would not reconnect when the broker returns.
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
-# A broker that refuses writes (no memory, no room on its disk) is one that is away for a while.
+# A broker that refuses writes (out of memory, full disk) counts as temporarily unavailable.
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 # The restore sweep runs every 100 s by default, whatever the timeout says (kombu #2558).
 CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -51,6 +51,6 @@ CACHES = {
         "LOCATION": ISPVM_REDIS_URL,
         "KEY_PREFIX": "ispvm",
     },
-    # Made objects stay in the process that made them: what is unpickled from Redis runs as whoever wrote it.
-    "here": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    # Python objects stay in the process: unpickling from Redis would run code of whoever wrote to it.
+    "local": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }

@@ -1,4 +1,4 @@
-"""PostgreSQL: the app role is `default`; the owner role is there only where it was given."""
+"""PostgreSQL: the app role is `default`; the owner role is configured only where its URL is set."""
 
 import os
 

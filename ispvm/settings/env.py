@@ -1,4 +1,4 @@
-"""How the platform reads environment variables: typed, and all their errors at once.
+"""Typed reading of environment variables; reports all errors at once.
 
 ``docs/operator-handbook/configuration.md`` and ``.env.example`` name every variable (a test compares them).
 A secret ``X`` may be given as ``X_FILE``, a path whose content is the value.
@@ -16,12 +16,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 class EnvironmentInvalid(Exception):
-    """The environment cannot be used; the text lists every fault, one per line."""
+    """Invalid environment; the text lists all errors, one per line."""
 
 
 @dataclass(frozen=True)
 class EgressEntry:
-    """One operator-owned exception to the egress guard: a network and, if given, a port."""
+    """An entry of the operator's egress allow-list: a network and, optionally, a port."""
 
     network: IPv4Network | IPv6Network
     port: int | None
@@ -29,7 +29,7 @@ class EgressEntry:
 
 @dataclass
 class Reader:
-    """Reads variables and collects faults instead of stopping at the first."""
+    """Reads variables and collects errors."""
 
     source: Mapping[str, str]
     faults: list[str] = field(default_factory=list)
@@ -51,17 +51,17 @@ class Reader:
         return value
 
     def whole(self, name: str, *, default: int) -> int:
-        """A whole number from 1."""
+        """A positive integer."""
         word = self.source.get(name, "").strip()
         if name not in self.source:
             return default
         if word.isascii() and word.isdecimal() and len(word) < 10 and int(word) > 0:  # noqa: PLR2004
             return int(word)
-        self.faults.append(f"{name}: {word!r} is no whole number from 1.")
+        self.faults.append(f"{name}: {word!r} is not a positive integer.")
         return default
 
     def bare(self, name: str) -> str:
-        """The variable itself, where ``NAME_FILE`` is a setting of its own."""
+        """The variable itself, where ``NAME_FILE`` is a separate setting."""
         return self.source.get(name, "")
 
     def boolean(self, name: str, *, default: bool = False) -> bool:
@@ -94,13 +94,13 @@ class Reader:
 
     def networks(self, name: str) -> tuple[IPv4Network | IPv6Network, ...]:
         """CIDRs separated by commas."""
-        found = []
+        networks = []
         for word in filter(None, (part.strip() for part in self.source.get(name, "").split(","))):
             try:
-                found.append(ip_network(word))
+                networks.append(ip_network(word))
             except ValueError:
                 self.faults.append(f"{name}: {word!r} is not CIDR.")
-        return tuple(found)
+        return tuple(networks)
 
     def address(self, name: str) -> tuple[str, int] | None:
         """``host:port``, the host an address (IPv6 in brackets); None when it is not set."""
@@ -115,19 +115,19 @@ class Reader:
             return None
 
     def folder(self, name: str) -> Path | None:
-        """A folder, made if it is missing; None when it is not set."""
+        """A folder, created if missing; None if not set."""
         text = self.source.get(name, "").strip()
         if not text:
             return None
         try:
             Path(text).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            self.faults.append(f"{name}: cannot make {text} ({error.strerror}).")
+            self.faults.append(f"{name}: cannot create {text} ({error.strerror}).")
         return Path(text)
 
     def folders(self, name: str, default: str) -> dict[str, Path]:
-        """``NAME=/path`` separated by commas; the folders need not be there."""
-        found = {}
+        """``NAME=/path`` separated by commas; the folders may be missing."""
+        folders = {}
         for word in filter(
             None, (part.strip() for part in self.source.get(name, default).split(","))
         ):
@@ -135,8 +135,8 @@ class Reader:
             if not equals or not label.strip() or not path.strip():
                 self.faults.append(f"{name}: {word!r} is not NAME=PATH.")
                 continue
-            found[label.strip()] = Path(path.strip())
-        return found
+            folders[label.strip()] = Path(path.strip())
+        return folders
 
     def finish(self) -> None:
         if self.faults:

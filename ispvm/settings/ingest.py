@@ -5,17 +5,17 @@ from ispvm.settings.server import *
 
 if ISPVM_CA_KEY_FILE:
     raise EnvironmentInvalid(
-        "ISPVM_CA_KEY_FILE is set: the process that serves agents must not be able to sign them."
+        "ISPVM_CA_KEY_FILE is set: the ingest process must not have the key of the authority."
     )
 
 ROOT_URLCONF = "ispvm.ingest_urls"
 WSGI_APPLICATION = "ispvm.ingest_wsgi.application"
-# Nobody signs in here; with its apps allauth would also want its middleware, and that one sessions.
+# No sign-in here: allauth would require its middleware, and that one sessions.
 ISPVM_APPS_WITHOUT_TABLES_HERE = tuple(
     app.rpartition(".")[2] for app in INSTALLED_APPS if app.startswith("allauth.")
 )
 INSTALLED_APPS = [app for app in INSTALLED_APPS if not app.startswith("allauth.")]
-# Without its search for every app's admin module: nobody uses them here, and they load all that sign-in needs.
+# Without autodiscovery of admin modules, which would load the modules of sign-in.
 INSTALLED_APPS[INSTALLED_APPS.index("django.contrib.admin")] = (
     "django.contrib.admin.apps.SimpleAdminConfig"
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import structlog
 
-from apps.core.logs import hide_fields, hide_shapes
+from apps.core.logs import hide_fields, hide_patterns
 from ispvm.settings.env import Reader
 
 env = Reader(os.environ)
@@ -19,7 +19,7 @@ _shared: list[structlog.typing.Processor] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     hide_fields,
 ]
-# Plain: a traceback with local variables would print secrets.
+# Plain tracebacks: local variables could contain secrets.
 _RENDERERS: dict[str, list[structlog.typing.Processor]] = {
     "json": [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()],
     "console": [
@@ -31,14 +31,14 @@ _RENDERERS: dict[str, list[structlog.typing.Processor]] = {
 
 
 def lines(kind: str) -> dict[str, Any]:
-    """A formatter of this kind, as ``logging.config`` takes it."""
+    """A formatter for ``logging.config``."""
     return {
         "()": structlog.stdlib.ProcessorFormatter,
         "foreign_pre_chain": _shared,
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             *_RENDERERS[kind],
-            hide_shapes,
+            hide_patterns,
         ],
     }
 

@@ -20,7 +20,7 @@ EMAIL_USE_TLS, EMAIL_USE_SSL = _tls == "starttls", _tls == "tls"
 ISPVM_SMTP_CA_FILE = env.bare("ISPVM_SMTP_CA_FILE")
 ISPVM_MAIL_FROM = env.text("ISPVM_MAIL_FROM")
 ISPVM_MAIL_CONFIGURED = bool(EMAIL_HOST)
-# Of each step: a message has several, and a task 40 seconds.
+# Per SMTP step: a message has several steps, and a task has 40 seconds.
 EMAIL_TIMEOUT = 8
 EMAIL_BACKEND = (
     "apps.mail.backend.SmtpBackend"
@@ -40,8 +40,10 @@ if EMAIL_HOST:
     try:
         validate_email(parseaddr(ISPVM_MAIL_FROM)[1])
     except ValidationError:
-        env.faults.append("ISPVM_MAIL_FROM is no mail address: with ISPVM_SMTP_HOST it is needed.")
+        env.faults.append(
+            "ISPVM_MAIL_FROM is not a mail address; it is required with ISPVM_SMTP_HOST."
+        )
     if _tls == "none" and not _is_loopback(EMAIL_HOST):
         env.faults.append(
-            "ISPVM_SMTP_TLS=none is for a mail server on this host alone: links that open accounts are in the mails."
+            "ISPVM_SMTP_TLS=none is allowed for a mail server on this host only: mails contain sign-in links."
         )

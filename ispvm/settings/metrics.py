@@ -1,4 +1,4 @@
-"""Numbers for Prometheus: who may read them, where processes without a web page answer."""
+"""Prometheus metrics: access, and the listener of processes without web pages."""
 
 import os
 
@@ -11,9 +11,9 @@ reserved.install()
 
 ISPVM_METRICS_ALLOW = env.networks("ISPVM_METRICS_ALLOW")
 ISPVM_METRICS_LISTEN = env.address("ISPVM_METRICS_LISTEN")
-# Read by the client library itself; the processes of one group share it and no other group does.
+# Read by the client library; shared by the processes of one group only.
 ISPVM_METRICS_FOLDER = env.folder("PROMETHEUS_MULTIPROC_DIR")
-# Name -> a folder on the volume whose free space the beat tells.
+# Name -> folder on a volume whose free space the beat reports.
 ISPVM_WATCHED_VOLUMES = env.folders(
     "ISPVM_WATCHED_VOLUMES", f"home={env.source.get('ISPVM_HOME') or PROJECT / '.ispvm'}"
 )

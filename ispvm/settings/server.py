@@ -1,4 +1,4 @@
-"""Settings of every server process. Faults in the environment are reported together."""
+"""Settings of every server process. All errors in the environment are reported together."""
 
 import sys
 
@@ -22,4 +22,4 @@ _readers = [
 ]
 _faults = sorted({fault for reader in _readers for fault in getattr(reader, "faults", ())})
 if _faults:
-    raise EnvironmentInvalid("The environment cannot be used:\n" + "\n".join(_faults))
+    raise EnvironmentInvalid("Invalid environment:\n" + "\n".join(_faults))

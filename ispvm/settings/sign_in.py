@@ -8,7 +8,7 @@ from ispvm.settings.env import Reader
 
 env = Reader(os.environ)
 
-# allauth keeps factors and identities and speaks their protocols; its pages and URLs are not served.
+# allauth stores factors and identities and implements their protocols; its pages and URLs are not served.
 INSTALLED_APPS += ["allauth.account", "allauth.mfa", "allauth.socialaccount"]
 MIDDLEWARE.insert(
     MIDDLEWARE.index("django_htmx.middleware.HtmxMiddleware"),
@@ -20,12 +20,12 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 
-# Of a link that sets a new password.
+# Lifetime of a password reset link.
 PASSWORD_RESET_TIMEOUT = 3600
 
 MFA_ADAPTER = "apps.vault.authenticators.SealedAuthenticators"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
-# A code of the step before or after is taken too: clocks of phones differ.
+# Codes of the previous and next time step are accepted: clocks of phones differ.
 MFA_TOTP_TOLERANCE = 1
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_USER_VERIFICATION = "preferred"

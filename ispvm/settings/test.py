@@ -1,4 +1,4 @@
-"""Settings of the tests: real PostgreSQL as the app role, real Valkey, quick password hashes.
+"""Settings of the tests: real PostgreSQL as the app role, real Valkey, fast password hashes.
 
 `tests.services` starts the servers and fills the environment before Django reads this;
 the defaults below only let type checkers import it.
@@ -19,12 +19,12 @@ DEBUG = False
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
-MIDDLEWARE.remove("whitenoise.middleware.WhiteNoiseMiddleware")  # nothing is collected here
+MIDDLEWARE.remove("whitenoise.middleware.WhiteNoiseMiddleware")  # no collected static files here
 for _alias in DATABASES.values():
     _alias["CONN_MAX_AGE"] = 0
-# Spent by the clock, and so by a busy machine: tests of these limits set their own.
+# Depends on wall-clock time: tests of these limits set their own.
 ISPVM_TENANT_COST_PER_MINUTE = 1_000_000
 ISPVM_TOKEN_REQUESTS_PER_MINUTE = 1_000_000
-# Tests that race with each other send more at once than one web process has threads; tests of the limits set their own.
+# Concurrency tests send more requests at once than a web process has threads; tests of the limits set their own.
 ISPVM_WEB_THREADS = 64
 ISPVM_TENANT_PARALLEL_REQUESTS = 64

@@ -1,4 +1,4 @@
-"""`python -m ispvm.supervisor`: what `run.py` hands over to once the virtual environment is there."""
+"""`python -m ispvm.supervisor`: started by `run.py` when the virtual environment is ready."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""The unprivileged account that the embedded servers run as when the launcher is root.
+"""The unprivileged account of the embedded servers when the launcher runs as root.
 
-PostgreSQL refuses to run as root and Valkey should not. An account that exists is used;
-none is ever created, and no folder outside the data folder is opened up for it.
+PostgreSQL refuses to run as root and Valkey should not. An existing account is used;
+none is created, and permissions outside the data folder are not changed.
 """
 
 import os
@@ -36,10 +36,10 @@ class Account:
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def can_enter(self, folder: Path) -> bool:
-        """Whether the account itself gets into the folder: asks the kernel, so that ACLs count."""
-        question = ["/bin/sh", "-c", 'test -x "$1"', "sh", str(folder)]
-        asked = subprocess.run(question, check=False, cwd="/", **self.identity())
-        return asked.returncode == 0
+        """Whether the account can enter the folder, tested as that account so that ACLs count."""
+        command = ["/bin/sh", "-c", 'test -x "$1"', "sh", str(folder)]
+        result = subprocess.run(command, check=False, cwd="/", **self.identity())
+        return result.returncode == 0
 
 
 def identity_of(account: Account | None) -> ProcessIdentity:
@@ -47,10 +47,10 @@ def identity_of(account: Account | None) -> ProcessIdentity:
 
 
 def server_account(owner_of: Path | None = None) -> Account | None:
-    """The account for embedded servers: None = the current one will do.
+    """The account for embedded servers; None for the current one.
 
-    Data that is already there decides: its owner keeps it, whatever accounts came later.
-    Raises LaunchError where the current user has no name (PostgreSQL refuses it too).
+    The owner of existing data takes precedence over ``PREFERRED``.
+    Raises LaunchError if the current user has no name (PostgreSQL requires one).
     """
     if os.geteuid() != 0:
         try:

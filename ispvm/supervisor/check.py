@@ -1,4 +1,4 @@
-"""`run.py check`: everything that can be said about the code without running it. All steps run, whatever fails."""
+"""`run.py check`: static checks. All steps run, even if some fail."""
 
 import importlib.util
 import os
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 from ispvm.supervisor.testing import ensure_services
 
 PYTHON = (sys.executable, "-m")
@@ -22,7 +22,7 @@ PACKAGES = ("run.py", "manage.py", "apps", "agent", "ispvm", "tests")
 
 @dataclass(frozen=True)
 class Step:
-    """One command whose exit code is the verdict."""
+    """A command that fails by its exit code."""
 
     name: str
     command: tuple[str, ...]
@@ -76,8 +76,8 @@ STEPS = (
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How a step ended."""
+class StepResult:
+    """Result of a step."""
 
     step: Step
     exit_code: int
@@ -93,28 +93,26 @@ class Verdict:
 
 
 def check(_: list[str]) -> int:
-    """Run all steps; answers 1 if any failed, after showing what it said."""
+    """Run all steps and print the output of failed ones; returns 1 if any failed."""
     settings = {**os.environ, **ensure_services(), "DJANGO_SETTINGS_MODULE": "ispvm.settings.test"}
     with ThreadPoolExecutor(max_workers=max(2, os.cpu_count() or 2)) as pool:
-        verdicts = list(pool.map(lambda step: run_step(step, settings), STEPS))
-    failed = [verdict for verdict in verdicts if verdict.exit_code != 0]
-    for verdict in failed:
-        print(
-            f"\n{verdict.step.name}: {' '.join(verdict.step.command)}\n{verdict.output.rstrip()}\n"
-        )
-    for verdict in verdicts:
-        print(verdict.line())
+        results = list(pool.map(lambda step: run_step(step, settings), STEPS))
+    failed = [result for result in results if result.exit_code != 0]
+    for result in failed:
+        print(f"\n{result.step.name}: {' '.join(result.step.command)}\n{result.output.rstrip()}\n")
+    for result in results:
+        print(result.line())
     return 1 if failed else 0
 
 
-def run_step(step: Step, settings: Mapping[str, str]) -> Verdict:
+def run_step(step: Step, settings: Mapping[str, str]) -> StepResult:
     if reason := step.left_out_because():
-        return Verdict(step, 0, "", 0.0, left_out=reason)
-    began = time.monotonic()
+        return StepResult(step, 0, "", 0.0, left_out=reason)
+    started = time.monotonic()
     scripts = str(Path(sys.executable).parent)
     environment = dict(settings if step.needs_settings else os.environ)
     environment["PATH"] = os.pathsep.join((scripts, environment.get("PATH", os.defpath)))
-    done = subprocess.run(
+    process = subprocess.run(
         step.command,
         check=False,
         cwd=PROJECT,
@@ -124,4 +122,4 @@ def run_step(step: Step, settings: Mapping[str, str]) -> Verdict:
         text=True,
         errors="replace",
     )
-    return Verdict(step, done.returncode, done.stdout, time.monotonic() - began)
+    return StepResult(step, process.returncode, process.stdout, time.monotonic() - started)

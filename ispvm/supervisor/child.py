@@ -1,4 +1,4 @@
-"""One supervised process: its own session, its output, and an end that takes its whole group along."""
+"""One supervised process: its own session, its output, and killing its whole process group."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from ispvm.supervisor.account import Account
 from ispvm.supervisor.console import LogFile
 
 LONGEST_LINE = 16 * 1024
-TETHER = Path(__file__).with_name("tether.py")
+PARENT_DEATH_SCRIPT = Path(__file__).with_name("parent_death.py")
 
 
 def always() -> bool:
@@ -25,9 +25,9 @@ def always() -> bool:
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """What to run and how to know that it works.
+    """A command and its readiness checks.
 
-    `ready` is asked until it says yes; `ready_line` (a pattern) must have been printed as well.
+    `ready` is polled until it returns True; `ready_line` (a pattern) must have been printed as well.
     Processes of a higher `stage` are stopped first.
     """
 
@@ -45,35 +45,35 @@ class ProcessSpec:
 
 
 class State(Enum):
-    """Where a supervised process stands."""
+    """State of a supervised process."""
 
     RUNNING = "running"
-    WAITING = "waiting"  # died, will be started again
+    WAITING = "waiting"  # died, will be restarted
     STOPPING = "stopping"
     ENDED = "ended"
-    FAILED = "failed"  # died too often
+    FAILED = "failed"  # restarted too often
 
 
 @dataclass
 class Child:
-    """A process that was started, with what the supervisor remembers about it."""
+    """A supervised process and its state."""
 
     spec: ProcessSpec
     log: LogFile
     popen: subprocess.Popen[bytes] | None = None
     state: State = State.WAITING
     started_at: float = 0.0
-    start_again_at: float = 0.0
+    restart_at: float = 0.0
     quick_deaths: int = 0
     restarts: int = 0
     killed_on_purpose: bool = False
-    line_seen: bool = False
-    # It has worked before: then it is started again for ever, whatever it dies of.
+    has_ready_line: bool = False
+    # Once it has been ready, it is restarted without limit.
     has_been_ready: bool = False
     exit_code: int = 0
     kill_at: float = 0.0
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=40))
-    _rest: bytes = b""
+    _incomplete: bytes = b""
 
     @property
     def pid(self) -> int | None:
@@ -81,16 +81,16 @@ class Child:
         return self.popen.pid if running and self.popen else None
 
     def spawn(self) -> subprocess.Popen[bytes]:
-        """Start the process. Must be called by a thread that lives as long as the supervisor:
+        """Start the process. Call it from a thread that lives as long as the supervisor:
         Linux sends the parent-death signal when the thread that forked ends.
         """
         account = self.spec.account
-        tether = (
-            *(sys.executable, "-I", "-S", str(TETHER), str(os.getpid())),
+        wrapper = (
+            *(sys.executable, "-I", "-S", str(PARENT_DEATH_SCRIPT), str(os.getpid())),
             *(str(int(self.spec.stop_signal)), f"{account.uid}:{account.gid}" if account else "-"),
         )
         popen = self.popen = subprocess.Popen(
-            (*tether, *self.spec.argv),
+            (*wrapper, *self.spec.argv),
             env=dict(self.spec.env),
             cwd=self.spec.cwd,
             stdin=subprocess.DEVNULL,
@@ -102,21 +102,21 @@ class Child:
         self.state = State.RUNNING
         self.started_at = time.monotonic()
         self.killed_on_purpose = False
-        self.line_seen = self.spec.ready_line is None
-        self._rest = b""
+        self.has_ready_line = self.spec.ready_line is None
+        self._incomplete = b""
         return popen
 
     def take_output(self, data: bytes) -> list[str]:
-        """Log the bytes; answer the lines that are complete with them."""
+        """Log the bytes; returns the lines completed by them."""
         self.log.write(data)
-        *whole, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > LONGEST_LINE:
-            whole.append(self._rest)
-            self._rest = b""
+        *whole, self._incomplete = (self._incomplete + data).split(b"\n")
+        if len(self._incomplete) > LONGEST_LINE:
+            whole.append(self._incomplete)
+            self._incomplete = b""
         lines = [line.decode("utf-8", "replace").rstrip("\r") for line in whole]
         self.last_lines.extend(lines)
-        if not self.line_seen and self.spec.ready_line:
-            self.line_seen = any(re.search(self.spec.ready_line, line) for line in lines)
+        if not self.has_ready_line and self.spec.ready_line:
+            self.has_ready_line = any(re.search(self.spec.ready_line, line) for line in lines)
         return lines
 
     def signal(self, number: signal.Signals) -> None:
@@ -124,7 +124,7 @@ class Child:
             self.popen.send_signal(number)
 
     def kill_group(self) -> None:
-        """SIGKILL to the process and everything it started (server workers outlive a killed master)."""
+        """SIGKILL to the whole process group (server workers outlive a killed master)."""
         if self.popen is not None:
             kill_group(self.popen.pid)
 

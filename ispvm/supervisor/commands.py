@@ -11,15 +11,15 @@ from ispvm.supervisor.check import check
 from ispvm.supervisor.demo.runner import demo
 from ispvm.supervisor.environment import connect_services, platform_environment
 from ispvm.supervisor.errors import LaunchError, explain_os_error
-from ispvm.supervisor.places import PROJECT, Home, home_folder
-from ispvm.supervisor.services import take_care
+from ispvm.supervisor.paths import PROJECT, Home, home_folder
+from ispvm.supervisor.services import run_services
 from ispvm.supervisor.testing import ensure_services
 
 TEST_HELP = """usage: python3 run.py test [--long] [pytest's own options and paths]
 
-Runs the tests on servers of their own (data in .ispvm/test).
-  --long    also the large case counts and kill matrices
-ISPVM_POSTGRES=pip or =system chooses the PostgreSQL; DATABASE_URL and REDIS_URL use yours.
+Runs the tests with their own PostgreSQL and Valkey (data in .ispvm/test).
+  --long    run large test cases and kill matrices too
+ISPVM_POSTGRES=pip or =system selects the PostgreSQL installation; DATABASE_URL and REDIS_URL select your own servers.
 """
 
 
@@ -29,7 +29,7 @@ def setup(_: list[str]) -> int:
 
 
 def manage(arguments: list[str]) -> int:
-    """Django's command line as the operator: every role's address is in its environment."""
+    """Django's command line with the database URLs of all roles in its environment."""
     home = Home(home_folder())
     urls, _lease = connect_services(home)
     environment = platform_environment(home, urls)
@@ -51,8 +51,8 @@ def test(arguments: list[str]) -> int:
 
 
 def run_in_foreground(command: list[str], environment: dict[str, str]) -> int:
-    """Run with our terminal. Ctrl-C reaches the command itself, which decides what it means."""
-    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Run in the foreground. Ctrl-C is handled by the command."""
+    previous_handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         child = subprocess.Popen(
             command,
@@ -62,12 +62,12 @@ def run_in_foreground(command: list[str], environment: dict[str, str]) -> int:
         )
         return child.wait()
     finally:
-        signal.signal(signal.SIGINT, former)
+        signal.signal(signal.SIGINT, previous_handler)
 
 
-def caretaker(arguments: list[str]) -> int:
+def services_daemon(arguments: list[str]) -> int:
     """Internal: runs the embedded servers (see services.py)."""
-    return take_care(Path(arguments[0]), durable="--not-durable" not in arguments)
+    return run_services(Path(arguments[0]), durable="--not-durable" not in arguments)
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
@@ -76,7 +76,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "demo": demo,
     "manage": manage,
     "test": test,
-    "caretaker": caretaker,
+    "services-daemon": services_daemon,
 }
 
 

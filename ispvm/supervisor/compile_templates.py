@@ -1,4 +1,4 @@
-"""Compiles every template, so that a wrong tag is found without visiting its page."""
+"""Compiles every template to find syntax errors."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ def template_folders() -> list[str]:
 
 def main() -> int:
     django.setup()
-    faults = 0
+    errors = 0
     compiled = 0
     for folder in (Path(path) for path in template_folders()):
         for path in sorted(folder.rglob("*")):
@@ -27,10 +27,10 @@ def main() -> int:
                 get_template(path.relative_to(folder).as_posix())
                 compiled += 1
             except (TemplateSyntaxError, TemplateDoesNotExist) as error:
-                faults += 1
+                errors += 1
                 print(f"{path}: {error}")
-    print(f"{compiled} templates compiled, {faults} faults.")
-    return 1 if faults else 0
+    print(f"{compiled} templates compiled, {errors} errors.")
+    return 1 if errors else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the operator sees and what is kept: prefixed lines on the terminal, whole lines in log files."""
+"""Terminal output with a prefix per process, and log files."""
 
 import os
 import sys
@@ -6,23 +6,23 @@ import threading
 from pathlib import Path
 from typing import BinaryIO
 
-COLOURS = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")
+COLORS = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")
 PREFIX_WIDTH = 10
 LARGEST_LOG = 20 * 1024 * 1024
 
 
 class Console:
-    """Prints lines of several processes, each behind its name. Never fails: a closed terminal is silence."""
+    """Prints lines of several processes with their names. A closed terminal is ignored."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
         self._always: set[str] = set()
-        self._colourful = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        self._is_colored = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         self._order: dict[str, int] = {}
         self._lock = threading.Lock()
 
     def line(self, name: str, text: str) -> None:
-        """One line of a process's output; left out when quiet, unless that one is always shown."""
+        """One line of a process's output; not shown when quiet, unless ``always_show`` was called for it."""
         if not self.quiet or name in self._always:
             self._print(name, text)
 
@@ -30,17 +30,17 @@ class Console:
         self._always.add(name)
 
     def say(self, text: str) -> None:
-        """One line of the launcher's own."""
+        """Print one line of the launcher."""
         self._print("", text)
 
     def _print(self, name: str, text: str) -> None:
         with self._lock:
             prefix = ""
             if name:
-                colour = COLOURS[self._order.setdefault(name, len(self._order)) % len(COLOURS)]
+                color = COLORS[self._order.setdefault(name, len(self._order)) % len(COLORS)]
                 prefix = f"{name:<{PREFIX_WIDTH}} | "
-                if self._colourful:
-                    prefix = f"\033[{colour}m{prefix}\033[0m"
+                if self._is_colored:
+                    prefix = f"\033[{color}m{prefix}\033[0m"
             try:
                 print(prefix + text, flush=True)
             except (OSError, ValueError):
@@ -49,7 +49,7 @@ class Console:
 
 
 class LogFile:
-    """A log of one process, cut in two at 20 MiB: `<name>.log` and the older `<name>.log.1`."""
+    """The log of one process, rotated at 20 MiB: `<name>.log` and the older `<name>.log.1`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -61,15 +61,15 @@ class LogFile:
 
     def write(self, data: bytes) -> None:
         try:
-            if self._file.closed:  # the volume was full when it was to be opened anew
+            if self._file.closed:  # reopening failed on a full volume
                 self._file = self._open()
-            if self._file.tell() > LARGEST_LOG:
+            if os.fstat(self._file.fileno()).st_size > LARGEST_LOG:
                 self._file.close()
                 self._path.replace(self._path.with_suffix(".log.1"))
                 self._file = self._open()
             self._file.write(data)
         except OSError:
-            # A full disk must not stop the process whose output this is.
+            # A full disk must not stop the supervised process.
             return
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The environment of each process: what it needs to know and nothing that is not its business."""
+"""The environment of each process, with only the secrets it needs."""
 
 import os
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ import psycopg2
 import redis
 
 from ispvm.supervisor.errors import LaunchError
-from ispvm.supervisor.places import Home
+from ispvm.supervisor.paths import Home
 from ispvm.supervisor.secrets import keep_master_key, keep_secret
 from ispvm.supervisor.services import Services, lease_services
 
@@ -17,49 +17,51 @@ DATABASE_VARIABLES = (
     "DATABASE_BACKUP_URL",
     "DATABASE_PLATFORM_URL",
 )
-# Only migrations, the keeper, the signer, the tests and an operator's own commands get what they need of these.
+# Only migrations, keeper, signer, tests and `manage` get what they need of these.
 PRIVILEGED = (*DATABASE_VARIABLES[1:], "ISPVM_CA_KEY_FILE")
-# What an agent or the simulator may inherit: they hold none of the platform's secrets.
-HARMLESS = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "NO_COLOR")
+# Variables that agents and the simulator inherit: none is a secret of the platform.
+INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "NO_COLOR")
 
 
 def connect_services(home: Home, *, durable: bool = True) -> tuple[dict[str, str], Services | None]:
-    """Addresses of PostgreSQL and Valkey: those of the environment, else embedded ones.
+    """URLs of PostgreSQL and Valkey: from the environment, else of embedded servers.
 
-    Raises LaunchError when a given server does not answer or a role's address is missing.
+    Raises LaunchError if a configured server does not respond or the URL of a role is missing.
     """
     home.prepare()
-    given = {n: os.environ[n] for n in (*DATABASE_VARIABLES, "REDIS_URL") if os.environ.get(n)}
+    configured = {n: os.environ[n] for n in (*DATABASE_VARIABLES, "REDIS_URL") if os.environ.get(n)}
     services = None
-    if "DATABASE_URL" in given:
-        check_databases(given)
-    if "REDIS_URL" in given:
-        check_redis(given["REDIS_URL"])
-    if "DATABASE_URL" not in given or "REDIS_URL" not in given:
+    if "DATABASE_URL" in configured:
+        check_databases(configured)
+    if "REDIS_URL" in configured:
+        check_redis(configured["REDIS_URL"])
+    if "DATABASE_URL" not in configured or "REDIS_URL" not in configured:
         services = lease_services(home, durable=durable)
-    if "DATABASE_URL" in given:
+    if "DATABASE_URL" in configured:
         embedded = {}
     else:
-        given = {name: url for name, url in given.items() if name not in DATABASE_VARIABLES}
+        configured = {
+            name: url for name, url in configured.items() if name not in DATABASE_VARIABLES
+        }
         embedded = services.urls() if services else {}
     if services:
         embedded.setdefault("REDIS_URL", services.urls()["REDIS_URL"])
-    return {**embedded, **given}, services
+    return {**embedded, **configured}, services
 
 
-def check_databases(given: Mapping[str, str]) -> None:
-    if "DATABASE_OWNER_URL" not in given:
+def check_databases(configured: Mapping[str, str]) -> None:
+    if "DATABASE_OWNER_URL" not in configured:
         raise LaunchError(
             "DATABASE_URL is set but DATABASE_OWNER_URL is not; migrations need the owner's role."
         )
     for name in DATABASE_VARIABLES:
-        if name not in given:
+        if name not in configured:
             continue
         try:
-            psycopg2.connect(given[name], connect_timeout=5).close()
+            psycopg2.connect(configured[name], connect_timeout=5).close()
         except psycopg2.Error as error:
             reason = " ".join(str(error).split())
-            raise LaunchError(f"The PostgreSQL of {name} does not answer: {reason}") from None
+            raise LaunchError(f"The PostgreSQL of {name} does not respond: {reason}") from None
 
 
 def check_redis(url: str) -> None:
@@ -68,13 +70,13 @@ def check_redis(url: str) -> None:
         client.ping()
     except redis.RedisError as error:
         reason = " ".join(str(error).split())
-        raise LaunchError(f"The Redis of REDIS_URL does not answer: {reason}") from None
+        raise LaunchError(f"The Redis of REDIS_URL does not respond: {reason}") from None
     finally:
         client.close()
 
 
 def platform_environment(home: Home, urls: Mapping[str, str]) -> dict[str, str]:
-    """The environment of server processes, with every role's address: see `unprivileged`."""
+    """The environment of server processes with the URLs of all roles; see `unprivileged`."""
     secret_key = home.secrets / "secret_key"
     keep_secret(secret_key)
     environment = {
@@ -99,11 +101,11 @@ def platform_environment(home: Home, urls: Mapping[str, str]) -> dict[str, str]:
 
 
 def unprivileged(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without the roles that may change tables or see across tenants, and unable to sign: web, ingest, worker, beat."""
+    """For web, ingest, worker and beat: without privileged database roles and the signer's key."""
     return {name: value for name, value in environment.items() if name not in PRIVILEGED}
 
 
 def foreign_environment() -> dict[str, str]:
-    """For processes that stand for somebody else's machines: agents, simulator, receiver."""
-    kept = {name: os.environ[name] for name in HARMLESS if name in os.environ}
-    return {**kept, "PYTHONUNBUFFERED": "1"}
+    """For processes that simulate other hosts: agents, simulator, receiver."""
+    inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
+    return {**inherited, "PYTHONUNBUFFERED": "1"}

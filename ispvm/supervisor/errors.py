@@ -1,22 +1,20 @@
-"""What the launcher says when it cannot go on."""
+"""Errors of the launcher."""
 
 import errno
 from pathlib import Path
 
 
 class LaunchError(Exception):
-    """One sentence for the operator; the launcher prints it, without a traceback, and exits with 2."""
+    """One sentence for the operator, printed without a traceback; exit code 2."""
 
 
-def explain_os_error(error: OSError, place: Path) -> str:
-    """The sentence for an operating-system error that has no better words of its own."""
-    where = error.filename or place
+def explain_os_error(error: OSError, default: Path) -> str:
+    """One sentence for an OSError."""
+    path = error.filename or default
     if error.errno == errno.ENOSPC:
-        return f"No space is left on the disk that holds {where}."
+        return f"No space is left on the disk that holds {path}."
     if error.errno in (errno.EACCES, errno.EPERM):
-        return (
-            f"{where} may not be used by this account; choose another data folder with ISPVM_HOME."
-        )
+        return f"{path} is not accessible to this account; set ISPVM_HOME to another data folder."
     if error.errno == errno.EROFS:
-        return f"{where} is read-only; choose another data folder with ISPVM_HOME."
-    return f"{where}: {error.strerror or error}."
+        return f"{path} is read-only; set ISPVM_HOME to another data folder."
+    return f"{path}: {error.strerror or error}."

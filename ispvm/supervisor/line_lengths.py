@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator
 
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 
 LONGEST_LINE = 140
 PATTERNS = ("templates/**/*.html", "templates/**/*.txt", "static/**/*.css", "static/**/*.js")

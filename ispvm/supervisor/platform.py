@@ -1,4 +1,4 @@
-"""The platform's processes, as `docs` and the demo run them on one machine."""
+"""The platform's processes on one machine."""
 
 import http.client
 import socket
@@ -13,26 +13,26 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from ispvm.supervisor.environment import unprivileged
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 from ispvm.supervisor.ports import LOOPBACK
 from ispvm.supervisor.processes import ProcessSpec
 
 QUEUES = ("poll", "ingest", "evaluate", "incidents", "reports", "upkeep")
-# Process groups that count together, in files; and who tells its numbers on a port of its own.
+# Process groups with shared metric files; processes with a metrics listener of their own.
 GROUPS = ("web", "ingest", "worker")
-TELLERS = ("ingest", "worker", "worker-deliver", "beat", "keeper")
-# Order of stopping: the outer ones first, so that nothing calls what is gone.
+METRICS_LISTENERS = ("ingest", "worker", "worker-deliver", "beat", "keeper")
+# Stages are stopped in descending order: callers before the processes they call.
 INNER, LISTENERS, OUTSIDE, AGENTS = 1, 2, 3, 4
 GUNICORN = (*(sys.executable, "-m", "gunicorn", "-c", "python:ispvm.deploy.gunicorn_web"),)
 
 
 @dataclass(frozen=True)
 class Platform:
-    """Where the processes listen and what they need to start."""
+    """Ports, folders and environment of the processes."""
 
     environment: Mapping[str, str]
     certificates: Path
-    counts: Path
+    metrics_folder: Path
     web_port: int
     ingest_port: int
     # The first of five: ingest, worker, worker-deliver, beat, keeper. Web answers at /metrics.
@@ -53,7 +53,7 @@ class Platform:
         return self._process(
             "web",
             (*GUNICORN, "--bind", f"{LOOPBACK}:{self.web_port}", "ispvm.wsgi:application"),
-            ready=partial(answers_http, self.web_port),
+            ready=partial(responds_http, self.web_port),
             stage=LISTENERS,
         )
 
@@ -78,11 +78,11 @@ class Platform:
             *("--concurrency", "3", "--hostname", "worker@ispvm"),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         )
-        ready = partial(celery_answers, self.environment["REDIS_URL"])
+        ready = partial(celery_responds, self.environment["REDIS_URL"])
         return self._process("worker", command, ready=ready)
 
     def deliverer(self) -> ProcessSpec:
-        """Waits for other people's servers: threads of its own, so that nothing else waits with it."""
+        """Worker of webhook deliveries and mail: separate threads, because it waits for external servers."""
         command = (
             *(sys.executable, "-m", "celery", "-A", "ispvm", "worker", "-Q", "deliver"),
             *("--pool", "threads", "--concurrency", "16", "--hostname", "worker-deliver@ispvm"),
@@ -94,24 +94,24 @@ class Platform:
         return self._process("beat", manage("beat"))
 
     def keeper(self) -> ProcessSpec:
-        """The only process that has the owner's address."""
+        """The only process with the owner's database URL."""
         environment = unprivileged(self.environment)
         environment["DATABASE_OWNER_URL"] = self.environment["DATABASE_OWNER_URL"]
         return self._process("keeper", manage("keeper"), environment=environment)
 
     def signer(self) -> ProcessSpec:
-        """The only process that can sign agents."""
+        """The only process with the key of the agents' certificate authority."""
         environment = unprivileged(self.environment)
         environment["ISPVM_CA_KEY_FILE"] = self.environment["ISPVM_CA_KEY_FILE"]
         return self._process("signer", manage("signer"), environment=environment)
 
-    def _counting(self, name: str) -> dict[str, str]:
-        """Where its workers count together, and where it tells."""
+    def _metrics_variables(self, name: str) -> dict[str, str]:
+        """Variables of the metric files and the metrics listener."""
         variables = {}
         if name in GROUPS:
-            variables["PROMETHEUS_MULTIPROC_DIR"] = str(self.counts / name)
-        if name in TELLERS:
-            port = self.metrics_port + TELLERS.index(name)
+            variables["PROMETHEUS_MULTIPROC_DIR"] = str(self.metrics_folder / name)
+        if name in METRICS_LISTENERS:
+            port = self.metrics_port + METRICS_LISTENERS.index(name)
             variables["ISPVM_METRICS_LISTEN"] = f"{LOOPBACK}:{port}"
         return variables
 
@@ -127,7 +127,10 @@ class Platform:
         return ProcessSpec(
             name=name,
             argv=argv,
-            env={**(environment or unprivileged(self.environment)), **self._counting(name)},
+            env={
+                **(environment or unprivileged(self.environment)),
+                **self._metrics_variables(name),
+            },
             cwd=PROJECT,
             ready=ready or (lambda: True),
             stage=stage,
@@ -146,8 +149,8 @@ def listens(port: int, host: str = LOOPBACK) -> bool:
     return True
 
 
-def answers_http(port: int, path: str = "/", host: str = LOOPBACK) -> bool:
-    """Whether an HTTP server there answers anything but an error of its own."""
+def responds_http(port: int, path: str = "/", host: str = LOOPBACK) -> bool:
+    """Whether an HTTP server responds without a server error."""
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", path)
@@ -158,8 +161,8 @@ def answers_http(port: int, path: str = "/", host: str = LOOPBACK) -> bool:
         connection.close()
 
 
-def celery_answers(broker: str) -> bool:
-    """Whether a worker takes commands from this broker."""
+def celery_responds(broker: str) -> bool:
+    """Whether a worker responds to a ping through this broker."""
     app = Celery(broker=broker, set_as_current=False)
     try:
         return bool(app.control.ping(timeout=0.5, limit=1))

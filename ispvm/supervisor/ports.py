@@ -1,4 +1,4 @@
-"""Loopback ports: free ones to take, busy ones to complain about."""
+"""Free and used loopback ports."""
 
 import errno
 import socket
@@ -13,7 +13,7 @@ PATIENCE_SECONDS = 5.0
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # Connections of a former run that linger in TIME_WAIT do not make a port busy.
+        # Connections of an earlier run in TIME_WAIT do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -38,9 +38,9 @@ def require_free(port: int, *, purpose: str, remedy: str, host: str = LOOPBACK) 
 
 
 def keep_port(path: Path) -> int:
-    """The port remembered in the file, as long as it is free; else a new one, remembered.
+    """The port stored in the file if it is free; else a new one, which is stored.
 
-    A server of ours that is just ending gets a moment to let go of it.
+    Waits a moment for a server that is still shutting down.
     """
     try:
         port = int(path.read_text(encoding="ascii"))

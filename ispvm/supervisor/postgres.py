@@ -1,7 +1,7 @@
 """Embedded PostgreSQL: its data folder, its process, its roles and database.
 
-Only the launcher knows the superuser. Everything listens on the loopback address with SCRAM
-passwords, for other users of the machine share that address.
+Only the launcher uses the superuser. The server listens on the loopback address and requires SCRAM
+passwords, because other users of the machine can reach that address.
 """
 
 import os
@@ -17,7 +17,7 @@ from psycopg2.extensions import encrypt_password
 
 from ispvm.supervisor.account import Account, identity_of
 from ispvm.supervisor.errors import LaunchError
-from ispvm.supervisor.places import Home
+from ispvm.supervisor.paths import Home
 from ispvm.supervisor.ports import LOOPBACK, keep_port
 from ispvm.supervisor.processes import ProcessSpec
 from ispvm.supervisor.programs import PostgresPrograms, find_postgres, reachable_postgres
@@ -33,7 +33,7 @@ ROLES = {
 }
 STATEMENT_SECONDS = 60
 SETTINGS = """\
-# Written by the launcher at each start: settings of your own belong into postgresql.conf.
+# Overwritten by the launcher at each start; use postgresql.conf for your own settings.
 listen_addresses = '{host}'
 port = {port}
 unix_socket_directories = ''
@@ -46,7 +46,7 @@ log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %q%u@%d '
 log_checkpoints = off
 """
-# Tests survive the death of a process, not that of the machine: they need not wait for the disk.
+# Test data need not survive a crash of the machine, so writes are not flushed.
 TEST_SETTINGS = "fsync = off\nfull_page_writes = off\n"
 HBA = f"# Written by the launcher.\nhost all all {LOOPBACK}/32 scram-sha-256\n"
 
@@ -62,12 +62,12 @@ class PostgresServer:
 
     @property
     def superuser_url(self) -> str:
-        # Kept beside the data, which is worthless without it; the other passwords are set anew
-        # at each start.
+        # Stored beside the data, which cannot be used without it; the other passwords are set
+        # again at each start.
         password = keep_secret(self.data.with_name("superuser"))
         return f"postgres://postgres:{password}@{LOOPBACK}:{self.port}/postgres"
 
-    def answers(self) -> bool:
+    def responds(self) -> bool:
         try:
             psycopg2.connect(self.superuser_url, connect_timeout=2).close()
         except psycopg2.OperationalError:
@@ -80,9 +80,9 @@ class PostgresServer:
             argv=(str(self.programs.bin / "postgres"), "-D", str(self.data)),
             env=server_environment(),
             cwd=self.data,
-            ready=self.answers,
+            ready=self.responds,
             account=self.account,
-            # Fast shutdown: ends the sessions, rolls back, writes a checkpoint.
+            # SIGINT is PostgreSQL's fast shutdown.
             stop_signal=signal.SIGINT,
             stop_seconds=30,
         )
@@ -97,14 +97,14 @@ def database_url(home: Home, role: str, port: int) -> str:
 
 
 def server_environment() -> dict[str, str]:
-    """Nothing of the caller's environment may steer the server (PGDATA, PGOPTIONS, locale)."""
+    """Without the caller's environment, which could change the server (PGDATA, PGOPTIONS, locale)."""
     return {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
 def prepare_postgres(home: Home, *, durable: bool = True) -> PostgresServer:
-    """Find programs, make the data folder if there is none, write the settings. Idempotent.
+    """Find the programs, create the data folder if it is missing, write the settings. Idempotent.
 
-    Raises LaunchError with one sentence about what is missing.
+    Raises LaunchError.
     """
     folder, account = home.server_folder("postgres")
     programs = find_postgres(os.environ.get("ISPVM_POSTGRES"), existing_majors(folder))
@@ -121,14 +121,14 @@ def prepare_postgres(home: Home, *, durable: bool = True) -> PostgresServer:
 
 
 def existing_majors(folder: Path) -> list[int]:
-    """Majors of the data folders that are there, last used first."""
-    found = [path for path in folder.glob("pg*") if (path / "PG_VERSION").exists()]
-    found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    return [int((path / "PG_VERSION").read_text(encoding="ascii")) for path in found]
+    """Major versions of existing data folders, last used first."""
+    folders = [path for path in folder.glob("pg*") if (path / "PG_VERSION").exists()]
+    folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    return [int((path / "PG_VERSION").read_text(encoding="ascii")) for path in folders]
 
 
 def create_data(server: PostgresServer) -> None:
-    """Run initdb. A folder that carries the final name is complete."""
+    """Run initdb in a temporary folder, which is renamed when complete."""
     draft = server.data.with_name(f"{server.data.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     password_file = server.data.with_name(f"{server.data.name}.password")
@@ -140,9 +140,9 @@ def create_data(server: PostgresServer) -> None:
         *("--data-checksums", "--lc-messages=C"),
     ]
     try:
-        # C.UTF-8 sorts by code point and knows letters; not every system has it.
+        # C.UTF-8 sorts by code point and classifies letters; not every system has it.
         for locale in ("C.UTF-8", "C"):
-            made = subprocess.run(
+            initdb = subprocess.run(
                 [*command, f"--locale={locale}"],
                 check=False,
                 capture_output=True,
@@ -152,14 +152,14 @@ def create_data(server: PostgresServer) -> None:
                 env=server_environment(),
                 **identity_of(server.account),
             )
-            if made.returncode == 0:
+            if initdb.returncode == 0:
                 break
             shutil.rmtree(draft, ignore_errors=True)
     finally:
         password_file.unlink()
-    if made.returncode != 0:
+    if initdb.returncode != 0:
         raise LaunchError(
-            f"PostgreSQL could not make its data folder: {explain_failure(made.stderr)}"
+            f"PostgreSQL could not create its data folder: {explain_failure(initdb.stderr)}"
         )
     with (draft / "postgresql.conf").open("a", encoding="utf-8") as configuration:
         configuration.write("\ninclude_if_exists = 'ispvm.conf'\n")
@@ -173,10 +173,10 @@ def write_settings(server: PostgresServer, *, durable: bool) -> None:
 
 
 def drop_stale_lock(data: Path) -> None:
-    """Remove a postmaster.pid whose process id now belongs to something else.
+    """Remove a postmaster.pid whose process id belongs to another program.
 
-    PostgreSQL itself removes one whose process is gone. It cannot tell a reused id, which is
-    the rule in containers: there every start counts processes from 1 again.
+    PostgreSQL removes the file itself if the process does not exist. It cannot detect a reused id, which is
+    common in containers, where process ids start at 1 again.
     """
     lock = data / "postmaster.pid"
     try:
@@ -189,13 +189,13 @@ def drop_stale_lock(data: Path) -> None:
 
 
 def explain_failure(log: str) -> str:
-    """The line of a server's log that names the trouble."""
+    """The line of a server's log that describes the error."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     for word in ("No space left on device", "FATAL", "error:", "could not"):
         for line in lines:
             if word in line:
                 return line
-    return lines[-1] if lines else "it said nothing."
+    return lines[-1] if lines else "no output."
 
 
 def set_up_roles(server: PostgresServer, home: Home) -> None:
@@ -207,7 +207,7 @@ def set_up_roles(server: PostgresServer, home: Home) -> None:
             name = sql.Identifier(role)
             cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
             verb = "ALTER" if cursor.fetchone() else "CREATE"
-            # The verifier is computed here: the server never sees, or logs, the password.
+            # The SCRAM verifier is computed here, so that the server never sees or logs the password.
             password = role_password(home, role)
             verifier = encrypt_password(password, role, admin, "scram-sha-256")
             cursor.execute(
@@ -215,7 +215,7 @@ def set_up_roles(server: PostgresServer, home: Home) -> None:
                     sql.SQL(verb), name, sql.SQL(attributes), sql.Literal(verifier)
                 )
             )
-        # Above the time limit of any task: what runs longer has lost whoever asked.
+        # Above the time limit of every task: no caller waits longer.
         cursor.execute(f"ALTER ROLE ispvm_app SET statement_timeout = '{STATEMENT_SECONDS}s'")
         cursor.execute("GRANT pg_read_all_data TO ispvm_backup, ispvm_platform")
         cursor.execute("GRANT pg_write_all_data TO ispvm_platform")

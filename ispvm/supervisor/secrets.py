@@ -1,4 +1,4 @@
-"""Secrets the launcher generates once: files that only their owner can read."""
+"""Secrets generated once by the launcher: files that only their owner can read."""
 
 import os
 import secrets
@@ -11,7 +11,7 @@ from ispvm.supervisor.account import Account
 def keep_secret(
     path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(32), *, mode: int = 0o600
 ) -> str:
-    """The secret in the file, made on first use. Two launchers at once agree on one value."""
+    """The secret in the file, generated at first use. Concurrent launchers get the same value."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = path.with_name(f".{path.name}.{os.getpid()}")
@@ -19,7 +19,7 @@ def keep_secret(
         try:
             os.link(draft, path)
         except FileExistsError:
-            pass  # another launcher was first; its value counts
+            pass  # created concurrently by another launcher: use its value
         finally:
             draft.unlink()
     return path.read_text(encoding="ascii").strip()
@@ -28,7 +28,7 @@ def keep_secret(
 def write_private(
     path: Path, text: str, *, mode: int = 0o600, account: Account | None = None
 ) -> None:
-    """Create or replace a file that nobody but its owner could read at any moment."""
+    """Create or replace a file that is never readable by others, not even while it is written."""
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

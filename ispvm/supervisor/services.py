@@ -1,9 +1,9 @@
-"""PostgreSQL and Valkey for as long as somebody needs them.
+"""Embedded PostgreSQL and Valkey, running while at least one process uses them.
 
-A caretaker process of its own session runs both and restarts them. Whoever needs them holds a
-lease: a shared lock on a file, which the kernel drops when its holder ends, however it ends. The
-caretaker stops the servers when nobody holds a lease. So demo, tests (each xdist worker) and
-`manage` share one pair of servers per data folder, and nothing stays behind.
+A daemon in a session of its own runs both servers and restarts them. Each process that uses them holds a
+lease: a shared lock on a file, which the kernel releases when the process ends, even by SIGKILL. The
+daemon stops the servers when no lease is held. So demo, tests (each xdist worker) and
+`manage` share one pair of servers per data folder, and no server is left running.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from typing import Self
 
 from ispvm.supervisor.console import Console
 from ispvm.supervisor.errors import LaunchError, explain_os_error
-from ispvm.supervisor.places import PROJECT, Home
+from ispvm.supervisor.paths import PROJECT, Home
 from ispvm.supervisor.postgres import database_url, prepare_postgres, set_up_roles
 from ispvm.supervisor.processes import Supervisor
 from ispvm.supervisor.secrets import write_private
@@ -34,9 +34,9 @@ POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Running:
-    """What the caretaker runs, as it reports it."""
+    """What the daemon runs, as it reports it."""
 
-    caretaker: int
+    daemon_pid: int
     postgres_port: int
     postgres_version: int
     postgres_source: str
@@ -72,13 +72,13 @@ class Services:
         }
 
     def revive(self) -> None:
-        """Start the servers again if their caretaker was killed; they come back on the same ports."""
+        """Start the servers again if their daemon was killed; they keep their ports."""
         with starting(self.home):
             if read_running(self.home) is None:
-                self.running = start_caretaker(self.home, durable=self.durable)
+                self.running = start_services_daemon(self.home, durable=self.durable)
 
     def release(self) -> None:
-        """Give the lease back; the servers stop a moment later if it was the last."""
+        """Release the lease; the servers stop soon after the last one is released."""
         if self._lease is not None:
             os.close(self._lease)
             self._lease = None
@@ -93,9 +93,9 @@ def lease_services(home: Home, *, durable: bool = True) -> Services:
     with starting(home):
         lease = open_lease(home)
         try:
-            # Blocks only while a caretaker that saw no lease is stopping its servers.
+            # Blocks only while a daemon that found no lease is stopping its servers.
             fcntl.flock(lease, fcntl.LOCK_SH)
-            running = read_running(home) or start_caretaker(home, durable=durable)
+            running = read_running(home) or start_services_daemon(home, durable=durable)
             check_source(home, running)
         except BaseException:
             os.close(lease)
@@ -104,11 +104,11 @@ def lease_services(home: Home, *, durable: bool = True) -> Services:
 
 
 def check_source(home: Home, running: Running) -> None:
-    wanted = os.environ.get("ISPVM_POSTGRES")
-    if wanted and wanted != running.postgres_source:
+    requested = os.environ.get("ISPVM_POSTGRES")
+    if requested and requested != running.postgres_source:
         raise LaunchError(
             f"PostgreSQL {running.postgres_version} ({running.postgres_source}) already runs in "
-            f"{home.root}, but ISPVM_POSTGRES asks for {wanted}; end the other command first."
+            f"{home.root}, but ISPVM_POSTGRES is {requested}; stop the other command first."
         )
 
 
@@ -118,7 +118,7 @@ def open_lease(home: Home) -> int:
 
 @contextmanager
 def starting(home: Home) -> Iterator[None]:
-    """One at a time looks for a caretaker and starts it."""
+    """Lock: one process at a time checks for a daemon and starts it."""
     with (home.root / "services.start").open("w") as start:
         fcntl.flock(start, fcntl.LOCK_EX)
         yield
@@ -126,21 +126,23 @@ def starting(home: Home) -> Iterator[None]:
 
 @contextmanager
 def without_services(home: Home) -> Iterator[None]:
-    """Nothing runs on this data folder, and nothing is started, while the body runs.
+    """Ensure that no servers run on this data folder while the body runs.
 
-    Raises LaunchError if somebody keeps the servers busy; just-ended commands get a moment.
+    Raises LaunchError if another command keeps using the servers; one that has just ended is waited for.
     """
     with starting(home):
         deadline = time.monotonic() + STOP_SECONDS
         while read_running(home) is not None:
             if time.monotonic() > deadline:
-                raise LaunchError(f"Another command uses the servers in {home.root}; end it first.")
+                raise LaunchError(
+                    f"Another command uses the servers in {home.root}; stop it first."
+                )
             time.sleep(POLL_SECONDS)
         yield
 
 
 def read_running(home: Home) -> Running | None:
-    """What runs now; None if no caretaker is alive. Waits for one that is just coming or going."""
+    """What runs now; None without a daemon. Waits while one is starting or stopping."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         with (home.root / "services.lock").open("a") as alive:
@@ -153,13 +155,15 @@ def read_running(home: Home) -> Running | None:
             else:
                 return None
         time.sleep(POLL_SECONDS / 5)
-    raise LaunchError(f"The servers in {home.root} neither start nor stop; see {home.logs}.")
+    raise LaunchError(
+        f"The servers in {home.root} do not finish starting or stopping; see {home.logs}."
+    )
 
 
-def start_caretaker(home: Home, *, durable: bool) -> Running:
-    command = [sys.executable, "-m", "ispvm.supervisor", "caretaker", str(home.root)]
-    with (home.logs / "caretaker.log").open("ab") as log:
-        caretaker = subprocess.Popen(
+def start_services_daemon(home: Home, *, durable: bool) -> Running:
+    command = [sys.executable, "-m", "ispvm.supervisor", "services-daemon", str(home.root)]
+    with (home.logs / "services.log").open("ab") as log:
+        daemon = subprocess.Popen(
             command if durable else [*command, "--not-durable"],
             cwd=PROJECT,
             stdin=subprocess.DEVNULL,
@@ -168,22 +172,22 @@ def start_caretaker(home: Home, *, durable: bool) -> Running:
             text=True,
             start_new_session=True,
         )
-    # One line, then the pipe is closed: the caretaker outlives its starter.
-    report = caretaker.stdout.readline() if caretaker.stdout else ""
-    if caretaker.stdout:
-        caretaker.stdout.close()
+    # One line, then the pipe is closed: the daemon outlives the process that started it.
+    report = daemon.stdout.readline() if daemon.stdout else ""
+    if daemon.stdout:
+        daemon.stdout.close()
     answer = json.loads(report) if report else {}
     if "running" not in answer:
-        caretaker.wait()
-        reason = f"The embedded servers did not start; see {home.logs / 'caretaker.log'}."
-        raise LaunchError(answer.get("trouble", reason))
-    # It is left to itself from here on; the finished object would only warn that it still runs.
-    caretaker.returncode = 0
+        daemon.wait()
+        reason = f"The embedded servers did not start; see {home.logs / 'services.log'}."
+        raise LaunchError(answer.get("problem", reason))
+    # Not waited for: without a return code the destroyed Popen object would warn that it still runs.
+    daemon.returncode = 0
     return Running(**answer["running"])
 
 
-def take_care(root: Path, *, durable: bool) -> int:
-    """The caretaker's whole life. Answers the process's exit code."""
+def run_services(root: Path, *, durable: bool) -> int:
+    """Main function of the daemon; returns its exit code."""
     home = Home(root)
     home.prepare()
     with (root / "services.lock").open("a") as alive:
@@ -195,10 +199,10 @@ def take_care(root: Path, *, durable: bool) -> int:
                 report({"running": asdict(running)})
                 wait_for_last_lease(home, supervisor)
         except LaunchError as error:
-            report({"trouble": str(error)})
+            report({"problem": str(error)})
             return 2
         except OSError as error:
-            report({"trouble": explain_os_error(error, root)})
+            report({"problem": explain_os_error(error, root)})
             return 2
         finally:
             (root / "services.json").unlink(missing_ok=True)
@@ -213,7 +217,7 @@ def start_servers(home: Home, supervisor: Supervisor, *, durable: bool) -> Runni
     supervisor.wait_ready("postgres", "valkey", seconds=START_SECONDS)
     set_up_roles(postgres, home)
     return Running(
-        caretaker=os.getpid(),
+        daemon_pid=os.getpid(),
         postgres_port=postgres.port,
         postgres_version=postgres.programs.major,
         postgres_source=postgres.programs.source,
@@ -223,11 +227,11 @@ def start_servers(home: Home, supervisor: Supervisor, *, durable: bool) -> Runni
 
 
 def report(answer: dict[str, object]) -> None:
-    """Tell the starter, once, and let go of its pipe."""
+    """Report to the process that started this one, once, and close the pipe."""
     try:
         print(json.dumps(answer), flush=True)
     except BrokenPipeError:
-        return  # it did not wait; its lease is gone too, so this ends soon
+        return  # it has ended, and its lease with it, so this daemon ends soon
     finally:
         devnull = os.open(os.devnull, os.O_WRONLY)
         os.dup2(devnull, sys.stdout.fileno())
@@ -235,7 +239,7 @@ def report(answer: dict[str, object]) -> None:
 
 
 def wait_for_last_lease(home: Home, supervisor: Supervisor) -> None:
-    """Return when no lease is held; none can be taken from then on until this process is gone."""
+    """Return when no lease is held; none can be taken until this process has ended."""
     lease = open_lease(home)
     while not supervisor.failed():
         time.sleep(POLL_SECONDS)
@@ -243,6 +247,6 @@ def wait_for_last_lease(home: Home, supervisor: Supervisor) -> None:
             fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             continue
-        # The lock stays until this process ends: it is never given back before the servers stopped.
+        # The lock is held until this process ends: never released before the servers have stopped.
         return
     raise LaunchError(supervisor.failed()[0])

@@ -1,4 +1,4 @@
-"""Embedded Valkey (or the system's Redis): bell and cache of the platform, never the truth."""
+"""Embedded Valkey (or the system's Redis): broker and cache; no data is lost with it."""
 
 import os
 import socket
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ispvm.supervisor.account import Account
-from ispvm.supervisor.places import Home
+from ispvm.supervisor.paths import Home
 from ispvm.supervisor.ports import LOOPBACK, keep_port
 from ispvm.supervisor.processes import ProcessSpec
 from ispvm.supervisor.programs import find_valkey, reachable_valkey
 from ispvm.supervisor.secrets import keep_secret, write_private
 
-# noeviction: a queue that silently loses its oldest entries is worse than one that refuses new ones.
+# noeviction: refuse writes instead of silently deleting queued tasks.
 SETTINGS = """\
 bind {host}
 port {port}
@@ -37,15 +37,15 @@ class ValkeyServer:
     password: str
     account: Account | None
 
-    def answers(self) -> bool:
-        """Whether it answers PING after signing in, that is, has loaded its data."""
+    def responds(self) -> bool:
+        """Whether it responds to PING after AUTH, i.e. has loaded its data."""
         request = f"AUTH {self.password}\r\nPING\r\n".encode("ascii")
         try:
-            with socket.create_connection((LOOPBACK, self.port), timeout=2) as line:
-                line.sendall(request)
+            with socket.create_connection((LOOPBACK, self.port), timeout=2) as connection:
+                connection.sendall(request)
                 answer = b""
                 while answer.count(b"\r\n") < 2:  # noqa: PLR2004  # one per request
-                    part = line.recv(256)
+                    part = connection.recv(256)
                     if not part:
                         return False
                     answer += part
@@ -59,13 +59,13 @@ class ValkeyServer:
             argv=(str(self.program), str(self.data / "valkey.conf")),
             env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
             cwd=self.data,
-            ready=self.answers,
+            ready=self.responds,
             account=self.account,
         )
 
 
 def quoted(path: Path) -> str:
-    """A path between double quotes of Valkey's settings: they know spaces, and escapes by a backslash."""
+    """A path for a double-quoted setting of Valkey, with backslash escapes."""
     return str(path).replace("\\", "\\\\").replace('"', '\\"')
 
 

@@ -1,7 +1,7 @@
-"""Outlives its supervisor by a moment: ends the process groups that a killed one leaves behind.
+"""Ends the process groups of a supervisor that was killed.
 
 Run as a script with the read end of a pipe as standard input. Lines `+GROUP SIGNAL` and `-GROUP`
-keep its list; the end of the input means that the supervisor is gone, however it went.
+update its list; the end of the input means that the supervisor has ended.
 """
 
 import os
@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-PATIENCE_SECONDS = 5.0
+GRACE_SECONDS = 5.0
 
 
 def alive(group: int) -> bool:
@@ -32,7 +32,7 @@ def send(group: int, number: int) -> None:
 def end_all(groups: dict[int, int]) -> None:
     for group, number in groups.items():
         send(group, number)
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + GRACE_SECONDS
     while any(map(alive, groups)) and time.monotonic() < deadline:
         time.sleep(0.05)
     for group in groups:

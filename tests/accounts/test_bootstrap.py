@@ -18,7 +18,7 @@ from apps.accounts.models import Membership, PlatformOperator, Setup, User
 from apps.audit.models import PlatformRecord
 from apps.core import clock
 from apps.tenancy.models import Tenant
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 from tests import database
 from tests.database import url_of_this_test
 from tests.supervisor.waiting import eventually

@@ -46,7 +46,7 @@ from apps.telemetry import partitions
 from apps.telemetry.models import Event as StoredEvent
 from apps.telemetry.partitions import LATE_DAYS
 from apps.tenancy import acting_in
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 from tests.agent.conftest import ACTOR
 from tests.database import as_owner
 from tests.ingest.client import PeerSocket

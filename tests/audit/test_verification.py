@@ -12,7 +12,7 @@ from django.urls import reverse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.audit import verification, verifying
+from apps.audit import background, verification
 from apps.audit.chain import GENESIS, Checkpoint, Fault, digest_of, storable
 from apps.audit.models import Head, PlatformRecord, Record, Verification
 from apps.audit.services import VERIFY, VERIFY_EVERY, Act, record, record_all, record_platform
@@ -351,8 +351,10 @@ class TestRest:
 
 @pytest.mark.django_db(transaction=True)
 class TestInTheBackground:
-    def go(self, tenant, keep_on=lambda: True, at=AT):
-        return verifying.continue_verification(tenant_id=tenant.id, at=at, keep_on=keep_on)
+    def go(self, tenant, may_continue=lambda: True, at=AT):
+        return background.continue_verification(
+            tenant_id=tenant.id, at=at, may_continue=may_continue
+        )
 
     def test_the_first_act_schedules_it(self, acme):
         fill(acme, 2)
@@ -365,7 +367,7 @@ class TestInTheBackground:
         monkeypatch.setattr(verification, "STEP", 2)
         fill(acme, 5)
 
-        first = self.go(acme, keep_on=lambda: False)
+        first = self.go(acme, may_continue=lambda: False)
 
         assert (first.state, first.reached.sequence) == (State.IN_PROGRESS, 2)
         assert Due.objects.get(kind=VERIFY, tenant_id=acme.id).next_due_at == AT
@@ -402,7 +404,7 @@ class TestPage:
         answer = page.post(reverse("accounts:verify-audit"))
         assert answer["Location"] == reverse("accounts:audit")
         assert Due.objects.get(kind=VERIFY, tenant_id=acme.id).next_due_at > AT
-        verifying.continue_verification(tenant_id=acme.id, at=AT, keep_on=lambda: True)
+        background.continue_verification(tenant_id=acme.id, at=AT, may_continue=lambda: True)
         assert "Intact" in self.shown(page)
 
         with acting_in(acme):

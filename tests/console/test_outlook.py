@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from apps.accounts.models import Membership
 from apps.core import clock
-from apps.core.kept import kept
+from apps.core.local_cache import cached
 from apps.inventory.models import Link, ProbeTarget, Service
 from apps.inventory.services import create_probe_target
 from apps.telemetry import store
@@ -48,7 +48,7 @@ def read(stage, now):
 
 
 def home(client) -> str:
-    caches["here"].clear()
+    caches["local"].clear()
     return text_of(client.get(reverse("console:home")))
 
 
@@ -212,17 +212,17 @@ class TestDegradations:
 
 class TestKept:
     def test_is_made_once(self):
-        caches["here"].clear()
+        caches["local"].clear()
         made = []
 
-        answers = [kept("k", seconds=9, make=lambda: made.append(1) or "a") for _ in range(3)]
+        answers = [cached("k", seconds=9, compute=lambda: made.append(1) or "a") for _ in range(3)]
 
         assert (answers, made) == (["a"] * 3, [1])
 
     def test_is_shared_by_those_who_see_the_whole_and_by_nobody_else(
         self, visit, stage, read, acme_noc, acme_readonly
     ):
-        caches["here"].clear()
+        caches["local"].clear()
         read("service", stage.pppoe.id, "pppoe.sessions.active", {10: 1412})
         path = reverse("console:home")
         assert "1,412 sessions" in text_of(visit(acme_noc).get(path))

@@ -57,8 +57,9 @@ def hang_once(folder: str) -> None:
 
 @signals.worker_ready.connect
 def _count(**_: Any) -> None:
-    from apps.events import counting
 
-    signals.task_prerun.connect(counting._begin)
-    signals.task_postrun.connect(counting._end)
+    from apps.events import task_metrics
+
+    signals.task_prerun.connect(task_metrics._begin)
+    signals.task_postrun.connect(task_metrics._end)
     liveness.watch()

@@ -21,8 +21,8 @@ from structlog.testing import capture_logs
 from apps.core import liveness
 from apps.core.liveness import Liveness
 from apps.core.watched_wsgi import WatchedApplication
-from apps.events import counting
-from ispvm.supervisor.places import PROJECT
+from apps.events import task_metrics
+from ispvm.supervisor.paths import PROJECT
 from ispvm.supervisor.ports import is_free
 from tests.supervisor.waiting import eventually
 
@@ -225,9 +225,9 @@ def test_a_task_that_runs_twice_at_once_leaves_nothing_behind(monkeypatch):
     both_began = threading.Barrier(2)
 
     def run() -> None:
-        counting._begin("one-id", task)
+        task_metrics._begin("one-id", task)
         both_began.wait(20)
-        counting._end("one-id", task, "SUCCESS")
+        task_metrics._end("one-id", task, "SUCCESS")
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
@@ -237,7 +237,7 @@ def test_a_task_that_runs_twice_at_once_leaves_nothing_behind(monkeypatch):
     clock.now += 2 * liveness.HUNG_AFTER_SECONDS
 
     assert alive.hung() == []
-    assert not [key for key in counting._began if "one-id" in key]
+    assert not [key for key in task_metrics._started if "one-id" in key]
 
 
 def test_livez_says_that_a_thread_hangs(client, monkeypatch):

@@ -13,7 +13,7 @@ from django.test import Client
 
 from apps.core.logs import HIDDEN
 from apps.events import subscriptions
-from apps.events.binding import HEADER as JOB_HEADER
+from apps.events.log_context import HEADER as JOB_HEADER
 from apps.events.outbox import emit
 from apps.tenancy import acting_in
 from ispvm.settings.logging import lines as formatter

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 
 COMPOSE = yaml.safe_load((PROJECT / "compose.yaml").read_text(encoding="utf-8"))
 _VARIABLE = re.compile(r"\$\$|\$\{(\w+)(?:(:[-?])([^}]*))?\}")

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 from tests.deploy.composed import Composed, make_programs, program, readable_python
 
 CLEAN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

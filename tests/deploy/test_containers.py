@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from ispvm.supervisor.account import server_account
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 from ispvm.supervisor.ports import free_port
 from ispvm.supervisor.programs import (
     find_postgres,

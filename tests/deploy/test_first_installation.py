@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 from tests.deploy.composed import program
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ispvm.deploy import image_size, requirement_sets
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 
 #: Not in the image.
 LEFT_OUT = ("apps/lab", "agent/simulator", "ispvm/supervisor", "tests", "docs/gallery")

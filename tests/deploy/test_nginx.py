@@ -17,7 +17,7 @@ from agent.transport.tls import unverified_context
 from apps.accounts.models import User
 from apps.audit.models import PlatformRecord
 from apps.tenancy.models import Tenant
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 from ispvm.supervisor.ports import free_port
 from tests.database import url_of_this_test
 from tests.ingest.listener import (

@@ -22,7 +22,7 @@ from apps.events import backlog, jobs
 from apps.events.models import Due
 from apps.events.outbox import DISPATCH
 from apps.events.state import read_state
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 from ispvm.supervisor.ports import is_free
 from ispvm.supervisor.programs import find_valkey
 from tests.database import url_of_this_test

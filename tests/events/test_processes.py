@@ -23,8 +23,8 @@ def age(seconds: float) -> None:
     RunningProcess.objects.update(seen_at=F("seen_at") - timedelta(seconds=seconds))
 
 
-def listed(*, silent_after: timedelta) -> list[int]:
-    return [row.pid for row in processes.running_processes(silent_after=silent_after)]
+def running_pids(*, offline_after: timedelta) -> list[int]:
+    return [row.pid for row in processes.running_processes(offline_after=offline_after)]
 
 
 def test_a_process_is_there_from_its_start_to_its_end(announcement):
@@ -41,24 +41,24 @@ def test_a_process_is_there_from_its_start_to_its_end(announcement):
 @pytest.mark.django_db
 class TestSilence:
     # Shorter than the server has been up, so that it has had the time to hear.
-    SILENT = timedelta(milliseconds=1)
+    OFFLINE_SECONDS = timedelta(milliseconds=1)
 
     @pytest.fixture(autouse=True)
     def _saved(self):
         processes.Announcement("web", started_at=clock.now()).save()
 
     def test_one_that_spoke_just_now_runs(self):
-        assert listed(silent_after=timedelta(days=1)) == [os.getpid()]
+        assert running_pids(offline_after=timedelta(days=1)) == [os.getpid()]
 
     def test_one_that_was_killed_is_believed_for_a_while_only(self):
         age(5)
 
-        assert listed(silent_after=self.SILENT) == []
+        assert running_pids(offline_after=self.OFFLINE_SECONDS) == []
 
     def test_a_database_that_has_just_come_back_has_heard_nobody(self):
         """Had it forgotten them, a rotation would pass them over."""
         age(3600)
 
-        assert listed(silent_after=timedelta(days=9999)) == [os.getpid()]
+        assert running_pids(offline_after=timedelta(days=9999)) == [os.getpid()]
         age(2 * 86400)
-        assert listed(silent_after=timedelta(days=9999)) == []
+        assert running_pids(offline_after=timedelta(days=9999)) == []

@@ -35,9 +35,13 @@ def rows(sql: str) -> list[tuple]:
         return cursor.fetchall()
 
 
-def prune(*tenants, at, keep_on=lambda: True, batch=retention.BATCH) -> retention.Pruned:
+def prune(*tenants, at, may_continue=lambda: True, batch=retention.BATCH) -> retention.Pruned:
     return retention.prune(
-        using="owner", tenant_ids=[t.id for t in tenants], at=at, keep_on=keep_on, batch=batch
+        using="owner",
+        tenant_ids=[t.id for t in tenants],
+        at=at,
+        may_continue=may_continue,
+        batch=batch,
     )
 
 
@@ -72,7 +76,7 @@ class TestCatalog:
         }
         lists = [
             retention.BOUNDED_TABLES.keys(),
-            retention.ENDLESS_TABLES.keys(),
+            retention.UNBOUNDED_TABLES.keys(),
             {rule.table for rule in retention.rules()},
             retention.followers().keys(),
         ]
@@ -165,10 +169,10 @@ class TestPrune:
         calls = count()
 
         done = prune(
-            acme, at=at, batch=100, keep_on=lambda: next(calls) < len(retention.rules()) + 1
+            acme, at=at, batch=100, may_continue=lambda: next(calls) < len(retention.rules()) + 1
         )
 
-        assert (done.is_cut_short, done.is_complete) == (True, False)
+        assert (done.is_out_of_time, done.is_complete) == (True, False)
         assert 0 < receipts(acme) < 500
         assert prune(acme, at=at, batch=100).is_complete
         assert receipts(acme) == 0
@@ -181,7 +185,7 @@ class TestPrune:
         calls = count()
         once = sum(1 if rule.is_global else 2 for rule in retention.rules())
 
-        prune(acme, globex, at=at, batch=100, keep_on=lambda: next(calls) < once + 1)
+        prune(acme, globex, at=at, batch=100, may_continue=lambda: next(calls) < once + 1)
 
         assert receipts(globex) == 0
         assert receipts(acme) > 0
@@ -321,13 +325,15 @@ class TestPrune:
             done = prune(acme, at=at)
         make_receipts(acme, 2, at=at - timedelta(days=31))
         calls = count()
-        short = prune(acme, at=at, keep_on=lambda: next(calls) < 1)
+        short = prune(acme, at=at, may_continue=lambda: next(calls) < 1)
         with connections["owner"].cursor() as cursor:
             cursor.execute("RESET statement_timeout")
 
-        assert (done.rows["ingest_batchreceipt"], done.is_held_up) == (3, True)
+        assert (done.rows["ingest_batchreceipt"], done.is_blocked) == (3, True)
         assert short.rows["ingest_batchreceipt"] == 2
-        assert retention._smaller_batches == {slow.table: retention.BATCH // retention.SMALLER}
+        assert retention._smaller_batches == {
+            slow.table: retention.BATCH // retention.BATCH_DIVISOR
+        }
         assert [(row["event"], row["table"]) for row in logs] == [
             ("retention_statement_cancelled", slow.table)
         ]
@@ -355,6 +361,6 @@ class TestPrune:
         with connections["owner"].cursor() as cursor:
             cursor.execute("RESET lock_timeout")
 
-        assert (done.is_held_up, done.is_cut_short, done.is_complete) == (True, False, False)
+        assert (done.is_blocked, done.is_out_of_time, done.is_complete) == (True, False, False)
         assert done.rows["ingest_batchreceipt"] == 3
         assert prune(acme, at=at).rows["events_outboxevent"] == 1

@@ -21,7 +21,7 @@ from agent.transport.tls import unverified_context
 from apps.agents import services as agents
 from apps.authorization.actors import Actor
 from apps.core import clock
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 from tests.database import url_of_this_test
 from tests.slots import free_port
 from tests.supervisor.waiting import eventually

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 from tests.database import url_of_this_test
 
 QUESTION = """

@@ -27,7 +27,7 @@ from apps.agents.services import signing
 from apps.agents.tokens import read_secret
 from apps.core import clock
 from apps.tenancy import acting_in
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 from tests.agents.csr import make_csr
 from tests.database import url_of_this_test
 from tests.ingest.listener import ACTOR, listening, write_files
@@ -186,7 +186,7 @@ def test_ingest_refuses_to_start_with_the_key_of_the_authority(settings):
     )
 
     assert said.returncode != 0
-    assert "must not be able to sign them" in said.stderr
+    assert "must not have the key of the authority" in said.stderr
 
 
 def test_an_agent_lives_through_a_change_of_the_authority(

@@ -157,7 +157,7 @@ class TestSeed:
             reverse("console:device", args=[device.id]),
             reverse("incidents:detail", args=[incident.id]),
             reverse("agents:list"),
-            reverse("webhooks:ledger"),
+            reverse("webhooks:deliveries"),
         ):
             assert client.get(path).status_code == 200, path
         rows = listed(bearer(tenant, noc), "/api/v1/incidents/")

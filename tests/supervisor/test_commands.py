@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ispvm.supervisor.errors import LaunchError, explain_os_error
-from ispvm.supervisor.places import PROJECT, Home
+from ispvm.supervisor.paths import PROJECT, Home
 from ispvm.supervisor.ports import free_port, is_free, keep_port, require_free
 from ispvm.supervisor.secrets import keep_secret, write_private
 
@@ -158,7 +158,7 @@ class TestErase:
         home = Home(tmp_path)
         home.prepare()
 
-        with pytest.raises(LaunchError, match="was not made by this launcher"):
+        with pytest.raises(LaunchError, match="was not created by this launcher"):
             home.erase()
 
         assert (tmp_path / "thesis.tex").exists()

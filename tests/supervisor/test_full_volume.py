@@ -18,7 +18,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from ispvm.supervisor.platform import answers_http
+from ispvm.supervisor.platform import responds_http
 from tests import stack
 from tests.supervisor.waiting import eventually
 
@@ -159,7 +159,7 @@ def wait_until_back(running: stack.Stack, since: float, batches: int) -> dict[st
     times = {}
     for name, works in {
         "database": lambda: received_or_none(running) is not None,
-        "pages": lambda: answers_http(running.port, "/readyz"),
+        "pages": lambda: responds_http(running.port, "/readyz"),
         "ingest": lambda: (received_or_none(running) or 0) > batches + 5,
         "tasks": lambda: tasks_run_again(running),
         "beat": lambda: b"ispvm_beat_ticking 1.0" in running.metrics()["metrics of beat"],
@@ -184,8 +184,8 @@ def lost_batches(running: stack.Stack) -> list[int]:
 def probes(running: stack.Stack) -> dict[str, bool]:
     return {
         "database": received_or_none(running) is not None,
-        "pages": answers_http(running.port, "/livez"),
-        "readiness": answers_http(running.port, "/readyz"),
+        "pages": responds_http(running.port, "/livez"),
+        "readiness": responds_http(running.port, "/readyz"),
     }
 
 

@@ -12,7 +12,7 @@ from ispvm.supervisor import console
 from ispvm.supervisor.child import Child
 from ispvm.supervisor.console import Console, LogFile
 from ispvm.supervisor.errors import LaunchError
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 from ispvm.supervisor.processes import Backoff, ProcessSpec, Supervisor
 from tests.supervisor.waiting import HANG_SECONDS, eventually, is_running
 

@@ -23,7 +23,7 @@ from ispvm.supervisor.environment import (
     unprivileged,
 )
 from ispvm.supervisor.errors import LaunchError
-from ispvm.supervisor.places import PROJECT, Home
+from ispvm.supervisor.paths import PROJECT, Home
 from ispvm.supervisor.programs import system_postgres, wheel_postgres
 from ispvm.supervisor.services import lease_services, read_running, without_services
 from tests.supervisor.waiting import eventually, is_running
@@ -195,13 +195,13 @@ class TestServices:
         eventually(lambda: works(url))
         assert query(url, "SELECT answer FROM kept") == [(42,)]
 
-    def test_both_come_back_on_their_ports_when_the_caretaker_is_killed(self, home, lease):
+    def test_both_come_back_on_their_ports_when_the_daemon_is_killed(self, home, lease):
         services = lease()
         urls = services.urls()
         postgres = postmaster_pid(home)
         redis.Redis.from_url(urls["REDIS_URL"]).set("bell", "rung")
 
-        os.kill(services.running.caretaker, signal.SIGKILL)
+        os.kill(services.running.daemon_pid, signal.SIGKILL)
         eventually(lambda: read_running(home) is None)
         eventually(lambda: not is_running(postgres))
         services.revive()
@@ -227,7 +227,7 @@ class TestServices:
     def test_a_lease_ends_with_its_holder_however_it_ends(self, home):
         program = (
             "import sys, time; from pathlib import Path\n"
-            "from ispvm.supervisor.places import Home\n"
+            "from ispvm.supervisor.paths import Home\n"
             "from ispvm.supervisor.services import lease_services\n"
             "services = lease_services(Home(Path(sys.argv[1])), durable=False)\n"
             "print('leased', flush=True); time.sleep(600)\n"
@@ -261,7 +261,7 @@ class TestServices:
         monkeypatch.setattr("ispvm.supervisor.services.STOP_SECONDS", 0.0)
         services = lease()
 
-        with pytest.raises(LaunchError, match="end it first"), without_services(home):
+        with pytest.raises(LaunchError, match="stop it first"), without_services(home):
             home.erase()
 
         assert works(services.urls()["DATABASE_URL"])

@@ -11,7 +11,7 @@ from django.test import override_settings
 
 from apps.tenancy.guard import refuse_to_serve
 from apps.tenancy.schema_version import DatabaseNewer, refuse_newer_database
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 from tests import database
 from tests.vault.test_master_key import COMMANDS, of_gunicorn
 

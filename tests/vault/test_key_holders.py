@@ -14,7 +14,7 @@ from apps.tenancy import acting_in
 from apps.vault import services
 from apps.vault.models import MasterKey
 from apps.vault.services.key_holders import FACT, read_key_ids
-from ispvm.supervisor.places import PROJECT
+from ispvm.supervisor.paths import PROJECT
 from tests.database import url_of_this_test
 from tests.supervisor.waiting import eventually
 from tests.vault.keys import ACTOR, key_file, store, use_master

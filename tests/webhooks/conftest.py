@@ -28,8 +28,8 @@ CLIENT = EgressClient(LOOPBACK, connect_seconds=HANG_SECONDS, total_seconds=HANG
 
 
 @pytest.fixture(autouse=True)
-def _silent_bells(monkeypatch) -> None:
-    """No broker: the tests pull what workers would be rung for, in one call however slow the machine."""
+def _no_broker(monkeypatch) -> None:
+    """No broker: tests call the tasks directly, in one call however slow the machine is."""
     from apps.events import jobs
     from apps.webhooks.services import delivering
 

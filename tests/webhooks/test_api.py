@@ -29,17 +29,17 @@ def admin(acme, acme_admin) -> APIClient:
 
 
 class TestEndpoints:
-    def test_are_made_with_the_secret_shown_once(self, admin):
-        made = admin.post(BASE, NEW)
+    def test_creation_shows_the_secret_once(self, admin):
+        created = admin.post(BASE, NEW)
 
-        assert made.status_code == 201
-        assert made.json()["secret"].startswith("whsec_")
-        again = admin.get(f"{BASE}{made.json()['id']}/").json()
+        assert created.status_code == 201
+        assert created.json()["secret"].startswith("whsec_")
+        again = admin.get(f"{BASE}{created.json()['id']}/").json()
         assert "secret" not in again
         assert again["secret_stages"] == ["current"]
         assert "secret" not in admin.get(BASE).json()["results"][0]
 
-    def test_a_url_out_of_bounds_is_a_problem_with_its_code(self, admin):
+    def test_a_refused_url_is_a_problem_with_its_code(self, admin):
         answer = admin.post(BASE, {**NEW, "url": "https://127.0.0.1:5432/"})
 
         assert answer.status_code == 422
@@ -56,34 +56,34 @@ class TestEndpoints:
             ({"ca_pem": "ünreadable"}, 422),
         ],
     )
-    def test_faults_are_named(self, admin, fields, status):
+    def test_invalid_fields_are_named(self, admin, fields, status):
         answer = admin.post(BASE, {**NEW, **fields})
 
         assert answer.status_code == status
         assert answer.json()["code"]
 
     def test_are_changed_field_by_field(self, admin):
-        made = admin.post(BASE, NEW).json()
+        created = admin.post(BASE, NEW).json()
 
         changed = admin.patch(
-            f"{BASE}{made['id']}/", {"severity_floor": "critical", "pause_reason": "gone"}
+            f"{BASE}{created['id']}/", {"severity_floor": "critical", "pause_reason": "gone"}
         )
 
         assert changed.status_code == 200
         assert changed.json()["severity_floor"] == "critical"
         assert changed.json()["url"] == NEW["url"]
         assert changed.json()["pause_reason"] == ""
-        refused = admin.patch(f"{BASE}{made['id']}/", {"url": "http://8.8.8.8/"})
+        refused = admin.patch(f"{BASE}{created['id']}/", {"url": "http://8.8.8.8/"})
         assert refused.json()["code"] == "https_required"
 
-    def test_a_taken_name_is_a_conflict(self, admin):
+    def test_a_duplicate_name_is_a_conflict(self, admin):
         admin.post(BASE, NEW)
 
         assert admin.post(BASE, NEW).status_code == 409
 
     def test_pause_resume_and_delete(self, admin):
-        made = admin.post(BASE, NEW).json()
-        one = f"{BASE}{made['id']}/"
+        created = admin.post(BASE, NEW).json()
+        one = f"{BASE}{created['id']}/"
 
         assert admin.post(f"{one}pause/").json()["pause_reason"] == "operator"
         assert admin.post(f"{one}test/").json()["code"] == "endpoint_paused"
@@ -93,12 +93,12 @@ class TestEndpoints:
         assert admin.get(BASE).json()["results"] == []
 
     def test_rotate_in_three_steps(self, admin):
-        made = admin.post(BASE, NEW).json()
-        rotate = f"{BASE}{made['id']}/rotate-secret/"
+        created = admin.post(BASE, NEW).json()
+        rotate = f"{BASE}{created['id']}/rotate-secret/"
 
         staged = admin.post(rotate, {"step": "stage"}).json()
         assert staged["secret"].startswith("whsec_")
-        assert staged["secret"] != made["secret"]
+        assert staged["secret"] != created["secret"]
         assert staged["secret_stages"] == ["current", "staged"]
         assert admin.post(rotate, {"step": "stage"}).json()["code"] == "already_staged"
         promoted = admin.post(rotate, {"step": "promote", "grace_hours": 1}).json()
@@ -106,10 +106,10 @@ class TestEndpoints:
         assert "secret" not in promoted
         assert admin.post(rotate, {"step": "retire"}).json()["secret_stages"] == ["current"]
 
-    def test_a_test_answers_with_the_delivery_to_look_at(self, admin):
-        made = admin.post(BASE, NEW).json()
+    def test_a_test_returns_its_delivery(self, admin):
+        created = admin.post(BASE, NEW).json()
 
-        answer = admin.post(f"{BASE}{made['id']}/test/")
+        answer = admin.post(f"{BASE}{created['id']}/test/")
 
         assert answer.status_code == 202
         assert answer.json()["event_type"] == "webhook.ping"
@@ -136,7 +136,7 @@ READS = [
 ]
 
 
-class TestWhoMay:
+class TestPermissions:
     @pytest.fixture
     def ids(self, acme, make_endpoint):
         endpoint = make_endpoint("https://hook.example.net/x")
@@ -163,7 +163,9 @@ class TestWhoMay:
     @pytest.mark.parametrize(
         ("method", "path"), [*WRITES[1:8], *[("get", path) for path in READS if "{" in path]]
     )
-    def test_foreign_and_absent_are_answered_alike(self, globex, globex_admin, ids, method, path):
+    def test_foreign_and_missing_ids_get_the_same_response(
+        self, globex, globex_admin, ids, method, path
+    ):
         client = bearer(globex, globex_admin)
         absent = {"endpoint": uuid.uuid4(), "delivery": uuid.uuid4()}
 
@@ -179,21 +181,21 @@ class TestWhoMay:
         assert bearer(globex, globex_admin).get(path).json()["results"] == []
 
     @pytest.mark.parametrize("path", [BASE, "/api/v1/webhook-deliveries/"])
-    def test_strangers_are_asked_who_they_are(self, db, path):
+    def test_anonymous_requests_are_unauthenticated(self, db, path):
         assert APIClient().get(path).status_code == 401
 
 
 @pytest.mark.django_db(transaction=True)
-class TestLedger:
+class TestDeliveries:
     @pytest.fixture
-    def sent(self, acme, server, make_endpoint) -> Endpoint:
+    def delivered_to(self, acme, server, make_endpoint) -> Endpoint:
         endpoint = make_endpoint(server.url)
         emit_incident(acme, sequence=1)
         deliver(endpoint)
         emit_incident(acme, "incident.closed", sequence=2)
         return endpoint
 
-    def test_shows_each_delivery_with_its_attempts_and_bytes(self, admin, sent):
+    def test_shows_each_delivery_with_its_attempts_and_bytes(self, admin, delivered_to):
         rows = admin.get("/api/v1/webhook-deliveries/").json()["results"]
         assert [row["sequence"] for row in rows] == [2, 1]
         assert "attempts" not in rows[0]
@@ -215,16 +217,16 @@ class TestLedger:
             ("incident=c0ffee00-0000-4000-8000-00000000000f", 0),
         ],
     )
-    def test_is_filtered(self, admin, sent, query, count):
+    def test_is_filtered(self, admin, delivered_to, query, count):
         answer = admin.get(f"/api/v1/webhook-deliveries/?{query}")
 
         assert len(answer.json()["results"]) == count
 
-    def test_a_filter_that_is_no_id_is_a_fault(self, admin, sent):
+    def test_a_filter_that_is_not_an_id_is_invalid(self, admin, delivered_to):
         assert admin.get("/api/v1/webhook-deliveries/?endpoint=x").status_code == 400
 
     def test_costs_the_same_queries_for_one_row_and_for_many(
-        self, acme, admin, sent, django_assert_max_num_queries
+        self, acme, admin, delivered_to, django_assert_max_num_queries
     ):
         for n in range(3, 20):
             emit_incident(acme, sequence=n)
@@ -232,16 +234,16 @@ class TestLedger:
         with django_assert_max_num_queries(8):
             assert len(admin.get("/api/v1/webhook-deliveries/").json()["results"]) == 19
 
-    def test_resends(self, admin, sent, server):
+    def test_resends(self, admin, delivered_to, server):
         row = admin.get("/api/v1/webhook-deliveries/?state=delivered").json()["results"][0]
         resend = f"/api/v1/webhook-deliveries/{row['id']}/resend/"
 
         assert admin.post(resend).json()["state"] == "pending"
         assert admin.post(resend).json()["state"] == "pending"
-        assert deliver(sent) == 2  # this one and the one that waited
+        assert deliver(delivered_to) == 2  # this one and the one that waited
         assert len(server.requests) == 3
 
-    def test_dead_letters_are_resent_by_filter(self, admin, acme, sent):
+    def test_dead_letters_are_resent_by_filter(self, admin, acme, delivered_to):
         with acting_in(acme):
             Delivery.objects.update(
                 state="dead", dead_reason="exhausted", dead_at=clock.now(), next_attempt_at=None
@@ -252,6 +254,6 @@ class TestLedger:
         one = admin.post(f"{path}resend/", {"event_type": "incident.closed"})
         rest = admin.post(f"{path}resend/", {})
 
-        assert one.json() == {"resent": 1, "passed_over": 0}
-        assert rest.json() == {"resent": 1, "passed_over": 0}
-        assert deliver(sent) == 2
+        assert one.json() == {"resent": 1, "skipped": 0}
+        assert rest.json() == {"resent": 1, "skipped": 0}
+        assert deliver(delivered_to) == 2

@@ -13,8 +13,8 @@ from apps.tenancy import acting_in
 from apps.webhooks.choices import DeadReason, DeliveryState, Outcome, PauseReason
 from apps.webhooks.models import Attempt, Delivery, Endpoint
 from apps.webhooks.receiver.verifier import verify
-from apps.webhooks.schedule import DELAYS_SECONDS
-from apps.webhooks.services.rearming import DELIVER
+from apps.webhooks.retries import DELAYS_SECONDS
+from apps.webhooks.services.scheduling import DELIVER
 from tests.core.http.servers import ScriptedServer, answer, raw, read_request, reset
 from tests.supervisor.waiting import HANG_SECONDS
 from tests.webhooks.conftest import deliver, emit_incident
@@ -40,7 +40,7 @@ def attempts(tenant) -> list[Attempt]:
 
 
 class TestDelivered:
-    def test_with_signatures_that_an_independent_verifier_believes(
+    def test_with_signatures_that_an_independent_verifier_accepts(
         self, acme, server, make_endpoint
     ):
         endpoint = make_endpoint(server.url)
@@ -68,7 +68,7 @@ class TestDelivered:
         assert attempt.body_sha256 == delivery.body_sha256
         assert not Due.objects.filter(kind=DELIVER).exists()
 
-    def test_nothing_more_is_sent_afterwards(self, acme, server, make_endpoint):
+    def test_is_not_sent_again(self, acme, server, make_endpoint):
         endpoint = make_endpoint(server.url)
         emit_incident(acme)
         deliver(endpoint)
@@ -76,7 +76,7 @@ class TestDelivered:
         assert deliver(endpoint, at=clock.now() + timedelta(days=9)) == 0
         assert len(server.requests) == 1
 
-    def test_the_answer_of_a_private_receiver_is_not_kept(self, acme, make_endpoint):
+    def test_the_response_of_a_private_receiver_is_not_stored(self, acme, make_endpoint):
         with ScriptedServer(answer("200 OK", body=b"internal detail")) as server:
             emit_endpoint = make_endpoint(server.url)
             emit_incident(acme)
@@ -90,7 +90,7 @@ STATUSES = [301, 302, 307, 400, 401, 403, 404, 418, 429, 500, 502, 503]
 
 class TestFailed:
     @pytest.mark.parametrize("status", STATUSES)
-    def test_by_any_status_but_2xx_and_tried_again(self, acme, make_endpoint, status):
+    def test_by_any_status_but_2xx_and_retried(self, acme, make_endpoint, status):
         script = answer(f"{status} No", "Location: http://127.0.0.1:1/")
         with ScriptedServer(script) as server:
             endpoint = make_endpoint(server.url)
@@ -119,7 +119,7 @@ class TestFailed:
         ],
         ids=["reset", "closed", "garbage", "hang", "slow bytes"],
     )
-    def test_without_an_answer_and_tried_again(self, acme, make_endpoint, script, code):
+    def test_without_a_response_and_retried(self, acme, make_endpoint, script, code):
         with ScriptedServer(script) as server:
             endpoint = make_endpoint(server.url)
             emit_incident(acme)
@@ -140,7 +140,7 @@ class TestFailed:
         ],
         ids=["half body", "big body", "odd body"],
     )
-    def test_is_not_what_a_2xx_with_an_odd_body_is(self, acme, make_endpoint, script):
+    def test_not_by_a_2xx_with_an_unusual_body(self, acme, make_endpoint, script):
         with ScriptedServer(script) as server:
             endpoint = make_endpoint(server.url)
             emit_incident(acme)
@@ -148,7 +148,7 @@ class TestFailed:
 
         assert only_delivery(acme).state == DeliveryState.DELIVERED
 
-    def test_when_the_address_is_out_of_bounds_now_and_nothing_is_dialled(
+    def test_when_the_address_is_refused_now_and_no_connection_is_made(
         self, acme, server, make_endpoint
     ):
         endpoint = make_endpoint(server.url)
@@ -173,7 +173,7 @@ class TestFailed:
             ("soon", 4, 6),
         ],
     )
-    def test_with_retry_after_within_twice_the_slot(self, acme, make_endpoint, value, low, high):
+    def test_with_retry_after_up_to_twice_the_delay(self, acme, make_endpoint, value, low, high):
         with ScriptedServer(answer("429 Slow Down", f"Retry-After: {value}")) as server:
             endpoint = make_endpoint(server.url)
             emit_incident(acme)
@@ -185,7 +185,7 @@ class TestFailed:
 
 
 class TestSchedule:
-    def test_ends_in_the_dead_letters_exactly_after_the_twelfth_attempt(self, acme, make_endpoint):
+    def test_becomes_a_dead_letter_after_the_twelfth_attempt(self, acme, make_endpoint):
         with ScriptedServer(answer("403 Forbidden")) as server:
             endpoint = make_endpoint(server.url)
             emit_incident(acme)
@@ -211,7 +211,7 @@ class TestSchedule:
         assert [h["x-ispvm-attempt"] for h, _ in requests] == [str(n) for n in range(1, 13)]
         assert not Due.objects.filter(kind=DELIVER).exists()
 
-    def test_an_attempt_is_not_made_before_its_time(self, acme, make_endpoint):
+    def test_no_attempt_is_made_before_its_time(self, acme, make_endpoint):
         with ScriptedServer(answer("500 Oops")) as server:
             endpoint = make_endpoint(server.url)
             emit_incident(acme)
@@ -223,7 +223,7 @@ class TestSchedule:
 
 
 class TestPausing:
-    def test_410_pauses_at_once_and_gives_up_what_waits(self, acme, make_endpoint):
+    def test_410_pauses_at_once_and_dead_letters_pending_deliveries(self, acme, make_endpoint):
         with ScriptedServer(answer("410 Gone")) as server:
             endpoint = make_endpoint(server.url)
             emit_incident(acme, sequence=1)
@@ -267,7 +267,7 @@ class TestPausing:
 
 
 class TestInterrupted:
-    def test_a_sender_that_dies_after_sending_is_followed_by_the_same_bytes(
+    def test_after_a_sender_died_the_same_bytes_are_sent_again(
         self, acme, server, make_endpoint, monkeypatch
     ):
         endpoint = make_endpoint(server.url)
@@ -295,7 +295,7 @@ class TestInterrupted:
         assert [a.outcome for a in attempts(acme)] == [Outcome.INTERRUPTED, Outcome.DELIVERED]
         assert only_delivery(acme).failure_count == 0
 
-    def test_an_expired_lease_is_taken_even_if_a_long_retry_was_due_before(
+    def test_an_expired_lease_is_leased_again_even_if_a_retry_is_scheduled_later(
         self, acme, server, make_endpoint, monkeypatch
     ):
         """The due row may be armed for later by another worker's look."""
@@ -311,7 +311,9 @@ class TestInterrupted:
 
 
 class TestSlowReceivers:
-    def test_get_one_connection_at_a_time_and_rest_after_three_time_outs(self, acme, make_endpoint):
+    def test_get_one_connection_at_a_time_and_back_off_after_three_timeouts(
+        self, acme, make_endpoint
+    ):
         with ScriptedServer(hang) as server:
             endpoint = make_endpoint(server.url)
             for n in range(5):
@@ -320,15 +322,15 @@ class TestSlowReceivers:
 
             assert deliver(endpoint, at=at, seconds=1.0) == 3
             with acting_in(acme):
-                found = Endpoint.objects.get()
-            assert found.slow_failures == 3
-            assert found.rest_until == at + timedelta(seconds=30)
-            assert Due.objects.get(kind=DELIVER).next_due_at == found.rest_until
+                endpoint_row = Endpoint.objects.get()
+            assert endpoint_row.slow_failures == 3
+            assert endpoint_row.backoff_until == at + timedelta(seconds=30)
+            assert Due.objects.get(kind=DELIVER).next_due_at == endpoint_row.backoff_until
             assert deliver(endpoint, at=at + timedelta(seconds=29)) == 0
             server.script = answer("204 No Content")
             assert deliver(endpoint, at=at + timedelta(seconds=31)) == 5
 
-    def test_do_not_hold_up_another_endpoint(self, acme, server, make_endpoint):
+    def test_do_not_delay_another_endpoint(self, acme, server, make_endpoint):
         with ScriptedServer(lambda conn, _: slow.released.wait()) as slow:
             hanging = make_endpoint(slow.url, name="hanging")
             good = make_endpoint(server.url, name="good")
@@ -341,7 +343,7 @@ class TestSlowReceivers:
 
 
 class TestOtherTenants:
-    def test_hear_nothing(self, acme, globex, make_endpoint):
+    def test_receive_nothing(self, acme, globex, make_endpoint):
         with ScriptedServer(answer("204 No Content")) as theirs:
             endpoint = make_endpoint(theirs.url, tenant=globex)
             emit_incident(acme)
@@ -361,33 +363,33 @@ class TestOtherTenants:
         assert deliver(endpoint) == 1
 
 
-def test_no_transaction_is_open_while_the_network_is_used(acme, make_endpoint):
+def test_no_transaction_is_open_during_network_io(acme, make_endpoint):
     of_sender = transaction.get_connection()
-    seen = []
+    transaction_states = []
 
-    def look(conn, _):
-        seen.append(of_sender.in_atomic_block)
+    def record_state(conn, _):
+        transaction_states.append(of_sender.in_atomic_block)
         conn.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
-    with ScriptedServer(look) as server:
+    with ScriptedServer(record_state) as server:
         endpoint = make_endpoint(server.url)
         emit_incident(acme)
         deliver(endpoint)
 
-    assert seen == [False]
+    assert transaction_states == [False]
 
 
 def test_read_request_reads_what_was_sent():
     """The scripted server must not be what hides a cut body."""
     import socket
 
-    left, right = socket.socketpair()
-    with left, right:
-        left.sendall(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc")
-        assert read_request(right).endswith(b"abc")
+    client_end, server_end = socket.socketpair()
+    with client_end, server_end:
+        client_end.sendall(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc")
+        assert read_request(server_end).endswith(b"abc")
 
 
-class TestAReceiverThatIsBack:
+class TestRecoveredReceiver:
     def fail(self, tenant, make_endpoint, times: int):
         """An endpoint whose first event was refused so often."""
         with ScriptedServer(answer("503 No")) as away:
@@ -399,7 +401,7 @@ class TestAReceiverThatIsBack:
                 deliver(endpoint, at=at)
         return endpoint, at
 
-    def test_is_told_at_once_of_what_waited_for_a_later_try(self, acme, server, make_endpoint):
+    def test_gets_pending_deliveries_at_once(self, acme, server, make_endpoint):
         endpoint, at = self.fail(acme, make_endpoint, 4)
         with acting_in(acme):
             Endpoint.objects.update(url=server.url)
@@ -413,7 +415,7 @@ class TestAReceiverThatIsBack:
                 DeliveryState.DELIVERED
             }
 
-    def test_what_it_keeps_refusing_goes_on_in_its_schedule(self, acme, server, make_endpoint):
+    def test_a_rejected_event_keeps_its_retry_schedule(self, acme, server, make_endpoint):
         endpoint, at = self.fail(acme, make_endpoint, 6)
         with acting_in(acme):
             Endpoint.objects.update(url=server.url)

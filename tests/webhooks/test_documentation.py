@@ -9,16 +9,16 @@ import pytest
 from apps.core import clock
 from apps.core.http import client
 from apps.events.retention import rules
-from apps.webhooks import schedule
+from apps.webhooks import retries
 from apps.webhooks.api.serializers import RotationSerializer
 from apps.webhooks.choices import DeadReason, EventType, PauseReason
 from apps.webhooks.receiver.verifier import TOLERANCE_SECONDS
-from apps.webhooks.services import fanning_out, leasing, secrets, sending, settling
+from apps.webhooks.services import fanning_out, leasing, results, secrets, sending
 from tests.webhooks.samples import SECRET
 
 
-def kept_days(table: str) -> int:
-    return next(rule.kept.days for rule in rules() if rule.table == table)
+def retention_days(table: str) -> int:
+    return next(rule.retention.days for rule in rules() if rule.table == table)
 
 
 FILE = Path(__file__).parents[2] / "docs" / "webhooks.md"
@@ -28,7 +28,7 @@ NOBODY = UUID(int=0)
 GRACE_HOURS = RotationSerializer().fields["grace_hours"].default
 
 
-def first_cells(heading: str) -> list[str]:
+def first_column(heading: str) -> list[str]:
     """The first cells of the table that is headed so."""
     table = TEXT.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
     return [line.split("|")[1].strip().strip("`") for line in table.splitlines()[2:]]
@@ -39,37 +39,37 @@ def test_every_header_and_no_other():
         NOBODY, NOBODY, NOBODY, NOBODY, 1, NOBODY, "webhook.ping", 0, b"{}", "", "", (SECRET,)
     )
 
-    sent = set(sending.headers_of(job, at=clock.now())) - {"Content-Type"}
+    header_names = set(sending.headers_of(job, at=clock.now())) - {"Content-Type"}
 
-    assert set(first_cells("header")) == sent
+    assert set(first_column("header")) == header_names
 
 
 def test_every_event():
-    assert first_cells("`event_type`") == EventType.values
+    assert first_column("`event_type`") == EventType.values
 
 
 def test_the_schedule():
     rows = re.findall(r"^\| (\d+) \| (\d+) \|", TEXT, re.MULTILINE)
 
     assert [(int(n), int(wait)) for n, wait in rows] == list(
-        enumerate(schedule.DELAYS_SECONDS, start=1)
+        enumerate(retries.DELAYS_SECONDS, start=1)
     )
-    assert round(sum(schedule.DELAYS_SECONDS) / 3600) == 70
+    assert round(sum(retries.DELAYS_SECONDS) / 3600) == 70
 
 
 @pytest.mark.parametrize(
     "sentence",
     [
-        f"has {schedule.MAX_ATTEMPTS} attempts",
-        f"up to {schedule.JITTER:.0%}".replace("%", " percent"),
+        f"has {retries.MAX_ATTEMPTS} attempts",
+        f"up to {retries.JITTER:.0%}".replace("%", " percent"),
         f"{client.CONNECT_SECONDS:g} seconds to accept",
         f"{client.TOTAL_SECONDS:g} seconds for everything",
         f"more than {TOLERANCE_SECONDS} seconds",
         f"more than {fanning_out.MAX_HOPS} is not sent on",
         f"first {sending.SHOWN_RESPONSE} bytes",
-        f"{settling.PAUSE_AFTER.total_seconds() / 3600:g} hours of nothing but failures",
-        f"left alone for {settling.REST.total_seconds():g} seconds",
-        f"for {kept_days('webhooks_delivery')} days",
+        f"{results.PAUSE_AFTER.total_seconds() / 3600:g} hours of nothing but failures",
+        f"left alone for {results.BACKOFF.total_seconds():g} seconds",
+        f"for {retention_days('webhooks_delivery')} days",
         f"(0 to {secrets.LONGEST_GRACE.total_seconds() / 3600:g} hours, {GRACE_HOURS} if not said)",
         *[f"(`{reason}`)" for reason in (*PauseReason.values, DeadReason.EXHAUSTED.value)],
     ],
@@ -79,8 +79,8 @@ def test_the_numbers_and_codes(sentence):
 
 
 def test_the_few_numbers_that_are_written_as_words():
-    assert (leasing.MAX_IN_FLIGHT, settling.SLOW_BEFORE_REST) == (4, 3)
-    assert schedule.RETRY_AFTER_STRETCH == 2
+    assert (leasing.MAX_IN_FLIGHT, results.SLOW_FAILURES_BEFORE_BACKOFF) == (4, 3)
+    assert retries.MAX_RETRY_AFTER_FACTOR == 2
 
 
 def test_what_it_links_to_is_there():

@@ -10,7 +10,7 @@ from apps.tenancy import acting_in
 from apps.webhooks import services
 from apps.webhooks.choices import DeadReason, DeliveryState, SecretStage
 from apps.webhooks.models import Delivery, Endpoint, Secret
-from apps.webhooks.services.rearming import DELIVER
+from apps.webhooks.services.scheduling import DELIVER
 from apps.webhooks.services.secrets import live_secrets
 from tests.webhooks.conftest import LOOPBACK, deliver, emit_incident
 
@@ -20,8 +20,8 @@ URL = "https://hook.example.net/x"
 
 
 def create(actor, **fields):
-    given = {"name": "pager", "url": URL, **fields}
-    return services.create_endpoint(actor=actor, at=clock.now(), policy=LOOPBACK, **given)
+    values = {"name": "pager", "url": URL, **fields}
+    return services.create_endpoint(actor=actor, at=clock.now(), policy=LOOPBACK, **values)
 
 
 class TestCreateEndpoint:
@@ -46,7 +46,7 @@ class TestCreateEndpoint:
             ("https://2130706433/", "url_host_number"),
         ],
     )
-    def test_refuses_a_url_out_of_bounds(self, in_acme, actor, url, code):
+    def test_rejects_a_refused_url(self, in_acme, actor, url, code):
         with pytest.raises((UrlRefused, AddressRefused)) as refusal:
             create(actor, url=url)
 
@@ -63,13 +63,13 @@ class TestCreateEndpoint:
             ({"ca_pem": "nonsense"}, "ca_unreadable"),
         ],
     )
-    def test_refuses_fields_that_mean_nothing(self, in_acme, actor, fields, code):
+    def test_rejects_invalid_fields(self, in_acme, actor, fields, code):
         with pytest.raises(services.EndpointInvalid) as refusal:
             create(actor, **fields)
 
         assert refusal.value.code == code
 
-    def test_refuses_a_taken_name_but_not_a_deleted_ones(self, in_acme, actor):
+    def test_rejects_a_duplicate_name_except_of_a_deleted_endpoint(self, in_acme, actor):
         endpoint, _ = create(actor)
         with pytest.raises(services.EndpointNameTaken):
             create(actor)
@@ -79,7 +79,7 @@ class TestCreateEndpoint:
 
 
 class TestRotation:
-    def test_goes_stage_promote_retire_and_both_secrets_sign_meanwhile(self, in_acme, actor):
+    def test_stage_promote_retire_with_both_secrets_signing_meanwhile(self, in_acme, actor):
         endpoint, old = create(actor)
         at = clock.now()
 
@@ -154,7 +154,7 @@ class TestFanOut:
         assert b"evidence 0" not in rows["b"]
         assert Due.objects.filter(kind=DELIVER).count() == 2
 
-    def test_asks_the_event_filter(self, acme, make_endpoint):
+    def test_applies_the_event_filter(self, acme, make_endpoint):
         make_endpoint(URL, event_types=["incident.closed"])
         emit_incident(acme)
         emit_incident(acme, "incident.closed", sequence=2)
@@ -162,7 +162,9 @@ class TestFanOut:
         with acting_in(acme):
             assert [d.event_type for d in Delivery.objects.all()] == ["incident.closed"]
 
-    def test_asks_the_severity_floor_and_tells_the_end_of_what_was_told(self, acme, make_endpoint):
+    def test_applies_the_severity_floor_and_sends_the_end_of_sent_incidents(
+        self, acme, make_endpoint
+    ):
         make_endpoint(URL, severity_floor="critical")
         other = "c0ffee00-0000-4000-8000-0000000000ff"
         emit_incident(acme, severity="warn", id=other)
@@ -172,14 +174,14 @@ class TestFanOut:
         emit_incident(acme, "incident.closed", severity="warn", id=other, sequence=2)
 
         with acting_in(acme):
-            sent = Delivery.objects.order_by("sequence")
-            assert [d.event_type for d in sent] == [
+            deliveries = Delivery.objects.order_by("sequence")
+            assert [d.event_type for d in deliveries] == [
                 "incident.opened",
                 "incident.updated",
                 "incident.closed",
             ]
 
-    def test_drops_and_audits_what_has_gone_round_too_often(self, acme, make_endpoint):
+    def test_drops_and_audits_events_beyond_the_hop_limit(self, acme, make_endpoint):
         make_endpoint(URL)
         emit_incident(acme, hop=5)
         emit_incident(acme, hop=6)
@@ -188,7 +190,7 @@ class TestFanOut:
             assert [d.hop for d in Delivery.objects.all()] == [5]
             assert Record.objects.get(action="webhook_event.dropped").detail["hop"] == 6
 
-    def test_nothing_is_sent_of_a_rolled_back_transaction(self, acme, make_endpoint):
+    def test_a_rolled_back_transaction_sends_nothing(self, acme, make_endpoint):
         from apps.events.dispatch import dispatch_tenant
         from apps.events.outbox import emit
         from tests.webhooks.samples import incident
@@ -205,7 +207,7 @@ class TestFanOut:
 
 @pytest.mark.django_db(transaction=True)
 class TestPauseResumeDelete:
-    def test_a_pause_holds_back_and_a_resume_sends(self, acme, actor, server, make_endpoint):
+    def test_a_pause_queues_and_a_resume_sends(self, acme, actor, server, make_endpoint):
         endpoint = make_endpoint(server.url)
         with acting_in(acme):
             services.pause_endpoint(endpoint=endpoint, actor=actor, at=clock.now())
@@ -217,7 +219,7 @@ class TestPauseResumeDelete:
 
         assert deliver(endpoint) == 1
 
-    def test_a_deleted_endpoint_gets_nothing_and_keeps_its_ledger(
+    def test_a_deleted_endpoint_gets_nothing_and_keeps_its_deliveries(
         self, acme, actor, server, make_endpoint
     ):
         endpoint = make_endpoint(server.url)
@@ -237,9 +239,7 @@ class TestPauseResumeDelete:
             with pytest.raises(services.EndpointDeleted):
                 services.test_endpoint(endpoint=endpoint, actor=actor, at=clock.now())
 
-    def test_deleted_while_an_attempt_is_under_way_is_not_tried_again(
-        self, acme, actor, server, make_endpoint
-    ):
+    def test_deleted_during_an_attempt_is_not_retried(self, acme, actor, server, make_endpoint):
         endpoint = make_endpoint(server.url)
         emit_incident(acme)
 
@@ -249,7 +249,7 @@ class TestPauseResumeDelete:
         server.script = delete_meanwhile
         import random
 
-        from apps.webhooks.services import leasing, sending, settling
+        from apps.webhooks.services import leasing, results, sending
 
         job = leasing.lease_next(tenant_id=acme.id, endpoint_id=endpoint.id, at=clock.now())
         assert job is not None
@@ -258,7 +258,7 @@ class TestPauseResumeDelete:
         from tests.webhooks.conftest import CLIENT
 
         result = sending.send(job, client=CLIENT, at=clock.now())
-        settling.settle(job=job, result=result, at=clock.now(), rng=random.Random(1))
+        results.record_result(job=job, result=result, at=clock.now(), rng=random.Random(1))
 
         with acting_in(acme):
             assert Delivery.objects.get().dead_reason == DeadReason.ENDPOINT_DELETED
@@ -266,7 +266,7 @@ class TestPauseResumeDelete:
 
 @pytest.mark.django_db(transaction=True)
 class TestPing:
-    def test_goes_the_same_road(self, acme, actor, server, make_endpoint):
+    def test_is_sent_through_the_delivery_queue(self, acme, actor, server, make_endpoint):
         endpoint = make_endpoint(server.url)
         with acting_in(acme):
             delivery = services.test_endpoint(endpoint=endpoint, actor=actor, at=clock.now())
@@ -275,7 +275,7 @@ class TestPing:
         assert b"X-ISPVM-Event-Type: webhook.ping" in server.requests[0]
         assert str(delivery.event_id).encode() in server.requests[0]
 
-    def test_is_tried_once(self, acme, actor, server, make_endpoint):
+    def test_is_not_retried(self, acme, actor, server, make_endpoint):
         from tests.core.http.servers import answer
 
         server.script = answer("500 Oops")
@@ -297,7 +297,7 @@ class TestPing:
 
 @pytest.mark.django_db(transaction=True)
 class TestResend:
-    def test_sends_the_same_bytes_once_for_a_double_click(self, acme, actor, server, make_endpoint):
+    def test_repeated_requests_send_the_same_bytes_once(self, acme, actor, server, make_endpoint):
         endpoint = make_endpoint(server.url)
         emit_incident(acme)
         deliver(endpoint)

@@ -22,7 +22,7 @@ from apps.incidents.services.telling import UPDATED, tell
 from apps.tenancy import acting_in
 from apps.webhooks.models import Delivery
 from apps.webhooks.receiver.journal import Journal
-from apps.webhooks.receiver.verifier import Verdict
+from apps.webhooks.receiver.verifier import Verification
 from ispvm.supervisor.programs import find_postgres
 from tests import database
 from tests.accounts.rows import incident as make_incident
@@ -87,14 +87,15 @@ def take_copy(request):
     database.drop(copy)
 
 
-def tell_changes(tenant, pk, number: int) -> list[dict]:
+def publish_changes(tenant, pk, number: int) -> list[dict]:
     """So many changes of an incident; what receivers are told of them."""
     with acting_in(tenant):
         for _ in range(number):
             tell(UPDATED, Incident.objects.select_for_update().get(pk=pk))
         rows = OutboxEvent.objects.filter(key=str(pk)).order_by("created_at", "id")
         return sorted(
-            (row.payload for row in rows), key=lambda told: (told["epoch"], told["sequence"])
+            (row.payload for row in rows),
+            key=lambda payload: (payload["epoch"], payload["sequence"]),
         )
 
 
@@ -103,15 +104,15 @@ class Receiver:
 
     def __init__(self, path: Path) -> None:
         self.path, self.out = path, io.StringIO()
-        self.journal = Journal(path, self.out, colour=False)
+        self.journal = Journal(path, self.out, color=False)
 
-    def hear(self, event_id: str, incident: dict) -> bool:
+    def receive(self, event_id: str, incident: dict) -> bool:
         event = {"event_id": event_id, "event_type": "incident.updated", "incident": incident}
         self.journal.write(
             at=0.0,
             headers={"webhook-id": event_id, "x-ispvm-event-type": "incident.updated"},
             body=json.dumps(event).encode(),
-            verdict=Verdict(verified=True, reason="", event=event),
+            verification=Verification(verified=True, reason="", event=event),
             status=204,
         )
         return json.loads(self.path.read_text().splitlines()[-1])["applied"]
@@ -119,35 +120,35 @@ class Receiver:
 
 @pytest.fixture
 def receiver(tmp_path) -> Iterator[Receiver]:
-    made = Receiver(tmp_path / "log")
-    yield made
-    made.journal.close()
+    journal_receiver = Receiver(tmp_path / "log")
+    yield journal_receiver
+    journal_receiver.journal.close()
 
 
-def test_a_receiver_applies_what_follows_a_restore(acme, take_copy, receiver):
+def test_a_receiver_applies_events_after_a_restore(acme, take_copy, receiver):
     with acting_in(acme):
         pk = make_incident()
-    tell_changes(acme, pk, 4)
+    publish_changes(acme, pk, 4)
     restored = take_copy()
-    live = tell_changes(acme, pk, 16)
-    assert [(told["epoch"], told["sequence"]) for told in live[-1:]] == [(0, 20)]
-    assert receiver.hear("live-20", live[-1])
+    live = publish_changes(acme, pk, 16)
+    assert [(payload["epoch"], payload["sequence"]) for payload in live[-1:]] == [(0, 20)]
+    assert receiver.receive("live-20", live[-1])
 
     with restored():
         assert Incident.objects.count() == 0, "row-level security was restored too"
-        after = tell_changes(acme, pk, 1)[-1]
-        later = tell_changes(acme, pk, 1)[-1]
+        after = publish_changes(acme, pk, 1)[-1]
+        later = publish_changes(acme, pk, 1)[-1]
 
     assert after["sequence"] == 5
     assert after["epoch"] > 0
     assert (after["epoch"], 5) < (later["epoch"], later["sequence"])
-    assert receiver.hear("restored-5", after)
-    assert receiver.hear("restored-6", later)
-    assert not receiver.hear("live-19", live[-2])
+    assert receiver.receive("restored-5", after)
+    assert receiver.receive("restored-6", later)
+    assert not receiver.receive("live-19", live[-2])
     assert "(older, dropped)" in receiver.out.getvalue()
 
 
-def test_the_keeper_records_it_once_and_an_older_dump_has_a_greater_epoch_still(acme, take_copy):
+def test_the_keeper_records_it_once_and_a_restored_older_dump_gets_a_greater_epoch(acme, take_copy):
     restored = take_copy()
 
     with restored():
@@ -163,7 +164,7 @@ def test_the_keeper_records_it_once_and_an_older_dump_has_a_greater_epoch_still(
         assert current_epoch() >= first
 
 
-def test_an_operator_says_so_where_nothing_shows_it(acme):
+def test_an_operator_can_record_a_restore_that_leaves_no_trace(acme):
     before = current_epoch()
     out = io.StringIO()
 
@@ -197,27 +198,27 @@ def test_rest_shows_the_epoch(acme, acme_admin, make_endpoint):
 
 
 class TestOurReceiver:
-    def test_orders_by_epoch_and_sequence_and_takes_an_absent_epoch_for_0(self, receiver):
-        def hear(number: int, **order: int) -> bool:
-            told = snapshot(**order)
-            return receiver.hear(f"e{number}", told)
+    def test_orders_by_epoch_and_sequence_with_a_missing_epoch_as_0(self, receiver):
+        def receive(number: int, **order: int) -> bool:
+            payload = snapshot(**order)
+            return receiver.receive(f"e{number}", payload)
 
         assert [
-            hear(1, sequence=2),
-            hear(2, sequence=1),
-            hear(3, epoch=0, sequence=2),
-            hear(4, epoch=0, sequence=3),
-            hear(5, epoch=1, sequence=1),
-            hear(6, sequence=9),
-            hear(7, epoch=1, sequence=1),
-            hear(8, epoch=1, sequence=2),
-            hear(8, epoch=1, sequence=3),
+            receive(1, sequence=2),
+            receive(2, sequence=1),
+            receive(3, epoch=0, sequence=2),
+            receive(4, epoch=0, sequence=3),
+            receive(5, epoch=1, sequence=1),
+            receive(6, sequence=9),
+            receive(7, epoch=1, sequence=1),
+            receive(8, epoch=1, sequence=2),
+            receive(8, epoch=1, sequence=3),
         ] == [True, False, False, True, True, False, False, True, False]
 
-    def test_knows_after_a_restart_what_it_applied(self, receiver):
-        assert receiver.hear("e1", snapshot(epoch=1, sequence=5))
+    def test_remembers_applied_events_after_a_restart(self, receiver):
+        assert receiver.receive("e1", snapshot(epoch=1, sequence=5))
         again = Receiver(receiver.path)
 
-        assert not again.hear("e2", snapshot(epoch=0, sequence=20))
-        assert again.hear("e3", snapshot(epoch=1, sequence=6))
+        assert not again.receive("e2", snapshot(epoch=0, sequence=20))
+        assert again.receive("e3", snapshot(epoch=1, sequence=6))
         again.journal.close()

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from apps.webhooks.choices import EventType
-from apps.webhooks.rendering import Envelope, View, render_incident_event, render_ping
+from apps.webhooks.rendering import Envelope, PayloadOptions, render_incident_event, render_ping
 from tests.webhooks.samples import EVENT, NOW, OTHER_SECRET, SECRET, TENANT, incident, signed
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "webhooks"
@@ -53,11 +53,11 @@ def verifier(request, tmp_path):
 
 
 class TestVerifiers:
-    def test_believe_what_was_signed(self, verifier):
+    def test_accept_signed_requests(self, verifier):
         assert verifier(*signed(title="ünï ✓")) == f"VERIFIED: incident.opened {EVENT}"
 
     @pytest.mark.parametrize(
-        ("order", "applied", "does"),
+        ("order", "applied", "expected"),
         [
             ({"sequence": 5}, "0:4", "APPLY"),
             ({"sequence": 5}, "0:5", "DROP"),
@@ -68,13 +68,13 @@ class TestVerifiers:
             ({"sequence": 6, "epoch": 1}, "1:5", "APPLY"),
         ],
     )
-    def test_order_by_epoch_and_sequence(self, verifier, order, applied, does):
-        said = verifier(*signed(**order), applied=applied).splitlines()
+    def test_order_by_epoch_and_sequence(self, verifier, order, applied, expected):
+        lines = verifier(*signed(**order), applied=applied).splitlines()
 
-        assert said[0].startswith("VERIFIED")
-        assert said[1].startswith(does)
+        assert lines[0].startswith("VERIFIED")
+        assert lines[1].startswith(expected)
 
-    def test_believe_either_value_during_a_rotation(self, verifier):
+    def test_accept_either_value_during_a_rotation(self, verifier):
         assert verifier(*signed(secrets=[SECRET, OTHER_SECRET])).startswith("VERIFIED")
 
     @pytest.mark.parametrize(
@@ -103,17 +103,17 @@ class TestSchema:
     envelope = Envelope(EVENT, "incident.updated", datetime(2026, 7, 1, tzinfo=UTC), TENANT, "Acme")
 
     @pytest.mark.parametrize(
-        "view",
-        [View(), View(thin=True), View(True, True, True)],
+        "options",
+        [PayloadOptions(), PayloadOptions(thin=True), PayloadOptions(True, True, True)],
         ids=["full", "thin", "masked"],
     )
-    def test_holds_for_what_is_rendered(self, view):
-        body = json.loads(render_incident_event(self.envelope, incident(), view))
+    def test_holds_for_rendered_bodies(self, options):
+        body = json.loads(render_incident_event(self.envelope, incident(), options))
 
         jsonschema.validate(body, SCHEMA)
 
     def test_holds_without_an_epoch(self):
-        body = json.loads(render_incident_event(self.envelope, incident(), View()))
+        body = json.loads(render_incident_event(self.envelope, incident(), PayloadOptions()))
         assert body["incident"].pop("epoch") == 0
 
         jsonschema.validate(body, SCHEMA)
@@ -121,7 +121,9 @@ class TestSchema:
     def test_holds_for_a_ping(self):
         envelope = Envelope(EVENT, "webhook.ping", self.envelope.sent_at, TENANT, "Acme")
 
-        body = json.loads(render_ping(envelope, endpoint_id=EVENT, endpoint_name="x", view=View()))
+        body = json.loads(
+            render_ping(envelope, endpoint_id=EVENT, endpoint_name="x", options=PayloadOptions())
+        )
 
         jsonschema.validate(body, SCHEMA)
 
@@ -136,8 +138,8 @@ class TestSchema:
             {"extra": 1},
         ],
     )
-    def test_refuses_what_the_contract_does_not_say(self, change):
-        body = json.loads(render_incident_event(self.envelope, incident(), View()))
+    def test_rejects_bodies_outside_the_contract(self, change):
+        body = json.loads(render_incident_event(self.envelope, incident(), PayloadOptions()))
         body["incident"].update(change)
 
         with pytest.raises(jsonschema.ValidationError):

@@ -21,7 +21,7 @@ from apps.tenancy import acting_in
 from apps.webhooks import services
 from apps.webhooks.choices import DeliveryState, Outcome
 from apps.webhooks.models import Attempt, Delivery
-from apps.webhooks.services import leasing, sending, settling
+from apps.webhooks.services import leasing, results, sending
 from tests.core.http.servers import ScriptedServer, answer
 from tests.database import url_of_this_test
 from tests.supervisor.waiting import eventually
@@ -90,28 +90,28 @@ class TestLease:
             assert Delivery.objects.filter(state=DeliveryState.DELIVERED).count() == 30
             assert Attempt.objects.count() == 30
 
-    def test_a_sender_that_wakes_up_too_late_changes_nothing_but_its_attempt(
+    def test_a_sender_after_its_lease_changes_nothing_but_its_attempt(
         self, acme, server, make_endpoint
     ):
         endpoint = make_endpoint(server.url)
         emit_incident(acme)
         at = clock.now()
-        where = {"tenant_id": acme.id, "endpoint_id": endpoint.id}
-        late = leasing.lease_next(**where, at=at)
-        second = leasing.lease_next(**where, at=at + timedelta(seconds=31))
+        ids = {"tenant_id": acme.id, "endpoint_id": endpoint.id}
+        late = leasing.lease_next(**ids, at=at)
+        second = leasing.lease_next(**ids, at=at + timedelta(seconds=31))
         assert late is not None
         assert second is not None
         assert late.body == second.body
 
         failed = sending.Result(outcome=Outcome.FAILED, error_code="answer_timeout")
         rng = random.Random(1)
-        assert not settling.settle(job=late, result=failed, at=at, rng=rng)
+        assert not results.record_result(job=late, result=failed, at=at, rng=rng)
         with acting_in(acme):
             delivery = Delivery.objects.get()
             assert (delivery.state, delivery.failure_count) == (DeliveryState.LEASED, 0)
         good = sending.send(second, client=CLIENT, at=at)
-        assert settling.settle(job=second, result=good, at=at, rng=rng)
-        assert not settling.settle(job=second, result=good, at=at, rng=rng)
+        assert results.record_result(job=second, result=good, at=at, rng=rng)
+        assert not results.record_result(job=second, result=good, at=at, rng=rng)
 
         with acting_in(acme):
             assert Delivery.objects.get().state == DeliveryState.DELIVERED
@@ -120,19 +120,19 @@ class TestLease:
                 Outcome.DELIVERED,
             ]
 
-    def test_two_clicks_at_once_resend_once(self, acme, actor, server, make_endpoint):
+    def test_two_concurrent_requests_resend_once(self, acme, actor, server, make_endpoint):
         endpoint = make_endpoint(server.url)
         emit_incident(acme)
         deliver(endpoint)
 
-        def click() -> bool:
+        def resend() -> bool:
             with acting_in(acme):
                 delivery = Delivery.objects.get()
                 return services.resend_delivery(delivery=delivery, actor=actor, at=clock.now())
 
-        assert sorted(in_threads(4, click)) == [False, False, False, True]
+        assert sorted(in_threads(4, resend)) == [False, False, False, True]
 
-    def test_fan_out_at_once_stores_one_delivery(self, acme, server, make_endpoint):
+    def test_concurrent_fan_out_stores_one_delivery(self, acme, server, make_endpoint):
         from apps.events.models import OutboxEvent
         from apps.events.subscriptions import Event
 
@@ -186,21 +186,21 @@ def start_worker(endpoint) -> subprocess.Popen:
 
 @pytest.mark.real
 class TestKilledWorker:
-    @pytest.mark.parametrize("heard", [True, False], ids=["after sending", "while connecting"])
-    def test_is_followed_by_another_with_the_same_event_and_bytes(self, acme, make_endpoint, heard):
+    @pytest.mark.parametrize("received", [True, False], ids=["after sending", "while connecting"])
+    def test_another_sends_the_same_event_and_bytes(self, acme, make_endpoint, received):
         """kill -9 between the send and the record: the receiver has it, the ledger does not know."""
         hold = threading.Event()
 
         def hang(conn, _):
             hold.wait(300)
 
-        with ScriptedServer(hang, reads=heard) as server:
+        with ScriptedServer(hang, reads=received) as server:
             endpoint = make_endpoint(server.url)
             event_id = emit_incident(acme)
             worker = start_worker(endpoint)
             try:
-                seen = (lambda: server.requests) if heard else (lambda: server.connections)
-                eventually(lambda: bool(seen()))
+                requests = (lambda: server.requests) if received else (lambda: server.connections)
+                eventually(lambda: bool(requests()))
             finally:
                 os.kill(worker.pid, signal.SIGKILL)
                 worker.wait(300)
@@ -237,11 +237,13 @@ class TestKilledWorker:
             for n in range(1, 101):
                 emit_incident(acme, sequence=n)
             for _ in range(5):
-                known = server.connections
+                connections = server.connections
                 worker = start_worker(endpoint)
                 try:
                     eventually(
-                        lambda n=known, w=worker: w.poll() is not None or server.connections > n
+                        lambda n=connections, w=worker: (
+                            w.poll() is not None or server.connections > n
+                        )
                     )
                     time.sleep(rng.uniform(0, 0.15))
                 finally:

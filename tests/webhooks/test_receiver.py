@@ -75,9 +75,9 @@ def start(tmp_path) -> Iterator[Callable[..., RunningReceiver]]:
         )  # fmt: skip
         first = process.stdout.readline()
         port = int(re.search(r":(\d+)/", first)[1])
-        made = RunningReceiver(process, port, log, secrets, control)
-        running.append(made)
-        return made
+        running_receiver = RunningReceiver(process, port, log, secrets, control)
+        running.append(running_receiver)
+        return running_receiver
 
     yield start
     for receiver in running:
@@ -89,7 +89,7 @@ def start(tmp_path) -> Iterator[Callable[..., RunningReceiver]]:
 
 
 class TestReceiver:
-    def test_answers_204_logs_and_prints_what_it_believes(self, start):
+    def test_responds_204_logs_and_prints_genuine_requests(self, start):
         receiver = start("--tolerance", str(10**9))
         receiver.secrets.write_text(SECRET + "\n")
         headers, body = signed(title="Backhaul\x1b[31m north")
@@ -108,7 +108,7 @@ class TestReceiver:
         assert "verified incident.opened #1 critical Backhaul?[31m north" in printed
         assert "(repeated)" in printed
 
-    def test_answers_401_and_says_why_to_what_it_does_not(self, start):
+    def test_responds_401_with_the_reason_to_others(self, start):
         receiver = start("--tolerance", str(10**9))
         receiver.secrets.write_text(OTHER_SECRET)
         headers, body = signed()
@@ -123,7 +123,7 @@ class TestReceiver:
         assert receiver.post(*signed()) == 401
         assert "webhook-timestamp" in receiver.entries()[0]["reason"]
 
-    def test_reads_its_secrets_anew_each_time(self, start):
+    def test_reads_the_secrets_for_each_request(self, start):
         receiver = start("--tolerance", str(10**9))
         headers, body = signed()
         assert receiver.post(headers, body) == 401
@@ -131,7 +131,7 @@ class TestReceiver:
         receiver.secrets.write_text(f"{OTHER_SECRET}\n{SECRET}\n")
         assert receiver.post(headers, body) == 204
 
-    def test_plays_dead_when_told(self, start):
+    def test_simulates_failures(self, start):
         receiver = start("--tolerance", str(10**9))
         receiver.secrets.write_text(SECRET)
         headers, body = signed()
@@ -145,7 +145,7 @@ class TestReceiver:
         receiver.control.write_text("up")
         assert receiver.post(headers, body) == 204
 
-    def test_remembers_events_over_a_restart_and_a_torn_log_line(self, start):
+    def test_remembers_events_after_a_restart_and_an_incomplete_log_line(self, start):
         receiver = start("--tolerance", str(10**9))
         receiver.secrets.write_text(SECRET)
         headers, body = signed()
@@ -197,7 +197,7 @@ class TestFromIncidentToReceiver:
     """Outbox, subscriber, due table, task, guard, socket, receiver: only the broker is left out."""
 
     @pytest.fixture(autouse=True)
-    def _tasks_run_when_rung(self, monkeypatch, settings):
+    def _tasks_run_when_sent(self, monkeypatch, settings):
         settings.ISPVM_EGRESS_ALLOW = (
             SimpleNamespace(network=ip_network("127.0.0.0/8"), port=None),
         )
@@ -237,7 +237,7 @@ class TestFromIncidentToReceiver:
             "incident.opened", "incident.updated", "incident.acked", "incident.closed",
         ]  # fmt: skip
 
-    def test_an_outage_costs_time_and_nothing_else(self, acme, start, endpoint):
+    def test_an_outage_delays_events_and_loses_none(self, acme, start, endpoint):
         receiver = start("--mode", "down")
         endpoint(receiver)
         emit_incident(acme)
@@ -255,19 +255,19 @@ class TestFromIncidentToReceiver:
 
     def test_a_test_ping_arrives(self, acme, actor, start, endpoint):
         receiver = start()
-        made = endpoint(receiver)
+        running_receiver = endpoint(receiver)
         with acting_in(acme):
-            services.test_endpoint(endpoint=made, actor=actor, at=clock.now())
+            services.test_endpoint(endpoint=running_receiver, actor=actor, at=clock.now())
 
         entry = receiver.entries()[0]
         assert (entry["verified"], entry["headers"]["x-ispvm-event-type"]) == (True, "webhook.ping")
 
-    def test_rotations_cost_no_verification(self, acme, actor, start, endpoint):
+    def test_no_verification_fails_during_rotations(self, acme, actor, start, endpoint):
         """The receiver learns the new secret between stage and promote and forgets the old one later."""
         receiver = start()
-        made = endpoint(receiver)
+        running_receiver = endpoint(receiver)
         old = receiver.secrets.read_text()
-        who = {"endpoint": made, "actor": actor}
+        delivery_arguments = {"endpoint": running_receiver, "actor": actor}
         sequence = 0
 
         def send_some() -> None:
@@ -278,23 +278,23 @@ class TestFromIncidentToReceiver:
 
         for _ in range(3):
             with acting_in(acme):
-                new = services.stage_secret(**who, at=clock.now())
+                new = services.stage_secret(**delivery_arguments, at=clock.now())
             send_some()
             receiver.secrets.write_text(f"{old}\n{new}")
             send_some()
             with acting_in(acme):
-                services.promote_secret(**who, at=clock.now())
+                services.promote_secret(**delivery_arguments, at=clock.now())
             send_some()
             receiver.secrets.write_text(new)
             send_some()
             with acting_in(acme):
-                services.retire_secret(**who, at=clock.now())
+                services.retire_secret(**delivery_arguments, at=clock.now())
             send_some()
             old = new
 
         assert [entry["verified"] for entry in receiver.entries()] == [True] * 30
 
-    def test_examples_are_written_from_what_was_accepted(self, acme, start, endpoint, tmp_path):
+    def test_examples_are_written_from_accepted_deliveries(self, acme, start, endpoint, tmp_path):
         from django.core.management import call_command
 
         receiver = start()
@@ -309,8 +309,8 @@ class TestFromIncidentToReceiver:
         written = json.loads((folder / "incident.opened.json").read_text())
         assert written == json.loads(receiver.entries()[0]["body"])
 
-    def test_the_task_of_each_bell_is_registered(self):
-        from apps.webhooks.services.rearming import DELIVER
+    def test_the_task_of_each_due_kind_is_registered(self):
+        from apps.webhooks.services.scheduling import DELIVER
 
         assert DELIVER in current_app.tasks
         assert DELIVER in due.kinds()

@@ -73,7 +73,9 @@ def test_there_are_sixty(record_property):
 
 
 @pytest.mark.parametrize("receiver", RECEIVERS, ids=lambda receiver: receiver.name)
-def test_costs_one_bounded_attempt_and_is_told_as_it_was(acme, make_endpoint, receiver, tmp_path):
+def test_causes_one_bounded_attempt_that_is_recorded_correctly(
+    acme, make_endpoint, receiver, tmp_path
+):
     with started(receiver, tmp_path) as (server, url, ca_pem):
         endpoint = make_endpoint(server.url)
         with acting_in(acme):
@@ -97,7 +99,7 @@ def test_costs_one_bounded_attempt_and_is_told_as_it_was(acme, make_endpoint, re
     assert timedelta(seconds=4) <= delivery.next_attempt_at - at <= timedelta(seconds=12)
 
 
-def test_the_event_that_failed_arrives_with_the_same_bytes_once_the_receiver_is_well(
+def test_a_failed_event_arrives_with_the_same_bytes_after_the_receiver_recovered(
     acme, make_endpoint
 ):
     with ScriptedServer(answer("500 Oops")) as server:

@@ -5,8 +5,8 @@ import pytest
 
 from apps.webhooks.rendering import (
     Envelope,
+    PayloadOptions,
     SnapshotIncomplete,
-    View,
     render_incident_event,
     render_ping,
 )
@@ -17,11 +17,13 @@ ENVELOPE = Envelope(
 )
 
 
-def rendered(view: View | None = None, **parts):
-    return json.loads(render_incident_event(ENVELOPE, incident(**parts), view or View()))
+def rendered(options: PayloadOptions | None = None, **parts):
+    return json.loads(
+        render_incident_event(ENVELOPE, incident(**parts), options or PayloadOptions())
+    )
 
 
-def test_carries_the_contracts_fields_and_no_others():
+def test_contains_the_fields_of_the_contract_and_no_others():
     event = rendered()
 
     assert event.keys() == {"event_id", "event_type", "sent_at", "tenant", "incident"}
@@ -42,14 +44,14 @@ def test_the_same_snapshot_gives_the_same_bytes_whatever_its_order():
     snapshot = incident()
     turned = dict(reversed(snapshot.items()))
 
-    first = render_incident_event(ENVELOPE, snapshot, View())
-    assert render_incident_event(ENVELOPE, turned, View()) == first
+    first = render_incident_event(ENVELOPE, snapshot, PayloadOptions())
+    assert render_incident_event(ENVELOPE, turned, PayloadOptions()) == first
     assert b" :" not in first
     assert b'"estimated_subscribers_affected":412' in first
 
 
-def test_text_stays_as_people_wrote_it():
-    body = render_incident_event(ENVELOPE, incident(title="Süd ✓ <b>\u202e"), View())
+def test_text_is_not_changed():
+    body = render_incident_event(ENVELOPE, incident(title="Süd ✓ <b>\u202e"), PayloadOptions())
 
     assert "Süd ✓ <b>\u202e".encode() in body
 
@@ -60,13 +62,13 @@ def test_time_is_utc():
         EVENT, "x", datetime(2026, 7, 1, 15, 30, 5, 120000, tzinfo=east), TENANT, ""
     )
 
-    body = json.loads(render_incident_event(envelope, incident(), View()))
+    body = json.loads(render_incident_event(envelope, incident(), PayloadOptions()))
 
     assert body["sent_at"] == "2026-07-01T10:00:05.120000Z"
 
 
-def test_masks_take_away_names_people_and_evidence():
-    event = rendered(View(hides_tenant_name=True, hides_people=True, hides_evidence=True))
+def test_privacy_options_remove_names_people_and_evidence():
+    event = rendered(PayloadOptions(hides_tenant_name=True, hides_people=True, hides_evidence=True))
 
     assert event["tenant"] == {"id": TENANT}
     assert event["incident"]["ack"] == {"acked_by": None, "acked_at": "2026-07-01T10:01:00Z"}
@@ -74,29 +76,33 @@ def test_masks_take_away_names_people_and_evidence():
 
 
 def test_thin_mode_sends_ids_only():
-    event = rendered(View(thin=True))
+    event = rendered(PayloadOptions(thin=True))
 
     assert event["tenant"] == {"id": TENANT}
     assert event["incident"].keys() == {"id", "epoch", "sequence", "url"}
 
 
-@pytest.mark.parametrize("gone", ["ack", "root_causes", "impact", "evidence_top", "labels", "url"])
-def test_what_is_optional_may_be_missing(gone):
-    rendered(**{gone: None})
+@pytest.mark.parametrize(
+    "missing_field", ["ack", "root_causes", "impact", "evidence_top", "labels", "url"]
+)
+def test_optional_fields_may_be_missing(missing_field):
+    rendered(**{missing_field: None})
 
 
-@pytest.mark.parametrize("gone", ["id", "sequence", "title", "status", "severity", "starts_at"])
-def test_what_is_promised_must_be_there(gone):
-    with pytest.raises(SnapshotIncomplete, match=gone):
-        rendered(**{gone: None})
+@pytest.mark.parametrize(
+    "missing_field", ["id", "sequence", "title", "status", "severity", "starts_at"]
+)
+def test_required_fields_must_be_present(missing_field):
+    with pytest.raises(SnapshotIncomplete, match=missing_field):
+        rendered(**{missing_field: None})
 
 
-def test_numbers_that_json_does_not_know_are_refused():
+def test_numbers_outside_json_are_refused():
     with pytest.raises(ValueError, match="JSON"):
         rendered(impact={"sites_affected": float("nan")})
 
 
 def test_a_ping_names_its_endpoint():
-    body = render_ping(ENVELOPE, endpoint_id="e1", endpoint_name="pager", view=View())
+    body = render_ping(ENVELOPE, endpoint_id="e1", endpoint_name="pager", options=PayloadOptions())
 
     assert json.loads(body)["endpoint"] == {"id": "e1", "name": "pager"}

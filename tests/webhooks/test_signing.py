@@ -10,14 +10,14 @@ from tests.webhooks.samples import NOW, OTHER_SECRET, SECRET, signed
 
 
 def test_the_published_vector_of_standard_webhooks():
-    given = standard_signature(
+    signature = standard_signature(
         ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"],
         message_id="msg_p5jXN8AQM9LWM0D4loKWxJek",
         timestamp=1614265330,
         body=b'{"test": 2432232314}',
     )
 
-    assert given == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+    assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 # The HMAC-SHA256 vectors that GitHub publishes for its header of the same form.
@@ -35,13 +35,13 @@ def test_a_new_secret_is_32_random_bytes():
 
 
 @pytest.mark.parametrize("text", ["", "whsec_%%%", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_a"])
-def test_what_is_no_secret_is_refused(text):
+def test_invalid_secrets_are_refused(text):
     with pytest.raises(ValueError, match="webhook secret"):
         key_of(text)
 
 
 class TestVerifier:
-    def test_believes_what_was_signed(self):
+    def test_accepts_signed_requests(self):
         headers, body = signed()
 
         verdict = verify(headers, body, [SECRET], now=NOW)
@@ -59,21 +59,21 @@ class TestVerifier:
         ],
         ids=["unicode", "empty", "1 MB", "escapes"],
     )
-    def test_believes_any_body(self, body_parts):
+    def test_accepts_any_body(self, body_parts):
         headers, body = signed(**body_parts)
 
         assert verify(headers, body, [SECRET], now=NOW).verified
 
-    @pytest.mark.parametrize("known", [[SECRET], [OTHER_SECRET], [OTHER_SECRET, SECRET]])
-    def test_believes_either_secret_during_rotation(self, known):
+    @pytest.mark.parametrize("known_secrets", [[SECRET], [OTHER_SECRET], [OTHER_SECRET, SECRET]])
+    def test_accepts_either_secret_during_rotation(self, known_secrets):
         """The standard header carries both; the legacy one only the current."""
         headers, body = signed(secrets=[SECRET, OTHER_SECRET])
-        if known == [OTHER_SECRET]:
+        if known_secrets == [OTHER_SECRET]:
             headers["x-ispvm-signature"] = legacy_signature(OTHER_SECRET, body)
 
-        assert verify(headers, body, known, now=NOW).verified
+        assert verify(headers, body, known_secrets, now=NOW).verified
 
-    def test_does_not_believe_another_secret(self):
+    def test_rejects_another_secret(self):
         headers, body = signed()
 
         verdict = verify(headers, body, [OTHER_SECRET], now=NOW)
@@ -81,13 +81,13 @@ class TestVerifier:
         assert verdict.reason == "no value of webhook-signature matches"
 
     @pytest.mark.parametrize(
-        ("offset", "believed"),
+        ("offset", "is_accepted"),
         [(0, True), (299, True), (-299, True), (301, False), (-301, False), (10**6, False)],
     )
-    def test_looks_at_the_age(self, offset, believed):
+    def test_checks_the_age(self, offset, is_accepted):
         headers, body = signed()
 
-        assert verify(headers, body, [SECRET], now=NOW + offset).verified is believed
+        assert verify(headers, body, [SECRET], now=NOW + offset).verified is is_accepted
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -107,7 +107,7 @@ class TestVerifier:
             ("x-ispvm-tenant-id", "833be2a3-debd-4c3c-86d6-b2d599a935f3"),
         ],
     )
-    def test_does_not_believe_an_exchanged_header(self, name, value):
+    def test_rejects_an_exchanged_header(self, name, value):
         headers, body = signed()
 
         assert not verify({**headers, name: value}, body, [SECRET], now=NOW).verified
@@ -123,7 +123,7 @@ class TestVerifier:
             "x-ispvm-tenant-id",
         ],
     )
-    def test_misses_every_header(self, name):
+    def test_requires_every_header(self, name):
         headers, body = signed()
         del headers[name]
 

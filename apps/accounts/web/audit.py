@@ -10,9 +10,9 @@ from django.utils.translation import gettext_lazy as _lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from apps.audit.background import request_verification
 from apps.audit.chain import Fault
 from apps.audit.models import Record, Verification
-from apps.audit.verifying import request_verification
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
 from apps.core import clock

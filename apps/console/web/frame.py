@@ -83,7 +83,7 @@ class Frame:
                     silent,
                     is_blind=True,
                 ),
-                Section("webhooks", _("Webhooks"), "mail", reverse("webhooks:ledger"), "w"),
+                Section("webhooks", _("Webhooks"), "mail", reverse("webhooks:deliveries"), "w"),
             ],
         ]
         kept = [[entry for entry in group if self._may_enter(entry)] for group in seen]

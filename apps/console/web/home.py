@@ -15,7 +15,7 @@ from apps.console.web.degradations import Degradations, degradations
 from apps.console.web.service_tiles import Tile, service_tiles
 from apps.console.web.sites import Counted, SiteRow, devices_by_site, site_rows
 from apps.console.web.states import REACH
-from apps.core.kept import kept
+from apps.core.local_cache import cached
 from apps.incidents.web.order import WORST
 from apps.incidents.web.pages import QueueFilter, QueuePage, queue_page
 from apps.pages.durations import format_duration
@@ -109,7 +109,7 @@ def _outlook(access: Access, at: datetime) -> tuple[tuple[Tile, ...], Degradatio
     if access.is_limited:
         return make()
     key = f"home:{access.tenant.id}:{access.role}:{get_language()}"
-    return kept(key, seconds=KEPT_SECONDS, make=make)
+    return cached(key, seconds=KEPT_SECONDS, compute=make)
 
 
 def reach_counts(by_site: Counted) -> tuple[ReachCount, ...]:

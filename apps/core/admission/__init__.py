@@ -1,6 +1,6 @@
-"""What one tenant may take of the web processes: requests at once, and cost.
+"""Limits of a tenant's use of the web processes: concurrent requests, and cost.
 
-``AdmissionMiddleware`` gives each request an ``Admission``; ``accounts`` enters it when the tenant is known.
+``AdmissionMiddleware`` gives each request an ``Admission``; ``accounts`` calls ``enter`` when the tenant is known.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,6 @@ __all__ = ["Admission", "CostLimitExceeded", "ParallelLimitExceeded", "expensive
 
 
 def expensive(view: View) -> View:
-    """Mark a page that may take seconds of processor or database: a tenant gets few of them at once."""
+    """Mark a view that may use seconds of CPU or database time: few of them run at once per tenant."""
     view.is_expensive = True  # type: ignore[attr-defined]  # read by TenantMiddleware
     return view

@@ -1,15 +1,15 @@
-"""Why a request of a tenant is refused although its caller may make it."""
+"""Errors of requests beyond the limits of their tenant."""
 
 from apps.core.buckets import RateExceeded
 
 
 class ParallelLimitExceeded(RateExceeded):
-    """So many requests of this tenant are being answered that this one must wait. ``Retry-After`` says how long."""
+    """The tenant has too many requests in progress. ``Retry-After`` says when to try again."""
 
     default_code = "too_many_parallel_requests"
 
 
 class CostLimitExceeded(RateExceeded):
-    """The tenant's requests used their share of processor and database time. ``Retry-After`` says how long to wait."""
+    """The tenant's requests have used their share of CPU and database time. ``Retry-After`` says when to try again."""
 
     default_code = "cost_limit_exceeded"

@@ -1,4 +1,4 @@
-"""Where a request's place is given back: when its answer is sent, however long that takes."""
+"""Counts a request against its tenant until its response has been sent."""
 
 from collections.abc import Callable
 
@@ -13,9 +13,9 @@ REFUSALS = RecentRefusals()
 
 
 class AdmissionMiddleware:
-    """Gives each request an ``admission``. Outside of all middleware that may replace an answer by another.
+    """Gives each request an ``admission``. Must be outside of all middleware that may replace the response.
 
-    The tenant is known further in: ``accounts`` enters it there.
+    ``accounts`` calls ``enter`` when the tenant is known.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -41,6 +41,6 @@ class AdmissionMiddleware:
             finally:
                 admission.leave()
 
-        # A download is still being read from the database, and a slow line still holds the thread.
-        response.close = close_and_leave  # type: ignore[method-assign]  # what a WSGI server calls at the end
+        # A streamed response still uses the database, and a slow client still holds the thread.
+        response.close = close_and_leave  # type: ignore[method-assign]  # called by the WSGI server after the response
         return response

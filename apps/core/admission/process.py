@@ -6,10 +6,10 @@ from uuid import UUID
 
 
 class ThreadShares:
-    """How many threads of this process answer each tenant now.
+    """The number of threads of this process that each tenant uses.
 
-    A tenant may take one more while it has fewer than are free. Alone it gets half of the threads, two tenants get a
-    third each, and a tenant that has none is never refused. Counts are exact: they end with the process.
+    A tenant gets another thread while it uses fewer than are free. One active tenant gets at most half of the threads,
+    two get a third each, and a tenant without a thread is never refused.
     """
 
     def __init__(self, threads: int) -> None:
@@ -19,7 +19,7 @@ class ThreadShares:
         self._lock = threading.Lock()
 
     def acquire(self, tenant_id: UUID) -> bool:
-        """Take a thread's share. False if the tenant has as many as are free."""
+        """Count a thread for the tenant. False if the tenant uses as many as are free."""
         with self._lock:
             used, free = self._used[tenant_id], self._threads - self._used.total()
             if used and used >= free:
@@ -32,7 +32,7 @@ class ThreadShares:
             _subtract(self._used, tenant_id)
 
     def acquire_expensive(self, tenant_id: UUID, limit: int) -> bool:
-        """Mark a share as one of at most ``limit`` expensive ones."""
+        """Count an expensive request. False if ``limit`` are in progress."""
         with self._lock:
             if self._expensive[tenant_id] >= limit:
                 return False

@@ -1,7 +1,7 @@
-"""Callers that send a refused request again before its ``Retry-After`` is over.
+"""Refused requests that are repeated before their ``Retry-After``.
 
-Their requests are refused as before, without signing in, a transaction or a query: a client in a tight loop would
-otherwise use more of the process by its refusals than by what it is given.
+They are refused again without authentication, transaction or query: otherwise the refusals of a client in a tight
+loop would cost more than the requests it is allowed.
 """
 
 import threading
@@ -19,24 +19,24 @@ MOST_CALLERS = 2_000
 
 
 class RecentRefusals:
-    """By credential and request. One instance per process; nothing here grants or identifies anything."""
+    """Recent refusals by credential and request. One instance per process."""
 
     def __init__(self) -> None:
-        self._found: OrderedDict[bytes, tuple[float, RateExceeded]] = OrderedDict()
+        self._refusals: OrderedDict[bytes, tuple[float, RateExceeded]] = OrderedDict()
         self._lock = threading.Lock()
 
     def add(self, request: HttpRequest, refusal: RateExceeded) -> None:
-        """Remember a refusal for as long as its caller should wait, at most some seconds."""
+        """Store a refusal until its ``Retry-After``, at most ``MOST_SECONDS``."""
         until = time.monotonic() + min(refusal.retry_after, MOST_SECONDS)
         with self._lock:
-            self._found[_key(request)] = (until, refusal)
-            while len(self._found) > MOST_CALLERS:
-                self._found.popitem(last=False)
+            self._refusals[_key(request)] = (until, refusal)
+            while len(self._refusals) > MOST_CALLERS:
+                self._refusals.popitem(last=False)
 
     def find(self, request: HttpRequest) -> RateExceeded | None:
-        """The refusal of the same request by the same caller, if it still holds."""
+        """The stored refusal of the same request by the same caller, if it has not expired."""
         with self._lock:
-            until, refusal = self._found.get(_key(request), (0.0, None))
+            until, refusal = self._refusals.get(_key(request), (0.0, None))
         return refusal if time.monotonic() < until else None
 
 

@@ -1,4 +1,4 @@
-"""One request on its way through the limits of its tenant."""
+"""One request under the limits of its tenant."""
 
 import threading
 import time
@@ -19,30 +19,30 @@ from apps.core.buckets import RateExceeded, limits_client
 
 REFUSED = Counter(
     "ispvm_tenant_requests_refused",
-    "Requests that a limit of their tenant refused, by reason.",
+    "Requests refused by a limit of their tenant, by reason.",
     ["reason"],
 )
-#: Of a tenant's parallel requests, one in so many may be expensive.
+#: One of this many concurrent requests of a tenant may be expensive.
 EXPENSIVE_SHARE = 4
-#: Of a tenant's cost per minute: so many minutes may be used at once.
+#: Burst: the cost budget of this many minutes may be used at once.
 BURST_MINUTES = 2
 
 _shares: ThreadShares | None = None
 _limits: SharedLimits | None = None
-#: Two first requests at once must not count in two places.
+#: Concurrent first requests must not create two instances.
 _creating = threading.Lock()
 
 
 class Admission:
-    """Counts one request against its tenant until its answer is sent, and charges what it cost.
+    """Counts one request against its tenant until its response is sent, and charges its cost.
 
-    Created when the request arrives, on the thread that answers it; ``enter`` when the tenant is known.
+    Created when the request arrives, on the thread that handles it; ``enter`` when the tenant is known.
     """
 
     def __init__(self) -> None:
         self._lease = uuid4().hex
         self._tenant_id: UUID | None = None
-        #: Why it was not admitted; None while it was.
+        #: Why the request was refused; None if it was not.
         self.refusal: RateExceeded | None = None
         self._exits = ExitStack()
         self._database_seconds = 0.0
@@ -50,11 +50,11 @@ class Admission:
         self._exits.enter_context(connection.execute_wrapper(self._measure))
 
     def enter(self, tenant_id: UUID, *, is_expensive: bool = False) -> None:
-        """Take a place for this request. Raises ParallelLimitExceeded, CostLimitExceeded."""
+        """Count this request. Raises ParallelLimitExceeded, CostLimitExceeded."""
         if self._tenant_id is not None:
             return
         self._tenant_id = tenant_id
-        # Charged in any case: refusing costs something too.
+        # Charged in any case: a refusal has a cost too.
         self._exits.callback(self._release_shared)
         if not shares().acquire(tenant_id):
             raise self._refuse(Outcome.PARALLEL, 0)
@@ -64,7 +64,7 @@ class Admission:
             self.enter_expensive()
 
     def enter_expensive(self) -> None:
-        """Take one of the few places for expensive requests too. Does nothing before ``enter``.
+        """Count this request as expensive too. No effect before ``enter``.
 
         Raises ParallelLimitExceeded, CostLimitExceeded.
         """
@@ -77,7 +77,7 @@ class Admission:
         self._acquire(limit, is_expensive=True)
 
     def leave(self) -> None:
-        """The answer is sent, or there is none. Idempotent."""
+        """Call when the response has been sent or the request failed. Idempotent."""
         self._exits.close()
 
     def _acquire(self, limit: int, *, is_expensive: bool = False) -> None:
@@ -108,13 +108,13 @@ class Admission:
 
 
 def budget() -> Budget:
-    """What the requests of one tenant may cost."""
+    """The cost budget of one tenant."""
     per_minute = settings.ISPVM_TENANT_COST_PER_MINUTE
     return Budget(per_minute / 60, per_minute * BURST_MINUTES)
 
 
 def shares() -> ThreadShares:
-    """Of this process."""
+    """The instance of this process."""
     global _shares
     with _creating:
         if _shares is None:
@@ -123,7 +123,7 @@ def shares() -> ThreadShares:
 
 
 def limits() -> SharedLimits:
-    """This process' view of the limits that all share."""
+    """The client of the limits shared by all processes."""
     global _limits
     with _creating:
         if _limits is None:
@@ -136,12 +136,12 @@ def _refusal(outcome: Outcome, wait: float, *, is_expensive: bool = False) -> Ra
     if outcome is Outcome.COST:
         reason = "cost"
         refusal = CostLimitExceeded(
-            message=_("Your organization used its share of processor and database time.")
+            message=_("Your organization has used its share of CPU and database time.")
         )
     else:
         reason = "parallel_expensive" if is_expensive else "parallel"
         refusal = ParallelLimitExceeded(
-            message=_("Too many requests of your organization are being answered at once.")
+            message=_("Your organization has too many requests in progress.")
         )
     refusal.retry_after = max(1, int(wait) + 1)
     REFUSED.labels(reason).inc()

@@ -1,7 +1,7 @@
-"""Requests and cost of each tenant over all web processes: leases and budgets in Redis, each step one script.
+"""Concurrent requests and cost of each tenant over all web processes: leases and budgets in Redis, by Lua scripts.
 
-A lease that its process no longer renews ends by itself, so a killed process leaves nothing behind. While Redis does
-not answer, budgets are counted per process, and parallel requests are bounded by ``ThreadShares`` alone.
+A lease expires when its process stops renewing it, so a killed process leaves none behind. While Redis is
+unavailable, budgets are counted per process, and concurrent requests are limited by ``ThreadShares`` alone.
 """
 
 import threading
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 LEASE_SECONDS = 15
 RENEW_SECONDS = 5
-#: While Redis does not answer, try again only this often: each attempt may cost a timeout.
+#: Retry interval while Redis is unavailable: each attempt may wait for a timeout.
 _RETRY_SECONDS = 5
 _LOCAL_BUDGETS = 10_000
 
@@ -57,7 +57,7 @@ redis.call('EXPIRE', KEYS[1], math.ceil(tonumber(ARGV[1])) + 1)
 
 
 class Outcome(IntEnum):
-    """What ``acquire`` answers; the scripts return the numbers."""
+    """Result of ``acquire``; the scripts return the numbers."""
 
     ADMITTED = 0
     PARALLEL = 1
@@ -66,7 +66,7 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True)
 class Budget:
-    """Cost units (seconds of processor and database): ``burst`` at most, refilled by ``per_second``."""
+    """Token bucket of cost (seconds of CPU and database): ``burst`` at most, refilled by ``per_second``."""
 
     per_second: float
     burst: float
@@ -91,7 +91,7 @@ class SharedLimits:
     def acquire(
         self, tenant_id: UUID, lease: str, *, limit: int, budget: Budget, is_expensive: bool = False
     ) -> tuple[Outcome, float]:
-        """Take a lease if fewer than ``limit`` are held and the budget allows it; the outcome, and seconds to wait."""
+        """Take a lease if the limit and the budget allow it; returns the outcome and seconds to wait."""
         key, floor = (
             _key(tenant_id, is_expensive=is_expensive),
             0.0 if is_expensive else -budget.reserve,
@@ -109,11 +109,11 @@ class SharedLimits:
             return Outcome.ADMITTED, 0.0
         outcome = Outcome(int(answer[0]))
         if outcome is Outcome.ADMITTED:
-            self._keep(key, lease)
+            self._add_lease(key, lease)
         return outcome, float(answer[1])
 
     def release(self, tenant_id: UUID, lease: str, *, cost: float, budget: Budget) -> None:
-        """Give a lease back, if it was taken, and charge what the request cost."""
+        """Release a lease, if it was acquired, and charge the cost of the request."""
         keys = [_key(tenant_id, is_expensive=expensive) for expensive in (False, True)]
         with self._lock:
             self._leases.difference_update((key, lease) for key in keys)
@@ -132,8 +132,8 @@ class SharedLimits:
     def renew(self) -> None:
         """Extend the leases that this process holds."""
         with self._lock:
-            held = list(self._leases)
-        for key, lease in held:
+            leases = list(self._leases)
+        for key, lease in leases:
             self._run(
                 lambda key=key, lease=lease: (
                     self._scripts[2](  # type: ignore[misc]  # bound per turn
@@ -144,7 +144,7 @@ class SharedLimits:
             )
 
     def _run(self, script: Callable[[], Any]) -> Any:
-        """What the script answers; None while Redis does not answer."""
+        """The result of the script; None while Redis is unavailable."""
         if time.monotonic() < self._retry_at:
             return None
         try:
@@ -154,7 +154,7 @@ class SharedLimits:
             log.warning("tenant_limits_per_process")
             return None
 
-    def _keep(self, key: str, lease: str) -> None:
+    def _add_lease(self, key: str, lease: str) -> None:
         with self._lock:
             self._leases.add((key, lease))
             if self._renewing:
@@ -163,7 +163,7 @@ class SharedLimits:
         threading.Thread(target=self._renew_while_held, name="lease-renewal", daemon=True).start()
 
     def _renew_while_held(self) -> None:
-        """One thread per process, and none while nothing is held."""
+        """Body of the renewal thread: at most one per process, only while leases are held."""
         while True:
             time.sleep(RENEW_SECONDS)
             with self._lock:

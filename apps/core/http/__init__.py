@@ -1,4 +1,4 @@
-"""The one way out: every URL that a tenant typed is dialled from here and nowhere else."""
+"""The egress client: all connections to URLs configured by tenants are made here."""
 
 from apps.core.http.client import Answer, EgressClient, Request
 from apps.core.http.errors import (

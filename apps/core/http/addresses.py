@@ -1,7 +1,7 @@
-"""What kind of address this is, by explicit tables.
+"""Classification of IP addresses by explicit tables.
 
-``ipaddress.is_global`` is not a guard: it calls 6to4, NAT64 and some metadata addresses public, and its
-answers differ between Python versions. Everything that is not listed as public here is denied.
+``ipaddress.is_global`` is not sufficient: it treats 6to4, NAT64 and some metadata addresses as public, and it
+differs between Python versions. Addresses that are not classified as public here are denied.
 """
 
 from collections.abc import Iterable
@@ -19,24 +19,24 @@ Address = IPv4Address | IPv6Address
 
 
 class Kind(StrEnum):
-    """What an address is to the guard."""
+    """Kinds of addresses for the egress policy."""
 
     PUBLIC = "public"
-    # The operator's allow-list may open these three.
+    # The operator's allow-list may allow these three.
     LOOPBACK = "loopback"
     PRIVATE = "private"
-    TRANSLATED = "translated"  # NAT64 of a public address: some networks have no other way out
-    # Nobody may open these two.
+    TRANSLATED = "translated"  # NAT64 of a public address, for IPv6-only networks
+    # These two are always denied.
     METADATA = "metadata"
     SPECIAL = "special"
 
 
-OPENED_BY_OPERATOR = frozenset({Kind.LOOPBACK, Kind.PRIVATE, Kind.TRANSLATED})
+ALLOWED_BY_OPERATOR = frozenset({Kind.LOOPBACK, Kind.PRIVATE, Kind.TRANSLATED})
 
 
 @dataclass(frozen=True)
 class AddressClass:
-    """The kind and, for people, the range that decided it."""
+    """The kind and a description of the matching range."""
 
     kind: Kind
     reason: str
@@ -45,7 +45,7 @@ class AddressClass:
 PUBLIC = AddressClass(Kind.PUBLIC, "public")
 OUTSIDE = AddressClass(Kind.SPECIAL, "not global unicast")
 
-# Cloud metadata outside of link-local, which is denied whole. Some lie in public or private space.
+# Cloud metadata addresses outside of link-local (denied entirely); some are in public or private ranges.
 METADATA = frozenset(
     ip_address(text)
     for text in (
@@ -88,7 +88,7 @@ _V4 = tuple(
 _NAT64 = IPv6Network("64:ff9b::/96")
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
 
-# Inside 2000::/3, or named only so that people read why.
+# Ranges inside 2000::/3, and others listed only for the description.
 _V6 = (
     (IPv6Network("::1/128"), AddressClass(Kind.LOOPBACK, "loopback")),
     (IPv6Network("fc00::/7"), AddressClass(Kind.PRIVATE, "unique local (RFC 4193)")),
@@ -119,7 +119,7 @@ _ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
 
 
 def classify(address: Address) -> AddressClass:
-    """The kind of an address as it would be dialled."""
+    """The kind of an address."""
     if address in METADATA:
         return AddressClass(Kind.METADATA, "cloud metadata")
     if isinstance(address, IPv4Address):
@@ -130,23 +130,23 @@ def classify(address: Address) -> AddressClass:
 def _first(
     table: Iterable[tuple[IPv4Network, AddressClass]], address: IPv4Address
 ) -> AddressClass | None:
-    return next((found for network, found in table if address in network), None)
+    return next((kind for network, kind in table if address in network), None)
 
 
 def _classify_v6(address: IPv6Address) -> AddressClass:
     if address in _NAT64:
         return _classify_nat64(IPv4Address(int(address) & 0xFFFF_FFFF))
-    for network, found in _V6:
+    for network, address_class in _V6:
         if address in network:
-            return found
+            return address_class
     if (int(address) >> 32) & 0xFFFF_FFFF in _ISATAP:
         return AddressClass(Kind.SPECIAL, "ISATAP")
     return PUBLIC if address in _GLOBAL_UNICAST else OUTSIDE
 
 
 def _classify_nat64(inner: IPv4Address) -> AddressClass:
-    found = classify(inner)
-    if found.kind is Kind.PUBLIC:
+    embedded = classify(inner)
+    if embedded.kind is Kind.PUBLIC:
         return AddressClass(Kind.TRANSLATED, "NAT64")
-    kind = Kind.METADATA if found.kind is Kind.METADATA else Kind.SPECIAL
-    return AddressClass(kind, f"NAT64 of {found.reason}")
+    kind = Kind.METADATA if embedded.kind is Kind.METADATA else Kind.SPECIAL
+    return AddressClass(kind, f"NAT64 of {embedded.reason}")

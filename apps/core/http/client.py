@@ -1,6 +1,6 @@
-"""One HTTP/1.1 exchange with an address that was vetted a moment ago.
+"""One HTTP/1.1 request to a checked address.
 
-Resolve once, vet every address, connect to a vetted one, check the peer. No redirects, no proxies from
+Resolve once, check every address, connect to a checked one, verify the peer's address. No redirects, no proxies from
 the environment, no cookies, no decompression, one request per connection.
 """
 
@@ -17,6 +17,12 @@ from ipaddress import IPv6Address, ip_address
 from queue import Empty, SimpleQueue
 
 from apps.core.http.addresses import Address
+from apps.core.http.bounded_socket import (
+    BoundedSocket,
+    Deadline,
+    DeadlineExceeded,
+    ResponseTooLarge,
+)
 from apps.core.http.errors import (
     AddressRefused,
     ConnectFailed,
@@ -27,7 +33,6 @@ from apps.core.http.errors import (
 )
 from apps.core.http.policy import EgressPolicy, Vetted
 from apps.core.http.urls import Target, parse_url
-from apps.core.http.wire import Deadline, DeadlineExceeded, TooMuch, Wire
 
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 15.0
@@ -55,7 +60,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back. The status counts even if the body was cut (``body_whole`` says so)."""
+    """A response. The status is valid even if the body is incomplete (``body_whole``)."""
 
     status: int
     headers: Mapping[str, str]
@@ -67,26 +72,26 @@ class Answer:
     elapsed_ms: int
 
 
-def ask_resolver(host: str, port: int) -> list[Address]:
-    """The system resolver's addresses of a host, in its order."""
+def resolve_host(host: str, port: int) -> list[Address]:
+    """The addresses of a host from the system resolver, in its order."""
     rows = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-    found = (ip_address(str(row[4][0]).partition("%")[0]) for row in rows)
-    return list(dict.fromkeys(found))
+    addresses = (ip_address(str(row[4][0]).partition("%")[0]) for row in rows)
+    return list(dict.fromkeys(addresses))
 
 
 @dataclass(frozen=True)
 class EgressClient:
-    """Sends requests under one policy; holds no connection and no state."""
+    """Sends requests under one policy. Stateless."""
 
     policy: EgressPolicy
-    resolver: Resolver = ask_resolver
+    resolver: Resolver = resolve_host
     connect_seconds: float = CONNECT_SECONDS
     total_seconds: float = TOTAL_SECONDS
 
     def send(self, request: Request) -> Answer:
-        """Make the exchange within ``total_seconds`` of wall clock. Raises EgressError.
+        """Send the request and read the response within ``total_seconds``. Raises EgressError.
 
-        Any status is an answer: a redirect comes back as the 3xx it is.
+        Any status is returned, including redirects.
         """
         deadline = Deadline(self.total_seconds)
         target = parse_url(request.url)
@@ -107,14 +112,14 @@ class EgressClient:
             return [target.literal]
         answers: SimpleQueue[Sequence[Address] | OSError] = SimpleQueue()
 
-        def ask() -> None:
+        def query() -> None:
             try:
                 answers.put(self.resolver(target.host, target.port))
             except (OSError, UnicodeError) as error:
                 answers.put(error if isinstance(error, OSError) else OSError(str(error)))
 
-        # getaddrinfo knows no time-out; a thread that nobody waits for any more ends by itself.
-        threading.Thread(target=ask, name="resolve", daemon=True).start()
+        # getaddrinfo has no timeout; an abandoned thread ends by itself.
+        threading.Thread(target=query, name="resolve", daemon=True).start()
         try:
             answer = answers.get(timeout=deadline.remaining(RESOLVE_SECONDS))
         except Empty:
@@ -156,10 +161,10 @@ def _exchange(
     if tls is not None:
         certificate = tls.getpeercert(binary_form=True)
         fingerprint = hashlib.sha256(certificate or b"").hexdigest()
-    wire = Wire(tls or sock, deadline, HEAD_LIMIT)
+    connection = BoundedSocket(tls or sock, deadline, HEAD_LIMIT)
     try:
-        response = _converse(wire, _head(request, target) + request.body)
-        body, whole = _read_body(response, wire)
+        response = _send_and_receive(connection, _head(request, target) + request.body)
+        body, whole = _read_body(response, connection)
     finally:
         if tls is not None:
             tls.close()
@@ -211,7 +216,7 @@ def _dial(vetted: Vetted, seconds: float) -> socket.socket:
 def _check_peer(sock: socket.socket, vetted: Vetted) -> None:
     host, port = sock.getpeername()[:2]
     if ip_address(host.partition("%")[0]) != vetted.address or port != vetted.port:
-        raise AddressRefused("peer_changed", "Connected to another address than the vetted.")
+        raise AddressRefused("peer_changed", "Connected to another address than the checked one.")
 
 
 def _start_tls(
@@ -226,7 +231,7 @@ def _start_tls(
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     sock.settimeout(deadline.remaining())
     try:
-        # The time-out holds for the handshake as a whole, not for each read of it.
+        # The timeout applies to the handshake as a whole, not to each read.
         return context.wrap_socket(sock, server_hostname=target.host)
     except ssl.SSLCertVerificationError as error:
         raise TlsFailed("tls_certificate", error.verify_message) from error
@@ -254,19 +259,19 @@ def _head(request: Request, target: Target) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("ascii")
 
 
-def _converse(wire: Wire, data: bytes) -> HTTPResponse:
-    """Send, then read the head of the answer. Raises ExchangeFailed."""
+def _send_and_receive(connection: BoundedSocket, data: bytes) -> HTTPResponse:
+    """Send the request and read the response head. Raises ExchangeFailed."""
     unsent: OSError | None = None
     try:
         try:
-            wire.send(data)
+            connection.send(data)
         except (BrokenPipeError, ConnectionResetError) as error:
-            unsent = error  # an early 4xx may be waiting for us all the same
-        response = HTTPResponse(wire, method="POST")  # type: ignore[arg-type]  # makefile is all it uses
+            unsent = error  # the server may have sent an early 4xx
+        response = HTTPResponse(connection, method="POST")  # type: ignore[arg-type]  # it only calls makefile
         response.begin()
     except (TimeoutError, DeadlineExceeded) as error:
         raise ExchangeFailed("answer_timeout", "No answer in time.") from error
-    except TooMuch as error:
+    except ResponseTooLarge as error:
         raise ExchangeFailed("answer_head_too_large", "The answer's head is too large.") from error
     except ConnectionError as error:
         # http.client's RemoteDisconnected is one as well: closed without an answer.
@@ -278,15 +283,15 @@ def _converse(wire: Wire, data: bytes) -> HTTPResponse:
     return response
 
 
-def _read_body(response: HTTPResponse, wire: Wire) -> tuple[bytes, bool]:
-    """At most ``BODY_LIMIT`` bytes, and whether that was all. A body that breaks off is no error."""
-    wire.reader.budget = BODY_LIMIT
+def _read_body(response: HTTPResponse, connection: BoundedSocket) -> tuple[bytes, bool]:
+    """At most ``BODY_LIMIT`` bytes, and whether the body is complete. An interrupted body is no error."""
+    connection.reader.budget = BODY_LIMIT
     expected = None if response.chunked else response.length
     body = bytearray()
-    with suppress(OSError, HTTPException, ValueError, DeadlineExceeded, TooMuch):
+    with suppress(OSError, HTTPException, ValueError, DeadlineExceeded, ResponseTooLarge):
         while len(body) < BODY_LIMIT and (expected is None or len(body) < expected):
-            room = min(BODY_LIMIT, expected or BODY_LIMIT) - len(body)
-            piece = response.read1(min(4096, room))
+            remaining = min(BODY_LIMIT, expected or BODY_LIMIT) - len(body)
+            piece = response.read1(min(4096, remaining))
             if not piece:
                 return bytes(body), expected is None
             body += piece

@@ -1,14 +1,14 @@
-"""Why a request was not made, or not answered.
+"""Errors of outgoing requests.
 
-``permanent`` says that trying again cannot help until a person changes the URL or the operator the
-allow-list. None of these is an OSError, so that no library in between takes one for a network fault.
+``permanent``: a retry cannot succeed until the URL or the allow-list is changed. None of these is an OSError,
+so that no library treats one as a network error.
 """
 
 from apps.core.errors import DomainError
 
 
 class EgressError(DomainError):
-    """The base: ``code`` is stable, ``address`` is what was dialled ("" when nothing was)."""
+    """Base class: ``address`` is the address of the connection ("" without one)."""
 
     default_code = "egress_failed"
     permanent = False
@@ -19,38 +19,38 @@ class EgressError(DomainError):
 
 
 class UrlRefused(EgressError):
-    """The URL is not one that this platform calls."""
+    """The URL is not allowed."""
 
     default_code = "url_refused"
     permanent = True
 
 
 class AddressRefused(EgressError):
-    """The host is, or resolves to, an address that is out of bounds. Nothing was dialled."""
+    """The host is, or resolves to, a denied address. No connection was made."""
 
     default_code = "address_refused"
     permanent = True
 
 
 class ResolutionFailed(EgressError):
-    """The name has no address now, or the resolver did not answer in time."""
+    """The host name does not resolve, or the resolver timed out."""
 
     default_code = "dns_failed"
 
 
 class ConnectFailed(EgressError):
-    """No TCP connection: refused, unreachable or too slow."""
+    """No TCP connection: refused, unreachable or timed out."""
 
     default_code = "connect_failed"
 
 
 class TlsFailed(EgressError):
-    """The handshake failed or the certificate is not good for this host."""
+    """The TLS handshake failed, or the certificate is not valid for this host."""
 
     default_code = "tls_failed"
 
 
 class ExchangeFailed(EgressError):
-    """Connected, but no whole answer head came back: timeout, reset or not HTTP."""
+    """Connected, but no complete response head: timeout, reset or not HTTP."""
 
     default_code = "exchange_failed"

@@ -1,6 +1,6 @@
-"""Where the platform may connect: the public internet by TLS, and what the operator opened.
+"""Where the platform may connect: public addresses with TLS, and networks allowed by the operator.
 
-The allow-list belongs to the operator (environment variable ``ISPVM_EGRESS_ALLOW``), never to a tenant.
+The operator sets the allow-list (environment variable ``ISPVM_EGRESS_ALLOW``); tenants cannot change it.
 """
 
 import socket
@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 
-from apps.core.http.addresses import OPENED_BY_OPERATOR, Address, Kind, classify
+from apps.core.http.addresses import ALLOWED_BY_OPERATOR, Address, Kind, classify
 from apps.core.http.errors import AddressRefused
 from apps.core.http.urls import DEFAULT_PORTS, Target, parse_url
 
 
 class AllowEntry(Protocol):
-    """A network that the operator opened, on one port or (None) on all."""
+    """An allowed network, on one port or (None) on all."""
 
     @property
     def network(self) -> IPv4Network | IPv6Network: ...
@@ -28,7 +28,7 @@ class AllowEntry(Protocol):
 
 @dataclass(frozen=True)
 class Vetted:
-    """An address that may be dialled; answers from private ones are not shown to tenants."""
+    """An address that may be connected to; responses from private ones are not shown to tenants."""
 
     address: Address
     port: int
@@ -37,39 +37,41 @@ class Vetted:
 
 @dataclass(frozen=True)
 class EgressPolicy:
-    """The rules of one installation. ``own`` lists (host, port) of our own listeners and servers."""
+    """The rules of an installation. ``own`` lists (host, port) of its own listeners and servers."""
 
     allow: tuple[AllowEntry, ...] = ()
     own: tuple[tuple[str, int], ...] = ()
 
     def vet_all(self, target: Target, addresses: Iterable[Address]) -> list[Vetted]:
-        """Every address of a host, or AddressRefused if a single one is out of bounds."""
+        """Check every address of a host. Raises AddressRefused if any of them is denied."""
         return [self.vet(target, address) for address in addresses]
 
     def vet(self, target: Target, address: Address) -> Vetted:
-        """One address. Raises AddressRefused with a stable code."""
-        found = classify(address)
-        if found.kind is Kind.METADATA:
-            raise AddressRefused("address_metadata", f"{target.host}: {found.reason}.")
+        """Check one address. Raises AddressRefused with a stable code."""
+        address_class = classify(address)
+        if address_class.kind is Kind.METADATA:
+            raise AddressRefused("address_metadata", f"{target.host}: {address_class.reason}.")
         if self._is_own(address, target.port):
             raise AddressRefused("address_own", f"{target.host} is this installation itself.")
-        if found.kind is Kind.PUBLIC:
+        if address_class.kind is Kind.PUBLIC:
             self._require_tls(target)
             return Vetted(address, target.port, is_private=False)
-        opened = found.kind in OPENED_BY_OPERATOR and self._is_allowed(address, target.port)
-        if not opened:
+        is_allowed = address_class.kind in ALLOWED_BY_OPERATOR and self._is_allowed(
+            address, target.port
+        )
+        if not is_allowed:
             raise AddressRefused(
                 "address_denied",
-                f"{target.host} leads to an address that is not public ({found.reason}). "
-                "The operator can open private networks in ISPVM_EGRESS_ALLOW.",
+                f"{target.host} resolves to an address that is not public ({address_class.reason}). "
+                "The operator can allow private networks in ISPVM_EGRESS_ALLOW.",
             )
-        if found.kind is Kind.TRANSLATED:
+        if address_class.kind is Kind.TRANSLATED:
             self._require_tls(target)
-        return Vetted(address, target.port, is_private=found.kind is not Kind.TRANSLATED)
+        return Vetted(address, target.port, is_private=address_class.kind is not Kind.TRANSLATED)
 
     def _require_tls(self, target: Target) -> None:
         if target.scheme != "https":
-            raise AddressRefused("https_required", "Public addresses are called by https only.")
+            raise AddressRefused("https_required", "Public addresses require https.")
 
     def _is_allowed(self, address: Address, port: int) -> bool:
         return any(
@@ -81,13 +83,13 @@ class EgressPolicy:
 
     def _is_own(self, address: Address, port: int) -> bool:
         for host, own_port in self.own:
-            # Names are resolved only for a port of ours, so that this costs nothing elsewhere.
-            if own_port == port and any(_same_place(address, a) for a in _addresses_of(host)):
+            # Own host names are resolved only if the port matches, to save queries.
+            if own_port == port and any(_is_same_host(address, a) for a in _addresses_of(host)):
                 return True
         return False
 
 
-def _same_place(one: Address, other: Address) -> bool:
+def _is_same_host(one: Address, other: Address) -> bool:
     return one == other or (one.is_loopback and (other.is_loopback or other.is_unspecified))
 
 
@@ -104,7 +106,7 @@ def _addresses_of(host: str) -> list[Address]:
 
 
 def policy_of_installation() -> EgressPolicy:
-    """The policy that the environment describes."""
+    """The policy configured by the environment."""
     own: list[tuple[str, int]] = []
     for database in settings.DATABASES.values():
         host = str(database.get("HOST") or "")
@@ -123,9 +125,9 @@ def policy_of_installation() -> EgressPolicy:
 
 
 def check_url(url: str, policy: EgressPolicy) -> Target:
-    """Refuse at typing time what can be refused without asking a resolver.
+    """Check a configured URL as far as possible without DNS.
 
-    Raises UrlRefused or AddressRefused. Names are vetted when they are dialled, each time.
+    Raises UrlRefused or AddressRefused. Host names are checked at each connection.
     """
     target = parse_url(url)
     if target.literal is not None:

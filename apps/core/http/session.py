@@ -1,4 +1,4 @@
-"""The guard for libraries that speak ``requests``: a session whose every exchange goes through the egress client."""
+"""A ``requests`` session that sends all requests through the egress client, for libraries that use ``requests``."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -12,16 +12,18 @@ from apps.core.http.client import TOTAL_SECONDS, EgressClient, Request
 from apps.core.http.errors import EgressError
 from apps.core.http.policy import policy_of_installation
 
-#: All that an exchange in such a session may raise.
+#: The base class of everything that such a session raises.
 SessionError = requests.RequestException
-#: What the client says for itself; a library's own values would contradict what is sent.
-_OURS = frozenset({"host", "user-agent", "accept-encoding", "connection", "content-length"})
+#: Headers that the egress client sets itself.
+_CLIENT_HEADERS = frozenset(
+    {"host", "user-agent", "accept-encoding", "connection", "content-length"}
+)
 
 
 class GuardedAdapter(BaseAdapter):
-    """Sends what ``requests`` prepared. No redirects are followed, no proxy of the environment is asked.
+    """Sends prepared requests. Follows no redirects and uses no proxy from the environment.
 
-    ``seconds`` says, at each exchange, how long it may take.
+    ``seconds`` returns the time limit of the next request.
     """
 
     def __init__(self, seconds: Callable[[], float]) -> None:
@@ -29,7 +31,7 @@ class GuardedAdapter(BaseAdapter):
         self._seconds = seconds
 
     def send(self, request: requests.PreparedRequest, **_options: Any) -> requests.Response:  # type: ignore[override]
-        """Raises ``requests.ConnectionError`` for whatever the guard refuses or the network does."""
+        """Raises ``requests.ConnectionError`` for refused requests and network errors."""
         body = request.body or b""
         try:
             client = EgressClient(policy_of_installation(), total_seconds=self._seconds())
@@ -40,7 +42,7 @@ class GuardedAdapter(BaseAdapter):
                     headers={
                         name: _text(value)
                         for name, value in request.headers.items()
-                        if name.lower() not in _OURS
+                        if name.lower() not in _CLIENT_HEADERS
                     },
                     body=body.encode() if isinstance(body, str) else bytes(body),
                 )
@@ -48,23 +50,25 @@ class GuardedAdapter(BaseAdapter):
         except (EgressError, ValueError) as error:
             raise requests.ConnectionError(str(error), request=request) from error
         if not answer.body_whole:
-            raise requests.ConnectionError("The answer broke off or is too long.", request=request)
-        made = requests.Response()
-        made.status_code = answer.status
-        made.headers = CaseInsensitiveDict(answer.headers)
-        made.raw = BytesIO(answer.body)
-        made._content = answer.body  # noqa: SLF001  (read already: there is no public way to say so)
-        made.encoding = "utf-8"
-        made.url = request.url or ""
-        made.request = request
-        return made
+            raise requests.ConnectionError(
+                "The response is incomplete or too large.", request=request
+            )
+        response = requests.Response()
+        response.status_code = answer.status
+        response.headers = CaseInsensitiveDict(answer.headers)
+        response.raw = BytesIO(answer.body)
+        response._content = answer.body  # noqa: SLF001  (already read; there is no public setter)
+        response.encoding = "utf-8"
+        response.url = request.url or ""
+        response.request = request
+        return response
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Nothing to close."""
 
 
 def guarded_session(seconds: Callable[[], float] = lambda: TOTAL_SECONDS) -> requests.Session:
-    """A ``requests`` session that can leave only by the guard."""
+    """A ``requests`` session that can only use the egress client."""
     session = requests.Session()
     session.trust_env = False
     session.max_redirects = 0

@@ -1,7 +1,7 @@
-"""Strict reading of a URL that a person typed.
+"""Strict parsing of configured URLs.
 
-Resolvers and libraries disagree about ``0x7f.1``, ``2130706433``, ``127.1`` and friends; whatever is not
-written in the one plain way is refused, so that what was vetted is what is dialled.
+Resolvers and libraries disagree about ``0x7f.1``, ``2130706433``, ``127.1`` and similar forms; only the canonical
+form is accepted, so that the checked address is the one that is connected to.
 """
 
 import re
@@ -20,19 +20,19 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 _SHAPE = re.compile(
     r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<rest>[/?][!-~]*)?"
 )
-# ASCII digits only: \d would let other scripts' digits through.
+# ASCII digits only: \d would accept digits of other scripts.
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _HOST = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*"
 )
-# As browsers do: a name whose last label is a number is an attempt at an IPv4 address.
+# As in browsers: a name whose last label is a number is meant as an IPv4 address.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _DOTTED = re.compile(r"(0|[1-9][0-9]{0,2})(\.(0|[1-9][0-9]{0,2})){3}")
 
 
 @dataclass(frozen=True)
 class Target:
-    """A URL taken apart; ``literal`` is set when the host is an address, in which case nobody is asked."""
+    """A parsed URL; ``literal`` is set if the host is an address, which needs no DNS query."""
 
     scheme: str
     host: str
@@ -48,7 +48,7 @@ class Target:
 
 
 def parse_url(url: str) -> Target:
-    """Take a URL apart. Raises UrlRefused."""
+    """Parse a URL. Raises UrlRefused."""
     if len(url) > MAX_URL:
         raise UrlRefused("url_too_long", f"The URL is longer than {MAX_URL} characters.")
     shape = _SHAPE.fullmatch(url)
@@ -56,7 +56,7 @@ def parse_url(url: str) -> Target:
         raise UrlRefused("url_malformed", "Write a URL like https://host.example/path.")
     scheme = shape["scheme"].lower()
     if scheme not in DEFAULT_PORTS:
-        raise UrlRefused("url_scheme", "Only https and http URLs are called.")
+        raise UrlRefused("url_scheme", "Only https and http URLs are allowed.")
     if "@" in shape["authority"]:
         raise UrlRefused("url_userinfo", "A URL must not carry a user name or password.")
     host_text, port_text = _split(shape["authority"])
@@ -103,7 +103,7 @@ def _read_host(text: str) -> tuple[str, Address | None]:
 
 
 def _read_ipv6(text: str) -> IPv6Address:
-    # Zone ids choose an interface of ours; a dotted tail hides an IPv4 address.
+    # A zone id would select a local interface; a dotted suffix contains an IPv4 address.
     if "%" in text or "." in text or not text.isascii():
         raise UrlRefused("url_host", "Write the IPv6 address plainly, without a zone.")
     try:
@@ -118,6 +118,6 @@ def _to_ascii(text: str) -> str:
     except (idna.IDNAError, UnicodeError) as error:
         raise UrlRefused("url_host", "The host is not a valid international name.") from error
     if "xn--" not in host:
-        # Full-width letters, circled digits: look-alikes of a plain name or address.
+        # Full-width letters or circled digits: look-alikes of a plain name or address.
         raise UrlRefused("url_host_disguised", "Write the host in plain letters and digits.")
     return host

@@ -1,4 +1,4 @@
-"""Who may read the numbers: this host, and the networks that the operator named. Pure."""
+"""Access to metrics: from this host and from allowed networks. Pure."""
 
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -6,11 +6,11 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 Network = IPv4Network | IPv6Network
 
 
-def may_read(peer: str, allowed: Iterable[Network]) -> bool:
-    """Whether the address at the other end of the connection may; a header never decides."""
+def is_allowed(peer: str, allowed: Iterable[Network]) -> bool:
+    """Whether the peer address of the connection may read metrics; headers are ignored."""
     try:
         address = ip_address(peer.partition("%")[0])
-    except ValueError:  # a unix socket has no address: whoever speaks there is a proxy
+    except ValueError:  # a unix socket has no address: the peer is a proxy
         return False
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped

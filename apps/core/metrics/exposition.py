@@ -1,4 +1,4 @@
-"""The text that a scrape gets: of the whole process group, or of this process alone."""
+"""The exposition text: of the whole process group, or of this process alone."""
 
 from collections.abc import Iterable
 
@@ -6,24 +6,24 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, REGISTRY, CollectorRegis
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from apps.core.metrics.folder import fold_dead, folder_locked, folder_of_group
+from apps.core.metrics.folder import group_folder, locked_folder, merge_dead
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
 
 def exposition(extra: Iterable[Collector] = ()) -> bytes:
-    """Everything counted so far, and what the extra collectors find out now."""
+    """All metrics of the group, and those of the extra collectors."""
     return _counted() + b"".join(_of(collector) for collector in extra)
 
 
 def _counted() -> bytes:
-    folder = folder_of_group()
+    folder = group_folder()
     if folder is None:
         return generate_latest(REGISTRY)
     folder.mkdir(parents=True, exist_ok=True)
     registry = CollectorRegistry()
-    with folder_locked(folder):
-        fold_dead(folder)
+    with locked_folder(folder):
+        merge_dead(folder)
         MultiProcessCollector(registry, str(folder))
         return generate_latest(registry)
 

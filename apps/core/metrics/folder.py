@@ -1,7 +1,7 @@
-"""The files that the processes of one group count in, one set per process.
+"""The metric files of a process group, one set per process.
 
-A process that died leaves its files. They are added to the group's past and removed: sums never fall, and
-the folder stays as small as the group, however often its workers are replaced.
+The files of a dead process are merged into files of the group and removed: counters never decrease, and
+the folder does not grow with the number of replaced workers.
 """
 
 import fcntl
@@ -15,17 +15,17 @@ from prometheus_client.mmap_dict import MmapedDict
 from apps.core.metrics.reserved import reserve
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-PAST = "past"
+MERGED = "merged"
 
 
-def folder_of_group() -> Path | None:
-    """This process group's folder; None where a process counts for itself alone."""
+def group_folder() -> Path | None:
+    """The folder of this process group; None for a process without a group."""
     name = os.environ.get(VARIABLE)
     return Path(name) if name else None
 
 
-def begin_folder(folder: Path) -> None:
-    """Empty it: a group that starts counts from zero. What this process has already opened stays."""
+def clear_folder(folder: Path) -> None:
+    """Remove files of earlier runs. Files that this process has already opened stay."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.glob("*.db"):
         if path.stem.rpartition("_")[2] != str(os.getpid()):
@@ -33,35 +33,35 @@ def begin_folder(folder: Path) -> None:
 
 
 @contextmanager
-def folder_locked(folder: Path) -> Iterator[None]:
-    """Nobody folds while the files are read."""
+def locked_folder(folder: Path) -> Iterator[None]:
+    """No files are merged while they are read."""
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def fold_dead(folder: Path) -> int:
-    """Add what dead processes counted to the group's past; answers how many files went.
+def merge_dead(folder: Path) -> int:
+    """Merge the files of dead processes; returns the number of removed files.
 
-    The caller holds ``folder_locked``. A crash in between counts one file twice; nothing is ever lost.
+    The caller holds ``locked_folder``. After a crash in between, one file is counted twice; none is lost.
     """
-    gone = 0
+    removed = 0
     for path in sorted(folder.glob("*.db")):
         kind, _, process = path.stem.rpartition("_")
-        if process == PAST or not process.isdigit() or _is_alive(int(process)):
+        if process == MERGED or not process.isdigit() or _is_alive(int(process)):
             continue
         try:
-            if not kind.startswith("gauge"):  # a dead process is in no state
-                _add(path, folder / f"{kind}_{PAST}.db")
-        except OSError:  # a full volume: it is read where it is, and added when there is room
+            if not kind.startswith("gauge"):  # a dead process has no gauges
+                _add(path, folder / f"{kind}_{MERGED}.db")
+        except OSError:  # full volume: the file is still read, and merged later
             continue
         path.unlink(missing_ok=True)
-        gone += 1
-    return gone
+        removed += 1
+    return removed
 
 
 def _add(source: Path, target: Path) -> None:
-    with target.open("ab") as file:  # what cannot be added must not be counted as added
+    with target.open("ab") as file:  # reserve first: a partial merge would count values twice
         reserve(file.fileno(), 2 * max(source.stat().st_size, target.stat().st_size))
     total = MmapedDict(str(target))
     try:

@@ -1,4 +1,4 @@
-"""A small listener for processes that have none: ingest's master, workers, beat, keeper."""
+"""The metrics listener of processes without a web server: ingest's master, workers, beat, keeper."""
 
 import os
 import socket
@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from apps.core import liveness
-from apps.core.metrics.access import Network, may_read
+from apps.core.metrics.access import Network, is_allowed
 from apps.core.metrics.exposition import CONTENT_TYPE, exposition
 
 log = structlog.get_logger(__name__)
@@ -30,7 +30,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class Listener(threading.Thread):
-    """Answers ``GET /metrics``; waits for its port while a process that just died still holds it."""
+    """Serves ``GET /metrics``; retries while its port is still in use by a process that is ending."""
 
     def __init__(
         self, address: tuple[str, int], allowed: Sequence[Network], text: Callable[[], bytes]
@@ -41,18 +41,18 @@ class Listener(threading.Thread):
         self._server: _Server | None = None
         self._stopped = threading.Event()
         self.listening = threading.Event()
-        # A worker that is forked later must not keep the port of a master that died.
+        # Forked workers must not keep the port open after the master has died.
         os.register_at_fork(after_in_child=self._close_socket)
 
     def run(self) -> None:
-        said = False
+        is_logged = False
         while not self._stopped.is_set():
             try:
                 self._server = _Server(self.address, self._handler)
             except OSError as error:
-                if not said:
+                if not is_logged:
                     log.warning("metrics_port_unavailable", error=error.strerror)
-                    said = True
+                    is_logged = True
                 time.sleep(RETRY_SECONDS)
                 continue
             self.address = (self.address[0], self._server.server_address[1])
@@ -93,25 +93,25 @@ def _handler(
 
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
-            if path not in {"/metrics", "/livez"} or not may_read(
+            if path not in {"/metrics", "/livez"} or not is_allowed(
                 str(self.client_address[0]), allowed
             ):
-                self._answer(404, "text/plain", b"Not found.\n")
+                self._respond(404, "text/plain", b"Not found.\n")
                 return
             if path == "/livez":
                 hung = len(liveness.process.hung())
                 status = 503 if hung else 200
-                self._answer(status, "text/plain", f"{hung} threads hang\n".encode())
+                self._respond(status, "text/plain", f"{hung} threads hang\n".encode())
                 return
             try:
                 body = text()
             except Exception:  # a scrape must not end the listener
                 log.exception("metrics_unreadable")
-                self._answer(500, "text/plain", b"The log says why.\n")
+                self._respond(500, "text/plain", b"Error; see the log.\n")
                 return
-            self._answer(200, CONTENT_TYPE, body)
+            self._respond(200, CONTENT_TYPE, body)
 
-        def _answer(self, status: int, kind: str, body: bytes) -> None:
+        def _respond(self, status: int, kind: str, body: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
@@ -119,6 +119,6 @@ def _handler(
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  (the base's name)
-            """A scrape every few seconds is no news."""
+            """Scrapes are not logged."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""django-prometheus with bounded labels: a method is whatever a stranger sends."""
+"""django-prometheus with bounded labels: clients can send any method name."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class RequestsBefore(PrometheusBeforeMiddleware):  # type: ignore[misc]  # the library has no types
-    """Outermost: counts and times everything, other middleware included."""
+    """Outermost: measures requests including all other middleware."""
 
 
 class RequestsByView(PrometheusAfterMiddleware):  # type: ignore[misc]  # the library has no types
-    """Innermost: by view, method and status."""
+    """Innermost: labels by view, method and status."""
 
     def label_metric(
         self, metric: Any, request: Any, response: Any = None, **labels: str | None

@@ -1,8 +1,8 @@
-"""Counting files whose blocks are reserved before they are mapped.
+"""Metric files whose blocks are allocated before they are mapped.
 
-The client library maps sparse files. On a full volume the first write to a page without a block is SIGBUS, which ends
-the process, whatever it was doing. Here the blocks are reserved first, and where there are none the numbers are kept in
-memory: this process' part is missing in scrapes until it is started again, and it works on.
+The client library maps sparse files. On a full volume, the first write to an unallocated page raises SIGBUS, which ends
+the process. Here blocks are allocated first; without free blocks the values are kept in memory: the process goes on,
+and its values are missing in scrapes until it is restarted.
 """
 
 import errno
@@ -14,21 +14,21 @@ from prometheus_client import values
 from prometheus_client.mmap_dict import MmapedDict
 
 INITIAL_BYTES = 1 << 16
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 def reserve(descriptor: int, size: int) -> None:
-    """Have the volume keep blocks for the file's first bytes. Raises OSError."""
+    """Allocate blocks for the first ``size`` bytes of the file. Raises OSError."""
     try:
         os.posix_fallocate(descriptor, 0, size)
     except OSError as error:
-        if error.errno in {errno.EOPNOTSUPP, errno.EINVAL}:  # a file system that cannot: as before
+        if error.errno in {errno.EOPNOTSUPP, errno.EINVAL}:  # not supported by the file system
             return
         raise
 
 
 class ReservedDict(MmapedDict):
-    """The library's file of numbers, which never writes to a block that is not there."""
+    """The library's metric file, which never writes to an unallocated block."""
 
     _f: Any
     _m: Any
@@ -45,13 +45,13 @@ class ReservedDict(MmapedDict):
                 finally:
                     os.close(descriptor)
             except OSError as error:
-                if error.errno not in NO_ROOM:
+                if error.errno not in DISK_FULL:
                     raise
                 memory = os.memfd_create("metrics")
                 filename = f"/proc/self/fd/{memory}"
         super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]  # the library's
         if memory is not None:
-            os.close(memory)  # it has opened it itself
+            os.close(memory)  # opened again by the base class
 
     def _init_value(self, key: str) -> None:
         # The library doubles the file when the next value does not fit; one is never longer than this.
@@ -60,13 +60,13 @@ class ReservedDict(MmapedDict):
             try:
                 reserve(self._f.fileno(), 2 * self._capacity)
             except OSError as error:
-                if error.errno not in NO_ROOM:
+                if error.errno not in DISK_FULL:
                     raise
                 self._move_to_memory()
         super()._init_value(key)  # type: ignore[no-untyped-call]  # the library's
 
     def _move_to_memory(self) -> None:
-        """Go on in memory with what has been counted so far; the file stays as it is."""
+        """Continue in memory with the current values; the file is left unchanged."""
         memory = os.fdopen(os.memfd_create("metrics"), "a+b")
         memory.write(self._m[: self._capacity])
         memory.flush()
@@ -77,5 +77,5 @@ class ReservedDict(MmapedDict):
 
 
 def install() -> None:
-    """Have the client library count in such files. Before the first number is made; idempotent."""
+    """Make the client library use these files. Call before the first metric is created; idempotent."""
     values.MmapedDict = ReservedDict  # type: ignore[attr-defined]  # looked up when it opens one

@@ -15,7 +15,7 @@ from apps.tenancy.context import require_tenant_id
 from apps.webhooks.choices import DeadReason, DeliveryState, Outcome, SecretStage
 from apps.webhooks.models import Attempt, Delivery, Endpoint
 from apps.webhooks.rendering import Envelope, render_incident_event
-from apps.webhooks.services.fanning_out import view_of
+from apps.webhooks.services.fanning_out import payload_options
 from apps.webhooks.services.secrets import add_secret
 
 #: As long as the ledger keeps them.
@@ -93,7 +93,7 @@ def _deliveries(
     for name, moment, document in events:
         event_id = network.id_of("event", document["id"], name)
         envelope = Envelope(str(event_id), name, moment, tenant_id, network.size.title)
-        body = render_incident_event(envelope, document, view_of(endpoint))
+        body = render_incident_event(envelope, document, payload_options(endpoint))
         rng = Random(event_id.int ^ endpoint.id.int)  # noqa: S311  (drawn, not guessed against)
         is_dead = rng.random() < 0.01  # noqa: PLR2004
         failures = 12 if is_dead else int(rng.random() < 0.04)  # noqa: PLR2004

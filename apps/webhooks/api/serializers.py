@@ -1,4 +1,4 @@
-"""Webhook resources on the wire."""
+"""Serializers of webhook resources."""
 
 from typing import Any
 
@@ -52,15 +52,15 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         extra_kwargs = {"ca_pem": {"max_length": 65_536}}
 
     def get_secret_stages(self, endpoint: Endpoint) -> list[str]:
-        """Which secrets exist; their texts are never shown again."""
+        """The stages for which a secret exists; secrets themselves are shown only once."""
         return sorted(secret.stage for secret in endpoint.secrets.all())
 
 
 class EndpointWithSecretSerializer(EndpointSerializer):
-    """An endpoint in the one answer that shows a secret."""
+    """An endpoint with its secret: only in the response that creates the secret."""
 
     secret = serializers.CharField(
-        read_only=True, required=False, help_text="Shown once, when it is made or staged."
+        read_only=True, required=False, help_text="Shown once, when it is created or staged."
     )
 
     class Meta(EndpointSerializer.Meta):
@@ -68,7 +68,7 @@ class EndpointWithSecretSerializer(EndpointSerializer):
 
 
 class RotationSerializer(serializers.Serializer[Any]):
-    """One step of a rotation: stage (answers with the new secret), promote, retire."""
+    """One step of a rotation: stage (returns the new secret), promote, retire."""
 
     step = serializers.ChoiceField(choices=["stage", "promote", "retire"])
     grace_hours = serializers.IntegerField(min_value=0, max_value=168, default=24)
@@ -135,12 +135,12 @@ class DeliveryDetailSerializer(DeliverySerializer):
         return [dict(row) for row in AttemptSerializer(rows, many=True).data]
 
     def get_body(self, delivery: Delivery) -> str:
-        """The bytes as they are sent."""
+        """The request body as sent."""
         return bytes(delivery.body).decode()
 
 
 class DeadLetterFilterSerializer(serializers.Serializer[Any]):
-    """Which dead letters to resend; what is left out does not narrow."""
+    """Which dead letters to resend; omitted fields do not filter."""
 
     endpoint = serializers.UUIDField(required=False)
     incident = serializers.UUIDField(required=False)
@@ -151,4 +151,4 @@ class DeadLetterFilterSerializer(serializers.Serializer[Any]):
 
 class ResentSerializer(serializers.Serializer[Any]):
     resent = serializers.IntegerField()
-    passed_over = serializers.IntegerField()
+    skipped = serializers.IntegerField()

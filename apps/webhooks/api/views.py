@@ -1,4 +1,4 @@
-"""Webhook endpoints, their ledger and their dead letters."""
+"""Webhook endpoints, deliveries and dead letters."""
 
 from datetime import timedelta
 from typing import Any
@@ -34,16 +34,16 @@ class NewestFirst(CursorPages):
 
 
 class WebhookViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """Newest first; whoever writes is named."""
+    """Newest first."""
 
     pagination_class = NewestFirst
 
-    def who(self) -> dict[str, Any]:
+    def actor_and_time(self) -> dict[str, Any]:
         return {"actor": self.access.actor, "at": clock.now()}
 
 
 class EndpointViewSet(WebhookViewSet):
-    """Receivers of incident events. A secret is shown once, in the answer that makes it."""
+    """Receivers of incident events. A secret is shown once, in the response that creates it."""
 
     serializer_class = EndpointSerializer
     filters = {"name": "name", "pause_reason": "pause_reason"}
@@ -59,7 +59,7 @@ class EndpointViewSet(WebhookViewSet):
         "pause": Permission.WEBHOOKS_MANAGE,
         "resume": Permission.WEBHOOKS_MANAGE,
     }
-    #: The answer to a new endpoint holds its secret; a changed URL is where signed bodies go.
+    #: These return a secret or change where signed bodies are sent.
     fresh_sign_in = frozenset({"create", "partial_update", "rotate_secret"})
 
     def get_queryset(self) -> QuerySet[Endpoint]:
@@ -67,65 +67,69 @@ class EndpointViewSet(WebhookViewSet):
 
     @extend_schema(responses={201: EndpointWithSecretSerializer})
     def create(self, request: Request) -> Response:
-        asked = self.get_serializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        endpoint, secret = services.create_endpoint(**asked.validated_data, **self.who())
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        endpoint, secret = services.create_endpoint(
+            **serializer.validated_data, **self.actor_and_time()
+        )
         body = {**self.get_serializer(endpoint).data, "secret": secret}
         return Response(body, status=status.HTTP_201_CREATED)
 
     def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         endpoint = self.get_object()
-        asked = self.get_serializer(endpoint, data=request.data, partial=True)
-        asked.is_valid(raise_exception=True)
-        changed = services.change_endpoint(endpoint=endpoint, **asked.validated_data, **self.who())
+        serializer = self.get_serializer(endpoint, data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        changed = services.change_endpoint(
+            endpoint=endpoint, **serializer.validated_data, **self.actor_and_time()
+        )
         return Response(self.get_serializer(changed).data)
 
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        services.delete_endpoint(endpoint=self.get_object(), **self.who())
+        services.delete_endpoint(endpoint=self.get_object(), **self.actor_and_time())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={202: DeliverySerializer})
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Send ``webhook.ping``; the answer is the delivery to look at."""
-        delivery = services.test_endpoint(endpoint=self.get_object(), **self.who())
+        """Send ``webhook.ping``; returns the delivery, whose state shows the result."""
+        delivery = services.test_endpoint(endpoint=self.get_object(), **self.actor_and_time())
         return Response(DeliverySerializer(delivery).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=RotationSerializer, responses=EndpointWithSecretSerializer)
     @action(detail=True, methods=["post"], url_path="rotate-secret")
     def rotate_secret(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Stage, promote, retire."""
+        """Stage, promote or retire a signing secret."""
         endpoint = self.get_object()
-        asked = RotationSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        serializer = RotationSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         body: dict[str, Any] = {}
-        step = asked.validated_data["step"]
+        step = serializer.validated_data["step"]
         if step == "stage":
-            body["secret"] = services.stage_secret(endpoint=endpoint, **self.who())
+            body["secret"] = services.stage_secret(endpoint=endpoint, **self.actor_and_time())
         elif step == "promote":
-            grace = timedelta(hours=asked.validated_data["grace_hours"])
-            services.promote_secret(endpoint=endpoint, grace=grace, **self.who())
+            grace = timedelta(hours=serializer.validated_data["grace_hours"])
+            services.promote_secret(endpoint=endpoint, grace=grace, **self.actor_and_time())
         else:
-            services.retire_secret(endpoint=endpoint, **self.who())
+            services.retire_secret(endpoint=endpoint, **self.actor_and_time())
         return Response({**self.get_serializer(self.get_object()).data, **body})
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Hold everything back."""
-        services.pause_endpoint(endpoint=self.get_object(), **self.who())
+        """Stop sending; events are queued until ``resume``."""
+        services.pause_endpoint(endpoint=self.get_object(), **self.actor_and_time())
         return Response(self.get_serializer(self.get_object()).data)
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Send again."""
-        services.resume_endpoint(endpoint=self.get_object(), **self.who())
+        """Send queued events."""
+        services.resume_endpoint(endpoint=self.get_object(), **self.actor_and_time())
         return Response(self.get_serializer(self.get_object()).data)
 
 
 class DeliveryViewSet(WebhookViewSet):
-    """The ledger: one row per event and endpoint, with every attempt in the detail."""
+    """One row per event and endpoint; the detail lists every attempt."""
 
     serializer_class = DeliverySerializer
     filters = {
@@ -151,15 +155,15 @@ class DeliveryViewSet(WebhookViewSet):
     @extend_schema(request=None, responses={202: DeliveryDetailSerializer})
     @action(detail=True, methods=["post"])
     def resend(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Send the same bytes again; a second click while it is on its way changes nothing."""
-        services.resend_delivery(delivery=self.get_object(), **self.who())
+        """Send the same bytes again. No effect while the delivery is pending."""
+        services.resend_delivery(delivery=self.get_object(), **self.actor_and_time())
         return Response(
             self.get_serializer(self.get_object()).data, status=status.HTTP_202_ACCEPTED
         )
 
 
 class DeadLetterViewSet(WebhookViewSet):
-    """What was given up, and sending it again."""
+    """Deliveries that failed for good, and resending them."""
 
     serializer_class = DeliverySerializer
     filters = DeliveryViewSet.filters
@@ -176,9 +180,9 @@ class DeadLetterViewSet(WebhookViewSet):
     @extend_schema(request=DeadLetterFilterSerializer, responses={202: ResentSerializer})
     @action(detail=False, methods=["post"])
     def resend(self, request: Request) -> Response:
-        """Resend by filter and time, the oldest first, at most 1000 a call."""
-        asked = DeadLetterFilterSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        """Resend by filter and time, oldest first, at most 1000 per request."""
+        serializer = DeadLetterFilterSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         lookups = {
             "endpoint": "endpoint_id",
             "incident": "incident_id",
@@ -186,11 +190,9 @@ class DeadLetterViewSet(WebhookViewSet):
             "created_from": "created_at__gte",
             "created_to": "created_at__lt",
         }
-        chosen = {lookups[name]: value for name, value in asked.validated_data.items()}
-        rows = self.get_queryset().filter(**chosen).order_by("created_at", "id")
-        resent, passed_over = services.resend_deliveries(
-            deliveries=list(rows[:RESEND_LIMIT]), **self.who()
+        filters = {lookups[name]: value for name, value in serializer.validated_data.items()}
+        rows = self.get_queryset().filter(**filters).order_by("created_at", "id")
+        resent, skipped = services.resend_deliveries(
+            deliveries=list(rows[:RESEND_LIMIT]), **self.actor_and_time()
         )
-        return Response(
-            {"resent": resent, "passed_over": passed_over}, status=status.HTTP_202_ACCEPTED
-        )
+        return Response({"resent": resent, "skipped": skipped}, status=status.HTTP_202_ACCEPTED)

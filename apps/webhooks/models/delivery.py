@@ -9,7 +9,7 @@ from apps.webhooks.models.endpoint import Endpoint
 
 
 class Delivery(TenantModel):
-    """One event for one endpoint: the exact bytes, rendered once, and how far they got.
+    """One event for one endpoint: the exact bytes, rendered once, and the state of their delivery.
 
     ``event_id`` is the receiver's idempotency key: attempts and resends repeat it and the bytes.
     """
@@ -23,7 +23,7 @@ class Delivery(TenantModel):
     sequence = models.PositiveIntegerField(null=True, blank=True)
     body = models.BinaryField()
     body_sha256 = models.CharField(max_length=64)
-    # How many of our own webhooks led to this event (see the loop guard).
+    # Length of the chain of our own webhooks that led to this event (loop guard: MAX_HOPS).
     hop = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField()
 
@@ -31,11 +31,11 @@ class Delivery(TenantModel):
         max_length=20, choices=DeliveryState.choices, default=DeliveryState.PENDING
     )
     next_attempt_at = models.DateTimeField(null=True, blank=True)
-    # Attempts begun, ever; goes on counting after a resend.
+    # All attempts started; a resend does not reset it.
     attempt_count = models.PositiveIntegerField(default=0)
-    # Attempts that failed since the last (re)send: the place in the schedule.
+    # Failed attempts since the last (re)send: the index in the retry schedule.
     failure_count = models.PositiveIntegerField(default=0)
-    # The lease is the attempt's id; whoever settles must still hold it.
+    # The id of the attempt that holds the lease; only it may record the result.
     lease_token = models.UUIDField(null=True, blank=True)
     leased_until = models.DateTimeField(null=True, blank=True)
     delivered_at = models.DateTimeField(null=True, blank=True)
@@ -58,8 +58,8 @@ class Delivery(TenantModel):
                 condition=Q(dead_reason__in=["", *DeadReason.values]),
                 name="webhooks_delivery_reason_ck",
             ),
-            # Each state with exactly the times that belong to it: a row that fits none of these
-            # would be looked at by nobody.
+            # Each state with exactly its own timestamps: a row that matches none of these
+            # would never be processed.
             models.CheckConstraint(
                 condition=Q(
                     state=DeliveryState.PENDING,
@@ -104,9 +104,9 @@ class Delivery(TenantModel):
 
 
 class Attempt(TenantModel):
-    """One try to hand a delivery over, as it went. Its id is the ``X-ISPVM-Delivery-ID`` that was sent.
+    """One attempt to send a delivery. Its id is sent as ``X-ISPVM-Delivery-ID``.
 
-    Written before the first byte goes out, so that a sender that dies leaves a trace.
+    Written before the request is sent, so that an interrupted attempt is on record.
     """
 
     delivery = TenantForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
@@ -115,17 +115,17 @@ class Attempt(TenantModel):
     finished_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=20, choices=Outcome.choices, default=Outcome.SENDING)
     duration_ms = models.PositiveIntegerField(null=True, blank=True)
-    # The address dialled, with its port; empty when nothing was dialled.
+    # The address and port of the connection; empty without a connection.
     address = models.CharField(max_length=60, blank=True, default="")
     status = models.PositiveSmallIntegerField(null=True, blank=True)
     error_code = models.CharField(max_length=60, blank=True, default="")
     error_detail = models.CharField(max_length=300, blank=True, default="")
-    # Trying again cannot help until a person changes something.
+    # A retry cannot succeed without a configuration change.
     is_permanent = models.BooleanField(default=False)
     retry_after_seconds = models.PositiveIntegerField(null=True, blank=True)
     certificate_sha256 = models.CharField(max_length=64, blank=True, default="")
     body_sha256 = models.CharField(max_length=64)
-    # At most 1 KiB, and nothing at all of receivers in private networks.
+    # At most 1 KiB; empty for receivers in private networks.
     response_head = models.CharField(max_length=1024, blank=True, default="")
 
     class Meta:

@@ -7,9 +7,9 @@ from apps.webhooks.choices import PauseReason, SecretStage, SeverityFloor
 
 
 class Endpoint(TenantModel):
-    """A receiver of incident events at another company's or program's address.
+    """A URL that receives incident events.
 
-    Changed only by ``webhooks.services``. A deleted one stays as the owner of its ledger.
+    Changed only by ``webhooks.services``. A deleted endpoint is kept for its delivery log.
     """
 
     name = models.CharField(max_length=100)
@@ -23,7 +23,7 @@ class Endpoint(TenantModel):
     hides_people = models.BooleanField(default=False)
     hides_evidence = models.BooleanField(default=False)
     is_thin = models.BooleanField(default=False)
-    # PEM; replaces the system's authorities for a receiver with a CA of its own.
+    # PEM; replaces the system's certificate authorities for this receiver.
     ca_pem = models.TextField(blank=True, default="")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
@@ -38,9 +38,9 @@ class Endpoint(TenantModel):
     last_success_at = models.DateTimeField(null=True, blank=True)
     # The first failure after the last success.
     failing_since = models.DateTimeField(null=True, blank=True)
-    # Time-outs in a row. They hold a worker for 15 s each, refusals do not: see leasing.
+    # Consecutive timeouts. Each blocks a worker thread for up to 15 s: see leasing.
     slow_failures = models.PositiveIntegerField(default=0)
-    rest_until = models.DateTimeField(null=True, blank=True)
+    backoff_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -68,13 +68,13 @@ class Endpoint(TenantModel):
 
 
 class Secret(TenantModel):
-    """A signing secret of an endpoint, sealed; at most one per stage of the rotation."""
+    """An encrypted signing secret of an endpoint; at most one per rotation stage."""
 
     endpoint = TenantForeignKey(Endpoint, on_delete=models.CASCADE, related_name="secrets")
     stage = models.CharField(max_length=20, choices=SecretStage.choices)
     sealed = models.BinaryField()
     created_at = models.DateTimeField()
-    # End of a retiring secret's grace.
+    # End of a retiring secret's grace period.
     retire_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -19,13 +19,13 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--log", required=True, type=Path, help="JSON lines, appended")
     parser.add_argument("--control", type=Path, help="file holding up, down, hang or a status")
-    parser.add_argument("--mode", default="up", help="the same, while the control file is empty")
+    parser.add_argument("--mode", default="up", help="used while the control file is empty")
     parser.add_argument("--tolerance", type=float, default=300.0, metavar="SECONDS")
-    parser.add_argument("--colour", choices=["auto", "always", "never"], default="auto")
+    parser.add_argument("--color", choices=["auto", "always", "never"], default="auto")
     options = parser.parse_args(arguments)
     host, _, port = options.listen.rpartition(":")
-    colour = options.colour == "always" or (options.colour == "auto" and sys.stdout.isatty())
-    journal = Journal(options.log, sys.stdout, colour=colour)
+    color = options.color == "always" or (options.color == "auto" and sys.stdout.isatty())
+    journal = Journal(options.log, sys.stdout, color=color)
     receiver = Receiver(
         (host, int(port)),
         secret_file=options.secret_file,
@@ -34,10 +34,10 @@ def main(arguments: list[str]) -> int:
         mode=options.mode,
         tolerance=options.tolerance,
     )
-    # shutdown() waits for serve_forever, which runs in this very thread: ask from another.
+    # shutdown() blocks until serve_forever returns, which runs in this thread: call it from another.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=receiver.shutdown).start())
-    journal.say(f"Receiving webhooks on http://{host}:{receiver.server_address[1]}/")
+    journal.print(f"Receiving webhooks on http://{host}:{receiver.server_address[1]}/")
     try:
         receiver.serve_forever(poll_interval=0.1)
     finally:

@@ -1,4 +1,4 @@
-"""What came in: one line per event for people, one JSON line for programs, on disk before the answer."""
+"""Log of received webhooks: one terminal line and one JSON line in a file per event, before the response."""
 
 import base64
 import hashlib
@@ -11,47 +11,53 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from apps.webhooks.receiver.verifier import Verdict
+from apps.webhooks.receiver.verifier import Verification
 
-_COLOURS = {"green": "32", "red": "31", "yellow": "33", "dim": "2", "bold": "1"}
-_SEVERITY_COLOUR = {"critical": "red", "warn": "yellow", "info": "dim"}
+_COLORS = {"green": "32", "red": "31", "yellow": "33", "dim": "2", "bold": "1"}
+_SEVERITY_COLOR = {"critical": "red", "warn": "yellow", "info": "dim"}
 
 
 class Journal:
-    """Appends JSON lines, each fsynced; remembers event ids and what was applied of each incident.
+    """Appends JSON lines, each fsynced; remembers event ids and the last applied event of each incident.
 
     An event is applied once, and only if its (epoch, sequence) is greater than that of the last one.
     """
 
-    def __init__(self, path: Path, out: TextIO, *, colour: bool) -> None:
+    def __init__(self, path: Path, out: TextIO, *, color: bool) -> None:
         self._file = path.open("ab")
         self._out = out
-        self._colour = colour
+        self._color = color
         self._lock = threading.Lock()
-        self._seen: set[str] = set()
+        self._event_ids: set[str] = set()
         self._applied: dict[str, tuple[int, int]] = {}
         for entry in _entries(path):
-            self._seen.add(entry["headers"].get("webhook-id", ""))
+            self._event_ids.add(entry["headers"].get("webhook-id", ""))
             self._apply(_event_of(entry.get("body", "")))
 
     def write(
-        self, *, at: float, headers: Mapping[str, str], body: bytes, verdict: Verdict, status: int
+        self,
+        *,
+        at: float,
+        headers: Mapping[str, str],
+        body: bytes,
+        verification: Verification,
+        status: int,
     ) -> None:
         """Log a request and print its line."""
         event_id = headers.get("webhook-id", "")
         with self._lock:
-            repeated = verdict.verified and event_id in self._seen
+            repeated = verification.verified and event_id in self._event_ids
             is_applied = False
-            if verdict.verified:
-                self._seen.add(event_id)
-                is_applied = not repeated and self._apply(verdict.event)
+            if verification.verified:
+                self._event_ids.add(event_id)
+                is_applied = not repeated and self._apply(verification.event)
             entry = {
                 "time": datetime.fromtimestamp(at, UTC).isoformat(),
                 "headers": dict(headers),
                 "body_sha256": hashlib.sha256(body).hexdigest(),
                 "body": _text(body),
-                "verified": verdict.verified,
-                "reason": verdict.reason,
+                "verified": verification.verified,
+                "reason": verification.reason,
                 "repeated": repeated,
                 "applied": is_applied,
                 "status": status,
@@ -60,12 +66,12 @@ class Journal:
             self._file.flush()
             os.fsync(self._file.fileno())
             note = " (repeated)" if repeated else ""
-            if not repeated and not is_applied and "incident" in verdict.event:
+            if not repeated and not is_applied and "incident" in verification.event:
                 note = " (older, dropped)"
-            self._print(at, headers, verdict, note)
+            self._print_event(at, headers, verification, note)
 
-    def say(self, text: str) -> None:
-        """A line that is not about an event."""
+    def print(self, text: str) -> None:
+        """Print a line that is not about an event."""
         with self._lock:
             self._out.write(text + "\n")
             self._out.flush()
@@ -74,7 +80,7 @@ class Journal:
         self._file.close()
 
     def _apply(self, event: Mapping[str, Any]) -> bool:
-        """Whether the event is newer than what was applied of its incident; it is applied then."""
+        """Apply the event if it is newer than the last applied one of its incident; returns whether it was applied."""
         incident = event.get("incident")
         if not isinstance(incident, dict):
             return False
@@ -84,17 +90,19 @@ class Journal:
         self._applied[key] = order
         return True
 
-    def _print(self, at: float, headers: Mapping[str, str], verdict: Verdict, suffix: str) -> None:
+    def _print_event(
+        self, at: float, headers: Mapping[str, str], verification: Verification, suffix: str
+    ) -> None:
         clock = datetime.fromtimestamp(at).astimezone().strftime("%H:%M:%S")
         kind = _plain(headers.get("x-ispvm-event-type", "?"))
         attempt = _plain(headers.get("x-ispvm-attempt", "?"))
-        if verdict.verified:
-            mark = self._paint("verified", "green")
+        if verification.verified:
+            label = self._paint("verified", "green")
             note = f" attempt {attempt}{suffix}"
         else:
-            mark, note = self._paint("REFUSED", "red"), f" {_plain(verdict.reason)}"
-        what = self._describe(verdict.event)
-        self._out.write(f"{clock} {mark} {self._paint(kind, 'bold')} {what}{note}\n")
+            label, note = self._paint("REFUSED", "red"), f" {_plain(verification.reason)}"
+        description = self._describe(verification.event)
+        self._out.write(f"{clock} {label} {self._paint(kind, 'bold')} {description}{note}\n")
         self._out.flush()
 
     def _describe(self, event: Mapping[str, Any]) -> str:
@@ -104,17 +112,17 @@ class Journal:
         severity = _plain(incident.get("severity", ""))
         words = [
             f"#{_plain(incident.get('sequence', '?'))}",
-            self._paint(severity, _SEVERITY_COLOUR.get(severity, "dim")) if severity else "",
+            self._paint(severity, _SEVERITY_COLOR.get(severity, "dim")) if severity else "",
             _plain(incident.get("title", "")),
         ]
         return " ".join(filter(None, words))
 
-    def _paint(self, text: str, colour: str) -> str:
-        return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m" if self._colour else text
+    def _paint(self, text: str, color: str) -> str:
+        return f"\x1b[{_COLORS[color]}m{text}\x1b[0m" if self._color else text
 
 
 def _plain(value: object) -> str:
-    """What others sent must not steer our terminal."""
+    """Without control characters: the sender must not control the terminal."""
     return "".join(c if c.isprintable() else "?" for c in str(value))[:200]
 
 
@@ -126,7 +134,7 @@ def _text(body: bytes) -> str:
 
 
 def _order_of(incident: Mapping[str, Any]) -> tuple[int, int] | None:
-    """(epoch, sequence); None of what has no order. Senders of before there were epochs give none."""
+    """(epoch, sequence); None if they are missing. Older senders have no epoch."""
     epoch, sequence = incident.get("epoch", 0), incident.get("sequence")
     if not (isinstance(epoch, int) and isinstance(sequence, int)):
         return None
@@ -142,16 +150,16 @@ def _event_of(body: str) -> dict[str, Any]:
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
-    """What was believed in earlier runs."""
+    """Verified events of earlier runs."""
     if not path.exists():
         return []
-    found = []
+    entries = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             entry = json.loads(line)
         except ValueError:
-            print("A line of the log is torn and was passed over.", file=sys.stderr)  # noqa: T201
+            print("Skipped an incomplete line of the log.", file=sys.stderr)  # noqa: T201
             continue
         if entry.get("verified"):
-            found.append(entry)
-    return found
+            entries.append(entry)
+    return entries

@@ -1,4 +1,4 @@
-"""The HTTP side of the receiver, with the outages that one asks for."""
+"""The HTTP server of the receiver, with simulated failures."""
 
 import socket
 import struct
@@ -16,9 +16,9 @@ HANG_SECONDS = 60.0
 
 
 class Receiver(ThreadingHTTPServer):
-    """Answers 204 to what it believes and 401 to what it does not.
+    """Responds 204 to verified requests and 401 to others.
 
-    ``mode`` (or the first word of the control file, read for each request) makes it fail on purpose:
+    ``mode`` (or the first word of the control file, read for each request) simulates failures:
     ``up``, ``down`` (resets connections), ``hang``, or a status such as ``503``.
     """
 
@@ -66,7 +66,7 @@ class Receiver(ThreadingHTTPServer):
         super().server_close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A sender that went away is its own business."""
+        """Connections closed by the sender are not logged."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -89,25 +89,27 @@ class _Handler(BaseHTTPRequestHandler):
             self._reset()
             return
         if mode.isdigit():
-            self._answer(int(mode))
+            self._respond(int(mode))
             return
         at = time.time()
         headers = {name.lower(): value for name, value in self.headers.items()}
-        verdict = verify(
+        verification = verify(
             headers, body, self.server.secrets(), now=at, tolerance=self.server.tolerance
         )
-        status = 204 if verdict.verified else 401
-        self.server.journal.write(at=at, headers=headers, body=body, verdict=verdict, status=status)
-        self._answer(status)
+        status = 204 if verification.verified else 401
+        self.server.journal.write(
+            at=at, headers=headers, body=body, verification=verification, status=status
+        )
+        self._respond(status)
 
     def _body(self) -> bytes | None:
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > MAX_BODY:
-            self._answer(413 if length.isdigit() else 411)
+            self._respond(413 if length.isdigit() else 411)
             return None
         return self.rfile.read(int(length))
 
-    def _answer(self, status: int) -> None:
+    def _respond(self, status: int) -> None:
         self.close_connection = True
         self.send_response(status)
         self.send_header("Content-Length", "0")
@@ -121,4 +123,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.close()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base's name)
-        """The journal says what there is to say."""
+        """The journal logs requests."""

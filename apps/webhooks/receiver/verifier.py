@@ -13,8 +13,8 @@ MAX_DIGITS = 12
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Whether to believe a webhook, and why not. ``event`` is the parsed body of a believed one."""
+class Verification:
+    """Whether a webhook is genuine, and why not. ``event`` is the parsed body of a genuine one."""
 
     verified: bool
     reason: str
@@ -28,8 +28,8 @@ def verify(
     *,
     now: float,
     tolerance: float = TOLERANCE_SECONDS,
-) -> Verdict:
-    """Check both signatures, the age, and that the headers say what the signed body says.
+) -> Verification:
+    """Check both signatures, the age, and that the headers agree with the signed body.
 
     ``headers`` have lower-case names.
     """
@@ -39,13 +39,13 @@ def verify(
         or ""
     )
     if reason:
-        return Verdict(verified=False, reason=reason, event={})
+        return Verification(verified=False, reason=reason, event={})
     try:
         event = json.loads(body)
     except (ValueError, RecursionError):
-        return Verdict(verified=False, reason="the body is not JSON", event={})
+        return Verification(verified=False, reason="the body is not JSON", event={})
     reason = _check_agreement(headers, event) if isinstance(event, dict) else "not an object"
-    return Verdict(verified=not reason, reason=reason, event={} if reason else event)
+    return Verification(verified=not reason, reason=reason, event={} if reason else event)
 
 
 def _check_standard(
@@ -53,8 +53,8 @@ def _check_standard(
 ) -> str:
     message_id = headers.get("webhook-id", "")
     timestamp = headers.get("webhook-timestamp", "")
-    given = headers.get("webhook-signature", "")
-    if not (message_id and timestamp and given):
+    signatures = headers.get("webhook-signature", "")
+    if not (message_id and timestamp and signatures):
         return "webhook-id, webhook-timestamp or webhook-signature is missing"
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= MAX_DIGITS):
         return "webhook-timestamp is not a number"
@@ -62,7 +62,7 @@ def _check_standard(
     if abs(age) > tolerance:
         return f"webhook-timestamp is {'old' if age > 0 else 'in the future'}"
     content = b".".join((message_id.encode(), timestamp.encode(), body))
-    candidates = [value.partition(",") for value in given.split(" ")]
+    candidates = [value.partition(",") for value in signatures.split(" ")]
     for secret in secrets:
         digest = hmac.new(_standard_key(secret), content, hashlib.sha256).digest()
         expected = base64.b64encode(digest).decode()
@@ -77,18 +77,18 @@ def _standard_key(secret: str) -> bytes:
 
 
 def _check_legacy(headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> str:
-    scheme, _, given = headers.get("x-ispvm-signature", "").partition("=")
+    scheme, _, signature = headers.get("x-ispvm-signature", "").partition("=")
     if scheme != "sha256":
         return "X-ISPVM-Signature is missing"
     for secret in secrets:
         expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-        if hmac.compare_digest(given.encode(), expected.encode()):
+        if hmac.compare_digest(signature.encode(), expected.encode()):
             return ""
     return "X-ISPVM-Signature does not match"
 
 
 def _check_agreement(headers: Mapping[str, str], event: Mapping[str, Any]) -> str:
-    """The body is signed by both schemes, the X- headers by none: the body has the last word."""
+    """Both schemes sign the body and neither signs the X- headers: the body takes precedence."""
     if event.get("event_id") != headers.get("webhook-id"):
         return "webhook-id is not the body's event_id"
     if event.get("event_type") != headers.get("x-ispvm-event-type"):

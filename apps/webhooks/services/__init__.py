@@ -1,4 +1,4 @@
-"""Writes of webhooks."""
+"""Services of webhooks."""
 
 from apps.webhooks.errors import (
     EndpointDeleted,

@@ -1,4 +1,4 @@
-"""Working off one endpoint: lease, send, settle, until nothing is due."""
+"""Processing the due deliveries of one endpoint: lease, send, record the result."""
 
 import random
 import time
@@ -11,11 +11,11 @@ from apps.core.http import EgressClient
 from apps.events import jobs
 from apps.tenancy import acting_in
 from apps.webhooks.services.leasing import lease_next
-from apps.webhooks.services.rearming import DELIVER, rearm
+from apps.webhooks.services.results import record_result
+from apps.webhooks.services.scheduling import DELIVER, reschedule_endpoint
 from apps.webhooks.services.sending import send
-from apps.webhooks.services.settling import settle
 
-# With one more request of 15 s it stays below the task's soft limit (40 s).
+# Plus one more request of 15 s, this stays below the task's soft time limit (40 s).
 BUDGET_SECONDS = 20.0
 
 
@@ -27,9 +27,9 @@ def deliver_due(
     rng: random.Random,
     now: Callable[[], datetime] = clock.now,
 ) -> int:
-    """Attempt what is due at this endpoint and set its next due time; returns how many attempts.
+    """Attempt the due deliveries of this endpoint and set its next due time; returns the number of attempts.
 
-    Several may run at once. No transaction is open while the network is used.
+    May run concurrently. No transaction is open during network I/O.
     """
     stop_at = time.monotonic() + BUDGET_SECONDS
     attempts = 0
@@ -38,11 +38,11 @@ def deliver_due(
         if job is None:
             break
         result = send(job, client=client, at=now())
-        settle(job=job, result=result, at=now(), rng=rng)
+        record_result(job=job, result=result, at=now(), rng=rng)
         attempts += 1
         if time.monotonic() > stop_at:
             jobs.send(DELIVER, tenant_id=str(tenant_id), ref=str(endpoint_id))
             break
     with acting_in(tenant_id):
-        rearm(endpoint_id=endpoint_id)
+        reschedule_endpoint(endpoint_id=endpoint_id)
     return attempts

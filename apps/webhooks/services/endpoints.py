@@ -1,4 +1,4 @@
-"""Endpoints: made, changed, tested, paused, resumed, deleted."""
+"""Services of endpoints: create, change, test, pause, resume, delete."""
 
 import ssl
 from collections.abc import Iterable, Mapping
@@ -32,8 +32,8 @@ from apps.webhooks.errors import (
 )
 from apps.webhooks.models import Delivery, Endpoint
 from apps.webhooks.rendering import Envelope, render_ping
-from apps.webhooks.services.fanning_out import add_delivery, view_of
-from apps.webhooks.services.rearming import DELIVER, ring
+from apps.webhooks.services.fanning_out import add_delivery, payload_options
+from apps.webhooks.services.scheduling import DELIVER, schedule_endpoint
 from apps.webhooks.services.secrets import add_secret
 
 CHANGEABLE = (
@@ -58,14 +58,14 @@ def create_endpoint(
     policy: EgressPolicy | None = None,
     **fields: Any,
 ) -> tuple[Endpoint, str]:
-    """Make an endpoint; its signing secret is returned once.
+    """Create an endpoint; its signing secret is returned once.
 
     Raises EndpointNameTaken, EndpointInvalid, and UrlRefused or AddressRefused for the URL.
     """
     refuse_in_visit(actor)
-    chosen = {"name": name, "url": url, **fields}
-    _check(chosen, policy)
-    endpoint = Endpoint(created_at=at, updated_at=at, **chosen)
+    fields = {"name": name, "url": url, **fields}
+    _check(fields, policy)
+    endpoint = Endpoint(created_at=at, updated_at=at, **fields)
     with transaction.atomic():
         _save(endpoint, created=True)
         secret = add_secret(endpoint=endpoint, stage=SecretStage.CURRENT, at=at)
@@ -81,105 +81,105 @@ def change_endpoint(
     policy: EgressPolicy | None = None,
     **fields: Any,
 ) -> Endpoint:
-    """Change what is given. Events already rendered keep their bytes.
+    """Change the given fields. Deliveries that are already rendered keep their bytes.
 
     Raises as ``create_endpoint``, and EndpointDeleted.
     """
     refuse_in_visit(actor)
     _check(fields, policy)
     with transaction.atomic():
-        found = _lock(endpoint)
+        locked = _lock(endpoint)
         for field, value in fields.items():
-            setattr(found, field, value)
-        found.updated_at = at
-        _save(found, created=False, fields=fields)
-        _audit("changed", found, actor, at, {"fields": sorted(fields)})
-    return found
+            setattr(locked, field, value)
+        locked.updated_at = at
+        _save(locked, created=False, fields=fields)
+        _audit("changed", locked, actor, at, {"fields": sorted(fields)})
+    return locked
 
 
 def delete_endpoint(*, endpoint: Endpoint, actor: Actor, at: datetime) -> None:
-    """Send nothing more and forget the secrets; the ledger stays. Idempotent."""
+    """Stop sending and delete the secrets; the delivery log is kept. Idempotent."""
     with transaction.atomic():
-        found = Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
-        if found.deleted_at is not None:
+        locked = Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
+        if locked.deleted_at is not None:
             return
-        found.deleted_at = at
-        found.save(update_fields=["deleted_at"])
-        found.secrets.all().delete()
-        bury_waiting(endpoint=found, reason=DeadReason.ENDPOINT_DELETED, at=at)
-        due.finish(DELIVER, tenant_id=require_tenant_id(), ref=str(found.id))
-        _audit("deleted", found, actor, at, {"name": found.name})
+        locked.deleted_at = at
+        locked.save(update_fields=["deleted_at"])
+        locked.secrets.all().delete()
+        dead_letter_pending(endpoint=locked, reason=DeadReason.ENDPOINT_DELETED, at=at)
+        due.finish(DELIVER, tenant_id=require_tenant_id(), ref=str(locked.id))
+        _audit("deleted", locked, actor, at, {"name": locked.name})
 
 
 def pause_endpoint(*, endpoint: Endpoint, actor: Actor, at: datetime) -> None:
-    """Hold everything back until it is resumed. Idempotent: the first pause stands."""
+    """Queue events without sending until ``resume_endpoint``. Idempotent: the first pause counts."""
     with transaction.atomic():
-        found = _lock(endpoint)
-        if found.is_paused:
+        locked = _lock(endpoint)
+        if locked.is_paused:
             return
-        found.pause_reason, found.paused_at = PauseReason.OPERATOR, at
-        found.save(update_fields=["pause_reason", "paused_at"])
-        _audit("paused", found, actor, at, {"reason": PauseReason.OPERATOR.value})
+        locked.pause_reason, locked.paused_at = PauseReason.OPERATOR, at
+        locked.save(update_fields=["pause_reason", "paused_at"])
+        _audit("paused", locked, actor, at, {"reason": PauseReason.OPERATOR.value})
 
 
 def resume_endpoint(*, endpoint: Endpoint, actor: Actor, at: datetime) -> None:
-    """Send again, what was held back first. What was given up in between is resent on request.
+    """Send again, queued events first. Dead letters are not resent.
 
     Idempotent. Raises EndpointDeleted.
     """
     refuse_in_visit(actor)
     with transaction.atomic():
-        found = _lock(endpoint)
-        if not found.is_paused:
+        locked = _lock(endpoint)
+        if not locked.is_paused:
             return
-        Endpoint.objects.filter(pk=found.pk).update(
-            pause_reason="", paused_at=None, failing_since=None, slow_failures=0, rest_until=None
+        Endpoint.objects.filter(pk=locked.pk).update(
+            pause_reason="", paused_at=None, failing_since=None, slow_failures=0, backoff_until=None
         )
-        ring(endpoint_id=found.id, at=at)
-        _audit("resumed", found, actor, at, {"reason": found.pause_reason})
+        schedule_endpoint(endpoint_id=locked.id, at=at)
+        _audit("resumed", locked, actor, at, {"reason": locked.pause_reason})
 
 
 def test_endpoint(*, endpoint: Endpoint, actor: Actor, at: datetime) -> Delivery:
-    """Send ``webhook.ping`` by the same road as everything else; look at the delivery for the outcome.
+    """Send ``webhook.ping`` through the delivery queue; the state of the returned delivery shows the result.
 
     Raises EndpointPaused, EndpointDeleted.
     """
     with transaction.atomic():
-        found = _lock(endpoint)
-        if found.is_paused:
+        locked = _lock(endpoint)
+        if locked.is_paused:
             raise EndpointPaused
         tenant = Tenant.objects.get(pk=require_tenant_id())
         event_id = uuid4()
         envelope = Envelope(str(event_id), EventType.PING, at, str(tenant.id), tenant.name)
         delivery = add_delivery(
-            endpoint=found,
+            endpoint=locked,
             event_id=event_id,
             event_type=EventType.PING,
             body=render_ping(
                 envelope,
-                endpoint_id=str(found.id),
-                endpoint_name=found.name,
-                view=view_of(found),
+                endpoint_id=str(locked.id),
+                endpoint_name=locked.name,
+                options=payload_options(locked),
             ),
             at=at,
         )
-        ring(endpoint_id=found.id, at=at)
-        _audit("tested", found, actor, at, {"event_id": str(event_id)})
+        schedule_endpoint(endpoint_id=locked.id, at=at)
+        _audit("tested", locked, actor, at, {"event_id": str(event_id)})
     return delivery
 
 
-def bury_waiting(*, endpoint: Endpoint, reason: DeadReason, at: datetime) -> int:
-    """Give up what waits for this endpoint; returns how many."""
+def dead_letter_pending(*, endpoint: Endpoint, reason: DeadReason, at: datetime) -> int:
+    """Turn the pending deliveries of this endpoint into dead letters; returns their number."""
     return Delivery.objects.filter(endpoint=endpoint, state=DeliveryState.PENDING).update(
         state=DeliveryState.DEAD, dead_at=at, dead_reason=reason, next_attempt_at=None
     )
 
 
 def _lock(endpoint: Endpoint) -> Endpoint:
-    found = Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
-    if found.deleted_at is not None:
+    locked = Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
+    if locked.deleted_at is not None:
         raise EndpointDeleted
-    return found
+    return locked
 
 
 def _save(endpoint: Endpoint, *, created: bool, fields: Mapping[str, Any] | None = None) -> None:
@@ -192,7 +192,7 @@ def _save(endpoint: Endpoint, *, created: bool, fields: Mapping[str, Any] | None
     except IntegrityError as error:
         if "webhooks_endpoint_name_uniq" in str(error):
             raise EndpointNameTaken(
-                message=f"An endpoint is already called {endpoint.name}."
+                message=f"An endpoint named {endpoint.name} exists already."
             ) from error
         raise
 
@@ -200,13 +200,13 @@ def _save(endpoint: Endpoint, *, created: bool, fields: Mapping[str, Any] | None
 def _check(fields: Mapping[str, Any], policy: EgressPolicy | None) -> None:
     unknown = set(fields) - set(CHANGEABLE)
     if unknown:
-        raise TypeError(f"Not fields of an endpoint: {sorted(unknown)}")
+        raise TypeError(f"Unknown fields of an endpoint: {sorted(unknown)}")
     if "name" in fields and not str(fields["name"]).strip():
-        raise EndpointInvalid("name_empty", "Give the endpoint a name.")
+        raise EndpointInvalid("name_empty", "The endpoint needs a name.")
     if "url" in fields:
         check_url(fields["url"], policy or policy_of_installation())
     if "severity_floor" in fields and fields["severity_floor"] not in SeverityFloor.values:
-        raise EndpointInvalid("severity_unknown", "The floor is info, warn or critical.")
+        raise EndpointInvalid("severity_unknown", "The lowest severity is info, warn or critical.")
     _check_events(fields.get("event_types", ()))
     _check_ca(fields.get("ca_pem", ""))
 
@@ -227,10 +227,10 @@ def _check_ca(ca_pem: str) -> None:
 
 
 def _audit(
-    act: str, endpoint: Endpoint, actor: Actor, at: datetime, detail: Mapping[str, Any]
+    verb: str, endpoint: Endpoint, actor: Actor, at: datetime, detail: Mapping[str, Any]
 ) -> None:
     record(
-        action=f"webhook_endpoint.{act}",
+        action=f"webhook_endpoint.{verb}",
         actor=actor,
         entity=("webhook_endpoint", endpoint.id),
         at=at,

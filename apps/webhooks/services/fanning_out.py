@@ -1,4 +1,4 @@
-"""From one incident event to one delivery per endpoint that wants it."""
+"""Create one delivery per subscribed endpoint from an incident event."""
 
 import hashlib
 from collections.abc import Mapping
@@ -18,17 +18,17 @@ from apps.webhooks.choices import (
     PauseReason,
 )
 from apps.webhooks.models import Delivery, Endpoint
-from apps.webhooks.rendering import Envelope, View, render_incident_event
-from apps.webhooks.services.rearming import ring
+from apps.webhooks.rendering import Envelope, PayloadOptions, render_incident_event
+from apps.webhooks.services.scheduling import schedule_endpoint
 
 MAX_HOPS = 5
 
-# Paused by the platform: waiting for a receiver that is gone would be a promise nobody keeps.
-_PAUSED_FOR_GOOD = frozenset({PauseReason.GONE, PauseReason.FAILING})
+# Paused by the platform: new events become dead letters at once, because the receiver is gone.
+_PAUSED_BY_PLATFORM = frozenset({PauseReason.GONE, PauseReason.FAILING})
 
 
 def fan_out(*, event: Event, at: datetime) -> int:
-    """Render and store the event for each endpoint that wants it; returns how many.
+    """Render and store the event for each subscribed endpoint; returns the number of deliveries.
 
     Idempotent: one delivery per (endpoint, event). Raises SnapshotIncomplete.
     """
@@ -40,19 +40,19 @@ def fan_out(*, event: Event, at: datetime) -> int:
     envelope = Envelope(str(event.id), event.topic, event.created_at, str(tenant.id), tenant.name)
     count = 0
     for endpoint in Endpoint.objects.filter(deleted_at=None).order_by("name"):
-        if not _wants(endpoint, event.topic, event.payload):
+        if not _is_subscribed(endpoint, event.topic, event.payload):
             continue
         add_delivery(
             endpoint=endpoint,
             event_id=event.id,
             event_type=EventType(event.topic),
-            body=render_incident_event(envelope, event.payload, view_of(endpoint)),
+            body=render_incident_event(envelope, event.payload, payload_options(endpoint)),
             at=at,
             incident=event.payload,
             hop=hop,
         )
         if not endpoint.is_paused:
-            ring(endpoint_id=endpoint.id, at=at)
+            schedule_endpoint(endpoint_id=endpoint.id, at=at)
         count += 1
     return count
 
@@ -67,8 +67,8 @@ def add_delivery(
     incident: Mapping[str, Any] | None = None,
     hop: int = 0,
 ) -> Delivery:
-    """Store the bytes for one endpoint, once; a second call returns the first one's row."""
-    is_dead = endpoint.pause_reason in _PAUSED_FOR_GOOD
+    """Store the body for one endpoint. Idempotent: returns the existing row of the same event."""
+    is_dead = endpoint.pause_reason in _PAUSED_BY_PLATFORM
     fields: dict[str, Any] = {
         "event_type": event_type,
         "incident_id": incident["id"] if incident else None,
@@ -89,9 +89,9 @@ def add_delivery(
     return delivery
 
 
-def view_of(endpoint: Endpoint) -> View:
-    """What the endpoint may see."""
-    return View(
+def payload_options(endpoint: Endpoint) -> PayloadOptions:
+    """Which data the endpoint receives."""
+    return PayloadOptions(
         hides_tenant_name=endpoint.hides_tenant_name,
         hides_people=endpoint.hides_people,
         hides_evidence=endpoint.hides_evidence,
@@ -99,13 +99,13 @@ def view_of(endpoint: Endpoint) -> View:
     )
 
 
-def _wants(endpoint: Endpoint, event_type: str, incident: Mapping[str, Any]) -> bool:
+def _is_subscribed(endpoint: Endpoint, event_type: str, incident: Mapping[str, Any]) -> bool:
     if endpoint.event_types and event_type not in endpoint.event_types:
         return False
     severity = SEVERITY_ORDER.get(str(incident.get("severity")), 0)
     if severity >= SEVERITY_ORDER[endpoint.severity_floor]:
         return True
-    # Told of the incident while it was worse, the receiver is told how it ends.
+    # It received earlier events of the incident at a higher severity, so it also receives the end.
     return Delivery.objects.filter(endpoint=endpoint, incident_id=incident["id"]).exists()
 
 

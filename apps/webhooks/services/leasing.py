@@ -1,4 +1,4 @@
-"""Taking one due delivery for one attempt, in a transaction of its own."""
+"""Leasing one due delivery for one attempt, in a transaction of its own."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,14 +12,14 @@ from apps.webhooks.choices import DeliveryState, Outcome
 from apps.webhooks.models import Attempt, Delivery, Endpoint
 from apps.webhooks.services.secrets import live_secrets
 
-# Longer than a whole request (15 s), short enough that a dead sender costs little.
+# Longer than a whole request (15 s); after it, another worker retries for one that died.
 LEASE = timedelta(seconds=30)
 MAX_IN_FLIGHT = 4
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything that one attempt needs: nothing is read from the database while it is under way."""
+    """Everything one attempt needs, so that it uses no database connection while it waits for the network."""
 
     tenant_id: UUID
     endpoint_id: UUID
@@ -36,9 +36,9 @@ class Job:
 
 
 def lease_next(*, tenant_id: UUID, endpoint_id: UUID, at: datetime) -> Job | None:
-    """Lease the endpoint's most overdue delivery and write its attempt; None when there is none to take.
+    """Lease the endpoint's most overdue delivery and create its attempt; None if none is available.
 
-    Locks: the endpoint's row, then the delivery's (settling does the same, in this order).
+    Locks: the endpoint's row, then the delivery's, in the same order as ``record_result``.
     """
     with acting_in(tenant_id):
         if not Tenant.objects.filter(pk=tenant_id, is_active=True).exists():
@@ -48,7 +48,7 @@ def lease_next(*, tenant_id: UUID, endpoint_id: UUID, at: datetime) -> Job | Non
             .filter(pk=endpoint_id, deleted_at=None, pause_reason="")
             .first()
         )
-        if endpoint is None or not _has_room(endpoint, at):
+        if endpoint is None or not _has_capacity(endpoint, at):
             return None
         delivery = (
             Delivery.objects.select_for_update(skip_locked=True, of=("self",))
@@ -81,9 +81,9 @@ def lease_next(*, tenant_id: UUID, endpoint_id: UUID, at: datetime) -> Job | Non
         )
 
 
-def _has_room(endpoint: Endpoint, at: datetime) -> bool:
-    """A slow receiver gets one connection at a time and rests in between: others need the workers."""
-    if endpoint.rest_until is not None and endpoint.rest_until > at:
+def _has_capacity(endpoint: Endpoint, at: datetime) -> bool:
+    """Whether another request may be sent. A slow receiver gets one at a time with pauses, to keep workers free."""
+    if endpoint.backoff_until is not None and endpoint.backoff_until > at:
         return False
     in_flight = Delivery.objects.filter(
         endpoint=endpoint, state=DeliveryState.LEASED, leased_until__gt=at
@@ -92,9 +92,9 @@ def _has_room(endpoint: Endpoint, at: datetime) -> bool:
 
 
 def _close_interrupted(delivery: Delivery, at: datetime) -> None:
-    """The sender died or lost its way; nobody knows whether the receiver got the event."""
-    mine = Attempt.objects.filter(delivery=delivery, outcome=Outcome.SENDING)
-    mine.update(outcome=Outcome.INTERRUPTED, finished_at=at, error_code="interrupted")
+    """The sending process died: whether the receiver got the event is unknown."""
+    unfinished = Attempt.objects.filter(delivery=delivery, outcome=Outcome.SENDING)
+    unfinished.update(outcome=Outcome.INTERRUPTED, finished_at=at, error_code="interrupted")
 
 
 def _begin(delivery: Delivery, at: datetime) -> Attempt:

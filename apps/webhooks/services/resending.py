@@ -1,4 +1,4 @@
-"""Sending again what was given up, or what the receiver lost."""
+"""Resending dead letters and delivered events."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,15 +10,15 @@ from apps.authorization.actors import Actor
 from apps.webhooks.choices import DeliveryState
 from apps.webhooks.errors import EndpointDeleted, EndpointPaused
 from apps.webhooks.models import Delivery
-from apps.webhooks.services.rearming import ring
+from apps.webhooks.services.scheduling import schedule_endpoint
 
-_SETTLED = (DeliveryState.DEAD, DeliveryState.DELIVERED)
+_FINAL = (DeliveryState.DEAD, DeliveryState.DELIVERED)
 
 
 def resend_delivery(*, delivery: Delivery, actor: Actor, at: datetime) -> bool:
-    """Send the same bytes under the same event id, with a fresh schedule; False if it is already on its way.
+    """Send the same bytes under the same event id, with a new retry schedule; False if it is pending already.
 
-    Idempotent: a double click is one job. Raises EndpointDeleted, EndpointPaused.
+    Idempotent: a repeated call has no effect. Raises EndpointDeleted, EndpointPaused.
     """
     endpoint = delivery.endpoint
     if endpoint.deleted_at is not None:
@@ -26,16 +26,16 @@ def resend_delivery(*, delivery: Delivery, actor: Actor, at: datetime) -> bool:
     if endpoint.is_paused:
         raise EndpointPaused
     with transaction.atomic():
-        moved = Delivery.objects.filter(pk=delivery.pk, state__in=_SETTLED).update(
+        updated = Delivery.objects.filter(pk=delivery.pk, state__in=_FINAL).update(
             state=DeliveryState.PENDING,
             next_attempt_at=at,
             failure_count=0,
             dead_at=None,
             dead_reason="",
         )
-        if not moved:
+        if not updated:
             return False
-        ring(endpoint_id=endpoint.id, at=at)
+        schedule_endpoint(endpoint_id=endpoint.id, at=at)
         record(
             action="webhook_delivery.resent",
             actor=actor,
@@ -49,13 +49,13 @@ def resend_delivery(*, delivery: Delivery, actor: Actor, at: datetime) -> bool:
 def resend_deliveries(
     *, deliveries: Iterable[Delivery], actor: Actor, at: datetime
 ) -> tuple[int, int]:
-    """Resend many; returns how many were, and how many could not be (paused, deleted, on their way)."""
-    sent = passed_over = 0
+    """Resend many; returns the numbers of resent and skipped ones (paused, deleted or pending)."""
+    resent = skipped = 0
     for delivery in deliveries:
         try:
-            is_sent = resend_delivery(delivery=delivery, actor=actor, at=at)
+            is_resent = resend_delivery(delivery=delivery, actor=actor, at=at)
         except (EndpointDeleted, EndpointPaused):
-            is_sent = False
-        sent += is_sent
-        passed_over += not is_sent
-    return sent, passed_over
+            is_resent = False
+        resent += is_resent
+        skipped += not is_resent
+    return resent, skipped

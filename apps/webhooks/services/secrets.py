@@ -1,4 +1,4 @@
-"""Signing secrets: made here, shown once, rotated in three steps so that no receiver ever misses one."""
+"""Signing secrets: generated here, shown once, rotated in three steps without a gap for receivers."""
 
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -22,7 +22,7 @@ _TABLE = "webhooks_secret"
 
 
 def add_secret(*, endpoint: Endpoint, stage: SecretStage, at: datetime) -> str:
-    """Make and seal a secret; its text is returned once and never again."""
+    """Generate and encrypt a secret; returned only here."""
     text = make_secret()
     row = Secret(endpoint=endpoint, stage=stage, created_at=at)
     row.sealed = seal_secret(table=_TABLE, row_id=row.id, field="secret", plaintext=text.encode())
@@ -31,11 +31,10 @@ def add_secret(*, endpoint: Endpoint, stage: SecretStage, at: datetime) -> str:
 
 
 def live_secrets(*, endpoint: Endpoint, at: datetime) -> list[str]:
-    """What to sign with now: the current secret first, then a staged one and one in its grace.
+    """The secrets that sign now: the current one first, then a staged one and one in its grace period.
 
-    A lease is of one set of secrets for one day: a record per delivery would make every delivery of a tenant wait for
-    its audit chain, and the ledger's attempts already tell when an endpoint was signed for. Call it when every other
-    lock is taken.
+    A lease covers one set of secrets for one day: a record per delivery would serialize all deliveries of a tenant on
+    its audit chain, and attempts already record each use. Call it after all other locks are taken.
     """
     order = {SecretStage.CURRENT: 0, SecretStage.STAGED: 1, SecretStage.RETIRING: 2}
     rows = [
@@ -73,7 +72,7 @@ def stage_secret(*, endpoint: Endpoint, actor: Actor, at: datetime) -> str:
 def promote_secret(
     *, endpoint: Endpoint, actor: Actor, at: datetime, grace: timedelta = DEFAULT_GRACE
 ) -> None:
-    """Second step: the staged secret becomes the current one; the old one signs on for ``grace``.
+    """Second step: the staged secret becomes the current one; the old one keeps signing for ``grace``.
 
     Raises RotationOutOfStep when none is staged, EndpointInvalid for a grace outside 0 to 7 days.
     """
@@ -94,7 +93,7 @@ def promote_secret(
 
 
 def retire_secret(*, endpoint: Endpoint, actor: Actor, at: datetime) -> None:
-    """Third step, before the grace ends by itself: forget the old secret.
+    """Third step, before the grace period ends: delete the old secret.
 
     Raises RotationOutOfStep when there is none.
     """
@@ -102,7 +101,7 @@ def retire_secret(*, endpoint: Endpoint, actor: Actor, at: datetime) -> None:
         _lock(endpoint)
         rows = Secret.objects.filter(endpoint=endpoint, stage=SecretStage.RETIRING)
         if not rows.delete()[0]:
-            raise RotationOutOfStep("nothing_retiring", "No old secret is left to retire.")
+            raise RotationOutOfStep("nothing_retiring", "There is no old secret to retire.")
         _audit("retired", endpoint, actor, at)
 
 

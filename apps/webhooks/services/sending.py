@@ -1,4 +1,4 @@
-"""The attempt itself: network only, outside of any transaction and tenant."""
+"""The HTTP request of an attempt: outside of any transaction and tenant."""
 
 import time
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from datetime import datetime, timedelta
 
 from apps.core.http import EgressClient, EgressError, Request
 from apps.webhooks.choices import Outcome
-from apps.webhooks.schedule import read_retry_after
+from apps.webhooks.retries import read_retry_after
 from apps.webhooks.services.leasing import Job
 from apps.webhooks.signing import legacy_signature, standard_signature
 
 SHOWN_RESPONSE = 1024
 GONE = 410
 
-# Failures that kept a worker waiting; the endpoint is slowed down for them.
+# Failures that block a worker thread; the endpoint backs off after them.
 SLOW_CODES = frozenset({"answer_timeout", "connect_timeout", "tls_timeout", "dns_timeout"})
 
 
 @dataclass(frozen=True)
 class Result:
-    """How an attempt went, as the ledger keeps it."""
+    """The result of an attempt, as stored in the delivery log."""
 
     outcome: Outcome
     duration_ms: int = 0
@@ -38,32 +38,32 @@ class Result:
 
 
 def send(job: Job, *, client: EgressClient, at: datetime) -> Result:
-    """Sign and post. Every end, good or bad, is a Result; success is 2xx and nothing else."""
+    """Sign and send the request. Never raises for failures; only 2xx is success."""
     request = Request("POST", job.url, headers_of(job, at=at), job.body, job.ca_pem)
-    began = time.monotonic()
+    started = time.monotonic()
     try:
-        answer = client.send(request)
+        response = client.send(request)
     except EgressError as error:
         return Result(
             outcome=Outcome.FAILED,
-            duration_ms=round((time.monotonic() - began) * 1000),
+            duration_ms=round((time.monotonic() - started) * 1000),
             error_code=error.code,
             error_detail=error.message[:300],
             is_permanent=error.permanent,
             address=error.address,
         )
-    is_good = 200 <= answer.status < 300  # noqa: PLR2004  (the meaning of 2xx)
-    text = "" if answer.is_private else _printable(answer.body[:SHOWN_RESPONSE])
+    is_success = 200 <= response.status < 300  # noqa: PLR2004  (the meaning of 2xx)
+    text = "" if response.is_private else _printable(response.body[:SHOWN_RESPONSE])
     return Result(
-        outcome=Outcome.DELIVERED if is_good else Outcome.REJECTED,
-        duration_ms=answer.elapsed_ms,
-        status=answer.status,
-        error_code="" if is_good else f"status_{answer.status}",
-        is_permanent=answer.status == GONE,
-        address=answer.address,
-        certificate_sha256=answer.certificate_sha256,
+        outcome=Outcome.DELIVERED if is_success else Outcome.REJECTED,
+        duration_ms=response.elapsed_ms,
+        status=response.status,
+        error_code="" if is_success else f"status_{response.status}",
+        is_permanent=response.status == GONE,
+        address=response.address,
+        certificate_sha256=response.certificate_sha256,
         response_head=text,
-        retry_after=read_retry_after(answer.headers.get("retry-after", ""), at=at),
+        retry_after=read_retry_after(response.headers.get("retry-after", ""), at=at),
     )
 
 

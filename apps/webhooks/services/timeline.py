@@ -1,4 +1,4 @@
-"""What an incident's timeline says about its webhooks."""
+"""Timeline entries of incidents about their webhooks."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -8,9 +8,9 @@ from apps.incidents import services as incidents
 from apps.webhooks.models import Delivery
 
 
-def note_on_timeline(
+def add_timeline_entry(
     *, delivery: Delivery, at: datetime, text: str, detail: Mapping[str, Any]
 ) -> None:
-    """Add an entry to the incident that the delivery is about; a test is about none."""
+    """Add an entry to the incident that the delivery is about; a test has none."""
     if delivery.incident_id is not None:
         incidents.note_delivery(incident_id=delivery.incident_id, text=text, at=at, detail=detail)

@@ -1,4 +1,4 @@
-"""What the ledger and one delivery show."""
+"""View models of the delivery log and of one delivery."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,10 +18,10 @@ from apps.webhooks.choices import DeliveryState
 from apps.webhooks.models import Attempt, Delivery, Endpoint
 
 SENT = State("ok", "ok", _lazy("Delivered"), 9)
-DEAD = State("critical", "critical", _lazy("Given up"), 0)
+DEAD = State("critical", "critical", _lazy("Failed (dead letter)"), 0)
 RETRYING = State("warn", "warn", _lazy("Retrying"), 1)
-WAITING = State("info", "info", _lazy("Waiting"), 5)
-SENDING = State("info", "info", _lazy("Being sent"), 5)
+WAITING = State("info", "info", _lazy("Pending"), 5)
+SENDING = State("info", "info", _lazy("Sending"), 5)
 
 _FAILING = State("warn", "warn", _lazy("Failing"), 1)
 _PAUSED = State("off", "minus", _lazy("Paused"), 2)
@@ -31,7 +31,7 @@ _RESENDABLE = {DeliveryState.DEAD, DeliveryState.DELIVERED}
 
 @dataclass(frozen=True)
 class DeliveryRow:
-    """One line of the ledger."""
+    """One row of the delivery log."""
 
     id: UUID
     state: State
@@ -41,7 +41,7 @@ class DeliveryRow:
     incident_id: UUID | None
     sequence: int | None
     attempts: int
-    why: str
+    reason: str
     created_at: datetime
     ago: str
     next_in: str
@@ -50,16 +50,16 @@ class DeliveryRow:
 
 @dataclass(frozen=True)
 class EndpointRow:
-    """One receiver."""
+    """One endpoint."""
 
     id: UUID
     name: str
     url: str
     state: State
-    why: str
+    reason: str
     last_success_ago: str
     query: str
-    is_chosen: bool
+    is_selected: bool
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,12 @@ class StateChoice:
     value: str
     label: str
     query: str
-    is_chosen: bool
+    is_selected: bool
 
 
 @dataclass(frozen=True)
-class LedgerPage:
-    """Deliveries in one filter, and the receivers."""
+class DeliveryLogPage:
+    """Filtered deliveries, and the endpoints."""
 
     state: str
     states: tuple[StateChoice, ...]
@@ -82,13 +82,12 @@ class LedgerPage:
     rows: tuple[DeliveryRow, ...]
     pager: Pager
     can_manage: bool
-    everything_query: str
     is_filtered: bool
 
 
 @dataclass(frozen=True)
 class DeliveryPage:
-    """One delivery, whole."""
+    """One delivery with its attempts."""
 
     row: DeliveryRow
     event_id: UUID
@@ -97,42 +96,41 @@ class DeliveryPage:
     attempts: tuple[Attempt, ...]
 
 
-MOST_BODY = 20_000
+MAX_BODY_CHARACTERS = 20_000
 
 
-def ledger_page(
+def delivery_log_page(
     access: Access, *, state: str, endpoint: str, number: int, at: datetime
-) -> LedgerPage:
+) -> DeliveryLogPage:
     """Three queries."""
     endpoints = list(selectors.visible_endpoints(access).order_by("name"))
-    chosen_endpoint = next((row for row in endpoints if str(row.id) == endpoint), None)
-    asked = {"state": state, "endpoint": str(chosen_endpoint.id) if chosen_endpoint else ""}
+    selected_endpoint = next((row for row in endpoints if str(row.id) == endpoint), None)
+    params = {"state": state, "endpoint": str(selected_endpoint.id) if selected_endpoint else ""}
     rows = selectors.visible_deliveries(access).defer("body").order_by("-created_at", "-pk")
     if state:
         rows = rows.filter(state=state)
-    if chosen_endpoint:
-        rows = rows.filter(endpoint=chosen_endpoint)
-    shown, pager = paginate(rows, number=number, params=asked)
+    if selected_endpoint:
+        rows = rows.filter(endpoint=selected_endpoint)
+    page_rows, pager = paginate(rows, number=number, params=params)
     can_manage = access.may(Permission.WEBHOOKS_MANAGE)
-    words = (("", _("All")), *((key, str(_STATES[key].word)) for key in _STATES))
-    return LedgerPage(
+    choices = (("", _("All")), *((key, str(_STATES[key].word)) for key in _STATES))
+    return DeliveryLogPage(
         state=state,
         states=tuple(
-            StateChoice(key, word, _query({**asked, "state": key}), key == state)
-            for key, word in words
+            StateChoice(key, label, _query({**params, "state": key}), key == state)
+            for key, label in choices
         ),
-        endpoints=tuple(_endpoint(row, asked, at) for row in endpoints),
-        rows=tuple(_row(row, can_manage=can_manage, at=at) for row in shown),
+        endpoints=tuple(_endpoint(row, params, at) for row in endpoints),
+        rows=tuple(_row(row, can_manage=can_manage, at=at) for row in page_rows),
         pager=pager,
         can_manage=can_manage,
-        everything_query=_query({**asked, "endpoint": ""}),
-        is_filtered=any(asked.values()),
+        is_filtered=any(params.values()),
     )
 
 
 def delivery_page(access: Access, delivery: Delivery, *, at: datetime) -> DeliveryPage:
     """One query more than the row."""
-    body = bytes(delivery.body)[:MOST_BODY].decode(errors="replace")
+    body = bytes(delivery.body)[:MAX_BODY_CHARACTERS].decode(errors="replace")
     return DeliveryPage(
         row=_row(delivery, can_manage=access.may(Permission.WEBHOOKS_MANAGE), at=at),
         event_id=delivery.event_id,
@@ -150,8 +148,8 @@ _STATES = {
 }
 
 
-def _query(asked: dict[str, str]) -> str:
-    return urlencode({name: value for name, value in asked.items() if value})
+def _query(params: dict[str, str]) -> str:
+    return urlencode({name: value for name, value in params.items() if value})
 
 
 def _row(row: Delivery, *, can_manage: bool, at: datetime) -> DeliveryRow:
@@ -169,7 +167,7 @@ def _row(row: Delivery, *, can_manage: bool, at: datetime) -> DeliveryRow:
         incident_id=row.incident_id,
         sequence=row.sequence,
         attempts=row.attempt_count,
-        why=row.get_dead_reason_display() if row.dead_reason else "",
+        reason=row.get_dead_reason_display() if row.dead_reason else "",
         created_at=row.created_at,
         ago=format_duration(row.created_at, at),
         next_in=format_duration(at, row.next_attempt_at) if waits and row.next_attempt_at else "",
@@ -180,20 +178,20 @@ def _row(row: Delivery, *, can_manage: bool, at: datetime) -> DeliveryRow:
     )
 
 
-def _endpoint(row: Endpoint, asked: dict[str, str], at: datetime) -> EndpointRow:
-    state, why = _ACTIVE, ""
+def _endpoint(row: Endpoint, params: dict[str, str], at: datetime) -> EndpointRow:
+    state, reason = _ACTIVE, ""
     if row.is_paused:
-        state, why = _PAUSED, row.get_pause_reason_display()
+        state, reason = _PAUSED, row.get_pause_reason_display()
     elif row.failing_since:
         state = _FAILING
-        why = _("for %(time)s") % {"time": format_duration(row.failing_since, at)}
+        reason = _("for %(time)s") % {"time": format_duration(row.failing_since, at)}
     return EndpointRow(
         id=row.id,
         name=row.name,
         url=row.url,
         state=state,
-        why=str(why),
+        reason=str(reason),
         last_success_ago=format_duration(row.last_success_at, at) if row.last_success_at else "",
-        query=_query({**asked, "endpoint": str(row.id)}),
-        is_chosen=asked["endpoint"] == str(row.id),
+        query=_query({**params, "endpoint": str(row.id)}),
+        is_selected=params["endpoint"] == str(row.id),
     )

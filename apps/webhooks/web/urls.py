@@ -5,7 +5,7 @@ from apps.webhooks.web import views
 app_name = "webhooks"
 
 urlpatterns = [
-    path("webhooks/", views.ledger, name="ledger"),
+    path("webhooks/", views.delivery_log, name="deliveries"),
     path("webhooks/<uuid:delivery_id>/", views.delivery, name="delivery"),
     path("webhooks/<uuid:delivery_id>/resend/", views.resend, name="resend"),
 ]

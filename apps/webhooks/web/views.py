@@ -1,4 +1,4 @@
-"""The ledger of webhooks, one delivery with its attempts, and sending it again."""
+"""The delivery log, one delivery with its attempts, and resending."""
 
 from uuid import UUID
 
@@ -13,24 +13,26 @@ from apps.pages.decorators import access_of, requires
 from apps.pages.params import is_partial_request, page_number, text_param
 from apps.webhooks import selectors, services
 from apps.webhooks.choices import DeliveryState
-from apps.webhooks.web.pages import delivery_page, ledger_page
+from apps.webhooks.web.pages import delivery_log_page, delivery_page
 
 
 @require_GET
 @vary_on_headers("HX-Request")
 @requires(Permission.WEBHOOKS_VIEW)
-def ledger(request: HttpRequest) -> HttpResponse:
+def delivery_log(request: HttpRequest) -> HttpResponse:
     """Deliveries, newest first."""
     access = access_of(request)
     state = text_param(request, "state")
-    page = ledger_page(
+    page = delivery_log_page(
         access,
         state=state if state in DeliveryState.values else "",
         endpoint=text_param(request, "endpoint"),
         number=page_number(request),
         at=clock.now(),
     )
-    template = "webhooks/_ledger.html" if is_partial_request(request) else "webhooks/ledger.html"
+    template = (
+        "webhooks/_deliveries.html" if is_partial_request(request) else "webhooks/deliveries.html"
+    )
     return render(request, template, {"page": page, "section": "webhooks"})
 
 
@@ -51,7 +53,7 @@ def delivery(request: HttpRequest, delivery_id: UUID) -> HttpResponse:
 @require_POST
 @requires(Permission.WEBHOOKS_MANAGE)
 def resend(request: HttpRequest, delivery_id: UUID) -> HttpResponse:
-    """The same bytes again; a second click while it is on its way changes nothing."""
+    """Resend the same bytes. No effect while the delivery is pending."""
     access = access_of(request)
     row = selectors.get_visible_delivery(access, delivery_id)
     services.resend_delivery(delivery=row, actor=access.actor, at=clock.now())

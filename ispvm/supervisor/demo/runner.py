@@ -19,7 +19,7 @@ from ispvm.supervisor.demo.options import parse
 from ispvm.supervisor.demo.world import Agent, DemoPlan, Identity, Ports, World, read_json
 from ispvm.supervisor.environment import connect_services, platform_environment, unprivileged
 from ispvm.supervisor.errors import LaunchError
-from ispvm.supervisor.places import DEMO_LOCK, PROJECT, Home, home_folder
+from ispvm.supervisor.paths import DEMO_LOCK, PROJECT, Home, home_folder
 from ispvm.supervisor.platform import Platform, manage
 from ispvm.supervisor.processes import ProcessSpec, Supervisor
 from ispvm.supervisor.services import Services, without_services

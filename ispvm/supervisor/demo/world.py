@@ -10,8 +10,8 @@ from typing import Any
 
 from ispvm.supervisor.environment import foreign_environment
 from ispvm.supervisor.errors import LaunchError
-from ispvm.supervisor.places import PROJECT
-from ispvm.supervisor.platform import AGENTS, OUTSIDE, answers_http, listens
+from ispvm.supervisor.paths import PROJECT
+from ispvm.supervisor.platform import AGENTS, OUTSIDE, listens, responds_http
 from ispvm.supervisor.ports import LOOPBACK, free_port, is_free, require_free
 from ispvm.supervisor.processes import ProcessSpec
 
@@ -165,7 +165,7 @@ class World:
             *("--relay-to", f"{LOOPBACK}:{self.ports.ingest}"),
             *("--api-port", str(api), "--echo-port", str(echo)),
         )
-        ready = partial(answers_http, self.ports.control, "/topology")
+        ready = partial(responds_http, self.ports.control, "/topology")
         return self._process("simulator", command, ready=ready)
 
     def receiver(self, plan: DemoPlan) -> ProcessSpec:

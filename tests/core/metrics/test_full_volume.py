@@ -11,8 +11,8 @@ import pytest
 from prometheus_client.mmap_dict import MmapedDict
 
 from apps.core.metrics import reserved
-from apps.core.metrics.folder import begin_folder, fold_dead
-from ispvm.supervisor.places import PROJECT
+from apps.core.metrics.folder import clear_folder, merge_dead
+from ispvm.supervisor.paths import PROJECT
 
 #: Counts so many different things that the file must grow several times.
 COUNTING = """
@@ -102,15 +102,15 @@ def test_what_was_counted_before_the_volume_was_full_goes_on_in_memory(volume):
 def test_what_a_dead_process_counted_waits_where_it_is_until_there_is_room(volume):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    begin_folder(volume)
+    clear_folder(volume)
     numbers = reserved.ReservedDict(str(volume / f"counter_{dead.pid}.db"))
     numbers.write_value("things", 7.0, 0.0)
     numbers.close()
     fill(volume)
 
-    assert fold_dead(volume) == 0
+    assert merge_dead(volume) == 0
     (volume / "filler").unlink()
-    assert fold_dead(volume) == 1
+    assert merge_dead(volume) == 1
 
     past = {
         key: value

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from apps.core.metrics import Listener, exposition, fold_dead, may_read
-from apps.core.metrics.folder import begin_folder
+from apps.core.metrics import Listener, exposition, is_allowed, merge_dead
+from apps.core.metrics.folder import clear_folder
 
 PROJECT = Path(__file__).parents[3]
 OFFICE = (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))
@@ -38,16 +38,16 @@ def values(text: bytes) -> dict[str, float]:
 class TestMayRead:
     @pytest.mark.parametrize("peer", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"])
     def test_this_host_may(self, peer):
-        assert may_read(peer, ())
+        assert is_allowed(peer, ())
 
     @pytest.mark.parametrize("peer", ["192.0.2.7", "2001:db8::1", "::ffff:192.0.2.7"])
     def test_the_allow_list_may_and_nobody_without_it(self, peer):
-        assert may_read(peer, OFFICE)
-        assert not may_read(peer, ())
+        assert is_allowed(peer, OFFICE)
+        assert not is_allowed(peer, ())
 
     @pytest.mark.parametrize("peer", ["", "10.0.0.1", "192.0.3.1", "localhost", "fe80::1%eth0"])
     def test_others_may_not(self, peer):
-        assert not may_read(peer, OFFICE)
+        assert not is_allowed(peer, OFFICE)
 
 
 class TestFolder:
@@ -93,7 +93,7 @@ class TestFolder:
         (dead,) = folder.glob("counter_*.db")
         dead.rename(folder / f"counter_{os.getpid()}.db")
 
-        fold_dead(folder)
+        merge_dead(folder)
 
         assert (folder / f"counter_{os.getpid()}.db").exists()
 
@@ -101,7 +101,7 @@ class TestFolder:
         self.count(folder, 1)
         exposition()
 
-        begin_folder(folder)
+        clear_folder(folder)
 
         assert values(exposition()) == {}
 

@@ -39,21 +39,23 @@ class Command(BaseCommand):
         verify.add_argument(
             "--tenant", action="append", default=[], metavar="SLUG", help="may be repeated"
         )
-        verify.add_argument("--platform", action="store_true", help="acts outside of any tenant")
+        verify.add_argument(
+            "--platform", action="store_true", help="the chain of actions outside of tenants"
+        )
         verify.add_argument("--all", action="store_true", help="all tenants and the platform")
         verify.add_argument(
             "--head",
             action="append",
             default=[],
             metavar="SEQUENCE:HASH",
-            help="a head that you kept from an earlier run; with exactly one chain",
+            help="a head saved from an earlier run; requires exactly one chain",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         chains = list(_chains(options))
         known_heads = [_parse_head(text) for text in options["head"]]
         if known_heads and len(chains) != 1:
-            raise CommandError("--head belongs to one chain: name one tenant.", returncode=2)
+            raise CommandError("--head requires exactly one chain.", returncode=2)
         broken = 0
         for name, tenant in chains:
             step = _verify(tenant, known_heads)
@@ -66,7 +68,7 @@ class Command(BaseCommand):
 def _chains(options: dict[str, Any]) -> Iterator[tuple[str, Tenant | None]]:
     is_all = options["all"]
     if not (is_all or options["platform"] or options["tenant"]):
-        raise CommandError("Name a chain: --tenant SLUG, --platform or --all.", returncode=2)
+        raise CommandError("Choose a chain: --tenant SLUG, --platform or --all.", returncode=2)
     tenants = Tenant.objects.order_by("slug")
     if not is_all:
         tenants = tenants.filter(slug__in=options["tenant"])
@@ -78,14 +80,14 @@ def _chains(options: dict[str, Any]) -> Iterator[tuple[str, Tenant | None]]:
 
 
 def _parse_head(text: str) -> Checkpoint:
-    found = HEAD.fullmatch(text)
-    if found is None:
+    match = HEAD.fullmatch(text)
+    if match is None:
         raise CommandError("--head is a number, a colon and 64 hex digits.", returncode=2)
-    return Checkpoint(int(found[1]), bytes.fromhex(found[2]))
+    return Checkpoint(int(match[1]), bytes.fromhex(match[2]))
 
 
 def _verify(tenant: Tenant | None, known_heads: list[Checkpoint]) -> Step:
-    """Each step is a transaction of its own: a long chain holds neither memory nor a snapshot."""
+    """Each step is a transaction of its own, so that a long chain uses little memory and no long snapshot."""
     after = Checkpoint()
     while True:
         context: AbstractContextManager[Any] = acting_in(tenant) if tenant else nullcontext()

@@ -2,6 +2,6 @@ from django.core.management.commands import makemessages
 
 
 class Command(makemessages.Command):
-    """Django's own, which also reads ``_lazy``: what is translated when it is shown, not when the module loads."""
+    """Django's command with the additional keyword ``_lazy`` (``gettext_lazy``)."""
 
     xgettext_options = [*makemessages.Command.xgettext_options, "--keyword=_lazy"]

@@ -109,7 +109,7 @@ class Command(BaseCommand):
             using="owner",
             tenant_ids=Tenant.objects.using("owner").values_list("id", flat=True),
             at=at,
-            keep_on=lambda: not stopped.is_set() and time.monotonic() < until,
+            may_continue=lambda: not stopped.is_set() and time.monotonic() < until,
         )
         for table, number in pruned.rows.items():
             DELETED.labels(table).inc(number)
@@ -119,8 +119,8 @@ class Command(BaseCommand):
         )
         if not not_created:
             DONE_AT.set_to_current_time()
-        if pruned.is_cut_short:
+        if pruned.is_out_of_time:
             return 0
-        if not_created or not_dropped or pruned.is_held_up:
+        if not_created or not_dropped or pruned.is_blocked:
             return RETRY_SECONDS
         return ROUND_INTERVAL_SECONDS

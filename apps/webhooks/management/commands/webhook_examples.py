@@ -1,4 +1,4 @@
-"""Write one example body per event type from deliveries that a receiver really accepted."""
+"""Write one example body per event type from deliveries that a receiver accepted."""
 
 import json
 from argparse import ArgumentParser
@@ -21,16 +21,16 @@ class Command(BaseCommand):
         parser.add_argument("--into", required=True, type=Path, help="an existing folder")
 
     def handle(self, *_: Any, tenant: str, into: Path, **__: Any) -> None:
-        found = Tenant.objects.filter(slug=tenant).first()
-        if found is None:
+        row = Tenant.objects.filter(slug=tenant).first()
+        if row is None:
             raise CommandError(f"There is no tenant {tenant}.")
         if not into.is_dir():
             raise CommandError(f"{into} is not a folder.")
-        with acting_in(found):
+        with acting_in(row):
             bodies = {event: _newest(event) for event in EventType}
         for event, body in bodies.items():
             if body is None:
-                self.stdout.write(f"{event}: none was accepted yet")
+                self.stdout.write(f"{event}: no accepted delivery")
                 continue
             text = json.dumps(json.loads(body), indent=2, ensure_ascii=False, sort_keys=True)
             (into / f"{event}.json").write_text(text + "\n", encoding="utf-8")
@@ -41,7 +41,7 @@ def _newest(event: EventType) -> bytes | None:
     accepted = Delivery.objects.filter(
         event_type=event,
         state=DeliveryState.DELIVERED,
-        # The examples show the whole body.
+        # Only complete bodies are useful as examples.
         endpoint__is_thin=False,
         endpoint__hides_tenant_name=False,
         endpoint__hides_people=False,

@@ -1,4 +1,4 @@
-"""Log lines of a task say which job, for which tenant, and whose request rang it."""
+"""Log context of tasks: job id, task name, tenant, and the id of the request that sent the task."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 import structlog
 from celery import signals
 
-#: The message header that carries the id of the request that rang.
+#: The message header with the id of the request that sent the task.
 HEADER = "ispvm_request_id"
 
 
 def connect() -> None:
-    """Bind from now on. Idempotent."""
-    signals.before_task_publish.connect(_hand_on)
+    """Connect the signal handlers. Idempotent."""
+    signals.before_task_publish.connect(_add_request_id)
     signals.task_prerun.connect(_bind)
     signals.task_postrun.connect(_unbind)
 
 
-def _hand_on(headers: dict[str, Any] | None = None, **_: Any) -> None:
+def _add_request_id(headers: dict[str, Any] | None = None, **_: Any) -> None:
     request_id = structlog.contextvars.get_contextvars().get("request_id")
     if headers is not None and request_id:
         headers[HEADER] = request_id

@@ -1,4 +1,4 @@
-"""Where the launcher keeps things: one data folder, and a second one only where root makes it necessary."""
+"""The data folder of the launcher, and a second one where root needs it."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from ispvm.supervisor.account import Account, server_account
 from ispvm.supervisor.errors import LaunchError
 
 PROJECT = Path(__file__).resolve().parents[2]
-# Written into a data folder on its first use: --reset removes nothing that lacks it.
+# Marks data folders of the launcher: --reset removes no other folder.
 MARKER = "ispvm-data-folder"
 DEMO_LOCK = "demo.lock"
 
@@ -25,10 +25,10 @@ def home_folder() -> Path:
 
 @dataclass(frozen=True)
 class Home:
-    """One data folder: secrets, logs, and the servers' data.
+    """The data folder: secrets, logs, and data of the embedded servers.
 
     `server_data` is inside it unless the launcher is root and the unprivileged account
-    cannot get in (a project below /root): then a folder in /var/lib or /tmp stands in.
+    cannot enter it (a project below /root): then it is a folder in /var/lib or /tmp.
     """
 
     root: Path
@@ -42,13 +42,13 @@ class Home:
         return self.root / "logs"
 
     def prepare(self) -> None:
-        """Make the folder. Idempotent."""
-        # Root's folder lets the servers' account pass through to its own part, and see nothing else.
+        """Create the folders. Idempotent."""
+        # As root, the servers' account may traverse the folder to its own data, but not list it.
         mode = 0o711 if os.geteuid() == 0 else 0o700
         if not self.root.exists():
             self.root.mkdir(parents=True, mode=mode)
             self.root.chmod(mode)
-        # The tests' data may have come first; their folder is inside this one.
+        # The tests may have created it: their data folders are inside this one.
         if all(entry.name.startswith("test") for entry in self.root.iterdir()):
             (self.root / MARKER).touch()
         for folder in (self.secrets, self.logs):
@@ -62,9 +62,9 @@ class Home:
         account = server_account()
         if account is None or account.can_enter(self.root):
             return self.root
-        return self._folder_elsewhere(account)
+        return self._folder_outside_home(account)
 
-    def _folder_elsewhere(self, account: Account) -> Path:
+    def _folder_outside_home(self, account: Account) -> Path:
         digest = hashlib.sha256(str(self.root).encode()).hexdigest()[:12]
         for parent in (Path("/var/lib"), Path(tempfile.gettempdir())):
             folder = parent / f"ispvm-{digest}"
@@ -72,17 +72,17 @@ class Home:
                 folder.mkdir(mode=0o711, exist_ok=True)
             except OSError:
                 continue
-            found = folder.lstat()
-            # Anyone may create names in /tmp: only a real folder of ours is used.
-            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            status = folder.lstat()
+            # Other users can create files in /tmp: only a real folder owned by us is used.
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
                 continue
             folder.chmod(0o711)
             if account.can_enter(folder):
                 (folder / MARKER).touch()
                 return folder
         raise LaunchError(
-            f"The account {account.name} cannot reach {self.root} nor /var/lib; "
-            "choose a data folder it can reach with ISPVM_HOME."
+            f"The account {account.name} cannot access {self.root} or /var/lib; "
+            "set ISPVM_HOME to a folder that it can access."
         )
 
     def server_folder(self, name: str) -> tuple[Path, Account | None]:
@@ -96,18 +96,20 @@ class Home:
         return folder, account
 
     def erase(self) -> list[Path]:
-        """Remove all data except the tests'; answers what was removed.
+        """Remove all data except that of the tests; returns the removed paths.
 
-        Raises LaunchError for a folder that the launcher did not make.
+        Raises LaunchError for a folder that the launcher did not create.
         """
         folders = [f for f in {self.root, self.server_data} if f.exists() and any(f.iterdir())]
         for folder in folders:
             if not (folder / MARKER).exists():
-                raise LaunchError(f"{folder} was not made by this launcher; it is left as it is.")
+                raise LaunchError(
+                    f"{folder} was not created by this launcher; nothing was removed."
+                )
         removed = []
         for folder in folders:
             for entry in folder.iterdir():
-                # Locks that are held just now lose their meaning when their file is replaced.
+                # A lock that is held is lost if its file is replaced.
                 if entry.name.startswith((MARKER, DEMO_LOCK, "services.", "test")):
                     continue
                 if entry.is_dir() and not entry.is_symlink():

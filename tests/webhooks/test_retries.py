@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.webhooks.schedule import DELAYS_SECONDS, MAX_ATTEMPTS, delay_after, read_retry_after
+from apps.webhooks.retries import DELAYS_SECONDS, MAX_ATTEMPTS, delay_after, read_retry_after
 
 AT = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 CONTRACT = [0, 5, 30, 120, 300, 900, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600, 24 * 3600]
@@ -17,10 +17,10 @@ def test_the_contracts_attempts_take_about_70_hours():
 
 
 @pytest.mark.parametrize("failures", range(1, MAX_ATTEMPTS))
-def test_each_delay_is_its_slot_give_or_take_a_fifth_and_spread(failures):
+def test_each_delay_varies_by_a_fifth_and_is_spread(failures):
     rng = random.Random(7)
     slot = CONTRACT[failures]
-    delays = [delay_after(failures, rng=rng, wanted=None).total_seconds() for _ in range(1000)]
+    delays = [delay_after(failures, rng=rng, retry_after=None).total_seconds() for _ in range(1000)]
 
     assert all(0.8 * slot <= delay <= 1.2 * slot for delay in delays)
     assert min(delays) < 0.83 * slot
@@ -32,21 +32,21 @@ def test_each_delay_is_its_slot_give_or_take_a_fifth_and_spread(failures):
 
 @pytest.mark.parametrize("failures", [12, 13, 100])
 def test_there_is_no_attempt_after_the_twelfth(failures):
-    assert delay_after(failures, rng=random.Random(1), wanted=None) is None
+    assert delay_after(failures, rng=random.Random(1), retry_after=None) is None
 
 
 @given(
     failures=st.integers(1, 11),
-    wanted=st.timedeltas(timedelta(0), timedelta(days=400)),
+    retry_after=st.timedeltas(timedelta(0), timedelta(days=400)),
     seed=st.integers(),
 )
-def test_the_receivers_wish_is_heard_between_one_and_two_slots(failures, wanted, seed):
-    plain = delay_after(failures, rng=random.Random(seed), wanted=None)
-    asked = delay_after(failures, rng=random.Random(seed), wanted=wanted)
+def test_retry_after_is_respected_between_one_and_two_delays(failures, retry_after, seed):
+    plain = delay_after(failures, rng=random.Random(seed), retry_after=None)
+    stretched = delay_after(failures, rng=random.Random(seed), retry_after=retry_after)
 
-    assert plain <= asked <= 2 * plain
-    if plain <= wanted <= 2 * plain:
-        assert asked == wanted
+    assert plain <= stretched <= 2 * plain
+    if plain <= retry_after <= 2 * plain:
+        assert stretched == retry_after
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_reads_every_form_of_retry_after(value, seconds):
 
 
 @given(st.text(max_size=60))
-def test_any_retry_after_is_read_or_passed_over(value):
-    found = read_retry_after(value, at=AT)
+def test_any_retry_after_is_parsed_or_ignored(value):
+    delay = read_retry_after(value, at=AT)
 
-    assert found is None or found >= timedelta(0)
+    assert delay is None or delay >= timedelta(0)

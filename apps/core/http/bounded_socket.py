@@ -1,4 +1,4 @@
-"""A socket that ends at a deadline and reads no more than it was told."""
+"""A socket with a deadline and a limit of received bytes."""
 
 import io
 import socket
@@ -8,15 +8,15 @@ from typing import Any
 
 
 class DeadlineExceeded(Exception):
-    """The wall clock of the whole request ran out."""
+    """The time limit of the whole request is exceeded."""
 
 
-class TooMuch(Exception):
-    """The other side sent more than may be read."""
+class ResponseTooLarge(Exception):
+    """The response is larger than its limit."""
 
 
 class Deadline:
-    """A point in monotonic time. Time-outs of single reads would let a drip of bytes live for ever."""
+    """A point in monotonic time. Timeouts of single reads would not limit a slow stream of bytes."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -25,17 +25,17 @@ class Deadline:
 
     def remaining(self, at_most: float | None = None) -> float:
         """Seconds left, never 0. Raises DeadlineExceeded."""
-        left = self.end - self._clock()
-        if left <= 0:
+        seconds = self.end - self._clock()
+        if seconds <= 0:
             raise DeadlineExceeded
-        return left if at_most is None else min(left, at_most)
+        return seconds if at_most is None else min(seconds, at_most)
 
     def elapsed_ms(self) -> int:
         return round((self._clock() - self.started) * 1000)
 
 
-class Wire:
-    """What ``http.client.HTTPResponse`` needs of a socket, and a bounded way to send."""
+class BoundedSocket:
+    """The part of a socket that ``http.client.HTTPResponse`` uses, and a bounded ``send``."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline, budget: int) -> None:
         self._sock = sock
@@ -49,7 +49,7 @@ class Wire:
             self._sock.settimeout(self._deadline.remaining())
             view = view[self._sock.send(view) :]
 
-    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002  (the caller's shape)
+    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002  (signature of socket.makefile)
         return io.BufferedReader(self.reader, buffer_size=4096)
 
 
@@ -64,7 +64,7 @@ class _BoundedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         if self.budget <= 0:
-            raise TooMuch
+            raise ResponseTooLarge
         self._sock.settimeout(self._deadline.remaining())
         count = self._sock.recv_into(memoryview(buffer)[: self.budget])
         self.budget -= count

@@ -1,4 +1,4 @@
-"""Writing down how an attempt went and what follows from it."""
+"""Recording the result of an attempt and its consequences."""
 
 import random
 from datetime import datetime, timedelta
@@ -16,36 +16,36 @@ from apps.webhooks.choices import (
     Outcome,
     PauseReason,
 )
-from apps.webhooks.counting import ATTEMPTS, SECONDS
+from apps.webhooks.metrics import ATTEMPTS, SECONDS
 from apps.webhooks.models import Attempt, Delivery, Endpoint
-from apps.webhooks.schedule import delay_after
-from apps.webhooks.services.endpoints import bury_waiting
+from apps.webhooks.retries import delay_after
+from apps.webhooks.services.endpoints import dead_letter_pending
 from apps.webhooks.services.leasing import Job
-from apps.webhooks.services.rearming import DELIVER, ring
+from apps.webhooks.services.scheduling import DELIVER, schedule_endpoint
 from apps.webhooks.services.sending import GONE, Result
-from apps.webhooks.services.timeline import note_on_timeline
+from apps.webhooks.services.timeline import add_timeline_entry
 
 log = structlog.get_logger(__name__)
 
 PAUSE_AFTER = timedelta(hours=120)
-SLOW_BEFORE_REST = 3
-REST = timedelta(seconds=30)
+SLOW_FAILURES_BEFORE_BACKOFF = 3
+BACKOFF = timedelta(seconds=30)
 CATCH_UP_FAILURES = 5
 
 
-def settle(*, job: Job, result: Result, at: datetime, rng: random.Random) -> bool:
-    """Record the attempt and move the delivery on; False when the lease had gone to someone else.
+def record_result(*, job: Job, result: Result, at: datetime, rng: random.Random) -> bool:
+    """Record the attempt and update the delivery; False if another attempt holds the lease.
 
-    Locks: the endpoint's row, then the delivery's. The attempt's facts are written in any case.
+    Locks: the endpoint's row, then the delivery's. The attempt itself is recorded in any case.
     """
     ATTEMPTS.labels(str(result.outcome)).inc()
     SECONDS.observe(result.duration_ms / 1000)
     with acting_in(job.tenant_id):
         endpoint = Endpoint.objects.select_for_update(no_key=True).get(pk=job.endpoint_id)
-        held = Delivery.objects.select_for_update().filter(
+        leased = Delivery.objects.select_for_update().filter(
             pk=job.delivery_id, state=DeliveryState.LEASED, lease_token=job.attempt_id
         )
-        delivery = held.first()
+        delivery = leased.first()
         _write_attempt(job, result, at)
         if delivery is None:
             log.warning("webhook_lease_lost", attempt=str(job.attempt_id))
@@ -53,13 +53,13 @@ def settle(*, job: Job, result: Result, at: datetime, rng: random.Random) -> boo
         if result.outcome is Outcome.DELIVERED:
             _deliver(endpoint, delivery, job, at)
         else:
-            delay = delay_after(delivery.failure_count + 1, rng=rng, wanted=result.retry_after)
+            delay = delay_after(delivery.failure_count + 1, rng=rng, retry_after=result.retry_after)
             _fail(endpoint, delivery, job, result, delay=delay, at=at)
     return True
 
 
 def _write_attempt(job: Job, result: Result, at: datetime) -> None:
-    wanted = result.retry_after
+    retry_after = result.retry_after
     Attempt.objects.filter(pk=job.attempt_id).update(
         finished_at=at,
         outcome=result.outcome,
@@ -69,7 +69,7 @@ def _write_attempt(job: Job, result: Result, at: datetime) -> None:
         error_code=result.error_code,
         error_detail=result.error_detail,
         is_permanent=result.is_permanent,
-        retry_after_seconds=None if wanted is None else int(wanted.total_seconds()),
+        retry_after_seconds=None if retry_after is None else int(retry_after.total_seconds()),
         certificate_sha256=result.certificate_sha256,
         response_head=result.response_head,
     )
@@ -78,7 +78,7 @@ def _write_attempt(job: Job, result: Result, at: datetime) -> None:
 def _deliver(endpoint: Endpoint, delivery: Delivery, job: Job, at: datetime) -> None:
     is_first = delivery.delivered_at is None
     was_failing = endpoint.failing_since is not None
-    _move(
+    _update_leased(
         delivery,
         state=DeliveryState.DELIVERED,
         delivered_at=delivery.delivered_at or at,
@@ -87,12 +87,12 @@ def _deliver(endpoint: Endpoint, delivery: Delivery, job: Job, at: datetime) -> 
         dead_reason="",
     )
     Endpoint.objects.filter(pk=endpoint.pk).update(
-        last_success_at=at, failing_since=None, slow_failures=0, rest_until=None
+        last_success_at=at, failing_since=None, slow_failures=0, backoff_until=None
     )
     if was_failing:
         _catch_up(endpoint, at)
     if is_first:
-        note_on_timeline(
+        add_timeline_entry(
             delivery=delivery,
             at=at,
             text=f"Webhook {delivery.event_type} accepted by {endpoint.name}",
@@ -101,9 +101,9 @@ def _deliver(endpoint: Endpoint, delivery: Delivery, job: Job, at: datetime) -> 
 
 
 def _catch_up(endpoint: Endpoint, at: datetime) -> None:
-    """The receiver is back: what waits for its next try need not wait any longer.
+    """Retry pending deliveries at once after the receiver has recovered.
 
-    Only early in its schedule, so that an event which the receiver refuses for itself keeps its three days.
+    Only those early in the retry schedule: an event that the receiver rejects keeps its three days of retries.
     """
     waiting = Delivery.objects.filter(
         endpoint=endpoint,
@@ -112,7 +112,7 @@ def _catch_up(endpoint: Endpoint, at: datetime) -> None:
         next_attempt_at__gt=at,
     )
     if waiting.update(next_attempt_at=at):
-        ring(endpoint_id=endpoint.id, at=at)
+        schedule_endpoint(endpoint_id=endpoint.id, at=at)
 
 
 def _fail(
@@ -124,16 +124,16 @@ def _fail(
     delay: timedelta | None,
     at: datetime,
 ) -> None:
-    _blame(endpoint, result, at)
+    _record_failure(endpoint, result, at)
     delivery.failure_count += 1
-    reason = _verdict(endpoint, delivery, result, at)
+    reason = _final_reason(endpoint, delivery, result, at)
     if reason:
-        _bury(endpoint, delivery, job, reason, at)
+        _dead_letter(endpoint, delivery, job, reason, at)
         return
     if delay is None:
-        _bury(endpoint, delivery, job, DeadReason.EXHAUSTED, at)
+        _dead_letter(endpoint, delivery, job, DeadReason.EXHAUSTED, at)
         return
-    _move(
+    _update_leased(
         delivery,
         state=DeliveryState.PENDING,
         next_attempt_at=at + delay,
@@ -142,18 +142,18 @@ def _fail(
     due.schedule(DELIVER, at=at + delay, tenant_id=job.tenant_id, ref=str(endpoint.id))
 
 
-def _blame(endpoint: Endpoint, result: Result, at: datetime) -> None:
+def _record_failure(endpoint: Endpoint, result: Result, at: datetime) -> None:
     endpoint.failing_since = endpoint.failing_since or at
     endpoint.slow_failures = endpoint.slow_failures + 1 if result.is_slow else 0
-    is_resting = endpoint.slow_failures >= SLOW_BEFORE_REST
-    endpoint.rest_until = at + REST if is_resting else None
-    endpoint.save(update_fields=["failing_since", "slow_failures", "rest_until"])
+    backs_off = endpoint.slow_failures >= SLOW_FAILURES_BEFORE_BACKOFF
+    endpoint.backoff_until = at + BACKOFF if backs_off else None
+    endpoint.save(update_fields=["failing_since", "slow_failures", "backoff_until"])
 
 
-def _verdict(
+def _final_reason(
     endpoint: Endpoint, delivery: Delivery, result: Result, at: datetime
 ) -> DeadReason | None:
-    """Whether this failure is the end, before the schedule is asked."""
+    """Why this failure is final, whatever the retry schedule says; None if it is not."""
     if endpoint.deleted_at is not None:
         return DeadReason.ENDPOINT_DELETED
     if delivery.event_type == EventType.PING:
@@ -172,21 +172,21 @@ def _verdict(
 def _pause(endpoint: Endpoint, reason: PauseReason, at: datetime) -> None:
     endpoint.pause_reason, endpoint.paused_at = reason, at
     endpoint.save(update_fields=["pause_reason", "paused_at"])
-    buried = bury_waiting(endpoint=endpoint, reason=DeadReason.ENDPOINT_PAUSED, at=at)
+    dead_letters = dead_letter_pending(endpoint=endpoint, reason=DeadReason.ENDPOINT_PAUSED, at=at)
     log.warning("webhook_endpoint_paused", endpoint=str(endpoint.id), reason=str(reason))
     record(
         action="webhook_endpoint.paused",
         actor=Actor.system("webhooks"),
         entity=("webhook_endpoint", endpoint.id),
         at=at,
-        detail={"reason": str(reason), "given_up": buried},
+        detail={"reason": str(reason), "dead_letters": dead_letters},
     )
 
 
-def _bury(
+def _dead_letter(
     endpoint: Endpoint, delivery: Delivery, job: Job, reason: DeadReason, at: datetime
 ) -> None:
-    _move(
+    _update_leased(
         delivery,
         state=DeliveryState.DEAD,
         dead_at=at,
@@ -194,7 +194,7 @@ def _bury(
         next_attempt_at=None,
         failure_count=delivery.failure_count,
     )
-    note_on_timeline(
+    add_timeline_entry(
         delivery=delivery,
         at=at,
         text=f"Webhook {delivery.event_type} for {endpoint.name} was given up",
@@ -207,10 +207,10 @@ def _bury(
     )
 
 
-def _move(delivery: Delivery, **fields: object) -> None:
-    """Compare-and-set on the lease; the row is locked, so a miss is a programming error."""
-    moved = Delivery.objects.filter(
+def _update_leased(delivery: Delivery, **fields: object) -> None:
+    """Compare-and-set on the lease. The row is locked, so a mismatch is a programming error."""
+    updated = Delivery.objects.filter(
         pk=delivery.pk, state=DeliveryState.LEASED, lease_token=delivery.lease_token
     ).update(lease_token=None, leased_until=None, **fields)
-    if moved != 1:
-        raise RuntimeError("A locked lease changed hands.")
+    if updated != 1:
+        raise RuntimeError("The lease of a locked delivery changed.")

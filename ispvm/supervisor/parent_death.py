@@ -1,9 +1,9 @@
-"""Becomes another program that cannot outlive its supervisor. Run as a script:
+"""Executes a program that is ended together with its supervisor. Run as a script:
 
-    python -I -S tether.py SUPERVISOR_PID SIGNAL UID:GID|- PROGRAM ARGUMENTS...
+    python -I -S parent_death.py SUPERVISOR_PID SIGNAL UID:GID|- PROGRAM ARGUMENTS...
 
-Linux sends SIGNAL when the supervisor's thread that started this ends, however it ends. Privileges
-are dropped here, not in the supervisor, because changing the account clears that wish.
+Linux sends SIGNAL (PR_SET_PDEATHSIG) when the supervisor's thread that started this ends, even by SIGKILL.
+Privileges are dropped here, not in the supervisor, because changing the account clears the setting.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> int:
         os.setuid(uid)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(number))
-    if os.getppid() != int(supervisor):  # it died before the wish was heard
+    if os.getppid() != int(supervisor):  # the supervisor died before prctl
         return 1
     try:
         os.execv(command[0], command)

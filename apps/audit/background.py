@@ -1,7 +1,8 @@
-"""Verifying every tenant's chain once a day, in the background."""
+"""Daily background verification of every tenant's chain."""
 
 from collections.abc import Callable
 from datetime import datetime
+from operator import add
 from uuid import UUID
 
 import structlog
@@ -12,7 +13,7 @@ from apps.audit.services import VERIFY
 from apps.audit.verification import State, Step, verify_step
 from apps.events import due
 from apps.events.backlog import age
-from apps.events.state import Gauge, Reading, added
+from apps.events.state import Gauge, GaugeValues
 from apps.tenancy import acting_in
 
 log = structlog.get_logger(__name__)
@@ -20,26 +21,26 @@ log = structlog.get_logger(__name__)
 #: Below the task's soft limit of 40 s.
 BUDGET_SECONDS = 20.0
 STATE = (
-    Gauge("ispvm_audit_chains_broken", "Tenants whose audit chain is broken.", combine=added),
+    Gauge("ispvm_audit_chains_broken", "Tenants with a broken audit chain.", combine=add),
     Gauge("ispvm_audit_verified_age_seconds", "Age of the oldest tenant's last verification."),
 )
 
 
 def request_verification(*, tenant_id: UUID, at: datetime) -> None:
-    """Have the current tenant's chain verified now, or as soon as a worker is free. Idempotent."""
+    """Schedule a verification of the current tenant's chain. Idempotent."""
     due.schedule(VERIFY, at=at, tenant_id=tenant_id)
 
 
 def continue_verification(
-    *, tenant_id: UUID, at: datetime, keep_on: Callable[[], bool]
+    *, tenant_id: UUID, at: datetime, may_continue: Callable[[], bool]
 ) -> Step | None:
-    """Verify step by step while ``keep_on`` says so, and come back for the rest; the last step.
+    """Verify step by step while ``may_continue`` returns True, then schedule the rest; returns the last step.
 
-    Idempotent. Several may run at once: the second one finds the row locked and returns None.
+    Idempotent. May run concurrently: the second call finds the row locked and returns None.
     """
     step = None
     while step is None or step.state is State.IN_PROGRESS:
-        if step is not None and not keep_on():
+        if step is not None and not may_continue():
             due.schedule(VERIFY, at=at, tenant_id=tenant_id)
             break
         with acting_in(tenant_id):
@@ -52,8 +53,8 @@ def continue_verification(
     return step
 
 
-def read_verification(at: datetime) -> Reading:
-    """The current tenant's, for the metrics."""
+def read_verification(at: datetime) -> GaugeValues:
+    """Values of the current tenant."""
     row = Verification.objects.first()
     return {
         ("ispvm_audit_chains_broken",): float(row is not None and row.first_bad is not None),
