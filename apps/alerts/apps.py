@@ -7,9 +7,11 @@ class AlertsConfig(AppConfig):
     name = "apps.alerts"
 
     def ready(self) -> None:
+        from apps.alerts.messages import CATALOG
         from apps.alerts.models import Alert, AlertRule
         from apps.alerts.services.evaluate import EVALUATE
         from apps.authorization.limits import limit_rows, not_about_a_place
+        from apps.core import messages
         from apps.events import due
         from apps.events.retention import expire, follow
         from apps.inventory.limits import entities_within
@@ -17,6 +19,7 @@ class AlertsConfig(AppConfig):
         limit_rows(AlertRule, not_about_a_place)
         limit_rows(Alert, entities_within)
 
+        messages.register(CATALOG)
         due.register(EVALUATE, EVALUATE, every=timedelta(seconds=2))
         expire(
             "alerts_alert",

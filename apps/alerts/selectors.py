@@ -13,6 +13,7 @@ from apps.alerts.models import Alert, AlertRule
 from apps.alerts.packs import load_pack, shipped_packs
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
+from apps.core.messages import Message
 from apps.inventory.choices import DeviceRole
 from apps.inventory.selectors import Ref, entity_labels
 
@@ -35,6 +36,7 @@ class CorrelatedAlert:
     clear_since: datetime | None
     recovered_at: datetime | None
     summary: str
+    summary_message: Message
     is_flapping: bool = False
 
 
@@ -62,6 +64,7 @@ def alerts_for_correlation(at: datetime) -> list[CorrelatedAlert]:
             clear_since=row.clear_since,
             recovered_at=row.recovered_at,
             summary=row.summary,
+            summary_message=row.summary_message,
             is_flapping=row.is_flapping,
         )
         for row in rows

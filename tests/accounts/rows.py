@@ -102,7 +102,7 @@ def alert() -> UUID:
         "entity_id": DEVICE(),
         "state": "firing",
         "severity": "critical",
-        "summary": "cr1 answers no probe",
+        "summary": "cr1 does not respond to probes",
         "seen": {
             "metric": "device.up",
             "value": "0",

@@ -48,7 +48,7 @@ def make_alert(rule, entity_id, *, minutes: int = 0, **fields) -> Alert:
             "severity": "critical",
             "since": since,
             "fired_at": since + timedelta(seconds=10),
-            "summary": "cr1 answers no probe",
+            "summary": "cr1 does not respond to probes",
             "observation": OBSERVATION,
             **fields,
         }

@@ -13,6 +13,7 @@ from apps.alerts.models import Alert, AlertRule, AlertTransition
 from apps.alerts.selectors import alerts_for_correlation
 from apps.authorization.actors import Actor
 from apps.core import clock
+from apps.core.messages import Message
 from apps.events.models import Due, OutboxEvent
 from apps.ingest.models import Uptime
 from apps.inventory.services import apply_discovery
@@ -103,7 +104,8 @@ class TestUnreachable:
             alert = Alert.objects.get()
         assert alert.since == player.at(5)
         assert alert.severity == "critical"
-        assert alert.summary == "cr1 answers no probe"
+        assert alert.summary == "cr1 does not respond to probes"
+        assert alert.summary_message == Message("alerts.summary.unreachable", {"entity": "cr1"})
         assert alert.observation["override"] == "role core"
 
         for seconds in (20, 25, 30, 35):
@@ -190,7 +192,12 @@ class TestOtherRules:
 
         assert player.alerts() == [("agent_heartbeat_missed", "firing")]
         with acting_in(acme):
-            assert alerts_for_correlation(player.at(50))[0].symptom == "agent_missing"
+            (alert,) = alerts_for_correlation(player.at(50))
+            observation = Alert.objects.get().observation
+        assert alert.symptom == "agent_missing"
+        assert alert.summary_message.code == "alerts.summary.agent_heartbeat_missed"
+        assert observation["code"] == "alerts.value.last_sample"
+        assert observation["value"] == f"last sample at {observation['params']['time']}"
 
     def test_an_agent_that_sends_foreign_data_fires_until_it_stops(self, rules, core, player):
         name = "agent.quarantine.active"
@@ -406,6 +413,8 @@ class TestFlapping:
             alert = Alert.objects.get()
             assert alert.is_flapping
             assert alert.summary == "cr1 sfp1 is flapping: 6 changes in 120 s"
+            assert alert.summary_code == "alerts.summary.flapping"
+            assert alert.summary_params == {"entity": "cr1 sfp1", "changes": 6, "seconds": 120}
             assert AlertTransition.objects.count() == 1
 
     def test_ends_after_the_quiet_time(self, acme, rules, player, port):

@@ -129,11 +129,16 @@ class AlertFilterSerializer(serializers.Serializer[Any]):
     rule = serializers.CharField(max_length=63, required=False, help_text="A rule's key or id.")
 
 
+_NO_MESSAGE: dict[str, Any] = {"code": "", "params": {}}
+
+
 class ObservationSerializer(serializers.Serializer[Any]):
     """The value at an alert's last transition, and the settings that it was compared with."""
 
     metric = serializers.CharField()
     value = serializers.CharField(allow_null=True)
+    code = serializers.CharField(help_text="Message code of a value that is a text; else empty.")
+    params = serializers.DictField(help_text="Parameters of the message code.")
     ts = serializers.DateTimeField(allow_null=True)
     threshold = serializers.FloatField(allow_null=True)
     for_seconds = serializers.FloatField()
@@ -149,6 +154,7 @@ class AlertEntitySerializer(serializers.Serializer[Any]):
 class AlertSerializer(serializers.ModelSerializer[Alert]):
     rule_key = serializers.CharField(source="rule.key", read_only=True)
     entity = serializers.SerializerMethodField()
+    summary_params = serializers.DictField(help_text="Parameters of `summary_code`.")
     observation = serializers.SerializerMethodField()
     in_maintenance = serializers.SerializerMethodField()
 
@@ -162,6 +168,8 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
             "state",
             "severity",
             "summary",
+            "summary_code",
+            "summary_params",
             "is_flapping",
             "in_maintenance",
             "since",
@@ -184,7 +192,7 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
 
     @extend_schema_field(ObservationSerializer)
     def get_observation(self, alert: Alert) -> dict[str, Any]:
-        return dict(alert.observation)
+        return {**_NO_MESSAGE, **alert.observation}
 
 
 class TransitionSerializer(serializers.ModelSerializer[AlertTransition]):
@@ -196,4 +204,4 @@ class TransitionSerializer(serializers.ModelSerializer[AlertTransition]):
 
     @extend_schema_field(ObservationSerializer)
     def get_observation(self, transition: AlertTransition) -> dict[str, Any]:
-        return dict(transition.observation)
+        return {**_NO_MESSAGE, **transition.observation}

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from apps.alerts.messages import LAST_SAMPLE
 from apps.alerts.rules.program import Absence, Aggregation, Operator, StateIs, Threshold
+from apps.core.messages import Message
 
 Points = Sequence[tuple[datetime, float]]
 
@@ -31,8 +33,10 @@ class Evaluation:
     is_clear: bool
     # Timestamp of the deciding sample; for an absence, when the lookback ran out.
     ts: datetime
+    #: The value in English; where it is a sentence, ``message`` has it for readers.
     value_text: str
     value: float | None = None
+    message: Message | None = None
     # A breach by value needs a second sample; an absence does not.
     needs_confirmation: bool = True
 
@@ -65,13 +69,15 @@ def evaluate_state(condition: StateIs, ts: datetime, text: str, at: datetime) ->
 
 def evaluate_absence(condition: Absence, ts: datetime, at: datetime) -> Evaluation:
     """Whether there has been no sample for the lookback; ``ts`` is that of the newest one."""
+    time = f"{ts:%H:%M:%S}"
     absent_since = ts + _seconds(condition.lookback_seconds)
     is_absent = at >= absent_since
     return Evaluation(
         is_breach=is_absent,
         is_clear=not is_absent,
         ts=absent_since if is_absent else ts,
-        value_text=f"last read {ts:%H:%M:%S}",
+        value_text=f"last sample at {time}",
+        message=Message(LAST_SAMPLE, {"time": time}),
         needs_confirmation=False,
     )
 

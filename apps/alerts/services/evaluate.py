@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import connection
 
 from apps.alerts.choices import AlertState
+from apps.alerts.messages import FLAPPING, summary_message
 from apps.alerts.models import Alert, AlertRule, AlertTransition, RuleOverride
 from apps.alerts.rules.compile import compile_rule, make_override, render_summary
 from apps.alerts.rules.conditions import (
@@ -30,6 +31,7 @@ from apps.alerts.rules.program import (
     Threshold,
 )
 from apps.alerts.selectors import labels_of
+from apps.core.messages import Message
 from apps.events import outbox
 from apps.ingest.uptime import IngestUptime, ingest_uptime
 from apps.inventory.selectors import (
@@ -370,7 +372,9 @@ def _write_transition(
     alert.maintenance_id = maintenance_id
     if after.state in {AlertState.PENDING, AlertState.FIRING}:
         alert.observation = observation
-        alert.summary = _summary(transition, label)
+        message = _summary(transition, label)
+        alert.summary = message.english[:500]
+        alert.summary_code, alert.summary_params = message.code, message.plain_params
     alert.save()
     if after.state is AlertState.PENDING:
         return
@@ -398,8 +402,11 @@ def _write_transition(
 
 def _observation(transition: _Transition) -> dict[str, object]:
     evaluation = transition.evaluation
+    message = evaluation.message if evaluation else None
     return {
         "value": evaluation.value_text if evaluation else None,
+        "code": message.code if message else "",
+        "params": message.plain_params if message else {},
         "ts": evaluation.ts.isoformat() if evaluation else None,
         "threshold": transition.effective.threshold,
         "for_seconds": transition.effective.timing.for_seconds,
@@ -409,19 +416,26 @@ def _observation(transition: _Transition) -> dict[str, object]:
     }
 
 
-def _summary(transition: _Transition, label: str) -> str:
-    if transition.flapping is not None:
-        flap = transition.loaded.rule.flap
-        window = f" in {flap.window_seconds:g} s" if flap else ""
-        return f"{label} is flapping: {transition.flapping.state_changes} changes{window}"[:500]
-    value_text = transition.evaluation.value_text if transition.evaluation else ""
+def _summary(transition: _Transition, label: str) -> Message:
+    rule, evaluation = transition.loaded.rule, transition.evaluation
+    if transition.flapping is not None and rule.flap is not None:
+        changes, seconds = transition.flapping.state_changes, rule.flap.window_seconds
+        return Message(FLAPPING, {"entity": label, "changes": changes, "seconds": seconds})
+    value_text = evaluation.value_text if evaluation else ""
+    device = label.partition(" ")[0]
+    threshold = transition.effective.threshold
     fields = {
         "entity.name": label,
-        "device.name": label.partition(" ")[0],
+        "device.name": device,
         "value": value_text,
         "state": value_text,
-        "threshold": ""
-        if transition.effective.threshold is None
-        else f"{transition.effective.threshold:g}",
+        "threshold": "" if threshold is None else f"{threshold:g}",
     }
-    return render_summary(transition.loaded.rule.summary, fields)[:500]
+    params = {
+        "entity": label,
+        "device": device,
+        "value": evaluation.value if evaluation else None,
+        "state": value_text,
+        "threshold": threshold,
+    }
+    return summary_message(rule.summary, params, text=render_summary(rule.summary, fields)[:500])

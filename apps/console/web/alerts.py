@@ -11,9 +11,11 @@ from django.utils.translation import gettext_lazy as _lazy
 
 from agent.protocol.registry import METRICS, Kind
 from apps.alerts.choices import AlertState
+from apps.alerts.messages import rule_name
 from apps.alerts.models import Alert
 from apps.alerts.selectors import labels_of, open_alerts
 from apps.authorization.access import Access
+from apps.core.messages import render
 from apps.incidents.selectors import Place, held_alerts, places_of
 from apps.inventory.parts import devices_of
 from apps.inventory.selectors import seen_devices_of
@@ -170,10 +172,10 @@ def _row(
         is_recovering=alert.state == AlertState.RECOVERING,
         is_flapping=alert.is_flapping,
         in_maintenance=alert.maintenance_id is not None,
-        summary=alert.summary,
+        summary=str(alert.summary_message),
         entity=entity,
         device_id=device_id,
-        rule=alert.rule.document.get("name", alert.rule.key),
+        rule=rule_name(alert.rule.document) or alert.rule.key,
         symptom=alert.rule.document.get("symptom", "soft"),
         seen=_seen(alert.observation),
         since=alert.since,
@@ -185,7 +187,9 @@ def _row(
 
 
 def _seen(seen: dict[str, Any]) -> str:
-    """The reading that decided, and the bound that it broke."""
+    """The value of the last transition, and the threshold that it broke."""
+    if seen.get("code"):
+        return render(seen["code"], seen["params"])
     value, bound = seen.get("value"), seen.get("threshold")
     if value in {None, ""}:
         return ""

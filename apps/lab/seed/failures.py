@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from random import Random
 from uuid import UUID
 
+from apps.core.messages import Message
 from apps.incidents.rca.snapshot import Reading, Snapshot, Symptom
 from apps.incidents.rca.verdict import Trouble, Verdict, reach_verdict
 from apps.lab.seed.branches import Branch
@@ -40,7 +41,12 @@ class Sign:
     delay: timedelta
     for_seconds: int
     seen: str
-    summary: str
+    message: Message
+
+    @property
+    def summary(self) -> str:
+        """In English."""
+        return self.message.english
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,10 @@ class Failure:
         return min(self.fires_at(sign, began) for sign in self.signs) + HOLD
 
 
+def _summary(rule: str, entity: str, **params: str | int) -> Message:
+    return Message(f"alerts.summary.{rule}", {"entity": entity, **params})
+
+
 def _port_down(device: PlannedDevice, port: str) -> Sign:
     is_loud = device.role in _LOUD
     return Sign(
@@ -72,7 +82,7 @@ def _port_down(device: PlannedDevice, port: str) -> Sign:
         delay=timedelta(0),
         for_seconds=10 if is_loud else 30,
         seen="0",
-        summary=f"{device.name} {port} went down",
+        message=_summary("interface_down", f"{device.name} {port}"),
     )
 
 
@@ -84,7 +94,9 @@ def _adjacency_lost(link: PlannedLink, device: PlannedDevice, far: PlannedDevice
         delay=timedelta(seconds=2),
         for_seconds=60,
         seen="down",
-        summary=f"OSPF neighbour {device.name} {far.address} {far.address} is down, not Full",
+        message=_summary(
+            "ospf_not_full", f"{device.name} {far.address} {far.address}", state="down"
+        ),
     )
 
 
@@ -96,7 +108,7 @@ def _silent(device: PlannedDevice) -> Sign:
         delay=timedelta(seconds=3),
         for_seconds=30,
         seen="0",
-        summary=f"{device.name} answers no probe",
+        message=_summary("unreachable", device.name),
     )
 
 
@@ -167,7 +179,7 @@ def _upstream(branch: Branch, rng: Random) -> Failure | None:
         delay=timedelta(0),
         for_seconds=60,
         seen="active",
-        summary=f"BGP session {peer.device.name} {peer.name} is active, not Established",
+        message=_summary("ebgp_not_established", f"{peer.device.name} {peer.name}", state="active"),
     )
     return Failure("upstream", branch, (sign,), readings=((sign.ref, "bgp.peer.up", 0.0),))
 
@@ -181,7 +193,7 @@ def _api(branch: Branch, rng: Random) -> Failure:
         delay=timedelta(0),
         for_seconds=300,
         seen="0",
-        summary=f"The API of {device.name} does not answer",
+        message=_summary("management_plane", device.name),
     )
     return Failure("api", branch, (sign,), readings=((sign.ref, "device.api.up", 0.0),))
 
@@ -195,7 +207,7 @@ def _busy(branch: Branch, rng: Random) -> Failure:
         delay=timedelta(0),
         for_seconds=300,
         seen=f"{percent}",
-        summary=f"CPU of {device.name} is at {percent} %",
+        message=_summary("cpu_high", device.name, value=percent),
     )
     return Failure(
         "busy", branch, (sign,), readings=((sign.ref, "device.cpu_pct", float(percent)),)
@@ -213,7 +225,7 @@ def _sessions(branch: Branch, _rng: Random) -> Failure | None:
         delay=timedelta(0),
         for_seconds=30,
         seen="0",
-        summary=f"{services[0].name} has no session left",
+        message=_summary("pppoe_sessions_lost", services[0].name),
     )
     return Failure(
         "sessions", branch, (sign,), readings=((sign.ref, "pppoe.sessions.active", 0.0),)
@@ -231,7 +243,7 @@ def _agent(branch: Branch, _rng: Random) -> Failure | None:
         delay=timedelta(seconds=35),
         for_seconds=0,
         seen="",
-        summary=f"Agent {agent.name} is silent: its region is blind",
+        message=_summary("agent_heartbeat_missed", agent.name),
     )
     return Failure("agent", branch, (sign,), silent_agent=agent.id)
 

@@ -185,6 +185,8 @@ class Historian:
             clear_since=well,
             recovered_at=story.recovered_at(sign),
             summary=sign.summary,
+            summary_code=sign.message.code,
+            summary_params=sign.message.plain_params,
             observation=_observation(sign, story.began + sign.delay),
         )
 
@@ -328,8 +330,11 @@ _AUDITED = {
 def _observation(sign: Sign, at: datetime) -> dict[str, Any]:
     limit = {"cpu_high": 90.0}.get(sign.rule, 1.0)
     is_number = sign.rule in {"interface_down", "unreachable", "management_plane", "cpu_high"}
+    last_sample = {} if sign.seen else {"time": f"{at:%H:%M:%S}"}
     return {
-        "value": sign.seen or f"last read {at:%H:%M:%S}",
+        "value": sign.seen or f"last sample at {last_sample['time']}",
+        "code": "alerts.value.last_sample" if last_sample else "",
+        "params": last_sample,
         "ts": at.isoformat(),
         "threshold": limit if is_number or sign.rule == "pppoe_sessions_lost" else None,
         "for_seconds": sign.for_seconds,
