@@ -59,16 +59,16 @@ def make_alert(rule, entity_id, *, minutes: int = 0, **fields) -> Alert:
 def alert(acme, rules) -> Alert:
     """An alert on cr1 that recovered, with its two moves."""
     with acting_in(acme):
-        made = make_alert(rules["unreachable"], make_device("cr1").id, minutes=9)
+        created = make_alert(rules["unreachable"], make_device("cr1").id, minutes=9)
         for minutes, transitions in ((8, ("pending", "firing")), (3, ("firing", "recovering"))):
             AlertTransition.objects.create(
-                alert=made,
+                alert=created,
                 at=clock.now() - timedelta(minutes=minutes),
                 from_state=transitions[0],
                 to_state=transitions[1],
                 observation={**OBSERVATION, "value": str(minutes)},
             )
-    return made
+    return created
 
 
 class TestReading:
@@ -89,16 +89,18 @@ class TestReading:
 
     def test_the_latest_comes_first(self, acme, reader, rules):
         with acting_in(acme):
-            made = [make_alert(rules["cpu_high"], uuid.uuid4(), minutes=n) for n in (5, 1, 3)]
+            created = [make_alert(rules["cpu_high"], uuid.uuid4(), minutes=n) for n in (5, 1, 3)]
 
         rows = listed(reader, BASE)
 
-        assert [row["id"] for row in rows] == [str(made[n].id) for n in (1, 2, 0)]
+        assert [row["id"] for row in rows] == [str(created[n].id) for n in (1, 2, 0)]
 
     def test_pages_are_complete_with_equal_times(self, acme, reader, rules):
         at = clock.now()
         with acting_in(acme):
-            made = {str(make_alert(rules["cpu_high"], uuid.uuid4(), since=at).id) for _ in range(5)}
+            created = {
+                str(make_alert(rules["cpu_high"], uuid.uuid4(), since=at).id) for _ in range(5)
+            }
 
         ids, path = [], f"{BASE}?page_size=2"
         while path:
@@ -106,7 +108,7 @@ class TestReading:
             ids += [row["id"] for row in page["results"]]
             path = page["next"]
 
-        assert (len(ids), set(ids)) == (5, made)
+        assert (len(ids), set(ids)) == (5, created)
 
     def test_history_has_every_transition_with_its_observation(self, reader, alert):
         transitions = listed(reader, f"{BASE}{alert.id}/history/")

@@ -82,19 +82,19 @@ class TestReading:
         assert len(listed(noc, f"{BASE}?{query}")) == expected
 
     @pytest.mark.parametrize(
-        ("severity", "asked"),
+        ("severity", "expected"),
         [
             ({"core": "critical", "default": "info"}, {"critical", "info"}),
             ({"core": "critical"}, {"critical", "warn"}),
             ("info", {"info"}),
         ],
     )
-    def test_the_severity_filter_matches_every_severity_of_a_rule(self, noc, severity, asked):
+    def test_the_severity_filter_matches_every_severity_of_a_rule(self, noc, severity, expected):
         noc.post(IMPORT, {"pack": "p", "mode": "merge", "rules": [{**RULE, "severity": severity}]})
 
         found = {s for s in ("info", "warn", "critical") if listed(noc, f"{BASE}?severity={s}")}
 
-        assert found == asked
+        assert found == expected
 
     @pytest.mark.parametrize(
         ("query", "field"),
@@ -286,15 +286,15 @@ class TestOverrides:
             "reason": "old boxes",
         }
 
-        made = noc.post(path, body)
+        created = noc.post(path, body)
         again = noc.post(path, {**body, "changes": {"for_seconds": 5, "enabled": False}})
 
-        assert made.status_code == again.status_code == 201
-        assert made.json()["changes"] == {"threshold": 99.0}
-        assert made.json()["id"] == again.json()["id"]
+        assert created.status_code == again.status_code == 201
+        assert created.json()["changes"] == {"threshold": 99.0}
+        assert created.json()["id"] == again.json()["id"]
         assert listed(noc, path) == [again.json()]
         assert again.json()["changes"] == {"for_seconds": 5.0, "enabled": False}
-        assert noc.delete(f"{path}{made.json()['id']}/").status_code == 204
+        assert noc.delete(f"{path}{created.json()['id']}/").status_code == 204
         assert listed(noc, path) == []
 
     def test_every_scope(self, acme, noc, rules):

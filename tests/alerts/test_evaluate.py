@@ -85,7 +85,7 @@ class Player:
 
 
 def listened(lasted: float, quiet: float) -> None:
-    """Ingest began so many seconds ago and said so last so many seconds ago, whenever "now" is for the rules."""
+    """The uptime of ingest: it began and was last recorded so many seconds ago, whatever "now" is for the rules."""
     now = clock.now()
     since, until = now - timedelta(seconds=lasted), now - timedelta(seconds=quiet)
     Uptime.objects.create(id=1, since=since, until=until)
@@ -296,9 +296,9 @@ class TestWrites:
 
         with acting_in(acme):
             transitions = list(AlertTransition.objects.values_list("from_state", "to_state"))
-            told = list(OutboxEvent.objects.filter(topic="alert.transition"))
+            published = list(OutboxEvent.objects.filter(topic="alert.transition"))
         assert transitions == [("pending", "firing")]
-        assert [event.payload["to"] for event in told] == ["firing"]
+        assert [event.payload["to"] for event in published] == ["firing"]
 
     def test_another_tenants_samples_are_ignored(self, acme, globex, rules, core, player, t0):
         other = Player(globex, t0)

@@ -1,4 +1,4 @@
-"""What comes and goes: told once, and quiet when it is quiet."""
+"""Flap detection: one alert while it lasts."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -73,7 +73,7 @@ def evaluation(seconds: float, *, is_bad: bool) -> Evaluation:
 def play(period: float, *, last: float, until: float) -> list[tuple[float, Episode]]:
     """A link that is dark in the first half of each period, read and looked at every 3 s."""
     episode = Episode()
-    told: list[tuple[float, Episode]] = []
+    transitions: list[tuple[float, Episode]] = []
     changes: list[datetime] = []
     was_dark = False
     for second in range(0, int(until), 3):
@@ -84,26 +84,26 @@ def play(period: float, *, last: float, until: float) -> list[tuple[float, Episo
         flapping = detect_flapping(FLAP, changes, at(second), was_flapping=episode.is_flapping)
         after = step(episode, evaluation(second, is_bad=is_dark), TIMING, at(second), flapping)
         if after != episode:
-            told.append((second, after))
+            transitions.append((second, after))
         episode = after
-    return told
+    return transitions
 
 
 class TestStateMachine:
     def test_short_flaps_are_one_alert_from_the_fifth_change_to_the_quiet_time(self):
-        told = play(12, last=60, until=240)
+        transitions = play(12, last=60, until=240)
 
-        fired = [second for second, episode in told if episode.fired_at == at(second)]
-        over = [second for second, episode in told if episode.recovered_at == at(second)]
+        fired = [second for second, episode in transitions if episode.fired_at == at(second)]
+        over = [second for second, episode in transitions if episode.recovered_at == at(second)]
         assert fired == [24]
         assert len(over) == 1
         assert over[0] >= 54 + FLAP.quiet_seconds
 
     def test_while_flapping_evaluations_do_not_change_the_state(self):
-        told = play(12, last=90, until=91)
+        transitions = play(12, last=90, until=91)
 
-        assert [episode.state for _, episode in told][-1] is AlertState.FIRING
-        assert sum(episode.state is AlertState.FIRING for _, episode in told) == 1
+        assert [episode.state for _, episode in transitions][-1] is AlertState.FIRING
+        assert sum(episode.state is AlertState.FIRING for _, episode in transitions) == 1
 
     def test_a_single_flap_does_not_fire(self):
         assert all(episode.fired_at is None for _, episode in play(12, last=7, until=60))

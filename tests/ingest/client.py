@@ -1,4 +1,4 @@
-"""An enrolled agent that speaks to the ingest views as gunicorn would hand its requests over."""
+"""An enrolled agent that calls the ingest views as gunicorn passes its requests on."""
 
 import gzip
 import json
@@ -114,13 +114,13 @@ def enroll(tenant, name: str = "pop-1") -> AgentClient:
     at = clock.now()
     with acting_in(tenant):
         device = make_device(f"cr-{name}")
-        made = agents.create_agent(name=name, actor=ACTOR, at=at)
-        agents.assign_agent(agent=made, device_ids=[device.id], actor=ACTOR, at=at)
-        token = agents.issue_enroll_token(agent=made, actor=ACTOR, at=at)
+        agent = agents.create_agent(name=name, actor=ACTOR, at=at)
+        agents.assign_agent(agent=agent, device_ids=[device.id], actor=ACTOR, at=at)
+        token = agents.issue_enroll_token(agent=agent, actor=ACTOR, at=at)
     issued = agents.enroll_agent(
         token=parse_token(token.text).secret, csr_pem=make_csr(), at=clock.now()
     )
     certificate = x509.load_pem_x509_certificate(issued.certificate_pem.encode())
     return AgentClient(
-        tenant.id, made.id, device.id, certificate.public_bytes(serialization.Encoding.DER)
+        tenant.id, agent.id, device.id, certificate.public_bytes(serialization.Encoding.DER)
     )

@@ -77,10 +77,10 @@ def listening(
     *,
     workers: int = 1,
     database_port: int | None = None,
-    keeps: bool = False,
+    renews_certificate: bool = False,
 ) -> Iterator[None]:
     """Ingest on a port, TLS and all, as `run.py demo` runs it; ``keeps`` its certificate current."""
-    folder = str(files.certificate.parent) if keeps else ""
+    folder = str(files.certificate.parent) if renews_certificate else ""
     options = (
         *("--certfile", str(files.certificate), "--keyfile", str(files.key)),
         *("--ca-certs", str(files.ca), "--workers", str(workers)),
@@ -95,9 +95,9 @@ def listening(
 def behind_nginx(folder: Path) -> Iterator[int]:
     """Ingest on a unix socket with the shipped nginx configuration in front; answers nginx's port for agents."""
     write_files(folder / "tls")
-    wire = folder / "ingest.sock"
-    with gunicorn("gunicorn_ingest_proxied", "--workers", "1", "--bind", f"unix:{wire}"):
-        eventually(wire.exists)
+    path = folder / "ingest.sock"
+    with gunicorn("gunicorn_ingest_proxied", "--workers", "1", "--bind", f"unix:{path}"):
+        eventually(path.exists)
         with nginx(folder) as port:
             eventually(lambda: answers(port))
             yield port

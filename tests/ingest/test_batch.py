@@ -317,7 +317,7 @@ class TestConfig:
 
 
 class TestWaiting:
-    """How long a batch waited on its agent is said beside it, so that the bytes stay the same."""
+    """The time that a batch was buffered is in a header, so that the body stays the same."""
 
     def is_late(self, tenant) -> list[bool]:
         with acting_in(tenant):

@@ -98,27 +98,27 @@ def member(tenant: Tenant, name: str, *, days_ago: int = 0) -> Member:
     return Member(agent, key, issued.certificate_pem)
 
 
-def ask(port: int, head: str, context: ssl.SSLContext | None) -> tuple[int, str]:
+def request_status(port: int, head: str, context: ssl.SSLContext | None) -> tuple[int, str]:
     """Status and code of the answer to ``GET config`` with these header lines."""
     lines = (
         f"GET /ingest/v1/config HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}\r\nConnection: close\r\n\r\n"
     )
     with socket.create_connection(("127.0.0.1", port), timeout=300) as raw:
-        wire = context.wrap_socket(raw) if context else raw
-        wire.sendall(lines.encode("latin-1"))
-        answer = HTTPResponse(wire)
+        connection = context.wrap_socket(raw) if context else raw
+        connection.sendall(lines.encode("latin-1"))
+        answer = HTTPResponse(connection)
         answer.begin()
         code = re.search(rb'"code": ?"(\w+)"', answer.read())
-        wire.close()
+        connection.close()
     return answer.status, code[1].decode() if code else ""
 
 
 def strangers_get_nowhere(port: int, pem: str, context: ssl.SSLContext | None) -> int:
     for spelling, lines in SPELLINGS.items():
-        said = ask(port, lines.replace("{pem}", pem), context)
-        assert said == (401, "certificate_missing"), spelling
+        response = request_status(port, lines.replace("{pem}", pem), context)
+        assert response == (401, "certificate_missing"), spelling
     for spelling, lines in MALFORMED.items():
-        status, _ = ask(port, lines.replace("{pem}", pem), context)
+        status, _ = request_status(port, lines.replace("{pem}", pem), context)
         assert status in {400, 401}, spelling
     return len(SPELLINGS) + len(MALFORMED)
 
@@ -137,7 +137,7 @@ def test_headers_name_nobody_at_a_port(acme, tmp_path, record_property):
 
 def is_up(port: int) -> bool:
     try:
-        return ask(port, "X: y", None)[0] == 401
+        return request_status(port, "X: y", None)[0] == 401
     except (OSError, HTTPException):
         return False
 
@@ -158,7 +158,7 @@ class TestBehindNginx:
         own = unverified_context()
         own.load_cert_chain(attacker.write(tmp_path / "attacker", "https://x").identity)
         for spelling, lines in SPELLINGS.items():
-            status, _ = ask(port, lines.replace("{pem}", pem), own)
+            status, _ = request_status(port, lines.replace("{pem}", pem), own)
             assert status == 200, spelling
         with acting_in(acme):
             # The victim never spoke; the attacker spoke as itself.
@@ -173,22 +173,26 @@ class TestBehindNginx:
 
     def _other_certificates(self, port: int, folder: Path) -> int:
         """A certificate with all the right words, signed by somebody else."""
-        made = pki.make_authority(name="ISPVisualMonitor agents CA", at=clock.now())
+        authority = pki.make_authority(name="ISPVisualMonitor agents CA", at=clock.now())
         key = make_key()
         certificate = pki.issue_agent_certificate(
-            made, public_key=key.public_key(), tenant_id=uuid4(), agent_id=uuid4(), at=clock.now()
+            authority,
+            public_key=key.public_key(),
+            tenant_id=uuid4(),
+            agent_id=uuid4(),
+            at=clock.now(),
         )
         path = folder / "forged.pem"
         path.write_bytes(identity_pem(key, pki.to_pem(certificate)))
         context = unverified_context()
         context.load_cert_chain(path)
-        assert ask(port, "X: y", context) == (403, "certificate_unknown")
+        assert request_status(port, "X: y", context) == (403, "certificate_unknown")
         path.write_bytes((folder / "tls/server-key.pem").read_bytes())
         with path.open("ab") as out:
             out.write((folder / "tls/server.pem").read_bytes())
         context = unverified_context()
         context.load_cert_chain(path)
-        assert ask(port, "X: y", context) == (403, "certificate_wrong_purpose")
+        assert request_status(port, "X: y", context) == (403, "certificate_wrong_purpose")
         return 2
 
     def _the_whole_life(self, acme: Tenant, port: int, folder: Path, other: Member) -> None:
@@ -242,19 +246,19 @@ def enroll_junk(port: int, source: str, *, spoof: str) -> int:
     )
     with (
         socket.create_connection(("127.0.0.1", port), 10, source_address=(source, 0)) as raw,
-        unverified_context().wrap_socket(raw) as wire,
+        unverified_context().wrap_socket(raw) as connection,
     ):
-        wire.sendall(head.encode() + body)
-        return int(wire.recv(65536).split()[1])
+        connection.sendall(head.encode() + body)
+        return int(connection.recv(65536).split()[1])
 
 
 def ask_path(port: int, path: str) -> int:
     with (
         socket.create_connection(("127.0.0.1", port), timeout=300) as raw,
-        unverified_context().wrap_socket(raw) as wire,
+        unverified_context().wrap_socket(raw) as connection,
     ):
-        wire.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-        return int(wire.recv(65536).split()[1])
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        return int(connection.recv(65536).split()[1])
 
 
 def replace_url(token: str, url: str) -> str:

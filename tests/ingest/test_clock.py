@@ -41,7 +41,7 @@ def beat(agent, at: datetime | str) -> int:
 
 
 def outcome(agent, ts: datetime | str, sequence: int = 1) -> str:
-    """``stored``, or why not; a body that cannot be read is told by its status."""
+    """``stored``, or the code of the rejection; for an unreadable body also the status."""
     when = ts if isinstance(ts, str) else ts.isoformat()
     answer = agent.send(agent.metric() | {"ts": when}, sequence=sequence)
     if answer.status_code != 200:
@@ -128,14 +128,14 @@ class TestOddTimes:
         ],
     )
     def test_implausible_times_are_rejected(self, fresh, acme, text, expected):
-        said = outcome(fresh, text)
+        result = outcome(fresh, text)
 
-        assert said.split()[0] == expected.split()[0]
+        assert result.split()[0] == expected.split()[0]
         assert times(fresh, acme) == set()
 
     @pytest.mark.parametrize("hours", [-12, -5, 0, 1, 2, 5.75, 14])
     def test_utc_offsets_do_not_change_the_moment(self, fresh, acme, hours):
-        """The same moment, told by clocks on the wall of other places or seasons."""
+        """The same moment in other time zones or seasons."""
         moment = clock.now().replace(microsecond=0)
         wall = moment.astimezone(timezone(timedelta(hours=hours)))
 
@@ -143,9 +143,9 @@ class TestOddTimes:
         assert times(fresh, acme) == {moment}
 
     def test_a_time_without_an_offset_is_rejected(self, fresh, acme):
-        said = outcome(fresh, clock.now().replace(tzinfo=None))
+        result = outcome(fresh, clock.now().replace(tzinfo=None))
 
-        assert said != "stored"
+        assert result != "stored"
         assert times(fresh, acme) == set()
 
     def test_the_response_has_the_servers_time(self, fresh):
@@ -157,8 +157,8 @@ class TestOddTimes:
             },
         )
 
-        said = datetime.fromisoformat(answer.json()["server_time"])
-        assert abs(said - clock.now()) < 60 * SECOND
+        result = datetime.fromisoformat(answer.json()["server_time"])
+        assert abs(result - clock.now()) < 60 * SECOND
 
 
 def test_the_cases_are_forty_and_more(record_property):

@@ -1,4 +1,4 @@
-"""Bodies that nobody honest sends: the contract's status, nothing stored, the next good batch goes in."""
+"""Hostile bodies: the contract's status, nothing stored, the next valid batch is accepted."""
 
 import gzip
 import json
@@ -132,7 +132,7 @@ BOMBS = {
         zlib.compress(b"", wbits=31)[:0] + gzip.compress(b"0123456789abcdef" * 4_500_000, 1),
         "gzip",
     ),
-    "11 MB on the wire": (b" " * (11 * 2**20), ""),
+    "11 MB uncompressed": (b" " * (11 * 2**20), ""),
     "50001 metrics": (
         gzip.compress(
             with_field().replace(

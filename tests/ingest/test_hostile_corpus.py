@@ -76,9 +76,9 @@ def validated(answer, case) -> str:
         return "" if answer.json().get("code") else "no code"
     if answer.status_code != 200 or case.item is None:
         return "taken"
-    said = answer.json()
-    taken = said["accepted"]["metrics"] + said["accepted"]["events"]
-    return "" if not taken and (said["rejected"] or said.get("duplicate")) else "taken"
+    body = answer.json()
+    accepted = body["accepted"]["metrics"] + body["accepted"]["events"]
+    return "" if not accepted and (body["rejected"] or body.get("duplicate")) else "taken"
 
 
 def test_random_mutations_raise_only_domain_errors(agent, honest, record_property):

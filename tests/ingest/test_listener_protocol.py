@@ -34,18 +34,18 @@ def port(tmp_path) -> Iterator[int]:
 def connected(port: int) -> Iterator[ssl.SSLSocket]:
     with (
         socket.create_connection(("127.0.0.1", port), timeout=300) as raw,
-        unverified_context().wrap_socket(raw) as wire,
+        unverified_context().wrap_socket(raw) as connection,
     ):
-        yield wire
+        yield connection
 
 
 def answers(port: int, *sent: bytes, number: int = 1) -> list[tuple[int, str]]:
     """Status and code of so many responses over one connection."""
     found = []
-    with connected(port) as wire:
+    with connected(port) as connection:
         for part in sent:
-            wire.sendall(part)
-        stream = wire.makefile("rb")
+            connection.sendall(part)
+        stream = connection.makefile("rb")
         for _ in range(number):
             response = HTTPResponse(_Source(stream))
             response.begin()
@@ -97,9 +97,9 @@ def unread(port: int, tenant, folder) -> None:
     """Clients that send request upon request and read no response hold no thread."""
     with ExitStack() as stack:
         for _ in range(12):
-            wire = stack.enter_context(connected(port))
-            wire.setblocking(False)
+            connection = stack.enter_context(connected(port))
+            connection.setblocking(False)
             with suppress(ssl.SSLWantWriteError):
                 for _ in range(20_000):
-                    wire.send(GET * 20)
+                    connection.send(GET * 20)
         beat(port, tenant, folder / "unread")

@@ -19,7 +19,7 @@ print([name for name in sys.modules if name.split(".")[0] == "allauth"])
 @pytest.mark.django_db(transaction=True)
 def test_the_application_imports_no_sign_in():
     """In a process of its own: in this one everything is loaded already."""
-    kept = {
+    environment = {
         name: value
         for name, value in os.environ.items()
         if name not in {"DJANGO_SETTINGS_MODULE", "ISPVM_CA_KEY_FILE", "DATABASE_OWNER_URL"}
@@ -28,7 +28,7 @@ def test_the_application_imports_no_sign_in():
     done = subprocess.run(
         [sys.executable, "-c", QUESTION],
         cwd=PROJECT,
-        env={**kept, "DATABASE_URL": url_of_this_test(), "ISPVM_LOG_LEVEL": "ERROR"},
+        env={**environment, "DATABASE_URL": url_of_this_test(), "ISPVM_LOG_LEVEL": "ERROR"},
         capture_output=True,
         text=True,
         check=False,

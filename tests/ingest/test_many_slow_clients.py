@@ -63,8 +63,8 @@ class Agent:
         connection.close()
 
     def beat(self) -> None:
-        said = {"sent_at": clock.now().isoformat(), "boot_id": str(self.boot_id)}
-        assert self.client.heartbeat(said)["config_version"]
+        figures = {"sent_at": clock.now().isoformat(), "boot_id": str(self.boot_id)}
+        assert self.client.heartbeat(figures)["config_version"]
 
     def send(self) -> None:
         self.sequence += 1
@@ -111,13 +111,13 @@ def measure(port: int, folder: Path, slow_number: int, sources: list[str]) -> tu
     waits = [wait for agent in agents for wait in agent.waits]
     faults = [fault for agent in agents for fault in agent.faults]
     cuts = quantiles(waits, n=100)
-    said = (
+    figures = (
         f"{len(waits)} requests of {len(agents)} agents: p50 {cuts[49] * 1000:.0f} ms,"
         f" p95 {cuts[94] * 1000:.0f} ms, max {max(waits) * 1000:.0f} ms, {len(faults)} failed;"
         f" {held} slow at the end, {drops} dropped"
     )
-    assert not faults, (said, faults[:3])
-    return said, cuts[94]
+    assert not faults, (figures, faults[:3])
+    return figures, cuts[94]
 
 
 def _tenants() -> list[Tenant]:
@@ -136,8 +136,8 @@ def test_500_slow_clients_do_not_slow_down_agents(way, where, tmp_path, record_p
     ensure_authority(at=clock.now())
     with (direct if way == "direct" else behind_nginx)(tmp_path) as port:
         calm, _ = measure(port, tmp_path / "calm", 0, ["127.0.0.2"])
-        said, p95 = measure(port, tmp_path / "slow", SLOW, SOURCES[where])
+        figures, p95 = measure(port, tmp_path / "slow", SLOW, SOURCES[where])
 
     record_property("bar", f"{way}, without slow clients: {calm}")
-    record_property("bar", f"{way}, {SLOW} slow clients from {where}: {said}")
-    assert p95 < 0.5, f"{said}; without slow clients: {calm}"
+    record_property("bar", f"{way}, {SLOW} slow clients from {where}: {figures}")
+    assert p95 < 0.5, f"{figures}; without slow clients: {calm}"

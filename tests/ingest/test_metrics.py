@@ -17,7 +17,7 @@ def test_counts_samples_rejections_duplicates_and_errors(agent):
         "samples": ("ispvm_ingest_samples_total", {}),
         "lag": ("ispvm_ingest_lag_seconds_count", {}),
         "refused": ("ispvm_ingest_refused_total", {"code": "invalid_body"}),
-        "asked": ("ispvm_ingest_request_seconds_count", {"endpoint": "batch", "status": "200"}),
+        "requests": ("ispvm_ingest_request_seconds_count", {"endpoint": "batch", "status": "200"}),
     }
     before = {key: counted(name, **labels) for key, (name, labels) in names.items()}
     rejected = REGISTRY.get_sample_value
@@ -35,7 +35,7 @@ def test_counts_samples_rejections_duplicates_and_errors(agent):
         "samples": answer["accepted"]["metrics"],
         "lag": 1,
         "refused": 1,
-        "asked": 2,
+        "requests": 2,
     }
     (refused,) = answer["rejected"]
     labels = {"kind": "metric", "code": refused["code"]}

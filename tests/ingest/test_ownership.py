@@ -1,4 +1,4 @@
-"""An agent speaks for what is assigned to it, and for what it probes; the rest is quarantined."""
+"""An agent may report about entities that are assigned to it or that it probes; the rest is quarantined."""
 
 from datetime import timedelta
 from uuid import UUID, uuid4

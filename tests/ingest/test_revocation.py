@@ -64,8 +64,8 @@ class Host:
         )
 
     def _heartbeat(self) -> None:
-        said = {"sent_at": clock.now().isoformat(), "boot_id": str(uuid4())}
-        self.client.post_json("heartbeat", said)
+        body = {"sent_at": clock.now().isoformat(), "boot_id": str(uuid4())}
+        self.client.post_json("heartbeat", body)
 
     def _config(self) -> None:
         self.client.get("config")
@@ -88,12 +88,12 @@ def enrolled(tenant: Tenant, name: str, folder: Path, port: int) -> Host:
 
 
 def seconds_until(answer: str, ask: Callable[[], str]) -> float:
-    """Told always, held to the aim by `--long` only: a busy machine keeps nobody's time."""
+    """Always recorded; the limit is asserted by `--long` only, because a busy machine is slow."""
     began = time.monotonic()
     for _ in attempts(f"the answer {answer}", pause=0.1):
-        if (said := ask()) == answer:
+        if (status := ask()) == answer:
             break
-        assert said in {"ok", "404 not_found"}, said  # a deleted agent has no config at once
+        assert status in {"ok", "404 not_found"}, status  # a deleted agent has no config at once
     seconds = time.monotonic() - began
     assert seconds < WITHIN_SECONDS or not LONG, f"it was let in for {seconds:.1f} s"
     return seconds
@@ -107,14 +107,14 @@ def _signer(transactional_db) -> Iterator[None]:
 
 @pytest.fixture
 def hosts(acme, tmp_path) -> Iterator[Callable[[str, int], Host]]:
-    made: list[Host] = []
+    hosts: list[Host] = []
 
     def make(name: str, port: int) -> Host:
-        made.append(enrolled(acme, name, tmp_path, port))
-        return made[-1]
+        hosts.append(enrolled(acme, name, tmp_path, port))
+        return hosts[-1]
 
     yield make
-    for host in made:
+    for host in hosts:
         host.client.close()
 
 
@@ -128,7 +128,7 @@ def test_a_revocation_acts_on_open_connections_and_after_a_restart(
         everybody = [*revoked.values(), deleted, moved, spared]
         for host in everybody:
             assert host.ask("heartbeat") == "ok"
-        wires = {id(host): host.client._connection.sock for host in everybody}
+        sockets = {id(host): host.client._connection.sock for host in everybody}
 
         with acting_in(acme):
             for host in revoked.values():
@@ -143,7 +143,7 @@ def test_a_revocation_acts_on_open_connections_and_after_a_restart(
             what = name if name in REQUESTS else "config"
             took[name] = seconds_until("403 certificate_revoked", lambda h=host, w=what: h.ask(w))
         for host in closed.values():
-            assert host.client._connection.sock is wires[id(host)], "not the open connection"
+            assert host.client._connection.sock is sockets[id(host)], "not the open connection"
             assert host.ask("certificate") == "403 certificate_revoked"
             took[f"renewal of {host.agent.name}"] = 0.0
         assert spared.ask("batch") == "ok"

@@ -89,8 +89,8 @@ def make_token(tenant, name: str) -> tuple[Agent, str]:
 
 
 def apply(token: str, csr: str) -> agents.IssuedCertificate:
-    said = agents.Application(read_secret(token), csr)
-    return agents.apply_for_enrollment(said, at=clock.now())
+    result = agents.Application(read_secret(token), csr)
+    return agents.apply_for_enrollment(result, at=clock.now())
 
 
 def test_nothing_is_spent_while_the_signer_is_away_and_a_lost_answer_is_given_again(
@@ -176,7 +176,7 @@ def test_a_killed_signer_neither_loses_nor_doubles_in_the_long_run(acme, setting
 
 
 def test_ingest_refuses_to_start_with_the_key_of_the_authority(settings):
-    said = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", "import ispvm.settings.ingest"],
         cwd=PROJECT,
         env={**os.environ, "DATABASE_URL": url_of_this_test()},
@@ -185,8 +185,8 @@ def test_ingest_refuses_to_start_with_the_key_of_the_authority(settings):
         check=False,
     )
 
-    assert said.returncode != 0
-    assert "must not have the key of the authority" in said.stderr
+    assert result.returncode != 0
+    assert "must not have the key of the authority" in result.stderr
 
 
 def test_an_agent_lives_through_a_change_of_the_authority(
@@ -195,7 +195,7 @@ def test_an_agent_lives_through_a_change_of_the_authority(
     """The real listener without the key, the real signer, the agent's own code; nobody is restarted."""
     files, port = write_files(tmp_path / "tls"), free_port()
     settings.ISPVM_INGEST_URL = f"https://127.0.0.1:{port}"
-    with signing_process(settings), listening(files, port, keeps=True):
+    with signing_process(settings), listening(files, port, renews_certificate=True):
         _, token = make_token(acme, "pop-1")
         state = StateDir(tmp_path / "state")
         assert main(["enroll", "--token", token, "--state-dir", str(state.folder)]) == 0

@@ -38,14 +38,14 @@ def beat(port: int, tenant, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_twelve_slow_clients_silence_nobody(port, acme, tmp_path, kind):
+def test_twelve_slow_clients_do_not_block_agents(port, acme, tmp_path, kind):
     """Twelve are more than the threads of both processes."""
     with SlowClients(port, 12, kinds=[kind], sources=["127.0.0.2"]) as slow:
         beat(port, acme, tmp_path / "a")
         assert slow.number_open == 12
 
 
-def test_sixty_of_all_kinds_silence_nobody(port, acme, tmp_path):
+def test_sixty_of_all_kinds_do_not_block_agents(port, acme, tmp_path):
     with (
         SlowClients(port, 30, sources=["127.0.0.2"]) as near,
         SlowClients(port, 30, sources=loopback_addresses(30)) as far,
@@ -61,7 +61,7 @@ def test_a_flood_from_the_address_of_an_agent_does_not_lock_it_out(port, acme, t
 
 
 @needs_nginx
-def test_sixty_behind_nginx_silence_nobody(acme, tmp_path):
+def test_sixty_behind_nginx_do_not_block_agents(acme, tmp_path):
     ensure_authority(at=clock.now())
     with (
         behind_nginx(tmp_path) as port,

@@ -74,7 +74,7 @@ def test_costs_the_same_for_one_and_for_twenty(acme, reader):
 QUERY, EVENTS = "/api/v1/metrics/query/", "/api/v1/events/"
 
 
-def asked(entity_id) -> dict:
+def params(entity_id) -> dict:
     now = clock.now()
     span = {"start": (now - timedelta(hours=1)).isoformat(), "end": now.isoformat()}
     return {"metric": "device.up", "entity_id": str(entity_id), **span}
@@ -85,7 +85,7 @@ def test_a_series_is_returned_as_stored(acme, reader):
     for seconds, value in ((10, 0.0), (0, 1.0), (5, 1.0)):
         read(acme, device, value, seconds)
 
-    points = reader.get(QUERY, asked(device)).json()["points"]
+    points = reader.get(QUERY, params(device)).json()["points"]
 
     assert [row["value"] for row in points] == [1.0, 1.0, 0.0]
 
@@ -101,14 +101,14 @@ def test_a_series_is_returned_as_stored(acme, reader):
     ],
 )
 def test_an_invalid_query_of_a_series_is_rejected(reader, wrong):
-    assert problem(reader.get(QUERY, asked(uuid4()) | wrong)) == (400, "invalid")
+    assert problem(reader.get(QUERY, params(uuid4()) | wrong)) == (400, "invalid")
 
 
 def test_another_tenant_s_series_is_empty(acme, globex, globex_noc):
     device = uuid4()
     read(acme, device, 1.0)
 
-    assert bearer(globex, globex_noc).get(QUERY, asked(device)).json()["points"] == []
+    assert bearer(globex, globex_noc).get(QUERY, params(device)).json()["points"] == []
 
 
 class TestEvents:
@@ -132,9 +132,9 @@ class TestEvents:
         self.report(acme, device, "system", 5)
         self.report(acme, uuid4(), "routing", 5)
 
-        said = listed(reader, f"{EVENTS}?entity_id={device}")
+        events = listed(reader, f"{EVENTS}?entity_id={device}")
 
-        assert [row["payload"]["category"] for row in said] == ["system", "firewall"]
+        assert [row["payload"]["category"] for row in events] == ["system", "firewall"]
         assert listed(reader, f"{EVENTS}?entity_id={device}&event_type=device.rebooted") == []
 
     def test_of_another_tenant_are_not_visible(self, acme, globex, globex_noc):

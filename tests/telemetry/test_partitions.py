@@ -67,10 +67,10 @@ def test_creates_the_partition_of_a_new_day_and_drops_an_expired_one(cursor):
     expired = partitions.name_of(today - timedelta(days=partitions.RETENTION_DAYS + 1))
     partitions.ensure(cursor, today - timedelta(days=partitions.RETENTION_DAYS + 1))
 
-    made, _ = partitions.ensure(cursor, today)
+    created, _ = partitions.ensure(cursor, today)
     dropped, _ = partitions.drop_expired(cursor, today)
 
-    assert partitions.name_of(today + timedelta(days=partitions.DAYS_AHEAD)) in made
+    assert partitions.name_of(today + timedelta(days=partitions.DAYS_AHEAD)) in created
     assert expired in dropped
     partitions.drop_expired(cursor, date(2099, 1, 1))
     partitions.ensure(cursor, clock.now().date())
@@ -156,8 +156,8 @@ class TestDuringADump:
         try:
             eventually(lambda: dump.poll() is not None or holds_lock(cursor, "pg_dump"))
             if dump.poll() is not None:
-                told = dump.stderr.read().decode() if dump.stderr else ""
-                pytest.skip(f"pg_dump does not fit this server: {told}")
+                message = dump.stderr.read().decode() if dump.stderr else ""
+                pytest.skip(f"pg_dump does not fit this server: {message}")
             created, blocked = partitions.ensure(cursor, self.TODAY + timedelta(days=1))
             tomorrow = self.TODAY + timedelta(days=partitions.DAYS_AHEAD + 1)
             store_sample(acme, datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""How devices are, counted by the database site by site, says what reading each of them says."""
+"""Reachability of devices, one by one and counted by site."""
 
 from collections import Counter
 from datetime import timedelta
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def now(in_acme):
-    """North has one up, one down, one blind, one that nobody read; south one up."""
+    """North has one up, one down, one blind, one that was never polled; south one up."""
     at = clock.now()
     north, south = make_site("north"), make_site("south")
     readings = [

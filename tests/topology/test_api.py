@@ -35,14 +35,14 @@ class TestDependencyGroups:
     def test_they_are_created_replaced_and_deleted(self, admin, spur):
         spoke, links = spur
 
-        made = admin.post(GROUPS, body(spoke, links))
-        url = f"{GROUPS}{made.json()['id']}/"
+        created = admin.post(GROUPS, body(spoke, links))
+        url = f"{GROUPS}{created.json()['id']}/"
         replaced = admin.put(url, body(spoke, links, mode="k_of_n", k=2))
 
-        assert made.status_code == 201
+        assert created.status_code == 201
         assert (replaced.status_code, replaced.json()["k"]) == (200, 2)
         assert admin.get(url).json() == replaced.json()
-        assert [g["id"] for g in admin.get(GROUPS).json()["results"]] == [made.json()["id"]]
+        assert [g["id"] for g in admin.get(GROUPS).json()["results"]] == [created.json()["id"]]
         assert admin.delete(url).status_code == 204
         assert admin.get(url).status_code == 404
 

@@ -48,10 +48,10 @@ class TestGraph:
     def test_the_version_does_not_depend_on_the_order_of_parts(self, random):
         shuffled = {name: random.sample(rows, len(rows)) for name, rows in example().items()}
 
-        made = build_graph(**shuffled)
+        graph = build_graph(**shuffled)
 
-        assert made == build_graph(**example())
-        assert made.version == build_graph(**example()).version
+        assert graph == build_graph(**example())
+        assert graph.version == build_graph(**example()).version
 
     def test_any_change_changes_the_version(self):
         base = build_graph(**example())
@@ -61,12 +61,12 @@ class TestGraph:
             assert build_graph(**fewer).version != base.version, name
 
     def test_it_survives_json(self):
-        made = build_graph(**example())
+        graph = build_graph(**example())
 
-        again = Graph.from_document(json.loads(json.dumps(made.as_document())))
+        again = Graph.from_document(json.loads(json.dumps(graph.as_document())))
 
-        assert again == made
-        assert again.version == made.version
+        assert again == graph
+        assert again.version == graph.version
 
     def test_unknown_keys_of_a_newer_document_are_ignored(self):
         document = build_graph(**example()).as_document()
@@ -91,23 +91,23 @@ class TestGraph:
         assert needed("any", of=()) == 0
 
     def test_labels_are_the_operators_names(self):
-        made = build_graph(**example())
+        graph = build_graph(**example())
 
-        assert made.label_of(("device", uid(11))) == "r11"
-        assert made.label_of(("interface", uid(21))) == "r11 sfp1"
-        assert made.label_of(("ospf_neighbor", uid(51))) == "r11 to r12"
-        assert made.label_of(("bgp_peer", uid(41))) == "r11 10.0.0.2 AS65001"
-        assert made.label_of(("link", uid(99))) == f"link {uid(99)}"
+        assert graph.label_of(("device", uid(11))) == "r11"
+        assert graph.label_of(("interface", uid(21))) == "r11 sfp1"
+        assert graph.label_of(("ospf_neighbor", uid(51))) == "r11 to r12"
+        assert graph.label_of(("bgp_peer", uid(41))) == "r11 10.0.0.2 AS65001"
+        assert graph.label_of(("link", uid(99))) == f"link {uid(99)}"
 
     def test_entities_know_their_device(self):
-        made = build_graph(**example())
+        graph = build_graph(**example())
 
-        assert made.device_of(("interface", uid(21))) == uid(11)
-        assert made.device_of(("device", uid(11))) == uid(11)
-        assert made.device_of(("site", uid(1))) is None
+        assert graph.device_of(("interface", uid(21))) == uid(11)
+        assert graph.device_of(("device", uid(11))) == uid(11)
+        assert graph.device_of(("site", uid(1))) is None
 
     def test_links_are_found_from_both_ends(self):
-        made = build_graph(**example())
+        graph = build_graph(**example())
 
-        assert [link.name for link in made.links_of_device[uid(12)]] == ["r11-r12"]
-        assert [link.name for link in made.links_of_device[uid(13)]] == ["upstream"]
+        assert [link.name for link in graph.links_of_device[uid(12)]] == ["r11-r12"]
+        assert [link.name for link in graph.links_of_device[uid(13)]] == ["upstream"]

@@ -1,4 +1,4 @@
-"""Networks in the small: a ring, a spur, parallel wires; rows as RouterOS lists them."""
+"""Small networks: a ring, a spur, parallel links; rows as RouterOS lists them."""
 
 from uuid import UUID
 

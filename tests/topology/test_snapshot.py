@@ -58,16 +58,16 @@ class TestGraphSnapshot:
             device=agg1, remote_address="127.20.0.1", remote_as=65000, actor=ACTOR, at=AT
         )
         made_group = group(agg1, [first, second], "k_of_n", k=1)
-        place = AgentLocation(uuid.uuid4(), "core", cr1.id)
+        location = AgentLocation(uuid.uuid4(), "core", cr1.id)
 
-        snapshot = graph_snapshot(agents=[place])
+        snapshot = graph_snapshot(agents=[location])
 
         assert {d.name for d in snapshot.devices} == {"cr1", "agg1"}
         assert [p.link_id for p in snapshot.interfaces if p.id == port.id] == [second.id]
         (found,) = snapshot.ospf_neighbors
         assert (found.id, found.link_id, found.far_device_id) == (neighbor.id, second.id, agg1.id)
         assert [(p.id, p.far_device_id) for p in snapshot.bgp_peers] == [(peer.id, cr1.id)]
-        assert snapshot.agents == (place,)
+        assert snapshot.agents == (location,)
         assert [(g.id, g.needed) for g in snapshot.groups] == [(made_group.id, 1)]
 
     def test_it_contains_nothing_of_another_tenant(self, spur, globex):
@@ -122,11 +122,11 @@ class TestGraphSnapshot:
 class TestGroups:
     def test_writes_are_audited(self, spur):
         _, agg1, links = spur
-        made = group(agg1, links)
+        created = group(agg1, links)
         services.update_dependency_group(
-            group=made, mode="all", members=[("link", links[0].id)], actor=ACTOR, at=AT
+            group=created, mode="all", members=[("link", links[0].id)], actor=ACTOR, at=AT
         )
-        services.delete_dependency_group(group=made, actor=ACTOR, at=AT)
+        services.delete_dependency_group(group=created, actor=ACTOR, at=AT)
 
         actions = Record.objects.filter(entity_type="dependency_group").order_by("sequence")
         assert [r.action.split(".")[1] for r in actions] == ["created", "changed", "deleted"]
@@ -148,7 +148,7 @@ class TestGroups:
     )
     def test_an_invalid_group_is_rejected(self, spur, fault):
         _, agg1, links = spur
-        asked = {
+        arguments = {
             "dependent": ("device", agg1.id),
             "mode": "any",
             "members": [("link", link.id) for link in links],
@@ -156,7 +156,7 @@ class TestGroups:
         }
 
         with pytest.raises(services.GroupInvalid):
-            services.create_dependency_group(**asked, actor=ACTOR, at=AT)
+            services.create_dependency_group(**arguments, actor=ACTOR, at=AT)
 
         assert not DependencyGroup.objects.exists()
 

@@ -63,9 +63,9 @@ class Pair:
 @pytest.fixture(autouse=True)
 def _closed() -> Iterator[None]:
     yield
-    for made in Pair.all:
-        made.client.close()
-        made.connection.close()
+    for pair in Pair.all:
+        pair.client.close()
+        pair.connection.close()
     Pair.all.clear()
 
 

@@ -28,13 +28,13 @@ class Builder:
     """Makes a context, or finds that key and chain do not fit."""
 
     def __init__(self) -> None:
-        self.made = 0
+        self.created = 0
         self.fits = True
 
     def __call__(self, _config: object) -> ssl.SSLContext:
         if not self.fits:
             raise ssl.SSLError("key values mismatch")
-        self.made += 1
+        self.created += 1
         return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 
 
@@ -42,7 +42,7 @@ def test_one_context_serves_many_handshakes(files):
     tls = TlsContext(files, build := Builder())
 
     assert len({id(tls.current()) for _ in range(50)}) == 1
-    assert build.made == 1
+    assert build.created == 1
     assert tls.current().num_tickets == 0
     assert tls.current().options & ssl.OP_NO_TICKET
 
@@ -55,7 +55,7 @@ def test_a_changed_file_creates_a_new_context(files, name):
 
     tls.current()
 
-    assert build.made == 2
+    assert build.created == 2
 
 
 def test_a_half_replaced_pair_keeps_the_previous_context(files):
@@ -81,4 +81,4 @@ def test_the_sessions_of_a_context_are_limited(files):
     for _ in range(HANDSHAKES_PER_CONTEXT + 2):
         tls.current()
 
-    assert build.made == 2
+    assert build.created == 2
