@@ -63,8 +63,8 @@ class Agent:
         connection.close()
 
     def beat(self) -> None:
-        figures = {"sent_at": clock.now().isoformat(), "boot_id": str(self.boot_id)}
-        assert self.client.heartbeat(figures)["config_version"]
+        body = {"sent_at": clock.now().isoformat(), "boot_id": str(self.boot_id)}
+        assert self.client.heartbeat(body)["config_version"]
 
     def send(self) -> None:
         self.sequence += 1
