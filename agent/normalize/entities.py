@@ -89,11 +89,11 @@ class InventoryCache:
 def _device(device_id: UUID, row: DeviceReading) -> Item:
     return {
         "id": str(device_id),
-        "identity": _cut(row.identity, 200),
-        "version": _cut(row.version, 100),
-        "board_name": _cut(row.board_name, 100),
-        "serial": _cut(row.serial, 100),
-        "model": _cut(row.model, 100),
+        "identity": _truncate(row.identity, 200),
+        "version": _truncate(row.version, 100),
+        "board_name": _truncate(row.board_name, 100),
+        "serial": _truncate(row.serial, 100),
+        "model": _truncate(row.model, 100),
     }
 
 
@@ -104,8 +104,8 @@ def _interface(device_id: UUID, row: InterfaceReading) -> Item:
         "name": row.name,
         "type": row.type[:50],
         "disabled": row.is_disabled,
-        "mac_address": _cut(row.mac_address, 17),
-        "comment": _cut(row.comment, 500),
+        "mac_address": _truncate(row.mac_address, 17),
+        "comment": _truncate(row.comment, 500),
         "mtu": row.mtu,
     }
 
@@ -117,8 +117,8 @@ def _ospf(device_id: UUID, row: OspfReading) -> Item:
         "router_id": row.router_id,
         "area": row.area,
         "address": row.address,
-        "interface": _cut(row.interface, 100),
-        "instance": _cut(row.instance, 100),
+        "interface": _truncate(row.interface, 100),
+        "instance": _truncate(row.instance, 100),
     }
 
 
@@ -134,5 +134,5 @@ def _bgp(device_id: UUID, row: BgpReading) -> Item:
     }
 
 
-def _cut(text: str | None, length: int) -> str | None:
+def _truncate(text: str | None, length: int) -> str | None:
     return None if text is None else text[:length]

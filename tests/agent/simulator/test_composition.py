@@ -58,9 +58,9 @@ SPECS = st.one_of(
     ),
 )
 FAILURES = st.lists(SPECS, max_size=6).map(
-    lambda wishes: [
-        create_failure(f"f{number}", NOON + timedelta(seconds=number), one, ISP)
-        for number, one in enumerate(wishes)
+    lambda specs: [
+        create_failure(f"f{number}", NOON + timedelta(seconds=number), spec, ISP)
+        for number, spec in enumerate(specs)
     ]
 )
 
