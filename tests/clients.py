@@ -7,10 +7,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from apps.accounts.factor_policy import note_own_factor
+from apps.accounts.factor_policy import store_own_factor
 from apps.accounts.services import issue_token
 from apps.authorization.actors import Actor
-from apps.authorization.freshness import note_proof
+from apps.authorization.freshness import record_authentication
 from apps.core import clock
 
 #: Who does what a test needs done.
@@ -57,7 +57,7 @@ def signed_in(client: Any, user: Any) -> Any:
     """A browser in which this person has just signed in."""
     client.force_login(user)
     session = client.session
-    note_proof(session, clock.now())
-    note_own_factor(session)
+    record_authentication(session, clock.now())
+    store_own_factor(session)
     session.save()
     return client

@@ -43,7 +43,7 @@ def _no_announcement() -> None:
 RESETS: dict[str, Callable[[], object]] = {
     "apps.accounts.attempts._local": attempts._local.clear,
     "apps.accounts.oidc.calls._local": calls._local.clear,
-    "apps.accounts.oidc.metadata._known": metadata._known.clear,
+    "apps.accounts.oidc.metadata._cache": metadata._cache.clear,
     "apps.agents.identity._cache": forget_authenticated,
     "apps.core.buckets._buckets": _patient_buckets,
     "apps.core.admission.request._limits": _patient_limits,

@@ -1,1 +1,1 @@
-"""People and programs: users, memberships, roles, permissions, API tokens, sign-in, tenant lifecycle."""
+"""Accounts: users, memberships, API tokens, sign-in, invitations, tenant lifecycle."""

@@ -13,9 +13,9 @@ class MemberAccess(Access):
     """An access with the rows of accounts behind it."""
 
     user: User
-    #: The token that the caller shows; None for a person in their session.
+    #: The API token of the request; None for a session.
     token: ApiToken | None = None
-    #: Set while a platform operator is in the tenant: why, and until when.
+    #: The access session of a platform operator.
     break_glass: BreakGlass | None = None
 
 
@@ -28,11 +28,11 @@ def member_access(access: Access) -> MemberAccess:
 
 @dataclass(frozen=True)
 class PlatformAccess:
-    """A platform operator outside of any tenant: sees the tenants' names, none of their rows."""
+    """A platform operator outside of any tenant: may list tenants, sees none of their rows."""
 
     user: User
     actor: Actor
 
     def may(self, permission: PlatformPermission) -> bool:
-        """Whoever has this access has all of it."""
+        """Platform operators have every platform permission."""
         return permission in PlatformPermission

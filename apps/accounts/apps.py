@@ -7,16 +7,16 @@ class AccountsConfig(AppConfig):
     name = "apps.accounts"
 
     def ready(self) -> None:
-        from apps.accounts.platform import END_VISIT
+        from apps.accounts.platform import END_ACCESS_SESSION
         from apps.events import due
         from apps.events.retention import expire
 
-        # Ingest has no allauth, which the letters load; it sends none.
+        # Ingest runs without allauth, which the mail messages import; it sends no mail.
         if apps.is_installed("allauth.account"):
-            from apps.accounts.letters import register_letters
+            from apps.accounts.mail_messages import register_mail_kinds
 
-            register_letters()
-        due.register(END_VISIT, END_VISIT)
+            register_mail_kinds()
+        due.register(END_ACCESS_SESSION, END_ACCESS_SESSION)
         expire(
             "accounts_knownbrowser",
             retention=timedelta(days=180),
@@ -38,7 +38,7 @@ class AccountsConfig(AppConfig):
         expire(
             "accounts_apitoken",
             retention=timedelta(days=400),
-            # One that others were made from waits until they are gone.
+            # Not while tokens that were created with it still exist.
             condition="least(revoked_at, expires_at) < %(before)s AND NOT EXISTS (SELECT FROM accounts_apitoken child"
             " WHERE child.parent_id = accounts_apitoken.id)",
         )

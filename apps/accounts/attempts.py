@@ -1,5 +1,5 @@
-"""How often a sign-in may be tried: counted per name, per address and per browser, so that guessing ends and nobody
-named is locked out. The rule and its figures are in docs/operator-handbook/security.md.
+"""Rate limits for sign-in attempts, per name, network and browser: guessing is stopped without locking out the owner of
+a name. Rules and limits: docs/operator-handbook/security.md.
 """
 
 import threading
@@ -22,16 +22,16 @@ from apps.accounts.errors import TooManyAttempts
 
 log = structlog.get_logger(__name__)
 
-#: Of one holder of an IPv6 network, all addresses count as one; whoever sprays can use a whole site's prefix.
+#: All addresses of an IPv6 /64 count as one. Password spraying is counted per /48, the usual prefix of one site.
 IPV6_PREFIX = 64
 IPV6_SITE_PREFIX = 48
 MAX_LOCAL_COUNTS = 10_000
-COUNTER = "sign-in"
+KEY_PREFIX = "sign-in"
 
 
 @dataclass(frozen=True)
 class Limit:
-    """So many attempts in each window of so many seconds."""
+    """At most ``count`` attempts per window of ``seconds``."""
 
     count: int
     seconds: int
@@ -41,24 +41,24 @@ ATTEMPTS = 10
 WINDOW_SECONDS = 300
 HOUR = 3600
 PER_NAME_AND_NETWORK = Limit(ATTEMPTS, WINDOW_SECONDS)
-#: So that one network cannot use up what a name has for all unknown networks.
+#: Keeps one network from using up PER_NAME, which all networks share.
 PER_NAME_AND_NETWORK_HOURLY = Limit(20, HOUR)
-#: Different names that failed from one network: one password for many names.
+#: Different names that failed from one network: password spraying.
 NAMES_PER_NETWORK = Limit(10, HOUR)
 FAILURES_PER_NETWORK = Limit(60, HOUR)
-#: A name's failures from all networks and browsers in which the person never signed in.
+#: A name's failures from all networks and unknown browsers together.
 PER_NAME = Limit(100, HOUR)
 PER_BROWSER = Limit(ATTEMPTS, WINDOW_SECONDS)
-#: All known browsers of a person together: more cookies are not more guesses.
+#: All known browsers of a user together, so that more cookies do not give more attempts.
 PER_NAME_KNOWN = Limit(50, HOUR)
-#: Whoever guesses codes has the password already.
+#: Lower than PER_NAME: whoever guesses codes has the password already.
 CODES_PER_NAME = Limit(30, HOUR)
-#: Where nobody is named (passkeys, identity providers) all of an office may come from one address.
-NAMELESS = Limit(100, WINDOW_SECONDS)
+#: Attempts without a name (passkeys, identity providers). A whole office may share one address.
+ANONYMOUS = Limit(100, WINDOW_SECONDS)
 
 
-class Door(StrEnum):
-    """What is tried; each is counted for itself."""
+class AttemptKind(StrEnum):
+    """What is attempted; each kind has its own counters."""
 
     PASSWORD = "password"  # noqa: S105  (the name of a kind)
     CODE = "code"
@@ -72,12 +72,12 @@ class Door(StrEnum):
 
 @dataclass
 class Attempt:
-    """One counted attempt; ``succeed`` takes it off the counts that are of failures."""
+    """One counted attempt; ``succeed`` removes it from the counters of failures."""
 
     _refunds: list[Callable[[], None]] = field(default_factory=list)
 
     def succeed(self) -> None:
-        """The attempt was no failure."""
+        """Do not count this attempt as a failure."""
         for refund in self._refunds:
             refund()
         self._refunds.clear()
@@ -85,37 +85,39 @@ class Attempt:
 
 @dataclass(frozen=True)
 class _Caller:
-    door: Door
+    kind: AttemptKind
     name: str
     network: str
     site: str
-    #: The known browser's person, and the browser; empty for unknown browsers.
-    person: str
+    #: Ids of the known browser and its user; empty for unknown browsers.
+    user_id: str
     browser: str
     at: datetime
 
 
-def require_attempt(request: HttpRequest, door: Door, *, at: datetime, email: str = "") -> Attempt:
+def require_attempt(
+    request: HttpRequest, kind: AttemptKind, *, at: datetime, email: str = ""
+) -> Attempt:
     """Count one attempt of this caller. Raises TooManyAttempts beyond a limit.
 
-    The narrowest count comes first and the name's count for unknown networks last: what is refused before it never
-    uses it up.
+    The narrowest counter comes first and the name's counter for unknown networks last, so that attempts refused by a
+    narrow limit do not use up the wide one.
     """
     address, name = caller_address(request), email.lower()
     known = known_browsers.known_browser(request, email=email, at=at)
     caller = _Caller(
-        door=door,
+        kind=kind,
         name=name,
         network=network_of(address),
         site=network_of(address, IPV6_SITE_PREFIX),
-        person=str(known.user_id) if known else "",
+        user_id=str(known.user_id) if known else "",
         browser=str(known.pk) if known else "",
         at=at,
     )
     attempt = Attempt()
     if not name:
-        _require(caller, "nameless", caller.person or caller.network, NAMELESS)
-    elif door is Door.PASSWORD:
+        _require(caller, "anonymous", caller.user_id or caller.network, ANONYMOUS)
+    elif kind is AttemptKind.PASSWORD:
         _require_password(caller, attempt, email)
     elif caller.browser:
         _require(caller, "browser", caller.browser, PER_BROWSER)
@@ -132,58 +134,58 @@ def _require_password(caller: _Caller, attempt: Attempt, email: str) -> None:
         _require(caller, "browser", caller.browser, PER_BROWSER)
         _require(caller, "name-known", name, PER_NAME_KNOWN, attempt)
         return
-    place = f"{name}|{caller.network}"
-    _require(caller, "name-network", place, PER_NAME_AND_NETWORK)
-    _require(caller, "name-network-hour", place, PER_NAME_AND_NETWORK_HOURLY, attempt)
+    subject = f"{name}|{caller.network}"
+    _require(caller, "name-network", subject, PER_NAME_AND_NETWORK)
+    _require(caller, "name-network-hour", subject, PER_NAME_AND_NETWORK_HOURLY, attempt)
     _require(caller, "network", caller.site, FAILURES_PER_NETWORK, attempt)
     _require_few_names(caller, attempt)
-    if not _is_within(caller, "name", name, PER_NAME, attempt) and not known_browsers.has_used(
-        email=email, network=caller.network, at=caller.at
-    ):
+    if not _is_within(
+        caller, "name", name, PER_NAME, attempt
+    ) and not known_browsers.has_signed_in_from(email=email, network=caller.network, at=caller.at):
         log.warning("sign_in_name_limited", network=caller.network)
         raise TooManyAttempts
 
 
 def _require_few_names(caller: _Caller, attempt: Attempt) -> None:
-    """Names that failed before are heard on: only a further one may be one too many."""
-    key = _key(caller, "seen", f"{caller.name}|{caller.site}", NAMES_PER_NETWORK)
+    """Limit the different names per network; a name that already failed from there is not counted again."""
+    key = _key(caller, "name-failed", f"{caller.name}|{caller.site}", NAMES_PER_NETWORK)
     is_new = _count(key, NAMES_PER_NETWORK) == 1
     if is_new and not _is_within(caller, "names", caller.site, NAMES_PER_NETWORK, None):
-        _reset(key)
+        _delete(key)
         log.warning("sign_in_spraying_limited", network=caller.site)
         raise TooManyAttempts
     attempt._refunds.append(lambda: _forget_name(caller, key))  # noqa: SLF001  (this module's)
 
 
 def _forget_name(caller: _Caller, key: str) -> None:
-    # Once, however many sign-ins of one name succeed at the same time: else they would make room for other names.
-    if _reset(key):
-        _give_back(_key(caller, "names", caller.site, NAMES_PER_NETWORK))
+    # Only once, however many sign-ins of one name succeed at the same time: else other names would gain attempts.
+    if _delete(key):
+        _decrement(_key(caller, "names", caller.site, NAMES_PER_NETWORK))
 
 
 def _require(
-    caller: _Caller, what: str, subject: str, limit: Limit, attempt: Attempt | None = None
+    caller: _Caller, counter: str, subject: str, limit: Limit, attempt: Attempt | None = None
 ) -> None:
-    if not _is_within(caller, what, subject, limit, attempt):
+    if not _is_within(caller, counter, subject, limit, attempt):
         raise TooManyAttempts
 
 
 def _is_within(
-    caller: _Caller, what: str, subject: str, limit: Limit, attempt: Attempt | None
+    caller: _Caller, counter: str, subject: str, limit: Limit, attempt: Attempt | None
 ) -> bool:
-    key = _key(caller, what, subject, limit)
+    key = _key(caller, counter, subject, limit)
     if attempt is not None:
-        attempt._refunds.append(lambda: _give_back(key))  # noqa: SLF001  (this module's)
+        attempt._refunds.append(lambda: _decrement(key))  # noqa: SLF001  (this module's)
     return _count(key, limit) <= limit.count
 
 
-def _key(caller: _Caller, what: str, subject: str, limit: Limit) -> str:
-    # The window is part of the key: a count never outlives it.
+def _key(caller: _Caller, counter: str, subject: str, limit: Limit) -> str:
+    # The window is part of the key, so a counter never outlives it.
     window = int(caller.at.timestamp()) // limit.seconds
-    return f"{COUNTER}:{caller.door}:{what}:{window}:{sha256(subject.encode()).hexdigest()}"
+    return f"{KEY_PREFIX}:{caller.kind}:{counter}:{window}:{sha256(subject.encode()).hexdigest()}"
 
 
-# When Redis is away each process counts for itself.
+# Without Redis each process counts for itself.
 _local: dict[str, int] = {}
 _local_lock = threading.Lock()
 
@@ -201,7 +203,7 @@ def _count(key: str, limit: Limit) -> int:
             return _local[key]
 
 
-def _give_back(key: str) -> None:
+def _decrement(key: str) -> None:
     with _local_lock:
         if _local.get(key):
             _local[key] -= 1
@@ -210,33 +212,33 @@ def _give_back(key: str) -> None:
         cache.decr(key)
 
 
-def _reset(key: str) -> bool:
-    """Forget a count; whether there was one."""
+def _delete(key: str) -> bool:
+    """Delete a counter; returns whether it existed."""
     with _local_lock:
-        was_here = _local.pop(key, None) is not None
+        existed_locally = _local.pop(key, None) is not None
     try:
-        return bool(cache.delete(key)) or was_here
+        return bool(cache.delete(key)) or existed_locally
     except (RedisError, OSError):
-        return was_here
+        return existed_locally
 
 
 def caller_address(request: HttpRequest) -> str:
-    """Where the request comes from. ``X-Forwarded-For`` is read only as far as trusted proxies wrote it."""
+    """The client address. ``X-Forwarded-For`` is read only as far as trusted proxies wrote it."""
     address = request.META.get("REMOTE_ADDR", "")
     if not settings.ISPVM_TRUSTED_PROXIES:
         return str(address)
-    passed = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
-    for part in reversed([p for p in passed if p]):
+    hops = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
+    for hop in reversed([h for h in hops if h]):
         if not _is_trusted(address):
             break
-        if not _is_address(part):
+        if not _is_address(hop):
             break
-        address = part
+        address = hop
     return str(address)
 
 
 def network_of(address: str, ipv6_prefix: int = IPV6_PREFIX) -> str:
-    """What counts as one place: an IPv4 address, or an IPv6 network."""
+    """The network that attempts are counted by: an IPv4 address, or an IPv6 prefix."""
     if not _is_address(address):
         return address
     parsed = ip_address(address)

@@ -1,4 +1,4 @@
-"""What ``manage bootstrap`` does: the first people of an installation, made by whoever runs the machine."""
+"""``manage bootstrap``: creates the first users of an installation from the command line."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,8 +19,8 @@ ACTOR = Actor.system("bootstrap")
 
 
 @dataclass(frozen=True)
-class Person:
-    """Somebody to create, or to find by their address. A person who is there keeps name and password."""
+class NewUser:
+    """A user to create. An existing user with this address is used unchanged."""
 
     email: str
     name: str = ""
@@ -32,24 +32,24 @@ class Person:
 
 @dataclass
 class Result:
-    """What was created; all empty: everything was there already."""
+    """What was created; empty if everything existed."""
 
-    people: list[str] = field(default_factory=list)
+    users: list[str] = field(default_factory=list)
     tenant: Tenant | None = None
     operator: str = ""
 
     @property
     def is_empty(self) -> bool:
-        return not (self.people or self.tenant or self.operator)
+        return not (self.users or self.tenant or self.operator)
 
 
 def bootstrap(
-    *, operator: Person, admin: Person, tenant_slug: str, tenant_name: str, at: datetime
+    *, operator: NewUser, admin: NewUser, tenant_slug: str, tenant_name: str, at: datetime
 ) -> Result:
     """Create the first platform operator, the first tenant and its admin, as far as they are missing.
 
-    Idempotent: a second run with the same names creates nothing, one that was interrupted is completed. Raises
-    AlreadySetUp when the installation has another operator or tenant, OwnerNeeded, ValidationError.
+    Idempotent: a second run with the same names creates nothing; an interrupted run can be repeated. Raises
+    AlreadySetUp if the installation has another operator or tenant, OwnerNeeded, ValidationError.
     Locks: the setup row.
     """
     require_owner()
@@ -57,8 +57,8 @@ def bootstrap(
     with transaction.atomic():
         row = lock_setup(at)
         _require_first(operator, admin, tenant_slug)
-        user = _ensure_person(operator, result, at)
-        manager = user if _is_same(operator, admin) else _ensure_person(admin, result, at)
+        user = _ensure_user(operator, result, at)
+        manager = user if _is_same(operator, admin) else _ensure_user(admin, result, at)
         if not Tenant.objects.exists():
             result.tenant = services.create_tenant(
                 slug=tenant_slug, name=tenant_name, actor=ACTOR, at=at
@@ -68,25 +68,25 @@ def bootstrap(
             )
         if row.completed_at is None:
             mark_completed(row, user, at)
-    # After the commit: the owner's connection must see the person.
+    # After the commit: the owner's connection must see the user.
     if add_operator(user=user, actor=ACTOR, at=at):
         result.operator = user.email
     return result
 
 
-def missing_people(operator: Person, admin: Person) -> list[Person]:
-    """Who has to be created, and so needs a password."""
-    people = [operator] if _is_same(operator, admin) else [operator, admin]
-    return [person for person in people if person.find() is None]
+def missing_users(operator: NewUser, admin: NewUser) -> list[NewUser]:
+    """The users that do not exist yet, and so need a password."""
+    users = [operator] if _is_same(operator, admin) else [operator, admin]
+    return [new_user for new_user in users if new_user.find() is None]
 
 
-def _require_first(operator: Person, admin: Person, tenant_slug: str) -> None:
+def _require_first(operator: NewUser, admin: NewUser, tenant_slug: str) -> None:
     operators = PlatformOperator.objects.select_related("user").order_by("since")
     emails = [row.user.email for row in operators]
     if emails and operator.email.casefold() not in {email.casefold() for email in emails}:
         raise AlreadySetUp(
             message=f"Nothing was changed: this installation has a platform operator already ({emails[0]}). "
-            "More are made with: manage platform_operator add EMAIL"
+            "Add more with: manage platform_operator add EMAIL"
         )
     tenants = list(Tenant.objects.order_by("created_at")[:2])
     tenant = next((t for t in tenants if t.slug.casefold() == tenant_slug.casefold()), None)
@@ -101,20 +101,20 @@ def _require_first(operator: Person, admin: Person, tenant_slug: str) -> None:
     if tenant is not None and not is_admin.exists():
         raise AlreadySetUp(
             message=f"Nothing was changed: {admin.email} is no admin of the tenant {tenant.slug}; "
-            "its admins invite people."
+            "its admins can invite users."
         )
 
 
-def _ensure_person(person: Person, result: Result, at: datetime) -> User:
-    found = person.find()
-    if found is not None:
-        return found
-    validate_password(person.password or "", User(email=person.email, first_name=person.name))
-    result.people.append(person.email)
+def _ensure_user(new_user: NewUser, result: Result, at: datetime) -> User:
+    existing = new_user.find()
+    if existing is not None:
+        return existing
+    validate_password(new_user.password or "", User(email=new_user.email, first_name=new_user.name))
+    result.users.append(new_user.email)
     return services.create_user(
-        email=person.email, password=person.password, full_name=person.name, verified_at=at
+        email=new_user.email, password=new_user.password, full_name=new_user.name, verified_at=at
     )
 
 
-def _is_same(one: Person, other: Person) -> bool:
+def _is_same(one: NewUser, other: NewUser) -> bool:
     return one.email.casefold() == other.email.casefold()

@@ -1,11 +1,11 @@
-"""Closed lists of accounts."""
+"""Enumerations of accounts."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
 class ListPage(models.TextChoices):
-    """A list of the console that each member may look at in their own way."""
+    """Lists of the console with personal settings."""
 
     DEVICES = "devices", _("Devices")
     SITES = "sites", _("Sites")

@@ -1,24 +1,24 @@
-"""Refusals of accounts."""
+"""Errors of accounts."""
 
 from apps.core.errors import Conflict, DomainError, Forbidden
 
 
 class SignInRefused(DomainError):
-    """The name or the password is wrong: which of the two is not said."""
+    """The login name or the password is wrong."""
 
     status = 401
     default_code = "sign_in_refused"
 
 
 class TooManyAttempts(DomainError):
-    """This name was tried too often from this address."""
+    """Too many attempts for this name, network or browser."""
 
     status = 429
     default_code = "too_many_attempts"
 
 
-class VisitLeavesNothing(Forbidden):
-    """A platform operator's visit creates nothing that gives access after its end."""
+class StandingAccessRefused(Forbidden):
+    """Platform operators cannot create anything that keeps access after their access session ends."""
 
     default_code = "visit_leaves_nothing"
 
@@ -30,19 +30,19 @@ class LastAdmin(Conflict):
 
 
 class AlreadyMember(Conflict):
-    """This person belongs to the tenant already."""
+    """This user is already a member of the tenant."""
 
     default_code = "already_member"
 
 
 class CannotBeLimited(DomainError):
-    """The role sees everything."""
+    """Admins cannot be limited."""
 
     default_code = "cannot_be_limited"
 
 
 class ScopeNotHeld(DomainError):
-    """Nobody gives, by a token, a role or an invitation, what they may not do themselves."""
+    """A token, role or invitation must not grant permissions that the caller lacks."""
 
     default_code = "scope_not_held"
 
@@ -54,125 +54,125 @@ class AccessEnded(Conflict):
 
 
 class InvitationUnusable(DomainError):
-    """Unknown, expired, used, taken back or another tenant's: which of them is not said."""
+    """The invitation is unknown, expired, used, revoked or another tenant's."""
 
     status = 404
     default_code = "invitation_unusable"
 
 
 class TooManyInvitations(Conflict):
-    """The tenant has invited as many people as it may at once."""
+    """A limit on invitations of the tenant is reached."""
 
     default_code = "too_many_invitations"
 
 
-class AddressNotProven(Forbidden):
-    """Only who has shown that the address is theirs answers invitations that were sent to it."""
+class AddressNotVerified(Forbidden):
+    """The address of the account is not verified."""
 
     default_code = "address_not_proven"
 
 
 class ResetUnusable(DomainError):
-    """Unknown, expired or used: which of them is not said."""
+    """The reset link is unknown, expired or used."""
 
     status = 404
     default_code = "reset_unusable"
 
 
-class InvitedSomebodyElse(Forbidden):
-    """The invitation is for another person than the one who is signed in."""
+class InvitationForAnotherAddress(Forbidden):
+    """The invitation is for another address than that of the signed-in user."""
 
     default_code = "invited_somebody_else"
 
 
 class SignInFirst(Forbidden):
-    """The invited person exists: only they themselves can accept."""
+    """The invited address has an account: its user must sign in to accept."""
 
     default_code = "sign_in_first"
 
 
 class NotPlatformOperator(Forbidden):
-    """Only those who run the installation."""
+    """Only platform operators."""
 
     default_code = "not_platform_operator"
 
 
 class NameTaken(Conflict):
-    """Another row of this kind goes by that name."""
+    """The name is already in use."""
 
     default_code = "name_taken"
 
 
 class TenantNotChosen(Forbidden):
-    """The session is bound to no tenant that its person may work in now: they choose one."""
+    """The session has no tenant that the user is a member of; one must be chosen."""
 
     default_code = "tenant_not_chosen"
 
 
 class SecondFactorRequired(Forbidden):
-    """The session was proven by one factor, where two are required."""
+    """The session needs a second factor."""
 
     default_code = "second_factor_required"
 
 
 class FactorNeeded(Conflict):
-    """The last second factor of a person who must have one."""
+    """The last second factor cannot be removed: the user is required to have one."""
 
     default_code = "factor_needed"
 
 
 class CodeRefused(DomainError):
-    """The code is wrong, too old or was used before: which of them is not said."""
+    """The code is wrong, expired or already used."""
 
     default_code = "code_refused"
 
 
 class PasskeyRefused(DomainError):
-    """The browser's answer does not prove a passkey of this person."""
+    """The browser's response is not valid for a passkey of this user."""
 
     default_code = "passkey_refused"
 
 
 class IdentityRefused(DomainError):
-    """What the identity provider said does not let this person in."""
+    """The identity provider's response does not sign this user in."""
 
     status = 401
     default_code = "identity_refused"
 
 
 class IdentityTaken(Conflict):
-    """This identity signs in somebody else."""
+    """The identity is linked to another user."""
 
     default_code = "identity_taken"
 
 
 class ProviderSession(Forbidden):
-    """A tenant's identity provider opened this session: it changes nothing of how the person signs in."""
+    """Sign-in methods cannot be changed in a session opened by a tenant's identity provider."""
 
     default_code = "provider_session"
 
 
 class MailDomainInvalid(DomainError):
-    """Not a mail domain that a tenant could have."""
+    """The mail domain is not valid."""
 
     default_code = "mail_domain_invalid"
 
 
-class LastWayIn(Conflict):
-    """Without it the person could not sign in any more."""
+class LastSignInMethod(Conflict):
+    """The last sign-in method of the user cannot be removed."""
 
     default_code = "last_way_in"
 
 
 class ProviderUnavailable(DomainError):
-    """The identity provider does not answer as it should."""
+    """The identity provider is unavailable or sent an invalid response."""
 
     status = 502
     default_code = "provider_unavailable"
 
 
 class ListRefused(DomainError):
-    """A list cannot be looked at in this way."""
+    """The list settings are not valid."""
 
     default_code = "list_refused"
 
@@ -184,6 +184,6 @@ class SetupCodeRefused(Forbidden):
 
 
 class AlreadySetUp(Conflict):
-    """The installation has its first people already, and they are others."""
+    """The installation already has other users."""
 
     default_code = "already_set_up"

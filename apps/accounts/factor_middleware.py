@@ -1,4 +1,4 @@
-"""Leads people who lack a required second factor to where it is set up, before anything else opens."""
+"""Redirects users who lack a required second factor to the page on which it is set up."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -13,11 +13,15 @@ from apps.accounts.middleware import WITHOUT_TENANT
 from apps.authorization.requests import TenantHttpRequest
 
 PAGE = "accounts:second-factor"
-#: What it takes to set up a factor or to show one, and to leave.
-OPEN = frozenset(
+#: Pages needed to set up or confirm a factor, and to sign out.
+ALLOWED_VIEWS = frozenset(
     {
         PAGE,
-        *("accounts:authenticator", "accounts:passkey-offer", "accounts:add-passkey"),
+        *(
+            "accounts:authenticator",
+            "accounts:passkey-registration-options",
+            "accounts:add-passkey",
+        ),
         *("accounts:recovery-codes", "accounts:sign-out"),
         *("accounts:confirm", "accounts:confirm-passkey", "accounts:confirm-passkey-challenge"),
     }
@@ -25,7 +29,7 @@ OPEN = frozenset(
 
 
 class SecondFactorMiddleware:
-    """Stands behind ``TenantMiddleware``. REST asks for itself, see ``accounts.api.authentication``."""
+    """Runs after ``TenantMiddleware``. REST checks in ``accounts.api.authentication``."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -44,16 +48,16 @@ class SecondFactorMiddleware:
         access = member_access(request.access) if request.access else None
         if not lacks_factor(request.session, access):
             return None
-        if request.resolver_match and request.resolver_match.view_name in OPEN:
-            # Nothing of the tenant is on these pages.
+        if request.resolver_match and request.resolver_match.view_name in ALLOWED_VIEWS:
+            # These pages show nothing of the tenant.
             request.access = None
             return None
-        target = f"{reverse(PAGE)}?{urlencode({'next': next_of(request)})}"
+        target = f"{reverse(PAGE)}?{urlencode({'next': next_url_of(request)})}"
         if "HX-Request" in request.headers:
             return HttpResponse(status=204, headers={"HX-Redirect": target})
         return HttpResponseRedirect(target)
 
 
-def next_of(request: HttpRequest) -> str:
-    """Where to go afterwards: the page itself, or the start after a form."""
+def next_url_of(request: HttpRequest) -> str:
+    """The page itself, or the start page after a form."""
     return request.get_full_path() if request.method == "GET" else "/"

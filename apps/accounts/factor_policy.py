@@ -1,7 +1,7 @@
-"""Who must have a second factor: people of the roles that their tenant names, and every platform operator.
+"""Second-factor policy: required for the roles that a tenant configures, and for every platform operator.
 
-The session remembers how it was proven, so that no request asks the database. A session that lacks a factor it needs
-opens nothing but the pages on which one is set up or shown.
+The factors of a sign-in are stored in the session, so that requests need no query. A session without a required factor
+can only open the pages on which a factor is set up or confirmed.
 """
 
 from collections.abc import Collection, MutableMapping, Sequence
@@ -24,22 +24,22 @@ OWN, PROVIDER = "own", "provider"
 SESSION_OPERATOR = "is_platform_operator"
 
 OWN_METHODS = frozenset({"totp", "recovery_code", "passkey"})
-#: What a provider says of a sign-in with more than one factor (RFC 8176).
+#: The ``amr`` value of a provider for more than one factor (RFC 8176).
 PROVIDER_METHOD = "mfa"
 
 
-def note_factors(session: MutableMapping[str, Any], user: User, methods: Sequence[str]) -> None:
-    """At sign-in: how the session was proven."""
+def store_factors(session: MutableMapping[str, Any], user: User, methods: Sequence[str]) -> None:
+    """At sign-in: store which factors were used."""
     session.pop(SESSION_FACTOR, None)
     if OWN_METHODS.intersection(methods):
-        note_own_factor(session)
+        store_own_factor(session)
     elif PROVIDER_METHOD in methods:
         session[SESSION_FACTOR] = PROVIDER
     session[SESSION_OPERATOR] = is_platform_operator(user)
 
 
-def note_own_factor(session: MutableMapping[str, Any]) -> None:
-    """The person has shown a second factor in this session, or has just set one up in it."""
+def store_own_factor(session: MutableMapping[str, Any]) -> None:
+    """The user has confirmed a second factor in this session, or has just set one up in it."""
     session[SESSION_FACTOR] = OWN
 
 
@@ -48,7 +48,7 @@ def has_own_factor(session: MutableMapping[str, Any]) -> bool:
 
 
 def lacks_factor(session: MutableMapping[str, Any], access: MemberAccess | None) -> bool:
-    """Whether this session must show a second factor before anything opens."""
+    """Whether this session needs a second factor before it can be used."""
     if has_own_factor(session):
         return False
     if session.get(SESSION_OPERATOR):
@@ -69,15 +69,15 @@ def require_factor(session: MutableMapping[str, Any], access: MemberAccess | Non
 
 
 def require_own_factor(session: MutableMapping[str, Any]) -> None:
-    """Raise SecondFactorRequired unless the session was proven by a factor of the person's own.
+    """Raise SecondFactorRequired unless the user confirmed a second factor of their own in this session.
 
-    Of platform operators, whenever they became one, and before factors are changed."""
+    Required of platform operators, and before factors are changed."""
     if not has_own_factor(session):
         raise _required()
 
 
 def must_keep_factor(user: User) -> bool:
-    """Whether the person may not be without a second factor."""
+    """Whether a policy requires this user to have a second factor."""
     rows = Membership.objects.filter(user=user, tenant__is_active=True).select_related("tenant")
     return is_platform_operator(user) or any(
         row.role in row.tenant.second_factor_roles and not row.tenant.accepts_provider_factor
@@ -93,7 +93,7 @@ def set_sign_in_policy(
     actor: Actor,
     at: datetime,
 ) -> Tenant:
-    """Say which roles need a second factor in the current tenant; acts on the next request. Idempotent."""
+    """Set which roles need a second factor in the current tenant; takes effect on the next request. Idempotent."""
     roles = [role for role in Role.values if role in set(second_factor_roles)]
     values = {
         "second_factor_roles": roles,
@@ -117,5 +117,5 @@ def set_sign_in_policy(
 
 def _required() -> SecondFactorRequired:
     return SecondFactorRequired(
-        message="A second factor is required here. Set one up, or show yours, on the page /account/second-factor/."
+        message="A second factor is required. Set one up or confirm yours on the page /account/second-factor/."
     )

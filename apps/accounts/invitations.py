@@ -1,8 +1,8 @@
-"""Inviting people: a tenant asks, the person answers, and until then the tenant learns nothing of them.
+"""Invitations: a tenant invites an address; until the person accepts, the tenant learns nothing about them.
 
-Where mail is configured the link goes to the address alone, so that whoever opens it has shown the address to be
-theirs. Where it is not, the admin hands the link over; such a link makes an account of this one tenant and never
-touches an account that exists. Whatever is known of an address, the admin is answered alike.
+With mail configured, the link is sent to the address only, so opening it verifies the address. Without mail the admin
+hands the link over; it creates an account that is valid for this tenant only and never changes an existing account.
+The admin gets the same answer whether or not the address has an account.
 """
 
 import hmac
@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.crypto import salted_hmac
 
 from apps.accounts.access import MemberAccess
+from apps.accounts.access_sessions import refuse_in_access_session
 from apps.accounts.errors import (
     AlreadyMember,
     InvitationUnusable,
@@ -23,11 +24,10 @@ from apps.accounts.errors import (
 )
 from apps.accounts.members import check_limit, members_of_address
 from apps.accounts.models import ApiToken, Invitation, InvitationAddress, User
-from apps.accounts.people import address_digest
 from apps.accounts.selectors import access_for_user, access_of_token
 from apps.accounts.services import token_digest
 from apps.accounts.tokens import require_role_within
-from apps.accounts.visits import refuse_in_visit
+from apps.accounts.users import address_digest
 from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.authorization.permissions import Permission
@@ -37,8 +37,8 @@ from apps.tenancy import acting_in
 from apps.tenancy.context import require_tenant_id
 from apps.tenancy.models import Tenant
 
-GOOD_FOR = timedelta(days=7)
-#: A tenant writes to strangers in the installation's name: not to everybody, and not to the same one all day.
+LIFETIME = timedelta(days=7)
+#: Invitations are mail to strangers in the name of the installation: limited per tenant and per address.
 MAX_OPEN = 200
 MAX_PER_DAY = 400
 MAX_PER_ADDRESS_AND_DAY = 5
@@ -49,8 +49,8 @@ _SALT = "accounts.invitation"
 def invite_as(
     *, access: MemberAccess, email: str, role: str, is_limited: bool, at: datetime
 ) -> tuple[Invitation, str]:
-    """``invite`` for a caller of pages and REST, who invites to no more than they may do themselves, and, with a token,
-    for no longer than it lasts. Raises ScopeNotHeld beside what ``invite`` raises."""
+    """``invite`` for callers of pages and REST, within the caller's own permissions and token lifetime. Raises
+    ScopeNotHeld and what ``invite`` raises."""
     check_limit(role, is_limited=is_limited)
     require_role_within(access, role, is_limited=is_limited)
     until = access.token.expires_at if access.token else None
@@ -68,19 +68,20 @@ def invite(
     at: datetime,
     until: datetime | None = None,
 ) -> tuple[Invitation, str]:
-    """Ask somebody into this tenant. A new invitation of the same person ends the one before.
+    """Invite an address to the current tenant. Replaces an open invitation of the same address.
 
-    Returns the key of the link, once, or nothing where the link goes by mail. Raises AlreadyMember, CannotBeLimited,
+    Returns the key of the link, once; empty if the link is sent by mail. Raises AlreadyMember, CannotBeLimited,
     TooManyInvitations.
     """
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     tenant_id = require_tenant_id()
     check_limit(role, is_limited=is_limited)
-    # Two admins who invite the same person at once do it one after the other.
+    # Serializes concurrent invitations of one tenant.
     Tenant.objects.select_for_update(no_key=True).get(pk=tenant_id)
     if members_of_address(email).exists():
         raise AlreadyMember
-    _end_former(email, at)
+    _check_limits(email, at)
+    _revoke_open(email, at)
     is_mailed = is_mail_configured()
     secret = secrets.token_urlsafe(32)
     created = Invitation.objects.create(
@@ -90,7 +91,7 @@ def invite(
         digest=token_digest(secret),
         invited_by=actor.as_dict(),
         created_at=at,
-        expires_at=min(at + GOOD_FOR, until) if until else at + GOOD_FOR,
+        expires_at=min(at + LIFETIME, until) if until else at + LIFETIME,
         mail_state=MailState.QUEUED if is_mailed else "",
     )
     InvitationAddress.objects.filter(expires_at__lte=at, tenant_id=tenant_id).delete()
@@ -101,28 +102,28 @@ def invite(
     )
     if is_mailed:
         queue_mail(kind=MAIL_KIND, tenant_id=tenant_id, ref=created.pk, at=at)
-    record_invitation("invitation.made", created, actor, at)
+    record_invitation("invitation.created", created, actor, at)
     return created, "" if is_mailed else f"{tenant_id.hex}.{secret}"
 
 
 def revoke_invitation(*, invitation: Invitation, actor: Actor, at: datetime) -> None:
-    """Take an invitation back. Idempotent: what was used or taken back stays as it is."""
+    """Revoke an invitation. Idempotent: an invitation that has ended is not changed."""
     if end_invitation(invitation, revoked_at=at):
         record_invitation("invitation.revoked", invitation, actor, at)
 
 
 def end_invitation(invitation: Invitation, **ended: datetime) -> bool:
-    """Set how an open invitation ended; who comes second finds it ended. Inside the tenant."""
-    open_ones = Invitation.objects.filter(pk=invitation.pk, accepted_at=None, revoked_at=None)
-    is_first = bool(open_ones.update(**ended))
+    """Set how an open invitation ended. Returns False if it has ended already. Call inside the tenant."""
+    rows = Invitation.objects.filter(pk=invitation.pk, accepted_at=None, revoked_at=None)
+    was_open = bool(rows.update(**ended))
     InvitationAddress.objects.filter(invitation_id=invitation.pk).delete()
-    return is_first
+    return was_open
 
 
 def find_invitation(key: str, at: datetime) -> tuple[Tenant, Invitation]:
-    """What a link's key opens now. Raises InvitationUnusable.
+    """The open invitation of a link's key. Raises InvitationUnusable.
 
-    The tenant in the key only says where to look: row-level security shows no other tenant's invitation there.
+    The tenant id in the key only selects the tenant: row-level security hides invitations of all others.
     """
     tenant_text, _, secret = key.partition(".")
     try:
@@ -130,36 +131,36 @@ def find_invitation(key: str, at: datetime) -> tuple[Tenant, Invitation]:
     except ValueError:
         raise InvitationUnusable from None
     digest = token_digest(secret)
-    tenant, found = _open_invitation(tenant_id, at, digest=digest)
-    if not hmac.compare_digest(bytes(found.digest), digest):
+    tenant, invitation = _open_invitation(tenant_id, at, digest=digest)
+    if not hmac.compare_digest(bytes(invitation.digest), digest):
         raise InvitationUnusable
-    return tenant, found
+    return tenant, invitation
 
 
 def open_invitation(
     tenant_id: UUID, invitation_id: UUID, at: datetime
 ) -> tuple[Tenant, Invitation]:
-    """An invitation that can be answered now. Raises InvitationUnusable."""
+    """An open invitation by id. Raises InvitationUnusable."""
     return _open_invitation(tenant_id, at, pk=invitation_id)
 
 
-def _open_invitation(tenant_id: UUID, at: datetime, **named: object) -> tuple[Tenant, Invitation]:
+def _open_invitation(tenant_id: UUID, at: datetime, **lookup: object) -> tuple[Tenant, Invitation]:
     tenant = Tenant.objects.filter(pk=tenant_id, is_active=True).first()
     if tenant is None:
         raise InvitationUnusable
     with acting_in(tenant):
-        found = Invitation.objects.filter(
-            accepted_at=None, revoked_at=None, expires_at__gt=at, **named
+        row = Invitation.objects.filter(
+            accepted_at=None, revoked_at=None, expires_at__gt=at, **lookup
         ).first()
-    if found is None or not _is_backed(tenant, found, at):
+    if row is None or not _may_inviter_still_invite(tenant, row, at):
         raise InvitationUnusable
-    return tenant, found
+    return tenant, row
 
 
 def mail_key(invitation: Invitation) -> str:
-    """The key of a link that goes by mail: the same each time it is written, and in no row.
+    """The key of a mailed link, derived from the server's secret key: the same at each sending, and never stored.
 
-    Inside the tenant. It takes the place of the secret that was drawn with the row.
+    Its digest replaces the one that the row was created with. Call inside the tenant.
     """
     secret = salted_hmac(_SALT, str(invitation.pk), algorithm="sha256").hexdigest()
     digest = token_digest(secret)
@@ -168,22 +169,23 @@ def mail_key(invitation: Invitation) -> str:
     return f"{invitation.tenant_id.hex}.{secret}"
 
 
-def link_of(key: str) -> str:
-    """The address that opens it, on the host of the operator's setting: what a Host header says decides nothing."""
+def invitation_link(key: str) -> str:
+    """The URL of an invitation, from ISPVM_PUBLIC_URL and not from the Host header."""
     return f"{settings.ISPVM_PUBLIC_URL}{reverse('accounts:invitation')}?key={key}"
 
 
-def _is_backed(tenant: Tenant, invitation: Invitation, at: datetime) -> bool:
-    """Whether who invited may still invite to this role: an invitation is worth no more than its inviter."""
-    who = invitation.invited_by
-    if who["kind"] == "system":
+def _may_inviter_still_invite(tenant: Tenant, invitation: Invitation, at: datetime) -> bool:
+    """Whether the inviter still has the permission to invite with this role."""
+    inviter = invitation.invited_by
+    if inviter["kind"] == "system":
         return True
     access = None
-    if who["kind"] == "user":
-        user = User.objects.filter(pk=who["id"]).first()
+    if inviter["kind"] == "user":
+        user = User.objects.filter(pk=inviter["id"]).first()
         access = access_for_user(user, tenant.pk) if user else None
-    elif who["kind"] == "token":
-        token = ApiToken.objects.select_related("user").filter(pk=who["id"], tenant=tenant).first()
+    elif inviter["kind"] == "token":
+        tokens = ApiToken.objects.select_related("user")
+        token = tokens.filter(pk=inviter["id"], tenant=tenant).first()
         access = access_of_token(token, at) if token else None
     if access is None or not access.may(Permission.MEMBERS_MANAGE):
         return False
@@ -194,26 +196,29 @@ def _is_backed(tenant: Tenant, invitation: Invitation, at: datetime) -> bool:
     return True
 
 
-def _end_former(email: str, at: datetime) -> None:
+def _check_limits(email: str, at: datetime) -> None:
     rows = Invitation.objects.all()
-    waiting = rows.filter(accepted_at=None, revoked_at=None, expires_at__gt=at)
-    # Whatever became of them: each may have been a mail, and revoked ones would else be free.
-    lately = rows.filter(created_at__gt=at - timedelta(days=1))
+    open_rows = rows.filter(accepted_at=None, revoked_at=None, expires_at__gt=at)
+    # Revoked ones count too: each may have been a mail.
+    recent = rows.filter(created_at__gt=at - timedelta(days=1))
     if (
-        waiting.count() >= MAX_OPEN
-        or lately.count() >= MAX_PER_DAY
-        or lately.filter(email__iexact=email).count() >= MAX_PER_ADDRESS_AND_DAY
+        open_rows.count() >= MAX_OPEN
+        or recent.count() >= MAX_PER_DAY
+        or recent.filter(email__iexact=email).count() >= MAX_PER_ADDRESS_AND_DAY
     ):
         raise TooManyInvitations(
-            message=f"At most {MAX_OPEN} invitations are open at once, {MAX_PER_DAY} are created a day, and "
-            f"{MAX_PER_ADDRESS_AND_DAY} a day for one address. Nothing was sent: revoke what is not needed, or try "
-            "again tomorrow."
+            message=f"Limits: {MAX_OPEN} open invitations, {MAX_PER_DAY} per day, {MAX_PER_ADDRESS_AND_DAY} per day "
+            "and address. Nothing was sent. Revoke open invitations or try again tomorrow."
         )
-    rows.filter(email__iexact=email, accepted_at=None, revoked_at=None).update(revoked_at=at)
+
+
+def _revoke_open(email: str, at: datetime) -> None:
+    rows = Invitation.objects.filter(email__iexact=email, accepted_at=None, revoked_at=None)
+    rows.update(revoked_at=at)
 
 
 def record_invitation(action: str, invitation: Invitation, actor: Actor, at: datetime) -> None:
-    """On the tenant's audit log. Before the person has accepted it holds what the admin typed, and nothing else."""
+    """Record in the tenant's audit log. Until it is accepted this holds only what the admin entered."""
     detail = {
         "email": invitation.email,
         "role": str(invitation.role),

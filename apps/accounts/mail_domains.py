@@ -1,4 +1,4 @@
-"""Mail domains of a tenant: accepted by a platform operator, and all that its identity providers may speak for."""
+"""Mail domains of a tenant, accepted by platform operators. Its identity providers may sign in no other addresses."""
 
 import re
 from collections.abc import Collection
@@ -16,39 +16,39 @@ from apps.tenancy.models import Tenant
 MAX_DOMAINS = 100
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}")
-_LONGEST = 253
+_MAX_LENGTH = 253
 
 
 def set_mail_domains(
     *, tenant: Tenant, domains: Collection[str], actor: Actor, at: datetime
 ) -> list[MailDomain]:
-    """Make these the tenant's accepted mail domains, and no others; acts on the next sign-in. Idempotent.
+    """Replace the tenant's accepted mail domains; takes effect on the next sign-in. Idempotent.
 
-    Each that comes or goes is written to the tenant's audit log and to the platform's. Raises MailDomainInvalid.
+    Each change is recorded in the tenant's audit log and in the platform's. Raises MailDomainInvalid.
     """
-    wanted = {normalize_domain(domain) for domain in domains}
-    if len(wanted) > MAX_DOMAINS:
-        raise MailDomainInvalid(message=f"A tenant has {MAX_DOMAINS} mail domains at most.")
+    requested = {normalize_domain(domain) for domain in domains}
+    if len(requested) > MAX_DOMAINS:
+        raise MailDomainInvalid(message=f"A tenant can have at most {MAX_DOMAINS} mail domains.")
     with acting_in(tenant), transaction.atomic():
         Tenant.objects.select_for_update().get(pk=tenant.pk)
-        known = set(MailDomain.objects.values_list("domain", flat=True))
-        for domain in sorted(wanted - known):
+        current = set(MailDomain.objects.values_list("domain", flat=True))
+        for domain in sorted(requested - current):
             MailDomain.objects.create(domain=domain, accepted_by=actor.as_dict(), accepted_at=at)
             _record("mail_domain.accepted", tenant, domain, actor, at)
-        for domain in sorted(known - wanted):
+        for domain in sorted(current - requested):
             MailDomain.objects.filter(domain=domain).delete()
             _record("mail_domain.withdrawn", tenant, domain, actor, at)
         return list(MailDomain.objects.all())
 
 
 def mail_domains_of(tenant: Tenant) -> list[MailDomain]:
-    """The tenant's accepted mail domains, in order."""
+    """The tenant's accepted mail domains, sorted."""
     with acting_in(tenant):
         return list(MailDomain.objects.all())
 
 
 def is_accepted(tenant: Tenant, email: str) -> bool:
-    """Whether this address is of a mail domain that was accepted for the tenant."""
+    """Whether the address is in an accepted mail domain of the tenant."""
     try:
         domain = normalize_domain(email.rpartition("@")[2])
     except MailDomainInvalid:
@@ -58,13 +58,13 @@ def is_accepted(tenant: Tenant, email: str) -> bool:
 
 
 def normalize_domain(text: str) -> str:
-    """A mail domain as it is compared. Raises MailDomainInvalid."""
+    """The normalized form of a mail domain, for comparison. Raises MailDomainInvalid."""
     try:
         domain = text.strip().rstrip(".").lower().encode("idna").decode("ascii")
     except UnicodeError:
         domain = ""
-    if len(domain) > _LONGEST or not _DOMAIN.fullmatch(domain):
-        raise MailDomainInvalid(message=f"{text[:100]!r} is no mail domain like example.net.")
+    if len(domain) > _MAX_LENGTH or not _DOMAIN.fullmatch(domain):
+        raise MailDomainInvalid(message=f"{text[:100]!r} is not a mail domain like example.net.")
     return domain
 
 

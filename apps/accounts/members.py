@@ -1,4 +1,4 @@
-"""Who belongs to a tenant, as what: changed, removed. There is always an admin left. How one joins: ``invitations``."""
+"""Members of a tenant: changing and removing them. The last admin is kept. Adding members: ``invitations``."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,10 +6,10 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from apps.accounts.access_sessions import refuse_in_access_session
 from apps.accounts.errors import CannotBeLimited, LastAdmin
 from apps.accounts.models import ApiToken, Membership, User
-from apps.accounts.people import end_local_account, local_name
-from apps.accounts.visits import refuse_in_visit
+from apps.accounts.users import end_local_account, local_account_name
 from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.authorization.choices import Role
@@ -18,25 +18,25 @@ from apps.tenancy.models import Tenant
 
 
 def members_of_address(email: str) -> QuerySet[Membership]:
-    """Who of this tenant's members has this address."""
+    """Members of the current tenant with this address."""
     tenant = Tenant.objects.get(pk=require_tenant_id())
-    names = Q(user__email__iexact=email) | Q(user__email__iexact=local_name(tenant, email))
+    names = Q(user__email__iexact=email) | Q(user__email__iexact=local_account_name(tenant, email))
     return Membership.objects.filter(names, tenant=tenant)
 
 
 def change_member(
     *, member: Membership, changes: Mapping[str, Any], actor: Actor, at: datetime
 ) -> Membership:
-    """Set a member's role or limit; acts on their next request. Raises LastAdmin, CannotBeLimited.
+    """Set a member's role or limit; takes effect on their next request. Raises LastAdmin, CannotBeLimited.
 
     Locks: the tenant's admins.
     """
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     role = changes.get("role", member.role)
     is_limited = changes.get("is_limited", member.is_limited)
     check_limit(role, is_limited=is_limited)
     if role != Role.ADMIN:
-        _keep_an_admin(member)
+        _require_remaining_admin(member)
     member.role, member.is_limited = role, is_limited
     member.save(update_fields=["role", "is_limited"])
     _record("member.role_set", member, actor, at)
@@ -44,12 +44,12 @@ def change_member(
 
 
 def remove_member(*, member: Membership, actor: Actor, at: datetime) -> None:
-    """End a membership with its grants, its tokens and an account that is of this tenant alone; acts on the next
-    request. Raises LastAdmin.
+    """Delete a membership with its grants, revoke its tokens, and end an account that is valid for this tenant only.
 
-    Locks: the tenant's admins, then the person, so that no token is issued by a token that ends here.
+    Takes effect on the next request. Raises LastAdmin. Locks: the tenant's admins, then the user, so that a token
+    revoked here cannot issue another one concurrently.
     """
-    _keep_an_admin(member)
+    _require_remaining_admin(member)
     User.objects.select_for_update(no_key=True).only("pk").get(pk=member.user_id)
     tokens = ApiToken.objects.filter(
         tenant_id=member.tenant_id, user_id=member.user_id, revoked_at=None
@@ -61,8 +61,8 @@ def remove_member(*, member: Membership, actor: Actor, at: datetime) -> None:
     end_local_account(user=user, actor=actor, at=at)
 
 
-def _keep_an_admin(member: Membership) -> None:
-    # Two admins who demote each other at once must not both succeed.
+def _require_remaining_admin(member: Membership) -> None:
+    # Locked, because two admins who demote each other concurrently must not both succeed.
     admins = list(
         Membership.objects.select_for_update(of=("self",))
         .filter(tenant_id=member.tenant_id, role=Role.ADMIN)

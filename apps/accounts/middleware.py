@@ -1,4 +1,4 @@
-"""The tenant of a page: from the session, checked against memberships on each request."""
+"""Sets the tenant of page requests: from the session, checked against memberships on each request."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +14,7 @@ from apps.accounts.errors import SecondFactorRequired, TenantNotChosen
 from apps.accounts.models import User
 from apps.accounts.selectors import access_for_user, tenants_of
 from apps.accounts.session_tenant import session_tenant_id
-from apps.accounts.sessions import note_seen
+from apps.accounts.sessions import update_last_seen
 from apps.authorization.errors import ReauthenticationRequired
 from apps.authorization.freshness import is_fresh
 from apps.authorization.requests import PAGE_SECONDS, TenantHttpRequest
@@ -24,14 +24,15 @@ from apps.core.errors import Forbidden
 from apps.core.web import too_many_requests
 from apps.tenancy import acting_in
 
-#: REST opens its tenant after authentication; at the gate there is none yet, and identity providers are asked there.
+#: REST sets its tenant after authentication. Sign-in has none yet, and must hold no transaction while it calls identity
+#: providers.
 WITHOUT_TENANT = ("/api/v1/", "/api/schema/", "/sign-in/")
 
 
 class TenantMiddleware:
     """Runs signed-in page requests inside their tenant's transaction.
 
-    REST requests open theirs after authentication, in ``rest.views``.
+    REST requests set theirs after authentication, in ``rest.views``.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -47,13 +48,13 @@ class TenantMiddleware:
         if access is None:
             return self.get_response(request)
         request.access = access.with_proof(is_fresh=is_fresh(request.session, clock.now()))
-        # Stays to the end of the request: the line about it says whose it was.
+        # Bound until the end of the request, so that the access log line has the tenant.
         structlog.contextvars.bind_contextvars(tenant_id=str(access.tenant.id))
         try:
             request.admission.enter(access.tenant.id)
         except RateExceeded as refusal:
             return too_many_requests(refusal)
-        note_seen(request, access.tenant.id, clock.now())
+        update_last_seen(request, access.tenant.id, clock.now())
         with acting_in(access.tenant, seconds=PAGE_SECONDS):
             return self._render(self.get_response(request))
 
@@ -61,7 +62,7 @@ class TenantMiddleware:
         self,
         request: HttpRequest,
         view: Any,
-        args: Any,  # noqa: ARG002  (Django's shape)
+        args: Any,  # noqa: ARG002  (Django's signature)
         kwargs: Any,  # noqa: ARG002
     ) -> HttpResponse | None:
         request = cast(TenantHttpRequest, request)
@@ -74,7 +75,7 @@ class TenantMiddleware:
 
     @staticmethod
     def _render(response: Any) -> HttpResponse:
-        # Lazy template responses query while they render: that must happen inside the tenant.
+        # Template responses query while they render: that must happen inside the tenant.
         if hasattr(response, "render") and not response.is_rendered:
             response = response.render()
         return cast(HttpResponse, response)
@@ -87,7 +88,7 @@ def _access_error(request: HttpRequest) -> Forbidden:
 
 
 class ConfirmMiddleware:
-    """Leads a page that needs a fresh sign-in, a second factor or a tenant to where it is given, and back."""
+    """Redirects to the page that confirms the sign-in, the second factor or the tenant, with ``next`` to return."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -104,18 +105,18 @@ class ConfirmMiddleware:
             page = reverse("accounts:second-factor")
         else:
             return None
-        where = f"{page}?{urlencode({'next': self._back(request)})}"
+        url = f"{page}?{urlencode({'next': self._next_url(request)})}"
         if "HX-Request" in request.headers:
-            return HttpResponse(status=204, headers={"HX-Redirect": where})
-        return HttpResponseRedirect(where)
+            return HttpResponse(status=204, headers={"HX-Redirect": url})
+        return HttpResponseRedirect(url)
 
     @staticmethod
-    def _back(request: HttpRequest) -> str:
-        """The page itself; after a form, the page that it stood on."""
+    def _next_url(request: HttpRequest) -> str:
+        """The page itself; after a form, the page with the form."""
         if request.method == "GET":
             return request.get_full_path()
-        came_from = request.headers.get("Referer", "")
-        if not url_has_allowed_host_and_scheme(came_from, allowed_hosts={request.get_host()}):
+        referrer = request.headers.get("Referer", "")
+        if not url_has_allowed_host_and_scheme(referrer, allowed_hosts={request.get_host()}):
             return reverse("accounts:account")
-        parts = urlsplit(came_from)
+        parts = urlsplit(referrer)
         return f"{parts.path}?{parts.query}" if parts.query else parts.path

@@ -1,4 +1,4 @@
-"""Making platform operators: the act of the database's owner, recorded before it takes effect."""
+"""Adding and removing platform operators, as the database owner. Recorded before it takes effect."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,50 +13,51 @@ from apps.authorization.actors import Actor
 from apps.core.errors import Forbidden
 
 OWNER = "owner"
-#: Two commands, or a command and the keeper, never both make or end the same operator.
+#: Advisory lock: serializes commands and the keeper.
 LOCK = 0x15B_0BE1
 
 
 class OwnerNeeded(Forbidden):
-    """Only the database's owner makes platform operators."""
+    """Only the database owner can add or remove platform operators."""
 
     default_code = "owner_needed"
 
 
 def add_operator(*, user: User, actor: Actor, at: datetime) -> bool:
-    """Make a person, who must be committed already, a platform operator. Returns whether that changed anything.
+    """Add a user, whose row must be committed already, to the platform operators. Returns whether it was added.
 
     Idempotent. Raises OwnerNeeded. Locks: LOCK, as the owner.
     """
     with _locked():
         if PlatformOperator.objects.using(OWNER).filter(pk=user.pk).exists():
             return False
-        # Written first, by the role that can only add to the log: never an operator without a record.
-        _record("platform_operator.made", user, actor, at)
+        # Recorded first, so that there is never an operator without a record.
+        _record("platform_operator.added", user, actor, at)
         PlatformOperator.objects.using(OWNER).create(user_id=user.pk, since=at)
     return True
 
 
 def remove_operator(*, user: User, actor: Actor, at: datetime) -> bool:
-    """End it. Returns whether that changed anything. Idempotent. Raises OwnerNeeded. Locks: LOCK, as the owner."""
+    """Remove a platform operator. Returns whether it was removed. Idempotent. Raises OwnerNeeded. Locks: LOCK, as the
+    owner."""
     with _locked():
         rows = PlatformOperator.objects.using(OWNER).filter(pk=user.pk)
         if not rows.exists():
             return False
-        _record("platform_operator.ended", user, actor, at)
+        _record("platform_operator.removed", user, actor, at)
         rows.delete()
     return True
 
 
 def require_owner() -> None:
-    """Raise OwnerNeeded unless this process has the owner's address."""
+    """Raise OwnerNeeded unless the owner's database connection is configured."""
     if OWNER not in settings.DATABASES:
-        raise OwnerNeeded(message="Only the database's owner may: set DATABASE_OWNER_URL.")
+        raise OwnerNeeded(message="Only the database owner may do this: set DATABASE_OWNER_URL.")
 
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    """A transaction of the owner, one at a time."""
+    """A transaction of the owner under the advisory lock."""
     require_owner()
     with transaction.atomic(using=OWNER):
         with connections[OWNER].cursor() as cursor:

@@ -1,6 +1,7 @@
-"""Passkeys: made, and asked for, by WebAuthn. allauth and fido2 judge what the browser answers.
+"""Passkeys (WebAuthn): registration and authentication. allauth and fido2 verify the browser's response.
 
-What they leave out is here: the whole origin, frames of other sites, the counter, and one person per credential.
+Checked here, because they do not: the full origin, frames of other sites, the signature counter, and that a credential
+belongs to one user only.
 """
 
 import json
@@ -27,11 +28,12 @@ from apps.accounts import second_factor
 from apps.accounts.errors import PasskeyRefused
 from apps.accounts.models import PasskeyCredential, User
 
-MOST = 20
-LONGEST_ANSWER = 20_000
-ASKED = "passkey_asked"
-#: All that the libraries raise at an answer that is not what it should be.
-_UNREADABLE = (
+MAX_PASSKEYS = 20
+MAX_RESPONSE_BYTES = 20_000
+#: Session key: for what, and for whom, the last challenge was issued.
+PURPOSE = "passkey_purpose"
+#: All that the libraries raise for a malformed response.
+_MALFORMED = (
     ValidationError,
     ValueError,
     TypeError,
@@ -46,81 +48,87 @@ _UNREADABLE = (
 )
 
 
-def offer(request: HttpRequest, user: User) -> dict[str, Any]:
-    """What the browser needs to make a passkey that can sign this person in by itself."""
-    request.session[ASKED] = f"make {user.id}"
+def begin_registration(request: HttpRequest, user: User) -> dict[str, Any]:
+    """Options for the browser to create a passkey that can sign this user in without a password."""
+    request.session[PURPOSE] = f"register {user.id}"
     return webauthn.begin_registration(user, passwordless=True)  # type: ignore[no-any-return]
 
 
-def add(request: HttpRequest, user: User, *, name: str, answer: str, at: datetime) -> None:
-    """Keep the passkey that the browser made. Raises PasskeyRefused."""
-    credential = _read(answer)
-    _require_asked(request, f"make {user.id}")
+def complete_registration(
+    request: HttpRequest, user: User, *, name: str, response: str, at: datetime
+) -> None:
+    """Store the passkey that the browser created. Raises PasskeyRefused."""
+    credential = _parse(response)
+    _require_purpose(request, f"register {user.id}")
     try:
         _require_origin(credential)
         webauthn.parse_registration_response(credential)
-        made = webauthn.complete_registration(credential)
-        digest = _digest(made)
-    except _UNREADABLE as error:
+        data = webauthn.complete_registration(credential)
+        digest = _digest(data)
+    except _MALFORMED as error:
         raise PasskeyRefused from error
     finally:
         webauthn.clear_state()
     with transaction.atomic():
-        # Two that are added at once are counted one after the other.
+        # Serializes concurrent registrations of one user, so that the limit holds.
         User.objects.select_for_update().get(pk=user.pk)
-        kept = Authenticator.objects.filter(user=user, type=Authenticator.Type.WEBAUTHN)
-        if kept.count() >= MOST:
-            raise PasskeyRefused(message=f"{MOST} passkeys are the most. Remove one first.")
+        passkeys = Authenticator.objects.filter(user=user, type=Authenticator.Type.WEBAUTHN)
+        if passkeys.count() >= MAX_PASSKEYS:
+            raise PasskeyRefused(
+                message=f"At most {MAX_PASSKEYS} passkeys are allowed. Remove one first."
+            )
         try:
             with transaction.atomic():
                 factor = webauthn.WebAuthn.add(user, name, credential).instance
                 PasskeyCredential.objects.create(
-                    authenticator=factor, digest=digest, sign_count=made.counter
+                    authenticator=factor, digest=digest, sign_count=data.counter
                 )
         except IntegrityError as error:
             raise PasskeyRefused(
                 "passkey_taken", "This passkey is in use already. Choose another device or key."
             ) from error
-        second_factor.note(user, "second_factor.added", "passkey", at)
+        second_factor.record_factor(user, "second_factor.added", "passkey", at)
 
 
-def challenge(request: HttpRequest, user: User | None) -> dict[str, Any]:
-    """What the browser needs to prove a passkey: of this person, or (None) of whoever it is.
+def begin_authentication(request: HttpRequest, user: User | None) -> dict[str, Any]:
+    """A challenge for a passkey of this user, or (None) of any user.
 
-    Alone it must say that it verified its owner; after a password, having it is enough.
+    Without a user, user verification (PIN, fingerprint, face) is required; after a password, presence is enough.
     """
-    request.session[ASKED] = _asked_of(user)
+    request.session[PURPOSE] = _authentication_purpose(user)
     return webauthn.begin_authentication(user)  # type: ignore[no-any-return]
 
 
-def prove(request: HttpRequest, user: User | None, *, answer: str, at: datetime) -> User:
-    """The person whose passkey answered the last challenge. Raises PasskeyRefused. A challenge is good once."""
-    response = _read(answer)
-    # A challenge that did not ask for the owner's verification must not open the door that relies on it.
-    _require_asked(request, _asked_of(user))
+def complete_authentication(
+    request: HttpRequest, user: User | None, *, response: str, at: datetime
+) -> User:
+    """The user whose passkey answered the last challenge. Raises PasskeyRefused. A challenge is accepted once."""
+    credential = _parse(response)
+    # A challenge without user verification must not be accepted where a passkey alone signs in.
+    _require_purpose(request, _authentication_purpose(user))
     try:
-        _require_origin(response)
-        webauthn.parse_authentication_response(response)
-        person = user or webauthn.extract_user_from_response(response)
-        factor = webauthn.complete_authentication(person, response)
+        _require_origin(credential)
+        webauthn.parse_authentication_response(credential)
+        owner = user or webauthn.extract_user_from_response(credential)
+        factor = webauthn.complete_authentication(owner, credential)
         counter = AuthenticatorData(
-            websafe_decode(response["response"]["authenticatorData"])
+            websafe_decode(credential["response"]["authenticatorData"])
         ).counter
-    except _UNREADABLE as error:
+    except _MALFORMED as error:
         raise PasskeyRefused from error
     finally:
         webauthn.clear_state()
-    if not person.is_active:
+    if not owner.is_active:
         raise PasskeyRefused
-    _count_use(person, factor, counter, at=at)
+    _store_counter(owner, factor, counter, at=at)
     Authenticator.objects.filter(pk=factor.pk).update(last_used_at=at)
-    return person
+    return owner
 
 
 def origins() -> frozenset[str]:
-    """From where passkeys are taken: the address at which people reach the platform, scheme, name and port.
+    """Accepted origins (scheme, host and port): that of ISPVM_PUBLIC_URL, whatever the Host header says.
 
-    What a Host header says decides nothing. On one's own machine the name and the address are the same place.
+    For a loopback address, ``localhost`` is accepted too.
     """
     url = urlsplit(settings.ISPVM_PUBLIC_URL)
     origin = f"{url.scheme}://{url.netloc}".lower()
@@ -129,29 +137,30 @@ def origins() -> frozenset[str]:
     return frozenset({origin, f"{url.scheme}://localhost{port}"} if is_local else {origin})
 
 
-def _require_origin(answer: Mapping[str, Any]) -> None:
-    """Raise PasskeyRefused for an answer of another scheme, name or port, or of a page inside another site's."""
-    read = json.loads(websafe_decode(answer["response"]["clientDataJSON"]))
-    if read["origin"] not in origins() or read.get("crossOrigin") or "topOrigin" in read:
-        raise PasskeyRefused("passkey_origin", "The passkey was asked for by another site.")
+def _require_origin(credential: Mapping[str, Any]) -> None:
+    """Raise PasskeyRefused for a response from another origin, or from a frame inside another site's page."""
+    client_data = json.loads(websafe_decode(credential["response"]["clientDataJSON"]))
+    is_framed = client_data.get("crossOrigin") or "topOrigin" in client_data
+    if client_data["origin"] not in origins() or is_framed:
+        raise PasskeyRefused("passkey_origin", "The passkey was requested by another site.")
 
 
-def _count_use(user: User, factor: Authenticator, counter: int, *, at: datetime) -> None:
-    """Keep the authenticator's counter. Raises PasskeyRefused for one that went back: there may be a copy of the key.
+def _store_counter(user: User, factor: Authenticator, counter: int, *, at: datetime) -> None:
+    """Store the signature counter. Raises PasskeyRefused if it did not increase: the key may have been cloned.
 
-    Compare and set: of two answers with one counter, one is refused.
+    Compare and set: of two responses with the same counter one is refused.
     """
     later = Q(sign_count__lt=counter) | Q(sign_count=0) & Q(sign_count=counter)
     rows = PasskeyCredential.objects.filter(pk=factor.pk)
     if not rows.filter(later).update(sign_count=counter):
-        second_factor.note(user, "passkey.counter_went_back", "passkey", at)
+        second_factor.record_factor(user, "passkey.counter_went_back", "passkey", at)
         raise PasskeyRefused
 
 
-def _digest(made: AuthenticatorData) -> bytes:
-    if made.credential_data is None:
+def _digest(data: AuthenticatorData) -> bytes:
+    if data.credential_data is None:
         raise PasskeyRefused
-    return sha256(made.credential_data.credential_id).digest()
+    return sha256(data.credential_data.credential_id).digest()
 
 
 def _is_loopback(host: str) -> bool:
@@ -161,23 +170,23 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _asked_of(user: User | None) -> str:
-    return f"prove {user.id}" if user else "prove"
+def _authentication_purpose(user: User | None) -> str:
+    return f"authenticate {user.id}" if user else "authenticate"
 
 
-def _require_asked(request: HttpRequest, what: str) -> None:
-    if request.session.pop(ASKED, None) != what:
+def _require_purpose(request: HttpRequest, purpose: str) -> None:
+    if request.session.pop(PURPOSE, None) != purpose:
         webauthn.clear_state()
         raise PasskeyRefused
 
 
-def _read(answer: str) -> dict[str, Any]:
-    if len(answer) > LONGEST_ANSWER:
+def _parse(response: str) -> dict[str, Any]:
+    if len(response) > MAX_RESPONSE_BYTES:
         raise PasskeyRefused
     try:
-        read = json.loads(answer)
+        credential = json.loads(response)
     except (ValueError, RecursionError) as error:
         raise PasskeyRefused from error
-    if not isinstance(read, dict):
+    if not isinstance(credential, dict):
         raise PasskeyRefused
-    return read
+    return credential

@@ -1,4 +1,4 @@
-"""Replacing a person's password: the one place, so that everything that must end with the old one does."""
+"""Replacing a user's password. All callers use this, so that tokens bound to the old password are always revoked."""
 
 from datetime import datetime
 
@@ -10,9 +10,9 @@ from apps.authorization.actors import Actor
 
 
 def replace_password(*, user: User, password: str, actor: Actor, at: datetime) -> None:
-    """Set a password that was validated, and revoke the API tokens that were made to end with the old one.
+    """Set a validated password, and revoke the API tokens with ``ends_with_password``.
 
-    Sessions are the caller's: which of them stays depends on who asks. Locks: the person, as ``issue_token`` does.
+    Ending sessions is left to the caller. Locks: the user, as ``issue_token`` does.
     """
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).only("pk").get(pk=user.pk)
@@ -20,7 +20,7 @@ def replace_password(*, user: User, password: str, actor: Actor, at: datetime) -
 
 
 def _replace(user: User, password: str, actor: Actor, at: datetime) -> None:
-    # By tenant, so that two such acts take the tenants' audit chains in one order.
+    # Ordered by tenant, so that concurrent calls lock the tenants' audit chains in the same order.
     rows = ApiToken.objects.filter(user=user, ends_with_password=True, revoked_at=None)
     for token in rows.order_by("tenant_id", "pk"):
         revoke_token(token=token, actor=actor, at=at)

@@ -1,4 +1,4 @@
-"""Platform operators: the tenants of the installation, and going into one with a reason, for a limited time."""
+"""Platform operators: managing the installation's tenants, and opening one with a reason, for a limited time."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -7,16 +7,16 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from apps.accounts.access import PlatformAccess
-from apps.accounts.errors import NotPlatformOperator
-from apps.accounts.models import BreakGlass, User
-from apps.accounts.selectors import is_platform_operator
-from apps.accounts.visits import (
-    LEAST_LETTERS,
-    LONGEST_REASON,
-    SHORTEST_REASON,
+from apps.accounts.access_sessions import (
+    MAX_REASON_LENGTH,
+    MIN_LETTERS,
+    MIN_REASON_LENGTH,
     clean_reason,
     summary_of,
 )
+from apps.accounts.errors import NotPlatformOperator
+from apps.accounts.models import BreakGlass, User
+from apps.accounts.selectors import is_platform_operator
 from apps.audit.services import record, record_platform
 from apps.authorization.actors import Actor
 from apps.core.errors import DomainError, NotVisible
@@ -24,68 +24,68 @@ from apps.events import due
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 
-#: Due once, when a visit's time is over.
-END_VISIT = "accounts.end_visit"
-MOST_MINUTES = 240
-MINUTES = 60
+#: Due once, when an access session expires.
+END_ACCESS_SESSION = "accounts.end_access_session"
+MAX_MINUTES = 240
+DEFAULT_MINUTES = 60
 
 
 class ReasonNeeded(DomainError):
-    """The tenant reads why: a word is not enough."""
+    """The reason is too short or not readable. The tenant sees it."""
 
     default_code = "reason_needed"
 
 
 class TooLong(DomainError):
-    """A stay has an end that is near."""
+    """The access session is longer than allowed."""
 
     default_code = "stay_too_long"
 
 
 def platform_access(user: User) -> PlatformAccess:
-    """What a person may do outside of tenants. Raises NotPlatformOperator."""
+    """The platform-wide access of a user. Raises NotPlatformOperator."""
     if not is_platform_operator(user):
         raise NotPlatformOperator
     return PlatformAccess(user, Actor("platform", str(user.id), user.label))
 
 
-def enter_tenant(
+def open_access_session(
     *, access: PlatformAccess, tenant_id: UUID, reason: str, minutes: int, at: datetime
 ) -> BreakGlass:
-    """Begin a stay in a tenant; one that is open already is ended first. Written to the tenant's audit log and to the
+    """Open an access session in a tenant, closing one that is open already. Recorded in the tenant's audit log and the
     platform's. Raises NotVisible, ReasonNeeded, TooLong."""
     cleaned = clean_reason(reason)
     if cleaned is None:
         raise ReasonNeeded(
             message=_(
-                "Say why, in %(least)d to %(most)d characters with at least %(letters)d letters: the tenant reads it."
+                "Enter a reason of %(min)d to %(max)d characters with at least %(letters)d letters. The tenant sees it."
             )
-            % {"least": SHORTEST_REASON, "most": LONGEST_REASON, "letters": LEAST_LETTERS}
+            % {"min": MIN_REASON_LENGTH, "max": MAX_REASON_LENGTH, "letters": MIN_LETTERS}
         )
-    if not 1 <= minutes <= MOST_MINUTES:
-        raise TooLong(message=_("Between 1 and %(most)d minutes.") % {"most": MOST_MINUTES})
+    if not 1 <= minutes <= MAX_MINUTES:
+        raise TooLong(message=_("Between 1 and %(most)d minutes.") % {"most": MAX_MINUTES})
     tenant = get_tenant(tenant_id)
     if not tenant.is_active:
         raise NotVisible
     ends = at + timedelta(minutes=minutes)
     with acting_in(tenant):
         _close(access, tenant, at)
-        stay = BreakGlass.objects.create(
+        session = BreakGlass.objects.create(
             user=access.user, reason=cleaned, opened_at=at, expires_at=ends
         )
-        due.schedule(END_VISIT, at=ends, tenant_id=tenant.pk, ref=str(stay.pk))
-        _tell(
-            "platform.entered",
+        due.schedule(END_ACCESS_SESSION, at=ends, tenant_id=tenant.pk, ref=str(session.pk))
+        _record_both(
+            "platform.access_session_opened",
             access.actor,
             tenant,
             at,
-            {"reason": cleaned, "minutes": minutes, "stay": str(stay.pk)},
+            {"reason": cleaned, "minutes": minutes, "access_session": str(session.pk)},
         )
-    return stay
+    return session
 
 
-def leave_tenant(*, access: PlatformAccess, tenant_id: UUID, at: datetime) -> None:
-    """End the stay in a tenant. Idempotent. Raises NotVisible."""
+def close_access_session(*, access: PlatformAccess, tenant_id: UUID, at: datetime) -> None:
+    """Close the access session in a tenant. Idempotent. Raises NotVisible."""
     tenant = get_tenant(tenant_id)
     with acting_in(tenant):
         _close(access, tenant, at)
@@ -94,17 +94,17 @@ def leave_tenant(*, access: PlatformAccess, tenant_id: UUID, at: datetime) -> No
 def set_tenant_active(
     *, tenant: Tenant, is_active: bool, access: PlatformAccess, at: datetime
 ) -> Tenant:
-    """Suspend a tenant (nobody works in it, its data stays) or let it go on; acts on the next request. Idempotent."""
+    """Suspend a tenant (no access, data is kept) or resume it; takes effect on the next request. Idempotent."""
     with acting_in(tenant):
         if Tenant.objects.filter(pk=tenant.pk, is_active=not is_active).update(is_active=is_active):
             action = "tenant.resumed" if is_active else "tenant.suspended"
-            _tell(action, access.actor, tenant, at, {})
+            _record_both(action, access.actor, tenant, at, {})
     tenant.is_active = is_active
     return tenant
 
 
 def rename_tenant(*, tenant: Tenant, name: str, actor: Actor, at: datetime) -> Tenant:
-    """What a tenant is called; its slug stays. Inside the tenant."""
+    """Change a tenant's name; its slug does not change. Call inside the tenant."""
     tenant.name = name
     tenant.save(update_fields=["name"])
     record(
@@ -118,7 +118,7 @@ def rename_tenant(*, tenant: Tenant, name: str, actor: Actor, at: datetime) -> T
 
 
 def get_tenant(tenant_id: UUID) -> Tenant:
-    """Any tenant, for who may see them all. Raises NotVisible."""
+    """Any tenant of the installation. Raises NotVisible."""
     tenant = Tenant.objects.filter(pk=tenant_id).first()
     if tenant is None:
         raise NotVisible
@@ -126,21 +126,23 @@ def get_tenant(tenant_id: UUID) -> Tenant:
 
 
 def _close(access: PlatformAccess, tenant: Tenant, at: datetime) -> None:
-    """End the operator's open visit and list to the tenant what was done in it."""
+    """Close the operator's open access session and record a summary of it in the tenant's audit log."""
     row = BreakGlass.objects.filter(user=access.user, closed_at=None).first()
     if row is None:
         return
-    # A visit that expired before it was closed ended when it expired.
+    # A session that expired before it was closed ended when it expired.
     row.closed_at = min(at, row.expires_at)
     if BreakGlass.objects.filter(pk=row.pk, closed_at=None).update(closed_at=row.closed_at):
-        _tell("platform.left", access.actor, tenant, at, summary_of(row))
+        _record_both("platform.access_session_closed", access.actor, tenant, at, summary_of(row))
 
 
-def _tell(
+def _record_both(
     action: str, actor: Actor, tenant: Tenant, at: datetime, detail: dict[str, object]
 ) -> None:
-    """To both chains, in the act's own transaction: the tenant's first, always, so that acts never wait in a ring."""
-    told = {"action": action, "actor": actor, "entity": ("tenant", tenant.pk), "at": at}
+    """Record in both audit chains. The tenant's chain is always locked first: another order could deadlock."""
+    entity = ("tenant", tenant.pk)
     with transaction.atomic():
-        record(**told, detail=detail)  # type: ignore[arg-type]  # a literal of just these
-        record_platform(**told, detail={**detail, "slug": tenant.slug})  # type: ignore[arg-type]
+        record(action=action, actor=actor, entity=entity, at=at, detail=detail)
+        record_platform(
+            action=action, actor=actor, entity=entity, at=at, detail={**detail, "slug": tenant.slug}
+        )

@@ -1,7 +1,7 @@
-"""Second factors: codes of an authenticator app, recovery codes, passkeys. allauth keeps them, sealed by the vault.
+"""Second factors: codes of an authenticator app, recovery codes, passkeys. allauth stores them, encrypted by the vault.
 
-Each code opens once. The database remembers which was the last, so that neither a restart nor an emptied cache lets
-one in again.
+Each code is accepted once: the time step of the last one is stored in the database, not in the cache, so that a restart
+does not allow a replay.
 """
 
 from base64 import b64encode
@@ -27,14 +27,14 @@ from apps.accounts.models import User
 from apps.audit.services import record_platform
 from apps.authorization.actors import Actor
 
-OFFERED = "totp_offered"
-#: Whose secret is sealed or opened now: it opens for nobody else.
+PENDING_SECRET = "totp_pending_secret"  # noqa: S105  (a session key)
+#: The user whose secrets are encrypted or decrypted now: part of the associated data.
 sealed_for: ContextVar[UUID | None] = ContextVar("sealed_for", default=None)
 
 
 @dataclass(frozen=True)
 class Factors:
-    """What a person has beside the password."""
+    """A user's second factors."""
 
     app: Authenticator | None
     passkeys: list[Authenticator]
@@ -42,16 +42,16 @@ class Factors:
 
 
 @dataclass(frozen=True)
-class Offer:
-    """A secret for an authenticator app, not yet in force: as text and as a picture (a data: URL)."""
+class PendingApp:
+    """A secret for an authenticator app that is not confirmed yet: as text and as a QR code (a data: URL)."""
 
     secret: str
-    picture: str
+    qr_code: str
 
 
 @contextmanager
 def secrets_of(user: User) -> Iterator[None]:
-    """Inside, secrets are sealed and opened as this person's."""
+    """Inside, secrets are encrypted and decrypted as this user's."""
     token = sealed_for.set(user.id)
     try:
         yield
@@ -59,14 +59,14 @@ def secrets_of(user: User) -> Iterator[None]:
         sealed_for.reset(token)
 
 
-def is_owed(user: User) -> bool:
-    """Whether a password alone does not open this person's session."""
+def is_required(user: User) -> bool:
+    """Whether this user must show a second factor after the password."""
     kinds = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
     return bool(Authenticator.objects.filter(user=user, type__in=kinds).exists())
 
 
 def factors_of(user: User) -> Factors:
-    """What a person has, for their own eyes."""
+    """A user's factors, for their own account page."""
     rows = list(Authenticator.objects.filter(user=user).order_by("created_at", "pk"))
     of_kind = {kind: [r for r in rows if r.type == kind] for kind in Authenticator.Type}
     recovery = of_kind[Authenticator.Type.RECOVERY_CODES]
@@ -79,25 +79,25 @@ def factors_of(user: User) -> Factors:
     )
 
 
-def offer_app(request: HttpRequest, user: User) -> Offer:
-    """A new secret, or the one offered in this session a moment ago. It waits sealed in the session."""
+def begin_app_setup(request: HttpRequest, user: User) -> PendingApp:
+    """A new secret, or the one that this session already has pending. It is stored encrypted in the session."""
     with secrets_of(user):
         adapter = get_adapter()
-        waiting = request.session.get(OFFERED)
-        secret = adapter.decrypt(waiting) if waiting else totp.generate_totp_secret()
-        if not waiting:
-            request.session[OFFERED] = adapter.encrypt(secret)
-        picture = adapter.build_totp_svg(adapter.build_totp_url(user, secret)).encode()
-    return Offer(secret, f"data:image/svg+xml;base64,{b64encode(picture).decode()}")
+        pending = request.session.get(PENDING_SECRET)
+        secret = adapter.decrypt(pending) if pending else totp.generate_totp_secret()
+        if not pending:
+            request.session[PENDING_SECRET] = adapter.encrypt(secret)
+        svg = adapter.build_totp_svg(adapter.build_totp_url(user, secret)).encode()
+    return PendingApp(secret, f"data:image/svg+xml;base64,{b64encode(svg).decode()}")
 
 
 def add_app(request: HttpRequest, user: User, code: str, *, at: datetime) -> None:
-    """Put the offered secret in force, once the app has shown a right code. Raises CodeRefused."""
-    waiting = request.session.get(OFFERED)
-    if not waiting:
+    """Activate the pending secret, confirmed by a code of the app. Raises CodeRefused."""
+    pending = request.session.get(PENDING_SECRET)
+    if not pending:
         raise CodeRefused
-    with _changing(user):
-        secret = get_adapter().decrypt(waiting)
+    with _locked(user):
+        secret = get_adapter().decrypt(pending)
         counter = _counter_of(secret, code, at, after=-1)
         Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).delete()
         Authenticator.objects.create(
@@ -105,12 +105,12 @@ def add_app(request: HttpRequest, user: User, code: str, *, at: datetime) -> Non
             type=Authenticator.Type.TOTP,
             data={"secret": get_adapter().encrypt(secret), "last_counter": counter},
         )
-        note(user, "second_factor.added", "totp", at)
-    request.session.pop(OFFERED)
+        record_factor(user, "second_factor.added", "totp", at)
+    request.session.pop(PENDING_SECRET)
 
 
-def spend_code(user: User, code: str, *, at: datetime) -> str:
-    """Take a code of the app or a recovery code, which is then used up; returns which it was.
+def verify_code(user: User, code: str, *, at: datetime) -> str:
+    """Accept a code of the app or a recovery code, each once; returns which of the two it was.
 
     Raises CodeRefused. Locks: the factor.
     """
@@ -120,7 +120,7 @@ def spend_code(user: User, code: str, *, at: datetime) -> str:
             row = rows.filter(type=Authenticator.Type.RECOVERY_CODES).first()
             if row is None or not RecoveryCodes(row).validate_code(code):
                 raise CodeRefused
-            note(user, "recovery_code.used", "recovery_codes", at)
+            record_factor(user, "recovery_code.used", "recovery_codes", at)
             return "recovery_code"
         row = rows.filter(type=Authenticator.Type.TOTP).first()
         if row is None:
@@ -132,49 +132,49 @@ def spend_code(user: User, code: str, *, at: datetime) -> str:
         return "totp"
 
 
-def make_recovery_codes(user: User, *, at: datetime) -> list[str]:
-    """New recovery codes; the old ones end. Shown to the person once."""
-    with _changing(user):
+def create_recovery_codes(user: User, *, at: datetime) -> list[str]:
+    """Replace the recovery codes. The new ones are shown once."""
+    with _locked(user):
         Authenticator.objects.filter(user=user, type=Authenticator.Type.RECOVERY_CODES).delete()
         codes: list[str] = RecoveryCodes.activate(user).generate_codes()
-        note(user, "recovery_codes.made", "recovery_codes", at)
+        record_factor(user, "recovery_codes.created", "recovery_codes", at)
     return codes
 
 
 def remove(user: User, factor: Authenticator, *, at: datetime) -> None:
-    """Take a factor away; with the last one the recovery codes go too. Raises FactorNeeded."""
-    with _changing(user):
+    """Remove a factor; with the last one the recovery codes are removed too. Raises FactorNeeded."""
+    with _locked(user):
         kind = factor.type
         factor.delete()
-        if not is_owed(user):
+        if not is_required(user):
             if must_keep_factor(user):
                 raise FactorNeeded(
                     message="A second factor is required of you: add another one first."
                 )
             Authenticator.objects.filter(user=user).delete()
-        note(user, "second_factor.removed", kind, at)
+        record_factor(user, "second_factor.removed", kind, at)
 
 
 def remove_all(user: User, *, at: datetime) -> int:
-    """Take all of a person's factors away, who lost them all; returns how many passkeys and apps they had."""
-    with _changing(user):
+    """Remove all factors of a user who lost them; returns the number of passkeys and apps removed."""
+    with _locked(user):
         rows = Authenticator.objects.filter(user=user)
         count: int = rows.exclude(type=Authenticator.Type.RECOVERY_CODES).count()
         rows.delete()
-        note(user, "second_factor.reset", "all", at)
+        record_factor(user, "second_factor.reset", "all", at)
     return count
 
 
 @contextmanager
-def _changing(user: User) -> Iterator[None]:
-    """Two windows of one person change their factors one after the other."""
+def _locked(user: User) -> Iterator[None]:
+    """Serializes changes of one user's factors by a lock on the user's row."""
     with secrets_of(user), transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)
         yield
 
 
-def note(user: User, action: str, kind: str, at: datetime) -> None:
-    """Put a change of a person's factors on the platform's record."""
+def record_factor(user: User, action: str, kind: str, at: datetime) -> None:
+    """Record a change of a user's factors in the platform's audit log."""
     record_platform(
         action=action,
         actor=Actor("user", str(user.id), user.label),
@@ -185,7 +185,7 @@ def note(user: User, action: str, kind: str, at: datetime) -> None:
 
 
 def _counter_of(secret: str, code: str, at: datetime, *, after: int) -> int:
-    """Which of the app's time steps the code is of: one later than ``after``. Raises CodeRefused."""
+    """The time step of the app's code, which must be later than ``after``. Raises CodeRefused."""
     now = int(at.timestamp()) // app_settings.TOTP_PERIOD
     tolerance = app_settings.TOTP_TOLERANCE
     for counter in range(max(now - tolerance, after + 1), now + tolerance + 1):

@@ -15,8 +15,8 @@ from apps.tenancy import acting_in
 from apps.tenancy.context import require_tenant_id
 from apps.tenancy.models import Tenant
 
-#: So that a busy program does not write a row per request.
-USE_IS_NOTED_EVERY = timedelta(minutes=1)
+#: ``last_used_at`` is written at most this often, not on every request.
+LAST_USED_INTERVAL = timedelta(minutes=1)
 
 
 def access_for_token(text: str, at: datetime) -> MemberAccess | None:
@@ -29,13 +29,13 @@ def access_for_token(text: str, at: datetime) -> MemberAccess | None:
     access = access_of_token(token, at) if token else None
     if token is None or access is None:
         return None
-    stale = Q(last_used_at=None) | Q(last_used_at__lt=at - USE_IS_NOTED_EVERY)
+    stale = Q(last_used_at=None) | Q(last_used_at__lt=at - LAST_USED_INTERVAL)
     ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=at)
     return access
 
 
 def access_of_token(token: ApiToken, at: datetime) -> MemberAccess | None:
-    """What a token may do now; None when it has ended or its person does not belong to its tenant."""
+    """The access of a token now; None when it is revoked or expired, or its user is no member of its tenant."""
     if token.revoked_at is not None or token.expires_at <= at:
         return None
     access = access_for_user(token.user, token.tenant_id)
@@ -47,15 +47,15 @@ def access_of_token(token: ApiToken, at: datetime) -> MemberAccess | None:
         token=token,
         scopes=None if token.scopes is None else frozenset(token.scopes) | {Permission.SELF},
     )
-    # A program proves nothing anew: the person did, who named the scope when it was issued.
+    # A token cannot sign in again: its user did when the scope was granted.
     return narrowed.with_proof(is_fresh=True)
 
 
 def access_for_user(
     user: User, tenant_id: UUID | None, *, at: datetime | None = None
 ) -> MemberAccess | None:
-    """A person's access in the named tenant, and in no other: there is no default tenant. A platform operator's only
-    with an open stay in the named tenant, and ``at`` says when that is asked."""
+    """A user's access in this tenant; there is no default tenant. Platform operators need an access session that is
+    open at ``at``; without ``at`` only memberships count."""
     if tenant_id is None or not user.is_active:
         return None
     membership = (
@@ -64,27 +64,27 @@ def access_for_user(
         .first()
     )
     if membership is None:
-        return broken_glass(user, tenant_id, at) if at else None
+        return break_glass_access(user, tenant_id, at) if at else None
     actor = Actor("user", str(user.id), user.label)
     return MemberAccess(
         user, membership.tenant, membership.role, actor, is_limited=membership.is_limited
     )
 
 
-def broken_glass(user: User, tenant_id: UUID, at: datetime) -> MemberAccess | None:
-    """A platform operator's access to a tenant in which they have an open stay. No bypass: it is an ordinary access
-    with a role of its own."""
+def break_glass_access(user: User, tenant_id: UUID, at: datetime) -> MemberAccess | None:
+    """A platform operator's access to a tenant in which they have an open access session: an ordinary access with a
+    role of its own, behind the same row-level security."""
     if not is_platform_operator(user):
         return None
     tenant = Tenant.objects.filter(pk=tenant_id, is_active=True).first()
     if tenant is None:
         return None
     with acting_in(tenant):
-        stay = BreakGlass.objects.filter(user=user, closed_at=None, expires_at__gt=at).first()
-    if stay is None:
+        session = BreakGlass.objects.filter(user=user, closed_at=None, expires_at__gt=at).first()
+    if session is None:
         return None
-    actor = Actor("platform", str(user.id), user.label, visit=str(stay.pk))
-    return MemberAccess(user, tenant, PLATFORM, actor, break_glass=stay)
+    actor = Actor("platform", str(user.id), user.label, access_session=str(session.pk))
+    return MemberAccess(user, tenant, PLATFORM, actor, break_glass=session)
 
 
 def is_platform_operator(user: User) -> bool:
@@ -92,14 +92,14 @@ def is_platform_operator(user: User) -> bool:
 
 
 def tenants_of(user: User) -> list[Tenant]:
-    """The tenants that a person belongs to and may work in, by name. One query."""
+    """The active tenants that a user is a member of, by name. One query."""
     return list(
         Tenant.objects.filter(memberships__user=user, is_active=True).order_by("name", "pk")
     )
 
 
 def member_label(user_id: UUID) -> str | None:
-    """How a member of the current tenant is called; None for anybody else."""
+    """The display name of a member of the current tenant; None for other users."""
     membership = (
         Membership.objects.select_related("user")
         .filter(user_id=user_id, tenant_id=require_tenant_id(), user__is_active=True)
@@ -111,5 +111,5 @@ def member_label(user_id: UUID) -> str | None:
 def member_labels() -> list[tuple[UUID, str]]:
     """Every member of the current tenant who can sign in, by name. One query."""
     rows = Membership.objects.filter(tenant_id=require_tenant_id(), user__is_active=True)
-    found = [(row.user_id, row.user.label) for row in rows.select_related("user")]
-    return sorted(found, key=lambda row: row[1].casefold())
+    labels = [(row.user_id, row.user.label) for row in rows.select_related("user")]
+    return sorted(labels, key=lambda row: row[1].casefold())

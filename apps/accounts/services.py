@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from apps.accounts.access_sessions import refuse_in_access_session
 from apps.accounts.errors import AccessEnded, NameTaken, ScopeNotHeld
 from apps.accounts.models import ApiToken, Membership, User
-from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record, record_platform
 from apps.authorization.actors import Actor
 from apps.authorization.choices import Role
@@ -21,10 +21,10 @@ TOKEN_PREFIX = "ispvm_"  # noqa: S105  (a public marker, so that leaked tokens c
 
 
 def create_tenant(*, slug: str, name: str, actor: Actor, at: datetime) -> Tenant:
-    """Make a tenant. Raises NameTaken."""
+    """Create a tenant. Raises NameTaken."""
     with transaction.atomic():
         if Tenant.objects.filter(slug__iexact=slug).exists():
-            raise NameTaken(message=f"A tenant is already called {slug}.")
+            raise NameTaken(message=f"A tenant with the slug {slug} exists already.")
         tenant = Tenant.objects.create(slug=slug, name=name)
         record_platform(action="tenant.created", actor=actor, entity=("tenant", tenant.id), at=at)
     return tenant
@@ -38,10 +38,10 @@ def create_user(
     verified_at: datetime | None = None,
     local_tenant: Tenant | None = None,
 ) -> User:
-    """Make a person who can sign in; without a password they cannot until they set one.
+    """Create a user. Without a password they cannot sign in until they set one.
 
-    ``verified_at``: the caller knows that the address is this person's. ``local_tenant``: the account is of this tenant
-    alone, and ``email`` its ``people.local_name``.
+    ``verified_at``: when the address was verified. ``local_tenant``: the account is valid for this tenant only, and
+    ``email`` is its ``users.local_account_name``.
     """
     first, _, last = full_name.partition(" ")
     return User.objects.create_user(
@@ -55,8 +55,8 @@ def create_user(
 
 
 def add_member(*, tenant: Tenant, user: User, role: Role, actor: Actor, at: datetime) -> Membership:
-    """Give a person a role in a tenant, or change it; acts on their next request."""
-    refuse_in_visit(actor)
+    """Add a user to a tenant with a role, or change the role; takes effect on their next request."""
+    refuse_in_access_session(actor)
     with acting_in(tenant):
         membership, _ = Membership.objects.update_or_create(
             tenant=tenant, user=user, defaults={"role": role}
@@ -72,7 +72,7 @@ def add_member(*, tenant: Tenant, user: User, role: Role, actor: Actor, at: date
 
 
 def token_digest(token: str) -> bytes:
-    """What is stored of a token."""
+    """The digest that is stored in place of a token."""
     return hashlib.sha256(token.encode()).digest()
 
 
@@ -88,24 +88,24 @@ def issue_token(
     parent: ApiToken | None = None,
     ends_with_password: bool = False,
 ) -> tuple[ApiToken, str]:
-    """Make an API token with the rights of its user, or only some of them; the text is returned once, never stored.
+    """Issue an API token with the permissions of its user, or with these scopes only; its text is returned once.
 
-    ``parent``: the token that makes it, which it does not outlast. For callers of pages and REST: ``issue_token_as``.
-    Raises ScopeNotHeld for a scope that only a person gives who has just proven who they are; AccessEnded if the
-    parent was revoked, or the person deactivated or given another password, since the request was authenticated.
+    ``parent``: the token it is created with; it expires no later than its parent. Pages and REST use
+    ``issue_token_as``. Raises ScopeNotHeld for a scope that needs a recent sign-in; AccessEnded if, since the request
+    was authenticated, the parent was revoked, or the user was deactivated or their password changed.
 
-    Locks: the person, then the parent.
+    Locks: the user, then the parent.
     """
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     if NAMED_ONLY.intersection(scopes or ()) and (
         actor.kind == "token" or not actor.approves_logins
     ):
-        # A token cannot prove who a person is, so it cannot pass such a scope on.
+        # A token cannot sign in again, so it cannot grant such a scope.
         raise ScopeNotHeld(scopes=", ".join(sorted(NAMED_ONLY.intersection(scopes or ()))))
     expires_at = at + timedelta(days=days)
     text = TOKEN_PREFIX + secrets.token_urlsafe(32)
     with acting_in(tenant):
-        _lock_maker(user, parent, actor)
+        _lock_creator(user, parent, actor)
         token = ApiToken.objects.create(
             tenant=tenant,
             user=user,
@@ -134,25 +134,25 @@ def issue_token(
     return token, text
 
 
-def _lock_maker(user: User, parent: ApiToken | None, actor: Actor) -> None:
-    """Whatever ends the maker's access either finds the new token or is found here.
+def _lock_creator(user: User, parent: ApiToken | None, actor: Actor) -> None:
+    """Serialize with whatever revokes the creator's access, so that it either sees the new token or is seen here.
 
-    A revocation that runs at the same time lists the children once: one that is inserted after that would survive it.
-    The person is locked too, for what revokes all their tokens in one statement.
+    A concurrent revocation lists the children once: a child inserted after that would survive it. The user is locked
+    too, for revocations of all their tokens in one statement.
     """
-    people = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True)
-    password = people.values_list("password", flat=True).first()
-    # A session ends with the password that it was opened with; the system has no session.
+    users = User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True)
+    password = users.values_list("password", flat=True).first()
+    # A changed password ends the user's sessions; the system has none.
     is_ended = password is None or (actor.kind == "user" and password != user.password)
     if parent is not None:
         parents = ApiToken.objects.select_for_update().filter(pk=parent.pk, revoked_at=None)
         is_ended = is_ended or not parents.exists()
     if is_ended:
-        raise AccessEnded(message="Your access has ended meanwhile. No token was created.")
+        raise AccessEnded(message="Your access has ended. No token was created.")
 
 
 def revoke_token(*, token: ApiToken, actor: Actor, at: datetime) -> None:
-    """End a token at once, and every token that was made with it. Idempotent: the first revocation stands."""
+    """Revoke a token and all tokens created with it. Idempotent."""
     with acting_in(token.tenant_id):
         generation = [token.pk]
         while generation:

@@ -1,4 +1,4 @@
-"""Sessions of which the browser has the key and the database a digest: whoever reads the database is nobody in it."""
+"""Sessions stored under a digest of their key: reading the database does not give access to a session."""
 
 from hashlib import sha256
 from typing import Any
@@ -12,7 +12,7 @@ KEY_LENGTH = 40  # of Django's column; 160 bits
 
 
 def row_key(session: SessionBase) -> str | None:
-    """The key of the session's row, which is not the key that opens it; None before it is saved."""
+    """The primary key of the session's row (the digest); None before it is saved."""
     return _digest(session.session_key) if session.session_key else None
 
 
@@ -21,7 +21,7 @@ def _digest(key: str) -> str:
 
 
 class SessionStore(DatabaseStore):
-    """Django's, with the digest wherever a row is named."""
+    """Django's database store, with the digest as the row's key."""
 
     def _get_session_from_db(self) -> Session | None:
         rows = Session.objects.filter(session_key=row_key(self), expire_date__gt=timezone.now())

@@ -1,4 +1,4 @@
-"""The tenant that a session works in: set at sign-in or chosen by its person, never picked by an order of tenants."""
+"""The tenant of a session: set at sign-in or chosen by the user; there is no default among several."""
 
 from collections.abc import MutableMapping
 from typing import Any
@@ -8,24 +8,23 @@ from apps.accounts.models import User
 from apps.accounts.selectors import tenants_of
 
 SESSION_TENANT = "tenant_id"
-#: The person must choose. An absent key is a session that was opened before sessions were bound at sign-in.
+#: The user must choose. A missing key: the session was opened before sessions were bound at sign-in.
 NOT_CHOSEN = ""
 
 
 def bind_session(session: MutableMapping[str, Any], user: User) -> None:
-    """At sign-in: who belongs to exactly one tenant works there, everybody else chooses."""
-    found = tenants_of(user)
-    session[SESSION_TENANT] = str(found[0].pk) if len(found) == 1 else NOT_CHOSEN
+    """At sign-in: a member of exactly one tenant is bound to it, all others must choose."""
+    tenants = tenants_of(user)
+    session[SESSION_TENANT] = str(tenants[0].pk) if len(tenants) == 1 else NOT_CHOSEN
 
 
 def session_tenant_id(session: MutableMapping[str, Any], user: User) -> UUID | None:
-    """The tenant that the session is bound to; None while its person has not chosen.
+    """The tenant that the session is bound to; None until one is chosen.
 
-    Whether the person still belongs there is not checked here. A membership that ended leaves the session bound to
-    that tenant: it never moves to another one by itself.
+    Membership is not checked here. A session stays bound after the membership ended: it never switches by itself.
     """
-    if SESSION_TENANT not in session and len(found := tenants_of(user)) == 1:
-        session[SESSION_TENANT] = str(found[0].pk)
+    if SESSION_TENANT not in session and len(tenants := tenants_of(user)) == 1:
+        session[SESSION_TENANT] = str(tenants[0].pk)
     try:
         return UUID(session.get(SESSION_TENANT, NOT_CHOSEN))
     except ValueError:

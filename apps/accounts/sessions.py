@@ -1,4 +1,4 @@
-"""Open sessions: listed for their person, ended by them or by an admin, kept current."""
+"""Open sessions: listing, ending and updating them."""
 
 import re
 from datetime import datetime
@@ -23,10 +23,10 @@ from apps.authorization.actors import Actor
 
 log = structlog.get_logger(__name__)
 
-SEEN_EVERY_SECONDS = 60
-#: Each sign-in clears away more than it and its attempts leave.
-ENDED_AT_ONCE = 200
-# Browsers name each other, too: the first in this order that is named is it.
+LAST_SEEN_INTERVAL_SECONDS = 60
+#: Expired sessions deleted per sign-in.
+CLEANUP_BATCH = 200
+# User agents name other browsers too: the first of this list that occurs is the browser.
 _BROWSERS = (
     *("EdgA", "Edg", "OPR", "FxiOS", "Firefox", "CriOS", "Chrome", "Safari"),
     *("curl", "python-requests"),
@@ -37,13 +37,13 @@ _BROWSER = re.compile(rf"({'|'.join(_BROWSERS)})/")
 
 
 def address_of(request: HttpRequest) -> str:
-    """Where a request comes from, as far as it fits the record."""
+    """The client address, cut to the column's length."""
     return caller_address(request)[:64]
 
 
 def device_of(user_agent: str) -> str:
-    """A browser's name for people: "Firefox, Linux". What it says of itself, so no proof of anything."""
-    named = {found[1] for found in _BROWSER.finditer(user_agent[:500])}
+    """A browser's display name from its user agent, like "Firefox, Linux". Not a security check."""
+    named = {match[1] for match in _BROWSER.finditer(user_agent[:500])}
     browser = next((name for name in _BROWSERS if name in named), "")
     system = next((name for name in _SYSTEMS if name in user_agent[:500]), "")
     parts = [_NAMES.get(browser, browser), system]
@@ -51,9 +51,9 @@ def device_of(user_agent: str) -> str:
 
 
 def open_session(request: HttpRequest, user: User, *, method: str, at: datetime) -> OpenSession:
-    """List the session that was just opened in this request, and clear away some that ended by themselves."""
-    ended = Session.objects.filter(expire_date__lt=at).values_list("pk", flat=True)
-    Session.objects.filter(pk__in=list(ended[:ENDED_AT_ONCE])).delete()
+    """Create the row of the session that this request opened, and delete some expired sessions."""
+    expired = Session.objects.filter(expire_date__lt=at).values_list("pk", flat=True)
+    Session.objects.filter(pk__in=list(expired[:CLEANUP_BATCH])).delete()
     key = row_key(request.session)
     if key is None or not Session.objects.filter(pk=key).exists():
         request.session.save()
@@ -69,11 +69,11 @@ def open_session(request: HttpRequest, user: User, *, method: str, at: datetime)
     )
 
 
-def note_seen(request: HttpRequest, tenant_id: UUID, at: datetime) -> None:
-    """Keep "last seen" exact to a minute. Costs nothing in between; a cache that is away is no trouble."""
+def update_last_seen(request: HttpRequest, tenant_id: UUID, at: datetime) -> None:
+    """Update the "last seen" time, at most once a minute; skipped while the cache is unavailable."""
     key = str(row_key(request.session))
     try:
-        is_due = cache.add(f"seen:{key}:{tenant_id}", 1, SEEN_EVERY_SECONDS)
+        is_due = cache.add(f"seen:{key}:{tenant_id}", 1, LAST_SEEN_INTERVAL_SECONDS)
     except (RedisError, OSError):
         return
     if is_due:
@@ -85,7 +85,7 @@ def note_seen(request: HttpRequest, tenant_id: UUID, at: datetime) -> None:
 def sessions_of(
     user: User, at: datetime, *, tenant_id: UUID | None = None
 ) -> QuerySet[OpenSession]:
-    """This person's sessions that are still good (in one tenant, or in all), the last seen first."""
+    """This user's unexpired sessions (in one tenant, or in all), most recently seen first."""
     rows = OpenSession.objects.filter(user=user, session__expire_date__gt=at)
     if tenant_id is not None:
         rows = rows.filter(tenant_id=tenant_id)
@@ -93,25 +93,25 @@ def sessions_of(
 
 
 def end_session(*, opened: OpenSession, actor: Actor, at: datetime) -> None:
-    """End one at once: its next request is a stranger's."""
+    """End a session; its next request is not signed in."""
     _end(OpenSession.objects.filter(pk=opened.pk))
-    _note(opened.user_id, actor, at, 1)
+    _record(opened.user_id, actor, at, 1)
 
 
 def end_other_sessions(
     *, user: User, keep: str | None, actor: Actor, at: datetime, tenant_id: UUID | None = None
 ) -> int:
-    """End all of a person's sessions (in one tenant, or in all) but the one of this row; returns how many."""
+    """End a user's sessions (in one tenant, or in all) except ``keep``; returns how many."""
     rows = OpenSession.objects.filter(user=user).exclude(session_id=keep or "")
     count = _end(rows if tenant_id is None else rows.filter(tenant_id=tenant_id))
     if count:
-        _note(user.id, actor, at, count)
+        _record(user.id, actor, at, count)
     return count
 
 
 def end_sessions_of_member(*, member: Membership, access: Access, at: datetime) -> int:
-    """End what a member has open in this tenant; what acts in another tenant is not ours to end."""
-    # Only by the tenant of the session: whether the person belongs elsewhere must not be seen in what ends.
+    """End a member's sessions in this tenant; sessions in other tenants are not affected."""
+    # By the session's tenant only: the result must not reveal memberships elsewhere.
     count = _end(OpenSession.objects.filter(user_id=member.user_id, tenant_id=member.tenant_id))
     record(
         action="member.sessions_ended",
@@ -124,7 +124,7 @@ def end_sessions_of_member(*, member: Membership, access: Access, at: datetime) 
 
 
 def change_password(request: HttpRequest, user: User, password: str, *, at: datetime) -> None:
-    """Set a password that was validated; every other session of the person ends with the old one."""
+    """Set a validated password and end all other sessions of the user."""
     opened = OpenSession.objects.filter(session_id=row_key(request.session)).first()
     actor = Actor("user", str(user.id), user.label)
     replace_password(user=user, password=password, actor=actor, at=at)
@@ -136,12 +136,12 @@ def change_password(request: HttpRequest, user: User, password: str, *, at: date
 
 def _end(rows: QuerySet[OpenSession]) -> int:
     keys = list(rows.values_list("session_id", flat=True))
-    # The list goes with the sessions.
+    # OpenSession rows are deleted by the cascade.
     Session.objects.filter(pk__in=keys).delete()
     return len(keys)
 
 
-def _note(user_id: UUID, actor: Actor, at: datetime, count: int) -> None:
+def _record(user_id: UUID, actor: Actor, at: datetime, count: int) -> None:
     record_platform(
         action="session.ended",
         actor=actor,

@@ -1,6 +1,6 @@
-"""The first installation: nobody can sign in yet, so whoever reads the server's log may make the first account.
+"""Setup of a new installation: a one-time code in the server's log authorizes the creation of the first account.
 
-``manage bootstrap`` does the same on the machine, see ``apps.accounts.bootstrap``.
+``manage bootstrap`` does the same on the command line, see ``apps.accounts.bootstrap``.
 """
 
 import base64
@@ -32,17 +32,17 @@ from apps.tenancy.models import Tenant
 log = structlog.get_logger(__name__)
 
 CODE_LIFETIME = timedelta(hours=12)
-#: How soon who completed the setup is a platform operator.
+#: How often the keeper checks whether the setup was completed, to make that user a platform operator.
 GRANT_SECONDS = 5
 ACTOR = Actor.system("setup")
 _SALT = "accounts.setup"
-#: 100 bits in groups that a person can type.
-_LETTERS, _GROUP = 20, 5
+#: 20 base32 characters (100 bits), shown in groups of five.
+_CODE_LENGTH, _GROUP_LENGTH = 20, 5
 
 
 @dataclass(frozen=True)
 class FirstTenant:
-    """What the setup page asks for."""
+    """The fields of the setup page."""
 
     tenant_name: str
     name: str
@@ -51,7 +51,7 @@ class FirstTenant:
 
 
 def is_open() -> bool:
-    """Whether the installation has neither tenant nor platform operator and its setup was not completed."""
+    """Whether the installation has no tenant and no platform operator, and its setup was not completed."""
     return not (
         Tenant.objects.exists()
         or PlatformOperator.objects.exists()
@@ -59,11 +59,8 @@ def is_open() -> bool:
     )
 
 
-def log_code(*, at: datetime) -> None:
-    """Write the setup code to the log while the installation has nobody. The same code from every web process.
-
-    A code that has expired is replaced.
-    """
+def log_setup_code(*, at: datetime) -> None:
+    """Log the setup code while the setup is open. Every web process logs the same code; an expired one is replaced."""
     if not is_open():
         return
     with transaction.atomic():
@@ -81,10 +78,10 @@ def log_code(*, at: datetime) -> None:
     )
 
 
-def log_code_at_start() -> None:
-    """``log_code`` for a server that starts: without the database it serves all the same, and logs no code."""
+def log_setup_code_at_start() -> None:
+    """``log_setup_code`` at server start. Without a database the server starts anyway and logs no code."""
     try:
-        log_code(at=clock.now())
+        log_setup_code(at=clock.now())
     except DatabaseError:
         log.warning("setup_code_unavailable")
     finally:
@@ -92,34 +89,35 @@ def log_code_at_start() -> None:
 
 
 def code_of(row: Setup) -> str:
-    """The code that belongs to this nonce and to this server's secret key."""
+    """The code derived from the row's nonce and the server's secret key."""
     digest = salted_hmac(_SALT, row.nonce, algorithm="sha256").digest()
-    letters = base64.b32encode(digest).decode()[:_LETTERS]
-    return "-".join(letters[n : n + _GROUP] for n in range(0, _LETTERS, _GROUP))
+    letters = base64.b32encode(digest).decode()[:_CODE_LENGTH]
+    return "-".join(letters[n : n + _GROUP_LENGTH] for n in range(0, _CODE_LENGTH, _GROUP_LENGTH))
 
 
 def complete_setup(*, code: str, first: FirstTenant, at: datetime) -> User:
-    """Make the first tenant and its admin, who becomes a platform operator as soon as the keeper has seen it.
+    """Create the first tenant and its admin, whom the keeper makes a platform operator within ``GRANT_SECONDS``.
 
-    Raises NotVisible once the installation is set up, SetupCodeRefused, ValidationError (the code stays usable).
-    Locks: the setup row; of requests that race exactly one wins.
+    Raises NotVisible once the installation is set up, SetupCodeRefused, ValidationError (the code stays valid).
+    Locks: the setup row; of concurrent requests exactly one succeeds.
     """
     with transaction.atomic():
         row = _locked_row(at)
         if not is_open():
             raise NotVisible
-        if _is_usable(row, at) and constant_time_compare(_plain(code), _plain(code_of(row))):
+        if _is_usable(row, at) and constant_time_compare(
+            _normalize(code), _normalize(code_of(row))
+        ):
             return _complete(row, first, at)
-        # Counted although the request is refused: the transaction commits before the error is raised.
-        # Only for the log: each address has its limit (``attempts``), and one over all addresses would let a
-        # stranger close the page.
+        # Committed before the error is raised. For the log only: attempts are limited per address (``attempts``); a
+        # limit over all addresses would let anybody block the setup page.
         row.failures += 1
         row.save(update_fields=["failures"])
     log.warning("setup_code_refused", failures=row.failures)
     raise SetupCodeRefused(
         message=_(
-            "This code is wrong or no longer valid. The newest one is in the log of the web process, "
-            "which writes a new one when it starts after the old one expired."
+            "The setup code is wrong or expired. The current code is in the log of the web process; after it has "
+            "expired, restart the web process to get a new one."
         )
     )
 
@@ -128,7 +126,7 @@ def _complete(row: Setup, first: FirstTenant, at: datetime) -> User:
     validate_password(first.password, User(email=first.email, first_name=first.name))
     if User.objects.filter(email__iexact=first.email).exists():
         raise ValidationError(
-            _("This address has an account already: run manage bootstrap instead.")
+            _("An account with this address exists already. Use manage bootstrap instead.")
         )
     tenant = services.create_tenant(
         slug=slug_of(first.tenant_name), name=first.tenant_name, actor=ACTOR, at=at
@@ -142,22 +140,22 @@ def _complete(row: Setup, first: FirstTenant, at: datetime) -> User:
 
 
 def mark_completed(row: Setup, user: User, at: datetime) -> None:
-    """The setup page is gone from now on, and its code worth nothing."""
+    """Close the setup page and invalidate its code."""
     row.completed_at, row.completed_by = at, user
     row.save(update_fields=["completed_at", "completed_by"])
     log.info("setup_completed", user_id=str(user.pk))
 
 
 def lock_setup(at: datetime) -> Setup:
-    """The setup row, locked to the end of the transaction: the page and the command never both do it."""
+    """The setup row, locked until the end of the transaction, so that page and command cannot both run."""
     return _locked_row(at)
 
 
 def grant_operator(*, at: datetime) -> bool:
-    """As the keeper: make who completed the setup the first platform operator. Returns whether nothing is left to do.
+    """In the keeper: make the user who completed the setup the first platform operator. Returns whether it is done.
 
-    Only while there is no platform operator and not more than one tenant: the app role can write the setup row, so the
-    row alone must never give anybody rights over tenants that were there before.
+    Only while there is no platform operator and at most one tenant: the app role can write the setup row, so the row
+    alone must not grant rights over existing tenants.
     """
     if PlatformOperator.objects.exists():
         return True
@@ -172,7 +170,7 @@ def grant_operator(*, at: datetime) -> bool:
 
 
 def slug_of(name: str) -> str:
-    """A tenant's short name in addresses."""
+    """A slug from a tenant's name."""
     return slugify(name)[:63] or "isp"
 
 
@@ -188,12 +186,12 @@ def _is_usable(row: Setup, at: datetime) -> bool:
     return at < row.expires_at
 
 
-def _plain(code: str) -> str:
+def _normalize(code: str) -> str:
     return "".join(filter(str.isalnum, code)).upper()
 
 
 def grant_operator_when_completed(stopped: Event) -> None:
-    """A thread of the keeper, which ends with the setup. A database that is away is tried again."""
+    """Thread of the keeper; ends when the setup is done. Retries while the database is unavailable."""
     while not stopped.wait(GRANT_SECONDS):
         try:
             if grant_operator(at=clock.now()):

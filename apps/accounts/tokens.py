@@ -1,13 +1,26 @@
-"""API tokens: made by a member or by another token, which gives no more and lasts no longer than it does itself."""
+"""API tokens: issued within the access of the caller (a member or another token), with a limited request rate."""
 
 from collections.abc import Collection
 from datetime import datetime
+
+from django.conf import settings
 
 from apps.accounts.access import MemberAccess
 from apps.accounts.errors import ScopeNotHeld
 from apps.accounts.models import ApiToken
 from apps.accounts.services import issue_token
 from apps.authorization.permissions import LIMITED_TO, Permission, role_allows
+from apps.core.buckets import Demand, Rate, demand
+
+#: A token may send a quarter of its requests per minute in one burst.
+BURST_DIVISOR = 4
+
+
+def admit_token(token_id: str) -> None:
+    """Count one request of a token, in a bucket that all web processes share. Raises RateExceeded."""
+    per_minute = settings.ISPVM_TOKEN_REQUESTS_PER_MINUTE
+    rate = Rate(per_minute / 60, max(1, per_minute // BURST_DIVISOR))
+    demand([Demand(f"token:{token_id}", rate)])
 
 
 def issue_token_as(
@@ -19,10 +32,10 @@ def issue_token_as(
     at: datetime,
     ends_with_password: bool = False,
 ) -> tuple[ApiToken, str]:
-    """Make a token for the caller, in the caller's tenant. Raises ScopeNotHeld.
+    """Create a token for the caller, in the caller's tenant. Raises ScopeNotHeld.
 
-    Without scopes it has what its maker has. A token's token ends with it: at the same time at the latest, and when
-    it is revoked.
+    Without scopes it has the caller's scopes. A token created with another token expires with it at the latest, and
+    is revoked together with it.
     """
     return issue_token(
         tenant=access.tenant,
@@ -38,14 +51,14 @@ def issue_token_as(
 
 
 def require_role_within(access: MemberAccess, role: str, *, is_limited: bool) -> None:
-    """Raise ScopeNotHeld when the role allows what the caller may not do.
+    """Raise ScopeNotHeld when the role has permissions that the caller lacks.
 
-    A token that is narrowed to ``members.manage`` would else make an admin, and through it reach everything.
+    Otherwise a token with the scope ``members.manage`` alone could create an admin and so gain every permission.
     """
-    given = {p for p in Permission if role_allows(role, p)}
+    granted = {p for p in Permission if role_allows(role, p)}
     if is_limited:
-        given &= LIMITED_TO
-    _require_all(access, given)
+        granted &= LIMITED_TO
+    _require_all(access, granted)
 
 
 def _scopes_within(access: MemberAccess, scopes: Collection[str] | None) -> list[str] | None:
@@ -56,9 +69,9 @@ def _scopes_within(access: MemberAccess, scopes: Collection[str] | None) -> list
 
 
 def _require_all(access: MemberAccess, permissions: Collection[Permission]) -> None:
-    lacking = sorted(str(permission) for permission in permissions if not access.may(permission))
-    if lacking:
+    missing = sorted(str(permission) for permission in permissions if not access.may(permission))
+    if missing:
         raise ScopeNotHeld(
-            message="This gives more than you may do yourself. Nothing was changed.",
-            scopes=", ".join(lacking),
+            message="This grants permissions that you do not have. Nothing was changed.",
+            scopes=", ".join(missing),
         )

@@ -10,13 +10,13 @@ class AlertsConfig(AppConfig):
         from apps.alerts.messages import CATALOG
         from apps.alerts.models import Alert, AlertRule
         from apps.alerts.services.evaluate import EVALUATE
-        from apps.authorization.limits import limit_rows, not_about_a_place
+        from apps.authorization.limits import limit_rows, tenant_wide
         from apps.core import messages
         from apps.events import due
         from apps.events.retention import expire, follow
         from apps.inventory.limits import entities_within
 
-        limit_rows(AlertRule, not_about_a_place)
+        limit_rows(AlertRule, tenant_wide)
         limit_rows(Alert, entities_within)
 
         messages.register(CATALOG)

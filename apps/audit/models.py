@@ -42,10 +42,10 @@ class Record(TenantModel, Entry):
             # Actions of platform operators in access sessions: few rows of a long log.
             models.Index(
                 "tenant",
-                KT("actor__visit"),
+                KT("actor__access_session"),
                 "sequence",
-                name="audit_record_visit_idx",
-                condition=models.Q(actor__has_key="visit"),
+                name="audit_record_session_idx",
+                condition=models.Q(actor__has_key="access_session"),
             ),
         ]
 

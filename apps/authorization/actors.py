@@ -1,24 +1,24 @@
-"""Who acts: a person, a token, an agent or the system itself."""
+"""Actors: a user, a token, an agent or the system itself."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Actor:
-    """The doer of an act, as audit and timelines name it."""
+    """Who performed an action, as the audit log and timelines name them."""
 
     kind: str
     id: str
     label: str
-    #: Id of the platform operator's visit that the act belongs to; empty outside visits. See ``visits``.
-    visit: str = ""
+    #: Id of the platform operator's access session that the act belongs to; empty outside of one.
+    access_session: str = ""
     #: Whether this act may decide where a router's login is sent: the permission and a fresh proof were checked.
     approves_logins: bool = False
 
     def as_dict(self) -> dict[str, str]:
-        """What audit keeps. The rights of the moment are no part of it."""
+        """The form stored in the audit log; ``approves_logins`` is not stored."""
         named = {"kind": self.kind, "id": self.id, "label": self.label}
-        return {**named, "visit": self.visit} if self.visit else named
+        return {**named, "access_session": self.access_session} if self.access_session else named
 
     @classmethod
     def system(cls, part: str) -> "Actor":

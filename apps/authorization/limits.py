@@ -1,6 +1,6 @@
-"""What a limited member sees: per model, which rows stand under what was granted to them.
+"""Row limits of limited members: per model, the rows that belong to the sites and devices granted to them.
 
-Apps above say so for their models when they start. A model that nobody spoke for shows a limited member nothing.
+Apps register a limit for each of their models at start. Limited members see no rows of a model without one.
 """
 
 from collections.abc import Callable
@@ -16,14 +16,14 @@ _limits: dict[type[Model], Limit] = {}
 
 
 def limit_rows(model: type[Model], limit: Limit) -> None:
-    """Say which rows of a model a limited member sees. Called once per model, when apps start."""
+    """Register which rows of a model a limited member sees. Called once per model, when apps start."""
     if model in _limits:
-        raise RuntimeError(f"{model.__name__} has its limit already.")
+        raise RuntimeError(f"{model.__name__} already has a limit.")
     _limits[model] = limit
 
 
-def not_about_a_place(user_id: UUID) -> Q:  # noqa: ARG001  (the shape of a limit)
-    """For rows that are about the tenant as a whole and name nothing in it."""
+def tenant_wide(user_id: UUID) -> Q:  # noqa: ARG001  (the signature of a limit)
+    """For models whose rows concern the whole tenant and name no site or device."""
     return Q()
 
 

@@ -1,1 +1,1 @@
-"""Outgoing mail: a durable row first, then SMTP from a worker. The app that queues a message writes its text."""
+"""Outgoing mail: a durable row first, then SMTP from a worker. The app that queues a message composes it."""

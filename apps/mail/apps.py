@@ -7,7 +7,7 @@ class MailConfig(AppConfig):
     def ready(self) -> None:
         from apps.events import due
         from apps.events.retention import expire
-        from apps.mail.services import KEEP, SEND
+        from apps.mail.services import RETENTION, SEND
 
         due.register(SEND, SEND)
-        expire("mail_message", retention=KEEP, condition="done_at < %(before)s")
+        expire("mail_message", retention=RETENTION, condition="done_at < %(before)s")

@@ -1,4 +1,4 @@
-"""Kinds of mail: what an app registers so that the worker can write its messages."""
+"""Kinds of mail: apps register how the worker composes their messages."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Letter:
-    """A message as it is sent."""
+class MailContent:
+    """The content of a message."""
 
     to: str
     subject: str
@@ -19,25 +19,25 @@ class Letter:
     html: str
 
 
-#: Writes the message, in the language that is active; None when there is nothing to say any more.
-Compose = Callable[["Message", datetime], Letter | None]
+#: Composes the message in the active language; None if it is no longer needed.
+Compose = Callable[["Message", datetime], MailContent | None]
 #: Called with the message after its state is final.
-Settled = Callable[["Message"], None]
+OnFinished = Callable[["Message"], None]
 
 
 @dataclass(frozen=True)
 class Kind:
     name: str
     compose: Compose
-    settled: Settled | None = None
+    on_finished: OnFinished | None = None
 
 
 _kinds: dict[str, Kind] = {}
 
 
-def register(name: str, compose: Compose, *, settled: Settled | None = None) -> None:
-    """Declare a kind of mail. Called once per kind, when apps start."""
-    _kinds[name] = Kind(name, compose, settled)
+def register(name: str, compose: Compose, *, on_finished: OnFinished | None = None) -> None:
+    """Register a kind of mail. Called once per kind, when apps start."""
+    _kinds[name] = Kind(name, compose, on_finished)
 
 
 def kind_of(name: str) -> Kind | None:

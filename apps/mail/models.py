@@ -9,25 +9,25 @@ from apps.mail.choices import MailState
 
 
 class Message(models.Model):
-    """One message to one person, sent at least once. It holds no text and no secret: those are made when it is sent,
-    from the row that ``ref`` names, and only in the worker's memory."""
+    """One message to one recipient, sent at least once. It stores no text and no secret: the worker composes them from
+    the row that ``ref`` identifies when it sends the message."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=40)
-    # The tenant of ``ref``; null for what belongs to no tenant.
+    # The tenant of ``ref``; null for messages without a tenant.
     tenant_id = models.UUIDField(null=True)
     ref = models.UUIDField(null=True)
-    # Only where no row names the recipient; emptied when the message is done.
+    # Set only if no row has the recipient's address; cleared when the message is finished.
     address = models.CharField(max_length=254, blank=True, default="")
     language = models.CharField(max_length=10)
     state = models.CharField(max_length=10, choices=MailState.choices, default=MailState.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField()
     next_attempt_at = models.DateTimeField()
-    # Until then the worker that took it is believed to be alive.
+    # Until then the message is claimed by a worker.
     lease_until = models.DateTimeField(null=True, blank=True)
     done_at = models.DateTimeField(null=True, blank=True)
-    # "recipient_refused 550": never the server's own text, which may name people.
+    # "recipient_refused 550": never the server's own text, which may contain personal data.
     error = models.CharField(max_length=60, blank=True, default="")
 
     class Meta:

@@ -1,4 +1,4 @@
-"""Queueing mail: a row in the caller's transaction, a wake-up for a worker after its commit."""
+"""Queueing mail: a row in the caller's transaction, and a task for a worker after its commit."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -10,13 +10,13 @@ from apps.events import due, jobs
 from apps.mail.models import Message
 
 SEND = "mail.send"
-#: The due table names a tenant on every row; a message of no tenant stands under this one.
+#: Tenant id in the due table for messages without a tenant.
 NO_TENANT = UUID(int=0)
-KEEP = timedelta(days=30)
+RETENTION = timedelta(days=30)
 
 
 def is_mail_configured() -> bool:
-    """Whether this installation can send mail at all."""
+    """Whether this installation can send mail."""
     return bool(settings.ISPVM_MAIL_CONFIGURED)
 
 
@@ -28,7 +28,7 @@ def queue_mail(
     ref: UUID | None = None,
     address: str = "",
 ) -> Message:
-    """Promise one message, in the language of the request. Nothing is sent when the transaction rolls back."""
+    """Queue one message, in the language of the request. Nothing is sent if the transaction rolls back."""
     message = Message.objects.create(
         kind=kind,
         tenant_id=tenant_id,
@@ -38,12 +38,12 @@ def queue_mail(
         created_at=at,
         next_attempt_at=at,
     )
-    wake_up(message, at=at)
+    schedule_send(message, at=at)
     return message
 
 
-def wake_up(message: Message, *, at: datetime) -> None:
-    """Have a worker send it: at once, and again by the due table if that worker is lost."""
-    where = {"tenant_id": message.tenant_id or NO_TENANT, "ref": str(message.pk)}
-    due.schedule(SEND, at=at, **where)  # type: ignore[arg-type]  # a literal of just these
-    jobs.enqueue(SEND, tenant_id=str(where["tenant_id"]), ref=str(message.pk))
+def schedule_send(message: Message, *, at: datetime) -> None:
+    """Have a worker send it now; the due table repeats it if that worker is lost."""
+    tenant_id, ref = message.tenant_id or NO_TENANT, str(message.pk)
+    due.schedule(SEND, at=at, tenant_id=tenant_id, ref=ref)
+    jobs.enqueue(SEND, tenant_id=str(tenant_id), ref=ref)

@@ -6,6 +6,10 @@ class RestConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.events.retention import expire
-        from apps.rest.models import ANSWERS_KEPT
+        from apps.rest.models import IDEMPOTENCY_RETENTION
 
-        expire("rest_idempotentanswer", retention=ANSWERS_KEPT, condition="created_at < %(before)s")
+        expire(
+            "rest_idempotentanswer",
+            retention=IDEMPOTENCY_RETENTION,
+            condition="created_at < %(before)s",
+        )

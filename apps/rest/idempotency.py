@@ -12,7 +12,7 @@ from rest_framework.utils.encoders import JSONEncoder
 
 from apps.authorization.access import Access
 from apps.core.errors import DomainError
-from apps.rest.models import ANSWERS_KEPT, IdempotentAnswer
+from apps.rest.models import IDEMPOTENCY_RETENTION, IdempotentAnswer
 
 LONGEST_KEY = 200
 #: Secrets that an answer shows once: they are not kept, so a repeated answer has none of them.
@@ -63,7 +63,7 @@ def begin(access: Access, request: Request, at: datetime) -> IdempotentAnswer | 
         created_at=at,
     )
     IdempotentAnswer.objects.filter(
-        request_digest=taken.request_digest, created_at__lte=at - ANSWERS_KEPT
+        request_digest=taken.request_digest, created_at__lte=at - IDEMPOTENCY_RETENTION
     ).delete()
     try:
         with transaction.atomic():

@@ -4,7 +4,7 @@ from django.db import models
 
 from apps.tenancy.models import TenantModel
 
-ANSWERS_KEPT = timedelta(hours=24)
+IDEMPOTENCY_RETENTION = timedelta(hours=24)
 
 
 class IdempotentAnswer(TenantModel):

@@ -15,6 +15,6 @@ def post_worker_init(worker: Any) -> None:
     """The first worker logs the setup code of a new installation; its replacements do not."""
     announce_worker("web")
     if worker.age == 1:
-        from apps.accounts.setup import log_code_at_start
+        from apps.accounts.setup import log_setup_code_at_start
 
-        log_code_at_start()
+        log_setup_code_at_start()

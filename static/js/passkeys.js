@@ -49,14 +49,14 @@ async function ask(form) {
   if (answer.redirected || !answer.ok) throw new Error(answer.status === 429 ? "many" : "server");
   const { publicKey } = await answer.json();
   const options = { publicKey: readOptions(publicKey) };
-  return form.dataset.passkey === "make"
+  return form.dataset.passkey === "register"
     ? navigator.credentials.create(options)
     : navigator.credentials.get(options);
 }
 
 function say(form, word) {
-  for (const text of form.querySelectorAll("[data-passkey-fault]")) {
-    text.hidden = text.dataset.passkeyFault !== word;
+  for (const text of form.querySelectorAll("[data-passkey-error]")) {
+    text.hidden = text.dataset.passkeyError !== word;
   }
 }
 

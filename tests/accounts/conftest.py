@@ -1,4 +1,4 @@
-"""Every test of accounts counts its own attempts to sign in, at one moment."""
+"""Each test of accounts has its own attempt counters and a fixed time."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from apps.accounts.oidc import calls
 
 @pytest.fixture(autouse=True)
 def _fresh_counts(monkeypatch):
-    monkeypatch.setattr(attempts, "COUNTER", f"test-{uuid4()}")
+    monkeypatch.setattr(attempts, "KEY_PREFIX", f"test-{uuid4()}")
     monkeypatch.setattr(calls, "BREAKER", f"test-{uuid4()}")
 
 

@@ -1,4 +1,4 @@
-"""An identity provider that says whatever a test has it say, on loopback; and how its tokens are made."""
+"""A configurable identity provider on loopback, and the creation of its tokens."""
 
 import base64
 import json
@@ -34,8 +34,8 @@ def public_jwk(name: str, **more: Any) -> dict[str, Any]:
     public = private_key(name).public_key()
     kind = {"ec": jwt.algorithms.ECAlgorithm, "ed": jwt.algorithms.OKPAlgorithm}
     algorithm = kind.get(name[:2], jwt.algorithms.RSAAlgorithm)
-    made = algorithm.to_jwk(public, as_dict=True)
-    return {**made, "kid": name, "use": "sig", **more}
+    jwk = algorithm.to_jwk(public, as_dict=True)
+    return {**jwk, "kid": name, "use": "sig", **more}
 
 
 def public_pem(name: str) -> bytes:
@@ -59,7 +59,7 @@ class Issuer:
         self.url = f"http://127.0.0.1:{port}"
         self.keys: list[Any] = [public_jwk("rsa")]
         self.answers: dict[str, tuple[int, Any]] = {}
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.forms: list[dict[str, str]] = []
         self.id_token: Any = ""
         self.userinfo: Any = {}
@@ -72,7 +72,7 @@ class Issuer:
         }
 
     def answer(self, path: str) -> tuple[int, Any]:
-        self.asked.append(path)
+        self.requests.append(path)
         if path in self.answers:
             return self.answers[path]
         return 200, {
@@ -85,7 +85,7 @@ class Issuer:
     def claims(self, nonce: str, /, **changed: Any) -> dict[str, Any]:
         """Good ones, changed; what is changed to ``...`` is left out."""
         now = int(time.time())
-        made = {
+        claims = {
             "iss": self.url,
             "sub": "someone",
             "aud": CLIENT,
@@ -94,7 +94,7 @@ class Issuer:
             "nonce": nonce,
             **changed,
         }
-        return {name: value for name, value in made.items() if value is not ...}
+        return {name: value for name, value in claims.items() if value is not ...}
 
     def token(
         self, nonce: str, /, *, key: str = "rsa", kid: str = "", alg: str = "RS256", **changed: Any
@@ -113,15 +113,15 @@ class Issuer:
 def running_issuer() -> Iterator[Issuer]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self._say(*issuer.answer(urlsplit(self.path).path))
+            self._respond(*issuer.answer(urlsplit(self.path).path))
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             issuer.forms.append({k: v[0] for k, v in parse_qs(body.decode()).items()})
-            self._say(*issuer.answer(urlsplit(self.path).path))
+            self._respond(*issuer.answer(urlsplit(self.path).path))
 
-        def _say(self, status: int, said: Any) -> None:
-            body = said if isinstance(said, bytes) else json.dumps(said).encode()
+        def _respond(self, status: int, content: Any) -> None:
+            body = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(status)
             if status in {301, 302, 307}:
                 self.send_header("Location", f"{issuer.url}/elsewhere")

@@ -1,4 +1,4 @@
-"""Mail domains that the platform accepted for a tenant of the cast."""
+"""Accepted mail domains of the fixture tenants."""
 
 from apps.accounts.mail_domains import set_mail_domains
 from apps.authorization.actors import Actor

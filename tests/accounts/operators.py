@@ -1,4 +1,4 @@
-"""Platform operators: only the database's owner makes them, so they are committed before the test's own transaction."""
+"""Platform operators: added by the database owner, so they are committed outside the test's transaction."""
 
 from typing import Any
 from uuid import UUID, uuid5

@@ -42,13 +42,13 @@ _numbers = count(1)
 def _first(make: Callable[[int], Any], model: type[Model]) -> Callable[[], UUID]:
     number = next(_numbers)  # names are taken once
 
-    def made() -> UUID:
+    def create() -> UUID:
         rows: Any = model._default_manager
         if not rows.exists():
             make(number)
         return rows.first().pk
 
-    return made
+    return create
 
 
 def tenant() -> Tenant:
@@ -113,20 +113,20 @@ def alert() -> UUID:
         },
     }
     now = clock.now()
-    given = {"since": now, "fired_at": now}
-    return Alert.objects.get_or_create(rule_id=rule(), **fields, defaults=given)[0].pk
+    defaults = {"since": now, "fired_at": now}
+    return Alert.objects.get_or_create(rule_id=rule(), **fields, defaults=defaults)[0].pk
 
 
 def maintenance_window() -> UUID:
     now = clock.now()
-    made = plan_window(
+    window = plan_window(
         title="Router swap",
         starts_at=now,
         ends_at=now + timedelta(hours=1),
         device_ids=[DEVICE()],
         **WHO | {"at": now},
     )
-    return made.pk
+    return window.pk
 
 
 def incident() -> UUID:
@@ -181,7 +181,7 @@ def audit_record() -> UUID:
     return Record.objects.order_by("-sequence")[0].pk
 
 
-def stay() -> UUID:
+def access_session() -> UUID:
     now = clock.now()
     return BreakGlass.objects.create(
         user=member(),
@@ -201,7 +201,7 @@ ROWS: Mapping[str, Callable[[], UUID]] = {
     "audit-logs": audit_record,
     "tenants": require_tenant_id,
     "invitations": invitation,
-    "break-glass": stay,
+    "break-glass": access_session,
     "sessions": open_session,
     "users": lambda: member().pk,
     "memberships": lambda: Membership.objects.filter(tenant=tenant()).order_by("pk")[0].pk,

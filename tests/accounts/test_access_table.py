@@ -15,19 +15,19 @@ from apps.rest.views import TenantView
 PERSONAL_PAGES = {
     *("sign-out/", "tenants/", "tenants/choose/", "api/docs/"),
     # Of a platform operator: see test_break_glass.
-    *("tenants/enter/", "tenants/leave/"),
+    *("tenants/open/", "tenants/exit/"),
     # One's own invitations: see test_people.
     "tenants/invitations/<uuid:pk>/accept/",
     "tenants/invitations/<uuid:pk>/decline/",
 }
-#: Before one is signed in: the gate, its second step, passkeys, and the way to identity providers and back.
-GATE = {
+#: Without a session: the sign-in page, the second factor, passkeys, login at identity providers and its callback.
+SIGN_IN = {
     *("sign-in/", "sign-in/code/", "sign-in/passkey/", "sign-in/passkey/options/"),
     *("sign-in/reset/", "sign-in/reset/set/"),
-    *("sign-in/with/<slug:slug>/", "sign-in/with/<slug:slug>/back/"),
+    *("sign-in/with/<slug:slug>/", "sign-in/with/<slug:slug>/callback/"),
 }
 #: What anybody may see or set: nothing of a tenant.
-PUBLIC_PAGES = {"livez", "readyz", "metrics", "language/", "invitation/", "setup/", *GATE}
+PUBLIC_PAGES = {"livez", "readyz", "metrics", "language/", "invitation/", "setup/", *SIGN_IN}
 
 
 def patterns(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
@@ -69,18 +69,18 @@ def test_there_is_something_to_sweep():
     assert len(PAGES) >= len(PUBLIC_PAGES)
 
 
-def test_no_library_opens_a_door_of_its_own():
+def test_no_library_serves_its_own_sign_in():
     """Sign-in is limited, audited and has its second step: a library's own page would have none of that."""
     modules = {entry.callback.__module__.split(".")[0] for _, entry in ALL}
     of_routers = re.compile(r"(api/v1/\^)?devices/|logins/")
-    doors = {
+    foreign_views = {
         path
         for path, _ in ALL
         if re.search(r"log-?in|sign-?up|password_", path) and not of_routers.match(path)
     }
 
     assert "allauth" not in modules
-    assert doors == set()
+    assert foreign_views == set()
 
 
 @pytest.mark.parametrize(("path", "entry"), REST, ids=[path for path, _ in REST])

@@ -17,7 +17,7 @@ def bearer(tenant, user) -> APIClient:
 
 
 class TestMe:
-    def test_says_who_calls_and_where(self, acme, acme_noc):
+    def test_returns_user_and_tenant(self, acme, acme_noc):
         answer = bearer(acme, acme_noc).get("/api/v1/me/")
 
         assert answer.status_code == 200
@@ -25,7 +25,7 @@ class TestMe:
         assert answer.json()["role"] == "noc"
         assert "incidents.act" in answer.json()["permissions"]
 
-    def test_a_stranger_is_401_with_a_problem(self, db):
+    def test_without_credentials_it_is_401_with_a_problem(self, db):
         answer = APIClient().get("/api/v1/me/")
 
         assert answer.status_code == 401
@@ -47,12 +47,12 @@ class TestTokens:
     def test_the_text_is_shown_once_and_works_until_revoked(self, acme, acme_admin):
         admin = bearer(acme, acme_admin)
 
-        made = admin.post("/api/v1/tokens/", {"name": "bridge"}).json()
-        program = APIClient(headers={"Authorization": f"Bearer {made['token']}"})
+        created = admin.post("/api/v1/tokens/", {"name": "bridge"}).json()
+        program = APIClient(headers={"Authorization": f"Bearer {created['token']}"})
         assert program.get("/api/v1/me/").status_code == 200
-        assert "token" not in admin.get(f"/api/v1/tokens/{made['id']}/").json()
+        assert "token" not in admin.get(f"/api/v1/tokens/{created['id']}/").json()
 
-        assert admin.delete(f"/api/v1/tokens/{made['id']}/").status_code == 204
+        assert admin.delete(f"/api/v1/tokens/{created['id']}/").status_code == 204
         assert program.get("/api/v1/me/").status_code == 401
 
     def test_a_noc_operator_may_not_make_one(self, acme, acme_noc):
@@ -74,7 +74,7 @@ class TestTokens:
         assert [a.status_code for a in answers] == [404, 404, 404]
         assert len({a.content for a in answers}) == 1
 
-    def test_faults_name_their_field(self, acme, acme_admin):
+    def test_errors_name_their_field(self, acme, acme_admin):
         answer = bearer(acme, acme_admin).post("/api/v1/tokens/", {"days": 0})
 
         assert answer.status_code == 400
@@ -82,14 +82,14 @@ class TestTokens:
 
 
 class TestCredentialSets:
-    def test_the_secret_goes_in_and_never_comes_out(self, acme, acme_admin):
+    def test_the_secret_is_never_returned(self, acme, acme_admin):
         admin = bearer(acme, acme_admin)
         body = {"name": "routers", "username": "mon", "secret": "hunter2hunter2"}
 
-        made = admin.post("/api/v1/credential-sets/", body)
+        created = admin.post("/api/v1/credential-sets/", body)
 
-        assert made.status_code == 201
-        assert b"hunter2" not in made.content
+        assert created.status_code == 201
+        assert b"hunter2" not in created.content
         assert b"hunter2" not in admin.get("/api/v1/credential-sets/").content
 
     def test_a_noc_operator_may_not_even_list(self, acme, acme_noc):

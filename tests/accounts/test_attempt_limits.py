@@ -1,4 +1,4 @@
-"""Every way in is limited, exactly, whoever comes at once; no forged header opens a new count; Redis may be away."""
+"""Rate limits of every sign-in method: exact under concurrency, with forged headers, and without Redis."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,14 +10,14 @@ from django.test import Client, RequestFactory
 from redis.exceptions import ConnectionError as RedisAway
 
 from apps.accounts import attempts
-from apps.accounts.attempts import ATTEMPTS, NAMELESS, Door, caller_address, require_attempt
+from apps.accounts.attempts import ANONYMOUS, ATTEMPTS, AttemptKind, caller_address, require_attempt
 from apps.accounts.errors import TooManyAttempts
 from apps.accounts.known_browsers import COOKIE
 from apps.core import clock
 from tests.accounts.test_second_factor import CODE, SIGN_IN, code_at, first_step, set_up
 from tests.conftest import PASSWORD
 
-NAMED = (Door.PASSWORD, Door.CODE, Door.CONFIRM)
+NAMED = (AttemptKind.PASSWORD, AttemptKind.CODE, AttemptKind.CONFIRM)
 NAME = "noc@acme.example"
 
 
@@ -37,44 +37,44 @@ def at_once(count: int, call) -> list:
     return got
 
 
-def passes(door: Door, *, email: str, address: str = "192.0.2.7", at=None) -> bool:
+def passes(kind: AttemptKind, *, email: str, address: str = "192.0.2.7", at=None) -> bool:
     request = RequestFactory().post("/", REMOTE_ADDR=address)
     try:
-        require_attempt(request, door, email=email, at=at or clock.now())
+        require_attempt(request, kind, email=email, at=at or clock.now())
     except TooManyAttempts:
         return False
     return True
 
 
 class TestAtomic:
-    @pytest.mark.parametrize("door", list(Door))
-    def test_of_200_at_once_exactly_as_many_pass_as_may(self, door):
+    @pytest.mark.parametrize("kind", list(AttemptKind))
+    def test_of_200_concurrent_attempts_the_limit_passes(self, kind):
         now = clock.now()
-        email, limit = (NAME, ATTEMPTS) if door in NAMED else ("", NAMELESS.count)
+        email, limit = (NAME, ATTEMPTS) if kind in NAMED else ("", ANONYMOUS.count)
 
-        seen = at_once(200, lambda: passes(door, email=email, at=now))
+        statuses = at_once(200, lambda: passes(kind, email=email, at=now))
 
-        assert seen.count(True) == limit
+        assert statuses.count(True) == limit
 
-    def test_of_200_at_once_without_redis_too(self, monkeypatch):
+    def test_of_200_concurrent_attempts_the_limit_passes_without_redis(self, monkeypatch):
         monkeypatch.setattr(attempts.cache, "add", _away, raising=False)
         now = clock.now()
 
-        seen = at_once(200, lambda: passes(Door.PASSWORD, email=NAME, at=now))
+        statuses = at_once(200, lambda: passes(AttemptKind.PASSWORD, email=NAME, at=now))
 
-        assert seen.count(True) == ATTEMPTS
+        assert statuses.count(True) == ATTEMPTS
 
-    def test_the_ways_in_do_not_count_for_each_other(self):
+    def test_kinds_are_counted_separately(self):
         now = clock.now()
         for _ in range(ATTEMPTS):
-            passes(Door.PASSWORD, email=NAME, at=now)
+            passes(AttemptKind.PASSWORD, email=NAME, at=now)
 
-        assert not passes(Door.PASSWORD, email=NAME, at=now)
-        assert passes(Door.CODE, email=NAME, at=now)
+        assert not passes(AttemptKind.PASSWORD, email=NAME, at=now)
+        assert passes(AttemptKind.CODE, email=NAME, at=now)
 
     @pytest.mark.django_db(transaction=True)
-    def test_of_200_who_knock_ten_are_heard(self, acme_noc):
-        def knock(_: int) -> int:
+    def test_of_200_requests_ten_are_processed(self, acme_noc):
+        def post_sign_in(_: int) -> int:
             try:
                 body = {"email": acme_noc.email, "password": "wrong"}
                 return Client().post(SIGN_IN, body, REMOTE_ADDR="192.0.2.7").status_code
@@ -82,9 +82,9 @@ class TestAtomic:
                 connection.close()
 
         with ThreadPoolExecutor(16) as pool:
-            seen = list(pool.map(knock, range(200)))
+            statuses = list(pool.map(post_sign_in, range(200)))
 
-        assert (seen.count(401), seen.count(429)) == (ATTEMPTS, 190)
+        assert (statuses.count(401), statuses.count(429)) == (ATTEMPTS, 190)
 
 
 def _away(*_args, **_kwargs):
@@ -103,10 +103,10 @@ class TestWithoutRedis:
     def test_one_signs_in_and_is_limited(self, acme_noc):
         first_step(acme_noc)
         body = {"email": acme_noc.email, "password": "wrong"}
-        seen = [Client().post(SIGN_IN, body).status_code for _ in range(ATTEMPTS + 1)]
+        statuses = [Client().post(SIGN_IN, body).status_code for _ in range(ATTEMPTS + 1)]
 
-        assert seen[0] == 401
-        assert seen[-1] == 429
+        assert statuses[0] == 401
+        assert statuses[-1] == 429
 
     def test_a_code_still_opens_once(self, acme_noc):
         secret, _ = set_up(first_step(acme_noc))
@@ -149,15 +149,15 @@ class TestForgedAddress:
     @pytest.mark.parametrize("forged", FORGED)
     def test_is_not_read_beyond_what_the_trusted_proxy_wrote(self, rf, forged, settings):
         settings.ISPVM_TRUSTED_PROXIES = (ip_network("127.0.0.1/32"),)
-        said = f"{forged}, 192.0.2.7"
-        request = rf.get("/", REMOTE_ADDR="127.0.0.1", HTTP_X_FORWARDED_FOR=said)
+        forwarded_for = f"{forged}, 192.0.2.7"
+        request = rf.get("/", REMOTE_ADDR="127.0.0.1", HTTP_X_FORWARDED_FOR=forwarded_for)
 
         assert caller_address(request) == "192.0.2.7"
 
     @pytest.mark.parametrize(
         "header", ["HTTP_X_REAL_IP", "HTTP_FORWARDED", "HTTP_CLIENT_IP", "HTTP_TRUE_CLIENT_IP"]
     )
-    def test_other_headers_say_nothing(self, rf, header, settings):
+    def test_other_headers_are_ignored(self, rf, header, settings):
         settings.ISPVM_TRUSTED_PROXIES = (ip_network("127.0.0.1/32"),)
         request = rf.get("/", REMOTE_ADDR="127.0.0.1", **{header: "198.51.100.1"})
 
@@ -165,7 +165,7 @@ class TestForgedAddress:
 
 
 class TestLockout:
-    """Whatever strangers do, the named operator comes in from the browser they know."""
+    """Attempts of others do not lock a user out of a known browser."""
 
     @pytest.fixture
     def own(self, acme_noc, db) -> Client:
@@ -173,21 +173,23 @@ class TestLockout:
         browser.post("/sign-out/")
         return browser
 
-    @pytest.mark.parametrize("door", [Door.PASSWORD, Door.CODE, Door.PASSKEY, Door.PROVIDER])
+    @pytest.mark.parametrize(
+        "kind", [AttemptKind.PASSWORD, AttemptKind.CODE, AttemptKind.PASSKEY, AttemptKind.PROVIDER]
+    )
     @pytest.mark.parametrize("address", ["192.0.2.7", "198.51.100.1"])
-    def test_a_known_browser_is_heard(self, acme_noc, own, door, address):
-        named = door in NAMED
+    def test_a_known_browser_is_admitted(self, acme_noc, own, kind, address):
+        named = kind in NAMED
         email, now = acme_noc.email if named else "", clock.now()
         stranger = RequestFactory().post("/", REMOTE_ADDR=address)
         with pytest.raises(TooManyAttempts):
-            for _ in range(NAMELESS.count * 2):
-                require_attempt(stranger, door, email=email, at=now)
+            for _ in range(ANONYMOUS.count * 2):
+                require_attempt(stranger, kind, email=email, at=now)
 
         friend = RequestFactory().post("/", REMOTE_ADDR=address)
         friend.COOKIES[COOKIE] = own.cookies[COOKIE].value
-        require_attempt(friend, door, email=email, at=now)
+        require_attempt(friend, kind, email=email, at=now)
 
-    def test_the_operator_comes_in_while_the_guessing_goes_on(self, acme_noc, own):
+    def test_the_user_signs_in_while_others_guess(self, acme_noc, own):
         body = {"email": acme_noc.email, "password": "wrong"}
         for _ in range(ATTEMPTS * 3):
             Client().post(SIGN_IN, body, REMOTE_ADDR="192.0.2.7")
@@ -197,26 +199,26 @@ class TestLockout:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("path", "door"),
+    ("path", "kind"),
     [
-        ("/sign-in/passkey/", Door.PASSKEY),
-        ("/sign-in/passkey/options/", Door.PASSKEY),
-        ("/account/confirm/passkey/", Door.PASSKEY),
-        ("/account/confirm/passkey/options/", Door.PASSKEY),
-        ("/account/confirm/", Door.CONFIRM),
-        ("/account/password/", Door.CONFIRM),
-        ("/account/authenticator/", Door.CODE),
+        ("/sign-in/passkey/", AttemptKind.PASSKEY),
+        ("/sign-in/passkey/options/", AttemptKind.PASSKEY),
+        ("/account/confirm/passkey/", AttemptKind.PASSKEY),
+        ("/account/confirm/passkey/options/", AttemptKind.PASSKEY),
+        ("/account/confirm/", AttemptKind.CONFIRM),
+        ("/account/password/", AttemptKind.CONFIRM),
+        ("/account/authenticator/", AttemptKind.CODE),
     ],
 )
-def test_every_way_in_is_limited(acme_noc, path, door, monkeypatch):
-    for name in ("PER_NAME_AND_NETWORK", "PER_BROWSER", "NAMELESS"):
+def test_every_sign_in_method_is_limited(acme_noc, path, kind, monkeypatch):
+    for name in ("PER_NAME_AND_NETWORK", "PER_BROWSER", "ANONYMOUS"):
         monkeypatch.setattr(attempts, name, attempts.Limit(2, 300))
     client = first_step(acme_noc) if path.startswith("/account/") else Client()
 
-    seen = [
-        client.post(path, {"code": "000000" if door is Door.CODE else ""}).status_code
+    statuses = [
+        client.post(path, {"code": "000000" if kind is AttemptKind.CODE else ""}).status_code
         for _ in range(3)
     ]
 
-    assert 429 not in seen[:2]
-    assert seen[2] == 429
+    assert 429 not in statuses[:2]
+    assert statuses[2] == 429

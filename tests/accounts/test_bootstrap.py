@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from apps.accounts.bootstrap import Person, bootstrap
+from apps.accounts.bootstrap import NewUser, bootstrap
 from apps.accounts.models import Membership, PlatformOperator, Setup, User
 from apps.audit.models import PlatformRecord
 from apps.core import clock
@@ -40,8 +40,8 @@ def counts() -> tuple[int, ...]:
 
 
 @pytest.fixture(autouse=True)
-def _nobody_yet(transactional_db):
-    """Platform operators of other tests are committed, and stay (``tests.accounts.operators``)."""
+def _no_users(transactional_db):
+    """Platform operators of other tests are committed and remain (``tests.accounts.operators``)."""
     database.empty_all_tables()
 
 
@@ -57,8 +57,8 @@ def signs_in(email: str, password: str) -> bool:
 
 
 class TestBootstrap:
-    def test_makes_somebody_who_can_sign_in_and_says_what_is_next(self, password_file):
-        said = run(*FLAGS, "--password-file", password_file, "--name", "Root Person")
+    def test_creates_a_user_who_can_sign_in_and_prints_next_steps(self, password_file):
+        output = run(*FLAGS, "--password-file", password_file, "--name", "Root Person")
 
         assert signs_in(EMAIL, PASSWORD)
         tenant, user = Tenant.objects.get(), User.objects.get()
@@ -69,18 +69,18 @@ class TestBootstrap:
         )
         assert Membership.objects.get(user=user, tenant=tenant).role == "admin"
         assert PlatformOperator.objects.get().user == user
-        assert "/sign-in/" in said
-        assert "agents.md" in said
-        assert PASSWORD not in said
-        assert PlatformRecord.objects.filter(action="platform_operator.made").count() == 1
+        assert "/sign-in/" in output
+        assert "agents.md" in output
+        assert PASSWORD not in output
+        assert PlatformRecord.objects.filter(action="platform_operator.added").count() == 1
 
-    def test_a_second_run_changes_nothing_and_says_so(self, password_file):
+    def test_a_second_run_reports_that_nothing_changed(self, password_file):
         run(*FLAGS, "--password-file", password_file)
         before, hashed = counts(), User.objects.get().password
 
-        said = run(*FLAGS, "--generate-passwords")
+        output = run(*FLAGS, "--generate-passwords")
 
-        assert said.startswith("Nothing was changed")
+        assert output.startswith("Nothing was changed")
         assert counts() == before
         assert User.objects.get().password == hashed
 
@@ -90,17 +90,17 @@ class TestBootstrap:
             run(*FLAGS, "--password-file", password_file)
         assert counts() == (1, 1, 1, 0)
 
-        said = run(*FLAGS)
+        output = run(*FLAGS)
 
         assert counts() == (1, 1, 1, 1)
-        assert f"{EMAIL} is a platform operator now." in said
+        assert f"{EMAIL} is a platform operator now." in output
 
-    def test_the_admin_may_be_somebody_else(self, password_file):
-        said = run(
+    def test_the_admin_may_be_another_user(self, password_file):
+        output = run(
             *FLAGS, "--password-file", password_file, "--admin-email", ADMIN, "--generate-passwords"
         )
 
-        generated = re.search(r"shown this once: (\S+)", said)[1]
+        generated = re.search(r"shown only once: (\S+)", output)[1]
         assert signs_in(ADMIN, generated)
         assert signs_in(EMAIL, PASSWORD)
         assert Membership.objects.get().user.email == ADMIN
@@ -124,7 +124,7 @@ class TestBootstrap:
 
         assert counts() == before
 
-    def test_a_weak_password_is_refused_and_nothing_is_left_behind(self, tmp_path):
+    def test_a_weak_password_is_refused_and_nothing_is_created(self, tmp_path):
         (tmp_path / "weak").write_text("password1234\n")
 
         with pytest.raises(CommandError, match="too common"):
@@ -141,7 +141,7 @@ class TestBootstrap:
         with pytest.raises(CommandError, match="--email"):
             run()
 
-    def test_without_the_owner_nothing_is_made(self, password_file, monkeypatch):
+    def test_without_the_owner_nothing_is_created(self, password_file, monkeypatch):
         monkeypatch.delitem(settings.DATABASES, "owner")
 
         with pytest.raises(CommandError, match="DATABASE_OWNER_URL"):
@@ -159,8 +159,8 @@ class TestBootstrap:
             *("--password-file", "--admin-password-file", "--generate-passwords"),
         }
 
-    def test_two_at_once_make_one_of_each(self):
-        person = Person(EMAIL, "Root", PASSWORD)
+    def test_two_concurrent_runs_create_one_of_each(self):
+        person = NewUser(EMAIL, "Root", PASSWORD)
         start, faults = threading.Barrier(4), []
 
         def work() -> None:
@@ -188,11 +188,11 @@ class TestBootstrap:
 
         assert faults == []
         assert counts() == (1, 1, 1, 1)
-        assert PlatformRecord.objects.filter(action="platform_operator.made").count() == 1
+        assert PlatformRecord.objects.filter(action="platform_operator.added").count() == 1
 
 
 @pytest.mark.real
-def test_it_asks_at_a_terminal_without_an_echo():
+def test_it_prompts_without_echo():
     """The real command at a pseudo terminal: e-mail, tenant, a password that is too short, then a good one twice."""
     near, far = pty.openpty()
     owner = url_of_this_test().replace(
@@ -215,26 +215,26 @@ def test_it_asks_at_a_terminal_without_an_echo():
         preexec_fn=take_terminal,  # noqa: PLW1509  # no other thread is here
     )
     os.close(far)
-    said = bytearray()
+    output = bytearray()
     answers = {
         b"platform operator: ": EMAIL,
         b"first tenant: ": "Isla Net",
         f"Password for {EMAIL}: ".encode(): "short",
     }
     for question, answer in answers.items():
-        read_until(near, said, question)
+        read_until(near, output, question)
         os.write(near, f"{answer}\n".encode())
-    read_until(near, said, b"too short")
-    read_until(near, said, f"Password for {EMAIL}: ".encode())
+    read_until(near, output, b"too short")
+    read_until(near, output, f"Password for {EMAIL}: ".encode())
     os.write(near, f"{PASSWORD}\n".encode())
-    read_until(near, said, b"again: ")
+    read_until(near, output, b"again: ")
     os.write(near, f"{PASSWORD}\n".encode())
-    read_until(near, said, b"agents.md")
+    read_until(near, output, b"agents.md")
     eventually(lambda: process.poll() is not None)
     os.close(near)
 
     assert process.returncode == 0
-    assert PASSWORD.encode() not in said
+    assert PASSWORD.encode() not in output
     assert counts() == (1, 1, 1, 1)
 
 
@@ -246,12 +246,12 @@ def take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
-def read_until(near: int, said: bytearray, words: bytes) -> None:
+def read_until(near: int, output: bytearray, words: bytes) -> None:
     """Read on until these words have come since the last call."""
     fresh = bytearray()
     while words not in fresh:
         fresh += os.read(near, 1024)
-    said += fresh
+    output += fresh
 
 
 def fail(**_: object) -> None:

@@ -1,4 +1,4 @@
-"""A required second factor is set up, or shown, before anything else opens: by role, and for platform operators."""
+"""Required second factors, by role and for platform operators: set up or confirmed before other pages open."""
 
 import re
 
@@ -16,8 +16,8 @@ from apps.audit.models import Record
 from apps.core import clock
 from apps.tenancy import acting_in
 from tests.accounts.operators import Caller, make_operator
-from tests.accounts.test_access_table import GATE, PAGES, PUBLIC_PAGES
-from tests.accounts.test_oidc_tokens import _server, come_back, described, issuer, set_out
+from tests.accounts.test_access_table import PAGES, PUBLIC_PAGES, SIGN_IN
+from tests.accounts.test_oidc_tokens import _server, begin_login, described, handle_callback, issuer
 from tests.accounts.test_second_factor import CODE, code_at, first_step, set_up
 from tests.clients import signed_in
 from tests.conftest import PASSWORD
@@ -35,7 +35,7 @@ def require(tenant, *roles: str, provider: bool = False) -> None:
     tenant.save()
 
 
-def is_led(client: Client, path: str = "/") -> bool:
+def is_redirected(client: Client, path: str = "/") -> bool:
     answer = client.get(path)
     return answer.status_code == 302 and answer["Location"].startswith(PAGE)
 
@@ -48,25 +48,25 @@ def rest(client: Client, path: str = ME) -> tuple[int, str]:
 
 
 class TestRole:
-    def test_is_asked_for_nothing_at_first(self, acme_noc):
-        assert not is_led(first_step(acme_noc))
+    def test_needs_no_factor_by_default(self, acme_noc):
+        assert not is_redirected(first_step(acme_noc))
 
-    def test_that_needs_one_is_led_to_it_before_anything_opens(self, acme, acme_noc):
+    def test_that_needs_one_is_redirected_to_the_setup(self, acme, acme_noc):
         require(acme, "noc", "admin")
         client = first_step(acme_noc)
 
-        assert is_led(client)
-        assert is_led(client, "/account/")
-        assert is_led(client, "/incidents/")
+        assert is_redirected(client)
+        assert is_redirected(client, "/account/")
+        assert is_redirected(client, "/incidents/")
         assert rest(client) == (403, "second_factor_required")
         page = client.get(PAGE).content.decode()
         assert "Set up a second factor" in page
         assert "Your organization requires" in page
 
-    def test_that_needs_none_works_on(self, acme, acme_readonly):
+    def test_that_needs_none_is_not_redirected(self, acme, acme_readonly):
         require(acme, "noc", "admin")
 
-        assert not is_led(first_step(acme_readonly))
+        assert not is_redirected(first_step(acme_readonly))
 
     def test_works_after_an_app_is_set_up(self, acme, acme_noc):
         require(acme, "noc")
@@ -74,34 +74,34 @@ class TestRole:
 
         secret, _ = set_up(client)
 
-        assert not is_led(client)
+        assert not is_redirected(client)
         assert rest(client)[0] == 200
         again = first_step(acme_noc)
         again.post(CODE, {"code": code_at(secret)})
-        assert not is_led(again)
+        assert not is_redirected(again)
 
     def test_of_another_tenant_decides_nothing_here(self, acme, globex, acme_noc):
         Membership.objects.create(tenant=globex, user=acme_noc, role="admin")
         require(globex, "admin")
         client = first_step(acme_noc)
         client.post("/tenants/choose/", {"tenant": str(acme.pk)})
-        assert not is_led(client)
+        assert not is_redirected(client)
 
         client.post("/tenants/choose/", {"tenant": str(globex.pk)})
 
-        assert is_led(client)
+        assert is_redirected(client)
 
     def test_acts_on_open_sessions_and_on_the_next_request(self, acme, acme_noc):
         client = first_step(acme_noc)
-        assert not is_led(client)
+        assert not is_redirected(client)
 
         require(acme, "noc")
-        assert is_led(client)
+        assert is_redirected(client)
 
         Membership.objects.update(role="readonly")
-        assert not is_led(client)
+        assert not is_redirected(client)
 
-    def test_leads_a_part_of_a_page_too(self, acme, acme_noc):
+    def test_redirects_a_partial_too(self, acme, acme_noc):
         require(acme, "noc")
 
         answer = first_step(acme_noc).get("/", headers={"HX-Request": "true"})
@@ -109,7 +109,7 @@ class TestRole:
         assert answer.status_code == 204
         assert answer["HX-Redirect"].startswith(PAGE)
 
-    def test_leads_back_to_where_one_wanted_to_go_and_nowhere_else(self, acme, acme_noc):
+    def test_redirects_back_to_a_safe_next_url(self, acme, acme_noc):
         require(acme, "noc")
         client = first_step(acme_noc)
         assert client.get("/agents/")["Location"] == f"{PAGE}?next=%2Fagents%2F"
@@ -118,7 +118,7 @@ class TestRole:
         assert client.get(f"{PAGE}?next=/agents/")["Location"] == "/agents/"
         assert client.get(f"{PAGE}?next=https://evil.example/")["Location"] == "/"
 
-    def test_leaves_the_tokens_of_programs_alone(self, acme, acme_noc):
+    def test_does_not_affect_api_tokens(self, acme, acme_noc):
         require(acme, "noc")
         _, text = issue_token(tenant=acme, user=acme_noc, name="x", actor=ACTOR, at=clock.now())
 
@@ -136,7 +136,7 @@ class TestEverythingElse:
         opened = []
         for path, _ in PAGES:
             url = "/" + re.sub(r"<(\w+):\w+>", lambda found: FILLED[found[1]], path)
-            if path in PUBLIC_PAGES | GATE | {"sign-out/"} or re.search(r"[<(^]", url):
+            if path in PUBLIC_PAGES | SIGN_IN | {"sign-out/"} or re.search(r"[<(^]", url):
                 continue
             answer = getattr(client, method)(url)
             is_closed = answer.status_code == 302 and answer["Location"].startswith(PAGE)
@@ -165,7 +165,7 @@ class TestWhoHasOne:
         client = first_step(acme_noc)
         secret, codes = set_up(first_step(acme_noc))
         require(acme, "noc")
-        assert is_led(client)
+        assert is_redirected(client)
         return client, secret, codes
 
     def test_shows_it(self, half):
@@ -174,21 +174,21 @@ class TestWhoHasOne:
 
         client.post("/account/confirm/", {"code": code_at(secret)})
 
-        assert not is_led(client)
+        assert not is_redirected(client)
 
-    def test_is_not_let_in_by_the_password(self, half):
+    def test_is_not_satisfied_by_the_password(self, half):
         client, _, _ = half
 
         client.post("/account/confirm/", {"password": PASSWORD})
 
-        assert is_led(client)
+        assert is_redirected(client)
 
     def test_may_show_a_recovery_code(self, half):
         client, _, codes = half
 
         client.post("/account/confirm/", {"code": codes[0]})
 
-        assert not is_led(client)
+        assert not is_redirected(client)
 
     @pytest.mark.parametrize(
         "path",
@@ -223,13 +223,13 @@ class TestWhoHasOne:
         assert client.post("/account/authenticator/remove/").status_code == 302
         assert not Authenticator.objects.exists()
 
-    def test_who_lost_it_sets_up_another_after_the_operators_reset(self, half, acme_noc):
+    def test_can_be_set_up_again_after_a_reset(self, half, acme_noc):
         call_command("reset_second_factors", acme_noc.email)
         client = first_step(acme_noc)
 
-        assert is_led(client)
+        assert is_redirected(client)
         set_up(client)
-        assert not is_led(client)
+        assert not is_redirected(client)
 
 
 class TestPlatformOperators:
@@ -242,9 +242,9 @@ class TestPlatformOperators:
 
     def test_set_one_up_first(self, operator, acme):
         client = first_step(operator)
-        assert is_led(client, "/tenants/")
+        assert is_redirected(client, "/tenants/")
         assert rest(client, TENANTS) == (403, "second_factor_required")
-        assert "Platform operators sign in" in client.get(PAGE).content.decode()
+        assert "Platform operators must use a second factor" in client.get(PAGE).content.decode()
 
         set_up(client)
 
@@ -255,7 +255,7 @@ class TestPlatformOperators:
         Membership.objects.create(tenant=acme, user=operator, role="admin")
         client = first_step(operator)
 
-        assert is_led(client)
+        assert is_redirected(client)
         assert rest(client) == (403, "second_factor_required")
 
     def test_who_became_one_in_an_open_session_show_it_too(self, operator, acme):
@@ -263,15 +263,15 @@ class TestPlatformOperators:
         client.force_login(operator)
 
         assert client.get(TENANTS).json()["code"] == "second_factor_required"
-        assert is_led(client, "/tenants/")
+        assert is_redirected(client, "/tenants/")
 
-    def test_enter_no_tenant_without(self, operator, acme):
+    def test_open_no_tenant_without(self, operator, acme):
         with_one = Caller()
         signed_in(with_one, operator)
         body = {"tenant": str(acme.pk), "reason": "Router swap at cr1", "minutes": 10}
         path = "/api/v1/platform/stays/"
         assert with_one.post(path, body, format="json").status_code == 201
-        # The visit is open; another session of the operator's is none of it without the factor.
+        # The access session is open; another browser session of the operator needs the factor too.
         without = Caller(headers={"X-ISPVM-Tenant": str(acme.pk)})
         without.force_login(operator)
 
@@ -286,18 +286,18 @@ class TestPlatformOperators:
 
 class TestProvider:
     @pytest.fixture
-    def come(self, acme_noc, issuer, settings):
+    def complete_login(self, acme_noc, issuer, settings):
         settings.ISPVM_OIDC_PROVIDERS = (described(issuer, asks_second_factor=False),)
         SocialAccount.objects.create(user=acme_noc, provider=issuer.url, uid="someone")
 
-        def come(**claims) -> Client:
+        def complete_login(**claims) -> Client:
             client = Client()
-            asked = set_out(client)
-            issuer.id_token = issuer.token(asked["nonce"], **claims)
-            assert come_back(client, asked).status_code == 302
+            login_params = begin_login(client)
+            issuer.id_token = issuer.token(login_params["nonce"], **claims)
+            assert handle_callback(client, login_params).status_code == 302
             return client
 
-        return come
+        return complete_login
 
     @pytest.mark.parametrize(
         ("accepts", "amr", "led"),
@@ -310,26 +310,28 @@ class TestProvider:
             (True, {"mfa": 1}, True),
         ],
     )
-    def test_counts_where_the_tenant_accepts_it_and_it_says_so(self, acme, come, accepts, amr, led):
+    def test_counts_where_the_tenant_accepts_it_and_it_says_so(
+        self, acme, complete_login, accepts, amr, led
+    ):
         require(acme, "noc", provider=accepts)
 
-        assert is_led(come(amr=amr)) == led
+        assert is_redirected(complete_login(amr=amr)) == led
 
-    def test_never_counts_for_a_platform_operator(self, acme, issuer, come):
+    def test_never_counts_for_a_platform_operator(self, acme, issuer, complete_login):
         operator = make_operator()
         SocialAccount.objects.create(user=operator, provider=issuer.url, uid="root")
         Membership.objects.create(tenant=acme, user=operator, role="noc")
         require(acme, "noc", provider=True)
 
-        assert is_led(come(sub="root", amr=["mfa"]))
+        assert is_redirected(complete_login(sub="root", amr=["mfa"]))
 
-    def test_is_forgotten_at_the_next_sign_in(self, acme, acme_noc, come):
+    def test_is_cleared_at_the_next_sign_in(self, acme, acme_noc, complete_login):
         require(acme, "noc", provider=True)
-        client = come(amr=["mfa"])
+        client = complete_login(amr=["mfa"])
 
         first_step(acme_noc, client)
 
-        assert is_led(client)
+        assert is_redirected(client)
 
 
 class TestSetting:
@@ -349,7 +351,7 @@ class TestSetting:
         assert answer.status_code == 200, answer.content
         assert answer.json() == {"second_factor_roles": ["noc"], "accepts_provider_factor": False}
         assert client.get(self.path(acme)).json() == answer.json()
-        assert is_led(first_step(acme_noc))
+        assert is_redirected(first_step(acme_noc))
         with acting_in(acme):
             written = Record.objects.get(action="tenant.sign_in_policy_set")
         assert written.detail["before"]["second_factor_roles"] == []
@@ -373,7 +375,7 @@ class TestSetting:
             {"accepts_provider_factor": None},
         ],
     )
-    def test_to_nonsense_is_refused(self, acme, acme_admin, values):
+    def test_to_invalid_values_is_refused(self, acme, acme_admin, values):
         client = Caller()
         signed_in(client, acme_admin)
 

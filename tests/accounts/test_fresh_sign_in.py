@@ -1,4 +1,4 @@
-"""Secrets, keys and roles ask who one is again: declared on the view, swept here; programs are not asked."""
+"""Writes to secrets, keys and roles need a recent sign-in: declared on the view, checked for all; tokens are exempt."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from django.db import transaction
 from django.test import Client
 
 from apps.accounts.api.platform import PlatformViewSet
-from apps.authorization.freshness import FRESH_FOR, PROVEN_AT
+from apps.authorization.freshness import AUTHENTICATED_AT, FRESH_FOR
 from apps.authorization.permissions import Permission
 from apps.backoffice.site import admin_site
 from apps.core import clock
@@ -36,7 +36,7 @@ ASKED = [case for case in CASES if case.action in case.view.fresh_sign_in]
 
 def stale(client: Client) -> Client:
     session = client.session
-    session[PROVEN_AT] -= FRESH_FOR.total_seconds() + 1
+    session[AUTHENTICATED_AT] -= FRESH_FOR.total_seconds() + 1
     session.save()
     return client
 
@@ -60,9 +60,9 @@ def test_every_write_under_a_sensitive_permission_asks():
 
 
 def test_what_hands_out_secrets_under_other_permissions_asks():
-    asked = {(case.resource.partition("/")[0], case.action) for case in ASKED}
+    actions = {(case.resource.partition("/")[0], case.action) for case in ASKED}
 
-    assert asked >= SECRETS
+    assert actions >= SECRETS
 
 
 def test_only_actions_that_are_there_are_declared():
@@ -71,7 +71,7 @@ def test_only_actions_that_are_there_are_declared():
 
 
 @pytest.mark.parametrize("case", ASKED, ids=named)
-def test_a_person_is_asked_and_a_program_is_not(case, admin, acme, acme_admin):
+def test_a_session_must_confirm_and_a_token_must_not(case, admin, acme, acme_admin):
     url = case.url(dict.fromkeys(case.names, ABSENT))
 
     def code_of(client: Client) -> str:
@@ -90,7 +90,7 @@ def test_a_person_is_asked_and_a_program_is_not(case, admin, acme, acme_admin):
     assert b"reauthentication_required" not in (answer.content or b"")
 
 
-def test_platform_operators_are_asked_for_every_act():
+def test_platform_operators_must_confirm_every_write():
     for path, entry in REST:
         view = class_of(entry)
         if issubclass(view, PlatformViewSet):
@@ -123,7 +123,7 @@ def test_every_admin_form_under_a_sensitive_permission_asks():
         ("post", "agents/agent/"),
     ],
 )
-def test_the_admin_leads_to_the_confirmation(admin, method, path):
+def test_the_admin_redirects_to_the_confirmation(admin, method, path):
     answer = getattr(admin, method)(f"/admin/{path}")
 
     assert answer.status_code == 302
@@ -149,14 +149,14 @@ class TestConfirming:
         assert client.post(TOKENS, {"name": "x"}, "application/json").status_code == 201
 
     @pytest.mark.parametrize("body", [{}, {"password": "wrong"}, {"code": "000000"}])
-    def test_refuses_what_proves_nothing(self, admin, body):
+    def test_refuses_wrong_credentials(self, admin, body):
         assert admin.post(CONFIRM, body).status_code in {401, 422}
         assert admin.post(TOKENS, {"name": "x"}, "application/json").status_code == 403
 
     def test_is_limited(self, admin):
-        seen = [admin.post(CONFIRM, {"password": "wrong"}).status_code for _ in range(11)]
+        statuses = [admin.post(CONFIRM, {"password": "wrong"}).status_code for _ in range(11)]
 
-        assert seen == [401] * 10 + [429]
+        assert statuses == [401] * 10 + [429]
         assert admin.post(CONFIRM, {"password": PASSWORD}).status_code == 429
 
     def test_never_leads_to_another_host(self, admin):
@@ -178,7 +178,7 @@ class TestConfirming:
 
         assert admin.post(TOKENS, {"name": "b"}, "application/json").status_code == 403
 
-    def test_a_session_that_says_nothing_is_not_fresh(self, acme_admin):
+    def test_a_session_without_a_time_is_not_fresh(self, acme_admin):
         client = Client()
         client.force_login(acme_admin)
 
@@ -197,12 +197,12 @@ class TestPages:
             "tokens/",
         ],
     )
-    def test_lead_to_the_confirmation_and_do_nothing(self, admin, path):
+    def test_redirect_to_the_confirmation_without_effect(self, admin, path):
         answer = admin.post(f"/account/{path}", {"name": "x", "days": "30"})
 
         assert answer["Location"] == f"{CONFIRM}?next=%2Faccount%2F"
 
-    def test_come_back_to_where_the_form_stood(self, admin):
+    def test_redirect_back_to_the_page_with_the_form(self, admin):
         referer = {"HTTP_REFERER": "http://testserver/agents/?q=1"}
         assert admin.post("/account/tokens/", **referer)["Location"].endswith(
             "?next=%2Fagents%2F%3Fq%3D1"
@@ -211,7 +211,7 @@ class TestPages:
         forged = {"HTTP_REFERER": "https://evil.example/agents/"}
         assert admin.post("/account/tokens/", **forged)["Location"].endswith("?next=%2Faccount%2F")
 
-    def test_a_part_of_a_page_is_led_as_a_whole(self, admin):
+    def test_a_partial_redirects_the_whole_page(self, admin):
         answer = admin.get("/account/authenticator/", headers={"HX-Request": "true"})
 
         assert answer.status_code == 204

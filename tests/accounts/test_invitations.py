@@ -1,4 +1,4 @@
-"""Inviting by link: shown once, used once, for one person and one tenant."""
+"""Invitation links: shown once, used once, for one address and one tenant."""
 
 import threading
 from datetime import timedelta
@@ -10,11 +10,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from apps.accounts import accepting, invitations
+from apps.accounts import accept_invitation, invitations
 from apps.accounts.errors import InvitationUnusable, SignInFirst
 from apps.accounts.models import Invitation, Membership, User
-from apps.accounts.people import end_local_account, local_name
 from apps.accounts.services import create_user
+from apps.accounts.users import end_local_account, local_account_name
 from apps.audit.models import Record
 from apps.core import clock
 from apps.tenancy import acting_in
@@ -33,8 +33,8 @@ def admin(acme, acme_admin):
     return bearer(acme, acme_admin)
 
 
-def invite(admin, **asked) -> str:
-    answer = admin.post("/api/v1/invitations/", {**NEW, **asked}, format="json")
+def invite(admin, **fields) -> str:
+    answer = admin.post("/api/v1/invitations/", {**NEW, **fields}, format="json")
     assert answer.status_code == 201, answer.content
     return answer.json()["link"]
 
@@ -45,7 +45,7 @@ def key_of(link: str) -> str:
 
 def open_link(client: Client, link: str):
     answer = client.get(link)
-    assert answer["Location"] == "/invitation/", "the key does not stay in the address"
+    assert answer["Location"] == "/invitation/", "the key is removed from the URL"
     return client.get("/invitation/")
 
 
@@ -57,9 +57,9 @@ class TestLink:
         assert "link" not in row
         secret = key_of(link).partition(".")[2]
         with acting_in(acme):
-            kept = Invitation.objects.values().get()
-            told = list(Record.objects.values_list("detail", flat=True))
-        assert secret not in str(kept) + str(told)
+            stored = Invitation.objects.values().get()
+            details = list(Record.objects.values_list("detail", flat=True))
+        assert secret not in str(stored) + str(details)
 
     def test_a_repeated_post_does_not_show_it_again(self, admin):
         key = {"Idempotency-Key": "one"}
@@ -71,7 +71,7 @@ class TestLink:
         assert "link" not in answers[1].json()
         assert answers[1].json()["id"] == answers[0].json()["id"]
 
-    def test_makes_somebody_new_a_member_who_is_signed_in(self, admin, acme):
+    def test_creates_a_member_who_is_signed_in(self, admin, acme):
         link, client = invite(admin, is_limited=True), Client()
         assert b"Join Acme Net" in open_link(client, link).content
 
@@ -86,7 +86,7 @@ class TestLink:
         assert (member.tenant, member.role, member.is_limited) == (acme, "noc", True)
         with acting_in(acme):
             actions = list(Record.objects.order_by("sequence").values_list("action", flat=True))
-        assert actions[-2:] == ["invitation.made", "invitation.accepted"]
+        assert actions[-2:] == ["invitation.created", "invitation.accepted"]
 
     def test_works_once(self, admin):
         link = invite(admin)
@@ -101,7 +101,7 @@ class TestLink:
         assert Membership.objects.filter(user__email=LOCAL).count() == 1
 
     @pytest.mark.parametrize("password", ["", "short", "new@acme.example"])
-    def test_a_weak_password_makes_nobody(self, admin, password):
+    def test_a_weak_password_creates_no_account(self, admin, password):
         client = Client()
         open_link(client, invite(admin))
 
@@ -123,7 +123,7 @@ class TestLink:
 
         assert b"You are a member of Acme Net now" in client.get("/tenants/").content
         here = client.get("/").wsgi_request.access.tenant.slug
-        assert here == "globex", "the session stays where it is"
+        assert here == "globex", "the tenant of the session does not change"
         assert Membership.objects.get(user=globex_noc, tenant=acme).role == "readonly"
         assert User.objects.get(pk=globex_noc.pk).password == password
 
@@ -134,11 +134,11 @@ class TestLink:
         client.force_login(globex_noc)
         page = open_link(client, invite(admin, email=globex_noc.email))
 
-        assert b"never confirmed" in page.content
+        assert b"is not confirmed" in page.content
         assert client.post("/invitation/").status_code == 403
         assert not Membership.objects.filter(user=globex_noc, tenant=acme).exists()
 
-    def test_of_somebody_else_is_refused(self, admin, globex_noc):
+    def test_for_another_address_is_refused(self, admin, globex_noc):
         client = Client()
         client.force_login(globex_noc)
         open_link(client, invite(admin))
@@ -202,7 +202,9 @@ class TestUnusable:
 class TestAddress:
     @pytest.mark.parametrize("address", ["a#b@acme.example", "a#@acme.example", NEW["email"]])
     def test_of_an_account_of_one_tenant_is_whole_before_and_after_its_end(self, acme, address):
-        user = create_user(email=local_name(acme, address), password=PASSWORD, local_tenant=acme)
+        user = create_user(
+            email=local_account_name(acme, address), password=PASSWORD, local_tenant=acme
+        )
         assert user.address == address
 
         end_local_account(user=user, actor=ACTOR, at=clock.now())
@@ -222,16 +224,18 @@ class TestLock:
         acme.second_factor_roles = ["noc"]
         acme.save()
         with acting_in(acme):
-            made, _ = invitations.invite(
+            invitation, _ = invitations.invite(
                 email=globex_noc.email, role="noc", is_limited=False, actor=ACTOR, at=clock.now()
             )
-            key = invitations.mail_key(made)
-        with CaptureQueriesContext(connection) as asked:
-            user, _ = accepting.accept_as_new(key=key, name="x", password=PASSWORD, at=clock.now())
+            key = invitations.mail_key(invitation)
+        with CaptureQueriesContext(connection) as queries:
+            user, _ = accept_invitation.accept_as_new(
+                key=key, name="x", password=PASSWORD, at=clock.now()
+            )
 
         locked = [
             table
-            for query in asked
+            for query in queries
             for table in ("audit_head", "audit_platformhead", "accounts_user")
             if "FOR UPDATE" in query["sql"] and f'FROM "{table}"' in query["sql"]
         ]
@@ -245,16 +249,16 @@ class TestLock:
     ):
         settings.ISPVM_MAIL_CONFIGURED = True
         with acting_in(acme):
-            made, _ = invitations.invite(
+            invitation, _ = invitations.invite(
                 email=globex_noc.email, role="noc", is_limited=False, actor=ACTOR, at=clock.now()
             )
-            key = invitations.mail_key(made)
+            key = invitations.mail_key(invitation)
         User.objects.filter(pk=globex_noc.pk).update(email_verified_at=clock.now())
         # As a request sees it that asked just before the proof was committed.
-        monkeypatch.setattr(accepting, "must_sign_in", lambda address: False)
+        monkeypatch.setattr(accept_invitation, "must_sign_in", lambda address: False)
 
         with pytest.raises(SignInFirst):
-            accepting.accept_as_new(key=key, name="x", password=PASSWORD, at=clock.now())
+            accept_invitation.accept_as_new(key=key, name="x", password=PASSWORD, at=clock.now())
 
         assert User.objects.get(pk=globex_noc.pk).password == globex_noc.password
         assert not Membership.objects.filter(user=globex_noc, tenant=acme).exists()
@@ -308,9 +312,9 @@ def test_of_many_clicks_at_once_one_makes_a_member(acme):
     def click() -> None:
         start.wait()
         try:
-            accepting.accept_as_new(key=key, name="x", password=PASSWORD, at=clock.now())
+            accept_invitation.accept_as_new(key=key, name="x", password=PASSWORD, at=clock.now())
             outcomes.append("in")
-        except Exception as refused:  # noqa: BLE001  (told to the test)
+        except Exception as refused:  # noqa: BLE001  (reported to the test)
             outcomes.append(type(refused).__name__)
         finally:
             connection.close()

@@ -1,4 +1,4 @@
-"""A limited member sees what was granted and what is below it; for the rest there is no difference to what is not."""
+"""Limited members see granted objects and what is below them; all others are indistinguishable from absent ones."""
 
 from uuid import uuid4
 
@@ -17,7 +17,7 @@ from apps.telemetry import store
 from apps.telemetry.store import Sample, SeriesKey
 from apps.tenancy import acting_in
 from apps.tenancy.models import TenantModel
-from tests.accounts.test_matrix import ask, seen  # noqa: F401
+from tests.accounts.test_matrix import ask, outcome  # noqa: F401
 from tests.clients import bearer, listed, problem, queries
 from tests.incidents.stage import BEHIND, Stage
 from tests.inventory.factories import ACTOR, AT, make_device, make_link, make_site
@@ -106,7 +106,7 @@ class TestInheritance:
                 for pk in (network["n1"][path].pk, network["s1"][path].pk, uuid4())
             )
             assert own.status_code == 200
-            assert seen(outside) == seen(absent)
+            assert outcome(outside) == outcome(absent)
             assert outside.status_code == 404
 
     def test_a_filter_does_not_reach_outside(self, acme, acme_noc, limited, network):
@@ -124,7 +124,7 @@ class TestInheritance:
 
         assert ids(limited, "devices") == set()
 
-    def test_a_grant_says_nothing_to_who_is_not_limited(self, acme, acme_readonly, network):
+    def test_a_grant_has_no_effect_without_a_limit(self, acme, acme_readonly, network):
         give(acme, acme_readonly, network["n1"]["devices"])
 
         assert len(ids(bearer(acme, acme_readonly), "devices")) == 3
@@ -161,7 +161,7 @@ class TestInheritance:
 
 
 class TestGuard:
-    def test_a_model_that_nobody_spoke_for_shows_nothing(self):
+    def test_a_model_without_a_limit_shows_nothing(self):
         class Unheard(TenantModel):
             class Meta:
                 app_label = "tests"
@@ -241,7 +241,7 @@ class TestIncidents:
         give(acme, acme_noc, stage.devices["er1"])
 
         assert listed(limited, "/api/v1/incidents/") == []
-        assert seen(limited.get(f"/api/v1/incidents/{incident.id}/")) == seen(
+        assert outcome(limited.get(f"/api/v1/incidents/{incident.id}/")) == outcome(
             limited.get(f"/api/v1/incidents/{uuid4()}/")
         )
 

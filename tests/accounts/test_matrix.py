@@ -67,12 +67,12 @@ class Case(NamedTuple):
 
 
 def _cases() -> list[Case]:
-    made = []
+    cases = []
     for path, entry in REST:
         view: Any = class_of(entry)
         actions = getattr(entry.callback, "actions", None) or {a: a for a in actions_of(entry)}
-        made += [Case(path, m, a, view.permission_map[a], view) for m, a in actions.items()]
-    return [case for case in made if isinstance(case.permission, Permission)]
+        cases += [Case(path, m, a, view.permission_map[a], view) for m, a in actions.items()]
+    return [case for case in cases if isinstance(case.permission, Permission)]
 
 
 CASES = _cases()
@@ -94,8 +94,8 @@ class Company(NamedTuple):
         if relation in {"absent", "nonsense"}:
             return dict.fromkeys(case.names, ABSENT if relation == "absent" else "nonsense")
         with acting_in(self.tenants[relation]):
-            made = {name: NESTED[name]() for name in case.names if name != "pk"}
-            return {"pk": ROWS[case.resource](), **made}
+            nested = {name: NESTED[name]() for name in case.names if name != "pk"}
+            return {"pk": ROWS[case.resource](), **nested}
 
 
 @pytest.fixture
@@ -119,13 +119,13 @@ def company(
 def ask(client: APIClient, case: Case, url: str, body: Any = None) -> Any:
     """The answer; what it did is undone."""
     with transaction.atomic():
-        given = {} if case.method == "get" else {"data": body or {}, "format": "json"}
-        answer = getattr(client, case.method)(url, **given)
+        kwargs = {} if case.method == "get" else {"data": body or {}, "format": "json"}
+        answer = getattr(client, case.method)(url, **kwargs)
         transaction.set_rollback(True)
     return answer
 
 
-def seen(answer: Any) -> tuple[Any, ...]:
+def outcome(answer: Any) -> tuple[Any, ...]:
     """All that a caller sees."""
     headers = {name: v for name, v in answer.headers.items() if name not in PASSING_HEADERS}
     return answer.status_code, answer.content, headers
@@ -145,12 +145,16 @@ def test_who_may_do_what_to_whose_row(company, case):
         answers = {relation: ask(client, case, url) for relation, url in urls.items()}
 
         refused = refusal(caller, case.permission)
-        strange = {seen(answers[r])[0] for r in ("foreign", "absent", "nonsense")}
+        strange = {outcome(answers[r])[0] for r in ("foreign", "absent", "nonsense")}
         assert strange == {refused or 404}, caller
-        assert seen(answers["foreign"]) == seen(answers["absent"]) == seen(answers["nonsense"])
+        assert (
+            outcome(answers["foreign"])
+            == outcome(answers["absent"])
+            == outcome(answers["nonsense"])
+        )
         is_anothers = case.resource in PERSONAL and caller is not Role.ADMIN
         if refused or is_anothers:
-            assert seen(answers["own"]) == seen(answers["absent"]), caller
+            assert outcome(answers["own"]) == outcome(answers["absent"]), caller
         elif case.method == "get":
             assert answers["own"].status_code == 200, (caller, answers["own"].content)
         elif case.action not in WITHOUT_A_PART:
@@ -160,7 +164,7 @@ def test_who_may_do_what_to_whose_row(company, case):
 @pytest.mark.parametrize("case", LISTWISE, ids=named)
 def test_who_may_ask_for_or_add_to_a_whole(company, case):
     with acting_in(company.tenants["foreign"]):
-        strangers = {str(make()) for make in ROWS.values()}
+        foreign_ids = {str(make()) for make in ROWS.values()}
     is_list = case.resource in ROWS and case.method == "get"
     own = ""
     if is_list:
@@ -178,7 +182,7 @@ def test_who_may_ask_for_or_add_to_a_whole(company, case):
         text = answer.content.decode()
         is_anothers = case.resource in PERSONAL and caller is not Role.ADMIN
         assert (own in text) is not is_anothers, caller
-        assert not [pk for pk in strangers if pk in text], caller
+        assert not [pk for pk in foreign_ids if pk in text], caller
 
 
 def _references() -> list[tuple[Case, str]]:
@@ -237,21 +241,21 @@ def test_a_foreign_id_in_a_query_finds_what_an_absent_one_finds(company, case, n
     absent = ask(admin, case, f"{case.url({})}?{name}={ABSENT}")
 
     for pk in foreign:
-        assert seen(ask(admin, case, f"{case.url({})}?{name}={pk}")) == seen(absent)
+        assert outcome(ask(admin, case, f"{case.url({})}?{name}={pk}")) == outcome(absent)
 
 
 def confuse(company: Company, case: Case, kinds: list[str]) -> int:
     """Ask for another tenant's rows of these kinds where an id of this kind belongs; how many were asked for."""
     with acting_in(company.tenants["foreign"]):
-        strangers = {kind: ROWS[kind]() for kind in kinds}
+        foreign_ids = {kind: ROWS[kind]() for kind in kinds}
     askers = [Role.ADMIN, Role.READONLY]
     for caller in askers:
         client = company.callers[caller]
-        absent = seen(ask(client, case, case.url(dict.fromkeys(case.names, ABSENT))))
-        for kind, pk in strangers.items():
-            told = seen(ask(client, case, case.url(dict.fromkeys(case.names, pk))))
-            assert told == absent, (case.path, caller, kind)
-    return len(askers) * len(strangers)
+        absent = outcome(ask(client, case, case.url(dict.fromkeys(case.names, ABSENT))))
+        for kind, pk in foreign_ids.items():
+            response = outcome(ask(client, case, case.url(dict.fromkeys(case.names, pk))))
+            assert response == absent, (case.path, caller, kind)
+    return len(askers) * len(foreign_ids)
 
 
 def test_a_foreign_id_of_another_kind_is_as_absent(company):
@@ -264,10 +268,10 @@ def test_a_foreign_id_of_another_kind_is_as_absent(company):
 
 @pytest.mark.long
 def test_no_foreign_id_of_any_kind_opens_anything(company, record_property):
-    asked = sum(confuse(company, case, sorted(ROWS)) for case in ROWWISE)
+    sent = sum(confuse(company, case, sorted(ROWS)) for case in ROWWISE)
 
     filters = len(FILTERS) * (len(ROWS) + 1)
-    total = decisions() + asked + filters + 2 * len(REFERENCES)
+    total = decisions() + sent + filters + 2 * len(REFERENCES)
     assert total >= 8_000
     record_property("bar", f"T5: {total} decisions over {len(CASES)} endpoints, 0 wrong")
 

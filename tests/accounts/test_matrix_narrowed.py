@@ -18,7 +18,7 @@ from tests.accounts.test_matrix import (  # noqa: F401  (the fixture)
     ask,
     company,
     named,
-    seen,
+    outcome,
 )
 from tests.clients import bearer
 
@@ -42,7 +42,7 @@ def may(case: Case) -> bool:
 @pytest.mark.parametrize("case", ROWWISE, ids=named)
 def test_without_a_grant_every_row_is_as_absent(company, limited, case):  # noqa: F811
     own, absent = (
-        seen(ask(limited, case, case.url(company.ids(case, relation))))
+        outcome(ask(limited, case, case.url(company.ids(case, relation))))
         for relation in ("own", "absent")
     )
 

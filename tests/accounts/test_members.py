@@ -1,4 +1,4 @@
-"""Who belongs to a tenant, as what, over REST."""
+"""Members of a tenant over REST."""
 
 import threading
 
@@ -41,23 +41,23 @@ class TestMembers:
 
         assert queries(lambda: listed(admin, URL)) == few
 
-    def test_somebody_new_is_invited_and_not_made(self, acme, admin):
+    def test_a_new_address_is_invited_and_gets_no_account(self, acme, admin):
         body = {"email": "new@acme.example", "name": "New Hand", "role": "noc"}
-        made = admin.post(URL, {**body, "password": "correct-horse-42-x"})
+        created = admin.post(URL, {**body, "password": "correct-horse-42-x"})
 
-        assert made.status_code == 201
-        assert "password" not in made.json()
+        assert created.status_code == 201
+        assert "password" not in created.json()
         assert not User.objects.filter(email=body["email"]).exists()
         assert Membership.objects.count() == 1
         with acting_in(acme):
-            assert Record.objects.latest("sequence").action == "invitation.made"
+            assert Record.objects.latest("sequence").action == "invitation.created"
 
-    def test_of_somebody_known_nothing_is_changed(self, admin, globex_admin):
+    def test_an_existing_account_is_not_changed(self, admin, globex_admin):
         body = {"email": globex_admin.email.upper(), "name": "Other", "role": "readonly"}
-        made = admin.post(URL, {**body, "password": "correct-horse-42-x"})
+        created = admin.post(URL, {**body, "password": "correct-horse-42-x"})
 
-        assert made.status_code == 201
-        assert str(globex_admin.pk) not in made.content.decode()
+        assert created.status_code == 201
+        assert str(globex_admin.pk) not in created.content.decode()
         globex_admin.refresh_from_db()
         assert globex_admin.check_password(PASSWORD)
         assert globex_admin.get_full_name() != "Other"
@@ -108,7 +108,7 @@ class TestMembers:
 
         assert problem(admin.delete(of(acme_admin))) == (409, "last_admin")
 
-    def test_with_another_admin_one_may_go(self, acme, admin, acme_admin):
+    def test_with_another_admin_one_can_be_removed(self, acme, admin, acme_admin):
         other = User.objects.create_user("other@acme.example", PASSWORD)
         Membership.objects.create(tenant=acme, user=other, role=Role.ADMIN)
 
@@ -130,10 +130,10 @@ class TestScopes:
     def make(self, admin, **fields):
         return admin.post("/api/v1/tokens/", {"name": "x", **fields})
 
-    def program(self, acme, made):
+    def program(self, acme, created):
         from rest_framework.test import APIClient
 
-        return APIClient(headers={"Authorization": f"Bearer {made.json()['token']}"})
+        return APIClient(headers={"Authorization": f"Bearer {created.json()['token']}"})
 
     def test_narrow_a_token(self, acme, admin):
         program = self.program(acme, self.make(admin, scopes=["inventory.view"]))
@@ -163,11 +163,11 @@ class TestScopes:
         assert self.make(admin, scopes=scopes).status_code == 400
 
     def test_the_last_use_is_noted(self, acme, admin):
-        made = self.make(admin)
-        url = f"/api/v1/tokens/{made.json()['id']}/"
+        created = self.make(admin)
+        url = f"/api/v1/tokens/{created.json()['id']}/"
         assert admin.get(url).json()["last_used_at"] is None
 
-        self.program(acme, made).get("/api/v1/me/")
+        self.program(acme, created).get("/api/v1/me/")
 
         assert admin.get(url).json()["last_used_at"] is not None
 

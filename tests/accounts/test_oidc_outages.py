@@ -1,4 +1,4 @@
-"""A provider that hangs holds two threads of a process at most, and is left alone as soon as it has failed."""
+"""A hanging provider occupies at most two threads of a process, and its circuit breaker opens after a failure."""
 
 import socket
 import threading
@@ -19,11 +19,11 @@ from apps.accounts.oidc import calls, metadata
 from apps.accounts.oidc.config import Provider
 from ispvm.deploy import gunicorn_group
 from tests.accounts.hostile_issuer import running_issuer
-from tests.accounts.test_oidc_tokens import come_back, described, set_out
+from tests.accounts.test_oidc_tokens import begin_login, described, handle_callback
 from tests.accounts.test_second_factor import is_in
 from tests.supervisor.waiting import HANG_SECONDS
 
-START, GATE = "/sign-in/with/hostile/", "/sign-in/"
+START, SIGN_IN = "/sign-in/with/hostile/", "/sign-in/"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
 
 
@@ -81,9 +81,9 @@ class Hanging:
 @pytest.fixture(autouse=True)
 def _settings(settings):
     settings.ISPVM_EGRESS_ALLOW = (SimpleNamespace(network=ip_network("127.0.0.0/8"), port=None),)
-    metadata.forget()
+    metadata.clear_cache()
     yield
-    metadata.forget()
+    metadata.clear_cache()
 
 
 @pytest.fixture(params=["no answer", "slow head", "slow body"])
@@ -122,7 +122,7 @@ def test_twenty_sign_in_pages_are_served_while_a_provider_hangs(acme_noc, hangin
 
     with ThreadPoolExecutor(gunicorn_group.threads) as pool:
         clicks = [pool.submit(get, START) for _ in range(20)]
-        pages = [pool.submit(get, GATE) for _ in range(20)]
+        pages = [pool.submit(get, SIGN_IN) for _ in range(20)]
         try:
             assert [page.result(timeout=120) for page in pages] == [200] * 20
             done = [click.result(timeout=120) for click in clicks if click.done()]
@@ -136,17 +136,17 @@ def test_twenty_sign_in_pages_are_served_while_a_provider_hangs(acme_noc, hangin
 @pytest.mark.django_db
 @pytest.mark.usefixtures("_short")
 class TestBreaker:
-    def test_remembers_the_failure_and_calls_nobody_in_vain(self, acme_noc, hanging):
-        seen = [Client().get(START) for _ in range(20)]
+    def test_opens_after_a_failure(self, acme_noc, hanging):
+        responses = [Client().get(START) for _ in range(20)]
 
-        assert [answer.status_code for answer in seen] == [502] * 20
+        assert [answer.status_code for answer in responses] == [502] * 20
         assert hanging.connections == 1
-        assert "did not answer a moment ago" in seen[-1].content.decode()
-        assert Client().get(GATE).status_code == 200
+        assert "is not responding" in responses[-1].content.decode()
+        assert Client().get(SIGN_IN).status_code == 200
 
     def test_is_one_for_all_processes(self, hanging):
         Client().get(START)
-        metadata.forget()
+        metadata.clear_cache()
         calls._local.clear()
 
         assert Client().get(START).status_code == 502
@@ -218,7 +218,7 @@ class TestBreaker:
 
 
 @pytest.mark.django_db
-class TestOnTheWayBack:
+class TestCallback:
     @pytest.fixture
     def issuer(self, settings):
         with running_issuer() as issuer:
@@ -231,28 +231,28 @@ class TestOnTheWayBack:
         server = Hanging("no answer")
         issuer.document[name] = f"{server.url}/x"
         client = Client()
-        asked = set_out(client)
-        issuer.id_token = issuer.token(asked["nonce"])
+        login_params = begin_login(client)
+        issuer.id_token = issuer.token(login_params["nonce"])
 
-        assert come_back(client, asked).status_code == 502
+        assert handle_callback(client, login_params).status_code == 502
         assert Client().get(START).status_code == 502
         assert server.connections == 1
         assert not is_in(client)
         server.close()
 
-    def test_waits_a_moment_for_a_free_place(self, issuer):
+    def test_waits_for_a_free_slot(self, issuer):
         client = Client()
-        asked = set_out(client)
+        login_params = begin_login(client)
         for _ in range(calls.MAX_CALLS):
-            calls._places.acquire()
-        threading.Timer(0.2, calls._places.release).start()
+            calls._slots.acquire()
+        threading.Timer(0.2, calls._slots.release).start()
         try:
-            answer = come_back(client, asked)
+            answer = handle_callback(client, login_params)
         finally:
-            calls._places.release()
+            calls._slots.release()
 
         assert answer.status_code == 401  # the provider was called, and its token is none
-        assert "/token" in issuer.asked
+        assert "/token" in issuer.requests
 
     def test_all_calls_of_a_step_share_one_deadline(self, issuer, monkeypatch):
         clock = SimpleNamespace(now=1000.0)

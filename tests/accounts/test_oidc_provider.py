@@ -1,4 +1,4 @@
-"""Signing in by a real provider (the npm package `oidc-provider`), on loopback, as a browser does it."""
+"""Login at a real provider (the npm package `oidc-provider`) on loopback."""
 
 import fcntl
 import re
@@ -84,7 +84,7 @@ def issuer(_provider, settings):
         for slug in ("basic", "post", "public")
     )
     settings.ISPVM_EGRESS_ALLOW = (SimpleNamespace(network=ip_network("127.0.0.0/8"), port=None),)
-    metadata.forget()
+    metadata.clear_cache()
     return _provider
 
 
@@ -114,7 +114,7 @@ class Person:
         raise AssertionError("the provider leads nowhere")
 
 
-def come(name: str, slug: str = "basic", client: Client | None = None, query: str = ""):
+def complete_login(name: str, slug: str = "basic", client: Client | None = None, query: str = ""):
     """The whole way; our answer to it, the browser, and where the person came back to."""
     client = client or Client()
     start = client.get(f"/sign-in/with/{slug}/{query}")
@@ -124,8 +124,8 @@ def come(name: str, slug: str = "basic", client: Client | None = None, query: st
 
 
 @pytest.mark.parametrize("slug", ["basic", "post", "public"])
-def test_a_person_whom_a_rule_lets_in_is_in(acme, issuer, slug):
-    answer, client, _ = come("ana", slug, query="?next=/agents/")
+def test_a_rule_provisions_a_member(acme, issuer, slug):
+    answer, client, _ = complete_login("ana", slug, query="?next=/agents/")
 
     assert answer.status_code == 302, answer.content
     assert answer["Location"] == "/agents/"
@@ -135,19 +135,23 @@ def test_a_person_whom_a_rule_lets_in_is_in(acme, issuer, slug):
     assert OpenSession.objects.get().method == f"oidc:{slug}"
 
 
-def test_coming_again_is_the_same_person(acme, issuer):
-    come("ana")
-    come("ana")
+def test_the_next_sign_in_finds_the_same_user(acme, issuer):
+    complete_login("ana")
+    complete_login("ana")
 
     assert User.objects.filter(email="ana@corp.example").count() == 1
 
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("bob", "does not vouch"), ("eve", "is here already"), ("zoe", "Nobody here signs in")],
+    [
+        ("bob", "as verified"),
+        ("eve", "with this address exists"),
+        ("zoe", "not linked to an account"),
+    ],
 )
-def test_whom_no_rule_lets_in_stays_out(acme_noc, issuer, name, code):
-    answer, client, _ = come(name)
+def test_without_a_matching_rule_sign_in_is_refused(acme_noc, issuer, name, code):
+    answer, client, _ = complete_login(name)
 
     assert answer.status_code == 401
     assert code in answer.content.decode()
@@ -155,21 +159,22 @@ def test_whom_no_rule_lets_in_stays_out(acme_noc, issuer, name, code):
     assert not SocialAccount.objects.exists()
 
 
-def test_an_answer_opens_once(acme, issuer):
-    _, client, back = come("ana")
+def test_a_response_is_accepted_once(acme, issuer):
+    _, client, back = complete_login("ana")
     client.post("/sign-out/")
 
     assert client.get(back).status_code == 401
 
 
 def test_a_code_sent_twice_is_refused_by_the_provider(acme, issuer):
-    _, _, back = come("ana")
+    _, _, back = complete_login("ana")
     code = parse_qs(urlsplit(back).query)["code"][0]
     client = Client()
-    asked = parse_qs(urlsplit(client.get("/sign-in/with/basic/")["Location"]).query)
+    login_params = parse_qs(urlsplit(client.get("/sign-in/with/basic/")["Location"]).query)
 
     again = client.get(
-        "/sign-in/with/basic/back/", {"state": asked["state"][0], "code": code, "iss": issuer}
+        "/sign-in/with/basic/callback/",
+        {"state": login_params["state"][0], "code": code, "iss": issuer},
     )
 
     assert again.status_code == 401
@@ -182,10 +187,11 @@ def test_a_stolen_code_is_of_no_use_without_the_verifier(acme, issuer):
     back = Person("ana").go(victim.get("/sign-in/with/basic/")["Location"])
     code = parse_qs(urlsplit(back).query)["code"][0]
     thief = Client()
-    asked = parse_qs(urlsplit(thief.get("/sign-in/with/basic/")["Location"]).query)
+    login_params = parse_qs(urlsplit(thief.get("/sign-in/with/basic/")["Location"]).query)
 
     stolen = thief.get(
-        "/sign-in/with/basic/back/", {"state": asked["state"][0], "code": code, "iss": issuer}
+        "/sign-in/with/basic/callback/",
+        {"state": login_params["state"][0], "code": code, "iss": issuer},
     )
 
     assert stolen.status_code == 401
@@ -193,10 +199,10 @@ def test_a_stolen_code_is_of_no_use_without_the_verifier(acme, issuer):
 
 
 def test_a_second_factor_that_the_person_has_here_is_asked_too(acme, issuer):
-    _, client, _ = come("ana")
+    _, client, _ = complete_login("ana")
     secret, _ = set_up(client)
 
-    answer, other, _ = come("ana")
+    answer, other, _ = complete_login("ana")
 
     assert answer["Location"] == CODE
     assert not is_in(other)
@@ -210,14 +216,16 @@ class TestLinking:
         page = client.post("/account/identities/basic/link/")
         assert 'http-equiv="refresh"' in page.content.decode()
 
-        answer, _, _ = come("zoe", client=client)
+        answer, _, _ = complete_login("zoe", client=client)
 
         assert answer["Location"] == "/account/"
         assert SocialAccount.objects.get().user == acme_admin
-        assert come("zoe")[1].get("/api/v1/me/").json()["user"]["email"] == acme_admin.email
+        assert (
+            complete_login("zoe")[1].get("/api/v1/me/").json()["user"]["email"] == acme_admin.email
+        )
 
     def test_is_not_begun_by_a_link_on_a_foreign_page(self, acme_admin, issuer):
-        answer, _, _ = come("zoe", client=first_step(acme_admin))
+        answer, _, _ = complete_login("zoe", client=first_step(acme_admin))
 
         assert answer.status_code == 401
         assert not SocialAccount.objects.exists()
@@ -228,15 +236,15 @@ class TestLinking:
         assert answer["Location"].startswith("/account/confirm/")
 
     def test_leaves_an_identity_with_whom_it_is(self, acme, acme_admin, issuer):
-        come("ana")
+        complete_login("ana")
         client = first_step(acme_admin)
         client.post("/account/identities/basic/link/")
 
-        assert come("ana", client=client)[0].status_code == 409
+        assert complete_login("ana", client=client)[0].status_code == 409
         assert SocialAccount.objects.get().user.email == "ana@corp.example"
 
-    def test_is_undone_unless_it_is_the_last_way_in(self, acme, acme_admin, issuer):
-        _, ana, _ = come("ana")
+    def test_is_removed_unless_it_is_the_last_method(self, acme, acme_admin, issuer):
+        _, ana, _ = complete_login("ana")
         row = SocialAccount.objects.get()
         assert ana.post(f"/account/identities/{row.pk}/unlink/").status_code == 409
         assert (
@@ -256,7 +264,7 @@ class TestConfirming:
         client = stale(first_step(acme_admin))
         assert client.post(TOKENS, {"name": "x"}, "application/json").status_code == 403
 
-        answer, _, _ = come("zoe", client=client, query="?next=/agents/")
+        answer, _, _ = complete_login("zoe", client=client, query="?next=/agents/")
 
         assert answer["Location"] == "/agents/"
         assert client.post(TOKENS, {"name": "x"}, "application/json").status_code == 201
@@ -265,5 +273,5 @@ class TestConfirming:
         SocialAccount.objects.create(user=acme_admin, provider=issuer, uid="zoe")
         client = stale(first_step(acme_admin))
 
-        assert come("bob", client=client)[0].status_code == 401
+        assert complete_login("bob", client=client)[0].status_code == 401
         assert client.post(TOKENS, {"name": "x"}, "application/json").status_code == 403

@@ -1,4 +1,4 @@
-"""What a provider may not get away with: every case goes the whole way, from the gate and back to it."""
+"""Invalid tokens and responses of a provider: every case runs the whole login."""
 
 from ipaddress import ip_network
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ from tests.accounts.test_second_factor import is_in
 from tests.accounts.token_corpus import CASES
 
 pytestmark = pytest.mark.django_db
-START, BACK = f"/sign-in/with/{CLIENT}/", f"/sign-in/with/{CLIENT}/back/"
+START, BACK = f"/sign-in/with/{CLIENT}/", f"/sign-in/with/{CLIENT}/callback/"
 EVERY_RUN = 5
 
 
@@ -48,11 +48,11 @@ def _server():
 def issuer(_server, settings):
     """A provider that is at first what it should be."""
     _server.__init__(urlsplit(_server.url).port)
-    metadata.forget()
+    metadata.clear_cache()
     settings.ISPVM_OIDC_PROVIDERS = (described(_server),)
     settings.ISPVM_EGRESS_ALLOW = (SimpleNamespace(network=ip_network("127.0.0.0/8"), port=None),)
     yield _server
-    metadata.forget()
+    metadata.clear_cache()
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def known(acme_noc, issuer):
     return acme_noc
 
 
-def set_out(client: Client) -> dict[str, str]:
+def begin_login(client: Client) -> dict[str, str]:
     """What our side asks of the provider."""
     answer = client.get(START)
     assert answer.status_code == 302, answer.content
@@ -71,8 +71,8 @@ def set_out(client: Client) -> dict[str, str]:
     }
 
 
-def come_back(client: Client, asked: dict[str, str], **more):
-    return client.get(BACK, {"state": asked["state"], "code": "good", **more})
+def handle_callback(client: Client, login_params: dict[str, str], **more):
+    return client.get(BACK, {"state": login_params["state"], "code": "good", **more})
 
 
 @pytest.mark.parametrize(
@@ -84,19 +84,19 @@ def come_back(client: Client, asked: dict[str, str], **more):
 )
 def test_a_token_signs_in_only_if_it_holds_in_every_respect(known, issuer, case):
     client = Client()
-    asked = set_out(client)
-    issuer.id_token = case.make(issuer, asked["nonce"])
+    login_params = begin_login(client)
+    issuer.id_token = case.make(issuer, login_params["nonce"])
 
-    answer = come_back(client, asked)
+    answer = handle_callback(client, login_params)
 
     assert answer.status_code == (302 if case.is_good else 401), answer.content
     assert is_in(client) == case.is_good
-    assert set(issuer.asked) <= {WELL_KNOWN, "/token", "/jwks", "/userinfo"}
+    assert set(issuer.requests) <= {WELL_KNOWN, "/token", "/jwks", "/userinfo"}
 
 
 def test_there_are_enough_of_them(record_property):
-    told = f"U1: {len(CASES)} tokens of an OIDC provider, {len(CASES[::EVERY_RUN])} in every run"
-    record_property("bar", told)
+    summary = f"U1: {len(CASES)} tokens of an OIDC provider, {len(CASES[::EVERY_RUN])} in every run"
+    record_property("bar", summary)
 
     assert len(CASES) >= 120
     assert len({case.name for case in CASES}) == len(CASES)
@@ -105,17 +105,17 @@ def test_there_are_enough_of_them(record_property):
 
 class TestRequest:
     def test_carries_state_nonce_and_a_hashed_verifier(self, issuer):
-        asked = set_out(Client())
+        login_params = begin_login(Client())
 
-        assert asked["response_type"] == "code"
-        assert asked["code_challenge_method"] == "S256"
-        assert len(asked["state"]) >= 16
-        assert len(asked["nonce"]) >= 32
-        assert asked["redirect_uri"].endswith(BACK)
-        assert set(asked["scope"].split()) == {"openid", "profile", "email"}
+        assert login_params["response_type"] == "code"
+        assert login_params["code_challenge_method"] == "S256"
+        assert len(login_params["state"]) >= 16
+        assert len(login_params["nonce"]) >= 32
+        assert login_params["redirect_uri"].endswith(BACK)
+        assert set(login_params["scope"].split()) == {"openid", "profile", "email"}
 
     def test_is_another_each_time(self, issuer):
-        one, two = set_out(Client()), set_out(Client())
+        one, two = begin_login(Client()), begin_login(Client())
 
         for name in ("state", "nonce", "code_challenge"):
             assert one[name] != two[name]
@@ -127,15 +127,15 @@ class TestRequest:
 
     def test_an_unknown_provider_is_not_found(self, issuer):
         assert Client().get("/sign-in/with/other/").status_code == 404
-        assert Client().get("/sign-in/with/other/back/").status_code == 404
+        assert Client().get("/sign-in/with/other/callback/").status_code == 404
 
 
 class TestState:
     def back(self, known, issuer, state=None, client=None, **more):
         client = client or Client()
-        asked = set_out(client)
-        issuer.id_token = issuer.token(asked["nonce"])
-        query = {"state": asked["state"] if state is None else state, "code": "good", **more}
+        login_params = begin_login(client)
+        issuer.id_token = issuer.token(login_params["nonce"])
+        query = {"state": login_params["state"] if state is None else state, "code": "good", **more}
         return client.get(BACK, query), client, query
 
     def test_opens_once(self, known, issuer):
@@ -152,7 +152,7 @@ class TestState:
 
     def test_of_another_browser_opens_nothing(self, known, issuer):
         thief = Client()
-        state = set_out(thief)["state"]
+        state = begin_login(thief)["state"]
 
         answer, client, _ = self.back(known, issuer, state)
 
@@ -163,20 +163,22 @@ class TestState:
         other = described(issuer)
         settings.ISPVM_OIDC_PROVIDERS = (other, Provider(**{**vars(other), "slug": "two"}))
         client = Client()
-        asked = set_out(client)
-        issuer.id_token = issuer.token(asked["nonce"])
+        login_params = begin_login(client)
+        issuer.id_token = issuer.token(login_params["nonce"])
 
-        answer = client.get("/sign-in/with/two/back/", {"state": asked["state"], "code": "x"})
+        answer = client.get(
+            "/sign-in/with/two/callback/", {"state": login_params["state"], "code": "x"}
+        )
 
         assert answer.status_code == 401
 
     def test_is_kept_ten_minutes(self, known, issuer, time_machine):
         client = Client()
-        asked = set_out(client)
+        login_params = begin_login(client)
         time_machine.move_to(issuer.claims("")["iat"] + 660)
-        issuer.id_token = issuer.token(asked["nonce"])
+        issuer.id_token = issuer.token(login_params["nonce"])
 
-        assert come_back(client, asked).status_code == 401
+        assert handle_callback(client, login_params).status_code == 401
 
     @pytest.mark.parametrize(
         "more", [{"error": "access_denied"}, {"code": ""}, {"iss": "http://other.example"}]
@@ -186,7 +188,7 @@ class TestState:
 
         assert answer.status_code == 401
         assert not is_in(client)
-        assert "/token" not in issuer.asked
+        assert "/token" not in issuer.requests
 
     def test_an_issuer_that_promised_to_name_itself_must(self, known, issuer):
         issuer.document["authorization_response_iss_parameter_supported"] = True
@@ -196,11 +198,11 @@ class TestState:
 
     def test_the_session_gets_a_new_key(self, known, issuer):
         client = Client()
-        asked = set_out(client)
+        login_params = begin_login(client)
         before = client.session.session_key
-        issuer.id_token = issuer.token(asked["nonce"])
+        issuer.id_token = issuer.token(login_params["nonce"])
 
-        come_back(client, asked)
+        handle_callback(client, login_params)
 
         assert is_in(client)
         assert client.session.session_key != before
@@ -208,7 +210,7 @@ class TestState:
 
 class TestBrokenProvider:
     @pytest.mark.parametrize(
-        "said",
+        "response_body",
         [
             (500, {}),
             (200, b""),
@@ -222,17 +224,17 @@ class TestBrokenProvider:
         ],
     )
     @pytest.mark.parametrize("path", [WELL_KNOWN, "/jwks", "/token"])
-    def test_is_said_in_words(self, known, issuer, path, said):
+    def test_is_explained(self, known, issuer, path, response_body):
         client = Client()
         if path == WELL_KNOWN:
-            issuer.answers[path] = said
+            issuer.answers[path] = response_body
             assert client.get(START).status_code == 502
             return
-        asked = set_out(client)
-        issuer.id_token = issuer.token(asked["nonce"])
-        issuer.answers[path] = said
+        login_params = begin_login(client)
+        issuer.id_token = issuer.token(login_params["nonce"])
+        issuer.answers[path] = response_body
 
-        answer = come_back(client, asked)
+        answer = handle_callback(client, login_params)
 
         assert answer.status_code in {401, 502}, answer.content
         assert not is_in(client)
@@ -244,12 +246,12 @@ class TestBrokenProvider:
 
         assert Client().get(START).status_code == 502
 
-    def test_cannot_lead_us_into_our_own_network(self, known, issuer, settings):
+    def test_cannot_redirect_into_the_own_network(self, known, issuer, settings):
         issuer.document["token_endpoint"] = "http://169.254.169.254/latest"
         client = Client()
-        asked = set_out(client)
+        login_params = begin_login(client)
 
-        assert come_back(client, asked).status_code == 502
+        assert handle_callback(client, login_params).status_code == 502
 
     def test_is_not_asked_at_all_on_a_network_that_the_operator_did_not_open(
         self, issuer, settings
@@ -257,7 +259,7 @@ class TestBrokenProvider:
         settings.ISPVM_EGRESS_ALLOW = ()
 
         assert Client().get(START).status_code == 502
-        assert issuer.asked == []
+        assert issuer.requests == []
 
 
 class TestKeys:
@@ -286,60 +288,60 @@ class TestKeys:
         for _ in range(5):
             assert sign_in(issuer, "thief", kid="rsa").status_code == 401
 
-        assert issuer.asked.count("/jwks") == 2
+        assert issuer.requests.count("/jwks") == 2
         assert sign_in(issuer, "rsa").status_code == 302
 
-    def test_are_not_asked_for_at_every_nonsense(self, known, issuer):
+    def test_are_not_fetched_for_every_unknown_key_id(self, known, issuer):
         for _ in range(5):
             assert sign_in(issuer, "thief").status_code == 401
 
-        assert issuer.asked.count("/jwks") <= 2
+        assert issuer.requests.count("/jwks") <= 2
 
 
 def sign_in(issuer: Issuer, key: str, kid: str = ""):
     client = Client()
-    asked = set_out(client)
-    issuer.id_token = issuer.token(asked["nonce"], key=key, kid=kid)
-    return come_back(client, asked)
+    login_params = begin_login(client)
+    issuer.id_token = issuer.token(login_params["nonce"], key=key, kid=kid)
+    return handle_callback(client, login_params)
 
 
 class TestWho:
-    def come(self, issuer, client=None, **claims):
+    def complete_login(self, issuer, client=None, **claims):
         client = client or Client()
-        asked = set_out(client)
-        issuer.id_token = issuer.token(asked["nonce"], **claims)
-        return come_back(client, asked), client
+        login_params = begin_login(client)
+        issuer.id_token = issuer.token(login_params["nonce"], **claims)
+        return handle_callback(client, login_params), client
 
-    def test_somebody_unknown_is_nobody(self, acme_noc, issuer):
-        answer, client = self.come(issuer, email=acme_noc.email, email_verified=True)
+    def test_an_unknown_identity_is_refused(self, acme_noc, issuer):
+        answer, client = self.complete_login(issuer, email=acme_noc.email, email_verified=True)
 
         assert answer.status_code == 401
         assert not is_in(client)
         assert not SocialAccount.objects.exists()
 
-    def test_the_same_subject_of_another_issuer_is_somebody_else(self, acme_noc, issuer):
+    def test_the_same_subject_of_another_issuer_is_another_identity(self, acme_noc, issuer):
         SocialAccount.objects.create(user=acme_noc, provider="https://other.example", uid="someone")
 
-        assert self.come(issuer)[0].status_code == 401
+        assert self.complete_login(issuer)[0].status_code == 401
 
-    def test_who_is_switched_off_stays_out(self, known, issuer):
+    def test_a_deactivated_user_is_refused(self, known, issuer):
         type(known).objects.filter(pk=known.pk).update(is_active=False)
 
-        assert self.come(issuer)[0].status_code == 401
+        assert self.complete_login(issuer)[0].status_code == 401
 
     @pytest.fixture
-    def open_door(self, acme, issuer, settings):
+    def provisioning_issuer(self, acme, issuer, settings):
         rules = (Rule("acme", "noc", "groups", "noc"), Rule("gone", "admin"))
         accept("acme", "corp.example")
         settings.ISPVM_OIDC_PROVIDERS = (described(issuer, provision=rules),)
         return issuer
 
     def ana(self, **changed):
-        said = {"email": "ana@corp.example", "email_verified": True, "groups": ["noc"]}
-        return {"sub": "ana", **said, **changed}
+        claims = {"email": "ana@corp.example", "email_verified": True, "groups": ["noc"]}
+        return {"sub": "ana", **claims, **changed}
 
-    def test_a_rule_of_the_operator_makes_a_member(self, acme, open_door):
-        answer, client = self.come(open_door, **self.ana(name="Ana Ruiz"))
+    def test_a_rule_of_the_operator_makes_a_member(self, acme, provisioning_issuer):
+        answer, client = self.complete_login(provisioning_issuer, **self.ana(name="Ana Ruiz"))
 
         assert answer.status_code == 302
         me = client.get("/api/v1/me/").json()
@@ -360,25 +362,27 @@ class TestWho:
             {"groups": {"noc": 1}},
         ],
     )
-    def test_no_rule_holds_for_less(self, acme, open_door, changed):
-        answer, client = self.come(open_door, **self.ana(**changed))
+    def test_no_rule_holds_for_less(self, acme, provisioning_issuer, changed):
+        answer, client = self.complete_login(provisioning_issuer, **self.ana(**changed))
 
         assert answer.status_code == 401
         assert not is_in(client)
 
-    def test_an_address_that_is_taken_is_not_taken_over(self, acme_noc, open_door):
-        answer, client = self.come(open_door, **self.ana(email=acme_noc.email.upper()))
+    def test_an_address_that_is_taken_is_not_taken_over(self, acme_noc, provisioning_issuer):
+        answer, client = self.complete_login(
+            provisioning_issuer, **self.ana(email=acme_noc.email.upper())
+        )
 
         assert answer.status_code == 401
         assert not SocialAccount.objects.exists()
         assert not is_in(client)
 
     def test_what_the_token_leaves_out_is_asked_and_must_be_of_the_same_person(
-        self, acme, open_door
+        self, acme, provisioning_issuer
     ):
         left_out = self.ana(email=..., groups=..., email_verified=...)
-        open_door.userinfo = {**self.ana(), "sub": "eve"}
-        assert self.come(open_door, **left_out)[0].status_code == 401
+        provisioning_issuer.userinfo = {**self.ana(), "sub": "eve"}
+        assert self.complete_login(provisioning_issuer, **left_out)[0].status_code == 401
 
-        open_door.userinfo = self.ana()
-        assert self.come(open_door, **left_out)[0].status_code == 302
+        provisioning_issuer.userinfo = self.ana()
+        assert self.complete_login(provisioning_issuer, **left_out)[0].status_code == 302

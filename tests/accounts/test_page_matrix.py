@@ -47,14 +47,14 @@ GUARDED = [
     Page(path, entry.callback.page_permission)
     for path, entry in PAGES
     if hasattr(entry.callback, "page_permission")
-    # Two rights at each of its doors: it has a matrix of its own (test_admin_matrix).
+    # Each admin page checks two permissions: see test_admin_matrix.
     and not path.startswith("admin/")
 ]
 ROWWISE = [page for page in GUARDED if page.names]
 LISTWISE = [page for page in GUARDED if not page.names]
 
 
-def seen(answer: Any, pk: Any = ABSENT) -> tuple[Any, ...]:
+def outcome(answer: Any, pk: Any = ABSENT) -> tuple[Any, ...]:
     """All that a caller sees, but for the id that they asked for themselves."""
     headers = {
         name: v.replace(str(pk), str(ABSENT))
@@ -118,7 +118,7 @@ def test_who_may_do_what_to_whose_row(acme, globex, callers, page):
     for method in allowed(callers, page.url(own)):
         for caller, client in callers.items():
             pks = {"own": own, "foreign": foreign, "absent": ABSENT}
-            answers = {r: seen(ask(client, method, page.url(pk)), pk) for r, pk in pks.items()}
+            answers = {r: outcome(ask(client, method, page.url(pk)), pk) for r, pk in pks.items()}
 
             refused = refusal(caller, page.permission)
             assert answers["foreign"] == answers["absent"], caller
@@ -132,7 +132,7 @@ def test_who_may_do_what_to_whose_row(acme, globex, callers, page):
 @pytest.mark.parametrize("page", LISTWISE, ids=lambda page: page.path)
 def test_who_may_ask_for_a_whole(acme, globex, callers, page):
     with acting_in(globex):
-        strangers = {str(make()) for make in ROWS.values()}
+        foreign_ids = {str(make()) for make in ROWS.values()}
     with acting_in(acme):
         ours = {str(make()) for name, make in ROWS.items() if name not in {"users", "alert-rules"}}
 
@@ -143,7 +143,7 @@ def test_who_may_ask_for_a_whole(acme, globex, callers, page):
             refused = refusal(caller, page.permission)
             assert answer.status_code == refused if refused else answer.status_code in DONE, caller
             text = whole(answer).decode()
-            hidden = strangers | ours if caller == LIMITED else strangers
+            hidden = foreign_ids | ours if caller == LIMITED else foreign_ids
             assert not [pk for pk in hidden if pk in text], caller
 
 

@@ -1,4 +1,4 @@
-"""A passkey answers our own page only, its counter never goes back, and no two people have the same one."""
+"""Passkeys: only from our own origin, with increasing counters, and with one owner each."""
 
 import importlib
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from django.test import Client
 from apps.accounts import passkeys
 from apps.accounts.models import OpenSession, PasskeyCredential
 from apps.audit.models import PlatformRecord
-from tests.accounts.soft_key import LEFT_OUT, SoftKey
+from tests.accounts.software_passkey import LEFT_OUT, SoftwarePasskey
 from tests.accounts.test_second_factor import first_step, is_in
 
 MAKE, PROVE, CONFIRM = "/account/passkeys/", "/sign-in/passkey/", "/account/confirm/passkey/"
@@ -49,14 +49,16 @@ def browser(host: str = "vm.example.net") -> Client:
     return Client(HTTP_HOST=host)
 
 
-def add(user, key: SoftKey, **client_data) -> int:
+def add(user, key: SoftwarePasskey, **client_data) -> int:
     client = first_step(user, browser())
     options = client.post(f"{MAKE}options/").json()
     answer = key.register(options, **client_data)
     return client.post(MAKE, {"answer": answer, "name": "Key"}).status_code
 
 
-def prove(user, key: SoftKey, *, counter: int | None = None, **client_data) -> tuple[int, Client]:
+def prove(
+    user, key: SoftwarePasskey, *, counter: int | None = None, **client_data
+) -> tuple[int, Client]:
     client = browser()
     options = client.post(f"{PROVE}options/").json()
     if counter is not None:
@@ -66,10 +68,10 @@ def prove(user, key: SoftKey, *, counter: int | None = None, **client_data) -> t
 
 
 @pytest.fixture
-def key(acme_noc) -> SoftKey:
-    made = SoftKey()
-    assert add(acme_noc, made) == 200
-    return made
+def key(acme_noc) -> SoftwarePasskey:
+    key = SoftwarePasskey()
+    assert add(acme_noc, key) == 200
+    return key
 
 
 @pytest.mark.django_db
@@ -92,7 +94,7 @@ class TestOrigin:
 
     @foreign
     def test_of_another_page_makes_no_passkey(self, acme_noc, client_data):
-        assert add(acme_noc, SoftKey(), **client_data) == 422
+        assert add(acme_noc, SoftwarePasskey(), **client_data) == 422
         assert not Authenticator.objects.exists()
 
     def test_of_another_page_confirms_nobody(self, acme_noc, key):
@@ -146,11 +148,11 @@ class TestCounter:
         assert PlatformRecord.objects.filter(action="passkey.counter_went_back").count() == 1
 
     def test_begins_where_the_passkey_was_made(self, acme_noc):
-        made = SoftKey(counter=40)
-        add(acme_noc, made)
+        key = SoftwarePasskey(counter=40)
+        add(acme_noc, key)
 
-        assert prove(acme_noc, made, counter=40)[0] == 422
-        assert prove(acme_noc, made, counter=41)[0] == 302
+        assert prove(acme_noc, key, counter=40)[0] == 422
+        assert prove(acme_noc, key, counter=41)[0] == 302
 
 
 @pytest.mark.django_db(transaction=True)
@@ -166,16 +168,16 @@ def test_of_two_answers_with_one_counter_one_signs_in(acme_noc, key):
             connection.close()
 
     with ThreadPoolExecutor(6) as pool:
-        seen = sorted(pool.map(send, zip(clients, answers, strict=True)))
+        statuses = sorted(pool.map(send, zip(clients, answers, strict=True)))
 
-    assert seen == [302] + [422] * 5
+    assert statuses == [302] + [422] * 5
     assert OpenSession.objects.filter(method="passkey").count() == 1
 
 
 @pytest.mark.django_db
 class TestOneOwner:
     def test_of_two_people_the_second_is_refused(self, acme_noc, acme_admin, key):
-        copied = SoftKey(credential_id=key.credential_id)
+        copied = SoftwarePasskey(credential_id=key.credential_id)
 
         assert add(acme_admin, copied) == 422
         assert Authenticator.objects.filter(type="webauthn").get().user == acme_noc

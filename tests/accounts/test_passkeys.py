@@ -1,4 +1,4 @@
-"""Passkeys at the doors: what is no answer of a browser is refused in words, and a challenge is good once."""
+"""Passkeys: malformed responses are refused with an error, and a challenge is accepted once."""
 
 import json
 
@@ -20,8 +20,8 @@ def answer(**changed) -> str:
         "signature": "AA",
         "userHandle": "AA",
     }
-    made = {"id": "AA", "rawId": "AA", "type": "public-key", "response": response}
-    return json.dumps({**made, "clientExtensionResults": {}, **changed})
+    credential = {"id": "AA", "rawId": "AA", "type": "public-key", "response": response}
+    return json.dumps({**credential, "clientExtensionResults": {}, **changed})
 
 
 JUNK = [
@@ -69,16 +69,18 @@ def test_no_answer_makes_a_passkey(acme_noc, junk):
 
 
 def test_a_challenge_asks_a_stranger_for_a_verified_owner_and_names_nobody(acme_noc):
-    asked = Client().post(f"{PROVE}options/").json()["publicKey"]
+    options = Client().post(f"{PROVE}options/").json()["publicKey"]
 
-    assert asked["userVerification"] == "required"
-    assert not asked.get("allowCredentials")
-    assert asked["rpId"] == "testserver"
+    assert options["userVerification"] == "required"
+    assert not options.get("allowCredentials")
+    assert options["rpId"] == "testserver"
 
 
 def test_a_challenge_is_another_each_time():
     client = Client()
 
-    seen = {client.post(f"{PROVE}options/").json()["publicKey"]["challenge"] for _ in range(5)}
+    challenges = {
+        client.post(f"{PROVE}options/").json()["publicKey"]["challenge"] for _ in range(5)
+    }
 
-    assert len(seen) == 5
+    assert len(challenges) == 5

@@ -1,4 +1,4 @@
-"""A passkey from its making to its use, in a real Chromium with an authenticator that the browser pretends to have."""
+"""Passkey registration and use in a real Chromium with a virtual authenticator."""
 
 from collections.abc import Iterator
 
@@ -21,14 +21,16 @@ pytestmark = [
 def page(chromium, live_server, under_way, settings) -> Iterator[Page]:
     """A page with an authenticator that knows its owner, and whatever it complained of."""
     settings.ISPVM_PUBLIC_URL = live_server.url
-    made = chromium.new_page(base_url=live_server.url)
-    made.set_default_timeout(30_000)
-    made.complaints = []
-    made.on("console", lambda said: said.type == "error" and made.complaints.append(said.text))
-    made.on("pageerror", lambda error: made.complaints.append(str(error)))
-    made.devtools = made.context.new_cdp_session(made)
-    made.devtools.send("WebAuthn.enable")
-    made.authenticator = made.devtools.send(
+    page = chromium.new_page(base_url=live_server.url)
+    page.set_default_timeout(30_000)
+    page.complaints = []
+    page.on(
+        "console", lambda message: message.type == "error" and page.complaints.append(message.text)
+    )
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.devtools = page.context.new_cdp_session(page)
+    page.devtools.send("WebAuthn.enable")
+    page.authenticator = page.devtools.send(
         "WebAuthn.addVirtualAuthenticator",
         {
             "options": {
@@ -41,8 +43,8 @@ def page(chromium, live_server, under_way, settings) -> Iterator[Page]:
             }
         },
     )["authenticatorId"]
-    yield made
-    made.close()
+    yield page
+    page.close()
 
 
 def sign_in(page: Page, user, next_path: str = "/account/") -> None:
@@ -53,7 +55,7 @@ def sign_in(page: Page, user, next_path: str = "/account/") -> None:
 
 
 def add_passkey(page: Page, name: str) -> None:
-    form = page.locator("form[data-passkey=make]")
+    form = page.locator("form[data-passkey=register]")
     form.get_by_label("Name").fill(name)
     form.get_by_role("button", name="Add a passkey").click()
     expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
@@ -96,7 +98,7 @@ def test_without_the_owners_verification_a_passkey_alone_is_refused(page, acme_n
 
     page.get_by_role("button", name="Sign in with a passkey").click()
 
-    expect(page.locator("[data-passkey-fault=none]")).to_be_visible()
+    expect(page.locator("[data-passkey-error=none]")).to_be_visible()
     assert not OpenSession.objects.exists()
 
 

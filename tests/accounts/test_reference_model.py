@@ -1,4 +1,4 @@
-"""A second, independent account of who may do what; the real one agrees on random questions.
+"""An independent reference model of permissions, compared with the implementation on random cases.
 
 The table is written as a person would tell it, role by role, and shares no code with ``apps.accounts``.
 """
@@ -20,18 +20,18 @@ from apps.tenancy.models import Tenant
 from tests.inventory.factories import ACTOR, AT, make_device, make_site
 
 DECISIONS = 50_000
-LOOK = {
+VIEW_PERMISSIONS = {
     *("inventory.view", "topology.view", "telemetry.view", "agents.view"),
     *("alerts.view", "incidents.view", "maintenance.view", "self"),
 }
-TOLD = {
-    "noc": LOOK
+EXPECTED_PERMISSIONS = {
+    "noc": VIEW_PERMISSIONS
     | {"incidents.act", "alerts.tune", "webhooks.view", "members.view"}
     | {"diagnostics.run", "maintenance.plan"},
-    "readonly": LOOK,
-    "auditor": LOOK | {"audit.view", "webhooks.view", "members.view"},
-    # A platform operator in the tenant: helps, and leaves nothing behind that outlasts the stay.
-    "platform": LOOK
+    "readonly": VIEW_PERMISSIONS,
+    "auditor": VIEW_PERMISSIONS | {"audit.view", "webhooks.view", "members.view"},
+    # A platform operator in an access session: everything but standing access.
+    "platform": VIEW_PERMISSIONS
     | {"audit.view", "webhooks.view", "webhooks.manage", "members.view", "agents.manage"}
     | {"incidents.act", "alerts.tune", "inventory.change", "topology.change"}
     | {"diagnostics.run", "maintenance.plan"},
@@ -64,7 +64,7 @@ def expected(
         return False
     if permission == "logins.approve" and is_token and scopes is None:
         return False  # only by name
-    return role == "admin" or permission in TOLD.get(role, ())
+    return role == "admin" or permission in EXPECTED_PERMISSIONS.get(role, ())
 
 
 def randomness() -> tuple[int, random.Random]:
@@ -88,10 +88,10 @@ def test_the_real_table_agrees_on_every_random_question(record_property):
         is_token = rng.random() < 0.5
         actor = Actor("token" if is_token else "user", "1", "test")
         access = Access(User(), Tenant(), role, actor, is_limited, scopes)
-        told = expected(
+        expected_rows = expected(
             role, permission.value, is_limited=is_limited, scopes=scopes, is_token=is_token
         )
-        assert access.may(permission) == told, (seed, role, permission, is_limited, scopes)
+        assert access.may(permission) == expected_rows, (seed, role, permission, is_limited, scopes)
     record_property("bar", f"T6: {DECISIONS} decisions agree (seed {seed})")
 
 
@@ -118,18 +118,20 @@ def test_what_is_granted_is_what_the_tree_says(acme, acme_noc):
             for row in granted:
                 grant(user_id=acme_noc.id, row=row, actor=ACTOR, at=AT)
 
-            seen = {
+            visible = {
                 row
                 for model in (Site, Device, Interface)
                 for row in access.visible(model.objects.all(), Permission.INVENTORY_VIEW)
             }
 
-            told = {r for r in rows if {r, above.get(r), above.get(above.get(r))} & set(granted)}
-            assert seen == told, (seed, granted)
+            expected_rows = {
+                r for r in rows if {r, above.get(r), above.get(above.get(r))} & set(granted)
+            }
+            assert visible == expected_rows, (seed, granted)
 
 
-def test_every_permission_is_told_of():
-    assert {p.value for p in Permission} - LOOK == {
+def test_every_permission_is_expected():
+    assert {p.value for p in Permission} - VIEW_PERMISSIONS == {
         *("inventory.change", "topology.change", "agents.manage", "alerts.tune", "incidents.act"),
         *("webhooks.view", "webhooks.manage", "credentials.manage", "logins.approve"),
         *("tokens.manage",),

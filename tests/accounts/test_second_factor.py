@@ -1,4 +1,4 @@
-"""The second step: codes that open once, for one person, in one sign-in; a way back when the phone is lost."""
+"""Second factors: codes are accepted once, for one user, in one sign-in; recovery codes and reset."""
 
 import re
 import threading
@@ -66,7 +66,7 @@ def is_in(client: Client) -> bool:
 
 
 class TestSecondStep:
-    def test_is_asked_before_anything_opens(self, noc):
+    def test_is_required_before_the_session_opens(self, noc):
         client = first_step(noc[0])
 
         assert not is_in(client)
@@ -78,7 +78,7 @@ class TestSecondStep:
         assert client.post(CODE, {"code": code_at(noc[1])}).status_code == 302
         assert is_in(client)
 
-    def test_leads_to_where_one_wanted_to_go_and_nowhere_else(self, noc):
+    def test_redirects_to_a_safe_next_url(self, noc):
         client = Client()
         body = {"email": noc[0].email, "password": PASSWORD}
         client.post(f"{SIGN_IN}?next=/agents/", body)
@@ -113,7 +113,7 @@ class TestSecondStep:
         answer = first_step(noc[0]).post(CODE, {"code": code})
 
         assert answer.status_code == 422
-        assert "This code is wrong" in answer.content.decode()
+        assert "code is wrong" in answer.content.decode()
 
     def test_is_not_reached_without_the_first(self, noc):
         assert Client().post(CODE, {"code": code_at(noc[1])})["Location"] == SIGN_IN
@@ -131,7 +131,7 @@ class TestSecondStep:
 
         assert client.post(CODE, {"code": code_at(noc[1])})["Location"] == SIGN_IN
 
-    def test_ends_when_the_person_is_switched_off(self, noc):
+    def test_ends_when_the_user_is_deactivated(self, noc):
         client = first_step(noc[0])
         User.objects.filter(pk=noc[0].pk).update(is_active=False)
 
@@ -152,7 +152,7 @@ class TestSecondStep:
 
         assert client.session.session_key != before
 
-    def test_says_on_the_record_how_one_came_in(self, noc):
+    def test_records_the_methods(self, noc):
         first_step(noc[0]).post(CODE, {"code": code_at(noc[1])})
 
         last = PlatformRecord.objects.filter(action="sign_in.succeeded").latest("sequence")
@@ -164,17 +164,17 @@ class TestGuessing:
         client = Client(REMOTE_ADDR="192.0.2.7")
         first_step(noc[0], client)
 
-        seen = [client.post(CODE, {"code": "000000"}).status_code for _ in range(ATTEMPTS + 1)]
+        statuses = [client.post(CODE, {"code": "000000"}).status_code for _ in range(ATTEMPTS + 1)]
 
-        assert seen == [422] * ATTEMPTS + [429]
+        assert statuses == [422] * ATTEMPTS + [429]
 
     def test_ends_everywhere_for_whoever_has_the_password(self, noc):
-        seen = []
+        statuses = []
         for number in range(CODES_PER_NAME.count + 1):
             client = first_step(noc[0], Client(REMOTE_ADDR=f"198.51.100.{number}"))
-            seen.append(client.post(CODE, {"code": "000000"}).status_code)
+            statuses.append(client.post(CODE, {"code": "000000"}).status_code)
 
-        assert seen == [422] * CODES_PER_NAME.count + [429]
+        assert statuses == [422] * CODES_PER_NAME.count + [429]
 
     def test_does_not_lock_the_operator_out_of_their_own_browser(self, noc):
         own = first_step(noc[0])
@@ -206,8 +206,8 @@ class TestRecoveryCodes:
     def test_new_ones_end_the_old(self, noc):
         client = first_step(noc[0])
         client.post(CODE, {"code": code_at(noc[1])})
-        made = client.post(f"{ACCOUNT}recovery-codes/").content.decode()
-        codes = re.findall(r'dir="ltr">(\d{8})<', made)
+        content = client.post(f"{ACCOUNT}recovery-codes/").content.decode()
+        codes = re.findall(r'dir="ltr">(\d{8})<', content)
 
         assert len(codes) == 10
         assert first_step(noc[0]).post(CODE, {"code": noc[2][0]}).status_code == 422
@@ -226,12 +226,12 @@ class TestAtRest:
     def test_no_secret_is_readable_in_the_database(self, noc):
         with connection.cursor() as cursor:
             cursor.execute("SELECT data::text FROM mfa_authenticator")
-            kept = " ".join(row[0] for row in cursor.fetchall())
+            stored = " ".join(row[0] for row in cursor.fetchall())
 
-        assert noc[1] not in kept
-        assert not [code for code in noc[2] if code in kept]
+        assert noc[1] not in stored
+        assert not [code for code in noc[2] if code in stored]
 
-    def test_an_offered_secret_waits_sealed(self, acme_noc):
+    def test_a_pending_secret_is_encrypted(self, acme_noc):
         client = first_step(acme_noc)
         text = _text(client, "authenticator/")
         secret = re.search(r'dir="ltr">([A-Z2-7]{32})<', text)[1]
@@ -243,25 +243,25 @@ class TestAtRest:
         Authenticator.objects.create(user=acme_admin, type="totp", data=row.data)
 
         with pytest.raises(SecretUnreadable):
-            second_factor.spend_code(acme_admin, code_at(noc[1]), at=clock.now())
+            second_factor.verify_code(acme_admin, code_at(noc[1]), at=clock.now())
 
     @pytest.mark.parametrize("text", ["", "x", "!!", "AAAA", "ÿ"])
-    def test_what_is_no_sealed_secret_is_unreadable(self, acme_noc, text):
+    def test_an_unencrypted_secret_is_refused(self, acme_noc, text):
         with second_factor.secrets_of(acme_noc), pytest.raises(SecretUnreadable):
             SealedAuthenticators().decrypt(text)
 
-    def test_nothing_is_sealed_for_nobody(self):
+    def test_nothing_is_encrypted_without_a_user(self):
         with pytest.raises(RuntimeError):
             SealedAuthenticators().encrypt("x")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_twenty_who_try_one_code_at_once_one_comes_in(noc):
+def test_of_twenty_concurrent_uses_of_one_code_one_succeeds(noc):
     code, won, now = code_at(noc[1]), [], clock.now()
 
     def spend() -> None:
         try:
-            won.append(second_factor.spend_code(noc[0], code, at=now))
+            won.append(second_factor.verify_code(noc[0], code, at=now))
         except CodeRefused:
             pass
         finally:
@@ -284,17 +284,17 @@ def test_a_pending_step_is_no_session_of_its_own(noc):
 
 
 class TestReset:
-    def test_lets_somebody_in_who_lost_everything_and_ends_their_sessions(self, noc, capsys):
+    def test_removes_all_factors_and_ends_the_sessions(self, noc, capsys):
         client = first_step(noc[0])
         client.post(CODE, {"code": code_at(noc[1])})
 
         call_command("reset_second_factors", noc[0].email.upper())
 
-        assert "1 factors taken away, 2 sessions ended" in capsys.readouterr().out
+        assert "1 factors removed, 2 sessions ended" in capsys.readouterr().out
         assert not is_in(client)
         assert is_in(first_step(noc[0]))
         assert PlatformRecord.objects.filter(action="second_factor.reset").count() == 1
 
-    def test_of_nobody_says_so(self, db):
-        with pytest.raises(CommandError, match="Nobody here"):
+    def test_without_an_account_fails(self, db):
+        with pytest.raises(CommandError, match="No "):
             call_command("reset_second_factors", "nobody@acme.example")

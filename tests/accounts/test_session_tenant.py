@@ -1,4 +1,4 @@
-"""A session is bound to its tenant: what others do elsewhere, or a sort order, never moves it."""
+"""A session is bound to its tenant and never changes it by itself."""
 
 import pytest
 from django.db import transaction
@@ -90,7 +90,7 @@ class TestOpenSession:
         assert client.get("/devices/")["Location"] == "/tenants/?next=%2Fdevices%2F"
         assert problem(client.get("/api/v1/me/")) == (401, "no_tenant")
 
-    def test_of_somebody_in_two_tenants_asks_which(self, globex, acme_noc):
+    def test_of_a_member_of_two_tenants_must_choose(self, globex, acme_noc):
         Membership.objects.create(tenant=globex, user=acme_noc, role=Role.NOC)
         client = first_step(acme_noc, Browser())
 
@@ -106,7 +106,7 @@ class TestOpenSession:
 
         assert tenants_of_session(client) == {None}
 
-    def test_leads_nowhere_else_after_the_choice(self, globex, acme_noc):
+    def test_stays_in_the_chosen_tenant(self, globex, acme_noc):
         client = first_step(acme_noc, Browser())
 
         for target in ("https://evil.example/", "//evil.example/", "javascript:alert(1)"):

@@ -1,4 +1,4 @@
-"""Open sessions: seen by their person, ended by them or an admin, over at once."""
+"""Open sessions: listed for their user, ended by them or an admin, with immediate effect."""
 
 import pytest
 from django.contrib.sessions.models import Session
@@ -79,7 +79,7 @@ class TestOwn:
 
         assert not OpenSession.objects.exists()
 
-    def test_a_stolen_key_is_worth_nothing_after_signing_out(self, acme_noc):
+    def test_a_stolen_key_is_invalid_after_signing_out(self, acme_noc):
         client, thief = browser(acme_noc), Client()
         thief.cookies["sessionid"] = client.session.session_key
         assert is_in(thief)
@@ -168,13 +168,13 @@ class TestNextRequest:
 
         assert problem(answer) == (403, "permission_denied")
 
-    def test_a_person_who_is_switched_off_is_out(self, acme_noc):
+    def test_a_deactivated_user_loses_access(self, acme_noc):
         client = browser(acme_noc)
         User.objects.filter(pk=acme_noc.pk).update(is_active=False)
 
         assert not is_in(client)
 
-    def test_a_tenant_that_is_switched_off_is_out(self, acme, acme_noc):
+    def test_a_suspended_tenant_loses_access(self, acme, acme_noc):
         client = browser(acme_noc)
         type(acme).objects.filter(pk=acme.pk).update(is_active=False)
 
@@ -184,8 +184,8 @@ class TestNextRequest:
 class TestPassword:
     NEW = "a-much-better-battery"
 
-    def change(self, client: Client, current: str = PASSWORD, new: str = NEW, again: str = ""):
-        body = {"current": current, "password": new, "again": again or new}
+    def change(self, client: Client, current: str = PASSWORD, new: str = NEW, confirm: str = ""):
+        body = {"current": current, "password": new, "password_confirm": confirm or new}
         return client.post("/account/password/", body)
 
     def test_is_changed_and_ends_the_others(self, acme_noc):
@@ -203,7 +203,7 @@ class TestPassword:
         assert Session.objects.count() == 2
 
     @pytest.mark.parametrize(
-        ("current", "new", "again"),
+        ("current", "new", "password_confirm"),
         [
             ("wrong", NEW, ""),
             (PASSWORD, "short", ""),
@@ -213,19 +213,19 @@ class TestPassword:
             (PASSWORD, "noc@acme.example", ""),
         ],
     )
-    def test_stays_when_the_form_is_wrong(self, acme_noc, current, new, again):
+    def test_is_kept_when_the_form_is_invalid(self, acme_noc, current, new, password_confirm):
         client = browser(acme_noc)
 
-        assert self.change(client, current, new, again).status_code == 422
+        assert self.change(client, current, new, password_confirm).status_code == 422
         acme_noc.refresh_from_db()
         assert acme_noc.check_password(PASSWORD)
 
     def test_guessing_the_current_one_ends(self, acme_noc):
         client = browser(acme_noc)
 
-        seen = [self.change(client, "wrong").status_code for _ in range(11)]
+        statuses = [self.change(client, "wrong").status_code for _ in range(11)]
 
-        assert seen == [422] * 10 + [429]
+        assert statuses == [422] * 10 + [429]
 
 
 def test_the_page_needs_no_tenant(db):

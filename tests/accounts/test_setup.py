@@ -1,4 +1,4 @@
-"""The page of the first installation: one code, one winner, then gone."""
+"""The setup page: one code, one successful request, then unavailable."""
 
 import re
 import threading
@@ -10,7 +10,7 @@ from django.test import Client
 from structlog.testing import capture_logs
 
 from apps.accounts import setup
-from apps.accounts.attempts import NAMELESS
+from apps.accounts.attempts import ANONYMOUS
 from apps.accounts.models import Membership, PlatformOperator, Setup, User
 from apps.audit.models import PlatformRecord
 from apps.core import clock
@@ -23,14 +23,14 @@ EMAIL, PASSWORD = "root@isp.example", "correct-horse-battery"
 
 
 @pytest.fixture(autouse=True)
-def _nobody_yet(transactional_db):
-    """Platform operators of other tests are committed, and stay (``tests.accounts.operators``)."""
+def _no_users(transactional_db):
+    """Platform operators of other tests are committed and remain (``tests.accounts.operators``)."""
     database.empty_all_tables()
 
 
 def logged_code() -> str:
     with capture_logs() as lines:
-        setup.log_code(at=clock.now())
+        setup.log_setup_code(at=clock.now())
     return next(line["setup_code"] for line in lines if line["event"] == "setup_code_created")
 
 
@@ -41,7 +41,7 @@ def form(code: str, **changes: str) -> dict[str, str]:
         "name": "Root Person",
         "email": EMAIL,
         "password": PASSWORD,
-        "again": PASSWORD,
+        "password_confirm": PASSWORD,
         **changes,
     }
 
@@ -64,7 +64,7 @@ class TestTheWay:
         assert Membership.objects.get().role == "admin"
         assert client.post("/sign-in/", {"email": EMAIL, "password": PASSWORD}).status_code == 302
         actions = set(PlatformRecord.objects.values_list("action", flat=True))
-        assert {"tenant.created", "platform_operator.made", "sign_in.succeeded"} <= actions
+        assert {"tenant.created", "platform_operator.added", "sign_in.succeeded"} <= actions
 
     def test_the_code_may_be_typed_in_small_letters_and_without_hyphens(self):
         assert send(logged_code().lower().replace("-", " ")) == 200
@@ -78,7 +78,7 @@ class TestTheWay:
         assert User.objects.count() == 1
         assert Client().get("/sign-in/").status_code == 200
         with capture_logs() as lines:
-            setup.log_code(at=clock.now())
+            setup.log_setup_code(at=clock.now())
         assert lines == []
 
     def test_an_installation_with_a_tenant_has_no_such_page(self, acme):
@@ -134,7 +134,7 @@ class TestTheCode:
         began = clock.now().replace(minute=0, second=0, microsecond=0)
 
         with time_machine.travel(began, tick=False):
-            assert {send("wrong") for _ in range(NAMELESS.count)} == {403}
+            assert {send("wrong") for _ in range(ANONYMOUS.count)} == {403}
             assert send(code) == 429
             assert send(code, at="198.51.100.9") == 200
 
@@ -153,8 +153,8 @@ class TestTheCode:
     def test_a_faulty_form_does_not_use_it_up(self):
         code = logged_code()
         faulty = [
-            {"password": "password1234", "again": "password1234"},
-            {"again": "something else"},
+            {"password": "password1234", "password_confirm": "password1234"},
+            {"password_confirm": "something else"},
             {"email": "nobody"},
             {"tenant_name": " "},
         ]

@@ -1,4 +1,4 @@
-"""The gate: limited where it is tried, open to the named operator; sessions that cannot be handed over."""
+"""The sign-in page: rate limits, no lockout of a user by others, session fixation."""
 
 from datetime import timedelta
 from ipaddress import ip_network
@@ -144,7 +144,7 @@ class TestSession:
 
         assert browser.get("/api/v1/me/").status_code == 401
 
-    def test_ends_when_the_person_is_switched_off(self, acme_noc):
+    def test_ends_when_the_user_is_deactivated(self, acme_noc):
         browser = Client()
         sign_in(acme_noc, client=browser)
         type(acme_noc).objects.filter(pk=acme_noc.pk).update(is_active=False)
@@ -184,7 +184,7 @@ def test_passwords_are_kept_as_argon2():
         from django.contrib.auth import hashers
 
         hashers.get_hashers.cache_clear()
-        made = make_password("x" * 12, hasher="argon2")
+        encoded = make_password("x" * 12, hasher="argon2")
     get_hashers_by_algorithm.cache_clear()
     hashers.get_hashers.cache_clear()
-    assert made.startswith("argon2$argon2id$")
+    assert encoded.startswith("argon2$argon2id$")

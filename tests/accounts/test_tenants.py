@@ -1,4 +1,4 @@
-"""The tenant that one works in: chosen among one's own, asked again on each request."""
+"""Choosing a tenant among one's own; membership is checked on each request."""
 
 from uuid import uuid4
 

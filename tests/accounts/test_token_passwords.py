@@ -1,4 +1,4 @@
-"""API tokens that end with the password: of every tenant, with those that they made, and no others."""
+"""API tokens with `ends_with_password`: revoked in every tenant, with the tokens created with them, and no others."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ TOKENS = "/api/v1/tokens/"
 
 
 def change(user) -> None:
-    body = {"current": PASSWORD, "password": NEW, "again": NEW}
+    body = {"current": PASSWORD, "password": NEW, "password_confirm": NEW}
     assert first_step(user).post("/account/password/", body).status_code == 200
 
 
@@ -52,7 +52,7 @@ def test_one_that_was_made_so_ends_with_the_password(acme_admin):
 
 def test_a_wrong_current_password_ends_nothing(acme_admin):
     token = make(acme_admin, ends_with_password=True)
-    body = {"current": "wrong", "password": NEW, "again": NEW}
+    body = {"current": "wrong", "password": NEW, "password_confirm": NEW}
 
     first_step(acme_admin).post("/account/password/", body)
 
@@ -89,8 +89,8 @@ def test_those_of_other_people_stay(acme_admin, globex_admin):
 
 def test_a_tokens_token_ends_as_it_does(acme_admin):
     maker = make(acme_admin, ends_with_password=True)
-    made = Client(HTTP_AUTHORIZATION=f"Bearer {maker}")
-    child = make(acme_admin, client=made, ends_with_password=False)
+    token_client = Client(HTTP_AUTHORIZATION=f"Bearer {maker}")
+    child = make(acme_admin, client=token_client, ends_with_password=False)
 
     assert ApiToken.objects.order_by("-created_at").first().ends_with_password
     change(acme_admin)
@@ -141,8 +141,8 @@ def test_a_password_is_set_nowhere_else():
     assert places == {
         "accounts/passwords.py",
         # A new person, who has no tokens yet.
-        "accounts/models/people.py",
+        "accounts/models/users.py",
         # An account that is taken over by its address's owner: every token ends there.
-        "accounts/people.py",
+        "accounts/users.py",
         "lab/seed/people.py",
     }

@@ -1,4 +1,4 @@
-"""A program that asks too often is told to wait; others are not touched; the count is one for all processes."""
+"""Rate limit of API tokens: others are not affected, and the counter is shared by all processes."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -6,9 +6,9 @@ import pytest
 import redis
 from rest_framework.test import APIClient
 
-from apps.accounts import rates
-from apps.accounts.rates import admit_token
+from apps.accounts import tokens
 from apps.accounts.services import issue_token
+from apps.accounts.tokens import admit_token
 from apps.core import buckets, clock
 from apps.core.buckets import Buckets, Rate, RateExceeded
 from tests.clients import bearer, problem
@@ -24,12 +24,12 @@ THREADS = 16
 @pytest.fixture(autouse=True)
 def _slow(settings, monkeypatch) -> None:
     settings.ISPVM_TOKEN_REQUESTS_PER_MINUTE = PER_MINUTE
-    monkeypatch.setattr(rates, "Rate", lambda per_second, burst: Rate(per_second / SLOWER, burst))
+    monkeypatch.setattr(tokens, "Rate", lambda per_second, burst: Rate(per_second / SLOWER, burst))
 
 
 @pytest.mark.django_db
 class TestRequests:
-    def test_over_the_rate_is_a_problem_that_says_when_to_come_back(self, acme, acme_noc):
+    def test_over_the_rate_is_a_problem_with_retry_after(self, acme, acme_noc):
         client = bearer(acme, acme_noc)
         answers = [client.get("/api/v1/roles/") for _ in range(AT_ONCE)]
         assert {answer.status_code for answer in answers} == {200}

@@ -1,4 +1,4 @@
-"""ID tokens that a thief, a broken provider or a confused one might send: what each is, and whether it may sign in."""
+"""ID tokens of attackers and of broken or misconfigured providers, and whether each may sign in."""
 
 import hashlib
 import hmac

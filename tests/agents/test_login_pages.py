@@ -30,7 +30,7 @@ def admin(acme_admin) -> Client:
 
 def stale(client: Client) -> Client:
     session = client.session
-    session["proven_at"] -= 16 * 60
+    session["authenticated_at"] -= 16 * 60
     session.save()
     return client
 

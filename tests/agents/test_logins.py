@@ -646,7 +646,7 @@ class TestOverRest:
         client = Caller(raise_request_exception=False)
         signed_in(client, user)
         session = client.session
-        session["proven_at"] -= minutes_ago * 60
+        session["authenticated_at"] -= minutes_ago * 60
         session.save()
         return client
 
@@ -686,7 +686,9 @@ class TestOverRest:
         assert client.get("/api/v1/devices/held-logins/").json()["results"] == []
         assert network.passwords() == [PASSWORD]
 
-    def test_a_visit_changes_the_address_and_gets_no_login(self, network, acme, acme_admin):
+    def test_an_access_session_changes_the_address_and_gets_no_login(
+        self, network, acme, acme_admin
+    ):
         client = Caller(raise_request_exception=False, headers={"X-ISPVM-Tenant": str(acme.pk)})
         signed_in(client, make_operator())
         reason = "ticket 4711: look at the core router"
@@ -699,9 +701,9 @@ class TestOverRest:
         answer = client.post(url, {"destination": network.digest}, format="json")
         assert answer.status_code == 403
         with acting_in(acme):
-            visit = BreakGlass.objects.get()
+            session = BreakGlass.objects.get()
             held = Record.objects.get(action="device.login_held")
-        assert held.actor["visit"] == str(visit.pk)
+        assert held.actor["access_session"] == str(session.pk)
 
     def test_a_list_says_it_without_a_query_per_device(self, network, acme, acme_admin):
         client = token_of(acme, acme_admin, *self.CHANGE_AND_READ)
@@ -723,7 +725,7 @@ class TestOverRest:
     ):
         signed_in(client, acme_admin)
         session = client.session
-        session["proven_at"] -= 16 * 60
+        session["authenticated_at"] -= 16 * 60
         session.save()
         url = f"/admin/inventory/device/{network.device.pk}/change/"
         form = {

@@ -219,7 +219,7 @@ class TestMembers:
         answer = as_admin.post(reverse("admin:accounts_invitation_add"), form, follow=True)
 
         assert "http://127.0.0.1:8000/invitation/?key=" in words(answer)
-        assert last_act(acme) == "invitation.made"
+        assert last_act(acme) == "invitation.created"
         assert not Membership.objects.exclude(user__email="admin@acme.example").exists()
         listing = as_admin.get(reverse("admin:accounts_invitation_changelist"))
         assert "new@acme.example" in words(listing)

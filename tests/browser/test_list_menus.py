@@ -3,7 +3,7 @@
 import pytest
 
 from apps.accounts.choices import ListPage
-from apps.accounts.lists import MOST_NAME, MOST_VIEWS, save_view
+from apps.accounts.lists import MAX_NAME_LENGTH, MAX_VIEWS, save_view
 from apps.accounts.selectors import access_for_user
 from apps.tenancy import acting_in
 from tests.browser.conftest import PHONE
@@ -17,12 +17,12 @@ MEASURED = """menu => [...menu.querySelectorAll('button, label:has(input), input
 })"""
 
 
-@pytest.mark.parametrize(("menu", "parts"), [("Views", MOST_VIEWS + 2), ("Columns", 9)])
+@pytest.mark.parametrize(("menu", "parts"), [("Views", MAX_VIEWS + 2), ("Columns", 9)])
 def test_a_full_menu_fits_a_phone(visitor, stage, acme, acme_noc, menu, parts):
     with acting_in(acme):
         access = access_for_user(acme_noc, acme_noc.memberships.get().tenant_id)
-        for n in range(MOST_VIEWS):
-            name = f"{n:02} {'routers that wait for somebody ' * 3}"[:MOST_NAME].strip()
+        for n in range(MAX_VIEWS):
+            name = f"{n:02} {'routers that wait for somebody ' * 3}"[:MAX_NAME_LENGTH].strip()
             save_view(access=access, page=ListPage.DEVICES, name=name, query=f"q={n}")
     window = visitor(acme_noc, viewport=PHONE, has_touch=True, is_mobile=True)
     window.go("/devices/")

@@ -149,7 +149,7 @@ class Planter:
         # Recovery codes are eight digits: too short to tell from chance.
         self.secrets["authenticator secret"], _ = set_up(browser)
         new = self.put("new password")
-        passwords = {"current": password, "password": new, "again": new}
+        passwords = {"current": password, "password": new, "password_confirm": new}
         self.record(browser.post("/account/password/", passwords))
         self.record(browser.get("/account/"))
         return new

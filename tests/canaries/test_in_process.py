@@ -64,7 +64,7 @@ def captured_log() -> Iterator[Written]:
 
 @pytest.fixture
 def planter(acme, acme_admin, monkeypatch) -> Planter:
-    monkeypatch.setattr(attempts, "COUNTER", f"test-{uuid4()}")
+    monkeypatch.setattr(attempts, "KEY_PREFIX", f"test-{uuid4()}")
     return Planter(bearer(acme, acme_admin))
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from django.urls import reverse
 
-from apps.accounts.lists import MOST_VIEWS
+from apps.accounts.lists import MAX_VIEWS
 from apps.accounts.models import ListSetting, Membership
 from apps.tenancy import acting_in
 from tests.accounts import rows
@@ -117,7 +117,7 @@ def test_a_forgotten_view_is_gone(visit, acme_noc):
     form = {"page": "devices", "name": "Down", "next": "/devices/"}
 
     for _ in range(2):
-        assert client.post(reverse("accounts:forget-view"), form)["Location"] == "/devices/"
+        assert client.post(reverse("accounts:delete-view"), form)["Location"] == "/devices/"
 
     assert "<bdi>Down</bdi>" not in client.get(reverse("console:devices")).content.decode()
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_a_view_is_refused(visit, acme, acme_noc, name, query, pa
 
 def test_so_many_views_are_kept_and_no_more(visit, acme_noc):
     client = visit(acme_noc)
-    for n in range(MOST_VIEWS):
+    for n in range(MAX_VIEWS):
         assert save(client, f"v{n}", "q=a").status_code == 302
 
     assert save(client, "one more", "q=a").status_code == 422

@@ -1,4 +1,4 @@
-"""A real SMTP server on loopback: STARTTLS, AUTH, and answers that a test chooses."""
+"""A real SMTP server on loopback: STARTTLS, AUTH, configurable replies."""
 
 import asyncio
 import ssl

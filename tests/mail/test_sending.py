@@ -1,4 +1,4 @@
-"""Mail to a real SMTP server: sent at least once, never to somebody who is not meant, whatever the server answers."""
+"""Mail to a real SMTP server: sent at least once, only to the recipient, whatever the server replies."""
 
 from datetime import timedelta
 from smtplib import SMTPAuthenticationError
@@ -83,9 +83,9 @@ class TestSent:
 
         secret = smtp.link().partition("?key=")[2].partition(".")[2]
         with acting_in(acme):
-            kept = str(list(Invitation.objects.values())) + str(list(Message.objects.values()))
-        assert secret not in kept
-        assert secret.encode().hex() not in kept
+            stored = str(list(Invitation.objects.values())) + str(list(Message.objects.values()))
+        assert secret not in stored
+        assert secret.encode().hex() not in stored
         assert message.address == ""
 
 
@@ -221,7 +221,7 @@ class TestRefused:
 
         assert message.state == MailState.FAILED
         assert message.attempts == sending.MAX_ATTEMPTS
-        assert max(waits) <= sending.LONGEST_BACKOFF + timedelta(minutes=1)
+        assert max(waits) <= sending.MAX_BACKOFF + timedelta(minutes=1)
         assert message.next_attempt_at - at < timedelta(days=2)
 
 
@@ -230,7 +230,7 @@ class TestKilled:
 
     def test_before_the_server_was_asked(self, acme, smtp, time_machine):
         message, at = invite(acme), clock.now()
-        assert sending._take(message.pk, at) is not None  # and killed
+        assert sending._claim(message.pk, at) is not None  # and killed
 
         run(message)
         assert smtp.received == [], "the first worker may still be at it"
@@ -246,7 +246,7 @@ class TestKilled:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(sending, "_settle", die)
+            patch.setattr(sending, "_finish", die)
             with pytest.raises(KeyboardInterrupt):
                 run(message)
         time_machine.move_to(at + sending.LEASE + timedelta(seconds=1))

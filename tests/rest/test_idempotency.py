@@ -8,7 +8,7 @@ from django.db import connection
 from apps.accounts.models import ApiToken
 from apps.core import clock
 from apps.inventory.models import Site
-from apps.rest.models import ANSWERS_KEPT, IdempotentAnswer
+from apps.rest.models import IDEMPOTENCY_RETENTION, IdempotentAnswer
 from apps.tenancy import acting_in
 from tests.clients import bearer, problem
 
@@ -102,7 +102,7 @@ class TestKey:
     def test_after_a_day_it_is_another_request(self, acme, admin):
         admin.post(URL, {"name": "hub"}, headers=KEY)
         with acting_in(acme):
-            IdempotentAnswer.objects.update(created_at=clock.now() - ANSWERS_KEPT)
+            IdempotentAnswer.objects.update(created_at=clock.now() - IDEMPOTENCY_RETENTION)
 
         answer = admin.post(URL, {"name": "hub"}, headers=KEY)
 

@@ -13,7 +13,7 @@ from django.db import connections
 from django.test import Client
 
 from apps.accounts import middleware
-from apps.accounts.platform import enter_tenant, platform_access
+from apps.accounts.platform import open_access_session, platform_access
 from apps.core import clock
 from apps.core.admission import CostLimitExceeded, repeats
 from apps.core.admission import middleware as admission_middleware
@@ -153,7 +153,7 @@ def test_pages_count_too_and_their_refusal_is_a_page(web, acme, acme_noc, globex
 @on_threads
 def test_a_visit_of_a_platform_operator_counts_as_the_tenant(web, acme, acme_noc):
     operator = make_operator()
-    enter_tenant(
+    open_access_session(
         access=platform_access(operator),
         tenant_id=acme.pk,
         reason="ticket 4711: their alerts do not clear",

@@ -1,4 +1,4 @@
-"""How the tenant's people sign in, in the admin."""
+"""Sign-in policy and mail domains in the admin."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -21,7 +21,7 @@ from apps.backoffice.site import admin_site
 
 @admin.register(MailDomain, site=admin_site)
 class MailDomainAdmin(TenantAdmin):
-    """For which mail domains the tenant's identity providers may speak. Platform operators accept them."""
+    """The mail domains accepted for the tenant's identity providers. Platform operators accept them."""
 
     view_permission = Permission.TENANT_MANAGE
     entity_type = "mail_domain"
@@ -37,7 +37,7 @@ class MailDomainAdmin(TenantAdmin):
 
 
 class SignInPolicyForm(AdminForm):
-    """Roles by name."""
+    """The sign-in policy, with roles by name."""
 
     second_factor_roles = forms.MultipleChoiceField(
         label=_lazy("Roles that need a second factor"),
@@ -45,13 +45,13 @@ class SignInPolicyForm(AdminForm):
         required=False,
         widget=forms.CheckboxSelectMultiple,
         help_text=_lazy(
-            "Their people set one up at their next request, before anything else opens."
+            "Their members must set one up at their next request, before they can continue."
         ),
     )
     accepts_provider_factor = forms.BooleanField(
-        label=_lazy("A second factor at an identity provider is enough"),
+        label=_lazy("Accept the second factor of identity providers"),
         required=False,
-        help_text=_lazy("If the provider says so (amr: mfa)."),
+        help_text=_lazy("If the provider reports it (amr: mfa)."),
     )
 
     class Meta:
@@ -61,7 +61,7 @@ class SignInPolicyForm(AdminForm):
 
 @admin.register(SignInPolicy, site=admin_site)
 class SignInPolicyAdmin(TenantAdmin):
-    """The tenant's own, and no other."""
+    """The sign-in policy of the current tenant."""
 
     view_permission = manage_permission = Permission.TENANT_MANAGE
     can_change = True

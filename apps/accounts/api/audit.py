@@ -23,11 +23,11 @@ from apps.authorization.permissions import Permission
 from apps.rest.pagination import CursorPages
 from apps.rest.views import TenantViewSet
 
-HEAD = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
+HEAD_PATTERN = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
 
 
 class AuditLogSerializer(serializers.ModelSerializer[Record]):
-    """One act: who did what to which object, when. ``hash`` covers all of it and the record before."""
+    """One record: who did what to which object, when. ``hash`` covers the record and the hash before it."""
 
     hash = serializers.SerializerMethodField(help_text="SHA-256 in hexadecimal.")
 
@@ -44,7 +44,7 @@ class AuditLogSerializer(serializers.ModelSerializer[Record]):
 
 
 class VerificationSerializer(serializers.Serializer[Any]):
-    """What one step of a verification has found."""
+    """The result of one verification step."""
 
     state = serializers.ChoiceField(choices=[str(state) for state in State])
     verified_to = serializers.IntegerField(help_text="The last record that is known to be intact.")
@@ -53,22 +53,22 @@ class VerificationSerializer(serializers.Serializer[Any]):
     )
     fault = serializers.ChoiceField(choices=[str(fault) for fault in Fault], allow_null=True)
     head = serializers.CharField(
-        help_text="`SEQUENCE:HASH` of the last record. Keep it elsewhere and give it as `head` later."
+        help_text="`SEQUENCE:HASH` of the last record. Store it outside the platform and pass it as `head` later."
     )
     cursor = serializers.CharField(
-        allow_null=True, help_text="While `state` is `in_progress`: ask again with it."
+        allow_null=True, help_text="While `state` is `in_progress`: pass it in the next request."
     )
 
 
-class NewestFirst(CursorPages):
+class AuditLogPagination(CursorPages):
     ordering = ("-sequence", "-id")  # type: ignore[assignment]  # ties need the id
 
 
 class AuditLogViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """Every act in the tenant, newest first. Nobody changes or deletes one."""
+    """All audit records of the tenant, newest first. Read-only."""
 
     serializer_class = AuditLogSerializer
-    pagination_class = NewestFirst
+    pagination_class = AuditLogPagination
     filters: ClassVar[dict[str, str]] = {
         "action": "action",
         "entity_type": "entity_type",
@@ -82,11 +82,11 @@ class AuditLogViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVi
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("cursor", str, description="Of the answer before."),
+            OpenApiParameter("cursor", str, description="From the previous response."),
             OpenApiParameter(
                 "head",
                 OpenApiTypes.STR,
-                description="`SEQUENCE:HASH` of an earlier answer, which you kept elsewhere.",
+                description="`SEQUENCE:HASH` of an earlier response, stored outside the platform.",
             ),
         ],
         responses=VerificationSerializer,
@@ -94,9 +94,9 @@ class AuditLogViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVi
     )
     @action(detail=False, methods=["get"], pagination_class=None, filter_backends=[])
     def verify(self, request: Request) -> Response:
-        """Check the chain of hashes: at most 5,000 records a call, then ``cursor`` names where to go on.
+        """Verify the hash chain, at most 5,000 records per call; continue with ``cursor``.
 
-        A deleted tail together with its head is found only with a ``head`` that was kept outside of the platform.
+        A truncation that also replaced the head is detected only with a ``head`` that was stored outside the platform.
         """
         known = request.query_params.get("head")
         step = verify_step(
@@ -122,19 +122,19 @@ class AuditLogViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVi
         try:
             return _parse_head(self._signer().unsign(cursor))
         except BadSignature as error:
-            raise _fault("cursor", "Take it from the answer before.") from error
+            raise _invalid("cursor", "Use the cursor of the previous response.") from error
 
     def _signer(self) -> Signer:
-        """Of this tenant: what another one's cursor names was verified elsewhere."""
+        """Per tenant, so that cursors of other tenants are refused."""
         return Signer(salt=f"rest.audit-verify {self.access.tenant.pk}")
 
 
 def _parse_head(text: str) -> Checkpoint:
-    found = HEAD.fullmatch(text)
-    if found is None:
-        raise _fault("head", "A number, a colon and 64 hex digits.")
-    return Checkpoint(int(found[1]), bytes.fromhex(found[2]))
+    match = HEAD_PATTERN.fullmatch(text)
+    if match is None:
+        raise _invalid("head", "A number, a colon and 64 hex digits.")
+    return Checkpoint(int(match[1]), bytes.fromhex(match[2]))
 
 
-def _fault(name: str, text: str) -> ValidationError:
+def _invalid(name: str, text: str) -> ValidationError:
     return ValidationError({name: [ErrorDetail(text, "invalid")]})

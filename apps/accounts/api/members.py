@@ -12,9 +12,9 @@ from rest_framework.response import Response
 from apps.accounts import members, sessions
 from apps.accounts.access import member_access
 from apps.accounts.api.tenants import (
-    LinkInvitationSerializer,
-    MadeLinkInvitationSerializer,
-    invited,
+    CreatedInvitationSerializer,
+    InvitationSerializer,
+    create_invitation,
 )
 from apps.accounts.models import Membership, User
 from apps.accounts.tokens import require_role_within
@@ -35,7 +35,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
 
 
 class MembershipSerializer(serializers.ModelSerializer[Membership]):
-    """A person in this tenant."""
+    """A member of this tenant."""
 
     user = serializers.UUIDField(source="user_id", read_only=True)
     email = serializers.EmailField(source="user.address", read_only=True)
@@ -57,7 +57,7 @@ class RolesSerializer(serializers.Serializer[Any]):
 
 
 class UserViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """The people of this tenant."""
+    """The users of this tenant."""
 
     serializer_class = UserSerializer
     filters = {"email": "email"}
@@ -69,7 +69,7 @@ class UserViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSe
 
 
 class MembershipViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """Who belongs here, as what. The last admin can neither be removed nor demoted."""
+    """Members of this tenant and their roles. The last admin can neither be removed nor demoted."""
 
     serializer_class = MembershipSerializer
     filters = {"user": "user_id", "role": "role"}
@@ -83,46 +83,46 @@ class MembershipViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
     fresh_sign_in = frozenset({"create", "partial_update", "destroy", "end_sessions"})
 
     def get_queryset(self) -> QuerySet[Membership]:
-        # A global table: no policy stands behind this filter.
+        # A global table: row-level security does not back this filter.
         return Membership.objects.filter(tenant_id=self.access.tenant.id).select_related("user")
 
-    @extend_schema(request=LinkInvitationSerializer, responses={201: MadeLinkInvitationSerializer})
+    @extend_schema(request=InvitationSerializer, responses={201: CreatedInvitationSerializer})
     def create(self, request: Request) -> Response:
-        """Invite somebody, as `POST /invitations/` does: they are a member when they have accepted."""
-        return invited(member_access(self.access), request)
+        """Create an invitation, as `POST /invitations/` does. The membership exists once it is accepted."""
+        return create_invitation(member_access(self.access), request)
 
     def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         member = self.get_object()
-        asked = self.get_serializer(member, data=request.data, partial=True)
-        asked.is_valid(raise_exception=True)
-        changes = asked.validated_data
+        params = self.get_serializer(member, data=request.data, partial=True)
+        params.is_valid(raise_exception=True)
+        changes = params.validated_data
         require_role_within(
             member_access(self.access),
             changes.get("role", member.role),
             is_limited=changes.get("is_limited", member.is_limited),
         )
-        changed = members.change_member(member=member, changes=changes, **self._who())
+        changed = members.change_member(member=member, changes=changes, **self._actor_and_time())
         return Response(self.get_serializer(changed).data)
 
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        members.remove_member(member=self.get_object(), **self._who())
+        members.remove_member(member=self.get_object(), **self._actor_and_time())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={204: None})
     @action(detail=True, methods=["post"])
     def end_sessions(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Sign the member out of this tenant everywhere; what they have open in another tenant stays."""
+        """End the member's sessions in this tenant; sessions in other tenants are not affected."""
         sessions.end_sessions_of_member(
             member=self.get_object(), access=self.access, at=clock.now()
         )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    def _who(self) -> dict[str, Any]:
+    def _actor_and_time(self) -> dict[str, Any]:
         return {"actor": self.access.actor, "at": clock.now()}
 
 
 class RolesView(TenantView):
-    """The role table: what each role may do."""
+    """The permissions of each role."""
 
     permission_map = {"get": Permission.SELF}
 

@@ -1,6 +1,6 @@
-"""`my-invitations`: what waits for the signed-in person's own answer, whatever tenant they work in, or none.
+"""`my-invitations`: invitations of the signed-in user, independent of any tenant.
 
-Sessions only: a token never accepts in its person's name.
+Browser sessions only: a token cannot accept for its user.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from apps.accounts import accepting
+from apps.accounts import accept_invitation
 from apps.accounts.errors import InvitationUnusable
 from apps.accounts.models import User
 from apps.authorization.choices import Role
@@ -29,14 +29,14 @@ INVITATION = OpenApiParameter("id", UUID, OpenApiParameter.PATH)
 
 
 class PersonAuthentication(SessionAuthentication):
-    """Whoever is signed in, in whatever tenant."""
+    """Any signed-in user, with or without a tenant."""
 
     def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
         return "Session"
 
 
 class SignedIn(BasePermission):
-    """Everybody has what is declared, over what is their own."""
+    """Every signed-in user has the declared personal permissions."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         declared = getattr(view, "permission_map", {}).get(getattr(view, "action", None))
@@ -44,7 +44,7 @@ class SignedIn(BasePermission):
 
 
 class PersonalViewSet(ViewSet):
-    """The base of views about the person alone: no tenant is set, so no tenant's row is seen but by their services."""
+    """The base of views about the user alone. No tenant is set: services set it where they read a tenant's rows."""
 
     authentication_classes = [PersonAuthentication]
     permission_classes = [SignedIn]
@@ -57,12 +57,12 @@ class PersonalViewSet(ViewSet):
         require_declared_proof(self, request)
 
     @property
-    def person(self) -> User:
+    def current_user(self) -> User:
         return cast(User, self.request.user)
 
 
-class MyInvitationSerializer(serializers.Serializer[accepting.Pending]):
-    """A tenant that asks the person to become a member."""
+class MyInvitationSerializer(serializers.Serializer[accept_invitation.PendingInvitation]):
+    """An open invitation to a tenant."""
 
     id = serializers.UUIDField(source="invitation.pk")
     tenant = serializers.CharField(source="tenant.name")
@@ -76,28 +76,28 @@ class MyInvitationsSerializer(serializers.Serializer[Any]):
 
 
 class MyInvitationViewSet(PersonalViewSet):
-    """Invitations to the signed-in person, who answers them. Of an address that was never proven there are none."""
+    """Open invitations of the signed-in user; none while their address is not verified."""
 
     serializer_class = MyInvitationSerializer
     permission_map = dict.fromkeys(("list", "accept", "decline"), PersonalPermission.INVITATIONS)
 
     @extend_schema(responses=MyInvitationsSerializer, filters=False)
     def list(self, request: Request) -> Response:  # noqa: ARG002
-        rows = accepting.pending_invitations(self.person, clock.now())
+        rows = accept_invitation.pending_invitations(self.current_user, clock.now())
         return Response({"results": [MyInvitationSerializer(row).data for row in rows]})
 
     @extend_schema(request=None, responses={204: None}, parameters=[INVITATION])
     @action(detail=True, methods=["post"])
     def accept(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Become a member. The session stays in the tenant that it works in."""
-        accepting.accept(user=self.person, invitation_id=_uuid(pk), at=clock.now())
+        """Become a member. The tenant of the session does not change."""
+        accept_invitation.accept(user=self.current_user, invitation_id=_uuid(pk), at=clock.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={204: None}, parameters=[INVITATION])
     @action(detail=True, methods=["post"])
     def decline(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Say no: the tenant sees that, and nothing else of the person."""
-        accepting.decline(user=self.person, invitation_id=_uuid(pk), at=clock.now())
+        """Decline. The tenant sees only that the invitation was declined."""
+        accept_invitation.decline(user=self.current_user, invitation_id=_uuid(pk), at=clock.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -1,6 +1,6 @@
 """`platform/*`: what a platform operator does outside of any tenant.
 
-Sessions only: a standing key to every tenant would be no break-glass.
+Browser sessions only: an API token would be permanent access to every tenant.
 """
 
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ from rest_framework.viewsets import GenericViewSet
 
 from apps.accounts import platform
 from apps.accounts.access import PlatformAccess
+from apps.accounts.access_sessions import MAX_REASON_LENGTH, MIN_REASON_LENGTH
 from apps.accounts.api.tenants import BreakGlassSerializer, TenantSerializer
 from apps.accounts.errors import NotPlatformOperator
 from apps.accounts.factor_policy import require_own_factor
 from apps.accounts.mail_domains import MAX_DOMAINS, mail_domains_of, set_mail_domains
 from apps.accounts.models import MailDomain, User
 from apps.accounts.services import create_tenant
-from apps.accounts.visits import LONGEST_REASON, SHORTEST_REASON
 from apps.authorization.actors import Actor
 from apps.authorization.permissions import PlatformPermission
 from apps.core import clock
@@ -36,11 +36,11 @@ from apps.rest.permissions import require_declared_proof
 from apps.rest.schema import PlatformAutoSchema
 from apps.tenancy.models import Tenant
 
-NOBODY = PlatformAccess(User(), Actor.system("schema"))
+SCHEMA_ACCESS = PlatformAccess(User(), Actor.system("schema"))
 
 
 class PlatformSessionAuthentication(SessionAuthentication):
-    """A signed-in platform operator; anybody else is known, and may nothing."""
+    """A signed-in platform operator; any other user is authenticated without access."""
 
     def authenticate(self, request: Request) -> tuple[User, PlatformAccess | None] | None:
         found: tuple[Any, Any] | None = super().authenticate(request)
@@ -59,7 +59,7 @@ class PlatformSessionAuthentication(SessionAuthentication):
 
 
 class PlatformPermitted(BasePermission):
-    """Looks up the view's ``permission_map``, as in tenants; undeclared actions answer nobody."""
+    """Looks up the view's ``permission_map``, as in tenants; undeclared actions are refused."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         declared = getattr(view, "permission_map", {})
@@ -71,12 +71,12 @@ class PlatformPermitted(BasePermission):
 
 
 class PlatformViewSet(GenericViewSet[Any]):
-    """The base of every view outside tenants: no tenant is set, so no tenant's row is seen."""
+    """The base of every view outside tenants: no tenant is set, so row-level security hides every tenant's rows."""
 
     authentication_classes = [PlatformSessionAuthentication]
     permission_classes = [PlatformPermitted]
     permission_map: Mapping[str, PlatformPermission] = {}
-    #: As in tenants: actions for which the operator confirms who they are.
+    #: As in tenants: actions that need a recent sign-in.
     fresh_sign_in: frozenset[str] = frozenset()
     schema = PlatformAutoSchema()
 
@@ -91,7 +91,7 @@ class PlatformViewSet(GenericViewSet[Any]):
     @property
     def access(self) -> PlatformAccess:
         if getattr(self, "swagger_fake_view", False):
-            return NOBODY
+            return SCHEMA_ACCESS
         return cast(PlatformAccess, self.request.auth)
 
     def get_object(self) -> Any:
@@ -107,7 +107,9 @@ class NewTenantSerializer(serializers.Serializer[Any]):
 
 
 class TenantStateSerializer(serializers.Serializer[Any]):
-    is_active = serializers.BooleanField(help_text="False: nobody works in it; its data stays.")
+    is_active = serializers.BooleanField(
+        help_text="False: suspended. Nobody can work in it; its data is kept."
+    )
 
 
 class MailDomainSerializer(serializers.ModelSerializer[MailDomain]):
@@ -120,20 +122,20 @@ class MailDomainSerializer(serializers.ModelSerializer[MailDomain]):
 
 
 class MailDomainsSerializer(serializers.Serializer[Any]):
-    """All that a tenant's identity providers may speak for."""
+    """The mail domains accepted for a tenant's identity providers."""
 
     domains = serializers.ListField(
         child=serializers.CharField(max_length=253), max_length=MAX_DOMAINS, allow_empty=True
     )
 
 
-class StaySerializer(serializers.Serializer[Any]):
-    """A stay to begin: the tenant is named and told why."""
+class AccessSessionSerializer(serializers.Serializer[Any]):
+    """An access session to open. The reason is shown to the tenant."""
 
     tenant = serializers.UUIDField()
-    reason = serializers.CharField(min_length=SHORTEST_REASON, max_length=LONGEST_REASON)
+    reason = serializers.CharField(min_length=MIN_REASON_LENGTH, max_length=MAX_REASON_LENGTH)
     minutes = serializers.IntegerField(
-        min_value=1, max_value=platform.MOST_MINUTES, default=platform.MINUTES
+        min_value=1, max_value=platform.MAX_MINUTES, default=platform.DEFAULT_MINUTES
     )
 
 
@@ -155,69 +157,69 @@ class PlatformTenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, P
 
     @extend_schema(request=NewTenantSerializer, responses={201: TenantSerializer})
     def create(self, request: Request) -> Response:
-        asked = NewTenantSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        made = create_tenant(**asked.validated_data, actor=self.access.actor, at=clock.now())
-        return Response(TenantSerializer(made).data, status=status.HTTP_201_CREATED)
+        params = NewTenantSerializer(data=request.data)
+        params.is_valid(raise_exception=True)
+        created = create_tenant(**params.validated_data, actor=self.access.actor, at=clock.now())
+        return Response(TenantSerializer(created).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=TenantStateSerializer, responses=TenantSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         tenant = self.get_object()
-        asked = TenantStateSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        params = TenantStateSerializer(data=request.data)
+        params.is_valid(raise_exception=True)
         changed = platform.set_tenant_active(
-            tenant=tenant, access=self.access, at=clock.now(), **asked.validated_data
+            tenant=tenant, access=self.access, at=clock.now(), **params.validated_data
         )
         return Response(TenantSerializer(changed).data)
 
     @extend_schema(responses=MailDomainSerializer(many=True), filters=False)
     @action(detail=True, methods=["get"], url_path="mail-domains", pagination_class=None)
     def mail_domains(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """The mail domains for which the tenant's identity providers may speak."""
+        """The mail domains accepted for the tenant's identity providers."""
         found = mail_domains_of(self.get_object())
         return Response(MailDomainSerializer(found, many=True).data)
 
     @extend_schema(request=MailDomainsSerializer, responses=MailDomainSerializer(many=True))
     @mail_domains.mapping.put
     def set_mail_domains(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Accept these mail domains as the tenant's, and no others."""
+        """Replace the tenant's accepted mail domains with these."""
         tenant = self.get_object()
-        asked = MailDomainsSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        params = MailDomainsSerializer(data=request.data)
+        params.is_valid(raise_exception=True)
         found = set_mail_domains(
-            tenant=tenant, actor=self.access.actor, at=clock.now(), **asked.validated_data
+            tenant=tenant, actor=self.access.actor, at=clock.now(), **params.validated_data
         )
         return Response(MailDomainSerializer(found, many=True).data)
 
 
-class StaysViewSet(PlatformViewSet):
-    """Going into a tenant, and out again. Then `X-ISPVM-Tenant` names it on each request inside."""
+class AccessSessionsViewSet(PlatformViewSet):
+    """Access sessions of platform operators: while one is open, `X-ISPVM-Tenant` selects the tenant on each request."""
 
-    serializer_class = StaySerializer
+    serializer_class = AccessSessionSerializer
     permission_map = dict.fromkeys(("create", "destroy"), PlatformPermission.BREAK_GLASS)
     fresh_sign_in = frozenset({"create"})
     lookup_value_regex = "[^/]+"
 
-    @extend_schema(request=StaySerializer, responses={201: BreakGlassSerializer})
+    @extend_schema(request=AccessSessionSerializer, responses={201: BreakGlassSerializer})
     def create(self, request: Request) -> Response:
-        asked = StaySerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        named = asked.validated_data
-        stay = platform.enter_tenant(
+        params = AccessSessionSerializer(data=request.data)
+        params.is_valid(raise_exception=True)
+        values = params.validated_data
+        session = platform.open_access_session(
             access=self.access,
-            tenant_id=named["tenant"],
-            reason=named["reason"],
-            minutes=named["minutes"],
+            tenant_id=values["tenant"],
+            reason=values["reason"],
+            minutes=values["minutes"],
             at=clock.now(),
         )
-        return Response(BreakGlassSerializer(stay).data, status=status.HTTP_201_CREATED)
+        return Response(BreakGlassSerializer(session).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """By the tenant's id."""
+        """Close the access session of the tenant with this id."""
         try:
             tenant_id = UUID(pk)
         except ValueError as error:
             raise NotVisible from error
-        platform.leave_tenant(access=self.access, tenant_id=tenant_id, at=clock.now())
+        platform.close_access_session(access=self.access, tenant_id=tenant_id, at=clock.now())
         return Response(status=status.HTTP_204_NO_CONTENT)

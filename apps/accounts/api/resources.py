@@ -25,10 +25,10 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
         allow_null=True,
         default=None,
         max_length=len(Permission),
-        help_text="What it is narrowed to, of what its maker may do; null: all of it.",
+        help_text="The permissions that the token is limited to; null: all of its user's.",
     )
     ends_with_password = serializers.BooleanField(
-        default=False, help_text="Revoked when its person's password is replaced."
+        default=False, help_text="Revoked when its user's password changes."
     )
 
     class Meta:
@@ -55,35 +55,35 @@ class TokenSerializer(serializers.ModelSerializer[ApiToken]):
         ]
 
 
-class MadeTokenSerializer(TokenSerializer):
-    token = serializers.CharField(read_only=True, help_text="Shown once.")
+class CreatedTokenSerializer(TokenSerializer):
+    token = serializers.CharField(read_only=True, help_text="Returned only once.")
 
     class Meta(TokenSerializer.Meta):
         fields = [*TokenSerializer.Meta.fields, "token"]
 
 
-class MyselfSerializer(serializers.Serializer[Any]):
+class CurrentUserSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     email = serializers.EmailField()
     name = serializers.CharField()
 
 
-class MyTenantSerializer(serializers.Serializer[Any]):
+class CurrentTenantSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     slug = serializers.CharField()
     name = serializers.CharField()
 
 
 class MeSerializer(serializers.Serializer[Any]):
-    user = MyselfSerializer()
-    tenant = MyTenantSerializer()
+    user = CurrentUserSerializer()
+    tenant = CurrentTenantSerializer()
     role = serializers.CharField()
     is_limited = serializers.BooleanField()
     permissions = serializers.ListField(child=serializers.CharField())
 
 
 class MeView(TenantView):
-    """Who is calling, in which tenant, with which rights."""
+    """The caller: user, tenant, role and permissions."""
 
     permission_map = {"get": Permission.SELF}
 
@@ -110,7 +110,7 @@ class MeView(TenantView):
 
 
 class TokenViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """API tokens of the tenant; the text of a new one is in the answer that makes it, once."""
+    """API tokens of the tenant. The token itself is only in the response that creates it."""
 
     serializer_class = TokenSerializer
     filters = {"name": "name"}
@@ -124,16 +124,16 @@ class TokenViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     def get_queryset(self) -> QuerySet[ApiToken]:
         return ApiToken.objects.filter(tenant=self.access.tenant)
 
-    @extend_schema(responses={201: MadeTokenSerializer})
+    @extend_schema(responses={201: CreatedTokenSerializer})
     def create(self, request: Request) -> Response:
-        asked = TokenSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        params = TokenSerializer(data=request.data)
+        params.is_valid(raise_exception=True)
         token, text = issue_token_as(
             access=member_access(self.access),
-            name=asked.validated_data["name"],
-            days=asked.validated_data["days"],
-            scopes=asked.validated_data["scopes"],
-            ends_with_password=asked.validated_data["ends_with_password"],
+            name=params.validated_data["name"],
+            days=params.validated_data["days"],
+            scopes=params.validated_data["scopes"],
+            ends_with_password=params.validated_data["ends_with_password"],
             at=clock.now(),
         )
         body: dict[str, Any] = {**TokenSerializer(token).data, "token": text}

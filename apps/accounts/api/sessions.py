@@ -1,4 +1,4 @@
-"""`sessions`: where one is signed in oneself."""
+"""`sessions`: the caller's own open sessions."""
 
 from uuid import UUID
 
@@ -21,7 +21,9 @@ from apps.rest.views import TenantViewSet
 
 
 class OpenSessionSerializer(serializers.ModelSerializer[OpenSession]):
-    is_this = serializers.SerializerMethodField(help_text="The session that asks.")
+    is_this = serializers.SerializerMethodField(
+        help_text="Whether it is the session of this request."
+    )
 
     class Meta:
         model = OpenSession
@@ -42,8 +44,8 @@ class OpenSessionSerializer(serializers.ModelSerializer[OpenSession]):
 
 
 class SessionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """One's own open sessions, in whatever tenant they act (a token sees those of its tenant alone); deleting one
-    signs that browser out."""
+    """The caller's own open sessions in all tenants (for a token: in its tenant only). Deleting one signs that browser
+    out."""
 
     serializer_class = OpenSessionSerializer
     etag_ignores = frozenset({"last_seen_at", "address", "is_this"})
@@ -52,35 +54,37 @@ class SessionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
     def get_queryset(self) -> QuerySet[OpenSession]:
         if getattr(self, "swagger_fake_view", False):  # the schema generator has no caller
             return OpenSession.objects.none()
-        # A global table: no policy stands behind this filter.
-        return sessions.sessions_of(member_access(self.access).user, clock.now(), **self._reach())
+        # A global table: row-level security does not back this filter.
+        return sessions.sessions_of(
+            member_access(self.access).user, clock.now(), **self._tenant_filter()
+        )
 
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         opened = self.get_object()
-        self._require_whole()
+        self._require_unscoped()
         sessions.end_session(opened=opened, actor=self.access.actor, at=clock.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={204: None})
     @action(detail=False, methods=["post"], url_path="end-others")
     def end_others(self, request: Request) -> Response:
-        """Sign out every browser but this one; called with a token, every one that acts in its tenant."""
-        self._require_whole()
+        """Sign out all other browsers; with a token, all browsers that work in its tenant."""
+        self._require_unscoped()
         keep = row_key(request.session) if is_session(request) else None
         sessions.end_other_sessions(
             user=member_access(self.access).user,
             keep=keep,
             actor=self.access.actor,
             at=clock.now(),
-            **self._reach(),
+            **self._tenant_filter(),
         )
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    def _reach(self) -> dict[str, UUID]:
-        """A token is of one tenant: what its person has open in another is not shown to it, nor ended by it."""
+    def _tenant_filter(self) -> dict[str, UUID]:
+        """A token neither sees nor ends its user's sessions in other tenants."""
         return {"tenant_id": self.access.tenant.pk} if member_access(self.access).token else {}
 
-    def _require_whole(self) -> None:
-        """A token that was narrowed may not sign its person out."""
+    def _require_unscoped(self) -> None:
+        """A token with limited scopes may not end sessions."""
         if self.access.scopes is not None:
-            raise Forbidden(message="A token that is narrowed cannot end sessions.")
+            raise Forbidden(message="A token with limited scopes cannot end sessions.")

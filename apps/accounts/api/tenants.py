@@ -1,4 +1,4 @@
-"""`tenants`, `invitations` and `break-glass`: the tenant as its own people see it."""
+"""`tenants`, `invitations` and `break-glass`: the tenant as its members see it."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from apps.tenancy.models import Tenant
 
 
 class TenantSerializer(serializers.ModelSerializer[Tenant]):
-    """The tenant that one works in. Its slug never changes."""
+    """The current tenant. Its slug never changes."""
 
     class Meta:
         model = Tenant
@@ -29,20 +29,20 @@ class TenantSerializer(serializers.ModelSerializer[Tenant]):
 
 
 class SignInPolicySerializer(serializers.Serializer[Any]):
-    """Who must have a second factor to work in this tenant. Platform operators always must."""
+    """Who needs a second factor in this tenant. Platform operators always do."""
 
     second_factor_roles = serializers.ListField(
         child=serializers.ChoiceField(choices=Role.choices),
         max_length=len(Role.values),
-        help_text="Roles whose people need a second factor: they set one up before anything else opens.",
+        help_text="Roles that need a second factor: their members must set one up before they can continue.",
     )
     accepts_provider_factor = serializers.BooleanField(
-        help_text="Whether an identity provider that names `mfa` in `amr` is enough."
+        help_text="Whether a second factor at the identity provider (`mfa` in `amr`) is sufficient."
     )
 
 
 class TenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """The caller's own tenant, and no other."""
+    """The caller's current tenant only."""
 
     serializer_class = TenantSerializer
     permission_map = {
@@ -54,17 +54,17 @@ class TenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
     fresh_sign_in = frozenset({"set_sign_in_policy"})
 
     def get_queryset(self) -> QuerySet[Tenant]:
-        # A global table: no policy stands behind this filter.
+        # A global table: row-level security does not back this filter.
         return Tenant.objects.filter(pk=self.access.tenant.pk)
 
     def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         tenant = self.get_object()
-        asked = self.get_serializer(tenant, data=request.data, partial=True)
-        asked.is_valid(raise_exception=True)
-        if "name" in asked.validated_data:
+        params = self.get_serializer(tenant, data=request.data, partial=True)
+        params.is_valid(raise_exception=True)
+        if "name" in params.validated_data:
             tenant = platform.rename_tenant(
                 tenant=tenant,
-                name=asked.validated_data["name"],
+                name=params.validated_data["name"],
                 actor=self.access.actor,
                 at=clock.now(),
             )
@@ -79,18 +79,18 @@ class TenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
     @extend_schema(request=SignInPolicySerializer, responses=SignInPolicySerializer)
     @sign_in_policy.mapping.put
     def set_sign_in_policy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Say which roles need a second factor; it acts on the next request of each session."""
+        """Set which roles need a second factor; takes effect on the next request of each session."""
         tenant = self.get_object()
-        asked = SignInPolicySerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        params = SignInPolicySerializer(data=request.data)
+        params.is_valid(raise_exception=True)
         tenant = factor_policy.set_sign_in_policy(
-            tenant=tenant, actor=self.access.actor, at=clock.now(), **asked.validated_data
+            tenant=tenant, actor=self.access.actor, at=clock.now(), **params.validated_data
         )
         return Response(SignInPolicySerializer(tenant).data)
 
 
-class LinkInvitationSerializer(serializers.ModelSerializer[Invitation]):
-    """Somebody asked to become a member here, with the role that they will have."""
+class InvitationSerializer(serializers.ModelSerializer[Invitation]):
+    """An invitation of an address to this tenant, with a role."""
 
     role = serializers.ChoiceField(choices=Role.choices)
 
@@ -106,21 +106,21 @@ class LinkInvitationSerializer(serializers.ModelSerializer[Invitation]):
         ]
 
 
-class MadeLinkInvitationSerializer(LinkInvitationSerializer):
+class CreatedInvitationSerializer(InvitationSerializer):
     link = serializers.URLField(
         read_only=True,
         allow_null=True,
-        help_text="Shown once: hand it over yourself. Null where the platform sends it by mail.",
+        help_text="Returned only once, to be handed over. Null if the platform sends it by mail.",
     )
 
-    class Meta(LinkInvitationSerializer.Meta):
-        fields = [*LinkInvitationSerializer.Meta.fields, "link"]
+    class Meta(InvitationSerializer.Meta):
+        fields = [*InvitationSerializer.Meta.fields, "link"]
 
 
 class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """Who is asked to become a member here. Whether the address has an account is neither asked nor answered."""
+    """Invitations to this tenant. They do not reveal whether the address has an account."""
 
-    serializer_class = LinkInvitationSerializer
+    serializer_class = InvitationSerializer
     permission_map = dict.fromkeys(
         ("list", "retrieve", "create", "destroy"), Permission.MEMBERS_MANAGE
     )
@@ -129,9 +129,9 @@ class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
     def get_queryset(self) -> QuerySet[Invitation]:
         return self.access.visible(Invitation.objects.all(), Permission.MEMBERS_MANAGE)
 
-    @extend_schema(responses={201: MadeLinkInvitationSerializer})
+    @extend_schema(responses={201: CreatedInvitationSerializer})
     def create(self, request: Request) -> Response:
-        return invited(member_access(self.access), request)
+        return create_invitation(member_access(self.access), request)
 
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         invitations.revoke_invitation(
@@ -140,19 +140,19 @@ class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def invited(access: MemberAccess, request: Request) -> Response:
-    """Invite whom the body names."""
-    params = LinkInvitationSerializer(data=request.data)
+def create_invitation(access: MemberAccess, request: Request) -> Response:
+    """Create the invitation in the request body."""
+    params = InvitationSerializer(data=request.data)
     params.is_valid(raise_exception=True)
-    given = {"is_limited": False, **params.validated_data}
-    created, key = invitations.invite_as(access=access, at=clock.now(), **given)
-    link = invitations.link_of(key) if key else None
-    body: dict[str, Any] = {**LinkInvitationSerializer(created).data, "link": link}
+    values = {"is_limited": False, **params.validated_data}
+    created, key = invitations.invite_as(access=access, at=clock.now(), **values)
+    link = invitations.invitation_link(key) if key else None
+    body: dict[str, Any] = {**InvitationSerializer(created).data, "link": link}
     return Response(body, status=status.HTTP_201_CREATED)
 
 
 class BreakGlassSerializer(serializers.ModelSerializer[BreakGlass]):
-    """A platform operator's stay in this tenant."""
+    """An access session of a platform operator in this tenant."""
 
     operator = serializers.CharField(source="user.label", read_only=True)
 
@@ -163,7 +163,7 @@ class BreakGlassSerializer(serializers.ModelSerializer[BreakGlass]):
 
 
 class BreakGlassViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """Who of the installation's operators was in this tenant, why and how long. What they did is in the audit log."""
+    """Access sessions of platform operators in this tenant. Their actions are in the audit log."""
 
     serializer_class = BreakGlassSerializer
     permission_map = dict.fromkeys(("list", "retrieve"), Permission.AUDIT_VIEW)

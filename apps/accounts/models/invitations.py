@@ -1,4 +1,4 @@
-"""Invitations: what one person may accept, once, until it expires."""
+"""Invitations to a tenant."""
 
 import uuid
 
@@ -12,10 +12,10 @@ from apps.tenancy.models import Tenant, TenantModel
 
 
 class Invitation(TenantModel):
-    """One person asked into this tenant, with the role that they will have. Only the SHA-256 of the link's secret is
-    kept; which tenant it is for is this row's own, whatever the link says.
+    """An invitation of one address to this tenant with a role; can be accepted once until it expires.
 
-    Sent by mail, the link shows that who opens it has the address. Handed over by the admin it shows nothing.
+    Only the SHA-256 of the link's secret is stored. Opening a mailed link verifies the address; a link that the admin
+    hands over does not.
     """
 
     email = models.EmailField(max_length=254)
@@ -28,15 +28,15 @@ class Invitation(TenantModel):
     expires_at = models.DateTimeField()
     accepted_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
-    # The person said no; the invitation is revoked at the same time.
+    # Declined by the invited person; ``revoked_at`` is set at the same time.
     declined_at = models.DateTimeField(null=True, blank=True)
-    # What has become of the mail; empty: the link was handed over by the admin.
+    # State of the mail; empty: the link was handed over by the admin.
     mail_state = models.CharField(max_length=10, choices=MailState.choices, blank=True, default="")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["tenant", "digest"], name="accounts_invitation_uniq"),
-            # One open invitation per person; a new one takes the place of the old.
+            # One open invitation per address; a new one replaces it.
             models.UniqueConstraint(
                 "tenant",
                 Lower("email"),
@@ -60,10 +60,10 @@ class Invitation(TenantModel):
 
 
 class InvitationAddress(models.Model):
-    """That a tenant has an open invitation for somebody, by the digest of their address.
+    """Index of open invitations by the digest of the invited address.
 
-    Global: it is read for a person who works in no tenant yet. It names neither the person nor what they are invited
-    as, and is deleted with the end of the invitation.
+    A global table: it is read for users without a tenant. It contains neither address nor role, and is deleted when
+    the invitation ends.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -1,4 +1,4 @@
-"""For which mail domains a tenant's identity providers may speak."""
+"""Mail domains that a tenant's identity providers may sign in."""
 
 from django.db import models
 
@@ -6,9 +6,9 @@ from apps.tenancy.models import TenantModel
 
 
 class MailDomain(TenantModel):
-    """A mail domain that the platform accepted as this tenant's. Platform operators decide; the tenant sees it."""
+    """A mail domain that a platform operator accepted for this tenant. Read-only for the tenant."""
 
-    # Lower-case ASCII (IDNA), without a final dot. Subdomains are domains of their own.
+    # Lower-case ASCII (IDNA), without a final dot. Subdomains are separate domains.
     domain = models.CharField(max_length=253)
     # The actor, as the audit log names it.
     accepted_by = models.JSONField()

@@ -1,15 +1,15 @@
-"""Who runs the installation, and each time they went into a tenant."""
+"""Platform operators and their access sessions."""
 
 from django.db import models
 from django.db.models import F, Q
 
-from apps.accounts.models.people import User
+from apps.accounts.models.users import User
 from apps.tenancy.models import TenantModel
 
 
 class PlatformOperator(models.Model):
-    """A person who runs the installation. Global, and read-only for the app role: only the database's owner makes one
-    (``manage platform_operator``), so that nothing in web or worker can."""
+    """A user who runs the installation. A global table, read-only for the app role: only the database owner adds rows
+    (``manage platform_operator``), never web or worker."""
 
     user = models.OneToOneField(
         User, on_delete=models.CASCADE, primary_key=True, related_name="platform_operator"
@@ -18,7 +18,7 @@ class PlatformOperator(models.Model):
 
 
 class BreakGlass(TenantModel):
-    """A platform operator's stay in a tenant: with a reason, for a limited time, seen by the tenant."""
+    """A platform operator's access session in a tenant: with a reason, for a limited time, visible to the tenant."""
 
     user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
     reason = models.CharField(max_length=500)
@@ -32,7 +32,7 @@ class BreakGlass(TenantModel):
                 condition=Q(expires_at__gt=F("opened_at")), name="accounts_breakglass_expires_ck"
             ),
             models.CheckConstraint(condition=~Q(reason=""), name="accounts_breakglass_reason_ck"),
-            # One open stay per person and tenant.
+            # One open session per operator and tenant.
             models.UniqueConstraint(
                 fields=["tenant", "user"],
                 condition=Q(closed_at=None),

@@ -1,4 +1,4 @@
-"""Browsers that people are signed in with. A global table: sign-in happens before a tenant is known."""
+"""Open browser sessions. A global table: sign-in happens before a tenant is known."""
 
 import uuid
 
@@ -9,16 +9,16 @@ from apps.tenancy.models import Tenant
 
 
 class OpenSession(models.Model):
-    """One browser's sign-in, as its person sees it; gone with the session it stands for."""
+    """A signed-in browser session, as shown to its user; deleted together with the Django session."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     session = models.OneToOneField(Session, on_delete=models.CASCADE, related_name="opened")
     user = models.ForeignKey(
         "accounts.User", on_delete=models.CASCADE, related_name="open_sessions"
     )
-    # Where it was last seen to act; null until it does. What an admin of that tenant may end.
+    # The tenant it last worked in; null until it does. Admins of that tenant may end the session.
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, null=True, related_name="+")
-    # How the person proved who they are: "password+totp".
+    # Authentication methods: "password+totp".
     method = models.CharField(max_length=60)
     device = models.CharField(max_length=80)
     address = models.CharField(max_length=64)

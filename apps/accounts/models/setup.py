@@ -1,20 +1,20 @@
-"""The first installation: the one-time code of the setup page, and who used it."""
+"""Setup of a new installation: the one-time code of the setup page, and who completed it."""
 
 from django.db import models
 from django.db.models import Q
 
-from apps.accounts.models.people import User
+from apps.accounts.models.users import User
 
-#: There is one row at most.
+#: Primary key of the only row.
 ONLY = 1
 
 
 class Setup(models.Model):
-    """How this installation was set up. Global, one row.
+    """The setup of this installation. A global table with one row.
 
-    The code itself is not stored: it is derived from ``nonce`` and the server's secret key, so that every web process
-    knows the same code and a copy of the database does not. Whoever completed the setup is made a platform operator by
-    the keeper, which has the owner's role; the app role cannot do that.
+    The code is not stored but derived from ``nonce`` and the server's secret key: every web process knows it, a copy of
+    the database does not. The keeper, which has the owner's role, makes the user who completed the setup a platform
+    operator; the app role cannot do that.
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY)

@@ -1,4 +1,4 @@
-"""What sign-in keeps of a person beside the password. Global tables: sign-in happens before a tenant is known."""
+"""Sign-in data beside the password. Global tables: sign-in happens before a tenant is known."""
 
 import uuid
 
@@ -9,20 +9,20 @@ from apps.tenancy.models import Tenant
 
 
 class KnownBrowser(models.Model):
-    """A browser in which a person signed in lately: it keeps attempts of its own. It proves nothing and opens nothing.
+    """A browser in which a user has signed in: its attempts are counted separately. It is no authentication factor.
 
-    Rows are made by a sign-in that was completed; the oldest beyond a handful, and those not used for half a year, go.
+    Created by completed sign-ins; deleted beyond a maximum per user, and after half a year without use.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(
         "accounts.User", on_delete=models.CASCADE, related_name="known_browsers"
     )
-    # SHA-256 of the cookie. One browser may be several people's.
+    # SHA-256 of the cookie. Several users may share a browser.
     digest = models.BinaryField(max_length=32)
-    # Of the password and the factors at the last sign-in: with others the browser is unknown.
+    # HMAC of password hash and factors at the last sign-in; if they change, the browser is unknown.
     binding = models.CharField(max_length=64)
-    # The address, of IPv6 the /64, of the last sign-in.
+    # Network of the last sign-in: an IPv4 address, or an IPv6 /64.
     network = models.CharField(max_length=64)
     last_used_at = models.DateTimeField()
 
@@ -35,9 +35,9 @@ class KnownBrowser(models.Model):
 
 
 class PasskeyCredential(models.Model):
-    """A passkey's credential as no two people may have it, and how often it was used.
+    """Makes a passkey's credential unique over all users, and stores its signature counter.
 
-    The passkey itself is allauth's row, which goes with this one and this one with it.
+    The passkey itself is allauth's ``Authenticator``; both rows are deleted together.
     """
 
     authenticator = models.OneToOneField(
@@ -45,7 +45,7 @@ class PasskeyCredential(models.Model):
     )
     # SHA-256 of the credential id.
     digest = models.BinaryField(max_length=32)
-    # The authenticator's own counter at the last use; 0 where it keeps none.
+    # Signature counter at the last use; 0 for authenticators without one.
     sign_count = models.BigIntegerField(default=0)
 
     class Meta:
@@ -57,7 +57,7 @@ class PasskeyCredential(models.Model):
 
 
 class SignInPolicy(Tenant):
-    """How people must prove who they are to work in a tenant: columns of the tenant itself, for the admin."""
+    """The sign-in policy of a tenant: a proxy of its columns, for the admin."""
 
     class Meta:
         proxy = True

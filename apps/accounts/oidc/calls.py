@@ -1,6 +1,6 @@
-"""Calls to identity providers: few at a time, soon over, and none to a provider that failed a moment ago.
+"""Calls to identity providers: limited in number and time, with a circuit breaker per provider.
 
-A web process has few threads. Without this, a provider that hangs would hold them all, and with them the sign-in page.
+A web process has few threads: a provider that hangs must not hold them all, and the sign-in page with them.
 """
 
 import threading
@@ -22,32 +22,34 @@ log = structlog.get_logger(__name__)
 
 #: Threads of a process (``ispvm.deploy.gunicorn_group`` has four) that may wait for providers at once.
 MAX_CALLS = 2
-#: For a free place, when the person has been at the provider already and would have to begin again.
+#: How long a callback waits for a free slot: without one the user would have to start over.
 WAIT_SECONDS = 1.0
-#: For all calls of one step of a sign-in together, and for each of them.
+#: Limits for all calls of one step of a sign-in together, and for each call.
 STEP_SECONDS = 8.0
 CALL_SECONDS = 5.0
-#: How long a provider is left alone after a failure; twice as long after each further one.
+#: How long the breaker stays open after a failure; doubled after each further one.
 FIRST_PAUSE_SECONDS = 10
 LONGEST_PAUSE_SECONDS = 300
-FAILURES_KEPT_SECONDS = 3600
+FAILURES_TTL_SECONDS = 3600
 BREAKER = "oidc-breaker"
 
-_places = threading.BoundedSemaphore(MAX_CALLS)
+_slots = threading.BoundedSemaphore(MAX_CALLS)
 _waiting = threading.Lock()
 _deadline: ContextVar[float | None] = ContextVar("provider_deadline", default=None)
 
 
 @contextmanager
 def provider_calls(provider: Provider, *, may_wait: bool = False) -> Iterator[None]:
-    """Inside, the provider may be called. Raises ProviderUnavailable at once while it is left alone, or all are busy.
+    """Inside, the provider may be called. Raises ProviderUnavailable while its breaker is open or no slot is free.
 
-    A ProviderUnavailable that comes out of it opens the breaker, for all processes; success closes it.
+    A ProviderUnavailable raised inside opens the breaker for all processes; success closes it.
     """
     _require_closed(provider)
-    if not _take_place(may_wait=may_wait):
+    if not _acquire_slot(may_wait=may_wait):
         log.warning("identity_provider_calls_busy", provider=provider.slug)
-        raise ProviderUnavailable("provider_busy", "Too many sign-ins at once. Try again soon.")
+        raise ProviderUnavailable(
+            "provider_busy", "Too many sign-ins at once. Try again in a moment."
+        )
     token = _deadline.set(time.monotonic() + STEP_SECONDS)
     try:
         yield
@@ -55,7 +57,7 @@ def provider_calls(provider: Provider, *, may_wait: bool = False) -> Iterator[No
         _record_failure(provider)
         raise
     except BaseException:
-        # No word on whether the provider answers: the next call may try.
+        # The outcome says nothing about the provider: let the next call probe it.
         with suppress(RedisError, OSError):
             cache.delete(f"{_name(provider)}:probe")
         raise
@@ -63,41 +65,41 @@ def provider_calls(provider: Provider, *, may_wait: bool = False) -> Iterator[No
         _record_success(provider)
     finally:
         _deadline.reset(token)
-        _places.release()
+        _slots.release()
 
 
-def require_answering(provider: Provider) -> None:
-    """Raise ProviderUnavailable for a provider that failed a moment ago: nobody is sent there in vain."""
+def require_available(provider: Provider) -> None:
+    """Raise ProviderUnavailable while the provider's breaker is open, before the browser is redirected there."""
     if _is_open(_name(provider)):
-        raise _paused()
+        raise _breaker_open()
 
 
 def seconds_left() -> float:
-    """How long the next call may take. Raises ProviderUnavailable when the step's time is used up."""
+    """Timeout of the next call. Raises ProviderUnavailable when the step's time is used up."""
     deadline = _deadline.get()
     if deadline is None:
         raise RuntimeError("Providers are called inside provider_calls only.")
     left = deadline - time.monotonic()
     if left <= 0:
-        raise ProviderUnavailable(message="The identity provider is too slow.")
+        raise ProviderUnavailable(message="The identity provider did not respond in time.")
     return min(CALL_SECONDS, left)
 
 
-def _take_place(*, may_wait: bool) -> bool:
-    if _places.acquire(blocking=False):
+def _acquire_slot(*, may_wait: bool) -> bool:
+    if _slots.acquire(blocking=False):
         return True
-    # One thread waits at most: the others are free for pages.
+    # At most one thread waits, so that the others can serve pages.
     if not may_wait or not _waiting.acquire(blocking=False):
         return False
     try:
-        return _places.acquire(timeout=WAIT_SECONDS)
+        return _slots.acquire(timeout=WAIT_SECONDS)
     finally:
         _waiting.release()
 
 
 @dataclass
 class _Local:
-    """A provider's breaker in this process, for as long as Redis does not answer."""
+    """A provider's breaker in this process, used while Redis is unavailable."""
 
     failures: int = 0
     open_until: float = 0.0
@@ -110,15 +112,15 @@ _local_lock = threading.Lock()
 def _require_closed(provider: Provider) -> None:
     name = _name(provider)
     if _is_open(name):
-        raise _paused()
-    is_probed = False
+        raise _breaker_open()
+    is_probing = False
     with suppress(RedisError, OSError):
-        # Half open: one call tries whether the provider is back, for all processes.
-        is_probed = bool(cache.get(f"{name}:failures")) and not cache.add(
+        # Half open: one call of all processes probes the provider.
+        is_probing = bool(cache.get(f"{name}:failures")) and not cache.add(
             f"{name}:probe", 1, timeout=int(STEP_SECONDS) + 2
         )
-    if is_probed:
-        raise _paused()
+    if is_probing:
+        raise _breaker_open()
 
 
 def _is_open(name: str) -> bool:
@@ -129,17 +131,17 @@ def _is_open(name: str) -> bool:
             return time.monotonic() < _local.get(name, _Local()).open_until
 
 
-def _paused() -> ProviderUnavailable:
+def _breaker_open() -> ProviderUnavailable:
     return ProviderUnavailable(
         "provider_paused",
-        "The identity provider did not answer a moment ago. Sign in another way, or try again in a few minutes.",
+        "The identity provider is not responding. Sign in another way, or try again in a few minutes.",
     )
 
 
 def _record_failure(provider: Provider) -> None:
     name = _name(provider)
     try:
-        cache.add(f"{name}:failures", 0, timeout=FAILURES_KEPT_SECONDS)
+        cache.add(f"{name}:failures", 0, timeout=FAILURES_TTL_SECONDS)
         failures = cache.incr(f"{name}:failures")
         cache.set(f"{name}:open", 1, timeout=_pause(failures))
         cache.delete(f"{name}:probe")
@@ -165,5 +167,5 @@ def _pause(failures: int) -> int:
 
 
 def _name(provider: Provider) -> str:
-    # By issuer: two clients of one provider are one provider.
+    # By issuer: several clients of one provider share its breaker.
     return f"{BREAKER}:{sha256(provider.issuer.encode()).hexdigest()}"

@@ -1,4 +1,4 @@
-"""What the operator says of identity providers. Pure: settings read it before Django is there."""
+"""The configuration of identity providers (ISPVM_OIDC_PROVIDERS). Imported by settings, so without Django."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from apps.authorization.choices import Role
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
-MOST_ISSUER = 200
+MAX_ISSUER_LENGTH = 200
 AUTH_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
 
 _KEYS = {
@@ -22,12 +22,12 @@ _RULE_KEYS = {"tenant", "role", "claim", "value"}
 
 
 class ProvidersInvalid(ValueError):
-    """The setting cannot be used; the text says where and why."""
+    """The setting is invalid; the message names the key and the reason."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Somebody unknown whose ``claim`` is (or holds) ``value`` becomes a member; without a claim, everybody does."""
+    """Unknown identities whose ``claim`` equals (or contains) ``value`` become members; without a claim, all do."""
 
     tenant: str
     role: Role
@@ -37,13 +37,13 @@ class Rule:
     def holds_for(self, claims: Mapping[str, Any]) -> bool:
         if not self.claim:
             return True
-        said = claims.get(self.claim)
-        return self.value in said if isinstance(said, list) else said == self.value
+        claimed = claims.get(self.claim)
+        return self.value in claimed if isinstance(claimed, list) else claimed == self.value
 
 
 @dataclass(frozen=True)
 class Provider:
-    """An identity provider. People are known by (issuer, subject); its e-mail addresses link nobody."""
+    """An identity provider. Users are identified by (issuer, subject), never by e-mail address."""
 
     slug: str
     name: str
@@ -52,10 +52,10 @@ class Provider:
     client_secret: str
     token_auth_method: str = ""
     scopes: tuple[str, ...] = ("openid", "profile", "email")
-    #: Whether a second factor that the person has here is asked after it.
+    #: Whether users who have a second factor here must show it after signing in at the provider.
     asks_second_factor: bool = True
     provision: tuple[Rule, ...] = ()
-    #: The slug of the tenant that runs it: it speaks for that tenant's people only. Empty: the platform's own.
+    #: Slug of the tenant that runs it: it signs in that tenant's users only. Empty: a provider of the platform.
     tenant: str = ""
 
 
@@ -69,99 +69,109 @@ def read_providers(text: str) -> tuple[Provider, ...]:
         raise ProvidersInvalid(f"is not JSON ({error}).") from error
     if not isinstance(listed, list):
         raise ProvidersInvalid("is not a list.")
-    made = tuple(_provider(entry, number) for number, entry in enumerate(listed))
-    for what, values in (("id", [p.slug for p in made]), ("issuer", [p.issuer for p in made])):
+    providers = tuple(_provider(entry, number) for number, entry in enumerate(listed))
+    for what, values in (
+        ("id", [p.slug for p in providers]),
+        ("issuer", [p.issuer for p in providers]),
+    ):
         if len(set(values)) != len(values):
-            raise ProvidersInvalid(f"names one {what} twice.")
-    return made
+            raise ProvidersInvalid(f"contains the same {what} twice.")
+    return providers
 
 
 def _provider(entry: Any, number: int) -> Provider:
-    where = f"[{number}]"
-    fields = _fields(entry, where, known=_KEYS, needed=("id", "name", "issuer", "client_id"))
-    slug, issuer = _text(fields, "id", where), _text(fields, "issuer", where)
+    location = f"[{number}]"
+    fields = _fields(entry, location, allowed=_KEYS, required=("id", "name", "issuer", "client_id"))
+    slug, issuer = _string(fields, "id", location), _string(fields, "issuer", location)
     if not _SLUG.fullmatch(slug):
         raise ProvidersInvalid(
-            f"{where}.id: {slug!r} is not lower-case letters, digits and dashes."
+            f"{location}.id: {slug!r} is not lower-case letters, digits and dashes."
         )
     parts = urlsplit(issuer)
     if parts.scheme not in {"https", "http"} or not parts.netloc or parts.query or parts.fragment:
-        raise ProvidersInvalid(f"{where}.issuer: {issuer!r} is not an address like https://host.")
-    if len(issuer) > MOST_ISSUER:
-        raise ProvidersInvalid(f"{where}.issuer: longer than {MOST_ISSUER} characters.")
+        raise ProvidersInvalid(
+            f"{location}.issuer: {issuer!r} is not an address like https://host."
+        )
+    if len(issuer) > MAX_ISSUER_LENGTH:
+        raise ProvidersInvalid(f"{location}.issuer: longer than {MAX_ISSUER_LENGTH} characters.")
     method = fields.get("token_auth_method", "")
     if method and method not in AUTH_METHODS:
-        raise ProvidersInvalid(f"{where}.token_auth_method: {method!r} is not known.")
+        raise ProvidersInvalid(f"{location}.token_auth_method: {method!r} is not known.")
     asks = fields.get("asks_second_factor", True)
     if not isinstance(asks, bool):
-        raise ProvidersInvalid(f"{where}.asks_second_factor: neither true nor false.")
-    tenant = _text(fields, "tenant", where) if "tenant" in fields else ""
-    rules = _many(fields.get("provision", []), f"{where}.provision", _rule)
+        raise ProvidersInvalid(f"{location}.asks_second_factor: must be true or false.")
+    tenant = _string(fields, "tenant", location) if "tenant" in fields else ""
+    rules = _list(fields.get("provision", []), f"{location}.provision", _rule)
     if tenant and (foreign := [rule.tenant for rule in rules if rule.tenant != tenant]):
         raise ProvidersInvalid(
-            f"{where}.provision: a provider of tenant {tenant!r} makes no members of {foreign[0]!r}."
+            f"{location}.provision: a provider of tenant {tenant!r} cannot add members to {foreign[0]!r}."
         )
     return Provider(
         slug=slug,
-        name=_text(fields, "name", where)[:40],
+        name=_string(fields, "name", location)[:40],
         issuer=issuer,
-        client_id=_text(fields, "client_id", where),
-        client_secret=_secret(fields, where),
+        client_id=_string(fields, "client_id", location),
+        client_secret=_secret(fields, location),
         token_auth_method=method,
-        scopes=("openid", *_texts(fields.get("scopes", ["profile", "email"]), f"{where}.scopes")),
+        scopes=(
+            "openid",
+            *_strings(fields.get("scopes", ["profile", "email"]), f"{location}.scopes"),
+        ),
         asks_second_factor=asks,
         provision=rules,
         tenant=tenant,
     )
 
 
-def _rule(entry: Any, where: str) -> Rule:
-    fields = _fields(entry, where, known=_RULE_KEYS, needed=("tenant", "role"))
-    role = _text(fields, "role", where)
+def _rule(entry: Any, location: str) -> Rule:
+    fields = _fields(entry, location, allowed=_RULE_KEYS, required=("tenant", "role"))
+    role = _string(fields, "role", location)
     if role not in Role.values:
-        raise ProvidersInvalid(f"{where}.role: {role!r} is not one of {', '.join(Role.values)}.")
+        raise ProvidersInvalid(f"{location}.role: {role!r} is not one of {', '.join(Role.values)}.")
     if ("claim" in fields) != ("value" in fields):
-        raise ProvidersInvalid(f"{where}: claim and value belong together.")
-    claim = _text(fields, "claim", where) if "claim" in fields else ""
-    value = _text(fields, "value", where) if "value" in fields else ""
-    return Rule(_text(fields, "tenant", where), Role(role), claim, value)
+        raise ProvidersInvalid(f"{location}: claim and value belong together.")
+    claim = _string(fields, "claim", location) if "claim" in fields else ""
+    value = _string(fields, "value", location) if "value" in fields else ""
+    return Rule(_string(fields, "tenant", location), Role(role), claim, value)
 
 
-def _fields(entry: Any, where: str, *, known: set[str], needed: tuple[str, ...]) -> dict[str, Any]:
+def _fields(
+    entry: Any, location: str, *, allowed: set[str], required: tuple[str, ...]
+) -> dict[str, Any]:
     if not isinstance(entry, dict):
-        raise ProvidersInvalid(f"{where} is not an object.")
-    if strange := sorted(entry.keys() - known):
-        raise ProvidersInvalid(f"{where} has an unknown key {strange[0]!r}.")
-    if missing := [name for name in needed if name not in entry]:
-        raise ProvidersInvalid(f"{where} lacks {missing[0]!r}.")
+        raise ProvidersInvalid(f"{location} is not an object.")
+    if unknown := sorted(entry.keys() - allowed):
+        raise ProvidersInvalid(f"{location} has an unknown key {unknown[0]!r}.")
+    if missing := [name for name in required if name not in entry]:
+        raise ProvidersInvalid(f"{location} is missing the key {missing[0]!r}.")
     return entry
 
 
-def _text(fields: Mapping[str, Any], name: str, where: str) -> str:
+def _string(fields: Mapping[str, Any], name: str, location: str) -> str:
     value = fields[name]
     if not isinstance(value, str) or not value.strip():
-        raise ProvidersInvalid(f"{where}.{name} is not a text.")
+        raise ProvidersInvalid(f"{location}.{name} is not a string.")
     return value
 
 
-def _texts(value: Any, where: str) -> list[str]:
+def _strings(value: Any, location: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
-        raise ProvidersInvalid(f"{where} is not a list of texts.")
+        raise ProvidersInvalid(f"{location} is not a list of strings.")
     return [part for part in value if part != "openid"]
 
 
-def _many(value: Any, where: str, read: Callable[[Any, str], Rule]) -> tuple[Rule, ...]:
+def _list(value: Any, location: str, read: Callable[[Any, str], Rule]) -> tuple[Rule, ...]:
     if not isinstance(value, list):
-        raise ProvidersInvalid(f"{where} is not a list.")
-    return tuple(read(entry, f"{where}[{number}]") for number, entry in enumerate(value))
+        raise ProvidersInvalid(f"{location} is not a list.")
+    return tuple(read(entry, f"{location}[{number}]") for number, entry in enumerate(value))
 
 
-def _secret(fields: Mapping[str, Any], where: str) -> str:
-    """By file only: what stands in an environment is read by too many."""
+def _secret(fields: Mapping[str, Any], location: str) -> str:
+    """From a file only: environment variables are visible to other processes and in dumps."""
     if "client_secret_file" not in fields:
         return ""  # a public client: PKCE alone
-    path = Path(_text(fields, "client_secret_file", where))
+    path = Path(_string(fields, "client_secret_file", location))
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ProvidersInvalid(f"{where}.client_secret_file: cannot read {path}.") from error
+        raise ProvidersInvalid(f"{location}.client_secret_file: cannot read {path}.") from error

@@ -1,7 +1,7 @@
-"""Judging an ID token. Pure: a token, the provider's keys and what was asked for go in, claims or a refusal come out.
+"""Validating an ID token (OpenID Connect Core, 3.1.3.7). Pure: token, keys and expected values in, claims out.
 
-Only the provider's published keys count: whatever a token says about where its key is (``jku``, ``x5u``, ``jwk``) is
-not read, ``kid`` is compared and nothing else, and no secret that both sides know can sign.
+Only the provider's published keys are used: ``jku``, ``x5u`` and ``jwk`` headers are ignored, ``kid`` is only compared,
+and symmetric algorithms are not accepted.
 """
 
 import hmac
@@ -25,67 +25,69 @@ ALGORITHMS = {
     "ES512": "EC",
     "EdDSA": "OKP",
 }
-LONGEST_TOKEN = 32_000
-LONGEST_SUBJECT = 191
-#: How far clocks may differ, in seconds.
+MAX_TOKEN_LENGTH = 32_000
+MAX_SUBJECT_LENGTH = 191
+#: Allowed clock difference, in seconds.
 LEEWAY = 60
-LEAST_RSA_BITS = 2048
+MIN_RSA_BITS = 2048
 REQUIRED = ["iss", "sub", "aud", "exp", "iat"]
 
 
 class TokenRefused(IdentityRefused):
-    """The ID token is not one that this provider made for this sign-in."""
+    """The ID token is not valid for this provider and this sign-in."""
 
     default_code = "id_token_refused"
 
 
 class UnknownKey(TokenRefused):
-    """None of the keys at hand has signed it: they may have been changed since they were read."""
+    """The ID token is signed by none of the cached keys: the provider may have rotated them."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What an ID token must be the answer to."""
+class ExpectedToken:
+    """Values that an ID token must match."""
 
     issuer: str
     client_id: str
     nonce: str
-    #: Unix time before which the person must not have signed in at the provider; None: any time.
-    proven_since: float | None = None
+    #: Earliest accepted ``auth_time``, as Unix time; None: any.
+    authenticated_since: float | None = None
 
 
-def verify(token: str, *, keys: Sequence[Mapping[str, Any]], asked: Asked) -> dict[str, Any]:
-    """The claims of a token that holds in every respect. Raises TokenRefused, UnknownKey."""
+def verify(
+    token: str, *, keys: Sequence[Mapping[str, Any]], expected: ExpectedToken
+) -> dict[str, Any]:
+    """The claims of a valid token. Raises TokenRefused, UnknownKey."""
     algorithm, key = _key_of(token, keys)
     try:
         claims: dict[str, Any] = jwt.decode(
             token,
             key=key,
             algorithms=[algorithm],
-            audience=asked.client_id,
-            issuer=asked.issuer,
+            audience=expected.client_id,
+            issuer=expected.issuer,
             leeway=LEEWAY,
             options={"require": REQUIRED},
         )
     except jwt.InvalidSignatureError as error:
-        # Some providers change a key and keep its id.
-        raise UnknownKey(message=f"The ID token does not hold: {error}.") from error
+        # Some providers rotate a key without changing its id.
+        raise UnknownKey(message=f"The ID token is invalid: {error}.") from error
     except jwt.InvalidTokenError as error:
-        raise TokenRefused(message=f"The ID token does not hold: {error}.") from error
+        raise TokenRefused(message=f"The ID token is invalid: {error}.") from error
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise TokenRefused(message="The ID token cannot be read.") from error
-    _check_party(claims, asked.client_id)
-    _check_nonce(claims, asked.nonce)
+    _check_authorized_party(claims, expected.client_id)
+    _check_nonce(claims, expected.nonce)
     subject = claims["sub"]
-    if not subject.strip() or len(subject) > LONGEST_SUBJECT or "\x00" in subject:
-        raise TokenRefused(message="The subject cannot be kept.")
-    if asked.proven_since is not None:
-        _check_proof(claims, asked.proven_since)
+    if not subject.strip() or len(subject) > MAX_SUBJECT_LENGTH or "\x00" in subject:
+        raise TokenRefused(message="The subject is empty, too long or not storable.")
+    if expected.authenticated_since is not None:
+        _check_auth_time(claims, expected.authenticated_since)
     return claims
 
 
 def _key_of(token: str, keys: Sequence[Mapping[str, Any]]) -> tuple[str, Any]:
-    if not isinstance(token, str) or len(token) > LONGEST_TOKEN:
+    if not isinstance(token, str) or len(token) > MAX_TOKEN_LENGTH:
         raise TokenRefused(message="There is no readable ID token.")
     try:
         header = jwt.get_unverified_header(token)
@@ -93,11 +95,11 @@ def _key_of(token: str, keys: Sequence[Mapping[str, Any]]) -> tuple[str, Any]:
         raise TokenRefused(message="The ID token is not a signed token.") from error
     algorithm = header.get("alg")
     if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
-        raise TokenRefused(message="The ID token is signed in a way that is not accepted.")
+        raise TokenRefused(message="The signature algorithm of the ID token is not accepted.")
     if "crit" in header:
-        raise TokenRefused(message="The ID token makes demands that are not understood.")
+        raise TokenRefused(message="The ID token has critical headers that are not supported.")
     kid = header.get("kid")
-    fitting = [
+    candidates = [
         key
         for key in keys
         if key.get("kty") == ALGORITHMS[algorithm]
@@ -105,35 +107,35 @@ def _key_of(token: str, keys: Sequence[Mapping[str, Any]]) -> tuple[str, Any]:
         and key.get("alg", algorithm) == algorithm
         and (kid is None or key.get("kid") == kid)
     ]
-    if len(fitting) != 1:
-        raise UnknownKey(message="The provider has published no key that fits the ID token.")
-    return algorithm, _readable(fitting[0], algorithm)
+    if len(candidates) != 1:
+        raise UnknownKey(message="The provider publishes no key that matches the ID token.")
+    return algorithm, _load_key(candidates[0], algorithm)
 
 
-def _readable(key: Mapping[str, Any], algorithm: str) -> Any:
+def _load_key(key: Mapping[str, Any], algorithm: str) -> Any:
     try:
-        made = jwt.PyJWK(dict(key), algorithm=algorithm).key
+        public_key = jwt.PyJWK(dict(key), algorithm=algorithm).key
     except (jwt.PyJWTError, ValueError, TypeError, KeyError) as error:
         raise TokenRefused(message="The provider's key cannot be read.") from error
-    if getattr(made, "key_size", LEAST_RSA_BITS) < LEAST_RSA_BITS and key.get("kty") == "RSA":
+    if getattr(public_key, "key_size", MIN_RSA_BITS) < MIN_RSA_BITS and key.get("kty") == "RSA":
         raise TokenRefused(message="The provider's key is too short.")
-    return made
+    return public_key
 
 
-def _check_party(claims: Mapping[str, Any], client_id: str) -> None:
+def _check_authorized_party(claims: Mapping[str, Any], client_id: str) -> None:
     audience, party = claims["aud"], claims.get("azp")
-    several = isinstance(audience, list) and len(audience) > 1
-    if (party is None and several) or (party is not None and party != client_id):
-        raise TokenRefused(message="The ID token was made for another party.")
+    has_several = isinstance(audience, list) and len(audience) > 1
+    if (party is None and has_several) or (party is not None and party != client_id):
+        raise TokenRefused(message="The ID token was issued to another client.")
 
 
 def _check_nonce(claims: Mapping[str, Any], nonce: str) -> None:
-    said = claims.get("nonce")
-    if not isinstance(said, str) or not hmac.compare_digest(said.encode(), nonce.encode()):
-        raise TokenRefused(message="The ID token answers another sign-in.")
+    value = claims.get("nonce")
+    if not isinstance(value, str) or not hmac.compare_digest(value.encode(), nonce.encode()):
+        raise TokenRefused(message="The nonce of the ID token does not match this sign-in.")
 
 
-def _check_proof(claims: Mapping[str, Any], since: float) -> None:
+def _check_auth_time(claims: Mapping[str, Any], since: float) -> None:
     at = claims.get("auth_time")
     if isinstance(at, bool) or not isinstance(at, int | float) or at < since - LEEWAY:
-        raise TokenRefused(message="The provider did not ask the person again.")
+        raise TokenRefused(message="The provider did not authenticate the user again.")

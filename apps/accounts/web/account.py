@@ -1,4 +1,4 @@
-"""The account page: how one signs in, where one is signed in, one's own API tokens."""
+"""The account page: sign-in methods, sessions and API tokens of the signed-in user."""
 
 from datetime import timedelta
 from typing import Any, cast
@@ -17,15 +17,15 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.accounts import passkeys, second_factor, services, sessions
 from apps.accounts.access import member_access
-from apps.accounts.attempts import Door, require_attempt
+from apps.accounts.attempts import AttemptKind, require_attempt
 from apps.accounts.errors import CodeRefused, FactorNeeded, PasskeyRefused, TooManyAttempts
-from apps.accounts.factor_policy import note_own_factor, require_own_factor
+from apps.accounts.factor_policy import require_own_factor, store_own_factor
 from apps.accounts.models import ApiToken, OpenSession, User
-from apps.accounts.oidc import people
+from apps.accounts.oidc import identities as provider_identities
 from apps.accounts.oidc.provider_sessions import require_own_session
 from apps.accounts.session_store import row_key
 from apps.accounts.tokens import issue_token_as
-from apps.accounts.web.gate import fault_of
+from apps.accounts.web.responses import error_text
 from apps.authorization.actors import Actor
 from apps.authorization.freshness import is_fresh
 from apps.authorization.permissions import Permission
@@ -34,48 +34,50 @@ from apps.core import clock
 from apps.pages.decorators import enter, fresh_sign_in
 
 PAGE = "accounts/account.html"
-SET_UP = "accounts/authenticator.html"
-LONGEST_NAME = 60
+AUTHENTICATOR_PAGE = "accounts/authenticator.html"
+MAX_NAME_LENGTH = 60
 TOKEN_DAYS = (30, 90, 365, 730)
 
 
 @never_cache
 @require_GET
 def account(request: HttpRequest) -> HttpResponse:
-    """Everything about one's own sign-in, on one page."""
-    return page_of(request)
+    """The account page."""
+    return render_account(request)
 
 
 @never_cache
 @require_POST
-@sensitive_post_parameters("current", "password", "again")
+@sensitive_post_parameters("current", "password", "password_confirm")
 def change_password(request: HttpRequest) -> HttpResponse:
-    """A new password; the sessions elsewhere end. Who has none yet needs a fresh sign-in instead of the old one."""
-    user, now = _person(request), clock.now()
+    """Change the password and end all other sessions. A user without a password needs a recent sign-in instead."""
+    user, now = _user(request), clock.now()
     password = request.POST.get("password", "")
     try:
-        attempt = require_attempt(request, Door.CONFIRM, email=user.email, at=now)
+        attempt = require_attempt(request, AttemptKind.CONFIRM, email=user.email, at=now)
     except TooManyAttempts as error:
-        return page_of(request, status=error.status, password_fault=fault_of(error))
+        return render_account(request, status=error.status, password_error=error_text(error))
     if user.has_usable_password():
         is_proven = user.check_password(request.POST.get("current", ""))
     else:
         require_own_session(request.session)
         is_proven = is_fresh(request.session, now)
-    fault = "" if is_proven else _("The current password is wrong.")
+    problem = "" if is_proven else _("The current password is wrong.")
     if is_proven:
         attempt.succeed()
-    if not fault and password != request.POST.get("again", ""):
-        fault = _("The two new passwords differ.")
-    if not fault:
+    if not problem and password != request.POST.get("password_confirm", ""):
+        problem = _("The two new passwords differ.")
+    if not problem:
         try:
             validate_password(password, user)
         except ValidationError as error:
-            fault = " ".join(error.messages)
-    if fault:
-        return page_of(request, status=422, password_fault=fault)
+            problem = " ".join(error.messages)
+    if problem:
+        return render_account(request, status=422, password_error=problem)
     sessions.change_password(request, user, password, at=now)
-    return page_of(request, said=_("The password is changed. Every other session has ended."))
+    return render_account(
+        request, notice=_("Password changed. All other sessions have been ended.")
+    )
 
 
 @never_cache
@@ -83,55 +85,55 @@ def change_password(request: HttpRequest) -> HttpResponse:
 @sensitive_post_parameters("code")
 @require_http_methods(["GET", "POST"])
 def authenticator(request: HttpRequest) -> HttpResponse:
-    """Set up an authenticator app: scan, and prove it by a code."""
-    user, now = _person(request), clock.now()
-    _require_shown(request, user)
-    fault, status = "", 200
+    """Set up an authenticator app: scan the QR code, confirm with a code."""
+    user, now = _user(request), clock.now()
+    _require_own_factor(request, user)
+    problem, status = "", 200
     if request.method == "POST":
         require_own_session(request.session)
         try:
-            attempt = require_attempt(request, Door.CODE, email=user.email, at=now)
+            attempt = require_attempt(request, AttemptKind.CODE, email=user.email, at=now)
             second_factor.add_app(request, user, request.POST.get("code", "")[:40], at=now)
             attempt.succeed()
         except (CodeRefused, TooManyAttempts) as error:
-            fault, status = fault_of(error), error.status
+            problem, status = error_text(error), error.status
         else:
-            note_own_factor(request.session)
-            return _with_codes(request, user)
-    seen = {"offer": second_factor.offer_app(request, user), "fault": fault}
-    return render(request, SET_UP, seen, status=status)
+            store_own_factor(request.session)
+            return _render_new_codes(request, user)
+    context = {"app": second_factor.begin_app_setup(request, user), "error": problem}
+    return render(request, AUTHENTICATOR_PAGE, context, status=status)
 
 
 @fresh_sign_in
 @require_POST
 def remove_authenticator(request: HttpRequest) -> HttpResponse:
-    user = _person(request)
+    user = _user(request)
     row = Authenticator.objects.filter(user=user, type=Authenticator.Type.TOTP).first()
-    return _without(request, user, row)
+    return _remove_factor(request, user, row)
 
 
 @never_cache
 @fresh_sign_in
 @require_POST
 def recovery_codes(request: HttpRequest) -> HttpResponse:
-    """New recovery codes, shown this once; the old ones end."""
+    """Replace the recovery codes. The new ones are shown once."""
     require_own_session(request.session)
-    user = _person(request)
-    if not second_factor.is_owed(user):
+    user = _user(request)
+    if not second_factor.is_required(user):
         return redirect("accounts:account")
-    _require_shown(request, user)
-    codes = second_factor.make_recovery_codes(user, at=clock.now())
+    _require_own_factor(request, user)
+    codes = second_factor.create_recovery_codes(user, at=clock.now())
     return render(request, "accounts/recovery_codes.html", {"codes": codes})
 
 
 @never_cache
 @fresh_sign_in
 @require_POST
-def passkey_offer(request: HttpRequest) -> HttpResponse:
-    """What the browser needs to make a passkey."""
+def passkey_registration_options(request: HttpRequest) -> HttpResponse:
+    """Options for the browser to create a passkey."""
     require_own_session(request.session)
-    _require_shown(request, _person(request))
-    return JsonResponse(passkeys.offer(request, _person(request)))
+    _require_own_factor(request, _user(request))
+    return JsonResponse(passkeys.begin_registration(request, _user(request)))
 
 
 @never_cache
@@ -139,28 +141,30 @@ def passkey_offer(request: HttpRequest) -> HttpResponse:
 @require_POST
 def add_passkey(request: HttpRequest) -> HttpResponse:
     require_own_session(request.session)
-    user, now = _person(request), clock.now()
+    user, now = _user(request), clock.now()
     name = _name(request) or sessions.device_of(request.headers.get("User-Agent", ""))
     try:
-        passkeys.add(request, user, name=name, answer=request.POST.get("answer", ""), at=now)
+        passkeys.complete_registration(
+            request, user, name=name, response=request.POST.get("answer", ""), at=now
+        )
     except PasskeyRefused as error:
-        return page_of(request, status=error.status, passkey_fault=fault_of(error))
-    note_own_factor(request.session)
-    return _with_codes(request, user)
+        return render_account(request, status=error.status, passkey_error=error_text(error))
+    store_own_factor(request.session)
+    return _render_new_codes(request, user)
 
 
 @fresh_sign_in
 @require_POST
 def remove_passkey(request: HttpRequest, pk: int) -> HttpResponse:
-    user = _person(request)
+    user = _user(request)
     kind = Authenticator.Type.WEBAUTHN
     row = get_object_or_404(Authenticator, user=user, type=kind, pk=pk)
-    return _without(request, user, row)
+    return _remove_factor(request, user, row)
 
 
 @require_POST
 def end_session(request: HttpRequest, pk: UUID) -> HttpResponse:
-    user = _person(request)
+    user = _user(request)
     opened = get_object_or_404(OpenSession, user=user, pk=pk)
     sessions.end_session(opened=opened, actor=_actor(user), at=clock.now())
     return redirect("accounts:account")
@@ -168,7 +172,7 @@ def end_session(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 def end_other_sessions(request: HttpRequest) -> HttpResponse:
-    user = _person(request)
+    user = _user(request)
     sessions.end_other_sessions(
         user=user, keep=row_key(request.session), actor=_actor(user), at=clock.now()
     )
@@ -178,21 +182,19 @@ def end_other_sessions(request: HttpRequest) -> HttpResponse:
 @never_cache
 @fresh_sign_in
 @require_POST
-def make_token(request: HttpRequest) -> HttpResponse:
-    """An API token with one's own rights, or the ticked ones; its text is on the page that answers, and never again."""
+def create_token(request: HttpRequest) -> HttpResponse:
+    """Create an API token with all of the user's permissions or the selected scopes. Its text is shown once."""
     access = enter(request, Permission.TOKENS_MANAGE)
     name, days = _name(request), request.POST.get("days", "")
     allowed = [str(n) for n in TOKEN_DAYS]
     scopes = request.POST.getlist("scopes")
     if not name or days not in allowed:
-        return page_of(request, status=422, token_fault=_("A token needs a name."))
-    # An unknown name is refused, not dropped: without any scope the token would have all rights of its maker.
+        return render_account(request, status=422, token_error=_("A token needs a name."))
+    # An unknown scope is refused, not dropped: a token without scopes has all permissions of its creator.
     known = {p.value for p in Permission}
     if not all(scope in known and access.may(Permission(scope)) for scope in scopes):
-        fault = _(
-            "No token was created: a permission is unknown, or more than you may do yourself."
-        )
-        return page_of(request, status=422, token_fault=fault)
+        problem = _("No token was created: a scope is unknown, or you do not have it yourself.")
+        return render_account(request, status=422, token_error=problem)
     _token, text = issue_token_as(
         access=member_access(access),
         name=name,
@@ -201,7 +203,7 @@ def make_token(request: HttpRequest) -> HttpResponse:
         ends_with_password="ends_with_password" in request.POST,
         at=clock.now(),
     )
-    return page_of(request, made_token=text)
+    return render_account(request, new_token=text)
 
 
 @require_POST
@@ -212,36 +214,36 @@ def revoke_token(request: HttpRequest, pk: UUID) -> HttpResponse:
     return redirect("accounts:account")
 
 
-def page_of(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpResponse:
-    user, now = _person(request), clock.now()
+def render_account(request: HttpRequest, *, status: int = 200, **more: Any) -> HttpResponse:
+    user, now = _user(request), clock.now()
     access = cast(TenantHttpRequest, request).access
-    may_make_tokens = access is not None and access.may(Permission.TOKENS_MANAGE)
+    may_create_tokens = access is not None and access.may(Permission.TOKENS_MANAGE)
     tokens = (
         ApiToken.objects.filter(
             tenant=access.tenant, user=user, revoked_at=None, expires_at__gt=now
         ).order_by("-created_at")
-        if access and may_make_tokens
+        if access and may_create_tokens
         else []
     )
-    seen = {
+    context = {
         "factors": second_factor.factors_of(user),
-        **identities_seen(user),
+        **identity_context(user),
         "sessions": sessions.sessions_of(user, now)[:100],
         "this_session": row_key(request.session),
-        "is_seen_lately": now - timedelta(minutes=2),
-        "may_make_tokens": may_make_tokens,
+        "active_since": now - timedelta(minutes=2),
+        "may_make_tokens": may_create_tokens,
         "tokens": tokens,
         "token_days": TOKEN_DAYS,
         "scopes": [p.value for p in Permission if access and access.may(p)],
         **more,
     }
-    return render(request, PAGE, seen, status=status)
+    return render(request, PAGE, context, status=status)
 
 
-def identities_seen(user: User) -> dict[str, Any]:
-    """The identities that a person has linked, and the providers that they could."""
+def identity_context(user: User) -> dict[str, Any]:
+    """The identities that a user has linked, and the providers that they can still link."""
     by_issuer = {provider.issuer: provider for provider in settings.ISPVM_OIDC_PROVIDERS}
-    linked = people.identities_of(user)
+    linked = provider_identities.identities_of(user)
     identities = [
         {
             "pk": row.pk,
@@ -251,41 +253,41 @@ def identities_seen(user: User) -> dict[str, Any]:
         }
         for row in linked
     ]
-    taken = {row.provider for row in linked}
-    free = [provider for provider in settings.ISPVM_OIDC_PROVIDERS if provider.issuer not in taken]
-    return {"identities": identities, "providers": free}
+    used = {row.provider for row in linked}
+    available = [p for p in settings.ISPVM_OIDC_PROVIDERS if p.issuer not in used]
+    return {"identities": identities, "providers": available}
 
 
-def _with_codes(request: HttpRequest, user: User) -> HttpResponse:
-    """After the first factor: the recovery codes, once."""
+def _render_new_codes(request: HttpRequest, user: User) -> HttpResponse:
+    """After the first factor was added: create recovery codes and show them once."""
     if second_factor.factors_of(user).recovery_left:
         return redirect("accounts:account")
-    codes = second_factor.make_recovery_codes(user, at=clock.now())
+    codes = second_factor.create_recovery_codes(user, at=clock.now())
     return render(request, "accounts/recovery_codes.html", {"codes": codes})
 
 
-def _require_shown(request: HttpRequest, user: User) -> None:
-    """Whoever has a second factor shows it before factors are changed: a password alone adds and removes none."""
-    if second_factor.is_owed(user):
+def _require_own_factor(request: HttpRequest, user: User) -> None:
+    """A user who has a second factor must have shown it in this session before factors are changed."""
+    if second_factor.is_required(user):
         require_own_factor(request.session)
 
 
-def _without(request: HttpRequest, user: User, factor: Authenticator | None) -> HttpResponse:
+def _remove_factor(request: HttpRequest, user: User, factor: Authenticator | None) -> HttpResponse:
     require_own_session(request.session)
-    _require_shown(request, user)
+    _require_own_factor(request, user)
     if factor is not None:
         try:
             second_factor.remove(user, factor, at=clock.now())
         except FactorNeeded as error:
-            return page_of(request, status=error.status, factor_fault=error.message)
+            return render_account(request, status=error.status, factor_error=error.message)
     return redirect("accounts:account")
 
 
 def _name(request: HttpRequest) -> str:
-    return request.POST.get("name", "").replace("\x00", "").strip()[:LONGEST_NAME]
+    return request.POST.get("name", "").replace("\x00", "").strip()[:MAX_NAME_LENGTH]
 
 
-def _person(request: HttpRequest) -> User:
+def _user(request: HttpRequest) -> User:
     return cast(User, request.user)
 
 

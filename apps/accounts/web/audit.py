@@ -22,20 +22,20 @@ from apps.pages.paging import paginate
 from apps.pages.params import page_number, text_param
 from apps.pages.states import CRITICAL, OK, UNKNOWN, State
 
-SEARCHED = ("action", "who", "object")
+SEARCH_FIELDS = ("action", "who", "object")
 FAULTS = {
     Fault.CHANGED: _lazy("The content of the record was changed."),
     Fault.MISSING: _lazy("The record is missing."),
     Fault.UNLINKED: _lazy("The record does not follow the one before it."),
     Fault.CUT: _lazy("Records at the end of the log are missing."),
-    Fault.HEAD_DIFFERS: _lazy("The last record is not the one that was written last."),
-    Fault.BEYOND_HEAD: _lazy("Records were added that the platform did not write."),
+    Fault.HEAD_DIFFERS: _lazy("The last record differs from the stored head of the chain."),
+    Fault.BEYOND_HEAD: _lazy("There are records beyond the stored head of the chain."),
 }
 
 
 @dataclass(frozen=True)
-class Verified:
-    """The last verification as the page shows it."""
+class LastVerification:
+    """The last verification of the chain."""
 
     state: State
     row: Verification | None
@@ -47,9 +47,9 @@ class Verified:
 @requires(Permission.AUDIT_VIEW)
 @expensive
 def audit(request: HttpRequest) -> HttpResponse:
-    """The newest acts first."""
+    """Newest records first."""
     access = access_of(request)
-    params = {name: text_param(request, name) for name in SEARCHED}
+    params = {name: text_param(request, name) for name in SEARCH_FIELDS}
     rows, pager = paginate(_search(access, params), number=page_number(request), params=params)
     context = {
         "rows": rows,
@@ -64,7 +64,7 @@ def audit(request: HttpRequest) -> HttpResponse:
 @require_POST
 @requires(Permission.AUDIT_VIEW)
 def verify(request: HttpRequest) -> HttpResponse:
-    """A worker verifies the whole chain: a long one would hold a web thread."""
+    """Request a verification. A worker runs it: a long chain would occupy a web thread."""
     request_verification(tenant_id=access_of(request).tenant.pk, at=clock.now())
     return redirect("accounts:audit")
 
@@ -81,11 +81,13 @@ def _search(access: Access, params: dict[str, str]) -> QuerySet[Record]:
     return rows
 
 
-def _verified() -> Verified:
+def _verified() -> LastVerification:
     row = Verification.objects.first()
     if row is None or row.finished_at is None:
-        return Verified(State(UNKNOWN.look, UNKNOWN.icon, _lazy("Not verified yet"), 3), row, "")
+        return LastVerification(
+            State(UNKNOWN.look, UNKNOWN.icon, _lazy("Not verified yet"), 3), row, ""
+        )
     if row.first_bad is None:
-        return Verified(State(OK.look, OK.icon, _lazy("Intact"), OK.rank), row, "")
+        return LastVerification(State(OK.look, OK.icon, _lazy("Intact"), OK.rank), row, "")
     broken = State(CRITICAL.look, CRITICAL.icon, _lazy("Broken"), CRITICAL.rank)
-    return Verified(broken, row, FAULTS[Fault(row.fault)])
+    return LastVerification(broken, row, FAULTS[Fault(row.fault)])

@@ -1,4 +1,4 @@
-"""Confirming who one is, before secrets, keys and roles: by password, code or passkey."""
+"""Confirming the sign-in before secrets, keys and roles are changed: by password, code or passkey."""
 
 from typing import Any, cast
 
@@ -10,13 +10,13 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.accounts import passkeys, second_factor, sign_in
-from apps.accounts.attempts import Door, require_attempt
+from apps.accounts.attempts import AttemptKind, require_attempt
 from apps.accounts.errors import CodeRefused, PasskeyRefused, SignInRefused, TooManyAttempts
-from apps.accounts.factor_policy import note_own_factor
+from apps.accounts.factor_policy import store_own_factor
 from apps.accounts.models import User
-from apps.accounts.web.account import identities_seen
-from apps.accounts.web.gate import refuse, safe_next
-from apps.authorization.freshness import note_proof
+from apps.accounts.web.account import identity_context
+from apps.accounts.web.responses import render_error, safe_next
+from apps.authorization.freshness import record_authentication
 from apps.core import clock
 
 PAGE = "accounts/confirm.html"
@@ -26,26 +26,26 @@ PAGE = "accounts/confirm.html"
 @sensitive_post_parameters("password", "code")
 @require_http_methods(["GET", "POST"])
 def confirm(request: HttpRequest) -> HttpResponse:
-    """One proof of those that the person has."""
+    """Confirm by one of the methods that the user has."""
     user, now = cast(User, request.user), clock.now()
     if request.method == "GET":
-        return render(request, PAGE, _seen(request, user))
+        return render(request, PAGE, _context(request, user))
     code = request.POST.get("code", "")[:40]
     try:
         if code:
-            attempt = require_attempt(request, Door.CODE, email=user.email, at=now)
-            second_factor.spend_code(user, code, at=now)
-            note_own_factor(request.session)
+            attempt = require_attempt(request, AttemptKind.CODE, email=user.email, at=now)
+            second_factor.verify_code(user, code, at=now)
+            store_own_factor(request.session)
         else:
-            attempt = require_attempt(request, Door.CONFIRM, email=user.email, at=now)
+            attempt = require_attempt(request, AttemptKind.CONFIRM, email=user.email, at=now)
             _require_password(request, user)
         attempt.succeed()
     except TooManyAttempts as error:
-        return refuse(request, PAGE, error, _seen(request, user))
+        return render_error(request, PAGE, error, _context(request, user))
     except (CodeRefused, SignInRefused) as error:
-        sign_in.note_failure(request, email=user.email, method="confirm", at=now)
-        return refuse(request, PAGE, error, _seen(request, user))
-    return _back(request)
+        sign_in.record_failure(request, email=user.email, method="confirm", at=now)
+        return render_error(request, PAGE, error, _context(request, user))
+    return _redirect_back(request)
 
 
 @never_cache
@@ -53,10 +53,10 @@ def confirm(request: HttpRequest) -> HttpResponse:
 def passkey_challenge(request: HttpRequest) -> HttpResponse:
     user = cast(User, request.user)
     try:
-        require_attempt(request, Door.PASSKEY, email=user.email, at=clock.now())
+        require_attempt(request, AttemptKind.PASSKEY, email=user.email, at=clock.now())
     except TooManyAttempts as error:
         return JsonResponse({"code": error.code}, status=error.status)
-    return JsonResponse(passkeys.challenge(request, user))
+    return JsonResponse(passkeys.begin_authentication(request, user))
 
 
 @never_cache
@@ -64,12 +64,13 @@ def passkey_challenge(request: HttpRequest) -> HttpResponse:
 def passkey(request: HttpRequest) -> HttpResponse:
     user, now = cast(User, request.user), clock.now()
     try:
-        require_attempt(request, Door.PASSKEY, email=user.email, at=now)
-        passkeys.prove(request, user, answer=request.POST.get("answer", ""), at=now)
-        note_own_factor(request.session)
+        require_attempt(request, AttemptKind.PASSKEY, email=user.email, at=now)
+        response = request.POST.get("answer", "")
+        passkeys.complete_authentication(request, user, response=response, at=now)
+        store_own_factor(request.session)
     except (PasskeyRefused, TooManyAttempts) as error:
-        return refuse(request, PAGE, error, _seen(request, user))
-    return _back(request)
+        return render_error(request, PAGE, error, _context(request, user))
+    return _redirect_back(request)
 
 
 def _require_password(request: HttpRequest, user: User) -> None:
@@ -77,20 +78,20 @@ def _require_password(request: HttpRequest, user: User) -> None:
         raise SignInRefused(code="password_refused", message=_("The password is wrong."))
 
 
-def _back(request: HttpRequest) -> HttpResponse:
-    note_proof(request.session, clock.now())
+def _redirect_back(request: HttpRequest) -> HttpResponse:
+    record_authentication(request.session, clock.now())
     return HttpResponseRedirect(_next(request))
 
 
 def _next(request: HttpRequest) -> str:
-    wanted = request.POST.get("next") or request.GET.get("next", "")
-    return safe_next(request, wanted, otherwise="/account/")
+    next_url = request.POST.get("next") or request.GET.get("next", "")
+    return safe_next(request, next_url, default="/account/")
 
 
-def _seen(request: HttpRequest, user: User) -> dict[str, Any]:
+def _context(request: HttpRequest, user: User) -> dict[str, Any]:
     return {
         "factors": second_factor.factors_of(user),
         "has_password": user.has_usable_password(),
-        "identities": [one for one in identities_seen(user)["identities"] if one["slug"]],
+        "identities": [row for row in identity_context(user)["identities"] if row["slug"]],
         "next": _next(request),
     }

@@ -1,4 +1,4 @@
-"""Answering an invitation: by the page that its link opens, or among one's own invitations once signed in."""
+"""Accepting or declining an invitation: on the page that its link opens, or on the tenants page once signed in."""
 
 from uuid import UUID
 
@@ -12,26 +12,32 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.accounts import accepting, invitations, sign_in
-from apps.accounts.attempts import Door, require_attempt
+from apps.accounts import accept_invitation, invitations, sign_in
+from apps.accounts.attempts import AttemptKind, require_attempt
 from apps.accounts.errors import (
-    AddressNotProven,
+    AddressNotVerified,
     AlreadyMember,
+    InvitationForAnotherAddress,
     InvitationUnusable,
-    InvitedSomebodyElse,
     SignInFirst,
 )
 from apps.accounts.models import User
-from apps.accounts.people import must_sign_in
 from apps.accounts.session_tenant import SESSION_TENANT, session_tenant_id
-from apps.accounts.web.gate import let_in
+from apps.accounts.users import must_sign_in
+from apps.accounts.web.responses import redirect_signed_in
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.tenancy.models import Tenant
 
 SESSION_KEY = "invitation"
-LONGEST = {"name": 140, "password": 200}
-REFUSALS = (InvitationUnusable, InvitedSomebodyElse, SignInFirst, AddressNotProven, AlreadyMember)
+MAX_LENGTHS = {"name": 140, "password": 200}
+ERRORS = (
+    InvitationUnusable,
+    InvitationForAnotherAddress,
+    SignInFirst,
+    AddressNotVerified,
+    AlreadyMember,
+)
 
 
 @never_cache
@@ -39,73 +45,76 @@ REFUSALS = (InvitationUnusable, InvitedSomebodyElse, SignInFirst, AddressNotProv
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "POST"])
 def invitation(request: HttpRequest) -> HttpResponse:
-    """The page that a link opens. The key moves from the address into the session at once, so that it is neither seen
-    over a shoulder nor kept in the browser's history as a thing that still works.
+    """The page that a link opens. The key moves from the URL into the session at once, so that it is not left in the
+    browser's history while it is still valid.
 
-    A link that the admin handed over says nothing of the address: the admin can open it too.
+    The page of a link handed over by an admin does not reveal whether the address has an account: the admin can open it
+    too.
     """
-    require_attempt(request, Door.INVITATION, at=clock.now())
+    require_attempt(request, AttemptKind.INVITATION, at=clock.now())
     if key := request.GET.get("key"):
         request.session[SESSION_KEY] = key[:200]
         return redirect("accounts:invitation")
     key = request.session.get(SESSION_KEY, "")
     try:
-        tenant, found = invitations.find_invitation(key, clock.now())
-    except InvitationUnusable as fault:
+        tenant, row = invitations.find_invitation(key, clock.now())
+    except InvitationUnusable as error:
         request.session.pop(SESSION_KEY, None)
-        return _show(request, {"gone": True}, fault)
+        return _render(request, {"is_invalid": True}, error)
     user = request.user if isinstance(request.user, User) else None
-    shown = {
+    context = {
         "tenant": tenant,
-        "invitation": found,
-        "is_known": bool(found.mail_state) and must_sign_in(found.email),
-        "is_theirs": user is not None and user.address.casefold() == found.email.casefold(),
+        "invitation": row,
+        "has_account": bool(row.mail_state) and must_sign_in(row.email),
+        "is_own": user is not None and user.address.casefold() == row.email.casefold(),
     }
     if request.method == "GET":
-        is_stuck = user is not None and user.email_verified_at is None
-        is_stuck = is_stuck and bool(shown["is_theirs"] and shown["is_known"])
-        return _show(request, shown, accepting.not_proven(found) if is_stuck else None)
+        is_unverified = user is not None and user.email_verified_at is None
+        is_unverified = is_unverified and bool(context["is_own"] and context["has_account"])
+        refusal = accept_invitation.address_not_verified(row) if is_unverified else None
+        return _render(request, context, refusal)
     try:
         return _accept(request, key, user)
-    except REFUSALS as fault:
-        return _show(request, shown, fault)
-    except ValidationError as fault:
-        return _show(request, {**shown, "faults": fault.messages, "name": _text(request, "name")})
+    except ERRORS as error:
+        return _render(request, context, error)
+    except ValidationError as error:
+        context |= {"errors": error.messages, "name": _text(request, "name")}
+        return _render(request, context)
 
 
 @require_POST
 def accept(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Become a member. The session goes there only if it works nowhere yet."""
-    assert isinstance(request.user, User)  # nobody passes the sign-in middleware otherwise
-    tenant = accepting.accept(user=request.user, invitation_id=pk, at=clock.now())
-    return _joined(request, request.user, tenant)
+    """Become a member. The session switches to the tenant only if it has none yet."""
+    assert isinstance(request.user, User)  # the login middleware admits nobody else
+    tenant = accept_invitation.accept(user=request.user, invitation_id=pk, at=clock.now())
+    return _redirect_member(request, request.user, tenant)
 
 
 @require_POST
 def decline(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """Say no."""
-    assert isinstance(request.user, User)  # nobody passes the sign-in middleware otherwise
-    accepting.decline(user=request.user, invitation_id=pk, at=clock.now())
+    """Decline the invitation."""
+    assert isinstance(request.user, User)  # the login middleware admits nobody else
+    accept_invitation.decline(user=request.user, invitation_id=pk, at=clock.now())
     return redirect("accounts:tenants")
 
 
 def _accept(request: HttpRequest, key: str, user: User | None) -> HttpResponse:
     at = clock.now()
     if user is not None:
-        tenant = accepting.accept_link(key=key, user=user, at=at)
+        tenant = accept_invitation.accept_link(key=key, user=user, at=at)
         request.session.pop(SESSION_KEY, None)
-        return _joined(request, user, tenant)
-    user, tenant = accepting.accept_as_new(
+        return _redirect_member(request, user, tenant)
+    user, tenant = accept_invitation.accept_as_new(
         key=key, name=_text(request, "name"), password=_text(request, "password"), at=at
     )
     request.session.pop(SESSION_KEY, None)
     sign_in.complete(request, user, methods=["invitation"], at=at)
     request.session[SESSION_TENANT] = str(tenant.pk)
-    return let_in(request, user, "/")
+    return redirect_signed_in(request, user, "/")
 
 
-def _joined(request: HttpRequest, user: User, tenant: Tenant) -> HttpResponse:
-    """Where to go: into the new tenant if the session has none. One that works somewhere stays there."""
+def _redirect_member(request: HttpRequest, user: User, tenant: Tenant) -> HttpResponse:
+    """Switch the session to the new tenant if it has none; otherwise it stays where it is."""
     if session_tenant_id(request.session, user) is None or request.access is None:  # type: ignore[attr-defined]
         request.session[SESSION_TENANT] = str(tenant.pk)
         return redirect("/")
@@ -114,12 +123,12 @@ def _joined(request: HttpRequest, user: User, tenant: Tenant) -> HttpResponse:
 
 
 def _text(request: HttpRequest, name: str) -> str:
-    return request.POST.get(name, "").replace("\x00", "")[: LONGEST[name]]
+    return request.POST.get(name, "").replace("\x00", "")[: MAX_LENGTHS[name]]
 
 
-def _show(
-    request: HttpRequest, shown: dict[str, object], fault: DomainError | None = None
+def _render(
+    request: HttpRequest, context: dict[str, object], error: DomainError | None = None
 ) -> HttpResponse:
-    status = fault.status if fault else 422 if shown.get("faults") else 200
-    context = {**shown, "fault": fault}
+    status = error.status if error else 422 if context.get("errors") else 200
+    context = {**context, "error": error}
     return render(request, "accounts/invitation.html", context, status=status)

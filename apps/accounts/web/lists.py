@@ -1,4 +1,4 @@
-"""How a member looks at lists: what pages show of it, and the forms that change it."""
+"""A member's personal list settings on pages, and the forms that change them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from apps.pages.ordering import Column
 
 @dataclass(frozen=True)
 class SavedView:
-    """A filter with the name that its member gave it."""
+    """A saved view."""
 
     name: str
     query: str
@@ -29,18 +29,18 @@ class SavedView:
 
 @dataclass(frozen=True)
 class ListTools:
-    """A list as one member looks at it."""
+    """The tools of a list: columns and saved views of the member."""
 
     page: str
-    #: That can be hidden: all but the first.
+    #: Columns that can be hidden: all but the first.
     columns: tuple[Column, ...]
-    #: For templates, which ask by key.
+    #: By key, for templates.
     hidden: Mapping[str, bool]
     views: tuple[SavedView, ...]
-    #: The filter on the screen, as a view would keep it.
+    #: The current filter, as it would be saved in a view.
     query: str
-    is_kept: bool
-    can_keep: bool
+    is_saved: bool
+    can_save: bool
 
 
 def list_tools(
@@ -48,7 +48,7 @@ def list_tools(
 ) -> ListTools:
     """One query."""
     access = member_access(access)
-    setting, query = lists.list_setting(access, page), lists.kept_query(query)
+    setting, query = lists.list_setting(access, page), lists.view_query(query)
     can_hide = {column.key for column in columns[1:]}
     views = tuple(
         SavedView(view["name"], view["query"], view["query"] == query) for view in setting.views
@@ -59,52 +59,54 @@ def list_tools(
         hidden={key: True for key in setting.hidden if key in can_hide},
         views=views,
         query=query,
-        is_kept=any(view.is_chosen for view in views),
-        can_keep=access.break_glass is None,
+        is_saved=any(view.is_chosen for view in views),
+        can_save=access.break_glass is None,
     )
 
 
 @require_POST
 @requires(Permission.SELF)
 def columns(request: HttpRequest) -> HttpResponse:
-    """Hide the columns that are not ticked."""
-    offered, ticked = request.POST.getlist("offered"), set(request.POST.getlist("shown"))
-    hidden = [key for key in offered[: lists.MOST_COLUMNS + 1] if key not in ticked]
+    """Hide the columns that are not checked."""
+    offered, shown = request.POST.getlist("offered"), set(request.POST.getlist("shown"))
+    hidden = [key for key in offered[: lists.MAX_COLUMNS + 1] if key not in shown]
     lists.hide_columns(access=member_access(access_of(request)), page=_page(request), hidden=hidden)
-    return _back(request)
+    return _redirect_back(request)
 
 
 @require_POST
 @requires(Permission.SELF)
 def save_view(request: HttpRequest) -> HttpResponse:
-    """Give the filter on the screen a name."""
+    """Save the current filter as a view."""
     lists.save_view(
         access=member_access(access_of(request)),
         page=_page(request),
         name=request.POST.get("name", ""),
         query=request.POST.get("query", ""),
     )
-    return _back(request)
+    return _redirect_back(request)
 
 
 @require_POST
 @requires(Permission.SELF)
-def forget_view(request: HttpRequest) -> HttpResponse:
-    """Forget a named filter."""
+def delete_view(request: HttpRequest) -> HttpResponse:
+    """Delete a saved view."""
     name = request.POST.get("name", "")
-    lists.forget_view(access=member_access(access_of(request)), page=_page(request), name=name)
-    return _back(request)
+    lists.delete_view(access=member_access(access_of(request)), page=_page(request), name=name)
+    return _redirect_back(request)
 
 
 def _page(request: HttpRequest) -> ListPage:
-    asked = request.POST.get("page", "")
-    if asked not in ListPage.values:
-        raise ListRefused(message="There is no such list.")
-    return ListPage(asked)
+    page = request.POST.get("page", "")
+    if page not in ListPage.values:
+        raise ListRefused(message="This list does not exist.")
+    return ListPage(page)
 
 
-def _back(request: HttpRequest) -> HttpResponse:
-    """To the list."""
-    back = request.POST.get("next", "")
-    is_ours = back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None)
-    return redirect(back if is_ours else "/")
+def _redirect_back(request: HttpRequest) -> HttpResponse:
+    """Redirect to the list."""
+    next_url = request.POST.get("next", "")
+    is_safe = next_url.startswith("/") and url_has_allowed_host_and_scheme(
+        next_url, allowed_hosts=None
+    )
+    return redirect(next_url if is_safe else "/")

@@ -1,4 +1,4 @@
-"""The page of a person who must have a second factor: set one up, or show the one that there is."""
+"""The page for users who must have a second factor: set one up, or confirm with the existing one."""
 
 from typing import cast
 
@@ -10,19 +10,19 @@ from django.views.decorators.http import require_GET
 from apps.accounts import second_factor
 from apps.accounts.factor_policy import SESSION_OPERATOR, has_own_factor
 from apps.accounts.models import User
-from apps.accounts.web.gate import safe_next
+from apps.accounts.web.responses import safe_next
 
 
 @never_cache
 @require_GET
 def second_factor_page(request: HttpRequest) -> HttpResponse:
-    """Where ``SecondFactorMiddleware`` leads."""
+    """The target of ``SecondFactorMiddleware``."""
     next_url = safe_next(request, request.GET.get("next", "/"))
     if has_own_factor(request.session):
         return redirect(next_url)
     user = cast(User, request.user)
     context = {
-        "has_factor": second_factor.is_owed(user),
+        "has_factor": second_factor.is_required(user),
         "is_operator": request.session.get(SESSION_OPERATOR, False),
         "next": next_url,
     }

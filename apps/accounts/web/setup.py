@@ -1,4 +1,4 @@
-"""The page of the first installation: there until somebody has used the code from the log, then gone."""
+"""The setup page of a new installation: available until the code from the log has been used, then 404."""
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ValidationError
@@ -10,19 +10,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from apps.accounts.attempts import Door, require_attempt
+from apps.accounts.attempts import AttemptKind, require_attempt
 from apps.accounts.errors import SetupCodeRefused, TooManyAttempts
 from apps.accounts.setup import FirstTenant, complete_setup, is_open
-from apps.accounts.web.gate import fault_of
+from apps.accounts.web.responses import error_text
 from apps.core import clock
 from apps.core.errors import NotVisible
 
-LONGEST = {"code": 60, "tenant_name": 200, "name": 140, "email": 254, "password": 200}
+MAX_LENGTHS = {"code": 60, "tenant_name": 200, "name": 140, "email": 254, "password": 200}
 
 
 @never_cache
 @login_not_required
-@sensitive_post_parameters("code", "password", "again")
+@sensitive_post_parameters("code", "password", "password_confirm")
 @require_http_methods(["GET", "POST"])
 def setup(request: HttpRequest) -> HttpResponse:
     """First tenant, first admin and platform operator, in exchange for the one-time code."""
@@ -30,42 +30,42 @@ def setup(request: HttpRequest) -> HttpResponse:
         raise NotVisible
     if request.method == "GET":
         return render(request, "accounts/setup.html", {})
-    values = {name: _text(request, name) for name in LONGEST}
+    values = {name: _text(request, name) for name in MAX_LENGTHS}
     at = clock.now()
     try:
-        require_attempt(request, Door.SETUP, at=at)
-        _validate(values, again=request.POST.get("again", ""))
+        require_attempt(request, AttemptKind.SETUP, at=at)
+        _validate(values, password_confirm=request.POST.get("password_confirm", ""))
         code = values.pop("code")
         complete_setup(code=code, first=FirstTenant(**values), at=at)
     except (TooManyAttempts, SetupCodeRefused) as error:
-        return _show(request, values, [fault_of(error)], error.status)
+        return _render(request, values, [error_text(error)], error.status)
     except ValidationError as error:
-        return _show(request, values, error.messages, 422)
+        return _render(request, values, error.messages, 422)
     return render(request, "accounts/setup.html", {"is_done": True})
 
 
-def _validate(values: dict[str, str], *, again: str) -> None:
-    """Raises ValidationError with every fault of the form."""
-    faults = []
+def _validate(values: dict[str, str], *, password_confirm: str) -> None:
+    """Raises ValidationError with every error of the form."""
+    errors = []
     if not values["tenant_name"].strip():
-        faults.append(_("Enter the name of your company or network."))
+        errors.append(_("Enter the name of your company or network."))
     try:
         validate_email(values["email"])
     except ValidationError as error:
-        faults += error.messages
-    if again != values["password"]:
-        faults.append(_("The two passwords differ."))
-    if faults:
-        raise ValidationError(faults)
+        errors += error.messages
+    if password_confirm != values["password"]:
+        errors.append(_("The two passwords differ."))
+    if errors:
+        raise ValidationError(errors)
 
 
 def _text(request: HttpRequest, name: str) -> str:
-    text = request.POST.get(name, "").replace("\x00", "")[: LONGEST[name]]
+    text = request.POST.get(name, "").replace("\x00", "")[: MAX_LENGTHS[name]]
     return text if name == "password" else text.strip()
 
 
-def _show(
-    request: HttpRequest, values: dict[str, str], faults: list[str], status: int
+def _render(
+    request: HttpRequest, values: dict[str, str], errors: list[str], status: int
 ) -> HttpResponse:
-    shown = {name: values.get(name, "") for name in ("code", "tenant_name", "name", "email")}
-    return render(request, "accounts/setup.html", {**shown, "faults": faults}, status=status)
+    context = {name: values.get(name, "") for name in ("code", "tenant_name", "name", "email")}
+    return render(request, "accounts/setup.html", {**context, "errors": errors}, status=status)

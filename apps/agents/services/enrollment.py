@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from agent.protocol.tokens import TokenContent
-from apps.accounts.visits import refuse_in_visit
+from apps.accounts.access_sessions import refuse_in_access_session
 from apps.agents.choices import AgentStatus
 from apps.agents.errors import AgentRevoked, CertificateRefused, RenewedTooOften, TokenRefused
 from apps.agents.identity import AgentIdentity
@@ -64,7 +64,7 @@ def issue_enroll_token(*, agent: Agent, actor: Actor, at: datetime) -> IssuedTok
 
     Raises AgentRevoked.
     """
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     trust = current_trust(at=at)
     secret = make_secret(agent.tenant_id)
     with transaction.atomic():

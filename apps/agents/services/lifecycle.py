@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import Model
 
-from apps.accounts.visits import refuse_in_visit
+from apps.accounts.access_sessions import refuse_in_access_session
 from apps.agents.errors import AgentNameTaken, UnknownEntity
 from apps.agents.models import Agent, AgentDevice, AgentProbing, AgentSite
 from apps.agents.services.enrollment import revoke_agent
@@ -28,7 +28,7 @@ def create_agent(
     at: datetime,
 ) -> Agent:
     """Name a collector; it comes to life when a host enrolls as it. Raises AgentNameTaken, ValidationError."""
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     agent = Agent(
         name=name,
         site=site,
@@ -98,7 +98,7 @@ def assign_agent(
 
     Idempotent. Raises UnknownEntity for ids that are not this tenant's.
     """
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     devices, sites, probed = set(device_ids), set(site_ids), set(probe_device_ids)
     named = devices | probed
     missing = (named - existing_device_ids(named)) | (sites - existing_site_ids(sites))

@@ -56,7 +56,7 @@ class ReleasedLogins:
 def approve_agent_host(*, agent: Agent, host_key: str, actor: Actor, at: datetime) -> Agent:
     """Let logins be sealed to the host that this agent runs on now, as the approver has read its key.
 
-    Locks: the agent. Raises LoginApprovalRefused, VisitLeavesNothing, DestinationChanged.
+    Locks: the agent. Raises LoginApprovalRefused, StandingAccessRefused, DestinationChanged.
     """
     require_login_approval(actor)
     with transaction.atomic():

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 
-from apps.accounts.visits import refuse_in_visit
+from apps.accounts.access_sessions import refuse_in_access_session
 from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.inventory.models import Device, DeviceCredential
@@ -28,7 +28,7 @@ def set_device_credentials(
 
     Idempotent. Locks: the device. Raises ValidationError.
     """
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     _require_few(credential_sets)
     first = next((row for row in credential_sets if _is_routeros(row)), None)
     further = [row for row in credential_sets if row != first]

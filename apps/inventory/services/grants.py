@@ -6,8 +6,8 @@ from uuid import UUID
 
 from guardian.shortcuts import assign_perm
 
+from apps.accounts.access_sessions import refuse_in_access_session
 from apps.accounts.models import User
-from apps.accounts.visits import refuse_in_visit
 from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.core.errors import NotVisible
@@ -24,7 +24,7 @@ def grant(*, user_id: UUID, row: Site | Device, actor: Actor, at: datetime) -> G
 
     Idempotent: a grant that is there already stands.
     """
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     user = User.objects.filter(
         memberships__tenant_id=require_tenant_id(), memberships__user_id=user_id
     ).first()

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
-from apps.accounts.visits import refuse_in_visit
+from apps.accounts.access_sessions import refuse_in_access_session
 from apps.audit.services import Act, record, record_all
 from apps.authorization.actors import Actor
 from apps.inventory.choices import HoldReason
@@ -31,8 +31,8 @@ _CERTIFICATE_FIELDS = ("certificate", "certificate_at", "presented_certificate",
 
 
 def require_login_approval(actor: Actor) -> None:
-    """Raise LoginApprovalRefused unless this act may decide where logins are sent, VisitLeavesNothing in a visit."""
-    refuse_in_visit(actor)
+    """Raise LoginApprovalRefused unless the actor may approve logins, StandingAccessRefused in an access session."""
+    refuse_in_access_session(actor)
     if not actor.approves_logins:
         raise LoginApprovalRefused(
             message=_(
@@ -44,7 +44,7 @@ def require_login_approval(actor: Actor) -> None:
 
 def may_approve(actor: Actor) -> bool:
     """Whether a change by this actor approves itself."""
-    return actor.approves_logins and not actor.visit
+    return actor.approves_logins and not actor.access_session
 
 
 def lock_readers() -> None:
@@ -110,7 +110,7 @@ def approve_logins(
     """Approve these devices' destinations as the approver has read them (device -> digest), all or none.
 
     Locks: the tenant's changes of readers, the devices in order of id, their approvals. Raises LoginApprovalRefused,
-    VisitLeavesNothing, DestinationChanged with the ids of devices that have changed since or are gone.
+    StandingAccessRefused, DestinationChanged with the ids of devices that have changed since or are gone.
     """
     require_login_approval(actor)
     with transaction.atomic():
@@ -161,7 +161,7 @@ def approve_first_login(device: Device, *, actor: Actor, at: datetime) -> None:
 def accept_certificate(*, device: Device, certificate: str, actor: Actor, at: datetime) -> None:
     """Pin the certificate that a router presents now, as the approver has read it.
 
-    Locks: the approval. Raises LoginApprovalRefused, VisitLeavesNothing, DestinationChanged.
+    Locks: the approval. Raises LoginApprovalRefused, StandingAccessRefused, DestinationChanged.
     """
     require_login_approval(actor)
     with transaction.atomic():

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from apps.accounts.visits import refuse_in_visit
+from apps.accounts.access_sessions import refuse_in_access_session
 from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.vault.choices import CredentialKind
@@ -37,7 +37,7 @@ def create_credential_set(
     at: datetime,
 ) -> CredentialSet:
     """Make a credential set. Raises ValidationError, CredentialNameTaken."""
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     row = CredentialSet(name=name, kind=kind, username=username, options=dict(options or {}))
     row.updated_at = at
     with transaction.atomic():
@@ -54,7 +54,7 @@ def change_credential_set(
 
     Locks: the row. Raises ValidationError, CredentialNameTaken.
     """
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     with transaction.atomic():
         row = CredentialSet.objects.select_for_update().get(pk=credential_set.pk)
         before = (row.username, row.options)

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from django.db import IntegrityError, transaction
 
-from apps.accounts.visits import refuse_in_visit
+from apps.accounts.access_sessions import refuse_in_access_session
 from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.core.http import EgressPolicy, check_url, policy_of_installation
@@ -62,7 +62,7 @@ def create_endpoint(
 
     Raises EndpointNameTaken, EndpointInvalid, and UrlRefused or AddressRefused for the URL.
     """
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     fields = {"name": name, "url": url, **fields}
     _check(fields, policy)
     endpoint = Endpoint(created_at=at, updated_at=at, **fields)
@@ -85,7 +85,7 @@ def change_endpoint(
 
     Raises as ``create_endpoint``, and EndpointDeleted.
     """
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     _check(fields, policy)
     with transaction.atomic():
         locked = _lock(endpoint)
@@ -127,7 +127,7 @@ def resume_endpoint(*, endpoint: Endpoint, actor: Actor, at: datetime) -> None:
 
     Idempotent. Raises EndpointDeleted.
     """
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     with transaction.atomic():
         locked = _lock(endpoint)
         if not locked.is_paused:

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 from django.db import transaction
 
-from apps.accounts.visits import refuse_in_visit
+from apps.accounts.access_sessions import refuse_in_access_session
 from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.vault.choices import Purpose
@@ -59,7 +59,7 @@ def stage_secret(*, endpoint: Endpoint, actor: Actor, at: datetime) -> str:
 
     Raises RotationOutOfStep while another is staged.
     """
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     with transaction.atomic():
         _lock(endpoint)
         if Secret.objects.filter(endpoint=endpoint, stage=SecretStage.STAGED).exists():
@@ -76,7 +76,7 @@ def promote_secret(
 
     Raises RotationOutOfStep when none is staged, EndpointInvalid for a grace outside 0 to 7 days.
     """
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     if not timedelta(0) <= grace <= LONGEST_GRACE:
         raise EndpointInvalid("grace_out_of_range", "The grace is between 0 and 7 days.")
     with transaction.atomic():

@@ -22,7 +22,7 @@ function client(id, more) {
   return {
     client_id: id,
     client_secret: "a-secret-of-the-tests-only",
-    redirect_uris: [`${publicUrl}/sign-in/with/${id}/back/`],
+    redirect_uris: [`${publicUrl}/sign-in/with/${id}/callback/`],
     response_types: ["code"],
     grant_types: ["authorization_code"],
     ...more,

@@ -1,4 +1,4 @@
-"""The first people of an installation, on the machine itself; the setup page does the same in a browser."""
+"""Creates the first users of an installation from the command line; the setup page does the same in a browser."""
 
 import secrets
 import sys
@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_email, validate_slug
 
-from apps.accounts.bootstrap import Person, Result, bootstrap, missing_people
+from apps.accounts.bootstrap import NewUser, Result, bootstrap, missing_users
 from apps.accounts.models import User
 from apps.accounts.setup import slug_of
 from apps.core import clock
@@ -23,15 +23,15 @@ TRIES = 3
 
 class Command(BaseCommand):
     help = (
-        "Create the first platform operator, the first tenant and its admin. Asks for what no option gives. "
-        "Run again it changes nothing. Needs the owner's address (DATABASE_OWNER_URL)."
+        "Create the first platform operator, the first tenant and its admin. Prompts for missing options. "
+        "Can be run again: existing objects are not changed. Needs DATABASE_OWNER_URL."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--email", help="of the platform operator")
         parser.add_argument("--name", default="", help="of the platform operator")
         parser.add_argument("--tenant", help="name of the first tenant")
-        parser.add_argument("--slug", help="its short name; default: made from the name")
+        parser.add_argument("--slug", help="its slug; default: derived from the name")
         parser.add_argument("--admin-email", help="of the tenant's admin; default: the operator")
         parser.add_argument("--admin-name", default="", help="of the tenant's admin")
         parser.add_argument(
@@ -44,23 +44,23 @@ class Command(BaseCommand):
         parser.add_argument(
             "--generate-passwords",
             action="store_true",
-            help="generate the passwords that no file gives, and show each once",
+            help="generate passwords for which no file is given, and show each once",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         email = self._email(options["email"] or self._ask("E-mail of the platform operator"))
         tenant_name = options["tenant"] or self._ask("Name of the first tenant")
         slug = options["slug"] or slug_of(tenant_name)
-        operator = Person(email, options["name"])
+        operator = NewUser(email, options["name"])
         admin = (
-            Person(self._email(options["admin_email"]), options["admin_name"])
+            NewUser(self._email(options["admin_email"]), options["admin_name"])
             if options["admin_email"]
             else operator
         )
         self.generated: list[tuple[str, str]] = []
         try:
             validate_slug(slug)
-            missing = {person.email for person in missing_people(operator, admin)}
+            missing = {new_user.email for new_user in missing_users(operator, admin)}
             operator = self._with_password(operator, missing, options, "password_file")
             admin = self._with_password(admin, missing, options, "admin_password_file", operator)
             result = bootstrap(
@@ -78,38 +78,38 @@ class Command(BaseCommand):
 
     def _with_password(
         self,
-        person: Person,
+        new_user: NewUser,
         missing: set[str],
         options: dict[str, Any],
         option: str,
-        other: Person | None = None,
-    ) -> Person:
-        if other is not None and person.email.casefold() == other.email.casefold():
+        other: NewUser | None = None,
+    ) -> NewUser:
+        if other is not None and new_user.email.casefold() == other.email.casefold():
             return other
-        if person.email not in missing:
-            return person
-        password = self._password(person, options[option], generate=options["generate_passwords"])
-        return Person(person.email, person.name, password)
+        if new_user.email not in missing:
+            return new_user
+        password = self._password(new_user, options[option], generate=options["generate_passwords"])
+        return NewUser(new_user.email, new_user.name, password)
 
-    def _password(self, person: Person, file: str | None, *, generate: bool) -> str:
+    def _password(self, new_user: NewUser, file: str | None, *, generate: bool) -> str:
         if file:
             return self._read(file)
         if generate:
             password = secrets.token_urlsafe(18)
-            self.generated.append((person.email, password))
+            self.generated.append((new_user.email, password))
             return password
         self._require_terminal("--password-file or --generate-passwords")
         for _ in range(TRIES):
-            password = getpass(f"Password for {person.email}: ")
+            password = getpass(f"Password for {new_user.email}: ")
             try:
-                validate_password(password, User(email=person.email, first_name=person.name))
+                validate_password(password, User(email=new_user.email, first_name=new_user.name))
             except ValidationError as error:
                 self.stderr.write(" ".join(error.messages))
                 continue
-            if password == getpass("The same password again: "):
+            if password == getpass("Confirm password: "):
                 return password
             self.stderr.write("The two passwords differ.")
-        raise CommandError("Nothing was changed: no usable password was entered.")
+        raise CommandError("Nothing was changed: no valid password was entered.")
 
     def _read(self, file: str) -> str:
         try:
@@ -130,25 +130,27 @@ class Command(BaseCommand):
         try:
             validate_email(text)
         except ValidationError as error:
-            raise CommandError(f"Nothing was changed: {text!r} is no e-mail address.") from error
+            raise CommandError(
+                f"Nothing was changed: {text!r} is not an e-mail address."
+            ) from error
         return text
 
     def _require_terminal(self, options: str) -> None:
         if not sys.stdin.isatty():
-            raise CommandError(f"Nothing was changed: no terminal to ask at; give {options}.")
+            raise CommandError(f"Nothing was changed: no terminal to prompt on; use {options}.")
 
-    def _report(self, result: Result, operator: Person, admin: Person, slug: str) -> None:
+    def _report(self, result: Result, operator: NewUser, admin: NewUser, slug: str) -> None:
         if result.is_empty:
             self.stdout.write(
                 f"Nothing was changed: {operator.email} is a platform operator and the tenant {slug} exists, "
                 f"with {admin.email} as admin."
             )
             return
-        for email in result.people:
+        for email in result.users:
             self.stdout.write(f"Created the account {email}.")
         for email, password in self.generated:
-            if email in result.people:
-                self.stdout.write(f"  Its password, shown this once: {password}")
+            if email in result.users:
+                self.stdout.write(f"  Its password, shown only once: {password}")
         if result.tenant:
             self.stdout.write(f"Created the tenant {slug}; its admin is {admin.email}.")
         if result.operator:

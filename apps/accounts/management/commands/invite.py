@@ -1,4 +1,4 @@
-"""The platform's operator asks somebody into a tenant: its first admin, or one after the last has gone."""
+"""Invites a user to a tenant from the command line, for example its first admin."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from apps.tenancy.models import Tenant
 
 class Command(BaseCommand):
     help = (
-        "Invite a person (by e-mail address) to a tenant (by its slug). They join when they accept."
+        "Invite an e-mail address to a tenant (by its slug). They become a member when they accept."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -28,7 +28,7 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         tenant = Tenant.objects.filter(slug__iexact=options["tenant"]).first()
         if tenant is None:
-            raise CommandError(f"No tenant has the slug {options['tenant']}.")
+            raise CommandError(f"There is no tenant {options['tenant']}.")
         try:
             validate_email(options["email"])
             with acting_in(tenant):
@@ -42,6 +42,8 @@ class Command(BaseCommand):
         except (DomainError, ValidationError) as error:
             raise CommandError(str(error)) from error
         if key:
-            self.stdout.write(f"Hand this link over, it works once: {invitations.link_of(key)}")
+            self.stdout.write(
+                f"Hand over this link, it works once: {invitations.invitation_link(key)}"
+            )
         else:
-            self.stdout.write(f"The invitation is sent to {options['email']}.")
+            self.stdout.write(f"The invitation will be sent to {options['email']}.")

@@ -1,4 +1,4 @@
-"""For which mail domains the identity providers of a tenant may speak."""
+"""Lists, accepts or withdraws a tenant's mail domains."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from apps.tenancy.models import Tenant
 class Command(BaseCommand):
     """Run by the operator on the server."""
 
-    help = "Accept or withdraw a tenant's mail domains: its identity providers speak for no others."
+    help = "Accept or withdraw a tenant's mail domains. Its identity providers sign in no other addresses."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("act", choices=["accept", "withdraw", "list"])
@@ -25,16 +25,16 @@ class Command(BaseCommand):
         tenant = Tenant.objects.filter(slug__iexact=options["tenant"]).first()
         if tenant is None:
             raise CommandError(f"There is no tenant {options['tenant']}.")
-        found = mail_domains_of(tenant)
+        rows = mail_domains_of(tenant)
         if options["act"] != "list":
             try:
                 named = {normalize_domain(domain) for domain in options["domains"]}
-                known = {row.domain for row in found}
-                wanted = known | named if options["act"] == "accept" else known - named
-                found = set_mail_domains(
+                current = {row.domain for row in rows}
+                wanted = current | named if options["act"] == "accept" else current - named
+                rows = set_mail_domains(
                     tenant=tenant, domains=wanted, actor=Actor.system("manage"), at=clock.now()
                 )
             except MailDomainInvalid as error:
                 raise CommandError(error.message) from error
-        for row in found:
+        for row in rows:
             self.stdout.write(f"{row.domain}  since {row.accepted_at:%Y-%m-%d}")

@@ -12,11 +12,11 @@ ACTS = {"add": add_operator, "remove": remove_operator}
 
 
 class Command(BaseCommand):
-    help = "Make a person a platform operator, or end it. Needs the owner's address (DATABASE_OWNER_URL)."
+    help = "Add, remove or list platform operators. Needs DATABASE_OWNER_URL."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("act", choices=["add", "remove", "list"])
-        parser.add_argument("email", nargs="?", help="of somebody who can sign in")
+        parser.add_argument("email", nargs="?", help="of an existing account")
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         if options["act"] == "list":
@@ -25,11 +25,11 @@ class Command(BaseCommand):
             return
         user = User.objects.filter(email__iexact=options["email"] or "").first()
         if user is None:
-            raise CommandError("There is nobody with this e-mail address.")
+            raise CommandError("No account has this e-mail address.")
         try:
             changed = ACTS[options["act"]](user=user, actor=ACTOR, at=clock.now())
         except OwnerNeeded as refusal:
             raise CommandError(refusal.message) from refusal
         self.stdout.write(
-            "Done: it holds from the next request on." if changed else "Nothing to do."
+            "Done: takes effect on the next request." if changed else "Nothing to do."
         )

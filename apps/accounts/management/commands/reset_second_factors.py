@@ -1,4 +1,4 @@
-"""For somebody who lost app, passkeys and recovery codes: takes them all away, and ends their sessions."""
+"""Removes all second factors of a user who lost them, and ends their sessions."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from apps.core import clock
 
 
 class Command(BaseCommand):
-    """Run by the operator on the server. The password stays what it is."""
+    """Run by the platform operator on the server. The password is not changed."""
 
-    help = "Take away all second factors of a person (by e-mail address) and end their sessions."
+    help = "Remove all second factors of a user (by e-mail address) and end their sessions."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")
@@ -21,9 +21,9 @@ class Command(BaseCommand):
     def handle(self, *_: Any, **options: Any) -> None:
         user = User.objects.filter(email__iexact=options["email"]).first()
         if user is None:
-            raise CommandError(f"Nobody here has the address {options['email']}.")
+            raise CommandError(f"No account has the address {options['email']}.")
         now = clock.now()
         count = second_factor.remove_all(user, at=now)
         actor = Actor.system("reset_second_factors")
         ended = sessions.end_other_sessions(user=user, keep=None, actor=actor, at=now)
-        self.stdout.write(f"{user.email}: {count} factors taken away, {ended} sessions ended.")
+        self.stdout.write(f"{user.email}: {count} factors removed, {ended} sessions ended.")

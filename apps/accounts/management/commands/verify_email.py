@@ -1,19 +1,19 @@
-"""The platform's operator vouches that an address is its account's person's: then they may answer invitations to it."""
+"""Marks a user's e-mail address as verified, so that they can accept invitations to it."""
 
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.accounts.models import User
-from apps.accounts.people import verify_email
+from apps.accounts.users import verify_email
 from apps.authorization.actors import Actor
 from apps.core import clock
 
 
 class Command(BaseCommand):
-    """Where neither mail nor an identity provider proves addresses. Make sure first who knows the password."""
+    """For installations without mail and identity providers. Verify first who controls the account."""
 
-    help = "Note that a person's e-mail address is theirs."
+    help = "Mark a user's e-mail address as verified."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("email")

@@ -1,4 +1,4 @@
-"""Spraying and guessing end; the operator who is named in it still comes in; no cookie gives anybody more guesses."""
+"""Password spraying and guessing are limited; users are not locked out; cookies give no additional attempts."""
 
 from datetime import timedelta
 
@@ -14,11 +14,11 @@ from apps.accounts.attempts import (
     PER_NAME,
     PER_NAME_AND_NETWORK_HOURLY,
     PER_NAME_KNOWN,
-    Door,
+    AttemptKind,
     Limit,
     require_attempt,
 )
-from apps.accounts.known_browsers import COOKIE, KNOWN_FOR, MAX_BROWSERS
+from apps.accounts.known_browsers import COOKIE, LIFETIME, MAX_BROWSERS
 from apps.accounts.models import KnownBrowser, User
 from apps.core import clock
 from tests.accounts.test_second_factor import CODE, code_at, first_step, set_up
@@ -66,7 +66,7 @@ def guess_from_many_networks(user, guesses: int = FEW) -> list[int]:
     return [attempt(user.email, at=f"198.51.{number // ATTEMPTS}.1") for number in range(guesses)]
 
 
-class TestSpraying:
+class TestPasswordSpraying:
     @pytest.fixture
     def names(self, acme) -> list[str]:
         names = [f"operator{number:02}@acme.example" for number in range(45)]
@@ -80,22 +80,22 @@ class TestSpraying:
         weak.set_password(COMMON)
         weak.save()
 
-        seen = [attempt(name, COMMON, at=STRANGER) for name in names]
+        statuses = [attempt(name, COMMON, at=STRANGER) for name in names]
 
-        assert seen == [401] * NAMES_PER_NETWORK.count + [429] * (45 - NAMES_PER_NETWORK.count)
+        assert statuses == [401] * NAMES_PER_NETWORK.count + [429] * (45 - NAMES_PER_NETWORK.count)
 
     def test_counts_names_that_nobody_has_too(self):
-        seen = [attempt(f"nobody{number}@acme.example", at=STRANGER) for number in range(12)]
+        statuses = [attempt(f"nobody{number}@acme.example", at=STRANGER) for number in range(12)]
 
-        assert seen == [401] * 10 + [429] * 2
+        assert statuses == [401] * 10 + [429] * 2
 
     def test_goes_no_faster_over_the_addresses_of_one_ipv6_site(self, names):
-        seen = [
+        statuses = [
             attempt(name, COMMON, at=f"2001:db8:7:{number:x}::1")
             for number, name in enumerate(names)
         ]
 
-        assert seen.count(401) == NAMES_PER_NETWORK.count
+        assert statuses.count(401) == NAMES_PER_NETWORK.count
 
     def test_leaves_known_browsers_at_the_same_address_alone(self, names, acme_noc):
         own = browser_of(acme_noc, at=STRANGER)
@@ -112,9 +112,9 @@ class TestSpraying:
         assert attempt(acme_noc.email, PASSWORD, at=OFFICE) == 302
 
     def test_is_not_what_an_office_does_where_everybody_signs_in(self, names):
-        seen = [attempt(name, PASSWORD, at=OFFICE) for name in names]
+        statuses = [attempt(name, PASSWORD, at=OFFICE) for name in names]
 
-        assert seen == [302] * 45
+        assert statuses == [302] * 45
 
     def test_is_not_what_an_office_does_where_everybody_mistypes_once(self, names):
         for name in names:
@@ -125,21 +125,21 @@ class TestSpraying:
         for name in names[:15]:
             assert attempt(name, PASSWORD, at=OFFICE) == 302
 
-        seen = [attempt(name, COMMON, at=OFFICE) for name in names[:15]]
+        statuses = [attempt(name, COMMON, at=OFFICE) for name in names[:15]]
 
-        assert seen == [401] * NAMES_PER_NETWORK.count + [429] * 5
+        assert statuses == [401] * NAMES_PER_NETWORK.count + [429] * 5
 
     def test_is_given_no_room_by_sign_ins_of_one_name_at_once(self, rf):
         def reserve(name: str):
             request = rf.post(URL, REMOTE_ADDR=STRANGER)
-            return require_attempt(request, Door.PASSWORD, email=name, at=clock.now())
+            return require_attempt(request, AttemptKind.PASSWORD, email=name, at=clock.now())
 
         reserve("own@acme.example")
         for running in [reserve("own@acme.example") for _ in range(5)]:
             running.succeed()
 
-        seen = [attempt(f"nobody{number}@acme.example", at=STRANGER) for number in range(11)]
-        assert seen == [401] * NAMES_PER_NETWORK.count + [429]
+        statuses = [attempt(f"nobody{number}@acme.example", at=STRANGER) for number in range(11)]
+        assert statuses == [401] * NAMES_PER_NETWORK.count + [429]
 
     def test_ends_the_failures_of_a_network_whatever_names_they_have(self, monkeypatch, acme_noc):
         monkeypatch.setattr(attempts, "FAILURES_PER_NETWORK", Limit(12, HOUR))
@@ -149,7 +149,7 @@ class TestSpraying:
         assert attempt("n0@acme.example", at=STRANGER) == 429
         assert attempt(acme_noc.email, PASSWORD, at=OFFICE) == 302
 
-    def test_is_forgotten_after_an_hour(self, names, travel):
+    def test_expires_after_an_hour(self, names, travel):
         for name in names:
             attempt(name, COMMON, at=STRANGER)
         travel.shift(timedelta(seconds=HOUR))
@@ -164,9 +164,9 @@ class TestManyAddressesOnOneName:
             monkeypatch.setattr(attempts, "PER_NAME", Limit(FEW, HOUR))
 
     def test_end_at_the_names_limit(self, acme_noc):
-        seen = guess_from_many_networks(acme_noc, FEW + 5)
+        statuses = guess_from_many_networks(acme_noc, FEW + 5)
 
-        assert seen == [401] * FEW + [429] * 5
+        assert statuses == [401] * FEW + [429] * 5
 
     def test_do_not_lock_out_the_browser_that_the_operator_used_before(self, acme_noc):
         own = browser_of(acme_noc, at=OFFICE)
@@ -185,9 +185,9 @@ class TestManyAddressesOnOneName:
         browser_of(acme_noc, at=OFFICE)
         guess_from_many_networks(acme_noc)
 
-        seen = [attempt(acme_noc.email, at=OFFICE) for _ in range(ATTEMPTS)]
+        statuses = [attempt(acme_noc.email, at=OFFICE) for _ in range(ATTEMPTS)]
 
-        assert seen[-1] == 429  # the sign-in before was one of the ten
+        assert statuses[-1] == 429  # the sign-in before was one of the ten
 
     def test_lock_out_nobody_else(self, acme_noc, acme_admin):
         guess_from_many_networks(acme_noc)
@@ -225,7 +225,7 @@ class TestKnownBrowsers:
             attempt(acme_noc.email, at=OFFICE, browser=Client())
         assert attempt(acme_noc.email, PASSWORD, at=OFFICE, browser=spoilt) == 429
 
-    def test_a_shared_browser_is_known_for_each_of_its_people(self, acme_noc, acme_admin):
+    def test_a_shared_browser_is_known_for_each_user(self, acme_noc, acme_admin):
         browser = browser_of(acme_noc, at=OFFICE)
         attempt(acme_admin.email, PASSWORD, at=OFFICE, browser=browser)
         browser.post("/sign-out/")
@@ -242,55 +242,55 @@ class TestKnownBrowsers:
             for number in range(MAX_BROWSERS)
         ]
 
-        seen = [
+        statuses = [
             attempt(acme_noc.email, at=STRANGER, browser=with_cookie(cookie))
             for cookie in cookies
             for _ in range(7)
         ]
 
-        assert seen.count(401) == PER_NAME_KNOWN.count < 7 * MAX_BROWSERS
+        assert statuses.count(401) == PER_NAME_KNOWN.count < 7 * MAX_BROWSERS
 
     def test_a_row_of_one_keeps_its_limit_when_it_is_not_signed_in(self, acme_noc):
         own = browser_of(acme_noc, at=OFFICE)
 
-        seen = [
+        statuses = [
             attempt(acme_noc.email, at=f"198.51.100.{number}", browser=own) for number in range(20)
         ]
 
-        assert seen == [401] * ATTEMPTS + [429] * ATTEMPTS
+        assert statuses == [401] * ATTEMPTS + [429] * ATTEMPTS
 
     def test_of_ones_own_account_give_no_guesses_at_anothers(self, acme_noc, acme_admin):
-        seen = [
+        statuses = [
             attempt(acme_admin.email, at=STRANGER, browser=browser_of(acme_noc, at=OFFICE))
             for _ in range(ATTEMPTS)
         ]
 
-        assert seen == [401] * ATTEMPTS
+        assert statuses == [401] * ATTEMPTS
         another = browser_of(acme_noc, at=ELSEWHERE)
         assert attempt(acme_admin.email, at=STRANGER, browser=another) == 429
 
     def test_many_of_ones_own_account_are_one_where_nobody_is_named(self, acme_noc, monkeypatch):
-        monkeypatch.setattr(attempts, "NAMELESS", Limit(5, 300))
+        monkeypatch.setattr(attempts, "ANONYMOUS", Limit(5, 300))
         cookies = [browser_of(acme_noc, at=OFFICE).cookies[COOKIE].value for _ in range(4)]
 
-        seen = [
+        statuses = [
             with_cookie(cookie).post("/sign-in/passkey/options/").status_code
             for cookie in cookies
             for _ in range(3)
         ]
 
-        assert seen == [200] * 5 + [429] * 7
+        assert statuses == [200] * 5 + [429] * 7
 
     def test_are_unknown_after_the_password_changed(self, acme_noc):
         thief = browser_of(acme_noc, at=STRANGER)
         acme_noc.set_password("another-correct-horse")
         acme_noc.save()
 
-        seen = [attempt(acme_noc.email, at=STRANGER, browser=thief) for _ in range(ATTEMPTS)]
-        seen += [attempt(acme_noc.email, at=STRANGER) for _ in range(2)]
+        statuses = [attempt(acme_noc.email, at=STRANGER, browser=thief) for _ in range(ATTEMPTS)]
+        statuses += [attempt(acme_noc.email, at=STRANGER) for _ in range(2)]
 
         # Counted with the address, as any stranger's (the thief's own sign-in was the first).
-        assert seen == [401] * (ATTEMPTS - 1) + [429] * 3
+        assert statuses == [401] * (ATTEMPTS - 1) + [429] * 3
 
     def test_are_unknown_after_the_factors_changed(self, acme_noc):
         before = browser_of(acme_noc, at=OFFICE)
@@ -322,16 +322,18 @@ class TestKnownBrowsers:
             browser.post(CODE, {"code": code_at(secret, step)})
             cookies.append(browser.cookies[COOKIE].value)
 
-        seen = []
+        statuses = []
         for cookie in cookies:
             browser = first_step(acme_noc, with_cookie(cookie))
-            seen += [browser.post(CODE, {"code": "000000"}).status_code for _ in range(ATTEMPTS)]
+            statuses += [
+                browser.post(CODE, {"code": "000000"}).status_code for _ in range(ATTEMPTS)
+            ]
 
-        assert seen == [422] * 15 + [429] * 5
+        assert statuses == [422] * 15 + [429] * 5
 
-    def test_are_forgotten_after_half_a_year(self, acme_noc, travel):
+    def test_expire_after_half_a_year(self, acme_noc, travel):
         own = browser_of(acme_noc, at=OFFICE)
-        travel.shift(KNOWN_FOR + timedelta(seconds=1))
+        travel.shift(LIFETIME + timedelta(seconds=1))
         for _ in range(ATTEMPTS + 1):
             attempt(acme_noc.email, at=OFFICE)
 

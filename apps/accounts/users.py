@@ -1,4 +1,4 @@
-"""Accounts of people: found by what is typed at sign-in, proven, taken over by the owner of the address, ended."""
+"""User accounts: resolving the login name, verifying the address, takeover by the address's owner, deactivation."""
 
 import hashlib
 from datetime import datetime
@@ -18,33 +18,32 @@ from apps.authorization.actors import Actor
 from apps.tenancy.models import Tenant
 
 SEPARATOR = ":"
-ACCOUNT_EXISTS = "You have an account: sign in, and accept the invitation there."
+ACCOUNT_EXISTS = "You already have an account. Sign in to accept the invitation."
 
 
 def address_digest(address: str) -> bytes:
-    """What an address is looked up by where the address itself is not kept."""
+    """The digest that is stored where an address must be found but not stored."""
     return hashlib.sha256(f"invitation:{address.casefold()}".encode()).digest()
 
 
-def local_name(tenant: Tenant, address: str) -> str:
-    """The name to sign in with of an account of one tenant. No mail address has a colon before the ``@``."""
+def local_account_name(tenant: Tenant, address: str) -> str:
+    """The login name of an account that is valid for one tenant only. A mail address has no colon before the ``@``."""
     return f"{tenant.slug}{SEPARATOR}{address}"
 
 
 def account_name(typed: str, *, known: str = "") -> str:
-    """The account that somebody means who types this at sign-in.
+    """The login name of the account that is meant by this input.
 
-    ``known``: the account of this address that signed in with their browser before, or empty. Where the installation
-    has one tenant, the address is enough for its accounts too, unless an account has exactly the name that was typed:
-    a tenant must not come before it. Never more than one account is tried: neither the answer nor its time tells a
-    tenant that an address has an account elsewhere.
+    ``known``: the account with this address that signed in with the same browser before, or empty. On an installation
+    with one tenant, the address alone is accepted for that tenant's local accounts, unless an account has exactly this
+    name. Only one account is ever tried, so that neither the response nor its time reveals accounts elsewhere.
     """
     if SEPARATOR in typed or not typed or known:
         return known or typed
     tenants = list(Tenant.objects.order_by("pk")[:2])
     if len(tenants) != 1:
         return typed
-    local = local_name(tenants[0], typed)
+    local = local_account_name(tenants[0], typed)
     # One query for both names, so that the time is the same whichever exists.
     rows = User.objects.filter(Q(email__iexact=typed) | Q(email__iexact=local))
     names = {name.casefold() for name in rows.values_list("email", flat=True)}
@@ -52,26 +51,26 @@ def account_name(typed: str, *, known: str = "") -> str:
 
 
 def may_be_taken_over(user: User) -> bool:
-    """Whether a link that went to the mailbox may give this account to its reader, and end what opened it before.
+    """Whether a mailed link may hand this account over to the owner of the mailbox, ending its former credentials.
 
-    Not where more than a mailbox protects the account: it has a second factor, must have one, or is a platform
-    operator's. The platform's operator says whose address that is (``verify_email``).
+    Not if the address is verified, or the account has more protection than a mailbox: a second factor, a policy that
+    requires one, or a platform operator's rights. Then the platform operator verifies the address (``verify_email``).
     """
     if user.email_verified_at is not None or user.local_tenant_id is not None:
         return False
-    # Whether active or not: a deactivated operator stays protected.
+    # Active or not: the account of a deactivated operator stays protected.
     is_operator = PlatformOperator.objects.filter(user=user).exists()
-    return not (is_operator or second_factor.is_owed(user) or must_keep_factor(user))
+    return not (is_operator or second_factor.is_required(user) or must_keep_factor(user))
 
 
 def must_sign_in(address: str) -> bool:
-    """Whether the address has an account that a link to the mailbox does not open."""
+    """Whether the address has an account that a mailed link cannot take over."""
     user = User.objects.filter(email__iexact=address).first()
     return user is not None and not may_be_taken_over(user)
 
 
 def verify_email(*, user: User, actor: Actor, at: datetime) -> None:
-    """Note that the address was shown to be the person's. Idempotent."""
+    """Mark the user's address as verified. Idempotent."""
     rows = User.objects.filter(pk=user.pk, email_verified_at=None, local_tenant=None)
     if rows.update(email_verified_at=at):
         user.email_verified_at = at
@@ -79,12 +78,12 @@ def verify_email(*, user: User, actor: Actor, at: datetime) -> None:
 
 
 def take_over(*, user: User, password: str, at: datetime) -> None:
-    """Give an account whose address was never proven to the owner of the address, who has just shown it by mail.
+    """Hand an account whose address was never verified over to the owner of the address, who verified it by mail.
 
-    Whatever opened it before ends: password, sessions, tokens, second factors, identities. Its memberships stay, and
-    so does its name: no tenant learns of the owner by this. Raises SignInFirst if it may not be taken over.
+    All former credentials end: password, sessions, tokens, second factors, identities. Memberships and name are kept,
+    so that no tenant learns about the owner. Raises SignInFirst if the account may not be taken over.
 
-    Locks: the person, as does whoever adds a second factor.
+    Locks: the user, as adding a second factor does.
     """
     actor = Actor("user", str(user.pk), user.label)
     with transaction.atomic():
@@ -102,7 +101,7 @@ def take_over(*, user: User, password: str, at: datetime) -> None:
 
 
 def end_local_account(*, user: User, actor: Actor, at: datetime) -> None:
-    """End an account of one tenant together with its membership; its name becomes free. Others are left alone."""
+    """Deactivate an account that was valid for one tenant only, after its membership ended; frees its login name."""
     if user.local_tenant_id is None or Membership.objects.filter(user=user).exists():
         return
     user.is_active = False

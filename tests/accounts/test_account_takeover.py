@@ -1,4 +1,4 @@
-"""The takeover: a neighbour's admin prepares an account of your address and waits until your own tenant invites you."""
+"""Account takeover: another tenant's admin creates an account of a user's address before their tenant invites them."""
 
 from importlib import import_module
 from io import StringIO
@@ -11,13 +11,13 @@ from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from apps.accounts import accepting
-from apps.accounts.errors import AddressNotProven, SignInFirst
+from apps.accounts import accept_invitation
+from apps.accounts.errors import AddressNotVerified, SignInFirst
 from apps.accounts.invitations import mail_key
 from apps.accounts.models import Invitation, Membership, User
-from apps.accounts.people import account_name, local_name, may_be_taken_over, take_over
-from apps.accounts.resetting import BY_MAIL, reset_link, reset_password
+from apps.accounts.password_reset import BY_MAIL, password_reset_link, reset_password
 from apps.accounts.services import create_user
+from apps.accounts.users import account_name, local_account_name, may_be_taken_over, take_over
 from apps.core import clock
 from apps.tenancy import acting_in
 from tests.accounts.operators import Caller, make_operator
@@ -58,12 +58,12 @@ def reaches(client: Caller | None, tenant) -> bool:
 
 
 @pytest.mark.parametrize("way", ["memberships", "admin"])
-def test_by_an_account_with_a_password_of_the_attacker(acme, admin, attacker, way):
+def test_by_an_account_with_a_password_of_the_attacker(acme, admin, attacker, channel):
     body = {"email": VICTIM, "name": "Victim", "role": "noc", "password": CHOSEN}
-    if way == "admin":
+    if channel == "admin":
         attacker.post("/admin/accounts/membership/add/", body)
     else:
-        post(attacker, way, **body)
+        post(attacker, channel, **body)
 
     post(admin, "memberships", email=VICTIM, role="admin", name="Victim")
 
@@ -74,7 +74,7 @@ def test_by_an_account_with_a_password_of_the_attacker(acme, admin, attacker, wa
 def test_by_a_link_that_the_attacker_keeps(acme, globex, admin, attacker):
     link = post(attacker, "invitations", email=VICTIM, role="noc").json()["link"]
     key = link.partition("?key=")[2]
-    accepting.accept_as_new(key=key, name="Victim", password=CHOSEN, at=clock.now())
+    accept_invitation.accept_as_new(key=key, name="Victim", password=CHOSEN, at=clock.now())
 
     theirs = post(admin, "invitations", email=VICTIM, role="admin").json()["link"]
 
@@ -107,7 +107,7 @@ class TestOfTokens:
     """A token that invites gives no more than it has, for no longer than it lasts."""
 
     def token(self, acme, acme_admin, **fields):
-        from tests.accounts.test_token_detours import program
+        from tests.accounts.test_token_escalation import program
 
         return program(acme, acme_admin, **fields)
 
@@ -186,9 +186,9 @@ class TestOwnInvitations:
         assert client.post(f"/api/v1/my-invitations/{row['id']}/accept/").status_code == 404
         listing = attacker.get("/api/v1/invitations/").json()["results"][0]
         assert listing["declined_at"]
-        told = str(listing) + attacker.get("/api/v1/audit/").content.decode()
-        assert str(noc.pk) not in told
-        assert noc.label not in told
+        text = str(listing) + attacker.get("/api/v1/audit/").content.decode()
+        assert str(noc.pk) not in text
+        assert noc.label not in text
 
     def test_of_others_are_absent(self, noc, acme_readonly, attacker):
         post(attacker, "invitations", email=noc.email, role="noc")
@@ -259,7 +259,7 @@ class TestMoreThanAMailbox:
 
     def test_a_reset_keeps_what_protects_it(self, protected):
         before = self.factors(protected)
-        key = reset_link(protected, way=BY_MAIL).partition("?key=")[2]
+        key = password_reset_link(protected, channel=BY_MAIL).partition("?key=")[2]
 
         reset_password(key=key, password=CHOSEN, at=clock.now())
 
@@ -273,7 +273,7 @@ class TestMoreThanAMailbox:
         before = self.factors(protected), protected.password
 
         with pytest.raises(SignInFirst):
-            accepting.accept_as_new(key=key, name="x", password=CHOSEN, at=clock.now())
+            accept_invitation.accept_as_new(key=key, name="x", password=CHOSEN, at=clock.now())
 
         protected.refresh_from_db()
         assert (self.factors(protected), protected.password) == before
@@ -300,13 +300,13 @@ class TestMoreThanAMailbox:
 
     def test_the_operators_word_is_the_way_in(self, globex, attacker, protected):
         key = self.invited(globex, attacker, protected)
-        with pytest.raises(AddressNotProven, match="verify_email"):
-            accepting.accept_link(key=key, user=protected, at=clock.now())
+        with pytest.raises(AddressNotVerified, match="verify_email"):
+            accept_invitation.accept_link(key=key, user=protected, at=clock.now())
 
         call_command("verify_email", protected.email, stdout=StringIO())
 
         protected.refresh_from_db()
-        assert accepting.accept_link(key=key, user=protected, at=clock.now()) == globex
+        assert accept_invitation.accept_link(key=key, user=protected, at=clock.now()) == globex
 
     def invited(self, tenant, admin, user: User) -> str:
         assert post(admin, "invitations", email=user.email, role="noc").status_code == 201
@@ -339,7 +339,7 @@ class TestOneTenant:
         return operator
 
     def local(self, acme, address: str) -> User:
-        name = local_name(acme, address)
+        name = local_account_name(acme, address)
         user = create_user(email=name, password=CHOSEN, local_tenant=acme)
         Membership.objects.create(tenant=acme, user=user, role="noc")
         return user

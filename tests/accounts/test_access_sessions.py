@@ -1,4 +1,4 @@
-"""A platform operator's visit leaves nothing behind that gives access after its end."""
+"""Access sessions of platform operators: they create no standing access, and the tenant sees what was done in them."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -9,11 +9,17 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from apps.accounts.errors import VisitLeavesNothing
+from apps.accounts.access_sessions import (
+    MAX_RECORDS,
+    access_sessions_with_records,
+    clean_reason,
+    records_of,
+    refuse_in_access_session,
+)
+from apps.accounts.errors import StandingAccessRefused
 from apps.accounts.models import BreakGlass
-from apps.accounts.platform import END_VISIT
-from apps.accounts.tasks import end_visit
-from apps.accounts.visits import MOST_ACTS, acts_of, clean_reason, refuse_in_visit, visits_with_acts
+from apps.accounts.platform import END_ACCESS_SESSION
+from apps.accounts.tasks import end_access_session
 from apps.audit.models import Record
 from apps.audit.services import Act, record_all
 from apps.authorization.actors import Actor
@@ -31,8 +37,8 @@ pytestmark = pytest.mark.django_db
 
 REASON = "ticket 4711: their BGP alerts do not clear"
 REFUSED = (403, "visit_leaves_nothing")
-#: What a visit may write, and why that gives nobody access afterwards.
-MAY_WRITE = {
+#: What may be written in an access session, and why that gives nobody access afterwards.
+ALLOWED = {
     "sites": "rows of the network",
     "devices": "rows of the network; a login to a changed destination is held",
     "devices/{pk}/default-probe-targets": "rows of the network",
@@ -43,12 +49,12 @@ MAY_WRITE = {
     "probe-targets": "rows of the network",
     "services": "rows of the network",
     "topology/dependency-groups": "rows of the network",
-    "topology/resolve": "a question",
-    "agents": "a name or a place; creation is refused",
-    "agents/{pk}/revoke": "takes access away",
+    "topology/resolve": "changes nothing",
+    "agents": "a name or a site; creation is refused",
+    "agents/{pk}/revoke": "removes access",
     "alert-rules": "thresholds",
     "alert-rules/import": "thresholds",
-    "alert-rules/preview": "a question",
+    "alert-rules/preview": "changes nothing",
     "alert-rules/{pk}/overrides": "thresholds",
     "alert-rules/{pk}/overrides/{override_id}": "thresholds",
     "diagnostics/connection-tests": "ends after seconds; only approved logins are sent",
@@ -59,24 +65,27 @@ MAY_WRITE = {
     "webhook-dead-letters/resend": "sends again what was sent",
     "sessions/end-others": "ends the operator's own sessions",
 }
-#: What it may not: each with a body that works for a member.
-REFUSING = {
-    ("post", "agents"): {"name": "left-behind"},
+#: What is refused: each with a body that works for a member.
+FORBIDDEN = {
+    ("post", "agents"): {"name": "standing"},
     ("post", "agents/{pk}/enroll-token"): {},
     ("post", "agents/{pk}/assignments"): {"device_ids": []},
-    ("post", "webhook-endpoints"): {"name": "left-behind", "url": "https://hooks.example.net/x"},
+    ("post", "webhook-endpoints"): {"name": "standing", "url": "https://hooks.example.net/x"},
     ("patch", "webhook-endpoints/{pk}"): {"url": "https://hooks.example.net/x"},
     ("post", "webhook-endpoints/{pk}/resume"): {},
     ("post", "webhook-endpoints/{pk}/rotate-secret"): {"step": "stage"},
 }
-#: Of endpoints that are there; these hold back, or send a ping to where events go already.
-HARMLESS = {("post", "webhook-endpoints/{pk}/pause"), ("post", "webhook-endpoints/{pk}/test")}
+#: On endpoints that exist already: pause delivery, or send a ping to the configured URL.
+ALLOWED_ON_ENDPOINTS = {
+    ("post", "webhook-endpoints/{pk}/pause"),
+    ("post", "webhook-endpoints/{pk}/test"),
+}
 WRITES = [c for c in CASES if c.method in {"post", "put", "patch"} and c.permission in BREAK_GLASS]
 
 
 @pytest.fixture
-def visitor(acme) -> APIClient:
-    """An operator in acme, named on each request."""
+def operator(acme) -> APIClient:
+    """An operator with an open access session in acme, which each request names."""
     client = Caller(raise_request_exception=False, headers={"X-ISPVM-Tenant": str(acme.pk)})
     signed_in(client, make_operator())
     body = {"tenant": str(acme.pk), "reason": REASON}
@@ -99,28 +108,28 @@ def resource(case: Case) -> str:
 
 
 def is_listed(case: Case) -> bool:
-    is_named = brief(case) in REFUSING or brief(case) in HARMLESS
-    return is_named or shape(case) in MAY_WRITE or resource(case) in MAY_WRITE
+    is_named = brief(case) in FORBIDDEN or brief(case) in ALLOWED_ON_ENDPOINTS
+    return is_named or shape(case) in ALLOWED or resource(case) in ALLOWED
 
 
 @pytest.mark.parametrize("case", WRITES, ids=lambda c: f"{c.method} {c.path}")
-def test_every_write_of_a_visit_is_decided_on(case):
-    """A new endpoint fails here until somebody says what a visit may do with it."""
-    assert is_listed(case), f"{brief(case)}: may a visit do this? Does it outlast the visit?"
+def test_every_write_is_listed(case):
+    """A new endpoint fails here until it is listed as allowed or forbidden in access sessions."""
+    assert is_listed(case), f"{brief(case)}: allowed in an access session? Does it keep access?"
 
 
-def test_every_decision_is_about_an_endpoint():
-    assert {brief(case) for case in WRITES} >= {*REFUSING}
+def test_every_forbidden_write_is_an_endpoint():
+    assert {brief(case) for case in WRITES} >= {*FORBIDDEN}
 
 
-@pytest.mark.parametrize(("method", "path"), list(REFUSING), ids=str)
-def test_what_would_outlast_the_visit_is_refused(visitor, acme, acme_admin, method, path):
+@pytest.mark.parametrize(("method", "path"), list(FORBIDDEN), ids=str)
+def test_standing_access_is_refused(operator, acme, acme_admin, method, path):
     with acting_in(acme):
         pk = ROWS[path.partition("/")[0]]()
         before = standing(acme)
 
-    answer = getattr(visitor, method)(
-        f"/api/v1/{path.format(pk=pk)}/", REFUSING[method, path], format="json"
+    answer = getattr(operator, method)(
+        f"/api/v1/{path.format(pk=pk)}/", FORBIDDEN[method, path], format="json"
     )
 
     assert problem(answer) == REFUSED
@@ -128,8 +137,8 @@ def test_what_would_outlast_the_visit_is_refused(visitor, acme, acme_admin, meth
         assert standing(acme) == before
 
 
-def test_everything_that_it_may_send_adds_no_standing_access(visitor, acme, acme_admin):
-    """Every write with the shown row as its body: what gives access is neither made nor changed."""
+def test_no_write_adds_standing_access(operator, acme, acme_admin):
+    """Every write with the row itself as its body: what gives access is neither created nor changed."""
     with acting_in(acme):
         ids = {name: make() for name, make in NESTED.items()}
         pks = {path: make() for path, make in ROWS.items()}
@@ -138,11 +147,11 @@ def test_everything_that_it_may_send_adds_no_standing_access(visitor, acme, acme
     for case in WRITES:
         pk = pks.get(resource(case), uuid4())
         url = case.url({**ids, "pk": pk})
-        shown = visitor.get(f"/api/v1/{resource(case)}/{pk}/")
-        row = shown.json() if shown.status_code == 200 else {}
-        body = {**row, "name": f"left behind {sent}"}
+        answer = operator.get(f"/api/v1/{resource(case)}/{pk}/")
+        row = answer.json() if answer.status_code == 200 else {}
+        body = {**row, "name": f"standing {sent}"}
         with transaction.atomic():
-            getattr(visitor, case.method)(url, body, format="json")
+            getattr(operator, case.method)(url, body, format="json")
         sent += 1
 
     assert sent > 40
@@ -160,24 +169,24 @@ STANDING = (
 
 
 def standing(tenant) -> dict[str, list]:
-    """Ids of everything in a tenant that gives access, and the URLs that are told."""
-    found = {}
+    """Ids of everything in a tenant that gives access, and the webhook URLs."""
+    ids = {}
     for label in STANDING:
         model = django_apps.get_model(label)
         own = {} if issubclass(model, TenantModel) else {"tenant": tenant}
         rows = model._default_manager.filter(**own)
-        found[label] = sorted(map(str, rows.values_list("pk", flat=True)))
+        ids[label] = sorted(map(str, rows.values_list("pk", flat=True)))
     endpoints = django_apps.get_model("webhooks.Endpoint").objects
-    found["urls"] = sorted(endpoints.values_list("url", flat=True))
-    return found
+    ids["urls"] = sorted(endpoints.values_list("url", flat=True))
+    return ids
 
 
-def test_services_refuse_whoever_acts_in_a_visit(actor):
+def test_services_refuse_actors_of_an_access_session(actor):
     from dataclasses import replace
 
-    refuse_in_visit(actor)
-    with pytest.raises(VisitLeavesNothing):
-        refuse_in_visit(replace(actor, visit=str(uuid4())))
+    refuse_in_access_session(actor)
+    with pytest.raises(StandingAccessRefused):
+        refuse_in_access_session(replace(actor, access_session=str(uuid4())))
 
 
 class TestReason:
@@ -189,10 +198,10 @@ class TestReason:
             "\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669\u0660", "\u00a0" * 30, "🙂" * 12,
         ],
     )  # fmt: skip
-    def test_says_something(self, visitor, acme, reason):
+    def test_needs_words(self, operator, acme, reason):
         assert clean_reason(reason) is None
         body = {"tenant": str(acme.pk), "reason": reason}
-        answer = visitor.post("/api/v1/platform/stays/", body, format="json")
+        answer = operator.post("/api/v1/platform/stays/", body, format="json")
         assert answer.status_code in {400, 422}
 
     @pytest.mark.parametrize(
@@ -209,7 +218,7 @@ class TestReason:
 
 
 class TestEnd:
-    def visit(self, acme) -> BreakGlass:
+    def session(self, acme) -> BreakGlass:
         with acting_in(acme):
             return BreakGlass.objects.get(closed_at=None)
 
@@ -217,106 +226,106 @@ class TestEnd:
         with acting_in(acme):
             return Record.objects.latest("sequence")
 
-    def test_lists_what_was_done_when_they_leave(self, visitor, acme):
-        visit = self.visit(acme)
+    def test_is_summarized_on_exit(self, operator, acme):
+        session = self.session(acme)
         for name in ("one", "two"):
-            visitor.post("/api/v1/sites/", {"name": name, "code": name}, format="json")
-        visitor.delete(f"/api/v1/platform/stays/{acme.pk}/")
+            operator.post("/api/v1/sites/", {"name": name, "code": name}, format="json")
+        operator.delete(f"/api/v1/platform/stays/{acme.pk}/")
 
         ended = self.last(acme)
-        assert ended.action == "platform.left"
-        assert ended.detail == {"visit": str(visit.pk), "acts": {"site.created": 2}}
+        assert ended.action == "platform.access_session_closed"
+        assert ended.detail == {"access_session": str(session.pk), "actions": {"site.created": 2}}
 
-    def test_lists_it_too_when_the_time_is_over(self, visitor, acme, monkeypatch):
-        visit = self.visit(acme)
-        visitor.post("/api/v1/sites/", {"name": "one", "code": "one"}, format="json")
-        due = Due.objects.get(kind=END_VISIT, ref=str(visit.pk))
-        assert due.next_due_at == visit.expires_at
+    def test_is_summarized_on_expiry(self, operator, acme, monkeypatch):
+        session = self.session(acme)
+        operator.post("/api/v1/sites/", {"name": "one", "code": "one"}, format="json")
+        due = Due.objects.get(kind=END_ACCESS_SESSION, ref=str(session.pk))
+        assert due.next_due_at == session.expires_at
 
-        end_visit(tenant_id=str(acme.pk), ref=str(visit.pk))
+        end_access_session(tenant_id=str(acme.pk), ref=str(session.pk))
         assert self.last(acme).action == "site.created", "not yet over"
-        late = visit.expires_at + timedelta(seconds=1)
+        late = session.expires_at + timedelta(seconds=1)
         monkeypatch.setattr(clock, "now", lambda: late)
         for _ in range(2):
-            end_visit(tenant_id=str(acme.pk), ref=str(visit.pk))
+            end_access_session(tenant_id=str(acme.pk), ref=str(session.pk))
 
         ended = self.last(acme)
-        assert ended.action == "platform.visit_expired"
-        assert ended.detail == {"visit": str(visit.pk), "acts": {"site.created": 1}}
+        assert ended.action == "platform.access_session_expired"
+        assert ended.detail == {"access_session": str(session.pk), "actions": {"site.created": 1}}
         with acting_in(acme):
-            assert BreakGlass.objects.get().closed_at == visit.expires_at
-            assert Record.objects.filter(action="platform.visit_expired").count() == 1
-        assert not Due.objects.filter(kind=END_VISIT).exists()
+            assert BreakGlass.objects.get().closed_at == session.expires_at
+            assert Record.objects.filter(action="platform.access_session_expired").count() == 1
+        assert not Due.objects.filter(kind=END_ACCESS_SESSION).exists()
 
-    def test_another_visit_lists_the_one_before(self, visitor, acme):
-        visitor.post("/api/v1/sites/", {"name": "one", "code": "one"}, format="json")
+    def test_is_summarized_when_another_one_is_opened(self, operator, acme):
+        operator.post("/api/v1/sites/", {"name": "one", "code": "one"}, format="json")
         body = {"tenant": str(acme.pk), "reason": REASON}
-        visitor.post("/api/v1/platform/stays/", body, format="json")
+        operator.post("/api/v1/platform/stays/", body, format="json")
 
         with acting_in(acme):
-            ended = Record.objects.get(action="platform.left")
-        assert ended.detail["acts"] == {"site.created": 1}
+            ended = Record.objects.get(action="platform.access_session_closed")
+        assert ended.detail["actions"] == {"site.created": 1}
 
 
-def visiting(visit: BreakGlass) -> Actor:
-    return Actor("user", str(visit.user_id), "Root Operator", visit=str(visit.pk))
+def actor_in(session: BreakGlass) -> Actor:
+    return Actor("user", str(session.user_id), "Root Operator", access_session=str(session.pk))
 
 
 class TestPage:
-    def test_lists_visits_with_what_was_done(self, visitor, acme, acme_auditor, client):
-        visitor.post("/api/v1/sites/", {"name": "Visited site", "code": "v"}, format="json")
-        visitor.delete(f"/api/v1/platform/stays/{acme.pk}/")
+    def test_lists_access_sessions_with_their_records(self, operator, acme, acme_auditor, client):
+        operator.post("/api/v1/sites/", {"name": "Their site", "code": "v"}, format="json")
+        operator.delete(f"/api/v1/platform/stays/{acme.pk}/")
         signed_in(client, acme_auditor)
 
-        page = client.get("/visits/").content.decode()
+        page = client.get("/access-sessions/").content.decode()
 
         assert REASON in page
         assert "site.created" in page
-        assert "Visited site" in page
-        assert "/visits/" in client.get("/tenants/").content.decode()
+        assert "Their site" in page
+        assert "/access-sessions/" in client.get("/tenants/").content.decode()
 
-    def test_shows_of_each_visit_the_first_acts(self, visitor, acme, acme_auditor, client):
-        """A busy visit takes nothing from the one after it."""
+    def test_shows_the_first_records_of_each_session(self, operator, acme, acme_auditor, client):
+        """A session with many records hides none of the one after it."""
         with acting_in(acme):
             busy = BreakGlass.objects.get()
             record_all(
-                Act("site.updated", visiting(busy), ("site", n), busy.opened_at)
-                for n in range(MOST_ACTS + 1)
+                Act("site.updated", actor_in(busy), ("site", n), busy.opened_at)
+                for n in range(MAX_RECORDS + 1)
             )
         body = {"tenant": str(acme.pk), "reason": REASON}
-        visitor.post("/api/v1/platform/stays/", body, format="json")
-        visitor.post("/api/v1/sites/", {"name": "Later site", "code": "l"}, format="json")
+        operator.post("/api/v1/platform/stays/", body, format="json")
+        operator.post("/api/v1/sites/", {"name": "Later site", "code": "l"}, format="json")
 
         with acting_in(acme):
             rows = [BreakGlass.objects.get(closed_at=None), BreakGlass.objects.get(pk=busy.pk)]
-            with CaptureQueriesContext(connection) as asked:
-                later, first = visits_with_acts(rows)
-        assert len(asked) == 1
-        assert [act.action for act in later.acts] == ["site.created"]
+            with CaptureQueriesContext(connection) as queries:
+                later, first = access_sessions_with_records(rows)
+        assert len(queries) == 1
+        assert [entry.action for entry in later.records] == ["site.created"]
         assert not later.has_more
-        assert [act.entity_id for act in first.acts] == [str(n) for n in range(MOST_ACTS)]
+        assert [entry.entity_id for entry in first.records] == [str(n) for n in range(MAX_RECORDS)]
         assert first.has_more
         signed_in(client, acme_auditor)
-        page = client.get("/visits/").content.decode()
+        page = client.get("/access-sessions/").content.decode()
         assert "Later site" in page
-        assert page.count("And more") == 1
+        assert page.count("More entries") == 1
         assert "Nothing was changed" not in page
 
-    def test_reads_a_long_audit_log_by_the_index_of_visits(self, visitor, acme, actor):
+    def test_reads_a_long_audit_log_by_the_partial_index(self, operator, acme, actor):
         with acting_in(acme):
-            visit = BreakGlass.objects.get()
-            at = visit.opened_at
+            session = BreakGlass.objects.get()
+            at = session.opened_at
             record_all(Act("site.updated", actor, ("site", n), at) for n in range(3_000))
-            record_all([Act("site.updated", visiting(visit), ("site", "x"), at)])
+            record_all([Act("site.updated", actor_in(session), ("site", "x"), at)])
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL enable_seqscan = off")
-            plan = acts_of(visit).explain()
+            plan = records_of(session).explain()
 
-            assert acts_of(visit).count() == 1
-        assert "audit_record_visit_idx" in plan
+            assert records_of(session).count() == 1
+        assert "audit_record_session_idx" in plan
 
     def test_is_for_who_reads_the_audit_log(self, client, acme_noc):
         signed_in(client, acme_noc)
 
-        assert client.get("/visits/").status_code == 403
-        assert "/visits/" not in client.get("/tenants/").content.decode()
+        assert client.get("/access-sessions/").status_code == 403
+        assert "/access-sessions/" not in client.get("/tenants/").content.decode()

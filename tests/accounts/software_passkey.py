@@ -1,4 +1,4 @@
-"""A passkey in software, which answers whatever a test has it answer: real CBOR, real signatures, any origin."""
+"""A software passkey with configurable responses: real CBOR, real signatures, any origin."""
 
 import json
 import os
@@ -18,7 +18,7 @@ LEFT_OUT: Any = ...
 
 
 @dataclass
-class SoftKey:
+class SoftwarePasskey:
     """One credential of one authenticator."""
 
     credential_id: bytes = field(default_factory=lambda: os.urandom(32))
@@ -29,12 +29,12 @@ class SoftKey:
 
     def register(self, options: dict[str, Any], **client: Any) -> str:
         """The answer to what `navigator.credentials.create` was asked."""
-        asked = options["publicKey"]
+        public_key = options["publicKey"]
         public = cbor.encode(dict(ES256.from_cryptography_key(self.key.public_key())))
         attested = bytes(16) + len(self.credential_id).to_bytes(2, "big") + self.credential_id
-        data = self._data(asked["rp"]["id"], PRESENT | VERIFIED | ATTESTED) + attested + public
+        data = self._data(public_key["rp"]["id"], PRESENT | VERIFIED | ATTESTED) + attested + public
         response = {
-            "clientDataJSON": _client_data("webauthn.create", asked["challenge"], client),
+            "clientDataJSON": _client_data("webauthn.create", public_key["challenge"], client),
             "attestationObject": websafe_encode(
                 cbor.encode({"fmt": "none", "attStmt": {}, "authData": data})
             ),
@@ -43,9 +43,9 @@ class SoftKey:
 
     def prove(self, options: dict[str, Any], user: Any, *, flags: int = 5, **client: Any) -> str:
         """The answer to what `navigator.credentials.get` was asked."""
-        asked = options["publicKey"]
-        data = self._data(asked["rpId"], flags)
-        client_data = _client_data("webauthn.get", asked["challenge"], client)
+        public_key = options["publicKey"]
+        data = self._data(public_key["rpId"], flags)
+        client_data = _client_data("webauthn.get", public_key["challenge"], client)
         signed = data + sha256(websafe_decode(client_data)).digest()
         response = {
             "clientDataJSON": client_data,
@@ -60,17 +60,17 @@ class SoftKey:
 
     def _answer(self, response: dict[str, Any]) -> str:
         name = websafe_encode(self.credential_id)
-        made = {"id": name, "rawId": name, "type": "public-key", "response": response}
-        return json.dumps({**made, "clientExtensionResults": {}})
+        credential = {"id": name, "rawId": name, "type": "public-key", "response": response}
+        return json.dumps({**credential, "clientExtensionResults": {}})
 
 
 def _client_data(kind: str, challenge: str, changed: dict[str, Any]) -> str:
-    made = {
+    credential = {
         "type": kind,
         "challenge": challenge,
         "origin": settings.ISPVM_PUBLIC_URL,
         "crossOrigin": False,
         **changed,
     }
-    kept = {name: value for name, value in made.items() if value is not LEFT_OUT}
-    return websafe_encode(json.dumps(kept).encode())
+    present = {name: value for name, value in credential.items() if value is not LEFT_OUT}
+    return websafe_encode(json.dumps(present).encode())

@@ -1,4 +1,4 @@
-"""People x ways in: invited, hostile attempts, adopted, renamed, removed, invited again, in two tenants.
+"""User states x sign-in methods: invited, attacked, adopted, renamed, removed, invited again, in two tenants.
 
 The expectation of each case is written here from the rules in docs/adr/0016, not taken from the code under test.
 """
@@ -17,8 +17,8 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.accounts import invitations
 from apps.accounts.models import Invitation, Membership, User
-from apps.accounts.people import local_name
 from apps.accounts.services import create_user
+from apps.accounts.users import local_account_name
 from apps.audit.models import Record
 from apps.authorization.choices import Role
 from apps.core import clock
@@ -80,7 +80,7 @@ def prepare(case: Case, acme: Tenant, globex: Tenant) -> None:
         Membership.objects.create(tenant=globex, user=user, role=Role.ADMIN)
     elif case.state == "account of globex":
         user = create_user(
-            email=local_name(globex, ADDRESS), password=SQUATTED, local_tenant=globex
+            email=local_account_name(globex, ADDRESS), password=SQUATTED, local_tenant=globex
         )
         Membership.objects.create(tenant=globex, user=user, role=Role.NOC)
     elif case.state == "former member":
@@ -197,7 +197,7 @@ def invited_and_attacked(case, acme, globex, acme_admin, admin, settings) -> tup
     # The squatter, who knows a password of an account that was never proven.
     squatter = None
     if case.state in {"squatted", "account of globex"}:
-        name = ADDRESS if case.state == "squatted" else local_name(globex, ADDRESS)
+        name = ADDRESS if case.state == "squatted" else local_account_name(globex, ADDRESS)
         squatter = sign_in(name, SQUATTED)
         assert squatter is not None
         squatter.get("/tenants/")
@@ -297,11 +297,11 @@ def test_answers_cost_the_same_whatever_is_known(is_mailed, acme, globex, acme_a
         with transaction.atomic():
             prepare(Case(state, "", is_mailed), acme, globex)
             with acting_in(acme):
-                given = {"role": "noc", "is_limited": False, **WHO_TESTS}
-                invitations.invite(email="warm@up.example", **given)
-                with CaptureQueriesContext(connection) as asked:
-                    invitations.invite(email=ADDRESS, **given)
-                cost = len(asked)
+                fields = {"role": "noc", "is_limited": False, **WHO_TESTS}
+                invitations.invite(email="warm@up.example", **fields)
+                with CaptureQueriesContext(connection) as queries:
+                    invitations.invite(email=ADDRESS, **fields)
+                cost = len(queries)
             transaction.set_rollback(True)
         if n == 0:
             first = cost

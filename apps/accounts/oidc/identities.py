@@ -1,4 +1,4 @@
-"""Whose an identity is: known by issuer and subject, linked by its person, or made a member by the operator's rules."""
+"""Identities at providers: found by issuer and subject, linked by their user, or provisioned by rules."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,78 +10,77 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
 from apps.accounts import mail_domains
-from apps.accounts.errors import IdentityRefused, IdentityTaken, LastWayIn
+from apps.accounts.errors import IdentityRefused, IdentityTaken, LastSignInMethod
 from apps.accounts.models import InvitationAddress, Membership, User
 from apps.accounts.oidc.config import Provider
-from apps.accounts.people import address_digest
 from apps.accounts.selectors import is_platform_operator
 from apps.accounts.services import add_member, create_user
+from apps.accounts.users import address_digest
 from apps.audit.services import record_platform
 from apps.authorization.actors import Actor
 from apps.tenancy.models import Tenant
 
-LONGEST_LABEL = 200
+MAX_LABEL_LENGTH = 200
 
 
-def person_of(provider: Provider, claims: Mapping[str, Any], *, at: datetime) -> User:
-    """Who signs in. Raises IdentityRefused for an identity that nobody linked and no rule lets in.
+def user_for_identity(provider: Provider, claims: Mapping[str, Any], *, at: datetime) -> User:
+    """The user who signs in. Raises IdentityRefused for an identity that is not linked and matches no rule.
 
-    An e-mail address finds nobody: whoever can make a provider say an address would be that person.
+    Users are never found by e-mail address: whoever controls the claims of a provider could impersonate them.
     """
-    known = _identity(provider, claims)
-    if known is not None:
-        user: User = known.user
+    identity = _identity(provider, claims)
+    if identity is not None:
+        user: User = identity.user
         if not user.is_active:
             raise IdentityRefused
-        require_speaks_for(provider, user)
-        _label(known, claims)
+        require_may_vouch_for(provider, user)
+        _update_label(identity, claims)
         return user
     return _provision(provider, claims, at)
 
 
 def link(user: User, provider: Provider, claims: Mapping[str, Any], *, at: datetime) -> None:
-    """Let this identity sign this person in from now on. Raises IdentityTaken, IdentityRefused. Idempotent for their
-    own."""
-    require_speaks_for(provider, user)
-    known = _identity(provider, claims)
-    if known is None:
+    """Link an identity to a user. Idempotent for the same user. Raises IdentityTaken, IdentityRefused."""
+    require_may_vouch_for(provider, user)
+    identity = _identity(provider, claims)
+    if identity is None:
         try:
             with transaction.atomic():
-                known = _make(user, provider, claims)
-        except IntegrityError:  # somebody was quicker
-            known = _identity(provider, claims)
+                identity = _create_identity(user, provider, claims)
+        except IntegrityError:  # linked concurrently
+            identity = _identity(provider, claims)
         else:
-            _note("identity.linked", user, provider.issuer, at)
-    if known is None or known.user_id != user.pk:
-        raise IdentityTaken(message="This identity signs in somebody else here.")
+            _record("identity.linked", user, provider.issuer, at)
+    if identity is None or identity.user_id != user.pk:
+        raise IdentityTaken(message="This identity is linked to another user.")
 
 
 def unlink(user: User, identity: SocialAccount, *, at: datetime) -> None:
-    """Take an identity away. Raises LastWayIn."""
+    """Unlink an identity. Raises LastSignInMethod."""
     others = SocialAccount.objects.filter(user=user).exclude(pk=identity.pk)
     if not user.has_usable_password() and not others.exists():
-        raise LastWayIn(message="You would not be able to sign in any more: set a password first.")
+        raise LastSignInMethod(message="You could not sign in any more. Set a password first.")
     issuer = identity.provider
     identity.delete()
-    _note("identity.unlinked", user, issuer, at)
+    _record("identity.unlinked", user, issuer, at)
 
 
 def identities_of(user: User) -> list[SocialAccount]:
-    """A person's identities, for their own eyes."""
+    """A user's identities, for their own account page."""
     return list(SocialAccount.objects.filter(user=user).order_by("pk"))
 
 
-def is_of(user: User, provider: Provider, claims: Mapping[str, Any]) -> bool:
-    """Whether this identity is this person's, and the provider may speak for them."""
-    known = _identity(provider, claims)
-    return known is not None and known.user_id == user.pk and speaks_for(provider, user)
+def is_linked_to(user: User, provider: Provider, claims: Mapping[str, Any]) -> bool:
+    """Whether this identity is linked to the user, and the provider may vouch for them."""
+    identity = _identity(provider, claims)
+    return identity is not None and identity.user_id == user.pk and may_vouch_for(provider, user)
 
 
-def speaks_for(provider: Provider, user: User) -> bool:
-    """Whether this provider may say who this person is. The platform's own may for everybody.
+def may_vouch_for(provider: Provider, user: User) -> bool:
+    """Whether this provider may authenticate this user. Providers of the platform may authenticate anybody.
 
-    A tenant's may for people of that tenant and of no other, whose address is of a mail domain accepted for it; never
-    for platform operators. Whoever runs it could say to be any of them.
+    A tenant's provider may only authenticate users who are members of that tenant alone and whose address is in one of
+    its accepted mail domains, never platform operators: whoever runs the provider can impersonate its users.
     """
     if not provider.tenant:
         return True
@@ -91,12 +90,12 @@ def speaks_for(provider: Provider, user: User) -> bool:
     return mail_domains.is_accepted(tenants[0], user.email) and not is_platform_operator(user)
 
 
-def require_speaks_for(provider: Provider, user: User) -> None:
-    """Raises IdentityRefused unless the provider may say who this person is."""
-    if not speaks_for(provider, user):
+def require_may_vouch_for(provider: Provider, user: User) -> None:
+    """Raise IdentityRefused unless the provider may authenticate this user."""
+    if not may_vouch_for(provider, user):
         raise IdentityRefused(
             "provider_not_yours",
-            "This identity provider does not speak for you here. Sign in with your password or passkey.",
+            "This identity provider may not sign you in here. Sign in with your password or passkey.",
         )
 
 
@@ -116,26 +115,25 @@ def _provision(provider: Provider, claims: Mapping[str, Any], at: datetime) -> U
     if not rules and not is_invited:
         raise IdentityRefused(
             "identity_unknown",
-            "Nobody here signs in with this identity. Sign in as you are used to,"
-            " and link it on your account page.",
+            "This identity is not linked to an account. Sign in another way, and link it on your account page.",
         )
     email = claims.get("email")
     if claims.get("email_verified") is not True or not _is_address(email):
         raise IdentityRefused(
-            "email_unverified", f"{provider.name} does not vouch for your e-mail address."
+            "email_unverified", f"{provider.name} does not report your e-mail address as verified."
         )
-    # A rule counts where the platform has accepted the domain as that tenant's: no tenant makes another's people.
+    # A rule applies only if the mail domain is accepted for its tenant.
     rules = [r for r in rules if mail_domains.is_accepted(tenants[r.tenant], str(email))]
     if not rules and not is_invited:
         raise IdentityRefused(
             "mail_domain_not_accepted",
-            f"{provider.name} may not speak for your mail domain here. Ask your platform operator.",
+            f"Your mail domain is not accepted for {provider.name}. Ask your platform operator.",
         )
     if User.objects.filter(email__iexact=email).exists():
         raise IdentityRefused(
             "email_taken",
-            "Somebody with this address is here already. If it is you, sign in as you are used to,"
-            " and link it on your account page.",
+            "An account with this address exists. If it is yours, sign in another way, and link this identity on your"
+            " account page.",
         )
     name = claims.get("name")
     actor = Actor.system(f"oidc:{provider.slug}")
@@ -147,20 +145,20 @@ def _provision(provider: Provider, claims: Mapping[str, Any], at: datetime) -> U
                 full_name=name.replace("\x00", "")[:140] if isinstance(name, str) else "",
                 verified_at=at,
             )
-            _make(user, provider, claims)
+            _create_identity(user, provider, claims)
             for rule in rules:
                 add_member(
                     tenant=tenants[rule.tenant], user=user, role=rule.role, actor=actor, at=at
                 )
-            _note("identity.provisioned", user, provider.issuer, at)
-    except IntegrityError as error:  # the same person in two windows
-        raise IdentityRefused("identity_unknown", "Begin again, please.") from error
+            _record("identity.provisioned", user, provider.issuer, at)
+    except IntegrityError as error:  # the same user in two browser windows
+        raise IdentityRefused("identity_unknown", "Start over, please.") from error
     return user
 
 
 def _is_invited(claims: Mapping[str, Any], at: datetime) -> bool:
-    """Whether a tenant has invited the address that the platform's own provider vouches for: it proves the address,
-    and the person answers the invitation once they are signed in."""
+    """Whether a tenant has invited the address that a provider of the platform reports as verified. The user answers
+    the invitation once they are signed in."""
     email = claims.get("email")
     if claims.get("email_verified") is not True or not _is_address(email):
         return False
@@ -168,22 +166,22 @@ def _is_invited(claims: Mapping[str, Any], at: datetime) -> bool:
     return rows.exists()
 
 
-def _make(user: User, provider: Provider, claims: Mapping[str, Any]) -> SocialAccount:
-    made = SocialAccount(user=user, provider=provider.issuer, uid=claims["sub"])
-    made.extra_data = {"label": _label_of(claims)}
-    made.save(force_insert=True)
-    return made
+def _create_identity(user: User, provider: Provider, claims: Mapping[str, Any]) -> SocialAccount:
+    identity = SocialAccount(user=user, provider=provider.issuer, uid=claims["sub"])
+    identity.extra_data = {"label": _label_of(claims)}
+    identity.save(force_insert=True)
+    return identity
 
 
-def _label(known: SocialAccount, claims: Mapping[str, Any]) -> None:
-    known.extra_data = {"label": _label_of(claims) or known.extra_data.get("label", "")}
-    known.save(update_fields=["extra_data", "last_login"])
+def _update_label(identity: SocialAccount, claims: Mapping[str, Any]) -> None:
+    identity.extra_data = {"label": _label_of(claims) or identity.extra_data.get("label", "")}
+    identity.save(update_fields=["extra_data", "last_login"])
 
 
 def _label_of(claims: Mapping[str, Any]) -> str:
-    """What the person recognises it by; of all that the provider tells, only this is kept."""
-    said = claims.get("email") or claims.get("preferred_username") or claims["sub"]
-    return str(said).replace("\x00", "")[:LONGEST_LABEL]
+    """How the account page shows the identity: the only claim that is stored."""
+    value = claims.get("email") or claims.get("preferred_username") or claims["sub"]
+    return str(value).replace("\x00", "")[:MAX_LABEL_LENGTH]
 
 
 def _is_address(text: object) -> bool:
@@ -194,7 +192,7 @@ def _is_address(text: object) -> bool:
     return True
 
 
-def _note(action: str, user: User, issuer: str, at: datetime) -> None:
+def _record(action: str, user: User, issuer: str, at: datetime) -> None:
     record_platform(
         action=action,
         actor=Actor("user", str(user.id), user.label),

@@ -1,4 +1,4 @@
-"""Members and API tokens in the admin."""
+"""Members, invitations and API tokens in the admin."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -25,7 +25,7 @@ from apps.core import clock
 
 
 class MemberForm(AdminForm):
-    """Of a member the role is changed; how one becomes a member: ``InvitationAdmin``."""
+    """Changes the role of a member. Members are added by ``InvitationAdmin``."""
 
     class Meta:
         model = Membership
@@ -34,7 +34,7 @@ class MemberForm(AdminForm):
 
 @admin.register(Membership, site=admin_site)
 class MembershipAdmin(TenantAdmin):
-    """Who belongs to the tenant, as what."""
+    """The members of the tenant and their roles."""
 
     view_permission = Permission.MEMBERS_VIEW
     manage_permission = Permission.MEMBERS_MANAGE
@@ -53,7 +53,7 @@ class MembershipAdmin(TenantAdmin):
     def tenant_rows(self, access: Access) -> QuerySet[Membership]:
         return Membership.objects.filter(tenant=access.tenant).select_related("user")
 
-    @admin.display(description=_lazy("Person"), ordering="user__email")
+    @admin.display(description=_lazy("User"), ordering="user__email")
     def person(self, row: Membership) -> str:
         return row.user.label
 
@@ -70,26 +70,26 @@ class MembershipAdmin(TenantAdmin):
         members.remove_member(member=row, actor=actor, at=at)
 
     def deleted_with(self, row: Membership) -> list[str]:
-        return [_("Their API tokens end, and what was granted to them is forgotten.")]
+        return [_("Their API tokens are revoked and their grants are deleted.")]
 
     def audited_id(self, row: Membership) -> str:
         return str(row.user_id)
 
 
 class InvitationForm(AdminForm):
-    """Who is asked, and as what. Whether there is an account of the address is not said."""
+    """The address and role of an invitation. It does not reveal whether the address has an account."""
 
     class Meta:
         model = Invitation
         fields = ("email", "role", "is_limited")
 
     def validate_constraints(self) -> None:
-        """The service answers for them: an open invitation of the same person is replaced."""
+        """Left to the service: it replaces an open invitation of the same address."""
 
 
 @admin.register(Invitation, site=admin_site)
 class InvitationAdmin(TenantAdmin):
-    """Who is asked to become a member. They are one when they have accepted."""
+    """Invitations to the tenant. The membership exists once the invitation is accepted."""
 
     view_permission = manage_permission = Permission.MEMBERS_MANAGE
     fresh_sign_in = True
@@ -112,7 +112,7 @@ class InvitationAdmin(TenantAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
-            raise ValidationError(_("An invitation is not changed: make another one."))
+            raise ValidationError(_("Invitations cannot be changed. Create a new one."))
         created, key = invitations.invite_as(
             access=member_access(access_of(request)),
             at=clock.now(),
@@ -120,11 +120,13 @@ class InvitationAdmin(TenantAdmin):
         )
         obj.__dict__.update(created.__dict__)
         if key:
-            said = _("Copy the link now and hand it over, it is not shown again: %(link)s")
-            self.message_user(request, said % {"link": invitations.link_of(key)}, messages.WARNING)
+            text = _("Copy the link now and hand it over. It is not shown again: %(link)s")
+            self.message_user(
+                request, text % {"link": invitations.invitation_link(key)}, messages.WARNING
+            )
         else:
-            said = _("The invitation is sent to %(email)s.") % {"email": created.email}
-            self.message_user(request, said, messages.SUCCESS)
+            text = _("The invitation will be sent to %(email)s.") % {"email": created.email}
+            self.message_user(request, text, messages.SUCCESS)
 
     @admin.display(description=_lazy("Mail"))
     def mail(self, row: Invitation) -> str:
@@ -140,7 +142,7 @@ class InvitationAdmin(TenantAdmin):
 
     @admin.action(description=_lazy("Revoke"), permissions=["manage"])
     def revoke(self, request: HttpRequest, rows: QuerySet[Invitation]) -> None:
-        """Take them back; who has accepted stays a member."""
+        """Revoke them. Accepted invitations and their memberships are not affected."""
         self.apply_each(
             request,
             rows,
@@ -152,18 +154,20 @@ class InvitationAdmin(TenantAdmin):
 
 
 class TokenForm(AdminForm):
-    """A new token: its rights are its maker's, or some of them."""
+    """A new token, with all permissions of its creator or with some scopes only."""
 
     name = forms.CharField(label=_lazy("Name"), max_length=100)
-    days = forms.IntegerField(label=_lazy("Days"), min_value=1, max_value=730, initial=365)
+    days = forms.IntegerField(
+        label=_lazy("Expires after (days)"), min_value=1, max_value=730, initial=365
+    )
     scopes = forms.MultipleChoiceField(
-        label=_lazy("Narrowed to"),
+        label=_lazy("Scopes"),
         choices=[(permission.value, permission.value) for permission in Permission],
         required=False,
-        help_text=_lazy("Nothing chosen: all that you may do."),
+        help_text=_lazy("None selected: all your permissions."),
     )
     ends_with_password = forms.BooleanField(
-        label=_lazy("Ends when the password changes"), required=False
+        label=_lazy("Revoke when the password changes"), required=False
     )
 
     class Meta:
@@ -176,7 +180,7 @@ class TokenForm(AdminForm):
 
 @admin.register(ApiToken, site=admin_site)
 class ApiTokenAdmin(TenantAdmin):
-    """Programs' keys. The text of a new one is shown once."""
+    """API tokens. A new token is shown once."""
 
     view_permission = manage_permission = Permission.TOKENS_MANAGE
     fresh_sign_in = True
@@ -208,16 +212,16 @@ class ApiTokenAdmin(TenantAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
-            raise ValidationError(_("A token is not changed: make another one."))
+            raise ValidationError(_("Tokens cannot be changed. Create a new one."))
         access = member_access(access_of(request))
-        made, text = issue_token_as(
+        created, token = issue_token_as(
             access=access,
             at=clock.now(),
             **{name: form.cleaned_data[name] for name in self.add_fields},
         )
-        obj.__dict__.update(made.__dict__)
-        said = _("Copy the token now, it is not shown again: %(text)s") % {"text": text}
-        self.message_user(request, said, messages.WARNING)
+        obj.__dict__.update(created.__dict__)
+        text = _("Copy the token now. It is not shown again: %(token)s") % {"token": token}
+        self.message_user(request, text, messages.WARNING)
 
     @admin.display(description=_lazy("Acts as"), ordering="user__email")
     def holder(self, row: ApiToken) -> str:
@@ -225,7 +229,7 @@ class ApiTokenAdmin(TenantAdmin):
 
     @admin.action(description=_lazy("Revoke"), permissions=["manage"])
     def revoke(self, request: HttpRequest, rows: QuerySet[ApiToken]) -> None:
-        """End them at once."""
+        """Revoke them."""
         self.apply_each(
             request,
             rows,

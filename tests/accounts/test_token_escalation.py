@@ -1,4 +1,4 @@
-"""A token reaches no further than its own scopes and lifetime, whatever it makes on the way."""
+"""A token cannot exceed its own scopes and lifetime by what it creates."""
 
 import threading
 from datetime import timedelta
@@ -71,15 +71,15 @@ class TestTokensOfTokens:
     def test_do_not_outlast_it(self, acme, acme_admin):
         short = program(acme, acme_admin, days=1)
 
-        made = self.make(short, days=730)
+        created = self.make(short, days=730)
 
         parent = ApiToken.objects.get(name="x")
-        assert ApiToken.objects.get(pk=made["id"]).expires_at == parent.expires_at
+        assert ApiToken.objects.get(pk=created["id"]).expires_at == parent.expires_at
 
     def test_nor_do_theirs(self, acme, acme_admin):
-        made = self.make(program(acme, acme_admin, days=1), days=730)
+        created = self.make(program(acme, acme_admin, days=1), days=730)
 
-        grandchild = self.make(of(made["token"]), days=730)
+        grandchild = self.make(of(created["token"]), days=730)
 
         assert ApiToken.objects.get(pk=grandchild["id"]).expires_at < clock.now() + timedelta(
             days=2
@@ -92,8 +92,8 @@ class TestTokensOfTokens:
 
         revoke(token=ApiToken.objects.get(name="x"), **WHO_TESTS)
 
-        for made in (child, grandchild):
-            assert problem(of(made["token"]).get("/api/v1/me/")) == (401, "bad_token")
+        for created in (child, grandchild):
+            assert problem(of(created["token"]).get("/api/v1/me/")) == (401, "bad_token")
 
     def test_that_were_made_by_a_person_stay(self, acme, acme_admin):
         other = bearer(acme, acme_admin)

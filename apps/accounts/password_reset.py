@@ -1,7 +1,7 @@
-"""A new password for somebody who has forgotten theirs: by mail, or by a link that the platform's operator makes.
+"""Password reset: by mail, or by a link that the platform operator creates.
 
-The request looks nobody up: it queues a message for whatever address was typed, and the worker finds out whether there
-is somebody to write to. So neither the answer nor its time tells who is here.
+The request looks up no account: it queues a message for any address, and the worker decides whether to send it. So
+neither the response nor its time reveals whether an account exists.
 """
 
 from datetime import datetime, timedelta
@@ -18,10 +18,10 @@ from django.urls import reverse
 
 from apps.accounts.errors import ResetUnusable
 from apps.accounts.models import User
-from apps.accounts.oidc.people import speaks_for
+from apps.accounts.oidc.identities import may_vouch_for
 from apps.accounts.passwords import replace_password
-from apps.accounts.people import account_name, address_digest, may_be_taken_over, take_over
 from apps.accounts.sessions import end_other_sessions
+from apps.accounts.users import account_name, address_digest, may_be_taken_over, take_over
 from apps.audit.services import record_platform
 from apps.authorization.actors import Actor
 from apps.mail.models import Message
@@ -29,95 +29,101 @@ from apps.mail.services import queue_mail
 
 MAIL_KIND = "accounts.password_reset"
 LIFETIME = timedelta(seconds=settings.PASSWORD_RESET_TIMEOUT)
-#: So often is one address written to, whoever asks.
-MOST_PER_HOUR = 3
-LONGEST_ADDRESS = 254
+#: Mails per address and hour.
+MAX_PER_HOUR = 3
+MAX_ADDRESS_LENGTH = 254
 BY_MAIL, BY_OPERATOR = "mail", "operator"
 
 
-class _Tokens(PasswordResetTokenGenerator):
-    """Django's: signed, of this person's present password and last sign-in, so used up when the password changes."""
+class _TokenGenerator(PasswordResetTokenGenerator):
+    """Django's generator: the token becomes invalid when the password or the last login changes."""
 
-    def __init__(self, way: str) -> None:
+    def __init__(self, channel: str) -> None:
         super().__init__()
-        self.key_salt = f"accounts.reset.{way}"
+        self.key_salt = f"accounts.reset.{channel}"
 
 
-_TOKENS = {way: _Tokens(way) for way in (BY_MAIL, BY_OPERATOR)}
+_GENERATORS = {channel: _TokenGenerator(channel) for channel in (BY_MAIL, BY_OPERATOR)}
 
 
 def request_reset(*, address: str, at: datetime) -> None:
-    """Promise a mail to this address, if somebody here has it. What is no address is dropped: it may be a password."""
+    """Queue a mail to this address. Anything but an address is dropped: it may be a password."""
     try:
         validate_email(address)
     except ValidationError:
         return
-    if len(address) > LONGEST_ADDRESS:
+    if len(address) > MAX_ADDRESS_LENGTH:
         return
-    lately = Message.objects.filter(kind=MAIL_KIND, created_at__gt=at - timedelta(hours=1))
+    recent = Message.objects.filter(kind=MAIL_KIND, created_at__gt=at - timedelta(hours=1))
     digest = _reference(address)
-    if lately.filter(ref=digest).count() < MOST_PER_HOUR:
+    if recent.filter(ref=digest).count() < MAX_PER_HOUR:
         queue_mail(kind=MAIL_KIND, address=address, ref=digest, at=at)
 
 
 def recipient_of(message: Message, at: datetime) -> User | None:
-    """Who a queued reset is for; None when nobody has the address, or it is too late."""
+    """The user of a queued reset; None when no account has the address, or the request has expired."""
     if at - message.created_at > LIFETIME:
         return None
     name = account_name(message.address)
     user = User.objects.filter(email__iexact=name, is_active=True).first()
     if user is None:
         return None
-    # Who signs in by an identity provider alone has no password to forget.
+    # A user who signs in with an identity provider only has no password to reset.
     if not user.has_usable_password() and _has_provider(user):
         return None
     return user
 
 
 def _has_provider(user: User) -> bool:
-    """Whether a linked provider can still sign this person in: it is configured, and speaks for them today."""
+    """Whether a linked provider can still sign this user in."""
     issuers = set(SocialAccount.objects.filter(user=user).values_list("provider", flat=True))
     providers = [p for p in settings.ISPVM_OIDC_PROVIDERS if p.issuer in issuers]
-    return any(speaks_for(provider, user) for provider in providers)
+    return any(may_vouch_for(provider, user) for provider in providers)
 
 
-def reset_link(user: User, *, way: str) -> str:
-    """A link that sets this person's password once, soon."""
-    key = f"{user.pk.hex}.{way}.{_TOKENS[way].make_token(user)}"
+def password_reset_link(user: User, *, channel: str) -> str:
+    """A link that sets this user's password once, within ``LIFETIME``."""
+    key = f"{user.pk.hex}.{channel}.{_GENERATORS[channel].make_token(user)}"
     return f"{settings.ISPVM_PUBLIC_URL}{reverse('accounts:reset')}?key={key}"
 
 
 def operator_link(*, user: User, actor: Actor, at: datetime) -> str:
-    """A link for the platform's operator to hand over, who has made sure whom they give it to."""
+    """A link for the platform operator to hand over after verifying the user's identity."""
     record_platform(action="password.reset_issued", actor=actor, entity=("user", user.pk), at=at)
-    return reset_link(user, way=BY_OPERATOR)
+    return password_reset_link(user, channel=BY_OPERATOR)
 
 
 def find_reset(key: str) -> tuple[User, str]:
-    """Whose password a key sets, and which way it came. Raises ResetUnusable."""
+    """The user of a key, and the channel it was issued by. Raises ResetUnusable."""
     pk, _, rest = key.partition(".")
-    way, _, token = rest.partition(".")
+    channel, _, token = rest.partition(".")
     try:
         user = User.objects.filter(pk=UUID(pk), is_active=True).first()
     except ValueError:
         user = None
-    if user is None or way not in _TOKENS or not _TOKENS[way].check_token(user, token):
+    if (
+        user is None
+        or channel not in _GENERATORS
+        or not _GENERATORS[channel].check_token(user, token)
+    ):
         raise ResetUnusable
-    return user, way
+    return user, channel
 
 
 def reset_password(*, key: str, password: str, at: datetime) -> User:
-    """Set the password; every session ends, second factors stay. Raises ResetUnusable; Django's ValidationError for a
-    password that is too weak.
+    """Set the password and end all sessions; second factors are kept. Raises ResetUnusable; ValidationError for a weak
+    password.
 
-    Locks: the person. An account whose address was never proven is taken over by the owner of the address, unless
-    more than a mailbox protects it: then this is a reset like any other, and proves no address.
+    Locks: the user. An account whose address was never verified is taken over by the owner of the address, unless it
+    has more protection than a mailbox: then only the password is set, and the address stays unverified.
     """
     validate_password(password, find_reset(key)[0])
     with transaction.atomic():
         User.objects.select_for_update().only("pk").get(pk=find_reset(key)[0].pk)
-        user, way = find_reset(key)  # once more, behind the lock: of two clicks one wins
-        if way == BY_MAIL and may_be_taken_over(user):
+        user, channel = find_reset(
+            key
+        )  # again under the lock: of two concurrent requests one succeeds
+        if channel == BY_MAIL and may_be_taken_over(user):
             take_over(user=user, password=password, at=at)
             return user
         actor = Actor("user", str(user.pk), user.label)
@@ -128,11 +134,11 @@ def reset_password(*, key: str, password: str, at: datetime) -> User:
             actor=actor,
             entity=("user", user.pk),
             at=at,
-            detail={"way": way},
+            detail={"channel": channel},
         )
     return user
 
 
 def _reference(address: str) -> UUID:
-    """What messages to one address have in common, without naming it."""
+    """Identifies messages to one address without storing it."""
     return UUID(bytes=address_digest(address)[:16])

@@ -1,5 +1,5 @@
-"""People, where they belong, and the tokens of programs. Sign-in happens before a tenant is known:
-all but the answers of the last rows are global tables."""
+"""Users, memberships, API tokens and idempotency records. All but the last are global tables: sign-in happens before a
+tenant is known."""
 
 import uuid
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ from apps.tenancy.models import Tenant
 
 
 class UserManager(BaseUserManager["User"]):
-    """Makes users by their e-mail address."""
+    """Creates users by e-mail address."""
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         user = self.model(email=self.normalize_email(email), **fields)
@@ -26,19 +26,19 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractUser):
-    """A person who signs in. What they may do is their membership's role, tenant by tenant.
+    """A person who signs in. Their permissions are the role of their membership in each tenant.
 
-    Whoever holds an account of an address has proven that address, or the account is of one tenant alone: made from a
-    link that its admin handed over, signed in as ``slug:address``, found by nobody who looks for the address.
+    An account is either of a verified address, or local to one tenant: created by a link that its admin handed over,
+    with the login name ``slug:address``, and not found by lookups of the address.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    username = None  # type: ignore[assignment]  # the e-mail address is the name
-    # The name to sign in with: the address, or ``slug:address`` (63 + 1 + 254, and a mark once the account has ended).
+    username = None  # type: ignore[assignment]  # the e-mail address is the login name
+    # The login name: the address, or ``slug:address`` (63 + 1 + 254 characters, and a suffix once deactivated).
     email = models.EmailField(unique=True, max_length=400)
-    # When the person showed that the address is theirs: by mail, an identity provider, or the platform's operator.
+    # When the address was verified: by mail, by an identity provider, or by the platform operator.
     email_verified_at = models.DateTimeField(null=True, blank=True)
-    # The one tenant that an account made from a link belongs to.
+    # The tenant of an account that is local to one tenant.
     local_tenant = models.ForeignKey(
         Tenant, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -51,7 +51,7 @@ class User(AbstractUser):
     class Meta:
         constraints = [
             models.UniqueConstraint(Lower("email"), name="accounts_user_email_uniq"),
-            # Nothing proves the address of an account of one tenant.
+            # The address of a local account is never verified.
             models.CheckConstraint(
                 condition=Q(local_tenant=None) | Q(email_verified_at=None),
                 name="accounts_user_local_ck",
@@ -60,26 +60,26 @@ class User(AbstractUser):
 
     @property
     def address(self) -> str:
-        """The mail address, whatever the name to sign in with is."""
+        """The mail address, also of accounts whose login name is ``slug:address``."""
         if self.local_tenant_id is None:
             return self.email
-        # An ended account has its id behind the name; a "#" of the address itself stays.
+        # A deactivated account has "#<id>" appended; a "#" of the address itself is kept.
         return self.email.partition(":")[2].removesuffix(f"#{self.pk.hex}")
 
     @property
     def label(self) -> str:
-        """The name that people read: full name, else the address."""
+        """The display name: the full name, else the address."""
         return self.get_full_name() or self.address
 
 
 class Membership(models.Model):
-    """A person's role in one tenant."""
+    """A user's role in one tenant."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=20, choices=Role.choices)
-    # Sees only the sites and devices granted to them, and what is below.
+    # Sees only the sites and devices granted to them, and what is below those.
     is_limited = models.BooleanField(default=False)
 
     class Meta:
@@ -90,7 +90,7 @@ class Membership(models.Model):
             models.CheckConstraint(
                 condition=Q(role__in=Role.values), name="accounts_membership_role_ck"
             ),
-            # Whoever may grant could grant themselves: an admin sees everything.
+            # An admin cannot be limited: they could grant themselves anything.
             models.CheckConstraint(
                 condition=~Q(role="admin", is_limited=True), name="accounts_membership_limited_ck"
             ),
@@ -98,7 +98,7 @@ class Membership(models.Model):
 
 
 class ApiToken(models.Model):
-    """A program's key to one tenant: only its SHA-256 is kept; shown once, expiring, revocable."""
+    """An API token for one tenant: shown once, stored as SHA-256, expiring, revocable."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, related_name="api_tokens")
@@ -106,12 +106,12 @@ class ApiToken(models.Model):
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=16)
     digest = models.BinaryField(max_length=32)
-    # Permissions that it is narrowed to; null: all that its user has.
+    # The permissions that it is limited to; null: all of its user's.
     scopes = models.JSONField(null=True, blank=True)
-    # Revoked when the person's password is replaced, as sessions are.
+    # Revoked when the user's password changes, as sessions are.
     ends_with_password = models.BooleanField(default=False)
-    # The token that made it; revoking that one revokes this one.
-    # No constraint of the database: old rows are deleted in batches, in any order.
+    # The token that it was created with; revoking that one revokes this one.
+    # No foreign key in the database: old rows are deleted in batches, in any order.
     parent = models.ForeignKey(
         "self", on_delete=models.DO_NOTHING, null=True, related_name="children", db_constraint=False
     )
@@ -126,6 +126,3 @@ class ApiToken(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["digest"], name="accounts_apitoken_digest_uniq")
         ]
-
-
-#: After that a repeated request is a new one, and its answer is deleted.
