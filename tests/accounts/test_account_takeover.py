@@ -57,7 +57,7 @@ def reaches(client: Caller | None, tenant) -> bool:
     return answer.status_code == 200
 
 
-@pytest.mark.parametrize("way", ["memberships", "admin"])
+@pytest.mark.parametrize("channel", ["memberships", "admin"])
 def test_by_an_account_with_a_password_of_the_attacker(acme, admin, attacker, channel):
     body = {"email": VICTIM, "name": "Victim", "role": "noc", "password": CHOSEN}
     if channel == "admin":
