@@ -32,8 +32,8 @@ def free_ports() -> int:
 
 def own_environment(home: Path) -> dict[str, str]:
     """This process' environment without the tests' servers."""
-    kept = {name: value for name, value in os.environ.items() if not FOREIGN.match(name)}
-    return {**kept, "ISPVM_HOME": str(home)}
+    environment = {name: value for name, value in os.environ.items() if not FOREIGN.match(name)}
+    return {**environment, "ISPVM_HOME": str(home)}
 
 
 @dataclass(frozen=True)
@@ -117,22 +117,24 @@ def _command_line(path: Path) -> bytes:
 
 @contextmanager
 def running(home: Path) -> Iterator[Stack]:
-    port, spoken = free_ports(), home.with_suffix(".said")
-    with spoken.open("wb") as said:
+    port, output_file = free_ports(), home.with_suffix(".said")
+    with output_file.open("wb") as output:
         launcher = subprocess.Popen(
             [sys.executable, "-m", "ispvm.supervisor", "demo", "--port", str(port)],
             cwd=PROJECT,
             env=own_environment(home),
             stdin=subprocess.DEVNULL,
-            stdout=said,
+            stdout=output,
             stderr=subprocess.STDOUT,
         )
     try:
         eventually(
-            lambda: launcher.poll() is not None or b"Everything runs after" in spoken.read_bytes(),
+            lambda: (
+                launcher.poll() is not None or b"Everything runs after" in output_file.read_bytes()
+            ),
             seconds=START_SECONDS,
         )
-        assert launcher.poll() is None, spoken.read_text(errors="replace")[-3000:]
+        assert launcher.poll() is None, output_file.read_text(errors="replace")[-3000:]
         with lease_services(Home(home)) as services:
             yield Stack(home, port, launcher, services.urls())
     finally:

@@ -115,9 +115,9 @@ def short_bounds_in(text: str) -> set[str]:
     for function, node in functions_of(ast.parse(text)):
         if not isinstance(node, ast.Call):
             continue
-        called = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-        called = node.func.id if isinstance(node.func, ast.Name) else called
-        names = {"timeout", "seconds"} if called in {"eventually", "attempts"} else {"timeout"}
+        call_name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        call_name = node.func.id if isinstance(node.func, ast.Name) else call_name
+        names = {"timeout", "seconds"} if call_name in {"eventually", "attempts"} else {"timeout"}
         for keyword in node.keywords:
             match keyword.value:
                 case ast.Constant(value=int() | float() as value):
@@ -148,10 +148,10 @@ def state_in(text: str) -> set[str]:
         match value:
             case ast.Dict(keys=[]) | ast.List(elts=[]) | ast.Constant(value=None):
                 is_state = True
-            case ast.Call(func=ast.Name(id=called)):
-                is_state = called in MAKERS
-            case ast.Call(func=ast.Subscript(value=ast.Name(id=called))):
-                is_state = called in MAKERS
+            case ast.Call(func=ast.Name(id=call_name)):
+                is_state = call_name in MAKERS
+            case ast.Call(func=ast.Subscript(value=ast.Name(id=call_name))):
+                is_state = call_name in MAKERS
             case _:
                 is_state = False
         if is_state and name.startswith("_"):

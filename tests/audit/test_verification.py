@@ -120,20 +120,20 @@ class TestCommand:
         assert verify("--tenant", "acme")[0] == 0
         sabotage(acme, *statements)
 
-        code, said = verify("--tenant", "acme")
+        code, output = verify("--tenant", "acme")
 
         assert code == 1
-        assert f"acme: BROKEN at record {first_bad} ({fault})" in said
+        assert f"acme: BROKEN at record {first_bad} ({fault})" in output
 
     def test_a_chain_written_anew_is_found_by_a_head_kept_elsewhere(self, acme):
         fill(acme, 6)
-        kept = verify("--tenant", "acme")[1].split()[-1]
+        saved_head = verify("--tenant", "acme")[1].split()[-1]
         rewrite_from(acme, 3)
 
         assert verify("--tenant", "acme")[0] == 0
-        code, said = verify("--tenant", "acme", "--head", kept)
+        code, output = verify("--tenant", "acme", "--head", saved_head)
 
-        assert (code, "BROKEN at record 6 (head_differs)" in said) == (1, True)
+        assert (code, "BROKEN at record 6 (head_differs)" in output) == (1, True)
 
     def test_a_record_written_anew_with_its_own_hash_is_found_by_the_next(self, acme):
         fill(acme, 6)
@@ -154,13 +154,13 @@ class TestCommand:
             f"UPDATE audit_record SET entity_id = 'other', digest = '\\x{digest.hex()}' WHERE sequence = 3",
         )
 
-        code, said = verify("--tenant", "acme")
+        code, output = verify("--tenant", "acme")
 
-        assert (code, "BROKEN at record 4 (unlinked)" in said) == (1, True)
+        assert (code, "BROKEN at record 4 (unlinked)" in output) == (1, True)
 
     def test_a_tail_cut_off_with_the_head_too(self, acme):
         fill(acme, 6)
-        kept = verify("--tenant", "acme")[1].split()[-1]
+        saved_head = verify("--tenant", "acme")[1].split()[-1]
         cut = "(SELECT digest FROM audit_record WHERE sequence = 4)"
         sabotage(
             acme,
@@ -169,9 +169,9 @@ class TestCommand:
         )
 
         assert verify("--tenant", "acme")[0] == 0
-        code, said = verify("--tenant", "acme", "--head", kept)
+        code, output = verify("--tenant", "acme", "--head", saved_head)
 
-        assert (code, "BROKEN at record 5 (cut)" in said) == (1, True)
+        assert (code, "BROKEN at record 5 (cut)" in output) == (1, True)
 
     def test_all_chains_and_the_platforms(self, acme, globex):
         fill(acme, 3)
@@ -179,18 +179,18 @@ class TestCommand:
         record_platform(action="sign_in.failed", actor=ACTOR, entity=("user", 1), at=AT)
         assert PlatformRecord.objects.count() == 1
 
-        code, said = verify("--all")
+        code, output = verify("--all")
 
         assert code == 0
-        lines = [line.partition(", head")[0] for line in said.splitlines()]
+        lines = [line.partition(", head")[0] for line in output.splitlines()]
         assert lines == [
             "acme: intact, 3 records", "globex: intact, 2 records", "(platform): intact, 1 records",
         ]  # fmt: skip
         sabotage(globex, "UPDATE audit_record SET action = 'x' WHERE sequence = 2")
         sabotage(acme, "UPDATE audit_platformrecord SET action = 'x' WHERE sequence = 1")
-        code, said = verify("--all")
-        assert (code, said.count("BROKEN")) == (1, 2)
-        assert "acme: intact" in said
+        code, output = verify("--all")
+        assert (code, output.count("BROKEN")) == (1, 2)
+        assert "acme: intact" in output
 
     @pytest.mark.parametrize(
         "arguments",
@@ -393,48 +393,48 @@ class TestPage:
     def page(self, acme_auditor) -> Client:
         return signed_in(Client(), acme_auditor)
 
-    def shown(self, browser: Client, /, **query: str) -> str:
+    def response(self, browser: Client, /, **query: str) -> str:
         answer = browser.get(reverse("accounts:audit"), query)
         assert answer.status_code == 200
         return answer.content.decode()
 
     def test_says_whether_the_chain_is_intact(self, acme, page):
         fill(acme, 3)
-        assert "Not verified yet" in self.shown(page)
+        assert "Not verified yet" in self.response(page)
         answer = page.post(reverse("accounts:verify-audit"))
         assert answer["Location"] == reverse("accounts:audit")
         assert Due.objects.get(kind=VERIFY, tenant_id=acme.id).next_due_at > AT
         background.continue_verification(tenant_id=acme.id, at=AT, may_continue=lambda: True)
-        assert "Intact" in self.shown(page)
+        assert "Intact" in self.response(page)
 
         with acting_in(acme):
             Verification.objects.update(first_bad=2, fault=Fault.CHANGED)
 
-        assert "The chain is broken at record 2." in self.shown(page)
-        assert "The content of the record was changed." in self.shown(page)
+        assert "The chain is broken at record 2." in self.response(page)
+        assert "The content of the record was changed." in self.response(page)
 
     def test_finds_acts(self, acme, page):
         with acting_in(acme):
             act(1, name="core-router")
             record(action="other.done", actor=Actor("user", "u2", "Ivo"), entity=("x", 7), at=AT)
 
-        assert "core-router" in self.shown(page, action="thing")
-        assert "other.done" not in self.shown(page, action="thing")
-        assert "core-router" not in self.shown(page, who="ivo")
-        assert "core-router" in self.shown(page, object="router")
-        assert "No record matches." in self.shown(page, object="nothing")
+        assert "core-router" in self.response(page, action="thing")
+        assert "other.done" not in self.response(page, action="thing")
+        assert "core-router" not in self.response(page, who="ivo")
+        assert "core-router" in self.response(page, object="router")
+        assert "No record matches." in self.response(page, object="nothing")
 
     def test_costs_the_same_for_five_thousand(self, acme, page):
         fill(acme, 3)
-        self.shown(page)
-        few = queries(lambda: self.shown(page))
+        self.response(page)
+        few = queries(lambda: self.response(page))
         fill(acme, 5_000)
 
-        assert queries(lambda: self.shown(page)) == few
-        assert self.shown(page, page="2").count("data-row") == 50
+        assert queries(lambda: self.response(page)) == few
+        assert self.response(page, page="2").count("data-row") == 50
 
     def test_another_tenants_acts_are_not_there(self, globex, page):
         with acting_in(globex):
             act(1, name="their-router")
 
-        assert "their-router" not in self.shown(page)
+        assert "their-router" not in self.response(page)

@@ -36,12 +36,12 @@ TRANS = re.compile(r"""\{%\s*trans(?:late)?\s+("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)
 def entries(text: str) -> Iterator[dict[str, str]]:
     """The catalog's entries, as the editor of a language reads them."""
     for block in text.split("\n\n"):
-        found = {
+        fields = {
             key: "".join(ast.literal_eval(line) for line in quoted.strip().split("\n"))
             for key, quoted in ENTRY.findall(block + "\n")
         }
-        if found.get("msgid"):
-            yield found
+        if fields.get("msgid"):
+            yield fields
 
 
 def catalog_of(language: str) -> Path:
@@ -56,7 +56,7 @@ CATALOGED = {
 FRAME = ("base.html", "fault.html", "error.html", "includes", "console", "incidents")
 
 
-def said_by(paths: list[Path]) -> set[str]:
+def messages_of(paths: list[Path]) -> set[str]:
     return {
         ast.literal_eval(quoted)
         for path in paths
@@ -67,21 +67,21 @@ def said_by(paths: list[Path]) -> set[str]:
 class TestCatalog:
     @pytest.mark.parametrize("language", ["es", "pt"])
     def test_has_the_frame_and_the_screens_of_the_network(self, language):
-        known = {entry["msgid"] for entry in CATALOGED[language] if entry.get("msgstr")}
+        msgids = {entry["msgid"] for entry in CATALOGED[language] if entry.get("msgstr")}
         paths = [path for path in OPERATORS_PAGES if {*path.parts} & {*FRAME}]
 
-        waiting = said_by(paths) - known
+        waiting = messages_of(paths) - msgids
 
-        assert len(waiting) < len(said_by(paths)) / 20, sorted(waiting)
+        assert len(waiting) < len(messages_of(paths)) / 20, sorted(waiting)
 
     def test_holds_nearly_every_word_of_the_templates(self):
         """New words may wait for their translator, not gather."""
-        known = {entry["msgid"] for entry in CATALOGED["ar"]}
-        said = said_by(OPERATORS_PAGES)
+        msgids = {entry["msgid"] for entry in CATALOGED["ar"]}
+        used = messages_of(OPERATORS_PAGES)
 
-        waiting = said - known
+        waiting = used - msgids
 
-        assert len(waiting) < len(said) / 20, f"run makemessages and translate: {sorted(waiting)}"
+        assert len(waiting) < len(used) / 20, f"run makemessages and translate: {sorted(waiting)}"
 
     @pytest.mark.parametrize(("language", "number"), [("ar", 0), ("es", 1), ("pt", 1)])
     def test_runs_what_it_says(self, language, number):
@@ -94,8 +94,8 @@ class TestCatalog:
         assert len(plain) > 300
         assert [e["msgid"] for e in plain if runs.gettext(e["msgid"]) != e["msgstr"]] == []
         for entry in plural:
-            said = runs.ngettext(entry["msgid"], entry["msgid_plural"], number)
-            assert said == entry["msgstr[0]"]
+            msgstr = runs.ngettext(entry["msgid"], entry["msgid_plural"], number)
+            assert msgstr == entry["msgstr[0]"]
 
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_keeps_every_placeholder(self, language):

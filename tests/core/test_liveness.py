@@ -126,19 +126,19 @@ class TestWatchedApplication:
     @pytest.fixture
     def alive(self, monkeypatch) -> Liveness:
         monkeypatch.setattr(liveness, "HUNG_AFTER_SECONDS", 0.0)
-        made = Liveness()
-        monkeypatch.setattr(liveness, "process", made)
-        return made
+        fresh_liveness = Liveness()
+        monkeypatch.setattr(liveness, "process", fresh_liveness)
+        return fresh_liveness
 
     ENVIRON = {"REQUEST_METHOD": "GET", "PATH_INFO": "/x"}
 
     def test_a_request_counts_while_the_application_works(self, alive):
-        seen = []
-        app = WatchedApplication(lambda *_: seen.extend(alive.hung()) or [b"ok"])
+        observed = []
+        app = WatchedApplication(lambda *_: observed.extend(alive.hung()) or [b"ok"])
 
         assert list(app(self.ENVIRON, None)) == [b"ok"]
 
-        assert [work.what for work in seen] == ["GET /x"]
+        assert [work.what for work in observed] == ["GET /x"]
         assert alive.hung() == []
 
     @pytest.mark.parametrize(
@@ -184,17 +184,17 @@ class TestWatchedApplication:
         clock = Clock()
         alive = Liveness(clock)
         monkeypatch.setattr(liveness, "process", alive)
-        seen = []
+        observed = []
 
         def respond(environ, _):
             environ["wsgi.input"].read()
             clock.now += liveness.HUNG_AFTER_SECONDS
-            seen.extend(alive.hung())
+            observed.extend(alive.hung())
             return [b"ok"]
 
         WatchedApplication(respond)({**self.ENVIRON, "wsgi.input": io.BytesIO()}, None)
 
-        assert [work.what for work in seen] == ["GET /x"]
+        assert [work.what for work in observed] == ["GET /x"]
 
     def test_a_stream_counts_while_it_makes_a_part_and_not_while_the_client_reads(self, alive):
         class Stream:

@@ -47,39 +47,39 @@ class Written:
 
 
 @pytest.fixture
-def written():
-    made = Written()
+def output_lines():
+    response = Written()
     root = logging.getLogger()
     level = root.level
-    root.addHandler(made.handler)
+    root.addHandler(response.handler)
     root.setLevel(logging.INFO)
-    yield made
-    root.removeHandler(made.handler)
+    yield response
+    root.removeHandler(response.handler)
     root.setLevel(level)
 
 
 @pytest.mark.django_db
 class TestRequest:
-    def test_a_page_says_request_and_tenant(self, acme, acme_noc, written):
+    def test_a_page_says_request_and_tenant(self, acme, acme_noc, output_lines):
         client = Client()
         client.force_login(acme_noc)
 
         answer = client.get("/incidents/?q=private")
 
-        line = written.of("request")
+        line = output_lines.of("request")
         assert line["request_id"] == answer["X-Request-ID"]
         assert UUID(line["request_id"])
         assert line["tenant_id"] == str(acme.id)
         assert (line["method"], line["path"], line["status"]) == ("GET", "/incidents/", 200)
-        assert "private" not in written.text
+        assert "private" not in output_lines.text
 
-    def test_rest_says_them_too_and_lines_on_the_way_do(self, acme, acme_noc, written):
+    def test_rest_says_them_too_and_lines_on_the_way_do(self, acme, acme_noc, output_lines):
         api = bearer(acme, acme_noc)
 
         answer = api.get("/api/v1/incidents/", headers={"X-Request-ID": "from-the-caller.1"})
 
         assert answer["X-Request-ID"] == "from-the-caller.1"
-        line = written.of("request")
+        line = output_lines.of("request")
         assert (line["request_id"], line["tenant_id"]) == ("from-the-caller.1", str(acme.id))
 
     @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ class TestRequest:
 
         assert UUID(answer["X-Request-ID"])
 
-    def test_nothing_of_a_request_sticks_to_the_next(self, acme, acme_noc, written):
+    def test_nothing_of_a_request_sticks_to_the_next(self, acme, acme_noc, output_lines):
         client = Client()
         client.force_login(acme_noc)
         client.get("/incidents/")
@@ -98,19 +98,19 @@ class TestRequest:
 
         log.info("later")
 
-        assert not {"request_id", "tenant_id"} & set(written.of("later"))
-        assert "tenant_id" not in written.lines[-2]
+        assert not {"request_id", "tenant_id"} & set(output_lines.of("later"))
+        assert "tenant_id" not in output_lines.lines[-2]
 
-    def test_health_is_no_news(self, client, written):
+    def test_health_is_no_news(self, client, output_lines):
         client.get("/livez")
 
-        assert written.lines == []
+        assert output_lines.lines == []
 
 
 @pytest.mark.real
 @pytest.mark.django_db(transaction=True)
 class TestTask:
-    def test_says_job_tenant_and_the_request_that_rang(self, acme, written, monkeypatch):
+    def test_says_job_tenant_and_the_request_that_rang(self, acme, output_lines, monkeypatch):
         monkeypatch.setattr(subscriptions, "_handlers", {})
         monkeypatch.setattr(subscriptions, "_topics", {})
 
@@ -127,22 +127,22 @@ class TestTask:
             current_app, pool="solo", queues=[queue], perform_ping_check=False, loglevel="ERROR"
         ):
             # A worker that starts configures logging anew.
-            logging.getLogger().addHandler(written.handler)
+            logging.getLogger().addHandler(output_lines.handler)
             with structlog.contextvars.bound_contextvars(request_id="request-1234"):
                 sent = current_app.send_task(
                     "events.dispatch", kwargs={"tenant_id": str(acme.id)}, queue=queue
                 )
-            eventually(lambda: "outbox_handler_failed" in written.text)
+            eventually(lambda: "outbox_handler_failed" in output_lines.text)
 
         for event in ("on the way", "outbox_handler_failed"):
-            line = written.of(event)
+            line = output_lines.of(event)
             assert line["job_id"] == sent.id
             assert line["tenant_id"] == str(acme.id)
             assert line["request_id"] == "request-1234"
             assert line["task"] == "events.dispatch"
-        assert "ValueError" in written.of("outbox_handler_failed")["exception"]
-        assert "hunter2" not in written.text
-        assert JOB_HEADER not in written.text
+        assert "ValueError" in output_lines.of("outbox_handler_failed")["exception"]
+        assert "hunter2" not in output_lines.text
+        assert JOB_HEADER not in output_lines.text
 
 
 class TestSecrets:
@@ -158,12 +158,12 @@ class TestSecrets:
             "private_key",
         ],
     )
-    def test_fields_by_name(self, written, name):
+    def test_fields_by_name(self, output_lines, name):
         log.info("said", **{name: "canary-1", "inner": {name: "canary-2"}, "harmless": "kept"})
 
-        assert "canary" not in written.text
-        assert written.lines[0][name] == HIDDEN
-        assert written.lines[0]["harmless"] == "kept"
+        assert "canary" not in output_lines.text
+        assert output_lines.lines[0][name] == HIDDEN
+        assert output_lines.lines[0]["harmless"] == "kept"
 
     @pytest.mark.parametrize(
         "text",
@@ -178,26 +178,26 @@ class TestSecrets:
             "-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----",
         ],
     )
-    def test_texts_by_shape_also_in_tracebacks_and_from_libraries(self, written, text):
+    def test_texts_by_shape_also_in_tracebacks_and_from_libraries(self, output_lines, text):
         log.info("said", what=text)
         try:
             int(text)
         except ValueError:
             logging.getLogger("some.library").exception("it failed with %s", text)
 
-        assert "canary" not in written.text
-        assert len(written.lines) == 2
+        assert "canary" not in output_lines.text
+        assert len(output_lines.lines) == 2
 
-    def test_names_of_numbers_and_plain_urls_stay(self, written):
+    def test_names_of_numbers_and_plain_urls_stay(self, output_lines):
         log.info("said", what="ispvm_webhook_pending_age_seconds https://noc.example:8443/a@b")
 
-        assert HIDDEN not in written.text
+        assert HIDDEN not in output_lines.text
 
 
 @pytest.mark.django_db
-def test_signing_in_leaves_no_password(client, acme_noc, written):
+def test_signing_in_leaves_no_password(client, acme_noc, output_lines):
     client.post("/sign-in/", {"username": acme_noc.email, "password": PASSWORD})
     client.post("/sign-in/", {"username": acme_noc.email, "password": "canary-canary"})
 
-    assert PASSWORD not in written.text
-    assert "canary" not in written.text
+    assert PASSWORD not in output_lines.text
+    assert "canary" not in output_lines.text

@@ -50,15 +50,15 @@ print("late", sorted(native + [n for n in late if n.startswith(("encodings.", "a
 def test_no_codec_extension_or_view_is_imported_by_a_request(
     transactional_db, tmp_path, module, requests
 ):
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PROMETHEUS_"))}
+    loaded = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PROMETHEUS_"))}
     if module == "ispvm.ingest_wsgi":
-        kept.pop("ISPVM_CA_KEY_FILE", None)
+        loaded.pop("ISPVM_CA_KEY_FILE", None)
 
     done = subprocess.run(
         [sys.executable, "-c", REQUESTS, module, *requests],
         check=False,
         cwd=PROJECT,
-        env={**kept, "DATABASE_URL": url_of_this_test(), "ISPVM_HOME": str(tmp_path)},
+        env={**loaded, "DATABASE_URL": url_of_this_test(), "ISPVM_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
     )

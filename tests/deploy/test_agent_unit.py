@@ -29,22 +29,22 @@ def test_it_is_not_root_and_has_no_capability():
 def test_it_starts_what_the_agent_knows():
     words = shlex.split(setting("ExecStart"))
 
-    asked = _parser().parse_args(words[3:])
+    settings_lines = _parser().parse_args(words[3:])
 
     assert words[1:3] == ["-m", "agent"]
-    assert asked.state_dir == Path("/var/lib") / setting("StateDirectory")
-    assert setting("ConditionPathExists") == str(asked.state_dir / "agent.json")
+    assert settings_lines.state_dir == Path("/var/lib") / setting("StateDirectory")
+    assert setting("ConditionPathExists") == str(settings_lines.state_dir / "agent.json")
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 def test_systemd_calls_it_hardly_exposed(record_property):
-    said = subprocess.run(
+    result = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNIT)],
         capture_output=True,
         text=True,
         check=False,
     )
 
-    exposure = float(re.search(r"exposure level for \S+: ([\d.]+)", said.stdout)[1])
+    exposure = float(re.search(r"exposure level for \S+: ([\d.]+)", result.stdout)[1])
     record_property("bar", f"STRIDE 69: systemd's exposure level of the agent's unit: {exposure}")
     assert exposure <= WORST_EXPOSURE

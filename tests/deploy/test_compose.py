@@ -187,20 +187,20 @@ def test_secrets_are_all_made_but_the_certificate(tmp_path):
         ["/bin/sh", str(DEPLOY / "make-secrets.sh"), str(folder)], check=True, capture_output=True
     )
 
-    made = {path.name for path in folder.iterdir()}
+    created = {path.name for path in folder.iterdir()}
 
-    assert made == set(COMPOSE["secrets"]) - {"web_certificate", "web_certificate_key"}
+    assert created == set(COMPOSE["secrets"]) - {"web_certificate", "web_certificate_key"}
     assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir())
     assert re.fullmatch(r"[0-9a-f]{64}\n", (folder / "master_key").read_text())
 
 
 def test_the_roles_are_those_of_the_launcher():
     script = (DEPLOY / "postgres-roles.sh").read_text(encoding="utf-8")
-    made = dict(re.findall(r"^    role (\w+) '(.*)'$", script, re.MULTILINE))
+    created = dict(re.findall(r"^    role (\w+) '(.*)'$", script, re.MULTILINE))
 
-    assert set(made) == set(ROLES)
+    assert set(created) == set(ROLES)
     for name, attributes in ROLES.items():
-        assert ("NOBYPASSRLS" in attributes) == ("NOBYPASSRLS" in made[name])
+        assert ("NOBYPASSRLS" in attributes) == ("NOBYPASSRLS" in created[name])
 
 
 def test_web_trusts_nginx_and_nobody_else():
@@ -261,14 +261,14 @@ class TestNginx:
         text = text.replace("/run/ispvm-ingest/tls/ca.pem", f"{tmp_path}/crt")
         (tmp_path / "nginx.conf").write_text(text)
 
-        said = subprocess.run(
+        result = subprocess.run(
             ["nginx", "-t", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")],
             check=False,
             capture_output=True,
             text=True,
         )
 
-        assert said.returncode == 0, said.stderr
+        assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.skipif(
@@ -279,7 +279,7 @@ class TestNginx:
     reason="needs docker compose on this machine",
 )
 def test_docker_compose_understands_it(tmp_path):
-    said = subprocess.run(
+    result = subprocess.run(
         ["docker", "compose", "-f", str(PROJECT / "compose.yaml"), "config", "--quiet"],
         check=False,
         capture_output=True,
@@ -291,4 +291,4 @@ def test_docker_compose_understands_it(tmp_path):
         },
     )
 
-    assert said.returncode == 0, said.stderr
+    assert result.returncode == 0, result.stderr

@@ -212,9 +212,9 @@ class Server:
 class TestHealthy:
     """healthy.py, over a port and over a unix socket."""
 
-    def ask(self, where: object, *paths: str) -> int:
+    def ask(self, address: object, *paths: str) -> int:
         script = PROJECT / "ispvm/deploy/healthy.py"
-        command = [sys.executable, "-I", "-S", str(script), str(where), *(paths or ("/x",))]
+        command = [sys.executable, "-I", "-S", str(script), str(address), *(paths or ("/x",))]
         return subprocess.run(command, check=False).returncode
 
     def test_every_path_counts(self):
@@ -236,9 +236,9 @@ class TestHealthy:
         assert self.ask(tmp_path / "none.sock") == 1
 
     def test_a_server_that_accepts_and_says_nothing_is_not_healthy(self, tmp_path):
-        with socket.socket(socket.AF_UNIX) as silent:
-            silent.bind(str(tmp_path / "hung.sock"))
-            silent.listen()
+        with socket.socket(socket.AF_UNIX) as unanswered:
+            unanswered.bind(str(tmp_path / "hung.sock"))
+            unanswered.listen()
             assert self.ask(tmp_path / "hung.sock") == 1
 
 

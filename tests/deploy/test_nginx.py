@@ -105,14 +105,14 @@ def pages(tmp_path) -> Iterator[Proxy]:
 @pytest.fixture
 def agents(tmp_path) -> Iterator[Proxy]:
     """nginx before ingest; /tmp is a folder of its own."""
-    wire = tmp_path / "run/ingest.sock"
-    wire.parent.mkdir()
+    tls_socket = tmp_path / "run/ingest.sock"
+    tls_socket.parent.mkdir()
     with ExitStack() as stack:
         stack.enter_context(signing_here())
         stack.enter_context(
-            gunicorn("gunicorn_ingest_proxied", "--workers", "1", "--bind", f"unix:{wire}")
+            gunicorn("gunicorn_ingest_proxied", "--workers", "1", "--bind", f"unix:{tls_socket}")
         )
-        eventually(wire.exists)
+        eventually(tls_socket.exists)
         proxy = stack.enter_context(proxied(tmp_path, web="127.0.0.1:9"))
         eventually(lambda: answers(proxy.ports.agents))
         yield proxy
@@ -161,19 +161,19 @@ def ask(
     name: str | None = None,
 ) -> Answer:
     """The answer to this request, which closes its connection; the body is sent as far as anybody reads it."""
-    with connect(port, context, source=source, name=name) as wire:
+    with connect(port, context, source=source, name=name) as tls_socket:
         lines = head.replace("\n", "\r\n")
         length = f"\r\nContent-Length: {len(body)}" if body else ""
-        wire.sendall(f"{lines}{length}\r\nConnection: close\r\n\r\n".encode())
+        tls_socket.sendall(f"{lines}{length}\r\nConnection: close\r\n\r\n".encode())
         with suppress(OSError):
-            wire.sendall(body)
-        return read_answer(wire)
+            tls_socket.sendall(body)
+        return read_answer(tls_socket)
 
 
-def read_answer(wire: socket.socket) -> Answer:
+def read_answer(tls_socket: socket.socket) -> Answer:
     received = b""
     with suppress(ConnectionError, ssl.SSLError):
-        while piece := wire.recv(65536):
+        while piece := tls_socket.recv(65536):
             received += piece
     head, _, body = received.partition(b"\r\n\r\n")
     return Answer(int(head.split()[1]), head.decode("latin-1"), body)
@@ -193,26 +193,33 @@ class Upload:
     """A request that announces a body and sends only its first part."""
 
     def __init__(
-        self, port: int, head: str, *, context: ssl.SSLContext, announced: int, sent: int, **where
+        self,
+        port: int,
+        head: str,
+        *,
+        context: ssl.SSLContext,
+        announced: int,
+        sent: int,
+        **location,
     ) -> None:
-        self.wire = connect(port, context, **where)
+        self.tls_socket = connect(port, context, **location)
         lines = head.replace("\n", "\r\n")
-        self.wire.sendall(f"{lines}\r\nContent-Length: {announced}\r\n\r\n".encode())
+        self.tls_socket.sendall(f"{lines}\r\nContent-Length: {announced}\r\n\r\n".encode())
         with suppress(OSError):
-            self.wire.sendall(b"x" * sent)
+            self.tls_socket.sendall(b"x" * sent)
 
     def is_refused(self) -> bool:
         """Whether an answer came before the body was complete."""
-        self.wire.setblocking(False)
+        self.tls_socket.setblocking(False)
         try:
-            return bool(self.wire.recv(1))
+            return bool(self.tls_socket.recv(1))
         except (BlockingIOError, ssl.SSLWantReadError):
             return False
         except OSError:
             return True
 
     def close(self) -> None:
-        self.wire.close()
+        self.tls_socket.close()
 
 
 POST_BATCH = f"POST /ingest/v1/batch HTTP/1.1\nHost: {HOST}\nContent-Type: application/json"
@@ -306,35 +313,35 @@ def without_a_certificate_nothing_is_read(proxy: Proxy, path: str) -> None:
     eventually(upload.is_refused)
     upload.close()
 
-    said = ask(proxy.ports.agents, head.replace("POST", "GET"), context=tls())
-    assert (said.status, json.loads(said.body)["code"]) == (401, "certificate_missing")
+    response = ask(proxy.ports.agents, head.replace("POST", "GET"), context=tls())
+    assert (response.status, json.loads(response.body)["code"]) == (401, "certificate_missing")
 
 
 def bodies_with_a_token_are_small(proxy: Proxy) -> None:
     head = POST_BATCH.replace("batch", "enroll")
 
-    said = ask(proxy.ports.agents, head, context=tls(), body=b"x" * 40_000)
+    response = ask(proxy.ports.agents, head, context=tls(), body=b"x" * 40_000)
 
-    assert (said.status, json.loads(said.body)["code"]) == (413, "too_large")
+    assert (response.status, json.loads(response.body)["code"]) == (413, "too_large")
 
 
 def an_agents_batch_may_be_large(proxy: Proxy, identity: Path) -> None:
     context = shows(identity)
 
-    said = ask(proxy.ports.agents, POST_BATCH, context=context, body=b" " * (9 * MIB))
+    response = ask(proxy.ports.agents, POST_BATCH, context=context, body=b" " * (9 * MIB))
 
-    assert json.loads(said.body)["code"] not in {"certificate_missing", "rate_exceeded"}
+    assert json.loads(response.body)["code"] not in {"certificate_missing", "rate_exceeded"}
     assert (
         ask(proxy.ports.agents, POST_BATCH, context=context, body=b" " * (12 * MIB)).status == 413
     )
 
 
 def strangers_cannot_fill_tmp(proxy: Proxy, folder: Path) -> None:
-    made_up = self_signed(folder)
-    held = [half_a_batch(proxy, shows(made_up)) for _ in range(12)]
+    invented = self_signed(folder)
+    held = [half_a_batch(proxy, shows(invented)) for _ in range(12)]
 
     settled(proxy, held, allowed=2)
-    others = [half_a_batch(proxy, shows(made_up), OTHER) for _ in range(12)]
+    others = [half_a_batch(proxy, shows(invented), OTHER) for _ in range(12)]
     settled(proxy, others, allowed=2)
 
     assert proxy.bytes_in_tmp() <= 4 * 11 * MIB
@@ -347,8 +354,8 @@ def an_agent_cannot_fill_tmp_and_leaves_room_for_others(proxy: Proxy, one: Path,
     settled(proxy, held, allowed=4)
 
     assert proxy.bytes_in_tmp() <= 4 * 11 * MIB
-    said = ask(proxy.ports.agents, POST_BATCH, context=shows(two), body=b"{}")
-    assert said.status not in {429, 503}
+    response = ask(proxy.ports.agents, POST_BATCH, context=shows(two), body=b"{}")
+    assert response.status not in {429, 503}
     for upload in held:
         upload.close()
 
@@ -420,8 +427,8 @@ def an_expired_certificate_may_renew_and_nothing_else(proxy: Proxy, acme: Tenant
     answers_of = {}
     for path in ("heartbeat", "config", "batch", "diagnostics/next", "enroll", "certificate"):
         head = POST_BATCH.replace("batch", path)
-        said = ask(proxy.ports.agents, head, context=shows(late), body=b"{}")
-        answers_of[path] = (said.status, json.loads(said.body)["code"])
+        response = ask(proxy.ports.agents, head, context=shows(late), body=b"{}")
+        answers_of[path] = (response.status, json.loads(response.body)["code"])
 
     # The renewal is refused for its body alone: ingest has read it.
     assert answers_of.pop("certificate") == (400, "invalid_body")

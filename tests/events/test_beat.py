@@ -16,11 +16,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def beat():
     """A beat in a thread, and how often it got the lock."""
-    made, got = LockedBeat(current_app), []
-    thread = threading.Thread(target=made.run, args=[lambda: got.append(1)], daemon=True)
+    processes_created, got = LockedBeat(current_app), []
+    thread = threading.Thread(
+        target=processes_created.run, args=[lambda: got.append(1)], daemon=True
+    )
     thread.start()
-    yield made, got, thread
-    made.stop()
+    yield processes_created, got, thread
+    processes_created.stop()
     thread.join(30)
     assert not thread.is_alive()
 

@@ -47,9 +47,9 @@ class Broker:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="ispvm-broker-"))
-    yield made
-    shutil.rmtree(made, ignore_errors=True)
+    created = Path(tempfile.mkdtemp(prefix="ispvm-broker-"))
+    yield created
+    shutil.rmtree(created, ignore_errors=True)
 
 
 def start(folder: Path) -> Iterator[Broker]:
@@ -102,9 +102,9 @@ def test_the_gauge_sees_a_broker_that_refuses_writes(broker, platform):
     broker.client.config_set("maxmemory", "1")
     assert broker.refuses()
 
-    told = read_state(clock.now())
+    values = read_state(clock.now())
 
-    assert (told["ispvm_broker_up",], told["ispvm_broker_readable",]) == (0, 1)
+    assert (values["ispvm_broker_up",], values["ispvm_broker_readable",]) == (0, 1)
     broker.client.config_set("maxmemory", "0")
     assert read_state(clock.now())["ispvm_broker_up",] == 1
 
@@ -153,7 +153,9 @@ def worker(acme, tmp_path) -> Iterator[Callable[[Broker], Worker]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def make(broker: Broker) -> Worker:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PROMETHEUS_"))}
+        stored = {
+            k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PROMETHEUS_"))
+        }
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "celery", "-A", "ispvm", "worker", "-Q", "upkeep"),
@@ -161,16 +163,16 @@ def worker(acme, tmp_path) -> Iterator[Callable[[Broker], Worker]]:
             ],
             cwd=PROJECT,
             env={
-                **kept,
+                **stored,
                 "DATABASE_URL": url_of_this_test(),
                 "REDIS_URL": broker.url,
                 "ISPVM_HOME": str(tmp_path),
             },
         )
         started.append(process)
-        made = Worker(process, broker, acme.id)
-        eventually(made.works, seconds=180)
-        return made
+        created = Worker(process, broker, acme.id)
+        eventually(created.works, seconds=180)
+        return created
 
     yield make
     for process in started:
@@ -183,16 +185,16 @@ def worker(acme, tmp_path) -> Iterator[Callable[[Broker], Worker]]:
 
 
 def test_a_worker_comes_back_after_the_broker_had_no_memory(broker, worker, record_property):
-    made = worker(broker)
+    created = worker(broker)
     broker.client.config_set("maxmemory", "1")
     assert broker.refuses()
-    assert not made.works()
+    assert not created.works()
 
     broker.client.config_set("maxmemory", "0")
     freed_at = time.monotonic()
 
-    eventually(made.works, seconds=120)
-    assert made.process.poll() is None
+    eventually(created.works, seconds=120)
+    assert created.process.poll() is None
     record_property(
         "bar",
         f"broker without memory: a worker works again {time.monotonic() - freed_at:.0f} s after,"
@@ -209,7 +211,7 @@ def test_a_worker_comes_back_after_the_brokers_volume_was_full(folder, worker, r
         pytest.skip("no volume can be mounted here")
     try:
         for broker in start(folder):
-            made = worker(broker)
+            created = worker(broker)
             filler = folder / "filler"
             with filler.open("wb", buffering=0) as file:
                 for size in (1 << 16, 1):
@@ -220,13 +222,13 @@ def test_a_worker_comes_back_after_the_brokers_volume_was_full(folder, worker, r
                         continue
             eventually(lambda broker=broker: broker.refuses())
             time.sleep(5)
-            assert not made.works()
+            assert not created.works()
 
             filler.unlink()
             freed_at = time.monotonic()
 
-            eventually(made.works, seconds=120)
-            assert made.process.poll() is None
+            eventually(created.works, seconds=120)
+            assert created.process.poll() is None
             record_property(
                 "bar",
                 f"broker on a full volume: a worker works again {time.monotonic() - freed_at:.0f} s"

@@ -14,19 +14,19 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def seen(monkeypatch):
+def handled(monkeypatch):
     """A subscriber of topic `thing.happened` that remembers; it raises for payloads that say so."""
     monkeypatch.setattr(subscriptions, "_handlers", {})
     monkeypatch.setattr(subscriptions, "_topics", {})
-    heard: list[tuple[str, int]] = []
+    handled_by: list[tuple[str, int]] = []
 
     def handler(event: subscriptions.Event) -> None:
-        heard.append((event.key, event.payload["n"]))
+        handled_by.append((event.key, event.payload["n"]))
         if event.payload.get("fails"):
             raise ValueError("no")
 
     subscriptions.subscribe("thing.happened", name="test.listen", handler=handler)
-    return heard
+    return handled_by
 
 
 def emit_n(tenant, key: str, n: int, **payload) -> None:
@@ -35,37 +35,37 @@ def emit_n(tenant, key: str, n: int, **payload) -> None:
 
 
 class TestDispatch:
-    def test_hands_each_event_over_once_in_order(self, acme, seen):
+    def test_hands_each_event_over_once_in_order(self, acme, handled):
         for n in range(3):
             emit_n(acme, "a", n)
 
         assert dispatch_tenant(acme.id) == 3
         assert dispatch_tenant(acme.id) == 0
-        assert seen == [("a", 0), ("a", 1), ("a", 2)]
+        assert handled == [("a", 0), ("a", 1), ("a", 2)]
 
-    def test_an_event_that_fails_holds_up_only_its_own_key_and_is_tried_again(self, acme, seen):
+    def test_an_event_that_fails_holds_up_only_its_own_key_and_is_tried_again(self, acme, handled):
         emit_n(acme, "a", 0, fails=True)
         emit_n(acme, "a", 1)
         emit_n(acme, "b", 2)
 
         dispatch_tenant(acme.id)
 
-        assert seen == [("a", 0), ("b", 2)]
+        assert handled == [("a", 0), ("b", 2)]
         with acting_in(acme):
             failed = OutboxDelivery.objects.get(key="a", attempts=1)
             assert "no" in failed.last_error
             assert failed.next_attempt_at > clock.now()
         assert Due.objects.filter(kind=DISPATCH, tenant_id=acme.id).exists()
 
-    def test_nothing_is_seen_of_a_rolled_back_transaction(self, acme, seen):
+    def test_nothing_is_seen_of_a_rolled_back_transaction(self, acme, handled):
         with pytest.raises(ZeroDivisionError), acting_in(acme):
             emit(topic="thing.happened", key="a", payload={"n": 1})
             raise ZeroDivisionError
 
         assert dispatch_tenant(acme.id) == 0
-        assert seen == []
+        assert handled == []
 
-    def test_the_due_row_goes_when_nothing_is_left(self, acme, seen):
+    def test_the_due_row_goes_when_nothing_is_left(self, acme, handled):
         emit_n(acme, "a", 0)
         assert Due.objects.filter(kind=DISPATCH, tenant_id=acme.id).exists()
 
@@ -73,7 +73,7 @@ class TestDispatch:
 
         assert not Due.objects.filter(kind=DISPATCH, tenant_id=acme.id).exists()
 
-    def test_an_event_without_subscribers_is_kept_and_owes_nothing(self, acme, seen):
+    def test_an_event_without_subscribers_is_kept_and_owes_nothing(self, acme, handled):
         with acting_in(acme):
             emit(topic="nobody.cares", key="a", payload={})
             assert OutboxEvent.objects.count() == 1
@@ -131,7 +131,7 @@ class TestDue:
 
 @pytest.mark.django_db(transaction=True)
 class TestTwoDispatchers:
-    def test_share_no_event(self, acme, seen):
+    def test_share_no_event(self, acme, handled):
         """One holds the tenant's advisory lock; the other leaves at once."""
         emit_n(acme, "a", 0)
         import psycopg2
@@ -152,5 +152,5 @@ class TestTwoDispatchers:
             assert dispatch_tenant(acme.id) == 1
         finally:
             other.close()
-        assert seen == [("a", 0)]
+        assert handled == [("a", 0)]
         assert not transaction.get_connection().in_atomic_block

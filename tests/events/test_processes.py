@@ -14,9 +14,9 @@ from tests.supervisor.waiting import eventually
 
 @pytest.fixture
 def announcement(transactional_db):
-    made = processes.Announcement("web", started_at=clock.now())
-    yield made
-    made.end()
+    announcement = processes.Announcement("web", started_at=clock.now())
+    yield announcement
+    announcement.end()
 
 
 def age(seconds: float) -> None:

@@ -137,8 +137,8 @@ class TestPrune:
 
         assert {table for table, number in soon.rows.items() if number} == set()
         assert late.is_complete
-        gone = {table for table, number in late.rows.items() if number}
-        assert gone >= {
+        deleted = {table for table, number in late.rows.items() if number}
+        assert deleted >= {
             "accounts_apitoken",
             "accounts_breakglass",
             "accounts_invitation",
@@ -213,14 +213,14 @@ class TestPrune:
             for number in range(2):
                 emit(topic="alert.transition", key="k", payload={"n": number})
             OutboxEvent.objects.update(created_at=at - timedelta(days=8))
-            done, owed = OutboxDelivery.objects.order_by("position")
+            done, undelivered = OutboxDelivery.objects.order_by("position")
             OutboxDelivery.objects.filter(pk=done.pk).update(done_at=at - timedelta(days=8))
 
         prune(acme, at=at)
 
         with acting_in(acme):
-            assert [row.pk for row in OutboxEvent.objects.all()] == [owed.event_id]
-            assert [row.pk for row in OutboxDelivery.objects.all()] == [owed.pk]
+            assert [row.pk for row in OutboxEvent.objects.all()] == [undelivered.event_id]
+            assert [row.pk for row in OutboxDelivery.objects.all()] == [undelivered.pk]
 
     def test_the_mark_of_an_agents_newest_boot_stays(self, acme):
         at = clock.now()

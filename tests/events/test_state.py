@@ -21,14 +21,14 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def owed(monkeypatch):
+def undelivered(monkeypatch):
     monkeypatch.setattr(subscriptions, "_handlers", {})
     monkeypatch.setattr(subscriptions, "_topics", {})
     subscriptions.subscribe("thing.happened", name="test.listen", handler=lambda event: None)
 
 
 class TestReadState:
-    def test_sums_what_every_tenant_owes_and_takes_the_oldest(self, acme, globex, owed):
+    def test_sums_what_every_tenant_owes_and_takes_the_oldest(self, acme, globex, undelivered):
         at = clock.now()
         for tenant, age in ((acme, 60), (globex, 5)):
             with acting_in(tenant):
@@ -37,10 +37,10 @@ class TestReadState:
                     created_at=at - timedelta(seconds=age)
                 )
 
-        told = read_state(at)
+        text = read_state(at)
 
-        assert told["ispvm_outbox_undelivered",] == 2
-        assert told["ispvm_outbox_undelivered_age_seconds",] == 60
+        assert text["ispvm_outbox_undelivered",] == 2
+        assert text["ispvm_outbox_undelivered_age_seconds",] == 60
 
     def test_counts_agents_that_speak_and_that_are_silent(self, acme, globex):
         at = clock.now()
@@ -56,11 +56,11 @@ class TestReadState:
                 agent.health = {"buffer_depth": 4.0, "buffer_age_seconds": float(ago)}
                 agent.save()
 
-        told = read_state(at)
+        text = read_state(at)
 
-        assert (told["ispvm_agents_alive",], told["ispvm_agents_silent",]) == (2, 1)
-        assert told["ispvm_agents_buffer_depth",] == 12
-        assert told["ispvm_agents_buffer_age_seconds",] == 90
+        assert (text["ispvm_agents_alive",], text["ispvm_agents_silent",]) == (2, 1)
+        assert text["ispvm_agents_buffer_depth",] == 12
+        assert text["ispvm_agents_buffer_age_seconds",] == 90
 
     def test_knows_when_the_authority_ends(self, db):
         assert read_state(clock.now())["ispvm_authority_end_timestamp_seconds",] == 0
@@ -76,20 +76,20 @@ class TestReadState:
         before = read_state(clock.now())["ispvm_queue_depth", "reports"]
         broker.rpush("reports", "waiting")
         try:
-            told = read_state(clock.now())
+            text = read_state(clock.now())
         finally:
             broker.rpop("reports")
             broker.close()
 
-        assert told["ispvm_queue_depth", "reports"] == before + 1
-        assert told["ispvm_broker_up",] == 1
-        assert 1 <= told["ispvm_database_connections",] < told["ispvm_database_connections_max",]
+        assert text["ispvm_queue_depth", "reports"] == before + 1
+        assert text["ispvm_broker_up",] == 1
+        assert 1 <= text["ispvm_database_connections",] < text["ispvm_database_connections_max",]
 
     def test_an_empty_installation_has_zeros_and_not_gaps(self, db):
-        told = read_state(clock.now())
+        text = read_state(clock.now())
 
-        assert told["ispvm_webhook_pending",] == 0
-        assert told["ispvm_agents_silent",] == 0
+        assert text["ispvm_webhook_pending",] == 0
+        assert text["ispvm_agents_silent",] == 0
 
 
 class TestStateCollector:
@@ -97,7 +97,7 @@ class TestStateCollector:
     def _keep_the_connection(self, monkeypatch):
         monkeypatch.setattr(state.connection, "close", lambda: None)
 
-    def test_names_no_tenant(self, acme, owed):
+    def test_names_no_tenant(self, acme, undelivered):
         with acting_in(acme):
             emit(topic="thing.happened", key="a", payload={})
 
@@ -120,11 +120,11 @@ class TestStateCollector:
         assert "\nispvm_outbox_undelivered " not in text
 
     def test_scrapes_in_a_row_ask_once(self, monkeypatch):
-        asked = []
-        monkeypatch.setattr(state, "read_state", lambda at: asked.append(at) or {})
+        reads = []
+        monkeypatch.setattr(state, "read_state", lambda at: reads.append(at) or {})
         collector = StateCollector()
 
         for _ in range(5):
             list(collector.collect())
 
-        assert len(asked) == 1
+        assert len(reads) == 1

@@ -35,11 +35,11 @@ class TestVolume:
         assert volume.is_low == is_low
 
     def test_reads_the_file_system_of_a_folder(self, tmp_path):
-        found = volumes.read_volume("home", tmp_path)
+        volume = volumes.read_volume("home", tmp_path)
 
-        told = os.statvfs(tmp_path)
-        assert found.total == told.f_blocks * told.f_frsize
-        assert 0 < found.free <= found.total
+        status = os.statvfs(tmp_path)
+        assert volume.total == status.f_blocks * status.f_frsize
+        assert 0 < volume.free <= volume.total
 
     def test_a_folder_that_is_not_there_is_left_out(self, tmp_path):
         assert Volumes({"gone": tmp_path / "x", "home": tmp_path}).fact()[0]["name"] == "home"
@@ -53,9 +53,9 @@ def test_numbers_are_told(tmp_path):
 
 
 def test_each_change_is_logged_once(monkeypatch):
-    room = iter([GIB, GIB, 30 * GIB, 30 * GIB])
+    free_bytes = iter([GIB, GIB, 30 * GIB, 30 * GIB])
     monkeypatch.setattr(
-        volumes, "read_volume", lambda name, _folder: Volume(name, next(room), 50 * GIB)
+        volumes, "read_volume", lambda name, _folder: Volume(name, next(free_bytes), 50 * GIB)
     )
     watched = Volumes({"database": Path("/")})
 

@@ -32,8 +32,8 @@ class Application:
 @pytest.fixture(scope="session")
 def description() -> dict[str, Any]:
     """The OpenAPI document."""
-    made = SchemaGenerator().get_schema(request=None, public=True)
-    return json.loads(json.dumps(made, default=str))
+    client = SchemaGenerator().get_schema(request=None, public=True)
+    return json.loads(json.dumps(client, default=str))
 
 
 @pytest.fixture

@@ -82,23 +82,23 @@ def bound_of(schema: dict[str, Any]) -> int | None:
 
 class TestDescription:
     def test_every_part_of_every_body_has_a_maximum(self, description):
-        found = {
+        violations = {
             (name, *path): bound_of(schema)
             for _, _, body, name in bodies(description)
             for path, schema in parts(description, body, ())
         }
 
-        assert len(found) > 150
-        assert {path for path, bound in found.items() if bound is None} - FREE == set()
+        assert len(violations) > 150
+        assert {path for path, bound in violations.items() if bound is None} - FREE == set()
 
     def test_every_parameter_has_a_maximum(self, description):
-        found = {
+        violations = {
             (path, method, parameter["name"]): bound_of(parameter["schema"])
             for method, path, parameter in parameters(description)
         }
 
-        assert len(found) > 300
-        assert {where for where, bound in found.items() if bound is None} == set()
+        assert len(violations) > 300
+        assert {locations for locations, bound in violations.items() if bound is None} == set()
 
 
 def sample(description: dict[str, Any], schema: dict[str, Any]) -> Any:
@@ -139,8 +139,8 @@ def at(path: Path, value: Any) -> Any:
 
 def url_of(path: str, world: Any) -> str | None:
     """The address of a row that there is; None where the world has none."""
-    head, found, tail = path.removeprefix("/api/v1/").partition("/{id}")
-    if not found:
+    head, violations, tail = path.removeprefix("/api/v1/").partition("/{id}")
+    if not violations:
         return path if "{" not in path else None
     return (
         f"/api/v1/{head}/{world.own[head]}{tail}" if head in world.own and "{" not in tail else None
@@ -148,29 +148,29 @@ def url_of(path: str, world: Any) -> str | None:
 
 
 def test_one_more_than_each_maximum_of_each_body_is_refused(description, world):
-    client, wrong, asked = world.clients["admin"], [], set()
+    client, wrong, params = world.clients["admin"], [], set()
     for method, path, body, _ in bodies(description):
         url = None if path.startswith(ELSEWHERE) else url_of(path, world)
-        for place, schema in parts(description, body, ()):
+        for location, schema in parts(description, body, ()):
             value = one_more(description, schema)
-            if url is None or not place or value is None:
+            if url is None or not location or value is None:
                 continue
-            answer = getattr(client, method)(url, at(place, value), format="json")
+            answer = getattr(client, method)(url, at(location, value), format="json")
             code = answer.json().get("code") if answer.status_code >= 400 else None
             named = [error["field"] for error in answer.json().get("errors", ())] if code else []
-            is_named = any(field.startswith(place[0]) for field in named)
+            is_named = any(field.startswith(location[0]) for field in named)
             if not (code == "body_too_complex" or (answer.status_code == 400 and is_named)):
                 wrong.append(
-                    f"{method} {path} {'.'.join(place)}: {answer.status_code} {answer.content[:200]}"
+                    f"{method} {path} {'.'.join(location)}: {answer.status_code} {answer.content[:200]}"
                 )
-            asked.add((method, path, place))
+            params.add((method, path, location))
 
     assert wrong == []
-    assert len(asked) > 100
+    assert len(params) > 100
 
 
 def test_a_parameter_that_is_too_long_is_refused(description, world):
-    client, wrong, asked = world.clients["admin"], [], 0
+    client, wrong, params = world.clients["admin"], [], 0
     for method, path, parameter in parameters(description):
         if parameter["in"] == "path" or path.startswith(ELSEWHERE):
             continue
@@ -185,12 +185,12 @@ def test_a_parameter_that_is_too_long_is_refused(description, world):
             f"{url}?{parameter['name']}={text}" if is_query else url,
             headers={} if is_query else {parameter["name"]: text},
         )
-        asked += 1
+        params += 1
         if problem(answer)[0] != 400:
             wrong.append(f"{method} {path} {parameter['name']}: {answer.status_code}")
 
     assert wrong == []
-    assert asked > 100
+    assert params > 100
 
 
 class TestWholeBodies:

@@ -39,7 +39,7 @@ MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 PATTERN = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
-class Findings:
+class Violations:
     """What was asked, what was answered, and what of it is wrong."""
 
     def __init__(
@@ -86,7 +86,7 @@ class Findings:
 
     def ask_beside(self, case: Any, method: str, caller: str, *, described: int) -> None:
         """The same address and parameters by a method that the description does not name."""
-        asked = words_of([case.path_parameters, case.query])
+        request_count = words_of([case.path_parameters, case.query])
         answer = undone(lambda: ask_undescribed(self.world, case, method, caller))
         label = f"{method} {case.path}"
         self.operations.add(label)
@@ -101,36 +101,38 @@ class Findings:
             is_nobody=caller == "nobody",
             is_there=is_path(case.formatted_path),
         )
-        if self.world.leaks(text + str(answer.headers), asked) or INSIDES.search(text):
+        if self.world.leaks(text + str(answer.headers), request_count) or INSIDES.search(text):
             fault = "leak"
         if fault:
-            shown = f"{asked[:300]} -> {answer.status_code} {text[:300]}"
-            self.wrong.setdefault((label, fault), f"{caller}: {shown}")
+            response = f"{request_count[:300]} -> {answer.status_code} {text[:300]}"
+            self.wrong.setdefault((label, fault), f"{caller}: {response}")
 
     def faults(self, case: Any, answer: Any, caller: str) -> list[tuple[str, str]]:
         text = answer.text
-        asked = words_of([case.path_parameters, case.query, str(case.body)])
-        shown = f"{case.method} {case.formatted_path} {asked[:300]} -> {answer.status_code} {text[:500]}"
-        found = []
-        if leaked := self.world.leaks(text, asked):
-            found.append(("leak", f"{sorted(leaked)} in {shown}"))
+        request_count = words_of([case.path_parameters, case.query, str(case.body)])
+        response = f"{case.method} {case.formatted_path} {request_count[:300]} -> {answer.status_code} {text[:500]}"
+        violations = []
+        if leaked := self.world.leaks(text, request_count):
+            violations.append(("leak", f"{sorted(leaked)} in {response}"))
         if inside := INSIDES.search(text):
-            found.append(("inside", f"{inside[0]!r} in {shown}"))
+            violations.append(("inside", f"{inside[0]!r} in {response}"))
         if caller == "nobody" and answer.status_code != 401 and is_path(case.formatted_path):
-            found.append(("open", shown))
+            violations.append(("open", response))
         try:
             case.validate_response(answer, checks=checks_of(case))
         except FailureGroup as group:
-            found += [(f.title, f"{f.message[:400]} | {shown}") for f in group.exceptions]
-        return found
+            violations += [(f.title, f"{f.message[:400]} | {response}") for f in group.exceptions]
+        return violations
 
-    def conclude(self, who: str, tell: Callable[[str, str], None]) -> None:
-        asked = sum(self.statuses.values())
-        told = ", ".join(f"{count} x {status}" for status, count in sorted(self.statuses.items()))
-        tell(
+    def conclude(self, who: str, send: Callable[[str, str], None]) -> None:
+        request_count = sum(self.statuses.values())
+        responses = ", ".join(
+            f"{count} x {status}" for status, count in sorted(self.statuses.items())
+        )
+        send(
             "bar",
-            f"OpenAPI description, {who}: {len(self.operations)} operations, {asked} cases, seed {self.seed}: {told};"
-            f" {len(self.wrong)} findings",
+            f"OpenAPI description, {who}: {len(self.operations)} operations, {request_count} cases,"
+            f" seed {self.seed}: {responses}; {len(self.wrong)} findings",
         )
         listed = [f"{label} {fault}: {text}" for (label, fault), text in self.wrong.items()]
         assert not listed, f"{len(listed)} findings:\n" + "\n".join(listed)
@@ -183,7 +185,7 @@ def operations_of(described: Any) -> list[Any]:
 
 
 def test_a_few_cases_of_every_operation(described, world, record_property):
-    findings = Findings(world, described)
+    findings = Violations(world, described)
     for number, operation in enumerate(operations_of(described)):
         findings.ask(operation, "admin", MODES[0], 1)
         findings.ask(operation, CALLERS[number % 4], MODES[number // 4 % 2], 1)
@@ -197,7 +199,7 @@ def test_a_few_cases_of_every_operation(described, world, record_property):
 @pytest.mark.parametrize("caller", CALLERS)
 def test_many_cases_of_every_operation(described, world, record_property, caller, number):
     count = int(os.environ.get("ISPVM_CASES", "10"))
-    findings = Findings(world, described, seed=SEED + number, beside=BESIDE)
+    findings = Violations(world, described, seed=SEED + number, beside=BESIDE)
     for operation in operations_of(described):
         for mode in MODES:
             findings.ask(operation, caller, mode, count if caller != "nobody" else count // 5)
@@ -209,8 +211,8 @@ class TestTheFindingsCanBeFound:
     """Each of the checks above, on an answer that is wrong."""
 
     @pytest.fixture
-    def findings(self, world, described) -> Findings:
-        return Findings(world, described)
+    def findings(self, world, described) -> Violations:
+        return Violations(world, described)
 
     def ask(self, findings, described, body: str, status: int = 200) -> set[str]:
         operation = next(o for o in operations_of(described) if o.label == "GET /api/v1/me/")

@@ -21,53 +21,55 @@ from tests.rest.world import INSIDES, World, undone
 
 pytestmark = pytest.mark.django_db
 
-MARK = "zq9x"  # in every payload, in no statement
+MARKER = "zq9x"  # in every payload, in no statement
 OPENINGS = ("'", '"', "')", "'))", "0", "\\'", "%27", "';", "$$", "x' ")
 ENDINGS = (
-    f"OR 1=1--{MARK}",
-    f"OR '{MARK}'='{MARK}",
-    f"; SELECT pg_sleep(5)--{MARK}",
-    f"|| (SELECT pg_sleep(5))::text || '{MARK}",
-    f"UNION SELECT NULL, NULL, current_user /*{MARK}*/--",
-    f"UNION ALL SELECT digest::text FROM accounts_apitoken WHERE '{MARK}'<>''--",
-    f"; SELECT set_config('ispvm.tenant_id', '{{globex}}', false)--{MARK}",
-    f"AND (SELECT set_config('ispvm.tenant_id','{{globex}}',true)) IS NOT NULL--{MARK}",
-    f"; SET row_security = off; SELECT 1--{MARK}",
-    f"; RESET ROLE; SET ROLE ispvm_owner--{MARK}",
-    f"; DROP TABLE inventory_site CASCADE--{MARK}",
-    f"; TRUNCATE inventory_device--{MARK}",
-    f"; UPDATE accounts_membership SET role='admin' WHERE '{MARK}'<>''--",
-    f"; COPY inventory_site TO PROGRAM 'id {MARK}'--",
-    f"AND 1=CAST((SELECT version()) AS int) /*{MARK}*/--",
-    f"AND (SELECT 1 FROM pg_shadow LIMIT 1)=1 /*{MARK}*/--",
-    f"LIMIT 1 OFFSET (SELECT count(*) FROM pg_class) --{MARK}",
-    f"%' ESCAPE '\\' OR name LIKE '%{MARK}",
-    f"{{{{{MARK}}}}} %s %(x)s %d ${{1}} :1 ? --",
-    f"\u02bc OR 1=1 -- \uff07{MARK}\u2019",
+    f"OR 1=1--{MARKER}",
+    f"OR '{MARKER}'='{MARKER}",
+    f"; SELECT pg_sleep(5)--{MARKER}",
+    f"|| (SELECT pg_sleep(5))::text || '{MARKER}",
+    f"UNION SELECT NULL, NULL, current_user /*{MARKER}*/--",
+    f"UNION ALL SELECT digest::text FROM accounts_apitoken WHERE '{MARKER}'<>''--",
+    f"; SELECT set_config('ispvm.tenant_id', '{{globex}}', false)--{MARKER}",
+    f"AND (SELECT set_config('ispvm.tenant_id','{{globex}}',true)) IS NOT NULL--{MARKER}",
+    f"; SET row_security = off; SELECT 1--{MARKER}",
+    f"; RESET ROLE; SET ROLE ispvm_owner--{MARKER}",
+    f"; DROP TABLE inventory_site CASCADE--{MARKER}",
+    f"; TRUNCATE inventory_device--{MARKER}",
+    f"; UPDATE accounts_membership SET role='admin' WHERE '{MARKER}'<>''--",
+    f"; COPY inventory_site TO PROGRAM 'id {MARKER}'--",
+    f"AND 1=CAST((SELECT version()) AS int) /*{MARKER}*/--",
+    f"AND (SELECT 1 FROM pg_shadow LIMIT 1)=1 /*{MARKER}*/--",
+    f"LIMIT 1 OFFSET (SELECT count(*) FROM pg_class) --{MARKER}",
+    f"%' ESCAPE '\\' OR name LIKE '%{MARKER}",
+    f"{{{{{MARKER}}}}} %s %(x)s %d ${{1}} :1 ? --",
+    f"\u02bc OR 1=1 -- \uff07{MARKER}\u2019",
 )
 #: An answer that names what was sent holds its words.
-ECHO = re.compile(MARK, re.IGNORECASE)
+ECHO = re.compile(MARKER, re.IGNORECASE)
 PAYLOADS = [f"{opening} {ending}" for opening in OPENINGS for ending in ENDINGS]
 
 
-class Place(NamedTuple):
+class InjectionPoint(NamedTuple):
     """One parameter of one operation."""
 
     path: str
     method: str
-    where: str
+    location: str
     name: str
 
 
-def places_of(description: dict[str, Any]) -> list[Place]:
-    found = []
+def places_of(description: dict[str, Any]) -> list[InjectionPoint]:
+    leaks = []
     for path, methods in description["paths"].items():
         for method, operation in methods.items():
             given = operation.get("parameters", ())
-            found += [Place(path, method, p["in"], p["name"]) for p in given]
-            found += [Place(path, method, "body", n) for n in fields_of(description, operation)]
-            found.append(Place(path, method, "query", f"{MARK} OR 1=1"))
-    return found
+            leaks += [InjectionPoint(path, method, p["in"], p["name"]) for p in given]
+            leaks += [
+                InjectionPoint(path, method, "body", n) for n in fields_of(description, operation)
+            ]
+            leaks.append(InjectionPoint(path, method, "query", f"{MARKER} OR 1=1"))
+    return leaks
 
 
 def fields_of(description: dict[str, Any], operation: dict[str, Any]) -> list[str]:
@@ -76,32 +78,36 @@ def fields_of(description: dict[str, Any], operation: dict[str, Any]) -> list[st
     return list(description["components"]["schemas"].get(name, {}).get("properties", ()))
 
 
-def ask(client: APIClient, world: World, place: Place, text: str, shown: dict[str, Any]) -> Any:
-    resource = place.path.removeprefix("/api/v1/").partition("/{")[0]
+def ask(
+    client: APIClient, world: World, point: InjectionPoint, text: str, response: dict[str, Any]
+) -> Any:
+    resource = point.path.removeprefix("/api/v1/").partition("/{")[0]
     ids = {"id": str(world.own.get(resource, "x")), "override_id": "x"}
-    if place.where == "path":
-        ids[place.name] = quote(text, safe="")
-    url = place.path
+    if point.location == "path":
+        ids[point.name] = quote(text, safe="")
+    url = point.path
     for name, value in ids.items():
         url = url.replace(f"{{{name}}}", value)
-    if place.where == "query":
-        url += f"?{quote(place.name)}={quote(text)}"
+    if point.location == "query":
+        url += f"?{quote(point.name)}={quote(text)}"
     given: dict[str, Any] = {}
-    if place.method != "get":
-        body = {**shown, "name": "new", place.name: text} if place.where == "body" else shown
+    if point.method != "get":
+        body = (
+            {**response, "name": "new", point.name: text} if point.location == "body" else response
+        )
         given = {"data": body, "format": "json"}
-    if place.where == "header":
-        given["headers"] = {place.name: text.encode("ascii", "replace").decode()}
-    return getattr(client, place.method)(url, **given)
+    if point.location == "header":
+        given["headers"] = {point.name: text.encode("ascii", "replace").decode()}
+    return getattr(client, point.method)(url, **given)
 
 
 @contextmanager
-def read_statements(found: list[str]) -> Iterator[None]:
+def read_statements(leaks: list[str]) -> Iterator[None]:
     """Collect the statements with a word of a payload in them."""
 
     def reading(execute: Any, sql: Any, params: Any, many: bool, context: Any) -> Any:
-        if MARK in str(sql):
-            found.append(str(sql)[:300])
+        if MARKER in str(sql):
+            leaks.append(str(sql)[:300])
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(reading):
@@ -116,50 +122,50 @@ def example_rows(world: World) -> dict[str, dict[str, Any]]:
 
 
 def attack(
-    world: World, description: dict[str, Any], count: int, tell: Callable[[str, str], None]
+    world: World, description: dict[str, Any], count: int, send: Callable[[str, str], None]
 ) -> None:
     """``count`` payloads into every operation, shared among its parameters."""
     dice = random.Random(int(os.environ.get("ISPVM_SEED", "17")))
     admin = world.clients["admin"]
     admin.raise_request_exception = False
     rows = example_rows(world)
-    operations: dict[tuple[str, str], list[Place]] = {}
-    for place in places_of(description):
-        operations.setdefault((place.path, place.method), []).append(place)
-    statuses, used, asked_places = Counter[int](), set[str](), set[Place]()
+    operations: dict[tuple[str, str], list[InjectionPoint]] = {}
+    for point in places_of(description):
+        operations.setdefault((point.path, point.method), []).append(point)
+    statuses, used, tested_points = Counter[int](), set[str](), set[InjectionPoint]()
     in_statements: list[str] = []
-    wrong: dict[Place, str] = {}
+    wrong: dict[InjectionPoint, str] = {}
     with read_statements(in_statements):
         for places in operations.values():
             payloads = dice.sample(PAYLOADS, min(count, len(PAYLOADS)))
             dice.shuffle(places)
             for number, payload in enumerate(payloads):
-                place = places[number % len(places)]
+                point = places[number % len(places)]
                 text = payload.replace("{globex}", str(world.globex.id))
-                resource = place.path.removeprefix("/api/v1/").partition("/{")[0].rstrip("/")
-                answer = undone(lambda: ask(admin, world, place, text, rows.get(resource, {})))  # noqa: B023
-                shown = answer.content.decode()
+                resource = point.path.removeprefix("/api/v1/").partition("/{")[0].rstrip("/")
+                answer = undone(lambda: ask(admin, world, point, text, rows.get(resource, {})))  # noqa: B023
+                response = answer.content.decode()
                 statuses[answer.status_code] += 1
                 used.add(payload)
-                asked_places.add(place)
-                inside = INSIDES.search(shown) if not ECHO.search(shown) else None
+                tested_points.add(point)
+                inside = INSIDES.search(response) if not ECHO.search(response) else None
                 if answer.status_code >= 500 or inside:
-                    wrong[place] = f"{text!r} -> {answer.status_code} {shown[:300]}"
-                if world.leaks(shown, text):
-                    wrong[place] = f"{text!r} leaks {world.leaks(shown, text)}"
+                    wrong[point] = f"{text!r} -> {answer.status_code} {response[:300]}"
+                if world.leaks(response, text):
+                    wrong[point] = f"{text!r} leaks {world.leaks(response, text)}"
     told = ", ".join(f"{n} x {status}" for status, n in sorted(statuses.items()))
-    tell(
+    send(
         "bar",
-        f"injection: {len(used)} payloads, {len(asked_places)} parameters of {len(operations)} operations,"
+        f"injection: {len(used)} payloads, {len(tested_points)} parameters of {len(operations)} operations,"
         f" {sum(statuses.values())} cases: {told}; {len(wrong)} findings",
     )
     assert in_statements == []
-    assert not wrong, "\n".join(f"{place}: {text}" for place, text in wrong.items())
+    assert not wrong, "\n".join(f"{point}: {text}" for point, text in wrong.items())
 
 
 def test_there_are_two_hundred():
     assert len(set(PAYLOADS)) == 200
-    assert all(MARK in payload for payload in PAYLOADS)
+    assert all(MARKER in payload for payload in PAYLOADS)
 
 
 def test_a_few_in_every_operation(world, description, record_property):
@@ -172,8 +178,8 @@ def test_all_in_every_operation(world, description, record_property):
 
 
 def test_a_statement_made_of_a_parameter_would_be_found():
-    found: list[str] = []
-    with read_statements(found), connection.cursor() as cursor:
-        cursor.execute(f"SELECT '{MARK}'")
+    leaks: list[str] = []
+    with read_statements(leaks), connection.cursor() as cursor:
+        cursor.execute(f"SELECT '{MARKER}'")
 
-    assert len(found) == 1
+    assert len(leaks) == 1

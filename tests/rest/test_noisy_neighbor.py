@@ -90,10 +90,10 @@ class Hanging:
     def __init__(self, web: ThreadPoolExecutor, client: Any, path: str) -> None:
         self.sent: list[Future[Any]] = [web.submit(get, client, path) for _ in range(THREADS)]
 
-    def wait(self, *, held: int) -> list[Any]:
+    def wait(self, *, open_requests: int) -> list[Any]:
         """Until so many are held and all others refused; answers the refusals."""
-        eventually(lambda: waiting_for_devices() == held)
-        eventually(lambda: sum(future.done() for future in self.sent) == THREADS - held)
+        eventually(lambda: waiting_for_devices() == open_requests)
+        eventually(lambda: sum(future.done() for future in self.sent) == THREADS - open_requests)
         return [future.result() for future in self.sent if future.done()]
 
     def statuses(self) -> list[int]:
@@ -110,7 +110,7 @@ def test_others_are_answered_while_one_tenants_requests_hang(
     with devices_locked():
         hanging = Hanging(web, noisy, HELD)
         neighbor = web.submit(get, quiet, "/api/v1/me/").result(timeout=HANG_SECONDS)
-        refused = hanging.wait(held=4)
+        refused = hanging.wait(open_requests=4)
 
     assert neighbor.status_code == 200
     assert {problem(answer) for answer in refused} == {(429, "too_many_parallel_requests")}
@@ -123,7 +123,7 @@ def test_a_tenants_expensive_requests_leave_room_for_its_own_others(web, acme, a
     client = bearer(acme, acme_noc)
     with devices_locked():
         hanging = Hanging(web, client, "/api/v1/topology/graph/")
-        refused = hanging.wait(held=2)
+        refused = hanging.wait(open_requests=2)
         own = web.submit(get, client, "/api/v1/me/").result(timeout=HANG_SECONDS)
 
     assert own.status_code == 200
@@ -139,7 +139,7 @@ def test_pages_count_too_and_their_refusal_is_a_page(web, acme, acme_noc, globex
     with devices_locked():
         hanging = Hanging(web, noisy, "/devices/")
         neighbor = web.submit(get, quiet, "/account/").result(timeout=HANG_SECONDS)
-        refused = hanging.wait(held=4)
+        refused = hanging.wait(open_requests=4)
         program = web.submit(get, bearer(acme, acme_noc), "/api/v1/me/").result()
 
     assert neighbor.status_code == 200
@@ -164,7 +164,7 @@ def test_a_visit_of_a_platform_operator_counts_as_the_tenant(web, acme, acme_noc
     signed_in(visitor, operator)
     with devices_locked():
         hanging = Hanging(web, visitor, HELD)
-        hanging.wait(held=4)
+        hanging.wait(open_requests=4)
         member = web.submit(get, bearer(acme, acme_noc), "/api/v1/me/").result()
 
     assert problem(member) == (429, "too_many_parallel_requests")
@@ -363,8 +363,8 @@ def test_first_requests_at_once_count_in_one_place(monkeypatch):
 def slowly(make: Any) -> Any:
     """What gives other threads their turn while something is created."""
 
-    def made(*args: Any) -> Any:
+    def created(*args: Any) -> Any:
         time.sleep(0.05)
         return make(*args)
 
-    return made
+    return created

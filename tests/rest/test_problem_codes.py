@@ -40,7 +40,9 @@ def test_every_error_says_when_it_is_raised():
 
 def test_a_code_that_is_written_in_place_is_on_the_page_too():
     listed = {entry.code for entry in entries()}
-    found = {code: where for code, where in literal_codes() if code.replace("_", "").isalpha()}
+    found = {
+        code: location for code, location in literal_codes() if code.replace("_", "").isalpha()
+    }
 
-    assert {code: where for code, where in found.items() if code not in listed} == {}
+    assert {code: location for code, location in found.items() if code not in listed} == {}
     assert found.keys() & OF_THE_FRAME.keys()

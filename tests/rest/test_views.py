@@ -135,8 +135,8 @@ def test_every_offered_order_is_by_a_column_that_is_never_empty(
 ):
     for name in view.orderings:
         url = "/" + path.replace("^", "").replace("$", "")
-        for asked in (name, f"-{name}"):
-            assert admin.get(url, {"ordering": asked}).status_code == 200
+        for params in (name, f"-{name}"):
+            assert admin.get(url, {"ordering": params}).status_code == 200
         shown = view(request=None, format_kwarg=None, action="list", swagger_fake_view=True)
         try:
             field = shown.get_queryset().model._meta.get_field(name)

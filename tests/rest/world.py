@@ -47,9 +47,9 @@ class World:
         found = text or self.clients[caller].defaults.get("HTTP_AUTHORIZATION", "")
         return {"Authorization": found} if found else {}
 
-    def leaks(self, answer: str, asked: str) -> set[str]:
+    def leaks(self, answer: str, params: str) -> set[str]:
         """Words of globex in an answer that were not in the question."""
-        shown, sent = answer.lower(), asked.lower()
+        shown, sent = answer.lower(), params.lower()
         return {word for word in self.canaries if word in shown and word not in sent}
 
 

@@ -15,7 +15,7 @@ from ispvm.supervisor.secrets import keep_secret, write_private
 
 def run(*arguments: str, python: str = sys.executable, **variables: str):
     """The command with what it says itself: a machine without npm's registry is told so by each command."""
-    said = subprocess.run(
+    result = subprocess.run(
         [python, "run.py", *arguments],
         check=False,
         capture_output=True,
@@ -23,13 +23,13 @@ def run(*arguments: str, python: str = sys.executable, **variables: str):
         cwd=PROJECT,
         env={**os.environ, **variables},
     )
-    lines = said.stderr.splitlines(keepends=True)
-    said.stderr = "".join(line for line in lines if not line.startswith("The front-end packages"))
-    return said
+    lines = result.stderr.splitlines(keepends=True)
+    result.stderr = "".join(line for line in lines if not line.startswith("The front-end packages"))
+    return result
 
 
 @pytest.fixture
-def taken():
+def used_port():
     """A port of the loopback address that something listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
@@ -51,71 +51,71 @@ def old_python():
 
 class TestRunPy:
     def test_help_names_every_command(self):
-        said = run("--help")
+        result = run("--help")
 
-        assert said.returncode == 0
+        assert result.returncode == 0
         for command in ("setup", "demo", "test", "check", "manage", "lock"):
-            assert f"  {command}" in said.stdout
+            assert f"  {command}" in result.stdout
 
     def test_an_unknown_command_is_one_sentence(self):
-        said = run("dmeo")
+        result = run("dmeo")
 
-        assert said.returncode == 2
-        assert said.stderr == "Unknown command 'dmeo'; python3 run.py --help lists them.\n"
+        assert result.returncode == 2
+        assert result.stderr == "Unknown command 'dmeo'; python3 run.py --help lists them.\n"
 
     def test_an_old_python_is_one_sentence(self):
         source = (PROJECT / "run.py").read_text(encoding="utf-8")
         pretend = "import sys; sys.version_info = (3, 9, 2)\n"
 
-        said = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", pretend + source], check=False, capture_output=True, text=True
         )
 
-        assert said.returncode == 2
-        assert said.stderr.startswith(
+        assert result.returncode == 2
+        assert result.stderr.startswith(
             "ISPVisualMonitor needs Python 3.11 or newer; this is Python 3.9.2"
         )
-        assert said.stderr.count("\n") == 1
+        assert result.stderr.count("\n") == 1
 
     def test_old_pythons_can_read_it_as_far_as_that_sentence(self, old_python):
-        said = run("--help", python=old_python)
+        result = run("--help", python=old_python)
 
-        assert (said.returncode, said.stderr.count("\n")) == (2, 1)
+        assert (result.returncode, result.stderr.count("\n")) == (2, 1)
 
-    def test_a_busy_port_is_one_sentence_that_names_it(self, taken, tmp_path):
-        said = run("demo", "--port", str(taken), ISPVM_HOME=str(tmp_path / "home"))
+    def test_a_busy_port_is_one_sentence_that_names_it(self, used_port, tmp_path):
+        result = run("demo", "--port", str(used_port), ISPVM_HOME=str(tmp_path / "home"))
 
-        assert said.returncode == 2
-        assert said.stderr == (
-            f"Port {taken} on 127.0.0.1 (web) is in use; "
+        assert result.returncode == 2
+        assert result.stderr == (
+            f"Port {used_port} on 127.0.0.1 (web) is in use; "
             "end what uses it or choose others with --port.\n"
         )
 
     def test_a_data_folder_that_cannot_be_made_is_one_sentence(self):
-        said = run("demo", ISPVM_HOME="/proc/ispvm")
+        result = run("demo", ISPVM_HOME="/proc/ispvm")
 
-        assert said.returncode == 2
-        assert said.stderr.count("\n") == 1
-        assert "/proc/ispvm" in said.stderr
+        assert result.returncode == 2
+        assert result.stderr.count("\n") == 1
+        assert "/proc/ispvm" in result.stderr
 
 
 class TestPorts:
-    def test_a_taken_port_is_named_with_its_purpose(self, taken):
-        with pytest.raises(LaunchError, match=rf"Port {taken} on 127.0.0.1 \(web\) is in use"):
-            require_free(taken, purpose="web", remedy="choose another")
+    def test_a_taken_port_is_named_with_its_purpose(self, used_port):
+        with pytest.raises(LaunchError, match=rf"Port {used_port} on 127.0.0.1 \(web\) is in use"):
+            require_free(used_port, purpose="web", remedy="choose another")
 
     def test_a_remembered_port_is_kept_while_it_is_free(self, tmp_path):
         port = keep_port(tmp_path / "port")
 
         assert keep_port(tmp_path / "port") == port
 
-    def test_a_remembered_port_that_was_taken_is_replaced(self, tmp_path, taken, monkeypatch):
+    def test_a_remembered_port_that_was_taken_is_replaced(self, tmp_path, used_port, monkeypatch):
         monkeypatch.setattr("ispvm.supervisor.ports.PATIENCE_SECONDS", 0.2)
-        (tmp_path / "port").write_text(str(taken))
+        (tmp_path / "port").write_text(str(used_port))
 
         port = keep_port(tmp_path / "port")
 
-        assert port != taken
+        assert port != used_port
         assert (tmp_path / "port").read_text() == f"{port}\n"
 
     def test_a_free_port_is_free(self):
@@ -171,10 +171,10 @@ class TestErase:
 
         home.erase()
 
-        left = {path.name for path in home.root.iterdir()}
-        assert "demo" not in left
-        assert "secrets" not in left
-        assert "test" in left
+        remaining = {path.name for path in home.root.iterdir()}
+        assert "demo" not in remaining
+        assert "secrets" not in remaining
+        assert "test" in remaining
 
 
 def test_a_full_disk_is_explained():

@@ -96,7 +96,7 @@ class RecordingSupervisor:
 
     def __init__(self) -> None:
         self.killed: list[str] = []
-        self.said: list[str] = []
+        self.output: list[str] = []
 
     def pids(self) -> dict[str, int]:
         names = ("worker", "beat", "ingest", "agent-core", "agent-north", "web", "simulator")
@@ -115,7 +115,7 @@ class TestKiller:
         phase = tmp_path / "phase.json"
         supervisor = RecordingSupervisor()
         killer = Killer(
-            supervisor, phase, count=10, seed=5, say=supervisor.said.append, least_seconds=0.05
+            supervisor, phase, count=10, seed=5, say=supervisor.output.append, least_seconds=0.05
         )
         phase.write_text(json.dumps({"phase": "preparing"}))
         killer.start()
@@ -129,7 +129,7 @@ class TestKiller:
         kinds = Counter(name.split("-")[0] for name in supervisor.killed)
         assert all(kinds[kind] >= 2 for kind in KINDS)
         assert sum(kinds.values()) == 10
-        assert [text.split()[2] for text in supervisor.said] == supervisor.killed
+        assert [text.split()[2] for text in supervisor.output] == supervisor.killed
 
     def test_says_how_many_kills_found_no_story(self, tmp_path):
         killer = Killer(RecordingSupervisor(), tmp_path / "phase.json", count=5, seed=5, say=print)
@@ -147,7 +147,7 @@ class TestKiller:
             phase,
             count=1,
             seed=5,
-            say=supervisor.said.append,
+            say=supervisor.output.append,
             kinds=("valkey-flush",),
             blows={"valkey-flush": lambda _: next(struck)},
             least_seconds=0.05,
@@ -157,7 +157,7 @@ class TestKiller:
         eventually(lambda: len(killer.killed) == 1)
 
         assert killer.finish() == 0
-        assert supervisor.said == ["valkey-flush"]
+        assert supervisor.output == ["valkey-flush"]
         assert supervisor.killed == []
 
 

@@ -17,67 +17,67 @@ def running(tmp_path_factory):
 
 
 @pytest.fixture
-def said() -> list[str]:
+def output() -> list[str]:
     return []
 
 
 @pytest.fixture
-def menu(running, said):
-    yield Menu("http://{}:{}".format(*running.control), said.append, random.Random(7))
+def menu(running, output):
+    yield Menu("http://{}:{}".format(*running.control), output.append, random.Random(7))
     running.heal()
 
 
-def test_everything_that_it_offers_can_be_broken_and_healed(menu, said):
+def test_everything_that_it_offers_can_be_broken_and_healed(menu, output):
     for choice in CHOICES:
         menu.take(choice.key)
-        assert said[-1].startswith(choice.what), said[-1]
-        assert "You should see" in said[-1]
+        assert output[-1].startswith(choice.what), output[-1]
+        assert "You should see" in output[-1]
 
     menu.take("b")
-    assert len(said[-1].splitlines()) == len(CHOICES) - 1  # a changed configuration is not broken
+    assert len(output[-1].splitlines()) == len(CHOICES) - 1  # a changed configuration is not broken
     menu.take("h")
     menu.take("b")
-    assert said[-1] == "Nothing is broken."
+    assert output[-1] == "Nothing is broken."
 
 
-def test_a_name_chooses_what_breaks(menu, said):
+def test_a_name_chooses_what_breaks(menu, output):
     menu.take("2 cr4-agg2")
     menu.take("b")
 
-    assert "cr4-agg2" in said[-1]
+    assert "cr4-agg2" in output[-1]
 
 
 @pytest.mark.parametrize("line", ["2 moon", "1 cr2-agg1", "3 hub"])
-def test_a_name_that_is_not_there_breaks_nothing(menu, said, line):
+def test_a_name_that_is_not_there_breaks_nothing(menu, output, line):
     menu.take(line)
-    assert said[-1].startswith("There is ")
+    assert output[-1].startswith("There is ")
     menu.take("b")
 
-    assert said[-1] == "Nothing is broken."
+    assert output[-1] == "Nothing is broken."
 
 
-def test_what_it_does_not_know_shows_the_list(menu, said):
+def test_what_it_does_not_know_shows_the_list(menu, output):
     for line in ("x", "?", "11", "1;2"):
-        said.clear()
+        output.clear()
         menu.take(line)
-        assert len(said) == len(CHOICES) + 2
+        assert len(output) == len(CHOICES) + 2
 
 
-def test_an_empty_line_says_nothing(menu, said):
+def test_an_empty_line_says_nothing(menu, output):
     menu.take("  \n")
 
-    assert said == []
+    assert output == []
 
 
-def test_a_simulator_that_is_away_is_said(said):
-    Menu("http://127.0.0.1:9", said.append).take("1")
+def test_a_simulator_that_is_away_is_said(output):
+    Menu("http://127.0.0.1:9", output.append).take("1")
 
-    assert said[-1].startswith("The simulator did not take it")
+    assert output[-1].startswith("The simulator did not take it")
 
 
-def test_takes_lines_beside_everything_else(menu, said):
+def test_takes_lines_beside_everything_else(menu, output):
     thread = listen(menu, ["1 cr1-cr2\n", "b\n"])
     assert thread is not None
     thread.join(300)
 
-    assert "cr1-cr2" in said[-1]
+    assert "cr1-cr2" in output[-1]

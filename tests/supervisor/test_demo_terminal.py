@@ -22,7 +22,7 @@ class Terminal:
     """A pseudo terminal with the demo at its other end."""
 
     def __init__(self, home: Path) -> None:
-        self.said = ""
+        self.output = ""
         self._ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
             [sys.executable, "run.py", "demo", "--seed", "3", "--port", str(free_ports())],
@@ -42,10 +42,10 @@ class Terminal:
     def wait_for(self, pattern: str, seconds: float = ANSWERS_WITHIN) -> str:
         """What was said up to the pattern; it is not looked at again."""
         for _ in attempts(f"{pattern!r} on the terminal", seconds=seconds):
-            if found := re.search(pattern, self.said):
+            if found := re.search(pattern, self.output):
                 break
             self._read()
-        text, self.said = self.said[: found.end()], self.said[found.end() :]
+        text, self.output = self.output[: found.end()], self.output[found.end() :]
         return text
 
     def end(self, seconds: float) -> int:
@@ -65,7 +65,7 @@ class Terminal:
     def _read(self) -> None:
         if select.select([self._ours], [], [], 0.2)[0]:
             try:
-                self.said += os.read(self._ours, 65536).decode(errors="replace")
+                self.output += os.read(self._ours, 65536).decode(errors="replace")
             except OSError:  # nobody is at the other end any more
                 return
 
@@ -77,9 +77,9 @@ def take_terminal() -> None:
 
 @pytest.fixture
 def terminal(tmp_path):
-    made = Terminal(tmp_path / "home")
-    yield made
-    made.close()
+    screen = Terminal(tmp_path / "home")
+    yield screen
+    screen.close()
 
 
 def test_a_person_breaks_something_by_hand_heals_it_and_leaves(terminal):
@@ -103,4 +103,4 @@ def test_a_person_breaks_something_by_hand_heals_it_and_leaves(terminal):
     target = re.search(r": (\S+)\. You should see", told)
     assert target
     assert target[1] in broken
-    assert "Stopping" in terminal.said
+    assert "Stopping" in terminal.output

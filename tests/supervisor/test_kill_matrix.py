@@ -35,7 +35,7 @@ SEED = int(os.environ.get("ISPVM_SEED", "1"))
 
 def play(home: Path) -> str:
     """What the demo said. Fails with it where a story was told wrong."""
-    said = subprocess.run(
+    output = subprocess.run(
         [
             *(sys.executable, "-m", "ispvm.supervisor", "demo", "--check", "--stories", STORIES),
             *("--kills", str(KILLS), "--compare", "--kill-kinds", "all"),
@@ -48,14 +48,14 @@ def play(home: Path) -> str:
         text=True,
         timeout=3600,
     )
-    assert said.returncode == 0, said.stdout[-20_000:] + said.stderr[-2000:]
-    return said.stdout
+    assert output.returncode == 0, output.stdout[-20_000:] + output.stderr[-2000:]
+    return output.stdout
 
 
 def test_200_kills_lose_no_event_double_none_and_change_no_verdict(tmp_path, record_property):
-    said = play(tmp_path / "home")
+    output = play(tmp_path / "home")
 
-    killed = Counter(re.sub(r"^agent-.*", "agent", name) for name in KILLED.findall(said))
+    killed = Counter(re.sub(r"^agent-.*", "agent", name) for name in KILLED.findall(output))
     assert killed.total() == KILLS
     assert set(killed) == set(VICTIMS)
     # A kill of a worker may fall on either of the two.

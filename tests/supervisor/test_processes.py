@@ -34,8 +34,8 @@ def python(tmp_path: Path, name: str, code: str, *arguments: str, **more) -> Pro
 @pytest.fixture
 def supervisor(tmp_path):
     backoff = Backoff(first_seconds=0.05, longest_seconds=0.2, settled_seconds=5, tries=3)
-    with Supervisor(tmp_path, Console(quiet=True), backoff) as made:
-        yield made
+    with Supervisor(tmp_path, Console(quiet=True), backoff) as running_supervisor:
+        yield running_supervisor
 
 
 @pytest.fixture

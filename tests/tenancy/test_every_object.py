@@ -30,7 +30,7 @@ PLAIN = "(tenant_id) VALUES (%s)"
 ROW_OF = {"public.telemetry_sample": "(tenant_id, ts) VALUES (%s, now())"}
 
 
-def asked(query: str) -> list[Any]:
+def requested(query: str) -> list[Any]:
     with connection.cursor() as cursor:
         cursor.execute(query)
         return cursor.fetchall()
@@ -48,8 +48,8 @@ def outcome(statement: str, *values: object) -> int | str:
         return str(refused)
 
 
-def is_shut(told: int | str) -> bool:
-    return told == 0 or (isinstance(told, str) and "permission denied" in told)
+def is_shut(responses: int | str) -> bool:
+    return responses == 0 or (isinstance(responses, str) and "permission denied" in responses)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def tables(globex, globex_admin) -> dict[str, bool]:
             make()
     return {
         name: has_tenant
-        for kind, name, plain, has_tenant in asked(_OBJECTS)
+        for kind, name, plain, has_tenant in requested(_OBJECTS)
         if kind in "rpvmf" and plain not in GLOBAL_TABLES
     }
 
@@ -76,52 +76,52 @@ def test_there_is_something_that_must_not_be_seen(tables, globex):
 
 
 def test_nothing_is_read(tables):
-    told = {name: outcome(f"SELECT count(*) FROM {name}") for name in tables}
+    responses = {name: outcome(f"SELECT count(*) FROM {name}") for name in tables}
 
-    assert {name: what for name, what in told.items() if not is_shut(what)} == {}
+    assert {name: what for name, what in responses.items() if not is_shut(what)} == {}
 
 
 def test_nothing_is_changed_or_deleted(tables):
-    told = {}
+    responses = {}
     for name, has_tenant in tables.items():
-        told[name, "delete"] = outcome(f"DELETE FROM {name}")
+        responses[name, "delete"] = outcome(f"DELETE FROM {name}")
         if has_tenant:
-            told[name, "update"] = outcome(f"UPDATE {name} SET tenant_id = tenant_id")
+            responses[name, "update"] = outcome(f"UPDATE {name} SET tenant_id = tenant_id")
         truncated = outcome(f"TRUNCATE {name} CASCADE")
-        told[name, "truncate"] = 0 if "permission denied" in str(truncated) else truncated
+        responses[name, "truncate"] = 0 if "permission denied" in str(truncated) else truncated
 
-    assert {key: what for key, what in told.items() if not is_shut(what)} == {}
+    assert {key: what for key, what in responses.items() if not is_shut(what)} == {}
 
 
 def test_nothing_is_added(tables):
-    told = {
+    responses = {
         name: str(outcome(f"INSERT INTO {name} {ROW_OF.get(name, PLAIN)}", uuid4()))
         for name, has_tenant in tables.items()
         if has_tenant
     }
     walls = ("row-level security", "permission denied")
 
-    assert {n: what for n, what in told.items() if not any(w in what for w in walls)} == {}
+    assert {n: what for n, what in responses.items() if not any(w in what for w in walls)} == {}
 
 
 def test_sequences_are_only_drawn_from():
-    names = [name for kind, name, *_ in asked(_OBJECTS) if kind == "S"]
+    names = [name for kind, name, *_ in requested(_OBJECTS) if kind == "S"]
 
     assert names
-    told = {name: outcome(f"SELECT last_value FROM {name}") for name in names}
-    assert {name for name, what in told.items() if not is_shut(what)} == set()
+    responses = {name: outcome(f"SELECT last_value FROM {name}") for name in names}
+    assert {name for name, what in responses.items() if not is_shut(what)} == set()
     reset = {name: outcome(f"SELECT setval('{name}', 1)") for name in names}
     assert {name for name, what in reset.items() if not is_shut(what)} == set()
 
 
 def test_there_is_no_function_of_ours_to_call():
-    assert asked(_FUNCTIONS) == []
+    assert requested(_FUNCTIONS) == []
 
 
 def test_every_object_was_asked(tables, record_property):
-    kinds = [kind for kind, *_ in asked(_OBJECTS)]
+    kinds = [kind for kind, *_ in requested(_OBJECTS)]
     record_property(
         "bar",
         f"T1: {len(tables)} tables, partitions and views, {kinds.count('S')} sequences and"
-        f" {len(asked(_FUNCTIONS))} functions: 0 rows read, 0 written without a tenant",
+        f" {len(requested(_FUNCTIONS))} functions: 0 rows read, 0 written without a tenant",
     )

@@ -27,7 +27,7 @@ CONNECTIONS = 8
 FEW, MANY = 500, 20_000
 
 
-def seen() -> set[UUID]:
+def visible() -> set[UUID]:
     """Whose rows this connection shows now, asked without a filter."""
     return set(OutboxEvent.objects.values_list("tenant_id", flat=True))
 
@@ -39,25 +39,25 @@ def write() -> None:
 @shared_task(name="tests.look")
 def look(*, tenant_id: str) -> bool:
     with acting_in(tenant_id):
-        return seen() <= {UUID(tenant_id)}
+        return visible() <= {UUID(tenant_id)}
 
 
 def reads(mine: UUID, _other: UUID) -> None:
     with acting_in(mine):
-        assert seen() == {mine}
+        assert visible() == {mine}
 
 
 def writes(mine: UUID, _other: UUID) -> None:
     with acting_in(mine):
         write()
-        assert seen() == {mine}
+        assert visible() == {mine}
 
 
 def nests(mine: UUID, other: UUID) -> None:
     with acting_in(mine):
         with acting_in(other):
-            assert seen() == {other}
-        assert seen() == {mine}
+            assert visible() == {other}
+        assert visible() == {mine}
 
 
 def fails_inside(mine: UUID, other: UUID) -> None:
@@ -65,7 +65,7 @@ def fails_inside(mine: UUID, other: UUID) -> None:
         with suppress(ZeroDivisionError), acting_in(other):
             write()
             raise ZeroDivisionError
-        assert seen() == {mine}
+        assert visible() == {mine}
 
 
 def fails_altogether(mine: UUID, _other: UUID) -> None:
@@ -80,7 +80,7 @@ def is_refused_by_the_database(mine: UUID, other: UUID) -> None:
             OutboxEvent.objects.create(
                 topic="t", key="k", payload={}, created_at=clock.now(), tenant_id=other
             )
-        assert seen() == {mine}
+        assert visible() == {mine}
 
 
 def is_cancelled(mine: UUID, other: UUID) -> None:
@@ -103,7 +103,7 @@ def is_cancelled_by_somebody(mine: UUID, other: UUID) -> None:
             finally:
                 canceller.join()
             raise AssertionError
-        assert seen() == {mine}
+        assert visible() == {mine}
 
 
 def cancel(pid: int) -> None:
@@ -135,20 +135,20 @@ def is_cancelled_and_goes_on(mine: UUID, other: UUID) -> None:
         with suppress(OperationalError), acting_in(other), connection.cursor() as cursor:
             cursor.execute("SET LOCAL statement_timeout = 3")
             cursor.execute("SELECT pg_sleep(300)")
-        assert seen() == {mine}
+        assert visible() == {mine}
 
 
 def commits_midway(mine: UUID, other: UUID) -> None:
     with acting_in(mine):
         write()
-    assert seen() == set()
+    assert visible() == set()
     with acting_in(other):
-        assert seen() == {other}
+        assert visible() == {other}
 
 
 def loses_its_connection(mine: UUID, _other: UUID) -> None:
     with acting_in(mine):
-        assert seen() == {mine}
+        assert visible() == {mine}
     connection.close()
 
 
@@ -173,32 +173,32 @@ STORIES: tuple[Callable[[UUID, UUID], None], ...] = (
 class Pool:
     """Persistent connections, fewer than threads: each serves whoever comes next."""
 
-    def __init__(self, size: int, **where: object) -> None:
+    def __init__(self, size: int, **condition: object) -> None:
         self.free: queue.Queue = queue.Queue()
         for _ in range(size):
-            made = connections.create_connection("default")
-            made.settings_dict = {**made.settings_dict, **where}
-            made.inc_thread_sharing()
-            self.free.put(made)
+            created = connections.create_connection("default")
+            created.settings_dict = {**created.settings_dict, **condition}
+            created.inc_thread_sharing()
+            self.free.put(created)
 
     def serve(self, work: Callable[[], None]) -> None:
-        connections["default"] = taken = self.free.get()
+        connections["default"] = borrowed = self.free.get()
         try:
             work()
         finally:
-            self.free.put(taken)
+            self.free.put(borrowed)
 
     def close(self) -> None:
         while not self.free.empty():
             self.free.get().close()
 
 
-def one_request(story: Callable[[UUID, UUID], None], mine: UUID, other: UUID) -> None:
-    assert seen() == set(), "the connection came with a tenant"
-    story(mine, other)
+def one_request(steps: Callable[[UUID, UUID], None], mine: UUID, other: UUID) -> None:
+    assert visible() == set(), "the connection came with a tenant"
+    steps(mine, other)
     assert current_tenant_id() is None
     assert not connection.in_atomic_block
-    assert seen() == set(), f"{story.__name__} left a tenant behind"
+    assert visible() == set(), f"{steps.__name__} left a tenant behind"
 
 
 def play(pool: Pool, requests: int) -> tuple[int, list[tuple[int, str, str]]]:
@@ -214,12 +214,12 @@ def play(pool: Pool, requests: int) -> tuple[int, list[tuple[int, str, str]]]:
     def serve(number: int) -> None:
         rng = random.Random(seed + number)
         for _ in range(requests // THREADS):
-            story, (mine, other) = rng.choice(STORIES), rng.sample(tenants, 2)
+            steps, (mine, other) = rng.choice(STORIES), rng.sample(tenants, 2)
             try:
-                pool.serve(lambda: one_request(story, mine, other))  # noqa: B023  (called at once)
+                pool.serve(lambda: one_request(steps, mine, other))  # noqa: B023  (called at once)
                 served.append(1)
             except Exception as fault:  # noqa: BLE001  (a thread tells the test, whatever it was)
-                faults.append((seed, story.__name__, repr(fault)))
+                faults.append((seed, steps.__name__, repr(fault)))
 
     threads = [threading.Thread(target=serve, args=(number,)) for number in range(THREADS)]
     for thread in threads:

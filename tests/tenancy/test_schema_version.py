@@ -41,14 +41,14 @@ def test_the_database_of_this_code_is_accepted(transactional_db):
 @pytest.mark.real
 def test_the_database_of_this_code_is_accepted_by_ingest(transactional_db, tmp_path):
     """It has fewer apps than what migrated the database."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PROMETHEUS_"))}
-    kept.pop("ISPVM_CA_KEY_FILE", None)
+    copied = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PROMETHEUS_"))}
+    copied.pop("ISPVM_CA_KEY_FILE", None)
 
     done = subprocess.run(
         [sys.executable, "-c", "import ispvm.ingest_wsgi"],
         check=False,
         cwd=PROJECT,
-        env={**kept, "DATABASE_URL": database.url_of_this_test(), "ISPVM_HOME": str(tmp_path)},
+        env={**copied, "DATABASE_URL": database.url_of_this_test(), "ISPVM_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=400,
@@ -122,15 +122,15 @@ def test_older_code_does_not_call_it_migrated(newer):
 )
 def test_the_real_process_refuses(newer, tmp_path, kind):
     newer("inventory", "9001_ports")
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PROMETHEUS_"))}
+    copied = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PROMETHEUS_"))}
     if kind == "ingest":  # it would refuse for the CA's key file first
-        kept.pop("ISPVM_CA_KEY_FILE", None)
+        copied.pop("ISPVM_CA_KEY_FILE", None)
 
     done = subprocess.run(
         [sys.executable, *COMMANDS[kind]],
         check=False,
         cwd=PROJECT,
-        env={**kept, "DATABASE_URL": database.url_of_this_test(), "ISPVM_HOME": str(tmp_path)},
+        env={**copied, "DATABASE_URL": database.url_of_this_test(), "ISPVM_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=400,

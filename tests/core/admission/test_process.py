@@ -11,7 +11,7 @@ from apps.core.admission.process import ThreadShares
 TENANTS = [UUID(int=number) for number in range(12)]
 
 
-def taken(shares: ThreadShares, tenant_id: UUID) -> int:
+def acquired(shares: ThreadShares, tenant_id: UUID) -> int:
     """How many more this tenant gets when it asks for all."""
     number = 0
     while shares.acquire(tenant_id):
@@ -21,15 +21,15 @@ def taken(shares: ThreadShares, tenant_id: UUID) -> int:
 
 @pytest.mark.parametrize(("threads", "most"), [(1, 1), (2, 1), (4, 2), (8, 4), (9, 5)])
 def test_one_tenant_gets_half(threads, most):
-    assert taken(ThreadShares(threads), uuid4()) == most
+    assert acquired(ThreadShares(threads), uuid4()) == most
 
 
 def test_two_tenants_leave_room_for_a_third():
     shares = ThreadShares(8)
 
-    assert taken(shares, TENANTS[0]) == 4
-    assert taken(shares, TENANTS[1]) == 2
-    assert taken(shares, TENANTS[2]) == 1
+    assert acquired(shares, TENANTS[0]) == 4
+    assert acquired(shares, TENANTS[1]) == 2
+    assert acquired(shares, TENANTS[2]) == 1
 
 
 def test_a_tenant_that_has_none_is_never_refused():
@@ -40,10 +40,10 @@ def test_a_tenant_that_has_none_is_never_refused():
 
 def test_what_is_released_can_be_taken_again():
     shares = ThreadShares(8)
-    taken(shares, TENANTS[0])
+    acquired(shares, TENANTS[0])
     shares.release(TENANTS[0])
 
-    assert taken(shares, TENANTS[0]) == 1
+    assert acquired(shares, TENANTS[0]) == 1
 
 
 def test_expensive_ones_have_a_limit_of_their_own_per_tenant():
@@ -59,12 +59,12 @@ def test_expensive_ones_have_a_limit_of_their_own_per_tenant():
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from(TENANTS[:4])), max_size=60))
 def test_a_tenant_with_more_than_one_never_holds_more_than_half(steps):
-    shares, held = ThreadShares(8), dict.fromkeys(TENANTS, 0)
+    shares, leases = ThreadShares(8), dict.fromkeys(TENANTS, 0)
     for is_request, tenant in steps:
         if is_request:
-            held[tenant] += shares.acquire(tenant)
-        elif held[tenant]:
+            leases[tenant] += shares.acquire(tenant)
+        elif leases[tenant]:
             shares.release(tenant)
-            held[tenant] -= 1
-        assert max(held.values()) <= 4
-        assert sum(held.values()) < 8 or min(count for count in held.values() if count) == 1
+            leases[tenant] -= 1
+        assert max(leases.values()) <= 4
+        assert sum(leases.values()) < 8 or min(count for count in leases.values() if count) == 1

@@ -155,11 +155,11 @@ class TestBudget:
 
 
 def test_while_redis_is_away_it_is_not_asked_each_time(away, tenant, monkeypatch):
-    asked = []
-    monkeypatch.setattr(away, "_scripts", [lambda **_: asked.append(1) or fail()] * 3)
+    attempts = []
+    monkeypatch.setattr(away, "_scripts", [lambda **_: attempts.append(1) or fail()] * 3)
 
     assert [acquire(away, tenant) for _ in range(5)] == [ADMITTED] * 5
-    assert len(asked) == 1
+    assert len(attempts) == 1
 
 
 def fail() -> None:

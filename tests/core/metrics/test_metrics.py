@@ -68,12 +68,12 @@ class TestFolder:
             self.count(folder, number, "kill -9")
         assert len(list(folder.glob("*.db"))) == 12
 
-        told = values(exposition())
+        metrics_text = values(exposition())
 
-        assert told["made_total|x"] == 10
-        assert (told["took_seconds_count"], told["took_seconds_sum"]) == (4, 20)
-        assert told["took_seconds_bucket|1.0"] == 0
-        assert "busy" not in told
+        assert metrics_text["made_total|x"] == 10
+        assert (metrics_text["took_seconds_count"], metrics_text["took_seconds_sum"]) == (4, 20)
+        assert metrics_text["took_seconds_bucket|1.0"] == 0
+        assert "busy" not in metrics_text
         assert {path.name for path in folder.glob("*.db")} == {
             "counter_past.db",
             "histogram_past.db",
@@ -145,9 +145,9 @@ class TestWebPage:
         answer = client.get("/metrics")
 
         assert answer.status_code == 200
-        told = values(answer.content)
+        metrics_text = values(answer.content)
         name = "django_http_requests_latency_seconds_by_view_method_count|GET|livez"
-        assert told[name] >= 1
+        assert metrics_text[name] >= 1
         assert b"acme" not in answer.content.lower()
         assert str(acme.id).encode() not in answer.content
 
