@@ -1,38 +1,33 @@
-"""Follows deployment.md and agents.md to the letter, on a host of its own: as root, in a mount namespace.
+"""Follows deployment.md and agents.md verbatim, on a separate host: as root, in a mount namespace.
 
     unshare --mount --propagation private python -m tests.deploy.first_installation FOLDER
 
-Commands that need no container engine run literally; for those of `docker compose` its services start as processes.
-Prints what it saw as JSON, one line at the end.
+Commands that need no container engine run verbatim; for those of `docker compose` its services start as processes.
+Prints its results as JSON in the last line.
 """
 
-import base64
 import ctypes
-import hmac
 import http.client
 import json
 import os
 import re
 import shlex
 import shutil
-import ssl
-import struct
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from ispvm.supervisor.paths import PROJECT
 from tests.deploy.composed import Composed, make_programs, program, readable_python
+from tests.deploy.https_client import HOST, Browser
 
 CLEAN_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-HOST, INGEST_HOST = "noc.example", "ingest.example"
+INGEST_HOST = "ingest.example"
 PASSWORD, EMAIL = "correct-horse-battery", "ops@noc.example"
 COPIED = (
     "manage.py",
@@ -349,96 +344,11 @@ def valkey_program() -> Path:
     )
 
 
-# A browser
-
-
-@dataclass
-class Page:
-    status: int
-    location: str
-    body: str
-
-    def json(self) -> Any:
-        assert self.status < 300, f"{self.status} {self.body[:500]}"
-        return json.loads(self.body) if self.body else None
-
-
-class Browser:
-    """Cookies, forms, and TLS that is verified against the certificate that the page had us install."""
-
-    def __init__(self, certificate: Path) -> None:
-        self.context = ssl.create_default_context(cafile=str(certificate))
-        self.cookies: SimpleCookie = SimpleCookie()
-
-    def get(self, path: str) -> Page:
-        return self._send("GET", path, None, {})
-
-    def post_form(self, path: str, **fields: str) -> Page:
-        page = self.get(path)
-        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.body)
-        assert token is not None, page.body[:500]
-        body = urlencode({**fields, "csrfmiddlewaretoken": token[1]})
-        return self._send("POST", path, body, {"Content-Type": "application/x-www-form-urlencoded"})
-
-    def add_authenticator(self) -> Page:
-        """Type the page's key into an app, and the app's digits into the page."""
-        path = "/account/authenticator/"
-        page = self.get(path)
-        secret = re.search(r'class="secret"[^>]*>([A-Z2-7]+)<', page.body)
-        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.body)
-        assert secret is not None, page.body[-2000:]
-        assert token is not None
-        body = urlencode({"code": digits_of(secret[1]), "csrfmiddlewaretoken": token[1]})
-        return self._send("POST", path, body, {"Content-Type": "application/x-www-form-urlencoded"})
-
-    def post(self, path: str, body: object) -> Any:
-        headers = {
-            "Content-Type": "application/json",
-            "X-CSRFToken": self.cookies["csrftoken"].value,
-        }
-        return self._send("POST", f"/api/v1{path}", json.dumps(body), headers).json()
-
-    def read(self, path: str) -> Any:
-        return self.get(f"/api/v1{path}").json()
-
-    def _send(self, method: str, path: str, body: str | None, headers: dict[str, str]) -> Page:
-        connection = http.client.HTTPSConnection(HOST, 443, timeout=60, context=self.context)
-        try:
-            cookies = "; ".join(f"{name}={part.value}" for name, part in self.cookies.items())
-            shared = {
-                "Cookie": cookies,
-                "Origin": f"https://{HOST}",
-                "Referer": f"https://{HOST}{path}",
-            }
-            connection.request(method, path, body, {**shared, **headers})
-            answer = connection.getresponse()
-            for line in answer.headers.get_all("Set-Cookie") or []:
-                self.cookies.load(line)
-            return Page(
-                answer.status,
-                answer.headers.get("Location", ""),
-                answer.read().decode("utf-8", "replace"),
-            )
-        except OSError as error:
-            return Page(599, "", str(error))
-        finally:
-            connection.close()
-
-
-def digits_of(secret: str) -> str:
-    """RFC 6238: six digits of this half minute."""
-    key = base64.b32decode(secret + "=" * (-len(secret) % 8))
-    digest = hmac.digest(key, struct.pack(">Q", int(time.time()) // 30), "sha1")
-    start = digest[-1] & 15
-    number = int.from_bytes(digest[start : start + 4]) & 0x7FFFFFFF
-    return f"{number % 1_000_000:06}"
+# The two pages of the handbook
 
 
 def browser(host: Installation) -> Browser:
     return Browser(host.app / "fullchain.pem")
-
-
-# The chapters of the two pages
 
 
 def follow_deployment(host: Installation) -> Browser:
