@@ -10,7 +10,7 @@ from django.utils import translation
 
 from apps.accounts import attempts
 from apps.accounts.oidc import calls, metadata
-from apps.agents.identity import forget_authenticated
+from apps.agents.identity import clear_certificate_cache
 from apps.core import buckets
 from apps.core.admission import request
 from apps.core.admission.request import SharedLimits
@@ -44,7 +44,7 @@ RESETS: dict[str, Callable[[], object]] = {
     "apps.accounts.attempts._local": attempts._local.clear,
     "apps.accounts.oidc.calls._local": calls._local.clear,
     "apps.accounts.oidc.metadata._cache": metadata._cache.clear,
-    "apps.agents.identity._cache": forget_authenticated,
+    "apps.agents.identity._cache": clear_certificate_cache,
     "apps.core.buckets._buckets": _patient_buckets,
     "apps.core.admission.request._limits": _patient_limits,
     "apps.core.admission.request._shares": _new_shares,

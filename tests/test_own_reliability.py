@@ -81,10 +81,10 @@ REGISTRIES = {
     "apps.events.subscriptions._topics",
     "apps.ingest.pending._counters",
     "apps.inventory.moves._listeners",
-    "apps.inventory.readers._providers",
+    "apps.inventory.polling_agents._providers",
     "apps.mail.kinds._kinds",
     "apps.tenancy.guard._checks",
-    "apps.vault.uses._providers",
+    "apps.vault.usages._providers",
 }
 MAKERS = {"dict", "list", "set", "OrderedDict", "Counter", "defaultdict", "deque", "_Cache"}
 

@@ -1,1 +1,1 @@
-"""The collectors out in the PoPs: their identity (PKI, enrollment), their work (assignment, config), their pulse."""
+"""Agents (collectors): identity (PKI, enrollment), assignments and config, heartbeats."""

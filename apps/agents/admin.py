@@ -23,7 +23,7 @@ from apps.core.errors import DomainError
 
 @admin.register(Agent, site=admin_site)
 class AgentAdmin(TenantAdmin):
-    """Collectors: named here, brought to life by a token that one host uses once."""
+    """Agents: created here, enrolled by a host with a one-time token."""
 
     view_permission = Permission.AGENTS_VIEW
     manage_permission = Permission.AGENTS_MANAGE
@@ -37,9 +37,9 @@ class AgentAdmin(TenantAdmin):
     )
     fieldsets = (
         (None, {"fields": ("name", "site", "attached_device", "source_address")}),
-        (_lazy("Its life"), {"fields": ("status", "created_at", "enrolled_at", "revoked_at")}),
+        (_lazy("Lifecycle"), {"fields": ("status", "created_at", "enrolled_at", "revoked_at")}),
         (
-            _lazy("What it said of itself last"),
+            _lazy("Last heartbeat"),
             {"fields": ("last_heartbeat_at", "version", "hostname", "capabilities", "health")},
         ),
     )
@@ -61,27 +61,27 @@ class AgentAdmin(TenantAdmin):
         services.delete_agent(agent=row, actor=actor, at=at)
 
     def deleted_with(self, row: Agent) -> list[str]:
-        return [_("its certificates are revoked; what it watched is watched by nobody")]
+        return [_("its certificates are revoked; its devices are no longer monitored by it")]
 
     @admin.action(description=_lazy("Issue an enrollment token"), permissions=["manage"])
     def issue_token(self, request: HttpRequest, rows: QuerySet[Agent]) -> None:
-        """Shown once, good for ten minutes; earlier open ones end."""
+        """Shown once, expires after ten minutes; earlier unused tokens become invalid."""
         for row in rows:
             try:
                 token = services.issue_enroll_token(
                     agent=row, actor=access_of(request).actor, at=clock.now()
                 )
-            except DomainError as refusal:
-                self.message_user(request, f"{row}: {refusal.message}", messages.ERROR)
+            except DomainError as error:
+                self.message_user(request, f"{row}: {error.message}", messages.ERROR)
             else:
-                said = _("Copy the token of %(name)s now, it is not shown again: %(text)s")
+                text = _("Copy the token of %(name)s now, it is not shown again: %(text)s")
                 self.message_user(
-                    request, said % {"name": row, "text": token.text}, messages.WARNING
+                    request, text % {"name": row, "text": token.text}, messages.WARNING
                 )
 
     @admin.action(description=_lazy("Revoke"), permissions=["manage"])
     def revoke(self, request: HttpRequest, rows: QuerySet[Agent]) -> None:
-        """Their next request is refused."""
+        """Revoke agents; their next request is refused."""
         self.apply_each(
             request,
             rows,
@@ -94,7 +94,7 @@ class AgentAdmin(TenantAdmin):
 
 @admin.register(AgentCertificate, site=admin_site)
 class AgentCertificateAdmin(TenantAdmin):
-    """Who may speak as which agent, until when."""
+    """Agent certificates and their validity."""
 
     view_permission = Permission.AGENTS_VIEW
     entity_type = "agent"

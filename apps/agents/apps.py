@@ -7,29 +7,29 @@ class AgentsConfig(AppConfig):
     name = "apps.agents"
 
     def ready(self) -> None:
-        from apps.agents import counting
-        from apps.agents.selectors import readers_by_device
-        from apps.agents.services.ownership import note_device_move
+        from apps.agents import metrics
+        from apps.agents.selectors import polling_agents_by_device
+        from apps.agents.services.ownership import record_device_move
         from apps.events import state
         from apps.events.retention import expire
         from apps.inventory.moves import on_device_move
-        from apps.inventory.readers import register_readers
+        from apps.inventory.polling_agents import register_polling_agents
         from apps.telemetry.partitions import LATE_DAYS
 
-        register_readers(readers_by_device)
-        on_device_move(note_device_move)
-        state.measure_tenant(counting.STATE, counting.read_agents)
-        state.measure_installation(counting.INSTALLATION, counting.read_authority)
+        register_polling_agents(polling_agents_by_device)
+        on_device_move(record_device_move)
+        state.measure_tenant(metrics.STATE, metrics.read_agents)
+        state.measure_installation(metrics.INSTALLATION, metrics.read_authority)
         expire(
             "agents_enrollmenttoken",
             retention=timedelta(days=90),
             condition="expires_at < %(before)s",
         )
-        # Long past the time in which an expired certificate may be renewed.
+        # Well after the period in which an expired certificate may be renewed.
         expire(
             "agents_certificate", retention=timedelta(days=400), condition="not_after < %(before)s"
         )
-        # Older samples are refused whoever sends them.
+        # Older samples are refused in any case.
         expire(
             "agents_formerassignment",
             retention=timedelta(days=LATE_DAYS + 1),

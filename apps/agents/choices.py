@@ -3,40 +3,40 @@ from django.utils.translation import gettext_lazy as _
 
 
 class AgentStatus(models.TextChoices):
-    """Where an agent is in its life."""
+    """The lifecycle of an agent."""
 
-    PENDING = "pending", _("Waiting for enrollment")
+    PENDING = "pending", _("Pending enrollment")
     ACTIVE = "active", _("Active")
     REVOKED = "revoked", _("Revoked")
 
 
 class AssignmentKind(models.TextChoices):
-    """What an agent does with a device."""
+    """How an agent monitors a device."""
 
-    READ = "read", _("Reads it")
-    PROBE = "probe", _("Judges its reachability")
+    POLL = "poll", _("Polls")
+    PROBE = "probe", _("Probes reachability")
 
 
 class AuthorityStage(models.TextChoices):
-    """Where a certificate authority is in its life."""
+    """The lifecycle of a certificate authority."""
 
-    NEXT = "next", _("Told to agents, signs nothing yet")
-    ACTIVE = "active", _("Signs")
-    OLD = "old", _("Trusted, signs nothing any more")
-    RETIRED = "retired", _("Trusted by nobody")
+    NEXT = "next", _("Next: published to agents, not signing")
+    ACTIVE = "active", _("Active: signing")
+    OLD = "old", _("Old: trusted, not signing")
+    RETIRED = "retired", _("Retired: not trusted")
 
 
 class SigningKind(models.TextChoices):
-    """What the signer is asked for."""
+    """Kinds of requests to the signer."""
 
-    ENROLL = "enroll", _("Certificate for a token")
-    RENEW = "renew", _("Certificate over a certificate")
-    LISTENER = "listener", _("Certificate of the ingest listener")
+    ENROLL = "enroll", _("Enrollment certificate")
+    RENEW = "renew", _("Certificate renewal")
+    LISTENER = "listener", _("Ingest listener certificate")
     STAGE = "stage", _("Next authority")
 
 
 class SigningState(models.TextChoices):
-    """How far a request is."""
+    """State of a signing request."""
 
     WAITING = "waiting", _("Waiting")
     DONE = "done", _("Answered")

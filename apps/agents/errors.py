@@ -1,4 +1,4 @@
-"""What agents are told when they are refused. Codes are part of the ingest contract."""
+"""Errors of the agents API. Codes are part of the ingest contract."""
 
 from apps.core.errors import Conflict, DomainError, Forbidden, NotVisible
 
@@ -18,35 +18,35 @@ class CertificateMissing(DomainError):
 
 
 class CertificateRefused(Forbidden):
-    """A certificate that opens nothing: ``certificate_unknown``, ``_expired``, ``_not_yet_valid``, ``_revoked``,
+    """A certificate that is not accepted: ``certificate_unknown``, ``_expired``, ``_not_yet_valid``, ``_revoked``,
     ``_wrong_purpose``."""
 
     default_code = "certificate_refused"
 
 
-class CertificatesUnreadable(DomainError):
-    """Nobody can say now whether a certificate was revoked: closed, not open. Worth trying again."""
+class CertificateLookupFailed(DomainError):
+    """The revocation status of a certificate cannot be checked: the request is refused. Retry later."""
 
     status = 503
     default_code = "certificates_unreadable"
 
 
-class SignerAway(DomainError):
-    """The signer does not answer; nothing was signed and the token is unused. Worth trying again."""
+class SignerUnavailable(DomainError):
+    """The signer does not answer; nothing was signed and the token is unused. Retry later."""
 
     status = 503
     default_code = "signer_away"
 
 
-class RenewedTooOften(DomainError):
-    """This agent had many certificates today: its clock or its disk is at fault."""
+class TooManyRenewals(DomainError):
+    """Too many certificates were issued to this agent today: check its clock and disk."""
 
     status = 429
     default_code = "renewed_too_often"
 
 
 class SigningRefused(DomainError):
-    """The signer's no, with the code and status that it gave."""
+    """The signer refused the request; code and status are the signer's."""
 
     def __init__(self, code: str, message: str, status: int) -> None:
         super().__init__(code, message)
@@ -54,42 +54,42 @@ class SigningRefused(DomainError):
 
 
 class AuthorityStageWrong(Conflict):
-    """The rollover is not at this step: ``no_next_authority``, ``next_authority_exists``, ``no_old_authority``."""
+    """The rollover step is out of order: ``no_next_authority``, ``next_authority_exists``, ``no_old_authority``."""
 
     default_code = "no_next_authority"
 
 
 class AuthorityInUse(Conflict):
-    """Some agents would be cut off; ``context`` lists them."""
+    """Some agents would lose access; ``context`` lists them."""
 
     default_code = "authority_in_use"
 
 
 class TokenRefused(Forbidden):
-    """Unknown, used, expired, another tenant's, or mistyped: the asker is not told which."""
+    """Unknown, used, expired, another tenant's, or mistyped: the response does not say which."""
 
     default_code = "token_refused"
 
     def __init__(self) -> None:
         super().__init__(
-            message="The enrollment token is not valid. Tokens work once, for ten minutes; ask for a new one."
+            message="The enrollment token is not valid. Tokens work once, within ten minutes; issue a new one."
         )
 
 
 class AgentRevoked(Conflict):
-    """A revoked agent does not come back: make a new one."""
+    """A revoked agent cannot be enrolled again: create a new one."""
 
     default_code = "agent_revoked"
 
 
 class AgentNameTaken(Conflict):
-    """Another agent of this tenant goes by that name."""
+    """Another agent of this tenant has that name."""
 
     default_code = "name_taken"
 
 
 class UnknownEntity(DomainError):
-    """An assignment names what is not there (or is another tenant's)."""
+    """An assignment names an entity that does not exist in this tenant."""
 
     default_code = "unknown_entity"
 
@@ -99,14 +99,14 @@ __all__ = [
     "AgentRevoked",
     "AuthorityInUse",
     "AuthorityStageWrong",
+    "CertificateLookupFailed",
     "CertificateMissing",
     "CertificateRefused",
     "CertificateRequestRefused",
-    "CertificatesUnreadable",
     "NotVisible",
-    "RenewedTooOften",
-    "SignerAway",
+    "SignerUnavailable",
     "SigningRefused",
     "TokenRefused",
+    "TooManyRenewals",
     "UnknownEntity",
 ]

@@ -1,4 +1,4 @@
-"""Who is on the other end of an mTLS connection."""
+"""Authenticating agents by their client certificate (mTLS)."""
 
 import threading
 from collections import OrderedDict
@@ -11,23 +11,23 @@ import structlog
 from django.db import DatabaseError
 
 from apps.agents.choices import AuthorityStage
-from apps.agents.errors import CertificateRefused, CertificatesUnreadable
+from apps.agents.errors import CertificateLookupFailed, CertificateRefused
 from apps.agents.models import AgentCertificate
 from apps.agents.pki import PresentedCertificate, read_agent_certificate
 from apps.authorization.actors import Actor
 
 log = structlog.get_logger(__name__)
 
-#: For this long after its end a certificate that was not revoked may still be renewed, and nothing else.
+#: How long after its expiry an unrevoked certificate may still be renewed, and nothing else.
 RENEWAL_GRACE = timedelta(days=30)
-#: A revocation acts on every process, on open connections too, within this time.
-CACHE_LIFE = timedelta(seconds=2)
+#: A revocation takes effect on every process, on open connections too, within this time.
+CACHE_TTL = timedelta(seconds=2)
 _CACHE_SIZE = 10_000
 
 
 @dataclass(frozen=True)
 class AgentIdentity:
-    """The one source of tenant and agent on the ingest listener."""
+    """Tenant and agent of a request on the ingest listener; there is no other source."""
 
     tenant_id: UUID
     agent_id: UUID
@@ -37,33 +37,33 @@ class AgentIdentity:
 
     @property
     def actor(self) -> Actor:
-        """The agent as audit names it."""
+        """The agent as actor in the audit log."""
         return Actor.agent(self.agent_id, f"agent {self.agent_id}")
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _CacheEntry:
     presented: PresentedCertificate
     checked_at: datetime
 
 
 class _Cache:
-    """Certificates that the database has vouched for in the last two seconds; only good answers are kept."""
+    """Certificates validated against the database in the last two seconds; only valid ones are cached."""
 
     def __init__(self) -> None:
-        self._rows: OrderedDict[bytes, _Seen] = OrderedDict()
+        self._rows: OrderedDict[bytes, _CacheEntry] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, der: bytes, at: datetime) -> PresentedCertificate | None:
         with self._lock:
-            seen = self._rows.get(der)
-        if seen is None or not timedelta(0) <= at - seen.checked_at < CACHE_LIFE:
+            entry = self._rows.get(der)
+        if entry is None or not timedelta(0) <= at - entry.checked_at < CACHE_TTL:
             return None
-        return seen.presented
+        return entry.presented
 
     def put(self, der: bytes, presented: PresentedCertificate, at: datetime) -> None:
         with self._lock:
-            self._rows[der] = _Seen(presented, at)
+            self._rows[der] = _CacheEntry(presented, at)
             self._rows.move_to_end(der)
             while len(self._rows) > _CACHE_SIZE:
                 self._rows.popitem(last=False)
@@ -77,25 +77,25 @@ _cache = _Cache()
 
 
 def authenticate_certificate(
-    *, der: bytes, at: datetime, for_renewal: bool = False, afresh: bool = False
+    *, der: bytes, at: datetime, for_renewal: bool = False, skip_cache: bool = False
 ) -> AgentIdentity:
-    """The agent that this client certificate belongs to; TLS has shown that the caller has its key.
+    """The agent of this client certificate; TLS has verified that the caller has its key.
 
-    ``afresh`` asks the database although it was asked a moment ago.
+    ``skip_cache`` checks the database again.
 
-    Raises CertificateMissing for what is no certificate; CertificateRefused with ``certificate_wrong_purpose``,
+    Raises CertificateMissing for data that is not a certificate; CertificateRefused with ``certificate_wrong_purpose``,
     ``certificate_unknown``, ``certificate_revoked``, ``certificate_not_yet_valid`` or ``certificate_expired``.
-    A database that does not answer raises CertificatesUnreadable: closed, not open.
+    Raises CertificateLookupFailed when the database does not answer.
     """
-    presented = None if afresh else _cache.get(der, at)
+    presented = None if skip_cache else _cache.get(der, at)
     if presented is None:
         presented = read_agent_certificate(der)
         try:
-            _look_up(presented)
+            _check_database(presented)
         except DatabaseError as error:
-            log.warning("certificates_unreadable", error=type(error).__name__)
-            raise CertificatesUnreadable(
-                message="The server cannot look up certificates now; send the same again."
+            log.warning("certificate_lookup_failed", error=type(error).__name__)
+            raise CertificateLookupFailed(
+                message="Certificates cannot be checked now; retry the same request."
             ) from error
         _cache.put(der, presented, at)
     _check_time(presented, at, for_renewal=for_renewal)
@@ -108,12 +108,12 @@ def authenticate_certificate(
     )
 
 
-def forget_authenticated() -> None:
+def clear_certificate_cache() -> None:
     """Empty this process's cache."""
     _cache.clear()
 
 
-def _look_up(presented: PresentedCertificate) -> None:
+def _check_database(presented: PresentedCertificate) -> None:
     row = (
         AgentCertificate.objects.select_related("tenant", "authority")
         .filter(serial=presented.serial)
@@ -128,7 +128,9 @@ def _look_up(presented: PresentedCertificate) -> None:
     if row.revoked_at is not None:
         raise CertificateRefused("certificate_revoked", "This certificate was revoked.")
     if row.authority is not None and row.authority.stage == AuthorityStage.RETIRED:
-        raise CertificateRefused("certificate_unknown", "The authority of this certificate ended.")
+        raise CertificateRefused(
+            "certificate_unknown", "The authority of this certificate was retired."
+        )
     if not row.tenant.is_active:
         raise CertificateRefused("certificate_revoked", "This tenant is suspended.")
 

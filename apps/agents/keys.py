@@ -1,34 +1,36 @@
-"""The keys of certificate authorities, sealed under the CA key file: the signer's alone, apart from the master key."""
+"""Private keys of certificate authorities, sealed under the CA key file, which only the signer has."""
 
 from functools import lru_cache
 
 from django.conf import settings
 
-from apps.agents.errors import SignerAway
-from apps.vault.envelope import place, seal, unseal
+from apps.agents.errors import SignerUnavailable
+from apps.vault.envelope import encode_associated_data, seal, unseal
 from apps.vault.master import MasterKey, read_keyring
 from apps.vault.services import SecretUnreadable
 
 
 def may_sign() -> bool:
-    """Whether this process was given the CA key file."""
+    """Whether this process has the CA key file."""
     return bool(settings.ISPVM_CA_KEY_FILE)
 
 
 def seal_authority_key(fingerprint: str, key_pem: bytes) -> bytes:
-    """Seal the private key of the authority with this certificate. Raises SignerAway, MasterKeyInvalid."""
+    """Seal the private key of the authority with this certificate. Raises SignerUnavailable, MasterKeyInvalid."""
     key = _file_key()
-    return seal(key.secret, key.id, key_pem, place("authority", fingerprint))
+    return seal(key.secret, key.id, key_pem, encode_associated_data("authority", fingerprint))
 
 
 def open_authority_key(fingerprint: str, sealed: bytes) -> bytes:
-    """The private key as PEM. Raises SignerAway, MasterKeyInvalid, SecretUnreadable for another key file."""
-    return unseal(_file_key().secret, sealed, place("authority", fingerprint))
+    """The private key as PEM. Raises SignerUnavailable, MasterKeyInvalid, SecretUnreadable for another key file."""
+    return unseal(_file_key().secret, sealed, encode_associated_data("authority", fingerprint))
 
 
 def _file_key() -> MasterKey:
     if not may_sign():
-        raise SignerAway(message="This process has no CA key file; the signer signs.")
+        raise SignerUnavailable(
+            message="This process has no CA key file; only the signer can sign."
+        )
     return _read(settings.ISPVM_CA_KEY_FILE)
 
 

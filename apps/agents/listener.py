@@ -1,4 +1,4 @@
-"""While ingest runs, one of its processes sees to it that the listener's certificate follows the authorities."""
+"""Background thread of ingest that renews the listener's certificate and trust bundle."""
 
 import threading
 import time
@@ -15,24 +15,24 @@ from apps.core.errors import DomainError
 
 log = structlog.get_logger(__name__)
 
-EVERY_SECONDS = 5.0
+INTERVAL_SECONDS = 5.0
 ACTOR = Actor.system("ingest")
 
 
-def keep_listener_certificate() -> None:
-    """Start the look-out of this process, if there is a folder to look after."""
+def start_listener_certificate_refresh() -> None:
+    """Start the refresh thread, if a TLS folder is configured."""
     if settings.ISPVM_INGEST_TLS_FOLDER:
         folder = Path(settings.ISPVM_INGEST_TLS_FOLDER)
-        threading.Thread(target=_keep, args=(folder,), name="listener", daemon=True).start()
+        threading.Thread(target=_refresh_loop, args=(folder,), name="listener", daemon=True).start()
 
 
-def _keep(folder: Path) -> None:
+def _refresh_loop(folder: Path) -> None:
     while True:
-        time.sleep(EVERY_SECONDS)
+        time.sleep(INTERVAL_SECONDS)
         try:
             if refresh_listener_certificate(folder=folder, actor=ACTOR, at=clock.now()):
                 log.info("listener_certificate_changed")
         except (DomainError, DatabaseError, OSError, ValueError) as error:
-            log.warning("listener_certificate_kept", error=type(error).__name__)
+            log.warning("listener_certificate_refresh_failed", error=type(error).__name__)
         finally:
             connection.close()

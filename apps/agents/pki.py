@@ -1,7 +1,7 @@
-"""The certificates of agents and of the ingest listener. Pure: keys and times come in, certificates go out.
+"""The certificates of agents and of the ingest listener. Pure.
 
-Whatever a certificate says about its holder is said by the server. Of a CSR only the public key is used; its
-subject, names, extensions and wishes are not even read.
+The server decides the whole content of a certificate. Of a CSR only the public key is used; subject, names and
+extensions are not read.
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ from apps.agents.errors import (
 
 MAX_CSR_BYTES = 16 * 1024
 MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
-CA_LIFE = timedelta(days=3650)
-SERVER_LIFE = timedelta(days=365)
-AGENT_LIFE = timedelta(days=30)
-#: Certificates start a little in the past: hosts' clocks differ by minutes.
-BACKDATED = timedelta(minutes=5)
-#: What agents judge by their own clocks (the authority, the listener) starts earlier: an agent may be hours behind.
-SLOW_CLOCKS = timedelta(days=1)
+CA_LIFETIME = timedelta(days=3650)
+SERVER_LIFETIME = timedelta(days=365)
+AGENT_LIFETIME = timedelta(days=30)
+#: Certificates start slightly in the past, because clocks differ by minutes.
+NOT_BEFORE_MARGIN = timedelta(minutes=5)
+#: Certificates that agents verify by their own clocks start earlier, because an agent's clock may be hours behind.
+CLOCK_TOLERANCE = timedelta(days=1)
 
 AgentPublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
@@ -58,7 +58,7 @@ class Authority:
 
 @dataclass(frozen=True)
 class PresentedCertificate:
-    """What a client certificate claims. Nothing here is trusted before its serial was looked up."""
+    """The claims of a client certificate; not trusted before its serial was looked up."""
 
     serial: str
     fingerprint: bytes
@@ -68,13 +68,13 @@ class PresentedCertificate:
     not_after: datetime
 
 
-def make_authority(*, name: str, at: datetime, life: timedelta = CA_LIFE) -> Authority:
-    """A new self-signed authority (P-256) that can sign leaves and no further authorities."""
+def create_authority(*, name: str, at: datetime, life: timedelta = CA_LIFETIME) -> Authority:
+    """A new self-signed authority (P-256) that can sign leaf certificates but no authorities."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     usage = _key_usage(signs_certificates=True)
     certificate = (
-        _builder(subject, subject, key.public_key(), at - SLOW_CLOCKS, at + life)
+        _builder(subject, subject, key.public_key(), at - CLOCK_TOLERANCE, at + life)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -84,7 +84,7 @@ def make_authority(*, name: str, at: datetime, life: timedelta = CA_LIFE) -> Aut
 
 
 def load_authority(*, bundle_pem: bytes) -> Authority:
-    """The authority that was stored: its key and certificate in one PEM text.
+    """Load an authority from its key and certificate in one PEM text.
 
     Raises ValueError when the two do not belong together.
     """
@@ -98,7 +98,7 @@ def load_authority(*, bundle_pem: bytes) -> Authority:
 
 
 def issue_server_certificate(
-    authority: Authority, *, hosts: Sequence[str], at: datetime, life: timedelta = SERVER_LIFE
+    authority: Authority, *, hosts: Sequence[str], at: datetime, life: timedelta = SERVER_LIFETIME
 ) -> tuple[x509.Certificate, bytes]:
     """A certificate for the ingest listener under these host names and addresses, and its new key as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -108,8 +108,8 @@ def issue_server_certificate(
     return certificate, _key_pem(key)
 
 
-def make_server_request() -> tuple[str, bytes]:
-    """A request for the listener's certificate, and its new key as PEM. Its names are said beside it."""
+def create_server_csr() -> tuple[str, bytes]:
+    """A request for the listener's certificate, and its new key as PEM. The host names are passed separately."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ispvm ingest")])
     request = (
@@ -124,7 +124,7 @@ def sign_server_key(
     public_key: AgentPublicKey,
     hosts: Sequence[str],
     at: datetime,
-    life: timedelta = SERVER_LIFE,
+    life: timedelta = SERVER_LIFETIME,
 ) -> x509.Certificate:
     """A certificate for the ingest listener under these host names and addresses."""
     if not hosts:
@@ -134,15 +134,15 @@ def sign_server_key(
     until = min(at + life, authority.certificate.not_valid_after_utc)
     return _sign_leaf(
         authority,
-        _builder(subject, authority.certificate.subject, public_key, at - SLOW_CLOCKS, until),
+        _builder(subject, authority.certificate.subject, public_key, at - CLOCK_TOLERANCE, until),
         names,
         ExtendedKeyUsageOID.SERVER_AUTH,
         public_key,
     )
 
 
-def vet_request(csr_pem: str) -> AgentPublicKey:
-    """The public key of a certificate request that is fit to be signed.
+def validate_csr(csr_pem: str) -> AgentPublicKey:
+    """The public key of an acceptable certificate request.
 
     Raises CertificateRequestRefused. Accepted keys: P-256, P-384, Ed25519, RSA of 2048 to 8192 bits.
     """
@@ -155,17 +155,17 @@ def vet_request(csr_pem: str) -> AgentPublicKey:
         key = request.public_key()
     except (ValueError, UnsupportedAlgorithm) as error:
         raise CertificateRequestRefused(
-            "csr_unreadable", "This is not a certificate request in PEM form."
+            "csr_unreadable", "This is not a certificate request in PEM format."
         ) from error
-    if not _is_fit(key):
+    if not _is_allowed_key(key):
         raise CertificateRequestRefused(
             "csr_weak_key", "Use a P-256, P-384 or Ed25519 key, or RSA of at least 2048 bits."
         )
-    if not _proves_possession(request):
+    if not _is_self_signed(request):
         raise CertificateRequestRefused(
             "csr_bad_signature", "The request is not signed with its own key."
         )
-    return key  # type: ignore[return-value]  # _is_fit has looked
+    return key  # type: ignore[return-value]  # checked by _is_allowed_key
 
 
 def issue_agent_certificate(
@@ -175,9 +175,9 @@ def issue_agent_certificate(
     tenant_id: UUID,
     agent_id: UUID,
     at: datetime,
-    life: timedelta = AGENT_LIFE,
+    life: timedelta = AGENT_LIFETIME,
 ) -> x509.Certificate:
-    """A client certificate whose every word comes from the server."""
+    """A client certificate; the server decides its whole content."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, str(agent_id))])
     names = x509.SubjectAlternativeName(
         [x509.UniformResourceIdentifier(identity_uri(tenant_id, agent_id))]
@@ -193,14 +193,14 @@ def issue_agent_certificate(
 
 
 def identity_uri(tenant_id: UUID, agent_id: UUID) -> str:
-    """The name under which an agent is known, as it stands in its certificate."""
+    """The agent's identity URI in its certificate."""
     return f"ispvm://tenant/{tenant_id}/agent/{agent_id}"
 
 
 def read_agent_certificate(der: bytes) -> PresentedCertificate:
-    """What a presented certificate claims; the chain was checked by TLS, the serial is checked by the caller.
+    """The claims of a presented certificate. TLS has checked the chain; the caller checks the serial.
 
-    Raises CertificateMissing for what is no certificate, CertificateRefused for one that is not an agent's.
+    Raises CertificateMissing for data that is not a certificate, CertificateRefused if it is not an agent's.
     """
     try:
         certificate = x509.load_der_x509_certificate(der)
@@ -239,8 +239,8 @@ def fingerprint_of(pem: str) -> str:
     return x509.load_pem_x509_certificate(pem.encode()).fingerprint(hashes.SHA256()).hex()
 
 
-def covered_hosts(certificate: x509.Certificate) -> frozenset[str]:
-    """The host names and addresses that a server certificate is good for."""
+def certificate_hosts(certificate: x509.Certificate) -> frozenset[str]:
+    """The host names and addresses of a server certificate."""
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return frozenset(
         [
@@ -250,8 +250,8 @@ def covered_hosts(certificate: x509.Certificate) -> frozenset[str]:
     )
 
 
-def canonical_host(host: str) -> str:
-    """A host as ``covered_hosts`` spells it."""
+def normalize_host(host: str) -> str:
+    """A host normalized as in ``certificate_hosts``."""
     name = _general_name(host)
     return str(name.value)
 
@@ -279,7 +279,7 @@ def _parse_identity(uri: str) -> tuple[UUID, UUID]:
     raise _wrong_purpose()
 
 
-def _is_fit(key: object) -> bool:
+def _is_allowed_key(key: object) -> bool:
     if isinstance(key, ec.EllipticCurvePublicKey):
         return isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1)
     if isinstance(key, rsa.RSAPublicKey):
@@ -287,7 +287,7 @@ def _is_fit(key: object) -> bool:
     return isinstance(key, ed25519.Ed25519PublicKey)
 
 
-def _proves_possession(request: x509.CertificateSigningRequest) -> bool:
+def _is_self_signed(request: x509.CertificateSigningRequest) -> bool:
     try:
         return request.is_signature_valid
     except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature):
@@ -307,7 +307,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(at - BACKDATED)
+        .not_valid_before(at - NOT_BEFORE_MARGIN)
         .not_valid_after(until)
     )
 

@@ -1,6 +1,6 @@
 """The secret part of an enrollment token. Pure.
 
-It begins with the tenant, because it is looked up before any tenant is known; a wrong tenant finds nothing.
+It starts with the tenant id, because it is looked up before the tenant is known.
 """
 
 import hashlib
@@ -16,24 +16,24 @@ _MAX_CHARS = 200
 
 @dataclass(frozen=True)
 class TokenSecret:
-    """Whose token it is, and a proof of having it that does not tell it: the secret's SHA-256."""
+    """The tenant of a token, and the secret's SHA-256 as proof of possession that does not reveal it."""
 
     tenant_id: UUID
     proof: bytes
 
     @property
     def digest(self) -> bytes:
-        """What is stored. Whoever reads it in the database has no proof."""
+        """The stored hash of the proof; the proof cannot be derived from it."""
         return hashlib.sha256(self.proof).digest()
 
 
-def make_secret(tenant_id: UUID) -> str:
-    """256 random bits in the name of a tenant."""
+def generate_secret(tenant_id: UUID) -> str:
+    """256 random bits, prefixed with the tenant id."""
     return f"{tenant_id.hex}.{secrets.token_urlsafe(_SECRET_BYTES)}"
 
 
-def read_secret(text: str) -> TokenSecret | None:
-    """What an enrolling agent sent (the whole token, or its secret part); None for anything else."""
+def parse_secret(text: str) -> TokenSecret | None:
+    """Parse a whole token or its secret part; None if invalid."""
     text = text.strip()
     if text.startswith(PREFIX):
         try:
@@ -45,10 +45,10 @@ def read_secret(text: str) -> TokenSecret | None:
         return None
     try:
         return TokenSecret(UUID(hex=tenant), hashlib.sha256(text.encode()).digest())
-    except ValueError:  # no tenant id, or text that is not Unicode
+    except ValueError:  # not a tenant id, or invalid Unicode
         return None
 
 
 def digest_of(secret: str) -> bytes:
-    """What is stored of a secret."""
+    """The stored digest of a secret."""
     return hashlib.sha256(hashlib.sha256(secret.encode()).digest()).digest()

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from agent.protocol.sealing import SealedBoxInvalid, seal_for
 from apps.agents.models import Agent
 from apps.agents.selectors import assigned_device_ids, device_ids_by_agent, get_agent, is_alive
-from apps.agents.services import ReleasedLogins
+from apps.agents.services import ApprovedCredentials
 from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.core.errors import NotVisible
@@ -52,13 +52,13 @@ def request_test(
     if credential_set is not None and credential_set.kind != CredentialKind.ROUTEROS_API:
         raise ValidationError({"credential_set": "Only RouterOS logins can be tested."})
     agent = _agent_of(device, at)
-    released = ReleasedLogins(agent, [device])
-    status = released.statuses[device.id]
-    is_own = credential_set is None or credential_set in released.of(device.id)
+    approved = ApprovedCredentials(agent, [device])
+    status = approved.statuses[device.id]
+    is_own = credential_set is None or credential_set in approved.for_device(device.id)
     if (
-        released.is_held(device.id)
+        approved.is_held(device.id)
         if credential_set is None
-        else not is_own and not status.may_receive_another_login(agent.id)
+        else not is_own and not status.may_test_other_credentials(agent.id)
     ):
         raise LoginHeld(message=_("The test did not run: the login's destination is not approved."))
     if not is_own:
@@ -160,11 +160,11 @@ def _agent_of(device: Device, at: datetime) -> Agent:
 
 def _job(test: ConnectionTest, agent: Agent, at: datetime) -> dict[str, Any]:
     device = test.device
-    released = ReleasedLogins(agent, [device])
-    rows = released.of(device.id)
+    approved = ApprovedCredentials(agent, [device])
+    rows = approved.for_device(device.id)
     if test.credential_set is not None and test.credential_set not in rows:
         # Requested by a user who may send it there, and for this destination only.
-        is_same_destination = test.destination == released.statuses[device.id].destination.digest
+        is_same_destination = test.destination == approved.statuses[device.id].destination.digest
         rows = [test.credential_set] if is_same_destination and agent.is_host_approved else []
     elif test.credential_set is not None:
         rows = [test.credential_set]
@@ -201,7 +201,7 @@ def _job(test: ConnectionTest, agent: Agent, at: datetime) -> dict[str, Any]:
             "address": device.management_address,
             "port": device.api_port,
             "tls": device.api_tls,
-            "tls_certificate": released.certificate(device.id),
+            "tls_certificate": approved.certificate(device.id),
             "credentials": credentials,
         },
     }

@@ -78,7 +78,7 @@ BOUNDED_TABLES: Mapping[str, str] = MappingProxyType(
                 "inventory_service",
                 "inventory_site",
                 "inventory_sitegrant",
-                "inventory_wirealias",
+                "inventory_entityalias",
                 "topology_dependencygroup",
                 "topology_dependencymember",
             ),

@@ -8,8 +8,13 @@ from uuid import UUID
 from django.db import transaction
 
 from agent.protocol.batch import FUTURE_SECONDS
-from apps.agents.ownership import Duties, assigned_site_ids, duties_of, former_ends
-from apps.inventory.selectors import WireEntity
+from apps.agents.ownership import (
+    AssignedDevices,
+    assigned_among,
+    assigned_site_ids,
+    former_assignment_ends,
+)
+from apps.inventory.selectors import ResolvedEntity
 from apps.tenancy.context import require_tenant_id
 
 #: The end of an assignment takes effect within this time, a new assignment at once.
@@ -20,7 +25,7 @@ TOLERANCE = timedelta(seconds=FUTURE_SECONDS)
 REACHABILITY = frozenset({"device.up", "device.reachable.changed"})
 _MAX = 500_000
 
-_READ, _PROBE = "read", "probe"
+_POLL, _PROBE = "poll", "probe"
 _known: dict[tuple[UUID, UUID, UUID], tuple[bool, bool, datetime]] = {}
 
 
@@ -41,7 +46,7 @@ Allowances = Mapping[UUID, tuple[Allowance, ...]]
 
 
 def allowances_of(
-    agent_id: UUID, entities: Mapping[UUID, WireEntity], *, at: datetime, is_fresh: bool
+    agent_id: UUID, entities: Mapping[UUID, ResolvedEntity], *, at: datetime, is_fresh: bool
 ) -> Allowances:
     """The entities, by the id that agents send, with restrictions for this agent, and what is allowed of each.
 
@@ -58,7 +63,7 @@ def allowances_of(
     if not limited or not is_fresh:
         return limited
     own_sites = assigned_site_ids(agent_id)
-    ends = former_ends(agent_id, devices)
+    ends = former_assignment_ends(agent_id, devices)
     return {
         wire_id: (*allowances, *_former_allowances(entities[wire_id], ends))
         for wire_id, allowances in limited.items()
@@ -71,24 +76,26 @@ def clear_cache() -> None:
     _known.clear()
 
 
-def _current_allowances(entity: WireEntity, duties: Duties) -> tuple[Allowance, ...] | None:
+def _current_allowances(
+    entity: ResolvedEntity, duties: AssignedDevices
+) -> tuple[Allowance, ...] | None:
     """None: no restriction."""
     devices = set(entity.device_ids)
     if entity.ref[0] == "probe_target":
-        return None if not devices or devices & duties.probes else ()
-    if devices & duties.reads:
+        return None if not devices or devices & duties.probed else ()
+    if devices & duties.polled:
         return None
-    if entity.ref[0] == "device" and devices & duties.probes:
+    if entity.ref[0] == "device" and devices & duties.probed:
         return (Allowance(names=REACHABILITY),)
     return ()
 
 
 def _former_allowances(
-    entity: WireEntity, ends: Mapping[tuple[str, UUID], datetime]
+    entity: ResolvedEntity, ends: Mapping[tuple[str, UUID], datetime]
 ) -> Iterator[Allowance]:
     kind = entity.ref[0]
     for device_id in entity.device_ids:
-        read, probed = ends.get((_READ, device_id)), ends.get((_PROBE, device_id))
+        read, probed = ends.get((_POLL, device_id)), ends.get((_PROBE, device_id))
         if read is not None and kind != "probe_target":
             yield Allowance(until=read + TOLERANCE)
         if probed is not None and kind in {"device", "probe_target"}:
@@ -98,7 +105,7 @@ def _former_allowances(
 
 def _duties(
     agent_id: UUID, device_ids: Collection[UUID], at: datetime, *, is_fresh: bool
-) -> Duties:
+) -> AssignedDevices:
     tenant_id = require_tenant_id()
     reads, probes, missing = set(), set(), set()
     for device_id in device_ids:
@@ -115,22 +122,22 @@ def _duties(
         else:
             missing.add(device_id)
     if missing:
-        fresh = duties_of(agent_id, missing)
-        reads |= fresh.reads
-        probes |= fresh.probes
+        fresh = assigned_among(agent_id, missing)
+        reads |= fresh.polled
+        probes |= fresh.probed
         # Cached after commit, because the transaction may roll back.
         transaction.on_commit(lambda: _cache(tenant_id, agent_id, missing, fresh, at))
-    return Duties(frozenset(reads), frozenset(probes))
+    return AssignedDevices(frozenset(reads), frozenset(probes))
 
 
 def _cache(
-    tenant_id: UUID, agent_id: UUID, device_ids: set[UUID], fresh: Duties, at: datetime
+    tenant_id: UUID, agent_id: UUID, device_ids: set[UUID], fresh: AssignedDevices, at: datetime
 ) -> None:
     if len(_known) > _MAX:
         _known.clear()
     for device_id in device_ids:
         _known[tenant_id, agent_id, device_id] = (
-            device_id in fresh.reads,
-            device_id in fresh.probes,
+            device_id in fresh.polled,
+            device_id in fresh.probed,
             at,
         )

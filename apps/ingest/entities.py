@@ -6,21 +6,21 @@ from uuid import UUID
 
 from django.db import transaction
 
-from apps.inventory.selectors import WireEntity, resolve_wire_ids
+from apps.inventory.selectors import ResolvedEntity, resolve_wire_ids
 from apps.tenancy.context import require_tenant_id
 
 #: Deletions and merges of entities take effect within this time.
 CACHE_LIFETIME = timedelta(seconds=15)
 _MAX = 500_000
 
-_known: dict[tuple[UUID, UUID], tuple[WireEntity, datetime]] = {}
+_known: dict[tuple[UUID, UUID], tuple[ResolvedEntity, datetime]] = {}
 
 
-def resolve_entities(ids: Collection[UUID], *, at: datetime) -> dict[UUID, WireEntity]:
+def resolve_entities(ids: Collection[UUID], *, at: datetime) -> dict[UUID, ResolvedEntity]:
     """The current tenant's entities by the id that agents send; unknown ids are absent. One query, none when all are
     cached."""
     tenant_id = require_tenant_id()
-    found: dict[UUID, WireEntity] = {}
+    found: dict[UUID, ResolvedEntity] = {}
     missing: set[UUID] = set()
     for wire_id in ids:
         entity, cached_at = _known.get((tenant_id, wire_id), (None, at))
@@ -36,7 +36,7 @@ def resolve_entities(ids: Collection[UUID], *, at: datetime) -> dict[UUID, WireE
     return found
 
 
-def _cache(tenant_id: UUID, fresh: dict[UUID, WireEntity], at: datetime) -> None:
+def _cache(tenant_id: UUID, fresh: dict[UUID, ResolvedEntity], at: datetime) -> None:
     if len(_known) > _MAX:
         _known.clear()
     _known.update({(tenant_id, wire_id): (entity, at) for wire_id, entity in fresh.items()})

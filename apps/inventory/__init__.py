@@ -1,1 +1,1 @@
-"""What the ISP owns and watches: sites, routers, ports, wires, sessions, probes, services."""
+"""Sites, devices, interfaces, links, routing sessions, probe targets and services of an ISP."""

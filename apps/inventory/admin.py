@@ -31,21 +31,21 @@ from apps.inventory.models import (
     SiteGrant,
 )
 
-READ = ("source", "last_seen_at")
-SEEN: Any = (_lazy("As last read"), {"fields": READ})
+POLLED_FIELDS = ("source", "last_seen_at")
+LAST_POLLED: Any = (_lazy("Last polled"), {"fields": POLLED_FIELDS})
 
 
 class InventoryAdmin(TenantAdmin):
-    """Rows of the network: read by many, changed by who may change the inventory."""
+    """Shared permissions and fields of the inventory's admin pages."""
 
     view_permission = Permission.INVENTORY_VIEW
     manage_permission = Permission.INVENTORY_CHANGE
-    readonly_fields: ClassVar[Any] = READ
+    readonly_fields: ClassVar[Any] = POLLED_FIELDS
 
 
 @admin.register(Site, site=admin_site)
 class SiteAdmin(InventoryAdmin):
-    """Places with routers."""
+    """Sites."""
 
     can_add = can_change = can_delete = True
     entity_type = "site"
@@ -53,7 +53,7 @@ class SiteAdmin(InventoryAdmin):
     add_fields = ("name", "code", "latitude", "longitude")
     fieldsets = (
         (None, {"fields": ("name", "code")}),
-        (_lazy("On the map"), {"fields": (("latitude", "longitude"),)}),
+        (_lazy("Coordinates"), {"fields": (("latitude", "longitude"),)}),
     )
     list_display = ("name", "code", "latitude", "longitude")
     list_filter = (("latitude", admin.EmptyFieldListFilter),)
@@ -72,7 +72,7 @@ class SiteAdmin(InventoryAdmin):
 
 @admin.register(Device, site=admin_site)
 class DeviceAdmin(InventoryAdmin):
-    """Routers: how they are reached, and by which login."""
+    """Devices: connection and credentials."""
 
     can_add = can_change = can_delete = True
     entity_type = "device"
@@ -80,18 +80,18 @@ class DeviceAdmin(InventoryAdmin):
         *("identity", "version", "board_name", "model", "serial"),
         *("source", "discovered_at", "last_seen_at"),
     )
-    _REACHED: ClassVar[tuple[str, ...]] = (
+    _CONNECTION_FIELDS: ClassVar[tuple[str, ...]] = (
         *("management_address", "api_port", "api_tls", "credential_set", "polling_profile"),
     )
-    add_fields = ("name", "site", "role", *_REACHED, "tags")
+    add_fields = ("name", "site", "role", *_CONNECTION_FIELDS, "tags")
     fieldsets = (
         (None, {"fields": ("name", "site", "role", "tags")}),
-        (_lazy("How it is read"), {"fields": _REACHED}),
+        (_lazy("Connection"), {"fields": _CONNECTION_FIELDS}),
         (
-            _lazy("What it says of itself"),
+            _lazy("System information"),
             {"fields": ("identity", "version", "board_name", "model", "serial")},
         ),
-        (_lazy("As last read"), {"fields": ("source", "discovered_at", "last_seen_at")}),
+        (_lazy("Last polled"), {"fields": ("source", "discovered_at", "last_seen_at")}),
     )
     autocomplete_fields = ("site", "credential_set")
     list_display = ("name", "role", "site", "management_address", "credential_set", "version")
@@ -114,8 +114,8 @@ class DeviceAdmin(InventoryAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if login_status(Device.objects.get(pk=obj.pk)).state == LoginState.HELD:
-            said = _("The login is held: approve its destination on the page of the device.")
-            self.message_user(request, said, messages.WARNING)
+            warning = _("The login is held: approve its destination on the device page.")
+            self.message_user(request, warning, messages.WARNING)
 
     def deleted_with(self, row: Device) -> list[str]:
         ports = Interface.objects.filter(device=row).count()
@@ -127,8 +127,8 @@ class DeviceAdmin(InventoryAdmin):
         ]
 
 
-class OnDeviceAdmin(InventoryAdmin):
-    """What sits on a router."""
+class DeviceEntityAdmin(InventoryAdmin):
+    """Entities that belong to a device."""
 
     autocomplete_fields = ("device",)
     list_select_related = ("device",)
@@ -136,20 +136,20 @@ class OnDeviceAdmin(InventoryAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Router names are looked up among the routers, not once for each of 100,000 ports."""
+        """Device names are searched in the device table, not by a join from 100,000 interfaces."""
         fields = [name for name in self.search_fields if name != "device__name"]
         for word in search_term.split():
-            named = Device.objects.filter(name__icontains=word).values("pk")
-            found = Q(device__in=named)
+            devices = Device.objects.filter(name__icontains=word).values("pk")
+            condition = Q(device__in=devices)
             for name in fields:
-                found |= Q(**{f"{name}__icontains": word})
-            queryset = queryset.filter(found)
+                condition |= Q(**{f"{name}__icontains": word})
+            queryset = queryset.filter(condition)
         return queryset, False
 
 
 @admin.register(Interface, site=admin_site)
-class InterfaceAdmin(OnDeviceAdmin):
-    """Ports, as routers list them; an operator may overrule speed and comment."""
+class InterfaceAdmin(DeviceEntityAdmin):
+    """Interfaces as polled; operators may override speed and comment."""
 
     can_change = can_delete = True
     entity_type = "interface"
@@ -160,17 +160,17 @@ class InterfaceAdmin(OnDeviceAdmin):
         "mac_address",
         "disabled",
         "mtu",
-        *READ,
+        *POLLED_FIELDS,
     )
     fieldsets = (
         (None, {"fields": ("device", "name", "type", "mac_address", "disabled", "mtu")}),
-        (_lazy("Yours to overrule"), {"fields": ("speed_bps", "comment")}),
-        SEEN,
+        (_lazy("Overrides"), {"fields": ("speed_bps", "comment")}),
+        LAST_POLLED,
     )
     list_display = ("name", "device", "type", "speed_bps", "disabled", "source", "last_seen_at")
     list_filter = ("source", "disabled")
     search_fields = ("name", "device__name", "comment", "mac_address")
-    # As the index has it: routers stay together, and no sort of 100,000 rows is needed.
+    # Matches the index: no sort of 100,000 rows is needed.
     ordering = ("device_id", "name")
 
     def change(
@@ -179,12 +179,12 @@ class InterfaceAdmin(OnDeviceAdmin):
         services.update_interface(interface=row, changes=changes, actor=actor, at=at)
 
     def remove(self, row: Interface, *, actor: Actor, at: datetime) -> None:
-        services.forget_discovered(row=row, actor=actor, at=at)
+        services.delete_discovered(row=row, actor=actor, at=at)
 
 
 @admin.register(Link, site=admin_site)
 class LinkAdmin(InventoryAdmin):
-    """Wires; an end is bound to its interface as soon as that is known."""
+    """Links; an end is bound to its interface once that is discovered."""
 
     can_add = can_change = can_delete = True
     entity_type = "link"
@@ -216,8 +216,8 @@ class LinkAdmin(InventoryAdmin):
 
 
 @admin.register(BgpPeer, site=admin_site)
-class BgpPeerAdmin(OnDeviceAdmin):
-    """BGP sessions that routers have, or should have."""
+class BgpPeerAdmin(DeviceEntityAdmin):
+    """BGP sessions, discovered or expected."""
 
     can_add = can_delete = True
     entity_type = "bgp_peer"
@@ -227,7 +227,7 @@ class BgpPeerAdmin(OnDeviceAdmin):
             None,
             {"fields": ("device", "name", "remote_address", "remote_as", "local_as", "disabled")},
         ),
-        SEEN,
+        LAST_POLLED,
     )
     list_display = ("__str__", "device", "remote_address", "remote_as", "disabled", "source")
     list_filter = ("source", "disabled")
@@ -238,12 +238,12 @@ class BgpPeerAdmin(OnDeviceAdmin):
         return services.create_bgp_peer(**values, actor=actor, at=at)
 
     def remove(self, row: BgpPeer, *, actor: Actor, at: datetime) -> None:
-        services.forget_discovered(row=row, actor=actor, at=at)
+        services.delete_discovered(row=row, actor=actor, at=at)
 
 
 @admin.register(OspfNeighbor, site=admin_site)
-class OspfNeighborAdmin(OnDeviceAdmin):
-    """OSPF adjacencies that routers have, or should have."""
+class OspfNeighborAdmin(DeviceEntityAdmin):
+    """OSPF adjacencies, discovered or expected."""
 
     can_add = can_delete = True
     entity_type = "ospf_neighbor"
@@ -253,7 +253,7 @@ class OspfNeighborAdmin(OnDeviceAdmin):
             None,
             {"fields": ("device", "router_id", "area", "address", "interface_name", "instance")},
         ),
-        SEEN,
+        LAST_POLLED,
     )
     list_display = ("router_id", "device", "area", "address", "interface_name", "source")
     list_filter = ("source",)
@@ -264,12 +264,12 @@ class OspfNeighborAdmin(OnDeviceAdmin):
         return services.create_ospf_neighbor(**values, actor=actor, at=at)
 
     def remove(self, row: OspfNeighbor, *, actor: Actor, at: datetime) -> None:
-        services.forget_discovered(row=row, actor=actor, at=at)
+        services.delete_discovered(row=row, actor=actor, at=at)
 
 
 @admin.register(ProbeTarget, site=admin_site)
-class ProbeTargetAdmin(OnDeviceAdmin):
-    """Addresses that agents ask from outside."""
+class ProbeTargetAdmin(DeviceEntityAdmin):
+    """Addresses that agents probe."""
 
     can_add = can_change = can_delete = True
     entity_type = "probe_target"
@@ -280,7 +280,7 @@ class ProbeTargetAdmin(OnDeviceAdmin):
     )
     fieldsets = (
         (None, {"fields": ("name", "device", "method", "address", "port")}),
-        (_lazy("How often"), {"fields": ("interval_seconds", "count", "timeout_seconds")}),
+        (_lazy("Interval"), {"fields": ("interval_seconds", "count", "timeout_seconds")}),
     )
     list_display = ("name", "device", "method", "address", "port", "interval_seconds")
     list_filter = ("method",)
@@ -300,13 +300,13 @@ class ProbeTargetAdmin(OnDeviceAdmin):
 
 
 @admin.register(Service, site=admin_site)
-class ServiceAdmin(OnDeviceAdmin):
-    """What customers buy."""
+class ServiceAdmin(DeviceEntityAdmin):
+    """Customer services."""
 
     can_add = can_change = can_delete = True
     entity_type = "service"
     add_fields = ("name", "kind", "device")
-    fieldsets = ((None, {"fields": ("name", "kind", "device")}), SEEN)
+    fieldsets = ((None, {"fields": ("name", "kind", "device")}), LAST_POLLED)
     list_display = ("name", "kind", "device", "source", "last_seen_at")
     list_filter = ("kind", "source")
     search_fields = ("name", "device__name")
@@ -325,7 +325,7 @@ class ServiceAdmin(OnDeviceAdmin):
 
 
 class GrantAdmin(TenantAdmin):
-    """What limited members see. Given by the REST API; here it is read and taken back."""
+    """Objects that limited members may see. Granted by the REST API; listed and revoked here."""
 
     view_permission = Permission.MEMBERS_VIEW
     manage_permission = Permission.MEMBERS_MANAGE

@@ -7,7 +7,7 @@ class InventoryConfig(AppConfig):
     def ready(self) -> None:
         from apps.inventory.limits import register_limits
         from apps.inventory.services.credentials import devices_using
-        from apps.vault.uses import tell_uses
+        from apps.vault.usages import register_usage_provider
 
         register_limits()
-        tell_uses(devices_using)
+        register_usage_provider(devices_using)

@@ -1,4 +1,4 @@
-"""Closed lists of the inventory."""
+"""Choices of the inventory."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -16,7 +16,7 @@ class DeviceRole(models.TextChoices):
 
 
 class LinkKind(models.TextChoices):
-    """What a wire is for."""
+    """The role of a link."""
 
     RING = "ring", _("Ring")
     BACKHAUL = "backhaul", _("Backhaul")
@@ -26,14 +26,14 @@ class LinkKind(models.TextChoices):
 
 
 class ProbeMethod(models.TextChoices):
-    """How an agent asks whether something answers."""
+    """How an agent probes an address."""
 
     UDP_ECHO = "udp_echo", _("UDP echo")
     TCP = "tcp", _("TCP connect")
 
 
 class ServiceKind(models.TextChoices):
-    """What customers buy."""
+    """Kinds of customer services."""
 
     PPPOE = "pppoe", _("PPPoE")
     TRANSIT = "transit", _("Transit")
@@ -41,7 +41,7 @@ class ServiceKind(models.TextChoices):
 
 
 class Source(models.TextChoices):
-    """Who put a row here first."""
+    """Who created a row."""
 
     OPERATOR = "operator", _("Operator")
     DISCOVERED = "discovered", _("Discovered")
@@ -61,7 +61,7 @@ class EntityType(models.TextChoices):
 
 
 class LoginState(models.TextChoices):
-    """Whether a router's login is sent, and if not, why."""
+    """Whether a device's credentials are sent to agents, and if not, why."""
 
     NONE = "none", _("No login")
     APPROVED = "approved", _("Approved")
@@ -70,7 +70,7 @@ class LoginState(models.TextChoices):
 
 
 class HoldReason(models.TextChoices):
-    """What of a login's destination nobody has approved."""
+    """What differs between the present destination and the approved one."""
 
     NEVER_APPROVED = "never_approved", _("never approved")
     ADDRESS = "address", _("another address")

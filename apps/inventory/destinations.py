@@ -1,4 +1,4 @@
-"""A login's destination: what decides where a router's password travels. Reads; the decisions are in services."""
+"""Destination of a device's credentials: address, port, TLS, credential sets, agents. Approval is in services."""
 
 import hashlib
 import ipaddress
@@ -14,15 +14,17 @@ from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
 from apps.inventory.choices import HoldReason, LoginState
 from apps.inventory.models import Device, DeviceCredential, LoginApproval
-from apps.inventory.readers import Reader, readers_of
+from apps.inventory.polling_agents import PollingAgent, polling_agents_of
 
-#: Reasons that speak of the endpoint itself: no login is tried there.
-WHERE = frozenset({HoldReason.NEVER_APPROVED, HoldReason.ADDRESS, HoldReason.PORT, HoldReason.TLS})
+#: Reasons that concern the endpoint itself: no credentials are sent there.
+ENDPOINT_REASONS = frozenset(
+    {HoldReason.NEVER_APPROVED, HoldReason.ADDRESS, HoldReason.PORT, HoldReason.TLS}
+)
 
 
 @dataclass(frozen=True)
 class Destination:
-    """To which address, port and transport which logins are sent, and by which agents."""
+    """Which credential sets are sent to which address, port and transport, and by which agents."""
 
     device_id: UUID
     address: str
@@ -33,7 +35,7 @@ class Destination:
 
     @property
     def digest(self) -> str:
-        """Names this destination: what was approved is what the approver has read."""
+        """Identifies this destination, so that an approval applies to exactly what the approver saw."""
         parts = [str(self.device_id), self.address, self.port, self.tls]
         text = json.dumps([*parts, sorted(self.credential_sets), sorted(self.agents)])
         return hashlib.sha256(text.encode()).hexdigest()
@@ -41,15 +43,15 @@ class Destination:
 
 @dataclass(frozen=True)
 class LoginStatus:
-    """A device's destination beside what was approved."""
+    """A device's present destination compared with the approved one."""
 
     destination: Destination
     approval: LoginApproval | None
-    readers: tuple[Reader, ...]
-    #: Why at least one agent is not given the logins; empty when there are none.
+    polling_agents: tuple[PollingAgent, ...]
+    #: Why at least one agent receives no credentials; empty when there are none.
     reasons: tuple[HoldReason, ...]
-    #: What of the endpoint differs from what was approved, whether or not the device has a login now.
-    changed_where: frozenset[HoldReason]
+    #: Differences of the endpoint from the approved one, whether or not the device has credentials now.
+    changed_endpoint: frozenset[HoldReason]
 
     @property
     def state(self) -> LoginState:
@@ -62,69 +64,69 @@ class LoginStatus:
         return LoginState.APPROVED
 
     @property
-    def needs_decision(self) -> bool:
-        """Somebody has to look at it."""
+    def needs_approval(self) -> bool:
+        """Whether an operator must approve or reject it."""
         return self.state in {LoginState.HELD, LoginState.CERTIFICATE_CHANGED}
 
-    def may_receive_another_login(self, agent_id: UUID) -> bool:
-        """Whether an approver may have this agent try a login there that is not the device's.
+    def may_test_other_credentials(self, agent_id: UUID) -> bool:
+        """Whether an approver may have this agent test credentials there that are not the device's.
 
-        Where nothing was ever approved, the approver's own act decides; what was approved and changed since is held.
+        If nothing was ever approved, the approver's own request suffices; a changed endpoint is held.
         """
         if self.approval is None:
             return not self.reasons
-        return not self.changed_where and str(agent_id) in self.approval.agents
+        return not self.changed_endpoint and str(agent_id) in self.approval.agents
 
-    def is_released_to(self, agent_id: UUID) -> bool:
-        """Whether this agent may be given the logins, as far as the device decides it; its host decides too."""
-        of_agents = {HoldReason.AGENTS, HoldReason.AGENT_HOST}
-        if self.approval is None or set(self.reasons) - of_agents:
+    def may_receive_credentials(self, agent_id: UUID) -> bool:
+        """Whether the device's approval covers this agent; the agent's host must be approved too."""
+        agent_reasons = {HoldReason.AGENTS, HoldReason.AGENT_HOST}
+        if self.approval is None or set(self.reasons) - agent_reasons:
             return False
         return str(agent_id) in self.approval.agents
 
 
 def login_status(device: Device) -> LoginStatus:
-    """One device's."""
+    """The status of one device."""
     return login_statuses([device])[device.pk]
 
 
 def login_statuses(devices: Sequence[Device]) -> dict[UUID, LoginStatus]:
-    """Each device's, from the rows as they are given. Five queries, whatever their number."""
+    """The status of each device, from the given rows. Five queries, whatever their number."""
     ids = [device.pk for device in devices]
     if not ids:
         return {}
     approvals = {row.device_id: row for row in LoginApproval.objects.filter(device__in=ids)}
     sets = credential_set_ids(devices)
-    readers = readers_of(ids)
+    polling_agents = polling_agents_of(ids)
     return {
         device.pk: _status(
-            device, sets[device.pk], approvals.get(device.pk), readers.get(device.pk, [])
+            device, sets[device.pk], approvals.get(device.pk), polling_agents.get(device.pk, [])
         )
         for device in devices
     }
 
 
-def devices_that_need_a_decision(access: Access) -> QuerySet[Device]:
-    """Those that this member may see whose login is held or whose certificate has changed. Six queries."""
+def devices_awaiting_approval(access: Access) -> QuerySet[Device]:
+    """Visible devices whose credentials are held or whose certificate has changed. Six queries."""
     visible = access.visible(Device.objects.all(), Permission.INVENTORY_VIEW)
-    known = visible.only("management_address", "api_port", "api_tls", "credential_set_id")
-    statuses = login_statuses(list(known))
-    return visible.filter(pk__in=[pk for pk, row in statuses.items() if row.needs_decision])
+    rows = visible.only("management_address", "api_port", "api_tls", "credential_set_id")
+    statuses = login_statuses(list(rows))
+    return visible.filter(pk__in=[pk for pk, status in statuses.items() if status.needs_approval])
 
 
 def credential_set_ids(devices: Iterable[Device]) -> Mapping[UUID, frozenset[str]]:
-    """Ids of every login of these devices, as text. One query."""
-    found: dict[UUID, set[str]] = defaultdict(set)
+    """Ids of the credential sets of these devices, as text. One query."""
+    set_ids: dict[UUID, set[str]] = defaultdict(set)
     for device in devices:
-        found[device.pk] = {str(device.credential_set_id)} if device.credential_set_id else set()
-    further = DeviceCredential.objects.filter(device__in=list(found))
-    for device_id, set_id in further.values_list("device_id", "credential_set_id"):
-        found[device_id].add(str(set_id))
-    return {pk: frozenset(ids) for pk, ids in found.items()}
+        set_ids[device.pk] = {str(device.credential_set_id)} if device.credential_set_id else set()
+    fallback = DeviceCredential.objects.filter(device__in=list(set_ids))
+    for device_id, set_id in fallback.values_list("device_id", "credential_set_id"):
+        set_ids[device_id].add(str(set_id))
+    return {pk: frozenset(ids) for pk, ids in set_ids.items()}
 
 
 def canonical(address: str) -> str:
-    """One spelling of an address, however it was written."""
+    """The normalized form of an address."""
     return str(ipaddress.ip_address(address))
 
 
@@ -132,7 +134,7 @@ def _status(
     device: Device,
     sets: frozenset[str],
     approval: LoginApproval | None,
-    readers: Collection[Reader],
+    polling_agents: Collection[PollingAgent],
 ) -> LoginStatus:
     destination = Destination(
         device_id=device.pk,
@@ -140,17 +142,19 @@ def _status(
         port=device.api_port,
         tls=device.api_tls,
         credential_sets=sets,
-        agents=frozenset(str(reader.agent_id) for reader in readers),
+        agents=frozenset(str(reader.agent_id) for reader in polling_agents),
     )
-    reasons = tuple(_reasons(destination, approval, readers))
-    changed_where = WHERE & {*reasons} if approval is not None else frozenset[HoldReason]()
+    reasons = tuple(_reasons(destination, approval, polling_agents))
+    changed_endpoint = (
+        ENDPOINT_REASONS & {*reasons} if approval is not None else frozenset[HoldReason]()
+    )
     return LoginStatus(
-        destination, approval, tuple(readers), reasons if sets else (), changed_where
+        destination, approval, tuple(polling_agents), reasons if sets else (), changed_endpoint
     )
 
 
 def _reasons(
-    now: Destination, approval: LoginApproval | None, readers: Collection[Reader]
+    now: Destination, approval: LoginApproval | None, polling_agents: Collection[PollingAgent]
 ) -> Iterable[HoldReason]:
     if approval is None:
         yield HoldReason.NEVER_APPROVED
@@ -165,5 +169,5 @@ def _reasons(
         yield HoldReason.CREDENTIAL_SETS
     if not now.agents <= set(approval.agents):
         yield HoldReason.AGENTS
-    if not all(reader.is_host_approved for reader in readers):
+    if not all(reader.is_host_approved for reader in polling_agents):
         yield HoldReason.AGENT_HOST

@@ -1,41 +1,41 @@
-"""Refusals of the inventory."""
+"""Errors of the inventory."""
 
 from apps.core.errors import Conflict, Forbidden, NotVisible
 
 
 class NameTaken(Conflict):
-    """Something else in this tenant already goes by that name."""
+    """Another row of this tenant already has that name."""
 
     default_code = "name_taken"
 
 
 class InterfaceTaken(Conflict):
-    """The port already ends another link."""
+    """The interface is already an end of another link."""
 
     default_code = "interface_taken"
 
 
 class InUse(Conflict):
-    """Other rows depend on it and would be left hanging."""
+    """Other rows depend on it."""
 
     default_code = "in_use"
 
 
 class LoginApprovalRefused(Forbidden):
-    """Where a login is sent is decided by a person who may manage credentials and has just proven who they are, or by
-    a token that carries the scope ``logins.approve``."""
+    """Approving a destination needs a user who may manage credentials and has just signed in again, or a token with
+    the scope ``logins.approve``."""
 
     default_code = "login_approval_refused"
 
 
 class DestinationChanged(Conflict):
-    """What was to be approved is not what the device has now: read it again."""
+    """The destination changed after it was read: read it again."""
 
     default_code = "destination_changed"
 
 
 class LoginHeld(Conflict):
-    """The login is not sent to a destination that nobody has approved."""
+    """Credentials are not sent to an unapproved destination."""
 
     default_code = "login_held"
 

@@ -1,4 +1,4 @@
-"""What of the inventory a limited member sees: granted sites and routers, and what is below them."""
+"""Row limits of limited members: granted sites and devices, and what belongs to them."""
 
 from collections.abc import Collection, Mapping
 from uuid import UUID
@@ -49,7 +49,7 @@ def register_limits() -> None:
         LoginApproval,
     ):
         limit_rows(model, lambda user_id: Q(device__in=_visible_devices(user_id)))
-    # A wire is seen from each of its ends.
+    # A link is visible from either end.
     limit_rows(
         Link,
         lambda user_id: (
@@ -59,23 +59,23 @@ def register_limits() -> None:
 
 
 def entities_within(user_id: UUID, prefix: str = "entity_") -> Q:
-    """For rows that name what they are about by type and id: those about something that this member sees."""
-    found = NOTHING
+    """Condition for rows that reference an entity by type and id: only entities that this member may see."""
+    condition = NOTHING
     for kind, model in ENTITIES.items():
         rows = model._default_manager.filter(rows_within(model, user_id))  # noqa: SLF001  (Django's public spelling)
-        found |= Q(**{f"{prefix}type": str(kind), f"{prefix}id__in": rows.values("pk")})
-    return found
+        condition |= Q(**{f"{prefix}type": str(kind), f"{prefix}id__in": rows.values("pk")})
+    return condition
 
 
 def visible_entities(access: Access, refs: Collection[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
-    """Those of the named entities that this person may see. One query per type, whatever their number."""
-    seen: set[tuple[str, UUID]] = set()
+    """The given entities that this user may see. One query per type, whatever their number."""
+    visible_refs: set[tuple[str, UUID]] = set()
     for kind, model in ENTITIES.items():
         ids = [pk for entity_type, pk in refs if entity_type == kind]
         rows: QuerySet[Model] = model._default_manager.filter(pk__in=ids)  # noqa: SLF001  (Django's public spelling)
         visible = access.visible(rows, Permission.INVENTORY_VIEW).values_list("pk", flat=True)
-        seen |= {(str(kind), pk) for pk in visible}
-    return seen
+        visible_refs |= {(str(kind), pk) for pk in visible}
+    return visible_refs
 
 
 def _granted_sites(user_id: UUID) -> object:

@@ -1,4 +1,4 @@
-"""A device that moves to another site: apps above inventory that derive something from sites hear of it in time."""
+"""Notification of a device's move to another site, for apps above inventory that derive data from sites."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -8,11 +8,11 @@ _listeners: list[Callable[[UUID, UUID, datetime], None]] = []
 
 
 def on_device_move(listener: Callable[[UUID, UUID, datetime], None]) -> None:
-    """Have ``listener`` called with device, former site and time, inside the transaction of the change."""
+    """Register a callable(device id, former site id, time), called inside the transaction of the change."""
     _listeners.append(listener)
 
 
-def device_moved(device_id: UUID, former_site_id: UUID, at: datetime) -> None:
-    """Tell all listeners."""
+def notify_device_move(device_id: UUID, former_site_id: UUID, at: datetime) -> None:
+    """Call all listeners."""
     for listener in _listeners:
         listener(device_id, former_site_id, at)

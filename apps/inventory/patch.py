@@ -1,7 +1,7 @@
-"""What an agent found on its routers, item by item: the ``inventory_patch`` of a batch, checked.
+"""Parsing and validation of the ``inventory_patch`` of an ingest batch.
 
-Pure. A bad item is refused by section and index, never the whole patch; unknown keys are of a newer agent and
-are left out.
+Pure. Invalid items are rejected by section and index, never the whole patch; unknown keys come from newer agents and
+are ignored.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ import msgspec
 
 from agent.protocol.ids import bgp_peer_id, interface_id, ospf_neighbor_id, pppoe_service_id
 
-# PostgreSQL text holds no NUL.
+# PostgreSQL text cannot contain NUL.
 _NO_NUL = r"^[^\x00]*\Z"
 Text50 = Annotated[str, msgspec.Meta(max_length=50, pattern=_NO_NUL)]
 Text100 = Annotated[str, msgspec.Meta(max_length=100, pattern=_NO_NUL)]
@@ -28,7 +28,7 @@ Speed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class DeviceItem(msgspec.Struct, frozen=True):
-    """What a router says about itself. None: it did not say."""
+    """System information of a router. None: not reported."""
 
     id: UUID
     identity: Text200 | None = None
@@ -36,11 +36,11 @@ class DeviceItem(msgspec.Struct, frozen=True):
     board_name: Text100 | None = None
     serial: Text100 | None = None
     model: Text100 | None = None
-    #: The login that the router took.
+    #: The credential set of the successful login.
     credential_set: UUID | None = None
-    #: SHA-256 of the TLS certificate with which it took that login.
+    #: SHA-256 of the TLS certificate of that login.
     certificate: Digest | None = None
-    #: The other certificate that it presented than the one that is pinned: it was sent no login.
+    #: A presented certificate that differs from the pinned one: no credentials were sent.
     presented_certificate: Digest | None = None
 
     @property
@@ -53,7 +53,7 @@ class DeviceItem(msgspec.Struct, frozen=True):
 
 
 class InterfaceItem(msgspec.Struct, frozen=True):
-    """A port."""
+    """An interface."""
 
     id: UUID
     device_id: UUID
@@ -130,7 +130,7 @@ SECTIONS: Mapping[str, type[Item]] = {
 
 @dataclass(frozen=True)
 class Rejection:
-    """One item that was refused. Codes: ``bad_item``, ``bad_text``, ``bad_wire_id``, ``unknown_entity``,
+    """One rejected item. Codes: ``bad_item``, ``bad_text``, ``bad_wire_id``, ``unknown_entity``,
     ``not_assigned``, ``too_many_entities``."""
 
     section: str
@@ -141,7 +141,7 @@ class Rejection:
 
 @dataclass
 class ParsedPatch:
-    """The acceptable items of a patch by section and wire id (the last of a kind wins), and the refused ones."""
+    """The valid items of a patch by section and wire id (the last duplicate wins), and the rejected ones."""
 
     items: dict[str, dict[UUID, Any]] = field(default_factory=dict)
     positions: dict[tuple[str, UUID], int] = field(default_factory=dict)
@@ -149,13 +149,13 @@ class ParsedPatch:
 
     @property
     def device_ids(self) -> set[UUID]:
-        """Every device that an acceptable item speaks of."""
+        """The devices of all valid items."""
         return {item.device_id for section in self.items.values() for item in section.values()}
 
-    def refuse(self, keep: Callable[[Any], bool], code: str, detail: str) -> None:
-        """Move the items that ``keep`` says no to over to the refused ones."""
+    def reject_unless(self, is_allowed: Callable[[Any], bool], code: str, detail: str) -> None:
+        """Reject the items for which ``is_allowed`` is false."""
         for section, items in self.items.items():
-            for wire_id in [key for key, item in items.items() if not keep(item)]:
+            for wire_id in [key for key, item in items.items() if not is_allowed(item)]:
                 del items[wire_id]
                 self.rejected.append(
                     Rejection(section, self.positions[section, wire_id], code, detail)
@@ -163,29 +163,29 @@ class ParsedPatch:
 
 
 def parse_patch(patch: Mapping[str, Any]) -> ParsedPatch:
-    """Check every item of an ``inventory_patch``; sections that are unknown or no lists are left out."""
+    """Validate every item of an ``inventory_patch``; unknown sections and non-lists are ignored."""
     parsed = ParsedPatch()
     for section, item_type in SECTIONS.items():
         accepted = parsed.items.setdefault(section, {})
         rows = patch.get(section) or []
         for index, raw in enumerate(rows if isinstance(rows, list) else []):
-            fault = _parse_item(raw, item_type)
-            if isinstance(fault, Rejection):
-                parsed.rejected.append(Rejection(section, index, fault.code, fault.detail))
+            item = _parse_item(raw, item_type)
+            if isinstance(item, Rejection):
+                parsed.rejected.append(Rejection(section, index, item.code, item.detail))
             else:
-                accepted[fault.id] = fault
-                parsed.positions[section, fault.id] = index
+                accepted[item.id] = item
+                parsed.positions[section, item.id] = index
     return parsed
 
 
 def _parse_item(raw: Any, item_type: type[Item]) -> Any:
     try:
         item = msgspec.convert(raw, item_type)
-        msgspec.json.encode(item)  # refuses lone surrogates, which PostgreSQL refuses too
+        msgspec.json.encode(item)  # raises on lone surrogates, which PostgreSQL rejects too
     except msgspec.ValidationError as error:
         return Rejection("", 0, "bad_item", str(error))
     except UnicodeEncodeError:
         return Rejection("", 0, "bad_text", "The text is not valid Unicode.")
     if item.wire_id != item.id:
-        return Rejection("", 0, "bad_wire_id", "The id does not follow from the natural key.")
+        return Rejection("", 0, "bad_wire_id", "The id does not match the natural key.")
     return item

@@ -1,4 +1,4 @@
-"""How often and how patiently a router is asked."""
+"""Polling profiles: intervals and timeouts of a device."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-#: Seconds per tier of the registry, and the longest that one command may take.
+#: Seconds per polling tier, and the timeout of one command.
 DEFAULT_PROFILE: Mapping[str, float] = MappingProxyType(
     {"fast_s": 10, "medium_s": 60, "slow_s": 300, "daily_s": 86_400, "command_timeout_s": 8}
 )
@@ -24,7 +24,7 @@ MAX_TAGS, MAX_TAG_LENGTH = 50, 60
 
 
 def polling_profile(overrides: Mapping[str, float]) -> dict[str, float]:
-    """The whole profile of a device: the defaults with its own values over them."""
+    """The complete profile of a device: the defaults with its overrides."""
     return {**DEFAULT_PROFILE, **overrides}
 
 
@@ -48,7 +48,7 @@ def validate_polling_profile(value: Any) -> None:
 
 
 def validate_tags(value: Any) -> None:
-    """A short list of distinct short words; raises Django's ValidationError."""
+    """A short list of distinct short strings; raises Django's ValidationError."""
     if (
         not isinstance(value, list)
         or len(value) > MAX_TAGS

@@ -1,4 +1,4 @@
-"""Reads of the inventory: what an id means, what it is called, where it stands. Queries do not grow with rows."""
+"""Reads of the inventory. The number of queries does not grow with rows."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from apps.inventory.choices import EntityType
 from apps.inventory.models import (
     BgpPeer,
     Device,
+    EntityAlias,
     Interface,
     Link,
     OspfNeighbor,
     ProbeTarget,
     Service,
     Site,
-    WireAlias,
 )
 
 Ref = tuple[str, UUID]
 
 
-class WireEntity(NamedTuple):
-    """The entity that a wire id means, and the devices that it stands on: none, one, or both ends of a link."""
+class ResolvedEntity(NamedTuple):
+    """The entity of a wire id, and its devices: none, one, or both ends of a link."""
 
     ref: Ref
     device_ids: tuple[UUID, ...]
@@ -44,27 +44,27 @@ _MODELS: Mapping[str, type[Model]] = {
     EntityType.PROBE_TARGET: ProbeTarget,
     EntityType.SERVICE: Service,
 }
-#: What stands on a router is called by that router and by these columns; everything else has a name of its own.
-_ON_ROUTERS: Mapping[type[Model], tuple[tuple[str, ...], Callable[..., str]]] = {
+#: Columns and format of the labels of device entities, prefixed by the device name; the others use their name.
+_DEVICE_ENTITY_LABELS: Mapping[type[Model], tuple[tuple[str, ...], Callable[..., str]]] = {
     Interface: (("name",), str),
-    BgpPeer: (("name", "remote_address", "remote_as"), BgpPeer.called),
-    OspfNeighbor: (("router_id", "address"), OspfNeighbor.called),
+    BgpPeer: (("name", "remote_address", "remote_as"), BgpPeer.format_label),
+    OspfNeighbor: (("router_id", "address"), OspfNeighbor.format_label),
 }
 
 
-#: The columns of an entity's devices, where it is not ``device_id`` alone.
-_NOWHERE = Cast(Value(None), UUIDField())
-_DEVICES_OF: Mapping[type[Model], tuple[Any, Any]] = {
-    Site: (_NOWHERE, _NOWHERE),
-    Device: ("pk", _NOWHERE),
+#: The columns of an entity's devices, where it is not only ``device_id``.
+_NO_DEVICE = Cast(Value(None), UUIDField())
+_DEVICE_COLUMNS: Mapping[type[Model], tuple[Any, Any]] = {
+    Site: (_NO_DEVICE, _NO_DEVICE),
+    Device: ("pk", _NO_DEVICE),
     Link: ("a_device_id", "z_device_id"),
 }
 
 
 class Scope(NamedTuple):
-    """What a rule's scope looks at: the device that an entity sits on, that device's role, site and tags.
+    """The attributes that rule scopes match: an entity's device, and that device's role, site and tags.
 
-    Of a link it is the A end; of a site and of what has no device, ``device_id`` is null.
+    A link has those of its A end; sites and entities without a device have ``device_id`` null.
     """
 
     device_id: UUID | None
@@ -74,7 +74,7 @@ class Scope(NamedTuple):
 
 
 class InterfaceRow(NamedTuple):
-    """What a graph needs of an interface. There are many: no model is built of each."""
+    """The columns of an interface that the topology graph needs, without the cost of model instances."""
 
     id: UUID
     device_id: UUID
@@ -83,7 +83,7 @@ class InterfaceRow(NamedTuple):
 
 @dataclass(frozen=True)
 class NetworkRows:
-    """Everything that a graph is made of, as rows."""
+    """All rows of the topology graph."""
 
     sites: list[Site]
     devices: list[Device]
@@ -96,8 +96,8 @@ class NetworkRows:
 
 
 @dataclass(frozen=True)
-class WatchedDevices:
-    """What an agent needs to know of some devices: the rows, what they should have, what probes them."""
+class PolledDevices:
+    """The inventory part of an agent's config: devices, expected sessions, services, probe targets."""
 
     devices: list[Device]
     bgp_peers: list[BgpPeer]
@@ -106,8 +106,8 @@ class WatchedDevices:
     probe_targets: list[ProbeTarget]
 
 
-def resolve_wire_ids(ids: Collection[UUID]) -> dict[UUID, WireEntity]:
-    """What the ids in a batch mean: an alias first, else the entity of that id. Unknown ids are absent. One query."""
+def resolve_wire_ids(ids: Collection[UUID]) -> dict[UUID, ResolvedEntity]:
+    """The entities of the ids in a batch: by alias first, else by id. Unknown ids are absent. One query."""
     if not ids:
         return {}
     direct = [
@@ -116,40 +116,40 @@ def resolve_wire_ids(ids: Collection[UUID]) -> dict[UUID, WireEntity]:
             Value(str(entity_type)),
             "pk",
             Value(1),
-            *_DEVICES_OF.get(model, ("device_id", _NOWHERE)),
+            *_DEVICE_COLUMNS.get(model, ("device_id", _NO_DEVICE)),
         )
         for entity_type, model in _MODELS.items()
     ]
-    aliased = WireAlias.objects.filter(wire_id__in=ids).values_list(
-        "wire_id", "entity_type", "entity_id", Value(0), "device_id", _NOWHERE
+    aliases = EntityAlias.objects.filter(wire_id__in=ids).values_list(
+        "wire_id", "entity_type", "entity_id", Value(0), "device_id", _NO_DEVICE
     )
-    found: dict[UUID, WireEntity] = {}
-    for wire_id, entity_type, entity_id, rank, *devices in aliased.union(*direct, all=True):
-        if rank == 0 or wire_id not in found:
-            found[wire_id] = WireEntity(
+    entities: dict[UUID, ResolvedEntity] = {}
+    for wire_id, entity_type, entity_id, rank, *devices in aliases.union(*direct, all=True):
+        if rank == 0 or wire_id not in entities:
+            entities[wire_id] = ResolvedEntity(
                 (entity_type, entity_id), tuple(device for device in devices if device)
             )
-    return found
+    return entities
 
 
 def entity_labels(refs: Iterable[Ref]) -> dict[Ref, str]:
-    """What operators call these entities; absent when there is no such row. One query per type."""
-    wanted: dict[str, set[UUID]] = {}
+    """Display names of entities; unknown ones are absent. One query per type."""
+    ids_by_type: dict[str, set[UUID]] = {}
     for entity_type, entity_id in refs:
-        wanted.setdefault(entity_type, set()).add(entity_id)
+        ids_by_type.setdefault(entity_type, set()).add(entity_id)
     labels: dict[Ref, str] = {}
-    for entity_type, ids in wanted.items():
+    for entity_type, ids in ids_by_type.items():
         model = _MODELS.get(entity_type)
         if model is None:
             continue
         rows: QuerySet[Any] = model._default_manager.filter(pk__in=ids)  # noqa: SLF001
-        columns, called = _ON_ROUTERS.get(model, ((), None))
-        if called is None:
+        columns, format_label = _DEVICE_ENTITY_LABELS.get(model, ((), None))
+        if format_label is None:
             names = rows.values_list("pk", "name")
             labels.update({(entity_type, pk): name for pk, name in names})
             continue
-        for pk, router, *parts in rows.values_list("pk", "device__name", *columns):
-            labels[entity_type, pk] = f"{router} {called(*parts)}"
+        for pk, device_name, *parts in rows.values_list("pk", "device__name", *columns):
+            labels[entity_type, pk] = f"{device_name} {format_label(*parts)}"
     return labels
 
 
@@ -164,24 +164,26 @@ def scope_attributes() -> dict[Ref, Scope]:
         for pk, role, site_id, tags in Device.objects.values_list("pk", "role", "site_id", "tags")
     }
     scopes.update({(EntityType.DEVICE.value, pk): scope for pk, scope in of_device.items()})
-    nowhere = Scope(None, "", None, ())
+    no_device = Scope(None, "", None, ())
     for entity_type, model in _MODELS.items():
         if model in {Site, Device}:
             continue
         column = "a_device_id" if model is Link else "device_id"
         pairs = model._default_manager.values_list("pk", column)  # noqa: SLF001
-        scopes.update({(str(entity_type), pk): of_device.get(at, nowhere) for pk, at in pairs})
+        scopes.update(
+            {(str(entity_type), pk): of_device.get(device_id, no_device) for pk, device_id in pairs}
+        )
     return scopes
 
 
 def linked_interface_ids() -> set[UUID]:
-    """Interfaces on which a link ends. One query."""
+    """Interfaces that are ends of links. One query."""
     ends = Link.objects.values_list("a_interface_id", "z_interface_id")
     return {interface_id for pair in ends for interface_id in pair if interface_id is not None}
 
 
 def network_rows() -> NetworkRows:
-    """Everything that a graph is made of. Eight queries, whatever the size."""
+    """All rows of the topology graph. Eight queries, whatever the size."""
     return NetworkRows(
         sites=list(Site.objects.all()),
         devices=list(Device.objects.all()),
@@ -196,17 +198,17 @@ def network_rows() -> NetworkRows:
     )
 
 
-def watched_devices(
+def polled_devices(
     device_ids: Collection[UUID], *, probed_device_ids: Collection[UUID]
-) -> WatchedDevices:
-    """What an agent needs to know of the devices that it reads and of those that it probes, and the probes that every
-    agent runs. Five queries."""
-    on_them = {"device__in": device_ids}
-    return WatchedDevices(
+) -> PolledDevices:
+    """The inventory part of an agent's config: the devices that it polls, and probe targets of devices that it probes
+    or of no device. Five queries."""
+    on_devices = {"device__in": device_ids}
+    return PolledDevices(
         devices=list(Device.objects.filter(pk__in=device_ids).order_by("pk")),
-        bgp_peers=list(BgpPeer.objects.filter(**on_them, disabled=False).order_by("pk")),
-        ospf_neighbors=list(OspfNeighbor.objects.filter(**on_them).order_by("pk")),
-        services=list(Service.objects.filter(**on_them).order_by("pk")),
+        bgp_peers=list(BgpPeer.objects.filter(**on_devices, disabled=False).order_by("pk")),
+        ospf_neighbors=list(OspfNeighbor.objects.filter(**on_devices).order_by("pk")),
+        services=list(Service.objects.filter(**on_devices).order_by("pk")),
         probe_targets=list(
             ProbeTarget.objects.filter(Q(device__in=probed_device_ids) | Q(device=None)).order_by(
                 "pk"
@@ -222,7 +224,7 @@ def device_sites(device_ids: Collection[UUID] | None = None) -> dict[UUID, UUID]
 
 
 def get_device(device_id: UUID) -> Device:
-    """A device of the current tenant. Raises NotVisible for foreign and absent alike."""
+    """A device of the current tenant. Raises NotVisible for foreign and absent ones alike."""
     device = Device.objects.filter(pk=device_id).first()
     if device is None:
         raise NotVisible
@@ -230,19 +232,19 @@ def get_device(device_id: UUID) -> Device:
 
 
 def existing_device_ids(device_ids: Collection[UUID]) -> set[UUID]:
-    """Which of these are devices of the current tenant."""
+    """The subset that are devices of the current tenant."""
     return set(Device.objects.filter(pk__in=device_ids).values_list("pk", flat=True))
 
 
 def existing_site_ids(site_ids: Collection[UUID]) -> set[UUID]:
-    """Which of these are sites of the current tenant."""
+    """The subset that are sites of the current tenant."""
     return set(Site.objects.filter(pk__in=site_ids).values_list("pk", flat=True))
 
 
 def unknown_refs(refs: Iterable[Ref]) -> list[Ref]:
-    """Which of these name no entity of the current tenant. One query per type."""
-    asked = set(refs)
-    return sorted(asked - entity_labels(asked).keys())
+    """The references without an entity in the current tenant. One query per type."""
+    unique = set(refs)
+    return sorted(unique - entity_labels(unique).keys())
 
 
 def visible_devices(access: Access) -> QuerySet[Device]:
@@ -256,7 +258,7 @@ def visible_sites(access: Access) -> QuerySet[Site]:
 
 
 def get_visible_device(access: Access, device_id: UUID) -> Device:
-    """One of them with its site. Raises NotVisible for foreign and absent alike."""
+    """A visible device with its site. Raises NotVisible for foreign and absent ones alike."""
     device = visible_devices(access).select_related("site").filter(pk=device_id).first()
     if device is None:
         raise NotVisible
@@ -264,38 +266,37 @@ def get_visible_device(access: Access, device_id: UUID) -> Device:
 
 
 def get_visible_site(access: Access, site_id: UUID) -> Site:
-    """One of them. Raises NotVisible for foreign and absent alike."""
+    """A visible site. Raises NotVisible for foreign and absent ones alike."""
     site = visible_sites(access).filter(pk=site_id).first()
     if site is None:
         raise NotVisible
     return site
 
 
-def seen_sites_of(access: Access, site_ids: Collection[UUID]) -> Collection[UUID]:
-    """Those of these sites, which stand above what this member sees, that they may see too. One query for a limited
-    member, none for others."""
+def visible_site_ids(access: Access, site_ids: Collection[UUID]) -> Collection[UUID]:
+    """The subset of sites that this member may see. One query for a limited member, none for others."""
     if not access.is_limited:
         return site_ids
     return set(visible_sites(access).filter(pk__in=site_ids).values_list("pk", flat=True))
 
 
-def seen_devices_of(access: Access, device_ids: Collection[UUID]) -> Collection[UUID]:
-    """Those of these devices that this member may see. One query for a limited member, none for others."""
+def visible_device_ids(access: Access, device_ids: Collection[UUID]) -> Collection[UUID]:
+    """The subset of devices that this member may see. One query for a limited member, none for others."""
     if not access.is_limited:
         return device_ids
     return set(visible_devices(access).filter(pk__in=device_ids).values_list("pk", flat=True))
 
 
-def devices_called(devices: QuerySet[Device], words: str) -> QuerySet[Device]:
-    """Those whose name, identity or address holds these words."""
+def search_devices(devices: QuerySet[Device], text: str) -> QuerySet[Device]:
+    """Devices whose name or identity contains the text, or whose address starts with it."""
     return devices.annotate(address=Cast("management_address", CharField())).filter(
-        Q(name__icontains=words) | Q(identity__icontains=words) | Q(address__startswith=words)
+        Q(name__icontains=text) | Q(identity__icontains=text) | Q(address__startswith=text)
     )
 
 
-def sites_called(sites: QuerySet[Site], words: str) -> QuerySet[Site]:
-    """Those whose name or code holds these words."""
-    return sites.filter(Q(name__icontains=words) | Q(code__icontains=words))
+def search_sites(sites: QuerySet[Site], text: str) -> QuerySet[Site]:
+    """Sites whose name or code contains the text."""
+    return sites.filter(Q(name__icontains=text) | Q(code__icontains=text))
 
 
 def visible_site_names(access: Access) -> list[tuple[UUID, str, str]]:
@@ -304,8 +305,8 @@ def visible_site_names(access: Access) -> list[tuple[UUID, str, str]]:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a site stands."""
+class SiteLocation:
+    """A site's coordinates."""
 
     id: UUID
     name: str
@@ -313,11 +314,11 @@ class Place:
     longitude: float
 
 
-def placed_sites(access: Access) -> list[Place]:
+def sites_with_coordinates(access: Access) -> list[SiteLocation]:
     """Sites with coordinates that this member may see, by name. One query."""
     rows = visible_sites(access).order_by("name").values_list("pk", "name", "latitude", "longitude")
     return [
-        Place(pk, name, latitude, longitude)
+        SiteLocation(pk, name, latitude, longitude)
         for pk, name, latitude, longitude in rows
         if latitude is not None and longitude is not None
     ]

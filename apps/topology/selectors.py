@@ -9,8 +9,8 @@ from django.db.models import F, Q, QuerySet
 
 from apps.authorization.access import Access
 from apps.inventory import selectors as inventory
+from apps.inventory.device_entities import neighborhood_of
 from apps.inventory.models import Device, Link, OspfNeighbor
-from apps.inventory.parts import vicinity_of
 from apps.topology import graph, resolve
 from apps.topology.graph import Graph, Ref
 from apps.topology.models import DependencyGroup, DependencyMember
@@ -57,7 +57,7 @@ def graph_snapshot(*, agents: Iterable[graph.AgentLocation] = ()) -> Graph:
 def far_devices_of_neighbors(device: Device) -> dict[UUID, tuple[UUID, str]]:
     """The neighbor device of each of this device's OSPF adjacencies, by adjacency: id and name. Absent where it is not
     certain. Derived from the device and its direct neighbors only; three queries."""
-    near = vicinity_of(device)
+    near = neighborhood_of(device)
     owners: dict[str, set[UUID]] = defaultdict(set)
     for device_id, address in near.addresses.items():
         owners[address].add(device_id)

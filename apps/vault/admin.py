@@ -14,12 +14,12 @@ from apps.authorization.permissions import Permission
 from apps.backoffice.base import AdminForm, TenantAdmin
 from apps.backoffice.site import admin_site
 from apps.vault import services
-from apps.vault.kinds import SECRET_NAMES, SHAPES
+from apps.vault.kinds import KIND_SPECS, SECRET_NAMES
 from apps.vault.models import CredentialSet
 
-#: Option -> the values that it may have (none: free text), of whatever kind.
-OPTIONS = {name: values for shape in SHAPES.values() for name, values in shape.options.items()}
-_LONGEST = 16_000
+#: Option -> its allowed values (empty: free text), over all kinds.
+OPTIONS = {name: values for shape in KIND_SPECS.values() for name, values in shape.options.items()}
+_MAX_SECRET_LENGTH = 16_000
 
 
 def _option_field(name: str) -> forms.Field:
@@ -35,7 +35,7 @@ def _secret_field(name: str) -> forms.Field:
     widget = forms.Textarea if name == "private_key" else forms.PasswordInput
     return forms.CharField(
         label=capfirst(name.replace("_", " ")),
-        max_length=_LONGEST,
+        max_length=_MAX_SECRET_LENGTH,
         strip=False,
         required=False,
         widget=widget(attrs=attrs),
@@ -43,7 +43,7 @@ def _secret_field(name: str) -> forms.Field:
 
 
 class CredentialSetForm(AdminForm):
-    """What a kind needs, its service knows; secrets go in and do not come out, and an empty one stays as it is."""
+    """The service validates per kind. Secrets are never shown; an empty field leaves the stored secret unchanged."""
 
     class Meta:
         model = CredentialSet
@@ -70,7 +70,7 @@ class CredentialSetForm(AdminForm):
 
 @admin.register(CredentialSet, site=admin_site)
 class CredentialSetAdmin(TenantAdmin):
-    """Logins that routers and receivers share."""
+    """Credentials shared by devices and webhook receivers."""
 
     view_permission = manage_permission = Permission.CREDENTIALS_MANAGE
     can_add = can_change = can_delete = True
@@ -79,30 +79,30 @@ class CredentialSetAdmin(TenantAdmin):
     form = CredentialSetForm
     write_only = SECRET_NAMES
     add_fields = ("name", "kind", "username", *OPTIONS, *SECRET_NAMES)
-    readonly_fields = ("holds", "version", "updated_at")
+    readonly_fields = ("stored_secrets", "version", "updated_at")
     fieldsets = (
         (None, {"fields": ("name", "kind", "username", *OPTIONS)}),
         (
-            _lazy("Its secrets"),
+            _lazy("Secrets"),
             {
-                "fields": ("holds", *SECRET_NAMES),
-                "description": _lazy("Never shown again. What is left empty stays as it is."),
+                "fields": ("stored_secrets", *SECRET_NAMES),
+                "description": _lazy("Write-only. Fields left empty keep the stored secret."),
             },
         ),
-        (_lazy("Its versions"), {"fields": ("version", "updated_at")}),
+        (_lazy("Version"), {"fields": ("version", "updated_at")}),
     )
     list_display = ("name", "kind", "username", "version", "updated_at")
     list_filter = ("kind",)
     search_fields = ("name", "username")
     ordering = ("name",)
 
-    @admin.display(description=_lazy("Holds"))
-    def holds(self, row: CredentialSet) -> str:
-        """The names of its secrets."""
-        return ", ".join(services.held_secrets(row))
+    @admin.display(description=_lazy("Stored secrets"))
+    def stored_secrets(self, row: CredentialSet) -> str:
+        """The names of the stored secrets."""
+        return ", ".join(services.secret_names_of(row))
 
     def get_readonly_fields(self, request: Any, obj: Any = None) -> Any:
-        # What is sealed belongs to its kind.
+        # The sealed document's format depends on the kind.
         return (*self.readonly_fields, "kind") if obj else self.readonly_fields
 
     def create(self, values: Mapping[str, Any], *, actor: Actor, at: datetime) -> CredentialSet:
@@ -110,8 +110,8 @@ class CredentialSetAdmin(TenantAdmin):
             name=values["name"],
             kind=values["kind"],
             username=values.get("username", ""),
-            options=_given(values, OPTIONS),
-            secrets=_given(values, SECRET_NAMES),
+            options=_non_empty(values, OPTIONS),
+            secrets=_non_empty(values, SECRET_NAMES),
             actor=actor,
             at=at,
         )
@@ -119,19 +119,19 @@ class CredentialSetAdmin(TenantAdmin):
     def change(
         self, row: CredentialSet, changes: Mapping[str, Any], *, actor: Actor, at: datetime
     ) -> None:
-        asked: dict[str, Any] = {
+        updates: dict[str, Any] = {
             name: changes[name] for name in ("name", "username") if name in changes
         }
         if changes.keys() & OPTIONS.keys():
             changed = {name: changes[name] for name in OPTIONS if name in changes}
-            asked["options"] = _given({**row.options, **changed}, OPTIONS)
-        asked["secrets"] = _given(changes, SECRET_NAMES)
-        services.change_credential_set(credential_set=row, changes=asked, actor=actor, at=at)
+            updates["options"] = _non_empty({**row.options, **changed}, OPTIONS)
+        updates["secrets"] = _non_empty(changes, SECRET_NAMES)
+        services.change_credential_set(credential_set=row, changes=updates, actor=actor, at=at)
 
     def remove(self, row: CredentialSet, *, actor: Actor, at: datetime) -> None:
         services.delete_credential_set(credential_set=row, actor=actor, at=at)
 
 
-def _given(values: Mapping[str, Any], names: Any) -> dict[str, str]:
-    """Those of these names that say something."""
+def _non_empty(values: Mapping[str, Any], names: Any) -> dict[str, str]:
+    """The named values that are not empty."""
     return {name: values[name] for name in names if values.get(name)}

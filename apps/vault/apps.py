@@ -10,14 +10,14 @@ class VaultConfig(AppConfig):
         from apps.events import due, processes
         from apps.events.retention import expire
         from apps.tenancy import guard
-        from apps.vault.services.key_holders import FACT, read_key_ids
+        from apps.vault.services.key_holders import MASTER_KEYS_FACT, read_key_ids
         from apps.vault.services.master_keys import check_master_key
-        from apps.vault.services.rotating import RESEAL
+        from apps.vault.services.rotation import RESEAL
 
         due.register(RESEAL, RESEAL)
         guard.register_check(check_master_key)
-        processes.publish(FACT, read_key_ids)
-        # A holder that still asks is audited once more, as a new lease.
+        processes.publish(MASTER_KEYS_FACT, read_key_ids)
+        # A holder that is still active is audited once more, as a new lease.
         expire(
             "vault_secretlease", retention=timedelta(days=90), condition="leased_at < %(before)s"
         )

@@ -1,4 +1,4 @@
-"""How allauth's second factors are kept: sealed under a key of the vault's platform area, each for its person."""
+"""Storage of allauth's second factors: sealed under a platform key of the vault, bound to their user."""
 
 import os
 from base64 import b64decode, b64encode
@@ -7,32 +7,32 @@ from allauth.mfa.adapter import DefaultMFAAdapter
 
 from apps.accounts.second_factor import sealed_for
 from apps.core import clock
-from apps.vault.envelope import KEY_BYTES, place, seal, unseal
+from apps.vault.envelope import KEY_BYTES, encode_associated_data, seal, unseal
 from apps.vault.errors import SecretUnreadable
 from apps.vault.services import platform_secret, store_platform_secret
 
 KEY_NAME = "second-factors"
-#: There is one such key, which the platform's key seals and its rotation re-seals.
+#: There is one such key; the platform's data key seals it and its rotation re-seals it.
 KEY_ID = b"factors\x01"
 
 
 class SealedAuthenticators(DefaultMFAAdapter):  # type: ignore[misc]  # allauth ships no types
-    """Named by ``MFA_ADAPTER``. A row moved to another person does not open."""
+    """Named by ``MFA_ADAPTER``. A row moved to another user does not open."""
 
     def encrypt(self, text: str) -> str:
-        """Seal for the person whose turn it is."""
-        return b64encode(seal(_key(), KEY_ID, text.encode(), _where())).decode()
+        """Seal for the user in ``sealed_for``."""
+        return b64encode(seal(_key(), KEY_ID, text.encode(), _associated_data())).decode()
 
     def decrypt(self, encrypted_text: str) -> str:
-        """Raises SecretUnreadable for anything that was changed or is another person's."""
+        """Raises SecretUnreadable for anything that was changed or is another user's."""
         try:
             sealed = b64decode(encrypted_text, validate=True)
         except ValueError as error:
-            raise SecretUnreadable(message="The stored secret has an unknown form.") from error
-        return unseal(_key(), sealed, _where()).decode()
+            raise SecretUnreadable(message="The stored secret has an unknown format.") from error
+        return unseal(_key(), sealed, _associated_data()).decode()
 
     def get_totp_issuer(self) -> str:
-        """What an authenticator app writes above the code."""
+        """The name that an authenticator app shows."""
         return "Visual Monitor"
 
     def _get_site_name(self) -> str:
@@ -45,8 +45,8 @@ def _key() -> bytes:
     )
 
 
-def _where() -> bytes:
+def _associated_data() -> bytes:
     owner = sealed_for.get()
     if owner is None:
-        raise RuntimeError("A second factor is sealed for a person: use second_factor.secrets_of.")
-    return place("platform", "mfa_authenticator", str(owner))
+        raise RuntimeError("A second factor is sealed for one user: use second_factor.secrets_of.")
+    return encode_associated_data("platform", "mfa_authenticator", str(owner))

@@ -3,7 +3,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class CredentialKind(models.TextChoices):
-    """What a credential set opens."""
+    """The protocol that a credential set is for."""
 
     ROUTEROS_API = "routeros_api", _("RouterOS API")
     SNMP_V2C = "snmp_v2c", _("SNMP v2c")
@@ -13,7 +13,7 @@ class CredentialKind(models.TextChoices):
 
 
 class Purpose(models.TextChoices):
-    """Why a secret is opened. The closed list of what the audit log can say."""
+    """Why a secret is opened; stored in the audit log."""
 
     AGENT_CONFIG = "agent_config", _("An agent's assignment")
     WEBHOOK_SIGNING = "webhook_signing", _("Signing what a webhook sends")

@@ -1,7 +1,7 @@
-"""Envelope encryption, pure: AES-256-GCM with associated data that names where the secret lives.
+"""Envelope encryption, pure: AES-256-GCM with associated data that names the secret's owner, table, row and field.
 
-``form | id of the key | nonce | ciphertext and tag``. Form and key id are authenticated with the place, so a
-ciphertext opens in one place, under one version of one key, and nowhere else.
+``format | key id | nonce | ciphertext and tag``. Format and key id are authenticated with the associated data, so a
+ciphertext opens only in its own field, under one version of one key.
 """
 
 import os
@@ -17,51 +17,53 @@ KEY_ID_BYTES = 8
 NONCE_BYTES = 12
 TAG_BYTES = 16
 
-FORM = b"\x02"
-#: The first form named no key; what it sealed is still read, and re-sealed by the next rotation.
-FORM_WITHOUT_KEY_ID = b"\x01"
+FORMAT = b"\x02"
+#: The first format has no key id; such ciphertexts are still read, and re-sealed by the next rotation.
+FORMAT_WITHOUT_KEY_ID = b"\x01"
 
 
-class Parts(NamedTuple):
-    """A ciphertext taken apart; ``key_id`` is None in the first form."""
+class ParsedCiphertext(NamedTuple):
+    """A parsed ciphertext; ``key_id`` is None in the first format."""
 
-    head: bytes
+    header: bytes
     key_id: bytes | None
     nonce: bytes
-    body: bytes
+    ciphertext: bytes
 
 
-def place(*parts: str) -> bytes:
-    """Associated data: length-prefixed names of tenant, table, row, field."""
+def encode_associated_data(*parts: str) -> bytes:
+    """Length-prefixed names of tenant, table, row, field."""
     return b"".join(len(raw).to_bytes(4, "big") + raw for raw in (part.encode() for part in parts))
 
 
-def seal(key: bytes, key_id: bytes, plaintext: bytes, where: bytes) -> bytes:
-    """Readable only with this key, at ``where``."""
+def seal(key: bytes, key_id: bytes, plaintext: bytes, associated_data: bytes) -> bytes:
+    """Readable only with this key and this associated data."""
     if len(key_id) != KEY_ID_BYTES:
         raise ValueError("The id of a key is 8 bytes.")
     nonce = os.urandom(NONCE_BYTES)
-    head = FORM + key_id
-    return head + nonce + AESGCM(key).encrypt(nonce, plaintext, head + where)
+    header = FORMAT + key_id
+    return header + nonce + AESGCM(key).encrypt(nonce, plaintext, header + associated_data)
 
 
-def parts_of(sealed: bytes) -> Parts:
-    """What a ciphertext is made of. Raises SecretUnreadable for what is none."""
-    form = sealed[:1]
-    head_bytes = 1 + (KEY_ID_BYTES if form == FORM else 0)
+def parse_ciphertext(sealed: bytes) -> ParsedCiphertext:
+    """Split a ciphertext into its parts. Raises SecretUnreadable for an unknown format."""
+    version_byte = sealed[:1]
+    header_bytes = 1 + (KEY_ID_BYTES if version_byte == FORMAT else 0)
     if (
-        form not in {FORM, FORM_WITHOUT_KEY_ID}
-        or len(sealed) < head_bytes + NONCE_BYTES + TAG_BYTES
+        version_byte not in {FORMAT, FORMAT_WITHOUT_KEY_ID}
+        or len(sealed) < header_bytes + NONCE_BYTES + TAG_BYTES
     ):
-        raise SecretUnreadable(message="The stored secret has an unknown form.")
-    head, rest = sealed[:head_bytes], sealed[head_bytes:]
-    return Parts(head, head[1:] or None, rest[:NONCE_BYTES], rest[NONCE_BYTES:])
+        raise SecretUnreadable(message="The stored secret has an unknown format.")
+    header, rest = sealed[:header_bytes], sealed[header_bytes:]
+    return ParsedCiphertext(header, header[1:] or None, rest[:NONCE_BYTES], rest[NONCE_BYTES:])
 
 
-def unseal(key: bytes, sealed: bytes, where: bytes) -> bytes:
+def unseal(key: bytes, sealed: bytes, associated_data: bytes) -> bytes:
     """The plaintext. Raises SecretUnreadable for anything that was changed or moved."""
-    parts = parts_of(sealed)
+    parts = parse_ciphertext(sealed)
     try:
-        return AESGCM(key).decrypt(parts.nonce, parts.body, parts.head + where)
+        return AESGCM(key).decrypt(parts.nonce, parts.ciphertext, parts.header + associated_data)
     except InvalidTag as error:
-        raise SecretUnreadable(message="The stored secret does not open at this place.") from error
+        raise SecretUnreadable(
+            message="The stored secret does not open with this associated data."
+        ) from error

@@ -3,7 +3,7 @@ from apps.tenancy.guard import Refusal
 
 
 class MasterKeyInvalid(Refusal):
-    """The key file is missing, short, open to all, or not the one this installation was sealed with."""
+    """The key file is missing, short, readable by other accounts, or not the one this database was sealed with."""
 
 
 class SecretUnreadable(DomainError):
@@ -24,18 +24,18 @@ class MasterKeyRetired(Conflict):
 
 
 class MasterKeyNotEverywhere(Conflict):
-    """A running process lacks the new master key: it would open or seal nothing after the rotation."""
+    """A running process lacks the new master key: it could neither open nor seal after the rotation."""
 
     default_code = "master_key_not_everywhere"
 
 
 class CredentialSetInUse(Conflict):
-    """Devices would be left without their login."""
+    """Devices still use this credential set."""
 
     default_code = "credential_set_in_use"
 
 
 class CredentialNameTaken(Conflict):
-    """Another credential set of this tenant goes by that name."""
+    """Another credential set of this tenant has that name."""
 
     default_code = "name_taken"

@@ -1,4 +1,4 @@
-"""What a credential set of each kind is made of. Pure; nothing here holds a secret longer than it looks at it."""
+"""Fields and validation of each credential kind. Pure; secrets are not stored here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,27 +6,27 @@ from types import MappingProxyType
 
 from apps.vault.choices import CredentialKind
 
-#: RFC 3414: a localized key of less is no key.
-SNMP_PASSWORD_LEAST = 8
-NAME_MOST = 32
+#: RFC 3414: the minimum for a localized key.
+SNMP_PASSWORD_MIN_LENGTH = 8
+SNMP_USERNAME_MAX_LENGTH = 32
 
 
 @dataclass(frozen=True)
-class Shape:
-    """The fields of a kind: names of its secrets, values that its options may have (none listed: free text)."""
+class KindSpec:
+    """The fields of a kind: names of its secrets, allowed values of its options (empty: free text)."""
 
     secrets: tuple[str, ...]
-    #: The secret that a caller means who knows but one: ``secret``.
+    #: The secret that the generic field ``secret`` sets.
     main_secret: str
     has_username: bool = True
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-SHAPES: Mapping[str, Shape] = MappingProxyType(
+KIND_SPECS: Mapping[str, KindSpec] = MappingProxyType(
     {
-        CredentialKind.ROUTEROS_API: Shape(("password",), "password"),
-        CredentialKind.SNMP_V2C: Shape(("community",), "community", has_username=False),
-        CredentialKind.SNMP_V3: Shape(
+        CredentialKind.ROUTEROS_API: KindSpec(("password",), "password"),
+        CredentialKind.SNMP_V2C: KindSpec(("community",), "community", has_username=False),
+        CredentialKind.SNMP_V3: KindSpec(
             ("auth_password", "priv_password"),
             "auth_password",
             options={
@@ -34,8 +34,8 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
                 "priv_protocol": ("none", "des", "aes", "aes256"),
             },
         ),
-        CredentialKind.SSH: Shape(("password", "private_key", "passphrase"), "password"),
-        CredentialKind.WEBHOOK: Shape(
+        CredentialKind.SSH: KindSpec(("password", "private_key", "passphrase"), "password"),
+        CredentialKind.WEBHOOK: KindSpec(
             ("password", "token"),
             "token",
             options={"scheme": ("basic", "bearer", "header"), "header_name": ()},
@@ -43,84 +43,86 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
     }
 )
 
-SECRET_NAMES = tuple(dict.fromkeys(name for shape in SHAPES.values() for name in shape.secrets))
+SECRET_NAMES = tuple(dict.fromkeys(name for shape in KIND_SPECS.values() for name in shape.secrets))
 
 
-def faults_of(
+def credential_errors(
     kind: str, *, username: str, options: Mapping[str, str], secrets: Mapping[str, str]
 ) -> dict[str, str]:
-    """What is wrong with a set, by field; empty when it can be used."""
-    shape = SHAPES[kind]
-    faults = {
+    """Validation errors by field; empty when the set is valid."""
+    shape = KIND_SPECS[kind]
+    errors = {
         name: "This kind has no such secret." for name in secrets if name not in shape.secrets
     }
-    faults |= {
+    errors |= {
         f"options.{name}": "This kind has no such option."
         for name in options
         if name not in shape.options
     }
     for name, allowed in shape.options.items():
         if allowed and name in options and options[name] not in allowed:
-            faults[f"options.{name}"] = f"One of: {', '.join(allowed)}."
-    if faults:
-        return faults
+            errors[f"options.{name}"] = f"One of: {', '.join(allowed)}."
+    if errors:
+        return errors
     if not shape.has_username and username:
-        return {"username": "This kind has none."}
-    faults |= _RULES[CredentialKind(kind)](username, options, secrets)
-    return faults
+        return {"username": "This kind has no username."}
+    errors |= _RULES[CredentialKind(kind)](username, options, secrets)
+    return errors
 
 
-def _needs(names: tuple[str, ...], secrets: Mapping[str, str]) -> dict[str, str]:
-    return {name: "This kind needs it." for name in names if not secrets.get(name)}
+def _require_secrets(names: tuple[str, ...], secrets: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: "This field is required for this kind." for name in names if not secrets.get(name)
+    }
 
 
-def _named(username: str) -> dict[str, str]:
-    return {} if username else {"username": "This kind needs it."}
+def _require_username(username: str) -> dict[str, str]:
+    return {} if username else {"username": "This field is required for this kind."}
 
 
 def _routeros(
     username: str, _options: Mapping[str, str], secrets: Mapping[str, str]
 ) -> dict[str, str]:
-    return _named(username) | _needs(("password",), secrets)
+    return _require_username(username) | _require_secrets(("password",), secrets)
 
 
 def _snmp_v2c(
     _username: str, _options: Mapping[str, str], secrets: Mapping[str, str]
 ) -> dict[str, str]:
-    return _needs(("community",), secrets)
+    return _require_secrets(("community",), secrets)
 
 
 def _snmp_v3(
     username: str, options: Mapping[str, str], secrets: Mapping[str, str]
 ) -> dict[str, str]:
-    faults = _named(username)
-    if len(username) > NAME_MOST:
-        faults["username"] = f"At most {NAME_MOST} characters."
-    wanted = {
+    errors = _require_username(username)
+    if len(username) > SNMP_USERNAME_MAX_LENGTH:
+        errors["username"] = f"At most {SNMP_USERNAME_MAX_LENGTH} characters."
+    required = {
         "auth_password": options.get("auth_protocol", "none") != "none",
         "priv_password": options.get("priv_protocol", "none") != "none",
     }
-    if wanted["priv_password"] and not wanted["auth_password"]:
-        faults["options.priv_protocol"] = "SNMPv3 encrypts only what it authenticates."
-    for name, is_wanted in wanted.items():
-        held = secrets.get(name, "")
-        if is_wanted and len(held) < SNMP_PASSWORD_LEAST:
-            faults[name] = f"At least {SNMP_PASSWORD_LEAST} characters."
-        elif held and not is_wanted:
-            faults[name] = "Its protocol is none."
-    return faults
+    if required["priv_password"] and not required["auth_password"]:
+        errors["options.priv_protocol"] = "SNMPv3 needs authentication for encryption."
+    for name, is_required in required.items():
+        value = secrets.get(name, "")
+        if is_required and len(value) < SNMP_PASSWORD_MIN_LENGTH:
+            errors[name] = f"At least {SNMP_PASSWORD_MIN_LENGTH} characters."
+        elif value and not is_required:
+            errors[name] = "Its protocol is set to none."
+    return errors
 
 
 def _ssh(username: str, _options: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
-    faults = _named(username)
+    errors = _require_username(username)
     key = secrets.get("private_key", "")
     if not key and not secrets.get("password"):
-        faults["password"] = "A password or a private key is needed."  # noqa: S105  (a fault, not one)
+        errors["password"] = "A password or a private key is required."  # noqa: S105  (an error text, not a password)
     if key and not ("-----BEGIN " in key and "PRIVATE KEY-----" in key):
-        faults["private_key"] = "Not a private key in PEM or OpenSSH form."
+        errors["private_key"] = "Not a private key in PEM or OpenSSH format."
     if secrets.get("passphrase") and not key:
-        faults["passphrase"] = "It belongs to a private key."  # noqa: S105  (the same)
-    return faults
+        errors["passphrase"] = "It needs a private key."  # noqa: S105  (the same)
+    return errors
 
 
 def _webhook(
@@ -128,19 +130,19 @@ def _webhook(
 ) -> dict[str, str]:
     scheme = options.get("scheme")
     if not scheme:
-        return {"options.scheme": "This kind needs it."}
+        return {"options.scheme": "This field is required for this kind."}
     if scheme == "basic":
-        faults = _named(username) | _needs(("password",), secrets)
-        return faults | ({"token": "Of other schemes."} if secrets.get("token") else {})
-    faults = _needs(("token",), secrets)
+        errors = _require_username(username) | _require_secrets(("password",), secrets)
+        return errors | ({"token": "Not used by this scheme."} if secrets.get("token") else {})
+    errors = _require_secrets(("token",), secrets)
     if username:
-        faults["username"] = "Only the scheme basic has one."
+        errors["username"] = "Only the scheme basic has a username."
     header = options.get("header_name", "")
     if scheme == "header" and not (header.isascii() and header.replace("-", "").isalnum()):
-        faults["options.header_name"] = "The name of a header: letters, digits and hyphens."
-    if any(ord(mark) < ord(" ") for mark in secrets.get("token", "")):
-        faults["token"] = "It is sent as one line."  # noqa: S105  (the same)
-    return faults
+        errors["options.header_name"] = "A header name: letters, digits and hyphens."
+    if any(ord(character) < ord(" ") for character in secrets.get("token", "")):
+        errors["token"] = "Control characters are not allowed."  # noqa: S105  (the same)
+    return errors
 
 
 _RULES = {

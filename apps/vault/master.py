@@ -1,4 +1,4 @@
-"""The master keys as the operator gives them: files outside of the database. Pure but for reading them."""
+"""Master keys from files outside the database."""
 
 import os
 import stat
@@ -10,13 +10,13 @@ from pathlib import Path
 from apps.vault.envelope import KEY_BYTES, KEY_ID_BYTES
 from apps.vault.errors import MasterKeyInvalid
 
-_DIGITS = 2 * KEY_BYTES
-_LARGEST_FILE = 64 * 1024
+_HEX_DIGITS = 2 * KEY_BYTES
+_MAX_FILE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
 class MasterKey:
-    """A key-encryption key. Its id follows from it and tells nothing of it."""
+    """A key-encryption key. Its id is derived from it and does not reveal it."""
 
     secret: bytes = field(repr=False)
 
@@ -26,7 +26,7 @@ class MasterKey:
 
     @property
     def label(self) -> str:
-        """The id as people and tables name it."""
+        """The id in hexadecimal, as tables and messages show it."""
         return self.id.hex()
 
 
@@ -39,7 +39,7 @@ class Keyring:
     source: str
     is_in_environment: bool = False
 
-    def named(self, key_id: bytes) -> MasterKey | None:
+    def find(self, key_id: bytes) -> MasterKey | None:
         return next((key for key in self.all if key.id == key_id), None)
 
     @property
@@ -48,14 +48,14 @@ class Keyring:
 
 
 def read_keyring(*, path: str, text: str, previous_path: str) -> Keyring:
-    """The keyring of a file: its first key seals, what follows only opens. Without a file: the text of a variable.
+    """The keyring of a file: its first key seals, the others only open. Without a file: from the environment variable.
 
     Raises MasterKeyInvalid.
     """
     previous = read_keys(previous_path) if previous_path else []
     if path:
-        current, *further = read_keys(path)
-        return Keyring(current, _without([*further, *previous], current), path)
+        current, *others = read_keys(path)
+        return Keyring(current, _without([*others, *previous], current), path)
     if not text:
         raise MasterKeyInvalid("ISPVM_MASTER_KEY_FILE is not set.")
     key = _key_of(text.strip(), "The master key in ISPVM_MASTER_KEY")
@@ -67,8 +67,8 @@ def read_keys(path: str) -> list[MasterKey]:
     name = f"The master key file {path}"
     try:
         with Path(path).open("rb") as file:
-            _refuse_open_to_all(os.fstat(file.fileno()).st_mode, path)
-            raw = file.read(_LARGEST_FILE)
+            _require_private_mode(os.fstat(file.fileno()).st_mode, path)
+            raw = file.read(_MAX_FILE_BYTES)
     except OSError as error:
         raise MasterKeyInvalid(
             f"{name} cannot be read ({error.strerror}); restore it from your backup, "
@@ -82,9 +82,9 @@ def _key_of(text: str, name: str) -> MasterKey:
     try:
         secret = bytes.fromhex(text)
     except ValueError as error:
-        # From None would hide it; the text of the error holds a position and no digit.
+        # The chained error names a position and none of the digits.
         raise MasterKeyInvalid(
-            f"{name} is not made of {_DIGITS} hexadecimal digits; restore it from your backup."
+            f"{name} does not consist of {_HEX_DIGITS} hexadecimal digits; restore it from your backup."
         ) from error
     if len(secret) != KEY_BYTES:
         raise MasterKeyInvalid(
@@ -93,8 +93,8 @@ def _key_of(text: str, name: str) -> MasterKey:
     return MasterKey(secret)
 
 
-def _refuse_open_to_all(mode: int, path: str) -> None:
-    # The group may read: systemd's credentials and mounted secrets reach their service so.
+def _require_private_mode(mode: int, path: str) -> None:
+    # The group may read: systemd credentials and mounted secrets are given that way.
     if stat.S_IMODE(mode) & (stat.S_IRWXO | stat.S_IWGRP):
         raise MasterKeyInvalid(
             f"The master key file {path} can be read or changed by other accounts "

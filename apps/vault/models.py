@@ -1,4 +1,4 @@
-"""Sealed rows. Nothing here is readable without the master key file, which is not in the database."""
+"""Sealed rows. They cannot be read without the master key file, which is not in the database."""
 
 from django.db import models
 from django.db.models import Q
@@ -8,9 +8,9 @@ from apps.vault.choices import CredentialKind, Purpose
 
 
 class MasterKey(models.Model):
-    """A master key that this database has been sealed with: its id and a value that only it opens.
+    """A master key that this database has been sealed with: its id and a check value that only it opens.
 
-    Live until a rotation has wrapped everything anew; a process without each of the live keys does not start.
+    Live until a rotation has rewrapped every data key; a process without each of the live keys does not start.
     """
 
     key_id = models.CharField(max_length=16, primary_key=True)
@@ -22,9 +22,9 @@ class MasterKey(models.Model):
 class DataKey(models.Model):
     """A version of a data key, wrapped by a master key. The newest seals; a retired one is destroyed."""
 
-    # A process of before, which names no version, still adds the first.
+    # An older process, which sets no version, still adds the first.
     version = models.PositiveIntegerField(default=1, db_default=1)
-    wrapped = models.BinaryField()
+    wrapped_key = models.BinaryField()
     created_at = models.DateTimeField()
     retired_at = models.DateTimeField(null=True, blank=True)
 
@@ -44,7 +44,7 @@ class TenantKey(TenantModel, DataKey):
 
 
 class PlatformKey(DataKey):
-    """The installation's data key: for what no tenant owns."""
+    """The installation's data key: for secrets that no tenant owns."""
 
     class Meta:
         constraints = [
@@ -53,7 +53,7 @@ class PlatformKey(DataKey):
 
 
 class CredentialSet(TenantModel):
-    """A login that devices share: written by an ISP admin, never shown again."""
+    """Credentials shared by devices: written by an ISP admin, never shown again."""
 
     name = models.CharField(max_length=100)
     kind = models.CharField(
@@ -61,12 +61,12 @@ class CredentialSet(TenantModel):
     )
     # Empty where the kind has none (a community).
     username = models.CharField(max_length=100, blank=True, db_default="")
-    # What of it is no secret: protocols, the scheme. See ``kinds``.
+    # The parts that are not secret: protocols, the scheme. See ``kinds``.
     options = models.JSONField(default=dict, blank=True, db_default={})
-    # Names of the secrets that it holds. Empty: of before, one password.
-    held = models.JSONField(default=list, blank=True, db_default=[])
+    # Names of the stored secrets. Empty in old rows: one password.
+    secret_names = models.JSONField(default=list, blank=True, db_default=[])
     sealed_secret = models.BinaryField()
-    # Grows with each new login, so that whoever caches it knows.
+    # Incremented with each change of username, options or secrets, to invalidate caches.
     version = models.PositiveIntegerField(default=1)
     updated_at = models.DateTimeField()
 
@@ -85,10 +85,10 @@ class CredentialSet(TenantModel):
 
 
 class SecretLease(TenantModel):
-    """Who may hold which secrets in the clear, and since when: what the audit log was last told of this holder.
+    """Who may hold which secrets in the clear, and since when: the last lease of this holder in the audit log.
 
-    ``terms`` says what exactly is held (a config version, a set of signing secrets); the same terms again are the
-    same lease and no new record.
+    ``terms`` names what is held (a config version, a set of signing secrets); taking the same terms again is the
+    same lease and writes no audit record.
     """
 
     purpose = models.CharField(max_length=30, choices=Purpose.choices)
@@ -113,5 +113,5 @@ class PlatformSecret(models.Model):
     """A secret of the installation: the agents' CA key."""
 
     name = models.CharField(max_length=60, primary_key=True)
-    sealed = models.BinaryField()
+    sealed_value = models.BinaryField()
     created_at = models.DateTimeField()

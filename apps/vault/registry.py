@@ -1,7 +1,7 @@
 """The closed list of sealed fields: what rotation re-encrypts and a check of the vault opens.
 
-A field of any app that holds a ciphertext stands here, or its secrets would be lost with the first retired key: a
-test looks for those that are missing. ``name`` is the field's name in the associated data and never changes.
+Every field with ciphertexts, of any app, must be listed: the secrets of an unlisted one are lost with the first
+retired key. A test finds missing ones. ``name`` is the name in the associated data and never changes.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from django.db.models import Model
 
 
 class Area(StrEnum):
-    """Whose key seals: the tenant's own, or the installation's."""
+    """Whose data key seals: the tenant's, or the installation's."""
 
     TENANT = "tenant"
     PLATFORM = "platform"
@@ -21,7 +21,7 @@ class Area(StrEnum):
 
 @dataclass(frozen=True)
 class SealedField:
-    """A column of ciphertexts. Null and empty are no secret."""
+    """A column of ciphertexts. Null and empty mean no secret."""
 
     model_name: str
     column: str
@@ -44,14 +44,14 @@ class SealedField:
 SEALED_FIELDS = (
     SealedField("vault.CredentialSet", "sealed_secret", "secret", Area.TENANT),
     SealedField("webhooks.Secret", "sealed", "secret", Area.TENANT),
-    SealedField("vault.PlatformSecret", "sealed", "sealed", Area.PLATFORM),
+    SealedField("vault.PlatformSecret", "sealed_value", "sealed", Area.PLATFORM),
 )
 
-#: Data keys, wrapped by a master key: rotated by wrapping them again.
-WRAPPED_KEYS = ("vault.TenantKey.wrapped", "vault.PlatformKey.wrapped")
+#: Data keys, wrapped by a master key: rotated by rewrapping.
+WRAPPED_KEYS = ("vault.TenantKey.wrapped_key", "vault.PlatformKey.wrapped_key")
 
-#: Sealed under a key that the vault has not: the signer's CA key file (see apps/agents/keys.py).
-SEALED_ELSEWHERE = ("agents.CertificateAuthority.sealed_key",)
+#: Sealed under a key outside the vault: the signer's CA key file (see apps/agents/keys.py).
+SEALED_WITH_OTHER_KEYS = ("agents.CertificateAuthority.sealed_key",)
 
 
 def sealed_fields(area: Area) -> tuple[SealedField, ...]:
@@ -64,4 +64,6 @@ def sealed_field(table: str, name: str) -> SealedField:
     for field in SEALED_FIELDS:
         if (field.table, field.name) == (table, name):
             return field
-    raise LookupError(f"{table}.{name} is no registered sealed field: see apps/vault/registry.py.")
+    raise LookupError(
+        f"{table}.{name} is not a registered sealed field: see apps/vault/registry.py."
+    )

@@ -61,8 +61,8 @@ def announce_worker(kind: str) -> None:
 def start_ingest_worker(_worker: Any) -> None:
     """In each worker of ingest: renew the listener's certificate, and record the uptime of ingest."""
     announce_worker("ingest")
-    from apps.agents.listener import keep_listener_certificate
+    from apps.agents.listener import start_listener_certificate_refresh
     from apps.ingest.uptime import start_uptime_recorder
 
-    keep_listener_certificate()
+    start_listener_certificate_refresh()
     start_uptime_recorder()

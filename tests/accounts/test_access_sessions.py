@@ -162,7 +162,12 @@ def test_no_write_adds_standing_access(operator, acme, acme_admin):
 #: Tables whose rows give access.
 STANDING = (
     *("accounts.ApiToken", "accounts.Membership", "accounts.Invitation", "agents.Agent"),
-    *("agents.AgentDevice", "agents.AgentSite", "agents.AgentProbing", "agents.EnrollmentToken"),
+    *(
+        "agents.AgentDevice",
+        "agents.AgentSite",
+        "agents.AgentProbeDevice",
+        "agents.EnrollmentToken",
+    ),
     *("vault.CredentialSet", "inventory.DeviceCredential", "inventory.SiteGrant"),
     *("inventory.DeviceGrant", "webhooks.Endpoint", "webhooks.Secret"),
 )

@@ -56,7 +56,7 @@ def test_enrollment_ignores_the_clock_and_later_connections_do_not(
 ):
     """The server's certificates are issued at a time that this host's clock, skewed by ``error``, shows as now."""
     at = clock.now() - error
-    authority = pki.make_authority(name="CA", at=at)
+    authority = pki.create_authority(name="CA", at=at)
     certificate, key = pki.issue_server_certificate(authority, hosts=["127.0.0.1"], at=at)
     path = tmp_path / "server.pem"
     path.write_bytes(key + pki.to_pem(certificate).encode())
@@ -69,7 +69,7 @@ def test_enrollment_ignores_the_clock_and_later_connections_do_not(
 
 def test_another_authority_is_refused_at_enrollment_too(tmp_path: Path):
     at = clock.now()
-    authority, other = (pki.make_authority(name="CA", at=at) for _ in range(2))
+    authority, other = (pki.create_authority(name="CA", at=at) for _ in range(2))
     certificate, key = pki.issue_server_certificate(other, hosts=["127.0.0.1"], at=at)
     path = tmp_path / "server.pem"
     path.write_bytes(key + pki.to_pem(certificate).encode())

@@ -37,7 +37,7 @@ from agent.transport.tls import (
     unverified_context,
 )
 from apps.agents import services as agents
-from apps.agents.identity import forget_authenticated
+from apps.agents.identity import clear_certificate_cache
 from apps.agents.models import AgentCertificate, CertificateAuthority
 from apps.audit.models import Record
 from apps.core import clock
@@ -237,7 +237,7 @@ class TestAcceleratedClock:
         for day in range(0, DAYS + 1, every):
             moment[0] = start + day * DAY + rng.random() * timedelta(hours=20)
             if rng.random() < 0.3:  # the server restarts
-                forget_authenticated()
+                clear_certificate_cache()
                 connections.close_all()
                 tally["server restarts"] += 1
             keep_partitions(moment[0])

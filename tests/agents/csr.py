@@ -1,4 +1,4 @@
-"""Certificate requests, honest and hostile."""
+"""Valid and hostile certificate requests."""
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -37,7 +37,7 @@ def make_csr(key=None, *, name: str = "agent", extensions=(), padding: int = 0) 
 
 
 def greedy_extensions(uri: str) -> list[x509.ExtensionType]:
-    """Everything that a request must not get: a CA, a server, somebody else's name."""
+    """Extensions that must not be granted: CA, server, another identity."""
     return [
         x509.BasicConstraints(ca=True, path_length=3),
         x509.SubjectAlternativeName(
@@ -50,7 +50,7 @@ def greedy_extensions(uri: str) -> list[x509.ExtensionType]:
 
 
 def forged_csr() -> str:
-    """A request for a key that its maker does not hold: the signature is another key's."""
+    """A request with the signature of another key."""
     der = x509.load_pem_x509_csr(make_csr(name="aaaaa").encode()).public_bytes(
         serialization.Encoding.DER
     )

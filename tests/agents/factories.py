@@ -1,4 +1,4 @@
-"""Agents, enrolled by real certificates."""
+"""Factories of agents, enrolled with real certificates."""
 
 import base64
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ def der_of(issued: services.IssuedCertificate) -> bytes:
 
 
 def sealing_key() -> tuple[X25519PrivateKey, str]:
-    """A new key pair: the private key, and the public one as it travels."""
+    """A new key pair: the private key, and the public one in base64."""
     key = X25519PrivateKey.generate()
     raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     return key, base64.b64encode(raw).decode()

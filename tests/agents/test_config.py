@@ -43,7 +43,7 @@ def build(agent):
 
 @pytest.fixture
 def working(in_acme):
-    """An enrolled agent with a sealing key that watches cr1."""
+    """An enrolled agent with a sealing key that polls cr1."""
     agent = make_agent()
     key, public = sealing_key()
     enroll(agent, sealing_public_key=public)
@@ -69,12 +69,12 @@ class TestBuildConfig:
         }  # fmt: skip
         assert document["version"] == version
         assert document["agent"] == {"id": str(agent.id), "name": "core"}
-        (told,) = document["devices"]
-        assert (told["address"], told["port"], told["tls"]) == ("127.20.0.1", 8728, False)
-        assert told["profile"] == {
+        (entry,) = document["devices"]
+        assert (entry["address"], entry["port"], entry["tls"]) == ("127.20.0.1", 8728, False)
+        assert entry["profile"] == {
             "fast_s": 3, "medium_s": 60, "slow_s": 300, "daily_s": 86400, "command_timeout_s": 8,
         }  # fmt: skip
-        assert told["expected"]["ospf_neighbors"] == [
+        assert entry["expected"]["ospf_neighbors"] == [
             {
                 "id": str(ospf_neighbor_id(device.id, "2.2.2.2", "0", "10.0.0.2")),
                 "router_id": "2.2.2.2",
@@ -82,7 +82,7 @@ class TestBuildConfig:
                 "address": "10.0.0.2",
             }
         ]
-        assert told["expected"]["services"] == [
+        assert entry["expected"]["services"] == [
             {"id": str(pppoe_service_id(device.id, "pppoe")), "kind": "pppoe", "name": "pppoe"}
         ]
         assert {t["method"] for t in document["probe_targets"]} == {"tcp", "udp_echo"}
@@ -95,10 +95,10 @@ class TestBuildConfig:
 
         assert open_sealed(key, sealed, str(device.id)).decode() == PASSWORD
         assert PASSWORD not in json.dumps(document)
-        stranger, _ = sealing_key()
-        for wrong_key, place in ((stranger, str(device.id)), (key, str(UUID(int=1)))):
+        other_key, _ = sealing_key()
+        for wrong_key, wrong_device in ((other_key, str(device.id)), (key, str(UUID(int=1)))):
             with pytest.raises(SealedBoxInvalid):
-                open_sealed(wrong_key, sealed, place)
+                open_sealed(wrong_key, sealed, wrong_device)
 
     def test_the_version_is_stable_while_nothing_changes_though_sealing_is_random(self, working):
         agent, _, _ = working
@@ -126,7 +126,7 @@ class TestBuildConfig:
 
         assert services.config_version(agent_id=agent.id, at=AT) != before
 
-    def test_what_another_agent_watches_does_not_matter(self, working):
+    def test_another_agents_assignment_does_not_change_the_version(self, working):
         agent, _, _ = working
         before = services.config_version(agent_id=agent.id, at=AT)
         other = make_agent("other")
@@ -147,7 +147,7 @@ class TestBuildConfig:
         assert leased.count() == 2
         assert PASSWORD not in str(list(leased.values_list("detail", flat=True)))
 
-    def test_asking_for_the_version_opens_no_secret(self, working, monkeypatch):
+    def test_the_version_opens_no_secret(self, working, monkeypatch):
         from apps.agents.services import config
 
         monkeypatch.setattr(
@@ -176,7 +176,7 @@ class TestBuildConfig:
 
         assert build(agent)[1]["devices"][0]["credential"] is None
 
-    def test_another_tenants_agent_is_not_there(self, working, globex):
+    def test_another_tenants_agent_is_not_visible(self, working, globex):
         with acting_in(globex), pytest.raises(NotVisible):
             build(working[0])
 
@@ -204,7 +204,7 @@ class TestBuildConfig:
 
 
 class TestAssignment:
-    def test_a_site_brings_what_stands_there_now_and_later(self, in_acme):
+    def test_a_site_includes_present_and_future_devices(self, in_acme):
         site, agent = make_site("north"), make_agent()
         first = make_device("a", site=site)
         assign(agent, sites=[site])
@@ -213,7 +213,7 @@ class TestAssignment:
 
         assert assigned_device_ids(agent.id) == {first.id, second.id}
 
-    def test_what_is_named_for_an_agent_is_not_also_watched_through_its_site(self, in_acme):
+    def test_an_individually_assigned_device_is_not_polled_through_its_site(self, in_acme):
         site, by_site, by_name = make_site("north"), make_agent("s"), make_agent("n")
         named, free = make_device("a", site=site), make_device("b", site=site)
         assign(by_site, sites=[site])
@@ -222,7 +222,7 @@ class TestAssignment:
         assert assigned_device_ids(by_site.id) == {free.id}
         assert assigned_device_ids(by_name.id) == {named.id}
 
-    def test_who_judges_reachability_may_be_another_than_who_reads(self, in_acme):
+    def test_probing_and_polling_may_be_different_agents(self, in_acme):
         core, pop = make_agent("core"), make_agent("pop")
         near, far = make_device("near"), make_device("far")
         for device in (near, far):
@@ -238,17 +238,17 @@ class TestAssignment:
         )
         assign(pop, devices=[far])
 
-        def told(agent) -> tuple[set[str], set[str]]:
+        def configured(agent) -> tuple[set[str], set[str]]:
             _, config = build(agent)
             return (
                 {row["name"] for row in config["devices"]},
                 {row["device_id"] for row in config["probe_targets"]},
             )
 
-        assert told(core) == ({"near"}, {str(near.id), str(far.id)})
-        assert told(pop) == ({"far"}, set())
+        assert configured(core) == ({"near"}, {str(near.id), str(far.id)})
+        assert configured(pop) == ({"far"}, set())
 
-    def test_it_replaces_what_was_and_is_audited_only_when_it_changes(self, in_acme):
+    def test_replaces_the_assignment_and_audits_changes_only(self, in_acme):
         agent, one, other = make_agent(), make_device("a"), make_device("b")
 
         assign(agent, devices=[one])

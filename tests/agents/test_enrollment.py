@@ -32,7 +32,7 @@ def use(token: str, csr: str | None = None, at=AT, **fields) -> services.IssuedC
 
 
 class TestEnrollToken:
-    def test_it_carries_the_address_and_the_pin_and_only_its_hash_is_kept(self, in_acme, settings):
+    def test_contains_url_and_pin_and_only_its_hash_is_stored(self, in_acme, settings):
         token = parse_token(issue_token(make_agent()))
 
         authority = x509.load_pem_x509_certificate(services.authority_certificate(at=AT).encode())
@@ -44,7 +44,7 @@ class TestEnrollToken:
         assert row.expires_at == AT + timedelta(minutes=10)
         assert token.secret not in str(list(Record.objects.values_list("detail", flat=True)))
 
-    def test_a_new_token_ends_the_old_one(self, in_acme):
+    def test_a_new_token_invalidates_the_old_one(self, in_acme):
         agent = make_agent()
         old, new = issue_token(agent), issue_token(agent)
 
@@ -60,7 +60,7 @@ def _sha256():
 
 
 class TestEnrollAgent:
-    def test_a_token_and_a_request_become_an_identity(self, in_acme):
+    def test_issues_a_certificate(self, in_acme):
         agent = make_agent()
         _, sealing = sealing_key()
 
@@ -82,7 +82,7 @@ class TestEnrollAgent:
 
         assert use(parse_token(issue_token(agent)).secret).agent_id == agent.id
 
-    def test_a_greedy_request_gets_only_what_the_server_says(self, in_acme):
+    def test_requested_extensions_are_ignored(self, in_acme):
         agent = make_agent()
         csr = make_csr(name="root", extensions=greedy_extensions(identity_uri(uuid4(), uuid4())))
 
@@ -117,7 +117,7 @@ class TestEnrollAgent:
             use(token)
         assert AgentCertificate.objects.count() == 1
 
-    def test_a_token_ends_after_ten_minutes(self, in_acme):
+    def test_a_token_expires_after_ten_minutes(self, in_acme):
         agent = make_agent()
         token = issue_token(agent)
 
@@ -125,7 +125,7 @@ class TestEnrollAgent:
             use(token, at=AT + timedelta(minutes=10))
         assert use(token, at=AT + timedelta(minutes=9, seconds=59)).agent_id == agent.id
 
-    def test_every_damaged_or_guessed_token_is_refused_alike(self, acme, globex):
+    def test_invalid_tokens_have_the_same_response(self, acme, globex):
         with acting_in(acme):
             text = issue_token(make_agent())
         whole = parse_token(text)
@@ -173,7 +173,7 @@ class TestEnrollAgent:
         with pytest.raises(services.TokenRefused):
             use(token)
 
-    def test_enrolling_again_ends_the_old_certificates(self, in_acme):
+    def test_enrolling_again_revokes_the_old_certificates(self, in_acme):
         agent = make_agent()
         old = enroll(agent)
         new = enroll(agent)
@@ -184,7 +184,7 @@ class TestEnrollAgent:
         assert services.authenticate_certificate(der=der_of(new), at=AT)
 
     @pytest.mark.parametrize("key", ["", "no base64!", "AAAA"])
-    def test_an_odd_sealing_key_is_ignored(self, in_acme, key):
+    def test_an_invalid_sealing_key_is_ignored(self, in_acme, key):
         agent = make_agent()
 
         enroll(agent, sealing_public_key=key)
@@ -192,7 +192,7 @@ class TestEnrollAgent:
         agent.refresh_from_db()
         assert agent.sealing_public_key is None
 
-    def test_odd_texts_of_the_host_are_cut_to_size(self, in_acme):
+    def test_host_texts_are_truncated(self, in_acme):
         agent = make_agent()
 
         enroll(agent, hostname="h\x00\ud800" + "x" * 500, agent_version="v" * 500)
@@ -204,7 +204,7 @@ class TestEnrollAgent:
 
 
 class TestRevokedAgents:
-    def test_tokens_of_a_revoked_agent_are_worthless_and_none_are_made(self, in_acme):
+    def test_tokens_of_a_revoked_agent_are_refused(self, in_acme):
         agent = make_agent()
         token = issue_token(agent)
         services.revoke_agent(agent=agent, actor=ACTOR, at=AT)
@@ -214,7 +214,7 @@ class TestRevokedAgents:
         with pytest.raises(services.AgentRevoked):
             issue_token(agent)
 
-    def test_revoking_twice_is_one_act(self, in_acme):
+    def test_revoking_is_idempotent(self, in_acme):
         agent = make_agent()
         for _ in range(2):
             services.revoke_agent(agent=agent, actor=ACTOR, at=AT)
@@ -224,24 +224,24 @@ class TestRevokedAgents:
 
 @pytest.mark.django_db(transaction=True)
 class TestRace:
-    def test_of_fifty_racing_clients_exactly_one_gets_a_certificate(self, acme):
+    def test_one_of_fifty_concurrent_clients_gets_a_certificate(self, acme):
         with acting_in(acme):
             agent = make_agent()
             token = issue_token(agent)
         csr = make_csr()
-        gate = threading.Barrier(50)
-        won: list[UUID] = []
-        lost: list[str] = []
-        odd: list[Exception] = []
+        barrier = threading.Barrier(50)
+        succeeded: list[UUID] = []
+        refused_codes: list[str] = []
+        errors: list[Exception] = []
 
         def client() -> None:
             try:
-                gate.wait(timeout=300)
-                won.append(use(token, csr).agent_id)
+                barrier.wait(timeout=300)
+                succeeded.append(use(token, csr).agent_id)
             except services.TokenRefused as refused:
-                lost.append(refused.code)
+                refused_codes.append(refused.code)
             except Exception as error:  # noqa: BLE001  (asserted empty below)
-                odd.append(error)
+                errors.append(error)
             finally:
                 connection.close()
 
@@ -251,8 +251,8 @@ class TestRace:
         for thread in threads:
             thread.join(timeout=300)
 
-        assert odd == []
-        assert (won, len(lost)) == ([agent.id], 49)
+        assert errors == []
+        assert (succeeded, len(refused_codes)) == ([agent.id], 49)
         assert AgentCertificate.objects.count() == 1
         with acting_in(acme):
             assert Agent.objects.get().status == "active"

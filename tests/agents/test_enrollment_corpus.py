@@ -1,4 +1,4 @@
-"""A1: everything that may be thrown at enrolment, over HTTP: no certificate, no 500, and the good token still works."""
+"""A1: hostile enrollment requests over HTTP: no certificate, no 500, and the valid token still works."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ from tests.agents.factories import ACTOR, issue_token, make_agent
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PATH = "/ingest/v1/enroll"
-#: What somebody makes of a good token -> what they send.
+#: Name of a manipulation -> the manipulated token.
 TOKENS: dict[str, Callable[[str], str]] = {
     "nothing": lambda _: "",
     "blanks": lambda _: " \t\n",
@@ -77,7 +77,7 @@ def _cut(text: str) -> str:
     return "\n".join([*lines[:2], *lines[-1:]]) + "\n"
 
 
-#: Request -> the code of its refusal.
+#: Name of a request -> the request and its error code.
 REQUESTS: dict[str, tuple[Callable[[], str], str]] = {
     "nothing": (lambda: "", "csr_unreadable"),
     "junk": (lambda: "junk", "csr_unreadable"),
@@ -100,7 +100,7 @@ REQUESTS: dict[str, tuple[Callable[[], str], str]] = {
     "a lone surrogate": (lambda: "\ud800", "csr_unreadable"),
 }
 
-#: A good token and request -> bodies that are none.
+#: Name of a malformed body -> the body.
 BODIES: dict[str, Callable[[dict[str, str]], bytes]] = {
     "no JSON": lambda _: b"enroll me",
     "cut short": lambda good: json.dumps(good).encode()[:-2],
@@ -130,8 +130,8 @@ def token(acme) -> str:
 def enroll(token: object, csr: object, **more: object) -> tuple[int, str]:
     body = json.dumps({"token": token, "csr_pem": csr, **more}).encode("utf-8", "surrogatepass")
     answer = Client().post(PATH, body, "application/json")
-    said = answer.json()
-    return answer.status_code, said.get("code", "")
+    body = answer.json()
+    return answer.status_code, body.get("code", "")
 
 
 def test_no_hostile_token_or_request_gets_a_certificate(acme, globex, token, record_property):
@@ -151,9 +151,9 @@ def test_no_hostile_token_or_request_gets_a_certificate(acme, globex, token, rec
         assert enroll(token, odd)[0] == 400
         cases += 2
     for name, (write, code) in REQUESTS.items():
-        status, said = enroll(token, write())
+        status, actual = enroll(token, write())
         assert status in {400, 413}, name
-        assert said in {code, "bad_text", "bad_json", "invalid"} or status == 413, (name, said)
+        assert actual in {code, "bad_text", "bad_json", "invalid"} or status == 413, (name, actual)
         cases += 1
     for name, spoil in BODIES.items():
         body = spoil({"token": token, "csr_pem": good})
@@ -165,41 +165,43 @@ def test_no_hostile_token_or_request_gets_a_certificate(acme, globex, token, rec
     assert enroll(token, make_csr()) == (403, "token_refused")
     cases += 2
     assert AgentCertificate.objects.count() == 1
-    record_property("bar", f"A1: {cases} hostile enrolments over HTTP: 0 certificates, 0 faults")
+    record_property("bar", f"A1: {cases} hostile enrollments over HTTP: 0 certificates, 0 errors")
     assert cases >= 60
 
 
 @pytest.mark.parametrize("minutes", [10, 11, 60 * 24])
-def test_a_token_ends(acme, minutes):
+def test_a_token_expires(acme, minutes):
     with acting_in(acme):
         old = issue_token(make_agent(), clock.now() - timedelta(minutes=minutes))
 
     assert enroll(old, make_csr()) == (403, "token_refused")
 
 
-def test_wishes_of_a_request_are_not_granted(acme, token):
+def test_requested_extensions_are_not_granted(acme, token):
     csr = make_csr(name="admin", extensions=greedy_extensions(identity_uri(acme.id, uuid4())))
     body = {"token": token, "csr_pem": csr}
 
     answer = Client().post(PATH, body, "application/json").json()
 
-    made = x509.load_pem_x509_certificate(answer["certificate_pem"].encode())
-    of = made.extensions.get_extension_for_class
-    assert not of(x509.BasicConstraints).value.ca
-    assert list(of(x509.ExtendedKeyUsage).value) == [ExtendedKeyUsageOID.CLIENT_AUTH]
-    names = of(x509.SubjectAlternativeName).value
+    certificate = x509.load_pem_x509_certificate(answer["certificate_pem"].encode())
+    get_extension = certificate.extensions.get_extension_for_class
+    assert not get_extension(x509.BasicConstraints).value.ca
+    assert list(get_extension(x509.ExtendedKeyUsage).value) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    names = get_extension(x509.SubjectAlternativeName).value
     uri = identity_uri(acme.id, answer["agent_id"])
     assert [name.value for name in names] == [uri]
-    assert made.subject.rfc4514_string() == f"CN={answer['agent_id']}"
-    assert services.authenticate_certificate(der=made.public_bytes(Encoding.DER), at=clock.now())
+    assert certificate.subject.rfc4514_string() == f"CN={answer['agent_id']}"
+    assert services.authenticate_certificate(
+        der=certificate.public_bytes(Encoding.DER), at=clock.now()
+    )
 
 
-def test_of_fifty_hosts_with_keys_of_their_own_one_gets_in(acme, token):
-    gate, answers = threading.Barrier(50), []
+def test_one_of_fifty_hosts_with_own_keys_enrolls(acme, token):
+    barrier, answers = threading.Barrier(50), []
     requests = [make_csr() for _ in range(50)]
 
     def host(csr: str) -> None:
-        gate.wait(timeout=300)
+        barrier.wait(timeout=300)
         answers.append(enroll(token, csr))
         connection.close()
 
@@ -213,21 +215,21 @@ def test_of_fifty_hosts_with_keys_of_their_own_one_gets_in(acme, token):
     assert AgentCertificate.objects.count() == 1
 
 
-def test_an_address_that_tries_and_tries_is_slowed_down(acme, token, monkeypatch):
+def test_attempts_are_limited_per_address(acme, token, monkeypatch):
     monkeypatch.setattr(limits, "ENROLLMENTS", limits.Rate(0.001, 5))
     source = f"192.0.2.{uuid4().bytes[0]}"
     body = json.dumps({"token": "guess", "csr_pem": make_csr()})
 
-    def knock(address: str) -> int:
+    def attempt(address: str) -> int:
         return Client(REMOTE_ADDR=address).post(PATH, body, "application/json").status_code
 
-    codes = [knock(source) for _ in range(8)]
+    codes = [attempt(source) for _ in range(8)]
 
     assert codes == [403] * 5 + [429] * 3
-    assert knock(f"198.51.100.{uuid4().bytes[0]}") == 403
+    assert attempt(f"198.51.100.{uuid4().bytes[0]}") == 403
 
 
-def test_a_token_of_an_agent_that_was_revoked_or_replaced_is_worth_nothing(acme):
+def test_replaced_and_revoked_tokens_are_refused(acme):
     with acting_in(acme):
         agent = make_agent()
         replaced, revoked = issue_token(agent, clock.now()), issue_token(agent, clock.now())

@@ -19,14 +19,14 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture(autouse=True)
 def _fresh_cache():
-    identity_module.forget_authenticated()
+    identity_module.clear_certificate_cache()
     yield
-    identity_module.forget_authenticated()
+    identity_module.clear_certificate_cache()
 
 
-def code_of(der: bytes, at: datetime = AT, **how) -> str:
+def code_of(der: bytes, at: datetime = AT, **options) -> str:
     try:
-        services.authenticate_certificate(der=der, at=at, **how)
+        services.authenticate_certificate(der=der, at=at, **options)
     except (services.CertificateRefused, services.CertificateMissing) as refused:
         return refused.code
     return "accepted"
@@ -54,10 +54,10 @@ class TestTime:
         assert code_of(der, AT + shift) == working
         assert code_of(der, AT + shift, for_renewal=True) == renewing
 
-    def test_the_year_2038_is_nothing_special(self, in_acme):
+    def test_works_after_2038(self, in_acme):
         at = datetime(2038, 1, 19, 3, 14, 8, tzinfo=UTC)
-        authority = pki.make_authority(name="late", at=at)
-        made = pki.issue_agent_certificate(
+        authority = pki.create_authority(name="late", at=at)
+        certificate = pki.issue_agent_certificate(
             authority,
             public_key=make_key().public_key(),
             tenant_id=uuid4(),
@@ -65,19 +65,17 @@ class TestTime:
             at=at,
         )
 
-        assert made.not_valid_after_utc == at + timedelta(days=30)
+        assert certificate.not_valid_after_utc == at + timedelta(days=30)
 
 
-class TestWhoIsKnown:
-    def test_junk_and_nothing_are_missing(self, db):
+class TestUnknownCertificates:
+    def test_empty_and_invalid_data_is_missing(self, db):
         assert code_of(b"") == "certificate_missing"
         assert code_of(b"junk") == "certificate_missing"
 
-    def test_a_certificate_of_the_right_authority_that_was_never_handed_out_is_unknown(
-        self, in_acme
-    ):
+    def test_a_certificate_that_was_not_issued_is_unknown(self, in_acme):
         agent = make_agent()
-        minted = pki.issue_agent_certificate(
+        unregistered = pki.issue_agent_certificate(
             services.ensure_authority(at=AT),
             public_key=make_key().public_key(),
             tenant_id=in_acme.id,
@@ -85,7 +83,7 @@ class TestWhoIsKnown:
             at=AT,
         )
 
-        der = minted.public_bytes(serialization.Encoding.DER)
+        der = unregistered.public_bytes(serialization.Encoding.DER)
         assert code_of(der) == "certificate_unknown"
 
     def test_a_forged_certificate_with_a_known_serial_is_unknown(self, in_acme):
@@ -110,11 +108,14 @@ class TestWhoIsKnown:
         assert code_of(der) == "certificate_unknown"
 
     def test_the_listeners_own_certificate_is_of_the_wrong_purpose(self, db):
-        made, _ = pki.issue_server_certificate(
+        certificate, _ = pki.issue_server_certificate(
             services.ensure_authority(at=AT), hosts=["localhost"], at=AT
         )
 
-        assert code_of(made.public_bytes(serialization.Encoding.DER)) == "certificate_wrong_purpose"
+        assert (
+            code_of(certificate.public_bytes(serialization.Encoding.DER))
+            == "certificate_wrong_purpose"
+        )
 
     def test_a_suspended_tenants_agents_are_refused(self, in_acme):
         der = der_of(enroll(make_agent()))
@@ -125,7 +126,7 @@ class TestWhoIsKnown:
 
 
 class TestRevocation:
-    def test_it_acts_within_two_seconds_on_a_certificate_that_was_just_seen(self, in_acme):
+    def test_revocation_takes_effect_within_two_seconds_on_a_cached_certificate(self, in_acme):
         agent = make_agent()
         der = der_of(enroll(agent))
         assert code_of(der, AT) == "accepted"
@@ -135,7 +136,7 @@ class TestRevocation:
         assert code_of(der, AT + 2 * SECOND) == "certificate_revoked"
         assert code_of(der, AT + 2 * SECOND, for_renewal=True) == "certificate_revoked"
 
-    def test_a_process_that_has_not_seen_it_refuses_at_once(self, in_acme):
+    def test_an_uncached_certificate_is_refused_at_once(self, in_acme):
         agent = make_agent()
         der = der_of(enroll(agent))
         services.revoke_agent(agent=agent, actor=ACTOR, at=AT)
@@ -159,14 +160,14 @@ class TestRevocation:
         assert code_of(der) == "certificate_revoked"
         assert AgentCertificate.objects.get().revoked_at == AT
 
-    def test_a_database_that_does_not_answer_is_closed_not_open(self, in_acme, monkeypatch):
+    def test_fails_closed_without_a_database(self, in_acme, monkeypatch):
         der = der_of(enroll(make_agent()))
 
-        class Away:
+        class Unavailable:
             def select_related(self, *_):
                 raise ConnectionError
 
-        monkeypatch.setattr(identity_module.AgentCertificate, "objects", Away())
+        monkeypatch.setattr(identity_module.AgentCertificate, "objects", Unavailable())
         with pytest.raises(ConnectionError):
             services.authenticate_certificate(der=der, at=AT)
 
@@ -195,20 +196,20 @@ class TestRenewal:
         agent = make_agent()
         old = enroll(agent)
         at = AT + timedelta(days=15)
-        known = services.authenticate_certificate(der=der_of(old), at=at, for_renewal=True)
+        identity = services.authenticate_certificate(der=der_of(old), at=at, for_renewal=True)
 
-        new = services.renew_certificate(identity=known, csr_pem=make_csr(), at=at)
+        new = services.renew_certificate(identity=identity, csr_pem=make_csr(), at=at)
 
         assert code_of(der_of(old), at) == code_of(der_of(new), at) == "accepted"
         assert new.not_after == at.replace(microsecond=0) + timedelta(days=30)
 
     def test_a_revocation_between_the_check_and_the_renewal_wins(self, in_acme):
         agent = make_agent()
-        known = services.authenticate_certificate(der=der_of(enroll(agent)), at=AT)
+        identity = services.authenticate_certificate(der=der_of(enroll(agent)), at=AT)
         services.revoke_agent(agent=agent, actor=ACTOR, at=AT)
 
         with pytest.raises(services.CertificateRefused) as caught:
-            services.renew_certificate(identity=known, csr_pem=make_csr(), at=AT)
+            services.renew_certificate(identity=identity, csr_pem=make_csr(), at=AT)
 
         assert caught.value.code == "certificate_revoked"
         assert AgentCertificate.objects.count() == 1

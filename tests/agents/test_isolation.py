@@ -1,4 +1,4 @@
-"""Rows of one tenant beside another's: inventory, topology and agents, table by table."""
+"""Tenant isolation of every table of inventory, topology and agents."""
 
 import pytest
 from django.apps import apps
@@ -18,7 +18,7 @@ from apps.topology.services import create_dependency_group
 from apps.vault.services import store_credential_set
 from tests.agents.factories import ACTOR, AT, enroll, issue_token, make_agent
 from tests.inventory.factories import make_device, make_link
-from tests.inventory.test_discovery import whole_patch
+from tests.inventory.test_discovery import full_patch
 
 pytestmark = pytest.mark.django_db
 
@@ -40,7 +40,7 @@ def fill() -> None:
     """At least one row in every table, every foreign key set in at least one."""
     device, other = make_device("cr1"), make_device("cr2")
     agent = make_agent("core", site=device.site, attached_device=device)
-    inventory.apply_discovery(patch=whole_patch(device), device_ids=[device.id], actor=ACTOR, at=AT)
+    inventory.apply_discovery(patch=full_patch(device), device_ids=[device.id], actor=ACTOR, at=AT)
     Interface.objects.create(device=other, name="to-cr1")
     Interface.objects.create(device=device, name="to-cr2")
     link = make_link(device, other)
@@ -62,13 +62,15 @@ def fill() -> None:
         actor=ACTOR,
         at=AT,
     )
-    logins = [
+    credential_sets = [
         store_credential_set(
             name=name, kind="routeros_api", username="u", secret="s", actor=ACTOR, at=AT
         )
         for name in ("c", "d")
     ]
-    inventory.set_device_credentials(device=device, credential_sets=logins, actor=ACTOR, at=AT)
+    inventory.set_device_credentials(
+        device=device, credential_sets=credential_sets, actor=ACTOR, at=AT
+    )
     FormerAssignment.objects.create(
         agent=agent, device=other, kind=AssignmentKind.values[0], ended_at=AT
     )
@@ -89,7 +91,7 @@ def both(acme, globex):
     return acme, globex
 
 
-def test_every_table_has_rows_and_each_tenant_sees_its_own_only(both):
+def test_each_tenant_sees_only_its_own_rows(both):
     for model in MODELS:
         owners = []
         for tenant in both:
@@ -101,7 +103,7 @@ def test_every_table_has_rows_and_each_tenant_sees_its_own_only(both):
         assert not model.objects.exists(), model
 
 
-def test_no_row_can_point_at_another_tenants(both):
+def test_no_row_can_reference_another_tenants_row(both):
     acme, globex = both
     assert len(KEYS) > 15
     for model, name in KEYS:
@@ -133,12 +135,12 @@ def test_foreign_rows_cannot_be_changed_moved_or_deleted(both, model):
             model.objects.filter(pk=own).update(tenant=globex)
 
 
-def test_the_certificate_map_can_be_added_to_and_never_thinned_out(both):
+def test_certificates_cannot_be_deleted(both):
     with pytest.raises(DatabaseError, match="permission denied"), transaction.atomic():
         AgentCertificate.objects.all()._raw_delete("default")
 
 
-def test_removing_a_site_leaves_no_hanging_rows(both):
+def test_deleting_a_site_leaves_no_dangling_rows(both):
     acme, globex = both
     with acting_in(acme):
         site = Site.objects.get()

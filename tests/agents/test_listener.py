@@ -14,7 +14,7 @@ from django.core.management import call_command
 
 from apps.agents import services
 from apps.agents.models import CertificateAuthority
-from apps.agents.pki import covered_hosts
+from apps.agents.pki import certificate_hosts
 from apps.audit.models import PlatformRecord
 from apps.core import clock
 from tests.agents.csr import make_csr, make_key
@@ -40,7 +40,7 @@ class TestListenerFiles:
         chain[0].verify_directly_issued_by(chain[1])
         assert files.ca.read_text() == services.authority_certificate(at=AT)
 
-    def test_running_again_keeps_what_is_good(self, tmp_path):
+    def test_a_valid_certificate_is_not_replaced(self, tmp_path):
         before = write(tmp_path, "127.0.0.1", "::1", "ingest.example")
         content = before.certificate.read_bytes()
 
@@ -50,7 +50,7 @@ class TestListenerFiles:
         assert PlatformRecord.objects.filter(action="ingest.certificate_issued").count() == 1
 
     @pytest.mark.parametrize("reason", ["hosts", "age", "key", "junk", "gone", "authority"])
-    def test_what_is_no_longer_good_is_replaced(self, tmp_path, reason):
+    def test_an_invalid_certificate_is_replaced(self, tmp_path, reason):
         files = write(tmp_path)
         at, hosts = AT, ["127.0.0.1"]
         if reason == "hosts":
@@ -77,17 +77,17 @@ class TestListenerFiles:
         again = write(tmp_path, *hosts, at=at)
 
         assert again.written
-        made = x509.load_pem_x509_certificate(again.certificate.read_bytes())
-        assert covered_hosts(made) == set(hosts)
+        certificate = x509.load_pem_x509_certificate(again.certificate.read_bytes())
+        assert certificate_hosts(certificate) == set(hosts)
         assert not write(tmp_path, *hosts, at=at).written
 
-    def test_the_command_writes_and_then_keeps(self, tmp_path, capsys):
+    def test_the_command_writes_once(self, tmp_path, capsys):
         for _ in range(2):
             call_command("ingest_certificate", "--out", str(tmp_path), "--host", "127.0.0.1")
 
         first, second = capsys.readouterr().out.splitlines()
         assert first.startswith("Wrote ")
-        assert second.startswith("Kept ")
+        assert second.startswith("Unchanged: ")
 
 
 class TestHandshake:
@@ -122,14 +122,14 @@ class TestHandshake:
 
 
 def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> bytes:
-    seen: list[bytes | None] = []
+    peer_certificates: list[bytes | None] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(300)
 
         def serve() -> None:
             raw, _ = listener.accept()
             with server.wrap_socket(raw, server_side=True) as wrapped:
-                seen.append(wrapped.getpeercert(binary_form=True))
+                peer_certificates.append(wrapped.getpeercert(binary_form=True))
                 wrapped.sendall(b"x")
 
         thread = threading.Thread(target=serve)
@@ -140,5 +140,5 @@ def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> bytes:
         ):
             assert wrapped.recv(1) == b"x"
         thread.join(timeout=300)
-    assert seen[0]
-    return seen[0]
+    assert peer_certificates[0]
+    return peer_certificates[0]

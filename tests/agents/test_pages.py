@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from apps.agents import services
 from apps.agents.models import Agent, AgentCertificate, QuarantinedEntity
-from apps.agents.services import Foreign
+from apps.agents.services import UnassignedItem
 from apps.core import clock
 from apps.tenancy import acting_in
 from tests import test_list_costs as rows
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db
 def page(acme_readonly) -> Client:
     client = Client()
     assert client.login(username=acme_readonly.email, password=PASSWORD)
-    client.get("/search/")  # the first page of a minute also notes that the session was seen
+    client.get("/search/")  # the first request of a minute also updates the session
     return client
 
 
@@ -35,11 +35,11 @@ def shown(page: Client, **headers) -> str:
     return answer.content.decode()
 
 
-def test_without_agents_it_says_what_they_are_for(page):
-    assert "No agent yet" in shown(page)
+def test_explains_agents_when_there_are_none(page):
+    assert "No agents yet" in shown(page)
 
 
-def test_a_silent_agent_is_blind_and_says_nothing_of_its_buffer(page, acme):
+def test_an_offline_agent_is_first_and_shows_no_buffer(page, acme):
     now = clock.now()
     with acting_in(acme):
         make_agent("near")
@@ -50,66 +50,66 @@ def test_a_silent_agent_is_blind_and_says_nothing_of_its_buffer(page, acme):
 
     body = shown(page)
 
-    assert body.index(">far<") < body.index(">near<"), "the silent stand first"
+    assert body.index(">far<") < body.index(">near<"), "offline agents are listed first"
     assert "1 agent is offline." in body
     assert "9 min ago" in body
     assert len(re.findall(r">\s*7\s*<", body)) == 1
 
 
-def test_an_agent_that_sends_what_is_not_its_own_says_so_until_it_stops(page, acme):
+def test_shows_quarantine_until_it_clears(page, acme):
     now = clock.now()
     with acting_in(acme):
         agent = make_agent("near")
         Agent.objects.update(status="active", last_heartbeat_at=now)
         ports = [
-            Foreign("interface", uuid4(), "interface.oper_up", now, 1.0),
-            Foreign("interface", uuid4(), "interface.oper_up", now, 0.0),
+            UnassignedItem("interface", uuid4(), "interface.oper_up", now, 1.0),
+            UnassignedItem("interface", uuid4(), "interface.oper_up", now, 0.0),
         ]
         services.quarantine_items(agent_id=agent.id, items=ports, at=now)
 
     body = shown(page)
     assert "Data quarantined" in body
-    assert "2 items so far" in body
+    assert ": 2 items" in body
 
     with acting_in(acme):
         QuarantinedEntity.objects.update(last_seen_at=now - timedelta(seconds=61))
     assert "Data quarantined" not in shown(page)
 
 
-def test_an_agent_that_lags_behind_says_so(page, acme):
+def test_shows_a_backlog(page, acme):
     with acting_in(acme):
         make_agent("near")
         health = {"buffer_depth": 900.0, "buffer_age_seconds": 600.0}
         Agent.objects.update(status="active", last_heartbeat_at=clock.now(), health=health)
 
-    assert "Its oldest reading waits for 10 min" in shown(page)
+    assert "Oldest buffered sample: 10 min" in shown(page)
 
 
-def test_a_certificate_that_is_not_renewed_warns(page, acme):
+def test_warns_of_an_expiring_certificate(page, acme):
     now = clock.now()
     with acting_in(acme):
         enroll(make_agent("near"), at=now)
         Agent.objects.update(last_heartbeat_at=now)
-    assert "Certificate ends" not in shown(page)
+    assert "Certificate expiring" not in shown(page)
 
     AgentCertificate.objects.update(not_after=now + timedelta(hours=5, seconds=30))
 
-    assert "Certificate ends" in shown(page)
+    assert "Certificate expiring" in shown(page)
     assert "5 h 0 min left" in shown(page)
 
 
-def test_the_part_alone_for_htmx(page):
+def test_htmx_gets_only_the_partial(page):
     assert "<html" not in shown(page, **{"HX-Request": "true"})
 
 
-def test_another_tenants_agents_are_not_there(page, globex):
+def test_hides_another_tenants_agents(page, globex):
     with acting_in(globex):
         make_agent("theirs")
 
     assert "theirs" not in shown(page)
 
 
-def test_one_row_costs_what_twenty_cost(page, acme):
+def test_query_count_does_not_grow(page, acme):
     with acting_in(acme):
         rows.agent(0)
     few = queries(lambda: shown(page))

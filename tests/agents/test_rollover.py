@@ -1,4 +1,4 @@
-"""Changing the authority: told before it signs, trusted while somebody needs it, refused if it would cut off agents."""
+"""Rollover of the authority: published before it signs, trusted while needed, refused if agents would lose access."""
 
 from datetime import timedelta
 
@@ -9,9 +9,9 @@ from django.core.management import CommandError, call_command
 
 from agent.protocol.tokens import TokenContent, parse_token
 from apps.agents import keys, services
-from apps.agents.identity import forget_authenticated
+from apps.agents.identity import clear_certificate_cache
 from apps.agents.models import Agent, CertificateAuthority
-from apps.agents.pki import fingerprint_of, make_authority
+from apps.agents.pki import create_authority, fingerprint_of
 from apps.audit.models import PlatformRecord
 from apps.core import clock
 from apps.vault.services import platform_secret, store_platform_secret
@@ -24,25 +24,25 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(autouse=True)
 def _fresh_cache():
-    forget_authenticated()
+    clear_certificate_cache()
     yield
-    forget_authenticated()
+    clear_certificate_cache()
 
 
 def stage() -> str:
     return services.stage_authority(actor=ACTOR, at=AT)
 
 
-def promote(**how) -> CertificateAuthority:
-    return services.promote_authority(actor=ACTOR, at=AT, **how)
+def promote(**options) -> CertificateAuthority:
+    return services.promote_authority(actor=ACTOR, at=AT, **options)
 
 
-def retire(at=AT, **how) -> int:
-    return services.retire_authorities(actor=ACTOR, at=at, **how)
+def retire(at=AT, **options) -> int:
+    return services.retire_authorities(actor=ACTOR, at=at, **options)
 
 
-def beat(agent: Agent) -> None:
-    """The agent says whom it trusts after it took its config."""
+def send_heartbeat(agent: Agent) -> None:
+    """The agent reports its trusted authorities after it applied its config."""
     _, config = services.build_config(agent_id=agent.id, at=AT)
     pems = x509.load_pem_x509_certificates(
         (config["ca_pem"] + (config["next_ca_pem"] or "")).encode()
@@ -52,8 +52,8 @@ def beat(agent: Agent) -> None:
 
 
 def renew(issued: services.IssuedCertificate, at=AT) -> services.IssuedCertificate:
-    known = services.authenticate_certificate(der=der_of(issued), at=at, for_renewal=True)
-    return services.renew_certificate(identity=known, csr_pem=make_csr(), at=at)
+    identity = services.authenticate_certificate(der=der_of(issued), at=at, for_renewal=True)
+    return services.renew_certificate(identity=identity, csr_pem=make_csr(), at=at)
 
 
 def signer_of(issued: services.IssuedCertificate) -> str:
@@ -65,7 +65,7 @@ def signer_of(issued: services.IssuedCertificate) -> str:
     raise AssertionError
 
 
-def test_the_whole_change_keeps_every_agent(in_acme, tmp_path):
+def test_a_rollover_keeps_every_agent(in_acme, tmp_path):
     agent = make_agent()
     first = enroll(agent)
     former = signer_of(first)
@@ -76,15 +76,17 @@ def test_the_whole_change_keeps_every_agent(in_acme, tmp_path):
 
     upcoming = stage()
 
-    assert services.config_version(agent_id=agent.id, at=AT) != version, "agents would not hear"
-    assert signer_of(renew(first)) == former, "it signs before it was told"
+    assert services.config_version(agent_id=agent.id, at=AT) != version, (
+        "agents would not receive it"
+    )
+    assert signer_of(renew(first)) == former, "it signs before it was published"
     assert services.refresh_listener_certificate(folder=tmp_path, actor=ACTOR, at=AT)
     assert files.ca.read_text().count("BEGIN") == 2, "ingest would not know the next one's agents"
     with pytest.raises(services.AuthorityInUse) as caught:
         promote()
-    assert "acme/core: never heard" in caught.value.message
+    assert "acme/core: no heartbeat yet" in caught.value.message
     assert caught.value.context["agents"] == [str(agent.id)]
-    beat(agent)
+    send_heartbeat(agent)
     promote()
     second = renew(first)
     assert (signer_of(second), fingerprint_of(second.ca_pem)) == (upcoming, upcoming)
@@ -98,7 +100,7 @@ def test_the_whole_change_keeps_every_agent(in_acme, tmp_path):
     assert retire() == 1
 
     with pytest.raises(services.CertificateRefused) as refused:
-        forget_authenticated()
+        clear_certificate_cache()
         services.authenticate_certificate(der=der_of(first), at=AT)
     assert refused.value.code == "certificate_unknown"
     assert services.authenticate_certificate(der=der_of(second), at=AT)
@@ -111,21 +113,21 @@ def test_the_whole_change_keeps_every_agent(in_acme, tmp_path):
     ]
 
 
-def test_the_old_one_is_not_retired_while_an_agent_could_still_come_back_with_it(in_acme):
+def test_the_old_authority_is_not_retired_while_an_agent_depends_on_it(in_acme):
     issued = enroll(make_agent())
     stage()
     promote(force=True)
 
     with pytest.raises(services.AuthorityInUse) as caught:
         retire()
-    assert "acme/core: its certificate ends 2026-03-31" in caught.value.message
+    assert "acme/core: certificate expires 2026-03-31" in caught.value.message
     with pytest.raises(services.AuthorityInUse):
-        retire(at=AT + 59 * DAY)  # expired, and in its grace
+        retire(at=AT + 59 * DAY)  # expired, but in its grace period
     assert retire(at=AT + 61 * DAY) == 1
     assert issued
 
 
-def test_a_retired_authority_leaves_no_key_and_a_revoked_agent_holds_up_nothing(in_acme):
+def test_a_retired_authority_has_no_key_and_revoked_agents_do_not_block(in_acme):
     agent = make_agent()
     enroll(agent)
     stage()
@@ -137,7 +139,7 @@ def test_a_retired_authority_leaves_no_key_and_a_revoked_agent_holds_up_nothing(
 
 
 @pytest.mark.parametrize("step", ["promote", "retire"])
-def test_a_step_out_of_order_is_said(in_acme, step):
+def test_a_step_out_of_order_is_refused(in_acme, step):
     enroll(make_agent())
 
     with pytest.raises(services.AuthorityStageWrong):
@@ -152,7 +154,7 @@ def test_there_is_one_next_authority(in_acme):
     assert caught.value.code == "next_authority_exists"
 
 
-def test_tokens_pin_whoever_may_answer_while_they_live(in_acme):
+def test_tokens_pin_the_active_and_the_next_authority(in_acme):
     agent = make_agent()
     before = parse_token(issue_token(agent))
     upcoming = stage()
@@ -167,11 +169,11 @@ def test_tokens_pin_whoever_may_answer_while_they_live(in_acme):
     )
     assert (during.ca_sha256, after.ca_sha256) == (before.ca_sha256, upcoming)
     assert parse_token(during.text()) == during
-    # An agent of the former version reads the same text.
+    # Agents of the former version parse the same text.
     assert TokenContent(during.url, during.ca_sha256, during.secret).text() != during.text()
 
 
-def test_a_key_file_of_somebody_else_opens_nothing(in_acme, settings, tmp_path):
+def test_a_wrong_key_file_is_refused(in_acme, settings, tmp_path):
     enroll(make_agent())
     other = tmp_path / "ca_key"
     other.write_text("ab" * 32)
@@ -184,7 +186,7 @@ def test_a_key_file_of_somebody_else_opens_nothing(in_acme, settings, tmp_path):
         call_command("signer")
 
 
-def test_a_lost_key_file_is_overcome_by_a_change_of_the_authority(in_acme, settings, tmp_path):
+def test_a_rollover_replaces_a_lost_key_file(in_acme, settings, tmp_path):
     agent = make_agent()
     first = enroll(agent)
     other = tmp_path / "ca_key"
@@ -193,7 +195,7 @@ def test_a_lost_key_file_is_overcome_by_a_change_of_the_authority(in_acme, setti
     settings.ISPVM_CA_KEY_FILE = str(other)
 
     upcoming = stage()
-    beat(agent)
+    send_heartbeat(agent)
     promote()
 
     assert services.check_signer(at=AT) == upcoming
@@ -204,36 +206,36 @@ def test_without_the_key_file_nothing_signs(in_acme, settings):
     enroll(make_agent())
     settings.ISPVM_CA_KEY_FILE = ""
 
-    with pytest.raises(services.SignerAway):
+    with pytest.raises(services.SignerUnavailable):
         services.ensure_authority(at=AT)
     with pytest.raises(CommandError, match="needs ISPVM_CA_KEY_FILE"):
         call_command("signer")
 
 
-def test_a_key_under_the_master_key_is_taken_over_and_erased_there(in_acme):
-    made = make_authority(name="from before", at=AT)
-    bundle = made.key_pem + made.certificate_pem.encode()
+def test_a_key_under_the_master_key_is_moved_to_the_signer(in_acme):
+    authority = create_authority(name="from before", at=AT)
+    bundle = authority.key_pem + authority.certificate_pem.encode()
     store_platform_secret(name="agents-ca-key", plaintext=bundle, at=AT)
 
-    assert services.ensure_authority(at=AT).fingerprint == made.fingerprint
+    assert services.ensure_authority(at=AT).fingerprint == authority.fingerprint
     assert platform_secret("agents-ca-key") == b"moved to the signer"
-    assert signer_of(enroll(make_agent())) == made.fingerprint
+    assert signer_of(enroll(make_agent())) == authority.fingerprint
 
 
-def test_the_command_shows_and_does_each_step(in_acme, capsys):
+def test_the_command_runs_each_step(in_acme, capsys):
     agent = make_agent()
     enroll(agent, clock.now())
     call_command("authority", "stage")
     with pytest.raises(CommandError, match="1 agents do not trust the next authority yet"):
         call_command("authority", "promote")
-    beat(agent)
+    send_heartbeat(agent)
     call_command("authority", "promote")
-    with pytest.raises(CommandError, match="its certificate ends"):
+    with pytest.raises(CommandError, match="certificate expires"):
         call_command("authority", "retire")
     call_command("authority", "status")
     call_command("authority", "retire", "--force")
 
-    said = capsys.readouterr().out
-    assert "Staged" in said
-    assert "old" in said
-    assert "Retired 1." in said
+    output = capsys.readouterr().out
+    assert "Staged" in output
+    assert "old" in output
+    assert "Retired 1." in output

@@ -60,7 +60,7 @@ class TestInventory:
         answer = as_admin.post(reverse("admin:inventory_site_add"), {"name": "Hill"})
 
         assert answer.status_code == 200
-        assert "already called Hill" in words(answer)
+        assert "already has the name Hill" in words(answer)
         with acting_in(acme):
             assert Site.objects.filter(name="Hill").count() == 1
 

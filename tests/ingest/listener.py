@@ -158,7 +158,7 @@ def signing_here() -> Iterator[None]:
     stop = threading.Event()
 
     def sign() -> None:
-        agents.now_and_again(stop, every_seconds=0.05)
+        agents.run_signer(stop, every_seconds=0.05)
         connection.close()
 
     thread = threading.Thread(target=sign)

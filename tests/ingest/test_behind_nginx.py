@@ -173,7 +173,7 @@ class TestBehindNginx:
 
     def _other_certificates(self, port: int, folder: Path) -> int:
         """A certificate with all the right words, signed by somebody else."""
-        authority = pki.make_authority(name="ISPVisualMonitor agents CA", at=clock.now())
+        authority = pki.create_authority(name="ISPVisualMonitor agents CA", at=clock.now())
         key = make_key()
         certificate = pki.issue_agent_certificate(
             authority,

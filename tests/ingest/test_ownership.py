@@ -292,7 +292,7 @@ class TestMovedAssignment:
 
         assert codes(agent.send(before)) == []
         with acting_in(acme):
-            (row,) = FormerAssignment.objects.filter(device=device, kind="read")
+            (row,) = FormerAssignment.objects.filter(device=device, kind="poll")
         assert (row.agent_id, row.ended_at) == (agent.agent_id, moved)
 
     def test_assigned_again_is_unrestricted(self, acme, agent):
@@ -310,7 +310,7 @@ class TestMovedAssignment:
 
         with acting_in(acme):
             ends = dict(FormerAssignment.objects.values_list("kind", "ended_at"))
-        assert ends == {"read": at, "probe": at}
+        assert ends == {"poll": at, "probe": at}
 
 
 class TestQuarantineRecord:

@@ -24,7 +24,7 @@ from agent.transport.tls import own_certificate
 from apps.agents import services as agents
 from apps.agents.models import Agent, AgentCertificate, EnrollmentToken, SigningRequest
 from apps.agents.services import signing
-from apps.agents.tokens import read_secret
+from apps.agents.tokens import parse_secret
 from apps.core import clock
 from apps.tenancy import acting_in
 from ispvm.supervisor.paths import PROJECT
@@ -89,8 +89,8 @@ def make_token(tenant, name: str) -> tuple[Agent, str]:
 
 
 def apply(token: str, csr: str) -> agents.IssuedCertificate:
-    result = agents.Application(read_secret(token), csr)
-    return agents.apply_for_enrollment(result, at=clock.now())
+    result = agents.EnrollmentRequest(parse_secret(token), csr)
+    return agents.request_enrollment(result, at=clock.now())
 
 
 def test_nothing_is_spent_while_the_signer_is_away_and_a_lost_answer_is_given_again(
@@ -100,13 +100,13 @@ def test_nothing_is_spent_while_the_signer_is_away_and_a_lost_answer_is_given_ag
         agent, token = make_token(acme, "pop-1")
         csr = make_csr()
         signer.kill()
-        monkeypatch.setattr(signing, "PATIENCE_SECONDS", 0.3)
-        with pytest.raises(agents.SignerAway):
+        monkeypatch.setattr(signing, "SIGNER_TIMEOUT_SECONDS", 0.3)
+        with pytest.raises(agents.SignerUnavailable):
             apply(token, csr)
         assert not SigningRequest.objects.exists()
         with acting_in(acme):
             assert EnrollmentToken.objects.get().used_at is None
-        monkeypatch.setattr(signing, "PATIENCE_SECONDS", 20)
+        monkeypatch.setattr(signing, "SIGNER_TIMEOUT_SECONDS", 20)
         signer.start()
 
         first, again = apply(token, csr), apply(token, csr)
@@ -138,7 +138,7 @@ def kills(tenant, settings, number: int) -> dict[str, int]:
                     try:
                         apply(token, csr)
                         break
-                    except agents.SignerAway:
+                    except agents.SignerUnavailable:
                         tally["asked again"] += 1
                 tally["enrolled"] += 1
             done.set()

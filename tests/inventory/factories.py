@@ -1,4 +1,4 @@
-"""Rows of an inventory, made through the services."""
+"""Factories of inventory rows, created through the services."""
 
 from datetime import UTC, datetime
 

@@ -31,14 +31,14 @@ def reader(acme, acme_readonly) -> APIClient:
     return caller(acme, acme_readonly)
 
 
-def faults(answer) -> set[str]:
+def error_fields(answer) -> set[str]:
     assert answer.status_code == 400, answer.content
     assert answer["Content-Type"] == "application/problem+json"
     return {error["field"] for error in answer.json()["errors"]}
 
 
 class TestProvisioning:
-    def test_a_network_is_entered_from_nothing(self, admin):
+    def test_creates_a_network(self, admin):
         site = admin.post("/api/v1/sites/", {"name": "hub", "latitude": 1.5, "longitude": 2}).json()
         login = admin.post(
             "/api/v1/credential-sets/", {"name": "routers", "username": "mon", "secret": "s3cret"}
@@ -90,7 +90,7 @@ class TestProvisioning:
         assert [row["remote_as"] for row in sessions] == [65009]
         assert len(admin.get(f"/api/v1/devices/{ids[0]}/ospf-neighbors/").json()["results"]) == 1
 
-    def test_what_is_set_can_be_changed_and_removed(self, admin, acme):
+    def test_changes_and_deletes_a_link(self, admin, acme):
         with acting_in(acme):
             one, other = make_device("cr1"), make_device("cr2")
             link = make_link(one, other)
@@ -102,7 +102,7 @@ class TestProvisioning:
         assert admin.delete(url).status_code == 204
         assert admin.get(url).status_code == 404
 
-    def test_a_service_is_changed_and_removed(self, admin, acme):
+    def test_changes_and_deletes_a_service(self, admin, acme):
         with acting_in(acme):
             service = services.create_service(
                 name="pppoe", kind="pppoe", device=make_device(), actor=ACTOR, at=AT
@@ -112,7 +112,7 @@ class TestProvisioning:
         assert admin.patch(url, {"name": "homes"}).json()["name"] == "homes"
         assert admin.delete(url).status_code == 204
 
-    def test_overruling_a_port_shows_in_the_answer(self, admin, acme):
+    def test_an_override_is_listed_in_operator_fields(self, admin, acme):
         with acting_in(acme):
             port = Interface.objects.create(device=make_device(), name="e1", source="discovered")
 
@@ -124,13 +124,13 @@ class TestProvisioning:
 
 
 class TestRefusals:
-    def test_faults_name_their_fields(self, admin):
+    def test_errors_name_their_fields(self, admin):
         answer = admin.post(
             "/api/v1/devices/",
             {"name": "", "site": ABSENT, "role": "king", "management_address": "x", "api_port": 0},
         )
 
-        assert faults(answer) == {"name", "site", "role", "management_address", "api_port"}
+        assert error_fields(answer) == {"name", "site", "role", "management_address", "api_port"}
 
     def test_a_taken_name_is_a_conflict(self, admin):
         admin.post("/api/v1/sites/", {"name": "hub"})
@@ -161,9 +161,9 @@ class TestRefusals:
         )
         patched = admin.patch(f"/api/v1/links/{link.id}/", {"z_device": str(one.id)})
 
-        assert faults(posted) == faults(patched) == {"z_device"}
+        assert error_fields(posted) == error_fields(patched) == {"z_device"}
 
-    def test_a_site_in_use_is_a_conflict_and_stays(self, admin, acme):
+    def test_a_site_in_use_is_a_conflict_and_not_deleted(self, admin, acme):
         with acting_in(acme):
             site = make_device().site
 
@@ -175,7 +175,7 @@ class TestRefusals:
     def test_read_only_fields_cannot_be_written(self, admin, acme, globex):
         with acting_in(acme):
             device = make_device()
-        asked = {
+        body = {
             "tenant": str(globex.id),
             "id": ABSENT,
             "source": "discovered",
@@ -184,7 +184,7 @@ class TestRefusals:
             "operator_fields": ["name"],
         }
 
-        answer = admin.patch(f"/api/v1/devices/{device.id}/", asked)
+        answer = admin.patch(f"/api/v1/devices/{device.id}/", body)
 
         assert answer.status_code == 200
         with acting_in(acme):
@@ -192,10 +192,10 @@ class TestRefusals:
             assert (row.id, row.tenant_id, row.source) == (device.id, acme.id, "operator")
             assert (row.identity, row.last_seen_at, row.operator_fields) == ("", None, [])
 
-    def test_an_odd_filter_is_a_fault_not_an_error(self, admin):
+    def test_an_invalid_filter_answers_400(self, admin):
         assert admin.get("/api/v1/devices/?site=nonsense").status_code == 400
 
-    def test_put_is_not_offered(self, admin, acme):
+    def test_put_is_not_allowed(self, admin, acme):
         with acting_in(acme):
             site = make_site()
 
@@ -229,7 +229,7 @@ class TestIsolation:
         return {kind: str(row.id) for kind, row in rows.items()}
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_foreign_absent_and_nonsense_answer_alike(self, admin, foreign, kind):
+    def test_foreign_absent_and_invalid_ids_have_the_same_response(self, admin, foreign, kind):
         for method in ("get", "patch", "delete"):
             answers = [
                 getattr(admin, method)(f"/api/v1/{kind}/{pk}/")
@@ -239,45 +239,45 @@ class TestIsolation:
             assert answers[0].status_code in {404, 405 if method == "patch" else 404}
         assert admin.get(f"/api/v1/{kind}/").json()["results"] == []
 
-    def test_a_foreign_parent_is_refused_like_an_absent_one(self, admin, foreign):
-        def ask(site: str):
+    def test_a_foreign_parent_has_the_same_response_as_an_absent_one(self, admin, foreign):
+        def post(site: str):
             answer = admin.post(
                 "/api/v1/devices/",
                 {"name": "x", "site": site, "management_address": "127.0.0.1"},
             )
             return answer.status_code, answer.content.replace(site.encode(), b"ID")
 
-        assert ask(foreign["sites"]) == ask(ABSENT)
-        assert ask(ABSENT)[0] == 400
+        assert post(foreign["sites"]) == post(ABSENT)
+        assert post(ABSENT)[0] == 400
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_a_reader_may_look_and_not_touch(self, reader, kind):
+    def test_a_read_only_member_may_not_write(self, reader, kind):
         assert reader.get(f"/api/v1/{kind}/").status_code == 200
-        # Ports are discovered: there is no POST to refuse.
+        # Interfaces are discovered: POST does not exist.
         refused = 405 if kind == "interfaces" else 403
         assert reader.post(f"/api/v1/{kind}/", {}).status_code == refused
         assert reader.delete(f"/api/v1/{kind}/{uuid.uuid4()}/").status_code == 403
 
-    def test_strangers_get_nothing(self, db):
+    def test_unauthenticated_requests_are_refused(self, db):
         for kind in self.KINDS:
             assert APIClient().get(f"/api/v1/{kind}/").status_code == 401
 
 
 class TestLists:
-    def test_pages_follow_a_cursor_and_miss_nothing(self, admin, acme):
+    def test_cursor_paging_returns_every_row(self, admin, acme):
         with acting_in(acme):
             for n in range(5):
                 make_site(f"s{n}")
 
-        seen, url = [], "/api/v1/sites/?page_size=2"
+        names, url = [], "/api/v1/sites/?page_size=2"
         while url:
             body = admin.get(url).json()
-            seen += [row["name"] for row in body["results"]]
+            names += [row["name"] for row in body["results"]]
             url = body["next"]
 
-        assert sorted(seen) == [f"s{n}" for n in range(5)]
+        assert sorted(names) == [f"s{n}" for n in range(5)]
 
-    def test_filters_narrow(self, admin, acme):
+    def test_filters(self, admin, acme):
         with acting_in(acme):
             hub, north = make_site("hub"), make_site("north")
             make_device("a", site=hub)
@@ -309,10 +309,10 @@ class TestLists:
 
         assert count() == few
 
-    def test_the_rows_are_the_tenants_own(self, admin, acme, globex):
+    def test_lists_only_the_tenants_rows(self, admin, acme, globex):
         for tenant in (acme, globex):
             with acting_in(tenant):
                 make_site(tenant.slug)
 
         assert [r["name"] for r in admin.get("/api/v1/sites/").json()["results"]] == ["acme"]
-        assert Site.objects.count() == 0  # no tenant, no rows
+        assert Site.objects.count() == 0  # without a tenant context no rows are visible

@@ -6,7 +6,7 @@ from agent.protocol.ids import bgp_peer_id, interface_id, ospf_neighbor_id, pppo
 from apps.audit.models import Record
 from apps.authorization.actors import Actor
 from apps.inventory import selectors, services
-from apps.inventory.models import BgpPeer, Device, Interface, OspfNeighbor, Service, WireAlias
+from apps.inventory.models import BgpPeer, Device, EntityAlias, Interface, OspfNeighbor, Service
 from apps.inventory.services import discovery
 from apps.tenancy import acting_in
 from tests.inventory.factories import ACTOR, AT, make_device, make_link
@@ -15,18 +15,18 @@ pytestmark = pytest.mark.django_db
 AGENT = Actor.agent(uuid.UUID(int=7), "core agent")
 
 
-def port(device: Device, name: str, **said) -> dict:
+def port(device: Device, name: str, **fields) -> dict:
     return {
         "id": str(interface_id(device.id, name)),
         "device_id": str(device.id),
         "name": name,
         "type": "ether",
         "disabled": False,
-        **said,
+        **fields,
     }
 
 
-def whole_patch(device: Device) -> dict:
+def full_patch(device: Device) -> dict:
     on = {"device_id": str(device.id)}
     return {
         "devices": [
@@ -77,10 +77,10 @@ def apply(patch: dict, *devices: Device) -> discovery.DiscoveryOutcome:
 
 
 class TestApplyDiscovery:
-    def test_everything_appears_by_itself_under_its_wire_id(self, in_acme):
+    def test_creates_every_entity_with_its_wire_id(self, in_acme):
         device = make_device()
 
-        outcome = apply(whole_patch(device), device)
+        outcome = apply(full_patch(device), device)
 
         assert (outcome.created, outcome.rejected) == (5, ())
         device.refresh_from_db()
@@ -92,17 +92,17 @@ class TestApplyDiscovery:
         assert OspfNeighbor.objects.get().address == "10.1.0.2"
         assert Service.objects.get().kind == "pppoe"
 
-    def test_the_same_again_changes_nothing(self, in_acme):
+    def test_is_idempotent(self, in_acme):
         device = make_device()
-        apply(whole_patch(device), device)
-        before = (Record.objects.count(), WireAlias.objects.count())
+        apply(full_patch(device), device)
+        before = (Record.objects.count(), EntityAlias.objects.count())
 
-        outcome = apply(whole_patch(device), device)
+        outcome = apply(full_patch(device), device)
 
         assert (outcome.created, outcome.changed) == (0, 0)
-        assert (Record.objects.count(), WireAlias.objects.count()) == before
+        assert (Record.objects.count(), EntityAlias.objects.count()) == before
 
-    def test_changes_are_taken_over(self, in_acme):
+    def test_applies_changes(self, in_acme):
         device = make_device()
         apply({"interfaces": [port(device, "ether1", comment="old")]}, device)
 
@@ -111,7 +111,7 @@ class TestApplyDiscovery:
         assert outcome.changed == 1
         assert Interface.objects.get().comment == "new"
 
-    def test_what_is_not_said_is_kept(self, in_acme):
+    def test_omitted_fields_are_unchanged(self, in_acme):
         device = make_device()
         apply({"interfaces": [port(device, "ether1", speed_bps=10**9)]}, device)
 
@@ -119,9 +119,9 @@ class TestApplyDiscovery:
 
         assert Interface.objects.get().speed_bps == 10**9
 
-    def test_what_an_operator_set_is_left_alone(self, in_acme):
+    def test_operator_fields_are_unchanged(self, in_acme):
         device = make_device()
-        apply(whole_patch(device), device)
+        apply(full_patch(device), device)
         ether1 = Interface.objects.get(name="ether1")
         services.update_interface(
             interface=ether1, changes={"speed_bps": 5 * 10**8}, actor=ACTOR, at=AT
@@ -129,16 +129,16 @@ class TestApplyDiscovery:
         device.refresh_from_db()
         services.update_device(device=device, changes={"serial": "mine"}, actor=ACTOR, at=AT)
 
-        patch = whole_patch(device)
-        patch["interfaces"][0]["comment"] = "said"
+        patch = full_patch(device)
+        patch["interfaces"][0]["comment"] = "reported"
         apply(patch, device)
 
         ether1.refresh_from_db()
         device.refresh_from_db()
-        assert (ether1.speed_bps, ether1.comment) == (5 * 10**8, "said")
+        assert (ether1.speed_bps, ether1.comment) == (5 * 10**8, "reported")
         assert (device.serial, device.identity) == ("mine", "CR1")
 
-    def test_confirming_a_discovered_value_makes_it_the_operators(self, in_acme):
+    def test_setting_a_field_to_its_discovered_value_makes_it_an_operator_field(self, in_acme):
         device = make_device()
         apply({"interfaces": [port(device, "ether1", comment="c")]}, device)
         services.update_interface(
@@ -149,13 +149,13 @@ class TestApplyDiscovery:
 
         assert Interface.objects.get().comment == "c"
 
-    def test_an_operators_own_row_is_adopted_and_keeps_its_id(self, in_acme):
+    def test_a_row_created_by_an_operator_gets_an_alias_and_keeps_its_id(self, in_acme):
         device = make_device()
         own = services.create_bgp_peer(
             device=device, remote_address="10.9.9.9", remote_as=65001, actor=ACTOR, at=AT
         )
 
-        outcome = apply(whole_patch(device), device)
+        outcome = apply(full_patch(device), device)
 
         assert BgpPeer.objects.get().pk == own.pk
         assert BgpPeer.objects.get().name == "transit"
@@ -163,12 +163,12 @@ class TestApplyDiscovery:
         named = bgp_peer_id(device.id, "transit", "10.9.9.9", "65001")
         assert selectors.resolve_wire_ids([named])[named].ref == ("bgp_peer", own.pk)
 
-    def test_a_remapped_alias_keeps_the_history_over_a_rename(self, in_acme):
+    def test_a_remapped_alias_keeps_the_id_after_a_rename(self, in_acme):
         device = make_device()
         apply({"interfaces": [port(device, "ether1")]}, device)
         old = Interface.objects.get()
         renamed = interface_id(device.id, "uplink")
-        WireAlias.objects.create(
+        EntityAlias.objects.create(
             wire_id=renamed, device=device, entity_type="interface", entity_id=old.pk
         )
 
@@ -192,7 +192,7 @@ class TestApplyDiscovery:
 
 
 class TestRefusals:
-    def test_a_device_that_is_not_the_agents_is_refused_by_index(self, in_acme):
+    def test_an_unassigned_device_is_rejected_by_index(self, in_acme):
         mine, not_mine = make_device("cr1"), make_device("cr2")
 
         outcome = apply({"interfaces": [port(mine, "ether1"), port(not_mine, "ether1")]}, mine)
@@ -202,7 +202,7 @@ class TestRefusals:
         ]
         assert list(Interface.objects.values_list("device", flat=True)) == [mine.id]
 
-    def test_another_tenants_device_is_refused_even_when_it_is_named(self, acme, globex):
+    def test_another_tenants_device_is_rejected_even_when_listed_as_assigned(self, acme, globex):
         with acting_in(globex):
             foreign = make_device("theirs")
 
@@ -214,7 +214,7 @@ class TestRefusals:
             assert not Interface.objects.exists()
 
     @pytest.mark.parametrize(
-        ("said", "code"),
+        ("fields", "code"),
         [
             ({"id": str(uuid.UUID(int=5))}, "bad_wire_id"),
             ({"name": "x" * 101}, "bad_item"),
@@ -226,9 +226,9 @@ class TestRefusals:
             ({"device_id": None}, "bad_item"),
         ],
     )
-    def test_a_bad_item_is_refused_and_its_neighbour_is_taken(self, in_acme, said, code):
+    def test_an_invalid_item_is_rejected_and_the_next_is_applied(self, in_acme, fields, code):
         device = make_device()
-        bad = {**port(device, "ether1"), **said}
+        bad = {**port(device, "ether1"), **fields}
 
         outcome = apply({"interfaces": [bad, port(device, "ether2")]}, device)
 
@@ -236,18 +236,18 @@ class TestRefusals:
         assert Interface.objects.get().name == "ether2"
 
     @pytest.mark.parametrize(
-        "patch", [{}, {"interfaces": None}, {"interfaces": {}}, {"unheard_of": [1]}]
+        "patch", [{}, {"interfaces": None}, {"interfaces": {}}, {"unknown_section": [1]}]
     )
-    def test_odd_sections_do_nothing(self, in_acme, patch):
+    def test_invalid_sections_are_ignored(self, in_acme, patch):
         assert apply(patch, make_device()).created == 0
 
     @pytest.mark.parametrize("item", [None, 7, "text", [], {}])
-    def test_odd_items_are_refused(self, in_acme, item):
+    def test_invalid_items_are_rejected(self, in_acme, item):
         outcome = apply({"devices": [item]}, make_device())
 
         assert [r.code for r in outcome.rejected] == ["bad_item"]
 
-    def test_a_leaking_router_is_bounded(self, in_acme, monkeypatch):
+    def test_limits_the_entities_per_device(self, in_acme, monkeypatch):
         monkeypatch.setattr(discovery, "MAX_PER_DEVICE", 3)
         device = make_device()
         apply({"interfaces": [port(device, f"e{n}") for n in range(2)]}, device)

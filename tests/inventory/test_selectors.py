@@ -5,21 +5,21 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.inventory import selectors, services
-from apps.inventory.models import BgpPeer, Interface, OspfNeighbor, WireAlias
+from apps.inventory.models import BgpPeer, EntityAlias, Interface, OspfNeighbor
 from apps.tenancy import acting_in
 from tests.inventory.factories import ACTOR, AT, make_device, make_link, make_site
 
 pytestmark = pytest.mark.django_db
 
 
-def queries_of(call) -> int:
+def count_queries(call) -> int:
     with CaptureQueriesContext(connection) as captured:
         call()
     return len(captured)
 
 
 def grow(count: int, start: int = 0) -> list:
-    made = []
+    devices = []
     for n in range(start, start + count):
         device = make_device(f"r{n}", tags=["gold"])
         Interface.objects.create(device=device, name="e1")
@@ -32,8 +32,8 @@ def grow(count: int, start: int = 0) -> list:
         services.ensure_pppoe_service(device=device, actor=ACTOR, at=AT)
         services.create_default_probe_targets(device=device, actor=ACTOR, at=AT)
         make_link(device, None, f"up{n}")
-        made.append(device)
-    return made
+        devices.append(device)
+    return devices
 
 
 class TestResolveWireIds:
@@ -41,11 +41,11 @@ class TestResolveWireIds:
         device = make_device()
         (target,) = services.create_default_probe_targets(device=device, actor=ACTOR, at=AT)
         service = services.ensure_pppoe_service(device=device, actor=ACTOR, at=AT)
-        alias = WireAlias.objects.get(entity_id=service.pk)
-        asked = [device.id, target.id, alias.wire_id, uuid.uuid4()]
+        alias = EntityAlias.objects.get(entity_id=service.pk)
+        ids = [device.id, target.id, alias.wire_id, uuid.uuid4()]
 
         with CaptureQueriesContext(connection) as captured:
-            found = selectors.resolve_wire_ids(asked)
+            found = selectors.resolve_wire_ids(ids)
 
         assert len(captured) == 1
         on_it = (device.id,)
@@ -55,7 +55,7 @@ class TestResolveWireIds:
             alias.wire_id: (("service", service.id), on_it),
         }
 
-    def test_a_link_stands_on_both_ends_and_a_site_on_none(self, in_acme):
+    def test_a_link_has_two_devices_and_a_site_none(self, in_acme):
         near, far = make_device("a"), make_device("z")
         link, upstream = make_link(near, far), make_link(near, None)
 
@@ -70,25 +70,25 @@ class TestResolveWireIds:
     def test_an_alias_wins_over_an_entity_of_that_id(self, in_acme):
         device = make_device()
         old, new = (Interface.objects.create(device=device, name=name) for name in ("old", "new"))
-        WireAlias.objects.create(
+        EntityAlias.objects.create(
             wire_id=new.pk, device=device, entity_type="interface", entity_id=old.pk
         )
 
         assert selectors.resolve_wire_ids([new.pk])[new.pk].ref == ("interface", old.pk)
 
-    def test_another_tenants_ids_mean_nothing(self, acme, globex):
+    def test_another_tenants_ids_are_unknown(self, acme, globex):
         with acting_in(globex):
             foreign = make_device()
 
         with acting_in(acme):
             assert selectors.resolve_wire_ids([foreign.id]) == {}
 
-    def test_no_ids_no_query(self, in_acme):
-        assert queries_of(lambda: selectors.resolve_wire_ids([])) == 0
+    def test_no_query_without_ids(self, in_acme):
+        assert count_queries(lambda: selectors.resolve_wire_ids([])) == 0
 
 
 class TestEntityLabels:
-    def test_ports_and_sessions_are_named_with_their_router(self, in_acme):
+    def test_labels_of_interfaces_and_sessions_include_the_device(self, in_acme):
         device = make_device("cr1")
         port = Interface.objects.create(device=device, name="ether1")
         peer = services.create_bgp_peer(
@@ -113,10 +113,10 @@ class TestEntityLabels:
         }
         assert selectors.unknown_refs([absent, ("device", device.pk)]) == [absent]
 
-    def test_each_is_called_what_its_row_is_called(self, in_acme):
-        """Labels are made of columns, rows of themselves: both say the same."""
+    def test_labels_match_the_models_str(self, in_acme):
+        """Labels are built from columns, ``str()`` from the model; both must agree."""
         device, far = make_device("cr1"), make_device("cr2", management_address="127.20.0.2")
-        on_router = [
+        on_device = [
             Interface.objects.create(device=device, name="ether1"),
             BgpPeer.objects.create(device=device, name="up", remote_address="::1", remote_as=1),
             BgpPeer.objects.create(device=device, remote_address="::2", remote_as=2),
@@ -124,20 +124,20 @@ class TestEntityLabels:
                 device=device, router_id="10.0.0.2", address="10.1.0.2", area="backbone"
             ),
         ]
-        alone = [
+        others = [
             device,
             device.site,
             make_link(device, far),
             services.create_service(name="transit", kind="transit", actor=ACTOR, at=AT),
         ]
         kinds = {"bgppeer": "bgp_peer", "ospfneighbor": "ospf_neighbor"}
-        models = [(row._meta.model_name, row) for row in [*on_router, *alone]]
-        named = {(kinds.get(name, name), row.pk): row for name, row in models}
+        models = [(row._meta.model_name, row) for row in [*on_device, *others]]
+        rows = {(kinds.get(name, name), row.pk): row for name, row in models}
 
-        labels = selectors.entity_labels(named)
+        labels = selectors.entity_labels(rows)
 
         assert labels == {
-            ref: f"cr1 {row}" if row in on_router else str(row) for ref, row in named.items()
+            ref: f"cr1 {row}" if row in on_device else str(row) for ref, row in rows.items()
         }
 
 
@@ -147,7 +147,7 @@ class TestScopeAttributes:
         device = make_device("agg1", role="agg", site=site, tags=["gold"])
         port = Interface.objects.create(device=device, name="ether1")
         link = make_link(device, None)
-        lonely = services.create_service(name="transit", kind="transit", actor=ACTOR, at=AT)
+        without_device = services.create_service(name="transit", kind="transit", actor=ACTOR, at=AT)
 
         scopes = selectors.scope_attributes()
 
@@ -156,7 +156,7 @@ class TestScopeAttributes:
         assert scopes["interface", port.id] == expected
         assert scopes["link", link.id] == expected
         assert scopes["site", site.id] == (None, "", site.id, ())
-        assert scopes["service", lonely.id] == (None, "", None, ())
+        assert scopes["service", without_device.id] == (None, "", None, ())
 
 
 class TestQueryCounts:
@@ -165,16 +165,16 @@ class TestQueryCounts:
         [
             lambda devices: selectors.scope_attributes(),
             lambda devices: selectors.network_rows(),
-            lambda devices: selectors.watched_devices(
+            lambda devices: selectors.polled_devices(
                 [d.id for d in devices], probed_device_ids=[d.id for d in devices]
             ),
             lambda devices: selectors.resolve_wire_ids([d.id for d in devices]),
             lambda devices: selectors.entity_labels([("device", d.id) for d in devices]),
         ],
     )
-    def test_they_are_the_same_for_one_and_for_many(self, in_acme, read):
+    def test_do_not_grow_with_rows(self, in_acme, read):
         few = grow(1)
-        first = queries_of(lambda: read(few))
+        first = count_queries(lambda: read(few))
         many = few + grow(8, start=1)
 
-        assert queries_of(lambda: read(many)) == first
+        assert count_queries(lambda: read(many)) == first

@@ -4,7 +4,7 @@ from django.core.exceptions import ValidationError
 from apps.audit.models import Record
 from apps.audit.selectors import verify_tenant_chain
 from apps.inventory import services
-from apps.inventory.models import Device, Interface, Link, ProbeTarget, Site, WireAlias
+from apps.inventory.models import Device, EntityAlias, Interface, Link, ProbeTarget, Site
 from apps.tenancy import acting_in
 from tests.inventory.factories import ACTOR, AT, make_device, make_link, make_site
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 
 
 class TestSites:
-    def test_creating_and_changing_are_audited_with_what_changed(self, in_acme):
+    def test_create_and_update_are_audited_with_the_changes(self, in_acme):
         site = make_site("North", code="N", latitude=1.5, longitude=2.5)
 
         services.update_site(site=site, changes={"name": "North PoP"}, actor=ACTOR, at=AT)
@@ -22,7 +22,7 @@ class TestSites:
         assert Record.objects.get(sequence=2).detail["fields"] == {"name": ["North", "North PoP"]}
         assert verify_tenant_chain() is None
 
-    def test_setting_the_same_again_writes_nothing(self, in_acme):
+    def test_an_unchanged_update_writes_nothing(self, in_acme):
         site = make_site("North")
 
         services.update_site(site=site, changes={"name": "North"}, actor=ACTOR, at=AT)
@@ -30,7 +30,7 @@ class TestSites:
         assert Record.objects.count() == 1
 
     @pytest.mark.parametrize("fields", [{"name": "North"}, {"name": "Other", "code": "N"}])
-    def test_a_taken_name_or_code_is_a_conflict_and_leaves_no_trace(self, in_acme, fields):
+    def test_a_taken_name_or_code_is_a_conflict_and_writes_nothing(self, in_acme, fields):
         make_site("North", code="N")
 
         with pytest.raises(services.NameTaken):
@@ -51,7 +51,7 @@ class TestSites:
                 make_site("North", code="N")
 
     @pytest.mark.parametrize("fields", [{"latitude": 91}, {"longitude": -181}, {"name": ""}])
-    def test_faults_are_refused_by_field(self, in_acme, fields):
+    def test_rejects_invalid_fields_by_name(self, in_acme, fields):
         with pytest.raises(ValidationError) as caught:
             make_site(**{"name": "x", **fields})
 
@@ -103,13 +103,13 @@ class TestDevices:
             {"tags": [7]},
         ],
     )
-    def test_faults_are_refused_by_field(self, in_acme, fields):
+    def test_rejects_invalid_fields_by_name(self, in_acme, fields):
         with pytest.raises(ValidationError) as caught:
             make_device(**fields)
 
         assert set(caught.value.message_dict) == set(fields)
 
-    def test_deleting_takes_everything_on_it_along(self, in_acme):
+    def test_delete_cascades(self, in_acme):
         one, other = make_device("cr1"), make_device("cr2")
         make_link(one, other)
         Interface.objects.create(device=one, name="to-cr2")
@@ -119,7 +119,7 @@ class TestDevices:
         services.delete_device(device=one, actor=ACTOR, at=AT)
 
         assert [d.name for d in Device.objects.all()] == ["cr2"]
-        for model in (Link, Interface, ProbeTarget, WireAlias):
+        for model in (Link, Interface, ProbeTarget, EntityAlias):
             assert not model.objects.exists()
 
 
@@ -133,7 +133,7 @@ class TestLinks:
         link.refresh_from_db()
         assert (link.a_interface_id, link.z_interface_id) == (port.id, None)
 
-    def test_renaming_an_end_binds_it_anew(self, in_acme):
+    def test_renaming_an_end_rebinds_it(self, in_acme):
         one, other = make_device("cr1"), make_device("cr2")
         Interface.objects.create(device=one, name="to-cr2")
         sfp = Interface.objects.create(device=one, name="sfp1")
@@ -171,19 +171,19 @@ class TestLinks:
 
 
 class TestProbeTargets:
-    def test_the_defaults_are_made_once(self, in_acme):
+    def test_the_defaults_are_created_once(self, in_acme):
         device = make_device("cr1", api_port=8728)
 
         for _ in range(2):
             services.create_default_probe_targets(device=device, echo_port=7007, actor=ACTOR, at=AT)
 
-        made = ProbeTarget.objects.order_by("name").values_list("name", "method", "address", "port")
-        assert list(made) == [
+        rows = ProbeTarget.objects.order_by("name").values_list("name", "method", "address", "port")
+        assert list(rows) == [
             ("cr1 api", "tcp", "127.20.0.1", 8728),
             ("cr1 echo", "udp_echo", "127.20.0.1", 7007),
         ]
 
-    def test_no_echo_port_means_no_echo(self, in_acme):
-        made = services.create_default_probe_targets(device=make_device(), actor=ACTOR, at=AT)
+    def test_no_echo_target_without_an_echo_port(self, in_acme):
+        targets = services.create_default_probe_targets(device=make_device(), actor=ACTOR, at=AT)
 
-        assert [target.method for target in made] == ["tcp"]
+        assert [target.method for target in targets] == ["tcp"]

@@ -13,7 +13,7 @@ from apps.tenancy.guard import refuse_to_serve
 from apps.tenancy.schema_version import DatabaseNewer, refuse_newer_database
 from ispvm.supervisor.paths import PROJECT
 from tests import database
-from tests.vault.test_master_key import COMMANDS, of_gunicorn
+from tests.vault.test_master_key import COMMANDS, is_gunicorn_frame
 
 SENTENCE = "Refusing to start: the database was migrated by a newer version"
 
@@ -139,4 +139,6 @@ def test_the_real_process_refuses(newer, tmp_path, kind):
     text = done.stdout + done.stderr
     assert done.returncode not in {0, -9}, text[-3000:]
     assert SENTENCE in text
-    assert [row for row in text.splitlines() if 'File "' in row and not of_gunicorn(row)] == []
+    assert [
+        row for row in text.splitlines() if 'File "' in row and not is_gunicorn_frame(row)
+    ] == []

@@ -21,7 +21,7 @@ def key_file(folder: Path, name: str, text: str, mode: int = 0o400) -> str:
 
 
 def use_master(settings: Any, current: str, previous: str = "") -> None:
-    """From now on this process has these files."""
+    """Point the settings of this process at these files."""
     settings.ISPVM_MASTER_KEY_FILE = current
     settings.ISPVM_MASTER_KEY_PREVIOUS_FILE = previous
 
@@ -32,7 +32,7 @@ def store(secret: str, name: str = "routers") -> CredentialSet:
     )
 
 
-def opened(row: CredentialSet) -> str:
+def open_main_secret(row: CredentialSet) -> str:
     lease = services.take_lease(
         purpose=Purpose.AGENT_CONFIG,
         holder=("agent", "test"),

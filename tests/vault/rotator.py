@@ -1,7 +1,7 @@
-"""The rotating process of the kill test: starts Django once, then forks one child per order, each the real command.
+"""The rotation process of the kill test: starts Django once, then forks one child per request, which runs the command.
 
-An order is a line ``COMMAND ARGUMENTS... | MASTER KEY FILE | PREVIOUS FILE``; the answer is the child's id. A second
-line comes when the child has ended: its id and its exit code.
+A request is a line ``COMMAND ARGUMENTS... | MASTER KEY FILE | PREVIOUS FILE``; the response is the child's pid. A
+second line follows when the child has exited: its pid and its exit code.
 """
 
 import io
@@ -17,7 +17,7 @@ def main() -> None:
     from django.conf import settings
     from django.core.management import call_command
 
-    say("ready")
+    write_line("ready")
     for line in sys.stdin:
         command, master, previous = (part.strip() for part in line.split("|"))
         child = os.fork()
@@ -26,18 +26,18 @@ def main() -> None:
             settings.ISPVM_MASTER_KEY_PREVIOUS_FILE = previous
             call_command(*command.split(), stdout=io.StringIO())
             os._exit(0)
-        say(child)
+        write_line(child)
         threading.Thread(target=wait_for, args=[child]).start()
 
 
-def say(*words: object) -> None:
+def write_line(*words: object) -> None:
     sys.stdout.write(" ".join(map(str, words)) + "\n")
     sys.stdout.flush()
 
 
 def wait_for(child: int) -> None:
     _, status = os.waitpid(child, 0)
-    say(child, os.waitstatus_to_exitcode(status))
+    write_line(child, os.waitstatus_to_exitcode(status))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Credential sets of every kind, over REST: what goes in is checked, sealed, and never comes out."""
+"""Credential sets of every kind, over REST: input is validated and sealed, and secrets are never returned."""
 
 import pytest
 
@@ -6,11 +6,11 @@ from apps.audit.models import Record
 from apps.core import clock
 from apps.inventory import services as inventory
 from apps.tenancy import acting_in
-from apps.vault.kinds import SHAPES, faults_of
+from apps.vault.kinds import KIND_SPECS, credential_errors
 from apps.vault.models import CredentialSet
 from tests.clients import bearer, faulty_fields, problem
 from tests.inventory.factories import make_device
-from tests.vault.keys import opened, store
+from tests.vault.keys import open_main_secret, store
 
 URL = "/api/v1/credential-sets/"
 PEM = "-----BEGIN OPENSSH PRIVATE KEY-----\nx\n-----END OPENSSH PRIVATE KEY-----\n"
@@ -73,79 +73,81 @@ def admin(acme, acme_admin):
 @pytest.mark.django_db
 class TestKinds:
     @pytest.mark.parametrize("kind", GOOD)
-    def test_is_made_shown_without_its_secrets_and_opens(self, admin, acme, kind):
-        made = admin.post(URL, {"name": "one", "kind": kind, **GOOD[kind]})
+    def test_creates_hides_the_secrets_and_opens(self, admin, acme, kind):
+        created = admin.post(URL, {"name": "one", "kind": kind, **GOOD[kind]})
 
-        assert made.status_code == 201, made.content
-        for answer in (made, admin.get(URL), admin.get(f"{URL}{made.json()['id']}/")):
+        assert created.status_code == 201, created.content
+        for answer in (created, admin.get(URL), admin.get(f"{URL}{created.json()['id']}/")):
             assert b"canary" not in answer.content
             assert b"BEGIN" not in answer.content
-        assert made.json()["holds"] == sorted(set(SHAPES[kind].secrets) & set(GOOD[kind]))
+        assert created.json()["secret_names"] == sorted(
+            set(KIND_SPECS[kind].secrets) & set(GOOD[kind])
+        )
         with acting_in(acme):
             row = CredentialSet.objects.get()
             assert b"canary" not in bytes(row.sealed_secret)
-            assert opened(row) == GOOD[kind].get(SHAPES[kind].main_secret, "")
+            assert open_main_secret(row) == GOOD[kind].get(KIND_SPECS[kind].main_secret, "")
             assert "canary" not in str(list(Record.objects.values_list("detail", flat=True)))
 
-    @pytest.mark.parametrize(("kind", "fields", "faults"), BAD)
-    def test_what_cannot_work_is_refused_by_field(self, admin, kind, fields, faults):
+    @pytest.mark.parametrize(("kind", "fields", "errors"), BAD)
+    def test_rejects_invalid_fields_by_name(self, admin, kind, fields, errors):
         answer = admin.post(URL, {"name": "one", "kind": kind, **fields})
 
-        assert faulty_fields(answer) == faults
+        assert faulty_fields(answer) == errors
 
-    def test_the_main_secret_goes_by_one_name_too(self, admin, acme):
+    def test_the_field_secret_sets_the_main_secret(self, admin, acme):
         admin.post(URL, {"name": "one", "kind": "snmp_v2c", "secret": "public"})
 
         with acting_in(acme):
-            assert opened(CredentialSet.objects.get()) == "public"
+            assert open_main_secret(CredentialSet.objects.get()) == "public"
 
-    def test_every_kind_has_a_shape_and_rules(self):
-        for kind in SHAPES:
-            assert faults_of(kind, username="", options={}, secrets={}) != {}
+    def test_every_kind_has_a_spec_and_rules(self):
+        for kind in KIND_SPECS:
+            assert credential_errors(kind, username="", options={}, secrets={}) != {}
 
 
 @pytest.mark.django_db
 class TestChanging:
     @pytest.fixture
-    def made(self, admin):
+    def credential_set(self, admin):
         return admin.post(URL, {"name": "one", "kind": "snmp_v3", **GOOD["snmp_v3"]}).json()
 
-    def test_a_rename_touches_no_secret_and_no_version(self, admin, acme, made):
-        answer = admin.patch(f"{URL}{made['id']}/", {"name": "two"})
+    def test_a_rename_touches_no_secret_and_no_version(self, admin, acme, credential_set):
+        answer = admin.patch(f"{URL}{credential_set['id']}/", {"name": "two"})
 
         assert (answer.json()["name"], answer.json()["version"]) == ("two", 1)
         with acting_in(acme):
-            assert opened(CredentialSet.objects.get()) == "canary-3a"
+            assert open_main_secret(CredentialSet.objects.get()) == "canary-3a"
 
-    def test_one_secret_changes_and_the_others_stay(self, admin, acme, made):
-        answer = admin.patch(f"{URL}{made['id']}/", {"auth_password": "another-one"})
+    def test_changing_one_secret_keeps_the_others(self, admin, acme, credential_set):
+        answer = admin.patch(f"{URL}{credential_set['id']}/", {"auth_password": "another-one"})
 
         assert answer.json()["version"] == 2
-        assert answer.json()["holds"] == ["auth_password", "priv_password"]
+        assert answer.json()["secret_names"] == ["auth_password", "priv_password"]
         with acting_in(acme):
-            assert opened(CredentialSet.objects.get()) == "another-one"
+            assert open_main_secret(CredentialSet.objects.get()) == "another-one"
 
-    def test_a_secret_is_taken_away_by_null(self, admin, made):
+    def test_null_removes_a_secret(self, admin, credential_set):
         answer = admin.patch(
-            f"{URL}{made['id']}/",
+            f"{URL}{credential_set['id']}/",
             {"priv_password": None, "options": {"auth_protocol": "sha256"}},
         )
 
-        assert answer.json()["holds"] == ["auth_password"]
+        assert answer.json()["secret_names"] == ["auth_password"]
 
-    def test_half_a_change_is_refused_and_changes_nothing(self, admin, acme, made):
-        answer = admin.patch(f"{URL}{made['id']}/", {"name": "x", "priv_password": None})
+    def test_an_invalid_change_changes_nothing(self, admin, acme, credential_set):
+        answer = admin.patch(f"{URL}{credential_set['id']}/", {"name": "x", "priv_password": None})
 
         assert faulty_fields(answer) == {"priv_password"}
-        assert admin.get(f"{URL}{made['id']}/").json()["name"] == "one"
+        assert admin.get(f"{URL}{credential_set['id']}/").json()["name"] == "one"
 
-    def test_a_kind_is_for_life(self, admin, made):
-        answer = admin.patch(f"{URL}{made['id']}/", {"kind": "ssh"})
+    def test_the_kind_cannot_change(self, admin, credential_set):
+        answer = admin.patch(f"{URL}{credential_set['id']}/", {"kind": "ssh"})
 
         assert faulty_fields(answer) == {"kind"}
 
-    def test_nobody_overwrites_what_they_have_not_seen(self, admin, made):
-        url = f"{URL}{made['id']}/"
+    def test_an_outdated_etag_is_refused(self, admin, credential_set):
+        url = f"{URL}{credential_set['id']}/"
         tag = admin.get(url)["ETag"]
         assert admin.patch(url, {"name": "two"}, headers={"If-Match": tag}).status_code == 200
 
@@ -153,10 +155,10 @@ class TestChanging:
 
         assert problem(answer) == (412, "precondition_failed")
 
-    def test_a_taken_name_is_refused(self, admin, made):
+    def test_a_taken_name_is_refused(self, admin, credential_set):
         admin.post(URL, {"name": "other", "kind": "snmp_v2c", "community": "x"})
 
-        answer = admin.patch(f"{URL}{made['id']}/", {"name": "other"})
+        answer = admin.patch(f"{URL}{credential_set['id']}/", {"name": "other"})
 
         assert problem(answer) == (409, "name_taken")
 
@@ -166,20 +168,20 @@ class TestChanging:
 
         assert len(ids) == 1
         with acting_in(acme):
-            assert opened(CredentialSet.objects.get()) == "two"
+            assert open_main_secret(CredentialSet.objects.get()) == "two"
 
 
 @pytest.mark.django_db
 class TestDeleting:
-    def test_what_nothing_needs_goes(self, admin, acme):
-        made = admin.post(URL, {"name": "one", **GOOD["routeros_api"]}).json()
+    def test_deletes_an_unused_set(self, admin, acme):
+        created = admin.post(URL, {"name": "one", **GOOD["routeros_api"]}).json()
 
-        assert admin.delete(f"{URL}{made['id']}/").status_code == 204
+        assert admin.delete(f"{URL}{created['id']}/").status_code == 204
 
         with acting_in(acme):
             assert Record.objects.filter(action="credential_set.deleted").count() == 1
 
-    def test_what_devices_need_stays_and_they_are_listed(self, admin, acme, actor):
+    def test_refuses_a_used_set_and_lists_the_devices(self, admin, acme, actor):
         with acting_in(acme):
             row = store("x")
             first = make_device("cr1", credential_set=row)
@@ -195,10 +197,10 @@ class TestDeleting:
 
         assert problem(answer) == (409, "credential_set_in_use")
         assert "used by 2 devices: cr1, cr2" in answer.json()["detail"]
-        named = {error["field"]: error["detail"] for error in answer.json()["errors"]}
-        assert named == {f"device.{first.id}": "cr1", f"device.{second.id}": "cr2"}
+        listed = {error["field"]: error["detail"] for error in answer.json()["errors"]}
+        assert listed == {f"device.{first.id}": "cr1", f"device.{second.id}": "cr2"}
 
-    def test_another_tenants_set_is_not_there(self, admin, globex):
+    def test_another_tenants_set_is_not_found(self, admin, globex):
         with acting_in(globex):
             row = store("x")
 

@@ -1,4 +1,4 @@
-"""A ciphertext opens in its place under its key, whole, and in no other way."""
+"""A ciphertext opens only unchanged, with its key and its associated data."""
 
 import os
 import random
@@ -9,91 +9,106 @@ import pytest
 from apps.core import clock
 from apps.tenancy import acting_in
 from apps.vault import services
-from apps.vault.envelope import FORM, KEY_ID_BYTES, NONCE_BYTES, place, seal, unseal
+from apps.vault.envelope import (
+    FORMAT,
+    KEY_ID_BYTES,
+    NONCE_BYTES,
+    encode_associated_data,
+    seal,
+    unseal,
+)
 from apps.vault.errors import SecretUnreadable
 from apps.vault.models import CredentialSet
 from apps.webhooks.models import Secret
-from tests.vault.keys import ACTOR, opened, store
+from tests.vault.keys import ACTOR, open_main_secret, store
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
 KEY_ID = (1).to_bytes(KEY_ID_BYTES, "big")
-WHERE = place("tenant", "table", "row", "field")
+ASSOCIATED_DATA = encode_associated_data("tenant", "table", "row", "field")
 HEAD = 1 + KEY_ID_BYTES
 SEED = 20261125
 
 
-def refused(sealed: bytes, *, key: bytes = KEY, where: bytes = WHERE) -> bool:
+def is_refused(
+    sealed: bytes, *, key: bytes = KEY, associated_data: bytes = ASSOCIATED_DATA
+) -> bool:
     try:
-        unseal(key, sealed, where)
+        unseal(key, sealed, associated_data)
     except SecretUnreadable:
         return True
     return False
 
 
-def blobs(count: int) -> list[bytes]:
+def ciphertexts(count: int) -> list[bytes]:
     rng = random.Random(SEED)
-    return [seal(KEY, KEY_ID, rng.randbytes(rng.randrange(0, 120)), WHERE) for _ in range(count)]
+    return [
+        seal(KEY, KEY_ID, rng.randbytes(rng.randrange(0, 120)), ASSOCIATED_DATA)
+        for _ in range(count)
+    ]
 
 
 class TestEnvelope:
     @pytest.mark.parametrize(
         "plain", [b"", b"secret", "p\u00e4ss w\u00f6rd \U0001f511".encode(), bytes(100_000)]
     )
-    def test_opens_what_it_sealed(self, plain):
-        assert unseal(KEY, seal(KEY, KEY_ID, plain, WHERE), WHERE) == plain
+    def test_round_trip(self, plain):
+        assert unseal(KEY, seal(KEY, KEY_ID, plain, ASSOCIATED_DATA), ASSOCIATED_DATA) == plain
 
-    def test_never_seals_alike(self):
-        assert len({seal(KEY, KEY_ID, b"secret", WHERE) for _ in range(100)}) == 100
+    def test_nonces_are_unique(self):
+        assert len({seal(KEY, KEY_ID, b"secret", ASSOCIATED_DATA) for _ in range(100)}) == 100
 
-    def test_refuses_every_flipped_byte_of_50_blobs(self):
+    def test_refuses_every_flipped_byte_of_50_ciphertexts(self):
         flips = 0
-        for sealed in blobs(50):
+        for sealed in ciphertexts(50):
             for index in range(len(sealed)):
                 broken = bytearray(sealed)
                 broken[index] ^= 1 << (index % 8)
-                assert refused(bytes(broken)), index
+                assert is_refused(bytes(broken)), index
                 flips += 1
-        sys.stdout.write(f"S1: {flips} flipped bytes of 50 blobs, seed {SEED}: all refused\n")
+        sys.stdout.write(f"S1: {flips} flipped bytes of 50 ciphertexts, seed {SEED}: all refused\n")
         assert flips > 50 * (HEAD + NONCE_BYTES + 16)
 
     def test_refuses_every_truncation_and_anything_longer(self):
-        sealed = seal(KEY, KEY_ID, b"secret", WHERE)
+        sealed = seal(KEY, KEY_ID, b"secret", ASSOCIATED_DATA)
 
-        assert all(refused(sealed[:length]) for length in range(len(sealed)))
-        assert all(refused(sealed[start:]) for start in range(1, len(sealed)))
-        assert refused(sealed + b"\x00")
+        assert all(is_refused(sealed[:length]) for length in range(len(sealed)))
+        assert all(is_refused(sealed[start:]) for start in range(1, len(sealed)))
+        assert is_refused(sealed + b"\x00")
 
-    def test_refuses_swapped_nonces_heads_and_bodies(self):
-        one, other = seal(KEY, KEY_ID, b"secret", WHERE), seal(KEY, KEY_ID, b"secreu", WHERE)
+    def test_refuses_swapped_nonces_headers_and_bodies(self):
+        one, other = (
+            seal(KEY, KEY_ID, b"secret", ASSOCIATED_DATA),
+            seal(KEY, KEY_ID, b"secreu", ASSOCIATED_DATA),
+        )
         nonce = slice(HEAD, HEAD + NONCE_BYTES)
 
-        assert refused(one[:HEAD] + other[nonce] + one[nonce.stop :])
-        assert refused(one[: nonce.stop] + other[nonce.stop :])
-        assert refused(FORM + (2).to_bytes(KEY_ID_BYTES, "big") + one[HEAD:])
-        assert refused(b"\x01" + one[HEAD:])
+        assert is_refused(one[:HEAD] + other[nonce] + one[nonce.stop :])
+        assert is_refused(one[: nonce.stop] + other[nonce.stop :])
+        assert is_refused(FORMAT + (2).to_bytes(KEY_ID_BYTES, "big") + one[HEAD:])
+        assert is_refused(b"\x01" + one[HEAD:])
 
     @pytest.mark.parametrize(
-        "elsewhere",
+        "other_data",
         [
-            place("other", "table", "row", "field"),
-            place("tenant", "other", "row", "field"),
-            place("tenant", "table", "other", "field"),
-            place("tenant", "table", "row", "other"),
-            place("tenant", "tabler", "ow", "field"),
-            place("tenant", "table", "rowfield"),
+            encode_associated_data("other", "table", "row", "field"),
+            encode_associated_data("tenant", "other", "row", "field"),
+            encode_associated_data("tenant", "table", "other", "field"),
+            encode_associated_data("tenant", "table", "row", "other"),
+            encode_associated_data("tenant", "tabler", "ow", "field"),
+            encode_associated_data("tenant", "table", "rowfield"),
             b"",
         ],
     )
-    def test_refuses_to_open_elsewhere(self, elsewhere):
-        assert refused(seal(KEY, KEY_ID, b"secret", WHERE), where=elsewhere)
+    def test_refuses_other_associated_data(self, other_data):
+        assert is_refused(seal(KEY, KEY_ID, b"secret", ASSOCIATED_DATA), associated_data=other_data)
 
     def test_refuses_another_key(self):
-        assert refused(seal(KEY, KEY_ID, b"secret", WHERE), key=OTHER_KEY)
+        assert is_refused(seal(KEY, KEY_ID, b"secret", ASSOCIATED_DATA), key=OTHER_KEY)
 
 
 @pytest.mark.django_db
 class TestMovedInTheDatabase:
-    """As somebody who can write to the database would do it."""
+    """An attacker with write access to the database moves ciphertexts."""
 
     def move(self, row: CredentialSet, sealed: bytes) -> None:
         CredentialSet.objects.filter(pk=row.pk).update(sealed_secret=sealed)
@@ -104,7 +119,7 @@ class TestMovedInTheDatabase:
         self.move(one, bytes(other.sealed_secret))
 
         with pytest.raises(SecretUnreadable):
-            opened(one)
+            open_main_secret(one)
 
     def test_to_another_field(self, in_acme):
         from apps.webhooks.services import create_endpoint
@@ -116,7 +131,7 @@ class TestMovedInTheDatabase:
         self.move(row, bytes(Secret.objects.get(endpoint=endpoint).sealed))
 
         with pytest.raises(SecretUnreadable):
-            opened(row)
+            open_main_secret(row)
 
     def test_to_another_tenant_under_the_same_ids(self, acme, globex):
         with acting_in(acme):
@@ -127,23 +142,23 @@ class TestMovedInTheDatabase:
             CredentialSet.objects.filter(pk=twin.pk).update(sealed_secret=stolen)
             twin.refresh_from_db()
             with pytest.raises(SecretUnreadable):
-                opened(twin)
+                open_main_secret(twin)
             twin.pk = row.pk  # not even as the same row
             with pytest.raises(SecretUnreadable):
-                opened(twin)
+                open_main_secret(twin)
 
     def test_to_another_version_of_the_key(self, in_acme):
         row = store("one")
         sealed = bytes(row.sealed_secret)
         services.begin_rotation(tenant_id=in_acme.id, actor=ACTOR, at=clock.now())
-        self.move(row, FORM + (2).to_bytes(KEY_ID_BYTES, "big") + sealed[HEAD:])
+        self.move(row, FORMAT + (2).to_bytes(KEY_ID_BYTES, "big") + sealed[HEAD:])
 
         with pytest.raises(SecretUnreadable):
-            opened(row)
+            open_main_secret(row)
 
-    def test_nonsense(self, in_acme):
+    def test_random_bytes(self, in_acme):
         row = store("one")
         for sealed in (b"\x02", os.urandom(60), b"\x02" + bytes(8) + os.urandom(60), b"x" * 2000):
             self.move(row, sealed)
             with pytest.raises(SecretUnreadable):
-                opened(row)
+                open_main_secret(row)

@@ -1,4 +1,4 @@
-"""A master key is not rotated while a running process lacks the new one: the refusal says which."""
+"""A master key is not rotated while a running process lacks the new one; the error lists those processes."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from apps.events.models import RunningProcess
 from apps.tenancy import acting_in
 from apps.vault import services
 from apps.vault.models import MasterKey
-from apps.vault.services.key_holders import FACT, read_key_ids
+from apps.vault.services.key_holders import MASTER_KEYS_FACT, read_key_ids
 from ispvm.supervisor.paths import PROJECT
 from tests.database import url_of_this_test
 from tests.supervisor.waiting import eventually
@@ -30,13 +30,13 @@ def process(kind: str, seals: str, opens: tuple[str, ...] = ()) -> RunningProces
         pid=4711,
         started_at=now,
         seen_at=now,
-        facts={FACT: {"seals": seals, "opens": list(opens)}},
+        facts={MASTER_KEYS_FACT: {"seals": seals, "opens": list(opens)}},
     )
 
 
 @pytest.fixture
 def rotation(settings, tmp_path, acme):
-    """This process has the new key first and the old one second; answers the ids of both, old first."""
+    """This process has the new key first and the old one second; returns the ids of both, old first."""
     with acting_in(acme):
         store("secret")
     old = services.keyring().current.label
@@ -50,7 +50,7 @@ def rotate(**options):
 
 @pytest.mark.django_db
 class TestRefusal:
-    def test_names_who_lacks_the_key_and_rotates_nothing(self, rotation):
+    def test_names_the_processes_without_the_key_and_rotates_nothing(self, rotation):
         old, new = rotation
         process("worker", seals=old)
         process("web", seals=new, opens=(old,))
@@ -72,13 +72,13 @@ class TestRefusal:
         with pytest.raises(services.MasterKeyNotEverywhere, match=r"ingest on noc1 .* only opens"):
             rotate()
 
-    def test_goes_on_when_everybody_has_it(self, rotation):
+    def test_rotates_when_every_process_has_the_key(self, rotation):
         old, new = rotation
         process("web", seals=new, opens=(old,))
 
-        assert len(rotate().retired) == 1
+        assert len(rotate().retired_key_ids) == 1
 
-    def test_one_that_comes_up_with_the_old_key_meanwhile_keeps_it_alive(self, rotation):
+    def test_a_process_started_meanwhile_with_the_old_key_keeps_it_live(self, rotation):
         old, _ = rotation
 
         with pytest.raises(services.MasterKeyNotEverywhere):
@@ -86,13 +86,13 @@ class TestRefusal:
 
         assert MasterKey.objects.filter(retired_at=None).count() == 2
 
-    def test_a_process_without_a_master_key_holds_nothing_up(self, rotation):
+    def test_a_process_without_a_master_key_does_not_block(self, rotation):
         row = process("signer", seals="")
-        RunningProcess.objects.filter(pk=row.pk).update(facts={FACT: None})
+        RunningProcess.objects.filter(pk=row.pk).update(facts={MASTER_KEYS_FACT: None})
 
-        assert len(rotate().retired) == 1
+        assert len(rotate().retired_key_ids) == 1
 
-    def test_the_command_says_it_and_force_goes_on(self, rotation, capsys):
+    def test_the_command_fails_and_force_continues(self, rotation, capsys):
         old, _ = rotation
         process("beat", seals=old)
 
@@ -104,25 +104,27 @@ class TestRefusal:
 
 
 @pytest.mark.django_db
-def test_what_is_published_tells_nothing_of_the_keys(settings, tmp_path):
+def test_published_key_ids_do_not_reveal_the_keys(settings, tmp_path):
     use_master(settings, key_file(tmp_path, "new", NEW), settings.ISPVM_MASTER_KEY_FILE)
 
-    told = read_key_ids()
+    published = read_key_ids()
 
-    assert told == {
+    assert published == {
         "seals": services.keyring().current.label,
         "opens": [services.keyring().previous[0].label],
     }
-    assert NEW not in str(told)
+    assert NEW not in str(published)
 
 
 @pytest.mark.real
 @pytest.mark.django_db(transaction=True)
-def test_a_real_process_with_the_old_key_is_named_until_it_ends(rotation, settings, tmp_path):
+def test_a_real_process_with_the_old_key_is_listed_until_it_exits(rotation, settings, tmp_path):
     old = settings.ISPVM_MASTER_KEY_PREVIOUS_FILE
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PROMETHEUS_"))}
+    inherited = {
+        k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PROMETHEUS_"))
+    }
     environment = {
-        **kept,
+        **inherited,
         "DATABASE_URL": url_of_this_test(),
         "ISPVM_HOME": str(tmp_path),
         "ISPVM_MASTER_KEY_FILE": old,
@@ -139,4 +141,4 @@ def test_a_real_process_with_the_old_key_is_named_until_it_ends(rotation, settin
         beat.wait(60)
 
     assert not RunningProcess.objects.exists()
-    assert len(rotate().retired) == 1
+    assert len(rotate().retired_key_ids) == 1

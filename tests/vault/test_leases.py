@@ -1,4 +1,4 @@
-"""Whoever opens secrets stands in the audit log: once per lease, not once per poll or delivery."""
+"""Opening secrets is audited once per lease, not once per poll or delivery."""
 
 import threading
 from datetime import timedelta
@@ -20,7 +20,7 @@ from tests.inventory.factories import make_device
 from tests.vault.keys import store
 
 
-def leased() -> list[str]:
+def leased_purposes() -> list[str]:
     rows = Record.objects.filter(action="credentials.leased").order_by("sequence")
     return [row.detail["purpose"] for row in rows]
 
@@ -33,8 +33,8 @@ def take(terms: str, holder: str = "one"):
 
 @pytest.mark.django_db
 class TestLease:
-    def test_every_lease_is_one_record_whatever_is_opened_under_it(self, in_acme):
-        made = []
+    def test_every_lease_writes_one_record(self, in_acme):
+        created_agents = []
         for number in range(3):
             agent = make_agent(f"agent {number}")
             enroll(agent, sealing_public_key=sealing_key()[1])
@@ -42,13 +42,13 @@ class TestLease:
             agents.assign_agent(
                 agent=agent, device_ids=[device.id], site_ids=[], actor=ACTOR, at=AT
             )
-            made.append(agent)
+            created_agents.append(agent)
         for _ in range(5):  # polls
-            for agent in made:
+            for agent in created_agents:
                 agents.build_config(agent_id=agent.id, at=AT)
         store("another", "s0")
         for _ in range(5):
-            for agent in made:
+            for agent in created_agents:
                 agents.build_config(agent_id=agent.id, at=AT)
         endpoint, _ = create_endpoint(
             name="noc", url="https://receiver.example/", actor=ACTOR, at=AT
@@ -59,14 +59,14 @@ class TestLease:
         stage_secret(endpoint=endpoint, actor=ACTOR, at=AT + timedelta(days=1))
         live_secrets(endpoint=endpoint, at=AT + timedelta(days=1))
 
-        assert leased() == ["agent_config"] * 4 + ["webhook_signing"] * 3
+        assert leased_purposes() == ["agent_config"] * 4 + ["webhook_signing"] * 3
         assert SecretLease.objects.count() == 4, "three agents, one endpoint"
 
     def test_the_same_terms_again_are_the_same_lease(self, in_acme):
         for terms in ("a", "a", "b", "b", "a"):
             take(terms)
 
-        assert len(leased()) == 3
+        assert len(leased_purposes()) == 3
 
     def test_it_opens_in_its_own_tenant_only(self, acme, globex):
         with acting_in(acme):
@@ -76,11 +76,11 @@ class TestLease:
             with pytest.raises(SecretUnreadable, match="another tenant"):
                 services.open_credential_set(credential_set=row, lease=lease)
 
-    def test_what_could_not_be_audited_is_not_opened(self, in_acme, monkeypatch):
+    def test_opens_nothing_when_the_audit_log_fails(self, in_acme, monkeypatch):
         from apps.vault.services import leases
 
         def fails(**_):
-            raise RuntimeError("the audit log is away")
+            raise RuntimeError("the audit log is unavailable")
 
         monkeypatch.setattr(leases, "record", fails)
 
@@ -102,4 +102,4 @@ def test_two_workers_at_once_write_one_record(acme):
         thread.join()
 
     with acting_in(acme):
-        assert len(leased()) == 1
+        assert len(leased_purposes()) == 1

@@ -1,4 +1,4 @@
-"""The master key file: whatever is wrong with it is said in one sentence, and nothing starts."""
+"""The master key file: every fault stops the start with a one-sentence error."""
 
 import os
 import subprocess
@@ -9,13 +9,13 @@ import pytest
 
 from apps.core import clock
 from apps.vault import services
-from apps.vault.envelope import place, seal
+from apps.vault.envelope import encode_associated_data, seal
 from apps.vault.errors import MasterKeyInvalid, MasterKeyRetired
 from apps.vault.master import read_keyring, read_keys
 from apps.vault.models import MasterKey, PlatformSecret
 from apps.vault.services import master_keys
 from tests.database import url_of_this_test
-from tests.vault.keys import ACTOR, key_file, opened, store, use_master
+from tests.vault.keys import ACTOR, key_file, open_main_secret, store, use_master
 
 PROJECT = Path(__file__).parents[2]
 ONE, OTHER = "ab" * 32, "cd" * 32
@@ -23,19 +23,19 @@ ONE, OTHER = "ab" * 32, "cd" * 32
 
 class TestReading:
     @pytest.mark.parametrize("text", ["", "00" * 31, "zz" * 32, "00" * 33, "\x00" * 64, "0"])
-    def test_a_wrong_or_short_file_is_refused_in_words(self, tmp_path, text):
+    def test_a_wrong_or_short_file_is_refused_with_a_message(self, tmp_path, text):
         with pytest.raises(MasterKeyInvalid, match="backup"):
             read_keys(key_file(tmp_path, "key", text))
 
-    def test_no_word_of_the_refusal_is_of_the_key(self, tmp_path):
-        with pytest.raises(MasterKeyInvalid) as said:
+    def test_the_message_shows_no_part_of_the_key(self, tmp_path):
+        with pytest.raises(MasterKeyInvalid) as refused:
             read_keys(key_file(tmp_path, "key", ONE[:-2] + "zz"))
 
-        assert ONE[:8] not in str(said.value)
-        assert ONE[:8] not in str(said.value.__cause__)
+        assert ONE[:8] not in str(refused.value)
+        assert ONE[:8] not in str(refused.value.__cause__)
 
     @pytest.mark.parametrize("mode", [0o404, 0o444, 0o644, 0o602, 0o420, 0o777])
-    def test_a_file_that_others_reach_is_refused_with_the_remedy(self, tmp_path, mode):
+    def test_a_file_readable_by_others_is_refused_with_the_command_to_fix_it(self, tmp_path, mode):
         path = key_file(tmp_path, "key", ONE, mode)
 
         with pytest.raises(MasterKeyInvalid, match=f"chmod 0400 {path}"):
@@ -45,7 +45,7 @@ class TestReading:
     def test_its_owner_and_its_group_may_read(self, tmp_path, mode):
         assert len(read_keys(key_file(tmp_path, "key", ONE + "\n", mode))) == 1
 
-    def test_a_missing_file_and_a_folder_are_refused_in_words(self, tmp_path):
+    def test_a_missing_file_and_a_folder_are_refused_with_a_message(self, tmp_path):
         for path in (tmp_path / "gone", tmp_path):
             with pytest.raises(MasterKeyInvalid, match="cannot be read"):
                 read_keys(str(path))
@@ -54,10 +54,10 @@ class TestReading:
         path = key_file(tmp_path, "key", f"{ONE}\n{OTHER}\n")
         third = key_file(tmp_path, "third", f"{OTHER}\n{'ef' * 32}\n")
 
-        ring = read_keyring(path=path, text="", previous_path=third)
+        keyring = read_keyring(path=path, text="", previous_path=third)
 
-        assert ring.current.secret.hex() == ONE
-        assert [key.secret.hex() for key in ring.previous] == [OTHER, "ef" * 32]
+        assert keyring.current.secret.hex() == ONE
+        assert [key.secret.hex() for key in keyring.previous] == [OTHER, "ef" * 32]
 
     def test_a_systemd_credential_is_a_file_like_any_other(self, tmp_path):
         folder = tmp_path / "credentials"  # as systemd lays it out: a folder of one unit, read-only
@@ -65,26 +65,26 @@ class TestReading:
         path = key_file(folder, "master_key", ONE, 0o440)
         folder.chmod(0o550)
 
-        ring = read_keyring(path=path, text="", previous_path="")
+        keyring = read_keyring(path=path, text="", previous_path="")
 
-        assert ring.current.secret == bytes.fromhex(ONE)
+        assert keyring.current.secret == bytes.fromhex(ONE)
 
     def test_the_variable_is_accepted_and_known_as_such(self):
-        ring = read_keyring(path="", text=f" {ONE}\n", previous_path="")
+        keyring = read_keyring(path="", text=f" {ONE}\n", previous_path="")
 
-        assert (ring.current.secret, ring.is_in_environment) == (bytes.fromhex(ONE), True)
+        assert (keyring.current.secret, keyring.is_in_environment) == (bytes.fromhex(ONE), True)
 
     def test_a_bad_variable_is_refused_without_showing_it(self):
-        with pytest.raises(MasterKeyInvalid) as said:
+        with pytest.raises(MasterKeyInvalid) as refused:
             read_keyring(path="", text=ONE[2:], previous_path="")
 
-        assert "ISPVM_MASTER_KEY" in str(said.value)
-        assert ONE[:8] not in str(said.value)
+        assert "ISPVM_MASTER_KEY" in str(refused.value)
+        assert ONE[:8] not in str(refused.value)
 
 
 @pytest.mark.django_db
 class TestChecking:
-    def test_the_first_start_keeps_a_check_value_and_the_next_agrees(self):
+    def test_the_first_start_stores_a_check_value_and_the_next_verifies_it(self):
         services.check_master_key()
         services.check_master_key()
 
@@ -99,7 +99,7 @@ class TestChecking:
 
         assert MasterKey.objects.count() == 1
 
-    def test_a_new_key_is_believed_beside_the_old_one(self, settings, tmp_path):
+    def test_a_new_key_is_accepted_together_with_the_old_one(self, settings, tmp_path):
         old = settings.ISPVM_MASTER_KEY_FILE
         services.check_master_key()
         use_master(settings, key_file(tmp_path, "new", OTHER), old)
@@ -108,7 +108,7 @@ class TestChecking:
 
         assert MasterKey.objects.filter(retired_at=None).count() == 2
 
-    def test_without_the_old_one_an_unfinished_rotation_is_named(self, settings, tmp_path):
+    def test_without_the_old_key_an_unfinished_rotation_is_reported(self, settings, tmp_path):
         old, new = settings.ISPVM_MASTER_KEY_FILE, key_file(tmp_path, "new", OTHER)
         services.check_master_key()
         use_master(settings, new, old)
@@ -149,10 +149,12 @@ class TestChecking:
         with pytest.raises(MasterKeyInvalid, match="check value"):
             services.check_master_key()
 
-    @pytest.mark.parametrize("name", [master_keys.FIRST_CHECK_NAME, "agents-ca-key"])
-    def test_a_database_of_before_is_known_by_what_its_key_sealed(self, settings, tmp_path, name):
+    @pytest.mark.parametrize("name", [master_keys.LEGACY_CHECK_NAME, "agents-ca-key"])
+    def test_an_old_database_identifies_its_key_by_its_ciphertexts(self, settings, tmp_path, name):
         PlatformSecret.objects.create(
-            name=name, created_at=clock.now(), sealed=first_form(ONE, b"x", "platform", name)
+            name=name,
+            created_at=clock.now(),
+            sealed_value=first_format(ONE, b"x", "platform", name),
         )
         use_master(settings, key_file(tmp_path, "other", OTHER))
         with pytest.raises(MasterKeyInvalid, match="not the key"):
@@ -163,13 +165,13 @@ class TestChecking:
 
         assert MasterKey.objects.get().key_id == services.keyring().current.label
 
-    def test_a_database_of_before_is_known_by_a_tenants_key_alone(
+    def test_an_old_database_identifies_its_key_by_a_tenants_key_alone(
         self, settings, tmp_path, in_acme
     ):
         from apps.vault.models import TenantKey
 
-        wrapped = first_form(ONE, bytes(32), "tenant-key", str(in_acme.id))
-        TenantKey.objects.create(wrapped=wrapped, created_at=clock.now())
+        wrapped_key = first_format(ONE, bytes(32), "tenant-key", str(in_acme.id))
+        TenantKey.objects.create(wrapped_key=wrapped_key, created_at=clock.now())
         use_master(settings, key_file(tmp_path, "other", OTHER))
         with pytest.raises(MasterKeyInvalid, match="not the key"):
             services.check_master_key()
@@ -178,19 +180,21 @@ class TestChecking:
         services.check_master_key()
 
 
-def first_form(key: str, plain: bytes, *where: str) -> bytes:
-    """Sealed as it was before ciphertexts named their key."""
+def first_format(key: str, plain: bytes, *parts: str) -> bytes:
+    """Sealed in the first format, without a key id."""
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     nonce = os.urandom(12)
     return (
-        b"\x01" + nonce + AESGCM(bytes.fromhex(key)).encrypt(nonce, plain, b"\x01" + place(*where))
+        b"\x01"
+        + nonce
+        + AESGCM(bytes.fromhex(key)).encrypt(nonce, plain, b"\x01" + encode_associated_data(*parts))
     )
 
 
 @pytest.mark.django_db
-class TestDatabaseOfBefore:
-    """Upgraded with secrets in it: everything opens, and a rotation brings all of it to the present form."""
+class TestOldDatabase:
+    """A database with secrets in the first format: everything opens and a rotation re-seals it."""
 
     def test_opens_and_rotates(self, settings, tmp_path, in_acme):
         from apps.vault.models import TenantKey
@@ -198,17 +202,18 @@ class TestDatabaseOfBefore:
         use_master(settings, key_file(tmp_path, "key", ONE))
         data_key = os.urandom(32)
         TenantKey.objects.create(
-            wrapped=first_form(ONE, data_key, "tenant-key", str(in_acme.id)), created_at=clock.now()
+            wrapped_key=first_format(ONE, data_key, "tenant-key", str(in_acme.id)),
+            created_at=clock.now(),
         )
         PlatformSecret.objects.create(
             name="agents-ca-key",
             created_at=clock.now(),
-            sealed=first_form(ONE, b"the CA", "platform", "agents-ca-key"),
+            sealed_value=first_format(ONE, b"the CA", "platform", "agents-ca-key"),
         )
         row = store("x")
-        old = first_form(
+        old = first_format(
             data_key.hex(),
-            b"of before",
+            b"old password",
             str(in_acme.id),
             "vault_credentialset",
             str(row.id),
@@ -216,17 +221,17 @@ class TestDatabaseOfBefore:
         )
         type(row).objects.filter(pk=row.pk).update(sealed_secret=old)
         row.refresh_from_db()
-        assert opened(row) == "of before"
+        assert open_main_secret(row) == "old password"
         assert services.platform_secret("agents-ca-key") == b"the CA"
 
         use_master(settings, key_file(tmp_path, "new", OTHER), key_file(tmp_path, "key", ONE))
-        done = services.rotate_master_key(actor=ACTOR, at=clock.now())
+        result = services.rotate_master_key(actor=ACTOR, at=clock.now())
         use_master(settings, key_file(tmp_path, "new", OTHER))
 
-        assert done.wrapped == 1
-        assert opened(row) == "of before"
+        assert result.wrapped_count == 1
+        assert open_main_secret(row) == "old password"
         assert services.platform_secret("agents-ca-key") == b"the CA"
-        assert not bytes(PlatformSecret.objects.get(name="agents-ca-key").sealed).startswith(
+        assert not bytes(PlatformSecret.objects.get(name="agents-ca-key").sealed_value).startswith(
             b"\x01"
         )
 
@@ -238,7 +243,7 @@ def gunicorn(config: str, application: str) -> list[str]:
 
 COMMANDS = {
     "web": gunicorn("gunicorn_web", "wsgi:application"),
-    # Without TLS files of its own: it does not come so far.
+    # Without TLS files: it fails before it needs them.
     "ingest": gunicorn("gunicorn_group", "ingest_wsgi:application"),
     "worker": ["-m", "celery", "-A", "ispvm", "worker", "-Q", "none", "--concurrency", "1"],
     "beat": ["manage.py", "beat"],
@@ -254,13 +259,13 @@ COMMANDS = {
 }
 
 
-def of_gunicorn(row: str) -> bool:
-    """A line of a stack that shows gunicorn itself, started with ``python -m``."""
+def is_gunicorn_frame(row: str) -> bool:
+    """A traceback line of gunicorn itself, started with ``python -m``."""
     return "/gunicorn/" in row or "<frozen runpy>" in row
 
 
 def process(kind: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    if kind == "ingest":  # it would refuse for the CA's key file first
+    if kind == "ingest":  # otherwise it fails for the CA key file first
         environment = {k: v for k, v in environment.items() if k != "ISPVM_CA_KEY_FILE"}
     return subprocess.run(
         [sys.executable, *COMMANDS[kind]],
@@ -274,10 +279,12 @@ def process(kind: str, environment: dict[str, str]) -> subprocess.CompletedProce
 
 
 @pytest.fixture
-def surroundings(transactional_db, tmp_path) -> dict[str, str]:
+def environment(transactional_db, tmp_path) -> dict[str, str]:
     """A process's environment with the database of this test."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PROMETHEUS_"))}
-    return {**kept, "DATABASE_URL": url_of_this_test(), "ISPVM_HOME": str(tmp_path)}
+    inherited = {
+        k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PROMETHEUS_"))
+    }
+    return {**inherited, "DATABASE_URL": url_of_this_test(), "ISPVM_HOME": str(tmp_path)}
 
 
 FAULTS = {
@@ -295,38 +302,40 @@ def faulty(folder: Path, fault: str) -> str:
 
 @pytest.mark.real
 class TestProcesses:
-    """The real ones: none of them starts, each says why in one sentence and shows no traceback."""
+    """Real processes: none starts, each prints a one-sentence error and no traceback."""
 
-    def refuses(self, kind: str, fault: str, surroundings: dict[str, str], tmp_path: Path) -> None:
+    def refuses(self, kind: str, fault: str, environment: dict[str, str], tmp_path: Path) -> None:
         services.check_master_key()
         path = faulty(tmp_path, fault)
 
-        said = process(kind, {**surroundings, "ISPVM_MASTER_KEY_FILE": path})
+        result = process(kind, {**environment, "ISPVM_MASTER_KEY_FILE": path})
 
-        text = said.stdout + said.stderr
-        assert said.returncode not in {0, -9}, text[-3000:]
+        text = result.stdout + result.stderr
+        assert result.returncode not in {0, -9}, text[-3000:]
         assert FAULTS[fault] in text
-        # gunicorn's master shows a stack of its own when two workers refuse in the same moment.
-        assert [row for row in text.splitlines() if 'File "' in row and not of_gunicorn(row)] == []
+        # gunicorn's master prints its own traceback when two workers fail at the same moment.
+        assert [
+            row for row in text.splitlines() if 'File "' in row and not is_gunicorn_frame(row)
+        ] == []
         assert "Serving" not in text
 
-    def test_web_with_the_wrong_key(self, surroundings, tmp_path):
-        self.refuses("web", "wrong", surroundings, tmp_path)
+    def test_web_with_the_wrong_key(self, environment, tmp_path):
+        self.refuses("web", "wrong", environment, tmp_path)
 
-    def test_a_worker_with_no_key_file(self, surroundings, tmp_path):
-        self.refuses("worker", "missing", surroundings, tmp_path)
+    def test_a_worker_with_no_key_file(self, environment, tmp_path):
+        self.refuses("worker", "missing", environment, tmp_path)
 
     @pytest.mark.long
     @pytest.mark.parametrize("fault", FAULTS)
     @pytest.mark.parametrize("kind", COMMANDS)
-    def test_every_process_with_every_fault(self, surroundings, tmp_path, kind, fault):
-        self.refuses(kind, fault, surroundings, tmp_path)
+    def test_every_process_with_every_fault(self, environment, tmp_path, kind, fault):
+        self.refuses(kind, fault, environment, tmp_path)
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process as somebody else")
     def test_a_file_that_this_account_may_not_read_is_refused(self, tmp_path):
         path = key_file(tmp_path, "key", ONE)
         folder = tmp_path
-        while folder != folder.parent:  # pytest's folders are their owner's alone
+        while folder != folder.parent:  # pytest's folders are accessible only to their owner
             if folder.stat().st_mode & 0o005 != 0o005:
                 folder.chmod(folder.stat().st_mode | 0o005)
             folder = folder.parent

@@ -12,13 +12,13 @@ from apps.core import clock
 from apps.events.models import Due
 from apps.tenancy import acting_in
 from apps.vault import services, tasks
-from apps.vault.envelope import parts_of
+from apps.vault.envelope import parse_ciphertext
 from apps.vault.errors import SecretUnreadable
 from apps.vault.models import CredentialSet, MasterKey, PlatformSecret, TenantKey
-from apps.vault.services import rotating
+from apps.vault.services import rotation
 from apps.vault.services.data_keys import version_of
 from apps.webhooks.models import Secret
-from tests.vault.keys import ACTOR, key_file, opened, store, use_master
+from tests.vault.keys import ACTOR, key_file, open_main_secret, store, use_master
 
 NO_GRACE = timedelta(0)
 
@@ -29,25 +29,25 @@ def rotate(tenant, **options):
 
 @pytest.mark.django_db
 class TestDataKey:
-    def test_seals_anew_and_destroys_the_old_key(self, acme):
+    def test_reseals_and_destroys_the_old_key(self, acme):
         with acting_in(acme):
             row, before = store("one"), store("two", "other")
             old = bytes(before.sealed_secret)
 
         version, last, retired = rotate(acme, grace=NO_GRACE)
 
-        assert (version, last.left, retired) == (2, 0, [1])
+        assert (version, last.remaining, retired) == (2, 0, [1])
         with acting_in(acme):
             row.refresh_from_db()
             assert version_of(bytes(row.sealed_secret)) == 2
-            assert opened(row) == "one"
-            assert bytes(TenantKey.objects.get(version=1).wrapped) == b""
+            assert open_main_secret(row) == "one"
+            assert bytes(TenantKey.objects.get(version=1).wrapped_key) == b""
             CredentialSet.objects.filter(pk=before.pk).update(sealed_secret=old)
             before.refresh_from_db()
             with pytest.raises(SecretUnreadable, match="retired"):
-                opened(before)
+                open_main_secret(before)
 
-    def test_every_registered_field_of_a_tenant_moves(self, acme, actor):
+    def test_reseals_every_registered_field_of_a_tenant(self, acme, actor):
         from apps.webhooks.services import create_endpoint
         from apps.webhooks.services.secrets import live_secrets
 
@@ -75,16 +75,16 @@ class TestDataKey:
             assert version_of(bytes(row.sealed_secret)) == 1
             assert TenantKey.objects.count() == 1
 
-    def test_both_versions_open_while_it_is_under_way(self, acme):
+    def test_both_versions_open_during_a_rotation(self, acme):
         with acting_in(acme):
             old = store("old", "old")
             services.begin_rotation(tenant_id=acme.id, actor=ACTOR, at=clock.now())
             new = store("new", "new")
 
             assert [version_of(bytes(row.sealed_secret)) for row in (old, new)] == [1, 2]
-            assert (opened(old), opened(new)) == ("old", "new")
+            assert (open_main_secret(old), open_main_secret(new)) == ("old", "new")
 
-    def test_beginning_twice_begins_once(self, acme):
+    def test_begin_is_idempotent(self, acme):
         with acting_in(acme):
             store("one")
         for _ in range(2):
@@ -93,13 +93,13 @@ class TestDataKey:
         with acting_in(acme):
             assert Record.objects.filter(action="vault.rotation_begun").count() == 1
 
-    def test_who_read_a_row_before_it_was_sealed_anew_still_opens_it(self, acme):
+    def test_a_row_read_before_it_was_resealed_still_opens(self, acme):
         with acting_in(acme):
             row = store("one")
         rotate(acme, grace=NO_GRACE)
 
         with acting_in(acme):
-            assert opened(row) == "one"
+            assert open_main_secret(row) == "one"
 
     def test_the_old_key_stays_for_its_grace(self, acme):
         with acting_in(acme):
@@ -115,7 +115,7 @@ class TestDataKey:
 
         assert (early, late) == ([], [1])
 
-    def test_what_nobody_can_open_is_left_and_keeps_its_key(self, acme):
+    def test_an_unreadable_ciphertext_is_unchanged_and_keeps_its_key(self, acme):
         with acting_in(acme):
             store("good", "good")
             bad = store("bad", "bad")
@@ -125,13 +125,13 @@ class TestDataKey:
 
         _, last, retired = rotate(acme, grace=NO_GRACE)
 
-        assert (last.unreadable, last.left, retired) == (1, 1, [])
+        assert (last.unreadable, last.remaining, retired) == (1, 1, [])
         assert services.vault_state(acme.id, open_all=True).unreadable == 1
         with acting_in(acme):
             bad.refresh_from_db()
             assert bytes(bad.sealed_secret) == bytes(broken)
 
-    def test_an_old_ciphertext_that_comes_back_is_moved_too(self, acme):
+    def test_reseals_an_old_ciphertext_that_was_saved_again(self, acme):
         with acting_in(acme):
             row = store("one")
             stale = bytes(row.sealed_secret)
@@ -144,27 +144,27 @@ class TestDataKey:
 
         with acting_in(acme):
             row.refresh_from_db()
-            assert (version_of(bytes(row.sealed_secret)), opened(row)) == (2, "one")
+            assert (version_of(bytes(row.sealed_secret)), open_main_secret(row)) == (2, "one")
 
-    def test_in_the_background_it_ends_by_itself(self, acme, monkeypatch):
+    def test_finishes_in_the_background(self, acme, monkeypatch):
         with acting_in(acme):
             row = store("one")
         services.start_rotation(tenant_id=acme.id, actor=ACTOR, at=clock.now())
-        assert Due.objects.filter(kind=rotating.RESEAL).count() == 1
+        assert Due.objects.filter(kind=rotation.RESEAL).count() == 1
 
         tasks.reseal(tenant_id=str(acme.id))
-        assert Due.objects.filter(kind=rotating.RESEAL).count() == 1
+        assert Due.objects.filter(kind=rotation.RESEAL).count() == 1
         later = clock.now() + timedelta(hours=1)
         monkeypatch.setattr(clock, "now", lambda: later)
         tasks.reseal(tenant_id=str(acme.id))
 
-        assert not Due.objects.filter(kind=rotating.RESEAL).exists()
+        assert not Due.objects.filter(kind=rotation.RESEAL).exists()
         with acting_in(acme):
             row.refresh_from_db()
             assert version_of(bytes(row.sealed_secret)) == 2
             assert TenantKey.objects.filter(retired_at=None).count() == 1
 
-    def test_the_installations_own_secrets_rotate_alike(self, db):
+    def test_rotates_the_installations_own_secrets(self, db):
         services.store_platform_secret(name="ca", plaintext=b"the CA", at=clock.now())
 
         version, _, retired = services.rotate_now(
@@ -175,26 +175,26 @@ class TestDataKey:
         assert services.platform_secret("ca") == b"the CA"
         assert PlatformRecord.objects.filter(action="vault.rotation_finished").count() == 1
 
-    def test_an_emptied_platform_secret_is_gone_and_may_be_kept_anew(self, db):
+    def test_an_emptied_platform_secret_may_be_stored_again(self, db):
         services.store_platform_secret(name="ca", plaintext=b"one", at=clock.now())
-        PlatformSecret.objects.filter(name="ca").update(sealed=b"")
+        PlatformSecret.objects.filter(name="ca").update(sealed_value=b"")
 
         assert services.platform_secret("ca") is None
         services.rotate_now(tenant_id=None, actor=ACTOR, at=clock.now(), grace=NO_GRACE)
         assert services.store_platform_secret(name="ca", plaintext=b"two", at=clock.now()) == b"two"
 
-    def test_the_first_platform_secret_stands(self, db):
+    def test_the_first_writer_of_a_platform_secret_wins(self, db):
         first = services.store_platform_secret(name="ca", plaintext=b"one", at=clock.now())
         again = services.store_platform_secret(name="ca", plaintext=b"two", at=clock.now())
 
         assert (first, again) == (b"one", b"one")
         assert services.platform_secret("ca") == b"one"
-        assert b"one" not in bytes(PlatformSecret.objects.get(name="ca").sealed)
+        assert b"one" not in bytes(PlatformSecret.objects.get(name="ca").sealed_value)
 
 
 @pytest.mark.django_db(transaction=True)
 class TestRaces:
-    def test_a_key_is_not_retired_under_somebody_who_is_sealing(self, acme):
+    def test_a_key_is_not_retired_during_a_transaction_that_seals_with_it(self, acme):
         """The writer took version 1 before the rotation began, and commits after everything was swept."""
         with acting_in(acme):
             store("first", "first")
@@ -207,11 +207,11 @@ class TestRaces:
                 may_commit.wait(300)
             connection.close()
 
-        done: list[list[int]] = []
+        retired: list[list[int]] = []
 
         def finish() -> None:
             rotate(acme, grace=NO_GRACE)
-            done.append(
+            retired.append(
                 services.retire_earlier_keys(
                     tenant_id=acme.id, actor=ACTOR, at=clock.now(), grace=NO_GRACE
                 )
@@ -231,21 +231,21 @@ class TestRaces:
 
         with acting_in(acme):
             row = CredentialSet.objects.get(name="late")
-            assert opened(row) == "late"
+            assert open_main_secret(row) == "late"
         rotate(acme, grace=NO_GRACE)
         with acting_in(acme):
             row.refresh_from_db()
-            assert opened(row) == "late"
+            assert open_main_secret(row) == "late"
 
-    def test_many_first_secrets_at_once_make_one_key(self, acme):
-        faults: list[BaseException] = []
+    def test_concurrent_first_secrets_create_one_key(self, acme):
+        errors: list[BaseException] = []
 
         def write(number: int) -> None:
             try:
                 with acting_in(acme):
                     store(f"secret {number}", f"set {number}")
-            except BaseException as fault:  # noqa: BLE001  (told below)
-                faults.append(fault)
+            except BaseException as error:  # noqa: BLE001  (asserted below)
+                errors.append(error)
             finally:
                 connection.close()
 
@@ -255,11 +255,11 @@ class TestRaces:
         for thread in threads:
             thread.join()
 
-        assert faults == []
+        assert errors == []
         with acting_in(acme):
             assert TenantKey.objects.count() == 1
             for row in CredentialSet.objects.all():
-                assert opened(row) == f"secret {row.name.removeprefix('set ')}"
+                assert open_main_secret(row) == f"secret {row.name.removeprefix('set ')}"
 
 
 @pytest.mark.django_db
@@ -275,68 +275,68 @@ class TestMasterKey:
         use_master(settings, new, settings.ISPVM_MASTER_KEY_FILE)
         return new
 
-    def test_wraps_every_data_key_anew_and_needs_the_old_one_no_more(
+    def test_rewraps_every_data_key_and_retires_the_old_master_key(
         self, new_master, settings, acme, globex
     ):
         with acting_in(acme):
             before = bytes(CredentialSet.objects.get().sealed_secret)
 
-        done = services.rotate_master_key(actor=ACTOR, at=clock.now())
+        result = services.rotate_master_key(actor=ACTOR, at=clock.now())
         use_master(settings, new_master)
 
-        assert (done.wrapped, len(done.retired)) == (3, 1)
+        assert (result.wrapped_count, len(result.retired_key_ids)) == (3, 1)
         services.check_master_key()
         assert services.platform_secret("ca") == b"the CA"
         for tenant in (acme, globex):
             with acting_in(tenant):
-                assert opened(CredentialSet.objects.get()) == tenant.slug
+                assert open_main_secret(CredentialSet.objects.get()) == tenant.slug
                 assert Record.objects.filter(action="vault.data_keys_wrapped").count() == 1
         with acting_in(acme):  # O(tenants): secrets are not touched
             assert bytes(CredentialSet.objects.get().sealed_secret) == before
 
-    def test_again_does_nothing(self, new_master):
+    def test_is_idempotent(self, new_master):
         services.rotate_master_key(actor=ACTOR, at=clock.now())
-        done = services.rotate_master_key(actor=ACTOR, at=clock.now())
+        result = services.rotate_master_key(actor=ACTOR, at=clock.now())
 
-        assert (done.wrapped, done.retired) == (0, ())
+        assert (result.wrapped_count, result.retired_key_ids) == (0, ())
         assert PlatformRecord.objects.filter(action="vault.master_key_rotated").count() == 1
 
-    def test_half_done_it_goes_on(self, new_master, monkeypatch, acme, globex):
+    def test_resumes_after_a_crash(self, new_master, monkeypatch, acme, globex):
         from apps.vault.services import master_rotation
 
-        real = master_rotation.wrap_again
+        real = master_rotation.rewrap
         calls = iter(range(10))
 
-        def dies(row, area):
+        def crash(row, area):
             if next(calls) == 2:
                 raise KeyboardInterrupt
             real(row, area)
 
-        monkeypatch.setattr(master_rotation, "wrap_again", dies)
+        monkeypatch.setattr(master_rotation, "rewrap", crash)
         with pytest.raises(KeyboardInterrupt):
             services.rotate_master_key(actor=ACTOR, at=clock.now())
         assert MasterKey.objects.filter(retired_at=None).count() == 2
         monkeypatch.undo()
 
-        done = services.rotate_master_key(actor=ACTOR, at=clock.now())
+        result = services.rotate_master_key(actor=ACTOR, at=clock.now())
 
-        assert done.wrapped == 1
+        assert result.wrapped_count == 1
         assert MasterKey.objects.filter(retired_at=None).count() == 1
 
     def test_a_data_key_bound_to_one_tenant_does_not_open_in_another(self, acme, globex):
         with acting_in(acme):
             store("acme's")
-            stolen = bytes(TenantKey.objects.get().wrapped)
+            stolen = bytes(TenantKey.objects.get().wrapped_key)
         with acting_in(globex):
             row = store("globex's")
-            TenantKey.objects.update(wrapped=stolen)
+            TenantKey.objects.update(wrapped_key=stolen)
             with pytest.raises(SecretUnreadable):
-                opened(row)
+                open_main_secret(row)
 
 
 @pytest.mark.django_db
 class TestCommands:
-    def test_an_operator_rotates_both_and_sees_it(self, settings, tmp_path, acme, capsys):
+    def test_rotates_both_keys_and_shows_the_status(self, settings, tmp_path, acme, capsys):
         with acting_in(acme):
             store("secret-canary-1")
         call_command("vault_rotate_tenant", "acme", "--grace", "0")
@@ -344,13 +344,13 @@ class TestCommands:
         call_command("vault_rotate_master")
         call_command("vault_status", "--verify")
 
-        said = capsys.readouterr().out
-        assert "acme: key 2 seals now; 1 secrets re-sealed; retired: 1." in said
-        assert "is retired." in said
-        assert "tenant acme: 1 secrets, all opened; key 2 (master" in said
-        assert "secret-canary-1" not in said
+        output = capsys.readouterr().out
+        assert "acme: key 2 seals now; 1 secrets re-sealed; retired: 1." in output
+        assert "is retired." in output
+        assert "tenant acme: 1 secrets, all opened; key 2 (master" in output
+        assert "secret-canary-1" not in output
 
-    def test_status_fails_when_something_cannot_be_opened(self, acme):
+    def test_status_fails_when_something_cannot_be_open_main_secret(self, acme):
         with acting_in(acme):
             row = store("one")
             sealed = bytes(row.sealed_secret)
@@ -359,7 +359,7 @@ class TestCommands:
         with pytest.raises(CommandError, match="1 secrets cannot be opened"):
             call_command("vault_status", "--verify")
 
-    def test_an_unknown_tenant_is_named(self, db):
+    def test_reports_an_unknown_tenant(self, db):
         with pytest.raises(CommandError, match="no tenant 'nobody'"):
             call_command("vault_rotate_tenant", "nobody")
 
@@ -370,7 +370,7 @@ class TestCommands:
 
         call_command("vault_rotate_tenant", "--all", "--in-background")
 
-        assert Due.objects.filter(kind=rotating.RESEAL).count() == 2
+        assert Due.objects.filter(kind=rotation.RESEAL).count() == 2
         assert "globex: key 2 seals now; workers re-seal." in capsys.readouterr().out
 
     def test_a_wrong_master_key_stops_every_command(self, settings, tmp_path, acme):
@@ -382,7 +382,7 @@ class TestCommands:
                 call_command(*command)
 
 
-def test_the_head_of_a_ciphertext_is_what_the_sweep_looks_for(in_acme):
+def test_the_key_id_of_a_ciphertext_is_the_version(in_acme):
     row = store("one")
 
-    assert parts_of(bytes(row.sealed_secret)).key_id == (1).to_bytes(8, "big")
+    assert parse_ciphertext(bytes(row.sealed_secret)).key_id == (1).to_bytes(8, "big")

@@ -1,6 +1,6 @@
-"""S2: both keys rotate while the rotating process is killed at random points and others read and write.
+"""S2: both keys rotate while the rotation process is killed at random points and others read and write.
 
-Each reader and writer knows what it wrote; a secret that is lost, mixed up or unreadable for one moment fails the test.
+Each client knows what it wrote; a secret that is lost, swapped or unreadable at any moment fails the test.
 """
 
 import os
@@ -28,10 +28,10 @@ from apps.vault.envelope import seal
 from apps.vault.models import CredentialSet, MasterKey, TenantKey
 from apps.vault.registry import Area, sealed_field
 from apps.vault.services.data_keys import sealing_key
-from apps.vault.services.sealing import field_place
+from apps.vault.services.sealing import field_associated_data
 from tests.database import url_of_this_test
 from tests.supervisor.waiting import eventually
-from tests.vault.keys import key_file, opened, store, use_master
+from tests.vault.keys import key_file, open_main_secret, store, use_master
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.real]
 
@@ -55,7 +55,7 @@ class Rotator:
             elif words != ["ready"]:
                 self.started.put(int(words[0]))
 
-    def order(self, command: str) -> int:
+    def start(self, command: str) -> int:
         files = (
             django_settings.ISPVM_MASTER_KEY_FILE,
             django_settings.ISPVM_MASTER_KEY_PREVIOUS_FILE,
@@ -70,11 +70,11 @@ class Rotator:
 
     def run(self, command: str, kill_after: float | None = None) -> int:
         """The command's exit code, or that it was killed after this many seconds."""
-        child = self.order(command)
+        child = self.start(command)
         if kill_after is not None:
             time.sleep(kill_after)
             if child not in self.codes:
-                with suppress(ProcessLookupError):  # it has come to its end this moment
+                with suppress(ProcessLookupError):  # it exited at this moment
                     os.kill(child, signal.SIGKILL)
         return self.wait(child)
 
@@ -90,26 +90,28 @@ def rotator():
         text=True,
         bufsize=1,
     ) as process:
-        made = Rotator(process)
-        listener = threading.Thread(target=made.listen)
+        rotator = Rotator(process)
+        listener = threading.Thread(target=rotator.listen)
         listener.start()
-        yield made
+        yield rotator
         process.stdin.close()
         process.wait(300)
         listener.join()
 
 
-class People(threading.Thread):
-    """Reads and writes its own secrets over and over, and opens others'."""
+class Client(threading.Thread):
+    """Reads and writes its own secrets in a loop, and opens those of others."""
 
-    def __init__(self, number: int, mine: list[str], everyone: list[str], tenant: Tenant) -> None:
+    def __init__(
+        self, number: int, own_names: list[str], all_names: list[str], tenant: Tenant
+    ) -> None:
         super().__init__()
         self.rng = random.Random(number)
-        self.mine, self.everyone, self.tenant = mine, everyone, tenant
-        self.written = dict.fromkeys(mine, 0)
+        self.own_names, self.all_names, self.tenant = own_names, all_names, tenant
+        self.written = dict.fromkeys(own_names, 0)
         self.reads = self.writes = 0
         self.stopped = threading.Event()
-        self.fault: BaseException | None = None
+        self.error: BaseException | None = None
 
     def run(self) -> None:
         try:
@@ -117,13 +119,13 @@ class People(threading.Thread):
                 time.sleep(0.02)
                 with acting_in(self.tenant):
                     if self.rng.random() < 0.5:
-                        self.write(self.rng.choice(self.mine))
+                        self.write(self.rng.choice(self.own_names))
                     else:
                         self.read(
-                            self.rng.choice([*self.mine[:20], self.rng.choice(self.everyone)])
+                            self.rng.choice([*self.own_names[:20], self.rng.choice(self.all_names)])
                         )
-        except BaseException as fault:  # noqa: BLE001  (told by the test)
-            self.fault = fault
+        except BaseException as error:  # noqa: BLE001  (asserted by the test)
+            self.error = error
         finally:
             connection.close()
 
@@ -133,8 +135,10 @@ class People(threading.Thread):
         self.writes += 1
 
     def read(self, name: str) -> None:
-        said, _, number = opened(CredentialSet.objects.get(name=name)).partition("#")
-        assert said == name
+        stored_name, _, number = open_main_secret(CredentialSet.objects.get(name=name)).partition(
+            "#"
+        )
+        assert stored_name == name
         assert name not in self.written or int(number) == self.written[name]
         self.reads += 1
 
@@ -147,14 +151,14 @@ def fill(tenant: Tenant, count: int) -> list[str]:
         for name in names:
             row = CredentialSet(name=name, username="mon", updated_at=clock.now())
             row.sealed_secret = seal(
-                key.secret, key.id, f"{name}#0".encode(), field_place(known, row.id)
+                key.secret, key.id, f"{name}#0".encode(), field_associated_data(known, row.id)
             )
             rows.append(row)
         CredentialSet.objects.bulk_create(rows)
     return names
 
 
-def survives(
+def run_with_kills(
     rotator: Rotator,
     settings,
     folder: Path,
@@ -162,28 +166,28 @@ def survives(
     secrets: int,
     tenants: int,
     kills: int,
-    crowd: int,
+    client_count: int,
     seed: int,
 ) -> str:
-    """Rotate and kill until so many kills have hit; everything opens at every moment and at the end."""
+    """Rotate and kill until the number of kills is reached; everything opens at every moment and at the end."""
     rng = random.Random(seed)
     acme = Tenant.objects.create(slug="acme", name="Acme Net")
     names = fill(acme, secrets)
     others = [Tenant.objects.create(slug=f"t{n}", name=f"T{n}") for n in range(tenants)]
     for other in others:
         fill(other, 1)
-    people = [People(n, names[n::8][:200], names, acme) for n in range(crowd)]
-    for person in people:
-        person.start()
+    clients = [Client(n, names[n::8][:200], names, acme) for n in range(client_count)]
+    for client in clients:
+        client.start()
     masters = [Path(settings.ISPVM_MASTER_KEY_FILE).read_text().strip()]
-    hits, finished, long_as = {"data": 0, "master": 0}, {"data": 0, "master": 0}, {}
+    hits, finished, durations = {"data": 0, "master": 0}, {"data": 0, "master": 0}, {}
     try:
         while sum(hits.values()) < kills or not all(hits.values()):
             kind = "master" if sum(finished.values()) % 2 else "data"
             command = (
                 "vault_rotate_master" if kind == "master" else "vault_rotate_tenant acme --grace 0"
             )
-            if kind == "master":  # as on a real installation: everybody restarts with both keys
+            if kind == "master":  # as on a real installation: every process restarts with both keys
                 masters.append(rng.randbytes(32).hex())
                 use_master(
                     settings,
@@ -192,44 +196,44 @@ def survives(
                 )
             code = KILLED
             while code == KILLED:
-                began = time.monotonic()
-                known = long_as.get(kind)
-                second = rotator.order(command) if rng.random() < 0.3 else None
+                started_at = time.monotonic()
+                known = durations.get(kind)
+                second = rotator.start(command) if rng.random() < 0.3 else None
                 code = rotator.run(command, None if known is None else rng.uniform(0, 0.8 * known))
                 hits[kind] += code == KILLED
                 if second is not None:
                     assert rotator.wait(second) == 0
                 if code != KILLED:
-                    long_as[kind] = min(time.monotonic() - began, known or 60.0)
+                    durations[kind] = min(time.monotonic() - started_at, known or 60.0)
             assert code == 0
             finished[kind] += 1
-            assert not [person.fault for person in people if person.fault]
+            assert not [client.error for client in clients if client.error]
         assert rotator.run("vault_rotate_tenant acme --grace 0") == 0
         assert rotator.run("vault_rotate_master") == 0
     finally:
-        for person in people:
-            person.stopped.set()
-        for person in people:
-            person.join()
-    assert not [person.fault for person in people if person.fault]
-    everything_opens(acme, people, names, others)
+        for client in clients:
+            client.stopped.set()
+        for client in clients:
+            client.join()
+    assert not [client.error for client in clients if client.error]
+    assert_everything_opens(acme, clients, names, others)
     use_master(settings, settings.ISPVM_MASTER_KEY_FILE)  # the newest alone is enough
-    everything_opens(acme, people, names, others)
+    assert_everything_opens(acme, clients, names, others)
     services.check_master_key()
     return (
         f"S2: {secrets} secrets, {tenants + 1} tenants, seed {seed}: {hits['data']} kills of data key rotations"
         f" ({finished['data']} ended), {hits['master']} of master key rotations ({finished['master']} ended),"
-        f" {sum(p.reads for p in people)} reads and {sum(p.writes for p in people)} writes meanwhile: 0 lost"
+        f" {sum(p.reads for p in clients)} reads and {sum(p.writes for p in clients)} writes meanwhile: 0 lost"
     )
 
 
-def everything_opens(acme, people, names, others) -> None:
-    written = {name: n for person in people for name, n in person.written.items()}
+def assert_everything_opens(acme, clients, names, others) -> None:
+    written = {name: n for client in clients for name, n in client.written.items()}
     with acting_in(acme):
         rows = {row.name: row for row in CredentialSet.objects.all()}
         assert set(rows) == set(names)
         for name, row in rows.items():
-            assert opened(row) == f"{name}#{written.get(name, 0)}"
+            assert open_main_secret(row) == f"{name}#{written.get(name, 0)}"
         assert TenantKey.objects.filter(retired_at=None).count() == 1
         begun, ended = (
             Record.objects.filter(action=f"vault.rotation_{verb}").count()
@@ -246,16 +250,23 @@ def everything_opens(acme, people, names, others) -> None:
 
 class TestKilledRotation:
     def test_loses_nothing(self, rotator, settings, tmp_path, record_property):
-        said = survives(
-            rotator, settings, tmp_path, secrets=200, tenants=2, kills=5, crowd=2, seed=3
+        summary = run_with_kills(
+            rotator, settings, tmp_path, secrets=200, tenants=2, kills=5, client_count=2, seed=3
         )
-        record_property("bar", said)
+        record_property("bar", summary)
 
     @pytest.mark.long
     def test_loses_nothing_of_10000_secrets_in_100_kills(
         self, rotator, settings, tmp_path, record_property
     ):
-        said = survives(
-            rotator, settings, tmp_path, secrets=10_000, tenants=60, kills=100, crowd=4, seed=4
+        summary = run_with_kills(
+            rotator,
+            settings,
+            tmp_path,
+            secrets=10_000,
+            tenants=60,
+            kills=100,
+            client_count=4,
+            seed=4,
         )
-        record_property("bar", said)
+        record_property("bar", summary)

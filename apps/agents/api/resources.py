@@ -1,4 +1,4 @@
-"""Agents: who they are, what they watch, how they enroll and end."""
+"""Agents: enrollment, assignments, quarantine, revocation."""
 
 from typing import Any
 
@@ -26,10 +26,10 @@ from apps.rest.views import TenantViewSet
 class AgentSerializer(serializers.ModelSerializer[Agent]):
     is_alive = serializers.SerializerMethodField()
     is_host_approved = serializers.BooleanField(
-        read_only=True, help_text="Router logins are sealed to its host."
+        read_only=True, help_text="Whether router credentials may be sealed to its host."
     )
     host_key = serializers.CharField(
-        read_only=True, help_text="Names the host that it runs on, to approve it; or empty."
+        read_only=True, help_text="Digest of the key of its host, for approval; or empty."
     )
 
     class Meta:
@@ -49,7 +49,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
             "capabilities",
             "health",
             "last_heartbeat_at",
-            "heard_address",
+            "last_address",
             "skewed_since",
             "conflict_at",
             "created_at",
@@ -63,7 +63,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
             "capabilities",
             "health",
             "last_heartbeat_at",
-            "heard_address",
+            "last_address",
             "skewed_since",
             "conflict_at",
             "created_at",
@@ -82,7 +82,7 @@ class CertificateSerializer(serializers.ModelSerializer[AgentCertificate]):
 
 
 class AssignmentSerializer(serializers.Serializer[Any]):
-    """What an agent watches, as a whole."""
+    """The complete assignment of an agent."""
 
     device_ids = BoundedList(child=serializers.UUIDField(), default=list, max_length=10_000)
     site_ids = BoundedList(child=serializers.UUIDField(), default=list, max_length=1000)
@@ -90,11 +90,11 @@ class AssignmentSerializer(serializers.Serializer[Any]):
         child=serializers.UUIDField(),
         default=list,
         max_length=10_000,
-        help_text="Routers whose reachability this agent judges from where it sits, whoever watches them.",
+        help_text="Devices that this agent probes, whichever agent polls them.",
     )
 
 
-class WatchedSerializer(AssignmentSerializer):
+class EffectiveAssignmentSerializer(AssignmentSerializer):
     effective_device_ids = serializers.ListField(child=serializers.UUIDField())
 
 
@@ -103,7 +103,7 @@ class CertificatesSerializer(serializers.Serializer[Any]):
 
 
 class QuarantinedSerializer(serializers.ModelSerializer[QuarantinedEntity]):
-    """What the agent sent about one entity that is not assigned to it."""
+    """Data that the agent sent about one entity that is not assigned to it."""
 
     names = serializers.ListField(child=serializers.CharField())
     samples = serializers.ListField(child=serializers.DictField())
@@ -122,7 +122,7 @@ class QuarantinedSerializer(serializers.ModelSerializer[QuarantinedEntity]):
 
 
 class QuarantineSerializer(serializers.Serializer[Any]):
-    is_active = serializers.BooleanField(help_text="Something came within the last minute.")
+    is_active = serializers.BooleanField(help_text="Data was quarantined within the last minute.")
     results = QuarantinedSerializer(many=True)
 
 
@@ -132,7 +132,7 @@ class EnrollTokenSerializer(serializers.Serializer[Any]):
 
 
 class HostApprovalSerializer(serializers.Serializer[Any]):
-    """The host as it was read."""
+    """The host key to approve."""
 
     host_key = serializers.RegexField(r"\A[0-9a-f]{64}\Z", max_length=64)
 
@@ -142,7 +142,7 @@ class RevocationSerializer(serializers.Serializer[Any]):
 
 
 class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """Collectors. What they say of themselves is read-only."""
+    """Agents. Reported values are read-only."""
 
     serializer_class = AgentSerializer
     filters = {"name": "name", "site": "site", "status": "status"}
@@ -150,7 +150,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     etag_ignores = frozenset(
         {
             *("is_alive", "version", "hostname", "capabilities", "health", "last_heartbeat_at"),
-            *("heard_address", "skewed_since", "conflict_at", "is_host_approved", "host_key"),
+            *("last_address", "skewed_since", "conflict_at", "is_host_approved", "host_key"),
         }
     )
     permission_map = {
@@ -167,34 +167,36 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         "revoke": Permission.AGENTS_MANAGE,
         "approve_host": Permission.CREDENTIALS_MANAGE,
     }
-    #: The token enrolls whoever has it; a revoked agent watches nothing; who reads a router is given its login.
+    #: A token enrolls any host; a revoked agent polls nothing; agents that poll a device receive its credentials.
     fresh_sign_in = frozenset({"approve_host", "assign", "enroll_token", "revoke"})
 
     def get_queryset(self) -> QuerySet[Agent]:
         return self.access.visible(Agent.objects.all(), Permission.AGENTS_VIEW)
 
     def create(self, request: Request) -> Response:
-        asked = self.get_serializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        made = services.create_agent(**asked.validated_data, **self._who())
-        return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        agent = services.create_agent(**serializer.validated_data, **self._actor_and_time())
+        return Response(self.get_serializer(agent).data, status=status.HTTP_201_CREATED)
 
     def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         agent = self.get_object()
-        asked = self.get_serializer(agent, data=request.data, partial=True)
-        asked.is_valid(raise_exception=True)
-        changed = services.update_agent(agent=agent, changes=asked.validated_data, **self._who())
+        serializer = self.get_serializer(agent, data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        changed = services.update_agent(
+            agent=agent, changes=serializer.validated_data, **self._actor_and_time()
+        )
         return Response(self.get_serializer(changed).data)
 
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        services.delete_agent(agent=self.get_object(), **self._who())
+        services.delete_agent(agent=self.get_object(), **self._actor_and_time())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={201: EnrollTokenSerializer})
     @action(detail=True, methods=["post"], url_path="enroll-token")
     def enroll_token(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """A one-time token, shown once; earlier ones end."""
-        token = services.issue_enroll_token(agent=self.get_object(), **self._who())
+        """A one-time token, shown once; earlier unused tokens become invalid."""
+        token = services.issue_enroll_token(agent=self.get_object(), **self._actor_and_time())
         return Response(
             {"token": token.text, "expires_at": token.expires_at}, status=status.HTTP_201_CREATED
         )
@@ -202,47 +204,47 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     @extend_schema(request=RevocationSerializer, responses=AgentSerializer)
     @action(detail=True, methods=["post"])
     def revoke(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """End the agent: its certificates open nothing any more."""
-        asked = RevocationSerializer(data=request.data)
+        """Revoke the agent and its certificates."""
+        serializer = RevocationSerializer(data=request.data)
         agent = self.get_object()
-        asked.is_valid(raise_exception=True)
-        ended = services.revoke_agent(
-            agent=agent, reason=asked.validated_data["reason"], **self._who()
+        serializer.is_valid(raise_exception=True)
+        revoked = services.revoke_agent(
+            agent=agent, reason=serializer.validated_data["reason"], **self._actor_and_time()
         )
-        return Response(self.get_serializer(ended).data)
+        return Response(self.get_serializer(revoked).data)
 
     @extend_schema(request=HostApprovalSerializer, responses=AgentSerializer)
     @action(detail=True, methods=["post"], url_path="approve-host")
     def approve_host(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Let router logins be sealed to the agent's host. A token needs the scope `logins.approve`."""
+        """Allow router credentials to be sealed to the agent's host. A token needs the scope `logins.approve`."""
         agent = self.get_object()
-        wanted = HostApprovalSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
+        serializer = HostApprovalSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         approved = services.approve_agent_host(
-            agent=agent, host_key=wanted.validated_data["host_key"], **self._who()
+            agent=agent, host_key=serializer.validated_data["host_key"], **self._actor_and_time()
         )
         return Response(self.get_serializer(approved).data)
 
-    @extend_schema(responses=WatchedSerializer)
+    @extend_schema(responses=EffectiveAssignmentSerializer)
     @action(detail=True)
     def assignments(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """What the agent watches: as it was set, and the devices that follow from it."""
+        """The agent's assignment, and the devices that it polls as a result."""
         return Response(_assignment(self.get_object()))
 
-    @extend_schema(request=AssignmentSerializer, responses={200: WatchedSerializer})
+    @extend_schema(request=AssignmentSerializer, responses={200: EffectiveAssignmentSerializer})
     @assignments.mapping.post
     def assign(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Set what the agent watches; replaces what was set before."""
+        """Set the agent's assignment; replaces the previous one."""
         agent = self.get_object()
-        asked = AssignmentSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        services.assign_agent(agent=agent, **asked.validated_data, **self._who())
+        serializer = AssignmentSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        services.assign_agent(agent=agent, **serializer.validated_data, **self._actor_and_time())
         return Response(_assignment(agent))
 
     @extend_schema(responses=QuarantineSerializer)
     @action(detail=True)
     def quarantine(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """What the agent sent about entities that are not assigned to it, newest first; at most 1000 entities."""
+        """Data about entities that are not assigned to the agent, newest first; at most 1000 entities."""
         agent = self.get_object()
         rows = QuarantinedSerializer(quarantined_entities(agent.id), many=True).data
         is_active = services.is_quarantining(agent.id, clock.now())
@@ -255,7 +257,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         rows = certificates_of(self.get_object())
         return Response({"results": CertificateSerializer(rows, many=True).data})
 
-    def _who(self) -> dict[str, Any]:
+    def _actor_and_time(self) -> dict[str, Any]:
         return {"actor": self.access.actor, "at": clock.now()}
 
 

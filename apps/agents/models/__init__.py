@@ -1,5 +1,5 @@
 from apps.agents.models.agent import Agent
-from apps.agents.models.assignment import AgentDevice, AgentProbing, AgentSite
+from apps.agents.models.assignment import AgentDevice, AgentProbeDevice, AgentSite
 from apps.agents.models.authority import CertificateAuthority, SigningRequest
 from apps.agents.models.identity import AgentCertificate, EnrollmentToken
 from apps.agents.models.ownership import FormerAssignment, QuarantinedEntity
@@ -8,7 +8,7 @@ __all__ = [
     "Agent",
     "AgentCertificate",
     "AgentDevice",
-    "AgentProbing",
+    "AgentProbeDevice",
     "AgentSite",
     "CertificateAuthority",
     "EnrollmentToken",

@@ -9,17 +9,16 @@ from apps.tenancy.models import TenantModel
 
 
 class Agent(TenantModel):
-    """A collector at work in a PoP (or beside the server): it polls routers and asks probe targets.
+    """A collector in a PoP (or next to the server) that polls routers and probes targets.
 
-    It is what its certificate says; nothing that it sends can make it another. Silence of an agent says nothing
-    about the routers that it watches.
+    Its identity comes from its certificate only. A missing heartbeat says nothing about the state of its devices.
     """
 
     name = models.CharField(max_length=100)
     site = TenantForeignKey(
         "inventory.Site", on_delete=models.SET_NULL, null=True, blank=True, related_name="agents"
     )
-    # The router that it is plugged into: from where it sees the network. Null: unknown.
+    # The router that it is connected to: its viewpoint in the network. Null: unknown.
     attached_device = TenantForeignKey(
         "inventory.Device",
         on_delete=models.SET_NULL,
@@ -27,7 +26,7 @@ class Agent(TenantModel):
         blank=True,
         related_name="attached_agents",
     )
-    # The address that it asks from, for people and firewalls; not checked.
+    # The address that it polls from, for documentation and firewall rules; not verified.
     source_address = models.GenericIPAddressField(null=True, blank=True)
     status = models.CharField(
         max_length=20, choices=AgentStatus.choices, default=AgentStatus.PENDING
@@ -36,7 +35,7 @@ class Agent(TenantModel):
     enrolled_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
-    # What it said of itself last.
+    # From the last heartbeat.
     version = models.CharField(max_length=50, blank=True, default="")
     hostname = models.CharField(max_length=253, blank=True, default="")
     capabilities = models.JSONField(default=list, blank=True)
@@ -44,27 +43,27 @@ class Agent(TenantModel):
     last_heartbeat_at = models.DateTimeField(null=True, blank=True)
     # Buffer depth and age, poll errors, load, clock: as in the heartbeat.
     health = models.JSONField(default=dict, blank=True)
-    # Raw X25519 public key: router passwords leave the server only sealed to it.
+    # Raw X25519 public key: router passwords are sent only sealed to it.
     sealing_public_key = models.BinaryField(max_length=32, null=True, blank=True)
 
-    # The sealing key of the host that somebody with the right approved: logins are sealed to no other.
+    # The approved host's sealing key: credentials are sealed to no other.
     approved_sealing_key = models.BinaryField(max_length=32, null=True, blank=True)
     host_approved_by = models.JSONField(null=True, blank=True)
     host_approved_at = models.DateTimeField(null=True, blank=True)
 
-    # Fingerprints of the authorities that it trusts, as it said last.
+    # Fingerprints of the authorities that it trusts, from the last heartbeat.
     trusted_authorities = models.JSONField(default=list, blank=True)
 
-    # Since when its clock is more than a minute off; null: it is right.
+    # Since when its clock is off by more than a minute; null: in sync.
     skewed_since = models.DateTimeField(null=True, blank=True)
-    # The start that the boot id stands for was first heard then, and the starts before it (newest first, at most five).
-    boot_since = models.DateTimeField(null=True, blank=True)
-    former_boots = models.JSONField(default=list, blank=True)
-    # Where its last heartbeat came from.
-    heard_address = models.GenericIPAddressField(null=True, blank=True)
-    # Serial and level of the last word about a certificate's end.
-    expiry_told = models.CharField(max_length=50, blank=True, default="")
-    # Two hosts were heard under this identity. It is not renewed until a host enrolls anew.
+    # When the present boot id was first reported, and the boot ids before it (newest first, at most five).
+    boot_first_seen_at = models.DateTimeField(null=True, blank=True)
+    previous_boots = models.JSONField(default=list, blank=True)
+    # Source address of its last heartbeat.
+    last_address = models.GenericIPAddressField(null=True, blank=True)
+    # ``serial:percent`` of the last certificate expiry event.
+    expiry_notified = models.CharField(max_length=50, blank=True, default="")
+    # Two hosts use this identity (cloned). It is not renewed until a host enrolls again.
     conflict_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -77,18 +76,18 @@ class Agent(TenantModel):
 
     @property
     def is_host_approved(self) -> bool:
-        """Whether logins may be sealed to the host that it runs on."""
+        """Whether credentials may be sealed to its present host."""
         key, approved = self.sealing_public_key, self.approved_sealing_key
         return key is not None and approved is not None and bytes(key) == bytes(approved)
 
     @property
     def has_unapproved_host(self) -> bool:
-        """A host has enrolled, or told a new key, that nobody approved."""
+        """Whether its present host (or a new sealing key) is not approved."""
         return self.sealing_public_key is not None and not self.is_host_approved
 
     @property
     def host_key(self) -> str:
-        """Names the host's sealing key for who approves it; empty: it has told none."""
+        """Digest of the host's sealing key, shown for approval; empty: none reported."""
         key = self.sealing_public_key
         return "" if key is None else hashlib.sha256(bytes(key)).hexdigest()
 

@@ -6,8 +6,8 @@ from apps.tenancy.models import TenantModel
 
 
 class AgentDevice(TenantModel):
-    """This agent watches this router. Several agents may watch one; a router that is named so is not also
-    watched through its site."""
+    """An agent polls a device. Several agents may poll one; a device with such a row is not also polled through
+    its site."""
 
     agent = TenantForeignKey(Agent, on_delete=models.CASCADE, related_name="device_assignments")
     device = TenantForeignKey(
@@ -23,9 +23,9 @@ class AgentDevice(TenantModel):
         indexes = [models.Index(fields=["tenant", "device"], name="agents_agentdevice_device_idx")]
 
 
-class AgentProbing(TenantModel):
-    """This agent judges from where it sits whether this router can be reached. A router that is named so is not also
-    probed by the agents that watch it: from next door a router always looks well."""
+class AgentProbeDevice(TenantModel):
+    """An agent probes a device. A device with such a row is not also probed by the agents that poll it: a device in the
+    agent's own PoP is nearly always reachable from there."""
 
     agent = TenantForeignKey(Agent, on_delete=models.CASCADE, related_name="probe_assignments")
     device = TenantForeignKey(
@@ -35,14 +35,14 @@ class AgentProbing(TenantModel):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["tenant", "agent", "device"], name="agents_agentprobing_pair_uniq"
+                fields=["tenant", "agent", "device"], name="agents_agentprobedevice_pair_uniq"
             )
         ]
-        indexes = [models.Index(fields=["tenant", "device"], name="agents_probing_device_idx")]
+        indexes = [models.Index(fields=["tenant", "device"], name="agents_probedevice_device_idx")]
 
 
 class AgentSite(TenantModel):
-    """This agent watches whatever stands at this site and is not assigned by name, now and later."""
+    """An agent polls all present and future devices of a site that are not assigned individually."""
 
     agent = TenantForeignKey(Agent, on_delete=models.CASCADE, related_name="site_assignments")
     site = TenantForeignKey(

@@ -7,17 +7,17 @@ from apps.agents.choices import AuthorityStage, SigningKind, SigningState
 
 
 class CertificateAuthority(models.Model):
-    """An authority of this installation: signs agents and the ingest listener, or did, or will.
+    """A certificate authority of this installation, for agents and the ingest listener.
 
-    Global: there is one for all tenants. Its key is sealed under the CA key file, which the signer alone has.
+    Global: there is one for all tenants. Its key is sealed under the CA key file, which only the signer has.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     stage = models.CharField(max_length=10, choices=AuthorityStage.choices)
     certificate_pem = models.TextField()
-    # SHA-256 of the certificate's DER in hex: the pin in enrolment tokens.
+    # SHA-256 of the certificate's DER in hex: the pin in enrollment tokens.
     fingerprint = models.CharField(max_length=64, unique=True)
-    # Empty once retired: nothing can be signed with it any more.
+    # Empty once retired.
     sealed_key = models.BinaryField()
     created_at = models.DateTimeField()
     promoted_at = models.DateTimeField(null=True, blank=True)
@@ -29,7 +29,7 @@ class CertificateAuthority(models.Model):
             models.CheckConstraint(
                 condition=Q(stage__in=AuthorityStage.values), name="agents_authority_stage_ck"
             ),
-            # Two signers that start at once must agree on one.
+            # Two signers that start at the same time must agree on one.
             models.UniqueConstraint(
                 fields=["stage"],
                 condition=Q(stage__in=["active", "next"]),
@@ -39,15 +39,15 @@ class CertificateAuthority(models.Model):
 
 
 class SigningRequest(models.Model):
-    """Something that the signer is asked for, and its answer. Short-lived; holds no secret.
+    """A request to the signer, and its answer. Short-lived; contains no secret.
 
-    Global: the signer takes requests of all tenants. Whoever may write here can ask, not sign: the signer checks
-    token, certificate and agent itself.
+    Global: the signer serves all tenants. A row does not authorize anything: the signer verifies token, certificate
+    and agent itself.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=10, choices=SigningKind.choices)
-    # The same question asked again gets the same answer: SHA-256 over kind and payload.
+    # SHA-256 of kind and payload: a repeated request gets the same answer.
     digest = models.BinaryField(max_length=32)
     payload = models.JSONField()
     state = models.CharField(
@@ -55,7 +55,7 @@ class SigningRequest(models.Model):
     )
     answer = models.JSONField(default=dict)
     created_at = models.DateTimeField()
-    # Nobody waits any longer: it is not answered any more.
+    # After this the requester has given up, and the request is not answered.
     expires_at = models.DateTimeField()
 
     class Meta:

@@ -7,14 +7,14 @@ from apps.tenancy.models import Tenant, TenantModel
 
 
 class EnrollmentToken(TenantModel):
-    """The right to become an agent, once, within ten minutes. Only the SHA-256 of its secret is kept."""
+    """A one-time enrollment token, valid for ten minutes. Only a hash of its secret is stored."""
 
     agent = TenantForeignKey(Agent, on_delete=models.CASCADE, related_name="enrollment_tokens")
     digest = models.BinaryField(max_length=32)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True, blank=True)
-    # Whether its issuer might decide where logins are sent: the host that uses it is then approved.
+    # Whether its issuer may approve hosts: the host that uses it is then approved.
     approves_host = models.BooleanField(default=False, db_default=False)
 
     class Meta:
@@ -26,9 +26,9 @@ class EnrollmentToken(TenantModel):
 
 
 class AgentCertificate(models.Model):
-    """Whose a certificate is. Global: a serial is looked up before the tenant is known, on every request.
+    """An issued client certificate. Global: it is looked up by serial on every request, before the tenant is known.
 
-    A certificate that is not here byte for byte (``fingerprint``) opens nothing, whoever signed it.
+    A certificate whose ``fingerprint`` does not match is refused, whoever signed it.
     """
 
     # Lower-case hexadecimal.
@@ -36,7 +36,7 @@ class AgentCertificate(models.Model):
     fingerprint = models.BinaryField(max_length=32)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     agent_id = models.UUIDField()
-    # Who signed it. Null: issued before authorities were kept apart; the signer fills it in.
+    # The signing authority. Null in rows of before authorities had a table; the signer fills it in.
     authority = models.ForeignKey(
         CertificateAuthority, on_delete=models.PROTECT, null=True, related_name="+"
     )

@@ -1,4 +1,4 @@
-"""What an agent may no longer speak for, and what it sent all the same."""
+"""Ended assignments, and quarantined data about entities that are not assigned to the agent."""
 
 from django.db import models
 from django.db.models import Q
@@ -10,7 +10,7 @@ from apps.tenancy.models import TenantModel
 
 
 class FormerAssignment(TenantModel):
-    """Until when an agent read or probed a device: what waits in its buffer from that time is still accepted."""
+    """When an agent's assignment to a device ended: buffered data from before is still accepted."""
 
     agent = TenantForeignKey(Agent, on_delete=models.CASCADE, related_name="former_assignments")
     device = TenantForeignKey(
@@ -31,13 +31,13 @@ class FormerAssignment(TenantModel):
 
 
 class QuarantinedEntity(TenantModel):
-    """What an agent sent about an entity that is not assigned to it: counted, with the first few items, stored nowhere
-    else."""
+    """Data that an agent sent about an entity that is not assigned to it: a count and the first few items. It is not
+    stored elsewhere."""
 
     agent = TenantForeignKey(Agent, on_delete=models.CASCADE, related_name="quarantined")
     entity_type = models.CharField(max_length=20)
     entity_id = models.UUIDField()
-    # Metrics and event types, in order of arrival; at most as many as the service says.
+    # Metrics and event types, in order of arrival; at most ``services.quarantine.MAX_NAMES``.
     names = models.JSONField(default=list)
     samples = models.JSONField(default=list)
     count = models.BigIntegerField(default=0)

@@ -1,4 +1,4 @@
-"""Writes of agents. Inside ``acting_in`` unless the name begins a connection (enroll, renew)."""
+"""Writes of agents. All need ``acting_in`` except enrollment and renewal, which set it themselves."""
 
 from apps.agents.errors import (
     AgentNameTaken,
@@ -8,7 +8,7 @@ from apps.agents.errors import (
     CertificateMissing,
     CertificateRefused,
     CertificateRequestRefused,
-    SignerAway,
+    SignerUnavailable,
     TokenRefused,
     UnknownEntity,
 )
@@ -20,8 +20,9 @@ from apps.agents.services.authority import (
     ensure_authority,
 )
 from apps.agents.services.config import build_config, config_version
+from apps.agents.services.credentials import ApprovedCredentials, approve_agent_host
 from apps.agents.services.enrollment import (
-    Application,
+    EnrollmentRequest,
     IssuedCertificate,
     IssuedToken,
     enroll_agent,
@@ -29,15 +30,14 @@ from apps.agents.services.enrollment import (
     renew_certificate,
     revoke_agent,
 )
+from apps.agents.services.heartbeats import apply_agent_discovery, record_conflict, record_heartbeat
 from apps.agents.services.lifecycle import assign_agent, create_agent, delete_agent, update_agent
 from apps.agents.services.listener import (
     ListenerFiles,
     refresh_listener_certificate,
     write_listener_certificate,
 )
-from apps.agents.services.logins import ReleasedLogins, approve_agent_host
-from apps.agents.services.pulse import accept_discovery, note_conflict, record_heartbeat
-from apps.agents.services.quarantine import Foreign, is_quarantining, quarantine_items
+from apps.agents.services.quarantine import UnassignedItem, is_quarantining, quarantine_items
 from apps.agents.services.rollover import (
     AuthorityStatus,
     authority_statuses,
@@ -45,12 +45,12 @@ from apps.agents.services.rollover import (
     retire_authorities,
 )
 from apps.agents.services.signing import (
-    apply_for_enrollment,
-    apply_for_renewal,
     check_signer,
-    forget_answered,
-    now_and_again,
-    sign_waiting,
+    delete_old_requests,
+    process_pending_requests,
+    request_enrollment,
+    request_renewal,
+    run_signer,
     stage_authority,
 )
 
@@ -58,25 +58,23 @@ __all__ = [
     "AgentIdentity",
     "AgentNameTaken",
     "AgentRevoked",
-    "Application",
+    "ApprovedCredentials",
     "AuthorityInUse",
     "AuthorityStageWrong",
     "AuthorityStatus",
     "CertificateMissing",
     "CertificateRefused",
     "CertificateRequestRefused",
-    "Foreign",
+    "EnrollmentRequest",
     "IssuedCertificate",
     "IssuedToken",
     "ListenerFiles",
-    "ReleasedLogins",
-    "SignerAway",
+    "SignerUnavailable",
     "TokenRefused",
     "Trust",
+    "UnassignedItem",
     "UnknownEntity",
-    "accept_discovery",
-    "apply_for_enrollment",
-    "apply_for_renewal",
+    "apply_agent_discovery",
     "approve_agent_host",
     "assign_agent",
     "authenticate_certificate",
@@ -88,21 +86,23 @@ __all__ = [
     "create_agent",
     "current_trust",
     "delete_agent",
+    "delete_old_requests",
     "enroll_agent",
     "ensure_authority",
-    "forget_answered",
     "is_quarantining",
     "issue_enroll_token",
-    "note_conflict",
-    "now_and_again",
+    "process_pending_requests",
     "promote_authority",
     "quarantine_items",
+    "record_conflict",
     "record_heartbeat",
     "refresh_listener_certificate",
     "renew_certificate",
+    "request_enrollment",
+    "request_renewal",
     "retire_authorities",
     "revoke_agent",
-    "sign_waiting",
+    "run_signer",
     "stage_authority",
     "update_agent",
     "write_listener_certificate",

@@ -1,5 +1,5 @@
-"""The installation's certificate authorities: one signs; the next is told before it does; old ones are trusted until
-nobody needs them."""
+"""The installation's certificate authorities: one active, a next one that is published before it signs, and old ones
+that stay trusted until no agent depends on them."""
 
 import secrets
 from dataclasses import dataclass
@@ -9,23 +9,23 @@ from django.db import IntegrityError, transaction
 
 from apps.agents import keys
 from apps.agents.choices import AuthorityStage
-from apps.agents.errors import AuthorityStageWrong, SignerAway
+from apps.agents.errors import AuthorityStageWrong, SignerUnavailable
 from apps.agents.models import AgentCertificate, CertificateAuthority
-from apps.agents.pki import Authority, load_authority, make_authority
+from apps.agents.pki import Authority, create_authority, load_authority
 from apps.audit.services import record_platform
 from apps.authorization.actors import Actor
 from apps.vault.models import PlatformSecret
 from apps.vault.services import platform_secret, seal_secret
 
-#: Where the key was kept under the master key, before the signer had a key file of its own.
-_FORMER_KEY, _FORMER_CERTIFICATE = "agents-ca-key", "agents-ca-certificate"
-_MOVED = b"moved to the signer"
+#: Platform secrets that held the CA key before the signer had its own key file.
+_FORMER_KEY_NAME, _FORMER_CERTIFICATE_NAME = "agents-ca-key", "agents-ca-certificate"
+_MOVED_MARKER = b"moved to the signer"
 _NAME = "ISPVisualMonitor agents CA"
 
 
 @dataclass(frozen=True)
 class Trust:
-    """Whom agents and the ingest listener trust now, as PEM texts."""
+    """The authorities that agents and the ingest listener trust, in PEM."""
 
     active: str
     next: str | None
@@ -33,19 +33,19 @@ class Trust:
 
     @property
     def bundle(self) -> str:
-        """All of them, the active first."""
+        """All trusted authorities, the active first."""
         return "".join([self.active, *self.old, *([self.next] if self.next else [])])
 
     @property
     def signed_with(self) -> str:
-        """Those that a listener's certificate may still be signed by: the active and the old."""
+        """The authorities that may have signed the listener's certificate: active and old."""
         return "".join([self.active, *self.old])
 
 
 def ensure_authority(*, at: datetime) -> Authority:
-    """The authority that signs, with its key; made on first use, racing makers agree on one.
+    """The active authority with its key; created on first use, concurrent callers agree on one.
 
-    Raises SignerAway in a process without the CA key file, MasterKeyInvalid, SecretUnreadable for a wrong one.
+    Raises SignerUnavailable in a process without the CA key file, MasterKeyInvalid, SecretUnreadable for a wrong one.
     """
     return open_authority(_ensure_row(at))
 
@@ -57,22 +57,22 @@ def open_authority(row: CertificateAuthority) -> Authority:
 
 
 def active_authority(*, at: datetime) -> CertificateAuthority:
-    """The row of the authority that signs. Raises SignerAway before the signer's first start."""
+    """The row of the active authority. Raises SignerUnavailable before the signer's first start."""
     row = CertificateAuthority.objects.filter(stage=AuthorityStage.ACTIVE).first()
     if row is not None:
         return row
     if not keys.may_sign():
-        raise SignerAway(message="There is no certificate authority yet; start the signer.")
+        raise SignerUnavailable(message="There is no certificate authority yet; start the signer.")
     return _ensure_row(at)
 
 
 def authority_certificate(*, at: datetime) -> str:
-    """The certificate of the authority that signs, as PEM, without touching its key. Raises SignerAway."""
+    """The certificate of the active authority in PEM, without opening its key. Raises SignerUnavailable."""
     return active_authority(at=at).certificate_pem
 
 
 def current_trust(*, at: datetime) -> Trust:
-    """Whom to trust. One query. Raises SignerAway before the signer's first start."""
+    """The trusted authorities. One query. Raises SignerUnavailable before the signer's first start."""
     by_stage: dict[str, list[str]] = {}
     rows = CertificateAuthority.objects.exclude(stage=AuthorityStage.RETIRED).order_by("created_at")
     for stage, pem in rows.values_list("stage", "certificate_pem"):
@@ -84,15 +84,15 @@ def current_trust(*, at: datetime) -> Trust:
     )
 
 
-def make_next_authority(*, actor: Actor, at: datetime) -> CertificateAuthority:
-    """A new authority that is told to agents and signs nothing yet. For the signer.
+def create_next_authority(*, actor: Actor, at: datetime) -> CertificateAuthority:
+    """Create the next authority, which is published to agents and does not sign yet. For the signer.
 
-    Raises AuthorityStageWrong when there is one already, SignerAway, MasterKeyInvalid.
+    Raises AuthorityStageWrong if one exists, SignerUnavailable, MasterKeyInvalid.
     """
     _ensure_row(at)
     try:
         with transaction.atomic():
-            row = _store(_made(at), AuthorityStage.NEXT, at)
+            row = _store(_create_authority(at), AuthorityStage.NEXT, at)
             record_platform(
                 action="authority.staged",
                 actor=actor,
@@ -102,7 +102,7 @@ def make_next_authority(*, actor: Actor, at: datetime) -> CertificateAuthority:
             )
     except IntegrityError as error:
         raise AuthorityStageWrong(
-            "next_authority_exists", "There is a next authority already; promote it first."
+            "next_authority_exists", "A next authority exists already; promote it first."
         ) from error
     return row
 
@@ -113,9 +113,9 @@ def _ensure_row(at: datetime) -> CertificateAuthority:
         return row
     try:
         with transaction.atomic():
-            former = platform_secret(_FORMER_KEY)
-            former = None if former == _MOVED else former
-            authority = load_authority(bundle_pem=former) if former else _made(at)
+            former = platform_secret(_FORMER_KEY_NAME)
+            former = None if former == _MOVED_MARKER else former
+            authority = load_authority(bundle_pem=former) if former else _create_authority(at)
             row = _store(authority, AuthorityStage.ACTIVE, at)
             AgentCertificate.objects.filter(authority=None).update(authority=row)
             record_platform(
@@ -127,23 +127,23 @@ def _ensure_row(at: datetime) -> CertificateAuthority:
             )
     except IntegrityError:  # another signer was first
         return CertificateAuthority.objects.get(stage=AuthorityStage.ACTIVE)
-    _forget_former()
+    _erase_former_key()
     return row
 
 
-def _forget_former() -> None:
-    """The key that ingest could open does not stay where it was."""
-    for name in (_FORMER_KEY, _FORMER_CERTIFICATE):
-        # Another text and not an empty one: the vault's rotations go on opening every row.
+def _erase_former_key() -> None:
+    """Overwrite the old copies of the key, which ingest could open."""
+    for name in (_FORMER_KEY_NAME, _FORMER_CERTIFICATE_NAME):
+        # Not empty: rotations of the vault open every non-empty row.
         sealed = seal_secret(
-            table="vault_platformsecret", row_id=name, field="sealed", plaintext=_MOVED
+            table="vault_platformsecret", row_id=name, field="sealed", plaintext=_MOVED_MARKER
         )
-        PlatformSecret.objects.filter(name=name).update(sealed=sealed)
+        PlatformSecret.objects.filter(name=name).update(sealed_value=sealed)
 
 
-def _made(at: datetime) -> Authority:
-    # Apart in people's eyes too, while two of them are trusted.
-    return make_authority(name=f"{_NAME} {at:%Y-%m-%d} {secrets.token_hex(3)}", at=at)
+def _create_authority(at: datetime) -> Authority:
+    # A distinct name, because two of them are trusted during a rollover.
+    return create_authority(name=f"{_NAME} {at:%Y-%m-%d} {secrets.token_hex(3)}", at=at)
 
 
 def _store(authority: Authority, stage: AuthorityStage, at: datetime) -> CertificateAuthority:

@@ -1,4 +1,4 @@
-"""What an agent is told to do: its whole assignment, with router passwords sealed to it."""
+"""The config of an agent: its whole assignment, with router passwords sealed to its host."""
 
 import hashlib
 import json
@@ -17,11 +17,11 @@ from apps.agents.selectors import (
     probed_device_ids,
 )
 from apps.agents.services.authority import current_trust
-from apps.agents.services.logins import ReleasedLogins
+from apps.agents.services.credentials import ApprovedCredentials
 from apps.authorization.actors import Actor
 from apps.inventory.models import BgpPeer, Device, OspfNeighbor, ProbeTarget, Service
 from apps.inventory.profiles import polling_profile
-from apps.inventory.selectors import WatchedDevices, watched_devices
+from apps.inventory.selectors import PolledDevices, polled_devices
 from apps.inventory.services import wire_id_of
 from apps.vault.choices import Purpose
 from apps.vault.models import CredentialSet
@@ -33,7 +33,7 @@ FLUSH_SECONDS = 1
 
 @dataclass(frozen=True)
 class _Plan:
-    """The document before its passwords are sealed, and the version that follows from it."""
+    """The document before its passwords are sealed, and its version."""
 
     document: dict[str, Any]
     version: str
@@ -48,8 +48,8 @@ def config_version(*, agent_id: UUID, at: datetime) -> str:
 def build_config(*, agent_id: UUID, at: datetime) -> tuple[str, AgentConfig]:
     """An agent's whole assignment and its version; passwords open only with the agent's own key.
 
-    Decrypts are audited once per agent and version. An agent that has not told its sealing key gets no passwords, nor
-    does one for a destination or on a host that nobody approved.
+    Decryption is audited once per agent and version. No passwords without a sealing key, an approved host and an
+    approved destination.
     Raises NotVisible.
     """
     agent = get_agent(agent_id)
@@ -61,12 +61,12 @@ def build_config(*, agent_id: UUID, at: datetime) -> tuple[str, AgentConfig]:
 
 
 def _plan(agent: Agent, at: datetime) -> _Plan:
-    watched = watched_devices(
+    inventory = polled_devices(
         assigned_device_ids(agent.id), probed_device_ids=probed_device_ids(agent.id)
     )
-    expected = _expected(watched)
-    logins = ReleasedLogins(agent, watched.devices)
-    used = logins.released
+    expected = _expected(inventory)
+    approved = ApprovedCredentials(agent, inventory.devices)
+    credential_sets = approved.by_device
     trust = current_trust(at=at)
     document = {
         "agent": {"id": str(agent.id), "name": agent.name},
@@ -74,39 +74,39 @@ def _plan(agent: Agent, at: datetime) -> _Plan:
         "heartbeat_seconds": HEARTBEAT_SECONDS,
         "ca_pem": trust.signed_with,
         "next_ca_pem": trust.next,
-        "devices": [_device(device, logins, expected[device.id]) for device in watched.devices],
-        "probe_targets": [_probe_target(target) for target in watched.probe_targets],
+        "devices": [_device(device, approved, expected[device.id]) for device in inventory.devices],
+        "probe_targets": [_probe_target(target) for target in inventory.probe_targets],
     }
-    # The credential sets' versions stand for their passwords: they grow with each new secret.
-    secrets = sorted({(str(row.id), row.version) for rows in used.values() for row in rows})
+    # The credential sets' versions represent their passwords: each change increments the version.
+    secrets = sorted(
+        {(str(row.id), row.version) for rows in credential_sets.values() for row in rows}
+    )
     key = bytes(agent.sealing_public_key or b"").hex()
     text = json.dumps([document, secrets, key], sort_keys=True, separators=(",", ":"))
     return _Plan(
         document=document,
         version=hashlib.sha256(text.encode()).hexdigest(),
-        credential_sets=used,
+        credential_sets=credential_sets,
     )
 
 
 def _seal_passwords(agent: Agent, plan: _Plan, lease: Lease) -> None:
-    opened: dict[UUID, str] = {}
+    passwords: dict[UUID, str] = {}
     key = bytes(agent.sealing_public_key or b"")
     for device in plan.document["devices"]:
         rows = plan.credential_sets.get(UUID(device["id"]), [])
         for row, credential in zip(rows, device.get("credentials", ()), strict=True):
-            if row.id not in opened:
-                opened[row.id] = open_credential_set(credential_set=row, lease=lease)
+            if row.id not in passwords:
+                passwords[row.id] = open_credential_set(credential_set=row, lease=lease)
             try:
-                sealed = seal_for(key, opened[row.id].encode(), device["id"])
-            except (
-                ValueError
-            ):  # 32 bytes that are no usable point on the curve: it gets no password
+                sealed = seal_for(key, passwords[row.id].encode(), device["id"])
+            except ValueError:  # 32 bytes that are not a valid curve point: no passwords
                 device["credential"], device["credentials"] = None, []
                 break
             credential["sealed_password"] = sealed
-        if device["credentials"]:  # agents of before know but one
-            best = device["credentials"][0]
-            device["credential"]["sealed_password"] = best["sealed_password"]
+        if device["credentials"]:  # older agents read only ``credential``
+            first = device["credentials"][0]
+            device["credential"]["sealed_password"] = first["sealed_password"]
 
 
 def _lease(agent: Agent, plan: _Plan, at: datetime) -> Lease:
@@ -126,11 +126,13 @@ def _lease(agent: Agent, plan: _Plan, at: datetime) -> Lease:
     )
 
 
-def _device(device: Device, released: ReleasedLogins, expected: dict[str, Any]) -> dict[str, Any]:
-    logins = released.of(device.id)
+def _device(
+    device: Device, approved: ApprovedCredentials, expected: dict[str, Any]
+) -> dict[str, Any]:
+    rows = approved.for_device(device.id)
     credentials = [
         {"credential_set": str(row.id), "username": row.username, "sealed_password": ""}
-        for row in logins
+        for row in rows
     ]
     return {
         "id": str(device.id),
@@ -138,10 +140,10 @@ def _device(device: Device, released: ReleasedLogins, expected: dict[str, Any]) 
         "address": device.management_address,
         "port": device.api_port,
         "tls": device.api_tls,
-        "credential": {"username": logins[0].username, "sealed_password": ""} if logins else None,
+        "credential": {"username": rows[0].username, "sealed_password": ""} if rows else None,
         "credentials": credentials,
-        "login_held": released.is_held(device.id),
-        "tls_certificate": released.certificate(device.id),
+        "login_held": approved.is_held(device.id),
+        "tls_certificate": approved.certificate(device.id),
         "profile": polling_profile(device.polling_profile),
         "expected": expected,
     }
@@ -160,23 +162,23 @@ def _probe_target(target: ProbeTarget) -> dict[str, Any]:
     }
 
 
-def _expected(watched: WatchedDevices) -> dict[UUID, dict[str, list[dict[str, str]]]]:
-    """Per device what it should list, under the ids that the agent would give it."""
-    found: dict[UUID, dict[str, list[dict[str, str]]]] = {
+def _expected(inventory: PolledDevices) -> dict[UUID, dict[str, list[dict[str, str]]]]:
+    """Expected sessions and services per device, with the ids that the agent derives for them."""
+    expected: dict[UUID, dict[str, list[dict[str, str]]]] = {
         device.id: {"ospf_neighbors": [], "bgp_peers": [], "services": []}
-        for device in watched.devices
+        for device in inventory.devices
     }
     rows: list[OspfNeighbor | BgpPeer | Service] = [
-        *watched.ospf_neighbors,
-        *watched.bgp_peers,
-        *watched.services,
+        *inventory.ospf_neighbors,
+        *inventory.bgp_peers,
+        *inventory.services,
     ]
     for row in rows:
         wire_id = wire_id_of(row)
         if wire_id is not None and row.device_id is not None:
-            section, said = _entry(row)
-            found[row.device_id][section].append({"id": str(wire_id), **said})
-    return found
+            section, entry = _entry(row)
+            expected[row.device_id][section].append({"id": str(wire_id), **entry})
+    return expected
 
 
 def _entry(row: OspfNeighbor | BgpPeer | Service) -> tuple[str, dict[str, str]]:

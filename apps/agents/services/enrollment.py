@@ -1,4 +1,4 @@
-"""How a host becomes an agent, stays one, and stops being one."""
+"""Enrollment, certificate renewal and revocation of agents."""
 
 import base64
 import binascii
@@ -13,7 +13,7 @@ from django.db import transaction
 from agent.protocol.tokens import TokenContent
 from apps.accounts.access_sessions import refuse_in_access_session
 from apps.agents.choices import AgentStatus
-from apps.agents.errors import AgentRevoked, CertificateRefused, RenewedTooOften, TokenRefused
+from apps.agents.errors import AgentRevoked, CertificateRefused, TokenRefused, TooManyRenewals
 from apps.agents.identity import AgentIdentity
 from apps.agents.models import Agent, AgentCertificate, EnrollmentToken
 from apps.agents.pki import (
@@ -22,20 +22,20 @@ from apps.agents.pki import (
     issue_agent_certificate,
     serial_text,
     to_pem,
-    vet_request,
+    validate_csr,
 )
 from apps.agents.services.authority import active_authority, current_trust, open_authority
-from apps.agents.tokens import TokenSecret, digest_of, make_secret, read_secret
+from apps.agents.tokens import TokenSecret, digest_of, generate_secret, parse_secret
 from apps.audit.services import record, record_platform
 from apps.authorization.actors import Actor
-from apps.inventory.services.logins import may_approve
+from apps.inventory.services.login_approvals import may_approve
 from apps.tenancy import acting_in
 from apps.tenancy.context import require_tenant_id
 from apps.tenancy.models import Tenant
 
-TOKEN_LIFE = timedelta(minutes=10)
-#: Certificates of one agent; it needs one in two weeks.
-MOST_A_DAY = 20
+TOKEN_LIFETIME = timedelta(minutes=10)
+#: Limit of certificates per agent; normal is one in two weeks.
+MAX_CERTIFICATES_PER_DAY = 20
 _SEALING_KEY_BYTES = 32
 
 
@@ -49,7 +49,7 @@ class IssuedToken:
 
 @dataclass(frozen=True)
 class IssuedCertificate:
-    """What an agent gets back for its CSR."""
+    """The response to a CSR."""
 
     agent_id: UUID
     tenant_id: UUID
@@ -59,14 +59,14 @@ class IssuedCertificate:
 
 
 def issue_enroll_token(*, agent: Agent, actor: Actor, at: datetime) -> IssuedToken:
-    """A token that turns one host into this agent, once, within ten minutes. Earlier open tokens end. That host is
-    given router logins only if the actor may approve where logins are sent, or somebody else approves it.
+    """Issue a one-time enrollment token, valid for ten minutes. Earlier unused tokens become invalid. The host receives
+    router credentials only if the actor may approve hosts, or after a separate approval.
 
     Raises AgentRevoked.
     """
     refuse_in_access_session(actor)
     trust = current_trust(at=at)
-    secret = make_secret(agent.tenant_id)
+    secret = generate_secret(agent.tenant_id)
     with transaction.atomic():
         _lock_unrevoked(agent.id)
         EnrollmentToken.objects.filter(agent=agent, used_at=None).delete()
@@ -74,7 +74,7 @@ def issue_enroll_token(*, agent: Agent, actor: Actor, at: datetime) -> IssuedTok
             agent=agent,
             digest=digest_of(secret),
             created_at=at,
-            expires_at=at + TOKEN_LIFE,
+            expires_at=at + TOKEN_LIFETIME,
             approves_host=may_approve(actor),
         )
         record(
@@ -98,9 +98,9 @@ def issue_enroll_token(*, agent: Agent, actor: Actor, at: datetime) -> IssuedTok
 
 
 @dataclass(frozen=True)
-class Application:
-    """A host's wish to become an agent. ``token`` is None for what is no token; ``sealing_public_key`` is base64 of a
-    raw X25519 key; ``source`` is the asker's address, for the audit log."""
+class EnrollmentRequest:
+    """A host's request to enroll. ``token`` is None if it cannot be parsed; ``sealing_public_key`` is a raw X25519 key
+    in base64; ``source`` is the client's address, for the audit log."""
 
     token: TokenSecret | None
     csr_pem: str
@@ -110,75 +110,75 @@ class Application:
     source: str = ""
 
 
-def enroll_agent(*, token: str, at: datetime, **said: str) -> IssuedCertificate:
-    """``enroll`` with the token as the host shows it; the rest as in ``Application``."""
-    return enroll(Application(read_secret(token), **said), at=at)
+def enroll_agent(*, token: str, at: datetime, **fields: str) -> IssuedCertificate:
+    """``enroll`` with the token's text; the other fields as in ``EnrollmentRequest``."""
+    return enroll(EnrollmentRequest(parse_secret(token), **fields), at=at)
 
 
-def enroll(application: Application, *, at: datetime) -> IssuedCertificate:
-    """Turn a token and a CSR into a certificate. Certificates that the agent had before end. For the signer.
+def enroll(request: EnrollmentRequest, *, at: datetime) -> IssuedCertificate:
+    """Issue a certificate for a token and a CSR. Earlier certificates of the agent are revoked. For the signer.
 
-    Raises TokenRefused (audited), CertificateRequestRefused (the token stays usable), SignerAway without the CA key.
-    Of any number of racing askers with one token exactly one gets a certificate.
+    Raises TokenRefused (audited), CertificateRequestRefused (the token stays usable), SignerUnavailable.
+    Of concurrent requests with one token exactly one gets a certificate.
     """
-    public_key = vet_request(application.csr_pem)
+    public_key = validate_csr(request.csr_pem)
     host = _Host(
-        version=bounded(application.agent_version, 50),
-        name=bounded(application.hostname, 253),
-        sealing_key=read_sealing_key(application.sealing_public_key),
+        version=bounded(request.agent_version, 50),
+        name=bounded(request.hostname, 253),
+        sealing_key=read_sealing_key(request.sealing_public_key),
     )
     try:
-        asked = _vetted(application.token)
-        with acting_in(asked.tenant_id):
-            return _enroll(asked, public_key, host, at)
+        token = _validate_token(request.token)
+        with acting_in(token.tenant_id):
+            return _enroll(token, public_key, host, at)
     except TokenRefused:
         record_platform(
             action="agent.enrollment_refused",
             actor=Actor("agent", "", host.name or "unknown"),
             entity=("enrollment", ""),
             at=at,
-            detail={"source": bounded(application.source, 50)},
+            detail={"source": bounded(request.source, 50)},
         )
         raise
 
 
 @dataclass(frozen=True)
 class _Host:
-    """What the enrolling host says of itself."""
+    """What the enrolling host reports about itself."""
 
     version: str
     name: str
     sealing_key: bytes | None
 
 
-def _vetted(asked: TokenSecret | None) -> TokenSecret:
-    if asked is None or not Tenant.objects.filter(pk=asked.tenant_id, is_active=True).exists():
+def _validate_token(secret: TokenSecret | None) -> TokenSecret:
+    if secret is None or not Tenant.objects.filter(pk=secret.tenant_id, is_active=True).exists():
         raise TokenRefused
-    return asked
+    return secret
 
 
 def _enroll(
-    asked: TokenSecret, public_key: AgentPublicKey, host: _Host, at: datetime
+    secret: TokenSecret, public_key: AgentPublicKey, host: _Host, at: datetime
 ) -> IssuedCertificate:
-    usable = EnrollmentToken.objects.filter(digest=asked.digest, used_at=None, expires_at__gt=at)
-    # Compare-and-set: of fifty clients with one token, the row lock lets one through.
+    usable = EnrollmentToken.objects.filter(digest=secret.digest, used_at=None, expires_at__gt=at)
+    # Compare-and-set: of concurrent requests with one token, exactly one updates the row.
     if usable.update(used_at=at) != 1:
         raise TokenRefused
-    token = EnrollmentToken.objects.get(digest=asked.digest)
+    token = EnrollmentToken.objects.get(digest=secret.digest)
     try:
         agent = _lock_unrevoked(token.agent_id)
     except AgentRevoked as error:
         raise TokenRefused from error
     AgentCertificate.objects.filter(
-        tenant_id=asked.tenant_id, agent_id=agent.id, revoked_at=None
+        tenant_id=secret.tenant_id, agent_id=agent.id, revoked_at=None
     ).update(revoked_at=at)
     issued, serial = _issue(agent.id, public_key, at)
     agent.status, agent.enrolled_at = AgentStatus.ACTIVE, at
     agent.version, agent.hostname = host.version, host.name
     agent.conflict_at = None
-    agent.expiry_told, agent.boot_id, agent.boot_since = "", None, None
-    agent.former_boots, agent.trusted_authorities = [], []
-    # A new host has a new key; passwords sealed to the old one would be lost on it.
+    agent.expiry_notified, agent.boot_id, agent.boot_first_seen_at = "", None, None
+    agent.previous_boots, agent.trusted_authorities = [], []
+    # A new host has a new key and cannot open passwords sealed to the old one.
     agent.sealing_public_key = host.sealing_key
     if token.approves_host and host.sealing_key is not None:
         agent.approved_sealing_key, agent.host_approved_at = host.sealing_key, at
@@ -186,7 +186,7 @@ def _enroll(
     agent.save(
         update_fields=[
             *("status", "enrolled_at", "version", "hostname", "sealing_public_key"),
-            *("conflict_at", "expiry_told", "boot_id", "boot_since", "former_boots"),
+            *("conflict_at", "expiry_notified", "boot_id", "boot_first_seen_at", "previous_boots"),
             *("trusted_authorities", "approved_sealing_key", "host_approved_at"),
             "host_approved_by",
         ]
@@ -206,13 +206,13 @@ def _enroll(
 
 
 def renew_certificate(*, identity: AgentIdentity, csr_pem: str, at: datetime) -> IssuedCertificate:
-    """A new certificate over a current one (or one expired for less than the grace); both work until they end.
+    """Renew a certificate that is valid (or expired within the grace period); both work until they expire.
 
     ``identity`` comes from ``authenticate_certificate(for_renewal=True)``.
-    Raises CertificateRequestRefused, RenewedTooOften; CertificateRefused when the agent was revoked meanwhile or two
-    hosts use its identity.
+    Raises CertificateRequestRefused, RenewedTooOften; CertificateRefused when the agent was revoked or two hosts
+    use its identity.
     """
-    public_key = vet_request(csr_pem)
+    public_key = validate_csr(csr_pem)
     with acting_in(identity.tenant_id):
         try:
             agent = _lock_unrevoked(identity.agent_id)
@@ -231,7 +231,7 @@ def renew_certificate(*, identity: AgentIdentity, csr_pem: str, at: datetime) ->
 
 
 def _refuse_renewal(agent: Agent, at: datetime) -> None:
-    """A doubtful identity ends with its certificate; a host that renews in a loop is stopped."""
+    """Refuse renewal of a cloned identity, and of a host that renews in a loop."""
     if agent.conflict_at is not None:
         raise CertificateRefused(
             "identity_conflict", "Two hosts use this identity; enroll one of them again."
@@ -239,20 +239,20 @@ def _refuse_renewal(agent: Agent, at: datetime) -> None:
     recent = AgentCertificate.objects.filter(
         tenant_id=agent.tenant_id, agent_id=agent.id, issued_at__gt=at - timedelta(days=1)
     )
-    if recent.count() >= MOST_A_DAY:
-        raise RenewedTooOften(message="Renewed too often today; look at this host's clock.")
+    if recent.count() >= MAX_CERTIFICATES_PER_DAY:
+        raise TooManyRenewals(message="Renewed too often today; check this host's clock.")
 
 
 def revoke_agent(*, agent: Agent, reason: str = "", actor: Actor, at: datetime) -> Agent:
-    """End an agent: its certificates open nothing within two seconds, its tokens at once. Idempotent.
+    """Revoke an agent: its certificates are refused within two seconds, its tokens at once. Idempotent.
 
-    Locks: the agent, so that no renewal slips past.
+    Locks: the agent, so that no concurrent renewal succeeds.
     """
     with transaction.atomic():
         locked = Agent.objects.select_for_update().get(pk=agent.pk)
         if locked.status == AgentStatus.REVOKED:
             return locked
-        ended = AgentCertificate.objects.filter(
+        revoked_count = AgentCertificate.objects.filter(
             tenant_id=locked.tenant_id, agent_id=locked.id, revoked_at=None
         ).update(revoked_at=at)
         EnrollmentToken.objects.filter(agent=locked, used_at=None).delete()
@@ -263,13 +263,13 @@ def revoke_agent(*, agent: Agent, reason: str = "", actor: Actor, at: datetime) 
             actor=actor,
             entity=("agent", locked.id),
             at=at,
-            detail={"name": locked.name, "reason": reason, "certificates": ended},
+            detail={"name": locked.name, "reason": reason, "certificates": revoked_count},
         )
     return locked
 
 
 def read_sealing_key(text: str) -> bytes | None:
-    """The raw key of its base64 text; None when there is none or it is not one."""
+    """Decode a base64 sealing key; None when empty or invalid."""
     try:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -314,11 +314,11 @@ def _issue(
 def _lock_unrevoked(agent_id: UUID) -> Agent:
     agent = Agent.objects.select_for_update().filter(pk=agent_id).first()
     if agent is None or agent.status == AgentStatus.REVOKED:
-        raise AgentRevoked(message="This agent was revoked; make a new one.")
+        raise AgentRevoked(message="This agent was revoked; create a new one.")
     return agent
 
 
 def bounded(text: str, length: int) -> str:
-    """Text that PostgreSQL takes, cut to size."""
+    """Text that PostgreSQL accepts, truncated."""
     clean = text.encode("utf-8", "replace").decode().replace("\x00", "")
     return clean[:length]

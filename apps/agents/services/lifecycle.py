@@ -8,9 +8,9 @@ from django.db.models import Model
 
 from apps.accounts.access_sessions import refuse_in_access_session
 from apps.agents.errors import AgentNameTaken, UnknownEntity
-from apps.agents.models import Agent, AgentDevice, AgentProbing, AgentSite
+from apps.agents.models import Agent, AgentDevice, AgentProbeDevice, AgentSite
 from apps.agents.services.enrollment import revoke_agent
-from apps.agents.services.ownership import ends_noted
+from apps.agents.services.ownership import record_ended_assignments
 from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.inventory.models import Device, Site
@@ -27,8 +27,8 @@ def create_agent(
     actor: Actor,
     at: datetime,
 ) -> Agent:
-    """Name a collector; it comes to life when a host enrolls as it. Raises AgentNameTaken, ValidationError."""
-    refuse_in_access_session(actor)
+    """Create an agent; it is pending until a host enrolls. Raises AgentNameTaken, ValidationError."""
+    refuse_in_visit(actor)
     agent = Agent(
         name=name,
         site=site,
@@ -50,7 +50,7 @@ def create_agent(
 
 
 def update_agent(*, agent: Agent, changes: Mapping[str, Any], actor: Actor, at: datetime) -> Agent:
-    """Rename an agent, or say where it sits. Raises AgentNameTaken, ValidationError."""
+    """Change an agent's name, site, attached device or source address. Raises AgentNameTaken, ValidationError."""
     changed = [name for name, value in changes.items() if getattr(agent, name) != value]
     for name in changed:
         setattr(agent, name, changes[name])
@@ -69,7 +69,7 @@ def update_agent(*, agent: Agent, changes: Mapping[str, Any], actor: Actor, at: 
 
 
 def delete_agent(*, agent: Agent, actor: Actor, at: datetime) -> None:
-    """Revoke an agent and forget it; its certificates stay on record as revoked."""
+    """Revoke and delete an agent; its certificates remain as revoked."""
     with assignment_change(actor=actor, at=at):
         revoke_agent(agent=agent, reason="deleted", actor=actor, at=at)
         entity = ("agent", agent.id)
@@ -92,28 +92,27 @@ def assign_agent(
     actor: Actor,
     at: datetime,
 ) -> None:
-    """Set what an agent watches: these devices, and whatever stands at these sites; and whose reachability it judges
-    although others may watch them. Replaces what was set before. Logins of devices that it did not read before are
-    held from it unless the actor may approve that.
+    """Set an agent's assignment: devices and sites to poll, and devices to probe, even if others poll them. Replaces
+    the previous one. Credentials of newly assigned devices are held unless the actor may approve them.
 
     Idempotent. Raises UnknownEntity for ids that are not this tenant's.
     """
     refuse_in_access_session(actor)
     devices, sites, probed = set(device_ids), set(site_ids), set(probe_device_ids)
-    named = devices | probed
-    missing = (named - existing_device_ids(named)) | (sites - existing_site_ids(sites))
+    all_devices = devices | probed
+    missing = (all_devices - existing_device_ids(all_devices)) | (sites - existing_site_ids(sites))
     if missing:
         raise UnknownEntity(
-            message="Some ids name no device or site of this tenant.",
+            message="Some ids are not devices or sites of this tenant.",
             ids=", ".join(sorted(map(str, missing))),
         )
     with transaction.atomic(), assignment_change(actor=actor, at=at):
         Agent.objects.select_for_update().get(pk=agent.pk)
-        with ends_noted(at):
+        with record_ended_assignments(at):
             changed = [
                 _set_rows(agent, AgentDevice, "device_id", devices),
                 _set_rows(agent, AgentSite, "site_id", sites),
-                _set_rows(agent, AgentProbing, "device_id", probed),
+                _set_rows(agent, AgentProbeDevice, "device_id", probed),
             ]
         if not any(changed):
             return
@@ -135,25 +134,25 @@ def _set_rows(
     agent: Agent,
     model: type[Model],
     column: str,
-    wanted: set[UUID],
+    ids: set[UUID],
 ) -> bool:
-    """Make an agent's rows be exactly these; returns whether anything changed."""
+    """Replace an agent's rows; returns whether anything changed."""
     rows = model._default_manager.filter(agent=agent)  # noqa: SLF001  (one of three models)
-    had = set(rows.values_list(column, flat=True))
-    if had == wanted:
+    existing = set(rows.values_list(column, flat=True))
+    if existing == ids:
         return False
-    rows.filter(**{f"{column}__in": had - wanted}).delete()
+    rows.filter(**{f"{column}__in": existing - ids}).delete()
     model._default_manager.bulk_create(  # noqa: SLF001
-        model(agent=agent, **{column: pk}) for pk in sorted(wanted - had)
+        model(agent=agent, **{column: pk}) for pk in sorted(ids - existing)
     )
     return True
 
 
-def _save(agent: Agent, **how: Any) -> None:
+def _save(agent: Agent, **save_options: Any) -> None:
     try:
         with transaction.atomic():
-            agent.save(**how)
+            agent.save(**save_options)
     except IntegrityError as error:
         if "agents_agent_name_uniq" not in str(error):
             raise
-        raise AgentNameTaken(message=f"Another agent is already called {agent.name}.") from error
+        raise AgentNameTaken(message=f"Another agent already has the name {agent.name}.") from error

@@ -1,4 +1,4 @@
-"""The ingest listener's own certificate, as files that its process reads."""
+"""The TLS certificate files of the ingest listener."""
 
 import fcntl
 import os
@@ -11,24 +11,24 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from apps.agents.pki import (
-    canonical_host,
-    covered_hosts,
+    certificate_hosts,
+    create_server_csr,
     is_signed_by,
-    make_server_request,
+    normalize_host,
     serial_text,
 )
 from apps.agents.services.authority import current_trust
-from apps.agents.services.signing import apply_for_listener
+from apps.agents.services.signing import request_listener_certificate
 from apps.audit.services import record_platform
 from apps.authorization.actors import Actor
 
-#: A certificate with less than this left is replaced.
+#: Remaining lifetime below which a certificate is replaced.
 RENEW_BEFORE = timedelta(days=90)
 
 
 @dataclass(frozen=True)
 class ListenerFiles:
-    """Where the listener finds its CA, its certificate chain and its key; ``written`` if they are new."""
+    """Paths of the CA bundle, the certificate chain and the key; ``written`` if they were replaced."""
 
     ca: Path
     certificate: Path
@@ -40,10 +40,10 @@ class ListenerFiles:
 def write_listener_certificate(
     *, folder: Path, hosts: Sequence[str], actor: Actor, at: datetime
 ) -> ListenerFiles:
-    """Put ``ca.pem``, ``server.pem`` (with the CA behind it) and ``server-key.pem`` (0600) into the folder.
+    """Write ``ca.pem``, ``server.pem`` (followed by the CA) and ``server-key.pem`` (0600) to the folder.
 
-    Idempotent: kept while it is signed by the active CA, good for exactly these hosts, and not near its end.
-    Raises SignerAway in a process that cannot sign while the signer does not answer.
+    Idempotent: a certificate that is signed by the active CA, has exactly these hosts and is not near its expiry is not
+    replaced. Raises SignerUnavailable if this process cannot sign and the signer does not answer.
     """
     trust = current_trust(at=at)
     authority = x509.load_pem_x509_certificate(trust.active.encode())
@@ -53,59 +53,59 @@ def write_listener_certificate(
     current = _usable(chain, key, authority, hosts, at)
     if current is not None:
         return ListenerFiles(ca, chain, key, current.not_valid_after_utc, written=False)
-    csr_pem, key_pem = make_server_request()
-    pem = apply_for_listener(csr_pem=csr_pem, hosts=sorted(hosts), at=at)
-    made = x509.load_pem_x509_certificate(pem.encode())
-    # A crash between the two leaves a key that does not fit, which the next run sees.
+    csr_pem, key_pem = create_server_csr()
+    pem = request_listener_certificate(csr_pem=csr_pem, hosts=sorted(hosts), at=at)
+    certificate = x509.load_pem_x509_certificate(pem.encode())
+    # A crash between the two writes leaves a mismatched key, which the next run replaces.
     _replace(key, key_pem, mode=0o600)
     _replace(chain, (pem + trust.active).encode(), mode=0o644)
     record_platform(
         action="ingest.certificate_issued",
         actor=actor,
-        entity=("certificate", serial_text(made)),
+        entity=("certificate", serial_text(certificate)),
         at=at,
-        detail={"hosts": sorted(hosts), "not_after": made.not_valid_after_utc.isoformat()},
+        detail={"hosts": sorted(hosts), "not_after": certificate.not_valid_after_utc.isoformat()},
     )
-    return ListenerFiles(ca, chain, key, made.not_valid_after_utc, written=True)
+    return ListenerFiles(ca, chain, key, certificate.not_valid_after_utc, written=True)
 
 
 def refresh_listener_certificate(*, folder: Path, actor: Actor, at: datetime) -> bool:
-    """Follow the authorities while the listener runs, for the hosts that its certificate names; whether it changed.
+    """Renew the certificate and trust bundle of a running listener for its present hosts; returns whether they changed.
 
-    One process of a group does it, the others see that it is done. Raises as ``write_listener_certificate``.
+    The lock file makes one process of a group do it. Raises as ``write_listener_certificate``.
     """
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        trusted = (folder / "ca.pem").read_text(encoding="ascii")
+        old_bundle = (folder / "ca.pem").read_text(encoding="ascii")
         current = x509.load_pem_x509_certificate((folder / "server.pem").read_bytes())
-        hosts = sorted(covered_hosts(current))
+        hosts = sorted(certificate_hosts(current))
         files = write_listener_certificate(folder=folder, hosts=hosts, actor=actor, at=at)
-        return files.written or files.ca.read_text(encoding="ascii") != trusted
+        return files.written or files.ca.read_text(encoding="ascii") != old_bundle
 
 
 def _usable(
     chain: Path, key: Path, authority: x509.Certificate, hosts: Sequence[str], at: datetime
 ) -> x509.Certificate | None:
     try:
-        found = x509.load_pem_x509_certificate(chain.read_bytes())
-        own = serialization.load_pem_private_key(key.read_bytes(), password=None)
+        certificate = x509.load_pem_x509_certificate(chain.read_bytes())
+        private_key = serialization.load_pem_private_key(key.read_bytes(), password=None)
     except (OSError, ValueError):
         return None
-    fits = (
-        is_signed_by(found, authority)
-        and own.public_key() == found.public_key()
-        and covered_hosts(found) == {canonical_host(host) for host in hosts}
-        and found.not_valid_before_utc <= at < found.not_valid_after_utc - RENEW_BEFORE
+    is_usable = (
+        is_signed_by(certificate, authority)
+        and private_key.public_key() == certificate.public_key()
+        and certificate_hosts(certificate) == {normalize_host(host) for host in hosts}
+        and certificate.not_valid_before_utc <= at < certificate.not_valid_after_utc - RENEW_BEFORE
     )
-    return found if fits else None
+    return certificate if is_usable else None
 
 
 def _replace(path: Path, content: bytes, *, mode: int) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(handle, "wb") as out:
-        os.fchmod(handle, mode)  # whatever the umask was
+        os.fchmod(handle, mode)  # regardless of the umask
         out.write(content)
         out.flush()
         os.fsync(handle)
-    beside.replace(path)
+    temporary.replace(path)

@@ -1,4 +1,4 @@
-"""Noting the end of assignments, so that data from before it is told from data that was never an agent's to send."""
+"""Recording when assignments end, so that late data from before the end is still accepted."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -7,45 +7,45 @@ from uuid import UUID
 
 from apps.agents.choices import AssignmentKind
 from apps.agents.models import FormerAssignment
-from apps.agents.ownership import is_probed_by_name, site_readers
-from apps.agents.selectors import duties_by_agent
+from apps.agents.ownership import is_probe_assigned, site_polling_agents
+from apps.agents.selectors import devices_by_agent
 from apps.tenancy.context import require_tenant_id
 
-Duty = tuple[UUID, UUID, str]
+Assignment = tuple[UUID, UUID, str]
 
 
 @contextmanager
-def ends_noted(at: datetime) -> Iterator[None]:
-    """Whatever any agent of the tenant does not read or probe any more after the body ended at this time."""
-    before = _duties()
+def record_ended_assignments(at: datetime) -> Iterator[None]:
+    """Record assignments that any agent of the tenant loses during the body, as ended at this time."""
+    before = _assignments()
     yield
-    _note(before - _duties(), at)
+    _store_ends(before - _assignments(), at)
 
 
-def note_device_move(device_id: UUID, former_site_id: UUID, at: datetime) -> None:
-    """The agents of the former site read the device until now, unless it is named for others."""
-    readers = site_readers(former_site_id, device_id)
-    ended = [(agent_id, device_id, AssignmentKind.READ.value) for agent_id in readers]
-    if not is_probed_by_name(device_id):
-        ended += [(agent_id, device_id, AssignmentKind.PROBE.value) for agent_id in readers]
-    _note(ended, at)
+def record_device_move(device_id: UUID, former_site_id: UUID, at: datetime) -> None:
+    """Record that the assignment of the former site's agents ended, unless the device is assigned individually."""
+    polling_agents = site_polling_agents(former_site_id, device_id)
+    ended = [(agent_id, device_id, AssignmentKind.POLL.value) for agent_id in polling_agents]
+    if not is_probe_assigned(device_id):
+        ended += [(agent_id, device_id, AssignmentKind.PROBE.value) for agent_id in polling_agents]
+    _store_ends(ended, at)
 
 
-def _duties() -> set[Duty]:
-    reads, probes = duties_by_agent()
+def _assignments() -> set[Assignment]:
+    polled, probed = devices_by_agent()
     return {
-        *_flat(reads, AssignmentKind.READ.value),
-        *_flat(probes, AssignmentKind.PROBE.value),
+        *_flat(polled, AssignmentKind.POLL.value),
+        *_flat(probed, AssignmentKind.PROBE.value),
     }
 
 
-def _flat(by_agent: Mapping[UUID, Iterable[UUID]], kind: str) -> Iterator[Duty]:
+def _flat(by_agent: Mapping[UUID, Iterable[UUID]], kind: str) -> Iterator[Assignment]:
     for agent_id, device_ids in by_agent.items():
         for device_id in device_ids:
             yield agent_id, device_id, kind
 
 
-def _note(ended: Iterable[Duty], at: datetime) -> None:
+def _store_ends(ended: Iterable[Assignment], at: datetime) -> None:
     FormerAssignment.objects.bulk_create(
         [
             FormerAssignment(

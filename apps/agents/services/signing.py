@@ -1,8 +1,8 @@
-"""Between those who want something signed and the signer: a row asked, a row answered.
+"""Signing requests: a table between the processes that serve agents and the signer.
 
-The process that serves agents has no CA key. It writes a request and waits a moment; the signer checks the request by
-the database itself (token, certificate, agent), signs, and answers in one transaction. A signer that is killed leaves
-the request waiting for the next one; an asker that gives up withdraws it, so that no token is spent on nobody.
+Processes that serve agents have no CA key. They write a request and wait; the signer verifies token, certificate and
+agent in the database, signs, and answers in one transaction. If a signer crashes, the next one takes the request. A
+requester that times out deletes its request, so that its token stays unused.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ from django.db.models.functions import Now
 
 from apps.agents import keys
 from apps.agents.choices import SigningKind, SigningState
-from apps.agents.errors import CertificateRequestRefused, SignerAway, SigningRefused
+from apps.agents.errors import CertificateRequestRefused, SignerUnavailable, SigningRefused
 from apps.agents.identity import AgentIdentity, authenticate_certificate
 from apps.agents.models import SigningRequest
-from apps.agents.pki import sign_server_key, to_pem, vet_request
-from apps.agents.services.authority import ensure_authority, make_next_authority
+from apps.agents.pki import sign_server_key, to_pem, validate_csr
+from apps.agents.services.authority import create_next_authority, ensure_authority
 from apps.agents.services.enrollment import (
-    Application,
+    EnrollmentRequest,
     IssuedCertificate,
     enroll,
     renew_certificate,
@@ -39,58 +39,64 @@ from apps.core.errors import DomainError
 
 log = structlog.get_logger(__name__)
 
-#: An agent waits five seconds for an answer to begin.
-PATIENCE_SECONDS = 3.5
-LOOK_SECONDS = 0.03
-#: For this long the same question gets the same answer: an agent that lost it asks again.
-REMEMBERED = timedelta(minutes=10)
-#: Threads of one process that wait for the signer at once: a signer that is away must not hold up batches.
-_waiting_here = threading.BoundedSemaphore(2)
+#: Below the five seconds that an agent waits for a response.
+SIGNER_TIMEOUT_SECONDS = 3.5
+POLL_INTERVAL_SECONDS = 0.03
+#: How long a repeated request gets the same answer, for agents that lost the response.
+ANSWER_RETENTION = timedelta(minutes=10)
+#: Threads per process that may wait for the signer: an unavailable signer must not block batches.
+_waiters = threading.BoundedSemaphore(2)
 
 
-def apply_for_enrollment(application: Application, *, at: datetime) -> IssuedCertificate:
-    """``enroll`` by the signer. Raises as it does, and SignerAway; the token is then unused."""
-    vet_request(application.csr_pem)
+def request_enrollment(request: EnrollmentRequest, *, at: datetime) -> IssuedCertificate:
+    """``enroll`` by the signer. Raises as it does, and SignerUnavailable; the token is then unused."""
+    validate_csr(request.csr_pem)
     if keys.may_sign():
-        return enroll(application, at=at)
-    token = application.token
-    said = {**asdict(application), "token": None}
+        return enroll(request, at=at)
+    token = request.token
+    payload = {**asdict(request), "token": None}
     if token is not None:
-        said["token"] = {"tenant_id": str(token.tenant_id), "proof": token.proof.hex()}
-    return _issued(_ask(SigningKind.ENROLL, said, at))
+        payload["token"] = {"tenant_id": str(token.tenant_id), "proof": token.proof.hex()}
+    return _certificate_from(_submit_and_wait(SigningKind.ENROLL, payload, at))
 
 
-def apply_for_renewal(
+def request_renewal(
     *, identity: AgentIdentity, der: bytes, csr_pem: str, at: datetime
 ) -> IssuedCertificate:
-    """``renew_certificate`` by the signer, over the certificate that was shown. Raises as it does, and SignerAway."""
-    vet_request(csr_pem)
+    """``renew_certificate`` by the signer, with the presented certificate. Raises as it does, and SignerUnavailable."""
+    validate_csr(csr_pem)
     if keys.may_sign():
         return renew_certificate(identity=identity, csr_pem=csr_pem, at=at)
-    return _issued(_ask(SigningKind.RENEW, {"der": der.hex(), "csr_pem": csr_pem}, at))
+    return _certificate_from(
+        _submit_and_wait(SigningKind.RENEW, {"der": der.hex(), "csr_pem": csr_pem}, at)
+    )
 
 
-def apply_for_listener(*, csr_pem: str, hosts: list[str], at: datetime) -> str:
-    """The ingest listener's certificate as PEM. Raises SignerAway, CertificateRequestRefused."""
-    said = {"csr_pem": csr_pem, "hosts": hosts}
-    answer = _sign_listener(said, at) if keys.may_sign() else _ask(SigningKind.LISTENER, said, at)
+def request_listener_certificate(*, csr_pem: str, hosts: list[str], at: datetime) -> str:
+    """The ingest listener's certificate as PEM. Raises SignerUnavailable, CertificateRequestRefused."""
+    payload = {"csr_pem": csr_pem, "hosts": hosts}
+    if keys.may_sign():
+        return str(_sign_listener(payload, at)["certificate_pem"])
+    answer = _submit_and_wait(SigningKind.LISTENER, payload, at)
     return str(answer["certificate_pem"])
 
 
 def stage_authority(*, actor: Actor, at: datetime) -> str:
-    """Have the next authority made; agents hear of it with their next config. Returns its fingerprint.
+    """Create the next authority; agents receive it with their next config. Returns its fingerprint.
 
-    Raises AuthorityStageWrong (or its code by the signer), SignerAway.
+    Raises AuthorityStageWrong (or its code by the signer), SignerUnavailable.
     """
-    said = actor.as_dict()
-    answer = _stage(said, at) if keys.may_sign() else _ask(SigningKind.STAGE, said, at)
+    payload = actor.as_dict()
+    if keys.may_sign():
+        return str(_stage(payload, at)["fingerprint"])
+    answer = _submit_and_wait(SigningKind.STAGE, payload, at)
     return str(answer["fingerprint"])
 
 
-def sign_waiting(*, at: datetime) -> int:
-    """The signer's work: answer what waits, each in a transaction of its own; returns how many. Idempotent.
+def process_pending_requests(*, at: datetime) -> int:
+    """Answer pending requests, each in its own transaction; returns the count. Idempotent.
 
-    Locks: each request, passing over those that another signer has.
+    Locks: each request; those locked by another signer are skipped.
     """
     answered = 0
     while _answer_one(at):
@@ -98,9 +104,9 @@ def sign_waiting(*, at: datetime) -> int:
     return answered
 
 
-def forget_answered(*, at: datetime) -> None:
-    """Answers that nobody will ask for again, and questions that nobody waits for."""
-    SigningRequest.objects.filter(created_at__lt=at - REMEMBERED).delete()
+def delete_old_requests(*, at: datetime) -> None:
+    """Delete requests that are past the answer retention."""
+    SigningRequest.objects.filter(created_at__lt=at - ANSWER_RETENTION).delete()
 
 
 def _answer_one(at: datetime) -> bool:
@@ -114,7 +120,7 @@ def _answer_one(at: datetime) -> bool:
         if row is None:
             return False
         try:
-            row.answer = _known_answer(row, at) or _HANDLERS[row.kind](row.payload, at)
+            row.answer = _earlier_answer(row, at) or _HANDLERS[row.kind](row.payload, at)
             row.state = SigningState.DONE
         except DomainError as error:
             row.state = SigningState.REFUSED
@@ -124,88 +130,90 @@ def _answer_one(at: datetime) -> bool:
     return True
 
 
-def _known_answer(row: SigningRequest, at: datetime) -> dict[str, Any] | None:
+def _earlier_answer(row: SigningRequest, at: datetime) -> dict[str, Any] | None:
     if row.kind not in {SigningKind.ENROLL, SigningKind.RENEW}:
         return None
-    known = SigningRequest.objects.filter(
-        digest=row.digest, state=SigningState.DONE, created_at__gt=at - REMEMBERED
+    earlier = SigningRequest.objects.filter(
+        digest=row.digest, state=SigningState.DONE, created_at__gt=at - ANSWER_RETENTION
     ).first()
-    return dict(known.answer) if known else None
+    return dict(earlier.answer) if earlier else None
 
 
-def _ask(kind: SigningKind, payload: Mapping[str, Any], at: datetime) -> dict[str, Any]:
-    if not _waiting_here.acquire(blocking=False):
-        raise SignerAway(message="The signer is busy; come again in a moment.")
+def _submit_and_wait(kind: SigningKind, payload: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    if not _waiters.acquire(blocking=False):
+        raise SignerUnavailable(message="The signer is busy; retry in a moment.")
     try:
-        return _wait(_post(kind, payload, at))
+        return _wait(_submit(kind, payload, at))
     finally:
-        _waiting_here.release()
+        _waiters.release()
 
 
-def _post(kind: SigningKind, payload: Mapping[str, Any], at: datetime) -> UUID:
+def _submit(kind: SigningKind, payload: Mapping[str, Any], at: datetime) -> UUID:
     text = json.dumps([kind, payload], sort_keys=True)
     row = SigningRequest.objects.create(
         kind=kind,
         digest=hashlib.sha256(text.encode()).digest(),
         payload=dict(payload),
         created_at=at,
-        # By the database's clock, which the signer asks too.
-        expires_at=Now() + timedelta(seconds=PATIENCE_SECONDS),
+        # By the database's clock, which the signer also uses.
+        expires_at=Now() + timedelta(seconds=SIGNER_TIMEOUT_SECONDS),
     )
     return row.id
 
 
 def _wait(request_id: UUID) -> dict[str, Any]:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    mine = SigningRequest.objects.filter(pk=request_id)
+    deadline = time.monotonic() + SIGNER_TIMEOUT_SECONDS
+    own_request = SigningRequest.objects.filter(pk=request_id)
     while time.monotonic() < deadline:
-        row = mine.exclude(state=SigningState.WAITING).first()
+        row = own_request.exclude(state=SigningState.WAITING).first()
         if row is not None:
             return _read(row)
-        time.sleep(LOOK_SECONDS)
-    # Waits for a signer that is at it: after this the request is answered or was never asked.
-    if mine.filter(state=SigningState.WAITING).delete()[0]:
-        log.warning("signer_away")
-        raise SignerAway(message="Nothing can be signed now; send the same again later.")
-    return _read(mine.get())
+        time.sleep(POLL_INTERVAL_SECONDS)
+    # Waits for the row lock of a signer that is processing it: then it is either answered or deleted.
+    if own_request.filter(state=SigningState.WAITING).delete()[0]:
+        log.warning("signer_unavailable")
+        raise SignerUnavailable(message="Nothing can be signed now; retry the same request later.")
+    return _read(own_request.get())
 
 
 def _read(row: SigningRequest) -> dict[str, Any]:
     if row.state == SigningState.REFUSED:
-        refused = row.answer
-        if refused["code"].startswith("csr_"):
-            raise CertificateRequestRefused(refused["code"], refused["message"])
-        raise SigningRefused(refused["code"], refused["message"], int(refused["status"]))
+        error = row.answer
+        if error["code"].startswith("csr_"):
+            raise CertificateRequestRefused(error["code"], error["message"])
+        raise SigningRefused(error["code"], error["message"], int(error["status"]))
     return dict(row.answer)
 
 
-def _enroll(said: Mapping[str, Any], at: datetime) -> dict[str, Any]:
-    token = said["token"]
+def _enroll(payload: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    token = payload["token"]
     if token is not None:
         token = TokenSecret(UUID(token["tenant_id"]), bytes.fromhex(token["proof"]))
-    return _told(enroll(Application(**{**said, "token": token}), at=at))
+    return _answer_document(enroll(EnrollmentRequest(**{**payload, "token": token}), at=at))
 
 
-def _renew(said: Mapping[str, Any], at: datetime) -> dict[str, Any]:
-    # Looked up anew: whoever wrote the request is not taken at its word.
+def _renew(payload: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    # Checked again: the requester is not trusted.
     identity = authenticate_certificate(
-        der=bytes.fromhex(said["der"]), at=at, for_renewal=True, afresh=True
+        der=bytes.fromhex(payload["der"]), at=at, for_renewal=True, skip_cache=True
     )
-    return _told(renew_certificate(identity=identity, csr_pem=said["csr_pem"], at=at))
+    return _answer_document(renew_certificate(identity=identity, csr_pem=payload["csr_pem"], at=at))
 
 
-def _sign_listener(said: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+def _sign_listener(payload: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     certificate = sign_server_key(
         ensure_authority(at=at),
-        public_key=vet_request(said["csr_pem"]),
-        hosts=said["hosts"],
+        public_key=validate_csr(payload["csr_pem"]),
+        hosts=payload["hosts"],
         at=at,
     )
     return {"certificate_pem": to_pem(certificate)}
 
 
-def _stage(said: Mapping[str, Any], at: datetime) -> dict[str, Any]:
-    row = make_next_authority(actor=Actor(said["kind"], said["id"], said["label"]), at=at)
+def _stage(payload: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    row = create_next_authority(
+        actor=Actor(payload["kind"], payload["id"], payload["label"]), at=at
+    )
     return {"fingerprint": row.fingerprint}
 
 
@@ -217,7 +225,7 @@ _HANDLERS: dict[str, Callable[[Mapping[str, Any], datetime], dict[str, Any]]] = 
 }
 
 
-def _told(issued: IssuedCertificate) -> dict[str, Any]:
+def _answer_document(issued: IssuedCertificate) -> dict[str, Any]:
     return {
         "agent_id": str(issued.agent_id),
         "tenant_id": str(issued.tenant_id),
@@ -227,7 +235,7 @@ def _told(issued: IssuedCertificate) -> dict[str, Any]:
     }
 
 
-def _issued(answer: Mapping[str, Any]) -> IssuedCertificate:
+def _certificate_from(answer: Mapping[str, Any]) -> IssuedCertificate:
     return IssuedCertificate(
         agent_id=UUID(answer["agent_id"]),
         tenant_id=UUID(answer["tenant_id"]),
@@ -238,24 +246,24 @@ def _issued(answer: Mapping[str, Any]) -> IssuedCertificate:
 
 
 def check_signer(*, at: datetime) -> str:
-    """At the signer's start: make or open the authority, so that a wrong key file is told at once.
+    """Create or open the authority at the signer's start, so that a wrong key file fails at once.
 
-    Returns the fingerprint of the authority that signs. Raises MasterKeyInvalid, SecretUnreadable, SignerAway.
+    Returns the fingerprint of the active authority. Raises MasterKeyInvalid, SecretUnreadable, SignerUnavailable.
     """
     return ensure_authority(at=at).fingerprint
 
 
-def now_and_again(stop: threading.Event, *, every_seconds: float) -> None:
-    """The signer's life: answer, look around, until it is to stop. A database that is away is waited for."""
-    tidied = clock.now()
+def run_signer(stop: threading.Event, *, every_seconds: float) -> None:
+    """The signer's loop: process requests until stopped. Retries while the database is unavailable."""
+    last_cleanup = clock.now()
     while not stop.is_set():
         try:
-            sign_waiting(at=clock.now())
-            if clock.now() - tidied > REMEMBERED / 10:
-                tidied = clock.now()
-                forget_answered(at=tidied)
+            process_pending_requests(at=clock.now())
+            if clock.now() - last_cleanup > ANSWER_RETENTION / 10:
+                last_cleanup = clock.now()
+                delete_old_requests(at=last_cleanup)
         except (OperationalError, InterfaceError):
-            log.warning("signer_database_away")
+            log.warning("signer_database_unavailable")
             connection.close()
             stop.wait(1.0)
         except Exception:

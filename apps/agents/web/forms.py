@@ -1,4 +1,4 @@
-"""What the enroll wizard asks."""
+"""The form of the enrollment wizard."""
 
 from typing import Any
 
@@ -10,25 +10,25 @@ from apps.inventory.models import Device, Site
 
 
 class NewAgentForm(forms.Form):
-    """A collector's name, where it stands, and what it watches there."""
+    """Name, site and attached device of a new agent."""
 
     name = forms.CharField(
-        max_length=100, label=_("Name"), help_text=_("As people will call it: pop-north-1.")
+        max_length=100, label=_("Name"), help_text=_("For example: pop-north-1.")
     )
     site = forms.ModelChoiceField(
         queryset=Site.objects.none(),
         required=False,
         label=_("Site"),
-        empty_label=_("Beside the server"),
-        help_text=_("It reads and probes the devices of this site."),
+        empty_label=_("Next to the server"),
+        help_text=_("It polls and probes the devices of this site."),
     )
     attached_device = forms.ModelChoiceField(
         queryset=Device.objects.none(),
         required=False,
         label=_("Attached to"),
-        empty_label=_("Not known"),
+        empty_label=_("Unknown"),
         help_text=_(
-            "The router that it is wired to. When that one is cut off, the agent's silence is a consequence."
+            "The router that it is connected to. If that router is down, the missing heartbeat is a consequence."
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Agents: who speaks, who is silent, what each carries; and how a new one comes to life."""
+"""The agents page and the enrollment wizard."""
 
 from uuid import UUID
 
@@ -24,7 +24,7 @@ from apps.pages.params import is_partial_request
 @vary_on_headers("HX-Request")
 @requires(Permission.AGENTS_VIEW)
 def agents(request: HttpRequest) -> HttpResponse:
-    """All of them, the silent first."""
+    """All agents, offline ones first."""
     access = access_of(request)
     page = agents_page(access, at=clock.now())
     template = "agents/_list.html" if is_partial_request(request) else "agents/list.html"
@@ -35,7 +35,7 @@ def agents(request: HttpRequest) -> HttpResponse:
 @requires(Permission.AGENTS_MANAGE)
 @fresh_sign_in
 def new(request: HttpRequest) -> HttpResponse:
-    """First step: name it and say where it stands. It then watches its site."""
+    """Wizard step 1: create the agent. It is assigned to its site."""
     access = access_of(request)
     form = NewAgentForm(
         request.POST if request.method == "POST" else None,
@@ -50,8 +50,8 @@ def new(request: HttpRequest) -> HttpResponse:
     at = clock.now()
     try:
         agent = services.create_agent(**form.cleaned_data, actor=access.actor, at=at)
-    except AgentNameTaken as taken:
-        form.add_error("name", taken.message)
+    except AgentNameTaken as error:
+        form.add_error("name", error.message)
         return render(request, "agents/new.html", {"form": form, "section": "agents"}, status=422)
     if agent.site_id:
         services.assign_agent(agent=agent, site_ids=[agent.site_id], actor=access.actor, at=at)
@@ -63,11 +63,11 @@ def new(request: HttpRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
 @requires(Permission.AGENTS_MANAGE)
 def enroll(request: HttpRequest, agent_id: UUID) -> HttpResponse:
-    """Second step: the button that issues a token; third: it speaks."""
+    """Wizard steps 2 and 3: issue a token, wait for the first heartbeat."""
     access = access_of(request)
     agent = get_visible_agent(access, agent_id)
     row = next(row for row in agent_rows(access, at=clock.now()) if row.id == agent.id)
-    template = "agents/_heard.html" if is_partial_request(request) else "agents/enroll.html"
+    template = "agents/_connection.html" if is_partial_request(request) else "agents/enroll.html"
     may_approve = access.may(Permission.LOGINS_APPROVE)
     context = {"agent": agent, "row": row, "section": "agents", "may_approve": may_approve}
     return render(request, template, context)
@@ -78,7 +78,7 @@ def enroll(request: HttpRequest, agent_id: UUID) -> HttpResponse:
 @requires(Permission.AGENTS_MANAGE)
 @fresh_sign_in
 def issue(request: HttpRequest, agent_id: UUID) -> HttpResponse:
-    """The token, in the one command to run. It is shown this once: reloading issues another and ends this one."""
+    """Show the token in the enrollment command, once. Reloading issues another token and invalidates this one."""
     access = access_of(request)
     agent = get_visible_agent(access, agent_id)
     token = services.issue_enroll_token(agent=agent, actor=access.actor, at=clock.now())

@@ -17,8 +17,8 @@ from apps.alerts.selectors import labels_of, open_alerts
 from apps.authorization.access import Access
 from apps.core.messages import render
 from apps.incidents.selectors import Place, held_alerts, places_of
-from apps.inventory.parts import devices_of
-from apps.inventory.selectors import seen_devices_of
+from apps.inventory.device_entities import devices_of_entities
+from apps.inventory.selectors import visible_device_ids
 from apps.pages.durations import format_duration
 from apps.pages.ordering import DEFAULT_ORDERING, SORT, Column, Heading, Ordering, headings
 from apps.pages.paging import Pager, paginate
@@ -147,8 +147,8 @@ def alert_rows(access: Access, alerts: list[Alert], *, at: datetime) -> tuple[Al
     """Alerts as rows. A query for the incidents, one for the devices, one per kind of entity."""
     refs = {(alert.entity_type, alert.entity_id) for alert in alerts}
     labels = labels_of(refs)
-    devices = devices_of({entity_id for _kind, entity_id in refs})
-    seen = seen_devices_of(access, devices.values())
+    devices = devices_of_entities({entity_id for _kind, entity_id in refs})
+    seen = visible_device_ids(access, devices.values())
     places = places_of(access, [alert.id for alert in alerts])
     return tuple(
         _row(

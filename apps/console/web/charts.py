@@ -13,8 +13,8 @@ from apps.charts.time_series import Chart, Line, Mark, gauge_line, span_for
 from apps.console.web.device_parts import CONNECT, LOSS, RTT, SESSIONS, possible_rates
 from apps.console.web.readings import poll_seconds
 from apps.incidents.selectors import incidents_involving
+from apps.inventory.device_entities import DeviceEntities, entities_of_device
 from apps.inventory.models import Device
-from apps.inventory.parts import DeviceParts, parts_of_device
 from apps.pages.time_range import TimeRange
 from apps.telemetry.queries import Span, buckets_of, rates_of
 from apps.telemetry.store import SeriesKey
@@ -35,7 +35,7 @@ class ChartChoice:
     is_chosen: bool
 
 
-def chart_choices(device: Device, parts: DeviceParts, *, chosen: str) -> tuple[ChartChoice, ...]:
+def chart_choices(device: Device, parts: DeviceEntities, *, chosen: str) -> tuple[ChartChoice, ...]:
     """Ports that end a link first: nobody looks at the others until they have to."""
     ends = {
         link.a_interface_name if link.a_device_id == device.id else link.z_interface_name
@@ -61,7 +61,7 @@ def chart_choices(device: Device, parts: DeviceParts, *, chosen: str) -> tuple[C
 
 def device_chart(access: Access, device: Device, *, asked: str, span: TimeRange) -> Chart:
     """What the address asks for, or the first that can be drawn. At most ten queries."""
-    parts = parts_of_device(device)
+    parts = entities_of_device(device)
     choices = chart_choices(device, parts, chosen=asked)
     kind, _colon, part = next(row.value for row in choices if row.is_chosen).partition(":")
     entity_id = UUID(part)

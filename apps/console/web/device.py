@@ -19,9 +19,9 @@ from apps.console.web.readings import Readings
 from apps.console.web.windows import Notice, notices_about
 from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_involving
+from apps.inventory.device_entities import entities_of_device
 from apps.inventory.models import Device, Site
-from apps.inventory.parts import parts_of_device
-from apps.inventory.selectors import seen_devices_of, seen_sites_of
+from apps.inventory.selectors import visible_device_ids, visible_site_ids
 from apps.pages.states import State
 from apps.pages.time_range import TimeRange
 from apps.telemetry.queries import Span, buckets_of, rates_of
@@ -83,7 +83,7 @@ def device_page(
     access: Access, device: Device, *, chart: str, shown: TimeRange, at: datetime
 ) -> DevicePage:
     """At most thirty-one queries, whatever sits on it."""
-    rows = parts_of_device(device)
+    rows = entities_of_device(device)
     ids = list({device.id, *rows.ids()})
     read = Readings(
         metrics=parts_of_page.READ, entity_ids=ids, profile=device.polling_profile, at=at
@@ -94,7 +94,7 @@ def device_page(
     about = worst_first(access, open_alerts(access).filter(entity_id__in=ids))
     alerts = alert_rows(access, list(about[:MOST_ALERTS]), at=at)
     far = far_devices_of_neighbors(device)
-    named = seen_devices_of(
+    named = visible_device_ids(
         access, rows.far_device_ids(device) | {pk for pk, _name in far.values()}
     )
     far = {pk: end for pk, end in far.items() if end[0] in named}
@@ -108,7 +108,7 @@ def device_page(
     state = read.state(device.id, "device.up")
     return DevicePage(
         device=device,
-        site=device.site if device.site_id in seen_sites_of(access, {device.site_id}) else None,
+        site=device.site if device.site_id in visible_site_ids(access, {device.site_id}) else None,
         state=state,
         uptime=uptime_of(read.fresh(device.id, "device.uptime_seconds"), state),
         read_ago=read.age(device.id, "device.up"),

@@ -29,8 +29,8 @@ from django.utils.translation import gettext_lazy as _lazy
 from apps.alerts.selectors import open_alert_counts
 from apps.authorization.access import Access
 from apps.console.web.states import REACH, UNREAD
+from apps.inventory.device_entities import devices_of_entities
 from apps.inventory.models import Device
-from apps.inventory.parts import devices_of
 from apps.pages.ordering import Column, Ordering
 from apps.telemetry.reachability import BLIND_AFTER, Reachability, latest_value
 
@@ -107,6 +107,6 @@ def _open_alerts(access: Access) -> Mapping[UUID, int]:
     """How many are open on each device and on what sits on it."""
     counts = open_alert_counts(access)
     counted: Counter[UUID] = Counter()
-    for part, device in devices_of(list(counts)).items():
+    for part, device in devices_of_entities(list(counts)).items():
         counted[device] += counts[part]
     return counted

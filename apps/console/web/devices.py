@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from apps.agents.web.logins import CHANGED, HELD
+from apps.agents.web.login_approvals import CHANGED, HELD
 from apps.alerts.selectors import open_alert_counts
 from apps.authorization.access import Access
 from apps.console.web.device_order import COLUMNS, UPTIME, in_order
@@ -18,8 +18,8 @@ from apps.console.web.states import REACH, UNREAD
 from apps.inventory import selectors as inventory
 from apps.inventory.choices import DeviceRole, LoginState
 from apps.inventory.destinations import login_statuses
+from apps.inventory.device_entities import entities_on_devices
 from apps.inventory.models import Device
-from apps.inventory.parts import parts_of
 from apps.pages.durations import format_duration, format_seconds
 from apps.pages.ordering import DEFAULT_ORDERING, SORT, Heading, Ordering, headings
 from apps.pages.paging import Pager, paginate
@@ -146,11 +146,11 @@ def chosen_devices(access: Access, asked: DeviceFilter, at: datetime) -> QuerySe
     """The devices of one filter, in its order."""
     rows = inventory.visible_devices(access)
     if asked.words:
-        rows = inventory.devices_called(rows, asked.words)
+        rows = inventory.search_devices(rows, asked.words)
     if asked.site:
         rows = rows.filter(site=asked.site)
     elif asked.site_words:
-        fitting = inventory.sites_called(inventory.visible_sites(access), asked.site_words)
+        fitting = inventory.search_sites(inventory.visible_sites(access), asked.site_words)
         rows = rows.filter(site__in=fitting)
     if asked.role:
         rows = rows.filter(role=asked.role)
@@ -187,7 +187,7 @@ def device_rows(
 ) -> tuple[DeviceRow, ...]:
     """Devices as rows, in their order. Nine queries."""
     devices = list(devices)
-    parts = parts_of([device.id for device in devices])
+    parts = entities_on_devices([device.id for device in devices])
     read = latest(metrics=[UP, UPTIME], entity_ids=[device.id for device in devices])
     values = {(key.entity_id, key.metric): value for key, value in read.items()}
     alerts: Counter[UUID] = Counter()

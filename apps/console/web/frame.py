@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.urls import resolve, reverse
 from django.utils.translation import gettext as _
 
-from apps.agents.selectors import silent_agent_count
+from apps.agents.selectors import offline_agent_count
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
 from apps.backoffice.site import SITE_PERMISSION
@@ -45,7 +45,7 @@ class Frame:
     @cached_property
     def groups(self) -> list[list[Section]]:
         """The navigation in its groups. Two queries."""
-        silent = silent_agent_count(self._access, clock.now())
+        silent = offline_agent_count(self._access, clock.now())
         troubles = open_incident_count(self._access)
         seen = [
             [

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.utils.translation import get_language
 
-from apps.agents.web.pages import SILENT as AGENT_SILENT
+from apps.agents.web.pages import OFFLINE as AGENT_OFFLINE
 from apps.agents.web.pages import AgentRow, agent_rows
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
@@ -71,7 +71,7 @@ def home_page(access: Access, *, at: datetime) -> HomePage:
     sites = site_rows(access, counted)
     troubled = [row for row in sites if row.state.is_problem]
     agents = agent_rows(access, at=at)
-    silent = tuple(row for row in agents if row.state is AGENT_SILENT)
+    silent = tuple(row for row in agents if row.state is AGENT_OFFLINE)
     counts = reach_counts(counted)
     tiles, degraded = _outlook(access, at)
     return HomePage(

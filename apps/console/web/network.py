@@ -87,7 +87,7 @@ def network_page(access: Access, asked: Asked, *, query: str, at: datetime) -> N
     rows = site_rows(access, counted)
     devices = sum(site.total() for site in counted.values())
     troubled = [row for row in rows if row.state.is_problem]
-    placed = {row.id for row in inventory.placed_sites(access)}
+    placed = {row.id for row in inventory.sites_with_coordinates(access)}
     open_ones = visible_incidents(access).filter(status="open").order_by("-started_at")
     incidents = tuple(open_ones[:MOST_INCIDENTS])
     chosen = _incident(access, asked.incident)
@@ -175,7 +175,7 @@ def map_document(access: Access, asked: Asked, *, at: datetime) -> dict[str, Any
     overlay = _overlay(access, asked)
     looks = site_view.looks_by_site(_devices(access, asked), overlay, at)
     wires = links_between_sites(access, role=asked.role)
-    places = {row.id: row for row in inventory.placed_sites(access)}
+    places = {row.id: row for row in inventory.sites_with_coordinates(access)}
     edges = site_view.between_sites(
         wires,
         looks=topology_view.link_looks(at, wires),

@@ -14,11 +14,11 @@ from apps.incidents.choices import IncidentStatus
 from apps.incidents.limits import is_whole
 from apps.incidents.models import Incident, Revision
 from apps.incidents.selectors import trouble_of, visible_incidents
+from apps.inventory.device_entities import devices_of_entities, entities_on_devices
 from apps.inventory.models import Device, Link, Site
-from apps.inventory.parts import devices_of, parts_of
 from apps.inventory.selectors import (
-    devices_called,
-    sites_called,
+    search_devices,
+    search_sites,
     visible_devices,
     visible_sites,
 )
@@ -66,8 +66,8 @@ def places_called(access: Access, words: str, *, but: Places) -> Places:
     sites = visible_sites(access).exclude(pk__in=but.site_ids).order_by("name")
     devices = visible_devices(access).exclude(pk__in=but.device_ids).order_by("name")
     return Places(
-        sites=tuple(sites_called(sites, words)[:MOST_FOUND]),
-        devices=tuple(devices_called(devices, words)[:MOST_FOUND]),
+        sites=tuple(search_sites(sites, words)[:MOST_FOUND]),
+        devices=tuple(search_devices(devices, words)[:MOST_FOUND]),
     )
 
 
@@ -79,7 +79,7 @@ def places_of_incident(access: Access, incident: Incident) -> Places:
     ids = [UUID(cause["entity_id"]) for cause in trouble_of(incident)["causes"]]
     ids = ids or [incident.root_id]
     agents = Agent.objects.filter(pk__in=ids, attached_device__isnull=False)
-    on = {*devices_of(ids).values(), *agents.values_list("attached_device", flat=True)}
+    on = {*devices_of_entities(ids).values(), *agents.values_list("attached_device", flat=True)}
     found = places_named(access, site_ids=ids, device_ids=on)
     return Places(found.sites, found.devices)
 
@@ -127,7 +127,7 @@ def _covered(places: Places, device_ids: Sequence[UUID]) -> set[UUID]:
     device that it is wired to."""
     wires = Link.objects.filter(z_device__in=device_ids).values_list("pk", flat=True)
     agents = Agent.objects.filter(attached_device__in=device_ids).values_list("pk", flat=True)
-    return {*places.site_ids, *parts_of(device_ids), *wires, *agents}
+    return {*places.site_ids, *entities_on_devices(device_ids), *wires, *agents}
 
 
 def _held(access: Access, covered: set[UUID], *, hears_critical: bool) -> list[HeldIncident]:

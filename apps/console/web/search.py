@@ -51,14 +51,14 @@ def search_page(access: Access, words: str) -> SearchPage:
     return SearchPage(
         words=words,
         pages=pages,
-        devices=_found(access, list(inventory.devices_called(devices, words)[:MOST_OF_A_KIND])),
-        sites=tuple(inventory.sites_called(sites, words)[:MOST_OF_A_KIND]),
+        devices=_found(access, list(inventory.search_devices(devices, words)[:MOST_OF_A_KIND])),
+        sites=tuple(inventory.search_sites(sites, words)[:MOST_OF_A_KIND]),
         incidents=tuple(incidents_matching(access, words, most=MOST_OF_A_KIND)),
     )
 
 
 def _found(access: Access, devices: list[Device]) -> tuple[FoundDevice, ...]:
-    named = inventory.seen_sites_of(access, {device.site_id for device in devices})
+    named = inventory.visible_site_ids(access, {device.site_id for device in devices})
     return tuple(
         FoundDevice(
             id=device.id,

@@ -16,8 +16,8 @@ from apps.console.web.windows import Notice, notices_about
 from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_involving
 from apps.inventory import selectors as inventory
+from apps.inventory.device_entities import entities_on_devices
 from apps.inventory.models import Site
-from apps.inventory.parts import parts_of
 from apps.pages.ordering import DEFAULT_ORDERING, SORT, Column, Heading, Ordering, headings
 from apps.pages.paging import Pager, pager_for
 from apps.pages.params import query_string
@@ -190,7 +190,7 @@ def site_page(access: Access, site: Site, *, at: datetime) -> SitePage:
     devices = list(inventory.visible_devices(access).filter(site=site).order_by("name"))
     reach = reachability_of_devices(at, [device.id for device in devices])
     devices.sort(key=lambda device: REACH[reach.get(device.id, UNREAD)].rank)
-    parts = parts_of([device.id for device in devices])
+    parts = entities_on_devices([device.id for device in devices])
     counted = Counter(str(reach.get(device.id, UNREAD)) for device in devices)
     shown = devices[:MOST_DEVICES]
     return SitePage(

@@ -13,8 +13,8 @@ from apps.charts.time_series import Chart, Line, Mark, span_for, total_of
 from apps.charts.topology_view import Overlay, TopologyView
 from apps.incidents import selectors
 from apps.incidents.models import Incident, TimelineEntry
+from apps.inventory.device_entities import devices_of_entities
 from apps.inventory.models import Link
-from apps.inventory.parts import devices_of
 from apps.inventory.profiles import polling_profile
 from apps.inventory.selectors import visible_devices, visible_site_names
 from apps.telemetry.queries import Span, rates_of
@@ -50,7 +50,7 @@ def blast_picture(access: Access, incident: Incident, *, at: datetime) -> Topolo
     overlay = overlay_of(incident)
     links = Link.objects.filter(pk__in=overlay.roots).values_list("a_device_id", "z_device_id")
     ends = {end for pair in links for end in pair if end}
-    on = set(devices_of(overlay.roots - ends).values())
+    on = set(devices_of_entities(overlay.roots - ends).values())
     core = {*overlay.held, *ends, *on}
     wired = network_map(access, around=core)
     sites = {pk: name for pk, name, _code in visible_site_names(access)}

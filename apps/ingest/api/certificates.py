@@ -4,15 +4,15 @@ import msgspec
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from apps.agents.services import (
-    Application,
+    EnrollmentRequest,
     IssuedCertificate,
-    apply_for_enrollment,
-    apply_for_renewal,
     authority_certificate,
     build_config,
     config_version,
+    request_enrollment,
+    request_renewal,
 )
-from apps.agents.tokens import read_secret
+from apps.agents.tokens import parse_secret
 from apps.core import clock
 from apps.ingest import limits
 from apps.ingest.api.base import caller, endpoint, small_body_of
@@ -44,15 +44,15 @@ def enroll(request: HttpRequest) -> HttpResponse:
     source = source_address(request)
     limits.admit_enrollment(source=source)
     body = small_body_of(request, EnrollBody)
-    application = Application(
-        token=read_secret(body.token),
+    application = EnrollmentRequest(
+        token=parse_secret(body.token),
         csr_pem=body.csr_pem,
         agent_version=body.agent_version,
         hostname=body.hostname,
         sealing_public_key=body.sealing_public_key,
         source=source,
     )
-    return _certificate_response(apply_for_enrollment(application, at=clock.now()))
+    return _certificate_response(request_enrollment(application, at=clock.now()))
 
 
 @endpoint("POST")
@@ -61,7 +61,7 @@ def renew(request: HttpRequest) -> HttpResponse:
     identity = caller(request, for_renewal=True)
     limits.admit_request(tenant_id=identity.tenant_id, agent_id=identity.agent_id)
     body = small_body_of(request, RenewBody)
-    issued = apply_for_renewal(
+    issued = request_renewal(
         identity=identity, der=shown_certificate(request), csr_pem=body.csr_pem, at=clock.now()
     )
     return _certificate_response(issued)

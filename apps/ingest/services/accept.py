@@ -11,10 +11,10 @@ from django.db import IntegrityError
 
 from apps.agents.services import (
     AgentIdentity,
-    Foreign,
-    accept_discovery,
-    note_conflict,
+    UnassignedItem,
+    apply_agent_discovery,
     quarantine_items,
+    record_conflict,
 )
 from apps.audit.services import record
 from apps.ingest.errors import BatchChanged, BodyInvalid, IdentityMismatch
@@ -88,7 +88,7 @@ def accept_batch(
                 detail={"batch_id": str(batch.batch_id), "sequence": batch.sequence},
             )
             # A copied buffer continues with other content under sequences that are used already.
-            note_conflict(agent_id=identity.agent_id, how="batch", at=at)
+            record_conflict(agent_id=identity.agent_id, how="batch", at=at)
         raise
 
 
@@ -177,9 +177,11 @@ def _save_watermark(stream: Stream, watermark: Watermark, batch: Batch, at: date
 
 def _store(identity: AgentIdentity, batch: Batch, at: datetime, *, is_late: bool) -> Accepted:
     rejected: list[Rejected] = []
-    foreign: list[Foreign] = []
+    foreign: list[UnassignedItem] = []
     if batch.inventory_patch:
-        outcome = accept_discovery(agent_id=identity.agent_id, patch=batch.inventory_patch, at=at)
+        outcome = apply_agent_discovery(
+            agent_id=identity.agent_id, patch=batch.inventory_patch, at=at
+        )
         rejected += [Rejected(r.section, r.index, r.code, r.detail) for r in outcome.rejected]
         foreign += foreign_devices(identity.agent_id, outcome.not_assigned)
     entities = resolve_batch(identity.agent_id, batch, at)

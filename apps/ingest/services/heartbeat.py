@@ -8,9 +8,9 @@ from uuid import UUID
 import msgspec
 
 from agent.protocol.registry import METRICS
+from apps.agents.heartbeat_checks import HeartbeatInfo
 from apps.agents.services import AgentIdentity, is_quarantining, record_heartbeat
 from apps.agents.services.quarantine import GAUGE
-from apps.agents.watch import Sighting
 from apps.telemetry import store
 from apps.telemetry.store import Sample, SeriesKey
 from apps.tenancy import acting_in
@@ -63,7 +63,7 @@ def accept_heartbeat(
             sealing_public_key=heartbeat.sealing_public_key,
             trusted_authorities=heartbeat.trusted_authorities,
             health=health,
-            sighting=Sighting(
+            heartbeat=HeartbeatInfo(
                 sent_at=heartbeat.sent_at if heartbeat.sent_at.tzinfo is not None else None,
                 address=_address(source),
                 serial=identity.serial,

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from apps.agents.ownership import former_ends
-from apps.agents.services import Foreign
+from apps.agents.ownership import former_assignment_ends
+from apps.agents.services import UnassignedItem
 from apps.ingest.authorization import allowances_of
 from apps.ingest.entities import resolve_entities
 from apps.ingest.schema import Batch, EventItem, MetricItem
 from apps.ingest.validation import NOT_ASSIGNED, Items, ItemValidator, Rejected, partition_items
-from apps.inventory.selectors import WireEntity
+from apps.inventory.selectors import ResolvedEntity
 
 #: In place of the metric name, where an inventory patch referred to a device.
 PATCH = "inventory_patch"
@@ -34,7 +34,7 @@ class ValidatedBatch:
         )
 
 
-def resolve_batch(agent_id: UUID, batch: Batch, at: datetime) -> dict[UUID, WireEntity]:
+def resolve_batch(agent_id: UUID, batch: Batch, at: datetime) -> dict[UUID, ResolvedEntity]:
     """The entities that a batch refers to, by the id that agents send."""
     ids = {m.entity_id for m in batch.metrics} | {e.entity_id for e in batch.events}
     # An agent may report about itself, but not about another agent.
@@ -42,7 +42,7 @@ def resolve_batch(agent_id: UUID, batch: Batch, at: datetime) -> dict[UUID, Wire
 
 
 def validate_batch(
-    agent_id: UUID, batch: Batch, entities: Mapping[UUID, WireEntity], at: datetime
+    agent_id: UUID, batch: Batch, entities: Mapping[UUID, ResolvedEntity], at: datetime
 ) -> ValidatedBatch:
     """Validate a batch's items. Nothing is rejected as not assigned by a stale cache."""
     validated = _validate(agent_id, batch, entities, at, is_fresh=False)
@@ -52,33 +52,35 @@ def validate_batch(
 
 
 def foreign_items(
-    batch: Batch, validated: ValidatedBatch, entities: Mapping[UUID, WireEntity]
-) -> Iterator[Foreign]:
+    batch: Batch, validated: ValidatedBatch, entities: Mapping[UUID, ResolvedEntity]
+) -> Iterator[UnassignedItem]:
     """The items that were rejected because their entity is not assigned to the agent."""
     for row in validated.rejected_metrics:
         if row.code == NOT_ASSIGNED:
             metric = batch.metrics[row.index]
             value = metric.value_text if metric.value_num is None else metric.value_num
-            yield Foreign(*entities[metric.entity_id].ref, metric.metric_name, metric.ts, value)
+            yield UnassignedItem(
+                *entities[metric.entity_id].ref, metric.metric_name, metric.ts, value
+            )
     for row in validated.rejected_events:
         if row.code == NOT_ASSIGNED:
             event = batch.events[row.index]
-            yield Foreign(*entities[event.entity_id].ref, event.event_type, event.ts)
+            yield UnassignedItem(*entities[event.entity_id].ref, event.event_type, event.ts)
 
 
-def foreign_devices(agent_id: UUID, device_ids: Collection[UUID]) -> Iterator[Foreign]:
+def foreign_devices(agent_id: UUID, device_ids: Collection[UUID]) -> Iterator[UnassignedItem]:
     """The devices of a patch that were never assigned to this agent; it may have discovered others while they were."""
     if not device_ids:
         return
-    known = {device_id for _, device_id in former_ends(agent_id, device_ids)}
+    known = {device_id for _, device_id in former_assignment_ends(agent_id, device_ids)}
     for device_id in sorted(set(device_ids) - known):
-        yield Foreign("device", device_id, PATCH)
+        yield UnassignedItem("device", device_id, PATCH)
 
 
 def _validate(
     agent_id: UUID,
     batch: Batch,
-    entities: Mapping[UUID, WireEntity],
+    entities: Mapping[UUID, ResolvedEntity],
     at: datetime,
     *,
     is_fresh: bool,

@@ -1,4 +1,4 @@
-"""The shape of every inventory resource: list with filters, read, and writes through services."""
+"""Base view sets of inventory resources: filtered list, retrieve, and writes through services."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -16,11 +16,11 @@ Write = Callable[..., Any]
 
 
 class InventoryViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """Reads for everyone who may view the inventory, writes for who may change it."""
+    """Reads need INVENTORY_VIEW, writes INVENTORY_CHANGE."""
 
     etag_ignores = frozenset({"last_seen_at"})
     model: ClassVar[type[Model]]
-    #: What services call the row, and the services themselves; an action without one is not offered.
+    #: The row's argument name in the services, and the services; an action without a service is not available.
     row_name: ClassVar[str] = ""
     create_row: ClassVar[Write | None] = None
     update_row: ClassVar[Write | None] = None
@@ -41,36 +41,36 @@ class InventoryViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantV
         )
 
     def write(self, service: Write, /, **arguments: Any) -> Any:
-        """Call a service as the caller, now."""
+        """Call a service with the caller as actor and the current time."""
         return service(**arguments, actor=self.access.actor, at=clock.now())
 
 
 class CreateRow(InventoryViewSet):
-    """POST makes a row."""
+    """POST creates a row."""
 
     def create(self, request: Request) -> Response:
-        asked = self.get_serializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        made = self.write(type(self).create_row, **asked.validated_data)  # type: ignore[arg-type]  # set where mixed in
-        return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        row = self.write(type(self).create_row, **serializer.validated_data)  # type: ignore[arg-type]  # set where mixed in
+        return Response(self.get_serializer(row).data, status=status.HTTP_201_CREATED)
 
 
 class UpdateRow(InventoryViewSet):
-    """PATCH changes the given fields; PUT is not offered, it would reset what the caller does not know."""
+    """PATCH changes the given fields. PUT is not available: it would reset fields unknown to older clients."""
 
     def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         row = self.get_object()
-        asked = self.get_serializer(row, data=request.data, partial=True)
-        asked.is_valid(raise_exception=True)
+        serializer = self.get_serializer(row, data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
         changed = self.write(
             type(self).update_row,  # type: ignore[arg-type]  # set where mixed in
-            **{self.row_name: row, "changes": asked.validated_data},
+            **{self.row_name: row, "changes": serializer.validated_data},
         )
         return Response(self.get_serializer(changed).data)
 
 
 class DeleteRow(InventoryViewSet):
-    """DELETE removes a row, or says what still needs it."""
+    """DELETE removes a row, or answers 409 when it is in use."""
 
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         self.write(type(self).delete_row, **{self.row_name: self.get_object()})  # type: ignore[arg-type]  # set where mixed in

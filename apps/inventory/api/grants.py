@@ -1,4 +1,4 @@
-"""`grants/sites` and `grants/devices`: what limited members see."""
+"""`grants/sites` and `grants/devices`: objects that limited members may see."""
 
 from typing import Any, ClassVar
 
@@ -36,7 +36,7 @@ class DeviceGrantSerializer(serializers.ModelSerializer[DeviceGrant]):
 
 
 class GrantViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """Given to a member, who must be limited for it to mean anything; taken by deleting it."""
+    """Grants to members; they only affect limited members. Delete one to revoke it."""
 
     model: ClassVar[type[SiteGrant | DeviceGrant]]
     filters = {"user": "user_id"}
@@ -52,18 +52,18 @@ class GrantViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         )
 
     def create(self, request: Request) -> Response:
-        asked = self.get_serializer(data=request.data)
-        asked.is_valid(raise_exception=True)
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         try:
-            made = services.grant(
-                user_id=asked.validated_data["user_id"],
-                row=asked.validated_data["content_object"],
+            grant = services.grant(
+                user_id=serializer.validated_data["user_id"],
+                row=serializer.validated_data["content_object"],
                 actor=self.access.actor,
                 at=clock.now(),
             )
         except NotVisible as error:
             raise serializers.ValidationError({"user": "No such member."}) from error
-        return Response(self.get_serializer(made).data, status=status.HTTP_201_CREATED)
+        return Response(self.get_serializer(grant).data, status=status.HTTP_201_CREATED)
 
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         services.revoke_grant(grant=self.get_object(), actor=self.access.actor, at=clock.now())
@@ -71,14 +71,14 @@ class GrantViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
 
 
 class SiteGrantViewSet(GrantViewSet):
-    """Sites that limited members see, with everything at them."""
+    """Sites that limited members may see, with their devices."""
 
     model = SiteGrant
     serializer_class = SiteGrantSerializer
 
 
 class DeviceGrantViewSet(GrantViewSet):
-    """Routers that limited members see, with everything on them."""
+    """Devices that limited members may see, with their interfaces, sessions and services."""
 
     model = DeviceGrant
     serializer_class = DeviceGrantSerializer

@@ -1,4 +1,4 @@
-"""`devices/*/login` and its like: where logins go, and deciding on it."""
+"""`devices/*/login` and related actions: approving where router credentials are sent."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from apps.inventory.api import serializers
 from apps.inventory.api.base import InventoryViewSet
 from apps.inventory.destinations import (
     LoginStatus,
-    devices_that_need_a_decision,
+    devices_awaiting_approval,
     login_status,
     login_statuses,
 )
@@ -23,9 +23,9 @@ from apps.inventory.models import Device
 
 
 class DeviceLogins(InventoryViewSet):
-    """The part of devices that is about their logins."""
+    """Actions of devices that concern their credentials."""
 
-    #: Acts that decide where logins are sent.
+    #: Actions that decide where credentials are sent.
     decisions: ClassVar[frozenset[str]] = frozenset(
         {"approve_login", "approve_logins", "accept_certificate"}
     )
@@ -37,7 +37,7 @@ class DeviceLogins(InventoryViewSet):
     _login_statuses: Mapping[UUID, LoginStatus] | None = None
 
     def paginate_queryset(self, queryset: Any) -> Any:
-        """The states of a page's logins are read together."""
+        """Read the login states of a page with a constant number of queries."""
         page = super().paginate_queryset(queryset)
         if self.action == "list" and page is not None:
             self._login_statuses = login_statuses(page)
@@ -49,7 +49,7 @@ class DeviceLogins(InventoryViewSet):
     @extend_schema(responses=serializers.LoginSerializer)
     @action(detail=True)
     def login(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Where the device's login goes now, and what of it is approved."""
+        """The present destination of the device's credentials, and the approved one."""
         return self._login(self.get_object())
 
     @extend_schema(
@@ -57,39 +57,39 @@ class DeviceLogins(InventoryViewSet):
     )
     @action(detail=False, url_path="held-logins")
     def held_logins(self, request: Request) -> Response:  # noqa: ARG002
-        """Devices whose login is held or whose certificate has changed, by name."""
-        rows = devices_that_need_a_decision(self.access)
+        """Devices whose credentials are held or whose certificate has changed, by name."""
+        rows = devices_awaiting_approval(self.access)
         devices: Sequence[Device] = self.paginate_queryset(rows) or []
         statuses = login_statuses(devices)
         return self.get_paginated_response(
-            [serializers.login_as_shown(row, statuses[row.pk]) for row in devices]
+            [serializers.login_document(row, statuses[row.pk]) for row in devices]
         )
 
     @extend_schema(request=serializers.ApprovalSerializer, responses=serializers.LoginSerializer)
     @action(detail=True, methods=["post"], url_path="approve-login")
     def approve_login(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Let agents send the login where the device is now. A token needs the scope `logins.approve`."""
+        """Approve the device's present destination. A token needs the scope `logins.approve`."""
         device = self.get_object()
-        wanted = serializers.ApprovalSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        destinations = {device.pk: wanted.validated_data["destination"]}
+        serializer = serializers.ApprovalSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        destinations = {device.pk: serializer.validated_data["destination"]}
         self.write(services.approve_logins, destinations=destinations)
         return self._login(device)
 
     @extend_schema(request=serializers.ApprovalsSerializer, responses=serializers.LoginsSerializer)
     @action(detail=False, methods=["post"], url_path="approve-logins")
     def approve_logins(self, request: Request) -> Response:
-        """Approve many at once. A token needs the scope `logins.approve`."""
-        wanted = serializers.ApprovalsSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
+        """Approve several devices at once. A token needs the scope `logins.approve`."""
+        serializer = serializers.ApprovalsSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         destinations = {
-            row["device"]: row["destination"] for row in wanted.validated_data["devices"]
+            row["device"]: row["destination"] for row in serializer.validated_data["devices"]
         }
         self.write(services.approve_logins, destinations=destinations)
         devices = list(Device.objects.filter(pk__in=destinations).order_by("name"))
         statuses = login_statuses(devices)
-        shown = [serializers.login_as_shown(row, statuses[row.pk]) for row in devices]
-        return Response({"results": serializers.LoginSerializer(shown, many=True).data})
+        documents = [serializers.login_document(row, statuses[row.pk]) for row in devices]
+        return Response({"results": serializers.LoginSerializer(documents, many=True).data})
 
     @extend_schema(
         request=serializers.CertificateAcceptanceSerializer,
@@ -97,13 +97,13 @@ class DeviceLogins(InventoryViewSet):
     )
     @action(detail=True, methods=["post"], url_path="accept-certificate")
     def accept_certificate(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Pin the certificate that the router presents now. A token needs the scope `logins.approve`."""
+        """Pin the certificate that the router presents. A token needs the scope `logins.approve`."""
         device = self.get_object()
-        wanted = serializers.CertificateAcceptanceSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        self.write(services.accept_certificate, device=device, **wanted.validated_data)
+        serializer = serializers.CertificateAcceptanceSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        self.write(services.accept_certificate, device=device, **serializer.validated_data)
         return self._login(device)
 
     def _login(self, device: Device) -> Response:
-        shown = serializers.login_as_shown(device, login_status(device))
-        return Response(serializers.LoginSerializer(shown).data)
+        document = serializers.login_document(device, login_status(device))
+        return Response(serializers.LoginSerializer(document).data)

@@ -27,7 +27,7 @@ from apps.inventory.models import (
 
 
 class SiteViewSet(CreateRow, UpdateRow, DeleteRow):
-    """Places with routers."""
+    """Sites."""
 
     model = Site
     serializer_class = serializers.SiteSerializer
@@ -42,7 +42,7 @@ class SiteViewSet(CreateRow, UpdateRow, DeleteRow):
 
 
 class DeviceViewSet(DeviceLogins, CreateRow, UpdateRow, DeleteRow):
-    """Routers, with what was discovered on them."""
+    """Devices, with their discovered interfaces, sessions and services."""
 
     model = Device
     serializer_class = serializers.DeviceSerializer
@@ -70,20 +70,20 @@ class DeviceViewSet(DeviceLogins, CreateRow, UpdateRow, DeleteRow):
     @extend_schema(responses=serializers.InterfaceSerializer(many=True))
     @action(detail=True)
     def interfaces(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """The device's ports."""
-        return self._listed("interfaces", serializers.InterfaceSerializer)
+        """The device's interfaces."""
+        return self._list_related("interfaces", serializers.InterfaceSerializer)
 
     @extend_schema(responses=serializers.BgpPeerSerializer(many=True))
     @action(detail=True, url_path="bgp-peers")
     def bgp_peers(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """The device's BGP sessions."""
-        return self._listed("bgp_peers", serializers.BgpPeerSerializer)
+        return self._list_related("bgp_peers", serializers.BgpPeerSerializer)
 
     @extend_schema(responses=serializers.OspfNeighborSerializer(many=True))
     @action(detail=True, url_path="ospf-neighbors")
     def ospf_neighbors(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         """The device's OSPF adjacencies."""
-        return self._listed("ospf_neighbors", serializers.OspfNeighborSerializer)
+        return self._list_related("ospf_neighbors", serializers.OspfNeighborSerializer)
 
     @extend_schema(
         request=serializers.DefaultProbesSerializer,
@@ -91,20 +91,20 @@ class DeviceViewSet(DeviceLogins, CreateRow, UpdateRow, DeleteRow):
     )
     @action(detail=True, methods=["post"], url_path="default-probe-targets", pagination_class=None)
     def default_probe_targets(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Put the usual probes on the device; those that are there already are kept."""
+        """Create the default probe targets of the device. Existing ones are unchanged."""
         device = self.get_object()
-        asked = serializers.DefaultProbesSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        made = self.write(
-            services.create_default_probe_targets, device=device, **asked.validated_data
+        serializer = serializers.DefaultProbesSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        targets = self.write(
+            services.create_default_probe_targets, device=device, **serializer.validated_data
         )
-        body = serializers.ProbeTargetSerializer(made, many=True).data
+        body = serializers.ProbeTargetSerializer(targets, many=True).data
         return Response(body, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses=serializers.DeviceCredentialsSerializer)
     @action(detail=True)
     def credentials(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """The logins that are tried on the device, best first."""
+        """The device's credential sets, in the order in which they are tried."""
         return self._credentials(self.get_object())
 
     @extend_schema(
@@ -113,24 +113,24 @@ class DeviceViewSet(DeviceLogins, CreateRow, UpdateRow, DeleteRow):
     )
     @credentials.mapping.put
     def set_credentials(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Say which logins to try on the device, best first."""
+        """Set the device's credential sets, in the order in which they are tried."""
         device = self.get_object()
-        asked = serializers.DeviceCredentialsSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        self.write(services.set_device_credentials, device=device, **asked.validated_data)
+        serializer = serializers.DeviceCredentialsSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        self.write(services.set_device_credentials, device=device, **serializer.validated_data)
         return self._credentials(device)
 
     def _credentials(self, device: Device) -> Response:
         rows = services.credentials_of([device.pk]).get(device.pk, [])
         return Response({"results": serializers.DeviceLoginSerializer(rows, many=True).data})
 
-    def _listed(self, relation: str, serializer: type[BaseSerializer[Any]]) -> Response:
+    def _list_related(self, relation: str, serializer: type[BaseSerializer[Any]]) -> Response:
         page = self.paginate_queryset(getattr(self.get_object(), relation).all())
         return self.get_paginated_response(serializer(page, many=True).data)
 
 
 class InterfaceViewSet(UpdateRow, DeleteRow):
-    """Ports: discovered, and overruled where they are wrong."""
+    """Interfaces: discovered; operators may override speed and comment."""
 
     model = Interface
     serializer_class = serializers.InterfaceSerializer
@@ -140,32 +140,32 @@ class InterfaceViewSet(UpdateRow, DeleteRow):
     update_row = services.update_interface
 
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        self.write(services.forget_discovered, row=self.get_object())
+        self.write(services.delete_discovered, row=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class BgpPeerViewSet(CreateRow, DeleteRow):
-    """BGP sessions that routers have or should have."""
+    """BGP sessions, discovered or expected."""
 
     model = BgpPeer
     serializer_class = serializers.BgpPeerSerializer
     filters = {"device": "device"}
     row_name = "row"
-    create_row, delete_row = services.create_bgp_peer, services.forget_discovered
+    create_row, delete_row = services.create_bgp_peer, services.delete_discovered
 
 
 class OspfNeighborViewSet(CreateRow, DeleteRow):
-    """OSPF adjacencies that routers have or should have."""
+    """OSPF adjacencies, discovered or expected."""
 
     model = OspfNeighbor
     serializer_class = serializers.OspfNeighborSerializer
     filters = {"device": "device"}
     row_name = "row"
-    create_row, delete_row = services.create_ospf_neighbor, services.forget_discovered
+    create_row, delete_row = services.create_ospf_neighbor, services.delete_discovered
 
 
 class LinkViewSet(CreateRow, UpdateRow, DeleteRow):
-    """Wires between routers."""
+    """Links between devices."""
 
     model = Link
     serializer_class = serializers.LinkSerializer
@@ -180,7 +180,7 @@ class LinkViewSet(CreateRow, UpdateRow, DeleteRow):
 
 
 class ProbeTargetViewSet(CreateRow, UpdateRow, DeleteRow):
-    """What agents ask from outside."""
+    """Addresses that agents probe."""
 
     model = ProbeTarget
     serializer_class = serializers.ProbeTargetSerializer
@@ -195,7 +195,7 @@ class ProbeTargetViewSet(CreateRow, UpdateRow, DeleteRow):
 
 
 class ServiceViewSet(CreateRow, UpdateRow, DeleteRow):
-    """What customers buy."""
+    """Customer services."""
 
     model = Service
     serializer_class = serializers.ServiceSerializer

@@ -1,4 +1,4 @@
-"""What the inventory looks like over REST. The tenant is never a field; who set what is never writable."""
+"""Serializers of the inventory. The tenant is never a field; source and override fields are read-only."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,7 +26,7 @@ from apps.inventory.profiles import (
     validate_polling_profile,
     validate_tags,
 )
-from apps.inventory.services.credentials import MOST_PER_KIND
+from apps.inventory.services.credentials import MAX_PER_KIND
 from apps.rest.fields import BoundedChoices, BoundedRelated
 from apps.vault.choices import CredentialKind
 from apps.vault.models import CredentialSet
@@ -48,7 +48,7 @@ class SiteSerializer(serializers.ModelSerializer[Site]):
     }
 )
 class PollingProfileField(serializers.JSONField):
-    """Seconds by name; the validator knows the names."""
+    """Seconds by tier name; see ``profiles``."""
 
 
 @extend_schema_field(
@@ -59,20 +59,20 @@ class PollingProfileField(serializers.JSONField):
     }
 )
 class TagsField(serializers.JSONField):
-    """Different short words."""
+    """Distinct short strings."""
 
 
 class DeviceSerializer(serializers.ModelSerializer[Device]):
     polling_profile = PollingProfileField(required=False, validators=[validate_polling_profile])
     tags = TagsField(required=False, validators=[validate_tags])
     login_state = serializers.SerializerMethodField(
-        help_text="Held: agents are given no login until its destination is approved."
+        help_text="Held: agents receive no credentials until the destination is approved."
     )
 
     class Meta:
         model = Device
-        _said = ["identity", "version", "board_name", "model", "serial", "discovered_at"]
-        _said += ["working_credential_set"]
+        _polled = ["identity", "version", "board_name", "model", "serial", "discovered_at"]
+        _polled += ["working_credential_set"]
         fields = [
             "id",
             "name",
@@ -84,20 +84,20 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
             "credential_set",
             "polling_profile",
             "tags",
-            *_said,
+            *_polled,
             "login_state",
             *_DISCOVERED,
         ]
-        read_only_fields = [*_said, *_DISCOVERED]
+        read_only_fields = [*_polled, *_DISCOVERED]
 
     @extend_schema_field(serializers.ChoiceField(choices=LoginState.choices))
     def get_login_state(self, device: Device) -> str:
-        known: Mapping[UUID, LoginStatus] = self.context.get("login_statuses") or {}
-        return str((known.get(device.pk) or login_status(device)).state)
+        statuses: Mapping[UUID, LoginStatus] = self.context.get("login_statuses") or {}
+        return str((statuses.get(device.pk) or login_status(device)).state)
 
 
 class DestinationSerializer(serializers.Serializer[Any]):
-    """Where a login goes: as the device is now, or as it was approved."""
+    """Destination of credentials: present or approved."""
 
     address = serializers.CharField()
     port = serializers.IntegerField()
@@ -107,13 +107,15 @@ class DestinationSerializer(serializers.Serializer[Any]):
 
 
 class LoginSerializer(serializers.Serializer[Any]):
-    """A device's login: where it would go now, where it may go, and what differs."""
+    """Credentials of a device: present destination, approved destination, differences."""
 
     device = serializers.UUIDField()
     name = serializers.CharField()
     login_state = serializers.ChoiceField(choices=LoginState.choices)
     reasons = serializers.ListField(child=serializers.ChoiceField(choices=HoldReason.choices))
-    destination = serializers.CharField(help_text="Name it to approve what you have read.")
+    destination = serializers.CharField(
+        help_text="Digest of the present destination; send it to approve."
+    )
     now = DestinationSerializer()
     approved = DestinationSerializer(allow_null=True)
     approved_by = serializers.JSONField(allow_null=True)
@@ -122,7 +124,7 @@ class LoginSerializer(serializers.Serializer[Any]):
         help_text="SHA-256 of the pinned TLS certificate, or empty."
     )
     presented_certificate = serializers.CharField(
-        help_text="Another one, which an agent met and sent no login to; or empty."
+        help_text="Another certificate that the device presented; no credentials were sent to it. Or empty."
     )
 
 
@@ -131,7 +133,7 @@ class LoginsSerializer(serializers.Serializer[Any]):
 
 
 class ApprovalSerializer(serializers.Serializer[Any]):
-    """A destination as it was read."""
+    """The digest of the destination to approve."""
 
     destination = serializers.RegexField(r"\A[0-9a-f]{64}\Z", max_length=64)
 
@@ -141,20 +143,20 @@ class DeviceApprovalSerializer(ApprovalSerializer):
 
 
 class ApprovalsSerializer(serializers.Serializer[Any]):
-    """Up to a thousand devices, all approved or none."""
+    """Up to 1000 devices; all are approved or none."""
 
-    devices = DeviceApprovalSerializer(  # type: ignore[call-arg]  # of the list, which the stubs do not know
+    devices = DeviceApprovalSerializer(  # type: ignore[call-arg]  # arguments of the ListSerializer, unknown to the stubs
         many=True, allow_empty=False, max_length=1000
     )
 
 
 class CertificateAcceptanceSerializer(serializers.Serializer[Any]):
-    """The presented certificate as it was read."""
+    """The presented certificate to accept."""
 
     certificate = serializers.RegexField(r"\A[0-9a-f]{64}\Z", max_length=64)
 
 
-def login_as_shown(device: Device, status: LoginStatus) -> dict[str, Any]:
+def login_document(device: Device, status: LoginStatus) -> dict[str, Any]:
     """The document of ``LoginSerializer``."""
     now, row = status.destination, status.approval
     return {
@@ -186,7 +188,7 @@ def login_as_shown(device: Device, status: LoginStatus) -> dict[str, Any]:
 
 
 class DeviceLoginSerializer(serializers.ModelSerializer[CredentialSet]):
-    """A login of a device: its name and kind, nothing of what it holds."""
+    """A credential set of a device: name and kind, without secrets."""
 
     class Meta:
         model = CredentialSet
@@ -194,11 +196,11 @@ class DeviceLoginSerializer(serializers.ModelSerializer[CredentialSet]):
 
 
 class DeviceCredentialsSerializer(serializers.Serializer[Any]):
-    """Which logins to try, best first; sets of several kinds may stand in one list."""
+    """Credential sets in the order in which they are tried; kinds may be mixed."""
 
     credential_sets = BoundedRelated(
         child_relation=serializers.PrimaryKeyRelatedField(queryset=CredentialSet.objects.all()),
-        max_length=MOST_PER_KIND * len(CredentialKind),
+        max_length=MAX_PER_KIND * len(CredentialKind),
         write_only=True,
     )
     results = DeviceLoginSerializer(many=True, read_only=True)
@@ -313,7 +315,7 @@ class ServiceSerializer(serializers.ModelSerializer[Service]):
 
 
 class DefaultProbesSerializer(serializers.Serializer[Any]):
-    """Which of the usual probes to put on a device."""
+    """Options of the default probe targets."""
 
     echo_port = serializers.IntegerField(min_value=1, max_value=65535, required=False)
     methods = BoundedChoices(choices=ProbeMethod.choices, default=lambda: set(ProbeMethod.values))

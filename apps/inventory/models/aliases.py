@@ -7,29 +7,30 @@ from apps.tenancy.fields import TenantForeignKey
 from apps.tenancy.models import TenantModel
 
 
-class WireAlias(TenantModel):
-    """The id by which agents name a discovered entity, and the row that it means.
+class EntityAlias(TenantModel):
+    """Maps the id that agents report for a discovered entity to its row.
 
-    Agents derive ids from natural keys without asking. An operator's own row with the same key, or a row whose
-    key has changed on the router, keeps its id and its history: only the alias points to it.
+    Agents derive ids from natural keys. A row that an operator created with the same key, or whose key has changed on
+    the router, keeps its id and history: only the alias changes.
     """
 
     wire_id = models.UUIDField()
-    device = TenantForeignKey(Device, on_delete=models.CASCADE, related_name="wire_aliases")
+    device = TenantForeignKey(Device, on_delete=models.CASCADE, related_name="entity_aliases")
     entity_type = models.CharField(max_length=20, choices=EntityType.choices)
     entity_id = models.UUIDField()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["tenant", "wire_id"], name="inventory_wirealias_wire_uniq"
+                fields=["tenant", "wire_id"], name="inventory_entityalias_wire_uniq"
             ),
             models.CheckConstraint(
-                condition=Q(entity_type__in=EntityType.values), name="inventory_wirealias_type_ck"
+                condition=Q(entity_type__in=EntityType.values), name="inventory_entityalias_type_ck"
             ),
         ]
         indexes = [
             models.Index(
-                fields=["tenant", "entity_type", "entity_id"], name="inventory_wirealias_entity_idx"
+                fields=["tenant", "entity_type", "entity_id"],
+                name="inventory_entityalias_ref_idx",
             )
         ]

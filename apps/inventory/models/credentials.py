@@ -6,14 +6,14 @@ from apps.tenancy.models import TenantModel
 
 
 class DeviceCredential(TenantModel):
-    """A further login to try on a router, in order of ``position``, when those before it are refused.
+    """A fallback credential set of a device, tried in order of ``position`` when those before it are refused.
 
-    The first RouterOS login is ``Device.credential_set``; these come after it, and are all there is of other kinds.
+    The first RouterOS credential set is ``Device.credential_set``; credential sets of other kinds are only here.
     """
 
-    device = TenantForeignKey(Device, on_delete=models.CASCADE, related_name="further_credentials")
+    device = TenantForeignKey(Device, on_delete=models.CASCADE, related_name="fallback_credentials")
     credential_set = TenantForeignKey(
-        "vault.CredentialSet", on_delete=models.PROTECT, related_name="further_devices"
+        "vault.CredentialSet", on_delete=models.PROTECT, related_name="fallback_devices"
     )
     position = models.PositiveSmallIntegerField()
 

@@ -13,7 +13,7 @@ PORT = [MinValueValidator(1), MaxValueValidator(65535)]
 
 
 class Device(DiscoverableModel):
-    """A router. Made by people; agents fill in what it says about itself."""
+    """A router. Created by operators; agents fill in the polled system information."""
 
     name = models.CharField(max_length=100)
     site = TenantForeignKey(Site, on_delete=models.PROTECT, related_name="devices")
@@ -28,7 +28,7 @@ class Device(DiscoverableModel):
         blank=True,
         related_name="devices",
     )
-    # The one that the router took last, as its agent told: an id and no key, it may be gone since.
+    # The credential set of the last successful login, as the agent reported it. Not a foreign key: it may be deleted.
     working_credential_set = models.UUIDField(null=True, blank=True, editable=False)
     # Seconds between polls per tier, where they differ from ``profiles.DEFAULT_PROFILE``.
     polling_profile = models.JSONField(
@@ -62,11 +62,11 @@ class Device(DiscoverableModel):
 
 
 class Interface(DiscoverableModel):
-    """A port of a router, physical or not, as the router lists it."""
+    """An interface of a router, physical or virtual, as polled."""
 
     device = TenantForeignKey(Device, on_delete=models.CASCADE, related_name="interfaces")
     name = models.CharField(max_length=100)
-    # The vendor's word: ether, vlan, bridge, pppoe-in ...
+    # The vendor's type name: ether, vlan, bridge, pppoe-in ...
     type = models.CharField(max_length=50, blank=True, default="")
     mac_address = models.CharField(_("MAC address"), max_length=17, blank=True, default="")
     comment = models.CharField(max_length=500, blank=True, default="")

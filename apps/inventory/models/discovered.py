@@ -1,4 +1,4 @@
-"""What rows that agents discover have in common."""
+"""Base model of rows that agents discover."""
 
 from django.db import models
 
@@ -7,12 +7,12 @@ from apps.tenancy.models import TenantModel
 
 
 class DiscoverableModel(TenantModel):
-    """A row that an agent may add or fill in, and that an operator may overrule."""
+    """A row that an agent may create or fill in, and that an operator may override."""
 
     source = models.CharField(max_length=20, choices=Source.choices, default=Source.OPERATOR)
-    # Fields that a person has set: discovery leaves them alone from then on.
+    # Fields that an operator has set: discovery no longer changes them.
     operator_fields = models.JSONField(default=list, blank=True, editable=False)
-    # When an agent last listed it, null: never. Agents list what is new or changed, not everything each time.
+    # When an agent last reported it; null: never. Agents report what is new or changed, not everything each time.
     last_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:

@@ -8,7 +8,7 @@ from apps.tenancy.models import TenantModel
 
 
 class SiteGrant(TenantModel, UserObjectPermissionBase):
-    """A limited member sees this site with everything at it. It ends with the membership (a key of the database)."""
+    """A limited member may see this site and its devices. Deleted with the membership (by a database foreign key)."""
 
     content_object = TenantForeignKey(
         Site, on_delete=models.CASCADE, related_name="grants", db_column="site_id"
@@ -24,7 +24,7 @@ class SiteGrant(TenantModel, UserObjectPermissionBase):
 
 
 class DeviceGrant(TenantModel, UserObjectPermissionBase):
-    """A limited member sees this router with everything on it. It ends with the membership."""
+    """A limited member may see this device and what belongs to it. Deleted with the membership."""
 
     content_object = TenantForeignKey(
         Device, on_delete=models.CASCADE, related_name="grants", db_column="device_id"

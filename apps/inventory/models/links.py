@@ -9,9 +9,9 @@ from apps.tenancy.models import TenantModel
 
 
 class Link(TenantModel):
-    """A wire between two routers, as the operator drew it; without a far router it leaves the network.
+    """A link between two devices, entered by an operator; without a Z device it leaves the network.
 
-    Ends are named, and bound to interfaces as soon as those are discovered.
+    Ends are interface names, bound to interfaces once those are discovered.
     """
 
     name = models.CharField(max_length=150)

@@ -1,4 +1,4 @@
-"""Routing sessions that a router has, or should have."""
+"""Routing sessions, discovered or expected."""
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -14,7 +14,7 @@ AS_NUMBER = [MinValueValidator(0), MaxValueValidator(2**32 - 1)]
 
 
 class BgpPeer(DiscoverableModel):
-    """A BGP session of a router: known by its name, without one by address and AS."""
+    """A BGP session of a router: identified by its name, without one by address and AS."""
 
     device = TenantForeignKey(Device, on_delete=models.CASCADE, related_name="bgp_peers")
     name = models.CharField(max_length=100, blank=True, default="")
@@ -43,18 +43,18 @@ class BgpPeer(DiscoverableModel):
         ]
 
     def __str__(self) -> str:
-        return self.called(self.name, self.remote_address, self.remote_as)
+        return self.format_label(self.name, self.remote_address, self.remote_as)
 
     @staticmethod
-    def called(name: str, remote_address: str, remote_as: int) -> str:
-        """What operators call a session with these columns."""
+    def format_label(name: str, remote_address: str, remote_as: int) -> str:
+        """The label of a session with these columns."""
         return name or f"{remote_address} AS{remote_as}"
 
 
 class OspfNeighbor(DiscoverableModel):
     """An OSPF adjacency of a router.
 
-    Parallel links share a router id, so the neighbour's address is part of the key. RouterOS 7 names no
+    Parallel links share a router id, so the neighbor's address is part of the key. RouterOS 7 names no
     interface on point-to-point networks, and drops the row when its interface goes down.
     """
 
@@ -79,9 +79,9 @@ class OspfNeighbor(DiscoverableModel):
         ]
 
     def __str__(self) -> str:
-        return self.called(self.router_id, self.address)
+        return self.format_label(self.router_id, self.address)
 
     @staticmethod
-    def called(router_id: str, address: str) -> str:
-        """What operators call an adjacency with these columns."""
+    def format_label(router_id: str, address: str) -> str:
+        """The label of an adjacency with these columns."""
         return f"{router_id} {address}"

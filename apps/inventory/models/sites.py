@@ -6,7 +6,7 @@ from apps.tenancy.models import TenantModel
 
 
 class Site(TenantModel):
-    """A place with routers: a PoP, a tower, a data centre. Made by people only."""
+    """A location with devices: a PoP, a tower, a data center. Created by operators only."""
 
     name = models.CharField(max_length=100)
     code = models.CharField(max_length=20, blank=True, default="")

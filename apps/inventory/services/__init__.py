@@ -1,4 +1,4 @@
-"""Writes of the inventory. Every act of a person is audited in its own transaction."""
+"""Writes of the inventory. Every change by a user is audited in the same transaction."""
 
 from apps.inventory.errors import (
     DestinationChanged,
@@ -16,23 +16,23 @@ from apps.inventory.services.devices import (
     update_interface,
 )
 from apps.inventory.services.discovery import DiscoveryOutcome, apply_discovery
-from apps.inventory.services.expected import (
-    create_bgp_peer,
-    create_ospf_neighbor,
-    forget_discovered,
-    wire_id_of,
-)
 from apps.inventory.services.grants import grant, revoke_grant
 from apps.inventory.services.links import bind_links, create_link, delete_link, update_link
-from apps.inventory.services.logins import (
+from apps.inventory.services.login_approvals import (
     accept_certificate,
-    approve_every_login,
+    approve_all_logins,
     approve_logins,
     assignment_change,
     require_login_approval,
 )
+from apps.inventory.services.sessions import (
+    create_bgp_peer,
+    create_ospf_neighbor,
+    delete_discovered,
+    wire_id_of,
+)
 from apps.inventory.services.sites import create_site, delete_site, update_site
-from apps.inventory.services.watched import (
+from apps.inventory.services.targets import (
     create_default_probe_targets,
     create_probe_target,
     create_service,
@@ -53,7 +53,7 @@ __all__ = [
     "NameTaken",
     "accept_certificate",
     "apply_discovery",
-    "approve_every_login",
+    "approve_all_logins",
     "approve_logins",
     "assignment_change",
     "bind_links",
@@ -67,12 +67,12 @@ __all__ = [
     "create_site",
     "credentials_of",
     "delete_device",
+    "delete_discovered",
     "delete_link",
     "delete_probe_target",
     "delete_service",
     "delete_site",
     "ensure_pppoe_service",
-    "forget_discovered",
     "grant",
     "require_login_approval",
     "revoke_grant",

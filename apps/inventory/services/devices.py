@@ -7,15 +7,15 @@ from django.db import transaction
 from apps.authorization.actors import Actor
 from apps.inventory.choices import DeviceRole
 from apps.inventory.models import Device, Interface, Site
-from apps.inventory.moves import device_moved
+from apps.inventory.moves import notify_device_move
+from apps.inventory.services.base import delete_row, save_changes, save_new
 from apps.inventory.services.credentials import require_routeros
-from apps.inventory.services.logins import (
-    DECIDING,
+from apps.inventory.services.login_approvals import (
+    DESTINATION_FIELDS,
     approve_first_login,
     destination_change,
-    lock_readers,
+    lock_assignments,
 )
-from apps.inventory.services.writing import delete_row, save_changes, save_new
 from apps.vault.models import CredentialSet
 
 
@@ -33,8 +33,8 @@ def create_device(
     actor: Actor,
     at: datetime,
 ) -> Device:
-    """Add a router; ``polling_profile`` holds the seconds that differ from the default. Its login is held unless the
-    actor may approve it.
+    """Create a device; ``polling_profile`` has the seconds that differ from the default. Its credentials are held
+    unless the actor may approve them.
 
     Raises NameTaken, ValidationError.
     """
@@ -52,7 +52,7 @@ def create_device(
     )
     with transaction.atomic():
         if credential_set is not None:
-            lock_readers()
+            lock_assignments()
         save_new(device, actor=actor, at=at)
         approve_first_login(device, actor=actor, at=at)
     return device
@@ -61,29 +61,29 @@ def create_device(
 def update_device(
     *, device: Device, changes: Mapping[str, Any], actor: Actor, at: datetime
 ) -> Device:
-    """Change a router; discovery leaves the changed fields alone from then on. Where its login would go elsewhere, it
-    is held unless the actor may approve that. Raises NameTaken, ValidationError."""
+    """Change a device; discovery no longer changes these fields. If the destination of its credentials changes,
+    they are held unless the actor may approve that. Raises NameTaken, ValidationError."""
     require_routeros(changes.get("credential_set"))
     former_site_id = device.site_id
     with transaction.atomic():
-        if DECIDING.isdisjoint(changes):
+        if DESTINATION_FIELDS.isdisjoint(changes):
             save_changes(device, changes, actor=actor, at=at)
         else:
             with destination_change(device.pk, actor=actor, at=at):
                 save_changes(device, changes, actor=actor, at=at)
         if device.site_id != former_site_id:
-            device_moved(device.id, former_site_id, at)
+            notify_device_move(device.id, former_site_id, at)
     return device
 
 
 def delete_device(*, device: Device, actor: Actor, at: datetime) -> None:
-    """Remove a router with its interfaces, sessions, links, services and probe targets."""
+    """Delete a device with its interfaces, sessions, links, services and probe targets."""
     delete_row(device, actor=actor, at=at)
 
 
 def update_interface(
     *, interface: Interface, changes: Mapping[str, Any], actor: Actor, at: datetime
 ) -> Interface:
-    """Overrule what was discovered (speed, comment); discovery leaves those fields alone from then on."""
+    """Override discovered values (speed, comment); discovery no longer changes these fields."""
     save_changes(interface, changes, actor=actor, at=at)
     return interface

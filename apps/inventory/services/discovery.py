@@ -1,4 +1,4 @@
-"""Taking in what agents found on their routers."""
+"""Applying the entities that agents discovered on their devices."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from apps.inventory.choices import EntityType, ServiceKind, Source
 from apps.inventory.models import (
     BgpPeer,
     Device,
+    EntityAlias,
     Interface,
     OspfNeighbor,
     Service,
-    WireAlias,
 )
 from apps.inventory.patch import (
     BgpPeerItem,
@@ -31,9 +31,9 @@ from apps.inventory.patch import (
 )
 from apps.inventory.selectors import existing_device_ids
 from apps.inventory.services.links import bind_links
-from apps.inventory.services.logins import note_certificates
+from apps.inventory.services.login_approvals import record_certificates
 
-#: Entities of one kind on one router; a router that lists more (a leak, an attack) gets no further ones.
+#: Entities of one kind per device; more (a leak, an attack) are rejected.
 MAX_PER_DEVICE = 5_000
 
 _DEVICE_FIELDS = ("identity", "version", "board_name", "serial", "model")
@@ -41,19 +41,19 @@ _DEVICE_FIELDS = ("identity", "version", "board_name", "serial", "model")
 
 @dataclass(frozen=True)
 class DiscoveryOutcome:
-    """What a patch did: how many entities are new or changed, how many links gained an end, what was refused."""
+    """Result of a patch: counts of created and changed entities and of bound links, and the rejections."""
 
     created: int
     changed: int
     links_bound: int
     rejected: tuple[Rejection, ...]
-    # Devices of the tenant that the patch speaks of and that are not this agent's.
+    # Devices of the tenant in the patch that are not assigned to this agent.
     not_assigned: frozenset[UUID] = frozenset()
 
 
 @dataclass(frozen=True)
 class _Kind:
-    """How the items of one section become rows: keys are tried in order against the rows' keys."""
+    """How the items of one section map to rows; an item's keys are tried in order against the rows' keys."""
 
     section: str
     entity_type: EntityType
@@ -66,20 +66,22 @@ class _Kind:
 def apply_discovery(
     *, patch: Mapping[str, Any], device_ids: Collection[UUID], actor: Actor, at: datetime
 ) -> DiscoveryOutcome:
-    """Add what is new, fill in what has changed, on the devices that this agent watches (``device_ids``).
+    """Create new entities and update changed ones on the devices that this agent polls (``device_ids``).
 
-    New entities take their wire id as id. What an operator set is left alone; what an operator made under the
-    same natural key is adopted by an alias and keeps its id. Idempotent. Locks: the devices, in order of id.
+    New entities use their wire id as id. Fields set by an operator are unchanged; a row created by an operator with
+    the same natural key gets an alias and keeps its id. Idempotent. Locks: the devices, in order of id.
     """
     parsed = parse_patch(patch)
     allowed = set(device_ids)
-    strangers = existing_device_ids(parsed.device_ids - allowed)
-    parsed.refuse(
-        lambda item: item.device_id not in strangers,
+    unassigned = existing_device_ids(parsed.device_ids - allowed)
+    parsed.reject_unless(
+        lambda item: item.device_id not in unassigned,
         "not_assigned",
         "This device is not assigned to this agent.",
     )
-    parsed.refuse(lambda item: item.device_id in allowed, "unknown_entity", "No such device.")
+    parsed.reject_unless(
+        lambda item: item.device_id in allowed, "unknown_entity", "No such device."
+    )
     with transaction.atomic():
         devices = {
             device.id: device
@@ -87,21 +89,25 @@ def apply_discovery(
             .filter(pk__in=parsed.device_ids)
             .order_by("pk")
         }
-        parsed.refuse(lambda item: item.device_id in devices, "unknown_entity", "No such device.")
-        told: list[DeviceItem] = list(parsed.items["devices"].values())
-        read = [item for item in told if item.presented_certificate is None]
-        changed = _fill_in_devices(read, devices, at)
+        parsed.reject_unless(
+            lambda item: item.device_id in devices, "unknown_entity", "No such device."
+        )
+        device_items: list[DeviceItem] = list(parsed.items["devices"].values())
+        polled = [item for item in device_items if item.presented_certificate is None]
+        changed = _update_devices(polled, devices, at)
         created: dict[str, int] = {}
         for kind in _KINDS:
-            made, altered = _apply_kind(kind, parsed, at)
-            changed += altered
-            if made:
-                created[kind.section] = made
+            created_count, changed_count = _apply_kind(kind, parsed, at)
+            changed += changed_count
+            if created_count:
+                created[kind.section] = created_count
         bound = bind_links(device_ids=devices) if created.get("interfaces") else 0
-        note_certificates(
-            accepted={item.id: item.certificate for item in told if item.certificate},
+        record_certificates(
+            accepted={item.id: item.certificate for item in device_items if item.certificate},
             presented={
-                item.id: item.presented_certificate for item in told if item.presented_certificate
+                item.id: item.presented_certificate
+                for item in device_items
+                if item.presented_certificate
             },
             actor=actor,
             at=at,
@@ -115,19 +121,19 @@ def apply_discovery(
                 detail=created,
             )
     return DiscoveryOutcome(
-        sum(created.values()), changed, bound, tuple(parsed.rejected), frozenset(strangers)
+        sum(created.values()), changed, bound, tuple(parsed.rejected), frozenset(unassigned)
     )
 
 
-def _fill_in_devices(
+def _update_devices(
     items: Iterable[DeviceItem], devices: Mapping[UUID, Device], at: datetime
 ) -> int:
     rows, changed = [], 0
     for item in items:
         row = devices[item.id]
-        said = {name: getattr(item, name) for name in _DEVICE_FIELDS}
+        values = {name: getattr(item, name) for name in _DEVICE_FIELDS}
         row.working_credential_set = item.credential_set or row.working_credential_set
-        changed += bool(_fill_in(row, said))
+        changed += bool(_update_fields(row, values))
         row.discovered_at = row.discovered_at or at
         row.last_seen_at = at
         rows.append(row)
@@ -142,51 +148,53 @@ def _apply_kind(kind: _Kind, parsed: ParsedPatch, at: datetime) -> tuple[int, in
     items = parsed.items[kind.section]
     if not items:
         return 0, 0
-    aliases = dict(WireAlias.objects.filter(wire_id__in=items).values_list("wire_id", "entity_id"))
+    aliases = dict(
+        EntityAlias.objects.filter(wire_id__in=items).values_list("wire_id", "entity_id")
+    )
     rows = list(kind.model.objects.filter(device__in={i.device_id for i in items.values()}))
     by_id = {row.id: row for row in rows}
     by_key = {key: row for row in rows for key in kind.keys_of_row(row)}
-    known: dict[UUID, Any] = {}
+    existing: dict[UUID, Any] = {}
     for wire_id, item in items.items():
         row = by_id.get(aliases.get(wire_id, wire_id))
-        known[wire_id] = row or next(
+        existing[wire_id] = row or next(
             (by_key[key] for key in kind.keys_of_item(item) if key in by_key), None
         )
-    new = _make_rows(kind, parsed, rows, known, at)
-    seen = [row for row in known.values() if row is not None]
-    altered, fields = _alter_rows(kind, items, known)
+    new = _new_rows(kind, parsed, rows, existing, at)
+    reported = [row for row in existing.values() if row is not None]
+    changed, fields = _changed_rows(kind, items, existing)
     kind.model.objects.bulk_create(new.values())
-    if seen:
-        kind.model.objects.filter(pk__in=[row.pk for row in seen]).update(last_seen_at=at)
-    if altered:
-        kind.model.objects.bulk_update(altered, sorted(fields))
-    WireAlias.objects.bulk_create(
-        WireAlias(
+    if reported:
+        kind.model.objects.filter(pk__in=[row.pk for row in reported]).update(last_seen_at=at)
+    if changed:
+        kind.model.objects.bulk_update(changed, sorted(fields))
+    EntityAlias.objects.bulk_create(
+        EntityAlias(
             wire_id=wire_id,
             device_id=row.device_id,
             entity_type=kind.entity_type,
             entity_id=row.id,
         )
-        for wire_id, row in {**known, **new}.items()
+        for wire_id, row in {**existing, **new}.items()
         if row is not None and wire_id not in aliases
     )
-    return len(new), len(altered)
+    return len(new), len(changed)
 
 
-def _make_rows(
+def _new_rows(
     kind: _Kind,
     parsed: ParsedPatch,
     rows: list[Any],
-    known: Mapping[UUID, Any],
+    existing: Mapping[UUID, Any],
     at: datetime,
 ) -> dict[UUID, Any]:
-    """Rows for what is new, within the bound per device."""
+    """Rows of new entities, up to the limit per device."""
     count: dict[UUID, int] = {}
     for row in rows:
         count[row.device_id] = count.get(row.device_id, 0) + 1
     new: dict[UUID, Any] = {}
     for wire_id, item in parsed.items[kind.section].items():
-        if known[wire_id] is not None:
+        if existing[wire_id] is not None:
             continue
         count[item.device_id] = count.get(item.device_id, 0) + 1
         if count[item.device_id] > MAX_PER_DEVICE:
@@ -200,39 +208,39 @@ def _make_rows(
                 )
             )
             continue
-        said = {name: value for name, value in kind.values(item).items() if value is not None}
+        values = {name: value for name, value in kind.values(item).items() if value is not None}
         new[wire_id] = kind.model(
             id=wire_id,
             device_id=item.device_id,
             source=Source.DISCOVERED,
             last_seen_at=at,
-            **said,
+            **values,
         )
     return new
 
 
-def _alter_rows(
-    kind: _Kind, items: Mapping[UUID, Any], known: Mapping[UUID, Any]
+def _changed_rows(
+    kind: _Kind, items: Mapping[UUID, Any], existing: Mapping[UUID, Any]
 ) -> tuple[list[Any], set[str]]:
-    altered: list[Any] = []
+    changed: list[Any] = []
     fields: set[str] = set()
-    for wire_id, row in known.items():
-        names = _fill_in(row, kind.values(items[wire_id])) if row is not None else []
+    for wire_id, row in existing.items():
+        names = _update_fields(row, kind.values(items[wire_id])) if row is not None else []
         if names:
-            altered.append(row)
+            changed.append(row)
             fields.update(names)
-    return altered, fields
+    return changed, fields
 
 
-def _fill_in(row: Any, said: Mapping[str, Any]) -> list[str]:
-    """Set what was said and is not the operator's; the names of the fields that changed."""
+def _update_fields(row: Any, values: Mapping[str, Any]) -> list[str]:
+    """Set reported values except in operator fields; returns the names of the changed fields."""
     changed = [
         name
-        for name, value in said.items()
+        for name, value in values.items()
         if value is not None and name not in row.operator_fields and getattr(row, name) != value
     ]
     for name in changed:
-        setattr(row, name, said[name])
+        setattr(row, name, values[name])
     return changed
 
 
@@ -260,7 +268,7 @@ def _bgp_values(item: BgpPeerItem) -> dict[str, Any]:
 
 def _bgp_item_keys(item: BgpPeerItem) -> list[tuple[Any, ...]]:
     remote = (item.device_id, item.remote_address, item.remote_as)
-    # A session that an operator entered without its name is adopted when the router tells the name.
+    # A session that an operator created without a name matches once the router reports the name.
     return [(item.device_id, item.name), remote] if item.name else [remote]
 
 

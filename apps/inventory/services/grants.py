@@ -1,4 +1,4 @@
-"""What limited members may see, given and taken. django-guardian keeps it; the models carry the tenant."""
+"""Object grants of limited members. Stored by django-guardian; the models have the tenant."""
 
 from datetime import datetime
 from typing import cast
@@ -15,14 +15,14 @@ from apps.inventory.models import Device, DeviceGrant, Site, SiteGrant
 from apps.tenancy.context import require_tenant_id
 
 Grant = SiteGrant | DeviceGrant
-#: Plain codenames: guardian reads what stands before a dot as an app.
+#: Codenames without app label: guardian parses a dot as an app label.
 VIEW = {Site: "view_site", Device: "view_device"}
 
 
 def grant(*, user_id: UUID, row: Site | Device, actor: Actor, at: datetime) -> Grant:
-    """Let a member see a site or a router and what is below it. Raises NotVisible for who is no member.
+    """Grant a member access to a site or device and what belongs to it. Raises NotVisible for non-members.
 
-    Idempotent: a grant that is there already stands.
+    Idempotent: an existing grant is unchanged.
     """
     refuse_in_access_session(actor)
     user = User.objects.filter(
@@ -30,23 +30,23 @@ def grant(*, user_id: UUID, row: Site | Device, actor: Actor, at: datetime) -> G
     ).first()
     if user is None:
         raise NotVisible
-    made = cast(Grant, assign_perm(VIEW[type(row)], user, row))
-    _record("grant.given", made, actor, at)
-    return made
+    new_grant = cast(Grant, assign_perm(VIEW[type(row)], user, row))
+    _record("grant.given", new_grant, actor, at)
+    return new_grant
 
 
 def revoke_grant(*, grant: Grant, actor: Actor, at: datetime) -> None:
-    """Take a grant back; the member's next request no longer sees the row."""
+    """Revoke a grant; effective with the member's next request."""
     _record("grant.taken", grant, actor, at)
     grant.delete()
 
 
-def _record(action: str, made: Grant, actor: Actor, at: datetime) -> None:
-    kind = "site" if isinstance(made, SiteGrant) else "device"
+def _record(action: str, grant: Grant, actor: Actor, at: datetime) -> None:
+    kind = "site" if isinstance(grant, SiteGrant) else "device"
     record(
         action=action,
         actor=actor,
-        entity=("user", made.user_id),
+        entity=("user", grant.user_id),
         at=at,
-        detail={kind: str(made.content_object_id)},
+        detail={kind: str(grant.content_object_id)},
     )

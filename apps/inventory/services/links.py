@@ -10,7 +10,7 @@ from apps.authorization.actors import Actor
 from apps.inventory.choices import LinkKind
 from apps.inventory.errors import InterfaceTaken
 from apps.inventory.models import Device, Interface, Link
-from apps.inventory.services.writing import delete_row, save_changes, save_new
+from apps.inventory.services.base import delete_row, save_changes, save_new
 
 _ENDS = ("a", "z")
 
@@ -27,7 +27,7 @@ def create_link(
     actor: Actor,
     at: datetime,
 ) -> Link:
-    """Draw a wire. Its ends are bound to interfaces at once where those are known, else on discovery.
+    """Create a link. Its ends are bound to interfaces at once if those exist, else on discovery.
 
     Raises NameTaken, InterfaceTaken, ValidationError.
     """
@@ -41,49 +41,49 @@ def create_link(
         capacity_bps=capacity_bps,
     )
     with transaction.atomic():
-        _refuse_taken_ends(link)
+        _require_free_ends(link)
         _bind(link, _interfaces_at([link]))
         save_new(link, actor=actor, at=at)
     return link
 
 
 def update_link(*, link: Link, changes: Mapping[str, Any], actor: Actor, at: datetime) -> Link:
-    """Change a wire; a renamed end is bound anew. Raises NameTaken, InterfaceTaken, ValidationError."""
+    """Change a link; a changed end is bound again. Raises NameTaken, InterfaceTaken, ValidationError."""
     with transaction.atomic():
         changed = set(save_changes(link, changes, actor=actor, at=at))
         if changed & {f"{end}_{part}" for end in _ENDS for part in ("device", "interface_name")}:
-            _refuse_taken_ends(link)
+            _require_free_ends(link)
             _bind(link, _interfaces_at([link]))
             link.save(update_fields=["a_interface", "z_interface"])
     return link
 
 
 def delete_link(*, link: Link, actor: Actor, at: datetime) -> None:
-    """Take a wire off the map."""
+    """Delete a link."""
     delete_row(link, actor=actor, at=at)
 
 
 def bind_links(*, device_ids: Collection[UUID]) -> int:
-    """Bind ends on these devices whose named interfaces are known by now; returns how many links gained one."""
-    waiting = list(
+    """Bind unbound ends on these devices whose interfaces exist now; returns the number of changed links."""
+    unbound = list(
         Link.objects.filter(
             Q(a_device__in=device_ids, a_interface=None) & ~Q(a_interface_name="")
             | Q(z_device__in=device_ids, z_interface=None) & ~Q(z_interface_name="")
         )
     )
-    if not waiting:
+    if not unbound:
         return 0
-    interfaces = _interfaces_at(waiting)
-    bound = [link for link in waiting if _bind(link, interfaces)]
+    interfaces = _interfaces_at(unbound)
+    bound = [link for link in unbound if _bind(link, interfaces)]
     Link.objects.bulk_update(bound, ["a_interface", "z_interface"])
     return len(bound)
 
 
 def _interfaces_at(links: Collection[Link]) -> dict[tuple[UUID, str], UUID]:
-    wanted = {_end(link, end) for link in links for end in _ENDS}
+    ends = {_end(link, end) for link in links for end in _ENDS}
     rows = Interface.objects.filter(
-        device__in={device_id for device_id, name in wanted if device_id and name},
-        name__in={name for _, name in wanted if name},
+        device__in={device_id for device_id, name in ends if device_id and name},
+        name__in={name for _, name in ends if name},
     )
     return {
         (device_id, name): pk for pk, device_id, name in rows.values_list("pk", "device_id", "name")
@@ -91,24 +91,24 @@ def _interfaces_at(links: Collection[Link]) -> dict[tuple[UUID, str], UUID]:
 
 
 def _bind(link: Link, interfaces: Mapping[tuple[UUID, str], UUID]) -> bool:
-    was = (link.a_interface_id, link.z_interface_id)
+    before = (link.a_interface_id, link.z_interface_id)
     link.a_interface_id = interfaces.get((link.a_device_id, link.a_interface_name))
     link.z_interface_id = (
         interfaces.get((link.z_device_id, link.z_interface_name)) if link.z_device_id else None
     )
-    return was != (link.a_interface_id, link.z_interface_id)
+    return before != (link.a_interface_id, link.z_interface_id)
 
 
 def _end(link: Link, end: str) -> tuple[UUID | None, str]:
     return (getattr(link, f"{end}_device_id"), getattr(link, f"{end}_interface_name"))
 
 
-def _refuse_taken_ends(link: Link) -> None:
+def _require_free_ends(link: Link) -> None:
     for end in _ENDS:
         device_id, name = _end(link, end)
         if device_id is None or not name:
             continue
-        taken = (
+        other = (
             Link.objects.exclude(pk=link.pk)
             .filter(
                 Q(a_device=device_id, a_interface_name=name)
@@ -116,7 +116,8 @@ def _refuse_taken_ends(link: Link) -> None:
             )
             .first()
         )
-        if taken is not None:
+        if other is not None:
             raise InterfaceTaken(
-                message=f"{name} already ends {taken.name}.", **{f"{end}_interface_name": name}
+                message=f"{name} is already an end of {other.name}.",
+                **{f"{end}_interface_name": name},
             )

@@ -4,7 +4,7 @@ from typing import Any
 
 from apps.authorization.actors import Actor
 from apps.inventory.models import Site
-from apps.inventory.services.writing import delete_row, save_changes, save_new
+from apps.inventory.services.base import delete_row, save_changes, save_new
 
 
 def create_site(
@@ -16,18 +16,18 @@ def create_site(
     actor: Actor,
     at: datetime,
 ) -> Site:
-    """Add a place. Raises NameTaken (name or code), ValidationError."""
+    """Create a site. Raises NameTaken (name or code), ValidationError."""
     site = Site(name=name, code=code, latitude=latitude, longitude=longitude)
     save_new(site, actor=actor, at=at)
     return site
 
 
 def update_site(*, site: Site, changes: Mapping[str, Any], actor: Actor, at: datetime) -> Site:
-    """Change a place. Raises NameTaken, ValidationError."""
+    """Change a site. Raises NameTaken, ValidationError."""
     save_changes(site, changes, actor=actor, at=at)
     return site
 
 
 def delete_site(*, site: Site, actor: Actor, at: datetime) -> None:
-    """Remove a place that has no devices. Raises InUse."""
+    """Delete a site without devices. Raises InUse."""
     delete_row(site, actor=actor, at=at)

@@ -10,7 +10,7 @@ from apps.agents.models import Agent, AgentCertificate, AgentSite
 from apps.audit.services import Act, record_all
 from apps.authorization.actors import Actor
 from apps.inventory.models import Device, Link, ProbeTarget, Service, Site
-from apps.inventory.services import apply_discovery, approve_every_login
+from apps.inventory.services import apply_discovery, approve_all_logins
 from apps.lab.seed.network import AREA, Network, PlannedDevice
 from apps.lab.seed.storing import parts_of, store_rows
 from apps.tenancy.context import require_tenant_id
@@ -83,7 +83,7 @@ def write_network(network: Network, *, at: datetime) -> None:
             Act(f"{noun}.created", SEEDER, (noun, row.id), at, {"name": row.name}) for row in rows
         )
     _write_agents(network, at)
-    approve_every_login(actor=SEEDER, at=at)
+    approve_all_logins(actor=SEEDER, at=at)
     discover(network, at=at)
 
 

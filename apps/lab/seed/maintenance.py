@@ -8,8 +8,8 @@ from uuid import UUID
 from apps.accounts.models import User
 from apps.alerts.models import Alert
 from apps.authorization.actors import Actor
+from apps.inventory.device_entities import devices_of_entities
 from apps.inventory.models import Device
-from apps.inventory.parts import devices_of
 from apps.lab.seed.network import Network
 from apps.maintenance.services import plan_window
 
@@ -58,7 +58,7 @@ def write_windows(network: Network, people: list[User], *, at: datetime) -> None
 
 def _troubled_sites() -> set[UUID]:
     wrong = Alert.objects.exclude(state="ok").values_list("entity_id", flat=True)
-    devices = Device.objects.filter(pk__in=devices_of(list(wrong)).values())
+    devices = Device.objects.filter(pk__in=devices_of_entities(list(wrong)).values())
     return {*wrong, *devices.values_list("site", flat=True)}
 
 

@@ -1,4 +1,4 @@
-"""Credential sets: secrets go in and never come out."""
+"""Credential sets: secrets are write-only."""
 
 from typing import Any
 
@@ -13,38 +13,42 @@ from apps.core import clock
 from apps.rest.fields import BoundedDict
 from apps.rest.views import TenantViewSet
 from apps.vault import services
-from apps.vault.kinds import SECRET_NAMES, SHAPES
+from apps.vault.kinds import KIND_SPECS, SECRET_NAMES
 from apps.vault.models import CredentialSet
 
-#: Of a login; no kind has more than a few.
-MOST_OPTIONS = 20
+#: No kind has more than a few.
+MAX_OPTIONS = 20
 
 
-def _secret(*, most: int = 1_000, null: bool = True) -> serializers.CharField:
-    """A field that is written and never shown; null takes the secret away."""
+def _secret(*, max_length: int = 1_000, allow_null: bool = True) -> serializers.CharField:
+    """A write-only field; null removes the secret."""
     return serializers.CharField(
-        write_only=True, required=False, trim_whitespace=False, max_length=most, allow_null=null
+        write_only=True,
+        required=False,
+        trim_whitespace=False,
+        max_length=max_length,
+        allow_null=allow_null,
     )
 
 
 class CredentialSetSerializer(serializers.ModelSerializer[CredentialSet]):
-    """A login. Which fields it has follows from its kind; ``secret`` is the main one of whichever kind."""
+    """Credentials. The kind decides the fields; ``secret`` sets the main secret of any kind."""
 
-    secret = _secret(null=False)
+    secret = _secret(allow_null=False)
     password = _secret()
     community = _secret()
     auth_password = _secret()
     priv_password = _secret()
-    private_key = _secret(most=20_000)
+    private_key = _secret(max_length=20_000)
     passphrase = _secret()
-    token = _secret(most=4_000)
+    token = _secret(max_length=4_000)
     username = serializers.CharField(max_length=100, allow_blank=True, required=False)
     options = BoundedDict(
-        max_length=MOST_OPTIONS,
+        max_length=MAX_OPTIONS,
         child=serializers.CharField(max_length=100, allow_blank=True),
         required=False,
     )
-    holds = serializers.SerializerMethodField(help_text="Names of the secrets that it has.")
+    secret_names = serializers.SerializerMethodField(help_text="Names of the stored secrets.")
 
     class Meta:
         model = CredentialSet
@@ -54,7 +58,7 @@ class CredentialSetSerializer(serializers.ModelSerializer[CredentialSet]):
             "kind",
             "username",
             "options",
-            "holds",
+            "secret_names",
             "version",
             "updated_at",
             "secret",
@@ -63,25 +67,27 @@ class CredentialSetSerializer(serializers.ModelSerializer[CredentialSet]):
         read_only_fields = ["id", "version", "updated_at"]
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
-    def get_holds(self, row: CredentialSet) -> list[str]:
-        return services.held_secrets(row)
+    def get_secret_names(self, row: CredentialSet) -> list[str]:
+        return services.secret_names_of(row)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Gather the secrets; a kind is for life, because what is sealed belongs to it."""
+        """Collect the secrets. The kind cannot change: the sealed document's format depends on it."""
         if (
             self.instance is not None
             and attrs.pop("kind", self.instance.kind) != self.instance.kind
         ):
-            raise serializers.ValidationError({"kind": "It cannot change: make another set."})
+            raise serializers.ValidationError(
+                {"kind": "The kind cannot change: create another credential set."}
+            )
         kind = self.instance.kind if self.instance else attrs.get("kind", "routeros_api")
         secrets = {name: attrs.pop(name) for name in SECRET_NAMES if name in attrs}
         if "secret" in attrs:
-            secrets[SHAPES[kind].main_secret] = attrs.pop("secret")
+            secrets[KIND_SPECS[kind].main_secret] = attrs.pop("secret")
         return {**attrs, "secrets": secrets}
 
 
 class CredentialSetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
-    """Logins of routers and receivers. Posting a name again gives that set a new secret."""
+    """Credentials of devices and webhook receivers. Posting an existing name gives that set a new secret."""
 
     serializer_class = CredentialSetSerializer
     filters = {"name": "name", "kind": "kind"}
@@ -96,34 +102,35 @@ class CredentialSetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Ten
 
     @extend_schema(responses={201: CredentialSetSerializer})
     def create(self, request: Request) -> Response:
-        asked = self._asked(request)
-        wanted = asked.validated_data
-        found = CredentialSet.objects.filter(name=wanted["name"]).first()
-        if found is None:
-            row = services.create_credential_set(**wanted, **self._who())
+        values = self._validate(request).validated_data
+        existing = CredentialSet.objects.filter(name=values["name"]).first()
+        if existing is None:
+            row = services.create_credential_set(**values, **self._actor_and_time())
         else:
-            again = self._asked(request, found)
+            serializer = self._validate(request, existing)
             row = services.change_credential_set(
-                credential_set=found, changes=again.validated_data, **self._who()
+                credential_set=existing, changes=serializer.validated_data, **self._actor_and_time()
             )
         return Response(CredentialSetSerializer(row).data, status=status.HTTP_201_CREATED)
 
     def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
         row = self.get_object()
-        asked = self._asked(request, row)
+        serializer = self._validate(request, row)
         changed = services.change_credential_set(
-            credential_set=row, changes=asked.validated_data, **self._who()
+            credential_set=row, changes=serializer.validated_data, **self._actor_and_time()
         )
         return Response(CredentialSetSerializer(changed).data)
 
     def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        services.delete_credential_set(credential_set=self.get_object(), **self._who())
+        services.delete_credential_set(credential_set=self.get_object(), **self._actor_and_time())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    def _asked(self, request: Request, row: CredentialSet | None = None) -> CredentialSetSerializer:
-        asked = CredentialSetSerializer(row, data=request.data, partial=row is not None)
-        asked.is_valid(raise_exception=True)
-        return asked
+    def _validate(
+        self, request: Request, row: CredentialSet | None = None
+    ) -> CredentialSetSerializer:
+        serializer = CredentialSetSerializer(row, data=request.data, partial=row is not None)
+        serializer.is_valid(raise_exception=True)
+        return serializer
 
-    def _who(self) -> dict[str, Any]:
+    def _actor_and_time(self) -> dict[str, Any]:
         return {"actor": self.access.actor, "at": clock.now()}

@@ -1,4 +1,4 @@
-"""Credential sets: logins that devices share. Written by people, opened under a lease, never shown."""
+"""Credential sets: written by users, opened under a lease, never shown."""
 
 import json
 from collections.abc import Mapping
@@ -13,17 +13,17 @@ from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.vault.choices import CredentialKind
 from apps.vault.errors import CredentialNameTaken, CredentialSetInUse
-from apps.vault.kinds import SHAPES, faults_of
+from apps.vault.kinds import KIND_SPECS, credential_errors
 from apps.vault.models import CredentialSet
 from apps.vault.registry import sealed_field
 from apps.vault.services.leases import Lease
 from apps.vault.services.sealing import open_sealed, open_secret, seal_secret
-from apps.vault.uses import uses_of
+from apps.vault.usages import usages_of
 
 _TABLE, _FIELD = "vault_credentialset", "secret"
-#: No password begins so: what follows is a document of several secrets.
-_DOCUMENT = b"\x00"
-_NAMED_USES = 20
+#: No password starts with it: a JSON document of several secrets follows.
+_MULTI_SECRET_PREFIX = b"\x00"
+_MAX_LISTED_USAGES = 20
 
 
 def create_credential_set(
@@ -36,8 +36,8 @@ def create_credential_set(
     actor: Actor,
     at: datetime,
 ) -> CredentialSet:
-    """Make a credential set. Raises ValidationError, CredentialNameTaken."""
-    refuse_in_access_session(actor)
+    """Create a credential set. Raises ValidationError, CredentialNameTaken."""
+    refuse_in_visit(actor)
     row = CredentialSet(name=name, kind=kind, username=username, options=dict(options or {}))
     row.updated_at = at
     with transaction.atomic():
@@ -50,7 +50,7 @@ def create_credential_set(
 def change_credential_set(
     *, credential_set: CredentialSet, changes: Mapping[str, Any], actor: Actor, at: datetime
 ) -> CredentialSet:
-    """Rename it, or give it another login. ``secrets`` names those that change; null takes one away.
+    """Change its name, username, options or secrets. ``secrets`` has those that change; null removes one.
 
     Locks: the row. Raises ValidationError, CredentialNameTaken.
     """
@@ -61,14 +61,16 @@ def change_credential_set(
         for field in ("name", "username", "options"):
             if field in changes:
                 setattr(row, field, changes[field])
-        given = dict(changes.get("secrets") or {})
-        if given or (row.username, row.options) != before:
-            held = {**_opened(row), **given}
-            _seal(row, {name: text for name, text in held.items() if text is not None})
+        new_secrets = dict(changes.get("secrets") or {})
+        if new_secrets or (row.username, row.options) != before:
+            secrets = {**_open_secrets(row), **new_secrets}
+            _seal(row, {name: text for name, text in secrets.items() if text is not None})
             row.version += 1
         row.updated_at = at
         _save(row)
-        _record("changed", row, actor, at, {"fields": sorted({*changes} - {"secrets"} | {*given})})
+        _record(
+            "changed", row, actor, at, {"fields": sorted({*changes} - {"secrets"} | {*new_secrets})}
+        )
     return row
 
 
@@ -81,20 +83,20 @@ def store_credential_set(
     at: datetime,
     kind: str = CredentialKind.ROUTEROS_API,
 ) -> CredentialSet:
-    """Make a credential set of one secret, or give the one of that name a new login.
+    """Create a credential set of one secret, or change the one of that name.
 
-    Raises ValidationError when the one of that name is of another kind.
+    Raises ValidationError when the existing one is of another kind.
     """
-    found = CredentialSet.objects.filter(name=name).first()
-    secrets = {SHAPES[kind].main_secret: secret}
-    if found is None:
+    existing = CredentialSet.objects.filter(name=name).first()
+    secrets = {KIND_SPECS[kind].main_secret: secret}
+    if existing is None:
         return create_credential_set(
             name=name, kind=kind, username=username, secrets=secrets, actor=actor, at=at
         )
-    if found.kind != kind:
-        raise ValidationError({"kind": "The credential set of this name is of another kind."})
+    if existing.kind != kind:
+        raise ValidationError({"kind": "The credential set of this name has another kind."})
     return change_credential_set(
-        credential_set=found,
+        credential_set=existing,
         changes={"username": username, "secrets": secrets},
         actor=actor,
         at=at,
@@ -102,14 +104,21 @@ def store_credential_set(
 
 
 def delete_credential_set(*, credential_set: CredentialSet, actor: Actor, at: datetime) -> None:
-    """Forget a login that nothing needs. Raises CredentialSetInUse, which names what does."""
-    uses = uses_of(credential_set.id)
-    if uses:
-        named = ", ".join(use.name for use in uses[:_NAMED_USES])
-        more = f" and {len(uses) - _NAMED_USES} more" if len(uses) > _NAMED_USES else ""
+    """Delete an unused credential set. Raises CredentialSetInUse, which names its usages."""
+    usages = usages_of(credential_set.id)
+    if usages:
+        listed = ", ".join(usage.name for usage in usages[:_MAX_LISTED_USAGES])
+        more = (
+            f" and {len(usages) - _MAX_LISTED_USAGES} more"
+            if len(usages) > _MAX_LISTED_USAGES
+            else ""
+        )
         raise CredentialSetInUse(
-            message=f"{credential_set.name} is used by {len(uses)} devices: {named}{more}.",
-            **{f"{use.entity_type}.{use.entity_id}": use.name for use in uses[:_NAMED_USES]},
+            message=f"{credential_set.name} is used by {len(usages)} devices: {listed}{more}.",
+            **{
+                f"{usage.entity_type}.{usage.entity_id}": usage.name
+                for usage in usages[:_MAX_LISTED_USAGES]
+            },
         )
     with transaction.atomic():
         pk = credential_set.pk
@@ -121,33 +130,37 @@ def delete_credential_set(*, credential_set: CredentialSet, actor: Actor, at: da
 def open_credential_set(*, credential_set: CredentialSet, lease: Lease) -> str:
     """The main secret of a set: a router's password. Raises SecretUnreadable."""
     plain = open_secret(row=credential_set, field=_FIELD, lease=lease)
-    return _document(credential_set.kind, plain).get(SHAPES[credential_set.kind].main_secret, "")
+    return _parse_secrets(credential_set.kind, plain).get(
+        KIND_SPECS[credential_set.kind].main_secret, ""
+    )
 
 
-def held_secrets(row: CredentialSet) -> list[str]:
-    """The names of the secrets that it holds."""
-    return list(row.held) or [SHAPES[row.kind].main_secret]
+def secret_names_of(row: CredentialSet) -> list[str]:
+    """The names of the stored secrets."""
+    return list(row.secret_names) or [KIND_SPECS[row.kind].main_secret]
 
 
-def _opened(row: CredentialSet) -> dict[str, str]:
-    """To seal what stays beside what changes; it does not leave this module."""
+def _open_secrets(row: CredentialSet) -> dict[str, str]:
+    """The unchanged secrets, to be sealed with the changed ones. Must not leave this module."""
     known = sealed_field(_TABLE, _FIELD)
-    return _document(row.kind, open_sealed(known, row.pk, bytes(row.sealed_secret), {}))
+    return _parse_secrets(row.kind, open_sealed(known, row.pk, bytes(row.sealed_secret), {}))
 
 
-def _document(kind: str, plain: bytes) -> dict[str, str]:
-    if plain[:1] != _DOCUMENT:
-        return {SHAPES[kind].main_secret: plain.decode()}
-    found: dict[str, str] = json.loads(plain[1:])
-    return found
+def _parse_secrets(kind: str, plain: bytes) -> dict[str, str]:
+    if plain[:1] != _MULTI_SECRET_PREFIX:
+        return {KIND_SPECS[kind].main_secret: plain.decode()}
+    secrets: dict[str, str] = json.loads(plain[1:])
+    return secrets
 
 
 def _seal(row: CredentialSet, secrets: Mapping[str, str]) -> None:
-    faults = faults_of(row.kind, username=row.username, options=row.options, secrets=secrets)
-    if faults:
-        raise ValidationError(faults)
-    row.held = sorted(secrets)
-    plain = _DOCUMENT + json.dumps(dict(secrets), sort_keys=True).encode()
+    errors = credential_errors(
+        row.kind, username=row.username, options=row.options, secrets=secrets
+    )
+    if errors:
+        raise ValidationError(errors)
+    row.secret_names = sorted(secrets)
+    plain = _MULTI_SECRET_PREFIX + json.dumps(dict(secrets), sort_keys=True).encode()
     row.sealed_secret = seal_secret(table=_TABLE, row_id=row.id, field=_FIELD, plaintext=plain)
 
 
@@ -159,7 +172,7 @@ def _save(row: CredentialSet, *, force_insert: bool = False) -> None:
         if "vault_credentialset_name_uniq" not in str(error):
             raise
         raise CredentialNameTaken(
-            message=f"Another credential set is already called {row.name}."
+            message=f"Another credential set already has the name {row.name}."
         ) from error
 
 

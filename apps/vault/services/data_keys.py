@@ -1,4 +1,4 @@
-"""Data keys: the version that seals, and the versions that still open. Of a tenant inside ``acting_in``."""
+"""Data keys: the version that seals, and the versions that still open. A tenant's need ``acting_in``."""
 
 import os
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from apps.core import clock
 from apps.tenancy.context import require_tenant_id
-from apps.vault.envelope import KEY_BYTES, KEY_ID_BYTES, parts_of, place
+from apps.vault.envelope import KEY_BYTES, KEY_ID_BYTES, encode_associated_data, parse_ciphertext
 from apps.vault.errors import KeyRetired, SecretUnreadable
 from apps.vault.models import PlatformKey, TenantKey
 from apps.vault.registry import Area
@@ -21,7 +21,7 @@ KeyRow = TenantKey | PlatformKey
 
 @dataclass(frozen=True)
 class DataKey:
-    """A data key in the clear; for the length of one act."""
+    """A data key in the clear; held for one operation only."""
 
     version: int
     secret: bytes = field(repr=False)
@@ -32,13 +32,13 @@ class DataKey:
 
 
 def key_id_of(version: int) -> bytes:
-    """A data key's id in what it sealed: its version."""
+    """A data key's id in a ciphertext: its version."""
     return version.to_bytes(KEY_ID_BYTES, "big")
 
 
 def version_of(sealed: bytes) -> int:
-    """The version of the data key that sealed this. The first form is of the first key. Raises SecretUnreadable."""
-    key_id = parts_of(sealed).key_id
+    """The version of the data key that sealed this. The first format is always version 1. Raises SecretUnreadable."""
+    key_id = parse_ciphertext(sealed).key_id
     return 1 if key_id is None else int.from_bytes(key_id, "big")
 
 
@@ -50,21 +50,21 @@ def live_keys(area: Area) -> QuerySet[Any]:
 
 
 def sealing_key(area: Area) -> DataKey:
-    """The newest data key, made on first use; no rotation retires it until this transaction ends.
+    """The newest data key, created on first use; no rotation retires it until this transaction ends.
 
     Locks: the key's row (shared).
     """
     table = _model(area)._meta.db_table  # noqa: SLF001  (Django's public spelling)
-    # The lock is taken on what the statement saw; if that was retired meanwhile, the row drops out: look again.
+    # The lock is taken on the row as the statement read it; if it was retired meanwhile no row is returned: retry.
     for _ in range(10):
         with connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT version, wrapped FROM {table} WHERE retired_at IS NULL"  # noqa: S608  (our own table)
+                f"SELECT version, wrapped_key FROM {table} WHERE retired_at IS NULL"  # noqa: S608  (our own table)
                 " ORDER BY version DESC LIMIT 1 FOR KEY SHARE"
             )
-            found = cursor.fetchone()
-        if found is not None:
-            return DataKey(found[0], _unwrap(area, found[0], bytes(found[1])))
+            row = cursor.fetchone()
+        if row is not None:
+            return DataKey(row[0], _unwrap(area, row[0], bytes(row[1])))
         if _model(area)._default_manager.exists():  # noqa: SLF001
             continue
         add_key(area, version=1, at=clock.now())
@@ -78,16 +78,18 @@ def opening_key(area: Area, version: int) -> DataKey:
         raise SecretUnreadable(message=f"There is no data key of version {version}.")
     if row.retired_at is not None:
         raise KeyRetired(message=f"The data key of version {version} has been retired.")
-    return DataKey(version, _unwrap(area, version, bytes(row.wrapped)))
+    return DataKey(version, _unwrap(area, version, bytes(row.wrapped_key)))
 
 
 def add_key(area: Area, *, version: int, at: datetime) -> bool:
-    """Make a data key of this version; False when another process made it first."""
+    """Create a data key of this version; False when another process was first."""
     try:
         with transaction.atomic():
             _model(area)(
                 version=version,
-                wrapped=seal_with_master(os.urandom(KEY_BYTES), key_place(area, version)),
+                wrapped_key=seal_with_master(
+                    os.urandom(KEY_BYTES), key_associated_data(area, version)
+                ),
                 created_at=at,
             ).save(force_insert=True)
     except IntegrityError:
@@ -95,28 +97,32 @@ def add_key(area: Area, *, version: int, at: datetime) -> bool:
     return True
 
 
-def wrap_again(row: KeyRow, area: Area) -> None:
-    """Wrap a data key under the current master key. The caller holds the row's lock."""
-    secret = _unwrap(area, row.version, bytes(row.wrapped))
-    row.wrapped = seal_with_master(secret, key_place(area, row.version))
-    row.save(update_fields=["wrapped"])
+def rewrap(row: KeyRow, area: Area) -> None:
+    """Wrap a data key under the current master key again. The caller holds the row's lock."""
+    secret = _unwrap(area, row.version, bytes(row.wrapped_key))
+    row.wrapped_key = seal_with_master(secret, key_associated_data(area, row.version))
+    row.save(update_fields=["wrapped_key"])
 
 
-def key_place(area: Area, version: int) -> bytes:
-    """Where a wrapped data key belongs."""
-    return place(f"{area}-key", owner_of(area), str(version))
+def key_associated_data(area: Area, version: int) -> bytes:
+    """Associated data of a wrapped data key."""
+    return encode_associated_data(f"{area}-key", owner_for(area), str(version))
 
 
-def owner_of(area: Area) -> str:
-    """Whose the secrets of this area are, in associated data."""
+def owner_for(area: Area) -> str:
+    """The owner of this area's secrets, as named in associated data."""
     return str(require_tenant_id()) if area is Area.TENANT else "platform"
 
 
-def _unwrap(area: Area, version: int, wrapped: bytes) -> bytes:
-    key_id = parts_of(wrapped).key_id
-    # The first form knew one data key per tenant.
-    where = key_place(area, version) if key_id else place("tenant-key", owner_of(area))
-    return open_with_master(wrapped, key_id, where)
+def _unwrap(area: Area, version: int, wrapped_key: bytes) -> bytes:
+    key_id = parse_ciphertext(wrapped_key).key_id
+    # The first format had one data key per tenant.
+    associated_data = (
+        key_associated_data(area, version)
+        if key_id
+        else encode_associated_data("tenant-key", owner_for(area))
+    )
+    return open_with_master(wrapped_key, key_id, associated_data)
 
 
 def _model(area: Area) -> type[KeyRow]:

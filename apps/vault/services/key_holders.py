@@ -1,4 +1,4 @@
-"""Which running processes have which master keys: asked before a key is retired that one of them still needs."""
+"""Which running processes have which master keys: checked before a key is retired."""
 
 from typing import Any
 
@@ -7,33 +7,38 @@ from apps.events.processes import running_processes
 from apps.vault.errors import MasterKeyInvalid, MasterKeyNotEverywhere
 from apps.vault.services.master_keys import keyring
 
-#: The name of this fact of a process.
-FACT = "master_keys"
+#: The key in ``RunningProcess.facts``.
+MASTER_KEYS_FACT = "master_keys"
 
 
 def read_key_ids() -> dict[str, Any] | None:
-    """Ids of this process's master keys, which tell nothing of the keys; None where it was given none."""
+    """Ids of this process's master keys, which do not reveal the keys; None when it has none."""
     try:
-        ring = keyring()
+        master_keys = keyring()
     except MasterKeyInvalid:
         return None
-    return {"seals": ring.current.label, "opens": [key.label for key in ring.previous]}
+    return {
+        "seals": master_keys.current.label,
+        "opens": [key.label for key in master_keys.previous],
+    }
 
 
-def require_key_everywhere(label: str) -> None:
+def require_key_on_all_processes(label: str) -> None:
     """Raise MasterKeyNotEverywhere, which names them, while running processes do not seal with this master key."""
-    lacking = [text for process in running_processes() if (text := _what_lacks(process, label))]
-    if lacking:
+    missing = [
+        text for process in running_processes() if (text := _describe_missing_key(process, label))
+    ]
+    if missing:
         raise MasterKeyNotEverywhere(
-            message=f"Not every running process seals with master key {label}: {'; '.join(lacking)}. "
+            message=f"Not every running process seals with master key {label}: {'; '.join(missing)}. "
             "Nothing was rotated. Give them the key as the first line of their file and restart them, "
-            "then run this again. A process that was killed is listed for a minute."
+            "then run this again. A killed process stays listed for one minute."
         )
 
 
-def _what_lacks(process: RunningProcess, label: str) -> str:
-    keys = process.facts.get(FACT)
+def _describe_missing_key(process: RunningProcess, label: str) -> str:
+    keys = process.facts.get(MASTER_KEYS_FACT)
     if keys is None or keys["seals"] == label:
         return ""
-    how = "only opens with it" if label in keys["opens"] else "lacks it"
-    return f"{process} {how}"
+    problem = "only opens with it" if label in keys["opens"] else "lacks it"
+    return f"{process} {problem}"

@@ -1,4 +1,4 @@
-"""Who may open what, and why: the lease that every opening needs, audited when it begins."""
+"""Leases: the right to open secrets for one purpose, audited when it begins."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ from apps.vault.services.data_keys import DataKey
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to open secrets of one tenant for one purpose. Made by ``take_lease`` alone."""
+    """The right to open secrets of one tenant for one purpose. Created only by ``take_lease``."""
 
     tenant_id: UUID
     purpose: Purpose
-    #: Data keys that it has used, so that many secrets cost one query.
+    #: Cache of data keys, so that many secrets cost one query.
     keys: dict[int, DataKey] = field(default_factory=dict, repr=False, compare=False)
 
 
@@ -33,9 +33,9 @@ def take_lease(
     at: datetime,
     detail: Mapping[str, Any] | None = None,
 ) -> Lease:
-    """Begin to hold secrets; audited when the holder's ``terms`` are new, so that polls of the same leave no trace.
+    """Take a lease; audited only when the holder's ``terms`` changed, so that repeated polls write no record.
 
-    One statement decides who was first, so that two workers write one record. Call it when every other lock is taken.
+    One upsert decides who was first, so that two workers write one record. Call it after every other lock is taken.
     """
     tenant_id = require_tenant_id()
     with connection.cursor() as cursor:

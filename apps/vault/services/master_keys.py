@@ -1,4 +1,4 @@
-"""Which master keys this database knows, and whether this process has them."""
+"""The master keys registered in this database, and whether this process has them."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from apps.core import clock
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
-from apps.vault.envelope import FORM_WITHOUT_KEY_ID, place, seal, unseal
+from apps.vault.envelope import FORMAT_WITHOUT_KEY_ID, encode_associated_data, seal, unseal
 from apps.vault.errors import MasterKeyInvalid, MasterKeyRetired, SecretUnreadable
 from apps.vault.master import Keyring, read_keyring
 from apps.vault.master import MasterKey as Key
@@ -19,17 +19,17 @@ from apps.vault.models import MasterKey, PlatformSecret, TenantKey
 log = structlog.get_logger(__name__)
 
 CHECK_TEXT = b"ispvm master key check"
-#: Before master keys had rows of their own, the one key's check value stood here.
-FIRST_CHECK_NAME = "master-key-check"
+#: Platform secret that held the only key's check value before ``MasterKey`` existed.
+LEGACY_CHECK_NAME = "master-key-check"
 
 
 @lru_cache(maxsize=4)
 def _keyring(path: str, text: str, previous_path: str) -> Keyring:
-    ring = read_keyring(path=path, text=text, previous_path=previous_path)
-    if ring.is_in_environment:
+    master_keys = read_keyring(path=path, text=text, previous_path=previous_path)
+    if master_keys.is_in_environment:
         # Every child of this process inherits it, and /proc shows it.
         log.warning("master_key_in_environment", hint="Use ISPVM_MASTER_KEY_FILE instead.")
-    return ring
+    return master_keys
 
 
 def keyring() -> Keyring:
@@ -42,28 +42,28 @@ def keyring() -> Keyring:
 
 
 def check_master_key() -> Keyring:
-    """Refuse to go on without a key that this database is sealed with. The first start writes the check value.
+    """Refuse to start without every live master key of this database. The first start writes the check value.
 
-    A new key is believed only beside every key that is live. Idempotent. Raises MasterKeyInvalid.
+    A new key is accepted only together with every live key. Idempotent. Raises MasterKeyInvalid.
     """
-    ring = keyring()
+    master_keys = keyring()
     known = {row.key_id: row for row in MasterKey.objects.all()}
     if not known:
-        _adopt_first_key(ring)
+        _register_legacy_key(master_keys)
         known = {row.key_id: row for row in MasterKey.objects.all()}
-    _require_live_keys(ring, [row for row in known.values() if row.retired_at is None])
-    current = known.get(ring.current.label)
+    _require_live_keys(master_keys, [row for row in known.values() if row.retired_at is None])
+    current = known.get(master_keys.current.label)
     if current is None:
-        _register(ring.current)
+        _register(master_keys.current)
     elif current.retired_at is not None:
         raise MasterKeyInvalid(
-            f"{ring.source} is master key {ring.current.label}, which was rotated away on "
+            f"{master_keys.source} is master key {master_keys.current.label}, which was rotated away on "
             f"{current.retired_at:%Y-%m-%d}; give this process the newer key."
         )
-    return ring
+    return master_keys
 
 
-def seal_with_master(plaintext: bytes, where: bytes) -> bytes:
+def seal_with_master(plaintext: bytes, associated_data: bytes) -> bytes:
     """Wrap a data key under the current master key, which cannot be retired until this transaction ends.
 
     Locks: the master key's row (shared). Raises MasterKeyInvalid, MasterKeyRetired.
@@ -76,25 +76,25 @@ def seal_with_master(plaintext: bytes, where: bytes) -> bytes:
             )
         check_master_key()
         _lock_live(key)
-    return seal(key.secret, key.id, plaintext, where)
+    return seal(key.secret, key.id, plaintext, associated_data)
 
 
-def open_with_master(sealed: bytes, key_id: bytes | None, where: bytes) -> bytes:
-    """Unwrap. In the first form no key is named: each is tried. Raises SecretUnreadable."""
-    ring = keyring()
+def open_with_master(sealed: bytes, key_id: bytes | None, associated_data: bytes) -> bytes:
+    """Unwrap. The first format has no key id: each key is tried. Raises SecretUnreadable."""
+    master_keys = keyring()
     if key_id is None:
-        for key in ring.all:
+        for key in master_keys.all:
             try:
-                return unseal(key.secret, sealed, where)
+                return unseal(key.secret, sealed, associated_data)
             except SecretUnreadable:
                 continue
         raise SecretUnreadable(message="No master key of this process opens it.")
-    named = ring.named(key_id)
-    if named is None:
+    key_by_id = master_keys.find(key_id)
+    if key_by_id is None:
         raise SecretUnreadable(
             message=f"It is sealed under master key {key_id.hex()}, which this process does not have."
         )
-    return unseal(named.secret, sealed, where)
+    return unseal(key_by_id.secret, sealed, associated_data)
 
 
 def _lock_live(key: Key) -> bool:
@@ -106,12 +106,12 @@ def _lock_live(key: Key) -> bool:
         return cursor.fetchone() is not None
 
 
-def _require_live_keys(ring: Keyring, live: list[MasterKey]) -> None:
-    have = {key.label: key for key in ring.all}
-    missing = [row.key_id for row in live if row.key_id not in have]
+def _require_live_keys(master_keys: Keyring, live: list[MasterKey]) -> None:
+    available = {key.label: key for key in master_keys.all}
+    missing = [row.key_id for row in live if row.key_id not in available]
     if missing and len(missing) == len(live):
         raise MasterKeyInvalid(
-            f"{ring.source} is not the key that this database was sealed with; "
+            f"{master_keys.source} is not the key that this database was sealed with; "
             "restore the right file from your backup."
         )
     if missing:
@@ -121,7 +121,11 @@ def _require_live_keys(ring: Keyring, live: list[MasterKey]) -> None:
         )
     for row in live:
         try:
-            unseal(have[row.key_id].secret, bytes(row.check_value), _check_place(row.key_id))
+            unseal(
+                available[row.key_id].secret,
+                bytes(row.check_value),
+                _check_associated_data(row.key_id),
+            )
         except SecretUnreadable as error:
             raise MasterKeyInvalid(
                 f"The check value of master key {row.key_id} was changed in the database; "
@@ -134,47 +138,47 @@ def _register(key: Key) -> None:
         with transaction.atomic():
             MasterKey(
                 key_id=key.label,
-                check_value=seal(key.secret, key.id, CHECK_TEXT, _check_place(key.label)),
+                check_value=seal(key.secret, key.id, CHECK_TEXT, _check_associated_data(key.label)),
                 created_at=clock.now(),
             ).save(force_insert=True)
     except IntegrityError:  # another process was first, with the same key
         return
 
 
-def _adopt_first_key(ring: Keyring) -> None:
-    """A database of before knows no master key by name: the one that opens what is there is believed, and no other.
+def _register_legacy_key(master_keys: Keyring) -> None:
+    """Register the master key of an old database, which has no ``MasterKey`` rows: the one that opens its ciphertexts.
 
-    A new database has nothing that could be opened.
+    A new database has no ciphertexts.
     """
-    found = next(_sealed_before(), None)
-    if found is None:
+    legacy = next(_legacy_ciphertexts(), None)
+    if legacy is None:
         return
-    sealed, where = found
-    for key in ring.all:
+    sealed, associated_data = legacy
+    for key in master_keys.all:
         try:
-            unseal(key.secret, sealed, where)
+            unseal(key.secret, sealed, associated_data)
         except SecretUnreadable:
             continue
         _register(key)
         return
     raise MasterKeyInvalid(
-        f"{ring.source} is not the key that this database was sealed with; "
+        f"{master_keys.source} is not the key that this database was sealed with; "
         "restore the right file from your backup."
     )
 
 
-def _sealed_before() -> Iterator[tuple[bytes, bytes]]:
-    """What a master key sealed when ciphertexts did not name their key, and where it belongs."""
+def _legacy_ciphertexts() -> Iterator[tuple[bytes, bytes]]:
+    """Ciphertexts in the first format with their associated data."""
     for secret in PlatformSecret.objects.order_by("name"):
-        if bytes(secret.sealed).startswith(FORM_WITHOUT_KEY_ID):
-            yield bytes(secret.sealed), place("platform", secret.name)
+        if bytes(secret.sealed_value).startswith(FORMAT_WITHOUT_KEY_ID):
+            yield bytes(secret.sealed_value), encode_associated_data("platform", secret.name)
     for tenant_id in Tenant.objects.order_by("pk").values_list("pk", flat=True):
         with acting_in(tenant_id):
-            wrapped = [bytes(row.wrapped) for row in TenantKey.objects.all()]
-        for text in wrapped:
-            if text.startswith(FORM_WITHOUT_KEY_ID):
-                yield text, place("tenant-key", str(tenant_id))
+            wrapped_keys = [bytes(row.wrapped_key) for row in TenantKey.objects.all()]
+        for wrapped_key in wrapped_keys:
+            if wrapped_key.startswith(FORMAT_WITHOUT_KEY_ID):
+                yield wrapped_key, encode_associated_data("tenant-key", str(tenant_id))
 
 
-def _check_place(key_id: str) -> bytes:
-    return place("platform", "vault_masterkey", key_id, "check_value")
+def _check_associated_data(key_id: str) -> bytes:
+    return encode_associated_data("platform", "vault_masterkey", key_id, "check_value")

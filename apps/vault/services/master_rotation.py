@@ -1,6 +1,6 @@
-"""Rotating the master key: every data key is wrapped again, one short transaction per tenant.
+"""Rotating the master key: every data key is rewrapped, one short transaction per tenant.
 
-Killed at any point, it is simply run again: what is done is seen in the rows. Two at once share the work.
+After a crash run it again: the rows show what is done. Two concurrent runs share the work.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,21 +14,21 @@ from django.db import transaction
 from apps.audit.services import ActorLike, record, record_platform
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
-from apps.vault.envelope import parts_of
+from apps.vault.envelope import parse_ciphertext
 from apps.vault.models import MasterKey, PlatformKey, TenantKey
 from apps.vault.registry import Area
-from apps.vault.services.data_keys import live_keys, wrap_again
-from apps.vault.services.key_holders import require_key_everywhere
+from apps.vault.services.data_keys import live_keys, rewrap
+from apps.vault.services.key_holders import require_key_on_all_processes
 from apps.vault.services.master_keys import check_master_key, keyring
-from apps.vault.services.reseal import reseal_platform_of_before
+from apps.vault.services.reseal import reseal_legacy_platform_secrets
 
 
 @dataclass(frozen=True)
 class MasterRotation:
-    """What a run did: data keys wrapped again, and the master keys that nothing needs any more."""
+    """Result of a run: number of rewrapped data keys, and the retired master keys."""
 
-    wrapped: int
-    retired: tuple[str, ...]
+    wrapped_count: int
+    retired_key_ids: tuple[str, ...]
 
 
 def rotate_master_key(
@@ -40,32 +40,32 @@ def rotate_master_key(
 ) -> MasterRotation:
     """Wrap every data key under the current master key, then retire the earlier ones. O(tenants).
 
-    Idempotent. Locks: per tenant its data keys; at the end the earlier master keys. ``force``: whatever running
-    processes lack. Raises MasterKeyInvalid, MasterKeyNotEverywhere.
+    Idempotent. Locks: per tenant its data keys; at the end the earlier master keys. ``force``: even if running
+    processes lack the key. Raises MasterKeyInvalid, MasterKeyNotEverywhere.
     """
-    # Registers the key: a process that starts from now on without it refuses to.
-    ring = check_master_key()
+    # Registers the key: from now on a process without it refuses to start.
+    master_keys = check_master_key()
     if not force:
-        require_key_everywhere(ring.current.label)
+        require_key_on_all_processes(master_keys.current.label)
     tenants = list(Tenant.objects.order_by("pk").values_list("pk", flat=True))
-    wrapped = _wrap_area(None, actor, at)
+    wrapped_count = _wrap_area(None, actor, at)
     for number, tenant_id in enumerate(tenants, 1):
-        wrapped += _wrap_area(tenant_id, actor, at)
+        wrapped_count += _wrap_area(tenant_id, actor, at)
         progress(number, len(tenants))
-    if not force:  # one that had just read its file when this began has said so by now
-        require_key_everywhere(ring.current.label)
-    return MasterRotation(wrapped, _retire(actor, at))
+    if not force:  # a process that was starting when this began has published its keys by now
+        require_key_on_all_processes(master_keys.current.label)
+    return MasterRotation(wrapped_count, _retire(actor, at))
 
 
 def _wrap_area(tenant_id: UUID | None, actor: ActorLike, at: datetime) -> int:
-    """Wrap one owner's data keys; in one transaction with its audit record."""
+    """Rewrap one owner's data keys, in one transaction with the audit record."""
     area = Area.TENANT if tenant_id else Area.PLATFORM
     if tenant_id is None:
-        reseal_platform_of_before(at=at)
-    with _inside(tenant_id):
+        reseal_legacy_platform_secrets(at=at)
+    with _tenant_transaction(tenant_id):
         stale = [row for row in live_keys(area).select_for_update(no_key=True) if _is_stale(row)]
         for row in stale:
-            wrap_again(row, area)
+            rewrap(row, area)
         if stale:
             versions = sorted(row.version for row in stale)
             detail = {"versions": versions, "master_key": keyring().current.label}
@@ -89,7 +89,7 @@ def _wrap_area(tenant_id: UUID | None, actor: ActorLike, at: datetime) -> int:
 
 
 def _retire(actor: ActorLike, at: datetime) -> tuple[str, ...]:
-    """Retire the master keys that nothing is wrapped under. Whoever is wrapping under one just now is waited for."""
+    """Retire the master keys that no data key is wrapped under. Waits for transactions that are wrapping under one."""
     with transaction.atomic():
         earlier = list(
             MasterKey.objects.select_for_update()
@@ -102,34 +102,34 @@ def _retire(actor: ActorLike, at: datetime) -> tuple[str, ...]:
         still_used = _labels_in_use(None)
         for tenant_id in Tenant.objects.values_list("pk", flat=True):
             still_used |= _labels_in_use(tenant_id)
-        done = tuple(row.key_id for row in earlier if row.key_id not in still_used)
-        MasterKey.objects.filter(key_id__in=done).update(retired_at=at)
-        if done:
+        retired = tuple(row.key_id for row in earlier if row.key_id not in still_used)
+        MasterKey.objects.filter(key_id__in=retired).update(retired_at=at)
+        if retired:
             record_platform(
                 action="vault.master_key_rotated",
                 actor=actor,
                 entity=("master_key", keyring().current.label),
                 at=at,
-                detail={"retired": list(done)},
+                detail={"retired": list(retired)},
             )
-    return done
+    return retired
 
 
 def _labels_in_use(tenant_id: UUID | None) -> set[str]:
     area = Area.TENANT if tenant_id else Area.PLATFORM
-    with _inside(tenant_id):
-        key_ids = [parts_of(bytes(row.wrapped)).key_id for row in live_keys(area)]
-    # The first form names none: nobody can tell which, so all of them stay.
+    with _tenant_transaction(tenant_id):
+        key_ids = [parse_ciphertext(bytes(row.wrapped_key)).key_id for row in live_keys(area)]
+    # The first format has no key id: it could be any of them, so all stay live.
     if None in key_ids:
         return set(MasterKey.objects.values_list("key_id", flat=True))
     return {key_id.hex() for key_id in key_ids if key_id}
 
 
 @contextmanager
-def _inside(tenant_id: UUID | None) -> Iterator[None]:
+def _tenant_transaction(tenant_id: UUID | None) -> Iterator[None]:
     with acting_in(tenant_id) if tenant_id else nullcontext(), transaction.atomic():
         yield
 
 
 def _is_stale(row: TenantKey | PlatformKey) -> bool:
-    return parts_of(bytes(row.wrapped)).key_id != keyring().current.id
+    return parse_ciphertext(bytes(row.wrapped_key)).key_id != keyring().current.id

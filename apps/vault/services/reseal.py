@@ -1,8 +1,8 @@
-"""Rotating a data key: a new version seals from now on, and every sealed field is re-sealed under it in the background.
+"""Data key rotation: a new version seals from now on, and every sealed field is re-sealed under it in the background.
 
-Reads and writes go on: earlier versions open until nothing is sealed under them. Batches are short transactions whose
-rows are locked; rows that somebody else holds are left to the next sweep. Killed at any point, it goes on where the
-rows say that it is; several at once share the rows.
+Reads and writes continue: earlier versions open until nothing is sealed under them. Batches are short transactions
+that lock their rows; rows locked by others are left to the next sweep. After a crash it resumes from the state of the
+rows; concurrent runs share the rows.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from django.db.models.functions import Length, Substr
 
 from apps.audit.services import ActorLike, record, record_platform
 from apps.tenancy import acting_in
-from apps.vault.envelope import FORM, KEY_ID_BYTES, seal
+from apps.vault.envelope import FORMAT, KEY_ID_BYTES, seal
 from apps.vault.errors import SecretUnreadable
 from apps.vault.models import PlatformSecret
 from apps.vault.registry import Area, SealedField, sealed_field, sealed_fields
@@ -29,34 +29,34 @@ from apps.vault.services.data_keys import (
     live_keys,
     sealing_key,
 )
-from apps.vault.services.master_keys import FIRST_CHECK_NAME
-from apps.vault.services.platform import is_under_master, open_under_master
-from apps.vault.services.sealing import field_place, open_sealed
+from apps.vault.services.master_keys import LEGACY_CHECK_NAME
+from apps.vault.services.platform import is_sealed_by_master_key, open_legacy_platform_secret
+from apps.vault.services.sealing import field_associated_data, open_sealed
 
 BATCH = 200
-#: An earlier version stays this long after the next one was made: longer than any request or task, so that whoever
-#: read a row before it was re-sealed can still open it.
+#: How long an earlier version stays live after the next one was created: longer than any request or task, so that a
+#: row that was read before it was re-sealed can still be opened.
 GRACE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """One pass over every sealed field: re-sealed, and what could not be opened (it is left as it is)."""
+    """Counts of one pass over every sealed field. Unreadable ciphertexts are left unchanged."""
 
-    moved: int
+    resealed: int
     unreadable: int
-    left: int
+    remaining: int
 
 
 def begin_rotation(*, tenant_id: UUID | None, actor: ActorLike, at: datetime) -> int:
-    """Make the next version of a tenant's data key (None: the installation's); returns the version that seals now.
+    """Create the next version of a tenant's data key (None: the installation's); returns the version that seals now.
 
-    Idempotent: while earlier versions are still in use, a rotation is under way and is only continued.
+    Idempotent: while earlier versions are in use, the running rotation is continued.
     """
-    area = area_of(tenant_id)
-    with inside(tenant_id), transaction.atomic():
+    area = area_for(tenant_id)
+    with tenant_context(tenant_id), transaction.atomic():
         newest = sealing_key(area).version
-        # Two that begin at once: one makes the version, the other finds it made.
+        # Concurrent calls: one creates the version, the other finds it.
         rows = list(live_keys(area).select_for_update(no_key=True))
         if len(rows) > 1 or rows[-1].version != newest:
             return int(rows[-1].version)
@@ -67,137 +67,146 @@ def begin_rotation(*, tenant_id: UUID | None, actor: ActorLike, at: datetime) ->
 
 
 def sweep(
-    *, tenant_id: UUID | None, batch: int = BATCH, keep_on: Callable[[], bool] = lambda: True
+    *,
+    tenant_id: UUID | None,
+    batch: int = BATCH,
+    should_continue: Callable[[], bool] = lambda: True,
 ) -> Sweep:
-    """Re-seal what is sealed under earlier versions, batch by batch, while ``keep_on`` says so."""
-    area, moved, unreadable = area_of(tenant_id), 0, 0
+    """Re-seal what is sealed under earlier versions, batch by batch, while ``should_continue()`` is true."""
+    area, resealed, unreadable = area_for(tenant_id), 0, 0
     for field in sealed_fields(area):
         last: Any = None
-        while keep_on():
-            with inside(tenant_id), transaction.atomic():
-                done = _reseal_batch(field, sealing_key(area), after=last, size=batch)
-            moved, unreadable, last = moved + done.moved, unreadable + done.unreadable, done.last
+        while should_continue():
+            with tenant_context(tenant_id), transaction.atomic():
+                result = _reseal_batch(field, sealing_key(area), after=last, size=batch)
+            resealed, unreadable = resealed + result.resealed, unreadable + result.unreadable
+            last = result.last
             if last is None:
                 break
-    with inside(tenant_id):
-        left = sum(earlier_rows(field, sealing_key(area)).count() for field in sealed_fields(area))
-    return Sweep(moved, unreadable, left)
+    with tenant_context(tenant_id):
+        remaining = sum(
+            rows_under_earlier_keys(field, sealing_key(area)).count()
+            for field in sealed_fields(area)
+        )
+    return Sweep(resealed, unreadable, remaining)
 
 
 def retire_earlier_keys(
     *, tenant_id: UUID | None, actor: ActorLike, at: datetime, grace: timedelta = GRACE
 ) -> list[int]:
-    """Destroy the earlier versions that nothing is sealed under; returns them. None before their grace has ended.
+    """Destroy the earlier versions that nothing is sealed under; returns them. None before the grace period has ended.
 
-    Idempotent. Locks: the keys' rows, so that whoever is sealing under one just now is waited for.
+    Idempotent. Locks: the keys' rows, so that transactions that are sealing under one are waited for.
     """
-    area = area_of(tenant_id)
-    with inside(tenant_id), transaction.atomic():
+    area = area_for(tenant_id)
+    with tenant_context(tenant_id), transaction.atomic():
         rows = list(live_keys(area).select_for_update())
-        if len(rows) < 2 or rows[-1].created_at > at - grace:  # noqa: PLR2004  (one key: nothing is earlier)
+        if len(rows) < 2 or rows[-1].created_at > at - grace:  # noqa: PLR2004  (a single key has no earlier one)
             return []
         newest = DataKey(rows[-1].version, b"")
-        if any(earlier_rows(field, newest).exists() for field in sealed_fields(area)):
+        if any(rows_under_earlier_keys(field, newest).exists() for field in sealed_fields(area)):
             return []
         retired = [row.version for row in rows[:-1]]
         for row in rows[:-1]:
-            row.wrapped, row.retired_at = b"", at
-            row.save(update_fields=["wrapped", "retired_at"])
-        said = {"version": newest.version, "retired": retired}
-        _audit(tenant_id, "vault.rotation_finished", said, actor, at)
+            row.wrapped_key, row.retired_at = b"", at
+            row.save(update_fields=["wrapped_key", "retired_at"])
+        detail = {"version": newest.version, "retired": retired}
+        _audit(tenant_id, "vault.rotation_finished", detail, actor, at)
     return retired
 
 
-def is_under_way(*, tenant_id: UUID | None) -> bool:
-    """Whether earlier versions of the data key are still there."""
-    with inside(tenant_id):
-        return bool(live_keys(area_of(tenant_id)).count() > 1)
+def is_rotation_in_progress(*, tenant_id: UUID | None) -> bool:
+    """Whether earlier versions of the data key are still live."""
+    with tenant_context(tenant_id):
+        return bool(live_keys(area_for(tenant_id)).count() > 1)
 
 
-def reseal_platform_of_before(*, at: datetime) -> int:  # noqa: ARG001  (as every act)
-    """Secrets that a master key sealed itself come under the installation's data key. Idempotent."""
+def reseal_legacy_platform_secrets(*, at: datetime) -> int:  # noqa: ARG001  (services take ``at``)
+    """Re-seal secrets in the first format, which a master key sealed itself, under the data key. Idempotent."""
     known = sealed_field("vault_platformsecret", "sealed")
-    moved = 0
+    resealed = 0
     with transaction.atomic():
-        for row in PlatformSecret.objects.exclude(name=FIRST_CHECK_NAME).select_for_update(
+        for row in PlatformSecret.objects.exclude(name=LEGACY_CHECK_NAME).select_for_update(
             no_key=True
         ):
-            if row.sealed and is_under_master(known, bytes(row.sealed)):
+            if row.sealed_value and is_sealed_by_master_key(known, bytes(row.sealed_value)):
                 key = sealing_key(Area.PLATFORM)
-                plain = open_under_master(row.name, bytes(row.sealed))
-                row.sealed = seal(key.secret, key.id, plain, field_place(known, row.pk))
-                row.save(update_fields=["sealed"])
-                moved += 1
-    return moved
+                plain = open_legacy_platform_secret(row.name, bytes(row.sealed_value))
+                row.sealed_value = seal(
+                    key.secret, key.id, plain, field_associated_data(known, row.pk)
+                )
+                row.save(update_fields=["sealed_value"])
+                resealed += 1
+    return resealed
 
 
 @dataclass(frozen=True)
-class _Done:
-    moved: int
+class _BatchResult:
+    resealed: int
     unreadable: int
     last: Any
 
 
-def _reseal_batch(field: SealedField, key: DataKey, *, after: Any, size: int) -> _Done:
-    rows = earlier_rows(field, key)
+def _reseal_batch(field: SealedField, key: DataKey, *, after: Any, size: int) -> _BatchResult:
+    rows = rows_under_earlier_keys(field, key)
     if after is not None:
         rows = rows.filter(pk__gt=after)
-    taken = list(
+    batch = list(
         rows.select_for_update(no_key=True, skip_locked=True, of=("self",))
         .order_by("pk")
         .values_list("pk", field.column)[:size]
     )
-    moved = unreadable = 0
+    resealed = unreadable = 0
     keys: dict[int, DataKey] = {}
-    for pk, sealed in taken:
+    for pk, sealed in batch:
         try:
             plain = open_any(field, pk, bytes(sealed), keys)
         except SecretUnreadable:
             unreadable += 1
             continue
-        again = seal(key.secret, key.id, plain, field_place(field, pk))
-        moved += field.rows.filter(pk=pk).update(**{field.column: again})
-    return _Done(moved, unreadable, taken[-1][0] if len(taken) == size else None)
+        new_ciphertext = seal(key.secret, key.id, plain, field_associated_data(field, pk))
+        resealed += field.rows.filter(pk=pk).update(**{field.column: new_ciphertext})
+    return _BatchResult(resealed, unreadable, batch[-1][0] if len(batch) == size else None)
 
 
 def open_any(field: SealedField, pk: Any, sealed: bytes, keys: dict[int, DataKey]) -> bytes:
-    """What a ciphertext holds, of whichever form. Raises SecretUnreadable."""
-    if is_under_master(field, sealed):
-        return open_under_master(str(pk), sealed)
+    """Open a ciphertext of either format. Raises SecretUnreadable."""
+    if is_sealed_by_master_key(field, sealed):
+        return open_legacy_platform_secret(str(pk), sealed)
     return open_sealed(field, pk, sealed, keys)
 
 
 def sealed_rows(field: SealedField) -> QuerySet[Any]:
-    """The rows that hold a ciphertext, with ``sealed_head``: its form and the id of its key."""
+    """The rows that hold a ciphertext, with ``sealed_headerer``: format and key id."""
     rows: QuerySet[Any] = field.rows.annotate(
         sealed_length=Length(field.column),
-        sealed_head=Substr(field.column, 1, 1 + KEY_ID_BYTES, output_field=BinaryField()),
+        sealed_header=Substr(field.column, 1, 1 + KEY_ID_BYTES, output_field=BinaryField()),
     ).filter(sealed_length__gt=0)
-    if field.model is PlatformSecret:  # the first check value is no secret and stays as it was
-        rows = rows.exclude(pk=FIRST_CHECK_NAME)
+    if field.model is PlatformSecret:  # the legacy check value is not a secret and stays unchanged
+        rows = rows.exclude(pk=LEGACY_CHECK_NAME)
     return rows
 
 
-def earlier_rows(field: SealedField, key: DataKey) -> QuerySet[Any]:
-    """The rows that are not sealed by this key."""
-    return sealed_rows(field).filter(~Q(sealed_head=FORM + key_id_of(key.version)))
+def rows_under_earlier_keys(field: SealedField, key: DataKey) -> QuerySet[Any]:
+    """The rows that are not sealed under this key."""
+    return sealed_rows(field).filter(~Q(sealed_header=FORMAT + key_id_of(key.version)))
 
 
-def area_of(tenant_id: UUID | None) -> Area:
+def area_for(tenant_id: UUID | None) -> Area:
     return Area.TENANT if tenant_id else Area.PLATFORM
 
 
-def inside(tenant_id: UUID | None) -> AbstractContextManager[Any]:
+def tenant_context(tenant_id: UUID | None) -> AbstractContextManager[Any]:
     """The tenant's context, or none for the installation's own secrets."""
     return acting_in(tenant_id) if tenant_id else nullcontext()
 
 
 def _audit(
-    tenant_id: UUID | None, action: str, said: dict[str, Any], actor: ActorLike, at: datetime
+    tenant_id: UUID | None, action: str, detail: dict[str, Any], actor: ActorLike, at: datetime
 ) -> None:
     if tenant_id:
-        record(action=action, actor=actor, entity=("tenant", tenant_id), at=at, detail=said)
+        record(action=action, actor=actor, entity=("tenant", tenant_id), at=at, detail=detail)
     else:
         record_platform(
-            action=action, actor=actor, entity=("installation", "platform"), at=at, detail=said
+            action=action, actor=actor, entity=("installation", "platform"), at=at, detail=detail
         )

@@ -1,13 +1,13 @@
-"""Sealing and opening fields. A tenant's are opened under a lease, which has been audited."""
+"""Sealing and opening fields. A tenant's are opened under an audited lease."""
 
 from typing import Any
 from uuid import UUID
 
 from apps.tenancy.context import require_tenant_id
-from apps.vault.envelope import place, seal, unseal
+from apps.vault.envelope import encode_associated_data, seal, unseal
 from apps.vault.errors import KeyRetired, SecretUnreadable
 from apps.vault.registry import Area, SealedField, sealed_field
-from apps.vault.services.data_keys import DataKey, opening_key, owner_of, sealing_key, version_of
+from apps.vault.services.data_keys import DataKey, opening_key, owner_for, sealing_key, version_of
 from apps.vault.services.leases import Lease
 
 
@@ -18,13 +18,13 @@ def seal_secret(*, table: str, row_id: UUID | str, field: str, plaintext: bytes)
     """
     known = sealed_field(table, field)
     key = sealing_key(known.area)
-    return seal(key.secret, key.id, plaintext, field_place(known, row_id))
+    return seal(key.secret, key.id, plaintext, field_associated_data(known, row_id))
 
 
 def open_secret(*, row: Any, field: str, lease: Lease) -> bytes:
     """Open a registered field of a row of the current tenant. Raises LookupError, SecretUnreadable.
 
-    A row that was read before a rotation ended is read again.
+    A row that was read before a rotation ended is reloaded.
     """
     if lease.tenant_id != require_tenant_id():
         raise SecretUnreadable(message="The lease is another tenant's.")
@@ -32,13 +32,13 @@ def open_secret(*, row: Any, field: str, lease: Lease) -> bytes:
 
 
 def open_platform_field(*, row: Any, field: str) -> bytes:
-    """Open a registered field that the installation's key seals; the caller audits why.
+    """Open a registered field that the installation's key seals; the caller audits it.
 
     Raises LookupError, SecretUnreadable.
     """
     known = sealed_field(row._meta.db_table, field)  # noqa: SLF001  (Django's public spelling)
     if known.area is not Area.PLATFORM:
-        raise LookupError(f"{known.table}.{known.name} is a tenant's: it is opened under a lease.")
+        raise LookupError(f"{known.table}.{known.name} belongs to a tenant: open it under a lease.")
     return _open(row, known, {})
 
 
@@ -53,17 +53,17 @@ def _open(row: Any, known: SealedField, keys: dict[int, DataKey]) -> bytes:
 def open_sealed(
     known: SealedField, row_id: UUID | str, sealed: bytes, keys: dict[int, DataKey]
 ) -> bytes:
-    """What a ciphertext of this field and row holds; ``keys`` collects the data keys that were used.
+    """Open a ciphertext of this field and row; ``keys`` caches data keys.
 
-    Inside the vault only. Raises SecretUnreadable, KeyRetired.
+    For use inside the vault only. Raises SecretUnreadable, KeyRetired.
     """
     version = version_of(sealed)
     key = keys.get(version)
     if key is None:
         key = keys[version] = opening_key(known.area, version)
-    return unseal(key.secret, sealed, field_place(known, row_id))
+    return unseal(key.secret, sealed, field_associated_data(known, row_id))
 
 
-def field_place(known: SealedField, row_id: UUID | str) -> bytes:
-    """Where a sealed field belongs: owner, table, row, field."""
-    return place(owner_of(known.area), known.table, str(row_id), known.name)
+def field_associated_data(known: SealedField, row_id: UUID | str) -> bytes:
+    """Associated data of a sealed field: owner, table, row, field."""
+    return encode_associated_data(owner_for(known.area), known.table, str(row_id), known.name)

@@ -1,16 +1,16 @@
-"""What the vault holds, in numbers: for an operator before, during and after a rotation, and before a backup."""
+"""Counts of keys and secrets: for an operator around a rotation and before a backup."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db.models import Count
 
-from apps.vault.envelope import FORM, parts_of
+from apps.vault.envelope import FORMAT, parse_ciphertext
 from apps.vault.errors import SecretUnreadable
 from apps.vault.models import MasterKey
 from apps.vault.registry import Area, SealedField, sealed_fields
 from apps.vault.services.data_keys import DataKey, live_keys
-from apps.vault.services.reseal import area_of, inside, open_any, sealed_rows
+from apps.vault.services.reseal import area_for, open_any, sealed_rows, tenant_context
 
 
 @dataclass(frozen=True)
@@ -29,29 +29,29 @@ class VaultState:
 
     keys: tuple[KeyState, ...]
     secrets: int
-    #: Ciphertexts that name no live key; counted by opening when that was asked for.
+    #: Ciphertexts without a live key; with ``open_all``, those that could not be opened.
     unreadable: int
 
 
-def known_master_keys() -> list[MasterKey]:
+def all_master_keys() -> list[MasterKey]:
     """Every master key that this database was ever sealed with, oldest first."""
     return list(MasterKey.objects.order_by("created_at", "key_id"))
 
 
 def vault_state(tenant_id: UUID | None, *, open_all: bool = False) -> VaultState:
-    """A tenant's part of the vault (None: the installation's). ``open_all`` opens every secret and forgets it."""
-    area = area_of(tenant_id)
-    with inside(tenant_id):
+    """A tenant's part of the vault (None: the installation's). ``open_all`` opens every secret to check it."""
+    area = area_for(tenant_id)
+    with tenant_context(tenant_id):
         counts: dict[int, int] = {}
         for field in sealed_fields(area):
-            for head, number in (
-                sealed_rows(field).values_list("sealed_head").annotate(Count("pk")).order_by()
+            for header, number in (
+                sealed_rows(field).values_list("sealed_header").annotate(Count("pk")).order_by()
             ):
-                version = _version_in(bytes(head))
+                version = _version_in(bytes(header))
                 counts[version] = counts.get(version, 0) + number
         rows = list(live_keys(area))
         known = {row.version for row in rows}
-        # Of the first form, the installation's are under the master key itself.
+        # The installation's secrets in the first format are under the master key itself.
         known |= {1} if area is Area.PLATFORM else set()
         unreadable = sum(number for version, number in counts.items() if version not in known)
         if open_all:
@@ -60,7 +60,7 @@ def vault_state(tenant_id: UUID | None, *, open_all: bool = False) -> VaultState
             keys=tuple(
                 KeyState(
                     row.version,
-                    (parts_of(bytes(row.wrapped)).key_id or b"").hex(),
+                    (parse_ciphertext(bytes(row.wrapped_key)).key_id or b"").hex(),
                     counts.get(row.version, 0),
                     is_sealing=row.version == rows[-1].version,
                 )
@@ -71,16 +71,16 @@ def vault_state(tenant_id: UUID | None, *, open_all: bool = False) -> VaultState
         )
 
 
-def _version_in(head: bytes) -> int:
-    return int.from_bytes(head[1:], "big") if head[:1] == FORM else 1
+def _version_in(header: bytes) -> int:
+    return int.from_bytes(header[1:], "big") if header[:1] == FORMAT else 1
 
 
 def _unreadable(field: SealedField) -> int:
-    faults = 0
+    count = 0
     keys: dict[int, DataKey] = {}
     for pk, sealed in sealed_rows(field).values_list("pk", field.column).iterator(500):
         try:
             open_any(field, pk, bytes(sealed), keys)
         except SecretUnreadable:
-            faults += 1
-    return faults
+            count += 1
+    return count

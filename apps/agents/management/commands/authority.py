@@ -16,14 +16,14 @@ from apps.core.errors import DomainError
 
 
 class Command(BaseCommand):
-    """The certificate authority of agents, and its rollover in three steps; each is audited on the platform's chain."""
+    """The certificate authority of agents, and its rollover in three steps; each is audited in the platform's log."""
 
     help = "Show the certificate authorities, or roll over: stage, then promote, then retire."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("step", choices=["status", "stage", "promote", "retire"])
         parser.add_argument(
-            "--force", action="store_true", help="although some agents will have to enroll again"
+            "--force", action="store_true", help="continue even if some agents must enroll again"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
@@ -40,12 +40,14 @@ class Command(BaseCommand):
     def _stage(self, _force: bool) -> None:  # noqa: FBT001
         fingerprint = stage_authority(actor=_actor(), at=clock.now())
         self.stdout.write(
-            f"Staged {fingerprint}. Agents hear of it within a minute; then: promote."
+            f"Staged {fingerprint}. Agents receive it within a minute; then run: promote."
         )
 
     def _promote(self, force: bool) -> None:  # noqa: FBT001
         row = promote_authority(force=force, actor=_actor(), at=clock.now())
-        self.stdout.write(f"{row.fingerprint} signs. When every agent has renewed: retire.")
+        self.stdout.write(
+            f"{row.fingerprint} is active. When every agent has renewed, run: retire."
+        )
 
     def _retire(self, force: bool) -> None:  # noqa: FBT001
         number = retire_authorities(force=force, actor=_actor(), at=clock.now())

@@ -10,7 +10,7 @@ from apps.core import clock
 
 
 class Command(BaseCommand):
-    """Writes the ingest listener's TLS files; run it before each start, it replaces only what must be."""
+    """Writes the ingest listener's TLS files. Run it before each start; valid files are not replaced."""
 
     help = "Write ca.pem, server.pem and server-key.pem for the ingest listener."
 
@@ -31,5 +31,5 @@ class Command(BaseCommand):
             actor=Actor.system("ingest_certificate"),
             at=clock.now(),
         )
-        verb = "Wrote" if files.written else "Kept"
+        verb = "Wrote" if files.written else "Unchanged:"
         self.stdout.write(f"{verb} {files.certificate} (until {files.not_after:%Y-%m-%d}).")

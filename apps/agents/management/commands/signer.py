@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.agents import keys
-from apps.agents.services import check_signer, now_and_again
+from apps.agents.services import check_signer, run_signer
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.metrics import serve_metrics
@@ -15,13 +15,13 @@ from apps.tenancy.guard import refuse_bypassing_role
 from apps.tenancy.schema_version import refuse_newer_database
 from apps.vault.errors import MasterKeyInvalid
 
-EVERY_SECONDS = 0.1
+INTERVAL_SECONDS = 0.1
 
 
 class Command(BaseCommand):
-    """The only process that can sign agents; it listens for scrapes at most. Run as many as you like."""
+    """The only process that can sign certificates. Opens no port except for metrics. Several may run."""
 
-    help = "Sign what the ingest processes ask for; needs ISPVM_CA_KEY_FILE."
+    help = "Sign the requests of the ingest processes; needs ISPVM_CA_KEY_FILE."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         refuse_bypassing_role()
@@ -40,5 +40,5 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         serve_metrics(settings.ISPVM_METRICS_LISTEN, settings.ISPVM_METRICS_ALLOW)
         announce("signer")
-        self.stdout.write(f"signer: signs as {fingerprint[:16]}")
-        now_and_again(stop, every_seconds=EVERY_SECONDS)
+        self.stdout.write(f"signer: active authority {fingerprint[:16]}")
+        run_signer(stop, every_seconds=INTERVAL_SECONDS)

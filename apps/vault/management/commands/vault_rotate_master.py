@@ -9,7 +9,7 @@ from apps.vault import services
 
 
 class Command(BaseCommand):
-    """The new key is in place and every process restarted with both: see docs/operator-handbook/keys.md."""
+    """Run it after every process was restarted with both keys: see docs/operator-handbook/keys.md."""
 
     help = "Wrap every data key under the current master key and retire the earlier ones."
 
@@ -17,12 +17,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--force",
             action="store_true",
-            help="rotate although running processes lack the key: they fail until they are restarted",
+            help="rotate even if running processes lack the key; they fail until they are restarted",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         try:
-            done = services.rotate_master_key(
+            result = services.rotate_master_key(
                 actor=Actor.system("vault_rotate_master"),
                 at=clock.now(),
                 force=options["force"],
@@ -34,9 +34,9 @@ class Command(BaseCommand):
         ) as error:
             raise CommandError(str(error)) from error
         label = services.keyring().current.label
-        self.stdout.write(f"{done.wrapped} data keys wrapped under master key {label}.")
-        for retired in done.retired:
+        self.stdout.write(f"{result.wrapped_count} data keys wrapped under master key {label}.")
+        for retired in result.retired_key_ids:
             self.stdout.write(f"Master key {retired} is retired.")
-        left = [key.key_id for key in services.known_master_keys() if not key.retired_at]
-        if left != [label]:
-            raise CommandError(f"Still live: {', '.join(left)}. Run it again.")
+        live = [key.key_id for key in services.all_master_keys() if not key.retired_at]
+        if live != [label]:
+            raise CommandError(f"Still live: {', '.join(live)}. Run it again.")

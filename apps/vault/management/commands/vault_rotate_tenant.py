@@ -13,15 +13,19 @@ ACTOR = Actor.system("vault_rotate_tenant")
 
 
 class Command(BaseCommand):
-    """May be killed and run again at any time; reads and writes go on."""
+    """Can be interrupted and run again at any time; reads and writes continue."""
 
     help = "Give a tenant a new data key and re-seal its secrets."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        whose = parser.add_mutually_exclusive_group(required=True)
-        whose.add_argument("tenant", nargs="?", help="the tenant's slug")
-        whose.add_argument("--all", action="store_true", help="every tenant, then the installation")
-        whose.add_argument("--platform", action="store_true", help="the installation's own secrets")
+        target = parser.add_mutually_exclusive_group(required=True)
+        target.add_argument("tenant", nargs="?", help="the tenant's slug")
+        target.add_argument(
+            "--all", action="store_true", help="every tenant, then the installation"
+        )
+        target.add_argument(
+            "--platform", action="store_true", help="the installation's own secrets"
+        )
         parser.add_argument(
             "--in-background", action="store_true", help="leave the re-sealing to the workers"
         )
@@ -29,7 +33,7 @@ class Command(BaseCommand):
             "--grace",
             type=int,
             default=int(services.GRACE.total_seconds()),
-            help="seconds that the old key still opens after the new one was made (default: %(default)s)",
+            help="seconds that the old key still opens after the new one was created (default: %(default)s)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
@@ -47,16 +51,16 @@ class Command(BaseCommand):
                 unreadable += self._rotate(tenant, timedelta(seconds=options["grace"]))
         if unreadable:
             raise CommandError(
-                f"{unreadable} secrets cannot be opened; they and their keys are left as they are."
+                f"{unreadable} secrets cannot be opened; they and their keys are unchanged."
             )
 
     def _rotate(self, tenant: Tenant | None, grace: timedelta) -> int:
         name = tenant.slug if tenant else "installation"
-        moved = 0
+        resealed = 0
 
         def count(sweep: services.Sweep) -> None:
-            nonlocal moved
-            moved += sweep.moved
+            nonlocal resealed
+            resealed += sweep.resealed
 
         version, last, retired = services.rotate_now(
             tenant_id=tenant.id if tenant else None,
@@ -68,9 +72,9 @@ class Command(BaseCommand):
         old = (
             f"retired: {', '.join(map(str, retired))}"
             if retired
-            else f"earlier keys go {int(grace.total_seconds())} s after the new one was made"
+            else f"earlier keys retire {int(grace.total_seconds())} s after the new one was created"
         )
-        self.stdout.write(f"{name}: key {version} seals now; {moved} secrets re-sealed; {old}.")
+        self.stdout.write(f"{name}: key {version} seals now; {resealed} secrets re-sealed; {old}.")
         return last.unreadable
 
     def _tenants(self, options: dict[str, Any]) -> list[Tenant | None]:
@@ -78,7 +82,7 @@ class Command(BaseCommand):
             return [None]
         if options["all"]:
             return [*Tenant.objects.order_by("slug"), None]
-        found = Tenant.objects.filter(slug=options["tenant"]).first()
-        if found is None:
+        tenant = Tenant.objects.filter(slug=options["tenant"]).first()
+        if tenant is None:
             raise CommandError(f"There is no tenant {options['tenant']!r}.")
-        return [found]
+        return [tenant]

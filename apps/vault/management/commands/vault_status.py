@@ -8,23 +8,23 @@ from apps.vault import services
 
 
 class Command(BaseCommand):
-    """Prints counts and key ids, never a secret. Ends with 1 when a secret cannot be opened: ask before each backup."""
+    """Prints counts and key ids, never a secret. Exits with 1 when a secret cannot be opened."""
 
     help = "Show the vault's keys, and how many secrets are sealed under each."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--verify", action="store_true", help="open every secret, to know that it can be done"
+            "--verify", action="store_true", help="open every secret to check that it can be read"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
         try:
-            ring = services.check_master_key()
+            master_keys = services.check_master_key()
         except services.MasterKeyInvalid as error:
             raise CommandError(str(error)) from error
-        for key in services.known_master_keys():
+        for key in services.all_master_keys():
             state = f"retired {key.retired_at:%Y-%m-%d}" if key.retired_at else "live"
-            seals = ", seals" if key.key_id == ring.current.label else ""
+            seals = ", seals" if key.key_id == master_keys.current.label else ""
             self.stdout.write(f"master key {key.key_id}: {state}{seals}")
         unreadable = self._show("installation", None, verify=options["verify"])
         for tenant in Tenant.objects.order_by("slug"):

@@ -7,10 +7,10 @@ from django.db import transaction
 from apps.authorization.actors import Actor
 from apps.inventory.choices import ProbeMethod, ServiceKind
 from apps.inventory.models import Device, ProbeTarget, Service
-from apps.inventory.services.expected import ensure_alias
-from apps.inventory.services.writing import delete_row, save_changes, save_new
+from apps.inventory.services.base import delete_row, save_changes, save_new
+from apps.inventory.services.sessions import ensure_alias
 
-#: The service name that a RouterOS PPPoE server answers to unless it was given another.
+#: The default service name of a RouterOS PPPoE server.
 DEFAULT_PPPOE_SERVICE = "pppoe"
 
 
@@ -27,7 +27,7 @@ def create_probe_target(
     actor: Actor,
     at: datetime,
 ) -> ProbeTarget:
-    """Ask an address from outside. Raises NameTaken, ValidationError."""
+    """Create a probe target. Raises NameTaken, ValidationError."""
     target = ProbeTarget(
         name=name,
         method=method,
@@ -45,13 +45,13 @@ def create_probe_target(
 def update_probe_target(
     *, target: ProbeTarget, changes: Mapping[str, Any], actor: Actor, at: datetime
 ) -> ProbeTarget:
-    """Change a probe. Raises NameTaken, ValidationError."""
+    """Change a probe target. Raises NameTaken, ValidationError."""
     save_changes(target, changes, actor=actor, at=at)
     return target
 
 
 def delete_probe_target(*, target: ProbeTarget, actor: Actor, at: datetime) -> None:
-    """Stop asking."""
+    """Delete a probe target."""
     delete_row(target, actor=actor, at=at)
 
 
@@ -63,7 +63,7 @@ def create_service(
     actor: Actor,
     at: datetime,
 ) -> Service:
-    """Name something that customers buy. Raises NameTaken, ValidationError."""
+    """Create a customer service. Raises NameTaken, ValidationError."""
     service = Service(name=name, kind=kind, device=device)
     with transaction.atomic():
         save_new(service, actor=actor, at=at)
@@ -74,7 +74,7 @@ def create_service(
 def update_service(
     *, service: Service, changes: Mapping[str, Any], actor: Actor, at: datetime
 ) -> Service:
-    """Change a service. Raises NameTaken, ValidationError."""
+    """Change a customer service. Raises NameTaken, ValidationError."""
     with transaction.atomic():
         save_changes(service, changes, actor=actor, at=at)
         ensure_alias(service)
@@ -82,7 +82,7 @@ def update_service(
 
 
 def delete_service(*, service: Service, actor: Actor, at: datetime) -> None:
-    """Forget a service."""
+    """Delete a customer service."""
     delete_row(service, actor=actor, at=at)
 
 
@@ -95,19 +95,19 @@ def create_default_probe_targets(
     actor: Actor,
     at: datetime,
 ) -> list[ProbeTarget]:
-    """Watch a router from outside: a UDP echo (where it has an echo port) and a TCP connect to its API.
+    """Create the default probe targets of a device: UDP echo (if it has an echo port) and TCP connect to its API.
 
-    Idempotent: a target of that name on that device is kept as it is.
+    Idempotent: an existing target of that name on that device is unchanged.
     """
-    wanted = []
+    defaults = []
     if ProbeMethod.UDP_ECHO in methods and echo_port is not None:
-        wanted.append((f"{device.name} echo", ProbeMethod.UDP_ECHO, echo_port))
+        defaults.append((f"{device.name} echo", ProbeMethod.UDP_ECHO, echo_port))
     if ProbeMethod.TCP in methods:
-        wanted.append((f"{device.name} api", ProbeMethod.TCP, device.api_port))
+        defaults.append((f"{device.name} api", ProbeMethod.TCP, device.api_port))
     with transaction.atomic():
-        present = {target.name: target for target in ProbeTarget.objects.filter(device=device)}
+        existing = {target.name: target for target in ProbeTarget.objects.filter(device=device)}
         return [
-            present.get(name)
+            existing.get(name)
             or create_probe_target(
                 name=name,
                 method=method,
@@ -118,7 +118,7 @@ def create_default_probe_targets(
                 actor=actor,
                 at=at,
             )
-            for name, method, port in wanted
+            for name, method, port in defaults
         ]
 
 
@@ -126,7 +126,7 @@ def ensure_pppoe_service(
     *, device: Device, name: str = DEFAULT_PPPOE_SERVICE, actor: Actor, at: datetime
 ) -> Service:
     """Count a BNG's PPPoE sessions under this service name. Idempotent."""
-    found = Service.objects.filter(device=device, kind=ServiceKind.PPPOE, name=name).first()
-    return found or create_service(
+    service = Service.objects.filter(device=device, kind=ServiceKind.PPPOE, name=name).first()
+    return service or create_service(
         name=name, kind=ServiceKind.PPPOE, device=device, actor=actor, at=at
     )

@@ -1,4 +1,4 @@
-"""Which router logins an agent is given: the one place through which every password leaves the server."""
+"""Which router credentials an agent receives. Every password that leaves the server passes this check."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,43 +18,43 @@ from apps.vault.choices import CredentialKind
 from apps.vault.models import CredentialSet
 
 
-class ReleasedLogins:
-    """The RouterOS logins of some devices that this agent may be given now, and the devices whose logins are held."""
+class ApprovedCredentials:
+    """The RouterOS credential sets that this agent may receive now, and the devices whose credentials are held."""
 
     def __init__(self, agent: Agent, devices: Sequence[Device]) -> None:
         self.statuses: dict[UUID, LoginStatus] = login_statuses(devices)
         self._agent = agent
         rows = credentials_of([device.id for device in devices])
-        self._logins = {
-            pk: used
-            for pk, found in rows.items()
-            if (used := [row for row in found if row.kind == CredentialKind.ROUTEROS_API])
+        self._all = {
+            pk: routeros_sets
+            for pk, sets in rows.items()
+            if (routeros_sets := [row for row in sets if row.kind == CredentialKind.ROUTEROS_API])
         }
-        self.released = {pk: used for pk, used in self._logins.items() if self._is_released(pk)}
+        self.by_device = {pk: sets for pk, sets in self._all.items() if self._is_approved(pk)}
 
-    def of(self, device_id: UUID) -> list[CredentialSet]:
-        """A device's logins, best first; empty when they are held or there are none."""
-        return self.released.get(device_id, [])
+    def for_device(self, device_id: UUID) -> list[CredentialSet]:
+        """A device's credential sets in order; empty when they are held or there are none."""
+        return self.by_device.get(device_id, [])
 
     def is_held(self, device_id: UUID) -> bool:
-        """There are logins, and this agent does not get them."""
-        return device_id in self._logins and device_id not in self.released
+        """Whether the device has credentials that this agent does not receive."""
+        return device_id in self._all and device_id not in self.by_device
 
     def certificate(self, device_id: UUID) -> str | None:
-        """The pinned certificate of a released login over TLS; None: none is pinned yet."""
+        """The pinned TLS certificate of the approved destination; None: not pinned yet."""
         status = self.statuses[device_id]
         if not status.destination.tls or status.approval is None:
             return None
         return status.approval.certificate or None
 
-    def _is_released(self, device_id: UUID) -> bool:
-        return self._agent.is_host_approved and self.statuses[device_id].is_released_to(
+    def _is_approved(self, device_id: UUID) -> bool:
+        return self._agent.is_host_approved and self.statuses[device_id].may_receive_credentials(
             self._agent.id
         )
 
 
 def approve_agent_host(*, agent: Agent, host_key: str, actor: Actor, at: datetime) -> Agent:
-    """Let logins be sealed to the host that this agent runs on now, as the approver has read its key.
+    """Approve the agent's present host, identified by the key that the approver saw.
 
     Locks: the agent. Raises LoginApprovalRefused, StandingAccessRefused, DestinationChanged.
     """
@@ -64,7 +64,7 @@ def approve_agent_host(*, agent: Agent, host_key: str, actor: Actor, at: datetim
         if not host_key or locked.host_key != host_key:
             raise DestinationChanged(
                 message=_(
-                    "Nothing was approved: the agent runs on another host by now. Read it again."
+                    "Nothing was approved: the agent now runs on another host. Reload and try again."
                 )
             )
         locked.approved_sealing_key = locked.sealing_public_key

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 
 class TestHeartbeat:
-    def test_it_keeps_what_the_agent_says_of_itself(self, in_acme):
+    def test_stores_the_reported_values(self, in_acme):
         agent, boot = make_agent(), uuid.uuid4()
 
         services.record_heartbeat(
@@ -44,7 +44,7 @@ class TestHeartbeat:
 
         assert Record.objects.filter(action="agent.sealing_key_changed").count() == 1
 
-    def test_an_odd_key_does_not_replace_a_good_one(self, in_acme):
+    def test_an_invalid_key_does_not_replace_a_valid_one(self, in_acme):
         agent = make_agent()
         _, public = sealing_key()
         services.record_heartbeat(agent_id=agent.id, sealing_public_key=public, at=AT)
@@ -54,7 +54,7 @@ class TestHeartbeat:
         agent.refresh_from_db()
         assert len(bytes(agent.sealing_public_key)) == 32
 
-    def test_another_tenants_agent_is_not_there(self, acme, globex):
+    def test_another_tenants_agent_is_not_visible(self, acme, globex):
         with acting_in(acme):
             agent = make_agent()
 
@@ -70,12 +70,12 @@ class TestAgentsForCorrelation:
         services.record_heartbeat(agent_id=agent.id, at=AT)
 
         (fresh,) = agents_for_correlation(AT + timedelta(seconds=35))
-        (silent,) = agents_for_correlation(AT + timedelta(seconds=36))
+        (offline,) = agents_for_correlation(AT + timedelta(seconds=36))
 
         assert (fresh.id, fresh.attached_device_id, fresh.alive) == (agent.id, device.id, True)
-        assert (silent.alive, silent.last_heartbeat_at) == (False, AT)
+        assert (offline.alive, offline.last_heartbeat_at) == (False, AT)
 
-    def test_agents_that_never_enrolled_or_were_revoked_are_left_out(self, in_acme):
+    def test_excludes_pending_and_revoked_agents(self, in_acme):
         make_agent("pending")
         gone = make_agent("gone")
         enroll(gone)
@@ -83,12 +83,12 @@ class TestAgentsForCorrelation:
 
         assert agents_for_correlation(AT) == []
 
-    def test_one_that_enrolled_and_never_spoke_is_silent(self, in_acme):
+    def test_an_agent_without_a_heartbeat_is_not_alive(self, in_acme):
         enroll(make_agent())
 
         assert [a.alive for a in agents_for_correlation(AT)] == [False]
 
-    def test_a_place_that_was_removed_is_unknown(self, in_acme):
+    def test_a_deleted_attached_device_is_unknown(self, in_acme):
         device = make_device()
         enroll(make_agent(attached_device=device))
         device.delete()
@@ -96,8 +96,8 @@ class TestAgentsForCorrelation:
         assert agents_for_correlation(AT)[0].attached_device_id is None
 
 
-class TestAcceptDiscovery:
-    def test_only_the_devices_that_the_agent_watches_are_taken(self, in_acme):
+class TestApplyAgentDiscovery:
+    def test_applies_only_the_agents_devices(self, in_acme):
         agent, mine, not_mine = make_agent(), make_device("a"), make_device("b")
         services.assign_agent(agent=agent, device_ids=[mine.id], actor=ACTOR, at=AT)
         patch = {
@@ -113,7 +113,7 @@ class TestAcceptDiscovery:
             ]
         }
 
-        outcome = services.accept_discovery(agent_id=agent.id, patch=patch, at=AT)
+        outcome = services.apply_agent_discovery(agent_id=agent.id, patch=patch, at=AT)
 
         assert [r.code for r in outcome.rejected] == ["not_assigned"]
         assert Interface.objects.get().device_id == mine.id

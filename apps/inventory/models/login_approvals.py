@@ -7,16 +7,16 @@ from apps.tenancy.models import TenantModel
 
 
 class LoginApproval(TenantModel):
-    """Where the logins of a device may be sent, as somebody with the right to decide it approved last.
+    """The approved destination of a device's credentials.
 
-    Not what the device has now: while the two differ, agents get no login for it. Written by ``services.logins``.
+    Not the present one: while the two differ, agents receive no credentials. Written by ``services.login_approvals``.
     """
 
     device = TenantForeignKey(Device, on_delete=models.CASCADE, related_name="login_approvals")
     address = models.GenericIPAddressField()
     port = models.PositiveIntegerField()
     tls = models.BooleanField()
-    # Ids as sorted text: of the credential sets, and of the agents that may be given them.
+    # Sorted ids as text: of the credential sets, and of the agents that may receive them.
     credential_sets = models.JSONField(default=list)
     agents = models.JSONField(default=list)
     approved_by = models.JSONField()
@@ -25,7 +25,7 @@ class LoginApproval(TenantModel):
     # SHA-256 of the router's TLS certificate (DER, lower-case hexadecimal) at the first login that it accepted.
     certificate = models.CharField(max_length=64, blank=True, default="")
     certificate_at = models.DateTimeField(null=True, blank=True)
-    # The other certificate that an agent met there and sent no login to. Empty: none.
+    # Another certificate that the device presented; no credentials were sent to it. Empty: none.
     presented_certificate = models.CharField(max_length=64, blank=True, default="")
     presented_at = models.DateTimeField(null=True, blank=True)
 

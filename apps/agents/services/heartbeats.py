@@ -4,17 +4,22 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from apps.agents.heartbeat_checks import (
+    HeartbeatEvent,
+    HeartbeatInfo,
+    HeartbeatState,
+    check_heartbeat,
+)
 from apps.agents.models import Agent
 from apps.agents.selectors import assigned_device_ids, get_agent
 from apps.agents.services.enrollment import bounded, read_sealing_key
-from apps.agents.watch import Known, Notice, Sighting, look_at
 from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.inventory.services import DiscoveryOutcome, apply_discovery
 from apps.telemetry import store
 from apps.telemetry.store import EventRow
 
-CONFLICT = "agent.identity.conflicted"
+CONFLICT_EVENT = "agent.identity.conflicted"
 _MAX_CAPABILITIES = 50
 _MAX_AUTHORITIES = 10
 
@@ -28,13 +33,13 @@ def record_heartbeat(
     sealing_public_key: str = "",
     trusted_authorities: Sequence[str] = (),
     health: Mapping[str, Any] | None = None,
-    sighting: Sighting | None = None,
+    heartbeat: HeartbeatInfo | None = None,
     at: datetime,
 ) -> Agent:
-    """Note that an agent is alive and what it says of itself. ``health`` must be JSON-safe and bounded by the caller.
+    """Store a heartbeat. ``health`` must be JSON-safe and bounded by the caller.
 
-    What ``sighting`` gives away (a wrong clock, a second host, a certificate near its end) becomes events.
-    A new sealing key is audited: passwords will be sealed to it from now on. Raises NotVisible.
+    Clock skew, a second host and certificate expiry found from ``heartbeat`` become events. A new sealing key is
+    audited. Raises NotVisible.
     """
     agent = get_agent(agent_id)
     fields = {
@@ -44,12 +49,14 @@ def record_heartbeat(
         "health": dict(health or {}),
         "trusted_authorities": [bounded(pin, 64) for pin in trusted_authorities[:_MAX_AUTHORITIES]],
     }
-    seen = replace(sighting or Sighting(), boot_id=boot_id)
-    before = _known(agent)
-    after, notices = look_at(before, seen, at)
-    was = _as_fields(before)
-    # Only what changed: a conflict that another request notes at this moment stays.
-    fields |= {name: value for name, value in _as_fields(after).items() if value != was[name]}
+    heartbeat = replace(heartbeat or HeartbeatInfo(), boot_id=boot_id)
+    before = _state_of(agent)
+    after, events = check_heartbeat(before, heartbeat, at)
+    old_fields = _as_fields(before)
+    # Only changed fields, so that a conflict recorded by a concurrent request is not overwritten.
+    fields |= {
+        name: value for name, value in _as_fields(after).items() if value != old_fields[name]
+    }
     key = read_sealing_key(sealing_public_key) if sealing_public_key else None
     changed = key is not None and key != bytes(agent.sealing_public_key or b"")
     if changed:
@@ -57,8 +64,8 @@ def record_heartbeat(
     for name, value in fields.items():
         setattr(agent, name, value)
     agent.save(update_fields=list(fields))
-    if notices:
-        _tell(agent, notices, at)
+    if events:
+        _store_events(agent, events, at)
     if changed:
         record(
             action="agent.sealing_key_changed",
@@ -69,22 +76,24 @@ def record_heartbeat(
     return agent
 
 
-def _tell(agent: Agent, notices: Sequence[Notice], at: datetime) -> None:
-    events = [
-        EventRow(uuid4(), at, one.event_type, one.severity, "agent", agent.id, dict(one.payload))
-        for one in notices
+def _store_events(agent: Agent, events: Sequence[HeartbeatEvent], at: datetime) -> None:
+    rows = [
+        EventRow(
+            uuid4(), at, event.event_type, event.severity, "agent", agent.id, dict(event.payload)
+        )
+        for event in events
     ]
-    store.write_batch(events=events, received_at=at)
-    if any(one.event_type == CONFLICT for one in notices):
+    store.write_batch(events=rows, received_at=at)
+    if any(event.event_type == CONFLICT_EVENT for event in events):
         _audit_conflict(agent, at)
 
 
-def note_conflict(*, agent_id: UUID, how: str, at: datetime) -> None:
-    """Two hosts were caught under one identity by what they sent (``how``). Idempotent. Raises NotVisible."""
+def record_conflict(*, agent_id: UUID, how: str, at: datetime) -> None:
+    """Record that two hosts use one identity; ``how`` says how it was detected. Idempotent. Raises NotVisible."""
     agent = get_agent(agent_id)
     if Agent.objects.filter(pk=agent_id, conflict_at=None).update(conflict_at=at) != 1:
         return
-    _tell(agent, [Notice(CONFLICT, "critical", {"how": how})], at)
+    _store_events(agent, [HeartbeatEvent(CONFLICT_EVENT, "critical", {"how": how})], at)
 
 
 def _audit_conflict(agent: Agent, at: datetime) -> None:
@@ -93,36 +102,38 @@ def _audit_conflict(agent: Agent, at: datetime) -> None:
         actor=Actor.system("ingest"),
         entity=("agent", agent.id),
         at=at,
-        detail={"name": agent.name, "address": str(agent.heard_address or "")},
+        detail={"name": agent.name, "address": str(agent.last_address or "")},
     )
 
 
-def _known(agent: Agent) -> Known:
-    return Known(
+def _state_of(agent: Agent) -> HeartbeatState:
+    return HeartbeatState(
         boot_id=agent.boot_id,
-        boot_since=agent.boot_since,
-        former_boots=tuple(agent.former_boots),
-        address=str(agent.heard_address or ""),
+        boot_first_seen_at=agent.boot_first_seen_at,
+        previous_boots=tuple(agent.previous_boots),
+        address=str(agent.last_address or ""),
         skewed_since=agent.skewed_since,
         conflict_at=agent.conflict_at,
-        expiry_told=agent.expiry_told,
+        expiry_notified=agent.expiry_notified,
     )
 
 
-def _as_fields(known: Known) -> dict[str, Any]:
+def _as_fields(state: HeartbeatState) -> dict[str, Any]:
     return {
-        "boot_id": known.boot_id,
-        "boot_since": known.boot_since,
-        "former_boots": list(known.former_boots),
-        "heard_address": known.address or None,
-        "skewed_since": known.skewed_since,
-        "conflict_at": known.conflict_at,
-        "expiry_told": known.expiry_told,
+        "boot_id": state.boot_id,
+        "boot_first_seen_at": state.boot_first_seen_at,
+        "previous_boots": list(state.previous_boots),
+        "last_address": state.address or None,
+        "skewed_since": state.skewed_since,
+        "conflict_at": state.conflict_at,
+        "expiry_notified": state.expiry_notified,
     }
 
 
-def accept_discovery(*, agent_id: UUID, patch: Mapping[str, Any], at: datetime) -> DiscoveryOutcome:
-    """Take in an agent's ``inventory_patch``: only of the devices that it watches. Raises NotVisible."""
+def apply_agent_discovery(
+    *, agent_id: UUID, patch: Mapping[str, Any], at: datetime
+) -> DiscoveryOutcome:
+    """Apply an agent's ``inventory_patch``, only for the devices that it polls. Raises NotVisible."""
     agent = get_agent(agent_id)
     return apply_discovery(
         patch=patch,

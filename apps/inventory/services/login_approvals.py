@@ -1,7 +1,7 @@
-"""Deciding where a router's login is sent. Every other service may change a device; only these approve.
+"""Approving where a device's credentials are sent. Other services may change a device; only these approve.
 
-An act of somebody who may decide approves exactly what it changed; what somebody else changed before stays held until
-it is approved by its digest.
+A change by an actor who may approve approves exactly what it changed; what others changed before stays held until it is
+approved by its digest.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,37 +20,39 @@ from apps.inventory.choices import HoldReason
 from apps.inventory.destinations import Destination, LoginStatus, login_statuses
 from apps.inventory.errors import DestinationChanged, LoginApprovalRefused
 from apps.inventory.models import Device, LoginApproval
-from apps.inventory.readers import readers_of
+from apps.inventory.polling_agents import polling_agents_of
 from apps.tenancy.context import require_tenant_id
 
-#: What of a device decides where its login goes; the site decides which agents read it.
-DECIDING = frozenset({"management_address", "api_port", "api_tls", "credential_set", "site"})
+#: Fields that decide where credentials are sent. The site decides which agents poll the device.
+DESTINATION_FIELDS = frozenset(
+    {"management_address", "api_port", "api_tls", "credential_set", "site"}
+)
 BATCH = 1_000
 _LOCK = 0x15B_106E
 _CERTIFICATE_FIELDS = ("certificate", "certificate_at", "presented_certificate", "presented_at")
 
 
 def require_login_approval(actor: Actor) -> None:
-    """Raise LoginApprovalRefused unless the actor may approve logins, StandingAccessRefused in an access session."""
-    refuse_in_access_session(actor)
+    """Raises LoginApprovalRefused unless the actor may approve destinations, VisitLeavesNothing in a visit."""
+    refuse_in_visit(actor)
     if not actor.approves_logins:
         raise LoginApprovalRefused(
             message=_(
-                "Nothing was approved: confirm who you are and try again, or use a token that was issued with the "
+                "Nothing was approved. Confirm your identity and try again, or use a token with the "
                 "scope logins.approve."
             )
         )
 
 
 def may_approve(actor: Actor) -> bool:
-    """Whether a change by this actor approves itself."""
-    return actor.approves_logins and not actor.access_session
+    """Whether changes by this actor are approved at once."""
+    return actor.approves_logins and not actor.visit
 
 
-def lock_readers() -> None:
-    """One change of who reads what at a time: another's, between two looks, would pass for part of this act.
+def lock_assignments() -> None:
+    """Serialize assignment changes of the tenant: a concurrent one would be attributed to this actor.
 
-    Taken before the lock of any device or approval, everywhere: another order could deadlock.
+    Always taken before the lock of any device or approval; another order could deadlock.
     """
     with connection.cursor() as cursor:
         key = require_tenant_id().int & 0x7FFFFFFF
@@ -59,37 +61,37 @@ def lock_readers() -> None:
 
 @contextmanager
 def destination_change(device_id: UUID, *, actor: Actor, at: datetime) -> Iterator[None]:
-    """Around a change of one device: approve it if the actor may, else hold the login.
+    """Wrap a change of one device: approve it if the actor may, else hold the credentials.
 
-    Locks: the tenant's changes of readers, the device.
+    Locks: the tenant's assignments, the device.
     """
     with transaction.atomic():
-        lock_readers()
+        lock_assignments()
         before = _locked_status(device_id)
         yield
         after = _locked_status(device_id)
-        _settle(before, after, actor, at)
+        _update_approval(before, after, actor, at)
 
 
 @contextmanager
 def assignment_change(*, actor: Actor, at: datetime) -> Iterator[None]:
-    """Around a change of who reads what: agents that an actor with the right added are approved, others get no login;
-    agents that no longer read a device lose the approval.
+    """Wrap an assignment change: added agents are approved if the actor may approve, else they receive no credentials;
+    agents that no longer poll a device lose the approval.
 
-    Locks: the tenant's changes of readers, the approvals of devices whose readers changed.
+    Locks: the tenant's assignments, the approvals of devices whose polling agents changed.
     """
     with transaction.atomic():
-        lock_readers()
-        before = _agent_ids()
+        lock_assignments()
+        before = _polling_agent_ids()
         yield
-        after = _agent_ids()
+        after = _polling_agent_ids()
         changed = [pk for pk in {*before, *after} if before.get(pk) != after.get(pk)]
         rows = LoginApproval.objects.select_for_update(of=("self",)).filter(device__in=changed)
-        touched, acts = [], []
+        changed_rows, acts = [], []
         for row in rows.select_related("device").order_by("pk"):
-            had, has = before.get(row.device_id, set()), after.get(row.device_id, set())
-            agents = _agents(row.agents, had, has, actor)
-            if has - {*agents} - had:
+            old, new = before.get(row.device_id, set()), after.get(row.device_id, set())
+            agents = _approved_agents(row.agents, old, new, actor)
+            if new - {*agents} - old:
                 reasons = {"reasons": [str(HoldReason.AGENTS)]}
                 acts.append(_act("device.login_held", row, actor, at, reasons))
             if agents == row.agents:
@@ -98,23 +100,23 @@ def assignment_change(*, actor: Actor, at: datetime) -> Iterator[None]:
                 row.approved_by, row.approved_at = actor.as_dict(), at
                 acts.append(_act("device.login_approved", row, actor, at, {"agents": agents}))
             row.agents = agents
-            touched.append(row)
+            changed_rows.append(row)
         fields = ["agents", "approved_by", "approved_at"]
-        LoginApproval.objects.bulk_update(touched, fields, batch_size=BATCH)
+        LoginApproval.objects.bulk_update(changed_rows, fields, batch_size=BATCH)
         record_all(acts)
 
 
 def approve_logins(
     *, destinations: Mapping[UUID, str], actor: Actor, at: datetime
 ) -> list[LoginStatus]:
-    """Approve these devices' destinations as the approver has read them (device -> digest), all or none.
+    """Approve these destinations as the approver saw them (device id -> digest), all or none.
 
-    Locks: the tenant's changes of readers, the devices in order of id, their approvals. Raises LoginApprovalRefused,
-    StandingAccessRefused, DestinationChanged with the ids of devices that have changed since or are gone.
+    Locks: the tenant's assignments, the devices in order of id, their approvals. Raises LoginApprovalRefused,
+    VisitLeavesNothing, DestinationChanged with the ids of devices that have changed or were deleted.
     """
     require_login_approval(actor)
     with transaction.atomic():
-        lock_readers()
+        lock_assignments()
         rows = Device.objects.select_for_update(no_key=True).filter(pk__in=destinations)
         devices = list(rows.order_by("pk"))
         statuses = login_statuses(devices)
@@ -125,17 +127,15 @@ def approve_logins(
         ]
         if changed:
             raise DestinationChanged(
-                message=_(
-                    "Nothing was approved: some devices have changed since. Read them again."
-                ),
+                message=_("Nothing was approved: some devices have changed. Reload and try again."),
                 devices=", ".join(sorted(map(str, changed))),
             )
         _approve(devices, statuses, actor, at)
         return list(login_statuses(devices).values())
 
 
-def approve_every_login(*, actor: Actor, at: datetime) -> int:
-    """Approve what the tenant's devices have now, for data that was written past the services. Returns how many."""
+def approve_all_logins(*, actor: Actor, at: datetime) -> int:
+    """Approve all present destinations of the tenant, for rows written without the services. Returns the count."""
     require_login_approval(actor)
     devices = list(Device.objects.order_by("pk"))
     statuses = {
@@ -148,7 +148,7 @@ def approve_every_login(*, actor: Actor, at: datetime) -> int:
 
 
 def approve_first_login(device: Device, *, actor: Actor, at: datetime) -> None:
-    """A new device with a login: attaching it is the approval, if the actor may. The caller has called lock_readers."""
+    """Approve the credentials of a new device if the actor may, else hold them. Needs lock_assignments."""
     statuses = login_statuses([device])
     if not statuses[device.pk].destination.credential_sets:
         return
@@ -159,7 +159,7 @@ def approve_first_login(device: Device, *, actor: Actor, at: datetime) -> None:
 
 
 def accept_certificate(*, device: Device, certificate: str, actor: Actor, at: datetime) -> None:
-    """Pin the certificate that a router presents now, as the approver has read it.
+    """Pin the certificate that a router presents, as the approver saw it.
 
     Locks: the approval. Raises LoginApprovalRefused, StandingAccessRefused, DestinationChanged.
     """
@@ -168,7 +168,7 @@ def accept_certificate(*, device: Device, certificate: str, actor: Actor, at: da
         row = LoginApproval.objects.select_for_update().filter(device=device).first()
         if row is None or not certificate or row.presented_certificate != certificate:
             raise DestinationChanged(
-                message=_("Nothing was accepted: the device presents another certificate by now.")
+                message=_("Nothing was accepted: the device now presents another certificate.")
             )
         before = row.certificate
         row.certificate, row.certificate_at = certificate, at
@@ -183,40 +183,40 @@ def accept_certificate(*, device: Device, certificate: str, actor: Actor, at: da
         )
 
 
-def note_certificates(
+def record_certificates(
     *,
     accepted: Mapping[UUID, str],
     presented: Mapping[UUID, str],
     actor: Actor,
     at: datetime,
 ) -> None:
-    """What an agent met: certificates of routers that took a login, and others that it sent none to.
+    """Record certificates that an agent reported: of successful logins, and other presented ones.
 
-    The first accepted one is pinned; a pin changes only by ``accept_certificate``. Only agents that are given the
-    device's logins are believed. Locks: the approvals.
+    The first accepted one is pinned; a pin changes only by ``accept_certificate``. Reports of agents that are not
+    approved for the device are ignored. Locks: the approvals.
     """
     ids = {*accepted, *presented}
     if not ids:
         return
     rows = LoginApproval.objects.select_for_update(of=("self",)).filter(device__in=ids, tls=True)
-    acts, touched = [], []
+    acts, changed_rows = [], []
     for row in rows.select_related("device").order_by("pk"):
         if str(actor.id) not in row.agents:
             continue
-        took, met = accepted.get(row.device_id, ""), presented.get(row.device_id, "")
-        if took and not row.certificate:
-            row.certificate, row.certificate_at = took, at
-            acts.append(_act("device.certificate_pinned", row, actor, at, {"certificate": took}))
-        elif took and took == row.certificate and row.presented_certificate:
+        used, offered = accepted.get(row.device_id, ""), presented.get(row.device_id, "")
+        if used and not row.certificate:
+            row.certificate, row.certificate_at = used, at
+            acts.append(_act("device.certificate_pinned", row, actor, at, {"certificate": used}))
+        elif used and used == row.certificate and row.presented_certificate:
             row.presented_certificate, row.presented_at = "", None
-        elif met and met not in {row.certificate, row.presented_certificate}:
-            row.presented_certificate, row.presented_at = met, at
-            both = {"certificate": [row.certificate, met]}
+        elif offered and offered not in {row.certificate, row.presented_certificate}:
+            row.presented_certificate, row.presented_at = offered, at
+            both = {"certificate": [row.certificate, offered]}
             acts.append(_act("device.certificate_changed", row, actor, at, both))
         else:
             continue
-        touched.append(row)
-    LoginApproval.objects.bulk_update(touched, _CERTIFICATE_FIELDS)
+        changed_rows.append(row)
+    LoginApproval.objects.bulk_update(changed_rows, _CERTIFICATE_FIELDS)
     record_all(acts)
 
 
@@ -225,19 +225,19 @@ def _locked_status(device_id: UUID) -> LoginStatus:
     return login_statuses([device])[device_id]
 
 
-def _settle(before: LoginStatus, after: LoginStatus, actor: Actor, at: datetime) -> None:
+def _update_approval(before: LoginStatus, after: LoginStatus, actor: Actor, at: datetime) -> None:
     row = after.approval
     if row is None:
-        # Attaching the first login is the approval; a login that is there and was never approved stays held.
+        # Adding the first credential set approves it; credentials that were there and never approved stay held.
         if after.destination.credential_sets and not before.destination.credential_sets:
             device = Device.objects.get(pk=after.destination.device_id)
             approve_first_login(device, actor=actor, at=at)
         return
-    kept = _values(row)
-    _follow(row, before.destination, after.destination, actor)
-    is_changed = _values(row) != kept
+    old_values = _values(row)
+    _approve_changes(row, before.destination, after.destination, actor)
+    is_changed = _values(row) != old_values
     if is_changed:
-        if _values(row)[:3] != kept[:3]:
+        if _values(row)[:3] != old_values[:3]:
             _unpin(row)
         if may_approve(actor):
             row.approved_by, row.approved_at = actor.as_dict(), at
@@ -248,32 +248,35 @@ def _settle(before: LoginStatus, after: LoginStatus, actor: Actor, at: datetime)
         _record_hold(after, actor, at)
 
 
-def _follow(row: LoginApproval, was: Destination, now: Destination, actor: Actor) -> None:
-    """Approve what this act changed, and nothing that was changed before it."""
+def _approve_changes(row: LoginApproval, old: Destination, new: Destination, actor: Actor) -> None:
+    """Approve the difference between ``old`` and ``new``, and nothing that was changed earlier."""
     if may_approve(actor):
-        if was.address != now.address:
-            row.address = now.address
-        if was.port != now.port:
-            row.port = now.port
-        if was.tls != now.tls:
-            row.tls = now.tls
-        if was.credential_sets != now.credential_sets:
-            added = now.credential_sets - was.credential_sets
-            kept = now.credential_sets & set(row.credential_sets)
-            row.credential_sets = sorted(kept | added)
-    row.agents = _agents(row.agents, was.agents, now.agents, actor)
+        if old.address != new.address:
+            row.address = new.address
+        if old.port != new.port:
+            row.port = new.port
+        if old.tls != new.tls:
+            row.tls = new.tls
+        if old.credential_sets != new.credential_sets:
+            added = new.credential_sets - old.credential_sets
+            still_used = new.credential_sets & set(row.credential_sets)
+            row.credential_sets = sorted(still_used | added)
+    row.agents = _approved_agents(row.agents, old.agents, new.agents, actor)
 
 
-def _agents(
-    approved: Sequence[str], had: Collection[str], has: Collection[str], actor: Actor
+def _approved_agents(
+    approved: Sequence[str], old: Collection[str], new: Collection[str], actor: Actor
 ) -> list[str]:
-    """Those approved before that still read it, and those that an actor with the right has added."""
-    added = set(has) - set(had) if may_approve(actor) else set()
-    return sorted((set(approved) & set(has)) | added)
+    """Agents approved earlier that still poll the device, and those added by an actor who may approve."""
+    added = set(new) - set(old) if may_approve(actor) else set()
+    return sorted((set(approved) & set(new)) | added)
 
 
-def _agent_ids() -> dict[UUID, set[str]]:
-    return {pk: {str(row.agent_id) for row in readers} for pk, readers in readers_of().items()}
+def _polling_agent_ids() -> dict[UUID, set[str]]:
+    return {
+        pk: {str(row.agent_id) for row in polling_agents}
+        for pk, polling_agents in polling_agents_of().items()
+    }
 
 
 def _values(row: LoginApproval) -> tuple[Any, ...]:
@@ -281,7 +284,7 @@ def _values(row: LoginApproval) -> tuple[Any, ...]:
 
 
 def _unpin(row: LoginApproval) -> None:
-    """Another endpoint has another certificate: the next accepted login pins it."""
+    """Another endpoint has another certificate: the next successful login pins it."""
     row.certificate, row.certificate_at = "", None
     row.presented_certificate, row.presented_at = "", None
 

@@ -1,4 +1,4 @@
-"""Numbers of agents: who speaks, who is silent, how much they hold back, and how long their authority lasts."""
+"""Metrics of agents: online, offline, buffered batches, and the expiry of their authority."""
 
 from datetime import datetime
 from operator import add
@@ -11,26 +11,26 @@ from apps.agents.selectors import is_alive
 from apps.events.state import Gauge, GaugeValues
 
 STATE = (
-    Gauge("ispvm_agents_alive", "Active agents that were heard lately.", combine=add),
-    Gauge("ispvm_agents_silent", "Active agents that were not.", combine=add),
-    Gauge("ispvm_agents_buffer_depth", "Batches that agents hold, as last heard.", combine=add),
-    Gauge("ispvm_agents_buffer_age_seconds", "Age of the oldest batch that an agent holds."),
+    Gauge("ispvm_agents_alive", "Active agents with a recent heartbeat.", combine=add),
+    Gauge("ispvm_agents_silent", "Active agents without a recent heartbeat.", combine=add),
+    Gauge("ispvm_agents_buffer_depth", "Buffered batches, from the last heartbeat.", combine=add),
+    Gauge("ispvm_agents_buffer_age_seconds", "Age of the oldest buffered batch."),
 )
 INSTALLATION = (
     Gauge(
         "ispvm_authority_end_timestamp_seconds",
-        "When the authority that signs agents ends; 0 while there is none.",
+        "Expiry of the authority that signs agents; 0 while there is none.",
     ),
 )
 
 
 def read_authority(_at: datetime) -> GaugeValues:
-    """Of the one that signs now."""
+    """The expiry of the active authority."""
     row = CertificateAuthority.objects.filter(stage=AuthorityStage.ACTIVE).first()
     if row is None:
         return {}
-    ends = x509.load_pem_x509_certificate(row.certificate_pem.encode()).not_valid_after_utc
-    return {("ispvm_authority_end_timestamp_seconds",): ends.timestamp()}
+    not_after = x509.load_pem_x509_certificate(row.certificate_pem.encode()).not_valid_after_utc
+    return {("ispvm_authority_end_timestamp_seconds",): not_after.timestamp()}
 
 
 def read_agents(at: datetime) -> GaugeValues:
@@ -38,15 +38,15 @@ def read_agents(at: datetime) -> GaugeValues:
     agents = Agent.objects.filter(status=AgentStatus.ACTIVE).only(
         "status", "last_heartbeat_at", "health"
     )
-    alive = silent = depth = oldest = 0.0
+    online = offline = depth = oldest = 0.0
     for agent in agents:
-        speaks = is_alive(agent, at)
-        alive, silent = alive + speaks, silent + (not speaks)
+        is_online = is_alive(agent, at)
+        online, offline = online + is_online, offline + (not is_online)
         depth += float(agent.health.get("buffer_depth", 0))
         oldest = max(oldest, float(agent.health.get("buffer_age_seconds", 0)))
     return {
-        ("ispvm_agents_alive",): alive,
-        ("ispvm_agents_silent",): silent,
+        ("ispvm_agents_alive",): online,
+        ("ispvm_agents_silent",): offline,
         ("ispvm_agents_buffer_depth",): depth,
         ("ispvm_agents_buffer_age_seconds",): oldest,
     }

@@ -1,4 +1,4 @@
-"""Reads of what sits on devices and stands next to them. Queries do not grow with rows."""
+"""Reads of the entities on devices and of neighboring devices. The number of queries does not grow with rows."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from apps.inventory.models import (
 
 
 @dataclass(frozen=True)
-class Vicinity:
-    """A device, those at the far ends of its links, and how they see each other."""
+class Neighborhood:
+    """A device, the devices at the far ends of its links, and their OSPF neighbors."""
 
     names: dict[UUID, str]
     addresses: dict[UUID, str]
@@ -28,46 +28,48 @@ class Vicinity:
     ospf_neighbors: list[OspfNeighbor]
 
 
-def vicinity_of(device: Device) -> Vicinity:
-    """Three queries."""
+def neighborhood_of(device: Device) -> Neighborhood:
+    """The neighborhood of a device. Three queries."""
     links = list(Link.objects.filter(Q(a_device=device) | Q(z_device=device)))
     ids = {device.id, *(end for row in links for end in (row.a_device_id, row.z_device_id) if end)}
-    found = list(Device.objects.filter(pk__in=ids).values_list("pk", "name", "management_address"))
-    return Vicinity(
-        names={pk: name for pk, name, _address in found},
-        addresses={pk: address for pk, _name, address in found},
+    devices = list(
+        Device.objects.filter(pk__in=ids).values_list("pk", "name", "management_address")
+    )
+    return Neighborhood(
+        names={pk: name for pk, name, _address in devices},
+        addresses={pk: address for pk, _name, address in devices},
         links=links,
         ospf_neighbors=list(OspfNeighbor.objects.filter(device__in=ids)),
     )
 
 
-def parts_of(device_ids: Collection[UUID]) -> dict[UUID, UUID]:
-    """What sits on these devices, themselves too: part -> device. One query."""
-    on_them: list[QuerySet[Any, Any]] = [
+def entities_on_devices(device_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Entity id -> device id for everything on these devices, the devices included. One query."""
+    querysets: list[QuerySet[Any, Any]] = [
         model._default_manager.filter(device__in=device_ids).values_list("pk", "device_id")  # noqa: SLF001
         for model in (Interface, BgpPeer, OspfNeighbor, ProbeTarget, Service)
     ]
     links = Link.objects.filter(a_device__in=device_ids).values_list("pk", "a_device_id")
-    parts = dict(links.union(*on_them, all=True))
-    return parts | {device_id: device_id for device_id in device_ids}
+    device_ids_by_entity = dict(links.union(*querysets, all=True))
+    return device_ids_by_entity | {device_id: device_id for device_id in device_ids}
 
 
-def devices_of(part_ids: Collection[UUID]) -> dict[UUID, UUID]:
-    """On which device each of these sits, a device on itself: part -> device. One query."""
-    of: list[QuerySet[Any, Any]] = [
-        model._default_manager.filter(pk__in=part_ids, device__isnull=False).values_list(  # noqa: SLF001
+def devices_of_entities(entity_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """Entity id -> device id for these entities; a device maps to itself. One query."""
+    querysets: list[QuerySet[Any, Any]] = [
+        model._default_manager.filter(pk__in=entity_ids, device__isnull=False).values_list(  # noqa: SLF001
             "pk", "device_id"
         )
         for model in (Interface, BgpPeer, OspfNeighbor, ProbeTarget, Service)
     ]
-    links = Link.objects.filter(pk__in=part_ids).values_list("pk", "a_device_id")
-    themselves = Device.objects.filter(pk__in=part_ids).values_list("pk", "pk")
-    return dict(links.union(themselves, *of, all=True))
+    links = Link.objects.filter(pk__in=entity_ids).values_list("pk", "a_device_id")
+    devices = Device.objects.filter(pk__in=entity_ids).values_list("pk", "pk")
+    return dict(links.union(devices, *querysets, all=True))
 
 
 @dataclass(frozen=True)
-class DeviceParts:
-    """What sits on one device, as rows."""
+class DeviceEntities:
+    """The rows of one device."""
 
     interfaces: list[Interface]
     links: list[Link]
@@ -77,21 +79,21 @@ class DeviceParts:
     probe_targets: list[ProbeTarget]
 
     def far_device_ids(self, device: Device) -> set[UUID]:
-        """The devices at the other ends of its links."""
+        """The devices at the far ends of its links."""
         ends = {pk for row in self.links for pk in (row.a_device_id, row.z_device_id) if pk}
         return ends - {device.pk}
 
     def ids(self) -> set[UUID]:
-        """Of all of them."""
+        """The ids of all rows."""
         rows = (self.interfaces, self.links, self.bgp_peers, self.ospf_neighbors)
         more = (self.services, self.probe_targets)
-        return {row.pk for part in (*rows, *more) for row in part}
+        return {row.pk for group in (*rows, *more) for row in group}
 
 
-def parts_of_device(device: Device) -> DeviceParts:
+def entities_of_device(device: Device) -> DeviceEntities:
     """The rows of one device, links with both ends' names. Six queries."""
     links = Link.objects.filter(Q(a_device=device) | Q(z_device=device))
-    return DeviceParts(
+    return DeviceEntities(
         interfaces=list(device.interfaces.order_by("name")),
         links=list(links.select_related("a_device", "z_device").order_by("name")),
         bgp_peers=list(device.bgp_peers.order_by("name", "remote_address")),

@@ -1,4 +1,4 @@
-"""Where logins go: the part of a device page, and the list of those that somebody has to decide on."""
+"""Approving where router credentials are sent: a section of the device page, and the list of held logins."""
 
 import re
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ from apps.inventory.choices import HoldReason, LoginState
 from apps.inventory.destinations import (
     Destination,
     LoginStatus,
-    devices_that_need_a_decision,
+    devices_awaiting_approval,
     login_statuses,
 )
 from apps.inventory.models import Device, LoginApproval
@@ -42,13 +42,13 @@ STATES = {
     LoginState.CERTIFICATE_CHANGED: CHANGED,
     LoginState.NONE: NO_LOGIN,
 }
-#: One box of the list: a device and the destination that its row shows.
-CHOSEN = re.compile(r"\A([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):([0-9a-f]{64})\Z")
+#: A selected row: device id and the digest of the shown destination.
+SELECTION = re.compile(r"\A([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):([0-9a-f]{64})\Z")
 
 
 @dataclass(frozen=True)
-class Line:
-    """One part of a destination: as it is, and as it was approved."""
+class DestinationField:
+    """One field of a destination: present and approved value."""
 
     label: str
     now: str
@@ -58,107 +58,113 @@ class Line:
 
 @dataclass(frozen=True)
 class LoginRow:
-    """A device's login as people read it before they decide."""
+    """A device's login status for display."""
 
     device: Device
     state: State
     status: LoginStatus
-    lines: tuple[Line, ...]
+    fields: tuple[DestinationField, ...]
     reasons: str
-    #: Agents on a host that nobody approved: id and name.
-    hosts: tuple[tuple[UUID, str], ...]
+    #: Agents on an unapproved host: id and name.
+    unapproved_hosts: tuple[tuple[UUID, str], ...]
     is_held: bool
     is_certificate_changed: bool
     is_clear_text: bool
 
 
 def login_rows(devices: Iterable[Device]) -> list[LoginRow]:
-    """Their logins with names for ids. Six queries, whatever their number."""
+    """Login status of devices, with names for ids. Six queries, whatever their number."""
     devices = list(devices)
     statuses = login_statuses(devices)
     names = {str(pk): name for pk, name in CredentialSet.objects.values_list("pk", "name")}
     for status in statuses.values():
-        names.update({str(reader.agent_id): reader.name for reader in status.readers})
+        names.update({str(agent.agent_id): agent.name for agent in status.polling_agents})
     return [_row(device, statuses[device.pk], names) for device in devices]
 
 
 def _row(device: Device, status: LoginStatus, names: dict[str, str]) -> LoginRow:
     now, row = status.destination, status.approval
-    hosts = [(one.agent_id, one.name) for one in status.readers if not one.is_host_approved]
+    unapproved_hosts = [
+        (agent.agent_id, agent.name)
+        for agent in status.polling_agents
+        if not agent.is_host_approved
+    ]
     return LoginRow(
         device=device,
         state=STATES.get(status.state, UNKNOWN),
         status=status,
-        lines=_lines(now, row, names),
+        fields=_fields(now, row, names),
         reasons=", ".join(str(reason.label) for reason in status.reasons),
-        hosts=tuple(hosts),
+        unapproved_hosts=tuple(unapproved_hosts),
         is_held=bool(set(status.reasons) - {HoldReason.AGENT_HOST}),
         is_certificate_changed=bool(row and row.presented_certificate),
         is_clear_text=not now.tls and bool(now.credential_sets),
     )
 
 
-def _lines(now: Destination, row: LoginApproval | None, names: dict[str, str]) -> tuple[Line, ...]:
-    """Each part as it is; an approval that is not there approves nothing."""
-    before = ("", "", "", "", "")
+def _fields(
+    now: Destination, row: LoginApproval | None, names: dict[str, str]
+) -> tuple[DestinationField, ...]:
+    """Present and approved values; without an approval all approved values are empty."""
+    approved = ("", "", "", "", "")
     if row is not None:
-        before = (
+        approved = (
             str(row.address),
             str(row.port),
-            _yes(is_on=row.tls),
-            _named(row.credential_sets, names),
-            _named(row.agents, names),
+            _yes_or_no(is_on=row.tls),
+            _join_names(row.credential_sets, names),
+            _join_names(row.agents, names),
         )
     return (
-        _line(_lazy("Address"), now.address, before[0]),
-        _line(_lazy("Port"), str(now.port), before[1]),
-        _line(_lazy("TLS"), _yes(is_on=now.tls), before[2]),
-        _line(_lazy("Credential sets"), _named(now.credential_sets, names), before[3]),
-        _line(_lazy("Agents"), _named(now.agents, names), before[4]),
+        _field(_lazy("Address"), now.address, approved[0]),
+        _field(_lazy("Port"), str(now.port), approved[1]),
+        _field(_lazy("TLS"), _yes_or_no(is_on=now.tls), approved[2]),
+        _field(_lazy("Credential sets"), _join_names(now.credential_sets, names), approved[3]),
+        _field(_lazy("Agents"), _join_names(now.agents, names), approved[4]),
     )
 
 
-def _line(label: object, now: str, approved: str) -> Line:
-    return Line(str(label), now, approved, now != approved)
+def _field(label: object, now: str, approved: str) -> DestinationField:
+    return DestinationField(str(label), now, approved, now != approved)
 
 
-def _yes(*, is_on: bool) -> str:
+def _yes_or_no(*, is_on: bool) -> str:
     return str(_lazy("yes") if is_on else _lazy("no"))
 
 
-def _named(ids: Iterable[str], names: dict[str, str]) -> str:
+def _join_names(ids: Iterable[str], names: dict[str, str]) -> str:
     return ", ".join(sorted(names.get(pk, pk) for pk in ids))
 
 
 @require_GET
 @requires(Permission.DIAGNOSTICS_RUN)
 def device_login(request: HttpRequest, device_id: UUID) -> HttpResponse:
-    """The part of a device page."""
+    """The login section of a device page."""
     access = access_of(request)
-    return _part(request, access, get_visible_device(access, device_id))
+    return _section(request, access, get_visible_device(access, device_id))
 
 
 @never_cache
 @require_POST
 @requires(Permission.LOGINS_APPROVE)
 @fresh_sign_in
-def decide(request: HttpRequest, device_id: UUID) -> HttpResponse:
-    """Approve the destination, or accept the certificate, that the page has shown."""
+def decide_login(request: HttpRequest, device_id: UUID) -> HttpResponse:
+    """Approve the shown destination, or accept the shown certificate."""
     access, at = access_of(request), clock.now()
     device = get_visible_device(access, device_id)
     certificate = request.POST.get("certificate", "")
-    refusal = ""
+    error_message = ""
     try:
         if certificate:
             accept_certificate(device=device, certificate=certificate, actor=access.actor, at=at)
         else:
             shown = {device.pk: request.POST.get("destination", "")}
             approve_logins(destinations=shown, actor=access.actor, at=at)
-    except DomainError as refused:
-        refusal = refused.message
+    except DomainError as error:
+        error_message = error.message
     if not is_partial_request(request):
         return redirect("console:device", device_id)
-    return _part(request, access, device, refusal)
+    return _section(request, access, device, error_message)
 
 
 @never_cache
@@ -166,7 +172,7 @@ def decide(request: HttpRequest, device_id: UUID) -> HttpResponse:
 @requires(Permission.LOGINS_APPROVE)
 @fresh_sign_in
 def approve_host(request: HttpRequest, agent_id: UUID) -> HttpResponse:
-    """Let logins be sealed to the host that the page has shown."""
+    """Approve the shown host of an agent."""
     access = access_of(request)
     agent = get_visible_agent(access, agent_id)
     services.approve_agent_host(
@@ -180,8 +186,8 @@ def approve_host(request: HttpRequest, agent_id: UUID) -> HttpResponse:
 
 @require_GET
 @requires(Permission.LOGINS_APPROVE)
-def logins(request: HttpRequest) -> HttpResponse:
-    """Every login that somebody has to decide on."""
+def login_approvals(request: HttpRequest) -> HttpResponse:
+    """All devices whose login awaits approval."""
     return _list(request, access_of(request))
 
 
@@ -189,37 +195,41 @@ def logins(request: HttpRequest) -> HttpResponse:
 @require_POST
 @requires(Permission.LOGINS_APPROVE)
 @fresh_sign_in
-def approve_chosen(request: HttpRequest) -> HttpResponse:
-    """Approve those that were chosen in the list, as it showed them; all or none."""
+def approve_selected(request: HttpRequest) -> HttpResponse:
+    """Approve the selected destinations as shown; all or none."""
     access = access_of(request)
-    found = [CHOSEN.match(text) for text in request.POST.getlist("chosen")]
-    shown = {UUID(one[1]): one[2] for one in found if one is not None}
+    matches = [SELECTION.match(text) for text in request.POST.getlist("selected")]
+    shown = {UUID(match[1]): match[2] for match in matches if match is not None}
     try:
         approve_logins(destinations=shown, actor=access.actor, at=clock.now())
-    except DomainError as refused:
-        return _list(request, access, refused.message)
+    except DomainError as error:
+        return _list(request, access, error.message)
     return redirect("agents:logins")
 
 
-def _list(request: HttpRequest, access: Access, refusal: str = "") -> HttpResponse:
-    rows = devices_that_need_a_decision(access).order_by("name")
-    found, pager = paginate(rows, number=page_number(request), params={})
+def _list(request: HttpRequest, access: Access, error_message: str = "") -> HttpResponse:
+    rows = devices_awaiting_approval(access).order_by("name")
+    devices, pager = paginate(rows, number=page_number(request), params={})
     context = {
-        "rows": login_rows(found),
+        "rows": login_rows(devices),
         "pager": pager,
-        "refusal": refusal,
-        # Nothing is chosen until somebody has read it.
-        "is_all_chosen": request.GET.get("all") == "1",
+        "error_message": error_message,
+        # Nothing is preselected, so that rows are read before they are approved.
+        "is_all_selected": request.GET.get("all") == "1",
         "section": "devices",
     }
-    return render(request, "agents/logins.html", context, status=409 if refusal else 200)
+    return render(
+        request, "agents/login_approvals.html", context, status=409 if error_message else 200
+    )
 
 
-def _part(request: HttpRequest, access: Access, device: Device, refusal: str = "") -> HttpResponse:
+def _section(
+    request: HttpRequest, access: Access, device: Device, error_message: str = ""
+) -> HttpResponse:
     (row,) = login_rows([Device.objects.get(pk=device.pk)])
     context = {
         "row": row,
-        "refusal": refusal,
+        "error_message": error_message,
         "may_approve": access.may(Permission.LOGINS_APPROVE),
     }
     return render(request, "agents/_device_login.html", context)

@@ -1,4 +1,4 @@
-"""Carrying a data key's rotation on: in the background, or by a command that waits for it."""
+"""Running a data key rotation: in the background, or by a command that waits for it."""
 
 import time
 from collections.abc import Callable
@@ -11,23 +11,23 @@ from apps.vault.services.reseal import (
     GRACE,
     Sweep,
     begin_rotation,
-    inside,
-    is_under_way,
+    is_rotation_in_progress,
     retire_earlier_keys,
     sweep,
+    tenant_context,
 )
 
 RESEAL = "vault.reseal"
-#: Below the task's soft limit of 40 s.
-BUDGET_SECONDS = 20.0
-#: Rows that others hold, or that nobody can open, are looked at again.
-AGAIN = timedelta(seconds=30)
+#: Below the task's soft time limit of 40 s.
+TIME_BUDGET_SECONDS = 20.0
+#: Retry for rows that are locked or cannot be opened.
+RETRY_DELAY = timedelta(seconds=30)
 BETWEEN_SWEEPS_SECONDS = 0.05
 
 
 def start_rotation(*, tenant_id: UUID, actor: ActorLike, at: datetime) -> int:
     """Begin to rotate a tenant's data key; workers do the rest. Returns the version that seals now. Idempotent."""
-    with inside(tenant_id):
+    with tenant_context(tenant_id):
         version = begin_rotation(tenant_id=tenant_id, actor=actor, at=at)
         due.schedule(RESEAL, at=at, tenant_id=tenant_id)
         jobs.enqueue(RESEAL, tenant_id=str(tenant_id), ref="")
@@ -35,15 +35,15 @@ def start_rotation(*, tenant_id: UUID, actor: ActorLike, at: datetime) -> int:
 
 
 def continue_rotation(*, tenant_id: UUID, actor: ActorLike, at: datetime) -> None:
-    """Work on a tenant's rotation for a while, and say when to look again. Idempotent; several may run at once."""
-    stop_at = time.monotonic() + BUDGET_SECONDS
-    done = sweep(tenant_id=tenant_id, keep_on=lambda: time.monotonic() < stop_at)
-    if not done.left:
+    """Work on a tenant's rotation within the time budget and reschedule if needed. Idempotent; may run concurrently."""
+    stop_at = time.monotonic() + TIME_BUDGET_SECONDS
+    result = sweep(tenant_id=tenant_id, should_continue=lambda: time.monotonic() < stop_at)
+    if not result.remaining:
         retire_earlier_keys(tenant_id=tenant_id, actor=actor, at=at)
-    with inside(tenant_id):
+    with tenant_context(tenant_id):
         due.finish(RESEAL, tenant_id=tenant_id)
-        if is_under_way(tenant_id=tenant_id):
-            wait = timedelta(0) if done.left > done.unreadable else AGAIN
+        if is_rotation_in_progress(tenant_id=tenant_id):
+            wait = timedelta(0) if result.remaining > result.unreadable else RETRY_DELAY
             due.schedule(RESEAL, at=at + wait, tenant_id=tenant_id)
 
 
@@ -55,19 +55,19 @@ def rotate_now(
     grace: timedelta = GRACE,
     progress: Callable[[Sweep], None] = lambda _sweep: None,
 ) -> tuple[int, Sweep, list[int]]:
-    """Rotate and wait until everything is re-sealed: the version that seals now, the last sweep, what was retired.
+    """Rotate and wait until everything is re-sealed. Returns the new version, the last sweep, the retired versions.
 
-    What nobody can open is left as it is, and keeps its key. Idempotent: killed, it is run again.
+    Unreadable ciphertexts are left unchanged, and keep their key live. Idempotent: after a crash run it again.
     """
     version = begin_rotation(tenant_id=tenant_id, actor=actor, at=at)
     if tenant_id is not None:
-        with inside(tenant_id):
-            due.schedule(RESEAL, at=at + AGAIN, tenant_id=tenant_id)
+        with tenant_context(tenant_id):
+            due.schedule(RESEAL, at=at + RETRY_DELAY, tenant_id=tenant_id)
     while True:
-        done = sweep(tenant_id=tenant_id)
-        progress(done)
-        if done.left <= done.unreadable:
+        result = sweep(tenant_id=tenant_id)
+        progress(result)
+        if result.remaining <= result.unreadable:
             break
         time.sleep(BETWEEN_SWEEPS_SECONDS)
     retired = retire_earlier_keys(tenant_id=tenant_id, actor=actor, at=at, grace=grace)
-    return version, done, retired
+    return version, result, retired

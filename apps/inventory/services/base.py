@@ -1,4 +1,4 @@
-"""How every inventory row is written: checked, saved, audited, conflicts named."""
+"""Writing inventory rows: validate, save, audit, translate conflicts."""
 
 import re
 from collections.abc import Mapping
@@ -12,19 +12,19 @@ from psycopg2.errors import UniqueViolation
 from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.inventory.errors import InUse, NameTaken
-from apps.inventory.models import WireAlias
+from apps.inventory.models import EntityAlias
 from apps.inventory.models.discovered import DiscoverableModel
 from apps.tenancy.models import TenantModel
 
 
 def entity_type_of(row: models.Model) -> str:
-    """The entity type as metrics, alerts and the audit log name it."""
+    """The entity type as used in metrics, alerts and the audit log."""
     name = type(row).__name__
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def save_new(row: TenantModel, *, actor: Actor, at: datetime) -> None:
-    """Check and insert a row that a person made. Raises ValidationError, NameTaken."""
+    """Validate and insert a row. Raises ValidationError, NameTaken."""
     row.full_clean(validate_unique=False, validate_constraints=False)
     with transaction.atomic():
         _save(row)
@@ -34,38 +34,39 @@ def save_new(row: TenantModel, *, actor: Actor, at: datetime) -> None:
 def save_changes(
     row: TenantModel, changes: Mapping[str, Any], *, actor: Actor, at: datetime
 ) -> list[str]:
-    """Check and update; returns the names of the fields that really changed.
+    """Validate and update; returns the names of the changed fields.
 
-    What a person sets on a discovered row is the person's from then on. Raises ValidationError, NameTaken.
+    Fields set on a discoverable row become operator fields. Raises ValidationError, NameTaken.
     """
     before = {name: getattr(row, name) for name in changes}
     for name, value in changes.items():
         setattr(row, name, value)
     row.full_clean(validate_unique=False, validate_constraints=False)
     changed = [name for name, old in before.items() if getattr(row, name) != old]
-    touched = list(changed)
+    update_fields = list(changed)
     if isinstance(row, DiscoverableModel) and not set(changes) <= set(row.operator_fields):
         row.operator_fields = sorted({*row.operator_fields, *changes})
-        touched.append("operator_fields")
-    if not touched:
+        update_fields.append("operator_fields")
+    if not update_fields:
         return []
     with transaction.atomic():
-        _save(row, update_fields=touched)
+        _save(row, update_fields=update_fields)
         if changed:
             detail = {
-                name: [_plain(before[name]), _plain(getattr(row, name))] for name in sorted(changed)
+                name: [_json_value(before[name]), _json_value(getattr(row, name))]
+                for name in sorted(changed)
             }
             _record(row, "changed", actor, at, {"name": str(row), "fields": detail})
     return changed
 
 
 def delete_row(row: TenantModel, *, actor: Actor, at: datetime) -> None:
-    """Delete a row and what belongs to it. Raises InUse where something else depends on it."""
+    """Delete a row and what belongs to it. Raises InUse if other rows depend on it."""
     entity = (entity_type_of(row), row.id)
     name = str(row)
     try:
         with transaction.atomic():
-            WireAlias.objects.filter(entity_type=entity[0], entity_id=row.id).delete()
+            EntityAlias.objects.filter(entity_type=entity[0], entity_id=row.id).delete()
             row.delete()
             record(
                 action=f"{entity[0]}.deleted",
@@ -85,7 +86,7 @@ def _save(row: TenantModel, update_fields: list[str] | None = None) -> None:
     except IntegrityError as error:
         if isinstance(error.__cause__, UniqueViolation):
             raise NameTaken(
-                message=f"Another {entity_type_of(row).replace('_', ' ')} is already called {row}."
+                message=f"Another {entity_type_of(row).replace('_', ' ')} already has the name {row}."
             ) from error
         raise
 
@@ -97,7 +98,7 @@ def _record(
     record(action=f"{noun}.{verb}", actor=actor, entity=(noun, row.id), at=at, detail=detail)
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, models.Model):
         return str(value.pk)
     return (

@@ -1,4 +1,4 @@
-"""Sessions that an operator says a router should have, before or without discovery."""
+"""Expected routing sessions, created by operators before or without discovery."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,12 +11,12 @@ from apps.inventory.choices import EntityType, ServiceKind
 from apps.inventory.models import (
     BgpPeer,
     Device,
+    EntityAlias,
     Interface,
     OspfNeighbor,
     Service,
-    WireAlias,
 )
-from apps.inventory.services.writing import delete_row, save_new
+from apps.inventory.services.base import delete_row, save_new
 
 
 def create_bgp_peer(
@@ -29,7 +29,7 @@ def create_bgp_peer(
     actor: Actor,
     at: datetime,
 ) -> BgpPeer:
-    """A session that this router should have: its absence counts as down. Raises NameTaken, ValidationError."""
+    """Create an expected session: its absence counts as down. Raises NameTaken, ValidationError."""
     peer = BgpPeer(
         device=device,
         remote_address=remote_address,
@@ -53,7 +53,7 @@ def create_ospf_neighbor(
     actor: Actor,
     at: datetime,
 ) -> OspfNeighbor:
-    """An adjacency that this router should have: its absence counts as down. Raises NameTaken, ValidationError."""
+    """Create an expected adjacency: its absence counts as down. Raises NameTaken, ValidationError."""
     neighbor = OspfNeighbor(
         device=device,
         router_id=router_id,
@@ -67,15 +67,15 @@ def create_ospf_neighbor(
     return neighbor
 
 
-def forget_discovered(
+def delete_discovered(
     *, row: Interface | BgpPeer | OspfNeighbor, actor: Actor, at: datetime
 ) -> None:
-    """Remove what a router no longer has; it comes back should an agent find it again."""
+    """Delete a discovered entity; it is created again when an agent reports it."""
     delete_row(row, actor=actor, at=at)
 
 
 def wire_id_of(row: Interface | BgpPeer | OspfNeighbor | Service) -> UUID | None:
-    """The id by which agents name it; None for what no agent reports."""
+    """The id that agents report for it; None for entities that agents do not report."""
     if row.device_id is None:
         return None
     match row:
@@ -99,10 +99,10 @@ _TYPES = {
 
 
 def ensure_alias(row: Interface | BgpPeer | OspfNeighbor | Service) -> None:
-    """Let agents' reports under the natural key reach this row. Idempotent: the first alias stays."""
+    """Map the wire id of the row's natural key to this row. Idempotent: an existing alias is unchanged."""
     wire_id = wire_id_of(row)
     if wire_id is not None and row.device_id is not None:
-        WireAlias.objects.get_or_create(
+        EntityAlias.objects.get_or_create(
             wire_id=wire_id,
             defaults={
                 "device_id": row.device_id,

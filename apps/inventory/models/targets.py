@@ -1,4 +1,4 @@
-"""What is asked from outside, and what customers buy."""
+"""Probe targets and customer services."""
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -12,8 +12,8 @@ from apps.tenancy.models import TenantModel
 
 
 class ProbeTarget(TenantModel):
-    """An address and port that agents ask. With a device it stands for that device, and the agents that watch
-    the device ask it; without one every agent asks it."""
+    """An address and port that agents probe. With a device it is probed by the agents that poll
+    the device; without one by every agent."""
 
     device = TenantForeignKey(
         Device, on_delete=models.CASCADE, null=True, blank=True, related_name="probe_targets"
@@ -25,7 +25,7 @@ class ProbeTarget(TenantModel):
     interval_seconds = models.PositiveIntegerField(
         default=10, validators=[MinValueValidator(1), MaxValueValidator(3600)]
     )
-    # Packets per round; the share that is not answered is the loss.
+    # Packets per round; the unanswered share is the packet loss.
     count = models.PositiveIntegerField(
         default=5, validators=[MinValueValidator(1), MaxValueValidator(100)]
     )
@@ -51,7 +51,7 @@ class ProbeTarget(TenantModel):
 
 
 class Service(DiscoverableModel):
-    """What customers buy, measured at a device: the PPPoE sessions of a BNG, a transit at an edge."""
+    """A customer service, measured at a device: the PPPoE sessions of a BNG, a transit at an edge."""
 
     name = models.CharField(max_length=150)
     kind = models.CharField(max_length=20, choices=ServiceKind.choices, default=ServiceKind.OTHER)
