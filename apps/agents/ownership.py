@@ -21,12 +21,12 @@ def assigned_among(agent_id: UUID, device_ids: Collection[UUID]) -> AssignedDevi
     """As ``selectors.assigned_device_ids`` and ``probed_device_ids``, for these devices only. Four queries."""
     ids = set(device_ids)
     assigned = AgentDevice.objects.filter(device__in=ids).values_list("agent_id", "device_id")
-    own, taken = _own_and_all(agent_id, assigned)
-    rest = ids - taken
-    polled = own | _at_sites(agent_id, rest)
+    own, assigned_to_any = _own_and_all(agent_id, assigned)
+    unassigned = ids - assigned_to_any
+    polled = own | _at_sites(agent_id, unassigned)
     probing = AgentProbeDevice.objects.filter(device__in=ids).values_list("agent_id", "device_id")
-    own_probes, taken_probes = _own_and_all(agent_id, probing)
-    return AssignedDevices(frozenset(polled), frozenset(own_probes | (polled - taken_probes)))
+    own_probes, probed_by_any = _own_and_all(agent_id, probing)
+    return AssignedDevices(frozenset(polled), frozenset(own_probes | (polled - probed_by_any)))
 
 
 def assigned_site_ids(agent_id: UUID) -> set[UUID]:

@@ -215,12 +215,12 @@ class TestAssignment:
 
     def test_an_individually_assigned_device_is_not_polled_through_its_site(self, in_acme):
         site, by_site, by_name = make_site("north"), make_agent("s"), make_agent("n")
-        named, free = make_device("a", site=site), make_device("b", site=site)
+        assigned, free = make_device("a", site=site), make_device("b", site=site)
         assign(by_site, sites=[site])
-        assign(by_name, devices=[named])
+        assign(by_name, devices=[assigned])
 
         assert assigned_device_ids(by_site.id) == {free.id}
-        assert assigned_device_ids(by_name.id) == {named.id}
+        assert assigned_device_ids(by_name.id) == {assigned.id}
 
     def test_probing_and_polling_may_be_different_agents(self, in_acme):
         core, pop = make_agent("core"), make_agent("pop")

@@ -171,9 +171,9 @@ class TestAssignments:
 
     def test_a_device_that_returns_to_its_sites_agent(self, network):
         """Without the individual assignment the site's agent polls it."""
-        named, key = start_agent("named", device_ids=[network.device.id])
-        assert network.passwords(named, key) == [PASSWORD]
-        services.assign_agent(agent=named, actor=CHANGE_ONLY, at=AT)
+        assigned, key = start_agent("named", device_ids=[network.device.id])
+        assert network.passwords(assigned, key) == [PASSWORD]
+        services.assign_agent(agent=assigned, actor=CHANGE_ONLY, at=AT)
 
         assert network.config_of()["login_held"] is True
         assert network.passwords() == []
@@ -201,8 +201,8 @@ class TestAssignments:
         assert network.passwords(second, key) == []
 
     def test_deleting_an_agent_does_not_approve_the_next(self, network):
-        named, _ = start_agent("named", device_ids=[network.device.id])
-        services.delete_agent(agent=named, actor=CHANGE_ONLY, at=AT)
+        assigned, _ = start_agent("named", device_ids=[network.device.id])
+        services.delete_agent(agent=assigned, actor=CHANGE_ONLY, at=AT)
 
         assert network.passwords() == []
 

@@ -45,11 +45,11 @@ class TestResolveWireIds:
         ids = [device.id, target.id, alias.wire_id, uuid.uuid4()]
 
         with CaptureQueriesContext(connection) as captured:
-            found = selectors.resolve_wire_ids(ids)
+            entities = selectors.resolve_wire_ids(ids)
 
         assert len(captured) == 1
         on_it = (device.id,)
-        assert found == {
+        assert entities == {
             device.id: (("device", device.id), on_it),
             target.id: (("probe_target", target.id), on_it),
             alias.wire_id: (("service", service.id), on_it),
@@ -59,9 +59,9 @@ class TestResolveWireIds:
         near, far = make_device("a"), make_device("z")
         link, upstream = make_link(near, far), make_link(near, None)
 
-        found = selectors.resolve_wire_ids([link.id, upstream.id, near.site_id])
+        entities = selectors.resolve_wire_ids([link.id, upstream.id, near.site_id])
 
-        assert found == {
+        assert entities == {
             link.id: (("link", link.id), (near.id, far.id)),
             upstream.id: (("link", upstream.id), (near.id,)),
             near.site_id: (("site", near.site_id), ()),

@@ -145,13 +145,13 @@ class Client(threading.Thread):
 
 def fill(tenant: Tenant, count: int) -> list[str]:
     names = [f"{tenant.slug}-{n}" for n in range(count)]
-    known = sealed_field("vault_credentialset", "secret")
+    spec = sealed_field("vault_credentialset", "secret")
     with acting_in(tenant):
         key, rows = sealing_key(Area.TENANT), []
         for name in names:
             row = CredentialSet(name=name, username="mon", updated_at=clock.now())
             row.sealed_secret = seal(
-                key.secret, key.id, f"{name}#0".encode(), field_associated_data(known, row.id)
+                key.secret, key.id, f"{name}#0".encode(), field_associated_data(spec, row.id)
             )
             rows.append(row)
         CredentialSet.objects.bulk_create(rows)
@@ -197,14 +197,16 @@ def run_with_kills(
             code = KILLED
             while code == KILLED:
                 started_at = time.monotonic()
-                known = durations.get(kind)
+                expected = durations.get(kind)
                 second = rotator.start(command) if rng.random() < 0.3 else None
-                code = rotator.run(command, None if known is None else rng.uniform(0, 0.8 * known))
+                code = rotator.run(
+                    command, None if expected is None else rng.uniform(0, 0.8 * expected)
+                )
                 hits[kind] += code == KILLED
                 if second is not None:
                     assert rotator.wait(second) == 0
                 if code != KILLED:
-                    durations[kind] = min(time.monotonic() - started_at, known or 60.0)
+                    durations[kind] = min(time.monotonic() - started_at, expected or 60.0)
             assert code == 0
             finished[kind] += 1
             assert not [client.error for client in clients if client.error]

@@ -142,8 +142,8 @@ def secret_names_of(row: CredentialSet) -> list[str]:
 
 def _open_secrets(row: CredentialSet) -> dict[str, str]:
     """The unchanged secrets, to be sealed with the changed ones. Must not leave this module."""
-    known = sealed_field(_TABLE, _FIELD)
-    return _parse_secrets(row.kind, open_sealed(known, row.pk, bytes(row.sealed_secret), {}))
+    spec = sealed_field(_TABLE, _FIELD)
+    return _parse_secrets(row.kind, open_sealed(spec, row.pk, bytes(row.sealed_secret), {}))
 
 
 def _parse_secrets(kind: str, plain: bytes) -> dict[str, str]:

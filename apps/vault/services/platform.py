@@ -38,10 +38,10 @@ def platform_secret(name: str) -> bytes | None:
     return _open(row) if row and row.sealed_value else None
 
 
-def is_sealed_by_master_key(known: SealedField, sealed: bytes) -> bool:
+def is_sealed_by_master_key(spec: SealedField, sealed: bytes) -> bool:
     """Of the first format: sealed by a master key itself, before the installation had a data key."""
     return (
-        known == sealed_field("vault_platformsecret", "sealed")
+        spec == sealed_field("vault_platformsecret", "sealed")
         and parse_ciphertext(sealed).key_id is None
     )
 

@@ -123,17 +123,17 @@ def is_rotation_in_progress(*, tenant_id: UUID | None) -> bool:
 
 def reseal_legacy_platform_secrets(*, at: datetime) -> int:  # noqa: ARG001  (services take ``at``)
     """Re-seal secrets in the first format, which a master key sealed itself, under the data key. Idempotent."""
-    known = sealed_field("vault_platformsecret", "sealed")
+    spec = sealed_field("vault_platformsecret", "sealed")
     resealed = 0
     with transaction.atomic():
         for row in PlatformSecret.objects.exclude(name=LEGACY_CHECK_NAME).select_for_update(
             no_key=True
         ):
-            if row.sealed_value and is_sealed_by_master_key(known, bytes(row.sealed_value)):
+            if row.sealed_value and is_sealed_by_master_key(spec, bytes(row.sealed_value)):
                 key = sealing_key(Area.PLATFORM)
                 plain = open_legacy_platform_secret(row.name, bytes(row.sealed_value))
                 row.sealed_value = seal(
-                    key.secret, key.id, plain, field_associated_data(known, row.pk)
+                    key.secret, key.id, plain, field_associated_data(spec, row.pk)
                 )
                 row.save(update_fields=["sealed_value"])
                 resealed += 1

@@ -16,9 +16,9 @@ def seal_secret(*, table: str, row_id: UUID | str, field: str, plaintext: bytes)
 
     Save the row in the same transaction: until it ends, no rotation retires the key. Raises LookupError.
     """
-    known = sealed_field(table, field)
-    key = sealing_key(known.area)
-    return seal(key.secret, key.id, plaintext, field_associated_data(known, row_id))
+    spec = sealed_field(table, field)
+    key = sealing_key(spec.area)
+    return seal(key.secret, key.id, plaintext, field_associated_data(spec, row_id))
 
 
 def open_secret(*, row: Any, field: str, lease: Lease) -> bytes:
@@ -36,22 +36,22 @@ def open_platform_field(*, row: Any, field: str) -> bytes:
 
     Raises LookupError, SecretUnreadable.
     """
-    known = sealed_field(row._meta.db_table, field)  # noqa: SLF001  (Django's public spelling)
-    if known.area is not Area.PLATFORM:
-        raise LookupError(f"{known.table}.{known.name} belongs to a tenant: open it under a lease.")
-    return _open(row, known, {})
+    spec = sealed_field(row._meta.db_table, field)  # noqa: SLF001  (Django's public spelling)
+    if spec.area is not Area.PLATFORM:
+        raise LookupError(f"{spec.table}.{spec.name} belongs to a tenant: open it under a lease.")
+    return _open(row, spec, {})
 
 
-def _open(row: Any, known: SealedField, keys: dict[int, DataKey]) -> bytes:
+def _open(row: Any, spec: SealedField, keys: dict[int, DataKey]) -> bytes:
     try:
-        return open_sealed(known, row.pk, bytes(getattr(row, known.column)), keys)
+        return open_sealed(spec, row.pk, bytes(getattr(row, spec.column)), keys)
     except KeyRetired:
-        row.refresh_from_db(fields=[known.column])
-        return open_sealed(known, row.pk, bytes(getattr(row, known.column)), keys)
+        row.refresh_from_db(fields=[spec.column])
+        return open_sealed(spec, row.pk, bytes(getattr(row, spec.column)), keys)
 
 
 def open_sealed(
-    known: SealedField, row_id: UUID | str, sealed: bytes, keys: dict[int, DataKey]
+    spec: SealedField, row_id: UUID | str, sealed: bytes, keys: dict[int, DataKey]
 ) -> bytes:
     """Open a ciphertext of this field and row; ``keys`` caches data keys.
 
@@ -60,10 +60,10 @@ def open_sealed(
     version = version_of(sealed)
     key = keys.get(version)
     if key is None:
-        key = keys[version] = opening_key(known.area, version)
-    return unseal(key.secret, sealed, field_associated_data(known, row_id))
+        key = keys[version] = opening_key(spec.area, version)
+    return unseal(key.secret, sealed, field_associated_data(spec, row_id))
 
 
-def field_associated_data(known: SealedField, row_id: UUID | str) -> bytes:
+def field_associated_data(spec: SealedField, row_id: UUID | str) -> bytes:
     """Associated data of a sealed field: owner, table, row, field."""
-    return encode_associated_data(owner_for(known.area), known.table, str(row_id), known.name)
+    return encode_associated_data(owner_for(spec.area), spec.table, str(row_id), spec.name)
