@@ -91,7 +91,7 @@ class TestOverRest:
         client = Caller(raise_request_exception=False)
         signed_in(client, user)
         session = client.session
-        session["proven_at"] -= minutes_ago * 60
+        session["authenticated_at"] -= minutes_ago * 60
         session.save()
         return client
 
@@ -132,7 +132,7 @@ class TestOverRest:
         assert client.get("/api/v1/devices/held-logins/").json()["results"] == []
         assert network.passwords() == [PASSWORD]
 
-    def test_a_visit_changes_the_address_and_gets_no_login(self, network, acme, acme_admin):
+    def test_an_access_session_holds_the_login(self, network, acme, acme_admin):
         client = Caller(raise_request_exception=False, headers={"X-ISPVM-Tenant": str(acme.pk)})
         signed_in(client, make_operator())
         reason = "ticket 4711: look at the core router"
@@ -145,9 +145,9 @@ class TestOverRest:
         answer = client.post(url, {"destination": network.digest}, format="json")
         assert answer.status_code == 403
         with acting_in(acme):
-            visit = BreakGlass.objects.get()
+            access_session = BreakGlass.objects.get()
             held = Record.objects.get(action="device.login_held")
-        assert held.actor["visit"] == str(visit.pk)
+        assert held.actor["access_session"] == str(access_session.pk)
 
     def test_a_list_shows_the_login_state(self, network, acme, acme_admin):
         client = token_client(acme, acme_admin, *self.CHANGE_AND_READ)
@@ -167,7 +167,7 @@ class TestOverRest:
     def test_the_admin_holds_with_an_old_sign_in(self, network, acme, acme_admin, client):
         signed_in(client, acme_admin)
         session = client.session
-        session["proven_at"] -= 16 * 60
+        session["authenticated_at"] -= 16 * 60
         session.save()
         url = f"/admin/inventory/device/{network.device.pk}/change/"
         form = {

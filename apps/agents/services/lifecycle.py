@@ -28,7 +28,7 @@ def create_agent(
     at: datetime,
 ) -> Agent:
     """Create an agent; it is pending until a host enrolls. Raises AgentNameTaken, ValidationError."""
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     agent = Agent(
         name=name,
         site=site,

@@ -28,7 +28,7 @@ def set_device_credentials(
 
     Idempotent. Locks: the device. Raises ValidationError.
     """
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     _validate_credential_sets(credential_sets)
     first = next((row for row in credential_sets if _is_routeros(row)), None)
     fallback = [row for row in credential_sets if row != first]

@@ -33,8 +33,8 @@ _CERTIFICATE_FIELDS = ("certificate", "certificate_at", "presented_certificate",
 
 
 def require_login_approval(actor: Actor) -> None:
-    """Raises LoginApprovalRefused unless the actor may approve destinations, VisitLeavesNothing in a visit."""
-    refuse_in_visit(actor)
+    """Raises LoginApprovalRefused unless the actor may approve logins, StandingAccessRefused in an access session."""
+    refuse_in_access_session(actor)
     if not actor.approves_logins:
         raise LoginApprovalRefused(
             message=_(
@@ -46,7 +46,7 @@ def require_login_approval(actor: Actor) -> None:
 
 def may_approve(actor: Actor) -> bool:
     """Whether changes by this actor are approved at once."""
-    return actor.approves_logins and not actor.visit
+    return actor.approves_logins and not actor.access_session
 
 
 def lock_assignments() -> None:
@@ -112,7 +112,7 @@ def approve_logins(
     """Approve these destinations as the approver saw them (device id -> digest), all or none.
 
     Locks: the tenant's assignments, the devices in order of id, their approvals. Raises LoginApprovalRefused,
-    VisitLeavesNothing, DestinationChanged with the ids of devices that have changed or were deleted.
+    StandingAccessRefused, DestinationChanged with the ids of devices that have changed or were deleted.
     """
     require_login_approval(actor)
     with transaction.atomic():

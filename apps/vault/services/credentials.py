@@ -37,7 +37,7 @@ def create_credential_set(
     at: datetime,
 ) -> CredentialSet:
     """Create a credential set. Raises ValidationError, CredentialNameTaken."""
-    refuse_in_visit(actor)
+    refuse_in_access_session(actor)
     row = CredentialSet(name=name, kind=kind, username=username, options=dict(options or {}))
     row.updated_at = at
     with transaction.atomic():
