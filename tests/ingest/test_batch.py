@@ -18,7 +18,7 @@ from apps.telemetry.models import Event
 from apps.tenancy import acting_in
 from tests.ingest.client import enroll, gzipped
 
-pytestmark = pytest.watermark.django_db
+pytestmark = pytest.mark.django_db
 
 
 def values(tenant) -> list[float]:
@@ -73,7 +73,7 @@ class TestAccepting:
 
 
 class TestRejectingItems:
-    @pytest.watermark.parametrize(
+    @pytest.mark.parametrize(
         ("fields", "code"),
         [
             ({"metric_name": "device.mood"}, "unknown_metric"),
@@ -105,7 +105,7 @@ class TestRejectingItems:
         ]
         assert values(acme) == [10, 30]
 
-    @pytest.watermark.parametrize(
+    @pytest.mark.parametrize(
         ("fields", "code"),
         [
             ({"event_type": "device.sneezed"}, "unknown_event"),
@@ -192,7 +192,7 @@ class TestIdempotency:
             stream = Stream.objects.get()
         assert (stream.high, stream.sequences_skipped) == (5000 - 1024, 5000 - 1024)
 
-    @pytest.watermark.parametrize(
+    @pytest.mark.parametrize(
         "fields",
         [
             {"sequence": 2**62},
@@ -228,7 +228,7 @@ class TestIdempotency:
         assert agent.post("batch", batch).json()["duplicate"] is False
         assert values(acme) == [10]
 
-    @pytest.watermark.django_db(transaction=True)
+    @pytest.mark.django_db(transaction=True)
     def test_two_workers_with_one_batch_store_it_once(self, acme, agent):
         batch = agent.batch(metrics=[agent.metric(10)], events=[agent.event()])
         answers = []
@@ -258,7 +258,7 @@ class TestIdentity:
         assert (answer.status_code, answer.json()["code"]) == (401, "certificate_missing")
         assert sum(stored().values()) == 0
 
-    @pytest.watermark.parametrize(
+    @pytest.mark.parametrize(
         "header",
         ["X-SSL-Client-Cert", "X-Client-Cert", "SSL-Client-Verify", "X-Forwarded-Client-Cert"],
     )
@@ -302,7 +302,7 @@ class TestHeartbeat:
             latest = queries.latest(metrics=["agent.up", "agent.buffer.depth"])
         assert sorted(v.value for v in latest.values()) == [1.0, 3.0]
 
-    @pytest.watermark.parametrize("body", [b"", b"{}", b"[]", b'{"sent_at": 5, "boot_id": "x"}'])
+    @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"sent_at": 5, "boot_id": "x"}'])
     def test_a_malformed_one_is_400(self, agent, body):
         assert agent.post("heartbeat", body).status_code == 400
 
@@ -323,7 +323,7 @@ class TestWaiting:
         with acting_in(tenant):
             return [row.is_late for row in queries.latest(metrics=["device.cpu_pct"]).values()]
 
-    @pytest.watermark.parametrize(
+    @pytest.mark.parametrize(
         ("waited", "is_late"),
         [
             (None, False),

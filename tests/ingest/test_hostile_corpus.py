@@ -15,7 +15,7 @@ from apps.inventory.models import Device
 from apps.tenancy import acting_in
 from tests.ingest.corpus import hostile_batches, mutated
 
-pytestmark = pytest.watermark.django_db
+pytestmark = pytest.mark.django_db
 
 AT_LEAST = 400
 REFUSED = {400, 403, 413, 422}
@@ -85,7 +85,7 @@ def test_random_mutations_raise_only_domain_errors(agent, honest, record_propert
     record_property("bar", fuzz(agent, honest, runs=3_000))
 
 
-@pytest.watermark.long
+@pytest.mark.long
 def test_a_million_random_mutations_raise_only_domain_errors(agent, honest, record_property):
     record_property("bar", fuzz(agent, honest, runs=1_000_000))
 

@@ -19,7 +19,7 @@ from apps.tenancy import acting_in
 from tests.ingest.client import ACTOR, AgentClient, enroll
 from tests.inventory.factories import make_device
 
-pytestmark = pytest.watermark.django_db
+pytestmark = pytest.mark.django_db
 LATER = timedelta(minutes=10)
 
 

@@ -61,7 +61,7 @@ class Signer:
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert "signs as" in self.process.stdout.readline()
+        assert "active authority" in self.process.stdout.readline()
 
     def kill(self) -> None:
         self.process.kill()
