@@ -1,1 +1,1 @@
-"""Outages as operators tell them: what belongs together, what caused it, who is hit."""
+"""Incidents: correlation of alerts, root causes, impact and lifecycle."""

@@ -1,4 +1,4 @@
-"""Incidents in the admin: a register. People work on them on their own page."""
+"""Incidents in the admin, read-only: operators work on them on the incident pages."""
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _lazy
@@ -11,16 +11,16 @@ from apps.incidents.models import Incident
 
 @admin.register(Incident, site=admin_site)
 class IncidentAdmin(TenantAdmin):
-    """Outages as they were told."""
+    """All incidents of a tenant."""
 
     view_permission = Permission.INCIDENTS_VIEW
     entity_type = "incident"
     fieldsets = (
-        (None, {"fields": ("number", "title", "status", "severity", "resolution")}),
+        (None, {"fields": ("number", "translated_title", "status", "severity", "resolution")}),
         (_lazy("When"), {"fields": ("started_at", "opened_at", "ended_at", "reopened_count")}),
         (_lazy("Cause"), {"fields": ("root_type", "root_id", "root_name", "confidence")}),
         (
-            _lazy("Who is hit"),
+            _lazy("Impact"),
             {
                 "fields": (
                     *("sites_affected", "devices_affected", "services_affected"),
@@ -28,10 +28,18 @@ class IncidentAdmin(TenantAdmin):
                 )
             },
         ),
-        (_lazy("Who took it"), {"fields": ("acked_by", "acked_at", "assigned_to")}),
+        (_lazy("Acknowledged by"), {"fields": ("acked_by", "acked_at", "assigned_to")}),
     )
-    list_display = ("number", "title", "status", "severity", "started_at", "ended_at", "acked_by")
-    list_display_links = ("number", "title")
+    readonly_fields = ("translated_title",)
+    list_display = (
+        *("number", "translated_title", "status", "severity"),
+        *("started_at", "ended_at", "acked_by"),
+    )
+    list_display_links = ("number", "translated_title")
     list_filter = ("status", "severity", "resolution")
     search_fields = ("title", "root_name", "=number")
     ordering = ("-number",)
+
+    @admin.display(description=_lazy("Title"), ordering="title")
+    def translated_title(self, incident: Incident) -> str:
+        return incident.display_title

@@ -9,10 +9,10 @@ class IncidentStatus(models.TextChoices):
     CLOSED = "closed", _("Closed")
 
 
-class ToldAs(models.TextChoices):
-    """How an incident stands by what the receivers of webhooks were last told."""
+class PublishedStatus(models.TextChoices):
+    """The status of an incident in its last published webhook event."""
 
-    NOTHING = "", _("Nobody was told")
+    NOTHING = "", _("Nothing published")
     OPEN = "open", _("Open")
     CLOSED = "closed", _("Closed")
 
@@ -21,12 +21,12 @@ class Resolution(models.TextChoices):
     """How an incident ended."""
 
     RECOVERED = "recovered", _("Recovered")
-    OPERATOR = "operator", _("Closed by a person")
-    MERGED = "merged", _("Part of another incident")
+    OPERATOR = "operator", _("Closed manually")
+    MERGED = "merged", _("Merged into another incident")
 
 
 class EntryKind(models.TextChoices):
-    """What a line of the timeline tells."""
+    """Kinds of timeline entries."""
 
     OPENED = "opened", _("opened")
     ALERT = "alert", _("alert")

@@ -1,33 +1,33 @@
-"""What incidents refuse."""
+"""Errors of incidents."""
 
 from apps.core.errors import Conflict, DomainError
 
 
 class IncidentClosed(Conflict):
-    """The act is for open incidents."""
+    """The action needs an open incident."""
 
     default_code = "incident_closed"
 
 
 class AlreadyAcknowledged(Conflict):
-    """Somebody has it: `unack` first."""
+    """Another acknowledgement exists: `unack` first."""
 
     default_code = "already_acknowledged"
 
 
 class NotAcknowledged(Conflict):
-    """Nobody has it: there is nothing to give back."""
+    """There is no acknowledgement to remove."""
 
     default_code = "not_acknowledged"
 
 
 class NoteEmpty(DomainError):
-    """A note of nothing."""
+    """The note or reason is empty."""
 
     default_code = "note_empty"
 
 
 class AssigneeUnknown(DomainError):
-    """Nobody who is a member of this tenant."""
+    """The assignee is not a member of this tenant."""
 
     default_code = "assignee_unknown"

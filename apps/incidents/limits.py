@@ -1,4 +1,4 @@
-"""What of an incident a limited member sees: that it is, and its parts within the grant; the rest is only counted."""
+"""What a member with limited grants sees of an incident: its parts within the grants; the rest is only counted."""
 
 from django.db.models import BooleanField, Case, Q, QuerySet, Value, When
 
@@ -10,7 +10,7 @@ from apps.inventory.limits import entities_within
 
 
 class OutsideGrant(Forbidden):
-    """Part of it is about what this member may not see."""
+    """Part of the incident is outside the member's grants."""
 
     default_code = "outside_grant"
 
@@ -25,11 +25,11 @@ def register_limits() -> None:
     )
 
 
-def with_root_seen(rows: QuerySet[Incident], access: Access) -> QuerySet[Incident]:
-    """Each with ``is_root_seen``: whether its first cause may be named."""
+def with_root_visibility(rows: QuerySet[Incident], access: Access) -> QuerySet[Incident]:
+    """Annotate ``root_is_visible``: whether the first cause may be named."""
     within = entities_within(access.user.pk, "root_")
     return rows.annotate(
-        is_root_seen=Case(
+        root_is_visible=Case(
             When(within, then=Value(value=True)),
             default=Value(value=False),
             output_field=BooleanField(),
@@ -37,11 +37,11 @@ def with_root_seen(rows: QuerySet[Incident], access: Access) -> QuerySet[Inciden
     )
 
 
-def seen_alerts(access: Access, rows: QuerySet[IncidentAlert]) -> QuerySet[IncidentAlert]:
-    """Those within the grant; a suppression by something outside says so and no more."""
+def alerts_within_grant(access: Access, rows: QuerySet[IncidentAlert]) -> QuerySet[IncidentAlert]:
+    """Alerts within the grants, annotated with ``cause_is_visible``: a suppressing cause outside them is not named."""
     within = entities_within(access.user.pk, "suppressed_by_")
     return rows.filter(entities_within(access.user.pk)).annotate(
-        is_cause_seen=Case(
+        cause_is_visible=Case(
             When(within, then=Value(value=True)),
             default=Value(value=False),
             output_field=BooleanField(),
@@ -49,16 +49,16 @@ def seen_alerts(access: Access, rows: QuerySet[IncidentAlert]) -> QuerySet[Incid
     )
 
 
-def is_whole(access: Access, incident: Incident) -> bool:
+def is_fully_visible(access: Access, incident: Incident) -> bool:
     """Whether every alert of the incident and its cause are within the grant. No query unless one is limited."""
     if not access.is_limited:
         return True
     alerts = IncidentAlert.objects.filter(incident=incident)
-    seen = alerts.filter(entities_within(access.user.pk))
-    return getattr(incident, "is_root_seen", False) and alerts.count() == seen.count()
+    visible = alerts.filter(entities_within(access.user.pk))
+    return getattr(incident, "root_is_visible", False) and alerts.count() == visible.count()
 
 
-def require_whole(access: Access, incident: Incident) -> None:
-    """Raise OutsideGrant unless it is whole."""
-    if not is_whole(access, incident):
+def require_fully_visible(access: Access, incident: Incident) -> None:
+    """Raise OutsideGrant unless the whole incident is within the grants."""
+    if not is_fully_visible(access, incident):
         raise OutsideGrant(message="This incident reaches beyond what you may see.")

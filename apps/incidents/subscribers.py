@@ -1,4 +1,4 @@
-"""What incidents hear from below."""
+"""Event handlers of incidents."""
 
 from apps.core import clock
 from apps.events.subscriptions import Event
@@ -6,5 +6,5 @@ from apps.incidents.services.correlate import wake
 
 
 def on_alert_transition(event: Event) -> None:
-    """An alert fired, began to recover or recovered: look at the whole picture soon."""
+    """An alert changed its state: schedule a correlation of the tenant."""
     wake(tenant_id=event.tenant_id, at=clock.now())

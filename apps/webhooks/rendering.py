@@ -106,6 +106,10 @@ def _full(incident: Mapping[str, Any], options: PayloadOptions) -> dict[str, Any
     ]
     fields["impact"] = {name: impact.get(name) for name in _IMPACT}
     fields["evidence_top"] = [] if options.hides_evidence else evidence
+    if title := incident.get("title_message"):
+        fields["title_message"] = title
+    if (messages := incident.get("evidence_messages")) and not options.hides_evidence:
+        fields["evidence_messages"] = list(messages)[:MAX_EVIDENCE]
     if labels := incident.get("labels"):
         fields["labels"] = {str(name): str(value) for name, value in labels.items()}
     return fields

@@ -19,7 +19,7 @@ from apps.tenancy import acting_in
 from apps.tenancy.models import TenantModel
 from tests.accounts.test_matrix import ask, outcome  # noqa: F401
 from tests.clients import bearer, listed, problem, queries
-from tests.incidents.stage import BEHIND, Stage
+from tests.incidents.monitored_network import BEHIND, MonitoredNetwork
 from tests.inventory.factories import ACTOR, AT, make_device, make_link, make_site
 
 pytestmark = pytest.mark.django_db
@@ -197,8 +197,8 @@ class TestIncidents:
     """The backhaul of a PoP is cut: the cause is a link of the core, the PoP's routers are behind it."""
 
     @pytest.fixture
-    def stage(self, acme) -> Stage:
-        return Stage(acme)
+    def stage(self, acme) -> MonitoredNetwork:
+        return MonitoredNetwork(acme)
 
     def test_what_reaches_a_granted_router_is_seen_without_naming_the_rest(
         self, acme, acme_noc, limited, stage

@@ -17,7 +17,7 @@ from playwright.sync_api import (
 
 from apps.accounts.models import User
 from tests.chromium import CHROMIUM, UnderWay
-from tests.incidents.stage import Stage
+from tests.incidents.monitored_network import MonitoredNetwork
 
 DESKTOP, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
 PACKAGES = settings.BASE_DIR / "node_modules" / "uplot"
@@ -94,8 +94,8 @@ def visitor(
 
 
 @pytest.fixture
-def stage(transactional_db, acme) -> Stage:
+def stage(transactional_db, acme) -> MonitoredNetwork:
     """Acme's network with an incident: a PoP cut off from the core."""
-    stage = Stage(acme)
+    stage = MonitoredNetwork(acme)
     stage.open_an_incident()
     return stage

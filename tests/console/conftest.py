@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from tests.conftest import PASSWORD
-from tests.incidents.stage import Stage
+from tests.incidents.monitored_network import MonitoredNetwork
 
 
 @pytest.fixture
@@ -21,12 +21,12 @@ def visit() -> Callable[..., Client]:
 
 
 @pytest.fixture
-def stage(acme) -> Stage:
-    return Stage(acme)
+def stage(acme) -> MonitoredNetwork:
+    return MonitoredNetwork(acme)
 
 
 @pytest.fixture
-def _now(stage: Stage, monkeypatch) -> None:
+def _now(stage: MonitoredNetwork, monkeypatch) -> None:
     """Pages look at second 48 of the stage."""
     from apps.core import clock
 

@@ -49,8 +49,8 @@ def test_each_file_is_recorded_with_its_rows(visit, acme, acme_readonly, name):
         ("console:devices-sheet", {"state": "x", "role": "x", "more": "x"}, {}, 2),
         ("console:sites-sheet", {"q": "hu"}, None, 1),
         ("console:alerts-sheet", {"severity": "info"}, None, 0),
-        ("incidents:sheet", {"status": "all"}, None, 1),
-        ("incidents:sheet", {}, {}, 1),
+        ("incidents:csv", {"status": "all"}, None, 1),
+        ("incidents:csv", {}, {}, 1),
     ],
 )
 @pytest.mark.usefixtures("network")

@@ -12,7 +12,7 @@ from apps.inventory.services import grant
 from apps.tenancy import acting_in
 from tests.accounts.test_page_matrix import LISTWISE, seen, whole
 from tests.clients import queries
-from tests.incidents.stage import ACTOR, BEHIND
+from tests.incidents.monitored_network import ACTOR, BEHIND
 from tests.inventory.factories import make_site
 
 pytestmark = pytest.mark.django_db

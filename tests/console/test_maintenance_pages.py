@@ -15,7 +15,7 @@ from apps.maintenance.models import MaintenanceWindow
 from apps.tenancy import acting_in
 from tests.clients import WHO_TESTS, queries
 from tests.console.test_pages import text_of
-from tests.incidents.stage import ACTOR, BEHIND
+from tests.incidents.monitored_network import ACTOR, BEHIND
 from tests.inventory.factories import make_device, make_site
 
 pytestmark = pytest.mark.django_db
@@ -260,8 +260,8 @@ class TestPreview:
 
         with acting_in(acme):
             incident.refresh_from_db()
-        assert incident.is_held == bool(preview.incidents)
-        assert (name in {"cr2", "agg1"}) == incident.is_held
+        assert incident.notifications_suppressed == bool(preview.incidents)
+        assert (name in {"cr2", "agg1"}) == incident.notifications_suppressed
 
     def test_critical_ones_that_are_told_all_the_same_are_not_held(
         self, acme, noc, stage, incident

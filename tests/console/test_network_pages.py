@@ -75,14 +75,14 @@ def test_a_limited_member_is_drawn_what_was_granted(visit, acme_noc, incident):
 
     assert drawn(client, "console:topology-data") == {"nodes": [], "edges": []}
     assert drawn(client, "console:map-data") == {"sites": [], "links": []}
-    assert client.get(reverse("incidents:blast", args=[incident.id])).status_code == 404
+    assert client.get(reverse("incidents:impact-graph", args=[incident.id])).status_code == 404
 
 
 def test_an_incident_draws_its_story(visit, acme_noc, incident):
     client = visit(acme_noc)
 
     chart = drawn(client, "incidents:series", incident.id)
-    blast = drawn(client, "incidents:blast", incident.id)
+    blast = drawn(client, "incidents:impact-graph", incident.id)
 
     (up, sessions) = chart["lines"]
     assert (up["label"], sessions["label"]) == ("routers that answer", "sessions")

@@ -42,7 +42,7 @@ SHEETS = {
     "console:devices": "console:devices-sheet",
     "console:sites": "console:sites-sheet",
     "console:alerts": "console:alerts-sheet",
-    "incidents:list": "incidents:sheet",
+    "incidents:list": "incidents:csv",
 }
 
 
@@ -238,7 +238,7 @@ def test_every_incident_stands_on_exactly_one_page(visit, acme_noc, incidents, s
     client = visit(acme_noc)
 
     assert turned(client, sort) == [row.number for row in wanted]
-    file = told(client.get(reverse("incidents:sheet"), {"sort": sort}))
+    file = told(client.get(reverse("incidents:csv"), {"sort": sort}))
     assert [int(row["number"]) for row in file] == [row.number for row in wanted]
 
 

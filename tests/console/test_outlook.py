@@ -19,7 +19,7 @@ from apps.tenancy import acting_in
 from apps.topology.selectors import MapLink
 from tests.clients import queries
 from tests.console.test_pages import text_of
-from tests.incidents.stage import ACTOR
+from tests.incidents.monitored_network import ACTOR
 
 pytestmark = pytest.mark.django_db
 

@@ -15,7 +15,7 @@ from apps.incidents.models import Incident, TimelineEntry
 from apps.incidents.web.pages import lasting
 from apps.tenancy import acting_in
 from tests.conftest import PASSWORD
-from tests.incidents.stage import Stage
+from tests.incidents.monitored_network import MonitoredNetwork
 
 pytestmark = pytest.mark.django_db
 
@@ -37,13 +37,13 @@ def bearer(tenant, user) -> Client:
 
 
 @pytest.fixture
-def stage(acme) -> Stage:
-    return Stage(acme)
+def network(acme) -> MonitoredNetwork:
+    return MonitoredNetwork(acme)
 
 
 @pytest.fixture
-def incident(stage) -> Incident:
-    return stage.open_an_incident()
+def incident(network) -> Incident:
+    return network.open_an_incident()
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ class TestReading:
         (cause,) = body["root_causes"]
         assert cause["classification"] == "primary"
         assert {sign["code"] for sign in cause["evidence"]} >= {"interface_down", "unreachable"}
-        assert {row["name"] for row in cause["rivals"]} >= {"agg1"}
+        assert {row["name"] for row in cause["alternatives"]} >= {"agg1"}
 
     def test_every_suppressed_alert_says_by_what_why_and_since_when(self, noc, incident):
         rows = noc.get(path(incident, "suppressed/")).json()["results"]
@@ -98,11 +98,11 @@ class TestReading:
             for row in rows
         )
 
-    def test_impact_names_who_is_hit(self, noc, stage, incident):
+    def test_impact_names_who_is_hit(self, noc, network, incident):
         body = noc.get(path(incident, "impact/")).json()
 
-        assert set(body["devices"]) == {str(stage.devices[n].id) for n in ("agg1", "bng1")}
-        assert body["services"] == [str(stage.pppoe.id)]
+        assert set(body["devices"]) == {str(network.devices[n].id) for n in ("agg1", "bng1")}
+        assert body["services"] == [str(network.pppoe.id)]
 
     def test_a_replay_says_the_same(self, noc, incident):
         body = act(noc, incident, "replay", {}).json()
@@ -126,7 +126,7 @@ class TestReading:
                 incident.save(force_insert=True)
             first = Incident.objects.get(number=1)
             TimelineEntry.objects.bulk_create(
-                TimelineEntry(incident=first, at=clock.now(), kind="note", text="x")
+                TimelineEntry(incident=first, at=clock.now(), kind="note", note="x")
                 for _ in range(20)
             )
 

@@ -22,7 +22,7 @@ from apps.incidents.services.correlate import CORRELATE
 from apps.inventory.models import Site
 from apps.maintenance.services import plan_window
 from apps.tenancy import acting_in
-from tests.incidents.stage import ACTOR, BEHIND, Stage
+from tests.incidents.monitored_network import ACTOR, BEHIND, MonitoredNetwork
 from tests.inventory.factories import make_site
 
 pytestmark = pytest.mark.django_db
@@ -31,43 +31,45 @@ DANA = Actor("user", "1", "Dana")
 
 
 @pytest.fixture
-def stage(acme) -> Stage:
-    stage = Stage(acme)
-    stage.play(0, 15)
-    return stage
+def network(acme) -> MonitoredNetwork:
+    network = MonitoredNetwork(acme)
+    network.play(0, 15)
+    return network
 
 
-def topics(stage: Stage) -> list[str]:
-    with acting_in(stage.tenant):
+def topics(network: MonitoredNetwork) -> list[str]:
+    with acting_in(network.tenant):
         rows = OutboxEvent.objects.filter(topic__startswith="incident.").order_by("created_at")
         return list(rows.values_list("topic", flat=True))
 
 
-def evaluate_only(stage: Stage, first: int, last: int, **wrong: tuple[str, ...]) -> None:
+def evaluate_only(
+    network: MonitoredNetwork, first: int, last: int, **wrong: tuple[str, ...]
+) -> None:
     """Alerts move while nobody correlates."""
     for seconds in range(first, last, 5):
-        stage.read(seconds, **wrong)
-        evaluate_tenant(tenant_id=stage.tenant.id, at=stage.at(seconds + 1))
+        network.read(seconds, **wrong)
+        evaluate_tenant(tenant_id=network.tenant.id, at=network.at(seconds + 1))
 
 
 class TestACutBackhaul:
-    def test_becomes_one_incident_with_its_cause_and_who_is_hit(self, stage):
-        stage.cut_backhaul(15, 45)
+    def test_becomes_one_incident_with_its_cause_and_who_is_hit(self, network):
+        network.cut_backhaul(15, 45)
 
-        (incident,) = stage.incidents()
-        assert (incident.root_type, incident.root_id) == ("link", stage.links["cr2-agg1"].id)
+        (incident,) = network.incidents()
+        assert (incident.root_type, incident.root_id) == ("link", network.links["cr2-agg1"].id)
         assert incident.title == "cr2-agg1 is down: 2 routers cut off"
         assert incident.severity == "critical"
         assert (incident.sites_affected, incident.devices_affected) == (1, 2)
         assert incident.subscribers_affected == 412
-        assert incident.started_at == stage.at(15)
-        assert incident.opened_at <= stage.at(41)
-        assert topics(stage)[0] == "incident.opened"
+        assert incident.started_at == network.at(15)
+        assert incident.opened_at <= network.at(41)
+        assert topics(network)[0] == "incident.opened"
 
-    def test_holds_back_the_routers_behind_it_and_says_why(self, stage):
-        stage.cut_backhaul(15, 60)
+    def test_holds_back_the_routers_behind_it_and_says_why(self, network):
+        network.cut_backhaul(15, 60)
 
-        with acting_in(stage.tenant):
+        with acting_in(network.tenant):
             held = {
                 row.entity_name: row for row in IncidentAlert.objects.filter(is_suppressed=True)
             }
@@ -78,71 +80,71 @@ class TestACutBackhaul:
             )
         assert held.keys() == {"agg1", "bng1"}
         assert shown == {"cr2 to-agg1"}
-        assert held["bng1"].suppressed_by_id == stage.links["cr2-agg1"].id
+        assert held["bng1"].suppressed_by_id == network.links["cr2-agg1"].id
         assert "cr2-agg1" in held["bng1"].suppressed_reason
-        assert held["bng1"].suppressed_since == stage.at(15)
+        assert held["bng1"].suppressed_since == network.at(15)
 
-    def test_closes_once_when_everything_has_recovered(self, stage):
-        stage.cut_backhaul(15, 60)
-        stage.play(60, 90)
+    def test_closes_once_when_everything_has_recovered(self, network):
+        network.cut_backhaul(15, 60)
+        network.play(60, 90)
 
-        (incident,) = stage.incidents()
+        (incident,) = network.incidents()
         assert (incident.status, incident.resolution) == ("closed", "recovered")
         assert incident.ended_at is not None
         assert (incident.root_type, incident.subscribers_affected) == ("link", 412)
-        assert topics(stage).count("incident.closed") == 1
-        assert topics(stage)[-1] == "incident.closed"
-        with acting_in(stage.tenant):
+        assert topics(network).count("incident.closed") == 1
+        assert topics(network)[-1] == "incident.closed"
+        with acting_in(network.tenant):
             assert not Due.objects.filter(kind=CORRELATE).exists()
 
-    def test_the_same_cut_again_soon_is_the_same_incident_again(self, stage):
-        stage.cut_backhaul(15, 60)
-        stage.play(60, 90)
-        stage.cut_backhaul(90, 120)
+    def test_the_same_cut_again_soon_is_the_same_incident_again(self, network):
+        network.cut_backhaul(15, 60)
+        network.play(60, 90)
+        network.cut_backhaul(90, 120)
 
-        (incident,) = stage.incidents()
+        (incident,) = network.incidents()
         assert (incident.status, incident.reopened_count) == ("open", 1)
         assert incident.ended_at is None
-        assert topics(stage)[-2:] == ["incident.closed", "incident.updated"]
+        assert topics(network)[-2:] == ["incident.closed", "incident.updated"]
 
-    def test_another_trouble_of_the_same_router_soon_is_a_second_incident(self, stage):
-        stage.play(15, 60, down=("er1",))
-        stage.play(60, 90)
-        stage.play(90, 110, unpowered=("er1",))
+    def test_another_trouble_of_the_same_router_soon_is_a_second_incident(self, network):
+        network.play(15, 60, down=("er1",))
+        network.play(60, 90)
+        network.play(90, 110, unpowered=("er1",))
 
-        first, second = stage.incidents()
+        first, second = network.incidents()
         assert (first.root_type, first.root_id) == (second.root_type, second.root_id)
         assert (first.status, first.reopened_count) == ("closed", 0)
         assert (second.status, second.title) == ("open", "er1 has lost a power supply")
 
-    def test_the_same_cut_later_is_a_second_incident(self, stage):
-        stage.cut_backhaul(15, 45)
-        stage.play(45, 75)
-        stage.read(400)
-        stage.look(401)
-        stage.cut_backhaul(405, 440)
+    def test_the_same_cut_later_is_a_second_incident(self, network):
+        network.cut_backhaul(15, 45)
+        network.play(45, 75)
+        network.read(400)
+        network.look(401)
+        network.cut_backhaul(405, 440)
 
-        assert [row.status for row in stage.incidents()] == ["closed", "open"]
+        assert [row.status for row in network.incidents()] == ["closed", "open"]
 
-    def test_a_flapping_one_closes_only_after_a_longer_quiet(self, stage):
+    def test_a_flapping_one_closes_only_after_a_longer_quiet(self, network):
         for start in (15, 75, 135):
-            stage.cut_backhaul(start, start + 30)
-            stage.play(start + 30, start + 60)
+            network.cut_backhaul(start, start + 30)
+            network.play(start + 30, start + 60)
 
-        (incident,) = stage.incidents()
+        (incident,) = network.incidents()
         assert incident.is_flapping
         assert incident.status == "open"
-        assert topics(stage).count("incident.closed") == 2
+        assert topics(network).count("incident.closed") == 2
 
-        stage.read(240)
-        stage.look(241)
-        assert stage.incidents()[0].status == "closed"
+        network.read(240)
+        network.look(241)
+        assert network.incidents()[0].status == "closed"
 
-    def test_tells_the_world_whole_and_in_sequence(self, stage):
-        stage.cut_backhaul(15, 60)
-        stage.play(60, 90)
+    def test_tells_the_world_whole_and_in_sequence(self, network):
+        network.cut_backhaul(15, 60)
+        network.play(60, 90)
 
-        with acting_in(stage.tenant):
+        with acting_in(network.tenant):
             rows = OutboxEvent.objects.filter(topic__startswith="incident.").order_by("created_at")
             payloads = [row.payload for row in rows]
         assert [row["sequence"] for row in payloads] == list(range(1, len(payloads) + 1))
@@ -154,10 +156,10 @@ class TestACutBackhaul:
         assert (first["status"], last["status"]) == ("open", "closed")
         assert last["ends_at"]
 
-    def test_nobody_is_told_before_the_hold_is_over(self, stage):
-        stage.cut_backhaul(15, 30)
+    def test_nobody_is_told_before_the_hold_is_over(self, network):
+        network.cut_backhaul(15, 30)
 
-        assert stage.incidents() == []
+        assert network.incidents() == []
 
 
 class TestAVerdictThatSplitsWhileItRecovers:
@@ -165,10 +167,10 @@ class TestAVerdictThatSplitsWhileItRecovers:
     sees two troubles: the supplies, and the way in."""
 
     @pytest.fixture
-    def split(self, stage) -> Stage:
-        stage.lose_power(15, 50, 90)
-        stage.play(90, 140)
-        return stage
+    def split(self, network) -> MonitoredNetwork:
+        network.lose_power(15, 50, 90)
+        network.play(90, 140)
+        return network
 
     def test_it_closes_all_the_same(self, split):
         (incident,) = split.incidents()
@@ -185,89 +187,93 @@ class TestAVerdictThatSplitsWhileItRecovers:
         assert {(row.state, row.alert.state) for row in rows} == {("ok", "ok")}
         assert ends == sorted(str(row.alert_id) for row in rows)
 
-    def test_what_was_said_of_the_outage_stays_when_supplies_are_read_last(self, stage):
-        stage.lose_power(15, 50, 90)
-        (incident,) = stage.incidents()
-        said, told = (incident.title, incident.severity), topics(stage)
+    def test_what_was_said_of_the_outage_stays_when_supplies_are_read_last(self, network):
+        network.lose_power(15, 50, 90)
+        (incident,) = network.incidents()
+        said, told = (incident.title, incident.severity), topics(network)
         assert said == ("north is without power: 2 routers lost", "critical")
 
-        stage.play(90, 95, unpowered=BEHIND)
-        stage.play(95, 140)
+        network.play(90, 95, unpowered=BEHIND)
+        network.play(95, 140)
 
-        (incident,) = stage.incidents()
+        (incident,) = network.incidents()
         assert (incident.title, incident.severity) == said
         assert (incident.devices_affected, incident.resolution) == (2, "recovered")
-        assert topics(stage) == [*told, "incident.closed"]
+        assert topics(network) == [*told, "incident.closed"]
 
-    def test_supplies_that_stay_out_are_told_as_they_are_in_the_end(self, stage):
-        stage.lose_power(15, 50, 90)
-        stage.play(90, 140, unpowered=BEHIND)
-        assert stage.incidents()[0].severity == "critical"
+    def test_supplies_that_stay_out_are_told_as_they_are_in_the_end(self, network):
+        network.lose_power(15, 50, 90)
+        network.play(90, 140, unpowered=BEHIND)
+        assert network.incidents()[0].severity == "critical"
 
         for seconds in (300, 405):
-            stage.read(seconds, unpowered=BEHIND)
-            stage.look(seconds + 1)
+            network.read(seconds, unpowered=BEHIND)
+            network.look(seconds + 1)
 
-        (incident,) = stage.incidents()
+        (incident,) = network.incidents()
         assert (incident.status, incident.severity) == ("open", "warn")
-        assert topics(stage)[-1] == "incident.updated"
+        assert topics(network)[-1] == "incident.updated"
 
-    def test_what_split_off_and_still_burns_keeps_it_open(self, stage):
-        stage.lose_power(15, 50, 90)
-        stage.play(90, 140, down=("bng1",))
+    def test_what_split_off_and_still_burns_keeps_it_open(self, network):
+        network.lose_power(15, 50, 90)
+        network.play(90, 140, down=("bng1",))
 
-        (incident,) = [row for row in stage.incidents() if row.root_type == "site"]
+        (incident,) = [row for row in network.incidents() if row.root_type == "site"]
         assert incident.status == "open"
 
 
 class TestLookingAgain:
-    def test_after_a_long_absence_of_correlation_what_recovered_meanwhile_is_over(self, stage):
-        stage.cut_backhaul(15, 60)
-        evaluate_only(stage, 60, 90)
+    def test_after_a_long_absence_of_correlation_what_recovered_meanwhile_is_over(self, network):
+        network.cut_backhaul(15, 60)
+        evaluate_only(network, 60, 90)
 
-        services.correlate_tenant(tenant_id=stage.tenant.id, at=stage.at(1000))
+        services.correlate_tenant(tenant_id=network.tenant.id, at=network.at(1000))
 
-        assert [row.resolution for row in stage.incidents()] == ["recovered"]
+        assert [row.resolution for row in network.incidents()] == ["recovered"]
 
-    def test_an_earlier_episode_does_not_hold_open_what_a_later_one_has_ended(self, stage):
-        stage.cut_backhaul(15, 60)
-        evaluate_only(stage, 60, 90)
-        evaluate_only(stage, 90, 120, down=BEHIND, cut=("cr2-agg1",))
-        stage.cut_backhaul(120, 130)
-        assert [row.status for row in stage.incidents()] == ["open"]
+    def test_an_earlier_episode_does_not_hold_open_what_a_later_one_has_ended(self, network):
+        network.cut_backhaul(15, 60)
+        evaluate_only(network, 60, 90)
+        evaluate_only(network, 90, 120, down=BEHIND, cut=("cr2-agg1",))
+        network.cut_backhaul(120, 130)
+        assert [row.status for row in network.incidents()] == ["open"]
 
-        stage.play(130, 170)
+        network.play(130, 170)
 
-        assert {row.resolution for row in stage.incidents()} == {"recovered"}
+        assert {row.resolution for row in network.incidents()} == {"recovered"}
 
-    def test_the_same_alerts_again_change_nothing(self, stage):
-        stage.cut_backhaul(15, 60)
-        with acting_in(stage.tenant):
-            before = (Revision.objects.count(), StoredSnapshot.objects.count(), len(topics(stage)))
+    def test_the_same_alerts_again_change_nothing(self, network):
+        network.cut_backhaul(15, 60)
+        with acting_in(network.tenant):
+            before = (
+                Revision.objects.count(),
+                StoredSnapshot.objects.count(),
+                len(topics(network)),
+            )
         for _ in range(3):
-            stage.look(57)
+            network.look(57)
 
-        with acting_in(stage.tenant):
-            after = (Revision.objects.count(), StoredSnapshot.objects.count(), len(topics(stage)))
+        with acting_in(network.tenant):
+            after = (Revision.objects.count(), StoredSnapshot.objects.count(), len(topics(network)))
         assert after == before
 
-    def test_stays_due_while_something_is_open(self, stage):
-        stage.cut_backhaul(15, 45)
+    def test_stays_due_while_something_is_open(self, network):
+        network.cut_backhaul(15, 45)
 
-        with acting_in(stage.tenant):
+        with acting_in(network.tenant):
             assert Due.objects.filter(kind=CORRELATE).count() == 1
 
-    def test_another_tenant_has_no_part_in_it(self, stage, globex):
-        stage.cut_backhaul(15, 45)
-        services.correlate_tenant(tenant_id=globex.id, at=stage.at(45))
+    def test_another_tenant_has_no_part_in_it(self, network, globex):
+        network.cut_backhaul(15, 45)
+        services.correlate_tenant(tenant_id=globex.id, at=network.at(45))
 
         with acting_in(globex):
             assert Incident.objects.count() == 0
 
-    def test_a_replay_reaches_the_same_verdict(self, stage):
-        stage.cut_backhaul(15, 60)
+    def test_a_replay_reaches_the_same_verdict(self, network):
+        network.cut_backhaul(15, 60)
 
-        with acting_in(stage.tenant):
+        with acting_in(network.tenant):
             replays = [
                 services.replay_revision(row)
                 for row in Revision.objects.select_related("snapshot__graph")
@@ -278,77 +284,83 @@ class TestLookingAgain:
 
 class TestPeople:
     @pytest.fixture
-    def incident(self, stage) -> Incident:
-        return stage.open_an_incident()
+    def incident(self, network) -> Incident:
+        return network.open_an_incident()
 
-    def test_acknowledging_is_told_audited_and_on_the_timeline(self, stage, incident):
-        with acting_in(stage.tenant):
-            services.acknowledge_incident(incident_id=incident.id, actor=DANA, at=stage.at(61))
+    def test_acknowledging_is_told_audited_and_on_the_timeline(self, network, incident):
+        with acting_in(network.tenant):
+            services.acknowledge_incident(incident_id=incident.id, actor=DANA, at=network.at(61))
 
             incident.refresh_from_db()
             assert incident.acked_by == "Dana"
             assert incident.timeline.filter(kind="acknowledged").exists()
             assert Record.objects.filter(action="incident.acknowledged").exists()
-        assert topics(stage)[-1] == "incident.acked"
+        assert topics(network)[-1] == "incident.acked"
 
-    def test_a_second_acknowledgement_is_refused_and_names_the_first(self, stage, incident):
-        with acting_in(stage.tenant):
-            services.acknowledge_incident(incident_id=incident.id, actor=DANA, at=stage.at(61))
+    def test_a_second_acknowledgement_is_refused_and_names_the_first(self, network, incident):
+        with acting_in(network.tenant):
+            services.acknowledge_incident(incident_id=incident.id, actor=DANA, at=network.at(61))
             with pytest.raises(services.AlreadyAcknowledged, match="Dana"):
-                services.acknowledge_incident(incident_id=incident.id, actor=DANA, at=stage.at(62))
+                services.acknowledge_incident(
+                    incident_id=incident.id, actor=DANA, at=network.at(62)
+                )
 
-    def test_closed_by_hand_it_is_not_opened_again_by_the_same_alerts(self, stage, incident):
-        with acting_in(stage.tenant):
+    def test_closed_by_hand_it_is_not_opened_again_by_the_same_alerts(self, network, incident):
+        with acting_in(network.tenant):
             services.close_incident(
-                incident_id=incident.id, reason="Known works", actor=DANA, at=stage.at(61)
+                incident_id=incident.id, reason="Known works", actor=DANA, at=network.at(61)
             )
-        stage.cut_backhaul(65, 100)
+        network.cut_backhaul(65, 100)
 
-        assert [row.resolution for row in stage.incidents()] == ["operator"]
+        assert [row.resolution for row in network.incidents()] == ["operator"]
 
-    def test_a_closed_incident_takes_notes_but_no_acknowledgement(self, stage, incident):
-        with acting_in(stage.tenant):
+    def test_a_closed_incident_takes_notes_but_no_acknowledgement(self, network, incident):
+        with acting_in(network.tenant):
             services.close_incident(
-                incident_id=incident.id, reason="Known works", actor=DANA, at=stage.at(61)
+                incident_id=incident.id, reason="Known works", actor=DANA, at=network.at(61)
             )
-            services.add_note(incident_id=incident.id, text=" Fixed ", actor=DANA, at=stage.at(62))
+            services.add_note(
+                incident_id=incident.id, text=" Fixed ", actor=DANA, at=network.at(62)
+            )
             with pytest.raises(services.IncidentClosed):
-                services.acknowledge_incident(incident_id=incident.id, actor=DANA, at=stage.at(63))
+                services.acknowledge_incident(
+                    incident_id=incident.id, actor=DANA, at=network.at(63)
+                )
 
             assert incident.timeline.filter(kind="note", text="Fixed").exists()
 
     @pytest.mark.parametrize("text", ["", "  \n "])
-    def test_an_empty_note_is_refused(self, stage, incident, text):
-        with acting_in(stage.tenant), pytest.raises(services.NoteEmpty):
-            services.add_note(incident_id=incident.id, text=text, actor=DANA, at=stage.at(61))
+    def test_an_empty_note_is_refused(self, network, incident, text):
+        with acting_in(network.tenant), pytest.raises(services.NoteEmpty):
+            services.add_note(incident_id=incident.id, text=text, actor=DANA, at=network.at(61))
 
 
 @pytest.mark.django_db(transaction=True)
 class TestRaces:
     def test_two_correlators_open_one_incident(self, acme):
-        stage = Stage(acme)
-        stage.play(0, 15)
+        network = MonitoredNetwork(acme)
+        network.play(0, 15)
         for seconds in range(15, 30, 5):
-            stage.read(seconds, down=("agg1", "bng1"), cut=("cr2-agg1",))
-            stage.look(seconds + 1)
+            network.read(seconds, down=("agg1", "bng1"), cut=("cr2-agg1",))
+            network.look(seconds + 1)
 
         def look(_: int) -> None:
             try:
-                services.correlate_tenant(tenant_id=acme.id, at=stage.at(45))
+                services.correlate_tenant(tenant_id=acme.id, at=network.at(45))
             finally:
                 connection.close()
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(look, range(8)))
 
-        (incident,) = stage.incidents()
+        (incident,) = network.incidents()
         assert incident.sequence == 1
 
     def test_of_two_who_acknowledge_at_once_one_wins(self, acme):
-        stage = Stage(acme)
-        stage.play(0, 15)
-        stage.cut_backhaul(15, 45)
-        (incident,) = stage.incidents()
+        network = MonitoredNetwork(acme)
+        network.play(0, 15)
+        network.cut_backhaul(15, 45)
+        (incident,) = network.incidents()
 
         def acknowledge(name: str) -> bool:
             try:
@@ -356,7 +368,7 @@ class TestRaces:
                     services.acknowledge_incident(
                         incident_id=incident.id,
                         actor=Actor("user", name, name),
-                        at=stage.at(45) + timedelta(seconds=1),
+                        at=network.at(45) + timedelta(seconds=1),
                     )
             except services.AlreadyAcknowledged:
                 return False
@@ -368,89 +380,89 @@ class TestRaces:
             won = list(pool.map(acknowledge, ["Ada", "Bo", "Cy", "Di"]))
 
         assert won.count(True) == 1
-        assert topics(stage).count("incident.acked") == 1
+        assert topics(network).count("incident.acked") == 1
 
 
 class TestMaintenance:
     CUT = {"down": BEHIND, "cut": ("cr2-agg1",)}
 
-    def plan(self, stage, site: str, *, ends: float = 600, **more):
-        with acting_in(stage.tenant):
+    def plan(self, network, site: str, *, ends: float = 600, **more):
+        with acting_in(network.tenant):
             site_id = Site.objects.get(name=site).id
             return plan_window(
                 title="Works",
-                starts_at=stage.at(0),
-                ends_at=stage.at(ends),
+                starts_at=network.at(0),
+                ends_at=network.at(ends),
                 site_ids=[site_id],
                 actor=ACTOR,
-                at=stage.t0,
+                at=network.t0,
                 **more,
             )
 
-    def test_a_covered_incident_is_flagged_and_nobody_is_told_of_it(self, stage):
-        self.plan(stage, "north")
-        stage.open_an_incident()
-        stage.play(60, 120)
+    def test_a_covered_incident_is_flagged_and_nobody_is_told_of_it(self, network):
+        self.plan(network, "north")
+        network.open_an_incident()
+        network.play(60, 120)
 
-        (incident,) = stage.incidents()
+        (incident,) = network.incidents()
         assert (incident.in_maintenance, incident.maintenance_title) == (True, "Works")
         assert (incident.status, incident.resolution) == ("closed", "recovered")
-        assert (topics(stage), incident.sequence) == ([], 0)
-        with acting_in(stage.tenant):
+        assert (topics(network), incident.sequence) == ([], 0)
+        with acting_in(network.tenant):
             assert TimelineEntry.objects.filter(incident=incident, kind="maintenance").exists()
 
-    def test_work_on_one_router_behind_the_cut_does_not_cover_the_cut(self, stage):
-        with acting_in(stage.tenant):
+    def test_work_on_one_router_behind_the_cut_does_not_cover_the_cut(self, network):
+        with acting_in(network.tenant):
             plan_window(
                 title="Works",
-                starts_at=stage.at(0),
-                ends_at=stage.at(600),
-                device_ids=[stage.devices["bng1"].id],
+                starts_at=network.at(0),
+                ends_at=network.at(600),
+                device_ids=[network.devices["bng1"].id],
                 actor=ACTOR,
-                at=stage.t0,
+                at=network.t0,
             )
 
-        assert not stage.open_an_incident().in_maintenance
-        assert topics(stage)[0] == "incident.opened"
+        assert not network.open_an_incident().in_maintenance
+        assert topics(network)[0] == "incident.opened"
 
-    def test_what_still_burns_when_the_window_ends_is_told_then(self, stage):
-        self.plan(stage, "north", ends=60)
-        stage.open_an_incident()
-        assert topics(stage) == []
+    def test_what_still_burns_when_the_window_ends_is_told_then(self, network):
+        self.plan(network, "north", ends=60)
+        network.open_an_incident()
+        assert topics(network) == []
 
-        stage.play(50, 75, **self.CUT)
+        network.play(50, 75, **self.CUT)
 
-        (incident,) = stage.incidents()
+        (incident,) = network.incidents()
         assert not incident.in_maintenance
-        assert topics(stage) == ["incident.opened"]
+        assert topics(network) == ["incident.opened"]
         assert incident.sequence == 1
 
-    def test_whoever_was_told_of_it_before_is_told_that_it_is_over(self, stage):
-        stage.open_an_incident()
-        before = topics(stage)
-        self.plan(stage, "north")
+    def test_whoever_was_told_of_it_before_is_told_that_it_is_over(self, network):
+        network.open_an_incident()
+        before = topics(network)
+        self.plan(network, "north")
 
-        stage.play(50, 60, **self.CUT)
-        stage.play(60, 120)
+        network.play(50, 60, **self.CUT)
+        network.play(60, 120)
 
-        assert topics(stage) == [*before, "incident.closed"]
+        assert topics(network) == [*before, "incident.closed"]
 
-    def test_critical_ones_break_through_where_the_window_lets_them(self, stage):
-        self.plan(stage, "north", notify_critical=True)
-        incident = stage.open_an_incident()
+    def test_critical_ones_break_through_where_the_window_lets_them(self, network):
+        self.plan(network, "north", lets_critical_through=True)
+        incident = network.open_an_incident()
 
         assert incident.in_maintenance
-        assert topics(stage)[0] == "incident.opened"
+        assert topics(network)[0] == "incident.opened"
 
-    def test_another_tenant_s_window_covers_nothing(self, stage, globex):
+    def test_another_tenant_s_window_covers_nothing(self, network, globex):
         with acting_in(globex):
             plan_window(
                 title="Works",
-                starts_at=stage.at(0),
-                ends_at=stage.at(600),
+                starts_at=network.at(0),
+                ends_at=network.at(600),
                 site_ids=[make_site("north").id],
                 actor=ACTOR,
-                at=stage.t0,
+                at=network.t0,
             )
 
-        assert not stage.open_an_incident().in_maintenance
+        assert not network.open_an_incident().in_maintenance

@@ -18,7 +18,7 @@ NOT_MEASURED = {
     "agents:logins",  # for admins: among the pages of administration
     *("agents:approve-host", "agents:approve-logins", "agents:decide-login"),
     *("agents:new", "agents:enroll", "agents:issue", "console:end-window"),
-    *("console:devices-sheet", "console:sites-sheet", "console:alerts-sheet", "incidents:sheet"),
+    *("console:devices-sheet", "console:sites-sheet", "console:alerts-sheet", "incidents:csv"),
 }
 
 

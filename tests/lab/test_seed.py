@@ -95,7 +95,7 @@ class TestDrawing:
 
         told = tell_story(failure, began=NOON, alert_ids=ids)
 
-        assert len(told.verdict.troubles) == 1
+        assert len(told.verdict.problems) == 1
         assert told.snapshot.at - NOON >= timedelta(seconds=10)
 
     def test_a_later_grid_continues_an_earlier_one(self):

@@ -18,7 +18,7 @@ from apps.audit.models import PlatformRecord
 from apps.events.installation import current_epoch, record_restore
 from apps.events.models import OutboxEvent
 from apps.incidents.models import Incident
-from apps.incidents.services.telling import UPDATED, tell
+from apps.incidents.services.publishing import UPDATED, publish
 from apps.tenancy import acting_in
 from apps.webhooks.models import Delivery
 from apps.webhooks.receiver.journal import Journal
@@ -91,7 +91,7 @@ def publish_changes(tenant, pk, number: int) -> list[dict]:
     """So many changes of an incident; what receivers are told of them."""
     with acting_in(tenant):
         for _ in range(number):
-            tell(UPDATED, Incident.objects.select_for_update().get(pk=pk))
+            publish(UPDATED, Incident.objects.select_for_update().get(pk=pk))
         rows = OutboxEvent.objects.filter(key=str(pk)).order_by("created_at", "id")
         return sorted(
             (row.payload for row in rows),

@@ -106,3 +106,17 @@ def test_a_ping_names_its_endpoint():
     body = render_ping(ENVELOPE, endpoint_id="e1", endpoint_name="pager", options=PayloadOptions())
 
     assert json.loads(body)["endpoint"] == {"id": "e1", "name": "pager"}
+
+
+def test_carries_texts_as_code_and_parameters_where_the_snapshot_has_them():
+    message = {"code": "incidents.title.down", "params": {"causes": "cr1 ether1", "n": 1}}
+    parts = {"title_message": message, "evidence_messages": [message] * 9}
+
+    full = rendered(**parts)["incident"]
+    assert (full["title_message"], full["evidence_messages"]) == (message, [message] * 5)
+    assert (
+        "evidence_messages"
+        not in rendered(PayloadOptions(hides_evidence=True), **parts)["incident"]
+    )
+    thin = rendered(PayloadOptions(thin=True), **parts)["incident"]
+    assert "title_message" not in thin

@@ -16,7 +16,7 @@ from apps.alerts.models import Alert
 from apps.alerts.selectors import labels_of, open_alerts
 from apps.authorization.access import Access
 from apps.core.messages import render
-from apps.incidents.selectors import Place, held_alerts, places_of
+from apps.incidents.selectors import AlertIncident, incidents_of_alerts, suppressed_alerts
 from apps.inventory.device_entities import devices_of_entities
 from apps.inventory.selectors import visible_device_ids
 from apps.pages.durations import format_duration
@@ -50,11 +50,11 @@ class AlertRow:
     symptom: str
     seen: str
     since: datetime
-    format_duration: str
+    duration: str
     incident_id: UUID | None
     incident_number: int | None
     #: Why it is held back, empty when it is not.
-    held_because: str
+    suppression_reason: str
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def chosen_alerts(access: Access, asked: AlertFilter) -> QuerySet[Alert]:
 def worst_first(access: Access, alerts: QuerySet[Alert]) -> QuerySet[Alert]:
     """Consequences after what caused them, then by severity, then the newest."""
     ranks = [When(severity=key, then=Value(state.rank)) for key, state in SEVERITIES.items()]
-    held = Exists(held_alerts(access).filter(alert=OuterRef("pk")))
+    held = Exists(suppressed_alerts(access).filter(alert=OuterRef("pk")))
     rank = Case(*ranks, default=Value(9), output_field=IntegerField())
     return alerts.annotate(is_held=held, rank=rank).order_by("is_held", "rank", "-since", "-pk")
 
@@ -149,7 +149,7 @@ def alert_rows(access: Access, alerts: list[Alert], *, at: datetime) -> tuple[Al
     labels = labels_of(refs)
     devices = devices_of_entities({entity_id for _kind, entity_id in refs})
     seen = visible_device_ids(access, devices.values())
-    places = places_of(access, [alert.id for alert in alerts])
+    places = incidents_of_alerts(access, [alert.id for alert in alerts])
     return tuple(
         _row(
             alert,
@@ -163,12 +163,12 @@ def alert_rows(access: Access, alerts: list[Alert], *, at: datetime) -> tuple[Al
 
 
 def _row(
-    alert: Alert, entity: str, device_id: UUID | None, place: Place | None, at: datetime
+    alert: Alert, entity: str, device_id: UUID | None, place: AlertIncident | None, at: datetime
 ) -> AlertRow:
-    held_because = place.held_because if place else ""
+    suppression_reason = place.suppression_reason if place else ""
     return AlertRow(
         id=alert.id,
-        state=SUPPRESSED if held_because else SEVERITIES[alert.severity],
+        state=SUPPRESSED if suppression_reason else SEVERITIES[alert.severity],
         is_recovering=alert.state == AlertState.RECOVERING,
         is_flapping=alert.is_flapping,
         in_maintenance=alert.maintenance_id is not None,
@@ -179,10 +179,10 @@ def _row(
         symptom=alert.rule.document.get("symptom", "soft"),
         seen=_seen(alert.observation),
         since=alert.since,
-        format_duration=format_duration(alert.since, at),
+        duration=format_duration(alert.since, at),
         incident_id=place.incident_id if place else None,
         incident_number=place.number if place else None,
-        held_because=held_because,
+        suppression_reason=suppression_reason,
     )
 
 

@@ -56,7 +56,7 @@ def aspects_of(
 def _held(aspect: Aspect, symptoms: set[Symptom], alerts: Iterable[AlertRow]) -> Aspect:
     """Trouble that is a consequence of something else says so."""
     about = [alert for alert in alerts if alert.symptom in symptoms]
-    if not aspect.state.is_problem or not about or any(not a.held_because for a in about):
+    if not aspect.state.is_problem or not about or any(not a.suppression_reason for a in about):
         return aspect
     text = _("%(what)s, caused by INC-%(number)s") % {
         "what": aspect.text,

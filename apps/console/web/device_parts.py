@@ -94,7 +94,7 @@ class NeighborRow:
     port: str
     state: State
     word: str
-    format_duration: str
+    duration: str
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class PeerRow:
     state: State
     word: str
     prefixes: str
-    format_duration: str
+    duration: str
 
 
 @dataclass(frozen=True)
@@ -266,7 +266,7 @@ def neighbor_rows(
                 port=row.interface_name,
                 state=state,
                 word=_word(state, read.text(row.id, "ospf.neighbor.state")),
-                format_duration=_for(read, state, row.id, "ospf.neighbor.uptime_seconds"),
+                duration=_for(read, state, row.id, "ospf.neighbor.uptime_seconds"),
             )
         )
     return tuple(sorted(found, key=lambda row: row.state.rank))
@@ -286,7 +286,7 @@ def peer_rows(rows: Sequence[BgpPeer], read: Readings) -> tuple[PeerRow, ...]:
                 state=state,
                 word=_word(state, read.text(row.id, "bgp.peer.state")),
                 prefixes="" if prefixes is None else f"{prefixes:.0f}",
-                format_duration=_for(read, state, row.id, "bgp.peer.uptime_seconds"),
+                duration=_for(read, state, row.id, "bgp.peer.uptime_seconds"),
             )
         )
     return tuple(sorted(found, key=lambda row: row.state.rank))

@@ -16,7 +16,7 @@ from apps.console.web.service_tiles import Tile, service_tiles
 from apps.console.web.sites import Counted, SiteRow, devices_by_site, site_rows
 from apps.console.web.states import REACH
 from apps.core.local_cache import cached
-from apps.incidents.web.order import WORST
+from apps.incidents.web.ordering import WORST
 from apps.incidents.web.pages import QueueFilter, QueuePage, queue_page
 from apps.pages.durations import format_duration
 from apps.pages.states import State

@@ -15,10 +15,10 @@ from apps.authorization.permissions import Permission
 from apps.charts import site_view, topology_view
 from apps.charts.topology_view import Overlay, TopologyView
 from apps.console.web.sites import SiteRow, devices_by_site, site_rows
-from apps.incidents.limits import is_whole
+from apps.incidents.limits import is_fully_visible
 from apps.incidents.models import Incident
 from apps.incidents.selectors import visible_incidents
-from apps.incidents.web.blast import overlay_of
+from apps.incidents.web.impact import overlay_of
 from apps.inventory import selectors as inventory
 from apps.inventory.choices import DeviceRole
 from apps.inventory.models import Device
@@ -114,7 +114,7 @@ def _incident(access: Access, incident_id: UUID | None) -> Incident | None:
 
 def _overlay(access: Access, asked: Asked) -> Overlay:
     incident = _incident(access, asked.incident)
-    return overlay_of(incident) if incident and is_whole(access, incident) else Overlay()
+    return overlay_of(incident) if incident and is_fully_visible(access, incident) else Overlay()
 
 
 def _devices(access: Access, asked: Asked) -> QuerySet[Device]:

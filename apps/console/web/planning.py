@@ -11,9 +11,9 @@ from apps.alerts.choices import Severity
 from apps.alerts.selectors import open_alerts
 from apps.authorization.access import Access
 from apps.incidents.choices import IncidentStatus
-from apps.incidents.limits import is_whole
+from apps.incidents.limits import is_fully_visible
 from apps.incidents.models import Incident, Revision
-from apps.incidents.selectors import trouble_of, visible_incidents
+from apps.incidents.selectors import problem_of, visible_incidents
 from apps.inventory.device_entities import devices_of_entities, entities_on_devices
 from apps.inventory.models import Device, Link, Site
 from apps.inventory.selectors import (
@@ -74,9 +74,9 @@ def places_called(access: Access, words: str, *, but: Places) -> Places:
 def places_of_incident(access: Access, incident: Incident) -> Places:
     """Where its causes are: sites, and the devices that causes sit on. Nothing of an incident that reaches beyond what
     a limited member may see."""
-    if not is_whole(access, incident):
+    if not is_fully_visible(access, incident):
         return Places()
-    ids = [UUID(cause["entity_id"]) for cause in trouble_of(incident)["causes"]]
+    ids = [UUID(cause["entity_id"]) for cause in problem_of(incident)["causes"]]
     ids = ids or [incident.root_id]
     agents = Agent.objects.filter(pk__in=ids, attached_device__isnull=False)
     on = {*devices_of_entities(ids).values(), *agents.values_list("attached_device", flat=True)}
@@ -140,11 +140,11 @@ def _held(access: Access, covered: set[UUID], *, hears_critical: bool) -> list[H
         incident__in=[row.id for row in found], number=F("incident__revision")
     )
     causes = {
-        incident_id: {UUID(cause["entity_id"]) for cause in trouble["causes"]}
-        for incident_id, trouble in newest.values_list("incident_id", "trouble")
+        incident_id: {UUID(cause["entity_id"]) for cause in problem["causes"]}
+        for incident_id, problem in newest.values_list("incident_id", "problem")
     }
     return [
-        HeldIncident(row.id, row.number, row.shown_title)
+        HeldIncident(row.id, row.number, row.display_title)
         for row in found
         if causes.get(row.id, set()) <= covered
     ]

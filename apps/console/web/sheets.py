@@ -23,7 +23,7 @@ DEVICES = (
 SITES = ("name", "code", "devices", "up", "down", "blind", "unknown")
 ALERTS = (
     *("severity", "state", "summary", "entity", "rule", "seen", "since", "incident"),
-    *("held_because", "is_flapping", "in_maintenance"),
+    *("suppression_reason", "is_flapping", "in_maintenance"),
 )
 
 
@@ -65,7 +65,7 @@ def alert_sheet(access: Access, asked: AlertFilter, *, at: datetime) -> Download
         return [
             (
                 *(alert.severity, alert.state, row.summary, row.entity, row.rule, row.seen),
-                *(row.since, row.incident_number, row.held_because),
+                *(row.since, row.incident_number, row.suppression_reason),
                 *(row.is_flapping, row.in_maintenance),
             )
             for alert, row in zip(alerts, alert_rows(access, alerts, at=at), strict=True)

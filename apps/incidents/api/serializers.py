@@ -1,14 +1,25 @@
-"""Incidents as programs see them."""
+"""Serializers of incidents."""
 
 from typing import Any
 
 from rest_framework import serializers
 
+from apps.core.messages import Message
 from apps.incidents.models import Incident, IncidentAlert, Revision, TimelineEntry
 
 
+class MessageSerializer(serializers.Serializer[Any]):
+    """A text as a stable code with parameters; a parameter may be such an object itself."""
+
+    code = serializers.CharField()
+    params = serializers.DictField()
+
+    def to_representation(self, instance: Message) -> dict[str, Any]:
+        return instance.as_document()
+
+
 class ImpactSerializer(serializers.Serializer[Any]):
-    """Who is hit; subscribers are null when nobody ever counted them."""
+    """Affected entities; subscribers are null when they were never counted."""
 
     sites_affected = serializers.IntegerField()
     devices_affected = serializers.IntegerField()
@@ -30,6 +41,7 @@ class RootSerializer(serializers.Serializer[Any]):
 class IncidentSerializer(serializers.ModelSerializer[Incident]):
     """One row of the queue."""
 
+    title_message = MessageSerializer(read_only=True, allow_null=True)
     root_cause = RootSerializer(source="*", read_only=True)
     impact = ImpactSerializer(source="*", read_only=True)
 
@@ -41,6 +53,7 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
             "status",
             "severity",
             "title",
+            "title_message",
             "started_at",
             "opened_at",
             "ended_at",
@@ -50,7 +63,7 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
             "is_flapping",
             "in_maintenance",
             "maintenance_title",
-            "is_held",
+            "notifications_suppressed",
             "epoch",
             "sequence",
             "revision",
@@ -65,29 +78,31 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
 
     def to_representation(self, instance: Incident) -> dict[str, Any]:
         shown: dict[str, Any] = super().to_representation(instance)
-        shown["title"] = instance.shown_title
-        if not instance.is_root_named:  # outside a limited member's grant
+        shown["title"] = instance.english_title
+        if not instance.is_root_visible:  # outside a limited member's grant
+            shown["title_message"] = None
             shown["root_cause"] |= {"entity_type": "", "entity_id": None, "name": ""}
             shown["merged_into"] = None
             shown["maintenance_title"] = ""
         return shown
 
 
-class SignSerializer(serializers.Serializer[Any]):
-    """One line of evidence."""
+class EvidenceSerializer(serializers.Serializer[Any]):
+    """One item of evidence."""
 
-    speaks_for = serializers.BooleanField()
+    supports = serializers.BooleanField()
     code = serializers.CharField()
     entity_type = serializers.CharField()
     entity_id = serializers.UUIDField()
     metric = serializers.CharField()
     at = serializers.DateTimeField()
-    text = serializers.CharField()
+    text = serializers.CharField(help_text="English.")
+    message = MessageSerializer()
     alert_id = serializers.UUIDField(allow_null=True)
 
 
-class RivalSerializer(serializers.Serializer[Any]):
-    """What else would explain the same, and its share of the odds."""
+class AlternativeSerializer(serializers.Serializer[Any]):
+    """An alternative explanation and its share of the odds."""
 
     entity_type = serializers.CharField()
     entity_id = serializers.UUIDField()
@@ -96,15 +111,15 @@ class RivalSerializer(serializers.Serializer[Any]):
 
 
 class CauseSerializer(serializers.Serializer[Any]):
-    """One root cause with its proof."""
+    """One root cause with its evidence."""
 
     entity_type = serializers.CharField()
     entity_id = serializers.UUIDField()
     name = serializers.CharField()
     classification = serializers.ChoiceField(choices=["primary", "contributing"])
     confidence = serializers.FloatField()
-    evidence = SignSerializer(many=True)
-    rivals = RivalSerializer(many=True)
+    evidence = EvidenceSerializer(many=True)
+    alternatives = AlternativeSerializer(many=True)
 
 
 class IncidentDetailSerializer(IncidentSerializer):
@@ -118,7 +133,16 @@ class IncidentDetailSerializer(IncidentSerializer):
 
 
 class IncidentAlertSerializer(serializers.ModelSerializer[IncidentAlert]):
-    """An alert under an incident; suppressed ones say by what, why and since when."""
+    """An alert of an incident; suppressed ones with cause, reason and time."""
+
+    summary = serializers.CharField(source="summary_message.english", read_only=True)
+    summary_message = MessageSerializer(read_only=True)
+    suppressed_reason = serializers.CharField(
+        source="suppressed_reason.english", default="", read_only=True
+    )
+    suppressed_reason_message = MessageSerializer(
+        source="suppressed_reason", allow_null=True, read_only=True
+    )
 
     class Meta:
         model = IncidentAlert
@@ -131,39 +155,49 @@ class IncidentAlertSerializer(serializers.ModelSerializer[IncidentAlert]):
             "device_name",
             "severity",
             "summary",
+            "summary_message",
             "state",
             "since",
             "is_suppressed",
             "suppressed_by_type",
             "suppressed_by_id",
             "suppressed_reason",
+            "suppressed_reason_message",
             "suppressed_since",
         ]
         read_only_fields = fields
 
     def to_representation(self, instance: IncidentAlert) -> dict[str, Any]:
         shown: dict[str, Any] = super().to_representation(instance)
-        if not getattr(instance, "is_cause_seen", True):  # outside a limited member's grant
-            shown |= {"suppressed_by_type": "", "suppressed_by_id": None, "suppressed_reason": ""}
+        if not getattr(instance, "cause_is_visible", True):  # outside a limited member's grant
+            shown |= {"suppressed_by_type": "", "suppressed_by_id": None}
+            shown |= {"suppressed_reason": "", "suppressed_reason_message": None}
         return shown
 
 
 class TimelineSerializer(serializers.ModelSerializer[TimelineEntry]):
+    """A timeline entry; ``message`` is null for a note."""
+
+    text = serializers.CharField(source="english_text", read_only=True)
+    message = MessageSerializer(allow_null=True, read_only=True)
+
     class Meta:
         model = TimelineEntry
-        fields = ["id", "at", "kind", "text", "actor", "detail"]
+        fields = ["id", "at", "kind", "text", "message", "actor", "detail"]
         read_only_fields = fields
 
 
 class RevisionSerializer(serializers.ModelSerializer[Revision]):
+    problem = serializers.JSONField(source="problem_in_english", read_only=True)
+
     class Meta:
         model = Revision
-        fields = ["number", "at", "digest", "trouble"]
+        fields = ["number", "at", "digest", "problem"]
         read_only_fields = fields
 
 
 class ImpactDetailSerializer(ImpactSerializer):
-    """Who is hit, by id."""
+    """Affected entities, by id."""
 
     sites = serializers.ListField(child=serializers.UUIDField())
     devices = serializers.ListField(child=serializers.UUIDField())
@@ -187,7 +221,7 @@ class ReplayRequestSerializer(serializers.Serializer[Any]):
 
 
 class ReplaySerializer(serializers.Serializer[Any]):
-    """The verdict's digest then and now: the same, or something is wrong."""
+    """The stored digest of the verdict and the one computed now."""
 
     revision = serializers.IntegerField()
     then = serializers.CharField()

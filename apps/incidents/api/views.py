@@ -1,4 +1,4 @@
-"""The queue, one incident, and what people do with it."""
+"""REST views of incidents."""
 
 from typing import Any
 
@@ -16,8 +16,9 @@ from apps.core.errors import NotVisible
 from apps.incidents import selectors, services
 from apps.incidents.api import serializers as shapes
 from apps.incidents.choices import IncidentStatus
-from apps.incidents.limits import OutsideGrant, require_whole, seen_alerts
+from apps.incidents.limits import OutsideGrant, alerts_within_grant, require_fully_visible
 from apps.incidents.models import Incident
+from apps.incidents.models.verdicts import evidence_in_english
 from apps.rest.pagination import CursorPages
 from apps.rest.views import TenantViewSet
 
@@ -46,7 +47,7 @@ FILTERS = [
 
 
 class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
-    """Incidents: each with its cause, the proof and who is hit."""
+    """Incidents with their causes, evidence and impact."""
 
     queryset = Incident.objects.none()
     serializer_class = shapes.IncidentSerializer
@@ -72,13 +73,13 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.action != "list":
             return queryset
-        asked = FilterSerializer(data=self.request.query_params.dict())
-        asked.is_valid(raise_exception=True)
-        wanted = dict(asked.validated_data)
+        params = FilterSerializer(data=self.request.query_params.dict())
+        params.is_valid(raise_exception=True)
+        wanted = dict(params.validated_data)
         if "started_after" in wanted:
             wanted["started_at__gt"] = wanted.pop("started_after")
         if self.access.is_limited and "root_id" in wanted:
-            wanted["is_root_seen"] = True
+            wanted["root_is_visible"] = True
         return queryset.filter(**wanted)
 
     @extend_schema(parameters=FILTERS)
@@ -88,81 +89,89 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
 
     @extend_schema(responses=shapes.IncidentDetailSerializer)
     def retrieve(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """With every cause, its evidence for and against, and what else it could have been."""
+        """With every cause, its evidence for and against, and alternatives."""
         return Response(self._detail(self.get_object()))
 
     @extend_schema(request=None, responses=shapes.IncidentDetailSerializer)
     @action(detail=True, methods=["post"])
     def ack(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Take it."""
+        """Acknowledge it."""
         incident = self.get_object()
         return Response(
-            self._detail(services.acknowledge_incident(incident_id=incident.id, **self._who()))
+            self._detail(
+                services.acknowledge_incident(incident_id=incident.id, **self._actor_and_time())
+            )
         )
 
     @extend_schema(request=None, responses=shapes.IncidentDetailSerializer)
     @action(detail=True, methods=["post"])
     def unack(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Give it back to the queue."""
+        """Remove the acknowledgement."""
         incident = self.get_object()
         return Response(
-            self._detail(services.unacknowledge_incident(incident_id=incident.id, **self._who()))
+            self._detail(
+                services.unacknowledge_incident(incident_id=incident.id, **self._actor_and_time())
+            )
         )
 
     @extend_schema(request=shapes.AssigneeSerializer, responses=shapes.IncidentDetailSerializer)
     @action(detail=True, methods=["post"])
     def assign(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Give it to a member; null: to nobody."""
+        """Assign it to a member; null: unassign it."""
         incident = self.get_object()
-        asked = self._asked(shapes.AssigneeSerializer, request)
-        changed = services.assign_incident(incident_id=incident.id, **asked, **self._who())
+        params = self._validated(shapes.AssigneeSerializer, request)
+        changed = services.assign_incident(
+            incident_id=incident.id, **params, **self._actor_and_time()
+        )
         return Response(self._detail(changed))
 
     @extend_schema(request=shapes.NoteSerializer, responses={201: shapes.TimelineSerializer})
     @action(detail=True, methods=["post"])
     def notes(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Write a note."""
+        """Add a note."""
         incident = self.get_object()
-        asked = self._asked(shapes.NoteSerializer, request)
-        entry = services.add_note(incident_id=incident.id, **asked, **self._who())
+        params = self._validated(shapes.NoteSerializer, request)
+        entry = services.add_note(incident_id=incident.id, **params, **self._actor_and_time())
         return Response(shapes.TimelineSerializer(entry).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=shapes.ReasonSerializer, responses=shapes.IncidentDetailSerializer)
     @action(detail=True, methods=["post"])
     def close(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Close it by hand; its alerts alone will not open another one."""
+        """Close it manually; its alerts alone will not open another one."""
         incident = self.get_object()
-        asked = self._asked(shapes.ReasonSerializer, request)
-        closed = services.close_incident(incident_id=incident.id, **asked, **self._who())
+        params = self._validated(shapes.ReasonSerializer, request)
+        closed = services.close_incident(
+            incident_id=incident.id, **params, **self._actor_and_time()
+        )
         return Response(self._detail(closed))
 
     @extend_schema(responses=shapes.TimelineSerializer(many=True))
     @action(detail=True, methods=["get"])
     def timeline(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Its story, oldest first."""
-        rows = selectors.timeline_of(self._whole())
+        """Timeline, oldest first."""
+        rows = selectors.timeline_of(self._fully_visible())
         return self._page(rows, shapes.TimelineSerializer, ("at", "id"))
 
     @extend_schema(responses=shapes.CauseSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None)
     def evidence(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Every cause with what speaks for and against it."""
-        return Response(_causes(self._whole()))
+        """Every cause with the evidence for and against it."""
+        return Response(_causes(self._fully_visible()))
 
     @extend_schema(responses=shapes.IncidentAlertSerializer(many=True))
     @action(detail=True, methods=["get"])
     def suppressed(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """The alerts that are consequences."""
+        """Suppressed alerts: consequences of the causes."""
         incident = self.get_object()
         rows = selectors.alerts_of(incident).filter(is_suppressed=True)
         if self.access.is_limited:
-            rows = seen_alerts(self.access, rows)
+            rows = alerts_within_grant(self.access, rows)
         return self._page(rows, shapes.IncidentAlertSerializer, ("entity_name", "id"))
 
     @extend_schema(responses=shapes.ImpactDetailSerializer)
     @action(detail=True, methods=["get"])
     def impact(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Who is hit, by id."""
+        """Affected entities, by id."""
         incident = self.get_object()
         hit = selectors.impact_of(self.access, incident)
         return Response({**shapes.ImpactSerializer(incident).data, **hit})
@@ -170,16 +179,16 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
     @extend_schema(responses=shapes.RevisionSerializer(many=True))
     @action(detail=True, methods=["get"])
     def revisions(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Every verdict that was given."""
-        rows = selectors.revisions_of(self._whole())
+        """Every stored verdict."""
+        rows = selectors.revisions_of(self._fully_visible())
         return self._page(rows, shapes.RevisionSerializer, ("number",))
 
     @extend_schema(request=shapes.ReplayRequestSerializer, responses=shapes.ReplaySerializer)
     @action(detail=True, methods=["post"])
     def replay(self, request: Request, pk: str) -> Response:  # noqa: ARG002
-        """Reach a stored verdict again from its snapshot (the newest, unless a revision is named)."""
-        incident = self._whole()
-        number = self._asked(shapes.ReplayRequestSerializer, request).get("revision")
+        """Compute a stored verdict again from its snapshot (the newest, unless a revision is given)."""
+        incident = self._fully_visible()
+        number = self._validated(shapes.ReplayRequestSerializer, request).get("revision")
         rows = selectors.revisions_of(incident).select_related("snapshot__graph")
         revision = rows.filter(number=number or incident.revision).first()
         if revision is None:
@@ -188,26 +197,28 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
         body = {"revision": revision.number, "then": replay.then, "now": replay.now}
         return Response({**body, "is_same": replay.is_same})
 
-    def _who(self) -> dict[str, Any]:
+    def _actor_and_time(self) -> dict[str, Any]:
         return {"actor": self.access.actor, "at": clock.now()}
 
-    def _whole(self) -> Incident:
-        """For what names everything that is under it."""
+    def _fully_visible(self) -> Incident:
+        """For views that name every entity of the incident."""
         incident: Incident = self.get_object()
-        require_whole(self.access, incident)
+        require_fully_visible(self.access, incident)
         return incident
 
     def _is_whole(self, incident: Incident) -> bool:
         try:
-            require_whole(self.access, incident)
+            require_fully_visible(self.access, incident)
         except OutsideGrant:
             return False
         return True
 
-    def _asked(self, shape: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
-        asked = shape(data=request.data)
-        asked.is_valid(raise_exception=True)
-        return dict(asked.validated_data)
+    def _validated(
+        self, shape: type[serializers.Serializer[Any]], request: Request
+    ) -> dict[str, Any]:
+        params = shape(data=request.data)
+        params.is_valid(raise_exception=True)
+        return dict(params.validated_data)
 
     def _detail(self, incident: Incident) -> dict[str, Any]:
         if self.access.is_limited:
@@ -235,12 +246,8 @@ def _causes(incident: Incident) -> list[dict[str, Any]]:
             **{name: cause[name] for name in ("entity_type", "entity_id", "name")},
             "classification": cause["classification"],
             "confidence": cause["confidence"],
-            "evidence": [{"speaks_for": s["for"], **_without(s, "for")} for s in cause["signs"]],
-            "rivals": cause["rivals"],
+            "evidence": evidence_in_english(cause["evidence"]),
+            "alternatives": cause["alternatives"],
         }
-        for cause in selectors.trouble_of(incident)["causes"]
+        for cause in selectors.problem_of(incident)["causes"]
     ]
-
-
-def _without(item: dict[str, Any], name: str) -> dict[str, Any]:
-    return {key: value for key, value in item.items() if key != name}

@@ -1,31 +1,34 @@
-"""An outage as the operator tells it, the alerts under it, and its story."""
+"""An incident, its alerts and its timeline."""
 
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext
 
 from apps.alerts.choices import Severity
-from apps.incidents.choices import EntryKind, IncidentStatus, Resolution, ToldAs
+from apps.core.message_field import MessageField
+from apps.incidents.choices import EntryKind, IncidentStatus, PublishedStatus, Resolution
 from apps.tenancy.fields import TenantForeignKey
 from apps.tenancy.models import TenantModel
 
-#: Reopened so often, an incident is flapping.
+#: An incident that was reopened this often is flapping.
 FLAPPING_AFTER = 2
 
 
 class Incident(TenantModel):
-    """One outage as the operator tells it: the alerts believed to share causes.
+    """One outage: the alerts believed to share causes.
 
-    Opened, moved and closed only by ``incidents.services``; alerts come and go underneath it. What the last verdict
-    said is kept here for lists; the whole of it stands in the revision.
+    Opened, changed and closed only by ``incidents.services``. Fields of the newest verdict are copied here for lists;
+    the revision holds all of it.
     """
 
-    # Per tenant, as people say it: INC-17.
+    # Per tenant, shown as INC-17.
     number = models.PositiveIntegerField()
     status = models.CharField(max_length=10, choices=IncidentStatus.choices)
     severity = models.CharField(max_length=10, choices=Severity.choices)
+    # English, for search and exports; pages render ``title_message`` in the reader's language.
     title = models.CharField(max_length=200)
-    # When the first symptom was seen, by the clock of who saw it; ``opened_at`` is when we said so.
+    title_message = MessageField(null=True, blank=True)
+    # Time of the first symptom by the agent's clock; ``opened_at`` is when the incident was created.
     started_at = models.DateTimeField()
     opened_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -33,14 +36,16 @@ class Incident(TenantModel):
     merged_into = TenantForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="merged"
     )
-    # How often it came back soon after it had closed; see ``is_flapping``.
+    # How often it was reopened soon after it had closed; see ``is_flapping``.
     reopened_count = models.PositiveIntegerField(default=0)
-    # Grows by one per event told to the world.
+    # Grows by one per published event.
     sequence = models.PositiveIntegerField(default=0)
-    # Of the last of them: greater after the database was restored, when ``sequence`` repeats.
+    # Epoch of the last event: greater after the database was restored, when ``sequence`` repeats.
     epoch = models.BigIntegerField(default=0)
-    # What the last of them said. Announced work holds events back, so that it may differ from ``status``.
-    told_as = models.CharField(max_length=10, choices=ToldAs.choices, blank=True, default="")
+    # Status in the last published event. Maintenance suppresses events, so it may differ from ``status``.
+    last_published = models.CharField(
+        max_length=10, choices=PublishedStatus.choices, blank=True, default=""
+    )
     revision = models.PositiveIntegerField(default=0)
     root_type = models.CharField(max_length=20)
     root_id = models.UUIDField()
@@ -49,16 +54,16 @@ class Incident(TenantModel):
     sites_affected = models.PositiveIntegerField(default=0)
     devices_affected = models.PositiveIntegerField(default=0)
     services_affected = models.PositiveIntegerField(default=0)
-    # Null: nobody ever counted the sessions behind the cause.
+    # Null: sessions behind the cause were never counted.
     subscribers_affected = models.PositiveIntegerField(null=True, blank=True)
     suppressed_count = models.PositiveIntegerField(default=0)
-    # What is wrong comes and goes.
+    # One of its alerts is flapping.
     has_flapping = models.BooleanField(default=False)
-    # Announced work that covers every one of its causes.
+    # The maintenance window that covers every cause.
     maintenance_id = models.UUIDField(null=True, blank=True)
     maintenance_title = models.CharField(max_length=200, blank=True, default="")
-    # Nobody is told while this stands.
-    is_held = models.BooleanField(default=False)
+    # Maintenance suppresses events and notifications.
+    notifications_suppressed = models.BooleanField(default=False)
     acked_by = models.CharField(max_length=200, blank=True, default="")
     acked_at = models.DateTimeField(null=True, blank=True)
     assigned_to = models.CharField(max_length=200, blank=True, default="")
@@ -76,9 +81,12 @@ class Incident(TenantModel):
                 condition=Q(severity__in=Severity.values), name="incidents_incident_severity_ck"
             ),
             models.CheckConstraint(
-                condition=Q(told_as="", sequence=0)
-                | Q(told_as__in=[ToldAs.OPEN, ToldAs.CLOSED], sequence__gt=0),
-                name="incidents_incident_told_ck",
+                condition=Q(last_published="", sequence=0)
+                | Q(
+                    last_published__in=[PublishedStatus.OPEN, PublishedStatus.CLOSED],
+                    sequence__gt=0,
+                ),
+                name="incidents_incident_published_ck",
             ),
             models.CheckConstraint(
                 condition=Q(status="open", ended_at__isnull=True, resolution="")
@@ -103,46 +111,51 @@ class Incident(TenantModel):
         ]
 
     def __str__(self) -> str:
-        return f"INC-{self.number} {self.shown_title}"
+        return f"INC-{self.number} {self.display_title}"
 
     @property
-    def is_root_named(self) -> bool:
-        """Whether its first cause may be named to whoever read it (see ``limits.with_root_seen``)."""
-        return getattr(self, "is_root_seen", True)
+    def is_root_visible(self) -> bool:
+        """Whether the reader may see the first cause (see ``limits.with_root_visibility``)."""
+        return getattr(self, "root_is_visible", True)
 
     @property
-    def shown_title(self) -> str:
-        """The title, which names the cause; for whom the cause is outside the grant, just that."""
-        return (
-            self.title if self.is_root_named else gettext("The cause is outside what you may see")
-        )
+    def display_title(self) -> str:
+        """The title in the reader's language, or a placeholder where the cause is outside the reader's grants."""
+        if not self.is_root_visible:
+            return gettext("Cause outside your permissions")
+        return str(self.title_message) if self.title_message else self.title
 
     @property
-    def shown_root_name(self) -> str:
-        return self.root_name if self.is_root_named else ""
+    def english_title(self) -> str:
+        """The same in English, for REST and exports."""
+        return self.title if self.is_root_visible else "Cause outside your permissions"
+
+    @property
+    def display_root_name(self) -> str:
+        return self.root_name if self.is_root_visible else ""
 
     @property
     def is_open(self) -> bool:
         return self.status == IncidentStatus.OPEN
 
     @property
-    def keeps_coming_back(self) -> bool:
-        """Whether it was reopened often: it then closes only after a longer quiet."""
+    def reopens_often(self) -> bool:
+        """Whether it was reopened often: it then closes only after a longer time without changes."""
         return self.reopened_count >= FLAPPING_AFTER
 
     @property
     def is_flapping(self) -> bool:
-        """Whether what is wrong comes and goes."""
-        return self.has_flapping or self.keeps_coming_back
+        """Whether it was reopened often or one of its alerts is flapping."""
+        return self.has_flapping or self.reopens_often
 
     @property
     def in_maintenance(self) -> bool:
-        """Whether announced work covers every one of its causes."""
+        """Whether a maintenance window covers every cause."""
         return self.maintenance_id is not None
 
 
 class IncidentAlert(TenantModel):
-    """An alert under an incident: one of the causes' own signs, or a consequence that says by what, why, since when."""
+    """An alert of an incident: a root-cause alert, or a suppressed consequence with its cause, reason and time."""
 
     # The database cascades (composite key).
     incident = TenantForeignKey(Incident, on_delete=models.DO_NOTHING, related_name="alerts")
@@ -151,16 +164,16 @@ class IncidentAlert(TenantModel):
     entity_type = models.CharField(max_length=20)
     entity_id = models.UUIDField()
     entity_name = models.CharField(max_length=200)
-    # The router that it sits on, for reading side by side; empty for what stands alone.
+    # The router of the entity, for grouping; empty for entities without one.
     device_name = models.CharField(max_length=200, blank=True, default="")
     severity = models.CharField(max_length=10, choices=Severity.choices)
-    summary = models.CharField(max_length=500)
+    summary_message = MessageField()
     state = models.CharField(max_length=12)
     since = models.DateTimeField()
     is_suppressed = models.BooleanField(default=False)
     suppressed_by_type = models.CharField(max_length=20, blank=True, default="")
     suppressed_by_id = models.UUIDField(null=True, blank=True)
-    suppressed_reason = models.CharField(max_length=500, blank=True, default="")
+    suppressed_reason = MessageField(null=True, blank=True)
     suppressed_since = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -168,9 +181,10 @@ class IncidentAlert(TenantModel):
             models.UniqueConstraint(fields=["tenant", "alert"], name="incidents_alert_uniq"),
             models.CheckConstraint(
                 condition=Q(is_suppressed=False)
-                | (
-                    Q(suppressed_by_id__isnull=False, suppressed_since__isnull=False)
-                    & ~Q(suppressed_reason="")
+                | Q(
+                    suppressed_by_id__isnull=False,
+                    suppressed_since__isnull=False,
+                    suppressed_reason__isnull=False,
                 ),
                 name="incidents_alert_suppressed_ck",
             ),
@@ -184,22 +198,24 @@ class IncidentAlert(TenantModel):
         ]
 
     @property
-    def held_because(self) -> str:
-        """Why it is held back, empty when it is not; what is outside a grant is not named."""
+    def suppression_reason(self) -> str:
+        """Why it is suppressed, empty when it is not; a cause outside the reader's grants is not named."""
         if not self.is_suppressed:
             return ""
-        if not getattr(self, "is_cause_seen", True):  # see limits.seen_alerts
-            return gettext("A consequence of something outside what you may see")
-        return self.suppressed_reason
+        if not getattr(self, "cause_is_visible", True):  # see limits.alerts_within_grant
+            return gettext("Consequence of an entity outside your permissions")
+        return str(self.suppressed_reason)
 
 
 class TimelineEntry(TenantModel):
-    """One line of an incident's story. Written once, never changed."""
+    """One timeline entry of an incident. Append-only."""
 
     incident = TenantForeignKey(Incident, on_delete=models.DO_NOTHING, related_name="timeline")
     at = models.DateTimeField()
     kind = models.CharField(max_length=20, choices=EntryKind.choices)
-    text = models.CharField(max_length=4000)
+    # What an operator wrote; every other entry has a message.
+    note = models.CharField(max_length=4000, blank=True, default="")
+    message = MessageField(null=True, blank=True)
     actor = models.JSONField(null=True, blank=True)
     detail = models.JSONField(default=dict, blank=True)
 
@@ -207,8 +223,22 @@ class TimelineEntry(TenantModel):
         constraints = [
             models.CheckConstraint(
                 condition=Q(kind__in=EntryKind.values), name="incidents_timeline_kind_ck"
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(note="", message__isnull=False)
+                | (~Q(note="") & Q(message__isnull=True)),
+                name="incidents_timeline_text_ck",
+            ),
         ]
         indexes = [
             models.Index(fields=["tenant", "incident", "at"], name="incidents_timeline_at_idx")
         ]
+
+    @property
+    def text(self) -> str:
+        """The note, or the message in the reader's language."""
+        return self.note or str(self.message)
+
+    @property
+    def english_text(self) -> str:
+        return self.message.english if self.message else self.note

@@ -1,14 +1,17 @@
-"""What each verdict was made of, kept so that it can be made again."""
+"""Stored inputs and results of verdicts, for replay."""
+
+from typing import Any
 
 from django.db import models
 
+from apps.core.messages import Message
 from apps.incidents.models.incident import Incident
 from apps.tenancy.fields import TenantForeignKey
 from apps.tenancy.models import TenantModel
 
 
 class GraphVersion(TenantModel):
-    """A network as verdicts saw it: canonical JSON, deflated; one row per content."""
+    """A network graph: canonical JSON, deflated; one row per content."""
 
     version = models.CharField(max_length=64)
     content = models.BinaryField()
@@ -20,7 +23,7 @@ class GraphVersion(TenantModel):
 
 
 class StoredSnapshot(TenantModel):
-    """One moment that a verdict was reached on (canonical JSON without the graph, deflated), and its digest."""
+    """The input of a verdict (canonical JSON without the graph, deflated) and the verdict's digest."""
 
     graph = TenantForeignKey(GraphVersion, on_delete=models.DO_NOTHING, related_name="snapshots")
     at = models.DateTimeField()
@@ -32,7 +35,7 @@ class StoredSnapshot(TenantModel):
 
 
 class Revision(TenantModel):
-    """What one verdict said of an incident. A new one is written only when what it says has changed."""
+    """The verdict on an incident. A new revision is written only when its significant content changed."""
 
     incident = TenantForeignKey(Incident, on_delete=models.DO_NOTHING, related_name="revisions")
     number = models.PositiveIntegerField()
@@ -40,8 +43,8 @@ class Revision(TenantModel):
     snapshot = TenantForeignKey(
         StoredSnapshot, on_delete=models.DO_NOTHING, related_name="revisions"
     )
-    # One trouble of ``rca.verdict``, with subscribers counted.
-    trouble = models.JSONField()
+    # A ``rca.verdict.Problem`` document with the subscriber count.
+    problem = models.JSONField()
     digest = models.CharField(max_length=64)
 
     class Meta:
@@ -50,3 +53,34 @@ class Revision(TenantModel):
                 fields=["tenant", "incident", "number"], name="incidents_revision_number_uniq"
             )
         ]
+
+    @property
+    def problem_in_english(self) -> dict[str, Any]:
+        """The document with an English text beside each message."""
+        return {
+            **self.problem,
+            "title": _text(self.problem["title"]),
+            "title_message": self.problem["title"],
+            "causes": [
+                {
+                    **cause,
+                    "summary": _text(cause["summary"]),
+                    "summary_message": cause["summary"],
+                    "evidence": evidence_in_english(cause["evidence"]),
+                }
+                for cause in self.problem["causes"]
+            ],
+            "suppressed": [
+                {**row, "reason": _text(row["reason"]), "reason_message": row["reason"]}
+                for row in self.problem["suppressed"]
+            ],
+        }
+
+
+def evidence_in_english(evidence: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Evidence documents with their English text."""
+    return [{**item, "text": _text(item["message"])} for item in evidence]
+
+
+def _text(document: dict[str, Any]) -> str:
+    return Message.from_document(document).english

@@ -1,7 +1,7 @@
-"""From symptoms to causes: explain, take away what is explained, repeat; then see which causes share a trouble. Pure.
+"""From symptoms to causes: explain, remove what is explained, repeat; then group causes into problems. Pure.
 
-The best explanation of everything still unexplained is taken first, with the failures already found held as known:
-so two uplinks lost one after the other are two causes of one trouble, and two cuts far apart are two troubles.
+The best explanation of everything still unexplained is taken first, with the failures already found taken as known:
+so two uplinks lost one after the other are two causes of one problem, and two cuts far apart are two problems.
 """
 
 from collections import defaultdict
@@ -11,69 +11,75 @@ from heapq import nsmallest
 from math import exp
 from uuid import UUID
 
-from apps.incidents.rca.candidates import Suspects
+from apps.incidents.rca.candidates import Candidates
 from apps.incidents.rca.effects import Effects, is_about_visibility
-from apps.incidents.rca.evidence import Judgement, judge
-from apps.incidents.rca.snapshot import Symptom, own_trouble
-from apps.incidents.rca.weights import MOST, SOMETHING_ELSE
-from apps.incidents.rca.world import NOTHING, Failed, World
+from apps.incidents.rca.evidence import Assessment, assess
+from apps.incidents.rca.impact_graph import NO_FAILURES, Failed, ImpactGraph
+from apps.incidents.rca.snapshot import Symptom, own_problem
+from apps.incidents.rca.weights import MAX_CONFIDENCE, UNKNOWN_CAUSE
 from apps.topology.graph import Ref
 
-#: How many suspects are weighed in full; the rest cannot win on what is local to them.
-FINALISTS = 12
-#: Ways into one region that may fail together.
-MOST_TOGETHER = 4
+#: How many candidates are assessed in full.
+MAX_FINALISTS = 12
+#: Links into one region that may fail together.
+MAX_JOINT_FAILURES = 4
 #: Other explanations worth naming: at least this share of the odds, and at most so many.
 NOTABLE_SHARE = 0.02
-NOTABLE_RIVALS = 3
+NOTABLE_ALTERNATIVES = 3
 
 
 @dataclass(frozen=True)
-class Found:
-    """One cause as it was found: what it explains beside the others, and what else could have been it."""
+class FoundCause:
+    """One cause: what it explains beside the others, and the alternative explanations."""
 
     ref: Ref
-    judgement: Judgement
+    assessment: Assessment
     confidence: float
-    rivals: tuple[tuple[Ref, float], ...]
+    alternatives: tuple[tuple[Ref, float], ...]
 
 
-def find_causes(world: World, symptoms: Iterable[Symptom]) -> list[Found]:
+def find_causes(network: ImpactGraph, symptoms: Iterable[Symptom]) -> list[FoundCause]:
     """Causes that together explain every symptom, the best first. Deterministic; every symptom is explained by one."""
     left = sorted(symptoms, key=lambda row: row.alert_id)
-    suspects = Suspects(world, left)
-    known: Failed = NOTHING
-    found: list[Found] = []
+    candidates = Candidates(network, left)
+    known: Failed = NO_FAILURES
+    found: list[FoundCause] = []
     while left:
-        world.stand_on(known)
-        best = _best(world, suspects, known, left)
-        found += _members(world, suspects, known, best)
-        known |= best.suspects
+        network.set_baseline(known)
+        best = _best(network, candidates, known, left)
+        found += _members(network, candidates, known, best)
+        known |= best.candidates
         taken = {row.alert_id for row in best.explained}
         left = [row for row in left if row.alert_id not in taken]
     return found
 
 
-def _members(world: World, suspects: Suspects, known: Failed, best: Judgement) -> list[Found]:
-    """Each failure of a suspicion by itself: what only it explains beside the others; the first takes what any does."""
-    refs = sorted(best.suspects)
-    owned = [_unexplained(world, known | (best.suspects - {ref}), best.explained) for ref in refs]
+def _members(
+    network: ImpactGraph, candidates: Candidates, known: Failed, best: Assessment
+) -> list[FoundCause]:
+    """Each failure of a hypothesis by itself: what only it explains; the first gets what several explain."""
+    refs = sorted(best.candidates)
+    owned = [
+        _unexplained(network, known | (best.candidates - {ref}), best.explained) for ref in refs
+    ]
     shared = {row.alert_id: row for row in best.explained}
     for rows in owned:
         for row in rows:
             shared.pop(row.alert_id, None)
     owned[0] += shared.values()
     return [
-        _weigh_rivals(world, suspects, ref, beside=known | (best.suspects - {ref}), explained=rows)
+        _weigh_alternatives(
+            network, candidates, ref, beside=known | (best.candidates - {ref}), explained=rows
+        )
         for ref, rows in zip(refs, owned, strict=True)
     ]
 
 
-def troubles(world: World, found: list[Found]) -> list[list[Found]]:
-    """Causes put together where one trouble needs both: each list becomes one incident."""
+def group_problems(network: ImpactGraph, found: list[FoundCause]) -> list[list[FoundCause]]:
+    """Group causes that explain symptoms only together: each list becomes one incident."""
     group_of = list(range(len(found)))
     for later, cause in enumerate(found):
-        for earlier in _partners(world, found, later, cause):
+        for earlier in _partners(network, found, later, cause):
             old, new = group_of[later], group_of[earlier]
             group_of = [new if group == old else group for group in group_of]
     return [
@@ -82,122 +88,139 @@ def troubles(world: World, found: list[Found]) -> list[list[Found]]:
     ]
 
 
-def _partners(world: World, found: list[Found], later: int, cause: Found) -> list[int]:
-    """Earlier causes without which this one would not have hurt as it did."""
-    alone = Effects(world, frozenset({cause.ref}))
-    seen = (row for row in cause.judgement.explained if is_about_visibility(row))
+def _partners(
+    network: ImpactGraph, found: list[FoundCause], later: int, cause: FoundCause
+) -> list[int]:
+    """Earlier causes that are needed together with this one to explain its symptoms."""
+    alone = Effects(network, frozenset({cause.ref}))
+    seen = (row for row in cause.assessment.explained if is_about_visibility(row))
     puzzling = [row for row in seen if not alone.explains(row)]
     if not puzzling or later == 0:
         return []
     refs = [row.ref for row in found[: later + 1]]
-    together = Effects(world, frozenset(refs))
+    together = Effects(network, frozenset(refs))
     # Of several that failed together the first ones explain nothing yet: the last one finds its partners.
     shared = [row for row in puzzling if together.explains(row)]
-    return _needed(world, refs, range(later), shared)
+    return _needed(network, refs, range(later), shared)
 
 
-def _needed(world: World, refs: list[Ref], among: range, shared: list[Symptom]) -> list[int]:
+def _needed(
+    network: ImpactGraph, refs: list[Ref], among: range, shared: list[Symptom]
+) -> list[int]:
     """Of some causes, those without which the others do not explain all. More failures never explain less: what can be
-    left out together can be left out one by one, so halves are asked before each single one."""
+    left out together can be left out one by one, so halves are tested before single ones."""
     if not among:
         return []
-    without = Effects(world, frozenset(refs[: among.start] + refs[among.stop :]))
+    without = Effects(network, frozenset(refs[: among.start] + refs[among.stop :]))
     if all(without.explains(row) for row in shared):
         return []
     if len(among) == 1:
         return [among.start]
     middle = (among.start + among.stop) // 2
     return [
-        *_needed(world, refs, range(among.start, middle), shared),
-        *_needed(world, refs, range(middle, among.stop), shared),
+        *_needed(network, refs, range(among.start, middle), shared),
+        *_needed(network, refs, range(middle, among.stop), shared),
     ]
 
 
-def _best(world: World, suspects: Suspects, known: Failed, left: list[Symptom]) -> Judgement:
+def _best(
+    network: ImpactGraph, candidates: Candidates, known: Failed, left: list[Symptom]
+) -> Assessment:
     left_by_id = {row.alert_id: row for row in left}
-    suspicions = [frozenset({ref}) for ref in _finalists(suspects, known, left)]
-    suspicions += _together(suspects, known, left)
-    judged = [
-        judgement
-        for suspicion in suspicions
-        if (near := _near(suspects, suspicion, left_by_id))
-        and (judgement := judge(world, suspicion, known=known, symptoms=near))
+    hypotheses = [frozenset({ref}) for ref in _finalists(candidates, known, left)]
+    hypotheses += _joint_failures(candidates, known, left)
+    assessed = [
+        assessment
+        for hypothesis in hypotheses
+        if (near := _near(candidates, hypothesis, left_by_id))
+        and (assessment := assess(network, hypothesis, known=known, symptoms=near))
     ]
-    if not judged:  # nobody explains anything: each symptom stands for itself
+    if not assessed:  # no hypothesis explains anything: the symptom is its own problem
         first = left[0]
-        return Judgement(frozenset({own_trouble(first)}), 0.0, (first,), ())
-    chosen = min(judged, key=_order)
-    whole = judge(world, chosen.suspects, known=known, symptoms=left)
+        return Assessment(frozenset({own_problem(first)}), 0.0, (first,), ())
+    chosen = min(assessed, key=_order)
+    whole = assess(network, chosen.candidates, known=known, symptoms=left)
     return whole or chosen
 
 
-def _near(suspects: Suspects, suspicion: Failed, left: Mapping[UUID, Symptom]) -> list[Symptom]:
-    """The symptoms that point at the suspicion: trouble elsewhere does not speak against it."""
-    pointing = {pk for ref in suspicion for pk in suspects.pointing_at(ref) if pk in left}
+def _near(
+    candidates: Candidates, hypothesis: Failed, left: Mapping[UUID, Symptom]
+) -> list[Symptom]:
+    """The symptoms that point at the hypothesis: unexplained symptoms elsewhere do not weaken it."""
+    pointing = {pk for ref in hypothesis for pk in candidates.pointing_at(ref) if pk in left}
     return [left[pk] for pk in sorted(pointing)]
 
 
-def _finalists(suspects: Suspects, known: Failed, left: list[Symptom]) -> list[Ref]:
-    pointing = _pointing(suspects, left)
+def _finalists(candidates: Candidates, known: Failed, left: list[Symptom]) -> list[Ref]:
+    pointing = _pointing(candidates, left)
     among = pointing.keys() - known
-    return nsmallest(FINALISTS, among, key=lambda ref: (-pointing[ref], ref))
+    return nsmallest(MAX_FINALISTS, among, key=lambda ref: (-pointing[ref], ref))
 
 
-def _together(suspects: Suspects, known: Failed, left: list[Symptom]) -> list[Failed]:
-    """Wires that may have failed together: all ways into one dark region, each with a sign of its own."""
-    wounded = {
-        suspect
+def _joint_failures(candidates: Candidates, known: Failed, left: list[Symptom]) -> list[Failed]:
+    """Links that may have failed together: all links into one unreachable region, each with a link-down sign."""
+    link_down_signs = {
+        candidate
         for row in left
         if row.kind in {"interface_down", "adjacency_down"}
-        for suspect in suspects.of(row)
+        for candidate in candidates.of(row)
     }
-    borders = (border - known for border in suspects.borders(left))
-    fit = [border for border in borders if 1 < len(border) <= MOST_TOGETHER and border <= wounded]
+    borders = (border - known for border in candidates.borders(left))
+    fit = [
+        border
+        for border in borders
+        if 1 < len(border) <= MAX_JOINT_FAILURES and border <= link_down_signs
+    ]
     return sorted(fit, key=sorted)
 
 
-def _pointing(suspects: Suspects, symptoms: Iterable[Symptom]) -> dict[Ref, int]:
-    """How many symptoms point at each suspect."""
+def _pointing(candidates: Candidates, symptoms: Iterable[Symptom]) -> dict[Ref, int]:
+    """How many symptoms point at each candidate."""
     pointing: dict[Ref, int] = defaultdict(int)
     for row in symptoms:
-        for suspect in suspects.of(row):
-            pointing[suspect] += 1
+        for candidate in candidates.of(row):
+            pointing[candidate] += 1
     return pointing
 
 
-def _weigh_rivals(
-    world: World, suspects: Suspects, ref: Ref, *, beside: Failed, explained: list[Symptom]
-) -> Found:
-    """Confidence: the cause's odds against everything else that explains the same, and against the unseen."""
+def _weigh_alternatives(
+    network: ImpactGraph,
+    candidates: Candidates,
+    ref: Ref,
+    *,
+    beside: Failed,
+    explained: list[Symptom],
+) -> FoundCause:
+    """Confidence: the odds of the cause against alternatives that explain the same and an unknown cause."""
     alone = frozenset({ref})
-    own = judge(world, alone, known=beside, symptoms=explained)
+    own = assess(network, alone, known=beside, symptoms=explained)
     if own is None or len(own.explained) < len(explained):
-        # It says so itself, or only together with others: no network would follow from it.
-        own = Judgement(
-            alone, own.score if own else 0.0, tuple(explained), own.signs if own else ()
+        # It explains them only together with others.
+        own = Assessment(
+            alone, own.score if own else 0.0, tuple(explained), own.evidence if own else ()
         )
     odds: dict[Ref, float] = {}
-    for rival in _finalists(suspects, beside | alone, explained):
-        judged = judge(world, frozenset({rival}), known=beside, symptoms=explained)
-        if judged:
-            odds[rival] = exp(judged.score - own.score)
-    total = 1.0 + sum(odds.values()) + exp(SOMETHING_ELSE - own.score)
-    shares = ((rival, round(value / total, 2)) for rival, value in odds.items())
+    for alternative in _finalists(candidates, beside | alone, explained):
+        assessed = assess(network, frozenset({alternative}), known=beside, symptoms=explained)
+        if assessed:
+            odds[alternative] = exp(assessed.score - own.score)
+    total = 1.0 + sum(odds.values()) + exp(UNKNOWN_CAUSE - own.score)
+    shares = ((alternative, round(value / total, 2)) for alternative, value in odds.items())
     notable = [row for row in shares if row[1] >= NOTABLE_SHARE]
     notable.sort(key=lambda row: (-row[1], row[0]))
-    confidence = round(min(MOST, 1.0 / total), 2)
-    return Found(ref, own, confidence, tuple(notable[:NOTABLE_RIVALS]))
+    confidence = round(min(MAX_CONFIDENCE, 1.0 / total), 2)
+    return FoundCause(ref, own, confidence, tuple(notable[:NOTABLE_ALTERNATIVES]))
 
 
-def _unexplained(world: World, known: Failed, symptoms: Iterable[Symptom]) -> list[Symptom]:
-    effects = Effects(world, known)
+def _unexplained(network: ImpactGraph, known: Failed, symptoms: Iterable[Symptom]) -> list[Symptom]:
+    effects = Effects(network, known)
     return [row for row in symptoms if not effects.explains(row)]
 
 
-def _order(judgement: Judgement) -> tuple[float, int, int, list[Ref]]:
+def _order(assessment: Assessment) -> tuple[float, int, int, list[Ref]]:
     return (
-        -judgement.score,
-        len(judgement.suspects),
-        -len(judgement.explained),
-        sorted(judgement.suspects),
+        -assessment.score,
+        len(assessment.candidates),
+        -len(assessment.explained),
+        sorted(assessment.candidates),
     )

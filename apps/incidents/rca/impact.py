@@ -1,11 +1,11 @@
-"""Who is hit: what has no way to the world any more. Pure."""
+"""Impact: the entities without a path to an upstream. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from apps.incidents.rca.world import Failed, World
+from apps.incidents.rca.impact_graph import Failed, ImpactGraph
 from apps.topology.graph import DEVICE, SERVICE, SITE
 
 
@@ -25,21 +25,23 @@ class Impact:
         }
 
 
-def measure(world: World, failed: Failed) -> Impact:
-    """What these failures take away: what worked without them and does not with them."""
-    lost = world.unserved(failed) | {ref for ref in failed if ref[0] in {DEVICE, SERVICE, SITE}}
+def measure(network: ImpactGraph, failed: Failed) -> Impact:
+    """Entities that work without these failures and not with them."""
+    lost = network.without_service(failed) | {
+        ref for ref in failed if ref[0] in {DEVICE, SERVICE, SITE}
+    }
     devices = tuple(sorted(pk for kind, pk in lost if kind == DEVICE))
     services = tuple(sorted(pk for kind, pk in lost if kind == SERVICE))
     sites = {pk for kind, pk in lost if kind == SITE}
     for device_id in devices:
-        site = world.site_of(device_id)
+        site = network.site_of(device_id)
         if site is not None:
             sites.add(site[1])
     return Impact(tuple(sorted(sites)), devices, services)
 
 
 def subscribers(impact: Impact, levels: Mapping[UUID, float]) -> int | None:
-    """Sessions that the lost services carried when they were last seen well; null when none was ever counted."""
+    """Sessions of the lost services by their last good count; null when none was ever counted."""
     counted = [levels[pk] for pk in impact.service_ids if pk in levels]
     if impact.service_ids and not counted:
         return None

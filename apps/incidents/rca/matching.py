@@ -1,16 +1,16 @@
-"""Which trouble is which incident: the same outage keeps its number while its alerts come and go. Pure."""
+"""Matching problems to open incidents: the same outage keeps its number while its alerts change. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from apps.incidents.rca.verdict import Trouble
+from apps.incidents.rca.verdict import Problem
 from apps.topology.graph import Ref
 
 
 @dataclass(frozen=True)
-class Known:
-    """An open incident as matching sees it."""
+class OpenIncident:
+    """An open incident, as input of matching."""
 
     id: UUID
     number: int
@@ -20,39 +20,39 @@ class Known:
 
 @dataclass(frozen=True)
 class Match:
-    """What became of each trouble and each incident."""
+    """The result: continued and merged incidents, and new problems."""
 
-    #: Trouble index -> incident.
-    continued: dict[int, Known]
-    #: Incident -> the one that it turned out to be part of.
-    merged: dict[UUID, Known]
-    #: Trouble indexes that no incident tells of yet.
+    #: Problem index -> incident.
+    continued: dict[int, OpenIncident]
+    #: Incident -> the one that it is merged into.
+    merged: dict[UUID, OpenIncident]
+    #: Indexes of problems without an incident.
     new: tuple[int, ...]
 
 
-def match(troubles: Sequence[Trouble], known: Sequence[Known]) -> Match:
-    """Each trouble continues at most one incident: the one with its root, else the one that shares most alerts."""
-    alerts = [frozenset(row.alert_id for row in trouble.symptoms) for trouble in troubles]
+def match(problems: Sequence[Problem], known: Sequence[OpenIncident]) -> Match:
+    """Each problem continues at most one incident: the one with its root, else the one that shares most alerts."""
+    alerts = [frozenset(row.alert_id for row in problem.symptoms) for problem in problems]
     pairs = sorted(
         (
-            (trouble.root != incident.root, -len(mine & incident.alert_ids), incident.number, index)
-            for index, (trouble, mine) in enumerate(zip(troubles, alerts, strict=True))
+            (problem.root != incident.root, -len(mine & incident.alert_ids), incident.number, index)
+            for index, (problem, mine) in enumerate(zip(problems, alerts, strict=True))
             for incident in known
             if mine & incident.alert_ids
         ),
     )
     by_number = {incident.number: incident for incident in known}
-    continued: dict[int, Known] = {}
-    taken: set[UUID] = set()
+    continued: dict[int, OpenIncident] = {}
+    claimed: set[UUID] = set()
     for _, _, number, index in pairs:
         incident = by_number[number]
-        if index not in continued and incident.id not in taken:
+        if index not in continued and incident.id not in claimed:
             continued[index] = incident
-            taken.add(incident.id)
+            claimed.add(incident.id)
     merged = {
         by_number[number].id: continued[index]
         for _, _, number, index in pairs
-        if by_number[number].id not in taken
+        if by_number[number].id not in claimed
     }
-    new = tuple(index for index in range(len(troubles)) if index not in continued)
+    new = tuple(index for index in range(len(problems)) if index not in continued)
     return Match(continued, merged, new)

@@ -1,4 +1,4 @@
-"""Everything a verdict is made of, as one immutable value: read once, kept with the verdict, replayed for ever.
+"""The input of a verdict as one immutable value: taken once, stored with the verdict, replayed later.
 
 Pure: no ORM, no clock.
 """
@@ -10,16 +10,17 @@ from functools import cached_property
 from typing import Any, Self
 from uuid import UUID
 
+from apps.core.messages import Message
 from apps.topology.graph import DEVICE, SITE, Graph, Ref
 
 PENDING, FIRING = "pending", "firing"
-#: As the type of a suspect: not an entity that failed, but the trouble that one alert tells of.
+#: Type of a candidate that is no failed entity but the problem of one alert.
 SYMPTOM = "symptom"
-#: The same for a whole site: its mains are gone and its routers still run, on batteries.
+#: The same for a site: its mains have failed and its routers still run on batteries.
 POWER = "power"
 
-#: The readings that say of something that it works (1) or not (0).
-VITAL_METRICS = (
+#: Metrics with 1 for working and 0 for not working.
+STATE_METRICS = (
     "device.up",
     "device.api.up",
     "interface.oper_up",
@@ -27,7 +28,7 @@ VITAL_METRICS = (
     "bgp.peer.up",
 )
 
-#: The reading that an alert of this kind was raised on.
+#: The metric that an alert of this kind is raised on.
 OWN_METRIC = {
     "unreachable": "device.up",
     "management_plane": "device.api.up",
@@ -35,18 +36,18 @@ OWN_METRIC = {
     "adjacency_down": "ospf.neighbor.up",
     "bgp_down": "bgp.peer.up",
 }
-#: Symptoms that are seen from outside: they go on being read when their router is cut off.
+#: Symptoms observed from outside: they are still polled when their router is cut off.
 FROM_OUTSIDE = frozenset({"unreachable", "management_plane"})
 
-#: A reading older than this says nothing about now.
-FRESH = timedelta(seconds=90)
-#: Agents speak every 10 s; one that was heard within this time is certainly there.
-JUST_NOW = timedelta(seconds=15)
+#: An older sample is not used as the current state.
+MAX_SAMPLE_AGE = timedelta(seconds=90)
+#: Agents send a heartbeat every 10 s; one with a heartbeat within this time is alive.
+RECENT_HEARTBEAT = timedelta(seconds=15)
 
 
 @dataclass(frozen=True, slots=True)
 class Symptom:
-    """An alert as correlation sees it: what is wrong with whom, since when, and whether it is over."""
+    """An alert as input of correlation."""
 
     alert_id: UUID
     rule: str
@@ -56,25 +57,25 @@ class Symptom:
     severity: str
     since: datetime
     fired_at: datetime | None
-    # When the first good reading after the trouble was seen; null while it lasts.
+    # Time of the first good sample after the problem; null while it lasts.
     clear_since: datetime | None
-    summary: str
-    # It comes and goes: that it is well just now says nothing.
+    summary: Message
+    # While an alert is flapping, a single good sample proves nothing.
     is_flapping: bool = False
 
 
-#: Troubles of a router that goes on working: nothing behind it suffers, so they are no failures of the network.
-OWN_TROUBLES = frozenset({"management_plane", "power_lost", "soft"})
+#: Problems of a router that still forwards traffic: nothing behind it is affected, so they are no network failures.
+OWN_PROBLEMS = frozenset({"management_plane", "power_lost", "soft"})
 
 
-def own_trouble(symptom: Symptom) -> Ref:
-    """What an alert points at when the trouble is its entity's own and takes nothing else away."""
+def own_problem(symptom: Symptom) -> Ref:
+    """The candidate of an alert whose problem affects only its own entity."""
     return (SYMPTOM, symptom.alert_id)
 
 
 @dataclass(frozen=True, slots=True)
-class AgentPulse:
-    """When an agent was last heard of, and whether it still counts as alive by the plain rule of missed heartbeats."""
+class AgentHeartbeat:
+    """An agent's last heartbeat, and whether it counts as alive by the rule of missed heartbeats."""
 
     id: UUID
     last_heartbeat_at: datetime | None
@@ -82,8 +83,8 @@ class AgentPulse:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """The newest value of a vital metric: 1 works, 0 does not."""
+class Sample:
+    """The newest value of a state metric: 1 works, 0 does not."""
 
     ref: Ref
     metric: str
@@ -93,7 +94,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class ConfigChange:
-    """Somebody changed a router's configuration; seen at ``at``, made a little earlier."""
+    """A change of a router's configuration, detected at ``at``, made a little earlier."""
 
     device_id: UUID
     at: datetime
@@ -102,13 +103,13 @@ class ConfigChange:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One moment of a tenant's network. ``make`` puts it in canonical order."""
+    """The state of a tenant's network at one time. ``make`` puts it in canonical order."""
 
     at: datetime
     graph: Graph
     alive_agents: frozenset[UUID]
     symptoms: tuple[Symptom, ...]
-    readings: tuple[Reading, ...]
+    samples: tuple[Sample, ...]
     changes: tuple[ConfigChange, ...] = ()
 
     @classmethod
@@ -119,12 +120,12 @@ class Snapshot:
         graph: Graph,
         alive_agents: frozenset[UUID],
         symptoms: list[Symptom],
-        readings: list[Reading],
+        samples: list[Sample],
         changes: Iterable[ConfigChange] = (),
     ) -> Self:
-        """A snapshot whose content does not depend on the order in which its parts arrived.
+        """A snapshot whose content does not depend on the order of its parts.
 
-        Of two episodes of one alert the later one counts.
+        Of two episodes of one alert the later one is used.
         """
         newest: dict[tuple[str, Ref], Symptom] = {}
         for symptom in sorted(symptoms, key=lambda s: (s.since, s.alert_id)):
@@ -134,82 +135,82 @@ class Snapshot:
             graph=graph,
             alive_agents=alive_agents,
             symptoms=tuple(sorted(newest.values(), key=lambda s: s.alert_id)),
-            readings=tuple(sorted(readings, key=lambda r: (r.ref, r.metric))),
+            samples=tuple(sorted(samples, key=lambda r: (r.ref, r.metric))),
             changes=tuple(sorted(set(changes), key=lambda c: (c.at, c.device_id, c.category))),
         )
 
     @cached_property
-    def reading_of(self) -> Mapping[tuple[Ref, str], Reading]:
-        return {(row.ref, row.metric): row for row in self.readings}
+    def sample_of(self) -> Mapping[tuple[Ref, str], Sample]:
+        return {(row.ref, row.metric): row for row in self.samples}
 
     @cached_property
     def _symptom_by_alert(self) -> Mapping[UUID, Symptom]:
         return {row.alert_id: row for row in self.symptoms}
 
-    def entity_of(self, suspect: Ref) -> Ref:
-        """The entity that a suspect is, or whose trouble it is."""
-        if suspect[0] == POWER:
-            return (SITE, suspect[1])
-        return self._symptom_by_alert[suspect[1]].ref if suspect[0] == SYMPTOM else suspect
+    def entity_of(self, candidate: Ref) -> Ref:
+        """The entity of a candidate."""
+        if candidate[0] == POWER:
+            return (SITE, candidate[1])
+        return self._symptom_by_alert[candidate[1]].ref if candidate[0] == SYMPTOM else candidate
 
     @cached_property
     def unreachable_since(self) -> Mapping[UUID, datetime]:
-        """Since when each device that answers no probe has been silent."""
+        """Since when each device has answered no probe."""
         return {s.ref[1]: s.since for s in self.symptoms if s.kind == "unreachable"}
 
-    def own_reading(self, symptom: Symptom) -> Reading | None:
-        """The newest value of what the symptom was raised on; None when it is not read, or cannot be any more because
-        its router is cut off."""
+    def own_sample(self, symptom: Symptom) -> Sample | None:
+        """The newest sample of the metric that the symptom was raised on; None when there is none, or it cannot be
+        polled because its router is cut off."""
         metric = OWN_METRIC.get(symptom.kind, "")
         if symptom.kind not in FROM_OUTSIDE:
             device_id = self.graph.device_of(symptom.ref)
-            if device_id is not None and self._is_dark(device_id):
+            if device_id is not None and self._is_unreachable(device_id):
                 return None
-        return self.reading_of.get((symptom.ref, metric))
+        return self.sample_of.get((symptom.ref, metric))
 
-    def mended_at(self, symptom: Symptom) -> datetime | None:
-        """When the first good reading after the trouble was seen, whether or not its alert has heard of it."""
+    def recovered_at(self, symptom: Symptom) -> datetime | None:
+        """Time of the first good sample after the problem, even if its alert has not been evaluated since."""
         if symptom.clear_since is not None:
             return symptom.clear_since
         if symptom.is_flapping:
             return None
-        row = self.own_reading(symptom)
+        row = self.own_sample(symptom)
         return row.at if row is not None and row.value >= 1 and row.at > symptom.since else None
 
-    def _is_dark(self, device_id: UUID) -> bool:
-        row = self.reading_of.get(((DEVICE, device_id), "device.up"))
+    def _is_unreachable(self, device_id: UUID) -> bool:
+        row = self.sample_of.get(((DEVICE, device_id), "device.up"))
         return row is not None and row.value < 1
 
     def works(self, ref: Ref, metric: str, *, after: datetime, before: datetime | None) -> bool:
-        """Whether a reading proves that this worked between two moments.
+        """Whether a sample proves that this worked between two times.
 
-        ``before`` is when recovery began: what works again then does not speak against the failure.
+        ``before`` is when recovery began: a good sample after that does not contradict the failure.
         """
-        row = self.reading_of.get((ref, metric))
+        row = self.sample_of.get((ref, metric))
         return (
             row is not None
             and row.value >= 1
             and row.at > after
-            and self.at - row.at <= FRESH
+            and self.at - row.at <= MAX_SAMPLE_AGE
             and (before is None or row.at < before)
         )
 
     def answers(self, device_id: UUID) -> bool:
-        """Whether the device answers now: to probes, or on its API where nobody probes it."""
-        ref, long_ago = (DEVICE, device_id), self.at - FRESH
-        metric = "device.up" if (ref, "device.up") in self.reading_of else "device.api.up"
+        """Whether the device responds now: to probes, or on its API where no agent probes it."""
+        ref, long_ago = (DEVICE, device_id), self.at - MAX_SAMPLE_AGE
+        metric = "device.up" if (ref, "device.up") in self.sample_of else "device.api.up"
         return self.works(ref, metric, after=long_ago, before=None)
 
     def as_document(self) -> dict[str, Any]:
-        """JSON-safe content without the graph, which is kept once per version."""
+        """JSON-safe content without the graph, which is stored once per version."""
         return {
             "at": self.at.isoformat(),
             "graph": self.graph.version,
             "alive_agents": sorted(map(str, self.alive_agents)),
             "symptoms": [_symptom_document(row) for row in self.symptoms],
-            "readings": [
+            "samples": [
                 [row.ref[0], str(row.ref[1]), row.metric, row.at.isoformat(), row.value]
-                for row in self.readings
+                for row in self.samples
             ],
             "changes": [
                 [str(row.device_id), row.at.isoformat(), row.category] for row in self.changes
@@ -218,15 +219,15 @@ class Snapshot:
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], graph: Graph) -> Self:
-        """The snapshot that ``as_document`` described."""
+        """The inverse of ``as_document``."""
         return cls(
             at=datetime.fromisoformat(document["at"]),
             graph=graph,
             alive_agents=frozenset(map(UUID, document["alive_agents"])),
             symptoms=tuple(_symptom(item) for item in document["symptoms"]),
-            readings=tuple(
-                Reading((kind, UUID(pk)), metric, datetime.fromisoformat(at), value)
-                for kind, pk, metric, at, value in document["readings"]
+            samples=tuple(
+                Sample((kind, UUID(pk)), metric, datetime.fromisoformat(at), value)
+                for kind, pk, metric, at, value in document["samples"]
             ),
             changes=tuple(
                 ConfigChange(UUID(pk), datetime.fromisoformat(at), category)
@@ -235,22 +236,24 @@ class Snapshot:
         )
 
 
-def living_agents(
-    pulses: Iterable[AgentPulse], symptoms: Iterable[Symptom], at: datetime
+def live_agents(
+    heartbeats: Iterable[AgentHeartbeat], symptoms: Iterable[Symptom], at: datetime
 ) -> frozenset[UUID]:
-    """Agents that we may look through.
+    """Agents whose observations count.
 
-    While routers go dark, an agent that has not spoken since may be in the dark itself: it counts only if it was heard
-    after the last router fell silent, or a moment ago.
+    While routers become unreachable, an agent without a heartbeat since may be cut off itself: it counts only if its
+    heartbeat is later than the last router became unreachable, or very recent.
     """
-    dark = [row.since for row in symptoms if row.kind == "unreachable" and row.state == FIRING]
-    heard_after = min(max(dark), at - JUST_NOW) if dark else None
+    unreachable = [
+        row.since for row in symptoms if row.kind == "unreachable" and row.state == FIRING
+    ]
+    heartbeat_after = min(max(unreachable), at - RECENT_HEARTBEAT) if unreachable else None
     return frozenset(
-        pulse.id
-        for pulse in pulses
-        if pulse.is_alive
-        and pulse.last_heartbeat_at is not None
-        and (heard_after is None or pulse.last_heartbeat_at >= heard_after)
+        heartbeat.id
+        for heartbeat in heartbeats
+        if heartbeat.is_alive
+        and heartbeat.last_heartbeat_at is not None
+        and (heartbeat_after is None or heartbeat.last_heartbeat_at >= heartbeat_after)
     )
 
 
@@ -265,7 +268,7 @@ def _symptom_document(row: Symptom) -> dict[str, Any]:
         "since": row.since.isoformat(),
         "fired_at": row.fired_at.isoformat() if row.fired_at else None,
         "clear_since": row.clear_since.isoformat() if row.clear_since else None,
-        "summary": row.summary,
+        "summary": row.summary.as_document(),
         "is_flapping": row.is_flapping,
     }
 
@@ -281,7 +284,7 @@ def _symptom(item: Mapping[str, Any]) -> Symptom:
         since=datetime.fromisoformat(item["since"]),
         fired_at=_moment(item["fired_at"]),
         clear_since=_moment(item["clear_since"]),
-        summary=item["summary"],
+        summary=Message.from_document(item["summary"]),
         is_flapping=item.get("is_flapping", False),
     )
 

@@ -1,4 +1,4 @@
-"""The verdict: from a snapshot to troubles, each with causes, proof, consequences and impact. Pure.
+"""The verdict: from a snapshot to problems, each with causes, evidence, consequences and impact. Pure.
 
 Same snapshot, same bytes: ``Verdict.digest`` proves it, in any order of arrival and in every replay.
 """
@@ -11,14 +11,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from apps.core.messages import Message
 from apps.incidents.rca.effects import Effects
-from apps.incidents.rca.evidence import Sign
-from apps.incidents.rca.explain import Found, find_causes, troubles
+from apps.incidents.rca.evidence import Evidence
+from apps.incidents.rca.explain import FoundCause, find_causes, group_problems
 from apps.incidents.rca.impact import Impact, measure
+from apps.incidents.rca.impact_graph import ImpactGraph
 from apps.incidents.rca.snapshot import Snapshot, Symptom
 from apps.incidents.rca.suppression import Suppression, suppressions
 from apps.incidents.rca.titles import title_of
-from apps.incidents.rca.world import World
 from apps.topology.graph import Ref
 
 PRIMARY, CONTRIBUTING = "primary", "contributing"
@@ -27,15 +28,15 @@ SEVERITIES = ("info", "warn", "critical")
 
 @dataclass(frozen=True)
 class Cause:
-    """One root cause, how sure we are, and what else it could have been."""
+    """One root cause with its confidence, evidence and alternatives."""
 
     ref: Ref
     name: str
     classification: str
     confidence: float
-    summary: str
-    signs: tuple[Sign, ...]
-    rivals: tuple[tuple[Ref, str, float], ...]
+    summary: Message
+    evidence: tuple[Evidence, ...]
+    alternatives: tuple[tuple[Ref, str, float], ...]
 
     def as_document(self) -> dict[str, Any]:
         return {
@@ -44,25 +45,25 @@ class Cause:
             "name": self.name,
             "classification": self.classification,
             "confidence": self.confidence,
-            "summary": self.summary,
-            "signs": [sign.as_document() for sign in self.signs],
-            "rivals": [
+            "summary": self.summary.as_document(),
+            "evidence": [sign.as_document() for sign in self.evidence],
+            "alternatives": [
                 {"entity_type": ref[0], "entity_id": str(ref[1]), "name": name, "share": share}
-                for ref, name, share in self.rivals
+                for ref, name, share in self.alternatives
             ],
         }
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """What will be one incident: symptoms that share causes."""
+class Problem:
+    """Symptoms that share causes: the content of one incident."""
 
     causes: tuple[Cause, ...]
     symptoms: tuple[Symptom, ...]
     suppressed: tuple[Suppression, ...]
     impact: Impact
     severity: str
-    title: str
+    title: Message
 
     @property
     def root(self) -> Ref:
@@ -83,7 +84,7 @@ class Trouble:
 
     def as_document(self) -> dict[str, Any]:
         return {
-            "title": self.title,
+            "title": self.title.as_document(),
             "severity": self.severity,
             "began_at": self.began_at.isoformat(),
             "causes": [cause.as_document() for cause in self.causes],
@@ -95,12 +96,12 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Every trouble of one snapshot."""
+    """Every problem of one snapshot."""
 
-    troubles: tuple[Trouble, ...]
+    problems: tuple[Problem, ...]
 
     def as_document(self) -> dict[str, Any]:
-        return {"troubles": [trouble.as_document() for trouble in self.troubles]}
+        return {"problems": [problem.as_document() for problem in self.problems]}
 
     @property
     def digest(self) -> str:
@@ -114,69 +115,69 @@ def digest_of(document: Mapping[str, Any]) -> str:
 
 
 def reach_verdict(snapshot: Snapshot) -> Verdict:
-    """Name the causes of every symptom, group them into troubles, hold back consequences, measure impact."""
-    world = World(snapshot)
-    found = find_causes(world, snapshot.symptoms)
-    made = [_trouble(world, group) for group in troubles(world, found)]
-    return Verdict(tuple(sorted(made, key=lambda row: (row.began_at, row.root))))
+    """Find the causes of every symptom, group them into problems, suppress consequences, measure impact."""
+    network = ImpactGraph(snapshot)
+    found = find_causes(network, snapshot.symptoms)
+    problems = [_problem(network, group) for group in group_problems(network, found)]
+    return Verdict(tuple(sorted(problems, key=lambda row: (row.began_at, row.root))))
 
 
-def _trouble(world: World, group: list[Found]) -> Trouble:
-    ordered = _ranked(world, group)
+def _problem(network: ImpactGraph, group: list[FoundCause]) -> Problem:
+    ordered = _ranked(network, group)
     refs = tuple(found.ref for found, _ in ordered)
     symptoms = tuple(
         sorted(
-            {row.alert_id: row for found in group for row in found.judgement.explained}.values(),
+            {row.alert_id: row for found in group for row in found.assessment.explained}.values(),
             key=lambda row: row.alert_id,
         )
     )
-    causes = tuple(_cause(world, found, classification) for found, classification in ordered)
-    impact = measure(world, frozenset(refs))
-    return Trouble(
+    causes = tuple(_cause(network, found, classification) for found, classification in ordered)
+    impact = measure(network, frozenset(refs))
+    return Problem(
         causes=causes,
         symptoms=symptoms,
-        suppressed=suppressions(world, refs, symptoms),
+        suppressed=suppressions(network, refs, symptoms),
         impact=impact,
         severity=max((row.severity for row in symptoms), key=SEVERITIES.index),
-        title=title_of(world, tuple(cause.ref for cause in causes), symptoms, impact),
+        title=title_of(network, tuple(cause.ref for cause in causes), symptoms, impact),
     )
 
 
-def _ranked(world: World, group: list[Found]) -> list[tuple[Found, str]]:
-    """Primary: without it somebody would still have service, or somebody would still be seen."""
+def _ranked(network: ImpactGraph, group: list[FoundCause]) -> list[tuple[FoundCause, str]]:
+    """Primary: without it some entity would still have service or be reachable."""
     everyone = frozenset(found.ref for found in group)
-    dark = [row for found in group for row in found.judgement.explained]
+    explained = [row for found in group for row in found.assessment.explained]
     ranked = []
     for found in group:
         rest = everyone - {found.ref}
         matters = (
             len(group) == 1
-            or world.unserved(rest) != world.unserved(everyone) - {found.ref}
-            or world.hidden(rest) != world.hidden(everyone) - {found.ref}
-            or not all(Effects(world, rest).explains(row) for row in dark)
+            or network.without_service(rest) != network.without_service(everyone) - {found.ref}
+            or network.cut_off(rest) != network.cut_off(everyone) - {found.ref}
+            or not all(Effects(network, rest).explains(row) for row in explained)
         )
         ranked.append((found, PRIMARY if matters else CONTRIBUTING))
     return sorted(ranked, key=lambda row: (row[1] != PRIMARY, -row[0].confidence, row[0].ref))
 
 
-def _cause(world: World, found: Found, classification: str) -> Cause:
-    signs = tuple(sorted(found.judgement.signs, key=_sign_order))
-    pro = sum(sign.alert_id is not None for sign in signs)
-    entity = world.snapshot.entity_of(found.ref)
+def _cause(network: ImpactGraph, found: FoundCause, classification: str) -> Cause:
+    evidence = tuple(sorted(found.assessment.evidence, key=_evidence_order))
+    supporting = sum(sign.alert_id is not None for sign in evidence)
+    entity = network.snapshot.entity_of(found.ref)
     return Cause(
         ref=entity,
-        name=world.graph.label_of(entity),
+        name=network.graph.label_of(entity),
         classification=classification,
         confidence=found.confidence,
-        summary=f"Explains {pro} of the symptoms" if pro > 1 else "Explains its only symptom",
-        signs=signs,
-        rivals=tuple(
-            (rival, world.graph.label_of(rival), share)
-            for ref, share in found.rivals
-            if (rival := world.snapshot.entity_of(ref)) != entity
+        summary=Message("incidents.evidence.summary", {"n": max(supporting, 1)}),
+        evidence=evidence,
+        alternatives=tuple(
+            (alternative, network.graph.label_of(alternative), share)
+            for ref, share in found.alternatives
+            if (alternative := network.snapshot.entity_of(ref)) != entity
         ),
     )
 
 
-def _sign_order(sign: Sign) -> tuple[bool, datetime, str, UUID, str]:
-    return (not sign.speaks_for, sign.at, sign.ref[0], sign.ref[1], sign.code)
+def _evidence_order(sign: Evidence) -> tuple[bool, datetime, str, UUID, str]:
+    return (not sign.supports, sign.at, sign.ref[0], sign.ref[1], sign.code)

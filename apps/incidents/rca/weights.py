@@ -2,7 +2,7 @@
 
 First values, set by reasoning on the shapes of operator networks; the failure suite will calibrate them. A weight of
 1.0 multiplies the odds by 2.7. Equal evidence repeated is not independent (one cut silences all routers behind it at
-once), so ``n`` signs of a kind count as ``log2(1 + n)``.
+once), so ``n`` symptoms of a kind count as ``log2(1 + n)``.
 """
 
 from datetime import timedelta
@@ -36,23 +36,23 @@ FOR = MappingProxyType(
         "agent_missing": 0.6,
         "management_plane": 0.4,
         "sessions_lost": 0.8,
-        # Said by the router itself, and of nothing but its power: two of them at one site are no coincidence.
+        # Reported by the router itself and specific to power: two at one site are no coincidence.
         "power_lost": 3.5,
         "soft": 0.5,
     }
 )
-#: Supplies of one site that fail within this time hang on one feed: they are read once a minute or more seldom.
+#: Supplies of one site that fail within this time share a feed: they are polled once a minute or less often.
 SAME_FEED = timedelta(minutes=10)
-#: Somebody worked on it shortly before: most outages begin with a change.
+#: A configuration change shortly before: most outages begin with a change.
 CHANGED = 1.2
 #: How long before.
 CHANGED_BEFORE = timedelta(minutes=15)
-#: What no configuration brings about.
+#: Symptoms that no configuration change causes.
 NOT_CONFIGURED = frozenset({"power_lost"})
 #: A symptom that has not lasted long enough to fire yet.
 PENDING_SHARE = 0.5
 
-#: Something that works although the cause says that it cannot.
+#: Something that works although it cannot if the cause is right.
 AGAINST = MappingProxyType(
     {
         "itself_answers": 6.0,
@@ -62,16 +62,16 @@ AGAINST = MappingProxyType(
     }
 )
 
-#: A symptom of the same trouble that the cause leaves unexplained.
+#: A symptom of the same problem that the cause leaves unexplained.
 UNEXPLAINED = 2.5
-#: Each further failure at the same time that a suspicion needs.
+#: Each further simultaneous failure that a hypothesis needs.
 COINCIDENCE = 1.5
-#: "Something that we do not see": what every verdict competes with.
-SOMETHING_ELSE = -1.5
-#: No verdict is certain.
-MOST = 0.99
+#: A cause outside the graph: the alternative of every verdict.
+UNKNOWN_CAUSE = -1.5
+#: Upper limit: no verdict is certain.
+MAX_CONFIDENCE = 0.99
 
-#: How long a thing may look well after its wire is gone: dead timers of the protocols.
+#: How long a state may stay up after its link has failed: dead timers of the protocols.
 GRACE = MappingProxyType(
     {
         "device.up": timedelta(seconds=2),
@@ -82,4 +82,4 @@ GRACE = MappingProxyType(
     }
 )
 #: Effects do not come before their causes, but for the spread of polling (probes and ports, each 10 s or less).
-SPREAD = timedelta(seconds=15)
+POLLING_SPREAD = timedelta(seconds=15)

@@ -1,4 +1,4 @@
-"""What people do with an incident. Permission is decided by the caller."""
+"""Operator actions on incidents. Permission is decided by the caller."""
 
 from datetime import datetime
 from uuid import UUID
@@ -7,6 +7,7 @@ from apps.accounts.selectors import member_label
 from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.core.errors import NotVisible
+from apps.core.messages import Message
 from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
 from apps.incidents.errors import (
     AlreadyAcknowledged,
@@ -16,40 +17,41 @@ from apps.incidents.errors import (
     NoteEmpty,
 )
 from apps.incidents.models import Incident, TimelineEntry
-from apps.incidents.services.telling import ACKED, CLOSED, UPDATED, tell
+from apps.incidents.services.publishing import ACKED, CLOSED, UPDATED, publish
 from apps.incidents.services.timeline import add_entry
 from apps.tenancy import acting_in
 from apps.tenancy.context import require_tenant_id
 
 
 def acknowledge_incident(*, incident_id: UUID, actor: Actor, at: datetime) -> Incident:
-    """Somebody takes it. Raises NotVisible, IncidentClosed, AlreadyAcknowledged.
+    """Acknowledge an incident. Raises NotVisible, IncidentClosed, AlreadyAcknowledged.
 
-    Locks: the incident's row; of two who press at once, one is told that the other was first.
+    Locks: the incident's row; of two concurrent calls one raises AlreadyAcknowledged.
     """
     with acting_in(require_tenant_id()):
         incident = _locked(incident_id)
         if incident.acked_at is not None:
-            raise AlreadyAcknowledged(message=f"{incident.acked_by} has acknowledged it already.")
+            raise AlreadyAcknowledged(message=f"{incident.acked_by} has already acknowledged it.")
         incident.acked_by, incident.acked_at = actor.label, at
         incident.save(update_fields=["acked_by", "acked_at"])
-        _write(incident, EntryKind.ACKNOWLEDGED, f"Acknowledged by {actor.label}", actor, at)
-        tell(ACKED, incident)
+        message = Message("incidents.timeline.acknowledged", {"user": actor.label})
+        _write(incident, EntryKind.ACKNOWLEDGED, message, actor, at)
+        publish(ACKED, incident)
         _audit("incident.acknowledged", incident, actor, at)
     return incident
 
 
 def unacknowledge_incident(*, incident_id: UUID, actor: Actor, at: datetime) -> Incident:
-    """Give it back to the queue. Raises NotVisible, IncidentClosed, NotAcknowledged."""
+    """Remove the acknowledgement. Raises NotVisible, IncidentClosed, NotAcknowledged."""
     with acting_in(require_tenant_id()):
         incident = _locked(incident_id)
         if incident.acked_at is None:
-            raise NotAcknowledged(message="Nobody has acknowledged it.")
+            raise NotAcknowledged(message="It is not acknowledged.")
         incident.acked_by, incident.acked_at = "", None
         incident.save(update_fields=["acked_by", "acked_at"])
-        text = f"Acknowledgement taken back by {actor.label}"
-        _write(incident, EntryKind.ACKNOWLEDGED, text, actor, at)
-        tell(UPDATED, incident)
+        message = Message("incidents.timeline.unacknowledged", {"user": actor.label})
+        _write(incident, EntryKind.ACKNOWLEDGED, message, actor, at)
+        publish(UPDATED, incident)
         _audit("incident.unacknowledged", incident, actor, at)
     return incident
 
@@ -57,7 +59,7 @@ def unacknowledge_incident(*, incident_id: UUID, actor: Actor, at: datetime) -> 
 def assign_incident(
     *, incident_id: UUID, user_id: UUID | None, actor: Actor, at: datetime
 ) -> Incident:
-    """Give it to a member, or to nobody. Raises NotVisible, IncidentClosed, AssigneeUnknown."""
+    """Assign it to a member, or unassign it. Raises NotVisible, IncidentClosed, AssigneeUnknown."""
     with acting_in(require_tenant_id()):
         incident = _locked(incident_id)
         label = member_label(user_id) if user_id else ""
@@ -65,8 +67,10 @@ def assign_incident(
             raise AssigneeUnknown(message="No member of this tenant has that id.")
         incident.assigned_user_id, incident.assigned_to = user_id, label
         incident.save(update_fields=["assigned_user_id", "assigned_to"])
-        text = f"Assigned to {label}" if label else "Assigned to nobody"
-        _write(incident, EntryKind.ASSIGNED, text, actor, at)
+        message = Message("incidents.timeline.unassigned")
+        if label:
+            message = Message("incidents.timeline.assigned", {"user": label})
+        _write(incident, EntryKind.ASSIGNED, message, actor, at)
         _audit("incident.assigned", incident, actor, at)
     return incident
 
@@ -74,12 +78,14 @@ def assign_incident(
 def add_note(*, incident_id: UUID, text: str, actor: Actor, at: datetime) -> TimelineEntry:
     """Write a note on the timeline, of a closed incident too. Raises NotVisible, NoteEmpty."""
     if not text.strip():
-        raise NoteEmpty(message="A note has to say something.")
+        raise NoteEmpty(message="A note must not be empty.")
     with acting_in(require_tenant_id()):
         incident = Incident.objects.filter(pk=incident_id).first()
         if incident is None:
             raise NotVisible
-        entry = _write(incident, EntryKind.NOTE, text.strip(), actor, at)
+        entry = add_entry(
+            incident=incident, kind=EntryKind.NOTE, note=text.strip(), at=at, actor=actor
+        )
         _audit("incident.noted", incident, actor, at)
     return entry
 
@@ -90,15 +96,18 @@ def close_incident(*, incident_id: UUID, reason: str, actor: Actor, at: datetime
     Raises NotVisible, IncidentClosed, NoteEmpty when no reason is given.
     """
     if not reason.strip():
-        raise NoteEmpty(message="Say why it is closed while alerts may still be firing.")
+        raise NoteEmpty(
+            message="A reason is required to close it while alerts may still be firing."
+        )
     with acting_in(require_tenant_id()):
         incident = _locked(incident_id)
         incident.status, incident.resolution = IncidentStatus.CLOSED, Resolution.OPERATOR
         incident.ended_at = at
         incident.save(update_fields=["status", "resolution", "ended_at"])
-        text = f"Closed by {actor.label}: {reason.strip()}"
-        _write(incident, EntryKind.CLOSED, text, actor, at)
-        tell(CLOSED, incident)
+        params = {"user": actor.label, "reason": reason.strip()}
+        message = Message("incidents.timeline.closed", params)
+        _write(incident, EntryKind.CLOSED, message, actor, at)
+        publish(CLOSED, incident)
         _audit("incident.closed", incident, actor, at)
     return incident
 
@@ -113,9 +122,9 @@ def _locked(incident_id: UUID) -> Incident:
 
 
 def _write(
-    incident: Incident, kind: EntryKind, text: str, actor: Actor, at: datetime
+    incident: Incident, kind: EntryKind, message: Message, actor: Actor, at: datetime
 ) -> TimelineEntry:
-    return add_entry(incident=incident, kind=kind, text=text, at=at, actor=actor)
+    return add_entry(incident=incident, kind=kind, message=message, at=at, actor=actor)
 
 
 def _audit(action: str, incident: Incident, actor: Actor, at: datetime) -> None:

@@ -1,15 +1,15 @@
-"""Reaching a stored verdict again, to show that it says the same."""
+"""Replay of a stored verdict, to prove that the result is the same."""
 
 from dataclasses import dataclass
 
 from apps.incidents.models import Revision
 from apps.incidents.rca.verdict import reach_verdict
-from apps.incidents.services.snapshots import read_snapshot
+from apps.incidents.services.snapshots import load_snapshot
 
 
 @dataclass(frozen=True)
 class Replay:
-    """The digest of the verdict as it was given, and as it is reached now from the same snapshot."""
+    """The stored digest of the verdict, and the digest computed now from the same snapshot."""
 
     then: str
     now: str
@@ -20,6 +20,6 @@ class Replay:
 
 
 def replay_revision(revision: Revision) -> Replay:
-    """Run the verdict again over what it was made of. Writes nothing."""
+    """Compute the verdict again from its snapshot. Writes nothing."""
     stored = revision.snapshot
-    return Replay(then=stored.verdict_digest, now=reach_verdict(read_snapshot(stored)).digest)
+    return Replay(then=stored.verdict_digest, now=reach_verdict(load_snapshot(stored)).digest)

@@ -1,4 +1,4 @@
-"""Taking the moment that a verdict is reached on, keeping it, and reading it back."""
+"""Taking, storing and loading the snapshots that verdicts are reached on."""
 
 import json
 import zlib
@@ -15,13 +15,13 @@ from apps.alerts.choices import AlertState
 from apps.alerts.selectors import CorrelatedAlert, alerts_for_correlation
 from apps.incidents.models import GraphVersion, IncidentAlert, StoredSnapshot
 from apps.incidents.rca.snapshot import (
-    VITAL_METRICS,
-    AgentPulse,
+    STATE_METRICS,
+    AgentHeartbeat,
     ConfigChange,
-    Reading,
+    Sample,
     Snapshot,
     Symptom,
-    living_agents,
+    live_agents,
 )
 from apps.incidents.rca.verdict import Verdict
 from apps.incidents.rca.weights import CHANGED_BEFORE
@@ -33,26 +33,26 @@ CONFIG_CHANGED = "config.changed.detected"
 
 
 def take_snapshot(at: datetime) -> Snapshot:
-    """The tenant's network at this moment, as verdicts see it.
+    """The state of the tenant's network at this time.
 
-    Alerts that have recovered count only while the incident that they belong to is open.
+    Alerts that have recovered are included only while their incident is open.
     """
-    alerts = _alerts_that_count(at)
+    alerts = _relevant_alerts(at)
     symptoms = [_symptom(alert) for alert in alerts]
     agents = agents_for_correlation(at)
-    pulses = [AgentPulse(row.id, row.last_heartbeat_at, row.alive) for row in agents]
+    heartbeats = [AgentHeartbeat(row.id, row.last_heartbeat_at, row.alive) for row in agents]
     return Snapshot.make(
         at=at,
-        graph=graph_snapshot(agents=_places(agents)),
-        alive_agents=living_agents(pulses, symptoms, at),
+        graph=graph_snapshot(agents=_agent_places(agents)),
+        alive_agents=live_agents(heartbeats, symptoms, at),
         symptoms=symptoms,
-        readings=_readings() if symptoms else [],
+        samples=_readings() if symptoms else [],
         changes=_changes(symptoms, at),
     )
 
 
 def _changes(symptoms: Collection[Symptom], at: datetime) -> list[ConfigChange]:
-    """Work on routers shortly before the trouble."""
+    """Configuration changes shortly before the problem."""
     if not symptoms:
         return []
     since = min(row.since for row in symptoms) - CHANGED_BEFORE
@@ -64,7 +64,7 @@ def _changes(symptoms: Collection[Symptom], at: datetime) -> list[ConfigChange]:
     ]
 
 
-def keep_snapshot(snapshot: Snapshot, verdict: Verdict) -> StoredSnapshot:
+def store_snapshot(snapshot: Snapshot, verdict: Verdict) -> StoredSnapshot:
     """Store a snapshot with its verdict's digest; its graph is stored once per version."""
     version = snapshot.graph.version
     graph = GraphVersion.objects.filter(version=version).first()
@@ -80,20 +80,20 @@ def keep_snapshot(snapshot: Snapshot, verdict: Verdict) -> StoredSnapshot:
     )
 
 
-def read_snapshot(stored: StoredSnapshot) -> Snapshot:
-    """The snapshot as it was."""
+def load_snapshot(stored: StoredSnapshot) -> Snapshot:
+    """Load a stored snapshot."""
     graph = Graph.from_document(_unpack(stored.graph.content))
     return Snapshot.from_document(_unpack(stored.content), graph)
 
 
-def _alerts_that_count(at: datetime) -> list[CorrelatedAlert]:
+def _relevant_alerts(at: datetime) -> list[CorrelatedAlert]:
     alerts = alerts_for_correlation(at)
-    over = [row.id for row in alerts if row.state == AlertState.OK]
-    kept = _under_open_incidents(over) if over else frozenset()
-    return [row for row in alerts if row.state != AlertState.OK or row.id in kept]
+    recovered = [row.id for row in alerts if row.state == AlertState.OK]
+    in_open = _in_open_incidents(recovered) if recovered else frozenset()
+    return [row for row in alerts if row.state != AlertState.OK or row.id in in_open]
 
 
-def _under_open_incidents(alert_ids: Collection[UUID]) -> frozenset[UUID]:
+def _in_open_incidents(alert_ids: Collection[UUID]) -> frozenset[UUID]:
     rows = IncidentAlert.objects.filter(alert_id__in=alert_ids, incident__status="open")
     return frozenset(rows.values_list("alert_id", flat=True))
 
@@ -109,12 +109,12 @@ def _symptom(alert: CorrelatedAlert) -> Symptom:
         since=alert.since,
         fired_at=alert.fired_at,
         clear_since=alert.clear_since or alert.recovered_at,
-        summary=alert.summary,
+        summary=alert.summary_message,
         is_flapping=alert.is_flapping,
     )
 
 
-def _places(agents: Iterable[CorrelatedAgent]) -> list[AgentLocation]:
+def _agent_places(agents: Iterable[CorrelatedAgent]) -> list[AgentLocation]:
     probed = probed_device_ids_by_agent()
     return [
         AgentLocation(
@@ -124,10 +124,10 @@ def _places(agents: Iterable[CorrelatedAgent]) -> list[AgentLocation]:
     ]
 
 
-def _readings() -> list[Reading]:
-    rows = queries.latest(metrics=VITAL_METRICS)
+def _readings() -> list[Sample]:
+    rows = queries.latest(metrics=STATE_METRICS)
     return [
-        Reading((key.entity_type, key.entity_id), key.metric, row.ts, row.value)
+        Sample((key.entity_type, key.entity_id), key.metric, row.ts, row.value)
         for key, row in rows.items()
         if row.value is not None and not key.labels
     ]

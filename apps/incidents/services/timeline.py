@@ -1,4 +1,4 @@
-"""Lines of an incident's story."""
+"""Timeline entries of an incident."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from apps.authorization.actors import Actor
+from apps.core.messages import Message
 from apps.incidents.choices import EntryKind
 from apps.incidents.models import Incident, TimelineEntry
 
@@ -14,27 +15,31 @@ def add_entry(
     *,
     incident: Incident,
     kind: EntryKind,
-    text: str,
+    message: Message | None = None,
+    note: str = "",
     at: datetime,
     actor: Actor | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> TimelineEntry:
-    """Write one line."""
+    """Add one entry: a message, or a note that an operator wrote."""
     return TimelineEntry.objects.create(
         incident=incident,
         at=at,
         kind=kind,
-        text=text[:4000],
+        message=message,
+        note=note[:4000],
         actor=actor.as_dict() if actor else None,
         detail=dict(detail or {}),
     )
 
 
 def note_delivery(
-    *, incident_id: UUID, text: str, at: datetime, detail: Mapping[str, Any]
+    *, incident_id: UUID, message: Message, at: datetime, detail: Mapping[str, Any]
 ) -> TimelineEntry | None:
-    """Say on an incident's timeline what became of telling somebody; None if the incident is gone."""
+    """Record the result of a notification on the timeline; None if the incident is gone."""
     incident = Incident.objects.filter(pk=incident_id).first()
     if incident is None:
         return None
-    return add_entry(incident=incident, kind=EntryKind.DELIVERY, text=text, at=at, detail=detail)
+    return add_entry(
+        incident=incident, kind=EntryKind.DELIVERY, message=message, at=at, detail=detail
+    )

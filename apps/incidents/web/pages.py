@@ -1,4 +1,4 @@
-"""What the two pages show, gathered before any template runs."""
+"""Context of the list and detail pages."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,25 +14,33 @@ from django.utils.translation import ngettext
 
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
+from apps.core.messages import Message
 from apps.incidents import selectors
 from apps.incidents.choices import IncidentStatus
-from apps.incidents.limits import is_whole
+from apps.incidents.limits import is_fully_visible
 from apps.incidents.models import Incident, IncidentAlert, TimelineEntry
-from apps.incidents.web.blast import numbered
-from apps.incidents.web.order import NEWEST, OFFERED, Place, after, in_order, place_of
+from apps.incidents.web.impact import annotation_numbers
+from apps.incidents.web.ordering import (
+    NEWEST,
+    SORT_OPTIONS,
+    Cursor,
+    after,
+    cursor_of,
+    sort_incidents,
+)
 from apps.pages.durations import format_duration
 from apps.pages.ordering import SORT, Ordering
 from apps.pages.params import query_string
 from apps.pages.states import SEVERITIES
 
 PAGE_SIZE = 50
-TAPE_WIDTH = 240
+BAR_WIDTH = 240
 ALL = "all"
 
 
 @dataclass(frozen=True)
 class QueueRow:
-    """One line of the queue."""
+    """One row of the list."""
 
     id: UUID
     number: int
@@ -46,8 +54,8 @@ class QueueRow:
     subscribers: int | None
     suppressed: int
     started_at: datetime
-    #: How long it has lasted, or lasted.
-    format_duration: str
+    #: Duration so far, or of a closed incident.
+    duration: str
     acked_by: str
     assigned_to: str
     can_acknowledge: bool
@@ -60,7 +68,7 @@ OWNERS = ("", "nobody", "me")
 
 @dataclass(frozen=True)
 class QueueFilter:
-    """What the address asks for."""
+    """The filter of the list, from the URL."""
 
     status: str = IncidentStatus.OPEN
     severity: str = ""
@@ -68,8 +76,8 @@ class QueueFilter:
     words: str = ""
     order: Ordering = NEWEST
 
-    def asked(self) -> dict[str, str]:
-        """As the address says it."""
+    def params(self) -> dict[str, str]:
+        """As URL parameters."""
         return {
             "status": "" if self.status == IncidentStatus.OPEN else self.status,
             "severity": self.severity,
@@ -81,7 +89,7 @@ class QueueFilter:
 
 @dataclass(frozen=True)
 class View:
-    """A filter with a name."""
+    """A named filter."""
 
     label: str
     query: str
@@ -90,7 +98,7 @@ class View:
 
 @dataclass(frozen=True)
 class QueuePage:
-    """The work queue, in one filter."""
+    """One page of the list."""
 
     filter: QueueFilter
     views: tuple[View, ...]
@@ -101,7 +109,7 @@ class QueuePage:
     total: int
     total_open: int
     last_closed_at: datetime | None
-    #: The filter and its order, without a place.
+    #: The filter and its sort order, without a cursor.
     query: str
     next_query: str
     may_act: bool
@@ -109,84 +117,88 @@ class QueuePage:
 
 def queue_page(
     access: Access,
-    asked: QueueFilter,
+    params: QueueFilter,
     *,
-    place: Place | None = None,
+    cursor: Cursor | None = None,
     at: datetime,
     most: int = PAGE_SIZE,
 ) -> QueuePage:
-    """Incidents of one filter in its order, after a place in it. Four queries."""
+    """Incidents of one filter in its sort order, after a cursor. Four queries."""
     visible = selectors.visible_incidents(access)
-    chosen = chosen_incidents(access, asked)
-    later = after(chosen, asked.order, place) if place else chosen
+    rows_in_filter = filtered_incidents(access, params)
+    later = after(rows_in_filter, params.order, cursor) if cursor else rows_in_filter
     rows = list(later[: most + 1])
     last = visible.filter(status=IncidentStatus.CLOSED).order_by("-ended_at").first()
     may_act = access.may(Permission.INCIDENTS_ACT)
     has_more = len(rows) > most
-    following = {**asked.asked(), "after": str(place_of(rows[most - 1])) if has_more else ""}
+    following = {**params.params(), "after": str(cursor_of(rows[most - 1])) if has_more else ""}
     return QueuePage(
-        filter=asked,
-        views=_views(asked),
+        filter=params,
+        views=_views(params),
         severities=(("", _("Any severity")), *((k, str(v.word)) for k, v in SEVERITIES.items())),
-        owners=(("", _("Any owner")), ("nobody", _("Nobody's")), ("me", _("Mine"))),
-        orders=tuple((str(order), str(word)) for order, word in OFFERED),
+        owners=(("", _("Any owner")), ("nobody", _("Unassigned")), ("me", _("Assigned to me"))),
+        orders=tuple((str(order), str(word)) for order, word in SORT_OPTIONS),
         rows=tuple(_queue_row(row, may_act=may_act, at=at) for row in rows[:most]),
-        total=chosen.count(),
+        total=rows_in_filter.count(),
         total_open=selectors.open_incident_count(access),
         last_closed_at=last.ended_at if last else None,
-        query=query_string(asked.asked()),
+        query=query_string(params.params()),
         next_query=query_string(following) if has_more else "",
         may_act=may_act,
     )
 
 
-def chosen_incidents(access: Access, asked: QueueFilter) -> QuerySet[Incident]:
+def filtered_incidents(access: Access, params: QueueFilter) -> QuerySet[Incident]:
     """The incidents of one filter, in its order."""
-    return in_order(_chosen(access, selectors.visible_incidents(access), asked), asked.order)
+    return sort_incidents(
+        _chosen(access, selectors.visible_incidents(access), params), params.order
+    )
 
 
-def _chosen(access: Access, rows: QuerySet[Incident], asked: QueueFilter) -> QuerySet[Incident]:
-    if asked.status != ALL:
-        rows = rows.filter(status=asked.status)
-    if asked.severity:
-        rows = rows.filter(severity=asked.severity)
-    if asked.owner == "nobody":
+def _chosen(access: Access, rows: QuerySet[Incident], params: QueueFilter) -> QuerySet[Incident]:
+    if params.status != ALL:
+        rows = rows.filter(status=params.status)
+    if params.severity:
+        rows = rows.filter(severity=params.severity)
+    if params.owner == "nobody":
         rows = rows.filter(acked_at=None, assigned_user_id=None)
-    elif asked.owner == "me":
+    elif params.owner == "me":
         mine = Q(assigned_user_id=access.user.pk) | Q(acked_by=access.actor.label)
         rows = rows.filter(mine)
-    return selectors.called(access, rows, asked.words) if asked.words else rows
+    return selectors.search(access, rows, params.words) if params.words else rows
 
 
-def _views(asked: QueueFilter) -> tuple[View, ...]:
-    """The filters that a shift uses most."""
+def _views(params: QueueFilter) -> tuple[View, ...]:
+    """The most used filters."""
     named = (
         (_("Open"), QueueFilter()),
-        (_("Wait for an owner"), QueueFilter(owner="nobody")),
-        (_("Mine"), QueueFilter(owner="me")),
+        (_("Unassigned"), QueueFilter(owner="nobody")),
+        (_("Assigned to me"), QueueFilter(owner="me")),
         (_("Critical"), QueueFilter(severity="critical")),
         (_("Closed"), QueueFilter(status=IncidentStatus.CLOSED)),
         (_("All"), QueueFilter(status=ALL)),
     )
-    kept = ((label, replace(view, order=asked.order)) for label, view in named)
-    return tuple(View(label, query_string(view.asked()), view == asked) for label, view in kept)
+    sorted_views = ((label, replace(view, order=params.order)) for label, view in named)
+    return tuple(
+        View(label, query_string(view.params()), view == params) for label, view in sorted_views
+    )
 
 
 def _queue_row(row: Incident, *, may_act: bool, at: datetime) -> QueueRow:
     return QueueRow(
         id=row.id,
         number=row.number,
-        title=row.shown_title,
+        title=row.display_title,
         severity=row.severity,
         is_open=row.is_open,
-        cause=row.shown_root_name,
+        cause=row.display_root_name,
         confidence=row.confidence,
         sites=row.sites_affected,
         devices=row.devices_affected,
         subscribers=row.subscribers_affected,
         suppressed=row.suppressed_count,
         started_at=row.started_at,
-        format_duration=format_duration(row.started_at, row.ended_at or at),
+        duration=format_duration(row.started_at, row.ended_at or at),
         acked_by=row.acked_by,
         assigned_to=row.assigned_to,
         can_acknowledge=may_act and row.is_open and row.acked_at is None,
@@ -200,7 +212,7 @@ class CauseBox:
     name: str
     confidence: float
     percent: int
-    tape_width: int
+    bar_width: int
     is_primary: bool
     summary: str
 
@@ -213,8 +225,8 @@ class EvidenceLine:
 
 
 @dataclass(frozen=True)
-class StoryLine:
-    """One line of the timeline; ``number`` is its flag on the chart."""
+class TimelineLine:
+    """One timeline entry; ``number`` is its annotation on the chart."""
 
     at: datetime
     text: str
@@ -248,7 +260,7 @@ class ImpactBox:
 
 @dataclass(frozen=True)
 class DetailPage:
-    """One incident, whole."""
+    """The detail page of one incident."""
 
     id: UUID
     number: int
@@ -257,56 +269,56 @@ class DetailPage:
     is_open: bool
     acked_by: str
     started_at: datetime
-    #: How long it has lasted, or lasted.
-    format_duration: str
+    #: Duration so far, or of a closed incident.
+    duration: str
     can_act: bool
     can_acknowledge: bool
     is_flapping: bool
-    #: The announced work that covers it, and whether that holds back what is told.
+    #: The maintenance window that covers it, and whether it suppresses notifications.
     maintenance: str
-    is_held: bool
+    notifications_suppressed: bool
     impact: ImpactBox
     causes: tuple[CauseBox, ...]
-    expected_signs: str
+    fired_count: str
     evidence_for: tuple[EvidenceLine, ...]
     evidence_against: tuple[EvidenceLine, ...]
-    timeline: tuple[StoryLine, ...]
+    timeline: tuple[TimelineLine, ...]
     assigned_to: str
     assigned_id: UUID | None
     roots: tuple[AffectedItem, ...]
     suppressed_groups: tuple[AffectedGroup, ...]
     suppressed_count: int
-    #: Else a part of it, its causes and its story are outside what a limited member may see.
-    is_whole: bool
+    #: Otherwise its causes and timeline are outside the member's grants.
+    is_fully_visible: bool
 
 
-#: A page shows so many alerts and lines; the whole is in the API.
-MOST_SHOWN = 300
+#: Alerts and timeline entries on the page; the API has all of them.
+MAX_SHOWN = 300
 
 
 def detail_page(access: Access, incident: Incident, *, at: datetime) -> DetailPage:
     """Three queries, whatever the incident's size; two more for a limited member."""
-    whole = is_whole(access, incident)
-    causes = selectors.trouble_of(incident)["causes"] if whole else []
-    alerts = list(selectors.visible_alerts_of(access, incident)[:MOST_SHOWN])
-    story = selectors.timeline_of(incident).order_by("-at", "-pk")[:MOST_SHOWN]
-    timeline = list(story) if whole else []
+    whole = is_fully_visible(access, incident)
+    causes = selectors.problem_of(incident)["causes"] if whole else []
+    alerts = list(selectors.visible_alerts_of(access, incident)[:MAX_SHOWN])
+    newest = selectors.timeline_of(incident).order_by("-at", "-pk")[:MAX_SHOWN]
+    timeline = list(newest) if whole else []
     may_act = access.may(Permission.INCIDENTS_ACT)
-    signs = [sign for cause in causes for sign in cause["signs"]]
+    evidence = [sign for cause in causes for sign in cause["evidence"]]
     return DetailPage(
         id=incident.id,
         number=incident.number,
-        title=incident.shown_title,
+        title=incident.display_title,
         severity=incident.severity,
         is_open=incident.is_open,
         acked_by=incident.acked_by,
         started_at=incident.started_at,
-        format_duration=format_duration(incident.started_at, incident.ended_at or at),
+        duration=format_duration(incident.started_at, incident.ended_at or at),
         can_act=may_act,
         can_acknowledge=may_act and incident.is_open and incident.acked_at is None,
         is_flapping=incident.is_flapping,
         maintenance=incident.maintenance_title if incident.in_maintenance else "",
-        is_held=incident.is_held,
+        notifications_suppressed=incident.notifications_suppressed,
         impact=ImpactBox(
             subscribers=incident.subscribers_affected,
             sites=incident.sites_affected,
@@ -314,26 +326,30 @@ def detail_page(access: Access, incident: Incident, *, at: datetime) -> DetailPa
             services=incident.services_affected,
         ),
         causes=tuple(_cause(cause) for cause in causes),
-        expected_signs=_expected(alerts),
-        evidence_for=tuple(_evidence(sign) for sign in _unique(signs) if sign["for"]),
+        fired_count=_fired_count(alerts),
+        evidence_for=tuple(_evidence(sign) for sign in _unique(evidence) if sign["supports"]),
         evidence_against=(
-            *(_evidence(sign) for sign in _unique(signs) if not sign["for"]),
-            *(_rival(rival) for cause in causes for rival in cause["rivals"]),
+            *(_evidence(sign) for sign in _unique(evidence) if not sign["supports"]),
+            *(
+                _alternative(alternative)
+                for cause in causes
+                for alternative in cause["alternatives"]
+            ),
         ),
-        timeline=_story(timeline),
+        timeline=_timeline(timeline),
         assigned_to=incident.assigned_to,
         assigned_id=incident.assigned_user_id,
         roots=tuple(_affected(row, "") for row in alerts if not row.is_suppressed),
         suppressed_groups=_groups(row for row in alerts if row.is_suppressed),
         suppressed_count=incident.suppressed_count,
-        is_whole=whole,
+        is_fully_visible=whole,
     )
 
 
-def _story(entries: list[TimelineEntry]) -> tuple[StoryLine, ...]:
-    numbers = numbered(entries)
+def _timeline(entries: list[TimelineEntry]) -> tuple[TimelineLine, ...]:
+    numbers = annotation_numbers(entries)
     return tuple(
-        StoryLine(row.at, row.text, row.kind, row.get_kind_display(), numbers.get(row.id))
+        TimelineLine(row.at, row.text, row.kind, row.get_kind_display(), numbers.get(row.id))
         for row in entries
     )
 
@@ -343,16 +359,19 @@ def _cause(cause: dict[str, Any]) -> CauseBox:
         name=cause["name"],
         confidence=cause["confidence"],
         percent=round(cause["confidence"] * 100),
-        tape_width=round(cause["confidence"] * TAPE_WIDTH),
+        bar_width=round(cause["confidence"] * BAR_WIDTH),
         is_primary=cause["classification"] == "primary",
-        summary=cause["summary"],
+        summary=str(Message.from_document(cause["summary"])),
     )
 
 
-def _unique(signs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A symptom that needs two causes speaks once."""
-    seen = {(sign["for"], sign["code"], sign["entity_id"]): sign for sign in reversed(list(signs))}
-    return sorted(seen.values(), key=lambda sign: (sign["at"], sign["text"]))
+def _unique(evidence: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Evidence without duplicates: a symptom of two causes is shown once."""
+    unique = {
+        (sign["supports"], sign["code"], sign["entity_id"]): sign
+        for sign in reversed(list(evidence))
+    }
+    return sorted(unique.values(), key=lambda sign: (sign["at"], sign["entity_id"], sign["code"]))
 
 
 _SOURCES = {
@@ -365,43 +384,44 @@ _SOURCES = {
 
 def _evidence(sign: dict[str, Any]) -> EvidenceLine:
     source = _SOURCES.get(sign["code"], "RouterOS API")
-    return EvidenceLine(sign["text"], source, datetime.fromisoformat(sign["at"]))
+    text = str(Message.from_document(sign["message"]))
+    return EvidenceLine(text, source, datetime.fromisoformat(sign["at"]))
 
 
-def _rival(rival: dict[str, Any]) -> EvidenceLine:
-    text = _("%(name)s alone would explain the same (%(share).2f)") % rival
-    return EvidenceLine(text, "", None)
+def _alternative(alternative: dict[str, Any]) -> EvidenceLine:
+    params = {"name": alternative["name"], "share": alternative["share"]}
+    return EvidenceLine(str(Message("incidents.evidence.alternative", params)), "", None)
 
 
-def _expected(alerts: list[IncidentAlert]) -> str:
+def _fired_count(alerts: list[IncidentAlert]) -> str:
     fired = sum(1 for row in alerts if row.state != "pending")
     text = ngettext(
-        "%(fired)d of %(n)d sign has fired", "%(fired)d of %(n)d signs have fired", len(alerts)
+        "%(fired)d of %(n)d alert has fired", "%(fired)d of %(n)d alerts have fired", len(alerts)
     )
     return text % {"fired": fired, "n": len(alerts)}
 
 
-_WHAT = {
+_KIND_LABELS = {
     "interface_down": _lazy("port down"),
     "adjacency_down": _lazy("adjacency lost"),
     "bgp_down": _lazy("session lost"),
     "unreachable": _lazy("unreachable"),
-    "management_plane": _lazy("API silent"),
-    "agent_missing": _lazy("silent"),
+    "management_plane": _lazy("API not responding"),
+    "agent_missing": _lazy("offline"),
     "sessions_lost": _lazy("sessions lost"),
 }
 
 
 def _affected(row: IncidentAlert, why: str) -> AffectedItem:
-    what = str(_WHAT.get(row.kind, row.kind))
-    return AffectedItem(row.entity_name, what, why or _("Sign of the cause itself"))
+    what = str(_KIND_LABELS.get(row.kind, row.kind))
+    return AffectedItem(row.entity_name, what, why or _("Root-cause alert"))
 
 
 def _groups(rows: Iterable[IncidentAlert]) -> tuple[AffectedGroup, ...]:
     return tuple(
         AffectedGroup(
-            name or _("Elsewhere"),
-            tuple(_affected(row, row.held_because) for row in group),
+            name or _("Other"),
+            tuple(_affected(row, row.suppression_reason) for row in group),
         )
         for name, group in groupby(rows, key=lambda row: row.device_name)
     )

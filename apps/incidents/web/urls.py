@@ -6,11 +6,11 @@ app_name = "incidents"
 
 urlpatterns = [
     path("incidents/", views.queue, name="list"),
-    path("incidents.csv", views.queue_file, name="sheet"),
+    path("incidents.csv", views.queue_csv_file, name="csv"),
     path("incidents/acknowledge/", views.acknowledge_many, name="acknowledge-many"),
     path("incidents/<uuid:incident_id>/", views.detail, name="detail"),
     path("incidents/<uuid:incident_id>/series/", views.series, name="series"),
-    path("incidents/<uuid:incident_id>/blast/", views.blast, name="blast"),
+    path("incidents/<uuid:incident_id>/impact-graph/", views.impact, name="impact-graph"),
     path("incidents/<uuid:incident_id>/assign/", views.assign, name="assign"),
     path("incidents/<uuid:incident_id>/close/", views.close, name="close"),
     path("incidents/<uuid:incident_id>/acknowledge/", views.acknowledge, name="acknowledge"),

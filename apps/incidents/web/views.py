@@ -1,4 +1,4 @@
-"""The queue and one incident; one view serves the page or its living part."""
+"""Pages of incidents; each view renders the page or its htmx partial."""
 
 from collections.abc import Collection
 from contextlib import suppress
@@ -22,32 +22,32 @@ from apps.core.admission import expensive
 from apps.incidents import selectors, services
 from apps.incidents.choices import IncidentStatus
 from apps.incidents.errors import AlreadyAcknowledged, IncidentClosed
-from apps.incidents.limits import require_whole
+from apps.incidents.limits import require_fully_visible
 from apps.incidents.models import Incident
-from apps.incidents.web.blast import blast_picture, story_chart
-from apps.incidents.web.order import COLUMNS, NEWEST, asked_place
+from apps.incidents.web.csv_export import queue_csv
+from apps.incidents.web.impact import impact_chart, impact_graph
+from apps.incidents.web.ordering import COLUMNS, NEWEST, parse_cursor
 from apps.incidents.web.pages import ALL, OWNERS, QueueFilter, detail_page, queue_page
-from apps.incidents.web.sheets import queue_sheet
 from apps.pages.decorators import access_of, requires
 from apps.pages.downloads import send_download
 from apps.pages.ordering import ordering_param
 from apps.pages.params import is_partial_request, text_param
 
-#: Drawings are read anew each time.
-UNKEPT = {"Cache-Control": "private, no-store"}
-#: Of one bulk act.
-MOST_CHOSEN = 200
+#: Chart and graph data is never cached.
+NO_STORE = {"Cache-Control": "private, no-store"}
+#: Of one bulk action.
+MAX_SELECTED = 200
 
 
 @require_GET
 @vary_on_headers("HX-Request")
 @requires(Permission.INCIDENTS_VIEW)
 def queue(request: HttpRequest) -> HttpResponse:
-    """Open incidents first."""
+    """The incident list."""
     page = queue_page(
         access_of(request),
-        asked_queue(request),
-        place=asked_place(request.GET.get("after", "")),
+        parse_queue_filter(request),
+        cursor=parse_cursor(request.GET.get("after", "")),
         at=clock.now(),
     )
     template = "incidents/_list.html" if is_partial_request(request) else "incidents/list.html"
@@ -58,16 +58,16 @@ def queue(request: HttpRequest) -> HttpResponse:
 @expensive
 @require_GET
 @requires(Permission.INCIDENTS_VIEW)
-def queue_file(request: HttpRequest) -> HttpResponseBase:
-    """The incidents of this filter as a file."""
-    access, asked = access_of(request), asked_queue(request)
+def queue_csv_file(request: HttpRequest) -> HttpResponseBase:
+    """The incidents of this filter as CSV."""
+    access, params = access_of(request), parse_queue_filter(request)
     return send_download(
-        queue_sheet(access, asked), access=access, params=asked.asked(), at=clock.now()
+        queue_csv(access, params), access=access, params=params.params(), at=clock.now()
     )
 
 
-def asked_queue(request: HttpRequest) -> QueueFilter:
-    """What the address asks of the queue; what nothing is called is ignored."""
+def parse_queue_filter(request: HttpRequest) -> QueueFilter:
+    """The filter of the URL; unknown values are ignored."""
     order = ordering_param(request, COLUMNS)
     return QueueFilter(
         status=_one_of(text_param(request, "status"), (*IncidentStatus.values, ALL))
@@ -83,7 +83,7 @@ def asked_queue(request: HttpRequest) -> QueueFilter:
 @vary_on_headers("HX-Request")
 @requires(Permission.INCIDENTS_VIEW)
 def detail(request: HttpRequest, incident_id: UUID) -> HttpResponse:
-    """One incident, its cause, the proof and who is hit."""
+    """One incident: causes, evidence, impact, timeline."""
     access = access_of(request)
     incident = selectors.get_visible_incident(access, incident_id)
     page = detail_page(access, incident, at=clock.now())
@@ -94,34 +94,34 @@ def detail(request: HttpRequest, incident_id: UUID) -> HttpResponse:
     return render(request, template, context)
 
 
-def _whole(request: HttpRequest, incident_id: UUID) -> Incident:
+def _fully_visible(request: HttpRequest, incident_id: UUID) -> Incident:
     access = access_of(request)
     incident = selectors.get_visible_incident(access, incident_id)
-    require_whole(access, incident)
+    require_fully_visible(access, incident)
     return incident
 
 
 @require_GET
 @requires(Permission.INCIDENTS_VIEW)
 def series(request: HttpRequest, incident_id: UUID) -> JsonResponse:
-    """What the chart over the timeline draws."""
-    incident = _whole(request, incident_id)
-    return JsonResponse(story_chart(incident, at=clock.now()).as_document(), headers=UNKEPT)
+    """Data of the chart above the timeline."""
+    incident = _fully_visible(request, incident_id)
+    return JsonResponse(impact_chart(incident, at=clock.now()).as_document(), headers=NO_STORE)
 
 
 @require_GET
 @requires(Permission.INCIDENTS_VIEW)
-def blast(request: HttpRequest, incident_id: UUID) -> JsonResponse:
-    """What the graph of the blast radius draws."""
-    incident = _whole(request, incident_id)
-    drawn = blast_picture(access_of(request), incident, at=clock.now())
-    return JsonResponse(drawn.as_document(), headers=UNKEPT)
+def impact(request: HttpRequest, incident_id: UUID) -> JsonResponse:
+    """Nodes and links of the impact graph."""
+    incident = _fully_visible(request, incident_id)
+    drawn = impact_graph(access_of(request), incident, at=clock.now())
+    return JsonResponse(drawn.as_document(), headers=NO_STORE)
 
 
 @require_POST
 @requires(Permission.INCIDENTS_ACT)
 def acknowledge(request: HttpRequest, incident_id: UUID) -> HttpResponse:
-    """Take it, and go back to where the button stood; pressed twice, the second press only shows who was first."""
+    """Acknowledge it and return to the previous page; a second acknowledgement changes nothing."""
     access = access_of(request)
     incident = selectors.get_visible_incident(access, incident_id)
     with suppress(AlreadyAcknowledged):
@@ -132,10 +132,12 @@ def acknowledge(request: HttpRequest, incident_id: UUID) -> HttpResponse:
 @require_POST
 @requires(Permission.INCIDENTS_ACT)
 def acknowledge_many(request: HttpRequest) -> HttpResponse:
-    """Take the chosen ones; those that somebody was quicker with, and those that have closed, stay as they are."""
+    """Acknowledge the selected incidents; acknowledged and closed ones stay unchanged."""
     access = access_of(request)
-    chosen = [pk for pk in map(_uuid, request.POST.getlist("incident")[:MOST_CHOSEN]) if pk]
-    rows = selectors.visible_incidents(access).filter(pk__in=chosen).order_by("number")
+    rows_in_filter = [
+        pk for pk in map(_uuid, request.POST.getlist("incident")[:MAX_SELECTED]) if pk
+    ]
+    rows = selectors.visible_incidents(access).filter(pk__in=rows_in_filter).order_by("number")
     for incident_id in rows.values_list("pk", flat=True):
         with suppress(AlreadyAcknowledged, IncidentClosed):
             services.acknowledge_incident(
@@ -147,7 +149,7 @@ def acknowledge_many(request: HttpRequest) -> HttpResponse:
 @require_POST
 @requires(Permission.INCIDENTS_ACT)
 def assign(request: HttpRequest, incident_id: UUID) -> HttpResponse:
-    """Give it to a member, or to nobody."""
+    """Assign it to a member, or unassign it."""
     access = access_of(request)
     incident = selectors.get_visible_incident(access, incident_id)
     services.assign_incident(
@@ -175,7 +177,7 @@ def close(request: HttpRequest, incident_id: UUID) -> HttpResponse:
 
 
 def _back(request: HttpRequest, incident_id: UUID | None) -> HttpResponse:
-    """To where the button stood."""
+    """Redirect to the page that the form was on."""
     back = request.POST.get("next", "")
     if url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith("/"):
         return redirect(back)
@@ -196,7 +198,7 @@ def _uuid(text: str) -> UUID | None:
 @require_POST
 @requires(Permission.INCIDENTS_ACT)
 def note(request: HttpRequest, incident_id: UUID) -> HttpResponse:
-    """Write a note on its timeline."""
+    """Add a note to its timeline."""
     access = access_of(request)
     incident = selectors.get_visible_incident(access, incident_id)
     services.add_note(

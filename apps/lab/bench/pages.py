@@ -89,7 +89,7 @@ def html_pages(places: Places) -> list[Page]:
         Page("topology, its sites", "/topology/data/", is_data=True),
         Page("topology, one site", f"/topology/data/?site={places.site}", is_data=True),
         Page("incident, its chart", f"/incidents/{places.incident}/series/", is_data=True),
-        Page("incident, its graph", f"/incidents/{places.incident}/blast/", is_data=True),
+        Page("incident, its graph", f"/incidents/{places.incident}/impact-graph/", is_data=True),
         Page("device, its charts", f"/devices/{places.device}/series/?range=24h", is_data=True),
         Page("maintenance", "/maintenance/"),
         Page("maintenance, all", "/maintenance/?state=all"),

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 from uuid import UUID, uuid5
 
-from apps.incidents.rca.snapshot import Reading, Snapshot, Symptom
+from apps.core.messages import Message
+from apps.incidents.rca.snapshot import Sample, Snapshot, Symptom
 from apps.incidents.rca.verdict import Verdict, reach_verdict
 from apps.lab.bench.figures import Asked, Figure, WrongResult
 from apps.topology.graph import (
@@ -106,7 +107,7 @@ def _symptom(kind: str, ref: Ref, seconds: float) -> Symptom:
         since=since,
         fired_at=since + timedelta(seconds=10),
         clear_since=None,
-        summary=kind,
+        summary=Message("alerts.summary.text", {"text": kind}),
     )
 
 
@@ -127,7 +128,7 @@ def contradictory_outage(seed: int) -> tuple[Snapshot, int]:
             dark.add(name)
             symptoms.append(_symptom("unreachable", ("device", _pk(name)), rng.uniform(0, 8)))
     answering = [
-        Reading(("device", _pk(name)), "device.up", NOON + timedelta(seconds=20), 1.0)
+        Sample(("device", _pk(name)), "device.up", NOON + timedelta(seconds=20), 1.0)
         for name in network.site_of
         if name not in dark
     ]
@@ -136,7 +137,7 @@ def contradictory_outage(seed: int) -> tuple[Snapshot, int]:
         graph=graph,
         alive_agents=frozenset({_pk("agent")}),
         symptoms=symptoms,
-        readings=answering,
+        samples=answering,
     )
     return moment, len(dark)
 
@@ -164,8 +165,8 @@ def measure_rca(asked: Asked) -> list[Figure]:
 
 
 def _checked(moment: Snapshot, verdict: Verdict) -> int:
-    """How many causes there are; every symptom stands under exactly one trouble."""
-    explained = [row.alert_id for trouble in verdict.troubles for row in trouble.symptoms]
+    """How many causes there are; every symptom stands under exactly one problem."""
+    explained = [row.alert_id for problem in verdict.problems for row in problem.symptoms]
     if sorted(explained) != sorted(row.alert_id for row in moment.symptoms):
-        raise WrongResult("A symptom has no trouble, or has two.")
-    return sum(len(trouble.causes) for trouble in verdict.troubles)
+        raise WrongResult("A symptom has no problem, or has two.")
+    return sum(len(problem.causes) for problem in verdict.problems)

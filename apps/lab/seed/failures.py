@@ -8,8 +8,8 @@ from random import Random
 from uuid import UUID
 
 from apps.core.messages import Message
-from apps.incidents.rca.snapshot import Reading, Snapshot, Symptom
-from apps.incidents.rca.verdict import Trouble, Verdict, reach_verdict
+from apps.incidents.rca.snapshot import Sample, Snapshot, Symptom
+from apps.incidents.rca.verdict import Problem, Verdict, reach_verdict
 from apps.lab.seed.branches import Branch
 from apps.lab.seed.network import PlannedDevice, PlannedLink
 from apps.topology.graph import Ref
@@ -58,7 +58,7 @@ class Failure:
     signs: tuple[Sign, ...]
     dark: frozenset[UUID] = frozenset()
     #: Adjacencies and ports that are down, and other readings of the moment: (ref, metric) -> value.
-    readings: tuple[tuple[Ref, str, float], ...] = ()
+    samples: tuple[tuple[Ref, str, float], ...] = ()
     silent_agent: UUID | None = None
 
     def fires_at(self, sign: Sign, began: datetime) -> datetime:
@@ -124,21 +124,21 @@ def broken(
     lit = branch.reached(cut={link.id for link in cut}, dead=gone)
     dark = frozenset(device.id for device in branch.devices if device.id not in lit)
     signs: list[Sign] = []
-    readings: list[tuple[Ref, str, float]] = []
+    samples: list[tuple[Ref, str, float]] = []
     for link in branch.links:
         for device, port, far in link.ends():
             is_down = link in cut or far.id in gone
             if device.id not in lit:
                 continue
-            readings.append(
+            samples.append(
                 (("interface", device.port_id(port)), "interface.oper_up", float(not is_down))
             )
             adjacency = ("ospf_neighbor", link.adjacency_id(device, far))
-            readings.append((adjacency, "ospf.neighbor.up", float(not is_down)))
+            samples.append((adjacency, "ospf.neighbor.up", float(not is_down)))
             if is_down:
                 signs += [_port_down(device, port), _adjacency_lost(link, device, far)]
     signs += [_silent(device) for device in branch.devices if device.id in dark]
-    return Failure(kind, branch, tuple(signs), dark, tuple(readings))
+    return Failure(kind, branch, tuple(signs), dark, tuple(samples))
 
 
 def _backhaul(branch: Branch, rng: Random) -> Failure | None:
@@ -181,7 +181,7 @@ def _upstream(branch: Branch, rng: Random) -> Failure | None:
         seen="active",
         message=_summary("ebgp_not_established", f"{peer.device.name} {peer.name}", state="active"),
     )
-    return Failure("upstream", branch, (sign,), readings=((sign.ref, "bgp.peer.up", 0.0),))
+    return Failure("upstream", branch, (sign,), samples=((sign.ref, "bgp.peer.up", 0.0),))
 
 
 def _api(branch: Branch, rng: Random) -> Failure:
@@ -195,7 +195,7 @@ def _api(branch: Branch, rng: Random) -> Failure:
         seen="0",
         message=_summary("management_plane", device.name),
     )
-    return Failure("api", branch, (sign,), readings=((sign.ref, "device.api.up", 0.0),))
+    return Failure("api", branch, (sign,), samples=((sign.ref, "device.api.up", 0.0),))
 
 
 def _busy(branch: Branch, rng: Random) -> Failure:
@@ -209,9 +209,7 @@ def _busy(branch: Branch, rng: Random) -> Failure:
         seen=f"{percent}",
         message=_summary("cpu_high", device.name, value=percent),
     )
-    return Failure(
-        "busy", branch, (sign,), readings=((sign.ref, "device.cpu_pct", float(percent)),)
-    )
+    return Failure("busy", branch, (sign,), samples=((sign.ref, "device.cpu_pct", float(percent)),))
 
 
 def _sessions(branch: Branch, _rng: Random) -> Failure | None:
@@ -227,9 +225,7 @@ def _sessions(branch: Branch, _rng: Random) -> Failure | None:
         seen="0",
         message=_summary("pppoe_sessions_lost", services[0].name),
     )
-    return Failure(
-        "sessions", branch, (sign,), readings=((sign.ref, "pppoe.sessions.active", 0.0),)
-    )
+    return Failure("sessions", branch, (sign,), samples=((sign.ref, "pppoe.sessions.active", 0.0),))
 
 
 def _agent(branch: Branch, _rng: Random) -> Failure | None:
@@ -278,7 +274,7 @@ class Told:
 
     snapshot: Snapshot
     verdict: Verdict
-    trouble: Trouble
+    problem: Problem
 
 
 def tell_story(failure: Failure, *, began: datetime, alert_ids: dict[Sign, UUID]) -> Told:
@@ -292,10 +288,10 @@ def tell_story(failure: Failure, *, began: datetime, alert_ids: dict[Sign, UUID]
             row.id for row in failure.branch.agents if row.id != failure.silent_agent
         ),
         symptoms=[row for row in symptoms if row.since <= at],
-        readings=list(_readings(failure, at - POLL)),
+        samples=list(_readings(failure, at - POLL)),
     )
     verdict = reach_verdict(snapshot)
-    return Told(snapshot, verdict, verdict.troubles[0])
+    return Told(snapshot, verdict, verdict.problems[0])
 
 
 def _symptom(
@@ -313,18 +309,18 @@ def _symptom(
         since=began + sign.delay,
         fired_at=fires_at if is_firing else None,
         clear_since=None,
-        summary=sign.summary,
+        summary=sign.message,
     )
 
 
-def _readings(failure: Failure, at: datetime) -> Iterator[Reading]:
-    said = {(ref, metric) for ref, metric, _value in failure.readings}
+def _readings(failure: Failure, at: datetime) -> Iterator[Sample]:
+    said = {(ref, metric) for ref, metric, _value in failure.samples}
     for device in failure.branch.devices:
         ref = ("device", device.id)
         is_lit = device.id not in failure.dark
-        yield Reading(ref, "device.up", at, float(is_lit))
+        yield Sample(ref, "device.up", at, float(is_lit))
         if is_lit and (ref, "device.api.up") not in said:
-            yield Reading(ref, "device.api.up", at, 1.0)
-    for ref, metric, value in failure.readings:
+            yield Sample(ref, "device.api.up", at, 1.0)
+    for ref, metric, value in failure.samples:
         if metric in {"interface.oper_up", "ospf.neighbor.up", "bgp.peer.up", "device.api.up"}:
-            yield Reading(ref, metric, at, value)
+            yield Sample(ref, metric, at, value)

@@ -15,7 +15,8 @@ from apps.alerts.choices import AlertState
 from apps.alerts.models import Alert, AlertRule, AlertTransition
 from apps.audit.services import Act, record_all
 from apps.authorization.actors import Actor
-from apps.incidents.choices import EntryKind, IncidentStatus, Resolution, ToldAs
+from apps.core.messages import Message
+from apps.incidents.choices import EntryKind, IncidentStatus, PublishedStatus, Resolution
 from apps.incidents.models import (
     GraphVersion,
     Incident,
@@ -52,7 +53,8 @@ class _Said:
 
     at: datetime
     kind: EntryKind
-    text: str
+    message: Message | None = None
+    note: str = ""
     actor: Actor | None = None
     alert_id: UUID | None = None
 
@@ -110,7 +112,7 @@ class Historian:
         told = tell_story(story.failure, began=story.began, alert_ids=ids)
         rng = Random(story.id.int)  # noqa: S311  (drawn, not guessed against)
         incident = self._incident(story, told, rng)
-        held = {row.alert_id: row for row in told.trouble.suppressed}
+        held = {row.alert_id: row for row in told.problem.suppressed}
         fired = story.fired(self._at)
         for sign in fired:
             alert = self._alert(story, sign, ids[sign])
@@ -120,34 +122,36 @@ class Historian:
         incident.suppressed_count = sum(ids[sign] in held for sign in fired)
         rows.incidents.append(incident)
         rows.revisions.append(self._revision(incident, told, rows))
-        cause = told.trouble.causes[0]
-        text = f"Opened: {cause.name}, confidence {cause.confidence:.2f}"
+        cause = told.problem.causes[0]
+        params = {"cause": cause.name, "confidence": cause.confidence}
+        opened = Message("incidents.timeline.opened", params)
         said = [
-            _Said(incident.opened_at, EntryKind.OPENED, text, CORRELATION),
+            _Said(incident.opened_at, EntryKind.OPENED, opened, actor=CORRELATION),
             *self._said_of_alerts(story, fired),
             *self._said_by_people(incident, rng),
         ]
         self._write_timeline(story, incident, said, rows)
 
     def _incident(self, story: Story, told: Told, rng: Random) -> Incident:
-        trouble, impact = told.trouble, told.trouble.impact
+        problem, impact = told.problem, told.problem.impact
         ends = [at for sign in story.fired(self._at) if (at := story.recovered_at(sign))]
         is_open = story.ended is None
         incident = Incident(
             id=story.id,
             number=story.number,
             status=IncidentStatus.OPEN if is_open else IncidentStatus.CLOSED,
-            severity=trouble.severity,
-            title=trouble.title,
-            started_at=trouble.began_at,
+            severity=problem.severity,
+            title=problem.title.english[:200],
+            title_message=problem.title,
+            started_at=problem.began_at,
             opened_at=told.snapshot.at,
             ended_at=None if is_open else max(ends) + timedelta(seconds=2),
             resolution="" if is_open else Resolution.RECOVERED,
             revision=1,
-            root_type=trouble.root[0],
-            root_id=trouble.root[1],
-            root_name=trouble.causes[0].name[:200],
-            confidence=trouble.confidence,
+            root_type=problem.root[0],
+            root_id=problem.root[1],
+            root_name=problem.causes[0].name[:200],
+            confidence=problem.confidence,
             sites_affected=len(impact.site_ids),
             devices_affected=len(impact.device_ids),
             services_affected=len(impact.service_ids),
@@ -169,7 +173,9 @@ class Historian:
             incident.resolution = Resolution.OPERATOR
         # Opened, acknowledged, closed: one event each.
         incident.sequence = 1 + (incident.acked_at is not None) + (incident.ended_at is not None)
-        incident.told_as = ToldAs.OPEN if incident.ended_at is None else ToldAs.CLOSED
+        incident.last_published = (
+            PublishedStatus.OPEN if incident.ended_at is None else PublishedStatus.CLOSED
+        )
 
     def _alert(self, story: Story, sign: Sign, alert_id: UUID) -> Alert:
         well = story.well_at(sign)
@@ -225,7 +231,7 @@ class Historian:
             entity_name=graph.label_of(sign.ref)[:200],
             device_name=self._devices.get(device_id, "") if device_id else "",
             severity=sign.severity,
-            summary=sign.summary,
+            summary_message=sign.message,
             state=alert.state,
             since=alert.since,
         )
@@ -233,7 +239,7 @@ class Historian:
         if why is not None:
             row.is_suppressed = True
             row.suppressed_by_type, row.suppressed_by_id = why.by
-            row.suppressed_reason, row.suppressed_since = why.reason[:500], why.since
+            row.suppressed_reason, row.suppressed_since = why.reason, why.since
         return row
 
     def _revision(self, incident: Incident, told: Told, rows: _Rows) -> Revision:
@@ -256,14 +262,14 @@ class Historian:
             verdict_digest=told.verdict.digest,
         )
         rows.snapshots.append(stored)
-        document = {**told.trouble.as_document(), "subscribers": incident.subscribers_affected}
+        document = {**told.problem.as_document(), "subscribers": incident.subscribers_affected}
         return Revision(
             id=self._network.id_of("revision", incident.id),
             incident=incident,
             number=1,
             at=snapshot.at,
             snapshot=stored,
-            trouble=document,
+            problem=document,
             digest=digest_of(document),
         )
 
@@ -277,7 +283,8 @@ class Historian:
                     incident=incident,
                     at=line.at,
                     kind=line.kind,
-                    text=line.text,
+                    message=line.message,
+                    note=line.note,
                     actor=line.actor.as_dict() if line.actor else None,
                     detail={"alert": str(line.alert_id)} if line.alert_id else {},
                 )
@@ -293,29 +300,31 @@ class Historian:
         for sign in fired:
             alert_id = story.alert_id(sign)
             fired_at = story.failure.fires_at(sign, story.began)
-            yield _Said(fired_at, EntryKind.ALERT, sign.summary, alert_id=alert_id)
+            yield _Said(fired_at, EntryKind.ALERT, sign.message, alert_id=alert_id)
             if well := story.well_at(sign):
-                text = f"Over: {sign.summary}"
-                yield _Said(well, EntryKind.RECOVERY, text, alert_id=alert_id)
+                cleared = Message("incidents.timeline.alert_cleared", {"alert": sign.message})
+                yield _Said(well, EntryKind.RECOVERY, cleared, alert_id=alert_id)
 
     def _said_by_people(self, incident: Incident, rng: Random) -> Iterator[_Said]:
         who = next((row for row in self._people if row.label == incident.acked_by), None)
         until = incident.ended_at or self._at
         if who is not None and incident.acked_at is not None:
-            text = f"Acknowledged by {who.label}"
-            yield _Said(incident.acked_at, EntryKind.ACKNOWLEDGED, text, who)
+            message = Message("incidents.timeline.acknowledged", {"user": who.label})
+            yield _Said(incident.acked_at, EntryKind.ACKNOWLEDGED, message, actor=who)
             if incident.assigned_to:
-                text = f"Assigned to {incident.assigned_to}"
-                yield _Said(incident.acked_at + SECOND, EntryKind.ASSIGNED, text, who)
+                message = Message("incidents.timeline.assigned", {"user": incident.assigned_to})
+                yield _Said(incident.acked_at + SECOND, EntryKind.ASSIGNED, message, actor=who)
             noted_at = incident.acked_at + rng.randint(60, 1_500) * SECOND
             if noted_at < until and rng.random() < NOTED:
-                yield _Said(noted_at, EntryKind.NOTE, rng.choice(NOTES), who)
+                yield _Said(noted_at, EntryKind.NOTE, note=rng.choice(NOTES), actor=who)
         if incident.resolution == Resolution.OPERATOR:
             closer = who or self._people[0]
-            text = f"Closed by {closer.label}: works again, tested with the customer"
-            yield _Said(until, EntryKind.CLOSED, text, closer)
+            params = {"user": closer.label, "reason": "works again, tested with the customer"}
+            message = Message("incidents.timeline.closed", params)
+            yield _Said(until, EntryKind.CLOSED, message, actor=closer)
         elif incident.ended_at is not None:
-            yield _Said(until, EntryKind.CLOSED, "Every alert has recovered", CORRELATION)
+            message = Message("incidents.timeline.recovered")
+            yield _Said(until, EntryKind.CLOSED, message, actor=CORRELATION)
 
 
 _AUDITED = {

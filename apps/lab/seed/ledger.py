@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
+from apps.core.messages import Message
 from apps.incidents.choices import EntryKind
 from apps.incidents.models import Incident, TimelineEntry
-from apps.incidents.services.telling import frozen
+from apps.incidents.services.publishing import snapshot_of
 from apps.lab.seed.network import Network
 from apps.lab.seed.storing import ROWS_AT_ONCE, parts_of, store_rows
 from apps.tenancy.context import require_tenant_id
@@ -74,7 +75,7 @@ def _make_endpoint(network: Network, fields: dict[str, Any], at: datetime) -> En
 
 def _events(incident: Incident) -> Iterator[Event]:
     """What was told of an incident, each as it stood then."""
-    now = frozen(incident)
+    now = snapshot_of(incident)
     first = {**now, "status": "open", "ends_at": None, "ack": {"acked_by": None, "acked_at": None}}
     yield "incident.opened", incident.opened_at, {**first, "sequence": 1}
     sequence = 1
@@ -151,17 +152,16 @@ def _line(
     network: Network, endpoint: Endpoint, delivery: Delivery, incident: Incident
 ) -> TimelineEntry:
     is_dead = delivery.state == DeliveryState.DEAD
-    text = (
-        f"Webhook {delivery.event_type} for {endpoint.name} was given up"
-        if is_dead
-        else f"Webhook {delivery.event_type} accepted by {endpoint.name}"
-    )
+    params = {"event": delivery.event_type, "endpoint": endpoint.name}
+    message = Message("incidents.timeline.webhook_accepted", params)
+    if is_dead:
+        message = Message("incidents.timeline.webhook_failed", params)
     return TimelineEntry(
         id=network.id_of("delivery-line", delivery.id),
         incident=incident,
         at=delivery.delivered_at or delivery.dead_at or delivery.created_at,
         kind=EntryKind.DELIVERY,
-        text=text,
+        message=message,
         detail={
             "endpoint": str(endpoint.id),
             "attempt": delivery.attempt_count,

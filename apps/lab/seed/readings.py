@@ -57,7 +57,7 @@ class _Trouble:
             failure = episode.failure
             for device_id in failure.dark:
                 found.dark.setdefault(device_id, []).append(episode)
-            for ref, metric, value in failure.readings:
+            for ref, metric, value in failure.samples:
                 if value < 1 or metric == "device.cpu_pct":
                     found.said.setdefault((ref[1], metric), []).append((episode, value))
             if failure.silent_agent and episode.ended is None:

@@ -7,6 +7,7 @@ import structlog
 
 from apps.audit.services import record
 from apps.authorization.actors import Actor
+from apps.core.messages import Message
 from apps.events import due
 from apps.tenancy import acting_in
 from apps.webhooks.choices import (
@@ -95,7 +96,10 @@ def _deliver(endpoint: Endpoint, delivery: Delivery, job: Job, at: datetime) -> 
         add_timeline_entry(
             delivery=delivery,
             at=at,
-            text=f"Webhook {delivery.event_type} accepted by {endpoint.name}",
+            message=Message(
+                "incidents.timeline.webhook_accepted",
+                {"event": delivery.event_type, "endpoint": endpoint.name},
+            ),
             detail={"endpoint": str(endpoint.id), "attempt": job.number, "state": "delivered"},
         )
 
@@ -197,7 +201,10 @@ def _dead_letter(
     add_timeline_entry(
         delivery=delivery,
         at=at,
-        text=f"Webhook {delivery.event_type} for {endpoint.name} was given up",
+        message=Message(
+            "incidents.timeline.webhook_failed",
+            {"event": delivery.event_type, "endpoint": endpoint.name},
+        ),
         detail={
             "endpoint": str(endpoint.id),
             "attempt": job.number,

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
-from apps.incidents.rca.snapshot import ConfigChange, Reading, Snapshot, Symptom
+from apps.core.messages import Message
+from apps.incidents.rca.snapshot import ConfigChange, Sample, Snapshot, Symptom
 from apps.topology.graph import (
     AgentLocation,
     Device,
@@ -37,7 +38,7 @@ def dev(name: str) -> Ref:
     return ("device", pk(name))
 
 
-def wire(name: str) -> Ref:
+def link_ref(name: str) -> Ref:
     return ("link", pk(name))
 
 
@@ -85,17 +86,17 @@ def symptom(kind: str, ref: Ref, *, seconds: float = 0, state: str = "firing", *
         "severity": "critical",
         "fired_at": None if state == "pending" else since + timedelta(seconds=10),
         "clear_since": None,
-        "summary": f"{kind} {ref[0]}",
+        "summary": Message("alerts.summary.text", {"text": f"{kind} {ref[0]}"}),
     }
     return Symptom(kind=kind, ref=ref, state=state, since=since, **(fields | more))
 
 
-def well(ref: Ref, metric: str, *, seconds: float = 20) -> Reading:
-    return Reading(ref, metric, NOON + timedelta(seconds=seconds), 1.0)
+def sample_up(ref: Ref, metric: str, *, seconds: float = 20) -> Sample:
+    return Sample(ref, metric, NOON + timedelta(seconds=seconds), 1.0)
 
 
-def ill(ref: Ref, metric: str, *, seconds: float = 20) -> Reading:
-    return Reading(ref, metric, NOON + timedelta(seconds=seconds), 0.0)
+def sample_down(ref: Ref, metric: str, *, seconds: float = 20) -> Sample:
+    return Sample(ref, metric, NOON + timedelta(seconds=seconds), 0.0)
 
 
 def snapshot(
@@ -103,20 +104,22 @@ def snapshot(
     *,
     graph: Graph | None = None,
     alive: tuple[str, ...] = ("agent-core",),
-    dark: tuple[str, ...] = (),
-    readings: tuple[Reading, ...] = (),
+    unreachable: tuple[str, ...] = (),
+    samples: tuple[Sample, ...] = (),
     seconds: float = 25,
     changes: Iterable[ConfigChange] = (),
 ) -> Snapshot:
     """A moment after noon: every router answers but the dark ones."""
     graph = graph or isp()
-    answering = [well(dev(d.name), "device.up") for d in graph.devices if d.name not in dark]
+    answering = [
+        sample_up(dev(d.name), "device.up") for d in graph.devices if d.name not in unreachable
+    ]
     return Snapshot.make(
         at=NOON + timedelta(seconds=seconds),
         graph=graph,
         alive_agents=frozenset(map(pk, alive)),
         symptoms=symptoms,
-        readings=[*answering, *readings],
+        samples=[*answering, *samples],
         changes=changes,
     )
 
@@ -125,15 +128,15 @@ def backhaul_cut(pop: str = "north") -> tuple[list[Symptom], tuple[str, ...]]:
     """What is seen when a PoP's only way out is cut: from the core, and of what is behind it."""
     near, number = ("cr2", "1") if pop == "north" else ("cr4", "2")
     link = f"{near}-agg{number}"
-    dark = (f"agg{number}", f"bng{number}", f"acc{number}")
+    unreachable = (f"agg{number}", f"bng{number}", f"acc{number}")
     seen = [
         symptom("interface_down", port(near, link)),
         symptom("adjacency_down", adjacency(near, link)),
     ]
-    seen += [symptom("unreachable", dev(name), seconds=3) for name in dark]
+    seen += [symptom("unreachable", dev(name), seconds=3) for name in unreachable]
     if pop == "north":
         seen.append(symptom("agent_missing", ("agent", pk("agent-north")), seconds=8))
-    return seen, dark
+    return seen, unreachable
 
 
 def ring_cut(link: str = "cr1-cr2") -> list[Symptom]:

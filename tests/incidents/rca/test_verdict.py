@@ -8,7 +8,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.incidents.rca.snapshot import AgentPulse, ConfigChange, Snapshot, living_agents
+from apps.incidents.rca.snapshot import AgentHeartbeat, ConfigChange, Snapshot, live_agents
 from apps.incidents.rca.verdict import reach_verdict
 from apps.topology.graph import BgpPeer, Interface
 from tests.incidents.rca.isp import (
@@ -17,45 +17,45 @@ from tests.incidents.rca.isp import (
     adjacency,
     backhaul_cut,
     dev,
-    ill,
     isp,
+    link_ref,
     pk,
     port,
     ring_cut,
+    sample_down,
+    sample_up,
     snapshot,
     symptom,
-    well,
-    wire,
 )
 
 
 class TestBackhaulCut:
     def test_names_the_link_and_holds_back_what_is_behind_it(self):
-        symptoms, dark = backhaul_cut()
+        symptoms, unreachable = backhaul_cut()
 
-        (trouble,) = reach_verdict(snapshot(symptoms, dark=dark)).troubles
+        (problem,) = reach_verdict(snapshot(symptoms, unreachable=unreachable)).problems
 
-        assert trouble.root == wire("cr2-agg1")
-        assert 0.5 < trouble.confidence < 0.9  # a dead agg1 looks the same from here
-        assert {ref for ref, *_ in trouble.causes[0].rivals} >= {dev("agg1")}
-        assert trouble.impact.device_ids == tuple(sorted(map(pk, dark)))
-        assert trouble.impact.service_ids == (pk("pppoe-bng1"),)
-        held = {row.alert_id for row in trouble.suppressed}
-        shown = [row for row in trouble.symptoms if row.alert_id not in held]
+        assert problem.root == link_ref("cr2-agg1")
+        assert 0.5 < problem.confidence < 0.9  # a dead agg1 looks the same from here
+        assert {ref for ref, *_ in problem.causes[0].alternatives} >= {dev("agg1")}
+        assert problem.impact.device_ids == tuple(sorted(map(pk, unreachable)))
+        assert problem.impact.service_ids == (pk("pppoe-bng1"),)
+        held = {row.alert_id for row in problem.suppressed}
+        shown = [row for row in problem.symptoms if row.alert_id not in held]
         assert [row.ref for row in shown] == [port("cr2", "cr2-agg1")]
-        assert all(row.by == wire("cr2-agg1") and row.reason for row in trouble.suppressed)
+        assert all(row.by == link_ref("cr2-agg1") and row.reason for row in problem.suppressed)
 
     def test_a_router_behind_it_that_answers_speaks_against_it(self):
         symptoms = [row for row in backhaul_cut()[0] if row.ref != dev("acc1")]
 
-        (trouble,) = reach_verdict(snapshot(symptoms, dark=("agg1", "bng1"))).troubles
+        (problem,) = reach_verdict(snapshot(symptoms, unreachable=("agg1", "bng1"))).problems
 
-        against = [sign for cause in trouble.causes for sign in cause.signs if not sign.speaks_for]
+        against = [sign for cause in problem.causes for sign in cause.evidence if not sign.supports]
         assert {sign.ref for sign in against} >= {dev("acc1")}
 
     def test_is_stable_while_it_heals(self):
-        symptoms, dark = backhaul_cut()
-        before = reach_verdict(snapshot(symptoms, dark=dark)).troubles[0]
+        symptoms, unreachable = backhaul_cut()
+        before = reach_verdict(snapshot(symptoms, unreachable=unreachable)).problems[0]
         mended = NOON + timedelta(seconds=60)
         healing = [
             symptom(row.kind, row.ref, state="recovering", clear_since=mended)
@@ -64,88 +64,96 @@ class TestBackhaulCut:
             for row in symptoms
         ]
         up_again = (
-            well(port("cr2", "cr2-agg1"), "interface.oper_up", seconds=61),
-            well(adjacency("cr2", "cr2-agg1"), "ospf.neighbor.up", seconds=61),
+            sample_up(port("cr2", "cr2-agg1"), "interface.oper_up", seconds=61),
+            sample_up(adjacency("cr2", "cr2-agg1"), "ospf.neighbor.up", seconds=61),
         )
 
-        after = reach_verdict(snapshot(healing, dark=dark, readings=up_again, seconds=65)).troubles
+        after = reach_verdict(
+            snapshot(healing, unreachable=unreachable, samples=up_again, seconds=65)
+        ).problems
 
-        assert [trouble.root for trouble in after] == [before.root]
+        assert [problem.root for problem in after] == [before.root]
 
     def test_is_stable_when_readings_of_its_end_come_before_the_alerts_recover(self):
-        symptoms, dark = backhaul_cut()
+        symptoms, unreachable = backhaul_cut()
         symptoms = [row for row in symptoms if row.ref != dev("acc1")]
-        still_dark = [ill(dev(name), "device.up", seconds=58) for name in ("agg1", "bng1")]
+        still_dark = [sample_down(dev(name), "device.up", seconds=58) for name in ("agg1", "bng1")]
         up_again = (
-            well(port("cr2", "cr2-agg1"), "interface.oper_up", seconds=61),
-            well(dev("acc1"), "device.up", seconds=60),
+            sample_up(port("cr2", "cr2-agg1"), "interface.oper_up", seconds=61),
+            sample_up(dev("acc1"), "device.up", seconds=60),
         )
 
-        (trouble,) = reach_verdict(
-            snapshot(symptoms, dark=dark, readings=(*up_again, *still_dark), seconds=62)
-        ).troubles
+        (problem,) = reach_verdict(
+            snapshot(
+                symptoms, unreachable=unreachable, samples=(*up_again, *still_dark), seconds=62
+            )
+        ).problems
 
-        assert trouble.root == wire("cr2-agg1")
-        assert all(sign.speaks_for for sign in trouble.causes[0].signs)
+        assert problem.root == link_ref("cr2-agg1")
+        assert all(sign.supports for sign in problem.causes[0].evidence)
 
     def test_is_contradicted_by_what_is_read_well_while_others_are_still_dark(self):
-        symptoms, dark = backhaul_cut()
+        symptoms, unreachable = backhaul_cut()
         symptoms = [row for row in symptoms if row.ref != dev("acc1")]
-        still_dark = [ill(dev(name), "device.up", seconds=58) for name in ("agg1", "bng1")]
-        answering = well(dev("acc1"), "device.up", seconds=55)
+        still_dark = [sample_down(dev(name), "device.up", seconds=58) for name in ("agg1", "bng1")]
+        answering = sample_up(dev("acc1"), "device.up", seconds=55)
 
         verdict = reach_verdict(
-            snapshot(symptoms, dark=dark, readings=(answering, *still_dark), seconds=62)
+            snapshot(
+                symptoms, unreachable=unreachable, samples=(answering, *still_dark), seconds=62
+            )
         )
 
-        signs = [s for t in verdict.troubles for c in t.causes for s in c.signs]
-        assert dev("acc1") in {sign.ref for sign in signs if not sign.speaks_for}
+        evidence = [s for t in verdict.problems for c in t.causes for s in c.evidence]
+        assert dev("acc1") in {sign.ref for sign in evidence if not sign.supports}
 
 
 class TestWhoJudges:
     def test_an_agent_behind_the_cut_that_is_heard_again_does_not_split_the_trouble(self):
-        symptoms, dark = backhaul_cut()
+        symptoms, unreachable = backhaul_cut()
 
-        (trouble,) = reach_verdict(
-            snapshot(symptoms, dark=dark, alive=("agent-core", "agent-north"))
-        ).troubles
+        (problem,) = reach_verdict(
+            snapshot(symptoms, unreachable=unreachable, alive=("agent-core", "agent-north"))
+        ).problems
 
-        assert trouble.root == wire("cr2-agg1")
+        assert problem.root == link_ref("cr2-agg1")
 
     def test_a_router_judged_by_nobody_is_judged_from_every_living_agent(self):
         graph = isp()
         unnamed = replace(graph, agents=tuple(replace(row, probes=()) for row in graph.agents))
-        symptoms, dark = backhaul_cut("south")
+        symptoms, unreachable = backhaul_cut("south")
 
-        (trouble,) = reach_verdict(snapshot(symptoms, dark=dark, graph=unnamed)).troubles
+        (problem,) = reach_verdict(
+            snapshot(symptoms, unreachable=unreachable, graph=unnamed)
+        ).problems
 
-        assert trouble.root == wire("cr4-agg2")
+        assert problem.root == link_ref("cr4-agg2")
 
 
 class TestRingCut:
     def test_names_the_link_with_confidence_and_calls_nobody_down(self):
-        (trouble,) = reach_verdict(snapshot(ring_cut())).troubles
+        (problem,) = reach_verdict(snapshot(ring_cut())).problems
 
-        assert trouble.root == wire("cr1-cr2")
-        assert trouble.confidence > 0.95
-        assert trouble.impact.device_ids == ()
-        assert "redundancy lost" in trouble.title
+        assert problem.root == link_ref("cr1-cr2")
+        assert problem.confidence > 0.95
+        assert problem.impact.device_ids == ()
+        assert "redundancy lost" in problem.title.english
 
     def test_two_cuts_that_part_the_ring_are_one_trouble_with_two_causes(self):
         symptoms = [*ring_cut("cr1-cr2"), *ring_cut("cr3-cr4")]
-        dark = ("cr2", "cr3", "er2", "agg1", "bng1", "acc1")
+        unreachable = ("cr2", "cr3", "er2", "agg1", "bng1", "acc1")
         symptoms = [
             row
             for row in symptoms
             if row.ref not in {port("cr2", "cr1-cr2"), port("cr3", "cr3-cr4")}
             and row.ref not in {adjacency("cr2", "cr1-cr2"), adjacency("cr3", "cr3-cr4")}
         ]
-        symptoms += [symptom("unreachable", dev(name), seconds=3) for name in dark]
+        symptoms += [symptom("unreachable", dev(name), seconds=3) for name in unreachable]
 
-        (trouble,) = reach_verdict(snapshot(symptoms, dark=dark)).troubles
+        (problem,) = reach_verdict(snapshot(symptoms, unreachable=unreachable)).problems
 
-        assert {cause.ref for cause in trouble.causes} == {wire("cr1-cr2"), wire("cr3-cr4")}
-        assert {cause.classification for cause in trouble.causes} == {"primary"}
+        assert {cause.ref for cause in problem.causes} == {link_ref("cr1-cr2"), link_ref("cr3-cr4")}
+        assert {cause.classification for cause in problem.causes} == {"primary"}
 
 
 class TestDeadRouter:
@@ -158,10 +166,10 @@ class TestDeadRouter:
             *(symptom("unreachable", dev(name)) for name in ("cr3", "er2")),
         ]
 
-        (trouble,) = reach_verdict(snapshot(symptoms, dark=("cr3", "er2"))).troubles
+        (problem,) = reach_verdict(snapshot(symptoms, unreachable=("cr3", "er2"))).problems
 
-        assert trouble.root == dev("cr3")
-        assert "er2" not in {cause.name for cause in trouble.causes}
+        assert problem.root == dev("cr3")
+        assert "er2" not in {cause.name for cause in problem.causes}
 
     def test_did_not_die_of_its_second_uplink_s_loss(self):
         """A router with two uplinks: one falls, and twenty seconds later the other."""
@@ -172,9 +180,12 @@ class TestDeadRouter:
             symptom("unreachable", dev("acc3"), seconds=2),
         ]
 
-        (trouble,) = reach_verdict(snapshot(symptoms, graph=graph, dark=("acc3",))).troubles
+        (problem,) = reach_verdict(snapshot(symptoms, graph=graph, unreachable=("acc3",))).problems
 
-        assert {cause.ref for cause in trouble.causes} == {wire("cr2-acc3"), wire("cr4-acc3")}
+        assert {cause.ref for cause in problem.causes} == {
+            link_ref("cr2-acc3"),
+            link_ref("cr4-acc3"),
+        }
 
     def test_is_not_the_cause_of_what_a_router_that_is_cut_off_said_last(self):
         """Both uplinks are mended; what the far router said before it was cut off is old, and its neighbour answers."""
@@ -185,17 +196,19 @@ class TestDeadRouter:
             symptom("interface_down", port("cr4", "cr4-acc3")),
             symptom("unreachable", dev("acc3"), seconds=2),
         ]
-        readings = (
-            ill(port("acc3", "cr2-acc3"), "interface.oper_up", seconds=-2),
-            ill(dev("acc3"), "device.up", seconds=20),
-            well(port("cr2", "cr2-acc3"), "interface.oper_up", seconds=24),
-            well(port("cr4", "cr4-acc3"), "interface.oper_up", seconds=24),
+        samples = (
+            sample_down(port("acc3", "cr2-acc3"), "interface.oper_up", seconds=-2),
+            sample_down(dev("acc3"), "device.up", seconds=20),
+            sample_up(port("cr2", "cr2-acc3"), "interface.oper_up", seconds=24),
+            sample_up(port("cr4", "cr4-acc3"), "interface.oper_up", seconds=24),
         )
 
-        verdict = reach_verdict(snapshot(symptoms, graph=graph, dark=("acc3",), readings=readings))
+        verdict = reach_verdict(
+            snapshot(symptoms, graph=graph, unreachable=("acc3",), samples=samples)
+        )
 
-        causes = {cause.ref for trouble in verdict.troubles for cause in trouble.causes}
-        assert causes == {wire("cr2-acc3"), wire("cr4-acc3")}
+        causes = {cause.ref for problem in verdict.problems for cause in problem.causes}
+        assert causes == {link_ref("cr2-acc3"), link_ref("cr4-acc3")}
 
     def test_did_not_take_down_a_port_that_fell_long_before(self):
         early = symptom("interface_down", port("cr2", "cr2-cr3"), seconds=-3600)
@@ -207,45 +220,45 @@ class TestDeadRouter:
             *(symptom("unreachable", dev(name)) for name in ("cr3", "er2")),
         ]
 
-        verdict = reach_verdict(snapshot([early, *late], dark=("cr3", "er2")))
+        verdict = reach_verdict(snapshot([early, *late], unreachable=("cr3", "er2")))
 
-        causes = {cause.ref for trouble in verdict.troubles for cause in trouble.causes}
-        assert wire("cr2-cr3") in causes
+        causes = {cause.ref for problem in verdict.problems for cause in problem.causes}
+        assert link_ref("cr2-cr3") in causes
 
 
 class TestSeveralTroubles:
     def test_two_far_apart_are_two_and_neither_is_hidden(self):
-        north, dark = backhaul_cut("north")
+        north, unreachable = backhaul_cut("north")
         south = [
             symptom("interface_down", port("agg2", "agg2-acc2")),
             symptom("unreachable", dev("acc2")),
         ]
 
-        verdict = reach_verdict(snapshot([*north, *south], dark=(*dark, "acc2")))
+        verdict = reach_verdict(snapshot([*north, *south], unreachable=(*unreachable, "acc2")))
 
-        roots = {trouble.root for trouble in verdict.troubles}
-        assert len(verdict.troubles) == 2
-        assert wire("cr2-agg1") in roots
-        assert roots & {dev("acc2"), wire("agg2-acc2")}
+        roots = {problem.root for problem in verdict.problems}
+        assert len(verdict.problems) == 2
+        assert link_ref("cr2-agg1") in roots
+        assert roots & {dev("acc2"), link_ref("agg2-acc2")}
 
     def test_a_busy_router_is_its_own_trouble(self):
-        north, dark = backhaul_cut("north")
+        north, unreachable = backhaul_cut("north")
         busy = symptom("soft", dev("cr4"), severity="warn")
 
-        verdict = reach_verdict(snapshot([*north, busy], dark=dark))
+        verdict = reach_verdict(snapshot([*north, busy], unreachable=unreachable))
 
-        assert {trouble.root for trouble in verdict.troubles} == {wire("cr2-agg1"), dev("cr4")}
+        assert {problem.root for problem in verdict.problems} == {link_ref("cr2-agg1"), dev("cr4")}
 
     def test_a_locked_api_on_a_router_that_answers_is_its_own_trouble_and_takes_nothing_away(self):
         locked = symptom("management_plane", dev("cr2"), severity="warn")
 
-        (trouble,) = reach_verdict(snapshot([locked])).troubles
+        (problem,) = reach_verdict(snapshot([locked])).problems
 
-        assert trouble.root == dev("cr2")
-        assert trouble.confidence > 0.7
-        assert trouble.impact.device_ids == ()
-        assert trouble.severity == "warn"
-        assert "management plane" in trouble.title
+        assert problem.root == dev("cr2")
+        assert problem.confidence > 0.7
+        assert problem.impact.device_ids == ()
+        assert problem.severity == "warn"
+        assert "management plane" in problem.title.english
 
     def test_a_lost_bgp_session_on_a_live_port_is_a_transit_trouble(self):
         graph = isp()
@@ -253,49 +266,50 @@ class TestSeveralTroubles:
         facing = Interface(pk("er1:transit-a"), pk("er1"), "sfp1", pk("transit-a"))
         graph = replace(graph, bgp_peers=(peer,), interfaces=(*graph.interfaces, facing))
         lost = symptom("bgp_down", ("bgp_peer", peer.id))
-        live = well(("interface", facing.id), "interface.oper_up")
+        live = sample_up(("interface", facing.id), "interface.oper_up")
 
-        down = ill(("bgp_peer", peer.id), "bgp.peer.up")  # by the same poll
+        down = sample_down(("bgp_peer", peer.id), "bgp.peer.up")  # by the same poll
 
-        (trouble,) = reach_verdict(snapshot([lost], graph=graph, readings=(live, down))).troubles
+        (problem,) = reach_verdict(snapshot([lost], graph=graph, samples=(live, down))).problems
 
-        assert trouble.root == ("bgp_peer", peer.id)
-        assert trouble.impact.device_ids == ()
+        assert problem.root == ("bgp_peer", peer.id)
+        assert problem.impact.device_ids == ()
 
     def test_lost_sessions_on_a_healthy_router_are_the_service(self):
         lost = symptom("sessions_lost", ("service", pk("pppoe-bng1")))
 
-        (trouble,) = reach_verdict(snapshot([lost])).troubles
+        (problem,) = reach_verdict(snapshot([lost])).problems
 
-        assert trouble.root == ("service", pk("pppoe-bng1"))
-        assert trouble.impact.device_ids == ()
-        assert trouble.impact.service_ids == (pk("pppoe-bng1"),)
+        assert problem.root == ("service", pk("pppoe-bng1"))
+        assert problem.impact.device_ids == ()
+        assert problem.impact.service_ids == (pk("pppoe-bng1"),)
 
     def test_a_silent_agent_alone_is_a_blind_region_and_nobody_is_down(self):
         missing = symptom("agent_missing", ("agent", pk("agent-north")), severity="warn")
 
-        (trouble,) = reach_verdict(snapshot([missing])).troubles
+        (problem,) = reach_verdict(snapshot([missing])).problems
 
-        assert trouble.root == ("agent", pk("agent-north"))
-        assert trouble.impact.device_ids == ()
-        assert "blind" in trouble.title
+        assert problem.root == ("agent", pk("agent-north"))
+        assert problem.impact.device_ids == ()
+        assert "not monitored" in problem.title.english
 
     def test_an_empty_network_has_no_trouble(self):
-        assert reach_verdict(snapshot([])).troubles == ()
+        assert reach_verdict(snapshot([])).problems == ()
 
 
 class TestFlapping:
     def test_what_comes_and_goes_is_not_contradicted_by_its_good_moments(self):
         seen = [replace(row, is_flapping=True) for row in ring_cut()]
         lit = tuple(
-            well(port(end, "cr1-cr2"), "interface.oper_up", seconds=15) for end in ("cr1", "cr2")
+            sample_up(port(end, "cr1-cr2"), "interface.oper_up", seconds=15)
+            for end in ("cr1", "cr2")
         )
 
-        (trouble,) = reach_verdict(snapshot(seen, readings=lit)).troubles
+        (problem,) = reach_verdict(snapshot(seen, samples=lit)).problems
 
-        assert trouble.root == wire("cr1-cr2")
-        assert trouble.title == "cr1-cr2 is flapping"
-        assert all(sign.speaks_for for sign in trouble.causes[0].signs)
+        assert problem.root == link_ref("cr1-cr2")
+        assert problem.title.english == "cr1-cr2 is flapping"
+        assert all(sign.supports for sign in problem.causes[0].evidence)
 
 
 class TestChanges:
@@ -304,7 +318,7 @@ class TestChanges:
             symptom("interface_down", port("agg2", "agg2-acc2")),
             symptom("unreachable", dev("acc2"), seconds=3),
         ]
-        return reach_verdict(snapshot(seen, dark=("acc2",), changes=changes)).troubles[0]
+        return reach_verdict(snapshot(seen, unreachable=("acc2",), changes=changes)).problems[0]
 
     def test_work_shortly_before_speaks_for_its_router(self):
         before = self.dead_router()
@@ -314,8 +328,12 @@ class TestChanges:
 
         assert after.root == dev("acc2")
         assert after.confidence > (before.confidence if before.root == dev("acc2") else 0)
-        said = [sign.text for sign in after.causes[0].signs if sign.code == "config_changed"]
-        assert said == ["Configuration of acc2 (firewall) changed 42 s before"]
+        texts = [
+            sign.message.english
+            for sign in after.causes[0].evidence
+            if sign.code == "config_changed"
+        ]
+        assert texts == ["Configuration of acc2 (firewall) changed 42 s before"]
 
     def test_work_long_before_afterwards_or_elsewhere_says_nothing(self):
         base = self.dead_router()
@@ -332,12 +350,12 @@ class TestEyes:
         symptoms, _ = backhaul_cut()
         at = NOON + timedelta(seconds=25)
         pulses = [
-            AgentPulse(pk("agent-core"), at - timedelta(seconds=4), True),
-            AgentPulse(pk("agent-north"), NOON - timedelta(seconds=2), True),
+            AgentHeartbeat(pk("agent-core"), at - timedelta(seconds=4), True),
+            AgentHeartbeat(pk("agent-north"), NOON - timedelta(seconds=2), True),
         ]
 
-        assert living_agents(pulses, symptoms, at) == {pk("agent-core")}
-        assert living_agents(pulses, [], at) == {pk("agent-core"), pk("agent-north")}
+        assert live_agents(pulses, symptoms, at) == {pk("agent-core")}
+        assert live_agents(pulses, [], at) == {pk("agent-core"), pk("agent-north")}
 
 
 FAILABLE = [
@@ -377,25 +395,25 @@ def moments(draw) -> Snapshot:
         for row in worked_on
     ]
     silent = {ref for kind, ref in chosen if kind == "unreachable"}
-    dark = tuple(row.name for row in graph.devices if ("device", row.id) in silent)
-    return snapshot(symptoms, graph=graph, dark=dark, changes=changes)
+    unreachable = tuple(row.name for row in graph.devices if ("device", row.id) in silent)
+    return snapshot(symptoms, graph=graph, unreachable=unreachable, changes=changes)
 
 
 class TestAnyMoment:
     @settings(max_examples=150, deadline=None)
     @given(moments(), st.integers(0, 2**32))
     def test_the_verdict_does_not_depend_on_the_order_of_arrival(self, moment: Snapshot, seed: int):
-        symptoms, readings = list(moment.symptoms), list(moment.readings)
+        symptoms, samples = list(moment.symptoms), list(moment.samples)
         changes = list(moment.changes) * 2
         random.Random(seed).shuffle(symptoms)
-        random.Random(seed + 1).shuffle(readings)
+        random.Random(seed + 1).shuffle(samples)
         random.Random(seed + 2).shuffle(changes)
         other = Snapshot.make(
             at=moment.at,
             graph=isp(),
             alive_agents=moment.alive_agents,
             symptoms=symptoms,
-            readings=readings,
+            samples=samples,
             changes=changes,
         )
 
@@ -407,8 +425,8 @@ class TestAnyMoment:
         ref_of = {row.alert_id: row.ref for row in moment.symptoms}
         kind_of = {row.alert_id: row.kind for row in moment.symptoms}
 
-        for trouble in reach_verdict(moment).troubles:
-            for row in trouble.suppressed:
+        for problem in reach_verdict(moment).problems:
+            for row in problem.suppressed:
                 kind, entity_id = ref_of[row.alert_id]
                 if kind == "device" and kind_of[row.alert_id] != "unreachable":
                     assert not moment.answers(entity_id)
@@ -420,12 +438,12 @@ class TestAnyMoment:
     ):
         verdict = reach_verdict(moment)
 
-        alerts = [row.alert_id for trouble in verdict.troubles for row in trouble.symptoms]
+        alerts = [row.alert_id for problem in verdict.problems for row in problem.symptoms]
         assert sorted(alerts) == sorted(row.alert_id for row in moment.symptoms)
-        for trouble in verdict.troubles:
-            roots = {cause.ref for cause in trouble.causes}
-            ref_of = {row.alert_id: row.ref for row in trouble.symptoms}
-            assert not {ref_of[row.alert_id] for row in trouble.suppressed} & roots
+        for problem in verdict.problems:
+            roots = {cause.ref for cause in problem.causes}
+            ref_of = {row.alert_id: row.ref for row in problem.symptoms}
+            assert not {ref_of[row.alert_id] for row in problem.suppressed} & roots
 
     @settings(max_examples=100, deadline=None)
     @given(moments())

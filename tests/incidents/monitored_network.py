@@ -27,7 +27,7 @@ LINKS = (("er1", "cr1"), ("cr1", "cr2"), ("cr2", "agg1"), ("agg1", "bng1"))
 BEHIND = ("agg1", "bng1")
 
 
-class Stage:
+class MonitoredNetwork:
     """Acme's network, all well at second 0."""
 
     def __init__(self, tenant: Tenant) -> None:
@@ -128,10 +128,10 @@ class Stage:
     def cut_backhaul(self, first: int, last: int) -> None:
         self.play(first, last, down=BEHIND, cut=("cr2-agg1",))
 
-    def lose_power(self, on_batteries: int, dark: int, last: int) -> None:
+    def lose_power(self, on_batteries: int, unreachable: int, last: int) -> None:
         """The PoP behind the backhaul runs on batteries first, then it goes dark."""
-        self.play(on_batteries, dark, unpowered=BEHIND)
-        self.play(dark, last, down=BEHIND, cut=("cr2-agg1",))
+        self.play(on_batteries, unreachable, unpowered=BEHIND)
+        self.play(unreachable, last, down=BEHIND, cut=("cr2-agg1",))
 
     def open_an_incident(self) -> Incident:
         """The backhaul is cut at second 15 and told of at 33; at 47 every router behind it has fired."""

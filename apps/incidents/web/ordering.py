@@ -1,5 +1,5 @@
-"""The queue of incidents in an order, page by page: each page begins after the last row of the one before, so that an
-incident that opens or closes meanwhile shifts nothing."""
+"""Sorting and cursor paging of the incident list: each page begins after the last row of the one before, so that an
+incident that opens or closes meanwhile does not shift rows."""
 
 import re
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ COLUMNS = (
     Column("subscribers", _lazy("Subscribers"), is_number=True),
 )
 NEWEST, WORST = Ordering("number", descends=True), Ordering("severity")
-#: As the screen offers them.
-OFFERED = (
+#: Sort options of the page.
+SORT_OPTIONS = (
     (NEWEST, _lazy("Newest first")),
     (Ordering("number"), _lazy("Oldest first")),
     (WORST, _lazy("Worst severity first")),
@@ -30,13 +30,13 @@ OFFERED = (
     (Ordering("devices", descends=True), _lazy("Most devices first")),
     (Ordering("subscribers", descends=True), _lazy("Most subscribers first")),
 )
-#: In a column of counts, what was never counted.
+#: Sort value of a count that is unknown.
 UNCOUNTED = -1
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a page ended: the last row's value in the column, and its number."""
+class Cursor:
+    """The end of a page: the last row's value in the sort column, and its number."""
 
     value: int
     number: int
@@ -45,29 +45,29 @@ class Place:
         return f"{self.value}~{self.number}"
 
 
-def asked_place(text: str) -> Place | None:
-    """``?after=`` of an address; nothing when it is none."""
+def parse_cursor(text: str) -> Cursor | None:
+    """``?after=`` of a URL; None when it is invalid."""
     found = re.fullmatch(r"(-?[0-9]{1,9})~([0-9]{1,9})", text)
-    return Place(int(found[1]), int(found[2])) if found else None
+    return Cursor(int(found[1]), int(found[2])) if found else None
 
 
-def in_order(rows: QuerySet[Incident], order: Ordering) -> QuerySet[Incident]:
-    """Ordered by a column, then the newest."""
-    way = "-place" if order.descends else "place"
-    return rows.annotate(place=_value(order.key)).order_by(way, "-number")
+def sort_incidents(rows: QuerySet[Incident], order: Ordering) -> QuerySet[Incident]:
+    """Sort by a column, then by number, newest first."""
+    direction = "-sort_value" if order.descends else "sort_value"
+    return rows.annotate(sort_value=_value(order.key)).order_by(direction, "-number")
 
 
-def after(rows: QuerySet[Incident], order: Ordering, place: Place) -> QuerySet[Incident]:
-    """Of ordered rows those that come later than this place."""
-    later = Q(place__lt=place.value) if order.descends else Q(place__gt=place.value)
+def after(rows: QuerySet[Incident], order: Ordering, cursor: Cursor) -> QuerySet[Incident]:
+    """The sorted rows after this cursor."""
+    later = Q(sort_value__lt=cursor.value) if order.descends else Q(sort_value__gt=cursor.value)
     if order.key == "number":
-        return rows.filter(later)  # nothing is beside it
-    return rows.filter(later | Q(place=place.value, number__lt=place.number))
+        return rows.filter(later)  # numbers are unique
+    return rows.filter(later | Q(sort_value=cursor.value, number__lt=cursor.number))
 
 
-def place_of(row: Incident) -> Place:
-    """The place of an ordered row."""
-    return Place(row.place, row.number)  # type: ignore[attr-defined]  # annotated by in_order
+def cursor_of(row: Incident) -> Cursor:
+    """The cursor of a sorted row."""
+    return Cursor(row.sort_value, row.number)  # type: ignore[attr-defined]  # annotated by in_order
 
 
 def _value(key: str) -> Any:

@@ -5,7 +5,7 @@ from uuid import UUID, uuid5
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.incidents.rca.works import Network
+from apps.incidents.rca.availability import Network
 from apps.topology.graph import (
     ALL,
     ANY,
@@ -31,7 +31,7 @@ def dev(name: str) -> Ref:
     return ("device", pk(name))
 
 
-def wire(name: str) -> Ref:
+def link_ref(name: str) -> Ref:
     return ("link", pk(name))
 
 
@@ -68,21 +68,21 @@ class TestShapes:
 
     def test_one_cut_in_a_ring_takes_nothing_down(self):
         for link in ("cr1-cr2", "cr2-cr3", "cr3-cr4", "cr4-cr1"):
-            assert down(network(RING), "cr1", wire(link)) == set()
+            assert down(network(RING), "cr1", link_ref(link)) == set()
 
     def test_two_cuts_in_a_ring_isolate_what_lies_between(self):
-        assert down(network(RING), "cr1", wire("cr2-cr3"), wire("cr3-cr4")) == {"cr3"}
+        assert down(network(RING), "cr1", link_ref("cr2-cr3"), link_ref("cr3-cr4")) == {"cr3"}
 
     def test_a_cut_backhaul_takes_down_the_pop_behind_it(self):
-        assert down(network(RING), "cr1", wire("agg1-cr2")) == {"agg1", "bng1", "acc1"}
+        assert down(network(RING), "cr1", link_ref("agg1-cr2")) == {"agg1", "bng1", "acc1"}
 
     def test_a_ring_without_its_root_does_not_hold_itself_up(self):
         island = "root-gate gate-a a-b b-c c-a"
 
-        assert down(network(island), "root", wire("root-gate")) == {"gate", "a", "b", "c"}
+        assert down(network(island), "root", link_ref("root-gate")) == {"gate", "a", "b", "c"}
 
     def test_from_inside_a_cut_pop_the_pop_works_and_the_rest_is_out_of_reach(self):
-        assert down(network(RING), "agg1", wire("agg1-cr2")) == {"cr1", "cr2", "cr3", "cr4"}
+        assert down(network(RING), "agg1", link_ref("agg1-cr2")) == {"cr1", "cr2", "cr3", "cr4"}
 
     def test_a_failed_site_takes_its_routers_and_what_hangs_on_them(self):
         graph = network(RING, sites={"agg1": "north", "bng1": "north"})

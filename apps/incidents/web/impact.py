@@ -1,4 +1,4 @@
-"""An incident drawn: how far it reaches, and how the services behind it went."""
+"""The impact graph of an incident, and the chart of affected metrics."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -22,31 +22,33 @@ from apps.topology.selectors import NetworkMap, network_map
 
 UP, SESSIONS = "device.up", "pppoe.sessions.active"
 RX, TX = "interface.rx_bytes_total", "interface.tx_bytes_total"
-#: More routers than this are drawn as sites.
-MOST_DEVICES = 40
+#: With more routers than this the graph shows sites.
+MAX_DEVICES = 40
 BEFORE, AFTER = timedelta(minutes=20), timedelta(minutes=10)
-#: What gets a numbered flag on the chart and the same number in the list.
-FLAGGED = frozenset({"opened", "verdict", "acknowledged", "closed", "note", "assigned"})
-MOST_FLAGS = 9
-_ANYWHERE = "00000000-0000-0000-0000-000000000000"
+#: Timeline entries that get a numbered annotation on the chart.
+ANNOTATED_KINDS = frozenset({"opened", "verdict", "acknowledged", "closed", "note", "assigned"})
+MAX_ANNOTATIONS = 9
+_PLACEHOLDER_ID = "00000000-0000-0000-0000-000000000000"
 
 
-def numbered(entries: list[TimelineEntry]) -> dict[UUID, int]:
-    """The flags, oldest first: entry -> number."""
-    flagged = sorted((row for row in entries if row.kind in FLAGGED), key=lambda row: row.at)
-    return {row.id: number for number, row in enumerate(flagged[:MOST_FLAGS], start=1)}
+def annotation_numbers(entries: list[TimelineEntry]) -> dict[UUID, int]:
+    """Numbers of the chart annotations: entry -> number, oldest first."""
+    annotated = sorted(
+        (row for row in entries if row.kind in ANNOTATED_KINDS), key=lambda row: row.at
+    )
+    return {row.id: number for number, row in enumerate(annotated[:MAX_ANNOTATIONS], start=1)}
 
 
 def overlay_of(incident: Incident) -> Overlay:
     """Its causes, and the devices behind them. One query."""
-    trouble = selectors.trouble_of(incident)
-    roots = {incident.root_id, *(UUID(str(cause["entity_id"])) for cause in trouble["causes"])}
-    behind = {UUID(str(pk)) for pk in trouble["impact"].get("devices", ())}
+    problem = selectors.problem_of(incident)
+    roots = {incident.root_id, *(UUID(str(cause["entity_id"])) for cause in problem["causes"])}
+    behind = {UUID(str(pk)) for pk in problem["impact"].get("devices", ())}
     return Overlay(frozenset(roots), frozenset(behind - roots))
 
 
-def blast_picture(access: Access, incident: Incident, *, at: datetime) -> TopologyView:
-    """The causes, what is behind them and what stands next to it. At most twelve queries."""
+def impact_graph(access: Access, incident: Incident, *, at: datetime) -> TopologyView:
+    """The causes, the affected devices and their neighbors. At most twelve queries."""
     overlay = overlay_of(incident)
     links = Link.objects.filter(pk__in=overlay.roots).values_list("a_device_id", "z_device_id")
     ends = {end for pair in links for end in pair if end}
@@ -54,11 +56,11 @@ def blast_picture(access: Access, incident: Incident, *, at: datetime) -> Topolo
     core = {*overlay.held, *ends, *on}
     wired = network_map(access, around=core)
     sites = {pk: name for pk, name, _code in visible_site_names(access)}
-    if len(core) > MOST_DEVICES:
+    if len(core) > MAX_DEVICES:
         return _by_site(access, wired, sites, overlay, at)
     looks = topology_view.device_looks(at, wired.devices)
     wires = topology_view.link_looks(at, wired.links)
-    address = reverse("console:device", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}")
+    address = reverse("console:device", args=[_PLACEHOLDER_ID]).replace(_PLACEHOLDER_ID, "{id}")
     drawn = topology_view.by_device(
         wired, looks=looks, links=wires, sites=sites, overlay=overlay, address=address
     )
@@ -76,17 +78,17 @@ def _by_site(
         link_looks=topology_view.link_looks(at, wires),
         sites=sites,
         overlay=overlay,
-        address=reverse("console:site", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}"),
+        address=reverse("console:site", args=[_PLACEHOLDER_ID]).replace(_PLACEHOLDER_ID, "{id}"),
     )
 
 
-def story_chart(incident: Incident, *, at: datetime) -> Chart:
-    """Routers that answer and sessions that stand, of those that it hit; else the traffic of the wire that failed."""
+def impact_chart(incident: Incident, *, at: datetime) -> Chart:
+    """Reachable routers and active sessions among the affected ones; else the traffic of the failed link."""
     lasted = (incident.ended_at or at) - incident.started_at
     start = incident.started_at - max(BEFORE, lasted / 2)
     end = min(at, (incident.ended_at or at) + max(AFTER, lasted / 4))
     profile = polling_profile({})
-    impact = selectors.trouble_of(incident)["impact"]
+    impact = selectors.problem_of(incident)["impact"]
     devices, services = (
         [UUID(str(pk)) for pk in impact.get(kind, ())] for kind in ("devices", "services")
     )
@@ -102,7 +104,7 @@ def story_chart(incident: Incident, *, at: datetime) -> Chart:
     if not lines:
         lines = _traffic(incident.root_id, span)
     entries = list(selectors.timeline_of(incident)[:300])
-    numbers = numbered(entries)
+    numbers = annotation_numbers(entries)
     marks = [
         Mark(
             at=row.at,
@@ -113,10 +115,10 @@ def story_chart(incident: Incident, *, at: datetime) -> Chart:
         for row in entries
         if row.id in numbers
     ]
-    burning = Mark(
+    duration = Mark(
         at=incident.started_at, until=incident.ended_at or at, label="", look=incident.severity
     )
-    return Chart(span, tuple(lines), (burning, *marks))
+    return Chart(span, tuple(lines), (duration, *marks))
 
 
 def _traffic(root_id: UUID, span: Span) -> list[Line]:

@@ -1,20 +1,20 @@
-"""Whether announced work covers an outage: every one of its causes, so that work on one site hides nothing elsewhere.
+"""Whether maintenance covers a problem: every cause must be in a window, so that work at one site hides nothing else.
 
-What is behind a cause needs no window of its own: as a consequence it stands under the same incident.
+Consequences need no window of their own: they belong to the same incident.
 """
 
 from collections.abc import Sequence
 
-from apps.incidents.rca.verdict import Trouble
+from apps.incidents.rca.verdict import Problem
 from apps.maintenance.coverage import ActiveWindow, covering_window
 from apps.topology.graph import AGENT, LINK, SITE, Graph, Ref
 
 
-def window_over(
-    graph: Graph, trouble: Trouble, windows: Sequence[ActiveWindow]
+def maintenance_scope(
+    graph: Graph, problem: Problem, windows: Sequence[ActiveWindow]
 ) -> ActiveWindow | None:
     """The window over the first cause, if every cause has one."""
-    found = [_over(graph, cause.ref, windows) for cause in trouble.causes] if windows else []
+    found = [_over(graph, cause.ref, windows) for cause in problem.causes] if windows else []
     return found[0] if found and all(found) else None
 
 
@@ -23,7 +23,7 @@ def _over(graph: Graph, ref: Ref, windows: Sequence[ActiveWindow]) -> ActiveWind
     if kind == SITE:
         return covering_window(windows, device_id=None, site_id=pk)
     ends = [graph.device_of(ref)]
-    if kind == LINK:  # switched off at either end, a wire is dark
+    if kind == LINK:  # work at either end takes the link down
         link = graph.link_by_id.get(pk)
         ends = [link.a_device_id, link.z_device_id] if link else []
     elif kind == AGENT:

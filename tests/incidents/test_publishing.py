@@ -16,31 +16,31 @@ from apps.authorization.actors import Actor
 from apps.events.models import OutboxEvent
 from apps.incidents import services
 from apps.incidents.models import Incident
-from apps.incidents.services.telling import ACKED, CLOSED, OPENED, UPDATED, tell
+from apps.incidents.services.publishing import ACKED, CLOSED, OPENED, UPDATED, publish
 from apps.inventory.models import Site
 from apps.maintenance.models import MaintenanceWindow
 from apps.maintenance.services import plan_window
 from apps.tenancy import acting_in
 from tests.accounts.rows import incident as make_incident
-from tests.incidents.stage import ACTOR, BEHIND, Stage
+from tests.incidents.monitored_network import ACTOR, BEHIND, MonitoredNetwork
 
 DANA = Actor("user", "1", "Dana")
 LETTERS = {OPENED: "o", UPDATED: "u", ACKED: "a", CLOSED: "c"}
 #: Opened, what became of it, closed; back again is told as a change.
-STORY = re.compile(r"(o[ua]*(cu[ua]*)*c?)?")
+SEQUENCE_PATTERN = re.compile(r"(o[ua]*(cu[ua]*)*c?)?")
 ACTS = ("open", "close", "hold", "release", UPDATED, ACKED)
 LONG = os.environ.get("ISPVM_LONG") == "1"
-SCENES = range(40 if LONG else 4)
+SCENARIOS = range(40 if LONG else 4)
 
 
-def stories() -> dict[str, str]:
+def sequences() -> dict[str, str]:
     """One letter per event, by incident; the sequences have no gap. Ask within the tenant."""
     rows = OutboxEvent.objects.filter(topic__startswith="incident.").order_by("key", "created_at")
     found = {}
     for key, events in groupby(rows, lambda row: row.key):
-        told = sorted(events, key=lambda row: row.payload["sequence"])
-        assert [row.payload["sequence"] for row in told] == list(range(1, len(told) + 1))
-        found[key] = "".join(LETTERS[row.topic] for row in told)
+        published = sorted(events, key=lambda row: row.payload["sequence"])
+        assert [row.payload["sequence"] for row in published] == list(range(1, len(published) + 1))
+        found[key] = "".join(LETTERS[row.topic] for row in published)
     return found
 
 
@@ -48,13 +48,13 @@ def close(incident: Incident) -> None:
     incident.status, incident.resolution = "closed", "recovered"
     incident.ended_at = incident.started_at + timedelta(minutes=1)
     incident.save()
-    tell(CLOSED, incident)
+    publish(CLOSED, incident)
 
 
 def bring_back(incident: Incident) -> None:
     incident.status, incident.resolution, incident.ended_at = "open", "", None
     incident.save()
-    tell(UPDATED, incident)
+    publish(UPDATED, incident)
 
 
 def act(incident: Incident, what: str) -> None:
@@ -64,12 +64,15 @@ def act(incident: Incident, what: str) -> None:
     elif what == "open" and not incident.is_open:
         bring_back(incident)
     elif what in {"hold", "release"}:
-        was_held, incident.is_held = incident.is_held, what == "hold"
+        was_suppressed, incident.notifications_suppressed = (
+            incident.notifications_suppressed,
+            what == "hold",
+        )
         incident.save()
-        if was_held and not incident.is_held and incident.is_open:
-            tell(UPDATED, incident)
+        if was_suppressed and not incident.notifications_suppressed and incident.is_open:
+            publish(UPDATED, incident)
     elif what in {UPDATED, ACKED} and incident.is_open:
-        tell(what, incident)
+        publish(what, incident)
 
 
 @pytest.mark.django_db
@@ -79,114 +82,116 @@ class TestTelling:
         return Incident.objects.get(pk=make_incident())
 
     def test_back_inside_a_window_and_over_again_nobody_hears_a_second_end(self, incident):
-        tell(OPENED, incident)
+        publish(OPENED, incident)
         for what in ("close", "hold", "open", "close"):
             act(incident, what)
 
-        assert stories() == {str(incident.id): "oc"}
-        assert (incident.told_as, incident.sequence) == ("closed", 2)
+        assert sequences() == {str(incident.id): "oc"}
+        assert (incident.last_published, incident.sequence) == ("closed", 2)
 
     def test_back_inside_a_window_and_burning_when_it_ends_it_is_told_as_back(self, incident):
-        tell(OPENED, incident)
+        publish(OPENED, incident)
         for what in ("close", "hold", "open", ACKED, "release", "close"):
             act(incident, what)
 
-        assert stories() == {str(incident.id): "ocuc"}
+        assert sequences() == {str(incident.id): "ocuc"}
 
     def test_let_go_for_the_first_time_it_is_told_as_opened(self, incident):
         act(incident, "hold")
-        tell(OPENED, incident)
+        publish(OPENED, incident)
         act(incident, "release")
 
-        assert stories() == {str(incident.id): "o"}
+        assert sequences() == {str(incident.id): "o"}
 
     @settings(
         max_examples=1000 if LONG else 60,
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
-    @given(begins_held=st.booleans(), acts=st.lists(st.sampled_from(ACTS), max_size=14))
+    @given(begins_suppressed=st.booleans(), acts=st.lists(st.sampled_from(ACTS), max_size=14))
     def test_whatever_happens_in_whatever_order_the_story_is_whole(
-        self, in_acme, begins_held, acts
+        self, in_acme, begins_suppressed, acts
     ):
         incident = Incident.objects.get(pk=make_incident())
-        incident.is_held = begins_held
+        incident.notifications_suppressed = begins_suppressed
         incident.save()
-        tell(OPENED, incident)
+        publish(OPENED, incident)
         for what in acts:
             act(incident, what)
 
-        story = stories().get(str(incident.id), "")
-        assert STORY.fullmatch(story), story
-        told_last = {"": "", "c": "closed"}.get(story[-1:], "open")
-        assert incident.told_as == told_last
-        assert incident.sequence == len(story)
-        if not incident.is_held:
-            assert told_last == incident.status or (told_last == "" and not incident.is_open)
+        sequence = sequences().get(str(incident.id), "")
+        assert SEQUENCE_PATTERN.fullmatch(sequence), sequence
+        last_status = {"": "", "c": "closed"}.get(sequence[-1:], "open")
+        assert incident.last_published == last_status
+        assert incident.sequence == len(sequence)
+        if not incident.notifications_suppressed:
+            assert last_status == incident.status or (last_status == "" and not incident.is_open)
 
-    @pytest.mark.parametrize(("sequence", "told_as"), [(0, "open"), (1, ""), (1, "perhaps")])
-    def test_the_database_keeps_count_and_last_word_together(self, incident, sequence, told_as):
+    @pytest.mark.parametrize(("sequence", "last_published"), [(0, "open"), (1, ""), (1, "perhaps")])
+    def test_the_database_keeps_count_and_last_word_together(
+        self, incident, sequence, last_published
+    ):
         rows = Incident.objects.filter(pk=incident.pk)
 
         with pytest.raises(IntegrityError), transaction.atomic():
-            rows.update(sequence=sequence, told_as=told_as)
+            rows.update(sequence=sequence, last_published=last_published)
 
 
 @pytest.mark.django_db
 class TestOnTheStage:
-    def plan(self, stage: Stage, first: int, last: int) -> MaintenanceWindow:
-        with acting_in(stage.tenant):
+    def plan(self, network: MonitoredNetwork, first: int, last: int) -> MaintenanceWindow:
+        with acting_in(network.tenant):
             return plan_window(
                 title="Works",
-                starts_at=stage.at(first),
-                ends_at=stage.at(last),
+                starts_at=network.at(first),
+                ends_at=network.at(last),
                 site_ids=[Site.objects.get(name="north").id],
                 actor=ACTOR,
-                at=stage.at(first),
+                at=network.at(first),
             )
 
     def test_a_known_outage_that_comes_back_inside_a_window_ends_once(self, acme):
-        stage = Stage(acme)
-        stage.play(0, 15)
-        stage.cut_backhaul(15, 60)
-        stage.play(60, 90)
-        self.plan(stage, 90, 900)
-        stage.cut_backhaul(90, 120)
-        stage.play(120, 150)
+        network = MonitoredNetwork(acme)
+        network.play(0, 15)
+        network.cut_backhaul(15, 60)
+        network.play(60, 90)
+        self.plan(network, 90, 900)
+        network.cut_backhaul(90, 120)
+        network.play(120, 150)
 
-        (incident,) = stage.incidents()
+        (incident,) = network.incidents()
         assert (incident.status, incident.reopened_count) == ("closed", 1)
         with acting_in(acme):
-            assert STORY.fullmatch(stories()[str(incident.id)])
-            assert stories()[str(incident.id)].count("c") == 1
+            assert SEQUENCE_PATTERN.fullmatch(sequences()[str(incident.id)])
+            assert sequences()[str(incident.id)].count("c") == 1
 
-    @pytest.mark.parametrize("seed", SCENES)
+    @pytest.mark.parametrize("seed", SCENARIOS)
     def test_every_story_of_a_random_scene_is_whole(self, acme, seed):
         print(f"seed {seed}")  # noqa: T201  # shown when it fails
-        rng, stage, second = random.Random(seed), Stage(acme), 0
+        rng, network, second = random.Random(seed), MonitoredNetwork(acme), 0
         for _ in range(10):
             until = second + rng.randrange(15, 50, 5)
             wrong = rng.choice([{}, {"down": BEHIND, "cut": ("cr2-agg1",)}, {"down": ("bng1",)}])
             if rng.random() < 0.4:
-                self.plan(stage, second, second + rng.randrange(10, 90, 5))
-            stage.play(second, until, **wrong)
-            self._people(stage, rng, until)
+                self.plan(network, second, second + rng.randrange(10, 90, 5))
+            network.play(second, until, **wrong)
+            self._people(network, rng, until)
             second = until
-        stage.play(second, second + 60)
+        network.play(second, second + 60)
 
         with acting_in(acme):
-            told = stories()
-        for incident in stage.incidents():
-            story = told.get(str(incident.id), "")
-            assert STORY.fullmatch(story), (incident, story)
-            assert len(story) == incident.sequence
+            published = sequences()
+        for incident in network.incidents():
+            sequence = published.get(str(incident.id), "")
+            assert SEQUENCE_PATTERN.fullmatch(sequence), (incident, sequence)
+            assert len(sequence) == incident.sequence
 
-    def _people(self, stage: Stage, rng: random.Random, second: int) -> None:
-        for incident in stage.incidents():
+    def _people(self, network: MonitoredNetwork, rng: random.Random, second: int) -> None:
+        for incident in network.incidents():
             if not incident.is_open:
                 continue
-            with acting_in(stage.tenant):
-                who = {"incident_id": incident.id, "actor": DANA, "at": stage.at(second)}
+            with acting_in(network.tenant):
+                who = {"incident_id": incident.id, "actor": DANA, "at": network.at(second)}
                 if incident.acked_at is None and rng.random() < 0.3:
                     services.acknowledge_incident(**who)
                 if rng.random() < 0.1:
@@ -197,8 +202,8 @@ class TestOnTheStage:
 def test_incidents_from_before_count_as_told_as_they_stand(acme):
     with acting_in(acme):
         quiet, burning, over = (Incident.objects.get(pk=make_incident()) for _ in range(3))
-        tell(OPENED, burning)
-        tell(OPENED, over)
+        publish(OPENED, burning)
+        publish(OPENED, over)
         close(over)
     try:
         call_command("migrate", "incidents", "0004", database="owner", verbosity=0)
@@ -207,5 +212,5 @@ def test_incidents_from_before_count_as_told_as_they_stand(acme):
         connections["owner"].close()
 
     with acting_in(acme):
-        rows = {row.pk: row.told_as for row in Incident.objects.all()}
+        rows = {row.pk: row.last_published for row in Incident.objects.all()}
     assert rows == {quiet.pk: "", burning.pk: "open", over.pk: "closed"}

@@ -8,8 +8,8 @@ from apps.topology.graph import DEVICE, INTERFACE, LINK, SERVICE, SITE, Graph, R
 
 
 @dataclass
-class Wiring:
-    """Nodes are entities, or unnamed ("this link and this neighbour together"). A node works while each of its needs
+class DependencyGraph:
+    """Nodes are entities, or unnamed ("this link and this neighbor together"). A node works while each of its needs
     has enough working members."""
 
     index: dict[Ref, int] = field(default_factory=dict)
@@ -20,7 +20,7 @@ class Wiring:
     #: Per node: the needs that it is a member of, and its own.
     serves: list[list[int]] = field(default_factory=list)
     own: list[list[int]] = field(default_factory=list)
-    #: Per device: its need of a way to a root.
+    #: Per device: its need of a path to a root.
     way_in: dict[int, int] = field(default_factory=dict)
 
     @property
@@ -28,7 +28,7 @@ class Wiring:
         return len(self.refs)
 
     def node(self, ref: Ref) -> int:
-        """The number of an entity, given on first mention."""
+        """The number of an entity, assigned on first use."""
         if ref not in self.index:
             self.index[ref] = self._add(ref)
         return self.index[ref]
@@ -54,61 +54,63 @@ class Wiring:
         return len(self.refs) - 1
 
 
-def wire(graph: Graph) -> Wiring:
+def build_dependency_graph(graph: Graph) -> DependencyGraph:
     """The needs that follow from a graph."""
-    wiring = Wiring()
+    dependencies = DependencyGraph()
     for site in graph.sites:
-        wiring.node((SITE, site.id))
+        dependencies.node((SITE, site.id))
     for interface in graph.interfaces:
-        wiring.node((INTERFACE, interface.id))
-    _wire_links(wiring, graph)
-    _wire_devices(wiring, graph)
-    _wire_dependents(wiring, graph)
-    return wiring
+        dependencies.node((INTERFACE, interface.id))
+    _add_links(dependencies, graph)
+    _add_devices(dependencies, graph)
+    _add_dependents(dependencies, graph)
+    return dependencies
 
 
-def _wire_links(wiring: Wiring, graph: Graph) -> None:
+def _add_links(dependencies: DependencyGraph, graph: Graph) -> None:
     for link in graph.links:
         ends = [
-            wiring.node((INTERFACE, end))
+            dependencies.node((INTERFACE, end))
             for end in (link.a_interface_id, link.z_interface_id)
             if end is not None
         ]
-        node = wiring.node((LINK, link.id))
+        node = dependencies.node((LINK, link.id))
         if ends:
-            wiring.need(node, ends, len(ends))
+            dependencies.need(node, ends, len(ends))
 
 
-def _wire_devices(wiring: Wiring, graph: Graph) -> None:
+def _add_devices(dependencies: DependencyGraph, graph: Graph) -> None:
     ways: dict[int, list[int]] = defaultdict(list)
     for link in graph.links:
         if link.z_device_id is None:
             continue
         ends = (link.a_device_id, link.z_device_id)
         for near, far in (ends, ends[::-1]):
-            way = wiring.unnamed()
-            wiring.need(way, [wiring.node((LINK, link.id)), wiring.node((DEVICE, far))], 2)
-            ways[wiring.node((DEVICE, near))].append(way)
+            way = dependencies.unnamed()
+            dependencies.need(
+                way, [dependencies.node((LINK, link.id)), dependencies.node((DEVICE, far))], 2
+            )
+            ways[dependencies.node((DEVICE, near))].append(way)
     for device in graph.devices:
-        node = wiring.node((DEVICE, device.id))
-        wiring.way_in[node] = wiring.need(node, ways[node], 1)
+        node = dependencies.node((DEVICE, device.id))
+        dependencies.way_in[node] = dependencies.need(node, ways[node], 1)
         if device.site_id is not None:
-            wiring.need(node, [wiring.node((SITE, device.site_id))], 1)
+            dependencies.need(node, [dependencies.node((SITE, device.site_id))], 1)
 
 
-def _wire_dependents(wiring: Wiring, graph: Graph) -> None:
-    """Sessions and services stand on their device (and wire, where it is certain); groups say the rest."""
+def _add_dependents(dependencies: DependencyGraph, graph: Graph) -> None:
+    """Sessions and services depend on their device (and link, where it is known); groups add the rest."""
     for service in graph.services:
-        node = wiring.node((SERVICE, service.id))
+        node = dependencies.node((SERVICE, service.id))
         if service.device_id is not None:
-            wiring.need(node, [wiring.node((DEVICE, service.device_id))], 1)
+            dependencies.need(node, [dependencies.node((DEVICE, service.device_id))], 1)
     for kind, sessions in (("bgp_peer", graph.bgp_peers), ("ospf_neighbor", graph.ospf_neighbors)):
         for session in sessions:
-            stands_on = [(DEVICE, session.device_id)]
-            stands_on += [(LINK, session.link_id)] if session.link_id else []
-            stands_on += [(DEVICE, session.far_device_id)] if session.far_device_id else []
-            members = [wiring.node(ref) for ref in stands_on]
-            wiring.need(wiring.node((kind, session.id)), members, len(members))
+            depends_on = [(DEVICE, session.device_id)]
+            depends_on += [(LINK, session.link_id)] if session.link_id else []
+            depends_on += [(DEVICE, session.far_device_id)] if session.far_device_id else []
+            members = [dependencies.node(ref) for ref in depends_on]
+            dependencies.need(dependencies.node((kind, session.id)), members, len(members))
     for group in graph.groups:
-        members = [wiring.node(member) for member in group.members]
-        wiring.need(wiring.node(group.dependent), members, group.needed)
+        members = [dependencies.node(member) for member in group.members]
+        dependencies.need(dependencies.node(group.dependent), members, group.needed)
