@@ -12,7 +12,7 @@ from apps.accounts import services as accounts
 from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.incidents.models import Incident, TimelineEntry
-from apps.incidents.web.pages import lasting
+from apps.pages.durations import format_duration
 from apps.tenancy import acting_in
 from tests.conftest import PASSWORD
 from tests.incidents.monitored_network import MonitoredNetwork
@@ -277,4 +277,4 @@ class TestPages:
 def test_how_long_it_lasts_is_said_as_operators_do(seconds, said):
     start = clock.now()
 
-    assert lasting(start, start + timedelta(seconds=seconds)) == said
+    assert format_duration(start, start + timedelta(seconds=seconds)) == said
