@@ -13,7 +13,7 @@ from apps.alerts.models import Alert
 from apps.console.web import alerts, device_order, sites
 from apps.core import clock
 from apps.incidents.models import Incident
-from apps.incidents.web import order as queue
+from apps.incidents.web import ordering as queue
 from apps.inventory.models import Device, Site
 from apps.pages.csv_export import UTF8_BOM
 from apps.telemetry import store
