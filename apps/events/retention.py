@@ -93,7 +93,7 @@ BOUNDED_TABLES: Mapping[str, str] = MappingProxyType(
             "configuration by admins",
         ),
         **dict.fromkeys(
-            ("agents_agent", "agents_agentdevice", "agents_agentprobing", "agents_agentsite"),
+            ("agents_agent", "agents_agentdevice", "agents_agentprobedevice", "agents_agentsite"),
             "agents and their assignments",
         ),
         "accounts_setup": "one row",
