@@ -258,7 +258,7 @@ def test_from_a_request_to_its_result_by_the_real_agent_on_the_simulated_isp(
             with running(state):
                 eventually(lambda: has_heartbeat(ingest))
                 test = run_test(ingest, device)
-                assert (test.outcome, test.worked) == ("ok", right.id), test.detail
+                assert (test.outcome, test.accepted_credential_set) == ("ok", right.id), test.detail
                 assert test.identity
                 assert test.latency_ms > 0
                 assert run_test(ingest, device, credential_set=wrong).outcome == "wrong_credentials"
