@@ -17,7 +17,7 @@ from apps.core import clock
 from apps.tenancy import acting_in
 from apps.tenancy.context import require_tenant_id
 from tests.accounts.rows import DEVICE, NESTED, ROWS
-from tests.accounts.test_page_matrix import CALLERS, LIMITED, ask, callers, seen
+from tests.accounts.test_page_matrix import CALLERS, LIMITED, ask, callers, outcome
 from tests.clients import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -115,7 +115,8 @@ def test_foreign_and_absent_are_alike(
 
     assert client.get(reverse(name, args=[own])).status_code == 200
     answers = [
-        same(seen(client.get(reverse(name, args=[pk])), pk), pk) for pk in (foreign, absent(label))
+        same(outcome(client.get(reverse(name, args=[pk])), pk), pk)
+        for pk in (foreign, absent(label))
     ]
     assert answers[0] == answers[1]
     assert answers[0][0] == "404"
@@ -138,7 +139,9 @@ def test_who_may_do_what_to_whose_row(acme, globex, callers, label):
         for method in ("get", "post"):
             for caller, client in callers.items():
                 answers = {
-                    whose: seen(ask(client, method, reverse(f"admin:{name}_{page}", args=[pk])), pk)
+                    whose: outcome(
+                        ask(client, method, reverse(f"admin:{name}_{page}", args=[pk])), pk
+                    )
                     for whose, pk in (("own", own), ("foreign", foreign), ("absent", absent(label)))
                 }
 

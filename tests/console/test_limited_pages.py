@@ -10,7 +10,7 @@ from apps.incidents.models import Incident
 from apps.inventory.models import Link
 from apps.inventory.services import grant
 from apps.tenancy import acting_in
-from tests.accounts.test_page_matrix import LISTWISE, seen, whole
+from tests.accounts.test_page_matrix import LISTWISE, outcome, whole
 from tests.clients import queries
 from tests.incidents.monitored_network import ACTOR, BEHIND
 from tests.inventory.factories import make_site
@@ -118,7 +118,7 @@ def test_outside_is_as_absent(one_router, stage, acme):
     absent = "00000000-0000-4000-8000-000000000000"
     for kind, pk in (("device", wire.a_device_id), ("site", other.id)):
         outside, nowhere = (
-            seen(one_router.get(reverse(f"console:{kind}", args=[which])), which)
+            outcome(one_router.get(reverse(f"console:{kind}", args=[which])), which)
             for which in (pk, absent)
         )
         assert outside == nowhere

@@ -14,7 +14,7 @@ from tests.accounts.test_matrix import (  # noqa: F401  (the fixture)
     ask,
     company,
     named,
-    seen,
+    outcome,
 )
 from tests.clients import bearer, problem
 from tests.inventory.factories import make_site
@@ -47,7 +47,7 @@ def test_foreign_and_absent_rows_have_no_version(company, case):  # noqa: F811
     admin = company.callers[Role.ADMIN]
     urls = [case.url(company.ids(case, relation)) for relation in ("foreign", "absent")]
 
-    answers = [seen(ask_if(admin, case, url, match)) for url in urls for match in (STALE, "*")]
+    answers = [outcome(ask_if(admin, case, url, match)) for url in urls for match in (STALE, "*")]
 
     assert answers[0][0] == 404
     assert answers == answers[:1] * 4
