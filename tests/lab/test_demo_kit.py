@@ -14,11 +14,11 @@ from agent.simulator.generator import generate_blueprint
 from apps.agents.models import Agent
 from apps.inventory.models import Device, Link, ProbeTarget, Site
 from apps.lab.demo.check import overrides_in_force
-from apps.lab.demo.findings import Moments, Report
 from apps.lab.demo.folder import Folder
 from apps.lab.demo.network import Provisioner
-from apps.lab.demo.people import ensure_people, ensure_tenant
-from apps.lab.demo.receiver_log import differing_repeats, missing_sequences, read_log
+from apps.lab.demo.people import ensure_tenant, ensure_users
+from apps.lab.demo.receiver_log import changed_repeats, missing_sequences, read_log
+from apps.lab.demo.report import Milestones, Report
 from apps.tenancy import acting_in
 from apps.webhooks.models import Endpoint
 from ispvm.settings.env import EgressEntry
@@ -67,7 +67,7 @@ def isp() -> dict[str, Any]:
 def provisioned(db, folder, isp, settings):
     settings.ISPVM_EGRESS_ALLOW = (EgressEntry(ip_network("127.0.0.1/32"), None),)
     tenant = ensure_tenant(isp["isp"])
-    admin = ensure_people(tenant, folder)
+    admin = ensure_users(tenant, folder)
     rest = RestInProcess(bearer(tenant, admin))
     Provisioner(rest, isp, folder).run()
     return tenant, rest
@@ -111,7 +111,7 @@ class TestProvisioning:
         tenant, _ = provisioned
         before = folder.read_json("credentials.json")
 
-        ensure_people(tenant, folder)
+        ensure_users(tenant, folder)
 
         assert folder.read_json("credentials.json") == before
         assert {row["role"] for row in before} == {"admin", "noc", "readonly"}
@@ -154,7 +154,7 @@ class TestReceiverLog:
             line("e1", 1, "a") + line("e1", 1, "a") + line("e2", 2, "b") + line("e2", 2, "c")
         )
 
-        assert differing_repeats(read_log(log)) == ["e2"]
+        assert changed_repeats(read_log(log)) == ["e2"]
 
     def test_a_hole_in_the_sequence_is_found(self, tmp_path):
         log = tmp_path / "log"
@@ -174,10 +174,10 @@ class TestReport:
         wrong.equal("incidents", 1, 2)
 
         assert (right.passed, wrong.passed) == (True, False)
-        assert "WRONG" in wrong.findings[-1].line()
+        assert "WRONG" in wrong.comparisons[-1].line()
 
     def test_the_parts_add_up_to_the_whole(self):
-        moments = Moments(*(NOON + timedelta(seconds=n) for n in (0, 2, 13, 18, 18.5)))
+        milestones = Milestones(*(NOON + timedelta(seconds=n) for n in (0, 2, 13, 18, 18.5)))
 
-        assert moments.total_seconds == 18.5
-        assert len(moments.lines()) == 5
+        assert milestones.total_seconds == 18.5
+        assert len(milestones.lines()) == 5

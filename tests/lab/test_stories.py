@@ -12,10 +12,10 @@ import pytest
 
 from agent.simulator.documents import topology
 from agent.simulator.generator import generate_blueprint
-from apps.lab.demo.check import Played, differing_verdicts, table
-from apps.lab.demo.findings import Pace, Report
-from apps.lab.demo.receiver_log import Received, doubled_sequences
-from apps.lab.demo.stories import PROGRAMME, STORIES, Scene, read_programme
+from apps.lab.demo.check import StoryResult, changed_verdicts, table
+from apps.lab.demo.receiver_log import Received, duplicate_sequences
+from apps.lab.demo.report import Report, Timing
+from apps.lab.demo.stories import ALL_GROUPS, STORIES, Context, parse_groups
 
 PROJECT = Path(__file__).parents[2]
 
@@ -29,7 +29,7 @@ PROJECT = Path(__file__).parents[2]
 )
 def test_told_right_with_a_seed_that_nobody_chose(tmp_path, options):
     seed = random.SystemRandom().randrange(1_000_000)
-    told = subprocess.run(
+    done = subprocess.run(
         [
             *(sys.executable, "run.py", "demo", "--check", "--seed", str(seed)),
             *("--port", "18960", *options),
@@ -42,7 +42,7 @@ def test_told_right_with_a_seed_that_nobody_chose(tmp_path, options):
         check=False,
     )
 
-    assert told.returncode == 0, f"seed {seed}\n{told.stdout[-8000:]}"
+    assert done.returncode == 0, f"seed {seed}\n{done.stdout[-8000:]}"
 
 
 def _outside_the_tests() -> dict[str, str]:
@@ -59,43 +59,43 @@ def test_every_story_says_what_it_plays():
 def test_no_router_is_locked_at_an_end_of_the_link_that_flaps(keys):
     """Whichever of the two draws first: together they would rightly be one incident."""
     for seed in range(60):
-        drawn = topology(generate_blueprint(seed), api_port=8728, echo_port=7007)
-        taken: set[str] = set()
+        network = topology(generate_blueprint(seed), api_port=8728, echo_port=7007)
+        reserved: set[str] = set()
         faults = {}
         for key in keys:
             nobody: Any = None
-            scene = Scene(
-                *(nobody, nobody, nobody, drawn, nobody, random.Random(f"{seed}:{key}"), print),
+            context = Context(
+                *(nobody, nobody, nobody, network, nobody, random.Random(f"{seed}:{key}"), print),
                 is_disturbed=False,
-                taken=taken,
+                reserved=reserved,
             )
-            (faults[key],) = STORIES[key].draw(scene).failures
-        link = next(row for row in drawn["links"] if row["id"] == faults["k"]["link"])
+            (faults[key],) = STORIES[key].draw(context).failures
+        link = next(row for row in network["links"] if row["id"] == faults["k"]["link"])
         ends = {link["a"]["device"], link["z"]["device"]}
         assert faults["i"]["device"] not in ends, seed
 
 
 def test_all_of_them_are_in_the_programme_once():
-    played = [key for group in PROGRAMME for key in group]
+    keys = [key for group in ALL_GROUPS for key in group]
 
-    assert sorted(played) == sorted(STORIES)
+    assert sorted(keys) == sorted(STORIES)
     assert len(STORIES) == 14
 
 
 def test_a_programme_is_read_as_it_is_typed():
-    assert read_programme("a,b") == [["a"], ["b"]]
-    assert read_programme("a+c,b,") == [["a", "c"], ["b"]]
-    assert read_programme("all") == [list(group) for group in PROGRAMME]
+    assert parse_groups("a,b") == [["a"], ["b"]]
+    assert parse_groups("a+c,b,") == [["a", "c"], ["b"]]
+    assert parse_groups("all") == [list(group) for group in ALL_GROUPS]
 
 
 def test_the_table_tells_right_from_wrong_and_what_was_never_told():
     right, wrong = Report(), Report()
     right.equal("causes", "x", "x")
-    right.paces.append(Pace("cr1-cr2", 17.54, 18.0, 18.96))
+    right.timings.append(Timing("cr1-cr2", 17.54, 18.0, 18.96))
     wrong.equal("causes", "x", "y")
     stories = list(STORIES.values())
 
-    lines = table([Played(stories[0], right, 40), Played(stories[1], wrong, 50)], 3, 90)
+    lines = table([StoryResult(stories[0], right, 40), StoryResult(stories[1], wrong, 50)], 3, 90)
 
     assert lines[2].startswith("ok  (a)")
     assert lines[2].split()[-3:] == ["17.5", "18.0", "19.0"]
@@ -106,14 +106,17 @@ def test_the_table_tells_right_from_wrong_and_what_was_never_told():
 
 def test_a_verdict_that_differs_from_the_undisturbed_one_is_told():
     cut, dead = list(STORIES.values())[:2]
-    said = [{"cr1-cr2": {"severity": "critical"}}, {"bng1": {"severity": "warn"}}]
-    undisturbed = [Played(cut, Report(verdicts=said[0]), 40), Played(dead, Report(), 40)]
+    reported = [{"cr1-cr2": {"severity": "critical"}}, {"bng1": {"severity": "warn"}}]
+    undisturbed = [
+        StoryResult(cut, Report(verdicts=reported[0]), 40),
+        StoryResult(dead, Report(), 40),
+    ]
 
-    same = Played(cut, Report(verdicts=said[0]), 90)
-    other = Played(cut, Report(verdicts=said[1]), 90)
+    same = StoryResult(cut, Report(verdicts=reported[0]), 90)
+    other = StoryResult(cut, Report(verdicts=reported[1]), 90)
 
-    assert differing_verdicts([*undisturbed, same]) == []
-    (line,) = differing_verdicts([*undisturbed, same, other])
+    assert changed_verdicts([*undisturbed, same]) == []
+    (line,) = changed_verdicts([*undisturbed, same, other])
     assert line.startswith("verdict of (a): undisturbed {'cr1-cr2'")
 
 
@@ -124,5 +127,5 @@ def test_one_change_told_under_two_event_ids_is_found():
 
     repeated = [received("a", 1), received("b", 2), received("b", 2)]
 
-    assert doubled_sequences(repeated) == []
-    assert doubled_sequences([*repeated, received("c", 2)]) == [2]
+    assert duplicate_sequences(repeated) == []
+    assert duplicate_sequences([*repeated, received("c", 2)]) == [2]

@@ -47,17 +47,17 @@ class TestIdentity:
     def test_is_that_of_the_data_unless_told_otherwise(self, tmp_path):
         write_json(tmp_path / "identity.json", {"seed": 7, "port": 9000})
 
-        assert Identity.settle(tmp_path, seed=None, port=None) == Identity(7, 9000)
-        assert Identity.settle(tmp_path, seed=7, port=None) == Identity(7, 9000)
+        assert Identity.resolve(tmp_path, seed=None, port=None) == Identity(7, 9000)
+        assert Identity.resolve(tmp_path, seed=7, port=None) == Identity(7, 9000)
 
     def test_refuses_to_mix_two_networks_in_one_folder(self, tmp_path):
         write_json(tmp_path / "identity.json", {"seed": 7, "port": 9000})
 
         with pytest.raises(LaunchError, match="has seed 7 and port 9000; add --reset"):
-            Identity.settle(tmp_path, seed=8, port=None)
+            Identity.resolve(tmp_path, seed=8, port=None)
 
     def test_seed_zero_is_a_seed(self, tmp_path):
-        assert Identity.settle(tmp_path, seed=0, port=None).seed == 0
+        assert Identity.resolve(tmp_path, seed=0, port=None).seed == 0
 
 
 class TestWorld:
@@ -95,7 +95,7 @@ class RecordingSupervisor:
     """Stands at the edge to real processes: says who runs, records who is killed."""
 
     def __init__(self) -> None:
-        self.killed: list[str] = []
+        self.kills: list[str] = []
         self.output: list[str] = []
 
     def pids(self) -> dict[str, int]:
@@ -103,11 +103,11 @@ class RecordingSupervisor:
         return {name: number for number, name in enumerate(names, 100)}
 
     def kill(self, name: str) -> int:
-        self.killed.append(name)
+        self.kills.append(name)
         return self.pids()[name]
 
     def is_ready(self, name: str) -> bool:
-        return name in self.killed
+        return name in self.kills
 
 
 class TestKiller:
@@ -115,21 +115,21 @@ class TestKiller:
         phase = tmp_path / "phase.json"
         supervisor = RecordingSupervisor()
         killer = Killer(
-            supervisor, phase, count=10, seed=5, say=supervisor.output.append, least_seconds=0.05
+            supervisor, phase, count=10, seed=5, say=supervisor.output.append, min_seconds=0.05
         )
         phase.write_text(json.dumps({"phase": "preparing"}))
         killer.start()
-        before = list(supervisor.killed)
+        before = list(supervisor.kills)
 
         phase.write_text(json.dumps({"phase": "story", "seconds": 1}))
-        eventually(lambda: len(killer.killed) == 10)
+        eventually(lambda: len(killer.kills) == 10)
 
         assert before == []
         assert killer.finish() == 0
-        kinds = Counter(name.split("-")[0] for name in supervisor.killed)
+        kinds = Counter(name.split("-")[0] for name in supervisor.kills)
         assert all(kinds[kind] >= 2 for kind in KINDS)
         assert sum(kinds.values()) == 10
-        assert [text.split()[2] for text in supervisor.output] == supervisor.killed
+        assert [text.split()[2] for text in supervisor.output] == supervisor.kills
 
     def test_says_how_many_kills_found_no_story(self, tmp_path):
         killer = Killer(RecordingSupervisor(), tmp_path / "phase.json", count=5, seed=5, say=print)
@@ -149,16 +149,16 @@ class TestKiller:
             seed=5,
             say=supervisor.output.append,
             kinds=("valkey-flush",),
-            blows={"valkey-flush": lambda _: next(struck)},
-            least_seconds=0.05,
+            faults={"valkey-flush": lambda _: next(struck)},
+            min_seconds=0.05,
         )
         killer.start()
 
-        eventually(lambda: len(killer.killed) == 1)
+        eventually(lambda: len(killer.kills) == 1)
 
         assert killer.finish() == 0
         assert supervisor.output == ["valkey-flush"]
-        assert supervisor.killed == []
+        assert supervisor.kills == []
 
 
 class TestParse:

@@ -29,48 +29,48 @@ def menu(running, output):
 
 def test_everything_that_it_offers_can_be_broken_and_healed(menu, output):
     for choice in CHOICES:
-        menu.take(choice.key)
+        menu.handle_line(choice.key)
         assert output[-1].startswith(choice.what), output[-1]
         assert "You should see" in output[-1]
 
-    menu.take("b")
+    menu.handle_line("b")
     assert len(output[-1].splitlines()) == len(CHOICES) - 1  # a changed configuration is not broken
-    menu.take("h")
-    menu.take("b")
-    assert output[-1] == "Nothing is broken."
+    menu.handle_line("h")
+    menu.handle_line("b")
+    assert output[-1] == "No failures."
 
 
 def test_a_name_chooses_what_breaks(menu, output):
-    menu.take("2 cr4-agg2")
-    menu.take("b")
+    menu.handle_line("2 cr4-agg2")
+    menu.handle_line("b")
 
     assert "cr4-agg2" in output[-1]
 
 
 @pytest.mark.parametrize("line", ["2 moon", "1 cr2-agg1", "3 hub"])
 def test_a_name_that_is_not_there_breaks_nothing(menu, output, line):
-    menu.take(line)
-    assert output[-1].startswith("There is ")
-    menu.take("b")
+    menu.handle_line(line)
+    assert output[-1].startswith("Known names: ")
+    menu.handle_line("b")
 
-    assert output[-1] == "Nothing is broken."
+    assert output[-1] == "No failures."
 
 
 def test_what_it_does_not_know_shows_the_list(menu, output):
     for line in ("x", "?", "11", "1;2"):
         output.clear()
-        menu.take(line)
+        menu.handle_line(line)
         assert len(output) == len(CHOICES) + 2
 
 
 def test_an_empty_line_says_nothing(menu, output):
-    menu.take("  \n")
+    menu.handle_line("  \n")
 
     assert output == []
 
 
 def test_a_simulator_that_is_away_is_said(output):
-    Menu("http://127.0.0.1:9", output.append).take("1")
+    Menu("http://127.0.0.1:9", output.append).handle_line("1")
 
     assert output[-1].startswith("The simulator did not take it")
 

@@ -16,8 +16,8 @@ import pytest
 
 from apps.lab.demo.receiver_log import (
     about,
-    differing_repeats,
-    doubled_sequences,
+    changed_repeats,
+    duplicate_sequences,
     missing_sequences,
     read_log,
 )
@@ -62,11 +62,13 @@ def test_200_kills_lose_no_event_double_none_and_change_no_verdict(tmp_path, rec
     assert min(killed.values()) >= KILLS // (4 * len(VICTIMS))
     rows = read_log(tmp_path / "home" / "demo" / "receiver.jsonl")
     assert all(row.verified for row in rows)
-    assert differing_repeats(rows) == []
+    assert changed_repeats(rows) == []
     incidents = {row.incident["id"] for row in rows if row.incident}
     for incident_id in incidents:
-        told = about(rows, incident_id)
-        assert (missing_sequences(told), doubled_sequences(told)) == ([], []), incident_id
+        delivered = about(rows, incident_id)
+        assert (missing_sequences(delivered), duplicate_sequences(delivered)) == ([], []), (
+            incident_id
+        )
     events = len({row.event_id for row in rows})
     each = ", ".join(f"{name} {number}" for name, number in sorted(killed.items()))
     record_property(

@@ -1,1 +1,1 @@
-"""The demo kit: a simulated ISP is made known over REST, stories are played on it and what was said is checked."""
+"""The demo: a simulated ISP is provisioned over REST, failures are injected and the platform's reports are checked."""

@@ -1,5 +1,4 @@
-"""Making the simulated ISP known over REST, as an operator would type it in. What routers say of themselves (ports,
-neighbours, sessions) is left to discovery."""
+"""Provisions the simulated ISP over REST, as an operator would. Ports, neighbors and sessions are left to discovery."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 from apps.lab.demo.folder import Folder
 from apps.lab.demo.rest import Rest
 
-#: Faster than the defaults, so that one story fits into a minute and a half; the check prints it.
+#: Faster than the defaults, so that a story takes at most 90 s; the check prints it.
 POLLING = {"fast_s": 5, "medium_s": 15, "slow_s": 30, "command_timeout_s": 3}
 PROBE_SECONDS = 5
 DEFAULT_PROBE_SECONDS = 10
@@ -22,7 +21,7 @@ LINK_KINDS = {
 
 
 class Provisioner:
-    """Makes what is missing; run again it changes nothing."""
+    """Creates what is missing. Idempotent."""
 
     def __init__(self, rest: Rest, topology: Mapping[str, Any], folder: Folder) -> None:
         self._rest = rest
@@ -93,7 +92,7 @@ class Provisioner:
             )
 
     def _agents(self, sites: Mapping[str, str], devices: Mapping[str, str]) -> None:
-        """Each reads the routers near it; whether a router can be reached is judged from the core alone."""
+        """Each agent polls the routers near it; only the agent at the hub probes reachability."""
         listed = []
         for row in self._topology["agents"]:
             pk = self._ensure(
@@ -103,12 +102,12 @@ class Provisioner:
                 attached_device=devices[row["attached_to"]],
                 source_address=row["source_address"],
             )
-            judged = sorted(devices.values()) if row["site"] == "hub" else []
-            watched = {
+            probed = sorted(devices.values()) if row["site"] == "hub" else []
+            assigned = {
                 "device_ids": [devices[name] for name in row["polls"]],
-                "probe_device_ids": judged,
+                "probe_device_ids": probed,
             }
-            self._rest.post(f"/agents/{pk}/assignments/", watched)
+            self._rest.post(f"/agents/{pk}/assignments/", assigned)
             state_dir = self._folder.path / row["name"]
             token_file = f"{row['name']}.token"
             if self._rest.get(f"/agents/{pk}/")["status"] == "pending":

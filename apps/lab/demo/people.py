@@ -1,4 +1,4 @@
-"""The demo's tenant, who works in it, and the token with which everything else is done over REST."""
+"""The demo's tenant, its users, and the API token for everything else."""
 
 import secrets
 
@@ -16,7 +16,7 @@ from apps.tenancy.models import Tenant
 
 PROVISIONER = Actor.system("demo")
 PACK = "first"
-PEOPLE = (
+USERS = (
     ("admin@demo.example", "Amal Admin", Role.ADMIN),
     ("noc@demo.example", "Noor Operator", Role.NOC),
     ("reader@demo.example", "Rafa Reader", Role.READONLY),
@@ -33,17 +33,17 @@ def ensure_tenant(name: str) -> Tenant:
     return tenant
 
 
-def ensure_people(tenant: Tenant, folder: Folder) -> User:
-    """One person per role, with passwords that are kept in the folder; returns the admin."""
+def ensure_users(tenant: Tenant, folder: Folder) -> User:
+    """One user per role, with passwords stored in the folder; returns the admin."""
     if not folder.read_text("credentials.json"):
-        drawn = [
+        created = [
             {"email": email, "password": secrets.token_urlsafe(12), "role": role.value}
-            for email, _, role in PEOPLE
+            for email, _, role in USERS
         ]
-        folder.write_json("credentials.json", drawn)
+        folder.write_json("credentials.json", created)
     passwords = {row["email"]: row["password"] for row in folder.read_json("credentials.json")}
     found = []
-    for email, name, role in PEOPLE:
+    for email, name, role in USERS:
         user = User.objects.filter(email=email).first() or accounts.create_user(
             email=email, password=passwords[email], full_name=name, verified_at=clock.now()
         )
@@ -53,7 +53,7 @@ def ensure_people(tenant: Tenant, folder: Folder) -> User:
 
 
 def ensure_token(tenant: Tenant, admin: User, folder: Folder) -> str:
-    """An API token that works: the one in the folder, else a new one."""
+    """A valid API token: the one in the folder, else a new one."""
     known = folder.read_text("api.token")
     if known and _works(folder, known):
         return known
@@ -61,7 +61,7 @@ def ensure_token(tenant: Tenant, admin: User, folder: Folder) -> str:
         tenant=tenant,
         user=admin,
         name="demo",
-        # All by name: a token that names none may not decide where router logins are sent.
+        # All scopes by name: without a list a token lacks logins.approve.
         scopes=[permission.value for permission in Permission],
         actor=PROVISIONER,
         at=clock.now(),
@@ -71,7 +71,7 @@ def ensure_token(tenant: Tenant, admin: User, folder: Folder) -> str:
 
 
 def rest_of(folder: Folder, token: str, *, patience_seconds: float = 0) -> Rest:
-    """The platform's REST API."""
+    """Client of the platform's REST API."""
     return Rest(f"{folder.plan['web_url']}/api/v1", token, patience_seconds=patience_seconds)
 
 

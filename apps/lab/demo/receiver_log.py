@@ -1,4 +1,4 @@
-"""What the receiver of webhooks wrote down."""
+"""The log of the demo's webhook receiver."""
 
 import json
 from collections import defaultdict
@@ -26,7 +26,7 @@ class Received:
 
 
 def read_log(path: Path) -> list[Received]:
-    """Every request, in order of arrival; a line that is just being written is left for the next look."""
+    """Every request, in order of arrival; an incomplete last line is skipped."""
     if not path.exists():
         return []
     lines = path.read_bytes().split(b"\n")[:-1]
@@ -38,8 +38,8 @@ def about(rows: list[Received], incident_id: str) -> list[Received]:
     return [row for row in rows if row.verified and row.incident.get("id") == incident_id]
 
 
-def differing_repeats(rows: list[Received]) -> list[str]:
-    """Event ids that came with different bytes: there must be none."""
+def changed_repeats(rows: list[Received]) -> list[str]:
+    """Event ids that arrived with different bodies: there must be none."""
     bodies: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         bodies[row.event_id].add(row.body_sha256)
@@ -47,13 +47,13 @@ def differing_repeats(rows: list[Received]) -> list[str]:
 
 
 def missing_sequences(rows: list[Received]) -> list[int]:
-    """Sequence numbers below the highest one that never came."""
+    """Sequence numbers below the highest one that never arrived."""
     seen = {row.incident["sequence"] for row in rows}
     return sorted(set(range(1, max(seen, default=0) + 1)) - seen)
 
 
-def doubled_sequences(rows: list[Received]) -> list[int]:
-    """Sequence numbers of one incident that came under more than one event id: there must be none."""
+def duplicate_sequences(rows: list[Received]) -> list[int]:
+    """Sequence numbers of one incident under more than one event id: there must be none."""
     ids: dict[int, set[str]] = defaultdict(set)
     for row in rows:
         ids[row.incident["sequence"]].add(row.event_id)

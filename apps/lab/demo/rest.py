@@ -1,4 +1,4 @@
-"""A small JSON client: how the demo talks to the REST API and to the simulator's control API."""
+"""JSON client for the REST API and for the simulator's control API."""
 
 import json
 import time
@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 TIMEOUT_SECONDS = 15
-#: No answer at all, or a server that says that it cannot now.
-AWAY = frozenset({0, 503})
+#: No answer, or service unavailable.
+UNAVAILABLE = frozenset({0, 503})
 
 
 class RestError(Exception):
-    """An answer that is not 2xx, or none at all (status 0)."""
+    """A response that is not 2xx, or no response (status 0)."""
 
     def __init__(self, method: str, path: str, status: int, body: str) -> None:
         super().__init__(f"{method} {path}: {status} {body[:300]}")
@@ -21,10 +21,10 @@ class RestError(Exception):
 
 
 class Rest:
-    """One server; a connection per request, so that a restarted server costs nothing."""
+    """Client of one server, with a connection per request: servers are restarted during the demo."""
 
     def __init__(self, base_url: str, token: str = "", *, patience_seconds: float = 0) -> None:
-        #: How long reads are asked again while nobody answers: a server is being killed and restarted.
+        #: How long reads are retried without an answer while a server restarts.
         self._patience_seconds = patience_seconds
         parts = urlsplit(base_url)
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
@@ -34,11 +34,11 @@ class Rest:
             self._headers["Authorization"] = f"Bearer {token}"
 
     def get(self, path: str, **query: str) -> Any:
-        """One document."""
-        return self._persist("GET", f"{path}?{urlencode(query)}" if query else path)
+        """GET."""
+        return self._send_with_retries("GET", f"{path}?{urlencode(query)}" if query else path)
 
     def all(self, path: str, **query: str) -> Iterator[dict[str, Any]]:
-        """Every row of a paged list."""
+        """All rows of a paginated list."""
         cursor: dict[str, str] = {"page_size": "500"}
         while True:
             page = self.get(path, **query, **cursor)
@@ -49,28 +49,30 @@ class Rest:
             cursor["cursor"] = parse_qs(urlsplit(following).query)["cursor"][0]
 
     def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Make or do."""
+        """POST."""
         return self._send("POST", path, body or {})
 
-    def ask(self, path: str) -> Any:
-        """A POST that changes nothing."""
-        return self._persist("POST", path, {})
+    def post_readonly(self, path: str) -> Any:
+        """A POST without side effects, retried like a read."""
+        return self._send_with_retries("POST", path, {})
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Change."""
+        """PATCH."""
         return self._send("PATCH", path, body)
 
     def delete(self, path: str) -> None:
-        """Remove."""
+        """DELETE."""
         self._send("DELETE", path)
 
-    def _persist(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def _send_with_retries(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> Any:
         until = time.monotonic() + self._patience_seconds
         while True:
             try:
                 return self._send(method, path, body)
             except RestError as error:
-                if error.status not in AWAY or time.monotonic() > until:
+                if error.status not in UNAVAILABLE or time.monotonic() > until:
                     raise
             time.sleep(0.5)
 

@@ -1,1 +1,1 @@
-"""The simulated ISP of `run.py demo`: its processes, its menu at the terminal, its failure injection."""
+"""`run.py demo`: the platform with a simulated ISP, a terminal menu, and fault injection."""

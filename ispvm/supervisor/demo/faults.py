@@ -1,6 +1,6 @@
-"""Misfortune that is no death of a process of ours: a PostgreSQL backend killed, Valkey killed or emptied.
+"""Faults of embedded servers: a killed PostgreSQL backend, Valkey killed or flushed.
 
-Both only on embedded servers: on a given one they would hit whoever else uses it.
+Only embedded servers: others may use a configured one.
 """
 
 import contextlib
@@ -12,19 +12,19 @@ from collections.abc import Callable, Mapping
 import psycopg2
 import redis
 
-# What was hit, and its process id (0: none). None: nothing to hit just now.
-Blow = Callable[[random.Random], tuple[str, int] | None]
+# Name and process id (0: none) of what was hit; None if there was no target.
+Fault = Callable[[random.Random], tuple[str, int] | None]
 
 BACKEND, VALKEY, FLUSH = "postgres-backend", "valkey", "valkey-flush"
-_BACKENDS = """
+_BACKENDS_SQL = """
 SELECT pid, application_name FROM pg_stat_activity
 WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
 ORDER BY pid
 """
 
 
-def blows(environment: Mapping[str, str]) -> dict[str, Blow]:
-    """The blows on the embedded servers of these addresses."""
+def embedded_faults(environment: Mapping[str, str]) -> dict[str, Fault]:
+    """The faults for the embedded servers at these addresses."""
     return {
         BACKEND: lambda rng: kill_backend(environment["DATABASE_URL"], rng),
         VALKEY: lambda _: kill_valkey(environment["REDIS_URL"]),
@@ -33,13 +33,13 @@ def blows(environment: Mapping[str, str]) -> dict[str, Blow]:
 
 
 def kill_backend(url: str, rng: random.Random) -> tuple[str, int] | None:
-    """kill -9 one connection's server process: PostgreSQL ends all others and recovers from its log."""
+    """kill -9 one connection's server process: PostgreSQL terminates all others and recovers from its log."""
     try:
         with (
-            contextlib.closing(psycopg2.connect(url, connect_timeout=2)) as line,
-            line.cursor() as cursor,
+            contextlib.closing(psycopg2.connect(url, connect_timeout=2)) as connection,
+            connection.cursor() as cursor,
         ):
-            cursor.execute(_BACKENDS)
+            cursor.execute(_BACKENDS_SQL)
             rows = cursor.fetchall()
     except psycopg2.OperationalError:  # still recovering from the last one
         return None
@@ -54,7 +54,7 @@ def kill_backend(url: str, rng: random.Random) -> tuple[str, int] | None:
 
 
 def kill_valkey(url: str) -> tuple[str, int] | None:
-    """kill -9 the server: it comes back with what its log had, a second ago at most."""
+    """kill -9 the server: after its restart it has the data of its log, at most a second old."""
     with contextlib.closing(redis.Redis.from_url(url, socket_timeout=2)) as client:
         try:
             pid = int(client.info("server")["process_id"])
@@ -65,7 +65,7 @@ def kill_valkey(url: str) -> tuple[str, int] | None:
 
 
 def flush(url: str) -> tuple[str, int] | None:
-    """FLUSHALL: every queue, every bell, every cached value and rate is gone."""
+    """FLUSHALL: queues, wake-up signals, cached values and rate limits are lost."""
     with contextlib.closing(redis.Redis.from_url(url, socket_timeout=2)) as client:
         try:
             client.flushall()

@@ -1,4 +1,4 @@
-"""Breaking the simulated ISP by hand: what can be broken, and what should then be seen."""
+"""The terminal menu: failures that can be injected, and what the platform should report."""
 
 import json
 import random
@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 5
 
 @dataclass(frozen=True)
 class Choice:
-    """One thing to break: the simulator's wish for it, its targets, and what the platform should say."""
+    """A failure to inject: the simulator's parameters, its targets, and the expected report."""
 
     key: str
     what: str
@@ -27,7 +27,7 @@ class Choice:
     seen: str
     more: Mapping[str, Any] | None = None
 
-    def wish(self, target: str) -> dict[str, Any]:
+    def payload(self, target: str) -> dict[str, Any]:
         return {"kind": self.kind, self.field: target, **(self.more or {})}
 
 
@@ -56,24 +56,24 @@ CHOICES = (
     ),
     Choice(
         *("2", "cut a PoP's only backhaul", "link_cut", "link", _links("backhaul")),
-        "within 30 s one incident: the link, 3 routers cut off, their subscribers; the routers' own alerts held",
+        "within 30 s one incident: the link, 3 routers cut off, their subscribers; the routers' own alerts suppressed",
     ),
     Choice(
         *("3", "take a PoP's power", "power_loss", "site", _pops),
-        "a warning that the site runs on batteries; 60 s later the same incident, critical, its routers dark",
+        "a warning that the site runs on batteries; 60 s later the same incident, critical, its routers unreachable",
         {"battery_s": 60},
     ),
     Choice(
-        *("4", "let a router die", "device_down", "device", _devices("access", "bng")),
-        "one incident that names the router, with the link to it as its rival",
+        *("4", "power off a router", "device_down", "device", _devices("access", "bng")),
+        "one incident that names the router, with the link to it as second candidate",
     ),
     Choice(
         *("5", "lose an upstream's BGP session", "upstream_down", "link", _links("upstream")),
-        "after a minute a transit incident that names the session; no router is called down",
+        "after a minute a transit incident that names the session; no router is reported down",
     ),
     Choice(
         *("6", "let PPPoE die on a concentrator", "pppoe_down", "device", _services),
-        "a service incident with its subscribers; the router is not called down",
+        "a service incident with its subscribers; the router is not reported down",
     ),
     Choice(
         *("7", "lock a router's API", "api_down", "device", _devices("core", "edge")),
@@ -81,18 +81,18 @@ CHOICES = (
     ),
     Choice(
         *("8", "let a link flap", "flap", "link", _links("core")),
-        "within a minute one incident that says flapping; it ends a minute after the last flap",
+        "within a minute one incident marked as flapping; it ends a minute after the last flap",
         {"period_s": 13},
     ),
     Choice(
         *("9", "change a router's configuration", "config_change", "device", _devices("access")),
-        "within 30 s an event; break that router then, and the change is in the evidence",
+        "within 30 s an event; if that router fails then, the change is in the evidence",
     ),
 )
 
 
 class Menu:
-    """Takes lines that a person types. ``control_url`` is the simulator's."""
+    """Handles typed lines. ``control_url`` is the simulator's."""
 
     def __init__(self, control_url: str, say: Say, rng: random.Random | None = None) -> None:
         parts = urlsplit(control_url)
@@ -101,45 +101,43 @@ class Menu:
         self._rng = rng or random.Random()  # noqa: S311  (chooses what breaks, guards nothing)
 
     def show(self) -> None:
-        self._say("Break something: type its number, and a name after it if you like.")
+        self._say("Inject a failure: type its number, optionally followed by a name.")
         for choice in CHOICES:
             self._say(f"  {choice.key}  {choice.what}")
-        self._say("  h  heal everything      b  what is broken      ?  this list")
+        self._say("  h  clear all failures      b  list failures      ?  this list")
 
-    def take(self, line: str) -> None:
-        """Do what one line says; whatever is wrong with it is said, and nothing else happens."""
+    def handle_line(self, line: str) -> None:
+        """Run one command; errors are printed."""
         word, _, target = line.strip().partition(" ")
         try:
             self._do(word.lower(), target.strip())
         except (OSError, HTTPException, ValueError) as error:
-            self._say(f"The simulator did not take it: {error}")
+            self._say(f"The simulator refused it: {error}")
 
     def _do(self, word: str, target: str) -> None:
         choice = next((row for row in CHOICES if row.key == word), None)
         if choice is not None:
             self._break(choice, target)
         elif word == "h":
-            self._ask("DELETE", "/failures")
-            self._say(
-                "Healed. Incidents close by themselves when all of their alerts have recovered."
-            )
+            self._request("DELETE", "/failures")
+            self._say("Cleared. Incidents close when all of their alerts have recovered.")
         elif word == "b":
-            broken = self._ask("GET", "/failures")
-            self._say("\n".join(_told(row) for row in broken) or "Nothing is broken.")
+            broken = self._request("GET", "/failures")
+            self._say("\n".join(_describe(row) for row in broken) or "No failures.")
         elif word:
             self.show()
 
     def _break(self, choice: Choice, target: str) -> None:
-        targets = choice.targets(self._ask("GET", "/topology"))
+        targets = choice.targets(self._request("GET", "/topology"))
         if target and target not in targets:
-            self._say(f"There is {', '.join(targets)}.")
+            self._say(f"Known names: {', '.join(targets)}.")
             return
         chosen = target or self._rng.choice(targets)
-        self._ask("POST", "/failures", choice.wish(chosen))
+        self._request("POST", "/failures", choice.payload(chosen))
         self._say(f"{choice.what}: {chosen}. You should see {choice.seen}.")
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """Raises OSError, HTTPException, ValueError when it is refused."""
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Raises OSError, HTTPException; ValueError when the simulator refuses."""
         connection = HTTPConnection(*self._address, timeout=TIMEOUT_SECONDS)
         try:
             connection.request(method, path, None if body is None else json.dumps(body))
@@ -152,22 +150,22 @@ class Menu:
         return json.loads(text) if text else None
 
 
-def _told(failure: Mapping[str, Any]) -> str:
+def _describe(failure: Mapping[str, Any]) -> str:
     rest = (str(value) for name, value in failure.items() if name not in {"id", "kind", "at"})
     return f"  {failure['kind']} {' '.join(rest)}, since {failure['at'][11:19]} UTC"
 
 
 def listen(menu: Menu, lines: Iterable[str] | None = None) -> threading.Thread | None:
-    """Take what is typed, beside everything else; None where nobody can type."""
+    """Handle typed lines in a thread; None without a terminal."""
     if lines is None and not sys.stdin.isatty():
         return None
     source = sys.stdin if lines is None else lines
 
-    def take_all() -> None:
+    def handle_lines() -> None:
         for line in source:
-            menu.take(line)
+            menu.handle_line(line)
 
-    thread = threading.Thread(target=take_all, name="menu", daemon=True)
+    thread = threading.Thread(target=handle_lines, name="menu", daemon=True)
     menu.show()
     thread.start()
     return thread

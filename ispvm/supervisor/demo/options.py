@@ -1,14 +1,14 @@
-"""What `run.py demo` can be told."""
+"""Options of `run.py demo`."""
 
 import argparse
 
 from ispvm.supervisor.demo.kills import ALL_KINDS, KINDS
 
-ABOUT = "The whole platform on one machine, watching a simulated ISP."
+DESCRIPTION = "The whole platform on one machine, watching a simulated ISP."
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python3 run.py demo", description=ABOUT)
+    parser = argparse.ArgumentParser(prog="python3 run.py demo", description=DESCRIPTION)
     parser.add_argument("--check", action="store_true", help="play the stories, check them, end")
     parser.add_argument("--stories", help="which ones --check plays, a+c at once (default: a,b)")
     parser.add_argument(
@@ -30,7 +30,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, help="of the simulated network (default: 1)")
     parser.add_argument("--port", type=int, help="of the web pages; the next nine are used too")
-    parser.add_argument("--reset", action="store_true", help="forget all data of the demo first")
+    parser.add_argument("--reset", action="store_true", help="delete all data of the demo first")
     parser.add_argument("--verbose", action="store_true", help="show all output also with --check")
     options = parser.parse_args(arguments)
     if options.kills and not options.check:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from ispvm.supervisor.console import Console
-from ispvm.supervisor.demo.faults import BACKEND, FLUSH, VALKEY, blows
+from ispvm.supervisor.demo.faults import BACKEND, FLUSH, VALKEY, embedded_faults
 from ispvm.supervisor.demo.kills import Killer
 from ispvm.supervisor.demo.menu import Menu, listen
 from ispvm.supervisor.demo.options import parse
@@ -25,11 +25,11 @@ from ispvm.supervisor.processes import ProcessSpec, Supervisor
 from ispvm.supervisor.services import Services, without_services
 
 WATCH_SECONDS = 1.0
-OUTERMOST = 9  # the check ends first
+OUTERMOST = 9  # the check is stopped first
 
 
 class StopRequested(BaseException):
-    """Ctrl-C or SIGTERM: end everything in order."""
+    """Ctrl-C or SIGTERM: stop everything in order."""
 
 
 def demo(arguments: list[str]) -> int:
@@ -39,7 +39,7 @@ def demo(arguments: list[str]) -> int:
         if options.reset:
             erase(home)
         home.prepare()
-        identity = Identity.settle(home.root / "demo", seed=options.seed, port=options.port)
+        identity = Identity.resolve(home.root / "demo", seed=options.seed, port=options.port)
         world = World(home.root / "demo", identity)
         world.ports.require_free()
         console = Console(quiet=options.check and not options.verbose)
@@ -74,13 +74,13 @@ def erase(home: Home) -> None:
 
 @contextmanager
 def stopping_on_signals(supervisor: Supervisor) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM stops in order, the second at once."""
-    asked = 0
+    """The first Ctrl-C or SIGTERM stops in order, the second one kills."""
+    signals = 0
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        asked += 1
-        if asked > 1:
+        nonlocal signals
+        signals += 1
+        if signals > 1:
             supervisor.kill_all()
             os._exit(130)
         raise StopRequested
@@ -89,13 +89,13 @@ def stopping_on_signals(supervisor: Supervisor) -> Iterator[None]:
     try:
         yield
     finally:
-        if not asked:
+        if not signals:
             for number, handler in former.items():
                 signal.signal(number, handler)
 
 
 class Demo:
-    """One run of the demo, from an empty machine to a checked story or a page to sign in to."""
+    """One run of the demo, from setup to checked stories or to pages for signing in."""
 
     def __init__(self, home: Home, world: World, supervisor: Supervisor, console: Console) -> None:
         self.home = home
@@ -104,8 +104,8 @@ class Demo:
         self.console = console
         self.services: Services | None = None
         self.agents: list[Agent] = []
-        #: What a story may want to be dead for a while, and how it is started again.
-        self.haltable: dict[str, ProcessSpec] = {}
+        #: Processes that a story may stop for a while.
+        self.stoppable: dict[str, ProcessSpec] = {}
         self.halted: set[str] = set()
 
     def play(self, options: argparse.Namespace) -> int:
@@ -116,11 +116,11 @@ class Demo:
         platform = self._install(environment, plan)
         self._start_platform(platform)
         self._start_world(environment, plan)
-        self.console.say(f"Everything runs after {time.monotonic() - began:.0f} s.")
+        self.console.say(f"All processes run after {time.monotonic() - began:.0f} s.")
         self._show_addresses(plan)
         if options.check:
             return self._check(environment, plan, options)
-        self.console.say("Ctrl-C ends the demo; its data stay.")
+        self.console.say("Ctrl-C stops the demo; its data is kept.")
         listen(Menu(plan.control_url, self.console.say))
         while True:
             self._watch()
@@ -181,7 +181,7 @@ class Demo:
             *("--control", plan.control_url, "--out", str(self.world.folder)),
         )
         receiver = self.world.receiver(plan)
-        self.haltable[receiver.name] = receiver
+        self.stoppable[receiver.name] = receiver
         self.supervisor.start(receiver)
         self.supervisor.wait_ready("receiver")
         self.agents = self.world.agents(plan)
@@ -189,15 +189,15 @@ class Demo:
             if not agent.enrolled.exists():
                 self._run_to_end(self.world.enrollment(agent))
                 agent.enrolled.touch()
-            self.haltable[agent.process_name] = self.world.agent(agent)
-            self.supervisor.start(self.haltable[agent.process_name])
+            self.stoppable[agent.process_name] = self.world.agent(agent)
+            self.supervisor.start(self.stoppable[agent.process_name])
 
     def _run(self, name: str, environment: dict[str, str], *command: str) -> None:
         argv = manage(*command)
         self._run_to_end(ProcessSpec(name, argv, env=environment, cwd=PROJECT, restart=False))
 
     def _run_to_end(self, spec: ProcessSpec) -> None:
-        """Run a step. Raises LaunchError if it fails, after showing its last words."""
+        """Run a step. Raises LaunchError if it fails, after printing its last lines."""
         code = self.supervisor.run(spec)
         if code != 0:
             if self.console.quiet:
@@ -212,7 +212,7 @@ class Demo:
         self.console.say(f"  ingest     {plan.ingest_url} (agents only; listens on {ports.ingest})")
         self.console.say(f"  simulator  {plan.control_url}/truth")
         self.console.say(
-            f"  numbers    {plan.web_url}/metrics, ports {ports.metrics} to {ports.metrics + 4}"
+            f"  metrics    {plan.web_url}/metrics, ports {ports.metrics} to {ports.metrics + 4}"
         )
         self.console.say(f"  logs       {self.home.logs}")
         credentials = Path(plan.credentials_file)
@@ -236,8 +236,8 @@ class Demo:
         killer = None
         if options.kills:
             self._require_embedded(options.kill_kinds)
-            said = f"{options.kills} times of {', '.join(options.kill_kinds)}"
-            self.console.say(f"Killing {said}; order by seed {plan.seed}.")
+            summary = f"{options.kills} times of {', '.join(options.kill_kinds)}"
+            self.console.say(f"Killing {summary}; order by seed {plan.seed}.")
             killer = Killer(
                 self.supervisor,
                 Path(plan.phase_file),
@@ -245,7 +245,7 @@ class Demo:
                 seed=plan.seed,
                 say=self.console.say,
                 kinds=options.kill_kinds,
-                blows=blows(environment),
+                faults=embedded_faults(environment),
             )
             killer.start()
         self.console.always_show("check")
@@ -253,14 +253,14 @@ class Demo:
         while (code := self.supervisor.exit_code("check")) is None:
             self._watch()
         if killer:
-            code = self._tell_kills(killer) or code
+            code = self._print_kills(killer) or code
         self.console.say(
             "The check passed." if code == 0 else f"The check failed (exit code {code})."
         )
         return code
 
     def _require_embedded(self, kinds: tuple[str, ...]) -> None:
-        """Raises LaunchError rather than hit a server that others may use."""
+        """Raises LaunchError for a server that others may use."""
         running = self.services.urls() if self.services else {}
         for kind, variable in (
             (BACKEND, "DATABASE_URL"),
@@ -270,29 +270,29 @@ class Demo:
             if kind in kinds and (variable not in running or os.environ.get(variable)):
                 raise LaunchError(f"{kind} needs the embedded server, but {variable} is set.")
 
-    def _tell_kills(self, killer: Killer) -> int:
+    def _print_kills(self, killer: Killer) -> int:
         missing = killer.finish()
-        for kill in killer.killed:
+        for kill in killer.kills:
             pid = f" (pid {kill.pid})" if kill.pid else ""
             self.console.say(f"  killed at {kill.at_seconds:5.1f} s: {kill.name}{pid}")
         if missing:
-            self.console.say(f"{missing} planned kills found no story to fall into.")
+            self.console.say(f"{missing} planned kills did not happen during a story.")
         return 1 if missing else 0
 
-    def _obey(self) -> None:
-        """Keep down what a story wants to be dead, and start it again when the story is over."""
-        wanted = self.world.halted() & self.haltable.keys()
+    def _apply_halts(self) -> None:
+        """Stop the processes that a story halts, and start them again afterwards."""
+        wanted = self.world.halted() & self.stoppable.keys()
         for name in sorted(wanted - self.halted):
             self.supervisor.kill(name)
             self.supervisor.stop(name)
         for name in sorted(self.halted - wanted):
-            self.supervisor.start(self.haltable[name])
+            self.supervisor.start(self.stoppable[name])
         self.halted = wanted
 
     def _watch(self) -> None:
-        """Look after what the supervisor cannot restart. Raises LaunchError when something is lost."""
+        """Restart embedded servers and halted processes. Raises LaunchError when a process failed for good."""
         time.sleep(WATCH_SECONDS)
-        self._obey()
+        self._apply_halts()
         if self.services:
             self.services.revive()
         failed = self.supervisor.failed()

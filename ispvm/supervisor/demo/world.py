@@ -1,4 +1,4 @@
-"""The demo's surroundings: a simulated ISP, its agents, and somebody who receives webhooks."""
+"""What surrounds the platform in the demo: a simulated ISP, its agents, a webhook receiver."""
 
 import json
 import socket
@@ -64,14 +64,14 @@ class Ports:
 
 @dataclass(frozen=True)
 class Identity:
-    """What a demo's data depends on: the network follows from the seed, the addresses from the port."""
+    """What the demo's data depends on: the seed gives the network, the port gives the addresses."""
 
     seed: int
     port: int
 
     @staticmethod
-    def settle(folder: Path, *, seed: int | None, port: int | None) -> "Identity":
-        """The identity asked for, which is that of the data that is there or the default.
+    def resolve(folder: Path, *, seed: int | None, port: int | None) -> "Identity":
+        """The requested identity: that of existing data, else the default.
 
         Raises LaunchError if there is data of another identity.
         """
@@ -94,7 +94,7 @@ class Identity:
 
 @dataclass(frozen=True)
 class DemoPlan:
-    """Everything that `demo_provision` and `demo_check` have to know; written to demo.json."""
+    """Settings of `demo_provision` and `demo_check`, written to demo.json."""
 
     seed: int
     web_url: str
@@ -127,7 +127,7 @@ class Agent:
 
 
 class World:
-    """Where the demo keeps its things, and the processes around the platform."""
+    """The demo's folder and the processes around the platform."""
 
     def __init__(self, folder: Path, identity: Identity) -> None:
         self.folder = folder
@@ -135,7 +135,7 @@ class World:
         self.ports = Ports(identity.port)
 
     def prepare(self) -> DemoPlan:
-        """Make the folder and write the plan. What a former run left is used again."""
+        """Create the folder and write the plan. Data of an earlier run is reused."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         write_json(self.folder / "identity.json", asdict(self.identity))
         plan = DemoPlan(
@@ -204,16 +204,16 @@ class World:
         return self._process(agent.process_name, command, stage=AGENTS)
 
     def halted(self) -> set[str]:
-        """Agents that a story wants to be dead for a while."""
+        """Processes that a story has halted."""
         try:
             return set(read_json(self.folder / "halted.json"))
         except (FileNotFoundError, json.JSONDecodeError):
             return set()
 
     def _router_ports(self) -> tuple[int, int]:
-        """Ports of the simulated routers' API and echo: the usual ones unless something has them.
+        """Ports of the simulated routers' API and echo: the defaults unless they are in use.
 
-        Kept from run to run as long as they are free: the inventory has them by then.
+        Stored while they are free: the inventory has them too.
         """
         file = self.folder / "router-ports.json"
         known = read_json(file) if file.exists() else {"api": API_PORT, "echo": ECHO_PORT}

@@ -1,14 +1,13 @@
-"""The stories that the demo plays and checks: what breaks, what must be said of it, and how it ends."""
+"""The stories of the demo: what fails, and the incidents that the platform must report."""
 
 from apps.lab.demo.stories.changes import ChangedThenFailed
+from apps.lab.demo.stories.context import Context
 from apps.lab.demo.stories.delivery import ReceiverDown
-from apps.lab.demo.stories.late import UplinkCut
-from apps.lab.demo.stories.links import BackhaulCut, DualHomed, FlappingLink, RingCut
-from apps.lab.demo.stories.scene import Scene
-from apps.lab.demo.stories.several import TwoAtOnce
-from apps.lab.demo.stories.silence import AgentKilled, ApiLocked
+from apps.lab.demo.stories.late_data import UplinkCut
+from apps.lab.demo.stories.links import BackhaulCut, DualHomed, FlappingLink, RingCut, TwoAtOnce
+from apps.lab.demo.stories.monitoring_loss import AgentKilled, ApiLocked
 from apps.lab.demo.stories.sites import Maintenance, PowerLost
-from apps.lab.demo.stories.story import Plot, Story
+from apps.lab.demo.stories.story import Scenario, Story
 from apps.lab.demo.stories.transit import PppoeDied, UpstreamDown
 
 STORIES: dict[str, Story] = {
@@ -30,8 +29,8 @@ STORIES: dict[str, Story] = {
         ReceiverDown(),
     )
 }
-#: All of them within minutes: what is played at the same time happens in different parts of the network.
-PROGRAMME = (
+#: For "all": stories of one group run at the same time, in different parts of the network.
+ALL_GROUPS = (
     ("c", "h", "i", "k"),
     ("e", "n"),
     ("f", "j"),
@@ -43,11 +42,11 @@ PROGRAMME = (
 )
 
 
-def read_programme(text: str) -> list[list[str]]:
-    """Groups of stories: "a,b" one after the other, "a+b" at once, "all" as it suits them."""
+def parse_groups(text: str) -> list[list[str]]:
+    """Groups of stories: "a,b" one after the other, "a+b" at once, "all" for ALL_GROUPS."""
     if text == "all":
-        return [list(group) for group in PROGRAMME]
+        return [list(group) for group in ALL_GROUPS]
     return [group.split("+") for group in text.split(",") if group]
 
 
-__all__ = ["PROGRAMME", "STORIES", "Plot", "Scene", "Story", "read_programme"]
+__all__ = ["ALL_GROUPS", "STORIES", "Context", "Scenario", "Story", "parse_groups"]

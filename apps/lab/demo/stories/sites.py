@@ -1,87 +1,104 @@
-"""Whole sites: one without power, one under announced work."""
+"""Whole sites: one without power, one under maintenance."""
 
 from datetime import UTC, datetime, timedelta
 
-from apps.lab.demo.findings import Report
-from apps.lab.demo.stories.scene import Scene
-from apps.lab.demo.stories.story import SETTLE_WITHIN, Expected, Plot, Story
+from apps.lab.demo.report import Report
+from apps.lab.demo.stories.context import Context
+from apps.lab.demo.stories.story import SETTLE_WITHIN, Expected, Scenario, Story
 
 BATTERY_SECONDS = 40
 WINDOW = timedelta(minutes=30)
 
 
-def site_names(scene: Scene) -> dict[str, str]:
-    """What the platform calls each site, by the simulator's key."""
-    return {row["key"]: row["name"] for row in scene.topology["sites"]}
+def site_names(context: Context) -> dict[str, str]:
+    """Site names on the platform by the simulator's key."""
+    return {row["key"]: row["name"] for row in context.topology["sites"]}
 
 
 class PowerLost(Story):
-    """The mains fail, the batteries empty, the site goes dark: one incident of the site from its first sign on."""
+    """Mains fail, batteries drain, the site becomes unreachable: one incident of the site from the first alert on."""
 
     key, name = "d", "a PoP loses its power"
     expected_seconds = 110
 
-    def draw(self, scene: Scene) -> Plot:
-        ways_in = {row["id"]: scene.site_of(row["z"]["device"]) for row in scene.links("backhaul")}
-        link = scene.choose(ways_in)
-        site = ways_in[link]
-        dark = scene.routers_of(site)
-        scene.taken.update(dark)
-        expected = Expected(site_names(scene)[site], dark, scene.sessions_on(dark), is_hard=False)
-        wish = {"kind": "power_loss", "site": site, "battery_s": BATTERY_SECONDS}
-        return Plot([wish], [expected])
+    def draw(self, context: Context) -> Scenario:
+        backhauls = {
+            row["id"]: context.site_of(row["z"]["device"]) for row in context.links("backhaul")
+        }
+        link = context.choose(backhauls)
+        site = backhauls[link]
+        unreachable = context.routers_of(site)
+        context.reserved.update(unreachable)
+        expected = Expected(
+            site_names(context)[site], unreachable, context.sessions_on(unreachable), is_hard=False
+        )
+        failure = {"kind": "power_loss", "site": site, "battery_s": BATTERY_SECONDS}
+        return Scenario([failure], [expected])
 
-    def act(self, scene: Scene, plot: Plot, report: Report) -> None:
-        """While it runs on batteries, nobody is cut off and the cause has its name already."""
-        for incident_id in plot.incidents.values():
-            incident = scene.watcher.incident(incident_id)
+    def act(self, context: Context, scenario: Scenario, report: Report) -> None:
+        """On batteries no device is cut off, and the cause is named already."""
+        for incident_id in scenario.incidents.values():
+            incident = context.watcher.incident(incident_id)
             report.holds(
-                "told before it went dark",
-                "a warning, nobody cut off",
+                "reported before it became unreachable",
+                "a warning, 0 cut off",
                 f"{incident['severity']}, {incident['impact']['devices_affected']} cut off",
                 is_right=incident["severity"] == "warn"
                 and incident["impact"]["devices_affected"] == 0,
             )
 
-            def dark(incident_id: str = incident_id) -> bool | None:
-                impact = scene.watcher.incident(incident_id)["impact"]
-                return impact["devices_affected"] >= len(plot.expected[0].dark) or None
+            def unreachable(incident_id: str = incident_id) -> bool | None:
+                impact = context.watcher.incident(incident_id)["impact"]
+                return impact["devices_affected"] >= len(scenario.expected[0].unreachable) or None
 
-            scene.watcher.wait_for(dark, seconds=scene.patience(SETTLE_WITHIN + BATTERY_SECONDS))
+            context.watcher.wait_for(
+                unreachable, seconds=context.patience(SETTLE_WITHIN + BATTERY_SECONDS)
+            )
 
-    def afterwards(self, scene: Scene, plot: Plot, report: Report) -> None:
-        """Closed, it goes on saying what it was, in whatever order things came back."""
-        for incident_id in plot.incidents.values():
-            incident = scene.watcher.incident(incident_id)
-            said = (incident["severity"], incident["impact"]["devices_affected"])
-            report.equal("what is said in the end", ("critical", len(plot.expected[0].dark)), said)
+    def afterwards(self, context: Context, scenario: Scenario, report: Report) -> None:
+        """The closed incident keeps its greatest impact, whatever the order of recovery."""
+        for incident_id in scenario.incidents.values():
+            incident = context.watcher.incident(incident_id)
+            reported = (incident["severity"], incident["impact"]["devices_affected"])
+            report.equal(
+                "severity and impact in the end",
+                ("critical", len(scenario.expected[0].unreachable)),
+                reported,
+            )
 
 
 class Maintenance(Story):
-    """Announced work takes one site away, and another one fails by itself: only of that is anybody told."""
+    """One site is cut off during maintenance and another one fails: only the second one notifies."""
 
     key, name = "m", "maintenance on one site while another fails"
     expected_seconds = 75
 
-    def draw(self, scene: Scene) -> Plot:
-        ways_in = {row["id"]: scene.site_of(row["z"]["device"]) for row in scene.links("backhaul")}
-        worked_on, failing = scene.choose(ways_in), scene.choose(ways_in)
-        self._site = site_names(scene)[ways_in[worked_on]]
+    def draw(self, context: Context) -> Scenario:
+        backhauls = {
+            row["id"]: context.site_of(row["z"]["device"]) for row in context.links("backhaul")
+        }
+        maintained, failing = context.choose(backhauls), context.choose(backhauls)
+        self._site = site_names(context)[backhauls[maintained]]
         self._window = ""
         expected = []
-        for link in (worked_on, failing):
-            dark = scene.routers_of(ways_in[link])
-            scene.taken.update(dark)
+        for link in (maintained, failing):
+            unreachable = context.routers_of(backhauls[link])
+            context.reserved.update(unreachable)
             expected.append(
-                Expected(link, dark, scene.sessions_on(dark), is_held=link == worked_on)
+                Expected(
+                    link,
+                    unreachable,
+                    context.sessions_on(unreachable),
+                    in_maintenance=link == maintained,
+                )
             )
-        return Plot([{"kind": "link_cut", "link": link} for link in ways_in], expected)
+        return Scenario([{"kind": "link_cut", "link": link} for link in backhauls], expected)
 
-    def begin(self, scene: Scene) -> None:
-        """An operator announces it."""
-        sites = {row["name"]: row["id"] for row in scene.rest.all("/sites/")}
+    def begin(self, context: Context) -> None:
+        """An operator plans the maintenance window."""
+        sites = {row["name"]: row["id"] for row in context.rest.all("/sites/")}
         now = datetime.now(UTC)
-        window = scene.rest.post(
+        window = context.rest.post(
             "/maintenance-windows/",
             {
                 "title": f"Works on {self._site}",
@@ -91,20 +108,20 @@ class Maintenance(Story):
             },
         )
         self._window = str(window["id"])
-        scene.say(f"  maintenance announced on {self._site} ...")
+        context.say(f"  maintenance planned on {self._site} ...")
 
-    def act(self, scene: Scene, plot: Plot, report: Report) -> None:  # noqa: ARG002
-        """Alerts go on living under the window, and say so."""
+    def act(self, context: Context, scenario: Scenario, report: Report) -> None:  # noqa: ARG002
+        """Alerts still fire during the window and are flagged."""
 
         def flagged() -> list[str] | None:
-            rows = scene.rest.get("/alerts/", state="firing")["results"]
+            rows = context.rest.get("/alerts/", state="firing")["results"]
             return [row["entity"]["label"] for row in rows if row["in_maintenance"]] or None
 
-        seen = scene.watcher.wait_for(flagged, seconds=SETTLE_WITHIN) or []
+        seen = context.watcher.wait_for(flagged, seconds=SETTLE_WITHIN) or []
         report.holds("alerts in maintenance", "firing, and flagged", len(seen), is_right=bool(seen))
 
-    def afterwards(self, scene: Scene, plot: Plot, report: Report) -> None:  # noqa: ARG002
-        """The window ends when it is said to."""
-        scene.persist(f"/maintenance-windows/{self._window}/end/")
-        state = scene.rest.get(f"/maintenance-windows/{self._window}/")["state"]
+    def afterwards(self, context: Context, scenario: Scenario, report: Report) -> None:  # noqa: ARG002
+        """The window is ended early."""
+        context.post_with_retries(f"/maintenance-windows/{self._window}/end/")
+        state = context.rest.get(f"/maintenance-windows/{self._window}/")["state"]
         report.equal("the window in the end", "over", state)

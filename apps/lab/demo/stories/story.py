@@ -1,4 +1,4 @@
-"""How every story goes: something breaks, an incident opens, is looked at, the break is healed, the incident closes."""
+"""The course of every story: a failure, an incident, checks, recovery, the incident closes."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -6,43 +6,43 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from apps.lab.demo.findings import BUDGET_SECONDS, Pace, Report
-from apps.lab.demo.moments import moments_of, tells_of_opening
+from apps.lab.demo.milestones import is_opening, milestones_of
 from apps.lab.demo.receiver_log import (
     Received,
-    differing_repeats,
-    doubled_sequences,
+    changed_repeats,
+    duplicate_sequences,
     missing_sequences,
 )
+from apps.lab.demo.report import BUDGET_SECONDS, Report, Timing
 from apps.lab.demo.rest import RestError
-from apps.lab.demo.stories.scene import Scene
+from apps.lab.demo.stories.context import Context
 
 OPEN_WITHIN = 100.0
 SETTLE_WITHIN = 90.0
 CLOSE_WITHIN = 90.0
 DELIVER_WITHIN = 60.0
-#: Long enough for a second, wrong incident to show itself.
-LINGER_SECONDS = 10.0
+#: Long enough for a second, wrong incident to appear.
+SETTLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Expected:
-    """One incident that must be there: its cause by name, and what it must say."""
+    """An expected incident: its cause by name and its fields."""
 
     root: str
-    #: Routers that must be held back as consequences, and nobody else.
-    dark: frozenset[str] = frozenset()
-    #: Null: not compared.
+    #: Exactly the routers whose alerts must be suppressed.
+    unreachable: frozenset[str] = frozenset()
+    #: None: not compared.
     subscribers: int | None = 0
     #: All causes by name, where there are several.
     causes: frozenset[str] = frozenset()
     severity: str = "critical"
-    #: Hard failures are told of within 30 s; soft rules add their own ``for``.
+    #: Hard failures are reported within 30 s; soft rules add their own ``for``.
     is_hard: bool = True
-    #: Maintenance covers its cause: it is flagged, and nobody is told.
-    is_held: bool = False
-    #: Routers that are the cause themselves: called unreachable, and rightly.
-    itself_dark: frozenset[str] = frozenset()
+    #: Its cause is under maintenance: flagged, without notifications.
+    in_maintenance: bool = False
+    #: Routers that are causes themselves and so are unreachable.
+    unreachable_causes: frozenset[str] = frozenset()
 
     @property
     def cause_names(self) -> frozenset[str]:
@@ -50,112 +50,116 @@ class Expected:
 
 
 @dataclass
-class Plot:
-    """What a story has drawn: what to break, and what must be seen."""
+class Scenario:
+    """What a story has chosen: failures to inject and incidents to expect."""
 
     failures: list[dict[str, Any]]
     expected: list[Expected]
-    #: What breaks in a second step.
+    #: Failures of a second step.
     later: list[dict[str, Any]] = field(default_factory=list)
-    #: Found while it is played: incident ids by expected cause, and when each was first seen under that cause.
+    #: Set while it runs: incident ids by expected cause, and when each was first seen with that cause.
     incidents: dict[str, str] = field(default_factory=dict)
-    named_at: dict[str, datetime] = field(default_factory=dict)
-    #: What the simulator calls what we have broken.
+    cause_named_at: dict[str, datetime] = field(default_factory=dict)
+    #: Ids of the injected failures in the simulator.
     broken: list[str] = field(default_factory=list)
 
 
 class Story:
-    """A subclass draws a plot; the rest is the same for all."""
+    """A subclass chooses the scenario; the course is the same for all."""
 
     key = ""
     name = ""
     expected_seconds = 45
 
-    def draw(self, scene: Scene) -> Plot:
-        """What breaks this time."""
+    def draw(self, context: Context) -> Scenario:
+        """Choose the failures and expected incidents."""
         raise NotImplementedError
 
-    def begin(self, scene: Scene) -> None:
-        """Before anything breaks."""
+    def begin(self, context: Context) -> None:
+        """Runs before the first failure."""
 
-    def act(self, scene: Scene, plot: Plot, report: Report) -> None:
-        """What happens while the incidents are open."""
+    def act(self, context: Context, scenario: Scenario, report: Report) -> None:
+        """Runs while the incidents are open."""
 
-    def end(self, scene: Scene) -> None:
-        """Always, whatever happened."""
+    def end(self, context: Context) -> None:
+        """Always runs, also after an error."""
 
-    def afterwards(self, scene: Scene, plot: Plot, report: Report) -> None:
-        """When everything is healed and told."""
+    def afterwards(self, context: Context, scenario: Scenario, report: Report) -> None:
+        """Runs after recovery and delivery."""
 
-    def play(self, scene: Scene, plot: Plot) -> Report:
-        """Raises RestError when the platform stops answering for good."""
+    def play(self, context: Context, scenario: Scenario) -> Report:
+        """Raises RestError when the platform does not answer within the time limit."""
         report = Report()
         try:
-            self.begin(scene)
+            self.begin(context)
             broken = datetime.now(UTC)
-            for failure in plot.failures:
-                self.break_it(scene, plot, failure)
-            for expected in plot.expected:
-                self._opened(scene, plot, expected, report)
-            self.act(scene, plot, report)
-            for expected in plot.expected:
-                if expected.root in plot.incidents:
-                    self._while_open(scene, plot.incidents[expected.root], expected, report)
+            for failure in scenario.failures:
+                self.inject_failure(context, scenario, failure)
+            for expected in scenario.expected:
+                self._check_opened(context, scenario, expected, report)
+            self.act(context, scenario, report)
+            for expected in scenario.expected:
+                if expected.root in scenario.incidents:
+                    self._check_while_open(
+                        context, scenario.incidents[expected.root], expected, report
+                    )
         finally:
-            for failure_id in plot.broken:
-                self.heal(scene, failure_id)
-            self.end(scene)
-        scene.say("  healed ...")
-        for expected in plot.expected:
-            if expected.root in plot.incidents:
-                self._closed(scene, plot.incidents[expected.root], expected, report)
-                self._told(scene, plot, expected, broken, report)
-        self.afterwards(scene, plot, report)
+            for failure_id in scenario.broken:
+                self.heal(context, failure_id)
+            self.end(context)
+        context.say("  failures cleared ...")
+        for expected in scenario.expected:
+            if expected.root in scenario.incidents:
+                self._check_closed(context, scenario.incidents[expected.root], expected, report)
+                self._check_delivery(context, scenario, expected, broken, report)
+        self.afterwards(context, scenario, report)
         return report
 
     @staticmethod
-    def break_it(scene: Scene, plot: Plot, failure: dict[str, Any]) -> str:
-        """Break one thing more; returns what the simulator calls it."""
-        scene.say(f"  breaking: {' '.join(str(value) for value in failure.values())} ...")
-        failure_id = str(scene.control.post("/failures", failure)["id"])
-        plot.broken.append(failure_id)
+    def inject_failure(context: Context, scenario: Scenario, failure: dict[str, Any]) -> str:
+        """Inject a failure; returns its id in the simulator."""
+        context.say(f"  injecting: {' '.join(str(value) for value in failure.values())} ...")
+        failure_id = str(context.control.post("/failures", failure)["id"])
+        scenario.broken.append(failure_id)
         return failure_id
 
     @staticmethod
-    def heal(scene: Scene, failure_id: str) -> None:
-        """What is over by itself, or was never a failure, needs no healing."""
+    def heal(context: Context, failure_id: str) -> None:
+        """Clear a failure. One that ended by itself is unknown to the simulator."""
         with suppress(RestError):
-            scene.control.delete(f"/failures/{failure_id}")
+            context.control.delete(f"/failures/{failure_id}")
 
-    def _opened(self, scene: Scene, plot: Plot, expected: Expected, report: Report) -> None:
+    def _check_opened(
+        self, context: Context, scenario: Scenario, expected: Expected, report: Report
+    ) -> None:
         def opened() -> str | None:
-            for row in scene.watcher.incidents.values():
+            for row in context.watcher.incidents.values():
                 if row["root_cause"]["name"] == expected.root:
                     return str(row["id"])
             return None
 
-        found = scene.watcher.wait_for(opened, seconds=scene.patience(OPEN_WITHIN))
+        found = context.watcher.wait_for(opened, seconds=context.patience(OPEN_WITHIN))
         if found:
-            plot.incidents[expected.root] = found
-            plot.named_at[expected.root] = datetime.now(UTC)
-        seen = {row["root_cause"]["name"] for row in scene.watcher.incidents.values()}
+            scenario.incidents[expected.root] = found
+            scenario.cause_named_at[expected.root] = datetime.now(UTC)
+        seen = {row["root_cause"]["name"] for row in context.watcher.incidents.values()}
         report.holds(
             f"root cause {expected.root}", "named", seen or "nothing", is_right=bool(found)
         )
 
-    def _while_open(
-        self, scene: Scene, incident_id: str, expected: Expected, report: Report
+    def _check_while_open(
+        self, context: Context, incident_id: str, expected: Expected, report: Report
     ) -> None:
         def settled() -> bool | None:
-            return scene.watcher.held_devices(incident_id) >= expected.dark or None
+            return context.watcher.suppressed_devices(incident_id) >= expected.unreachable or None
 
-        scene.watcher.wait_for(settled, seconds=scene.patience(SETTLE_WITHIN))
-        if not expected.dark:
-            scene.watcher.wait_for(lambda: None, seconds=LINGER_SECONDS)
-        incident = scene.watcher.incident(incident_id)
+        context.watcher.wait_for(settled, seconds=context.patience(SETTLE_WITHIN))
+        if not expected.unreachable:
+            context.watcher.wait_for(lambda: None, seconds=SETTLE_SECONDS)
+        incident = context.watcher.incident(incident_id)
         causes, impact = incident["root_causes"], incident["impact"]
         report.equal("causes", set(expected.cause_names), {row["name"] for row in causes})
-        report.equal("its class", "primary", causes[0]["classification"])
+        report.equal("classification", "primary", causes[0]["classification"])
         report.equal("severity", expected.severity, incident["severity"])
         confidence = causes[0]["confidence"]
         report.holds(
@@ -165,98 +169,107 @@ class Story:
             is_right=confidence >= 0.5,  # noqa: PLR2004
         )
         evidence = len(causes[0]["evidence"])
-        report.holds("evidence", "lines for the cause", evidence, is_right=evidence > 0)
-        held = scene.watcher.held_devices(incident_id)
-        report.equal("routers held back", set(expected.dark), held)
-        rows = scene.watcher.of(incident_id, "suppressed")
+        report.holds("evidence", "at least one item", evidence, is_right=evidence > 0)
+        suppressed = context.watcher.suppressed_devices(incident_id)
+        report.equal("suppressed routers", set(expected.unreachable), suppressed)
+        rows = context.watcher.of(incident_id, "suppressed")
         without = [row["entity_name"] for row in rows if not row["suppressed_reason"]]
-        report.equal("held back without a reason", [], without)
-        hit = len(expected.dark | expected.itself_dark)
+        report.equal("suppressed without a reason", [], without)
+        hit = len(expected.unreachable | expected.unreachable_causes)
         report.equal("routers cut off", hit, impact["devices_affected"])
         if expected.subscribers is not None:
             counted = impact["estimated_subscribers_affected"]
             report.equal("subscribers", expected.subscribers, counted)
-        report.equal("in maintenance", expected.is_held, incident["in_maintenance"])
+        report.equal("in maintenance", expected.in_maintenance, incident["in_maintenance"])
         report.verdicts[expected.root] = {
             "causes": {row["name"]: row["classification"] for row in causes},
             "severity": incident["severity"],
-            "held_back": sorted(held),
+            "suppressed": sorted(suppressed),
             "impact": impact,
         }
-        replay = scene.rest.ask(f"/incidents/{incident_id}/replay/")
+        replay = context.rest.post_readonly(f"/incidents/{incident_id}/replay/")
         report.equal("replay of the verdict", replay["then"][:12], replay["now"][:12])
 
-    def _closed(self, scene: Scene, incident_id: str, expected: Expected, report: Report) -> None:
+    def _check_closed(
+        self, context: Context, incident_id: str, expected: Expected, report: Report
+    ) -> None:
         def closed() -> dict[str, Any] | None:
-            incident = scene.watcher.incident(incident_id)
+            incident = context.watcher.incident(incident_id)
             return incident if incident["status"] == "closed" else None
 
-        incident = scene.watcher.wait_for(closed, seconds=scene.patience(CLOSE_WITHIN))
+        incident = context.watcher.wait_for(closed, seconds=context.patience(CLOSE_WITHIN))
         seen = incident["resolution"] if incident else "still open"
-        report.equal("after healing", "recovered", seen)
+        report.equal("resolution", "recovered", seen)
         report.verdicts.setdefault(expected.root, {})["end"] = seen
 
-    def _told(
-        self, scene: Scene, plot: Plot, expected: Expected, broken: datetime, report: Report
+    def _check_delivery(
+        self,
+        context: Context,
+        scenario: Scenario,
+        expected: Expected,
+        broken: datetime,
+        report: Report,
     ) -> None:
-        incident_id = plot.incidents[expected.root]
-        if expected.is_held:
-            rows = scene.watcher.received(incident_id)
-            said = {row.event_type for row in rows if row.at > broken}
-            report.equal("webhooks in maintenance", set(), said)
+        incident_id = scenario.incidents[expected.root]
+        if expected.in_maintenance:
+            rows = context.watcher.received(incident_id)
+            reported = {row.event_type for row in rows if row.at > broken}
+            report.equal("webhooks in maintenance", set(), reported)
             return
 
-        def told() -> list[Received] | None:
-            everything = scene.watcher.received(incident_id)
+        def delivered() -> list[Received] | None:
+            everything = context.watcher.received(incident_id)
             rows = [row for row in everything if row.at > broken]
-            # The end may overtake what is still being tried again.
+            # The closed event may arrive before one that is retried.
             is_whole = not missing_sequences(everything)
             is_over = any(row.event_type == "incident.closed" for row in rows)
             return rows if is_over and is_whole else None
 
-        rows = scene.watcher.wait_for(told, seconds=scene.patience(DELIVER_WITHIN)) or [
-            row for row in scene.watcher.received(incident_id) if row.at > broken
+        rows = context.watcher.wait_for(delivered, seconds=context.patience(DELIVER_WITHIN)) or [
+            row for row in context.watcher.received(incident_id) if row.at > broken
         ]
         kinds = {row.event_type for row in rows}
         report.holds(
             "webhooks verified",
             "opened (or reopened) and closed",
             kinds,
-            is_right=any(tells_of_opening(row) for row in rows) and "incident.closed" in kinds,
+            is_right=any(is_opening(row) for row in rows) and "incident.closed" in kinds,
         )
-        everything = scene.watcher.received(incident_id)
+        everything = context.watcher.received(incident_id)
         report.equal("webhooks missing in sequence", [], missing_sequences(everything))
         received = max((row.incident["sequence"] for row in everything), default=0)
-        report.equal("last event", scene.watcher.incident(incident_id)["sequence"], received)
-        report.equal("events told twice", [], doubled_sequences(everything))
-        report.equal("repeats with other bytes", [], differing_repeats(everything))
-        report.equal("webhooks refused", 0, scene.watcher.refused())
-        self._in_time(scene, plot, expected, broken, rows, report=report)
+        report.equal("last event", context.watcher.incident(incident_id)["sequence"], received)
+        report.equal("duplicate sequence numbers", [], duplicate_sequences(everything))
+        report.equal("retries with a changed body", [], changed_repeats(everything))
+        report.equal("webhooks refused", 0, context.watcher.refused())
+        self._check_time(context, scenario, expected, broken, rows, report=report)
 
     @staticmethod
-    def _in_time(
-        scene: Scene,
-        plot: Plot,
+    def _check_time(
+        context: Context,
+        scenario: Scenario,
         expected: Expected,
         broken: datetime,
         rows: Sequence[Received],
         *,
         report: Report,
     ) -> None:
-        moments = moments_of(scene.watcher, plot.incidents[expected.root], broken, rows)
-        if moments is None:
+        milestones = milestones_of(context.watcher, scenario.incidents[expected.root], broken, rows)
+        if milestones is None:
             report.equal("parts of the 30 seconds", "known", "unknown")
             return
-        for line in moments.lines():
-            scene.say(line)
-        named = (plot.named_at[expected.root] - broken).total_seconds()
-        opened = (moments.opened - broken).total_seconds()
-        # Seen over REST, so up to one look later than it was.
-        report.paces.append(Pace(expected.root, opened, max(opened, named), moments.total_seconds))
-        if expected.is_hard and not scene.is_disturbed:
+        for line in milestones.lines():
+            context.say(line)
+        named = (scenario.cause_named_at[expected.root] - broken).total_seconds()
+        opened = (milestones.opened_at - broken).total_seconds()
+        # Read over REST: up to one poll later than it happened.
+        report.timings.append(
+            Timing(expected.root, opened, max(opened, named), milestones.total_seconds)
+        )
+        if expected.is_hard and not context.is_disturbed:
             report.holds(
                 "failure to delivery",
                 f"at most {BUDGET_SECONDS:.0f} s",
-                f"{moments.total_seconds:.1f} s",
-                is_right=moments.total_seconds <= BUDGET_SECONDS,
+                f"{milestones.total_seconds:.1f} s",
+                is_right=milestones.total_seconds <= BUDGET_SECONDS,
             )

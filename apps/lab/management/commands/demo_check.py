@@ -3,21 +3,21 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.lab.demo.check import Theatre, run_check
+from apps.lab.demo.check import DemoRunner, run_check
 from apps.lab.demo.folder import Folder
 from apps.lab.demo.people import rest_of
 from apps.lab.demo.rest import Rest, RestError
-from apps.lab.demo.stories import STORIES, read_programme
+from apps.lab.demo.stories import STORIES, parse_groups
 
 # The web process and the database are killed too: both are back within this time.
 PATIENCE_SECONDS = 30.0
 
 
 class Command(BaseCommand):
-    help = "Play stories on the demo's network and check what the platform says of them."
+    help = "Play stories on the demo's network and check what the platform reports."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--seed", type=int, required=True, help="draws what breaks")
+        parser.add_argument("--seed", type=int, required=True, help="random seed of the failures")
         parser.add_argument(
             "--stories", default="a,b", help=f"of {', '.join(STORIES)}, or all; a+b at once"
         )
@@ -34,13 +34,13 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
-        stories = read_programme(options["stories"])
+        stories = parse_groups(options["stories"])
         unknown = sorted({key for group in stories for key in group} - STORIES.keys())
         if unknown:
             raise CommandError(f"There is no story {', '.join(unknown)}.")
         folder = Folder(options["out"])
         try:
-            theatre = Theatre(
+            runner = DemoRunner(
                 folder=folder,
                 control=Rest(options["control"]),
                 rest=rest_of(
@@ -52,11 +52,11 @@ class Command(BaseCommand):
                 is_disturbed=options["disturbed"],
                 say=self._say,
             )
-            passed = run_check(theatre, stories, compare=options["compare"])
+            passed = run_check(runner, stories, compare=options["compare"])
         except RestError as error:
             raise CommandError(str(error)) from error
         if not passed:
-            raise CommandError("Not every story was told right.")
+            raise CommandError("Not every story passed.")
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)

@@ -5,12 +5,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.lab.demo.folder import Folder
 from apps.lab.demo.network import Provisioner
-from apps.lab.demo.people import ensure_people, ensure_tenant, ensure_token, rest_of
+from apps.lab.demo.people import ensure_tenant, ensure_token, ensure_users, rest_of
 from apps.lab.demo.rest import Rest, RestError
 
 
 class Command(BaseCommand):
-    help = "Make the simulated ISP known to the platform; run again it makes only what is missing."
+    help = (
+        "Provision the simulated ISP on the platform; run again, it creates only what is missing."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--seed", type=int, required=True, help="of the simulated network")
@@ -22,9 +24,9 @@ class Command(BaseCommand):
         try:
             topology = Rest(options["control"]).get("/topology")
             if topology["seed"] != options["seed"]:
-                raise CommandError("The simulator plays another seed.")
+                raise CommandError("The simulator runs with another seed.")
             tenant = ensure_tenant(topology["isp"])
-            admin = ensure_people(tenant, folder)
+            admin = ensure_users(tenant, folder)
             token = ensure_token(tenant, admin, folder)
             Provisioner(rest_of(folder, token), topology, folder).run()
         except RestError as error:

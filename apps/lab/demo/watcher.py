@@ -1,4 +1,4 @@
-"""Looking at the platform from outside while a story is on: REST and the receiver's log, nothing else."""
+"""Observes the platform from outside during a story: REST and the receiver's log, nothing else."""
 
 import threading
 import time
@@ -10,70 +10,70 @@ from apps.lab.demo.receiver_log import Received, about, read_log
 from apps.lab.demo.rest import Rest, RestError
 
 T = TypeVar("T")
-LOOK_EVERY = 0.5
+POLL_SECONDS = 0.5
 
 
 class Watcher:
-    """What can be seen, remembered for as long as the story lasts."""
+    """Incidents and alerts seen during a story."""
 
     def __init__(self, rest: Rest, receiver_log: Path) -> None:
         self._rest = rest
         self._log = receiver_log
-        #: Every incident that was open at any moment of this story, as last seen.
+        #: Every incident that was open during the story, in its last state.
         self.incidents: dict[str, dict[str, Any]] = {}
-        #: Labels of every entity that any alert of this story called unreachable.
-        self.called_unreachable: set[str] = set()
-        # Stories that are played at the same time look through one pair of eyes.
-        self._guard = threading.Lock()
-        self._looked_at = 0.0
+        #: Labels of all entities with an unreachable alert during the story.
+        self.reported_unreachable: set[str] = set()
+        # Shared by stories that run at the same time.
+        self._lock = threading.Lock()
+        self._refreshed_at = 0.0
 
-    def wait_for(self, look: Callable[[], T | None], *, seconds: float) -> T | None:
-        """The first answer that is something; None when time is up. Keeps its eyes open meanwhile."""
+    def wait_for(self, condition: Callable[[], T | None], *, seconds: float) -> T | None:
+        """The first true result of ``condition``; None after ``seconds``. Refreshes meanwhile."""
         deadline = time.monotonic() + seconds
         while True:
             try:
-                self.look_around()
-                found = look()
+                self.refresh()
+                found = condition()
             except RestError as error:
                 if error.status not in {0, 502, 503}:  # a process that was killed is started again
                     raise
                 found = None
             if found or time.monotonic() > deadline:
                 return found or None
-            time.sleep(LOOK_EVERY)
+            time.sleep(POLL_SECONDS)
 
-    def look_around(self) -> None:
-        """Remember what stands open now."""
-        with self._guard:
-            if time.monotonic() - self._looked_at < LOOK_EVERY / 2:
+    def refresh(self) -> None:
+        """Read open incidents and unreachable alerts, at most once per half interval."""
+        with self._lock:
+            if time.monotonic() - self._refreshed_at < POLL_SECONDS / 2:
                 return
-            self._look()
-            self._looked_at = time.monotonic()
+            self._read()
+            self._refreshed_at = time.monotonic()
 
-    def _look(self) -> None:
+    def _read(self) -> None:
         for row in self._rest.get("/incidents/", status="open")["results"]:
             self.incidents[row["id"]] = row
         for alert in self._rest.get("/alerts/", state="firing", rule="unreachable")["results"]:
-            self.called_unreachable.add(alert["entity"]["label"])
+            self.reported_unreachable.add(alert["entity"]["label"])
 
     def incident(self, incident_id: str) -> dict[str, Any]:
-        """One incident, whole."""
+        """One incident with all fields."""
         found: dict[str, Any] = self._rest.get(f"/incidents/{incident_id}/")
         return found
 
     def of(self, incident_id: str, what: str) -> list[dict[str, Any]]:
-        """Its suppressed alerts, or its timeline."""
+        """A sub-resource of an incident: ``suppressed`` alerts or ``timeline``."""
         return list(self._rest.all(f"/incidents/{incident_id}/{what}/"))
 
-    def held_devices(self, incident_id: str) -> set[str]:
-        """Routers whose own silence is held back."""
+    def suppressed_devices(self, incident_id: str) -> set[str]:
+        """Routers whose unreachable alert is suppressed."""
         rows = self.of(incident_id, "suppressed")
         return {row["entity_name"] for row in rows if row["kind"] == "unreachable"}
 
     def received(self, incident_id: str) -> list[Received]:
-        """Verified webhooks about it."""
+        """Verified webhooks about an incident."""
         return about(read_log(self._log), incident_id)
 
     def refused(self) -> int:
-        """Webhooks that the receiver did not believe."""
+        """Number of webhooks with an invalid signature."""
         return sum(1 for row in read_log(self._log) if not row.verified)

@@ -1,4 +1,4 @@
-"""What a story is played on."""
+"""What a story works with."""
 
 import random
 import threading
@@ -10,17 +10,17 @@ from typing import Any
 
 from apps.lab.demo.folder import Folder
 from apps.lab.demo.rest import Rest, RestError
-from apps.lab.demo.watching import Watcher
+from apps.lab.demo.watcher import Watcher
 
 RESTARTING = {0, 502, 503}
 HALTED = "halted.json"
-DISTURBED_TAKES = 3
-HALTING = threading.Lock()
+DISTURBED_FACTOR = 3
+HALT_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Scene:
-    """The simulated network, the platform as seen from outside, and where a story draws from."""
+class Context:
+    """The simulated network, the platform's API, and the random source of a story."""
 
     control: Rest
     rest: Rest
@@ -29,24 +29,24 @@ class Scene:
     folder: Folder
     rng: random.Random
     say: Callable[[str], None]
-    #: Processes are being killed meanwhile: it still has to end right, but not within 30 s.
+    #: Processes are killed meanwhile: the result must be the same, without the limit of 30 s.
     is_disturbed: bool
-    #: Links and routers that stories played at the same time have drawn: each draws others.
-    taken: set[str] = field(default_factory=set)
-    #: How often each was drawn before in this run: broken again and again within minutes, it would rightly be flapping.
-    worn: Counter[str] = field(default_factory=Counter)
+    #: Links and routers in use by stories that run at the same time.
+    reserved: set[str] = field(default_factory=set)
+    #: How often each was chosen in this run: one that fails repeatedly within minutes would be reported as flapping.
+    times_used: Counter[str] = field(default_factory=Counter)
 
     def patience(self, seconds: float) -> float:
-        """How long to wait for what needs so long undisturbed."""
-        return seconds * DISTURBED_TAKES if self.is_disturbed else seconds
+        """The time limit: longer while processes are killed."""
+        return seconds * DISTURBED_FACTOR if self.is_disturbed else seconds
 
     def choose(self, names: Iterable[str]) -> str:
-        """Draw one that no story beside this one has drawn, and take it."""
-        free = sorted(set(names) - self.taken)
-        least = min(self.worn[name] for name in free)
-        chosen = self.rng.choice([name for name in free if self.worn[name] == least])
-        self.taken.add(chosen)
-        self.worn[chosen] += 1
+        """Choose and reserve one that no other running story uses, of those chosen least often."""
+        free = sorted(set(names) - self.reserved)
+        least = min(self.times_used[name] for name in free)
+        chosen = self.rng.choice([name for name in free if self.times_used[name] == least])
+        self.reserved.add(chosen)
+        self.times_used[chosen] += 1
         return chosen
 
     def link(self, link_id: str) -> dict[str, Any]:
@@ -54,24 +54,24 @@ class Scene:
         return dict(next(found))
 
     def halt(self, process: str) -> None:
-        """Have a process of the demo killed and kept down."""
-        with HALTING:
+        """Have a process of the demo killed and not restarted."""
+        with HALT_LOCK:
             halted = set(self.folder.read_json(HALTED)) if self.folder.read_text(HALTED) else set()
             self.folder.write_json(HALTED, sorted(halted | {process}))
 
     def release(self, process: str) -> None:
-        """Have it started again."""
-        with HALTING:
+        """Have the process started again."""
+        with HALT_LOCK:
             halted = set(self.folder.read_json(HALTED)) if self.folder.read_text(HALTED) else set()
             self.folder.write_json(HALTED, sorted(halted - {process}))
 
-    def take_routers_of(self, link_id: str) -> None:
-        """What happens to a wire is seen at both of its ends."""
-        self.taken.update(_ends(self.link(link_id)))
+    def reserve_routers_of(self, link_id: str) -> None:
+        """Reserve the routers at both ends of a link."""
+        self.reserved.update(_ends(self.link(link_id)))
 
-    def is_apart(self, link: Mapping[str, Any]) -> bool:
-        """Whether no story beside this one plays on either end of a wire."""
-        return not _ends(link) & self.taken
+    def is_unreserved(self, link: Mapping[str, Any]) -> bool:
+        """Whether no other running story uses an end of the link."""
+        return not _ends(link) & self.reserved
 
     def links(self, kind: str) -> list[dict[str, Any]]:
         return sorted(
@@ -87,18 +87,18 @@ class Scene:
         return str(next(found))
 
     def sessions_on(self, devices: frozenset[str]) -> int:
-        """Subscribers that the model has on these routers now."""
+        """Subscribers on these routers, according to the simulator."""
         truth: Mapping[str, int] = self.control.get("/truth")["sessions"]
         return sum(truth.get(name, 0) for name in devices)
 
     def service_of(self, device: str) -> str:
-        """What the platform calls the router's PPPoE service."""
+        """The name of the router's PPPoE service on the platform."""
         devices = {row["id"]: row["name"] for row in self.rest.all("/devices/")}
         found = (row for row in self.rest.all("/services/") if devices.get(row["device"]) == device)
         return str(next(found)["name"])
 
-    def persist(self, path: str, body: Mapping[str, Any] | None = None) -> None:
-        """POST although a process may be restarting; done already counts."""
+    def post_with_retries(self, path: str, body: Mapping[str, Any] | None = None) -> None:
+        """POST, retried while a process restarts; a conflict means that it was done already."""
         for _ in range(20):
             try:
                 self.rest.post(path, body)
@@ -113,5 +113,5 @@ class Scene:
 
 
 def _ends(link: Mapping[str, Any]) -> set[str]:
-    """The routers of a wire."""
+    """The routers of a link."""
     return {str(end["device"]) for end in (link["a"], link["z"]) if end}
