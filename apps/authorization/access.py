@@ -23,13 +23,13 @@ class Access:
     tenant: Tenant
     role: str
     actor: Actor
-    #: Sees only what was granted, and what is below it.
+    #: Sees only granted sites and devices and what belongs to them.
     is_limited: bool = False
-    #: What the token is narrowed to; None: nothing narrows it.
+    #: Scopes of the token; None: all permissions of the role.
     scopes: frozenset[str] | None = None
 
     def may(self, permission: Permission) -> bool:
-        """Whether the role gives this permission, and nothing narrows it away."""
+        """Whether the role, the limit and the scopes allow this permission."""
         if self.is_limited and permission not in LIMITED_TO:
             return False
         if self.scopes is not None and permission not in self.scopes:
@@ -39,12 +39,12 @@ class Access:
         return role_allows(self.role, permission)
 
     def with_proof(self, *, is_fresh: bool) -> Self:
-        """The same access; its acts approve where logins are sent if it may, and who it is was proven just now."""
+        """The same access; ``approves_logins`` is set if it has the permission and recent authentication."""
         may = self.may(Permission.CREDENTIALS_MANAGE) and self.may(Permission.LOGINS_APPROVE)
         return replace(self, actor=replace(self.actor, approves_logins=is_fresh and may))
 
     def require(self, permission: Permission) -> None:
-        """Raise ``Forbidden`` unless the role gives this permission."""
+        """Raise ``Forbidden`` without this permission."""
         if not self.may(permission):
             raise Forbidden(permission=str(permission))
 

@@ -22,7 +22,7 @@ class Actor:
 
     @classmethod
     def system(cls, part: str) -> "Actor":
-        """The platform itself, named by the part that acts: commands on the server, not requests."""
+        """The platform itself, by its part: commands on the server, not requests."""
         return cls("system", part, part, approves_logins=True)
 
     @classmethod

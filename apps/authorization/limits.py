@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db.models import Model, Q
 
-#: A user's id -> the rows of the model that they see.
+#: User id -> condition of the visible rows.
 Limit = Callable[[UUID], Q]
 
 NOTHING = Q(pk__in=[])
@@ -28,6 +28,6 @@ def tenant_wide(user_id: UUID) -> Q:  # noqa: ARG001  (the signature of a limit)
 
 
 def rows_within(model: type[Model], user_id: UUID) -> Q:
-    """The rows of a model that this limited member sees."""
+    """The condition of the rows that this limited member sees."""
     limit = _limits.get(model)
     return NOTHING if limit is None else limit(user_id)

@@ -7,7 +7,7 @@ from apps.authorization.choices import Role
 
 
 class Permission(StrEnum):
-    """Everything a member may be allowed. An endpoint names one or it does not start."""
+    """Permissions of members. Every endpoint declares one."""
 
     INVENTORY_VIEW = "inventory.view"
     INVENTORY_CHANGE = "inventory.change"
@@ -36,7 +36,7 @@ class Permission(StrEnum):
 
 
 class PlatformPermission(StrEnum):
-    """What a platform operator may do outside of any tenant. Nobody else has any of it."""
+    """Permissions of platform operators outside of tenants."""
 
     TENANTS_VIEW = "platform.tenants.view"
     TENANTS_MANAGE = "platform.tenants.manage"
@@ -44,7 +44,7 @@ class PlatformPermission(StrEnum):
 
 
 class PersonalPermission(StrEnum):
-    """What everybody may do who is signed in, with what is about them alone, in whatever tenant."""
+    """Permissions of every signed-in user, on their own data."""
 
     INVITATIONS = "my.invitations"
 
@@ -80,7 +80,7 @@ ROLE_TABLE = MappingProxyType(
     }
 )
 
-#: All that a limited member may do, whatever the role: the rest names rows of the whole tenant.
+#: All that a limited member may have, whatever the role: other permissions show rows of the whole tenant.
 LIMITED_TO = frozenset(
     {
         Permission.INVENTORY_VIEW,
@@ -95,13 +95,13 @@ LIMITED_TO = frozenset(
 )
 
 
-#: What a token has only if it was named when the token was issued, by a person who had just proven who they are.
+#: Permissions that a token has only if they were named when it was issued, after recent authentication.
 NAMED_ONLY = frozenset({Permission.LOGINS_APPROVE})
 
-#: What stands where a member's role stands while a platform operator is in a tenant. No membership can have it.
+#: The role of a platform operator in a tenant. No membership can have it.
 PLATFORM = "platform"
 
-#: What a platform operator may do there: help, but make nothing that outlasts the stay (tokens, members, logins).
+#: Permissions of a platform operator in a tenant: nothing that outlasts the access (tokens, members, logins).
 BREAK_GLASS = frozenset(Permission) - {
     Permission.CREDENTIALS_MANAGE,
     Permission.LOGINS_APPROVE,

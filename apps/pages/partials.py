@@ -29,5 +29,5 @@ class PartialETagMiddleware:
         answer.setdefault("Cache-Control", "private, no-cache")
         if request.headers.get("If-None-Match") != tag:
             return answer
-        kept = ("ETag", "Cache-Control", "Vary")
-        return HttpResponse(status=304, headers={n: answer[n] for n in kept if n in answer})
+        forwarded = ("ETag", "Cache-Control", "Vary")
+        return HttpResponse(status=304, headers={n: answer[n] for n in forwarded if n in answer})

@@ -35,13 +35,13 @@ class TimeRange:
     end: datetime
     preset: str
     #: Other query parameters, which links of the picker keep.
-    kept: Mapping[str, str]
+    other_params: Mapping[str, str]
 
     @property
     def choices(self) -> tuple[RangeChoice, ...]:
         """The presets with their query strings."""
         return tuple(
-            RangeChoice(name, urlencode({**self.kept, "range": name}), name == self.preset)
+            RangeChoice(name, urlencode({**self.other_params, "range": name}), name == self.preset)
             for name in PRESETS
         )
 
@@ -64,13 +64,13 @@ def time_range_param(
     params: Mapping[str, str], *, at: datetime, default: str, keep: tuple[str, ...] = ()
 ) -> TimeRange:
     """The range of the parameters; an unreadable, future, too short or too long one is the default."""
-    kept = {name: params[name] for name in keep if params.get(name)}
+    other_params = {name: params[name] for name in keep if params.get(name)}
     start, end = _moment(params.get("from", "")), _moment(params.get("to", ""))
     if start and end and SHORTEST <= end - start <= LONGEST and start < at:
-        return TimeRange(start, min(end, at), "", kept)
+        return TimeRange(start, min(end, at), "", other_params)
     preset = params.get("range", "")
     preset = preset if preset in PRESETS else default
-    return TimeRange(at - PRESETS[preset], at, preset, kept)
+    return TimeRange(at - PRESETS[preset], at, preset, other_params)
 
 
 def _moment(text: str) -> datetime | None:

@@ -8,8 +8,4 @@ class RestConfig(AppConfig):
         from apps.events.retention import expire
         from apps.rest.models import IDEMPOTENCY_RETENTION
 
-        expire(
-            "rest_idempotentanswer",
-            retention=IDEMPOTENCY_RETENTION,
-            condition="created_at < %(before)s",
-        )
+        expire("rest_idempotencyrecord", retention=IDEMPOTENCY_RETENTION, condition="created_at < %(before)s")

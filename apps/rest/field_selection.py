@@ -1,4 +1,4 @@
-"""``?fields=id,name`` on lists and rows: what a program does not need is not sent."""
+"""``?fields=id,name`` on lists and rows: only these fields are sent."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from rest_framework.response import Response
 
 from apps.rest.problems import problem
 
-TRIMMED = frozenset({"list", "retrieve"})
+FIELD_SELECTION_ACTIONS = frozenset({"list", "retrieve"})
 
 
-def trim(response: Response, text: str, known: set[str]) -> Response:
-    """The answer with only the named fields of each row; a 400 when one is unknown.
+def select_fields(response: Response, text: str, known: set[str]) -> Response:
+    """The response with only the named fields of each row; 400 for an unknown one.
 
-    ``known``: the fields that a row may have, also when the list is empty.
+    ``known``: all fields of a row, also for an empty list.
     """
     body: Any = response.data
     rows: list[dict[str, Any]] = body.get("results", [body])
@@ -24,6 +24,6 @@ def trim(response: Response, text: str, known: set[str]) -> Response:
             for name in sorted(name[:100] for name in unknown)
         ]
         return problem(400, "invalid", "The request has faults.", errors=faults)
-    kept = [{name: row[name] for name in row if name in wanted} for row in rows]
-    response.data = {**body, "results": kept} if "results" in body else kept[0]
+    selected = [{name: row[name] for name in row if name in wanted} for row in rows]
+    response.data = {**body, "results": selected} if "results" in body else selected[0]
     return response

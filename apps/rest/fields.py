@@ -1,4 +1,4 @@
-"""Fields of request bodies that hold many: each has a maximum that is checked before any item is looked at.
+"""List fields of request bodies, with a maximum that is checked before any item is validated.
 
 Django REST framework's own list checks its length last, after every item was validated, and its list of related rows
 has no maximum at all: each id would be a query.
@@ -44,7 +44,7 @@ class BoundedDict(serializers.DictField):
 
 
 class BoundedChoices(serializers.MultipleChoiceField):
-    """A choice of several, each given once at most."""
+    """Multiple choices, without duplicates."""
 
     default_error_messages = {"max_length": TOO_MANY}
 
@@ -74,7 +74,7 @@ class BoundedRelated(ManyRelatedField):
 
 
 def publish_bounds(field: Any, schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a field with the maximum that the generator does not know of."""
+    """The schema of a field with the maximum that the generator does not know."""
     if isinstance(field, BoundedDict):
         return {**schema, "maxProperties": field.max_length}
     if isinstance(field, BoundedChoices | BoundedRelated | BoundedList):
@@ -83,9 +83,9 @@ def publish_bounds(field: Any, schema: dict[str, Any]) -> dict[str, Any]:
     if isinstance(field, serializers.ListSerializer) and most is not None:
         return {**schema, "maxItems": most}
     if isinstance(field, serializers.IPAddressField):
-        return {**schema, "maxLength": LONGEST_ADDRESS}
+        return {**schema, "maxLength": MAX_ADDRESS_LENGTH}
     return schema
 
 
 #: Of IPv6 with an embedded IPv4 address.
-LONGEST_ADDRESS = 45
+MAX_ADDRESS_LENGTH = 45

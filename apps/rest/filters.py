@@ -1,4 +1,4 @@
-"""Filters of lists, typed by the model's own fields, and the parameters that a call may carry at all."""
+"""Filters of lists, typed by the model's fields, and the check for unknown parameters."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -11,7 +11,7 @@ from drf_spectacular.plumbing import ComponentRegistry
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.request import Request
 
-from apps.rest.parsing import LONGEST_PARAMETER
+from apps.rest.parsing import MAX_PARAMETER_LENGTH
 
 
 class DeclaredFilters(DjangoFilterBackend):  # type: ignore[misc]  # django-filter ships no types
@@ -35,8 +35,8 @@ class DeclaredFilters(DjangoFilterBackend):  # type: ignore[misc]  # django-filt
 def filterset_of(
     model: type[models.Model], declared: tuple[tuple[str, str], ...]
 ) -> type[FilterSet]:
-    made = {name: _filter(model, path) for name, path in declared}
-    return type(f"{model.__name__}Filters", (FilterSet,), made)
+    by_name = {name: _filter(model, path) for name, path in declared}
+    return type(f"{model.__name__}Filters", (FilterSet,), by_name)
 
 
 def _filter(model: type[models.Model], path: str) -> filters.Filter:
@@ -47,16 +47,16 @@ def _filter(model: type[models.Model], path: str) -> filters.Filter:
             field_name=path, choices=field.choices, error_messages={"invalid_choice": offered}
         )
     if field.is_relation or isinstance(field, models.UUIDField):
-        # Not a choice among rows: an id that names none finds nothing, and costs no question.
+        # No lookup of the row: an unknown id finds nothing, without a query.
         return filters.UUIDFilter(field_name=path)
     return filters.CharFilter(field_name=path)
 
 
 def require_documented(request: Request) -> None:
-    """Refuse a parameter that the call's description does not name: a misspelt filter would find everything."""
+    """Refuse parameters that the OpenAPI description does not name: a misspelt filter would return everything."""
     match = request.resolver_match
     if not request.query_params or match is None or not _answers(match.func, str(request.method)):
-        return  # a method that there is not is answered with 405
+        return  # answered with 405
     known = documented_parameters(match.func, match.route, str(request.method))
     faults: Mapping[str, list[ErrorDetail]] = {
         name[:100]: [fault]
@@ -68,9 +68,9 @@ def require_documented(request: Request) -> None:
 
 
 def _answers(view: Callable[..., Any], method: str) -> bool:
-    """Whether the view has this method; of a view set, as far as the address maps it to an action.
+    """Whether the view has this method; of a view set, whether the URL maps it to an action.
 
-    OPTIONS is in no description, and answers the same whatever its parameters are.
+    OPTIONS is not described and ignores parameters.
     """
     if method == "OPTIONS":
         return False
@@ -81,22 +81,24 @@ def _answers(view: Callable[..., Any], method: str) -> bool:
 
 def _fault(name: str, values: list[Any], known: frozenset[str]) -> ErrorDetail | None:
     if name not in known:
-        return ErrorDetail("There is no such parameter here.", "unknown_parameter")
+        return ErrorDetail("Unknown parameter.", "unknown_parameter")
     if len(values) != 1:
         return ErrorDetail("Given more than once.", "repeated")
-    if len(values[0]) > LONGEST_PARAMETER:
-        return ErrorDetail(f"At most {LONGEST_PARAMETER} characters.", "max_length")
+    if len(values[0]) > MAX_PARAMETER_LENGTH:
+        return ErrorDetail(f"At most {MAX_PARAMETER_LENGTH} characters.", "max_length")
     return None
 
 
 @cache
 def documented_parameters(view: Callable[..., Any], route: str, method: str) -> frozenset[str]:
-    """The query parameters that the OpenAPI description of this call names."""
+    """The query parameters in the OpenAPI description of this operation."""
     generator = SchemaGenerator()  # type: ignore[no-untyped-call]  # the library
     method = "GET" if method == "HEAD" else method
     path = EndpointEnumerator().get_path_from_regex(route)  # type: ignore[no-untyped-call]  # the library
-    made = generator.create_view(view, method)  # type: ignore[no-untyped-call]  # the library
-    made.request = None
-    operation = made.schema.get_operation(path, route, "^/api/v1", method, ComponentRegistry())
+    view_instance = generator.create_view(view, method)  # type: ignore[no-untyped-call]  # the library
+    view_instance.request = None
+    operation = view_instance.schema.get_operation(
+        path, route, "^/api/v1", method, ComponentRegistry()
+    )
     parameters = (operation or {}).get("parameters", ())
     return frozenset(p["name"] for p in parameters if p["in"] == "query")

@@ -1,4 +1,4 @@
-"""``Idempotency-Key`` on POST: the same request sent twice is done once, and answered twice alike."""
+"""``Idempotency-Key`` on POST: a repeated request runs once and gets the stored response."""
 
 import json
 from datetime import datetime
@@ -12,10 +12,10 @@ from rest_framework.utils.encoders import JSONEncoder
 
 from apps.authorization.access import Access
 from apps.core.errors import DomainError
-from apps.rest.models import IDEMPOTENCY_RETENTION, IdempotentAnswer
+from apps.rest.models import IDEMPOTENCY_RETENTION, IdempotencyRecord
 
-LONGEST_KEY = 200
-#: Secrets that an answer shows once: they are not kept, so a repeated answer has none of them.
+MAX_KEY_LENGTH = 200
+#: Secrets that a response shows once: they are not stored, so a replayed response lacks them.
 SHOWN_ONCE = frozenset({"token", "secret", "link"})
 
 
@@ -27,61 +27,61 @@ class KeyUnusable(DomainError):
 
 
 class KeyReused(DomainError):
-    """The key came before, with another body."""
+    """The key was used before, with another body."""
 
     default_code = "idempotency_key_reused"
 
 
 class Replayed(Exception):
-    """This was done before; the answer of then is the answer."""
+    """The request was done before; its stored response is returned."""
 
-    def __init__(self, kept: IdempotentAnswer) -> None:
+    def __init__(self, stored: IdempotencyRecord) -> None:
         super().__init__()
-        self.kept = kept
+        self.stored = stored
 
     def response(self) -> Response:
         return Response(
-            self.kept.body, status=self.kept.status, headers={"Idempotency-Replayed": "true"}
+            self.stored.body, status=self.stored.status, headers={"Idempotency-Replayed": "true"}
         )
 
 
-def begin(access: Access, request: Request, at: datetime) -> IdempotentAnswer | None:
-    """Take the request's key, if it has one; waits while the same request is under way.
+def begin(access: Access, request: Request, at: datetime) -> IdempotencyRecord | None:
+    """Reserve the request's key, if it has one; waits while the same request is in progress.
 
     Raises Replayed, KeyReused, KeyUnusable.
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
         return None
-    if not (key.isascii() and key.isprintable() and 0 < len(key) <= LONGEST_KEY):
-        raise KeyUnusable(message=f"1 to {LONGEST_KEY} printable ASCII characters.")
-    body = request._request.body  # noqa: SLF001  (before the parser has eaten the stream)
+    if not (key.isascii() and key.isprintable() and 0 < len(key) <= MAX_KEY_LENGTH):
+        raise KeyUnusable(message=f"1 to {MAX_KEY_LENGTH} printable ASCII characters.")
+    body = request._request.body  # noqa: SLF001  (before the parser consumes the stream)
     who = f"{access.actor.kind}\n{access.actor.id}\n{request.get_full_path()}\n{key}"
-    taken = IdempotentAnswer(
+    record = IdempotencyRecord(
         request_digest=sha256(who.encode()).digest(),
         body_digest=sha256(body).digest(),
         created_at=at,
     )
-    IdempotentAnswer.objects.filter(
-        request_digest=taken.request_digest, created_at__lte=at - IDEMPOTENCY_RETENTION
+    IdempotencyRecord.objects.filter(
+        request_digest=record.request_digest, created_at__lte=at - IDEMPOTENCY_RETENTION
     ).delete()
     try:
         with transaction.atomic():
-            taken.save(force_insert=True)
+            record.save(force_insert=True)
     except IntegrityError:
-        kept = IdempotentAnswer.objects.get(request_digest=taken.request_digest)
-        if bytes(kept.body_digest) != taken.body_digest:
+        stored = IdempotencyRecord.objects.get(request_digest=record.request_digest)
+        if bytes(stored.body_digest) != record.body_digest:
             raise KeyReused(
-                message="This key came before with another body. Use a new one."
+                message="This key was used before with another body. Use a new one."
             ) from None
-        raise Replayed(kept) from None
-    return taken
+        raise Replayed(stored) from None
+    return record
 
 
-def finish(taken: IdempotentAnswer, response: Response) -> None:
-    """Keep a good answer; a refusal has been rolled back with everything else and may be tried again."""
+def finish(record: IdempotencyRecord, response: Response) -> None:
+    """Store a successful response; after an error everything was rolled back and the request may be retried."""
     body: Any = json.loads(json.dumps(response.data, cls=JSONEncoder))
     if isinstance(body, dict):
         body = {name: value for name, value in body.items() if name not in SHOWN_ONCE}
-    taken.status, taken.body = response.status_code, body
-    taken.save(update_fields=["status", "body"])
+    record.status, record.body = response.status_code, body
+    record.save(update_fields=["status", "body"])

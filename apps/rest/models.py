@@ -7,8 +7,8 @@ from apps.tenancy.models import TenantModel
 IDEMPOTENCY_RETENTION = timedelta(hours=24)
 
 
-class IdempotentAnswer(TenantModel):
-    """What a POST with an ``Idempotency-Key`` was answered, for a day. Digests of who sent what where, no secrets."""
+class IdempotencyRecord(TenantModel):
+    """The response of a POST with an ``Idempotency-Key``, stored for a day. Digests of the request, no secrets."""
 
     request_digest = models.BinaryField(max_length=32)
     body_digest = models.BinaryField(max_length=32)
@@ -20,7 +20,9 @@ class IdempotentAnswer(TenantModel):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["tenant", "request_digest"], name="rest_idempotentanswer_uniq"
+                fields=["tenant", "request_digest"], name="rest_idempotencyrecord_uniq"
             )
         ]
-        indexes = [models.Index(fields=["tenant", "created_at"], name="rest_answer_age_idx")]
+        indexes = [
+            models.Index(fields=["tenant", "created_at"], name="rest_idempotencyrecord_age_idx")
+        ]

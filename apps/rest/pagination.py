@@ -1,4 +1,4 @@
-"""Cursor paging of every list."""
+"""Cursor pagination of every list."""
 
 from typing import Any
 
@@ -9,26 +9,26 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-TRUTH = {"true": True, "false": False}
+BOOLEANS = {"true": True, "false": False}
 
 
-class CursorPages(CursorPagination):
+class SignedCursorPagination(CursorPagination):
     """``?cursor=``, ``?page_size=`` (1 to 500), ``?ordering=`` where the view offers some, ``?total=true``.
 
-    A cursor is signed for its list and order: what reaches the database was written here.
+    A cursor is signed for its list and ordering: the database sees only values that were written here.
     """
 
     page_size = 100
     max_page_size = 500
     page_size_query_param = "page_size"
     ordering = "id"
-    # An outage puts thousands of alerts on one instant. A ceiling would show one page of them for ever.
+    # An outage gives thousands of alerts the same timestamp; a limit would repeat one page of them.
     offset_cutoff = 0
     request: Request
     _total: int | None = None
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
-        if _truth(request, "total"):
+        if _boolean(request, "total"):
             self._total = queryset.count()
         return super().paginate_queryset(queryset, request, view)
 
@@ -41,14 +41,14 @@ class CursorPages(CursorPagination):
         return int(text)
 
     def get_ordering(self, request: Request, queryset: Any, view: Any) -> tuple[str, ...]:
-        asked = request.query_params.get("ordering")
-        if asked is None or getattr(view, "action", "") != "list":
+        value = request.query_params.get("ordering")
+        if value is None or getattr(view, "action", "") != "list":
             return super().get_ordering(request, queryset, view)
-        name = asked.removeprefix("-")
+        name = value.removeprefix("-")
         if name not in view.orderings:
             offered = ", ".join(view.orderings) or "none"
             raise _fault("ordering", f"This list can be ordered by: {offered}.")
-        return (asked, f"{asked[: -len(name)]}id")  # ties need the id
+        return (value, f"{value[: -len(name)]}id")  # ties need the id
 
     def encode_cursor(self, cursor: Cursor) -> str:
         signed = self._signer(self.request).sign_object(list(cursor))
@@ -102,11 +102,11 @@ def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str,
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
-def _truth(request: Request, name: str) -> bool:
+def _boolean(request: Request, name: str) -> bool:
     text = request.query_params.get(name, "false")
-    if text not in TRUTH:
+    if text not in BOOLEANS:
         raise _fault(name, "true or false.")
-    return TRUTH[text]
+    return BOOLEANS[text]
 
 
 def _fault(name: str, text: str) -> ValidationError:

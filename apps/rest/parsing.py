@@ -1,4 +1,4 @@
-"""JSON bodies as the database can keep them: what it cannot keep is a fault of the request, never a 500."""
+"""JSON bodies that the database can store: others are refused with 400, instead of failing with 500."""
 
 import json
 import math
@@ -10,14 +10,14 @@ from rest_framework.parsers import JSONParser
 
 from apps.core.errors import DomainError
 
-#: Bytes. The largest pack of rules is a tenth of it.
+#: Bytes; ten times the largest rule pack.
 MAX_BODY = 2 * 1024 * 1024
 MAX_DEPTH = 32
 #: Items of one list or members of one object, and values of the whole body. Single fields allow less, as described.
 MAX_ITEMS = 10_000
 MAX_VALUES = 100_000
 #: Characters of a query parameter or of `If-Match`.
-LONGEST_PARAMETER = 1_000
+MAX_PARAMETER_LENGTH = 1_000
 MAX_NUMBER = 2**63
 
 
@@ -35,8 +35,8 @@ class BodyTooComplex(DomainError):
     default_code = "body_too_complex"
 
 
-class PlainJSONParser(JSONParser):
-    """Refuses NaN, numbers out of range, NUL, half characters, and nesting without end."""
+class StrictJSONParser(JSONParser):
+    """Refuses NaN, numbers out of range, NUL, lone surrogates, and deep nesting."""
 
     def parse(
         self,
@@ -44,11 +44,11 @@ class PlainJSONParser(JSONParser):
         media_type: str | None = None,  # noqa: ARG002  (the base's shape)
         parser_context: Mapping[str, Any] | None = None,  # noqa: ARG002
     ) -> Any:
-        given = stream.read(MAX_BODY + 1)
-        if len(given) > MAX_BODY:
+        data = stream.read(MAX_BODY + 1)
+        if len(data) > MAX_BODY:
             raise BodyTooLarge(message=f"At most {MAX_BODY} bytes.")
         try:
-            body = json.loads(given.decode(), parse_constant=_refuse_constant)
+            body = json.loads(data.decode(), parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise ParseError("The body is not JSON.") from error
         _check(body)
@@ -77,7 +77,7 @@ def _check(body: Any) -> None:
             elif isinstance(value, list):
                 inner += value
             elif not _is_plain(value):
-                raise ParseError("The body holds a number or character that cannot be kept.")
+                raise ParseError("The body holds a number or character that cannot be stored.")
         level = inner
     raise ParseError("The body is nested too deeply.")
 

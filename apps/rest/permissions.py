@@ -1,4 +1,4 @@
-"""Deny by default: a view declares a permission per action, or it answers nobody."""
+"""Deny by default: an action without a declared permission is forbidden."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from apps.core import clock
 
 
 def is_session(request: Request) -> bool:
-    """Whether a person calls from their browser, and not a program with a token."""
+    """Whether the caller is a browser session, not a token."""
     return isinstance(request.successful_authenticator, SessionAuthentication)
 
 
 def action_of(view: Any, request: Request) -> str:
-    """What is asked of a view: its action, or the lower-case method (of HEAD: what GET is)."""
+    """The action of a view, or the lower-case method (GET for HEAD)."""
     method = (request.method or "").lower()
     return getattr(view, "action", None) or ("get" if method == "head" else method)
 
@@ -31,13 +31,13 @@ class DeclaredPermission(BasePermission):
             return False
         method = (request.method or "").lower()
         if method == "options" or not hasattr(view, method):
-            return True  # answered with the methods that there are, or with 405
+            return True  # answered with Allow, or with 405
         declared = getattr(view, "permission_map", {})
         permission = declared.get(action_of(view, request))
         return permission is not None and access.may(permission)
 
 
 def require_declared_proof(view: Any, request: Request) -> None:
-    """Raise ReauthenticationRequired where the view's ``fresh_sign_in`` names what is asked, and a person asks it."""
+    """Raise ReauthenticationRequired for a session without recent authentication if ``fresh_sign_in`` has the action."""
     if is_session(request) and action_of(view, request) in view.fresh_sign_in:
         require_fresh(request.session, clock.now())

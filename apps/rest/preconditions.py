@@ -1,4 +1,4 @@
-"""``ETag`` on every row, ``If-Match`` on every change of one: nobody overwrites what they have not seen."""
+"""``ETag`` on every row and ``If-Match`` on every change: no lost updates."""
 
 import json
 from collections.abc import Mapping
@@ -10,33 +10,33 @@ from rest_framework.request import Request
 from rest_framework.utils.encoders import JSONEncoder
 
 from apps.core.errors import DomainError
-from apps.rest.parsing import LONGEST_PARAMETER
+from apps.rest.parsing import MAX_PARAMETER_LENGTH
 
-TAGGED = frozenset({"retrieve", "update", "partial_update"})
-GUARDED = frozenset({"update", "partial_update", "destroy"})
+ETAG_ACTIONS = frozenset({"retrieve", "update", "partial_update"})
+IF_MATCH_ACTIONS = frozenset({"update", "partial_update", "destroy"})
 
 
 class PreconditionFailed(DomainError):
-    """The row is no longer what ``If-Match`` names."""
+    """The row changed: its ETag differs from ``If-Match``."""
 
     status = 412
     default_code = "precondition_failed"
 
 
-def tag_of(shown: Mapping[str, Any], ignored: frozenset[str]) -> str:
-    """The strong tag of a row as it is shown; what changes by itself (``ignored``) is left out."""
-    counted = {name: value for name, value in shown.items() if name not in ignored}
-    text = json.dumps(counted, cls=JSONEncoder, sort_keys=True)
+def etag_of(representation: Mapping[str, Any], ignored: frozenset[str]) -> str:
+    """The strong ETag of a representation, without the ``ignored`` fields."""
+    included = {name: value for name, value in representation.items() if name not in ignored}
+    text = json.dumps(included, cls=JSONEncoder, sort_keys=True)
     return f'"{sha256(text.encode()).hexdigest()[:32]}"'
 
 
 def require_match(view: Any, request: Request, **kwargs: Any) -> None:
-    """Raise PreconditionFailed unless the row is what the caller last saw.
+    """Raise PreconditionFailed unless the row's ETag is in ``If-Match``.
 
-    Locks: the row, until the change is committed (a deletion takes no lock: it changes nothing unseen).
+    Locks: the row, until the change is committed (not for a deletion).
     """
-    if len(request.headers["If-Match"]) > LONGEST_PARAMETER:
-        fault = ErrorDetail(f"At most {LONGEST_PARAMETER} characters.", "max_length")
+    if len(request.headers["If-Match"]) > MAX_PARAMETER_LENGTH:
+        fault = ErrorDetail(f"At most {MAX_PARAMETER_LENGTH} characters.", "max_length")
         raise ValidationError({"If-Match": fault})
     row = view.get_object()
     if request.method != "DELETE":
@@ -47,8 +47,8 @@ def require_match(view: Any, request: Request, **kwargs: Any) -> None:
         return
     action, view.action = view.action, "retrieve"
     try:
-        shown = view.retrieve(request, **kwargs).data
+        representation = view.retrieve(request, **kwargs).data
     finally:
         view.action = action
-    if tag_of(shown, view.etag_ignores) not in wanted:
-        raise PreconditionFailed(message="It was changed since you read it. Read it again.")
+    if etag_of(representation, view.etag_ignores) not in wanted:
+        raise PreconditionFailed(message="The row changed since you read it. Read it again.")

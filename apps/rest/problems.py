@@ -19,7 +19,7 @@ CONTENT_TYPE = "application/problem+json"
 
 
 class TookTooLong(DomainError):
-    """The database was stopped after the time that one question may take. Ask for less: a filter, a shorter time."""
+    """The query took longer than the time limit. Narrow it: a filter, a shorter time range."""
 
     status = 503
     default_code = "took_too_long"
@@ -42,7 +42,7 @@ def problem(
 
 
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's exception handler; anything unknown propagates and is a 500."""
+    """DRF's exception handler; unknown errors propagate and become a 500."""
     if connection.in_atomic_block:
         transaction.set_rollback(True)
     if isinstance(error, RequestDataTooBig):
@@ -50,7 +50,7 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
     if isinstance(error, Http404):
         error = NotVisible()
     if isinstance(error, OperationalError) and isinstance(error.__cause__, QueryCanceled):
-        error = TookTooLong(message="The answer takes too long to find. Ask for less.")
+        error = TookTooLong(message="The query took longer than the time limit. Narrow it.")
     if isinstance(error, DjangoValidationError):
         error = exceptions.ValidationError(
             error.message_dict if hasattr(error, "error_dict") else error.messages
@@ -64,15 +64,15 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         return problem(
             400, "invalid", "The request has faults.", errors=list(_faults(error.detail, ""))
         )
-    answered = exception_handler(error, context)
-    if answered is None or not isinstance(error, exceptions.APIException):
-        return answered
+    response = exception_handler(error, context)
+    if response is None or not isinstance(error, exceptions.APIException):
+        return response
     code = error.get_codes()
-    made = problem(answered.status_code, str(code), str(error.detail))
+    body_response = problem(response.status_code, str(code), str(error.detail))
     for name in ("WWW-Authenticate", "Retry-After"):
-        if name in answered.headers:
-            made[name] = answered.headers[name]
-    return made
+        if name in response.headers:
+            body_response[name] = response.headers[name]
+    return body_response
 
 
 def _context(error: DomainError) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""How the REST API describes itself: who may call, what filters there are, what a refusal looks like."""
+"""The OpenAPI description: parameters of the framework and problem responses."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
-from apps.rest.field_selection import TRIMMED
+from apps.rest.field_selection import FIELD_SELECTION_ACTIONS
 from apps.rest.fields import publish_bounds
-from apps.rest.idempotency import LONGEST_KEY
-from apps.rest.parsing import LONGEST_PARAMETER
-from apps.rest.preconditions import GUARDED
+from apps.rest.idempotency import MAX_KEY_LENGTH
+from apps.rest.parsing import MAX_PARAMETER_LENGTH
+from apps.rest.preconditions import IF_MATCH_ACTIONS
 from apps.rest.problems import CONTENT_TYPE
 
 
@@ -33,7 +33,7 @@ class ProblemSerializer(serializers.Serializer[Any]):
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
-    {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+    {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
     OpenApiParameter.HEADER,
     description="The same key and body within 24 hours is done once; the answer is repeated, without secrets.",
 )
@@ -46,12 +46,12 @@ IF_MATCH = OpenApiParameter(
 FIELDS = OpenApiParameter(
     "fields", str, description="Only these fields of each row: their names, separated by commas."
 )
-#: App -> the part of the API that it is described under; others under their own name.
+#: App -> tag; other apps have their own name as tag.
 AREAS = {"accounts": "identity", "vault": "inventory"}
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 #: Status -> component, what it means.
-REFUSALS = {
+PROBLEM_RESPONSES = {
     "400": ("Invalid", "A parameter or field cannot be used; `errors` names each."),
     "401": ("Unauthenticated", "No token or session, or one that is unknown, expired or revoked."),
     "403": ("Forbidden", "The role, the token's scopes or the grant do not allow it."),
@@ -67,7 +67,7 @@ REFUSALS = {
 
 
 class TenantAutoSchema(AutoSchema):
-    """Adds what every view here has: the filters it declares, and problems as refusals."""
+    """Adds what every view has: declared filters, headers, and problem responses."""
 
     def get_tags(self) -> list[str]:
         app = type(self.view).__module__.split(".")[1]
@@ -82,9 +82,9 @@ class TenantAutoSchema(AutoSchema):
         action = self._action()
         if self.method == "POST":
             return [IDEMPOTENCY_KEY]
-        if action in GUARDED:
+        if action in IF_MATCH_ACTIONS:
             return [IF_MATCH]
-        found = [FIELDS] if action in TRIMMED else []
+        found = [FIELDS] if action in FIELD_SELECTION_ACTIONS else []
         orderings = getattr(self.view, "orderings", ()) if action == "list" else ()
         if orderings:
             choices = [sign + name for name in orderings for sign in ("", "-")]
@@ -94,7 +94,7 @@ class TenantAutoSchema(AutoSchema):
         return found
 
     def _map_serializer_field(self, field: Any, *args: Any, **kwargs: Any) -> Any:
-        """A choice that may be empty in its column may be so in an answer, also where nobody can write it."""
+        """A read-only choice that may be blank in its column may be blank in a response."""
         model = getattr(getattr(field.parent, "Meta", None), "model", None)
         if model and field.read_only and type(field) is serializers.ChoiceField:
             columns = {c.name: c for c in model._meta.concrete_fields}  # noqa: SLF001  (Django's public spelling)
@@ -103,12 +103,12 @@ class TenantAutoSchema(AutoSchema):
         return publish_bounds(field, schema) if schema else schema
 
     def _get_parameters(self) -> list[dict[str, Any]]:
-        """Every text that a parameter carries has a maximum (``filters.require_documented``)."""
+        """Every text parameter has a maximum length (``filters.require_documented``)."""
         parameters: list[dict[str, Any]] = super()._get_parameters()
         for parameter in parameters:
             schema = parameter.get("schema", {})
             if schema.get("type") == "string" and not {"enum", "format"} & set(schema):
-                schema.setdefault("maxLength", LONGEST_PARAMETER)
+                schema.setdefault("maxLength", MAX_PARAMETER_LENGTH)
         return parameters
 
     def _action(self) -> str:
@@ -122,7 +122,9 @@ class TenantAutoSchema(AutoSchema):
             )
             self.registry.problem = problem  # type: ignore[attr-defined]  # for the hook below
             for status in self._refusals():
-                bodies.setdefault(status, {"$ref": f"#/components/responses/{REFUSALS[status][0]}"})
+                bodies.setdefault(
+                    status, {"$ref": f"#/components/responses/{PROBLEM_RESPONSES[status][0]}"}
+                )
         return dict(sorted(bodies.items()))
 
     def _refusals(self) -> list[str]:
@@ -130,25 +132,26 @@ class TenantAutoSchema(AutoSchema):
         known = {
             "404": "{" in self.path,
             "409": is_write,
-            "412": self._action() in GUARDED,
+            "412": self._action() in IF_MATCH_ACTIONS,
             "415": is_write and self.method != "DELETE",
             "422": is_write,
         }
-        return [status for status in REFUSALS if known.get(status, True)]
+        return [status for status in PROBLEM_RESPONSES if known.get(status, True)]
 
 
 class PlatformAutoSchema(TenantAutoSchema):
-    """Outside of tenants: no idempotency keys, no row versions."""
+    """Outside of tenants: no idempotency keys, no ETags."""
 
     def get_override_parameters(self) -> list[Any]:
         return []
 
 
-def share_refusals(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
-    """A hook of the generator: every refusal is described once, and referred to."""
+def share_problem_responses(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
+    """A hook of the generator: each problem response is described once and referenced."""
     problem = getattr(generator.registry, "problem", None)
     if problem:
         result["components"]["responses"] = {
-            name: {**problem, "description": description} for name, description in REFUSALS.values()
+            name: {**problem, "description": description}
+            for name, description in PROBLEM_RESPONSES.values()
         }
     return result

@@ -1,4 +1,4 @@
-"""The description of the REST API, generated on request, and a page to read it and to try it on."""
+"""The OpenAPI description, generated on request, and the page that shows it."""
 
 from typing import Any
 
@@ -17,14 +17,14 @@ from apps.rest.views import TenantView
 class SchemaView(TenantView, SpectacularAPIView):
     """OpenAPI 3, to every member."""
 
-    # The library's own view would answer anybody.
+    # The library's own view would allow anybody.
     authentication_classes = TenantView.authentication_classes
     permission_classes = TenantView.permission_classes
     permission_map = {"get": Permission.SELF}
     expensive = frozenset({"get"})
 
     def handle_exception(self, exc: Exception) -> Response:
-        # A refusal is JSON here too, whatever the description itself is written in.
+        # A problem is JSON here too, whatever the format of the description.
         self.request.accepted_renderer = JSONRenderer()
         self.request.accepted_media_type = JSONRenderer.media_type
         return super().handle_exception(exc)
@@ -36,5 +36,5 @@ class SchemaView(TenantView, SpectacularAPIView):
 
 
 def api_docs(request: HttpRequest) -> HttpResponse:
-    """The description for people; calls that they try are made as they themselves."""
+    """The description as a page; requests from it are made with the user's session."""
     return render(request, "rest/api_docs.html")

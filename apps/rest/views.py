@@ -22,15 +22,15 @@ from apps.core import clock
 from apps.core.errors import NotVisible
 from apps.rest import idempotency, preconditions
 from apps.rest.deprecation import Deprecation
-from apps.rest.field_selection import TRIMMED, trim
+from apps.rest.field_selection import FIELD_SELECTION_ACTIONS, select_fields
 from apps.rest.filters import DeclaredFilters, require_documented
-from apps.rest.models import IdempotentAnswer
+from apps.rest.models import IdempotencyRecord
 from apps.rest.permissions import action_of, require_declared_proof
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 
-#: What one question of a request may cost the database; a report that needs more is a task.
-QUESTION_SECONDS = 10
+#: Time limit of each statement; a report that needs more runs as a task.
+STATEMENT_SECONDS = 10
 
 
 class TenantView(APIView):
@@ -40,20 +40,20 @@ class TenantView(APIView):
     """
 
     permission_map: Mapping[str, Permission] = {}
-    #: Action or method -> since when it is deprecated, and when it goes (docs/rest.md says how long that takes).
+    #: Action or method -> its deprecation (docs/rest.md has the notice period).
     deprecated: ClassVar[Mapping[str, Deprecation]] = {}
-    #: Actions that touch secrets, keys or roles: a person confirms who they are first; a program is not asked.
+    #: Actions that touch secrets, keys or roles: sessions need recent authentication, tokens do not.
     fresh_sign_in: frozenset[str] = frozenset()
-    #: Actions that may take seconds of processor or database: a tenant gets few of them at once.
+    #: Actions that may take seconds of CPU or database: few of them at once per tenant.
     expensive: frozenset[str] = frozenset()
-    _taken: IdempotentAnswer | None = None
+    _idempotency_record: IdempotencyRecord | None = None
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         with ExitStack() as self._tenant_context:
             return super().dispatch(request, *args, **kwargs)
 
     def perform_authentication(self, request: Request) -> None:
-        """Authenticate, then enter the tenant and its limits: permission checks and handlers run inside it."""
+        """Authenticate, then apply the tenant's limits and enter it: permission checks and handlers run inside."""
         super().perform_authentication(request)
         if isinstance(request.auth, Access):
             structlog.contextvars.bind_contextvars(tenant_id=str(request.auth.tenant.id))
@@ -61,7 +61,7 @@ class TenantView(APIView):
             inner.admission.enter(
                 request.auth.tenant.id, is_expensive=action_of(self, request) in self.expensive
             )
-            inside = acting_in(request.auth.tenant, seconds=QUESTION_SECONDS)
+            inside = acting_in(request.auth.tenant, seconds=STATEMENT_SECONDS)
             self._tenant_context.enter_context(inside)
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -72,14 +72,16 @@ class TenantView(APIView):
             for name, texts in request.query_params.lists()
             if "\x00" in name or any("\x00" in str(text) for text in texts)
         ]
-        if faulty:  # PostgreSQL keeps no NUL
-            raise ValidationError({name.replace("\x00", ""): "NUL is no text." for name in faulty})
+        if faulty:  # PostgreSQL stores no NUL
+            raise ValidationError(
+                {name.replace("\x00", ""): "NUL is not allowed." for name in faulty}
+            )
         require_documented(request)
         if request.method == "POST":
-            self._taken = idempotency.begin(self.access, request, clock.now())
+            self._idempotency_record = idempotency.begin(self.access, request, clock.now())
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:  # noqa: ARG002
-        """Which methods there are, in ``Allow``; the rest is in the OpenAPI description."""
+        """The methods, in ``Allow``; the rest is in the OpenAPI description."""
         return Response(status=HTTPStatus.NO_CONTENT)
 
     def handle_exception(self, exc: Exception) -> Response:
@@ -90,8 +92,8 @@ class TenantView(APIView):
     def finalize_response(
         self, request: Request, response: Response, *args: Any, **kwargs: Any
     ) -> Response:
-        if self._taken and response.status_code < HTTPStatus.BAD_REQUEST:
-            idempotency.finish(self._taken, response)
+        if self._idempotency_record and response.status_code < HTTPStatus.BAD_REQUEST:
+            idempotency.finish(self._idempotency_record, response)
         action = getattr(self, "action", None) or str(request.method).lower()
         if action in self.deprecated:
             for name, text in self.deprecated[action].headers().items():
@@ -100,7 +102,7 @@ class TenantView(APIView):
 
     @property
     def access(self) -> Access:
-        """The caller's access; permission checks have made sure that there is one."""
+        """The caller's access; permission checks have verified that there is one."""
         if getattr(
             self, "swagger_fake_view", False
         ):  # set by the schema generator, which has no caller
@@ -109,19 +111,19 @@ class TenantView(APIView):
 
 
 class TenantViewSet(TenantView, GenericViewSet[Any]):
-    """A view set in the tenant; ``get_object`` answers absent and foreign rows alike."""
+    """A view set in the tenant; ``get_object`` does not distinguish absent rows from invisible ones."""
 
     filter_backends = [DeclaredFilters]
     #: Query parameter of the list -> field of the model.
     filters: ClassVar[Mapping[str, str]] = {}
-    #: What ``?ordering=`` of the list may name, also with a minus: columns that are never null.
+    #: Columns of ``?ordering=``, also with a minus; they are never null.
     orderings: ClassVar[tuple[str, ...]] = ()
-    #: What of a row changes by itself, and so is no part of its version.
+    #: Fields that change by themselves and so are no part of the ETag.
     etag_ignores: ClassVar[frozenset[str]] = frozenset()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        if self.action in preconditions.GUARDED and "If-Match" in request.headers:
+        if self.action in preconditions.IF_MATCH_ACTIONS and "If-Match" in request.headers:
             preconditions.require_match(self, request, **kwargs)
 
     def finalize_response(
@@ -130,11 +132,11 @@ class TenantViewSet(TenantView, GenericViewSet[Any]):
         action = getattr(self, "action", None)
         is_good = response.status_code == HTTPStatus.OK
         tag = ""
-        if action in preconditions.TAGGED and is_good:
-            tag = preconditions.tag_of(cast(Any, response.data), self.etag_ignores)
-        if action in TRIMMED and is_good and "fields" in request.query_params:
+        if action in preconditions.ETAG_ACTIONS and is_good:
+            tag = preconditions.etag_of(cast(Any, response.data), self.etag_ignores)
+        if action in FIELD_SELECTION_ACTIONS and is_good and "fields" in request.query_params:
             known = set(cast(Any, self.get_serializer_class()()).fields)
-            response = trim(response, request.query_params["fields"], known)
+            response = select_fields(response, request.query_params["fields"], known)
         final = super().finalize_response(request, response, *args, **kwargs)
         if tag and final.status_code == HTTPStatus.OK:
             final["ETag"] = tag

@@ -7,8 +7,8 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["apps.rest.permissions.DeclaredPermission"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["apps.rest.parsing.PlainJSONParser"],
-    "DEFAULT_PAGINATION_CLASS": "apps.rest.pagination.CursorPages",
+    "DEFAULT_PARSER_CLASSES": ["apps.rest.parsing.StrictJSONParser"],
+    "DEFAULT_PAGINATION_CLASS": "apps.rest.pagination.SignedCursorPagination",
     "DEFAULT_SCHEMA_CLASS": "apps.rest.schema.TenantAutoSchema",
     "EXCEPTION_HANDLER": "apps.rest.problems.problem_response",
     # Django REST framework's own OPTIONS would list what a field may refer to.
@@ -23,7 +23,7 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "What integrators should know is in docs/rest.md; every `code` in docs/problems.md.",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "apps.rest.schema.share_refusals",
+        "apps.rest.schema.share_problem_responses",
     ],
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from apps.rest.parsing import LONGEST_PARAMETER, MAX_ITEMS, MAX_VALUES
+from apps.rest.parsing import MAX_ITEMS, MAX_PARAMETER_LENGTH, MAX_VALUES
 from tests.clients import problem
 
 pytestmark = pytest.mark.django_db
@@ -229,6 +229,8 @@ def test_a_list_of_rows_costs_no_query_beyond_its_maximum(world, django_assert_m
 
 def test_if_match_has_a_maximum(world):
     url = f"/api/v1/sites/{world.own['sites']}/"
-    answer = world.clients["admin"].delete(url, headers={"If-Match": "x" * (LONGEST_PARAMETER + 1)})
+    answer = world.clients["admin"].delete(
+        url, headers={"If-Match": "x" * (MAX_PARAMETER_LENGTH + 1)}
+    )
 
     assert problem(answer) == (400, "invalid")

@@ -8,7 +8,7 @@ from django.db import connection
 from apps.accounts.models import ApiToken
 from apps.core import clock
 from apps.inventory.models import Site
-from apps.rest.models import IDEMPOTENCY_RETENTION, IdempotentAnswer
+from apps.rest.models import IDEMPOTENCY_RETENTION, IdempotencyRecord
 from apps.tenancy import acting_in
 from tests.clients import bearer, problem
 
@@ -80,8 +80,8 @@ class TestKey:
 
         assert second.json() == {k: v for k, v in first.json().items() if k != "token"}
         with acting_in(acme):
-            (stored,) = IdempotentAnswer.objects.all()
-        assert first.json()["token"] not in str(stored.body)
+            (kept,) = IdempotencyRecord.objects.all()
+        assert first.json()["token"] not in str(kept.body)
         assert ApiToken.objects.filter(name="x").count() == 1
 
     @pytest.mark.parametrize("key", ["", "x" * 201, "ключ", "a\tb"])
@@ -102,7 +102,7 @@ class TestKey:
     def test_after_a_day_it_is_another_request(self, acme, admin):
         admin.post(URL, {"name": "hub"}, headers=KEY)
         with acting_in(acme):
-            IdempotentAnswer.objects.update(created_at=clock.now() - IDEMPOTENCY_RETENTION)
+            IdempotencyRecord.objects.update(created_at=clock.now() - IDEMPOTENCY_RETENTION)
 
         answer = admin.post(URL, {"name": "hub"}, headers=KEY)
 

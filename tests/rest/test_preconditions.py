@@ -19,17 +19,17 @@ from tests.accounts.test_matrix import (  # noqa: F401  (the fixture)
 from tests.clients import bearer, problem
 from tests.inventory.factories import make_site
 
-GUARDED = [c for c in ROWWISE if c.action in {"update", "partial_update", "destroy"}]
-CHANGED = [c for c in GUARDED if c.action == "partial_update"]
+IF_MATCH_ACTIONS = [c for c in ROWWISE if c.action in {"update", "partial_update", "destroy"}]
+CHANGED = [c for c in IF_MATCH_ACTIONS if c.action == "partial_update"]
 STALE = '"00000000000000000000000000000000"'
 
 
 def test_there_is_something_to_guard():
-    assert len(GUARDED) >= 25
+    assert len(IF_MATCH_ACTIONS) >= 25
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("case", GUARDED, ids=named)
+@pytest.mark.parametrize("case", IF_MATCH_ACTIONS, ids=named)
 def test_a_change_of_what_was_not_seen_is_refused(company, case):  # noqa: F811
     admin = company.callers[Role.ADMIN]
     url = case.url(company.ids(case, "own"))
@@ -42,7 +42,7 @@ def test_a_change_of_what_was_not_seen_is_refused(company, case):  # noqa: F811
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("case", GUARDED, ids=named)
+@pytest.mark.parametrize("case", IF_MATCH_ACTIONS, ids=named)
 def test_foreign_and_absent_rows_have_no_version(company, case):  # noqa: F811
     admin = company.callers[Role.ADMIN]
     urls = [case.url(company.ids(case, relation)) for relation in ("foreign", "absent")]

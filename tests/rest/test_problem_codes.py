@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from apps.rest.problem_codes import OF_THE_FRAME, domain_errors, entries, page
+from apps.rest.problem_codes import FRAMEWORK_CODES, domain_errors, entries, render_page
 
 PROJECT = Path(__file__).parents[2]
 KEPT = PROJECT / "docs" / "problems.md"
@@ -30,7 +30,7 @@ def literal_codes() -> Iterator[tuple[str, str]]:
 
 
 def test_the_page_is_what_the_code_says():
-    assert KEPT.read_text(encoding="utf-8") == page(), f"Out of date. Run: {RENEW}"
+    assert KEPT.read_text(encoding="utf-8") == render_page(), f"Out of date. Run: {RENEW}"
 
 
 def test_every_error_says_when_it_is_raised():
@@ -44,5 +44,5 @@ def test_a_code_that_is_written_in_place_is_on_the_page_too():
         code: location for code, location in literal_codes() if code.replace("_", "").isalpha()
     }
 
-    assert {code: location for code, location in found.items() if code not in listed} == {}
-    assert found.keys() & OF_THE_FRAME.keys()
+    assert {code: where for code, where in found.items() if code not in listed} == {}
+    assert found.keys() & FRAMEWORK_CODES.keys()

@@ -20,7 +20,7 @@ from apps.audit.chain import Checkpoint, Fault
 from apps.audit.models import Record
 from apps.audit.verification import State, Step, verify_step
 from apps.authorization.permissions import Permission
-from apps.rest.pagination import CursorPages
+from apps.rest.pagination import SignedCursorPagination
 from apps.rest.views import TenantViewSet
 
 HEAD_PATTERN = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
@@ -60,7 +60,7 @@ class VerificationSerializer(serializers.Serializer[Any]):
     )
 
 
-class AuditLogPagination(CursorPages):
+class AuditLogPagination(SignedCursorPagination):
     ordering = ("-sequence", "-id")  # type: ignore[assignment]  # ties need the id
 
 

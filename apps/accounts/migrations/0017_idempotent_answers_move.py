@@ -1,16 +1,16 @@
 from django.db import migrations
 
 RENAMES = (
-    "ALTER TABLE accounts_idempotentanswer RENAME TO rest_idempotentanswer",
-    "ALTER INDEX accounts_idempotentanswer_uniq RENAME TO rest_idempotentanswer_uniq",
-    "ALTER INDEX accounts_idempotentanswer_row_uniq RENAME TO rest_idempotentanswer_row_uniq",
-    "ALTER INDEX accounts_answer_age_idx RENAME TO rest_answer_age_idx",
+    "ALTER TABLE accounts_idempotentanswer RENAME TO rest_idempotencyrecord",
+    "ALTER INDEX accounts_idempotentanswer_uniq RENAME TO rest_idempotencyrecord_uniq",
+    "ALTER INDEX accounts_idempotentanswer_row_uniq RENAME TO rest_idempotencyrecord_row_uniq",
+    "ALTER INDEX accounts_answer_age_idx RENAME TO rest_idempotencyrecord_age_idx",
 )
 BACK = (
-    "ALTER TABLE rest_idempotentanswer RENAME TO accounts_idempotentanswer",
-    "ALTER INDEX rest_idempotentanswer_uniq RENAME TO accounts_idempotentanswer_uniq",
-    "ALTER INDEX rest_idempotentanswer_row_uniq RENAME TO accounts_idempotentanswer_row_uniq",
-    "ALTER INDEX rest_answer_age_idx RENAME TO accounts_answer_age_idx",
+    "ALTER TABLE rest_idempotencyrecord RENAME TO accounts_idempotentanswer",
+    "ALTER INDEX rest_idempotencyrecord_uniq RENAME TO accounts_idempotentanswer_uniq",
+    "ALTER INDEX rest_idempotencyrecord_row_uniq RENAME TO accounts_idempotentanswer_row_uniq",
+    "ALTER INDEX rest_idempotencyrecord_age_idx RENAME TO accounts_answer_age_idx",
 )
 
 

@@ -20,23 +20,23 @@ from apps.alerts.selectors import labels_of, rules_with_severity
 from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.core.errors import Forbidden
-from apps.rest.pagination import CursorPages
+from apps.rest.pagination import SignedCursorPagination
 from apps.rest.views import TenantViewSet
 
 
-class ByKey(CursorPages):
+class ByKey(SignedCursorPagination):
     ordering = "key"
 
 
-class ByTarget(CursorPages):
+class ByTarget(SignedCursorPagination):
     ordering = ("level", "target")  # type: ignore[assignment]  # one target per level
 
 
-class LatestFirst(CursorPages):
+class LatestFirst(SignedCursorPagination):
     ordering = ("-since", "-id")  # type: ignore[assignment]  # ties need the id
 
 
-class OldestFirst(CursorPages):
+class OldestFirst(SignedCursorPagination):
     ordering = ("at", "id")  # type: ignore[assignment]  # ties need the id
 
 

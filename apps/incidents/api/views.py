@@ -19,11 +19,11 @@ from apps.incidents.choices import IncidentStatus
 from apps.incidents.limits import OutsideGrant, alerts_within_grant, require_fully_visible
 from apps.incidents.models import Incident
 from apps.incidents.models.verdicts import evidence_in_english
-from apps.rest.pagination import CursorPages
+from apps.rest.pagination import SignedCursorPagination
 from apps.rest.views import TenantViewSet
 
 
-class NewestFirst(CursorPages):
+class NewestFirst(SignedCursorPagination):
     ordering = ("-started_at", "-id")  # type: ignore[assignment]  # ties need the id
 
 
@@ -234,7 +234,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
         shape: type[serializers.ModelSerializer[Any]],
         ordering: tuple[str, ...],
     ) -> Response:
-        pages = CursorPages()
+        pages = SignedCursorPagination()
         pages.ordering = ordering  # type: ignore[assignment]  # ties need the id
         page = pages.paginate_queryset(rows, self.request, view=self) or []
         return pages.get_paginated_response(shape(page, many=True).data)

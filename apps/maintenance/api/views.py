@@ -14,11 +14,11 @@ from apps.core import clock
 from apps.maintenance import selectors, services
 from apps.maintenance.api.serializers import WindowFilterSerializer, WindowSerializer
 from apps.maintenance.models import MaintenanceWindow
-from apps.rest.pagination import CursorPages
+from apps.rest.pagination import SignedCursorPagination
 from apps.rest.views import TenantViewSet
 
 
-class LatestFirst(CursorPages):
+class LatestFirst(SignedCursorPagination):
     ordering = ("-starts_at", "-id")  # type: ignore[assignment]  # ties need the id
 
 

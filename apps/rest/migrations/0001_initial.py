@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.SeparateDatabaseAndState(
             state_operations=[
                 migrations.CreateModel(
-                    name="IdempotentAnswer",
+                    name="IdempotencyRecord",
                     fields=[
                         (
                             "id",
@@ -42,13 +42,14 @@ class Migration(migrations.Migration):
                     options={
                         "indexes": [
                             models.Index(
-                                fields=["tenant", "created_at"], name="rest_answer_age_idx"
+                                fields=["tenant", "created_at"],
+                                name="rest_idempotencyrecord_age_idx",
                             )
                         ],
                         "constraints": [
                             models.UniqueConstraint(
                                 fields=("tenant", "request_digest"),
-                                name="rest_idempotentanswer_uniq",
+                                name="rest_idempotencyrecord_uniq",
                             )
                         ],
                     },

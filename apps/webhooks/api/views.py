@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from apps.authorization.permissions import Permission
 from apps.core import clock
-from apps.rest.pagination import CursorPages
+from apps.rest.pagination import SignedCursorPagination
 from apps.rest.views import TenantViewSet
 from apps.webhooks import selectors, services
 from apps.webhooks.api.serializers import (
@@ -29,7 +29,7 @@ from apps.webhooks.models import Delivery, Endpoint
 RESEND_LIMIT = 1000
 
 
-class NewestFirst(CursorPages):
+class NewestFirst(SignedCursorPagination):
     ordering = ("-created_at", "-id")  # type: ignore[assignment]  # ties need the id
 
 

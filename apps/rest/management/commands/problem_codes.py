@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from apps.rest.problem_codes import page
+from apps.rest.problem_codes import render_page
 
 
 class Command(BaseCommand):
@@ -15,4 +15,4 @@ class Command(BaseCommand):
         parser.add_argument("--file", default="docs/problems.md")
 
     def handle(self, *_: Any, **options: Any) -> None:
-        Path(options["file"]).write_text(page(), encoding="utf-8")
+        Path(options["file"]).write_text(render_page(), encoding="utf-8")
