@@ -38,6 +38,6 @@ class DeclaredPermission(BasePermission):
 
 
 def require_declared_proof(view: Any, request: Request) -> None:
-    """Raise ReauthenticationRequired for a session without recent authentication if ``fresh_sign_in`` has the action."""
+    """Raise ReauthenticationRequired for an action in ``fresh_sign_in`` without recent authentication."""
     if is_session(request) and action_of(view, request) in view.fresh_sign_in:
         require_fresh(request.session, clock.now())
