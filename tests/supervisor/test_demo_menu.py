@@ -69,10 +69,10 @@ def test_an_empty_line_says_nothing(menu, output):
     assert output == []
 
 
-def test_a_simulator_that_is_away_is_said(output):
+def test_an_unavailable_simulator_is_reported(output):
     Menu("http://127.0.0.1:9", output.append).handle_line("1")
 
-    assert output[-1].startswith("The simulator did not take it")
+    assert output[-1].startswith("The simulator refused it")
 
 
 def test_takes_lines_beside_everything_else(menu, output):
