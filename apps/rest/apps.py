@@ -8,4 +8,8 @@ class RestConfig(AppConfig):
         from apps.events.retention import expire
         from apps.rest.models import IDEMPOTENCY_RETENTION
 
-        expire("rest_idempotencyrecord", retention=IDEMPOTENCY_RETENTION, condition="created_at < %(before)s")
+        expire(
+            "rest_idempotencyrecord",
+            retention=IDEMPOTENCY_RETENTION,
+            condition="created_at < %(before)s",
+        )
