@@ -43,7 +43,7 @@ def last_act(tenant) -> str:
 
 
 class TestInventory:
-    def test_a_site_is_made_by_its_service(self, acme, as_admin):
+    def test_a_site_is_created_by_its_service(self, acme, as_admin):
         form = {"name": "Hill", "code": "HIL", "latitude": "52.1", "longitude": "4.3"}
 
         answer = as_admin.post(reverse("admin:inventory_site_add"), form)
@@ -99,7 +99,7 @@ class TestInventory:
         with acting_in(acme):
             assert Site.objects.filter(pk=device.site_id).exists()
 
-    def test_the_page_that_asks_says_what_goes(self, acme, as_admin):
+    def test_the_delete_confirmation_lists_what_is_deleted(self, acme, as_admin):
         with acting_in(acme):
             rows.interface(0)
             device = Device.objects.get()
@@ -142,7 +142,7 @@ class TestSecrets:
         assert "s3cret-x" not in answer.content.decode()
         assert "sealed" not in answer.content.decode()
 
-    def test_a_login_is_written_anew(self, acme, as_admin):
+    def test_a_login_is_replaced(self, acme, as_admin):
         with acting_in(acme):
             login = store_credential_set(
                 name="routers", username="mon", secret="one", actor=ACTOR, at=AT
@@ -256,7 +256,7 @@ class TestMembers:
         member.refresh_from_db()
         assert member.role == "admin"
 
-    def test_actions_call_services_and_say_what_they_did(self, acme, as_admin):
+    def test_actions_call_services_and_report_them(self, acme, as_admin):
         as_admin.post(reverse("admin:accounts_apitoken_add"), {"name": "bridge", "days": "30"})
         token = ApiToken.objects.get(name="bridge")
 

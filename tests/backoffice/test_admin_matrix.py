@@ -103,7 +103,7 @@ KINDS = [pytest.param(x, marks=() if x in ALWAYS else pytest.mark.long) for x in
 
 
 @pytest.mark.parametrize("label", sorted(MADE))
-def test_foreign_and_absent_are_alike(
+def test_foreign_and_absent_rows_look_alike(
     acme, globex, globex_admin, acme_admin, acme_noc, client, label
 ):
     with acting_in(globex):
@@ -221,7 +221,7 @@ def test_choices_of_a_field_are_the_tenants_own(acme, globex, callers):
     assert callers[Role.NOC].get(reverse("admin:autocomplete"), asked).status_code == 403
 
 
-def test_an_admin_of_another_tenant_is_nobody_here(acme, globex_admin, client):
+def test_an_admin_of_another_tenant_has_no_access(acme, globex_admin, client):
     with acting_in(acme):
         device = DEVICE()
     signed_in(client, globex_admin)

@@ -60,7 +60,7 @@ def ends_of(links) -> dict[str, tuple[str, str]]:
     return {link.name: (names[link.a_id], names[link.z_id]) for link in links}
 
 
-def test_each_site_is_counted_as_its_routers_look(network):
+def test_routers_of_each_site_are_counted_by_look(network):
     assert incident_devices(looks_by_site(Device.objects.all(), NO_INCIDENT, clock.now())) == {
         "hub": Counter(ok=1, critical=1),
         "north": Counter(ok=1, blind=1),
@@ -88,7 +88,7 @@ def test_an_incident_moves_its_routers_and_no_others(network, roots, held):
     )
 
 
-def test_a_site_stands_where_its_innermost_router_does(network):
+def test_the_layer_of_a_site_is_that_of_its_innermost_router(network):
     names = dict(Site.objects.values_list("pk", "name"))
 
     ranks = {names[pk]: rank for pk, rank in ranks_by_site(Device.objects.all()).items()}
@@ -96,7 +96,7 @@ def test_a_site_stands_where_its_innermost_router_does(network):
     assert ranks["hub"] < ranks["north"] < ranks["south"]
 
 
-def test_the_wires_between_sites_are_those_of_the_whole(acme_noc, network):
+def test_links_between_sites_are_those_of_all_routers(acme_noc, network):
     access = access_for_user(acme_noc, acme_noc.memberships.get().tenant_id)
 
     joined = links_between_sites(access)
@@ -138,7 +138,7 @@ def test_a_limited_member_sees_a_link_with_both_its_ends(acme_noc, network, gran
     )
 
 
-def test_no_edge_ends_at_a_site_that_is_not_drawn(acme_noc, network):
+def test_no_edge_ends_at_a_missing_site(acme_noc, network):
     access, at = access_for_user(acme_noc, acme_noc.memberships.get().tenant_id), clock.now()
     seen = {row.pk: row.name for row in Site.objects.exclude(name="south")}
 
@@ -160,7 +160,9 @@ def test_no_edge_ends_at_a_site_that_is_not_drawn(acme_noc, network):
 
 
 @pytest.mark.parametrize("with_incident", [False, True])
-def test_it_costs_what_one_site_costs(network, acme_noc, django_assert_num_queries, with_incident):
+def test_the_query_count_does_not_grow_with_sites(
+    network, acme_noc, django_assert_num_queries, with_incident
+):
     roots = frozenset(row.id for row in network.values()) if with_incident else frozenset()
     access = access_for_user(acme_noc, acme_noc.memberships.get().tenant_id)
 

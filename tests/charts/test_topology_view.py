@@ -50,21 +50,21 @@ def looks_of(shown) -> dict[str, str]:
 
 
 class TestByDevice:
-    def test_shows_each_as_it_is(self):
+    def test_shows_the_state_of_each_device(self):
         assert looks_of(by_device(network())) == {"cr1": "ok", "cr2": "ok", "agg1": "critical"}
 
-    def test_an_incident_tells_the_cause_from_what_is_behind_it(self):
+    def test_an_incident_marks_the_cause_and_suppressed_devices(self):
         shown = by_device(network(), overlay=Overlay(frozenset({BACKHAUL}), frozenset({AGG})))
 
         assert looks_of(shown)["agg1"] == "held"
         assert {edge.label: edge.look for edge in shown.edges}["cr2-agg1"] == "root"
 
-    def test_a_wire_that_leaves_the_network_ends_outside(self):
+    def test_a_link_that_leaves_the_network_ends_outside(self):
         shown = by_device(network())
 
         assert [node.label for node in shown.nodes if node.kind == "outside"] == ["transit"]
 
-    def test_a_group_stands_between_what_leans_and_what_it_leans_on(self):
+    def test_a_group_is_between_its_dependent_and_its_members(self):
         group = DependencyGroup(uuid4(), (DEVICE, AGG), ANY, ((DEVICE, CR1), (DEVICE, CR2)))
 
         shown = by_device(network(), groups=(group,))
@@ -78,7 +78,7 @@ class TestByDevice:
             (str(CR2), str(group.id)),
         }
 
-    def test_every_edge_ends_at_something_drawn(self):
+    def test_every_edge_ends_at_a_node(self):
         stranger = MapLink(uuid4(), "to nowhere", CR1, UUID(int=1), ())
 
         shown = by_device(network(stranger))
@@ -88,13 +88,13 @@ class TestByDevice:
 
 
 class TestBySite:
-    def test_a_site_of_which_some_answer_is_a_warning(self):
+    def test_a_partly_reachable_site_is_a_warning(self):
         assert site_look(Counter(ok=1, critical=1)) == "warn"
         assert site_look(Counter(critical=2)) == "critical"
         assert site_look(Counter(blind=1, ok=1)) == "blind"
         assert site_look(Counter()) == "unknown"
 
-    def test_one_of_two_wires_between_sites_is_a_warning_both_are_down(self):
+    def test_one_of_two_links_between_sites_is_a_warning_both_are_down(self):
         wired = network(MapLink(SECOND, "cr1-agg1", CR1, AGG, ()))
 
         def between(**links: str) -> str:

@@ -33,7 +33,7 @@ def test_every_page_of_the_network_is_measured():
     assert there - NOT_MEASURED == asked
 
 
-def test_what_else_is_measured_is_there():
+def test_other_measured_pages_exist():
     for page in (*api_lists(PLACES), *admin_pages(PLACES, last=2)):
         assert resolve(page.path.partition("?")[0])
     assert all(page.is_api for page in api_lists(PLACES))

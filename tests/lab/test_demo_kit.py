@@ -79,7 +79,7 @@ def counts(tenant) -> list[int]:
 
 
 class TestProvisioning:
-    def test_makes_the_whole_network_known(self, provisioned, isp, folder):
+    def test_provisions_the_whole_network(self, provisioned, isp, folder):
         tenant, _ = provisioned
 
         number = len(isp["devices"])
@@ -98,7 +98,7 @@ class TestProvisioning:
         assert counts(tenant) == before
         assert folder.read_text("webhook.secret") == secret
 
-    def test_a_secret_that_was_lost_is_drawn_anew(self, provisioned, isp, folder):
+    def test_a_lost_secret_is_replaced(self, provisioned, isp, folder):
         _, rest = provisioned
         lost = folder.read_text("webhook.secret")
         (folder.path / "webhook.secret").unlink()
@@ -116,7 +116,7 @@ class TestProvisioning:
         assert folder.read_json("credentials.json") == before
         assert {row["role"] for row in before} == {"admin", "noc", "readonly"}
 
-    def test_every_departure_from_the_defaults_is_said(self, provisioned):
+    def test_overrides_and_changed_defaults_are_listed(self, provisioned):
         _, rest = provisioned
 
         lines = overrides_in_force(rest)
@@ -139,16 +139,16 @@ def line(event_id: str, sequence: int, body: str = "") -> str:
 
 
 class TestReceiverLog:
-    def test_a_line_that_is_being_written_is_left_for_the_next_look(self, tmp_path):
+    def test_an_incomplete_line_is_skipped(self, tmp_path):
         log = tmp_path / "log"
         log.write_text(line("e1", 1) + line("e2", 2)[:40])
 
         assert [row.event_id for row in read_log(log)] == ["e1"]
 
-    def test_a_log_that_is_not_there_is_empty(self, tmp_path):
+    def test_a_missing_log_is_empty(self, tmp_path):
         assert read_log(tmp_path / "none") == []
 
-    def test_the_same_event_with_other_bytes_is_found(self, tmp_path):
+    def test_a_repeat_with_a_changed_body_is_found(self, tmp_path):
         log = tmp_path / "log"
         log.write_text(
             line("e1", 1, "a") + line("e1", 1, "a") + line("e2", 2, "b") + line("e2", 2, "c")
@@ -156,7 +156,7 @@ class TestReceiverLog:
 
         assert changed_repeats(read_log(log)) == ["e2"]
 
-    def test_a_hole_in_the_sequence_is_found(self, tmp_path):
+    def test_a_missing_sequence_number_is_found(self, tmp_path):
         log = tmp_path / "log"
         log.write_text(line("e1", 1) + line("e4", 4))
 
@@ -164,10 +164,10 @@ class TestReceiverLog:
 
 
 class TestReport:
-    def test_nothing_found_is_not_passed(self):
+    def test_without_comparisons_it_does_not_pass(self):
         assert not Report().passed
 
-    def test_one_wrong_finding_fails_it(self):
+    def test_one_wrong_comparison_fails_it(self):
         right, wrong = Report(), Report()
         for report in (right, wrong):
             report.equal("incidents", 1, 1)

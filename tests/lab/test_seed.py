@@ -65,7 +65,7 @@ class TestDrawing:
         assert [link.id for link in one.links] == [link.id for link in other.links]
         assert one.space != draw_network(SIZES["small"], 4).space
 
-    def test_large_is_as_large_as_it_says(self):
+    def test_large_has_its_size(self):
         network = draw_network(SIZES["large"], 7)
 
         assert len(network.devices) == 5_000
@@ -75,7 +75,7 @@ class TestDrawing:
         assert len({link.name for link in network.links}) == len(network.links)
         assert all(len(set(device.ports)) == len(device.ports) for device in network.devices)
 
-    def test_a_history_has_the_size_it_says_and_no_two_failures_at_once_in_one_place(self):
+    def test_a_history_has_its_size_and_no_two_failures_at_once_in_one_branch(self):
         size = SIZES["small"]
         stories = draw_stories(draw_network(size, 7), 7, at=NOON)
 
@@ -87,7 +87,7 @@ class TestDrawing:
             last[story.failure.branch.key] = story.ended or datetime.max.replace(tzinfo=UTC)
 
     @pytest.mark.parametrize("seed", range(20))
-    def test_the_platform_names_one_trouble_for_one_failure(self, seed):
+    def test_one_failure_is_one_problem(self, seed):
         rng = Random(seed)
         network = draw_network(SIZES["small"], seed)
         failure = draw_failure(rng.choice(branches_of(network)), rng)
@@ -108,7 +108,7 @@ class TestDrawing:
 
 
 class TestSeed:
-    def test_everything_tells_one_truth(self, tiny):
+    def test_all_rows_are_consistent(self, tiny):
         tenant = tiny()
 
         with acting_in(tenant):
@@ -130,7 +130,7 @@ class TestSeed:
                 kinds = set(incident.timeline.values_list("kind", flat=True))
                 assert {"opened", "alert", "recovery", "closed"} <= kinds
 
-    def test_a_second_run_adds_readings_alone(self, tiny):
+    def test_a_second_run_adds_samples_only(self, tiny):
         at = clock.now().replace(microsecond=0) - timedelta(minutes=5)
         tenant = tiny(at=at)
         with acting_in(tenant):
@@ -144,7 +144,7 @@ class TestSeed:
                 reachability_of_devices(at + timedelta(minutes=5)).values()
             )
 
-    def test_its_pages_and_rest_can_be_read(self, tiny, client):
+    def test_its_pages_and_api_work(self, tiny, client):
         tenant = tiny()
         noc = User.objects.get(email=f"noc@{NEIGHBOUR.domain}")
         client.force_login(noc)

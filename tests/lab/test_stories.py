@@ -27,7 +27,7 @@ PROJECT = Path(__file__).parents[2]
     [("--all",), ("--stories", "b", "--kills", "20")],
     ids=["all stories", "twenty kills"],
 )
-def test_told_right_with_a_seed_that_nobody_chose(tmp_path, options):
+def test_passes_with_a_random_seed(tmp_path, options):
     seed = random.SystemRandom().randrange(1_000_000)
     done = subprocess.run(
         [
@@ -51,7 +51,7 @@ def _outside_the_tests() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 
-def test_every_story_says_what_it_plays():
+def test_every_story_has_a_name():
     assert all(story.name and story.key == key for key, story in STORIES.items())
 
 
@@ -75,20 +75,20 @@ def test_no_router_is_locked_at_an_end_of_the_link_that_flaps(keys):
         assert faults["i"]["device"] not in ends, seed
 
 
-def test_all_of_them_are_in_the_programme_once():
+def test_every_story_is_in_one_group():
     keys = [key for group in ALL_GROUPS for key in group]
 
     assert sorted(keys) == sorted(STORIES)
     assert len(STORIES) == 14
 
 
-def test_a_programme_is_read_as_it_is_typed():
+def test_groups_are_parsed():
     assert parse_groups("a,b") == [["a"], ["b"]]
     assert parse_groups("a+c,b,") == [["a", "c"], ["b"]]
     assert parse_groups("all") == [list(group) for group in ALL_GROUPS]
 
 
-def test_the_table_tells_right_from_wrong_and_what_was_never_told():
+def test_the_table_shows_results_and_missing_times():
     right, wrong = Report(), Report()
     right.equal("causes", "x", "x")
     right.timings.append(Timing("cr1-cr2", 17.54, 18.0, 18.96))
@@ -104,7 +104,7 @@ def test_the_table_tells_right_from_wrong_and_what_was_never_told():
     assert lines[-1] == "1 of 3 stories were told right, in 1.5 minutes."
 
 
-def test_a_verdict_that_differs_from_the_undisturbed_one_is_told():
+def test_a_changed_verdict_is_reported():
     cut, dead = list(STORIES.values())[:2]
     reported = [{"cr1-cr2": {"severity": "critical"}}, {"bng1": {"severity": "warn"}}]
     undisturbed = [
@@ -120,7 +120,7 @@ def test_a_verdict_that_differs_from_the_undisturbed_one_is_told():
     assert line.startswith("verdict of (a): undisturbed {'cr1-cr2'")
 
 
-def test_one_change_told_under_two_event_ids_is_found():
+def test_a_sequence_number_under_two_event_ids_is_found():
     def received(event_id: str, sequence: int) -> Received:
         incident = {"incident": {"sequence": sequence}}
         return Received(datetime.now(UTC), event_id, "incident.updated", "", True, incident)

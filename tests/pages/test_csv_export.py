@@ -33,7 +33,7 @@ def read(text: str) -> list[list[str]]:
         "＝1",  # noqa: RUF001
     ],
 )
-def test_a_text_that_would_run_does_not(text):
+def test_a_formula_is_escaped(text):
     assert escape_formula(text) == f"'{text}"
 
 
@@ -53,12 +53,12 @@ def test_other_texts_stay(text):
         (datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "2026-01-02T03:04:05+00:00"),
     ],
 )
-def test_what_is_no_text_cannot_run(cell, shown):
+def test_other_types_are_not_escaped(cell, shown):
     assert escape_formula(cell) == shown
 
 
 @given(st.lists(st.text().filter(lambda text: "\x00" not in text), min_size=1, max_size=20))
-def test_every_text_comes_back_and_none_runs(texts):
+def test_every_text_round_trips_and_no_formula_remains(texts):
     found = read("".join(lines(("text",), [(text,) for text in texts])))[1:]
 
     back = [row[0] if row else "" for row in found]

@@ -28,7 +28,7 @@ def sites(tenant) -> int:
 
 @pytest.mark.django_db
 class TestKey:
-    def test_the_second_answer_is_the_first(self, acme, admin):
+    def test_the_second_response_is_the_first(self, acme, admin):
         first, second = (admin.post(URL, {"name": "hub"}, headers=KEY) for _ in range(2))
 
         assert (first.status_code, second.status_code) == (201, 201)
@@ -68,12 +68,12 @@ class TestKey:
 
         assert answer.status_code == 201
 
-    def test_a_refusal_is_not_kept(self, acme, admin):
+    def test_an_error_is_not_stored(self, acme, admin):
         assert admin.post(URL, {"name": ""}, headers=KEY).status_code == 400
 
         assert admin.post(URL, {"name": "hub"}, headers=KEY).status_code == 201
 
-    def test_a_secret_is_not_kept(self, acme, admin):
+    def test_a_secret_is_not_stored(self, acme, admin):
         first, second = (
             admin.post("/api/v1/tokens/", {"name": "x"}, headers=KEY) for _ in range(2)
         )
@@ -85,13 +85,13 @@ class TestKey:
         assert ApiToken.objects.filter(name="x").count() == 1
 
     @pytest.mark.parametrize("key", ["", "x" * 201, "ключ", "a\tb"])
-    def test_an_unusable_key_is_a_clear_fault(self, acme, admin, key):
+    def test_an_invalid_key_is_refused(self, acme, admin, key):
         answer = admin.post(URL, {"name": "hub"}, headers={"Idempotency-Key": key})
 
         assert problem(answer) == (400, "idempotency_key_invalid")
         assert sites(acme) == 0
 
-    def test_who_lost_the_right_gets_no_answer_of_then(self, acme, acme_admin, admin):
+    def test_without_the_permission_the_stored_response_is_refused(self, acme, acme_admin, admin):
         admin.post(URL, {"name": "hub"}, headers=KEY)
         acme_admin.memberships.update(role="readonly")
 
@@ -110,7 +110,7 @@ class TestKey:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_at_once_one_is_done(acme, admin):
+def test_of_concurrent_requests_one_is_done(acme, admin):
     answers = []
 
     def send() -> None:

@@ -19,7 +19,7 @@ def generated(tmp_path_factory) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def test_the_kept_description_is_what_the_code_says(generated):
+def test_the_stored_description_is_up_to_date(generated):
     assert KEPT.read_text(encoding="utf-8") == generated, f"Out of date. Run: {RENEW}"
 
 
@@ -39,7 +39,7 @@ def test_it_names_the_endpoints_the_callers_the_filters_and_the_refusals(generat
     assert f"\n{line}\n" in generated
 
 
-def test_nothing_of_the_agents_is_in_it(generated):
+def test_ingest_is_not_described(generated):
     assert "/ingest" not in generated
 
 

@@ -24,7 +24,7 @@ CHANGED = [c for c in IF_MATCH_ACTIONS if c.action == "partial_update"]
 STALE = '"00000000000000000000000000000000"'
 
 
-def test_there_is_something_to_guard():
+def test_there_are_guarded_rows():
     assert len(IF_MATCH_ACTIONS) >= 25
 
 
@@ -87,7 +87,7 @@ def test_the_answer_to_a_change_carries_the_new_tag(acme, acme_admin):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_who_saw_the_same_one_changes_it(acme, acme_admin):
+def test_of_concurrent_changes_one_succeeds(acme, acme_admin):
     clients = [bearer(acme, acme_admin) for _ in range(8)]
     with acting_in(acme):
         site = make_site("hub")

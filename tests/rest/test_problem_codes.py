@@ -29,7 +29,7 @@ def literal_codes() -> Iterator[tuple[str, str]]:
                         yield value.value, f"{path.name}:{node.lineno}"
 
 
-def test_the_page_is_what_the_code_says():
+def test_the_page_is_up_to_date():
     assert KEPT.read_text(encoding="utf-8") == render_page(), f"Out of date. Run: {RENEW}"
 
 

@@ -53,7 +53,7 @@ def faults(answer) -> list[tuple[str, str]]:
 
 
 class TestPaging:
-    def test_all_pages_hold_every_row_once_in_the_asked_order(self, admin, sites):
+    def test_all_pages_hold_every_row_once_in_the_requested_order(self, admin, sites):
         seen, url = [], f"{SITES}?page_size=3&ordering=-name"
         while url:
             page = admin.get(url).json()
@@ -62,7 +62,7 @@ class TestPaging:
 
         assert seen == sorted(sites, reverse=True)
 
-    def test_the_total_is_there_when_asked_for(self, admin, sites):
+    def test_the_total_is_there_when_requested(self, admin, sites):
         assert admin.get(f"{SITES}?page_size=1&total=true").json()["total"] == len(sites)
         assert "total" not in admin.get(SITES).json()
 
@@ -100,13 +100,13 @@ class TestPaging:
 
 
 class TestFilters:
-    def test_a_misspelt_filter_does_not_find_everything(self, admin, sites):
+    def test_a_misspelt_filter_is_refused(self, admin, sites):
         assert faults(admin.get(f"{SITES}?nmae=berlin")) == [("nmae", "unknown_parameter")]
 
     def test_a_filter_given_twice_is_refused(self, admin, sites):
         assert faults(admin.get(f"{SITES}?name=a&name=b")) == [("name", "repeated")]
 
-    def test_an_empty_filter_does_not_find_everything(self, admin, sites):
+    def test_an_empty_filter_is_refused(self, admin, sites):
         assert faults(admin.get(f"{SITES}?name=")) == [("name", "blank")]
 
     def test_a_value_that_the_field_cannot_have_is_refused(self, admin):
@@ -145,11 +145,11 @@ def test_every_offered_order_is_by_a_column_that_is_never_empty(
         assert not field.null, "rows without a value would be on no page"
 
 
-class TestTrimming:
-    def test_only_the_asked_fields_are_sent(self, admin, sites):
+class TestFieldSelection:
+    def test_only_the_requested_fields_are_sent(self, admin, sites):
         assert listed(admin, f"{SITES}?fields=name&ordering=name")[0] == {"name": "aachen"}
 
-    def test_a_row_is_trimmed_and_keeps_its_version(self, admin, sites):
+    def test_a_row_with_selected_fields_keeps_its_etag(self, admin, sites):
         pk = listed(admin, SITES)[0]["id"]
         whole, trimmed = (admin.get(f"{SITES}{pk}/{query}") for query in ("", "?fields=id"))
 
@@ -182,11 +182,11 @@ class TestMethods:
         assert (answer.status_code, answer.content) == (204, b"")
         assert "GET" in answer["Allow"]
 
-    def test_options_is_nothing_for_strangers(self):
+    def test_options_needs_authentication(self):
         assert problem(APIClient().options(SITES))[0] == 401
 
     @pytest.mark.parametrize("method", ["put", "delete", "patch", "trace"])
-    def test_a_method_that_there_is_not_is_405_with_the_others(self, admin, method):
+    def test_an_unknown_method_is_405_with_the_allowed_ones(self, admin, method):
         answer = getattr(admin, method)(SITES)
 
         assert problem(answer) == (405, "method_not_allowed")
@@ -194,11 +194,11 @@ class TestMethods:
 
 
 class TestEdges:
-    def test_a_path_that_there_is_not_is_a_problem(self, admin):
+    def test_an_unknown_path_is_a_problem(self, admin):
         assert problem(admin.get("/api/v1/toasters/")) == (404, "not_found")
         assert problem(APIClient().get("/api/v2/sites/")) == (404, "not_found")
 
-    def test_a_read_without_the_slash_is_led_to_it(self, admin):
+    def test_a_read_without_the_slash_is_redirected(self, admin):
         answer = admin.get("/api/v1/sites?name=x")
 
         assert (answer.status_code, answer["Location"]) == (301, "/api/v1/sites/?name=x")
@@ -233,7 +233,7 @@ class TestEdges:
     def test_an_unknown_host_is_a_problem(self, admin):
         assert problem(admin.get(SITES, headers={"Host": "evil.example"})) == (400, "malformed")
 
-    def test_a_question_that_the_database_stopped_is_told_apart_from_a_database_that_is_away(self):
+    def test_a_statement_timeout_differs_from_an_unavailable_database(self):
         error = OperationalError("canceling statement due to statement timeout")
         error.__cause__ = QueryCanceled("canceling statement due to statement timeout")
 
@@ -244,9 +244,7 @@ class TestEdges:
 
 
 class TestTime:
-    def test_a_question_that_takes_too_long_is_stopped_and_told(
-        self, acme, acme_admin, monkeypatch
-    ):
+    def test_a_slow_query_is_stopped_and_reported(self, acme, acme_admin, monkeypatch):
         class Slow(TenantView):
             permission_map = {"get": Permission.SELF}
 
@@ -266,7 +264,7 @@ class TestTime:
 
         assert (answer.status_code, answer.data["code"]) == (503, "took_too_long")
 
-    def test_nothing_that_serves_may_ask_for_longer_than_a_minute(self):
+    def test_no_serving_role_has_a_statement_timeout_above_a_minute(self):
         with connection.cursor() as cursor:
             cursor.execute("SHOW statement_timeout")
 
@@ -276,7 +274,7 @@ class TestTime:
 class TestDeprecation:
     SINCE = datetime(2027, 1, 1, tzinfo=UTC)
 
-    def test_it_is_in_every_answer_with_the_day_of_its_end(self, acme, acme_admin):
+    def test_it_is_in_every_response_with_its_sunset(self, acme, acme_admin):
         class Old(TenantViewSet):
             permission_map = {"list": Permission.SELF}
             deprecated = {"list": Deprecation(self.SINCE, self.SINCE + timedelta(days=400))}
@@ -291,7 +289,7 @@ class TestDeprecation:
         assert answer["Deprecation"] == "@1798761600"
         assert answer["Sunset"] == "Sat, 05 Feb 2028 00:00:00 GMT"
 
-    def test_less_than_a_year_is_no_notice(self):
+    def test_less_than_a_year_is_refused(self):
         with pytest.raises(ValueError, match="a year"):
             Deprecation(self.SINCE, self.SINCE + timedelta(days=364))
 

@@ -44,7 +44,7 @@ def test_a_deliverer_is_a_kind_of_its_own_and_a_worker():
 
 
 class TestIdentity:
-    def test_is_that_of_the_data_unless_told_otherwise(self, tmp_path):
+    def test_is_that_of_existing_data_by_default(self, tmp_path):
         write_json(tmp_path / "identity.json", {"seed": 7, "port": 9000})
 
         assert Identity.resolve(tmp_path, seed=None, port=None) == Identity(7, 9000)
@@ -70,7 +70,7 @@ class TestWorld:
         assert plan.ingest_url == "https://127.40.0.1:9104"
         assert read_json(tmp_path / "demo" / "demo.json")["control_url"] == "http://127.0.0.1:9102"
 
-    def test_agents_learn_nothing_of_the_platform(self, tmp_path, monkeypatch):
+    def test_agents_get_no_settings_of_the_platform(self, tmp_path, monkeypatch):
         monkeypatch.setenv("DATABASE_URL", "postgres://secret")
         world = World(tmp_path / "demo", Identity(3, 9100))
         plan = world.prepare()
@@ -111,7 +111,7 @@ class RecordingSupervisor:
 
 
 class TestKiller:
-    def test_kills_only_while_a_story_is_on(self, tmp_path):
+    def test_kills_only_while_a_story_runs(self, tmp_path):
         phase = tmp_path / "phase.json"
         supervisor = RecordingSupervisor()
         killer = Killer(
@@ -131,13 +131,13 @@ class TestKiller:
         assert sum(kinds.values()) == 10
         assert [text.split()[2] for text in supervisor.output] == supervisor.kills
 
-    def test_says_how_many_kills_found_no_story(self, tmp_path):
+    def test_returns_the_number_of_missing_kills(self, tmp_path):
         killer = Killer(RecordingSupervisor(), tmp_path / "phase.json", count=5, seed=5, say=print)
         killer.start()
 
         assert killer.finish() == 5
 
-    def test_a_blow_is_struck_and_told_like_a_kill(self, tmp_path):
+    def test_a_fault_is_injected_and_recorded_like_a_kill(self, tmp_path):
         phase = tmp_path / "phase.json"
         phase.write_text(json.dumps({"phase": "story", "seconds": 1}))
         supervisor = RecordingSupervisor()

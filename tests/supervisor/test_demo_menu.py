@@ -27,7 +27,7 @@ def menu(running, output):
     running.heal()
 
 
-def test_everything_that_it_offers_can_be_broken_and_healed(menu, output):
+def test_every_failure_can_be_injected_and_cleared(menu, output):
     for choice in CHOICES:
         menu.handle_line(choice.key)
         assert output[-1].startswith(choice.what), output[-1]
@@ -40,7 +40,7 @@ def test_everything_that_it_offers_can_be_broken_and_healed(menu, output):
     assert output[-1] == "No failures."
 
 
-def test_a_name_chooses_what_breaks(menu, output):
+def test_a_name_selects_the_target(menu, output):
     menu.handle_line("2 cr4-agg2")
     menu.handle_line("b")
 
@@ -48,7 +48,7 @@ def test_a_name_chooses_what_breaks(menu, output):
 
 
 @pytest.mark.parametrize("line", ["2 moon", "1 cr2-agg1", "3 hub"])
-def test_a_name_that_is_not_there_breaks_nothing(menu, output, line):
+def test_an_unknown_name_injects_nothing(menu, output, line):
     menu.handle_line(line)
     assert output[-1].startswith("Known names: ")
     menu.handle_line("b")
@@ -56,7 +56,7 @@ def test_a_name_that_is_not_there_breaks_nothing(menu, output, line):
     assert output[-1] == "No failures."
 
 
-def test_what_it_does_not_know_shows_the_list(menu, output):
+def test_an_unknown_command_shows_the_list(menu, output):
     for line in ("x", "?", "11", "1;2"):
         output.clear()
         menu.handle_line(line)
@@ -75,7 +75,7 @@ def test_an_unavailable_simulator_is_reported(output):
     assert output[-1].startswith("The simulator refused it")
 
 
-def test_takes_lines_beside_everything_else(menu, output):
+def test_handles_lines_in_a_thread(menu, output):
     thread = listen(menu, ["1 cr1-cr2\n", "b\n"])
     assert thread is not None
     thread.join(300)

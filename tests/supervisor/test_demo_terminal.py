@@ -82,8 +82,8 @@ def terminal(tmp_path):
     screen.close()
 
 
-def test_a_person_breaks_something_by_hand_heals_it_and_leaves(terminal):
-    started = terminal.wait_for(r"Break something: type its number", STARTS_WITHIN)
+def test_a_failure_is_injected_and_cleared_at_the_terminal(terminal):
+    started = terminal.wait_for(r"Inject a failure: type its number", STARTS_WITHIN)
     assert "sign in" in started
     terminal.wait_for(r"this list")
 

@@ -52,7 +52,7 @@ def play(home: Path) -> str:
     return output.stdout
 
 
-def test_200_kills_lose_no_event_double_none_and_change_no_verdict(tmp_path, record_property):
+def test_200_kills_lose_or_duplicate_no_event_and_change_no_verdict(tmp_path, record_property):
     output = play(tmp_path / "home")
 
     killed = Counter(re.sub(r"^agent-.*", "agent", name) for name in KILLED.findall(output))
