@@ -42,7 +42,7 @@ def _new_process(monkeypatch, settings) -> None:
     monkeypatch.setattr(admission, "_shares", ThreadShares(THREADS))
     monkeypatch.setattr(admission_middleware, "REFUSALS", RecentRefusals())
     # The lock below holds requests for as long as a test needs, also on a slow machine.
-    monkeypatch.setattr(views, "QUESTION_SECONDS", 2 * HANG_SECONDS)
+    monkeypatch.setattr(views, "STATEMENT_SECONDS", 2 * HANG_SECONDS)
     monkeypatch.setattr(middleware, "PAGE_SECONDS", 2 * HANG_SECONDS)
 
 

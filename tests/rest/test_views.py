@@ -252,7 +252,7 @@ class TestTime:
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT pg_sleep(20)")
 
-        monkeypatch.setattr(views, "QUESTION_SECONDS", 1)
+        monkeypatch.setattr(views, "STATEMENT_SECONDS", 1)
         request = APIRequestFactory().get("/")
         request.admission = Admission()  # AdmissionMiddleware does so
         force_authenticate(
