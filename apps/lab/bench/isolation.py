@@ -52,10 +52,10 @@ PLAIN_STORAGES = {
 
 
 class _World:
-    """One tenant's network, who looks at it, and the agent that sends readings of it."""
+    """One tenant's network, a user, and the agent that sends its samples."""
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)  # noqa: S311  (readings, not secrets)
+        self.random = random.Random(seed)  # noqa: S311  (sample values, not secrets)
         at = clock.now()
         self.tenant: Tenant = create_tenant(slug="bench", name="Bench", actor=ACTOR, at=at)
         self.user: User = create_user(email="noc@bench.example", password=None)
@@ -85,7 +85,7 @@ class _World:
         return AgentIdentity(self.tenant.id, self.agent.id, "bench", ends)
 
     def batch(self) -> bytes:
-        """The next batch of this agent: as many readings as devices take turns for."""
+        """The next batch of this agent: samples of devices in rotation."""
         number = next(self._numbers)
         now = clock.now().isoformat()
         start = number * SAMPLES // len(METRICS)
@@ -197,7 +197,7 @@ def _figures(times: Times) -> list[Figure]:
     for kind, label in (
         ("list", "REST list of 100 devices"),
         ("page", "page of devices"),
-        ("ingest", f"batch of {SAMPLES} readings"),
+        ("ingest", f"batch of {SAMPLES} samples"),
     ):
         walled, open_ = (median(times[kind, side]) for side in "AB")
         found += [

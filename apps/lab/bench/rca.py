@@ -1,6 +1,6 @@
 """How long a verdict takes when much is dark at once: 5,000 routers, and an outage that no single failure explains.
 
-Pure: no database. PoPs lose their ways in, most of what is behind them is silent, and some of it still answers, which
+Pure: no database. PoPs lose their backhauls, most routers behind them are unreachable, and some still answer, which
 speaks against every cause. Each round reaches the verdict anew; all must be the same, byte for byte.
 """
 
@@ -45,7 +45,7 @@ class _Network:
     """Routers by PoP, and wires as pairs of names."""
 
     pops: dict[str, list[str]]
-    wires: list[tuple[str, str]]
+    links: list[tuple[str, str]]
     site_of: dict[str, str]
 
     @classmethod
@@ -61,35 +61,35 @@ class _Network:
     def _add_pop(self, cores: list[str], rng: random.Random) -> None:
         number = len(self.pops)
         first = f"agg{number}"
-        ways_in = rng.sample(cores, 1 if number % SECOND_UPLINK_EVERY else 2)
-        self.wires += [(core, first) for core in ways_in]
+        backhauls = rng.sample(cores, 1 if number % SECOND_UPLINK_EVERY else 2)
+        self.links += [(core, first) for core in backhauls]
         mine = [first]
         for index in range(rng.randrange(10, 40)):
             name = f"acc{number}x{index}"
-            self.wires.append((rng.choice(mine[-6:]), name))
+            self.links.append((rng.choice(mine[-6:]), name))
             mine.append(name)
         self.pops[first] = mine
         self.site_of |= dict.fromkeys(mine, f"pop{number}")
 
     def graph(self) -> Graph:
-        ends = [(f"{a}-{z}", here, far) for a, z in self.wires for here, far in ((a, z), (z, a))]
+        ends = [(f"{a}-{z}", here, far) for a, z in self.links for here, far in ((a, z), (z, a))]
         names = sorted(self.site_of)
         return build_graph(
             sites=[Site(_pk(site), site) for site in sorted(set(self.site_of.values()))],
             devices=[Device(_pk(name), name, "core", _pk(self.site_of[name])) for name in names],
             interfaces=[
-                Interface(_pk(f"{here}:{wire}"), _pk(here), wire, _pk(wire))
-                for wire, here, _ in ends
+                Interface(_pk(f"{here}:{link}"), _pk(here), link, _pk(link))
+                for link, here, _ in ends
             ],
             links=[
-                *(Link(_pk(f"{a}-{z}"), f"{a}-{z}", "ring", _pk(a), _pk(z)) for a, z in self.wires),
+                *(Link(_pk(f"{a}-{z}"), f"{a}-{z}", "ring", _pk(a), _pk(z)) for a, z in self.links),
                 Link(_pk("transit"), "transit", "upstream", _pk("er1"), None),
             ],
             ospf_neighbors=[
                 OspfNeighbor(
-                    _pk(f"{here}~{wire}"), _pk(here), far, "0", far, "", _pk(wire), _pk(far)
+                    _pk(f"{here}~{link}"), _pk(here), far, "0", far, "", _pk(link), _pk(far)
                 )
-                for wire, here, far in ends
+                for link, here, far in ends
             ],
             agents=[AgentLocation(_pk("agent"), "agent", _pk("cr0"), tuple(map(_pk, names)))],
         )

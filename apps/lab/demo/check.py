@@ -221,9 +221,9 @@ def wait_until_healthy(
 
 def _unmet_conditions(rest: Rest, topology: dict[str, Any]) -> list[str]:
     missing = []
-    silent = [row["name"] for row in rest.all("/agents/") if not row["is_alive"]]
-    if silent:
-        missing.append(f"offline agents {', '.join(silent)}")
+    offline = [row["name"] for row in rest.all("/agents/") if not row["is_alive"]]
+    if offline:
+        missing.append(f"offline agents {', '.join(offline)}")
     routers = len(topology["devices"])
     adjacencies = len(topology["ospf_neighbors"])
     for metric, wanted in (

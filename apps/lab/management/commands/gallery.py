@@ -20,7 +20,7 @@ ARGUMENTS = (
     "--disable-background-networking",
 )
 #: Canvases draw when their data have come.
-SETTLE_MS, DRAWN_WITHIN_MS = 1500, 60_000
+SETTLE_MS, READY_WITHIN_MS = 1500, 60_000
 QUALITY = 72
 
 
@@ -33,11 +33,11 @@ class Screen:
     path: str
     link: str = ""
     #: What is there once it is drawn, where that takes its time.
-    drawn: str = ""
+    ready: str = ""
 
 
 @dataclass(frozen=True)
-class Look:
+class Variant:
     """How it is looked at."""
 
     name: str
@@ -49,7 +49,7 @@ SCREENS = (
     Screen("home", "NOC home", "/"),
     Screen("incidents", "Incident queue", "/incidents/"),
     Screen("incident", "An incident", "/incidents/?severity=critical", ".inc .t a"),
-    Screen("map", "Map", "/map/", drawn="[data-map][data-drawn]"),
+    Screen("map", "Map", "/map/", ready="[data-map][data-drawn]"),
     Screen("topology", "Topology", "/topology/"),
     Screen("devices", "Devices", "/devices/"),
     Screen("device", "A device", "/devices/?q=cr2", "td a[href^='/devices/']"),
@@ -72,21 +72,21 @@ SCREENS = (
     ),
     Screen("fault", "A page that there is not", "/there-is-no-such-page/"),
 )
-LOOKS = (
-    Look("dark", "Dark", {"color_scheme": "dark", "viewport": DESKTOP}),
-    Look("light", "Light", {"color_scheme": "light", "viewport": DESKTOP}),
-    Look(
+VARIANTS = (
+    Variant("dark", "Dark", {"color_scheme": "dark", "viewport": DESKTOP}),
+    Variant("light", "Light", {"color_scheme": "light", "viewport": DESKTOP}),
+    Variant(
         "phone",
         "Phone",
         {"color_scheme": "dark", "viewport": PHONE, "is_mobile": True, "has_touch": True},
     ),
-    Look("arabic", "Arabic", {"color_scheme": "dark", "viewport": DESKTOP, "locale": "ar"}),
+    Variant("arabic", "Arabic", {"color_scheme": "dark", "viewport": DESKTOP, "locale": "ar"}),
 )
 
 
 class Command(BaseCommand):
     help = (
-        "Photograph every screen of a running console, dark, light, on a phone and in Arabic, into a folder with an"
+        "Take screenshots of every page of a running console, dark, light, on a phone and in Arabic, with an"
         " index. The password comes from ISPVM_GALLERY_PASSWORD."
     )
 
@@ -107,18 +107,18 @@ class Command(BaseCommand):
         out.mkdir(parents=True, exist_ok=True)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=list(ARGUMENTS))
-            for look in LOOKS:
-                page = _signed_in(browser, look, options["url"], options["email"], password)
-                for screen, picture in _photographs(page, options["url"], screens):
-                    file = out / f"{screen.name}-{look.name}.webp"
-                    _shrunk(picture).save(file, "WEBP", quality=QUALITY, method=6)
+            for variant in VARIANTS:
+                page = _signed_in(browser, variant, options["url"], options["email"], password)
+                for screen, screenshot in _screenshots(page, options["url"], screens):
+                    file = out / f"{screen.name}-{variant.name}.webp"
+                    _as_image(screenshot).save(file, "WEBP", quality=QUALITY, method=6)
                     self.stdout.write(f"{file.name} {file.stat().st_size // 1024} KiB")
             browser.close()
         (out / "README.md").write_text(_index(out), encoding="utf-8")
 
 
-def _signed_in(browser: Browser, look: Look, url: str, email: str, password: str) -> Page:
-    page = browser.new_context(**look.options).new_page()
+def _signed_in(browser: Browser, variant: Variant, url: str, email: str, password: str) -> Page:
+    page = browser.new_context(**variant.options).new_page()
     page.goto(f"{url}/")
     page.fill("input[type=email]", email)
     page.fill("input[type=password]", password)
@@ -127,7 +127,7 @@ def _signed_in(browser: Browser, look: Look, url: str, email: str, password: str
     return page
 
 
-def _photographs(page: Page, url: str, screens: list[Screen]) -> Iterator[tuple[Screen, bytes]]:
+def _screenshots(page: Page, url: str, screens: list[Screen]) -> Iterator[tuple[Screen, bytes]]:
     for screen in screens:
         page.goto(url + screen.path)
         if screen.link:
@@ -136,41 +136,43 @@ def _photographs(page: Page, url: str, screens: list[Screen]) -> Iterator[tuple[
                 continue
             leads_to = link.get_attribute("href") or link.get_attribute("data-plan")
             page.goto(url + (leads_to or "/"))
-        if screen.drawn:
-            page.wait_for_selector(screen.drawn, timeout=DRAWN_WITHIN_MS)
+        if screen.ready:
+            page.wait_for_selector(screen.ready, timeout=READY_WITHIN_MS)
         page.wait_for_timeout(SETTLE_MS)
         yield screen, page.screenshot()
 
 
-def _shrunk(picture: bytes) -> Image.Image:
-    return Image.open(BytesIO(picture)).convert("RGB")
+def _as_image(screenshot: bytes) -> Image.Image:
+    return Image.open(BytesIO(screenshot)).convert("RGB")
 
 
 def _index(out: Path) -> str:
     lines = [
         "# Gallery",
         "",
-        "Every screen as `manage gallery` photographs it, on the made-up ISP of `manage seed_demo`. Made anew by:",
+        "Every page, as screenshots of `manage gallery` on the made-up ISP of `manage seed_demo`. To renew them:",
         "",
         "```",
         "python3 run.py manage seed_demo --size small --password ...",
         "python3 run.py manage collectstatic --no-input",
         "python3 run.py manage runserver --noreload 127.0.0.1:8000     # in another terminal",
-        "python3 run.py manage seed_demo --size small --password ...   # the readings since",
+        "python3 run.py manage seed_demo --size small --password ...   # the samples since",
         "export ISPVM_GALLERY_PASSWORD=...",
         "python3 run.py manage gallery --url http://127.0.0.1:8000 --email admin@riverbend.example",
         "```",
         "",
-        "Or of `python3 run.py demo`, which prints its address and its people; cut a link to have something to see.",
+        "Or of `python3 run.py demo`, which prints its URL and its users; inject a failure to see incidents.",
     ]
     for screen in SCREENS:
-        shown = [look for look in LOOKS if (out / f"{screen.name}-{look.name}.webp").exists()]
+        shown = [
+            variant for variant in VARIANTS if (out / f"{screen.name}-{variant.name}.webp").exists()
+        ]
         if not shown:
             continue
-        heads = " | ".join(look.title for look in shown)
+        heads = " | ".join(variant.title for variant in shown)
         cells = " | ".join(
-            f"![{screen.title}, {look.title.lower()}]({screen.name}-{look.name}.webp)"
-            for look in shown
+            f"![{screen.title}, {variant.title.lower()}]({screen.name}-{variant.name}.webp)"
+            for variant in shown
         )
         lines += [
             "",

@@ -13,8 +13,8 @@ from apps.lab.seed.sizes import SIZES
 
 class Command(BaseCommand):
     help = (
-        "Fill the database with a made-up ISP (and a small neighbour): inventory, readings, incidents with verdicts,"
-        " webhooks. The same seed makes the same rows; run again, it only adds the readings since."
+        "Fill the database with a made-up ISP (and a small neighbor): inventory, readings, incidents with verdicts,"
+        " webhooks. The same seed makes the same rows; run again, it only adds the samples since."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
