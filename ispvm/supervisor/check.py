@@ -31,12 +31,11 @@ class Step:
     package: str = ""
 
     def left_out_because(self) -> str:
-        if not self.package:
-            return ""
-        if not find_node():
+        if not self.command[0]:
             return "there is no Node"
-        installed = (NODE_MODULES / self.package).is_dir()
-        return "" if installed else f"the front-end package {self.package} is not installed"
+        if self.package and not (NODE_MODULES / self.package).is_dir():
+            return f"the front-end package {self.package} is not installed"
+        return ""
 
 
 def find_node() -> str:
@@ -49,9 +48,9 @@ def find_node() -> str:
     return shutil.which("node") or ""
 
 
-def templates() -> list[str]:
-    """All template files, from the project's folder."""
-    paths = (PROJECT / "templates").rglob("*")
+def files(folder: str, pattern: str) -> list[str]:
+    """The files below a folder of the project, relative to the project."""
+    paths = (PROJECT / folder).rglob(pattern)
     return sorted(str(path.relative_to(PROJECT)) for path in paths if path.is_file())
 
 
@@ -64,7 +63,9 @@ STEPS = (
     Step("django", (*MANAGE, "check", "--fail-level", "WARNING"), needs_settings=True),
     Step("migrations", (*MANAGE, "makemigrations", "--check", "--dry-run"), needs_settings=True),
     Step("templates", (*PYTHON, "ispvm.supervisor.compile_templates"), needs_settings=True),
-    Step("template format", ("djade", "--check", "--target-version", "5.2", *templates())),
+    Step(
+        "template format", ("djade", "--check", "--target-version", "5.2", *files("templates", "*"))
+    ),
     Step("template lint", (*PYTHON, "djlint", "templates", "--lint", "--quiet")),
     Step("line lengths", (*PYTHON, "ispvm.supervisor.line_lengths")),
     Step(
@@ -72,6 +73,12 @@ STEPS = (
         (find_node(), "node_modules/@biomejs/biome/bin/biome", "check", "--error-on-warnings"),
         package="@biomejs/biome",
     ),
+    Step(
+        "js types",
+        (find_node(), "node_modules/typescript/bin/tsc", "--project", "jsconfig.json"),
+        package="typescript",
+    ),
+    Step("js tests", (find_node(), "--test", *files("tests/javascript", "*.test.js"))),
 )
 
 

@@ -9,7 +9,7 @@ document.addEventListener("click", (event) => {
   localStorage.setItem("theme", root.dataset.theme);
 });
 
-// A field that searches as one types is named by its label, also while nothing is chosen. It is made after the page.
+// An autocomplete field is labelled also while it is empty. It is created after the page has loaded.
 function nameSearchingField(select) {
   const label = document.querySelector(`label[for="${CSS.escape(select.id)}"]`);
   const boxes = select.parentElement.querySelectorAll(

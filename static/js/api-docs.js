@@ -1,6 +1,6 @@
 // The REST API's description, readable. A file of its own: the content security policy allows no inline script.
 
-const place = document.getElementById("api");
+const container = document.getElementById("api");
 
 function csrfToken() {
   const pair = document.cookie.split("; ").find((text) => text.startsWith("csrftoken="));
@@ -8,14 +8,14 @@ function csrfToken() {
 }
 
 window.SwaggerUIBundle({
-  url: place.dataset.schema,
-  domNode: place,
+  url: container.dataset.schema,
+  domNode: container,
   deepLinking: true,
   docExpansion: "none",
   filter: true,
-  validatorUrl: null, // would ask a server of somebody else
+  validatorUrl: null, // would call an external server
   requestInterceptor(request) {
-    // Calls that are tried here are made by the signed-in person's session.
+    // Calls from this page use the session of the signed-in user.
     if (request.method !== "GET") request.headers["X-CSRFToken"] = csrfToken();
     return request;
   },

@@ -1,65 +1,25 @@
 // Charts: one uPlot per [data-chart]. Gaps stay gaps and are hatched, incidents are marked, dragging zooms the address.
 
 import uPlot from "../vendor/uPlot.esm.js";
+import { findGaps, formatDuration, formatValue, lastIndex } from "./chart-data.js";
 import { clockText } from "./clock.js";
-import { addSheet, font, hatching, ink, onTheme } from "./ink.js";
+import { addStylesheet, canvasFont, tokenColor, hatchPattern, onThemeChange } from "./colors.js";
 
-addSheet("uPlot.min.css");
+addStylesheet("uPlot.min.css");
 
 const REFRESH_MS = 15_000;
-const UNITS = ["", "k", "M", "G", "T"];
-
-function spell(value, unit) {
-  if (value === null || value === undefined) return "–";
-  if (unit === "%") return `${value.toFixed(value < 10 ? 1 : 0)} %`;
-  let size = 0;
-  while (Math.abs(value) >= 1000 && size < UNITS.length - 1)
-    [value, size] = [value / 1000, size + 1];
-  const digits = Math.abs(value) >= 100 || Number.isInteger(value) ? 0 : 1;
-  const tail = unit === "bit/s" ? UNITS[size] : [UNITS[size], unit].filter(Boolean).join(" ");
-  return `${value.toFixed(digits)} ${tail}`.trim();
-}
-
-function gapsOf(data) {
-  const gaps = [];
-  const isGap = data.times.map(
-    (_, i) =>
-      data.lines.length > 0 && data.lines.every((line) => (line.values[i] ?? null) === null),
-  );
-  const first = isGap.indexOf(false);
-  if (first < 0) return gaps;
-  let begin = -1;
-  for (let i = first; i <= isGap.length; i++) {
-    if (isGap[i] && begin < 0) begin = i;
-    if (!isGap[i] && begin >= 0) {
-      // The bucket that is being filled is no gap yet.
-      if (i < isGap.length || i - begin > 2)
-        gaps.push([data.times[begin], Math.min(data.to, data.times[i - 1] + data.step)]);
-      begin = -1;
-    }
-  }
-  return gaps;
-}
-
-function lasting(seconds) {
-  const minutes = Math.round(seconds / 60);
-  return minutes < 60
-    ? `${Math.max(1, minutes)} min`
-    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
-}
-
 class Plot {
   constructor(figure) {
     this.figure = figure;
     this.area = figure.querySelector("[data-area]");
-    this.read = figure.querySelector("[data-read]");
+    this.readout = figure.querySelector("[data-read]");
     this.words = this.area.dataset;
     this.load();
     this.timer = setInterval(() => {
       if (!figure.isConnected) return this.end();
       if (figure.dataset.live === "1" && !document.hidden && !this.isBusy()) this.load();
     }, REFRESH_MS);
-    this.sizes = new ResizeObserver(() => this.fit());
+    this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(this.area);
   }
 
@@ -76,18 +36,18 @@ class Plot {
 
   async load() {
     try {
-      const answer = await fetch(this.figure.dataset.chart, {
+      const response = await fetch(this.figure.dataset.chart, {
         headers: { Accept: "application/json" },
       });
-      if (!answer.ok) throw new Error(String(answer.status));
-      this.data = await answer.json();
+      if (!response.ok) throw new Error(String(response.status));
+      this.data = await response.json();
       this.draw();
     } catch {
-      if (!this.data) this.say(this.figure.dataset.failed);
+      if (!this.data) this.showMessage(this.figure.dataset.failed);
     }
   }
 
-  say(text) {
+  showMessage(text) {
     const line = document.createElement("p");
     line.className = "dim hint-text";
     line.textContent = text;
@@ -100,16 +60,16 @@ class Plot {
   draw() {
     const { data } = this;
     const known = data.lines.filter((line) => line.values.some((value) => value !== null));
-    if (!known.length) return this.say(this.figure.dataset.empty);
+    if (!known.length) return this.showMessage(this.figure.dataset.empty);
     this.area.classList.remove("is-empty");
-    this.gaps = gapsOf(data);
+    this.gaps = findGaps(data);
     const columns = [data.times];
     const series = [{}];
     const bands = [];
     for (const line of data.lines) {
       const values = data.times.map((_, i) => line.values[i] ?? null);
       columns.push(values);
-      const stroke = ink(line.look);
+      const stroke = tokenColor(line.look);
       series.push({
         label: line.label,
         scale: line.scale,
@@ -131,7 +91,7 @@ class Plot {
         series.push({ ...edge }, { ...edge });
         bands.push({
           series: [series.length - 2, series.length - 1],
-          fill: ink(line.look === "data-2" ? "data-band-2" : "data-band"),
+          fill: tokenColor(line.look === "data-2" ? "data-band-2" : "data-band"),
         });
       }
     }
@@ -139,15 +99,16 @@ class Plot {
     this.plot?.destroy();
     if (isFresh) this.area.replaceChildren();
     this.plot = new uPlot(this.options(series, bands), columns, this.area);
-    this.tell(null);
+    this.showReadout(null);
   }
 
+  /** @returns {import("uplot").Options} */
   options(series, bands) {
     const { data } = this;
     const axis = {
-      stroke: ink("text-3"),
-      font: font(11),
-      grid: { stroke: ink("grid"), width: 1 },
+      stroke: tokenColor("text-3"),
+      font: canvasFont(11),
+      grid: { stroke: tokenColor("grid"), width: 1 },
       ticks: { show: false },
     };
     const wide = data.to - data.from > 36 * 3600;
@@ -191,7 +152,7 @@ class Plot {
           ...whole,
           scale: "y",
           size: 56,
-          values: (_u, marks) => marks.map((value) => spell(value, unit)),
+          values: (_u, marks) => marks.map((value) => formatValue(value, unit)),
         },
         ...(hasSecond
           ? [
@@ -201,7 +162,7 @@ class Plot {
                 side: 1,
                 size: 48,
                 grid: { show: false },
-                values: (_u, marks) => marks.map((v) => spell(v, "")),
+                values: (_u, marks) => marks.map((v) => formatValue(v, "")),
               },
             ]
           : []),
@@ -221,22 +182,22 @@ class Plot {
       series,
       bands,
       hooks: {
-        drawClear: [(plot) => this.ground(plot)],
-        draw: [(plot) => this.flags(plot)],
-        setCursor: [(plot) => this.tell(plot.cursor.idx)],
+        drawClear: [(plot) => this.drawBackground(plot)],
+        draw: [(plot) => this.drawMarkers(plot)],
+        setCursor: [(plot) => this.showReadout(plot.cursor.idx)],
         setSelect: [(plot) => this.zoom(plot)],
       },
     };
   }
 
-  ground(plot) {
+  drawBackground(plot) {
     const { ctx, bbox } = plot;
     const x = (at) =>
       Math.round(plot.valToPos(Math.min(this.data.to, Math.max(this.data.from, at)), "x", true));
     ctx.save();
     for (const mark of this.data.marks) {
       if (!mark.until) continue;
-      ctx.fillStyle = ink(
+      ctx.fillStyle = tokenColor(
         mark.look === "critical"
           ? "critical-wash"
           : mark.look === "warn"
@@ -247,23 +208,23 @@ class Plot {
     }
     for (const [begin, end] of this.gaps) {
       const [left, width] = [x(begin), Math.max(2, x(end) - x(begin))];
-      ctx.fillStyle = ink("surface");
+      ctx.fillStyle = tokenColor("surface");
       ctx.fillRect(left, bbox.top, width, bbox.height);
-      ctx.fillStyle = hatching(ctx);
+      ctx.fillStyle = hatchPattern(ctx);
       ctx.fillRect(left, bbox.top, width, bbox.height);
-      ctx.strokeStyle = ink("blind");
+      ctx.strokeStyle = tokenColor("blind");
       ctx.strokeRect(left + 0.5, bbox.top + 0.5, width, bbox.height);
-      const text = `${this.figure.dataset.gap} ${lasting(end - begin)}`;
-      ctx.font = font(11 * devicePixelRatio, 500);
+      const text = `${this.figure.dataset.gap} ${formatDuration(end - begin)}`;
+      ctx.font = canvasFont(11 * devicePixelRatio, 500);
       if (ctx.measureText(text).width < width - 8) {
-        ctx.fillStyle = ink("surface");
+        ctx.fillStyle = tokenColor("surface");
         ctx.fillRect(
           left + 3,
           bbox.top + 4,
           ctx.measureText(text).width + 6,
           16 * devicePixelRatio,
         );
-        ctx.fillStyle = ink("blind");
+        ctx.fillStyle = tokenColor("blind");
         ctx.textBaseline = "top";
         ctx.textAlign = "left";
         ctx.fillText(text, left + 6, bbox.top + 6);
@@ -272,11 +233,11 @@ class Plot {
     ctx.restore();
   }
 
-  flags(plot) {
+  drawMarkers(plot) {
     const { ctx, bbox } = plot;
     const scale = devicePixelRatio;
     ctx.save();
-    ctx.font = font(10 * scale, 600);
+    ctx.font = canvasFont(10 * scale, 600);
     ctx.textAlign = "center";
     ctx.textBaseline = "middle";
     let free = -Infinity;
@@ -284,8 +245,10 @@ class Plot {
       const text = mark.number ? String(mark.number) : mark.label.split(" ")[0];
       if (!text || mark.at < this.data.from || mark.at > this.data.to) continue;
       const at = Math.round(plot.valToPos(mark.at, "x", true)) + 0.5;
-      const colour = ink(["critical", "warn", "info"].includes(mark.look) ? mark.look : "text-3");
-      ctx.strokeStyle = colour;
+      const color = tokenColor(
+        ["critical", "warn", "info"].includes(mark.look) ? mark.look : "text-3",
+      );
+      ctx.strokeStyle = color;
       ctx.setLineDash([2 * scale, 3 * scale]);
       ctx.beginPath();
       ctx.moveTo(at, bbox.top);
@@ -295,35 +258,34 @@ class Plot {
       const width = Math.max(15 * scale, ctx.measureText(text).width + 8 * scale);
       if (at - width / 2 < free) continue;
       free = at + width / 2 + 2 * scale;
-      ctx.fillStyle = mark.look === "critical" ? colour : ink("surface");
+      ctx.fillStyle = mark.look === "critical" ? color : tokenColor("surface");
       ctx.fillRect(at - width / 2, bbox.top - 17 * scale, width, 15 * scale);
       ctx.strokeRect(at - width / 2, bbox.top - 17 * scale, width, 15 * scale);
-      ctx.fillStyle = mark.look === "critical" ? ink("on-critical") : ink("text");
+      ctx.fillStyle = mark.look === "critical" ? tokenColor("on-critical") : tokenColor("text");
       ctx.fillText(text, at, bbox.top - 9 * scale);
     }
     const line = this.data.lines.find((one) => one.p95 !== null && one.unit === "bit/s");
     if (line) {
       const y = Math.round(plot.valToPos(line.p95, line.scale, true)) + 0.5;
-      ctx.strokeStyle = ctx.fillStyle = ink("text-3");
+      ctx.strokeStyle = ctx.fillStyle = tokenColor("text-3");
       ctx.setLineDash([5 * scale, 4 * scale]);
       ctx.beginPath();
       ctx.moveTo(bbox.left, y);
       ctx.lineTo(bbox.left + bbox.width, y);
       ctx.stroke();
-      ctx.font = font(11 * scale);
+      ctx.font = canvasFont(11 * scale);
       ctx.textAlign = "right";
       ctx.textBaseline = "bottom";
-      ctx.fillText(`p95 ${spell(line.p95, line.unit)}`, bbox.left + bbox.width - 4, y - 2);
+      ctx.fillText(`p95 ${formatValue(line.p95, line.unit)}`, bbox.left + bbox.width - 4, y - 2);
     }
     ctx.restore();
   }
 
-  // The readout: the moment under the cursor, else the newest reading.
-  tell(index) {
+  // The values under the cursor, else the newest ones.
+  showReadout(index) {
     const { data } = this;
     const words = [];
-    const last = (values) => values.findLastIndex((value) => value !== null);
-    const at = index ?? Math.max(...data.lines.map((line) => last(line.values)));
+    const at = index ?? lastIndex(data.lines);
     const time = document.createElement("b");
     time.textContent = at >= 0 ? clockText(new Date(data.times[at] * 1000), "m-d H:i") : "";
     words.push(time);
@@ -334,11 +296,11 @@ class Plot {
       const swatch = document.createElement("i");
       swatch.className = line.look;
       const value = document.createElement("b");
-      value.textContent = spell(line.values[at], line.unit);
+      value.textContent = formatValue(line.values[at], line.unit);
       word.append(swatch, `${line.label} `, value);
       const [low, high] = [line.lows[at], line.highs[at]];
       if (low !== undefined && low !== null && low !== high)
-        word.append(` ${spell(low, "")} – ${spell(high, line.unit)}`);
+        word.append(` ${formatValue(low, "")} – ${formatValue(high, line.unit)}`);
       words.push(word);
     }
     if (this.gaps?.length) {
@@ -353,7 +315,7 @@ class Plot {
     hint.className = "faint";
     hint.textContent = this.figure.dataset.hint;
     words.push(hint);
-    this.read.replaceChildren(...words);
+    this.readout.replaceChildren(...words);
   }
 
   zoom(plot) {
@@ -368,7 +330,7 @@ class Plot {
     location.assign(url);
   }
 
-  fit() {
+  resize() {
     if (this.plot && this.area.clientWidth > 0 && this.area.clientWidth !== this.plot.width) {
       this.plot.setSize({ width: this.area.clientWidth, height: this.area.clientHeight });
     }
@@ -387,7 +349,7 @@ function redraw() {
   for (const plot of plots.values()) if (plot.data) plot.draw();
 }
 
-onTheme(redraw);
+onThemeChange(redraw);
 document.addEventListener("clock:changed", redraw);
 document.addEventListener("htmx:afterSwap", start);
 // Back to the whole: the address without the zoom.

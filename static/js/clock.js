@@ -1,10 +1,10 @@
-// UTC or the reader's own time: what the server wrote is UTC, the switch rewrites it in place.
+// UTC or local time: the server renders UTC, the switch rewrites it in place.
 
 const KEY = "clock";
 
 export const isLocal = () => localStorage.getItem(KEY) === "local";
 
-const two = (number) => String(number).padStart(2, "0");
+const pad = (number) => String(number).padStart(2, "0");
 
 function parts(date) {
   return isLocal()
@@ -26,21 +26,22 @@ function parts(date) {
       ];
 }
 
-export function clockText(date, shape = "H:i:s") {
+export function clockText(date, format = "H:i:s") {
   const [year, month, day, hour, minute, second] = parts(date);
-  const words = {
+  const fields = {
     Y: year,
-    m: two(month),
-    d: two(day),
-    H: two(hour),
-    i: two(minute),
-    s: two(second),
+    m: pad(month),
+    d: pad(day),
+    H: pad(hour),
+    i: pad(minute),
+    s: pad(second),
   };
-  return shape.replace(/[YmdHis]/g, (letter) => words[letter]);
+  return format.replace(/[YmdHis]/g, (letter) => fields[letter]);
 }
 
-// The shape in which the server wrote a moment.
-const SHAPES = [
+// The format in which the server rendered a time.
+/** @type {[RegExp, string][]} */
+const FORMATS = [
   [/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/, "Y-m-d H:i:s"],
   [/^\d{4}-\d\d-\d\d \d\d:\d\d$/, "Y-m-d H:i"],
   [/^\d{4}-\d\d-\d\d$/, "Y-m-d"],
@@ -53,9 +54,10 @@ export function writeTimes(within = document) {
   for (const time of within.querySelectorAll("time[datetime]")) {
     const date = new Date(time.dateTime);
     if (Number.isNaN(date.getTime())) continue;
-    const leaf = time.querySelector("bdi") ?? time;
-    time.dataset.shape ??= SHAPES.find(([like]) => like.test(leaf.textContent.trim()))?.[1] ?? "";
-    if (time.dataset.shape) leaf.textContent = clockText(date, time.dataset.shape);
+    const element = time.querySelector("bdi") ?? time;
+    time.dataset.format ??=
+      FORMATS.find(([pattern]) => pattern.test(element.textContent.trim()))?.[1] ?? "";
+    if (time.dataset.format) element.textContent = clockText(date, time.dataset.format);
     time.title = `${date.toISOString().replace(".000", "")} · ${date.toLocaleString()}`;
   }
   for (const choice of document.querySelectorAll("[data-clock]")) {

@@ -1,4 +1,4 @@
-// The small behaviours of the console: theme, keys, live state, the filter of a list.
+// Behaviour of all pages: theme, keyboard shortcuts, live state, the filter of a list.
 
 const root = document.documentElement;
 
@@ -23,17 +23,29 @@ function showContrast() {
   document.querySelector("[data-contrast-switch]")?.setAttribute("aria-pressed", String(isMore));
 }
 
-// A frozen screen must never look healthy: without an answer for 20 s the page says so.
+// A frozen page must not look healthy: it shows when there was no response for 20 s.
 const STALE_AFTER_MS = 20_000;
-let answeredAt = Date.now();
+let respondedAt = Date.now();
 
 function showLiveness() {
   const live = document.querySelector("[data-live]");
   if (!live || !document.querySelector("[hx-trigger]")) return;
-  const age = Math.round((Date.now() - answeredAt) / 1000);
+  const age = Math.round((Date.now() - respondedAt) / 1000);
   live.classList.toggle("is-stale", age * 1000 > STALE_AFTER_MS);
   document.querySelector("[data-stale]")?.toggleAttribute("hidden", age * 1000 <= STALE_AFTER_MS);
   live.querySelector("[data-age]")?.replaceChildren(String(age));
+}
+
+/**
+ * The element of a selector, if it is of this class.
+ * @template {Element} E
+ * @param {string} selector
+ * @param {{new (): E}} type
+ * @returns {E | null}
+ */
+function find(selector, type) {
+  const element = document.querySelector(selector);
+  return element instanceof type ? element : null;
 }
 
 function isTyping(target) {
@@ -51,18 +63,18 @@ function move(step) {
 }
 
 function showHelp() {
-  const help = document.querySelector("[data-help-dialog]");
+  const help = find("[data-help-dialog]", HTMLDialogElement);
   if (help && !help.open) help.showModal();
 }
 
-// `m` on the picked row: the form that plans work on what it is about.
-function planPicked() {
+// `m` on the selected row opens the maintenance form for its object.
+function planSelected() {
   const address = document.querySelector("[data-row].is-selected[data-plan]")?.dataset.plan;
   if (address) location.assign(address);
   return Boolean(address);
 }
 
-const verbs = { j: () => move(1), k: () => move(-1), "?": showHelp };
+const actions = { j: () => move(1), k: () => move(-1), "?": showHelp };
 
 // `g` and then a letter goes to a page; the navigation says which letters there are.
 const GO_WITHIN_MS = 1500;
@@ -79,6 +91,7 @@ function goTo(key) {
 document.addEventListener("keydown", (event) => {
   // The palette: from anywhere, from within a field too.
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+    /** @type {HTMLInputElement} */
     const box = document.querySelector(".search-form input");
     if (!box) return;
     event.preventDefault();
@@ -89,10 +102,10 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
   if (document.querySelector("dialog[open]")) return;
   if (goTo(event.key)) return;
-  if (verbs[event.key]) return verbs[event.key]();
-  if (event.key === "m" && planPicked()) return;
+  if (actions[event.key]) return actions[event.key]();
+  if (event.key === "m" && planSelected()) return;
   const key = CSS.escape(event.key);
-  // A verb of the picked row first; without a picked row no row is meant.
+  // An action of the selected row has precedence over one of the page.
   const control =
     document.querySelector(`[data-row].is-selected [data-row-key="${key}"]`) ??
     document.querySelector(`[data-key="${key}"]`);
@@ -104,16 +117,18 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-theme-switch]")) switchTheme();
   if (event.target.closest("[data-contrast-switch]")) switchContrast();
-  for (const menu of document.querySelectorAll("[data-menu][open]")) {
-    if (!menu.contains(event.target)) menu.open = false;
+  /** @type {NodeListOf<HTMLDetailsElement>} */
+  const menus = document.querySelectorAll("details[data-menu][open]");
+  for (const menu of menus) {
+    if (event.target instanceof Node && !menu.contains(event.target)) menu.open = false;
   }
   const copier = event.target.closest("[data-copy]");
   if (copier) copy(copier);
   if (event.target.closest("[data-help]")) showHelp();
   const opener = event.target.closest("[data-open]");
-  if (opener) document.querySelector(opener.dataset.open)?.showModal();
+  if (opener) find(opener.dataset.open, HTMLDialogElement)?.showModal();
   const focus = event.target.closest("[data-focus]");
-  if (focus) document.querySelector(focus.dataset.focus)?.focus();
+  if (focus) find(focus.dataset.focus, HTMLElement)?.focus();
 });
 
 async function copy(button) {
@@ -123,38 +138,39 @@ async function copy(button) {
   button.textContent = button.dataset.copied;
 }
 
-// Choosing rows: the bar of what one can do with them stands while any is chosen.
+// The bar of bulk actions is visible while rows are selected.
 function showBulk() {
   const bar = document.querySelector("[data-bulk]");
   if (!bar) return;
   const boxes = [...document.querySelectorAll(`input[form="${bar.id}"]`)];
-  for (const box of boxes) if (chosenRows.has(box.value)) box.checked = true;
+  for (const box of boxes) if (selectedRows.has(box.value)) box.checked = true;
   const number = boxes.filter((box) => box.checked).length;
   bar.hidden = number === 0;
   bar.querySelector("[data-bulk-count]").textContent = String(number);
 }
 
-const chosenRows = new Set();
+const selectedRows = new Set();
 document.addEventListener("change", (event) => {
   const box = event.target.closest('input[type="checkbox"][form]');
   if (!box) return;
-  box.checked ? chosenRows.add(box.value) : chosenRows.delete(box.value);
+  box.checked ? selectedRows.add(box.value) : selectedRows.delete(box.value);
   showBulk();
 });
 document.addEventListener("click", (event) => {
   if (!event.target.closest("[data-bulk-none]")) return;
-  chosenRows.clear();
+  selectedRows.clear();
   for (const box of document.querySelectorAll('input[type="checkbox"][form]')) box.checked = false;
   showBulk();
 });
 document.addEventListener("htmx:afterSwap", showBulk);
 
-// In the search box: down and up walk through what was found, Escape leaves.
+// In the search box: the arrow keys move through the results, Escape leaves.
 document.addEventListener("keydown", (event) => {
   const box = event.target.closest(".search-form");
   if (!box) return;
-  if (event.key === "Escape") return document.activeElement.blur();
+  if (event.key === "Escape") return box.querySelector("input").blur();
   if (event.key === "Enter" && event.target.matches("input")) {
+    /** @type {HTMLAnchorElement} */
     const first = box.querySelector(".search-results a");
     if (!first) return;
     event.preventDefault();
@@ -163,9 +179,11 @@ document.addEventListener("keydown", (event) => {
   const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
   if (!step) return;
   event.preventDefault();
-  const stops = [box.querySelector("input"), ...box.querySelectorAll(".search-results a")];
+  /** @type {Element[]} */
+  const stops = [...box.querySelectorAll("input, .search-results a")];
   const next = stops.indexOf(document.activeElement) + step;
-  stops[Math.min(stops.length - 1, Math.max(0, next))].focus();
+  const stop = stops[Math.min(stops.length - 1, Math.max(0, next))];
+  if (stop instanceof HTMLElement) stop.focus();
 });
 
 document.addEventListener("change", (event) => {
@@ -179,21 +197,23 @@ document.addEventListener("input", (event) => {
 
 function applyFilter(box) {
   const wanted = box.value.trim().toLowerCase();
-  for (const item of document.querySelectorAll(`${box.dataset.filter} [data-text]`)) {
+  const list = document.querySelector(box.dataset.filter);
+  for (const item of list.querySelectorAll("[data-text]")) {
     item.hidden = wanted !== "" && !item.dataset.text.toLowerCase().includes(wanted);
   }
 }
 
 document.addEventListener("htmx:afterRequest", (event) => {
-  if (event.detail.successful || event.detail.xhr?.status === 304) answeredAt = Date.now();
+  if (event.detail.successful || event.detail.xhr?.status === 304) respondedAt = Date.now();
 });
-// The cursor row survives a refresh of the list.
-let picked = null;
+// The selected row stays selected when the list is refreshed.
+/** @type {string | null} */
+let selected = null;
 document.addEventListener("htmx:beforeSwap", () => {
-  picked = document.querySelector("[data-row].is-selected a")?.getAttribute("href") ?? null;
+  selected = document.querySelector("[data-row].is-selected a")?.getAttribute("href") ?? null;
 });
 document.addEventListener("htmx:afterSwap", () => {
-  const link = picked && document.querySelector(`[data-row] a[href="${CSS.escape(picked)}"]`);
+  const link = selected && document.querySelector(`[data-row] a[href="${CSS.escape(selected)}"]`);
   link?.closest("[data-row]").classList.add("is-selected");
   if (link && document.activeElement === document.body) link.focus({ preventScroll: true });
   for (const box of document.querySelectorAll("[data-filter]")) applyFilter(box);

@@ -1,10 +1,11 @@
-// Dependency graphs: Cytoscape draws what dagre lays out. State is colour, outline and word; the list beside says the same.
+// Dependency graphs: Cytoscape draws what dagre lays out. State is color, outline and word; the list beside says the same.
 
-import { Graph, layout as dagreLayout } from "../vendor/dagre.esm.js";
-import { ink, onTheme } from "./ink.js";
+import { Graph, layout } from "../vendor/dagre.esm.js";
+import { onThemeChange, tokenColor } from "./colors.js";
+import { graphShape, panIntoView, directEdges, sizeOf } from "./graph-data.js";
 
 const REFRESH_MS = 15_000;
-// Below this a name of 11 px is smaller than a reader's patience.
+// Below this zoom, names of 11 px cannot be read.
 const READABLE = 0.75;
 const OUTLINES = {
   critical: "solid",
@@ -16,15 +17,15 @@ const OUTLINES = {
   ok: "solid",
 };
 
-// Cytoscape adds an inline style sheet unless one of this name is there; ours stands in static/css/graph.css.
+// Cytoscape adds an inline style sheet unless one of this name is there; ours is in static/css/graph.css.
 const marker = document.createElement("link");
 marker.id = "__________cytoscape_stylesheet";
 document.head.append(marker);
 
 const { default: cytoscape } = await import("../vendor/cytoscape.esm.min.mjs");
 
-const inkOf = (look) =>
-  ink(
+const colorOf = (look) =>
+  tokenColor(
     {
       critical: "critical",
       root: "critical",
@@ -35,17 +36,10 @@ const inkOf = (look) =>
     }[look] ?? "control-line",
   );
 
-function sizeOf(node) {
-  if (node.kind === "group") return [34, 22];
-  return [Math.max(64, node.label.length * 6.6 + 22), node.kind === "site" ? 34 : 26];
-}
-
-// Rank by role: edges run from the middle of the network outwards, so that what depends stands below.
-function place(nodes, edges) {
+function layoutNodes(nodes, edges) {
   const graph = new Graph({ compound: true, multigraph: true });
   graph.setGraph({ rankdir: "TB", nodesep: 18, ranksep: 44, marginx: 8, marginy: 8 });
   graph.setDefaultEdgeLabel(() => ({}));
-  const rank = new Map(nodes.map((node) => [node.id, node.rank]));
   for (const node of nodes) {
     const [width, height] = sizeOf(node);
     graph.setNode(node.id, node.kind === "box" ? {} : { width, height });
@@ -53,21 +47,17 @@ function place(nodes, edges) {
   for (const node of nodes) {
     if (node.parent && graph.hasNode(node.parent)) graph.setParent(node.id, node.parent);
   }
-  for (const edge of edges) {
-    if (!graph.hasNode(edge.source) || !graph.hasNode(edge.target)) continue;
-    const isDown = edge.kind === "lean" || rank.get(edge.source) <= rank.get(edge.target);
-    const [from, to] = isDown ? [edge.source, edge.target] : [edge.target, edge.source];
-    graph.setEdge(from, to, {}, edge.id);
-  }
-  dagreLayout(graph);
+  for (const { id, from, to } of directEdges(nodes, edges)) graph.setEdge(from, to, {}, id);
+  layout(graph);
   return new Map(graph.nodes().map((id) => [id, graph.node(id)]));
 }
 
-function sheet() {
+/** @returns {any[]} Cytoscape knows more selectors and properties than its types. */
+function graphStyle() {
   const label = {
     "font-family": getComputedStyle(document.body).fontFamily,
     "font-size": 11,
-    color: ink("text-2"),
+    color: tokenColor("text-2"),
     "text-wrap": "none",
   };
   return [
@@ -80,9 +70,9 @@ function sheet() {
         height: "data(height)",
         label: "data(label)",
         "text-valign": "center",
-        "background-color": ink("surface"),
+        "background-color": tokenColor("surface"),
         "border-width": 1.5,
-        "border-color": ink("control-line"),
+        "border-color": tokenColor("control-line"),
         "font-weight": 500,
         "corner-radius": 4,
       },
@@ -94,9 +84,9 @@ function sheet() {
         "text-valign": "top",
         "text-halign": "center",
         "font-weight": 600,
-        color: ink("text-3"),
-        "background-color": ink("surface-well"),
-        "border-color": ink("line"),
+        color: tokenColor("text-3"),
+        "background-color": tokenColor("surface-well"),
+        "border-color": tokenColor("line"),
         "border-width": 1,
         padding: 10,
         shape: "round-rectangle",
@@ -106,14 +96,14 @@ function sheet() {
     },
     {
       selector: "node[kind = 'outside']",
-      style: { "border-style": "dotted", color: ink("text-3"), "font-weight": 400 },
+      style: { "border-style": "dotted", color: tokenColor("text-3"), "font-weight": 400 },
     },
     {
       selector: "node[kind = 'group']",
       style: {
         shape: "diamond",
         "font-size": 10,
-        "background-color": ink("surface-hover"),
+        "background-color": tokenColor("surface-hover"),
         height: 30,
         width: 46,
       },
@@ -121,35 +111,37 @@ function sheet() {
     ...["critical", "warn", "blind", "unknown", "held"].map((look) => ({
       selector: `node[look = '${look}']`,
       style: {
-        "border-color": inkOf(look),
+        "border-color": colorOf(look),
         "border-style": OUTLINES[look],
         "border-width": 2,
         ...(look === "critical"
-          ? { "background-color": ink("critical-wash"), color: ink("critical") }
+          ? { "background-color": tokenColor("critical-wash"), color: tokenColor("critical") }
           : {}),
-        ...(look === "blind" ? { "background-color": ink("blind-wash"), color: ink("blind") } : {}),
+        ...(look === "blind"
+          ? { "background-color": tokenColor("blind-wash"), color: tokenColor("blind") }
+          : {}),
       },
     })),
     {
       selector: "node[look = 'root']",
       style: {
-        "background-color": ink("critical"),
-        "border-color": ink("critical"),
-        color: ink("on-critical"),
+        "background-color": tokenColor("critical"),
+        "border-color": tokenColor("critical"),
+        color: tokenColor("on-critical"),
         "font-weight": 600,
       },
     },
-    { selector: "node[note = 'far']", style: { color: ink("text-3") } },
+    { selector: "node[note = 'far']", style: { color: tokenColor("text-3") } },
     {
       selector: "edge",
       style: {
         width: 1.5,
-        "line-color": ink("control-line"),
+        "line-color": tokenColor("control-line"),
         "curve-style": "bezier",
         "font-size": 10,
         "font-family": label["font-family"],
-        color: ink("text-3"),
-        "text-background-color": ink("surface"),
+        color: tokenColor("text-3"),
+        "text-background-color": tokenColor("surface"),
         "text-background-opacity": 1,
         "text-background-padding": 2,
       },
@@ -159,29 +151,29 @@ function sheet() {
       style: {
         "line-style": "dashed",
         "target-arrow-shape": "triangle",
-        "target-arrow-color": ink("text-3"),
-        "line-color": ink("text-3"),
+        "target-arrow-color": tokenColor("text-3"),
+        "line-color": tokenColor("text-3"),
         width: 1,
         "arrow-scale": 0.7,
       },
     },
     {
       selector: "edge[look = 'held']",
-      style: { "line-style": "dashed", "line-color": ink("suppressed") },
+      style: { "line-style": "dashed", "line-color": tokenColor("suppressed") },
     },
     {
       selector: "edge[look = 'blind']",
-      style: { "line-style": "dotted", "line-color": ink("blind") },
+      style: { "line-style": "dotted", "line-color": tokenColor("blind") },
     },
-    { selector: "edge[look = 'warn']", style: { "line-color": ink("warn"), width: 2.5 } },
+    { selector: "edge[look = 'warn']", style: { "line-color": tokenColor("warn"), width: 2.5 } },
     {
       selector: "edge[look = 'critical'], edge[look = 'root']",
       style: {
-        "line-color": ink("critical"),
+        "line-color": tokenColor("critical"),
         "line-style": "dashed",
         width: 2.5,
         label: "data(label)",
-        color: ink("critical"),
+        color: tokenColor("critical"),
         "font-weight": 600,
         "z-index": 9,
       },
@@ -189,7 +181,7 @@ function sheet() {
     { selector: "edge[look = 'root']", style: { width: 4 } },
     {
       selector: "node:active, node.here",
-      style: { "overlay-opacity": 0, "border-color": ink("accent"), "border-width": 2.5 },
+      style: { "overlay-opacity": 0, "border-color": tokenColor("accent"), "border-width": 2.5 },
     },
   ];
 }
@@ -215,57 +207,54 @@ class Drawing {
 
   async load() {
     try {
-      const answer = await fetch(this.box.dataset.graph, {
+      const response = await fetch(this.box.dataset.graph, {
         headers: { Accept: "application/json" },
       });
-      if (!answer.ok) throw new Error(String(answer.status));
-      const picture = await answer.json();
-      const shape = JSON.stringify([
-        picture.nodes.map((n) => n.id),
-        picture.edges.map((e) => e.id),
-      ]);
-      if (shape === this.shape) this.recolour(picture);
-      else this.draw(picture, shape);
+      if (!response.ok) throw new Error(String(response.status));
+      const data = await response.json();
+      const shape = graphShape(data);
+      if (shape === this.shape) this.recolor(data);
+      else this.draw(data, shape);
     } catch {
-      if (!this.graph) this.say(this.box.dataset.failed);
+      if (!this.graph) this.showMessage(this.box.dataset.failed);
     }
   }
 
-  say(text) {
+  showMessage(text) {
     const line = document.createElement("p");
     line.className = "dim hint-text";
     line.textContent = text;
     this.box.replaceChildren(line);
   }
 
-  draw(picture, shape) {
+  draw(data, shape) {
     this.shape = shape;
-    this.box.classList.toggle("is-empty", !picture.nodes.length);
-    if (!picture.nodes.length) return this.say(this.box.dataset.empty);
+    this.box.classList.toggle("is-empty", !data.nodes.length);
+    if (!data.nodes.length) return this.showMessage(this.box.dataset.empty);
     // A small drawing has no room for the boxes of sites.
     const isSmall = !this.box.classList.contains("is-tall");
-    const nodes = isSmall ? picture.nodes.filter((n) => n.kind !== "box") : picture.nodes;
-    const places = place(nodes, picture.edges);
+    const nodes = isSmall ? data.nodes.filter((n) => n.kind !== "box") : data.nodes;
+    const positions = layoutNodes(nodes, data.edges);
     const parents = new Set(nodes.filter((n) => n.kind === "box").map((n) => n.id));
     const elements = [
       ...nodes.map((node) => {
         const [width, height] = sizeOf(node);
         const parent = parents.has(node.parent) ? node.parent : undefined;
-        const at = node.kind === "box" ? null : places.get(node.id);
+        const at = node.kind === "box" ? null : positions.get(node.id);
         return {
           group: "nodes",
           data: { ...node, parent, width, height },
           ...(at ? { position: { x: at.x, y: at.y } } : {}),
         };
       }),
-      ...picture.edges.map((edge) => ({ group: "edges", data: edge })),
+      ...data.edges.map((edge) => ({ group: "edges", data: edge })),
     ];
     this.graph?.destroy();
     this.box.replaceChildren();
     this.graph = cytoscape({
       container: this.box,
       elements,
-      style: sheet(),
+      style: graphStyle(),
       layout: { name: "preset", fit: true, padding: 12 },
       minZoom: 0.15,
       maxZoom: 2.5,
@@ -276,7 +265,7 @@ class Drawing {
       this.graph.zoom(1.15);
       this.graph.center();
     }
-    if (!isSmall) this.comeNear();
+    if (!isSmall) this.zoomToProblem();
     this.graph.on("tap", "node", (event) => {
       const { url } = event.target.data();
       if (url) location.assign(url);
@@ -291,32 +280,31 @@ class Drawing {
     });
   }
 
-  // Names that nobody can read say nothing: start at what is broken, or at the core. A wallboard, which nobody can move, shows all.
-  comeNear() {
+  // Starts at the problem or at the core, at a zoom where names can be read. A wallboard, which cannot be moved, shows all.
+  zoomToProblem() {
     if (this.graph.zoom() >= READABLE || document.body.classList.contains("kiosk")) return;
-    const wire = this.graph
+    /** @type {any} */
+    const link = this.graph
       .edges("[look = 'root']")
       .union(this.graph.edges("[look = 'critical']"))
       .first();
-    const broken = wire.length
-      ? wire.connectedNodes()
+    const broken = link.length
+      ? link.connectedNodes()
       : this.graph.nodes("[look = 'root'], [look = 'critical']").first();
     const first = broken.length ? broken : this.graph.nodes("[rank <= 1]").first();
     this.graph.zoom(READABLE);
     this.graph.center(first.length ? first : undefined);
-    // Nothing is gained by looking past the edge of the drawing.
+    // Keeps the view inside the edge of the drawing.
     const { x1, x2, y1, y2 } = this.graph.elements().renderedBoundingBox();
-    const inward = (low, high, size) =>
-      high - low < size ? 0 : low > 12 ? 12 - low : high < size - 12 ? size - 12 - high : 0;
     this.graph.panBy({
-      x: inward(x1, x2, this.graph.width()),
-      y: inward(y1, y2, this.graph.height()),
+      x: panIntoView(x1, x2, this.graph.width()),
+      y: panIntoView(y1, y2, this.graph.height()),
     });
   }
 
-  recolour(picture) {
+  recolor(data) {
     this.graph?.batch(() => {
-      for (const one of [...picture.nodes, ...picture.edges]) {
+      for (const one of [...data.nodes, ...data.edges]) {
         const drawn = this.graph.getElementById(one.id);
         if (drawn.data("look") !== one.look) drawn.data("look", one.look);
       }
@@ -332,8 +320,8 @@ function start() {
   }
 }
 
-onTheme(() => {
-  for (const drawing of drawings.values()) drawing.graph?.style(sheet());
+onThemeChange(() => {
+  for (const drawing of drawings.values()) drawing.graph?.style(graphStyle());
 });
 document.addEventListener("htmx:afterSwap", start);
 document.addEventListener("click", (event) => {

@@ -1,11 +1,11 @@
-// The wallboard: no chrome, one view after another, a tone for a new incident when somebody asked for it.
+// The wallboard: no navigation, rotating views, and an optional tone for a new incident.
 
-const TURN_MS = 30_000;
+const ROTATE_MS = 30_000;
 const { body } = document;
 const rotation = (body.dataset.kiosk ?? "").split(" ").filter(Boolean);
-const hears = () => localStorage.getItem("kiosk-sound") === "1";
+const isSoundOn = () => localStorage.getItem("kiosk-sound") === "1";
 
-function turn() {
+function showNextView() {
   const at = rotation.indexOf(location.pathname);
   location.assign(`${rotation[(at + 1) % rotation.length]}?kiosk=1`);
 }
@@ -21,30 +21,30 @@ function beep() {
   tone.stop(audio.currentTime + 0.35);
 }
 
-// The newest incident number on the screen; a higher one than was ever seen here is news.
-function listen() {
+// A higher incident number than any shown before in this session is a new incident.
+function beepForNewIncident() {
   const numbers = [...document.querySelectorAll(".incident-list .identifier")].map((id) =>
     Number(id.textContent.replace(/\D/g, "")),
   );
   const newest = Math.max(0, ...numbers);
   const known = Number(sessionStorage.getItem("kiosk-newest") ?? newest);
-  if (newest > known && hears()) beep();
+  if (newest > known && isSoundOn()) beep();
   sessionStorage.setItem("kiosk-newest", String(Math.max(newest, known)));
 }
 
 if (rotation.length > 1) {
-  setTimeout(turn, TURN_MS);
+  setTimeout(showNextView, ROTATE_MS);
   const sound = document.createElement("button");
   sound.className = "btn subtle kiosk-sound";
   sound.type = "button";
   sound.textContent = body.dataset.kioskSound;
-  sound.setAttribute("aria-pressed", String(hears()));
+  sound.setAttribute("aria-pressed", String(isSoundOn()));
   sound.addEventListener("click", () => {
-    localStorage.setItem("kiosk-sound", hears() ? "" : "1");
-    sound.setAttribute("aria-pressed", String(hears()));
-    if (hears()) beep();
+    localStorage.setItem("kiosk-sound", isSoundOn() ? "" : "1");
+    sound.setAttribute("aria-pressed", String(isSoundOn()));
+    if (isSoundOn()) beep();
   });
   body.append(sound);
-  document.addEventListener("htmx:afterSwap", listen);
-  listen();
+  document.addEventListener("htmx:afterSwap", beepForNewIncident);
+  beepForNewIncident();
 }

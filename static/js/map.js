@@ -2,20 +2,20 @@
 
 import * as maplibregl from "../vendor/maplibre-gl.mjs";
 import "../vendor/topojson-client.min.js";
-import { addSheet, ink, onTheme } from "./ink.js";
+import { addStylesheet, tokenColor, onThemeChange } from "./colors.js";
 
-addSheet("maplibre-gl.css");
+addStylesheet("maplibre-gl.css");
 
 const REFRESH_MS = 10_000;
 const FINE_SPAN_DEGREES = 25;
-// Per cent of a link's capacity, as the server judges it too.
+// Per cent of a link's capacity, the same bounds as on the server.
 const BUSY = 80;
 const FULL = 95;
 const WORST = ["root", "critical", "warn", "blind", "held", "unknown", "ok"];
 const box = document.querySelector("[data-map]");
 
-const inkOf = (look) =>
-  ink(
+const colorOf = (look) =>
+  tokenColor(
     {
       critical: "critical",
       root: "critical",
@@ -25,22 +25,22 @@ const inkOf = (look) =>
       unknown: "text-3",
     }[look] ?? "text-2",
   );
-const byLook = (colours) => [
+const byLook = (colors) => [
   "match",
   ["get", "look"],
-  ...WORST.slice(0, -1).flatMap((look) => [look, colours(look)]),
-  colours("ok"),
+  ...WORST.slice(0, -1).flatMap((look) => [look, colors(look)]),
+  colors("ok"),
 ];
 
 const vendor = (name) => new URL(`../vendor/${name}`, import.meta.url).href;
 
 async function json(url) {
-  const answer = await fetch(url, { headers: { Accept: "application/json" } });
-  if (!answer.ok) throw new Error(String(answer.status));
-  return answer.json();
+  const response = await fetch(url, { headers: { Accept: "application/json" } });
+  if (!response.ok) throw new Error(String(response.status));
+  return response.json();
 }
 
-function say(text) {
+function showMessage(text) {
   const line = document.createElement("p");
   line.className = "dim hint-text";
   line.textContent = text;
@@ -87,13 +87,13 @@ function* corners(coordinates) {
   else for (const part of coordinates) yield* corners(part);
 }
 
-// Fine outlines are only worth their cost where sites stand.
-function isNear(country, where) {
+// Fine outlines are only worth their cost area sites stand.
+function isNear(country, area) {
   const [west, south, east, north] = [
-    where.getWest() - 20,
-    where.getSouth() - 15,
-    where.getEast() + 20,
-    where.getNorth() + 15,
+    area.getWest() - 20,
+    area.getSouth() - 15,
+    area.getEast() + 20,
+    area.getNorth() + 15,
   ];
   for (const [x, y] of corners(country.geometry?.coordinates ?? [])) {
     if (x > west && x < east && y > south && y < north) return true;
@@ -101,20 +101,26 @@ function isNear(country, where) {
   return false;
 }
 
+/** @returns {any[]} Layers of MapLibre; its types do not know expressions built at run time. */
 function layers() {
   const wide = getComputedStyle(document.body)
     .fontFamily.split(",")
     .map((name) => name.trim().replaceAll('"', ""));
   const text = { "text-font": wide.slice(0, 1), "text-size": 11 };
-  const halo = { "text-halo-color": ink("surface-hover"), "text-halo-width": 1.5 };
+  const halo = { "text-halo-color": tokenColor("surface-hover"), "text-halo-width": 1.5 };
   return [
-    { id: "sea", type: "background", paint: { "background-color": ink("surface-well") } },
-    { id: "land", type: "fill", source: "world", paint: { "fill-color": ink("surface-hover") } },
+    { id: "sea", type: "background", paint: { "background-color": tokenColor("surface-well") } },
+    {
+      id: "land",
+      type: "fill",
+      source: "world",
+      paint: { "fill-color": tokenColor("surface-hover") },
+    },
     {
       id: "borders",
       type: "line",
       source: "world",
-      paint: { "line-color": ink("line-strong"), "line-width": 1 },
+      paint: { "line-color": tokenColor("line-strong"), "line-width": 1 },
     },
     {
       id: "links",
@@ -125,13 +131,13 @@ function layers() {
         "line-color": [
           "step",
           ["get", "use"],
-          ink("control-line"),
+          tokenColor("control-line"),
           0,
-          ink("data"),
+          tokenColor("data"),
           BUSY,
-          ink("warn"),
+          tokenColor("warn"),
           FULL,
-          ink("critical"),
+          tokenColor("critical"),
         ],
         "line-width": ["step", ["get", "use"], 1.25, 0, 1.5, 40, 2.5, BUSY, 4],
       },
@@ -141,7 +147,7 @@ function layers() {
       type: "line",
       source: "links",
       filter: ["!=", ["get", "look"], "ok"],
-      paint: { "line-color": byLook(inkOf), "line-width": 2.5, "line-dasharray": [2, 1.4] },
+      paint: { "line-color": byLook(colorOf), "line-width": 2.5, "line-dasharray": [2, 1.4] },
     },
     {
       id: "clusters",
@@ -149,23 +155,23 @@ function layers() {
       source: "sites",
       filter: ["has", "point_count"],
       paint: {
-        "circle-color": ink("surface-over"),
+        "circle-color": tokenColor("surface-over"),
         "circle-radius": ["step", ["get", "point_count"], 13, 10, 16, 50, 20],
         "circle-stroke-width": ["case", [">", ["get", "bad"], 0], 3, 1.5],
         "circle-stroke-color": [
           "step",
           ["get", "worst"],
-          ink("text-2"),
+          tokenColor("text-2"),
           2,
-          ink("text-3"),
+          tokenColor("text-3"),
           3,
-          inkOf("held"),
+          colorOf("held"),
           4,
-          inkOf("blind"),
+          colorOf("blind"),
           5,
-          inkOf("warn"),
+          colorOf("warn"),
           6,
-          inkOf("critical"),
+          colorOf("critical"),
         ],
       },
     },
@@ -179,7 +185,7 @@ function layers() {
         "text-field": ["get", "point_count_abbreviated"],
         "text-allow-overlap": true,
       },
-      paint: { "text-color": ink("text") },
+      paint: { "text-color": tokenColor("text") },
     },
     {
       id: "sites",
@@ -187,10 +193,12 @@ function layers() {
       source: "sites",
       filter: ["!", ["has", "point_count"]],
       paint: {
-        "circle-color": byLook((look) => (look === "root" ? ink("critical") : ink("surface"))),
+        "circle-color": byLook((look) =>
+          look === "root" ? tokenColor("critical") : tokenColor("surface"),
+        ),
         "circle-radius": ["match", ["get", "look"], "ok", 5, 7],
         "circle-stroke-width": ["match", ["get", "look"], "ok", 1.5, 3],
-        "circle-stroke-color": byLook(inkOf),
+        "circle-stroke-color": byLook(colorOf),
       },
     },
     {
@@ -211,7 +219,7 @@ function layers() {
         "symbol-sort-key": ["-", 0, ["get", "rank"]],
       },
       paint: {
-        "text-color": byLook((look) => (look === "ok" ? ink("text-2") : inkOf(look))),
+        "text-color": byLook((look) => (look === "ok" ? tokenColor("text-2") : colorOf(look))),
         ...halo,
       },
     },
@@ -221,11 +229,12 @@ function layers() {
 async function draw() {
   const data = await json(box.dataset.map);
   const [sites, links] = features(data);
-  const where = bounds(data.sites);
-  const isFine = data.sites.length > 0 && where.getEast() - where.getWest() < FINE_SPAN_DEGREES;
+  const area = bounds(data.sites);
+  const isFine = data.sites.length > 0 && area.getEast() - area.getWest() < FINE_SPAN_DEGREES;
   const shapes = await json(vendor(isFine ? "countries-10m.json" : "countries-50m.json"));
   const world = globalThis.topojson.feature(shapes, shapes.objects.countries);
-  if (isFine) world.features = world.features.filter((country) => isNear(country, where));
+  if (isFine) world.features = world.features.filter((country) => isNear(country, area));
+  /** @returns {import("maplibre-gl").StyleSpecification} */
   const style = () => ({
     version: 8,
     sources: {
@@ -252,7 +261,7 @@ async function draw() {
     pitchWithRotate: false,
     maxZoom: 12,
     ...(data.sites.length
-      ? { bounds: where, fitBoundsOptions: { padding: 90, maxZoom: 8, animate: false } }
+      ? { bounds: area, fitBoundsOptions: { padding: 90, maxZoom: 8, animate: false } }
       : { center: [20, 15], zoom: 1 }),
   });
   // Without a listener MapLibre writes every fault to the console; a layer that fails leaves the others standing.
@@ -294,24 +303,26 @@ async function draw() {
   map.on("click", "sites", (event) => location.assign(event.features[0].properties.url));
   map.on("click", "clusters", async (event) => {
     const [cluster] = event.features;
-    const zoom = await map
-      .getSource("sites")
-      .getClusterExpansionZoom(cluster.properties.cluster_id);
+    const zoom = await source("sites").getClusterExpansionZoom(cluster.properties.cluster_id);
     map.easeTo({ center: cluster.geometry.coordinates, zoom, duration: 200 });
   });
-  onTheme(() => map.setStyle(style()));
+  /** @returns {import("maplibre-gl").GeoJSONSource} */
+  function source(name) {
+    return map.getSource(name);
+  }
+  onThemeChange(() => map.setStyle(style()));
   setInterval(async () => {
     if (document.hidden) return;
     try {
-      const [now, wires] = features(await json(box.dataset.map));
-      sites.features = now.features;
-      links.features = wires.features;
-      map.getSource("sites")?.setData(now);
-      map.getSource("links")?.setData(wires);
+      const [newSites, newLinks] = features(await json(box.dataset.map));
+      sites.features = newSites.features;
+      links.features = newLinks.features;
+      source("sites")?.setData(newSites);
+      source("links")?.setData(newLinks);
     } catch {
-      // The page's own refresh says that the server does not answer.
+      // The page's own refresh says that the server does not response.
     }
   }, REFRESH_MS);
 }
 
-if (box) draw().catch(() => say(box.dataset.failed));
+if (box) draw().catch(() => showMessage(box.dataset.failed));

@@ -25,7 +25,7 @@ class Moment(forms.DateTimeInput):
     input_type = "datetime-local"
 
     def __init__(self) -> None:
-        super().__init__(attrs={"data-moment": ""}, format="%Y-%m-%dT%H:%M")
+        super().__init__(attrs={"data-datetime": ""}, format="%Y-%m-%dT%H:%M")
 
 
 class PlanForm(forms.Form):

@@ -4,17 +4,17 @@ const probe = document.createElement("span");
 probe.hidden = true;
 document.body.append(probe);
 
-export function ink(token) {
+export function tokenColor(token) {
   probe.style.color = `var(--${token})`;
   return getComputedStyle(probe).color;
 }
 
-export function font(size = 11, weight = 400) {
+export function canvasFont(size = 11, weight = 400) {
   return `${weight} ${size}px ${getComputedStyle(document.body).fontFamily}`;
 }
 
 // Calls back when the theme changes, by the switch or by the system.
-export function onTheme(redraw) {
+export function onThemeChange(redraw) {
   new MutationObserver(redraw).observe(document.documentElement, {
     attributes: true,
     attributeFilter: ["data-theme", "data-contrast"],
@@ -22,17 +22,17 @@ export function onTheme(redraw) {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 }
 
-let hatchFor = "";
-let hatch = null;
+let patternColor = "";
+let pattern = null;
 
-// The one texture that means "we cannot see".
-export function hatching(context) {
-  const colour = ink("blind");
-  if (hatch && hatchFor === colour) return hatch;
+// The hatching that marks periods without data.
+export function hatchPattern(context) {
+  const color = tokenColor("blind");
+  if (pattern && patternColor === color) return pattern;
   const tile = document.createElement("canvas");
   tile.width = tile.height = 8;
   const pen = tile.getContext("2d");
-  pen.strokeStyle = colour;
+  pen.strokeStyle = color;
   pen.globalAlpha = 0.7;
   pen.lineWidth = 1;
   for (const shift of [-8, 0, 8]) {
@@ -40,12 +40,12 @@ export function hatching(context) {
     pen.lineTo(shift + 8, 0);
   }
   pen.stroke();
-  hatchFor = colour;
-  hatch = context.createPattern(tile, "repeat");
-  return hatch;
+  patternColor = color;
+  pattern = context.createPattern(tile, "repeat");
+  return pattern;
 }
 
-export function addSheet(name) {
+export function addStylesheet(name) {
   const href = new URL(`../vendor/${name}`, import.meta.url).href;
   if (document.querySelector(`link[href="${href}"]`)) return;
   const link = document.createElement("link");
