@@ -112,7 +112,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "django.template.context_processors.i18n",
-                "apps.console.web.frame.frame",
+                "apps.console.web.navigation.navigation",
             ],
             "loaders": [
                 (

@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 
 from apps.console.web.device_parts import bits
-from apps.console.web.spark import spark
+from apps.console.web.sparklines import spark
 from apps.core import clock
 from apps.inventory.models import Interface
 from apps.telemetry import store
@@ -82,7 +82,7 @@ def test_many_series_are_drawn_by_one_query(in_acme, django_assert_num_queries):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("grown", "shown"), [(1e9, "53.3 M"), (1e15, "faint")])
-def test_no_port_carries_more_than_its_speed(visit, acme, acme_noc, grown, shown):
+def test_no_port_carries_more_than_its_speed(visit, acme, acme_noc, rates, shown):
     now = clock.now()
     with acting_in(acme):
         device = make_device()
@@ -91,7 +91,7 @@ def test_no_port_carries_more_than_its_speed(visit, acme, acme_noc, grown, shown
         )
         write(SeriesKey("interface", port.id, "interface.oper_up"), {1: 1.0}, now)
         counter = SeriesKey("interface", port.id, "interface.rx_bytes_total")
-        write(counter, {225: 0.0, 75: grown}, now)
+        write(counter, {225: 0.0, 75: rates}, now)
 
     body = visit(acme_noc).get(reverse("console:device", args=[device.id])).content.decode()
 

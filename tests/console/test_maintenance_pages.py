@@ -93,7 +93,7 @@ class TestList:
         answer = noc.get(LIST)
 
         row = answer.context["page"].rows[0]
-        assert (row.places[0].name, row.created_by) == ("north", WHO_TESTS["actor"].label)
+        assert (row.targets[0].name, row.created_by) == ("north", WHO_TESTS["actor"].label)
         assert "59 min left" in text_of(answer)
         assert reverse("console:site", args=[site.id]) in answer.content.decode()
 

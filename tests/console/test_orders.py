@@ -46,7 +46,7 @@ SHEETS = {
 }
 
 
-def told(answer) -> list[dict[str, str]]:
+def csv_rows(answer) -> list[dict[str, str]]:
     """The rows of a file."""
     assert answer.status_code == 200
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
@@ -107,7 +107,7 @@ def test_devices_stand_in_the_order_of_a_column(visit, acme_noc, network, sort, 
     client = visit(acme_noc)
 
     page = client.get(reverse("console:devices"), {"sort": sort})
-    file = told(client.get(reverse("console:devices-sheet"), {"sort": sort}))
+    file = csv_rows(client.get(reverse("console:devices-sheet"), {"sort": sort}))
 
     assert "".join(names_in(page, r'<b><bdi dir="ltr">(\w)</bdi></b>')) == names
     assert "".join(row["name"] for row in file) == names
@@ -119,7 +119,7 @@ def test_devices_with_the_most_alerts_come_first(visit, acme, acme_noc, network)
         Alert.objects.filter(pk=pk).update(entity_id=network["c"].id)
     client = visit(acme_noc)
 
-    (first, *_) = told(client.get(reverse("console:devices-sheet"), {"sort": "-alerts"}))
+    (first, *_) = csv_rows(client.get(reverse("console:devices-sheet"), {"sort": "-alerts"}))
 
     assert (first["name"], first["open_alerts"]) == ("c", "1")
 
@@ -142,7 +142,7 @@ def test_sites_stand_in_the_order_of_a_column(visit, acme_noc, network, sort, na
     page = client.get(reverse("console:sites"), {"sort": sort})
 
     assert names_in(page, r"<b><bdi>(\w+)</bdi></b>") == names
-    file = told(client.get(reverse("console:sites-sheet"), {"sort": sort}))
+    file = csv_rows(client.get(reverse("console:sites-sheet"), {"sort": sort}))
     assert [row["name"] for row in file] == names
 
 
@@ -158,8 +158,8 @@ def test_the_ordered_column_says_so(visit, acme, acme_noc, network, name, sort):
     assert answer.status_code == 200
     if name == "incidents:list":
         return  # no table: its order is a field of the filter
-    said = re.findall(r'<th scope="col"[^>]* aria-sort="(\w+)"', shown)
-    assert said == ["descending" if sort.startswith("-") else "ascending"]
+    values = re.findall(r'<th scope="col"[^>]* aria-sort="(\w+)"', shown)
+    assert values == ["descending" if sort.startswith("-") else "ascending"]
     other = sort.removeprefix("-") if sort.startswith("-") else f"-{sort}"
     assert f"sort={other}" in shown
 
@@ -238,7 +238,7 @@ def test_every_incident_stands_on_exactly_one_page(visit, acme_noc, incidents, s
     client = visit(acme_noc)
 
     assert turned(client, sort) == [row.number for row in wanted]
-    file = told(client.get(reverse("incidents:csv"), {"sort": sort}))
+    file = csv_rows(client.get(reverse("incidents:csv"), {"sort": sort}))
     assert [int(row["number"]) for row in file] == [row.number for row in wanted]
 
 
@@ -283,7 +283,7 @@ class TestSheets:
             rows.alert()
             rows.incident()
 
-        assert told(visit(globex_admin).get(reverse(name))) == []
+        assert csv_rows(visit(globex_admin).get(reverse(name))) == []
 
     @pytest.mark.parametrize("name", SHEETS.values())
     def test_a_limited_member_is_told_what_was_granted(self, visit, acme, acme_noc, network, name):
@@ -292,12 +292,12 @@ class TestSheets:
             rows.incident()
         Membership.objects.filter(user=acme_noc).update(is_limited=True)
 
-        assert told(visit(acme_noc).get(reverse(name))) == []
+        assert csv_rows(visit(acme_noc).get(reverse(name))) == []
 
     def test_the_filter_chooses(self, visit, acme_noc, network):
         answer = visit(acme_noc).get(reverse("console:devices-sheet"), {"state": "down"})
 
-        (row,) = told(answer)
+        (row,) = csv_rows(answer)
         assert row["name"] == "b"
         assert row["state"] == "down"
         assert row["site"] == "Bay"
@@ -315,7 +315,7 @@ class TestSheets:
         with acting_in(acme):
             make_site("=cmd|' /C calc'!A0")
 
-        (row,) = told(visit(acme_noc).get(reverse("console:sites-sheet")))
+        (row,) = csv_rows(visit(acme_noc).get(reverse("console:sites-sheet")))
 
         assert row["name"] == "'=cmd|' /C calc'!A0"
 
@@ -329,7 +329,7 @@ class TestSheets:
         client = visit(acme_noc)
         found: list[dict[str, str]] = []
 
-        cost = queries(lambda: found.extend(told(client.get(reverse("console:devices-sheet")))))
+        cost = queries(lambda: found.extend(csv_rows(client.get(reverse("console:devices-sheet")))))
 
         assert [row["name"] for row in found] == [f"d{n:04}" for n in range(1_200)]
         assert cost <= 60  # three parts of 500

@@ -213,11 +213,13 @@ class TestDegradations:
 class TestKept:
     def test_is_made_once(self):
         caches["local"].clear()
-        made = []
+        created = []
 
-        answers = [cached("k", seconds=9, compute=lambda: made.append(1) or "a") for _ in range(3)]
+        answers = [
+            cached("k", seconds=9, compute=lambda: created.append(1) or "a") for _ in range(3)
+        ]
 
-        assert (answers, made) == (["a"] * 3, [1])
+        assert (answers, created) == (["a"] * 3, [1])
 
     def test_is_shared_by_those_who_see_the_whole_and_by_nobody_else(
         self, visit, stage, read, acme_noc, acme_readonly

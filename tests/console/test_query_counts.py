@@ -31,8 +31,8 @@ def signed_in(name: str) -> Client:
 def test_every_page_asks_what_it_asked(monkeypatch, record_property):
     monkeypatch.setattr("apps.lab.seed.run.SIZES", {"small": NEIGHBOUR})
     at = clock.now().replace(microsecond=0)
-    made = seed_demo(size="small", seed=7, password="of-tests-" * 2, at=at, say=str)
-    tenant = made[0].tenant
+    created = seed_demo(size="small", seed=7, password="of-tests-" * 2, at=at, say=str)
+    tenant = created[0].tenant
     with acting_in(tenant):
         places = heaviest()
     noc = User.objects.get(email=f"noc@{NEIGHBOUR.domain}")

@@ -10,7 +10,7 @@ from apps.console.web.site_field import MOST_CHOICES, MOST_FITTING
 from apps.core import clock
 from apps.inventory.services import grant
 from apps.tenancy import acting_in
-from tests.console.test_orders import told
+from tests.console.test_orders import rows
 from tests.inventory.factories import ACTOR, make_device, make_site
 
 pytestmark = pytest.mark.django_db
@@ -80,7 +80,7 @@ def test_words_are_of_a_name_or_a_code(visit, acme_noc, many, words, names):
     client = visit(acme_noc)
 
     page = client.get(PATH, {"site": words})
-    file = told(client.get(reverse("console:devices-sheet"), {"site": words}))
+    file = rows(client.get(reverse("console:devices-sheet"), {"site": words}))
 
     assert shown(page) == names
     assert [row["name"] for row in file] == names

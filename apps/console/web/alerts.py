@@ -1,4 +1,4 @@
-"""Open alerts: what was seen, against which bound, and under which incident they stand."""
+"""Open alerts: the value that decided, its threshold, and the incident of each."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,12 +48,12 @@ class AlertRow:
     device_id: UUID | None
     rule: str
     symptom: str
-    seen: str
+    value: str
     since: datetime
     duration: str
     incident_id: UUID | None
     incident_number: int | None
-    #: Why it is held back, empty when it is not.
+    #: Why it is suppressed; empty when it is not.
     suppression_reason: str
 
 
@@ -70,18 +70,18 @@ class SeverityChoice:
 
 @dataclass(frozen=True)
 class AlertFilter:
-    """What the address asks for."""
+    """The filter and the sort order of the URL."""
 
     severity: str = ""
     order: Ordering = DEFAULT_ORDERING
 
-    def chosen(self) -> dict[str, str]:
-        """What narrows the list, as the address says it."""
+    def filter_params(self) -> dict[str, str]:
+        """The parameters that narrow the list."""
         return {"severity": self.severity}
 
-    def asked(self) -> dict[str, str]:
-        """All of it."""
-        return {**self.chosen(), SORT: str(self.order)}
+    def params(self) -> dict[str, str]:
+        """All parameters, with the sort order."""
+        return {**self.filter_params(), SORT: str(self.order)}
 
 
 @dataclass(frozen=True)
@@ -96,37 +96,37 @@ class AlertsPage:
     all: int
 
 
-def alerts_page(access: Access, asked: AlertFilter, *, number: int, at: datetime) -> AlertsPage:
+def alerts_page(access: Access, filters: AlertFilter, *, number: int, at: datetime) -> AlertsPage:
     """At most twelve queries, whatever the size."""
     every = open_alerts(access)
     counted = dict(every.order_by().values_list("severity").annotate(Count("pk")))
-    rows, pager = paginate(chosen_alerts(access, asked), number=number, params=asked.asked())
+    rows, pager = paginate(filtered_alerts(access, filters), number=number, params=filters.params())
     words = (("", _("All")), *((key, str(state.word)) for key, state in SEVERITIES.items()))
     return AlertsPage(
-        filter=asked,
+        filter=filters,
         severities=tuple(
             SeverityChoice(
                 key,
                 word,
                 counted.get(key, 0) if key else sum(counted.values()),
-                query_string({**asked.asked(), "severity": key}),
-                key == asked.severity,
+                query_string({**filters.params(), "severity": key}),
+                key == filters.severity,
             )
             for key, word in words
         ),
-        headings=headings(COLUMNS, asked.order, asked.chosen()),
+        headings=headings(COLUMNS, filters.order, filters.filter_params()),
         rows=alert_rows(access, rows, at=at),
         pager=pager,
         all=sum(counted.values()),
     )
 
 
-def chosen_alerts(access: Access, asked: AlertFilter) -> QuerySet[Alert]:
+def filtered_alerts(access: Access, filters: AlertFilter) -> QuerySet[Alert]:
     """The open alerts of one filter, in its order."""
     rows = open_alerts(access)
-    if asked.severity:
-        rows = rows.filter(severity=asked.severity)
-    key, descends = asked.order.key, asked.order.descends
+    if filters.severity:
+        rows = rows.filter(severity=filters.severity)
+    key, descends = filters.order.key, filters.order.descends
     if key == "what":
         return rows.order_by("-summary" if descends else "summary", "pk")
     if key == "for":
@@ -148,14 +148,14 @@ def alert_rows(access: Access, alerts: list[Alert], *, at: datetime) -> tuple[Al
     refs = {(alert.entity_type, alert.entity_id) for alert in alerts}
     labels = labels_of(refs)
     devices = devices_of_entities({entity_id for _kind, entity_id in refs})
-    seen = visible_device_ids(access, devices.values())
-    places = incidents_of_alerts(access, [alert.id for alert in alerts])
+    visible = visible_device_ids(access, devices.values())
+    incidents = incidents_of_alerts(access, [alert.id for alert in alerts])
     return tuple(
         _row(
             alert,
             labels.get((alert.entity_type, alert.entity_id), _("deleted")),
-            device_id if (device_id := devices.get(alert.entity_id)) in seen else None,
-            places.get(alert.id),
+            device_id if (device_id := devices.get(alert.entity_id)) in visible else None,
+            incidents.get(alert.id),
             at,
         )
         for alert in alerts
@@ -177,7 +177,7 @@ def _row(
         device_id=device_id,
         rule=rule_name(alert.rule.document) or alert.rule.key,
         symptom=alert.rule.document.get("symptom", "soft"),
-        seen=_seen(alert.observation),
+        value=_value(alert.observation),
         since=alert.since,
         duration=format_duration(alert.since, at),
         incident_id=place.incident_id if place else None,
@@ -186,8 +186,8 @@ def _row(
     )
 
 
-def _seen(seen: dict[str, Any]) -> str:
-    """The value of the last transition, and the threshold that it broke."""
+def _value(seen: dict[str, Any]) -> str:
+    """The value that decided, and the threshold that it crossed."""
     if seen.get("code"):
         return render(seen["code"], seen["params"])
     value, bound = seen.get("value"), seen.get("threshold")

@@ -1,4 +1,4 @@
-"""A device's state aspect by aspect: what answers, what routes, what it serves. They may disagree."""
+"""The state of a device by aspect: reachability, management plane, routing, links, services. They may differ."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 from apps.alerts.choices import Symptom
 from apps.console.web.alerts import AlertRow
 from apps.console.web.device_parts import InterfaceRow, NeighborRow, PeerRow, ProbeRow, ServiceRow
-from apps.console.web.readings import Readings
+from apps.console.web.latest_values import LatestValues
 from apps.pages.states import BLIND, DOWN, NONE, OK, SUPPRESSED, UNKNOWN, UP, WARN, State
 
 _SYMPTOMS = {
@@ -33,7 +33,7 @@ class Aspect:
 
 def aspects_of(
     device_id: UUID,
-    read: Readings,
+    read: LatestValues,
     *,
     interfaces: Sequence[InterfaceRow],
     neighbors: Sequence[NeighborRow],
@@ -42,7 +42,7 @@ def aspects_of(
     probes: Sequence[ProbeRow],
     alerts: Sequence[AlertRow],
 ) -> tuple[Aspect, ...]:
-    """The five, in the order in which one asks."""
+    """The five aspects, in their order on the page."""
     found = (
         ("reachability", _reachability(device_id, read, probes)),
         ("management", _management(device_id, read)),
@@ -54,7 +54,7 @@ def aspects_of(
 
 
 def _held(aspect: Aspect, symptoms: set[Symptom], alerts: Iterable[AlertRow]) -> Aspect:
-    """Trouble that is a consequence of something else says so."""
+    """A problem whose alerts are all suppressed is shown as suppressed."""
     about = [alert for alert in alerts if alert.symptom in symptoms]
     if not aspect.state.is_problem or not about or any(not a.suppression_reason for a in about):
         return aspect
@@ -65,7 +65,7 @@ def _held(aspect: Aspect, symptoms: set[Symptom], alerts: Iterable[AlertRow]) ->
     return Aspect(aspect.label, SUPPRESSED, text)
 
 
-def _reachability(device_id: UUID, read: Readings, probes: Sequence[ProbeRow]) -> Aspect:
+def _reachability(device_id: UUID, read: LatestValues, probes: Sequence[ProbeRow]) -> Aspect:
     state = read.state(device_id, "device.up")
     answer = next((probe for probe in probes if probe.rtt), None)
     text = _("Never probed")
@@ -82,7 +82,7 @@ def _reachability(device_id: UUID, read: Readings, probes: Sequence[ProbeRow]) -
     return Aspect(_("Reachability"), OK if state is UP else state, text)
 
 
-def _management(device_id: UUID, read: Readings) -> Aspect:
+def _management(device_id: UUID, read: LatestValues) -> Aspect:
     state = read.state(device_id, "device.api.up")
     took = read.number(device_id, "device.poll.ms")
     text = _("Not polled yet: needs an agent and a login")
@@ -119,7 +119,7 @@ def _links(interfaces: Sequence[InterfaceRow]) -> Aspect:
     linked = [row for row in interfaces if row.is_linked]
     down = [row for row in linked if row.state is DOWN]
     if down:
-        text = _("%(port)s to %(far)s down") % {"port": down[0].name, "far": down[0].towards}
+        text = _("%(port)s to %(far)s down") % {"port": down[0].name, "far": down[0].connected_to}
         if len(down) > 1:
             more = len(down) - 1
             text += ngettext(", %(n)d more", ", %(n)d more", more) % {"n": more}
@@ -147,7 +147,7 @@ def _services(services: Sequence[ServiceRow]) -> Aspect:
 
 
 def _of(label: str, states: Sequence[State], text: str) -> Aspect:
-    """The worst of several: down ones weigh by whether others still work."""
+    """The worst of several states: some down is a warning, all down is down."""
     if not states:
         return Aspect(label, NONE, text)
     if DOWN in states:

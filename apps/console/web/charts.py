@@ -1,4 +1,4 @@
-"""The charts of a device page: what can be drawn of it, and one drawing."""
+"""The charts of a device page: the choices, and the data of one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from agent.protocol.registry import METRICS
 from apps.authorization.access import Access
 from apps.charts.time_series import Chart, Line, Mark, gauge_line, span_for
 from apps.console.web.device_parts import CONNECT, LOSS, RTT, SESSIONS, possible_rates
-from apps.console.web.readings import poll_seconds
+from apps.console.web.latest_values import poll_seconds
 from apps.incidents.selectors import incidents_involving
 from apps.inventory.device_entities import DeviceEntities, entities_of_device
 from apps.inventory.models import Device
@@ -28,7 +28,7 @@ MOST_CHOICES = 120
 
 @dataclass(frozen=True)
 class ChartChoice:
-    """One thing that can be drawn; ``value`` is ``kind:part`` as the address has it."""
+    """One choice of chart; ``value`` is ``kind:part`` as in the URL."""
 
     value: str
     label: str
@@ -36,7 +36,7 @@ class ChartChoice:
 
 
 def chart_choices(device: Device, parts: DeviceEntities, *, chosen: str) -> tuple[ChartChoice, ...]:
-    """Ports that end a link first: nobody looks at the others until they have to."""
+    """Interfaces with a link come first."""
     ends = {
         link.a_interface_name if link.a_device_id == device.id else link.z_interface_name
         for link in parts.links
@@ -59,10 +59,10 @@ def chart_choices(device: Device, parts: DeviceEntities, *, chosen: str) -> tupl
     return tuple(ChartChoice(value, label, value == chosen) for value, label in found)
 
 
-def device_chart(access: Access, device: Device, *, asked: str, span: TimeRange) -> Chart:
-    """What the address asks for, or the first that can be drawn. At most ten queries."""
+def device_chart(access: Access, device: Device, *, chosen: str, span: TimeRange) -> Chart:
+    """The chart of the URL, else the first choice. At most ten queries."""
     parts = entities_of_device(device)
-    choices = chart_choices(device, parts, chosen=asked)
+    choices = chart_choices(device, parts, chosen=chosen)
     kind, _colon, part = next(row.value for row in choices if row.is_chosen).partition(":")
     entity_id = UUID(part)
     metric = {TRAFFIC: RX, ANSWERS: RTT, LOAD: CPU, PPPOE: SESSIONS}[kind]

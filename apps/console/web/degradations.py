@@ -1,4 +1,4 @@
-"""What works and works badly: full wires, lost packets, slow answers, errors. The worst first."""
+"""Degradations: saturated links, packet loss, slow responses, interface errors. The worst first."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
 from apps.console.web.device_parts import CONNECT, ERRORS, LOSS, RTT, bits
-from apps.console.web.spark import Spark, spark
+from apps.console.web.sparklines import Spark, spark
 from apps.inventory.models import ProbeTarget
 from apps.telemetry.queries import latest
 from apps.telemetry.sparklines import Sparkline, current_rates, sparklines
@@ -35,7 +35,7 @@ ERRORS_PER_HOUR, MANY_ERRORS = 10, 600
 
 @dataclass(frozen=True)
 class Degradation:
-    """One thing that is worse than it should be."""
+    """One degradation."""
 
     where: str
     url: str
@@ -56,7 +56,7 @@ class Degradation:
 
 @dataclass(frozen=True)
 class Degradations:
-    """The worst of them, and how many there are."""
+    """The worst degradations, and their total number."""
 
     rows: tuple[Degradation, ...]
     total: int
@@ -64,40 +64,46 @@ class Degradations:
 
 def degradations(access: Access, *, at: datetime) -> Degradations:
     """Eight queries, whatever the size."""
-    wired = network_map(access)
-    found = [*_full_wires(wired, at), *_faulty_ports(wired, at), *_bad_answers(access, at)]
+    wiring_data = network_map(access)
+    found = [
+        *_full_wires(wiring_data, at),
+        *_faulty_ports(wiring_data, at),
+        *_bad_answers(access, at),
+    ]
     found.sort(key=lambda row: row.rank)
     return Degradations(_drawn(found[:MOST], at), len(found))
 
 
-def _full_wires(wired: NetworkMap, at: datetime) -> list[Degradation]:
-    use = link_utilization(at, wired.links)
+def _full_wires(wiring_data: NetworkMap, at: datetime) -> list[Degradation]:
+    use = link_utilization(at, wiring_data.links)
     return [
         Degradation(
-            where=wire.name,
-            url=_device(wire.a_id),
-            what=_("used, of %(speed)s") % {"speed": bits(wire.capacity_bps or 0)},
-            now=f"{use[wire.id]} %",
+            where=link.name,
+            url=_device(link.a_id),
+            what=_("used, of %(speed)s") % {"speed": bits(link.capacity_bps or 0)},
+            now=f"{use[link.id]} %",
             usual=f"< {BUSY_PCT} %",
-            look="critical" if use[wire.id] >= FULL_PCT else "warn",
-            weight=use[wire.id] / BUSY_PCT,
-            series=(wire.ports[0], "interface.rx_bytes_total"),
+            look="critical" if use[link.id] >= FULL_PCT else "warn",
+            weight=use[link.id] / BUSY_PCT,
+            series=(link.ports[0], "interface.rx_bytes_total"),
         )
-        for wire in wired.links
-        if use.get(wire.id, 0) >= BUSY_PCT
+        for link in wiring_data.links
+        if use.get(link.id, 0) >= BUSY_PCT
     ]
 
 
-def _faulty_ports(wired: NetworkMap, at: datetime) -> list[Degradation]:
-    wire_of: Mapping[UUID, MapLink] = {port: wire for wire in wired.links for port in wire.ports}
-    rates = current_rates(metrics=ERRORS, entity_ids=list(wire_of), since=at - FRESH)
+def _faulty_ports(wiring_data: NetworkMap, at: datetime) -> list[Degradation]:
+    link_of: Mapping[UUID, MapLink] = {
+        port: link for link in wiring_data.links for port in link.ports
+    }
+    rates = current_rates(metrics=ERRORS, entity_ids=list(link_of), since=at - FRESH)
     worst: dict[UUID, tuple[float, str]] = {}
     for (port, metric), rate in rates.items():
         worst[port] = max(worst.get(port, (0.0, metric)), (rate * SECONDS_PER_HOUR, metric))
     return [
         Degradation(
-            where=wire_of[port].name,
-            url=_device(wire_of[port].a_id),
+            where=link_of[port].name,
+            url=_device(link_of[port].a_id),
             what=_("port errors"),
             now=_("%(n)d/h") % {"n": round(hourly)},
             usual="0",
@@ -208,7 +214,7 @@ def _drawn(rows: Sequence[Degradation], at: datetime) -> tuple[Degradation, ...]
 
 
 def _shown(row: Degradation, line: Sparkline) -> Sparkline:
-    """A gauge as it is; of a counter, what it grew by from slot to slot."""
+    """A gauge as it is; a counter as its increase per slot."""
     if not row.series[1].endswith("_total"):
         return line
     return [

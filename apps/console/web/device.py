@@ -1,4 +1,4 @@
-"""One device: how it is, what it is, what sits on it, what happened."""
+"""The page of one device: state, identity, interfaces, services, events."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from apps.console.web.device_parts import InterfaceRow, NeighborRow, PeerRow, Pr
 from apps.console.web.device_services import probe_rows, service_rows
 from apps.console.web.devices import uptime_of
 from apps.console.web.events import EventRow, event_rows
-from apps.console.web.readings import Readings
+from apps.console.web.latest_values import LatestValues
 from apps.console.web.windows import Notice, notices_about
 from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_involving
@@ -41,7 +41,7 @@ class DevicePage:
     """Everything on a device page."""
 
     device: Device
-    #: None: the site is outside what a limited member may see.
+    #: None: the site is outside what a limited member may not view.
     site: Site | None
     state: State
     uptime: str
@@ -70,22 +70,22 @@ class DevicePage:
 
     @property
     def chart(self) -> ChartChoice:
-        """The one that is drawn."""
+        """The chosen chart."""
         return next(row for row in self.charts if row.is_chosen)
 
     @property
     def chart_query(self) -> str:
-        """What its series are asked with."""
+        """The query string of its data."""
         return urlencode({"chart": self.chart.value}) + "&" + self.span.query
 
 
 def device_page(
     access: Access, device: Device, *, chart: str, shown: TimeRange, at: datetime
 ) -> DevicePage:
-    """At most thirty-one queries, whatever sits on it."""
+    """At most thirty-one queries, whatever the device has."""
     rows = entities_of_device(device)
     ids = list({device.id, *rows.ids()})
-    read = Readings(
+    read = LatestValues(
         metrics=parts_of_page.READ, entity_ids=ids, profile=device.polling_profile, at=at
     )
     span = Span(start=at - SPARK_SPAN, end=at, points=SPARK_POINTS)
@@ -98,8 +98,8 @@ def device_page(
         access, rows.far_device_ids(device) | {pk for pk, _name in far.values()}
     )
     far = {pk: end for pk, end in far.items() if end[0] in named}
-    wires = parts_of_page.wires_of(device, rows.links, named)
-    interfaces = parts_of_page.interface_rows(rows.interfaces, wires, read, rates)
+    remote_ends = parts_of_page.remote_ends_of(device, rows.links, named)
+    interfaces = parts_of_page.interface_rows(rows.interfaces, remote_ends, read, rates)
     neighbors = parts_of_page.neighbor_rows(rows.ospf_neighbors, far, read)
     peers = parts_of_page.peer_rows(rows.bgp_peers, read)
     services = service_rows(rows.services, read, drawn)

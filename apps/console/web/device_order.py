@@ -1,4 +1,4 @@
-"""The list of devices by any of its columns: what the database sorts by."""
+"""Sort orders of the list of devices, by any of its columns."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -57,7 +57,7 @@ class _Numbers(Func):
 
 
 class _Looked(Func):
-    """What a document of numbers says under a row's key."""
+    """The number under a row's key in a JSON document."""
 
     template = "(%(expressions)s)::integer"
     arg_joiner = " ->> "
@@ -67,7 +67,7 @@ class _Looked(Func):
 def in_order(
     access: Access, rows: QuerySet[Device], order: Ordering, at: datetime
 ) -> QuerySet[Device]:
-    """Ordered by a column, then by name; what has no value stands last, either way. Two queries for alerts."""
+    """Ordered by a column, then by name; rows without a value are last, either way. Two queries for alerts."""
     if not order.key:
         return rows.order_by("name", "pk")
     key = F("sort_key")
@@ -93,7 +93,7 @@ def _key(access: Access, key: str, at: datetime) -> Any:
 
 
 def _state(at: datetime) -> Any:
-    """As its rank: the worst first."""
+    """The rank of a state: the worst first."""
     rank = Case(
         When(ts__lt=at - BLIND_AFTER, then=REACH[Reachability.BLIND].rank),
         When(value__gt=0, then=REACH[Reachability.UP].rank),
@@ -104,7 +104,7 @@ def _state(at: datetime) -> Any:
 
 
 def _open_alerts(access: Access) -> Mapping[UUID, int]:
-    """How many are open on each device and on what sits on it."""
+    """Open alerts of each device with its interfaces, services and probes."""
     counts = open_alert_counts(access)
     counted: Counter[UUID] = Counter()
     for part, device in devices_of_entities(list(counts)).items():

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _lazy
 
-from apps.console.web.readings import Readings
-from apps.console.web.spark import Spark, spark
+from apps.console.web.latest_values import LatestValues
+from apps.console.web.sparklines import Spark, spark
 from apps.inventory.models import (
     BgpPeer,
     Device,
@@ -49,7 +49,7 @@ Drawn = Mapping[SeriesKey, Sequence[Bucket]]
 
 @dataclass(frozen=True)
 class Flow:
-    """Traffic one way: the rate, and how full it makes the port."""
+    """Traffic in one direction: the rate, and the utilization of the interface."""
 
     rate: str = ""
     percent: int | None = None
@@ -58,21 +58,21 @@ class Flow:
 
     @property
     def is_flowing(self) -> bool:
-        """Something moves."""
+        """Whether there is any traffic."""
         return self.rate not in {"", "0"}
 
 
 @dataclass(frozen=True)
 class InterfaceRow:
-    """One port."""
+    """One interface."""
 
     id: UUID
     name: str
     comment: str
     state: State
     seen_ago: str
-    towards: str
-    towards_id: UUID | None
+    connected_to: str
+    connected_to_id: UUID | None
     is_linked: bool
     speed: str
     inward: Flow
@@ -87,8 +87,8 @@ class NeighborRow:
     """One OSPF adjacency."""
 
     router_id: str
-    who: str
-    who_id: UUID | None
+    neighbor: str
+    neighbor_id: UUID | None
     address: str
     area: str
     port: str
@@ -124,7 +124,7 @@ class ServiceRow:
 
 @dataclass(frozen=True)
 class ProbeRow:
-    """One address that is asked from outside."""
+    """One probe target."""
 
     name: str
     method: str
@@ -137,16 +137,19 @@ class ProbeRow:
 
 
 def interface_rows(
-    interfaces: Sequence[Interface], wires: Mapping[str, "FarEnd"], read: Readings, rates: Rates
+    interfaces: Sequence[Interface],
+    remote_ends: Mapping[str, "RemoteEnd"],
+    read: LatestValues,
+    rates: Rates,
 ) -> tuple[InterfaceRow, ...]:
-    """Ports that end a link first, then by name as people count."""
-    rows = [_interface(row, wires.get(row.name), read, rates) for row in interfaces]
+    """Interfaces with a link first, then in natural order of names."""
+    rows = [_interface(row, remote_ends.get(row.name), read, rates) for row in interfaces]
     return tuple(sorted(rows, key=lambda row: (not row.is_linked, row.state.rank == DARK.rank)))
 
 
 @dataclass(frozen=True)
-class FarEnd:
-    """Where a port's wire leads."""
+class RemoteEnd:
+    """The remote end of an interface's link."""
 
     port: str
     name: str
@@ -154,24 +157,26 @@ class FarEnd:
     capacity_bps: int | None
 
 
-def wires_of(
+def remote_ends_of(
     device: Device, links: Sequence[Link], named: Collection[UUID]
-) -> Mapping[str, FarEnd]:
-    """Port -> where its wire leads. A far device that is not among the ``named`` is called by its wire."""
-    ends = [_far_end(link, device, named) for link in links]
+) -> Mapping[str, RemoteEnd]:
+    """Remote ends by interface. A remote device that is not among the ``named`` is shown by the name of the link."""
+    ends = [_remote_end(link, device, named) for link in links]
     return {end.port: end for end in ends}
 
 
-def _far_end(link: Link, device: Device, named: Collection[UUID]) -> FarEnd:
+def _remote_end(link: Link, device: Device, named: Collection[UUID]) -> RemoteEnd:
     is_a = link.a_device_id == device.id
     far = link.z_device if is_a else link.a_device
     port = link.a_interface_name if is_a else link.z_interface_name
     if far is None or far.id not in named:
-        return FarEnd(port, link.name, None, link.capacity_bps)
-    return FarEnd(port, far.name, far.id, link.capacity_bps)
+        return RemoteEnd(port, link.name, None, link.capacity_bps)
+    return RemoteEnd(port, far.name, far.id, link.capacity_bps)
 
 
-def _interface(row: Interface, end: FarEnd | None, read: Readings, rates: Rates) -> InterfaceRow:
+def _interface(
+    row: Interface, end: RemoteEnd | None, read: LatestValues, rates: Rates
+) -> InterfaceRow:
     state = read.state(row.id, "interface.oper_up")
     if row.disabled or read.number(row.id, "interface.admin_up") == 0:
         state = OFF
@@ -182,9 +187,9 @@ def _interface(row: Interface, end: FarEnd | None, read: Readings, rates: Rates)
         or row.speed_bps
         or (end.capacity_bps if end else None)
     )
-    grown = {name: rates.get(SeriesKey("interface", row.id, name), ()) for name in RATES}
-    grown |= {name: possible_rates(grown[name], speed) for name in (RX, TX)}
-    errors = [value for name in ERRORS for value in grown[name] if value is not None]
+    by_metric = {name: rates.get(SeriesKey("interface", row.id, name), ()) for name in RATES}
+    by_metric |= {name: possible_rates(by_metric[name], speed) for name in (RX, TX)}
+    errors = [value for name in ERRORS for value in by_metric[name] if value is not None]
     per_hour = sum(errors) / len(errors) * len(ERRORS) * SECONDS_PER_HOUR if errors else None
     return InterfaceRow(
         id=row.id,
@@ -192,13 +197,13 @@ def _interface(row: Interface, end: FarEnd | None, read: Readings, rates: Rates)
         comment=row.comment,
         state=state,
         seen_ago=read.age(row.id, "interface.oper_up") if state is BLIND else "",
-        towards=end.name if end else "",
-        towards_id=end.device_id if end else None,
+        connected_to=end.name if end else "",
+        connected_to_id=end.device_id if end else None,
         is_linked=end is not None,
         speed=bits(speed) if speed else "",
-        inward=_flow(grown[RX] if state is UP else (), speed),
-        outward=_flow(grown[TX] if state is UP else (), speed),
-        line=spark(_sum(grown[RX], grown[TX])),
+        inward=_flow(by_metric[RX] if state is UP else (), speed),
+        outward=_flow(by_metric[TX] if state is UP else (), speed),
+        line=spark(_sum(by_metric[RX], by_metric[TX])),
         errors="" if per_hour is None or state is BLIND else f"{per_hour:.0f}",
         has_errors=bool(per_hour and per_hour >= 1),
     )
@@ -210,14 +215,14 @@ def _sum(one: Sequence[float | None], other: Sequence[float | None]) -> list[flo
 
 
 def possible_rates(rates: Sequence[float | None], speed: float | None) -> list[float | None]:
-    """A port carries no more than its speed: a counter that jumped further was set, by a restart or a replacement."""
+    """Drops rates above the speed of the interface: the counter was reset, by a restart or a replacement."""
     if not speed:
         return list(rates)
     return [None if rate is None or rate * 8 > speed * CREDIBLE else rate for rate in rates]
 
 
 def _flow(rates: Sequence[float | None], speed: float | None) -> Flow:
-    """The newest of the last two buckets: the last one may just have begun."""
+    """The newest of the last two buckets: the last one may still be empty."""
     now = next((rate for rate in reversed(rates[-2:]) if rate is not None), None)
     if now is None:
         return Flow()
@@ -233,34 +238,34 @@ def _flow(rates: Sequence[float | None], speed: float | None) -> Flow:
 
 
 def bits(per_second: float) -> str:
-    """As operators say it: 940 M, 9.8 G."""
+    """Bits per second with an SI prefix: 940 M, 9.8 G."""
     for bound, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if per_second >= bound:
             number = per_second / bound
-            is_whole = number >= THREE_DIGITS or number == int(number)
-            return f"{number:.0f} {letter}" if is_whole else f"{number:.1f} {letter}"
+            is_fully_visible = number >= THREE_DIGITS or number == int(number)
+            return f"{number:.0f} {letter}" if is_fully_visible else f"{number:.1f} {letter}"
     return f"{per_second:.0f}"
 
 
-def _for(read: Readings, state: State, entity_id: UUID, metric: str) -> str:
-    """How long it has been up; a lost one keeps its last number, which says nothing."""
+def _for(read: LatestValues, state: State, entity_id: UUID, metric: str) -> str:
+    """The uptime; a session that is down keeps its last value, which is not shown."""
     seconds = read.number(entity_id, metric) if state is UP else None
     return format_seconds(seconds) if seconds else ""
 
 
 def neighbor_rows(
-    rows: Sequence[OspfNeighbor], far: Mapping[UUID, tuple[UUID, str]], read: Readings
+    rows: Sequence[OspfNeighbor], far: Mapping[UUID, tuple[UUID, str]], read: LatestValues
 ) -> tuple[NeighborRow, ...]:
-    """Adjacencies, the lost ones first; ``far`` says which device each leads to."""
+    """Adjacencies, those that are down first; ``far`` maps each to its remote device."""
     found = []
     for row in rows:
         state = read.state(row.id, "ospf.neighbor.up")
-        who_id, who = far.get(row.id, (None, ""))
+        neighbor_id, neighbor = far.get(row.id, (None, ""))
         found.append(
             NeighborRow(
                 router_id=row.router_id,
-                who=who,
-                who_id=who_id,
+                neighbor=neighbor,
+                neighbor_id=neighbor_id,
                 address=row.address,
                 area=row.area,
                 port=row.interface_name,
@@ -272,8 +277,8 @@ def neighbor_rows(
     return tuple(sorted(found, key=lambda row: row.state.rank))
 
 
-def peer_rows(rows: Sequence[BgpPeer], read: Readings) -> tuple[PeerRow, ...]:
-    """Sessions, the lost ones first."""
+def peer_rows(rows: Sequence[BgpPeer], read: LatestValues) -> tuple[PeerRow, ...]:
+    """Sessions, those that are down first."""
     found = []
     for row in rows:
         state = OFF if row.disabled else read.state(row.id, "bgp.peer.up")

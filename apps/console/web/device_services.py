@@ -1,4 +1,4 @@
-"""The tables of a device page that are drawn as gauges: services by their sessions, probes by their answers."""
+"""Tables of a device page: services with their sessions, probes with their response times."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -14,8 +14,8 @@ from apps.console.web.device_parts import (
     ProbeRow,
     ServiceRow,
 )
-from apps.console.web.readings import Readings
-from apps.console.web.spark import Spark, spark
+from apps.console.web.latest_values import LatestValues
+from apps.console.web.sparklines import Spark, spark
 from apps.inventory.choices import ProbeMethod, ServiceKind
 from apps.inventory.models import ProbeTarget, Service
 from apps.pages.states import BLIND, DOWN, UNKNOWN, UP, WARN, State
@@ -24,12 +24,14 @@ from apps.telemetry.store import SeriesKey
 ALL_LOST = 100
 
 
-def service_rows(rows: Sequence[Service], read: Readings, drawn: Drawn) -> tuple[ServiceRow, ...]:
+def service_rows(
+    rows: Sequence[Service], read: LatestValues, drawn: Drawn
+) -> tuple[ServiceRow, ...]:
     """Services in their order."""
     return tuple(_service(row, read, drawn) for row in rows)
 
 
-def _service(row: Service, read: Readings, drawn: Drawn) -> ServiceRow:
+def _service(row: Service, read: LatestValues, drawn: Drawn) -> ServiceRow:
     last, now = read.last(row.id, SESSIONS), read.number(row.id, SESSIONS)
     state = UNKNOWN
     if row.kind == ServiceKind.PPPOE and last is not None:
@@ -44,12 +46,14 @@ def _service(row: Service, read: Readings, drawn: Drawn) -> ServiceRow:
     )
 
 
-def probe_rows(rows: Sequence[ProbeTarget], read: Readings, drawn: Drawn) -> tuple[ProbeRow, ...]:
+def probe_rows(
+    rows: Sequence[ProbeTarget], read: LatestValues, drawn: Drawn
+) -> tuple[ProbeRow, ...]:
     """Probes in their order."""
     return tuple(_probe(row, read, drawn) for row in rows)
 
 
-def _probe(row: ProbeTarget, read: Readings, drawn: Drawn) -> ProbeRow:
+def _probe(row: ProbeTarget, read: LatestValues, drawn: Drawn) -> ProbeRow:
     is_tcp = row.method == ProbeMethod.TCP
     answer = CONNECT if is_tcp else RTT
     state = read.state(row.id, "probe.tcp.up") if is_tcp else _ping_state(row.id, read)
@@ -68,7 +72,7 @@ def _probe(row: ProbeTarget, read: Readings, drawn: Drawn) -> ProbeRow:
     )
 
 
-def _ping_state(entity_id: UUID, read: Readings) -> State:
+def _ping_state(entity_id: UUID, read: LatestValues) -> State:
     if read.last(entity_id, LOSS) is None:
         return UNKNOWN
     loss = read.number(entity_id, LOSS)

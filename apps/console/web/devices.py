@@ -1,4 +1,4 @@
-"""The list of devices: filtered and paged by the server, whatever their number."""
+"""The list of devices: filtered, sorted and paged by the database."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -34,7 +34,7 @@ from apps.telemetry.reachability import (
     reachability_of_devices,
 )
 
-#: States of logins that somebody has to decide on.
+#: States of logins that await approval.
 LOGINS = {LoginState.HELD: HELD, LoginState.CERTIFICATE_CHANGED: CHANGED}
 
 
@@ -52,19 +52,19 @@ class DeviceRow:
     board: str
     state: State
     uptime: str
-    #: How long ago it was last read.
+    #: Time since the last poll.
     read_ago: str
     read_at: datetime | None
-    #: Nothing while it is not known to be up.
+    #: None unless the device is up.
     uptime_seconds: float | None
     alerts: int
-    #: Set while somebody has to decide on its login.
+    #: Set while its login awaits approval.
     login: State | None = None
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One value of a filter; the address keeps the others."""
+    """One value of a filter; its URL keeps the other parameters."""
 
     value: str
     label: str
@@ -75,29 +75,29 @@ class Choice:
 
 @dataclass(frozen=True)
 class DeviceFilter:
-    """What the address asks for; values that nothing has are ignored."""
+    """The filter and the sort order of the URL; unknown values are ignored."""
 
     words: str = ""
     site: UUID | None = None
-    #: Of the names and codes of sites; not together with one site.
+    #: Text search in names and codes of sites; not combined with ``site``.
     site_words: str = ""
     role: str = ""
     state: str = ""
     order: Ordering = DEFAULT_ORDERING
 
-    def chosen(self) -> dict[str, str]:
-        """What narrows the list, as the address says it."""
+    def filter_params(self) -> dict[str, str]:
+        """The parameters that narrow the list."""
         site = str(self.site) if self.site else self.site_words
         return {"q": self.words, "site": site, "role": self.role, "state": self.state}
 
-    def asked(self) -> dict[str, str]:
-        """All of it."""
-        return {**self.chosen(), SORT: str(self.order)}
+    def params(self) -> dict[str, str]:
+        """All parameters, with the sort order."""
+        return {**self.filter_params(), SORT: str(self.order)}
 
 
 @dataclass(frozen=True)
 class DevicesPage:
-    """The list in one filter."""
+    """One page of the filtered list."""
 
     filter: DeviceFilter
     is_filtered: bool
@@ -110,19 +110,23 @@ class DevicesPage:
     all: int
 
 
-def devices_page(access: Access, asked: DeviceFilter, *, number: int, at: datetime) -> DevicesPage:
+def devices_page(
+    access: Access, filters: DeviceFilter, *, number: int, at: datetime
+) -> DevicesPage:
     """Fourteen queries, whatever the size; two more in the order of alerts."""
     sites = inventory.visible_site_names(access)
     counted = sum(
         reachability_by_site(inventory.visible_devices(access), at).values(), start=Counter[str]()
     )
-    rows, pager = paginate(chosen_devices(access, asked, at), number=number, params=asked.asked())
+    rows, pager = paginate(
+        filtered_devices(access, filters, at), number=number, params=filters.params()
+    )
     reach = reachability_of_devices(at, [device.id for device in rows])
     return DevicesPage(
-        filter=asked,
-        is_filtered=any(asked.chosen().values()),
+        filter=filters,
+        is_filtered=any(filters.filter_params().values()),
         states=_choices(
-            asked,
+            filters,
             "state",
             (
                 ("", _("All"), counted.total()),
@@ -130,41 +134,41 @@ def devices_page(access: Access, asked: DeviceFilter, *, number: int, at: dateti
             ),
         ),
         roles=_choices(
-            asked,
+            filters,
             "role",
             (("", _("Any role"), None), *((k, str(v), None) for k, v in DeviceRole.choices)),
         ),
-        site=site_field(sites, asked.asked(), chosen=asked.site, words=asked.site_words),
-        headings=headings(COLUMNS, asked.order, asked.chosen()),
+        site=site_field(sites, filters.params(), chosen=filters.site, words=filters.site_words),
+        headings=headings(COLUMNS, filters.order, filters.filter_params()),
         rows=device_rows(access, rows, reach, sites={pk: name for pk, name, _code in sites}, at=at),
         pager=pager,
         all=counted.total(),
     )
 
 
-def chosen_devices(access: Access, asked: DeviceFilter, at: datetime) -> QuerySet[Device]:
+def filtered_devices(access: Access, filters: DeviceFilter, at: datetime) -> QuerySet[Device]:
     """The devices of one filter, in its order."""
     rows = inventory.visible_devices(access)
-    if asked.words:
-        rows = inventory.search_devices(rows, asked.words)
-    if asked.site:
-        rows = rows.filter(site=asked.site)
-    elif asked.site_words:
-        fitting = inventory.search_sites(inventory.visible_sites(access), asked.site_words)
+    if filters.words:
+        rows = inventory.search_devices(rows, filters.words)
+    if filters.site:
+        rows = rows.filter(site=filters.site)
+    elif filters.site_words:
+        fitting = inventory.search_sites(inventory.visible_sites(access), filters.site_words)
         rows = rows.filter(site__in=fitting)
-    if asked.role:
-        rows = rows.filter(role=asked.role)
-    if asked.state == UNREAD:
+    if filters.role:
+        rows = rows.filter(role=filters.role)
+    if filters.state == UNREAD:
         rows = rows.exclude(pk__in=devices_by_reachability(at))
-    elif asked.state:
-        rows = rows.filter(pk__in=devices_by_reachability(at, Reachability(asked.state)))
-    return in_order(access, rows, asked.order, at)
+    elif filters.state:
+        rows = rows.filter(pk__in=devices_by_reachability(at, Reachability(filters.state)))
+    return in_order(access, rows, filters.order, at)
 
 
 def _choices(
-    asked: DeviceFilter, name: str, values: Iterable[tuple[str, str, int | None]]
+    filters: DeviceFilter, name: str, values: Iterable[tuple[str, str, int | None]]
 ) -> tuple[Choice, ...]:
-    now = asked.asked()
+    now = filters.params()
     return tuple(
         Choice(
             value=value,
@@ -222,11 +226,11 @@ def device_rows(
 
 
 def uptime_of(read: LatestValue | None, state: State) -> str:
-    """How long it has been up, as operators say it."""
+    """The uptime as text."""
     seconds = seconds_up(read, state)
     return "" if seconds is None else format_seconds(seconds)
 
 
 def seconds_up(read: LatestValue | None, state: State) -> float | None:
-    """How long it has been up; nothing while it is not known to be up."""
+    """The uptime in seconds; None unless the device is up."""
     return read.value if read is not None and state is REACH[Reachability.UP] else None

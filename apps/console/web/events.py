@@ -62,7 +62,7 @@ def _text(payload: dict[str, Any], raw: str) -> str:
     before, after = payload.get("old"), payload.get("new")
     if after is not None:
         return _("%(after)s, was %(before)s") % {"before": before, "after": after}
-    said = payload.get("message") or raw
-    if said:
-        return str(said)[:MOST_TEXT]
+    values = payload.get("message") or raw
+    if values:
+        return str(values)[:MOST_TEXT]
     return ", ".join(f"{name} {value}" for name, value in list(payload.items())[:4])[:MOST_TEXT]

@@ -1,4 +1,4 @@
-"""The NOC home: what is broken, who cannot see, how the rest is."""
+"""The NOC home: open incidents, offline agents, devices by state, degradations."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from apps.agents.web.pages import OFFLINE as AGENT_OFFLINE
 from apps.agents.web.pages import AgentRow, agent_rows
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
-from apps.console.web.day import Day, day_of
+from apps.console.web.day_strip import Day, day_of
 from apps.console.web.degradations import Degradations, degradations
 from apps.console.web.service_tiles import Tile, service_tiles
 from apps.console.web.sites import Counted, SiteRow, devices_by_site, site_rows
@@ -24,13 +24,13 @@ from apps.telemetry.reachability import Reachability
 
 MOST_INCIDENTS = 12
 MOST_ROWS = 8
-#: How old tiles and degradations may be: they draw a day.
+#: Cache time of tiles and degradations, which cover 24 hours.
 KEPT_SECONDS = 20
 
 
 @dataclass(frozen=True)
 class ReachCount:
-    """How many devices are in one state; the address lists them."""
+    """The number of devices in one state; the URL lists them."""
 
     state: State
     number: int
@@ -39,27 +39,27 @@ class ReachCount:
 
 @dataclass(frozen=True)
 class HomePage:
-    """Everything on the home."""
+    """The data of the home page."""
 
     queue: QueuePage
-    waiting: int
+    unacknowledged: int
     critical: int
     more_incidents: int
     day: Day
     reach: tuple[ReachCount, ...]
     devices: int
     sites: tuple[SiteRow, ...]
-    troubled_sites: int
+    problem_sites: int
     all_sites: int
     agents: tuple[AgentRow, ...]
     all_agents: int
-    well_agents: int
-    silent_agents: tuple[AgentRow, ...]
+    healthy_agents: int
+    offline_agents: tuple[AgentRow, ...]
     blind: int
-    #: Nothing is wrong that we can see, and we can see everything.
+    #: No incident, no problem and nothing unmonitored.
     is_quiet: bool
-    quiet_for: str
-    sees_agents: bool
+    quiet_duration: str
+    may_view_agents: bool
     tiles: tuple[Tile, ...]
     degraded: Degradations
 
@@ -69,29 +69,29 @@ def home_page(access: Access, *, at: datetime) -> HomePage:
     queue = queue_page(access, QueueFilter(order=WORST), at=at, most=MOST_INCIDENTS)
     counted = devices_by_site(access, at=at)
     sites = site_rows(access, counted)
-    troubled = [row for row in sites if row.state.is_problem]
+    problems = [row for row in sites if row.state.is_problem]
     agents = agent_rows(access, at=at)
     silent = tuple(row for row in agents if row.state is AGENT_OFFLINE)
     counts = reach_counts(counted)
-    tiles, degraded = _outlook(access, at)
+    tiles, degraded = _tiles_and_degradations(access, at)
     return HomePage(
         queue=queue,
-        waiting=sum(1 for row in queue.rows if not row.acked_by),
+        unacknowledged=sum(1 for row in queue.rows if not row.acked_by),
         critical=sum(1 for row in queue.rows if row.severity == "critical"),
         more_incidents=queue.total - len(queue.rows),
         day=day_of(access, start=at - timedelta(hours=24), end=at),
         reach=counts,
         devices=sum(count.number for count in counts),
-        sites=tuple(troubled[:MOST_ROWS]),
-        troubled_sites=len(troubled),
+        sites=tuple(problems[:MOST_ROWS]),
+        problem_sites=len(problems),
         all_sites=len(sites),
         agents=agents[:MOST_ROWS],
         all_agents=len(agents),
-        well_agents=sum(1 for row in agents if row.state.look == "ok"),
-        silent_agents=silent,
+        healthy_agents=sum(1 for row in agents if row.state.look == "ok"),
+        offline_agents=silent,
         blind=next(count.number for count in counts if count.query == Reachability.BLIND),
-        sees_agents=access.may(Permission.AGENTS_VIEW),
-        quiet_for=format_duration(queue.last_closed_at, at) if queue.last_closed_at else "",
+        may_view_agents=access.may(Permission.AGENTS_VIEW),
+        quiet_duration=format_duration(queue.last_closed_at, at) if queue.last_closed_at else "",
         tiles=tiles,
         degraded=degraded,
         is_quiet=not queue.total_open
@@ -100,8 +100,8 @@ def home_page(access: Access, *, at: datetime) -> HomePage:
     )
 
 
-def _outlook(access: Access, at: datetime) -> tuple[tuple[Tile, ...], Degradations]:
-    """The same for everybody who sees the whole tenant. What a limited member may see can end at any moment."""
+def _tiles_and_degradations(access: Access, at: datetime) -> tuple[tuple[Tile, ...], Degradations]:
+    """Cached for members with access to the whole tenant. For limited members grants may change at any time."""
 
     def make() -> tuple[tuple[Tile, ...], Degradations]:
         return service_tiles(access, at=at), degradations(access, at=at)

@@ -1,4 +1,4 @@
-"""The map and the topology: the whole network drawn, with how it is and what an incident says of it."""
+"""The map and the topology: the network with its state and an optional incident overlay."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from apps.console.web.sites import SiteRow, devices_by_site, site_rows
 from apps.incidents.limits import is_fully_visible
 from apps.incidents.models import Incident
 from apps.incidents.selectors import visible_incidents
-from apps.incidents.web.impact import overlay_of
+from apps.incidents.web.blast import overlay_of
 from apps.inventory import selectors as inventory
 from apps.inventory.choices import DeviceRole
 from apps.inventory.models import Device
@@ -26,7 +26,7 @@ from apps.pages.states import BLIND, DOWN, SUPPRESSED, UNKNOWN, State
 from apps.telemetry.utilization import link_utilization
 from apps.topology.selectors import NetworkMap, dependency_groups, links_between_sites, network_map
 
-#: More routers than this are drawn as sites, until one of them is opened.
+#: More routers than this are drawn as sites until a site is opened.
 MOST_DEVICES = 120
 MOST_INCIDENTS = 30
 MOST_ROWS = 12
@@ -44,26 +44,26 @@ _ANYWHERE = "00000000-0000-0000-0000-000000000000"
 
 @dataclass(frozen=True)
 class NetworkPage:
-    """What stands around the drawing."""
+    """The data of the page around the drawing."""
 
     incidents: tuple[Incident, ...]
     chosen: Incident | None
     role: str
     roles: tuple[tuple[str, str], ...]
     rows: tuple[SiteRow, ...]
-    troubled: int
+    problems: int
     all: int
     unplaced: int
     site: tuple[UUID, str] | None
     is_collapsed: bool
     devices: int
-    #: What the drawing is asked with.
+    #: What the drawing is params with.
     query: str
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the address asks for; an incident or a site that is not there is ignored."""
+class NetworkParams:
+    """The parameters of the URL; an unknown incident or site is ignored."""
 
     incident: UUID | None = None
     site: UUID | None = None
@@ -71,7 +71,7 @@ class Asked:
     wants_sites: bool = False
 
     def as_query(self) -> dict[str, str]:
-        """As the address says it."""
+        """As query parameters."""
         found = {
             "incident": str(self.incident or ""),
             "site": str(self.site or ""),
@@ -81,28 +81,28 @@ class Asked:
         return {name: value for name, value in found.items() if value}
 
 
-def network_page(access: Access, asked: Asked, *, query: str, at: datetime) -> NetworkPage:
+def network_page(access: Access, params: NetworkParams, *, query: str, at: datetime) -> NetworkPage:
     """Five queries."""
     counted = devices_by_site(access, at=at)
     rows = site_rows(access, counted)
     devices = sum(site.total() for site in counted.values())
-    troubled = [row for row in rows if row.state.is_problem]
+    problems = [row for row in rows if row.state.is_problem]
     placed = {row.id for row in inventory.sites_with_coordinates(access)}
     open_ones = visible_incidents(access).filter(status="open").order_by("-started_at")
     incidents = tuple(open_ones[:MOST_INCIDENTS])
-    chosen = _incident(access, asked.incident)
+    chosen = _incident(access, params.incident)
     names = {row.id: row.name for row in rows}
     return NetworkPage(
         incidents=incidents if chosen is None or chosen in incidents else (chosen, *incidents),
         chosen=chosen,
-        role=asked.role,
+        role=params.role,
         roles=tuple((str(value), str(label)) for value, label in DeviceRole.choices),
-        rows=tuple((troubled or rows)[:MOST_ROWS]),
-        troubled=len(troubled),
+        rows=tuple((problems or rows)[:MOST_ROWS]),
+        problems=len(problems),
         all=len(rows),
         unplaced=sum(1 for row in rows if row.id not in placed),
-        site=(asked.site, names[asked.site]) if asked.site and asked.site in names else None,
-        is_collapsed=asked.site is None and (asked.wants_sites or devices > MOST_DEVICES),
+        site=(params.site, names[params.site]) if params.site and params.site in names else None,
+        is_collapsed=params.site is None and (params.wants_sites or devices > MOST_DEVICES),
         devices=devices,
         query=query,
     )
@@ -112,43 +112,43 @@ def _incident(access: Access, incident_id: UUID | None) -> Incident | None:
     return visible_incidents(access).filter(pk=incident_id).first() if incident_id else None
 
 
-def _overlay(access: Access, asked: Asked) -> Overlay:
-    incident = _incident(access, asked.incident)
+def _overlay(access: Access, params: NetworkParams) -> Overlay:
+    incident = _incident(access, params.incident)
     return overlay_of(incident) if incident and is_fully_visible(access, incident) else Overlay()
 
 
-def _devices(access: Access, asked: Asked) -> QuerySet[Device]:
+def _devices(access: Access, params: NetworkParams) -> QuerySet[Device]:
     devices = inventory.visible_devices(access)
-    return devices.filter(role=asked.role) if asked.role else devices
+    return devices.filter(role=params.role) if params.role else devices
 
 
-def topology_picture(access: Access, asked: Asked, *, at: datetime) -> TopologyView:
-    """By router where they fit, else by site. At most twelve queries, whatever the size."""
-    overlay = _overlay(access, asked)
+def topology_graph(access: Access, params: NetworkParams, *, at: datetime) -> TopologyView:
+    """By router up to MOST_DEVICES, else by site. At most twelve queries, whatever the size."""
+    overlay = _overlay(access, params)
     sites = {pk: name for pk, name, _code in inventory.visible_site_names(access)}
-    if asked.site:
-        return _around(access, asked.site, sites, overlay, at)
-    looks = site_view.looks_by_site(_devices(access, asked), overlay, at)
-    if asked.wants_sites or sum(site.total() for site in looks.values()) > MOST_DEVICES:
-        wires = links_between_sites(access, role=asked.role)
+    if params.site:
+        return _around(access, params.site, sites, overlay, at)
+    looks = site_view.looks_by_site(_devices(access, params), overlay, at)
+    if params.wants_sites or sum(site.total() for site in looks.values()) > MOST_DEVICES:
+        site_links = links_between_sites(access, role=params.role)
         return site_view.by_site(
             looks,
-            wires,
-            ranks=site_view.ranks_by_site(_devices(access, asked)),
-            link_looks=topology_view.link_looks(at, wires),
+            site_links,
+            ranks=site_view.ranks_by_site(_devices(access, params)),
+            link_looks=topology_view.link_looks(at, site_links),
             sites=sites,
             overlay=overlay,
             address=f"{reverse('console:topology')}?site={{id}}",
         )
     whole = network_map(access)
-    shown = {k: row for k, row in whole.devices.items() if asked.role in {"", row.role}}
+    shown = {k: row for k, row in whole.devices.items() if params.role in {"", row.role}}
     return _by_device(access, NetworkMap(shown, whole.links), sites, overlay, at)
 
 
 def _around(
     access: Access, site_id: UUID, sites: Mapping[UUID, str], overlay: Overlay, at: datetime
 ) -> TopologyView:
-    """One site with what it is wired to, which stays in the background."""
+    """One site with its directly linked devices, which are drawn as outlines."""
     inside = set(
         inventory.visible_devices(access).filter(site=site_id).values_list("pk", flat=True)
     )
@@ -157,12 +157,16 @@ def _around(
 
 
 def _by_device(
-    access: Access, wired: NetworkMap, sites: Mapping[UUID, str], overlay: Overlay, at: datetime
+    access: Access,
+    wiring_data: NetworkMap,
+    sites: Mapping[UUID, str],
+    overlay: Overlay,
+    at: datetime,
 ) -> TopologyView:
     return topology_view.by_device(
-        wired,
-        looks=topology_view.device_looks(at, wired.devices),
-        links=topology_view.link_looks(at, wired.links),
+        wiring_data,
+        looks=topology_view.device_looks(at, wiring_data.devices),
+        links=topology_view.link_looks(at, wiring_data.links),
         sites=sites,
         overlay=overlay,
         address=reverse("console:device", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}"),
@@ -170,30 +174,30 @@ def _by_device(
     )
 
 
-def map_document(access: Access, asked: Asked, *, at: datetime) -> dict[str, Any]:
-    """Sites with a place, and what runs between them. At most nine queries, whatever the size."""
-    overlay = _overlay(access, asked)
-    looks = site_view.looks_by_site(_devices(access, asked), overlay, at)
-    wires = links_between_sites(access, role=asked.role)
-    places = {row.id: row for row in inventory.sites_with_coordinates(access)}
+def map_document(access: Access, params: NetworkParams, *, at: datetime) -> dict[str, Any]:
+    """Sites with coordinates, and the links between them. At most nine queries, whatever the size."""
+    overlay = _overlay(access, params)
+    looks = site_view.looks_by_site(_devices(access, params), overlay, at)
+    site_links = links_between_sites(access, role=params.role)
+    sites_by_id = {row.id: row for row in inventory.sites_with_coordinates(access)}
     edges = site_view.between_sites(
-        wires,
-        looks=topology_view.link_looks(at, wires),
+        site_links,
+        looks=topology_view.link_looks(at, site_links),
         overlay=overlay,
-        use=link_utilization(at, wires),
+        use=link_utilization(at, site_links),
     )
     address = reverse("console:site", args=[_ANYWHERE])
     sites = []
-    for pk, place in places.items():
+    for pk, site in sites_by_id.items():
         inside = looks.get(pk, site_view.NO_DEVICES)
-        if asked.role and not inside.total():
+        if params.role and not inside.total():
             continue
         look = site_view.site_look(inside) if inside.total() else topology_view.OK
         sites.append(
             {
                 "id": str(pk),
-                "name": place.name,
-                "at": [place.longitude, place.latitude],
+                "name": site.name,
+                "at": [site.longitude, site.latitude],
                 "look": look,
                 "word": str(_WORDS[look].word) if look in _WORDS else "",
                 "bad": inside[topology_view.DOWN]
@@ -206,11 +210,17 @@ def map_document(access: Access, asked: Asked, *, at: datetime) -> dict[str, Any
     shown = {site["id"] for site in sites}
     links = [
         {
-            "from": [places[UUID(edge.source)].longitude, places[UUID(edge.source)].latitude],
-            "to": [places[UUID(edge.target)].longitude, places[UUID(edge.target)].latitude],
+            "from": [
+                sites_by_id[UUID(edge.source)].longitude,
+                sites_by_id[UUID(edge.source)].latitude,
+            ],
+            "to": [
+                sites_by_id[UUID(edge.target)].longitude,
+                sites_by_id[UUID(edge.target)].latitude,
+            ],
             "look": edge.look,
             "use": edge.use,
-            "name": f"{places[UUID(edge.source)].name} ⇄ {places[UUID(edge.target)].name}",
+            "name": f"{sites_by_id[UUID(edge.source)].name} ⇄ {sites_by_id[UUID(edge.target)].name}",
         }
         for edge in edges
         if edge.source in shown and edge.target in shown

@@ -1,4 +1,4 @@
-"""What planning work asks."""
+"""The form that plans maintenance."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
-from apps.console.web.planning import Places
+from apps.console.web.planning import Targets
 from apps.maintenance.services import MAX_DURATION
 
 LENGTHS = (
@@ -20,7 +20,7 @@ LENGTHS = (
 
 
 class Moment(forms.DateTimeInput):
-    """A moment to the minute: in UTC, or where scripts run by the clock that the reader chose."""
+    """Date and time to the minute: in UTC, or with JavaScript in the time zone that the user chose."""
 
     input_type = "datetime-local"
 
@@ -29,7 +29,7 @@ class Moment(forms.DateTimeInput):
 
 
 class PlanForm(forms.Form):
-    """Work on places, from when to when, and why. Without a beginning it begins now."""
+    """Title, reason, start and end of a window. Without a start it starts now."""
 
     title = forms.CharField(
         max_length=200,
@@ -63,23 +63,23 @@ class PlanForm(forms.Form):
         required=False, label=_lazy("Still notify for critical incidents")
     )
 
-    def __init__(self, *args: Any, places: Places, at: datetime, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, targets: Targets, at: datetime, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._places, self._at = places, at
+        self._targets, self._at = targets, at
 
     def clean(self) -> dict[str, Any]:
-        said = super().clean() or {}
-        if self._places.has_unknown:
+        values = super().clean() or {}
+        if self._targets.has_unknown:
             self.add_error(None, _("An object no longer exists, or you do not have access to it."))
-        elif self._places.is_empty:
+        elif self._targets.is_empty:
             self.add_error(None, _("Choose a site or a device."))
         if {"starts_at", "length", "ends_at"} & self.errors.keys():
-            return said
-        starts_at = said["starts_at"] or self._at
-        length = timedelta(minutes=int(said.pop("length")))
-        said |= {"starts_at": starts_at, "ends_at": said["ends_at"] or starts_at + length}
-        self._check(said["starts_at"], said["ends_at"])
-        return said
+            return values
+        starts_at = values["starts_at"] or self._at
+        length = timedelta(minutes=int(values.pop("length")))
+        values |= {"starts_at": starts_at, "ends_at": values["ends_at"] or starts_at + length}
+        self._check(values["starts_at"], values["ends_at"])
+        return values
 
     def _check(self, starts_at: datetime, ends_at: datetime) -> None:
         if ends_at <= starts_at:

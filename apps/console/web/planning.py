@@ -1,4 +1,4 @@
-"""Planning work: which places it is about, and what a window over them would hold back."""
+"""Planning maintenance: the targets, and the preview of what the window would suppress."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ MOST_NAMED = 6
 
 
 @dataclass(frozen=True)
-class Places:
-    """Sites and devices to work on, as chosen so far."""
+class Targets:
+    """Sites and devices chosen so far."""
 
     sites: tuple[Site, ...] = ()
     devices: tuple[Device, ...] = ()
@@ -49,44 +49,44 @@ class Places:
         return not (self.sites or self.devices)
 
 
-def places_named(
+def selected_targets(
     access: Access, *, site_ids: Collection[UUID], device_ids: Collection[UUID]
-) -> Places:
-    """Those of the named ones that this member may see. Two queries."""
+) -> Targets:
+    """The given targets that this member may view. Two queries."""
     sites = tuple(visible_sites(access).filter(pk__in=site_ids).order_by("name"))
     devices = tuple(visible_devices(access).filter(pk__in=device_ids).order_by("name"))
     wanted = len(set(site_ids)) + len(set(device_ids))
-    return Places(sites, devices, has_unknown=len(sites) + len(devices) < wanted)
+    return Targets(sites, devices, has_unknown=len(sites) + len(devices) < wanted)
 
 
-def places_called(access: Access, words: str, *, but: Places) -> Places:
-    """The first sites and devices that are called so and are not chosen yet. Two queries."""
+def search_targets(access: Access, words: str, *, but: Targets) -> Targets:
+    """The first sites and devices whose name matches and that are not chosen yet. Two queries."""
     if not words:
-        return Places()
+        return Targets()
     sites = visible_sites(access).exclude(pk__in=but.site_ids).order_by("name")
     devices = visible_devices(access).exclude(pk__in=but.device_ids).order_by("name")
-    return Places(
+    return Targets(
         sites=tuple(search_sites(sites, words)[:MOST_FOUND]),
         devices=tuple(search_devices(devices, words)[:MOST_FOUND]),
     )
 
 
-def places_of_incident(access: Access, incident: Incident) -> Places:
-    """Where its causes are: sites, and the devices that causes sit on. Nothing of an incident that reaches beyond what
-    a limited member may see."""
+def targets_of_incident(access: Access, incident: Incident) -> Targets:
+    """The sites and devices of its causes. Empty for an incident that includes objects which
+    a limited member may not view."""
     if not is_fully_visible(access, incident):
-        return Places()
+        return Targets()
     ids = [UUID(cause["entity_id"]) for cause in problem_of(incident)["causes"]]
     ids = ids or [incident.root_id]
     agents = Agent.objects.filter(pk__in=ids, attached_device__isnull=False)
     on = {*devices_of_entities(ids).values(), *agents.values_list("attached_device", flat=True)}
-    found = places_named(access, site_ids=ids, device_ids=on)
-    return Places(found.sites, found.devices)
+    found = selected_targets(access, site_ids=ids, device_ids=on)
+    return Targets(found.sites, found.devices)
 
 
 @dataclass(frozen=True)
 class HeldIncident:
-    """An open incident that the window would hold back."""
+    """An open incident whose notifications the window would suppress."""
 
     id: UUID
     number: int
@@ -95,7 +95,7 @@ class HeldIncident:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a window over some places matches now."""
+    """What a window over these targets matches now."""
 
     devices: int
     names: tuple[str, ...]
@@ -104,47 +104,47 @@ class Preview:
     incidents: tuple[HeldIncident, ...]
 
 
-def preview_of(access: Access, places: Places, *, hears_critical: bool) -> Preview:
-    """At most eight queries, whatever the places hold."""
+def preview_of(access: Access, targets: Targets, *, notifies_critical: bool) -> Preview:
+    """At most eight queries, whatever the targets contain."""
     named = list(
         visible_devices(access)
-        .filter(Q(site__in=places.site_ids) | Q(pk__in=places.device_ids))
+        .filter(Q(site__in=targets.site_ids) | Q(pk__in=targets.device_ids))
         .order_by("name")
         .values_list("pk", "name")
     )
-    covered = _covered(places, [pk for pk, _name in named])
+    covered = _covered(targets, [pk for pk, _name in named])
     return Preview(
         devices=len(named),
         names=tuple(name for _pk, name in named[:MOST_NAMED]),
         more=max(0, len(named) - MOST_NAMED),
         alerts=open_alerts(access).filter(entity_id__in=covered).count(),
-        incidents=tuple(_held(access, covered, hears_critical=hears_critical)),
+        incidents=tuple(_held(access, covered, notifies_critical=notifies_critical)),
     )
 
 
-def _covered(places: Places, device_ids: Sequence[UUID]) -> set[UUID]:
-    """All that stands under the window, as correlation will judge it: a wire from each of its ends, an agent by the
-    device that it is wired to."""
-    wires = Link.objects.filter(z_device__in=device_ids).values_list("pk", flat=True)
+def _covered(targets: Targets, device_ids: Sequence[UUID]) -> set[UUID]:
+    """All entities in the scope of the window, as correlation evaluates it: a link by either end, an agent by the
+    device that it is connected to."""
+    links = Link.objects.filter(z_device__in=device_ids).values_list("pk", flat=True)
     agents = Agent.objects.filter(attached_device__in=device_ids).values_list("pk", flat=True)
-    return {*places.site_ids, *entities_on_devices(device_ids), *wires, *agents}
+    return {*targets.site_ids, *entities_on_devices(device_ids), *links, *agents}
 
 
-def _held(access: Access, covered: set[UUID], *, hears_critical: bool) -> list[HeldIncident]:
-    """The open incidents each of whose causes is covered."""
+def _held(access: Access, covered: set[UUID], *, notifies_critical: bool) -> list[HeldIncident]:
+    """The open incidents whose causes are all in scope."""
     rows = visible_incidents(access).filter(status=IncidentStatus.OPEN, root_id__in=covered)
-    if hears_critical:
+    if notifies_critical:
         rows = rows.exclude(severity=Severity.CRITICAL)
     found = list(rows.order_by("number"))
     newest = Revision.objects.filter(
         incident__in=[row.id for row in found], number=F("incident__revision")
     )
     causes = {
-        incident_id: {UUID(cause["entity_id"]) for cause in problem["causes"]}
-        for incident_id, problem in newest.values_list("incident_id", "problem")
+        incident_id: {UUID(cause["entity_id"]) for cause in trouble["causes"]}
+        for incident_id, trouble in newest.values_list("incident_id", "trouble")
     }
     return [
-        HeldIncident(row.id, row.number, row.display_title)
+        HeldIncident(row.id, row.number, row.shown_title)
         for row in found
         if causes.get(row.id, set()) <= covered
     ]

@@ -1,10 +1,10 @@
-"""One box that finds devices, sites and incidents."""
+"""The search over devices, sites and incidents."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
 from apps.authorization.access import Access
-from apps.console.web.frame import Frame, Section
+from apps.console.web.navigation import Navigation, Section
 from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_matching
 from apps.inventory import selectors as inventory
@@ -15,7 +15,7 @@ MOST_OF_A_KIND = 8
 
 @dataclass(frozen=True)
 class FoundDevice:
-    """A device; the site's name is empty where it is outside what a limited member may see."""
+    """A device; the site's name is empty where it is outside what a limited member may not view."""
 
     id: UUID
     name: str
@@ -25,7 +25,7 @@ class FoundDevice:
 
 @dataclass(frozen=True)
 class SearchPage:
-    """What was found, kind by kind."""
+    """The results by kind."""
 
     words: str
     #: Pages of the console whose name begins so; all of them without words.
@@ -40,8 +40,8 @@ class SearchPage:
 
 
 def search_page(access: Access, words: str) -> SearchPage:
-    """Five queries; two without words."""
-    known = [entry for group in Frame(access).groups for entry in group]
+    """Five queries; two without a search text."""
+    known = [entry for group in Navigation(access).groups for entry in group]
     wanted = words.casefold()
     pages = tuple(entry for entry in known if wanted in entry.label.casefold())
     if not words:

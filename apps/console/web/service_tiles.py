@@ -1,4 +1,4 @@
-"""What the network does for its customers, a tile each: subscribers' sessions, routing, transit."""
+"""The service tiles: subscriber sessions, routing, transit."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
-from apps.console.web.spark import Spark, spark
+from apps.console.web.sparklines import Spark, spark
 from apps.inventory.choices import DeviceRole, ServiceKind
 from apps.inventory.models import BgpPeer, OspfNeighbor, Service
 from apps.pages.states import BLIND, DOWN, OK, UNKNOWN, WARN, State
@@ -44,35 +44,35 @@ class Tile:
 
 @dataclass(frozen=True)
 class _Now:
-    """How many of so many work, by their newest readings."""
+    """How many of a kind are up, by their latest values."""
 
     good: int
     bad: int
-    unseen: int
+    unmonitored: int
 
     @property
     def state(self) -> State:
         if self.bad:
             return WARN if self.good else DOWN
-        if self.unseen:
+        if self.unmonitored:
             return BLIND if not self.good else WARN
         return OK if self.good else UNKNOWN
 
     @property
     def foot(self) -> str:
-        """What is not well, in words."""
+        """What is not up, as text."""
         parts = []
         if self.bad:
             parts.append(_("%(n)d down") % {"n": self.bad})
-        if self.unseen:
-            parts.append(_("%(n)d not monitored now") % {"n": self.unseen})
+        if self.unmonitored:
+            parts.append(_("%(n)d not monitored now") % {"n": self.unmonitored})
         return ", ".join(parts) or _("none down")
 
 
 def service_tiles(access: Access, *, at: datetime) -> tuple[Tile, ...]:
-    """A tile for each kind that there is. Nine queries at most."""
-    made = (_pppoe(access, at), _routing(access, at), _transit(access, at))
-    return tuple(tile for tile in made if tile is not None)
+    """A tile for each kind of service in the network. Nine queries at most."""
+    created = (_pppoe(access, at), _routing(access, at), _transit(access, at))
+    return tuple(tile for tile in created if tile is not None)
 
 
 def _pppoe(access: Access, at: datetime) -> Tile | None:

@@ -1,4 +1,4 @@
-"""How a list asks for a site: a choice while sites are few, words of their names and codes when they are many."""
+"""The site filter of a list: a select for few sites, a text search of names and codes for many."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ SiteNames = Sequence[tuple[UUID, str, str]]
 
 @dataclass(frozen=True)
 class OneSite:
-    """A site that a list can be narrowed to; the address keeps the rest of the filter."""
+    """A site to filter by; its URL keeps the other parameters."""
 
     id: UUID
     name: str
@@ -25,9 +25,9 @@ class OneSite:
 
 @dataclass(frozen=True)
 class SiteField:
-    """The field, as the filter on the screen leaves it."""
+    """The field with its current value."""
 
-    #: Empty when words are asked for instead.
+    #: Empty when words are params for instead.
     choices: tuple[OneSite, ...]
     words: str
     chosen: UUID | None
@@ -40,9 +40,9 @@ class SiteField:
 
 
 def site_field(
-    sites: SiteNames, asked: Mapping[str, str], *, chosen: UUID | None, words: str
+    sites: SiteNames, params: Mapping[str, str], *, chosen: UUID | None, words: str
 ) -> SiteField:
-    """Over the sites that a member may see; ``asked`` is the whole filter as the address says it. No queries."""
+    """Over the sites that a member may view; ``params`` are all parameters of the URL. No queries."""
     has_choice = len(sites) <= MOST_CHOICES and not words
     wanted = words.casefold()
     fitting = [
@@ -56,9 +56,9 @@ def site_field(
         words=words,
         chosen=chosen,
         chosen_name=next((name for pk, name, _code in sites if pk == chosen), ""),
-        query_of_any=query_string({**asked, "site": ""}),
+        query_of_any=query_string({**params, "site": ""}),
         fitting=tuple(
-            OneSite(pk, name, query_string({**asked, "site": str(pk)})) for pk, name in offered
+            OneSite(pk, name, query_string({**params, "site": str(pk)})) for pk, name in offered
         ),
         more_fitting=len(fitting) - len(offered) if offered else 0,
     )

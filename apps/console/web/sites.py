@@ -1,4 +1,4 @@
-"""Sites: what stands there and how it is."""
+"""Sites: the list and one site, with devices counted by state."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -53,29 +53,29 @@ class SiteRow:
 
 @dataclass(frozen=True)
 class SiteFilter:
-    """What the address asks for."""
+    """The filter and the sort order of the URL."""
 
     words: str = ""
-    only_troubled: bool = False
+    only_problems: bool = False
     order: Ordering = DEFAULT_ORDERING
 
-    def chosen(self) -> dict[str, str]:
-        """What narrows the list, as the address says it."""
-        return {"q": self.words, "state": "troubled" if self.only_troubled else ""}
+    def filter_params(self) -> dict[str, str]:
+        """The parameters that narrow the list."""
+        return {"q": self.words, "state": "problems" if self.only_problems else ""}
 
-    def asked(self) -> dict[str, str]:
-        """All of it."""
-        return {**self.chosen(), SORT: str(self.order)}
+    def params(self) -> dict[str, str]:
+        """All parameters, with the sort order."""
+        return {**self.filter_params(), SORT: str(self.order)}
 
     @property
     def query_of_all(self) -> str:
-        """The address of the same without looking at trouble."""
-        return query_string({**self.asked(), "state": ""})
+        """The query string of the same filter with sites of any state."""
+        return query_string({**self.params(), "state": ""})
 
     @property
-    def query_of_troubled(self) -> str:
-        """The address of the same in trouble alone."""
-        return query_string({**self.asked(), "state": "troubled"})
+    def query_of_problems(self) -> str:
+        """The query string of the same filter with problems only."""
+        return query_string({**self.params(), "state": "problems"})
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class SitesPage:
     headings: tuple[Heading, ...]
     rows: tuple[SiteRow, ...]
     pager: Pager
-    troubled: int
+    problems: int
     all: int
 
 
@@ -106,13 +106,13 @@ Counted = Mapping[UUID, Counter[str]]
 
 
 def devices_by_site(access: Access, *, at: datetime) -> Counted:
-    """The devices that this member may see, counted by state, site by site: of sites too that they do not see. One
+    """The devices that this member may view, counted by state and site, including sites that they may not view. One
     query."""
     return reachability_by_site(inventory.visible_devices(access), at)
 
 
 def site_rows(access: Access, counted: Counted) -> list[SiteRow]:
-    """Every site that this member may see, worst first. One query."""
+    """Every site that this member may view, worst first. One query."""
     rows = [
         _row(site_id, name, code, counted.get(site_id, Counter()))
         for site_id, name, code in inventory.visible_site_names(access)
@@ -144,34 +144,34 @@ def _state(counted: Counter[str]) -> State:
     return UNKNOWN if counted[UNREAD] else UP
 
 
-def sites_page(access: Access, asked: SiteFilter, *, number: int, at: datetime) -> SitesPage:
+def sites_page(access: Access, filters: SiteFilter, *, number: int, at: datetime) -> SitesPage:
     """Two queries."""
     every = site_rows(access, devices_by_site(access, at=at))
-    rows = chosen_sites(every, asked)
-    pager = pager_for(len(rows), number=number, params=asked.asked())
+    rows = filtered_sites(every, filters)
+    pager = pager_for(len(rows), number=number, params=filters.params())
     return SitesPage(
-        filter=asked,
-        headings=headings(COLUMNS, asked.order, asked.chosen()),
+        filter=filters,
+        headings=headings(COLUMNS, filters.order, filters.filter_params()),
         rows=tuple(rows[max(pager.first - 1, 0) : pager.last]),
         pager=pager,
-        troubled=sum(1 for row in every if row.state.is_problem),
+        problems=sum(1 for row in every if row.state.is_problem),
         all=len(every),
     )
 
 
-def chosen_sites(every: list[SiteRow], asked: SiteFilter) -> list[SiteRow]:
+def filtered_sites(every: list[SiteRow], filters: SiteFilter) -> list[SiteRow]:
     """The sites of one filter, in its order: by a column, then by name."""
-    wanted = asked.words.casefold()
+    wanted = filters.words.casefold()
     rows = [
         row
         for row in every
         if (wanted in row.name.casefold() or wanted in row.code.casefold())
-        and (row.state.is_problem or not asked.only_troubled)
+        and (row.state.is_problem or not filters.only_problems)
     ]
-    if not asked.order.key:
+    if not filters.order.key:
         return rows
     rows.sort(key=lambda row: (row.name.casefold(), row.id))
-    return sorted(rows, key=_KEYS[asked.order.key], reverse=asked.order.descends)
+    return sorted(rows, key=_KEYS[filters.order.key], reverse=filters.order.descends)
 
 
 _KEYS: Mapping[str, Callable[[SiteRow], Any]] = {

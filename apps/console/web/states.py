@@ -1,11 +1,11 @@
-"""Readings as states of the screen."""
+"""Reachability as display states."""
 
 from collections.abc import Mapping
 
 from apps.pages.states import BLIND, DOWN, UNKNOWN, UP, State
 from apps.telemetry.reachability import Reachability
 
-#: Nobody ever read such a device.
+#: The device was never polled.
 UNREAD = "unknown"
 
 REACH: Mapping[str, State] = {

@@ -1,4 +1,4 @@
-"""Pages that join several apps; one view serves the page or its living part."""
+"""Pages that combine several apps; one view renders the page or, for htmx, its partial."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,15 +16,15 @@ from apps.accounts.web.lists import ListTools, list_tools
 from apps.authorization.permissions import Permission
 from apps.console.web.alerts import COLUMNS as ALERT_COLUMNS
 from apps.console.web.alerts import alerts_page
-from apps.console.web.asked import asked_alerts, asked_devices, asked_sites, asked_uuid
 from apps.console.web.charts import device_chart
+from apps.console.web.csv_exports import export_alerts, export_devices, export_sites
 from apps.console.web.device import device_page
 from apps.console.web.device_order import COLUMNS as DEVICE_COLUMNS
 from apps.console.web.devices import devices_page
 from apps.console.web.home import home_page
-from apps.console.web.network import Asked, map_document, network_page, topology_picture
+from apps.console.web.network import NetworkParams, map_document, network_page, topology_graph
+from apps.console.web.params import alert_filter, device_filter, site_filter, uuid_param
 from apps.console.web.search import search_page
-from apps.console.web.sheets import alert_sheet, device_sheet, site_sheet
 from apps.console.web.sites import COLUMNS as SITE_COLUMNS
 from apps.console.web.sites import site_page, sites_page
 from apps.core import clock
@@ -37,8 +37,8 @@ from apps.pages.ordering import Column
 from apps.pages.params import is_partial_request, page_number, text_param
 from apps.pages.time_range import TimeRange, time_range_param
 
-#: Drawings are read anew each time.
-UNKEPT = {"Cache-Control": "private, no-store"}
+#: The data of drawings is never cached by browsers.
+UNCACHED = {"Cache-Control": "private, no-store"}
 
 
 def _show(
@@ -56,7 +56,7 @@ def _tools(request: HttpRequest, page: ListPage, columns: Sequence[Column]) -> L
 @vary_on_headers("HX-Request")
 @requires(Permission.INCIDENTS_VIEW)
 def home(request: HttpRequest) -> HttpResponse:
-    """What is broken, who cannot see, how the rest is."""
+    """The NOC home."""
     return _show(request, "home", home_page(access_of(request), at=clock.now()), "home")
 
 
@@ -64,9 +64,9 @@ def home(request: HttpRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
 @requires(Permission.INVENTORY_VIEW)
 def devices(request: HttpRequest) -> HttpResponse:
-    """Devices by site, role, state and words."""
+    """The list of devices."""
     page = devices_page(
-        access_of(request), asked_devices(request), number=page_number(request), at=clock.now()
+        access_of(request), device_filter(request), number=page_number(request), at=clock.now()
     )
     tools = _tools(request, ListPage.DEVICES, DEVICE_COLUMNS)
     return _show(request, "devices", page, "devices", tools=tools)
@@ -75,11 +75,11 @@ def devices(request: HttpRequest) -> HttpResponse:
 @expensive
 @require_GET
 @requires(Permission.INVENTORY_VIEW)
-def devices_sheet(request: HttpRequest) -> HttpResponseBase:
-    """The devices of this filter as a file."""
-    access, asked, at = access_of(request), asked_devices(request), clock.now()
+def devices_csv(request: HttpRequest) -> HttpResponseBase:
+    """The devices of this filter as CSV."""
+    access, filters, at = access_of(request), device_filter(request), clock.now()
     return send_download(
-        device_sheet(access, asked, at=at), access=access, params=asked.asked(), at=at
+        export_devices(access, filters, at=at), access=access, params=filters.params(), at=at
     )
 
 
@@ -87,7 +87,7 @@ def devices_sheet(request: HttpRequest) -> HttpResponseBase:
 @vary_on_headers("HX-Request")
 @requires(Permission.INVENTORY_VIEW)
 def device(request: HttpRequest, device_id: UUID) -> HttpResponse:
-    """One device, aspect by aspect."""
+    """The page of one device."""
     access = access_of(request)
     at = clock.now()
     page = device_page(
@@ -103,25 +103,25 @@ def device(request: HttpRequest, device_id: UUID) -> HttpResponse:
 @require_GET
 @requires(Permission.INVENTORY_VIEW)
 def device_series(request: HttpRequest, device_id: UUID) -> JsonResponse:
-    """What the device's chart draws."""
+    """The data of the device's chart."""
     access = access_of(request)
     access.require(Permission.TELEMETRY_VIEW)
     chart = device_chart(
         access,
         get_visible_device(access, device_id),
-        asked=text_param(request, "chart"),
+        chosen=text_param(request, "chart"),
         span=_span(request, clock.now()),
     )
-    return JsonResponse(chart.as_document(), headers=UNKEPT)
+    return JsonResponse(chart.as_document(), headers=UNCACHED)
 
 
 @require_GET
 @vary_on_headers("HX-Request")
 @requires(Permission.INVENTORY_VIEW)
 def sites(request: HttpRequest) -> HttpResponse:
-    """Sites, the troubled first."""
+    """The list of sites, those with problems first."""
     page = sites_page(
-        access_of(request), asked_sites(request), number=page_number(request), at=clock.now()
+        access_of(request), site_filter(request), number=page_number(request), at=clock.now()
     )
     tools = _tools(request, ListPage.SITES, SITE_COLUMNS)
     return _show(request, "sites", page, "sites", tools=tools)
@@ -130,11 +130,11 @@ def sites(request: HttpRequest) -> HttpResponse:
 @expensive
 @require_GET
 @requires(Permission.INVENTORY_VIEW)
-def sites_sheet(request: HttpRequest) -> HttpResponseBase:
-    """The sites of this filter as a file."""
-    access, asked, at = access_of(request), asked_sites(request), clock.now()
+def sites_csv(request: HttpRequest) -> HttpResponseBase:
+    """The sites of this filter as CSV."""
+    access, filters, at = access_of(request), site_filter(request), clock.now()
     return send_download(
-        site_sheet(access, asked, at=at), access=access, params=asked.asked(), at=at
+        export_sites(access, filters, at=at), access=access, params=filters.params(), at=at
     )
 
 
@@ -142,7 +142,7 @@ def sites_sheet(request: HttpRequest) -> HttpResponseBase:
 @vary_on_headers("HX-Request")
 @requires(Permission.INVENTORY_VIEW)
 def site(request: HttpRequest, site_id: UUID) -> HttpResponse:
-    """One site and what stands there."""
+    """The page of one site."""
     access = access_of(request)
     page = site_page(access, get_visible_site(access, site_id), at=clock.now())
     return _show(request, "site", page, "sites")
@@ -152,9 +152,9 @@ def site(request: HttpRequest, site_id: UUID) -> HttpResponse:
 @vary_on_headers("HX-Request")
 @requires(Permission.ALERTS_VIEW)
 def alerts(request: HttpRequest) -> HttpResponse:
-    """Open alerts with what was seen."""
+    """The list of open alerts."""
     page = alerts_page(
-        access_of(request), asked_alerts(request), number=page_number(request), at=clock.now()
+        access_of(request), alert_filter(request), number=page_number(request), at=clock.now()
     )
     tools = _tools(request, ListPage.ALERTS, ALERT_COLUMNS)
     return _show(request, "alerts", page, "alerts", tools=tools)
@@ -163,11 +163,11 @@ def alerts(request: HttpRequest) -> HttpResponse:
 @expensive
 @require_GET
 @requires(Permission.ALERTS_VIEW)
-def alerts_sheet(request: HttpRequest) -> HttpResponseBase:
-    """The open alerts of this filter as a file."""
-    access, asked, at = access_of(request), asked_alerts(request), clock.now()
+def alerts_csv(request: HttpRequest) -> HttpResponseBase:
+    """The open alerts of this filter as CSV."""
+    access, filters, at = access_of(request), alert_filter(request), clock.now()
     return send_download(
-        alert_sheet(access, asked, at=at), access=access, params=asked.asked(), at=at
+        export_alerts(access, filters, at=at), access=access, params=filters.params(), at=at
     )
 
 
@@ -175,7 +175,7 @@ def alerts_sheet(request: HttpRequest) -> HttpResponseBase:
 @vary_on_headers("HX-Request")
 @requires(Permission.INVENTORY_VIEW)
 def search(request: HttpRequest) -> HttpResponse:
-    """Devices, sites and incidents by words."""
+    """The search page."""
     access = access_of(request)
     page = search_page(access, text_param(request, "q"))
     return _show(request, "search", page, "search")
@@ -185,7 +185,7 @@ def search(request: HttpRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
 @requires(Permission.INVENTORY_VIEW)
 def network_map(request: HttpRequest) -> HttpResponse:
-    """Sites where they stand, with their state."""
+    """The map of sites."""
     return _network(request, "map")
 
 
@@ -193,40 +193,40 @@ def network_map(request: HttpRequest) -> HttpResponse:
 @vary_on_headers("HX-Request")
 @requires(Permission.INVENTORY_VIEW)
 def topology(request: HttpRequest) -> HttpResponse:
-    """What hangs on what."""
+    """The topology."""
     return _network(request, "topology")
 
 
 def _network(request: HttpRequest, name: str) -> HttpResponse:
     access = access_of(request)
-    asked = _asked_network(request)
-    page = network_page(access, asked, query=urlencode(asked.as_query()), at=clock.now())
+    params = _network_params(request)
+    page = network_page(access, params, query=urlencode(params.as_query()), at=clock.now())
     return _show(request, name, page, name)
 
 
 @require_GET
 @requires(Permission.INVENTORY_VIEW)
 def map_data(request: HttpRequest) -> JsonResponse:
-    """What the map draws."""
+    """The data of the map."""
     access = access_of(request)
-    document = map_document(access, _asked_network(request), at=clock.now())
-    return JsonResponse(document, headers=UNKEPT)
+    document = map_document(access, _network_params(request), at=clock.now())
+    return JsonResponse(document, headers=UNCACHED)
 
 
 @require_GET
 @requires(Permission.INVENTORY_VIEW)
 def topology_data(request: HttpRequest) -> JsonResponse:
-    """What the topology draws."""
+    """The data of the topology."""
     access = access_of(request)
-    drawn = topology_picture(access, _asked_network(request), at=clock.now())
-    return JsonResponse(drawn.as_document(), headers=UNKEPT)
+    drawn = topology_graph(access, _network_params(request), at=clock.now())
+    return JsonResponse(drawn.as_document(), headers=UNCACHED)
 
 
-def _asked_network(request: HttpRequest) -> Asked:
+def _network_params(request: HttpRequest) -> NetworkParams:
     role = text_param(request, "role")
-    return Asked(
-        incident=asked_uuid(request, "incident"),
-        site=asked_uuid(request, "site"),
+    return NetworkParams(
+        incident=uuid_param(request, "incident"),
+        site=uuid_param(request, "site"),
         role=role if role in DeviceRole.values else "",
         wants_sites=text_param(request, "collapse") == "1",
     )

@@ -1,4 +1,4 @@
-"""Maintenance windows as the console says them: the list, and what stands over a device or a site."""
+"""Maintenance windows: the list, and the windows of a device or a site."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,12 +32,12 @@ STATES = {
 }
 ALL = "all"
 #: A line names so many of its sites and devices.
-MOST_PLACES = 3
+MOST_TARGETS_SHOWN = 3
 
 
 @dataclass(frozen=True)
-class PlaceLink:
-    """A site or a device under a window."""
+class TargetLink:
+    """A target of a window."""
 
     name: str
     url: str
@@ -51,14 +51,14 @@ class WindowRow:
     title: str
     reason: str
     state: State
-    #: How long it still lasts, or until it begins; nothing of what is over.
+    #: Time until its end or start; empty when it has ended.
     timing: str
     starts_at: datetime
     ends_at: datetime
     was_ended: bool
-    hears_critical: bool
+    notifies_critical: bool
     created_by: str
-    places: tuple[PlaceLink, ...]
+    targets: tuple[TargetLink, ...]
     more: int
     can_end: bool
 
@@ -138,7 +138,7 @@ def _choices(state: str, counts: dict[str, int]) -> tuple[Choice, ...]:
 
 def _row(row: MaintenanceWindow, *, may_plan: bool, at: datetime) -> WindowRow:
     state = row.state_at(at)
-    places = sorted(_places(row), key=lambda place: place.name.casefold())
+    targets = sorted(_targets(row), key=lambda target: target.name.casefold())
     return WindowRow(
         id=row.id,
         title=row.title,
@@ -148,10 +148,10 @@ def _row(row: MaintenanceWindow, *, may_plan: bool, at: datetime) -> WindowRow:
         starts_at=row.starts_at,
         ends_at=row.effective_end,
         was_ended=row.ended_at is not None,
-        hears_critical=row.notify_critical,
+        notifies_critical=row.notify_critical,
         created_by=row.created_by,
-        places=tuple(places[:MOST_PLACES]),
-        more=max(0, len(places) - MOST_PLACES),
+        targets=tuple(targets[:MOST_TARGETS_SHOWN]),
+        more=max(0, len(targets) - MOST_TARGETS_SHOWN),
         can_end=may_plan and state != WindowState.OVER,
     )
 
@@ -164,21 +164,21 @@ def _timing(row: MaintenanceWindow, state: WindowState, at: datetime) -> str:
     return ""
 
 
-def _places(row: MaintenanceWindow) -> list[PlaceLink]:
+def _targets(row: MaintenanceWindow) -> list[TargetLink]:
     found = []
     for target in row.targets.all():
         if target.site:
             url = reverse("console:site", args=[target.site_id])
-            found.append(PlaceLink(target.site.name, url))
+            found.append(TargetLink(target.site.name, url))
         elif target.device:
             url = reverse("console:device", args=[target.device_id])
-            found.append(PlaceLink(target.device.name, url))
+            found.append(TargetLink(target.device.name, url))
     return found
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A window over what a page is about."""
+    """A window whose scope includes the object of a page."""
 
     title: str
     state: State
@@ -190,7 +190,7 @@ class Notice:
 def notices_about(
     access: Access, *, site_id: UUID | None, device_id: UUID | None = None, at: datetime
 ) -> tuple[Notice, ...]:
-    """What runs or is planned over a device and its site, or over a site. One query."""
+    """Active and planned windows of a device and its site, or of a site. One query."""
     rows = current_windows_for(
         access,
         site_ids=[site_id] if site_id else [],

@@ -1,4 +1,4 @@
-"""Devices, sites and alerts as files: all that a filter chooses, in its order. Words are those of the REST API."""
+"""CSV files of devices, sites and alerts: all rows of a filter, in its order. Values are those of the REST API."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,9 +7,9 @@ from uuid import UUID
 from apps.accounts.choices import ListPage
 from apps.alerts.selectors import open_alerts
 from apps.authorization.access import Access
-from apps.console.web.alerts import AlertFilter, alert_rows, chosen_alerts
-from apps.console.web.devices import DeviceFilter, chosen_devices, device_rows
-from apps.console.web.sites import SiteFilter, chosen_sites, devices_by_site, site_rows
+from apps.console.web.alerts import AlertFilter, alert_rows, filtered_alerts
+from apps.console.web.devices import DeviceFilter, device_rows, filtered_devices
+from apps.console.web.sites import SiteFilter, devices_by_site, filtered_sites, site_rows
 from apps.console.web.states import UNREAD
 from apps.inventory import selectors as inventory
 from apps.pages.csv_export import Cell
@@ -27,11 +27,11 @@ ALERTS = (
 )
 
 
-def device_sheet(access: Access, asked: DeviceFilter, *, at: datetime) -> Download:
-    """A query for which they are, nine for each part of what they say."""
+def export_devices(access: Access, filters: DeviceFilter, *, at: datetime) -> Download:
+    """A query for the ids, nine per batch of rows."""
     sites = {pk: name for pk, name, _code in inventory.visible_site_names(access)}
 
-    def tell(ids: list[UUID]) -> list[Sequence[Cell]]:
+    def export_rows(ids: list[UUID]) -> list[Sequence[Cell]]:
         devices = rows_in_order(inventory.visible_devices(access), ids)
         reach = reachability_of_devices(at, ids)
         shown = device_rows(access, devices, reach, sites=sites, at=at)
@@ -44,32 +44,32 @@ def device_sheet(access: Access, asked: DeviceFilter, *, at: datetime) -> Downlo
             for device, row in zip(devices, shown, strict=True)
         ]
 
-    ids = list(chosen_devices(access, asked, at).values_list("pk", flat=True))
-    return Download(ListPage.DEVICES, DEVICES, rows_in_batches(access, ids, tell), len(ids))
+    ids = list(filtered_devices(access, filters, at).values_list("pk", flat=True))
+    return Download(ListPage.DEVICES, DEVICES, rows_in_batches(access, ids, export_rows), len(ids))
 
 
-def site_sheet(access: Access, asked: SiteFilter, *, at: datetime) -> Download:
+def export_sites(access: Access, filters: SiteFilter, *, at: datetime) -> Download:
     """Two queries."""
-    rows = chosen_sites(site_rows(access, devices_by_site(access, at=at)), asked)
-    told = [
-        (row.name, row.code, row.total, row.up, row.down, row.blind, row.unknown) for row in rows
+    sites = filtered_sites(site_rows(access, devices_by_site(access, at=at)), filters)
+    rows = [
+        (row.name, row.code, row.total, row.up, row.down, row.blind, row.unknown) for row in sites
     ]
-    return Download(ListPage.SITES, SITES, iter(told), len(told))
+    return Download(ListPage.SITES, SITES, iter(rows), len(rows))
 
 
-def alert_sheet(access: Access, asked: AlertFilter, *, at: datetime) -> Download:
-    """A query for which they are, at most eleven for each part of what they say."""
+def export_alerts(access: Access, filters: AlertFilter, *, at: datetime) -> Download:
+    """A query for the ids, at most eleven per batch of rows."""
 
-    def tell(ids: list[UUID]) -> list[Sequence[Cell]]:
+    def export_rows(ids: list[UUID]) -> list[Sequence[Cell]]:
         alerts = rows_in_order(open_alerts(access), ids)
         return [
             (
-                *(alert.severity, alert.state, row.summary, row.entity, row.rule, row.seen),
+                *(alert.severity, alert.state, row.summary, row.entity, row.rule, row.value),
                 *(row.since, row.incident_number, row.suppression_reason),
                 *(row.is_flapping, row.in_maintenance),
             )
             for alert, row in zip(alerts, alert_rows(access, alerts, at=at), strict=True)
         ]
 
-    ids = list(chosen_alerts(access, asked).values_list("pk", flat=True))
-    return Download(ListPage.ALERTS, ALERTS, rows_in_batches(access, ids, tell), len(ids))
+    ids = list(filtered_alerts(access, filters).values_list("pk", flat=True))
+    return Download(ListPage.ALERTS, ALERTS, rows_in_batches(access, ids, export_rows), len(ids))

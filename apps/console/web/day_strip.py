@@ -1,4 +1,4 @@
-"""The strip of the last day: incidents as bars, closed ones grey. It is also the answer to "when was it quiet"."""
+"""The strip of the last 24 hours: incidents as bars, closed ones gray."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,12 +9,12 @@ from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_within
 
 WIDTH = 1200
-#: As many bars above each other as are readable; a day with more says how many it leaves out.
+#: The number of bars above each other; further incidents are only counted.
 LANES = 6
 LANE_HEIGHT = 14
-#: Below this a bar cannot be seen.
+#: The width below which a bar is not visible.
 NARROWEST = 3.0
-#: Room that a label takes, as wide as its letters.
+#: The width of a character of a label.
 LETTER = 6.2
 HOURS_APART = 3
 
@@ -45,7 +45,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Day:
-    """The strip, drawn."""
+    """The strip with its bars and ticks."""
 
     bars: tuple[Bar, ...]
     ticks: tuple[Tick, ...]
@@ -55,22 +55,22 @@ class Day:
 
     @property
     def axis(self) -> int:
-        """Where the hours stand."""
+        """The vertical position of the axis."""
         return 10 + max(self.lanes, 2) * LANE_HEIGHT
 
     @property
     def height(self) -> int:
-        """With the hours' names."""
+        """The height with the labels of the hours."""
         return self.axis + 13
 
     @property
     def unshown(self) -> int:
-        """Incidents that found no room."""
+        """Incidents that do not fit into the lanes."""
         return self.total - len(self.bars)
 
 
 def day_of(access: Access, *, start: datetime, end: datetime) -> Day:
-    """Incidents that burned between these moments. One query."""
+    """Incidents that were open in this period. One query."""
     rows = incidents_within(access, start=start, end=end)
     free_from = [0.0] * LANES
     bars = []

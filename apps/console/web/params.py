@@ -1,4 +1,4 @@
-"""What an address asks of a list: its filter and its order. What nothing is called is ignored."""
+"""Filters and sort orders of lists from the parameters of a URL. Unknown values are ignored."""
 
 from uuid import UUID
 
@@ -15,10 +15,10 @@ from apps.pages.ordering import ordering_param
 from apps.pages.params import text_param
 
 
-def asked_devices(request: HttpRequest) -> DeviceFilter:
-    """Devices by words, site, role and state."""
+def device_filter(request: HttpRequest) -> DeviceFilter:
+    """The filter of devices: text, site, role and state."""
     role, state = text_param(request, "role"), text_param(request, "state")
-    site = asked_uuid(request, "site")
+    site = uuid_param(request, "site")
     return DeviceFilter(
         words=text_param(request, "q"),
         site=site,
@@ -29,17 +29,17 @@ def asked_devices(request: HttpRequest) -> DeviceFilter:
     )
 
 
-def asked_sites(request: HttpRequest) -> SiteFilter:
-    """Sites by words, or those in trouble."""
+def site_filter(request: HttpRequest) -> SiteFilter:
+    """The filter of sites: text, and only those with problems."""
     return SiteFilter(
         words=text_param(request, "q"),
-        only_troubled=text_param(request, "state") == "troubled",
+        only_problems=text_param(request, "state") == "problems",
         order=ordering_param(request, sites.COLUMNS),
     )
 
 
-def asked_alerts(request: HttpRequest) -> AlertFilter:
-    """Open alerts of one severity."""
+def alert_filter(request: HttpRequest) -> AlertFilter:
+    """The filter of alerts: severity."""
     severity = text_param(request, "severity")
     return AlertFilter(
         severity=severity if severity in Severity.values else "",
@@ -47,8 +47,8 @@ def asked_alerts(request: HttpRequest) -> AlertFilter:
     )
 
 
-def asked_uuid(request: HttpRequest, name: str) -> UUID | None:
-    """The id under a name, or nothing."""
+def uuid_param(request: HttpRequest, name: str) -> UUID | None:
+    """The UUID of a parameter, or None."""
     try:
         return UUID(text_param(request, name))
     except ValueError:

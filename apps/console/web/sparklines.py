@@ -1,4 +1,4 @@
-"""Small lines drawn by the server. A gap breaks the line and is hatched; it is never a zero and never joined."""
+"""Sparklines as SVG paths. A gap is hatched; it is neither zero nor interpolated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ WIDTH, HEIGHT, MARGIN = 88, 20, 2
 
 @dataclass(frozen=True)
 class Gap:
-    """Where nothing was read."""
+    """A period without samples."""
 
     x: str
     width: str
@@ -23,7 +23,7 @@ class Spark:
 
 
 def spark(values: Sequence[float | None], *, from_zero: bool = True) -> Spark | None:
-    """None when fewer than two points were read. What lies before the first reading is no gap. A level that never nears
+    """None with fewer than two samples. The time before the first sample is no gap. A level that is never near
     zero may be drawn from its lowest value."""
     known = [i for i, value in enumerate(values) if value is not None]
     if len(known) < 2:  # noqa: PLR2004

@@ -1,4 +1,4 @@
-"""The newest readings of one device, and how far they may be believed."""
+"""The latest values of one device, and whether they are fresh."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
@@ -17,17 +17,17 @@ _SECONDS = {
     Tier.SLOW: "slow_s",
     Tier.DAILY: "daily_s",
 }
-#: A reading may be missed twice before what it said is old.
+#: A value is outdated after this many missed polls.
 MISSES = 3
 
 
 def poll_seconds(profile: Mapping[str, float], tier: Tier) -> float:
-    """How often a tier is read by a device's profile."""
+    """The polling interval of a tier in a device's profile."""
     return polling_profile(profile)[_SECONDS[tier]]
 
 
-class Readings:
-    """What was read last; ``fresh`` only speaks of what is not too old to be called now."""
+class LatestValues:
+    """The latest values; ``fresh`` returns only those that are not outdated."""
 
     def __init__(
         self,
@@ -46,11 +46,11 @@ class Readings:
         }
 
     def last(self, entity_id: UUID, metric: str) -> LatestValue | None:
-        """Whatever its age."""
+        """The latest value, whatever its age."""
         return self._read.get((entity_id, metric))
 
     def fresh(self, entity_id: UUID, metric: str) -> LatestValue | None:
-        """Nothing when it is too old."""
+        """The latest value, or None when it is outdated."""
         read = self.last(entity_id, metric)
         return read if read and self._at - read.ts <= self._patience(metric) else None
 
@@ -60,12 +60,12 @@ class Readings:
         return read.value if read else None
 
     def text(self, entity_id: UUID, metric: str) -> str:
-        """The word, when it is fresh."""
+        """The text value, when it is fresh."""
         read = self.fresh(entity_id, metric)
         return read.text or "" if read else ""
 
     def state(self, entity_id: UUID, metric: str) -> State:
-        """Of a reading that is 1 for up and 0 for down."""
+        """The state of a metric that is 1 for up and 0 for down."""
         read = self.last(entity_id, metric)
         if read is None or read.value is None:
             return UNKNOWN
@@ -74,7 +74,7 @@ class Readings:
         return UP if read.value else DOWN
 
     def age(self, entity_id: UUID, metric: str) -> str:
-        """How long ago it was read."""
+        """The age of the latest value."""
         read = self.last(entity_id, metric)
         return format_duration(read.ts, self._at) if read else ""
 

@@ -1,4 +1,4 @@
-"""The frame around every page: where one can go, and what waits there."""
+"""The navigation of every page, with the counts beside its entries."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,7 @@ from apps.backoffice.site import SITE_PERMISSION
 from apps.core import clock
 from apps.incidents.selectors import open_incident_count
 
-UNDER_THE_THUMB = frozenset({"home", "incidents", "map", "devices", "alerts"})
+PHONE_BAR = frozenset({"home", "incidents", "map", "devices", "alerts"})
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Section:
 
     @property
     def is_first(self) -> bool:
-        """Has a place under the thumb on a phone; the others stand in the person's menu there."""
-        return self.name in UNDER_THE_THUMB
+        """Is in the bottom bar of a phone; the others are in the user menu there."""
+        return self.name in PHONE_BAR
 
 
-class Frame:
-    """Asked by base.html only, so that partial answers cost nothing."""
+class Navigation:
+    """Evaluated by base.html only, so that partials need no queries for it."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -45,9 +45,9 @@ class Frame:
     @cached_property
     def groups(self) -> list[list[Section]]:
         """The navigation in its groups. Two queries."""
-        silent = offline_agent_count(self._access, clock.now())
-        troubles = open_incident_count(self._access)
-        seen = [
+        offline = offline_agent_count(self._access, clock.now())
+        open_incidents = open_incident_count(self._access)
+        every = [
             [
                 Section("home", _("Home"), "home", reverse("console:home"), "h"),
                 Section(
@@ -56,7 +56,7 @@ class Frame:
                     "incidents",
                     reverse("incidents:list"),
                     "i",
-                    troubles,
+                    open_incidents,
                 ),
                 Section("map", _("Map"), "map", reverse("console:map"), "m"),
                 Section("topology", _("Topology"), "topology", reverse("console:topology"), "t"),
@@ -80,37 +80,37 @@ class Frame:
                     "agents",
                     reverse("agents:list"),
                     "a",
-                    silent,
+                    offline,
                     is_blind=True,
                 ),
                 Section("webhooks", _("Webhooks"), "mail", reverse("webhooks:deliveries"), "w"),
             ],
         ]
-        kept = [[entry for entry in group if self._may_enter(entry)] for group in seen]
-        return [group for group in kept if group]
+        allowed = [[entry for entry in group if self._may_open(entry)] for group in every]
+        return [group for group in allowed if group]
 
-    def _may_enter(self, entry: Section) -> bool:
-        """Nobody is led to a door that is shut: the page itself says what it needs."""
+    def _may_open(self, entry: Section) -> bool:
+        """Whether the member has the permission that the page itself requires."""
         return self._access.may(resolve(entry.url).func.page_permission)  # type: ignore[attr-defined]
 
     @property
     def may_plan(self) -> bool:
-        """May plan work on what stands on the screen."""
+        """Whether rows offer to plan maintenance."""
         return self._access.may(Permission.MAINTENANCE_PLAN)
 
     @property
     def has_admin(self) -> bool:
-        """May enter the admin."""
+        """Whether the user menu links to the admin."""
         return self._access.may(SITE_PERMISSION)
 
     @property
     def rotation(self) -> tuple[str, ...]:
-        """What a wallboard goes round."""
+        """The pages that a wallboard rotates through."""
         names = ("console:home", "console:map", "incidents:list", "console:topology")
         return tuple(reverse(name) for name in names)
 
 
-def frame(request: HttpRequest) -> dict[str, Any]:
-    """Template context: the frame, for members of a tenant."""
+def navigation(request: HttpRequest) -> dict[str, Any]:
+    """Template context: the navigation, for members of a tenant."""
     access = getattr(request, "access", None)
-    return {"frame": Frame(access)} if access is not None else {}
+    return {"navigation": Navigation(access)} if access is not None else {}
