@@ -50,7 +50,7 @@ def save(client, name: str, query: str, page: str = "devices", **more: str):
 
 @pytest.mark.parametrize(
     ("page", "key", "word"),
-    [("devices", "version", "Version"), ("sites", "up", "Up"), ("alerts", "seen", "Seen")],
+    [("devices", "version", "Version"), ("sites", "up", "Up"), ("alerts", "seen", "Value")],
 )
 @pytest.mark.usefixtures("network")
 def test_a_hidden_column_stays_hidden_for_its_member_alone(

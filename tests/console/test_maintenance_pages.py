@@ -281,9 +281,7 @@ class TestPreview:
 
 
 class TestEnding:
-    @pytest.mark.parametrize(
-        ("begins", "word"), [(-1, "End “Swap” now"), (3, "Cancel maintenance “Swap”")]
-    )
+    @pytest.mark.parametrize(("begins", "word"), [(-1, "End “Swap” now"), (3, "Cancel “Swap”")])
     def test_says_what_it_ends_and_then_ends_it(self, acme, noc, site, begins, word):
         window = open_window(acme, begins=begins, site_ids=[site.id])
         url = reverse("console:end-window", args=[window.id])

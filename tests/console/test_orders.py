@@ -214,7 +214,7 @@ def turned(client, sort: str, between=lambda: None) -> list[int]:
     query, seen = f"sort={sort}", []
     while query:
         page = client.get(f"{reverse('incidents:list')}?{query}")
-        seen += [int(n) for n in names_in(page, r'<bdi dir="ltr">INC-(\d+)</bdi></span>')]
+        seen += [int(n) for n in names_in(page, r'<bdi dir="ltr">INC-(\d+)</bdi>\s*</span>')]
         following = re.search(r'href="\?([^"]*after=[^"]+)"', page.content.decode())
         query = following[1].replace("&amp;", "&") if following else ""
         between()
@@ -247,7 +247,7 @@ def test_the_home_shows_the_worst_however_old(visit, acme_noc, incidents):
 
     page = visit(acme_noc).get(reverse("console:home"))
 
-    shown = [int(n) for n in names_in(page, r'<bdi dir="ltr">INC-(\d+)</bdi></span>')]
+    shown = [int(n) for n in names_in(page, r'<bdi dir="ltr">INC-(\d+)</bdi>\s*</span>')]
     assert len(shown) >= 12
     assert shown[:12] == [row.number for row in wanted[:12]]
 

@@ -155,7 +155,7 @@ class TestDegradations:
             )
 
     def test_all_well_is_said(self, visit, acme_noc, stage):
-        assert "No wire is full" in home(visit(acme_noc))
+        assert "No saturated links" in home(visit(acme_noc))
 
     def test_lost_packets(self, visit, acme_noc, read, target):
         read("probe_target", target.id, "probe.ping.loss_pct", {10: 12})
@@ -172,13 +172,13 @@ class TestDegradations:
         usual = {3600.0 * hours: 20.0 for hours in range(2, 20)}
         read("probe_target", target.id, "probe.ping.rtt_ms", {**usual, 10: 95})
 
-        assert "agg1 ping answer time 95 ms 20 ms" in home(visit(acme_noc))
+        assert "agg1 ping response time 95 ms 20 ms" in home(visit(acme_noc))
 
     def test_what_is_always_slow_is_no_degradation(self, visit, acme_noc, read, target):
         usual = {3600.0 * hours: 90.0 for hours in range(2, 20)}
         read("probe_target", target.id, "probe.ping.rtt_ms", {**usual, 10: 95})
 
-        assert "answer time" not in home(visit(acme_noc))
+        assert "response time" not in home(visit(acme_noc))
 
     def test_a_full_wire_comes_before_a_lossy_target(self, visit, acme_noc, stage, read, target):
         with acting_in(stage.tenant):
@@ -190,7 +190,7 @@ class TestDegradations:
         page = home(visit(acme_noc))
 
         assert page.index("97 %") < page.index("packets lost")
-        assert "in use, of 1 G" in page
+        assert "used, of 1 G" in page
 
     def test_many_cost_what_one_costs(self, visit, acme_noc, stage, read, target):
         read("probe_target", target.id, "probe.ping.loss_pct", {10: 12})

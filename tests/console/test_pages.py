@@ -35,7 +35,7 @@ def test_an_empty_tenant_is_told_the_next_step(visit, acme_admin, name):
     assert answer.status_code == 200
     assert b"style=" not in answer.content
     assert not re.search(rb"<script(?![^>]*src=)|<[^>]+\son\w+=", answer.content)
-    words = {"console:home": "Three steps", "console:devices": "No device yet"}
+    words = {"console:home": "Three steps", "console:devices": "No devices yet"}
     assert words.get(name, "") in text_of(answer)
 
 
@@ -182,7 +182,7 @@ def test_a_device_that_nobody_sees_is_never_called_up(visit, acme_noc, four_stat
     shown = text_of(visit(acme_noc).get(path))
 
     assert "Blind for 5 min: this device is not monitored" in shown
-    assert "Not asked for 5 min" in shown
+    assert "Not probed for 5 min" in shown
     assert "Responding" not in shown
 
 

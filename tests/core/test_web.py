@@ -38,7 +38,7 @@ class TestDatabaseAway:
             answer = visitor.get("/incidents/")
 
         assert (answer.status_code, answer["Retry-After"]) == (503, "5")
-        assert b"try again" in answer.content
+        assert b"Try again" in answer.content
 
 
 def test_a_fault_of_ours_stays_a_500(visitor):
