@@ -1,4 +1,4 @@
-// The admin's own behaviour: the switch between dark and light, as on every other page.
+// The switch between dark and light in Django's admin.
 document.addEventListener("click", (event) => {
   if (!event.target.closest("[data-theme-switch]")) return;
   const root = document.documentElement;

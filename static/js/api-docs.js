@@ -1,4 +1,4 @@
-// The REST API's description, readable. A file of its own: the content security policy allows no inline script.
+// Renders the description of the REST API. The content security policy allows no inline script.
 
 const container = document.getElementById("api");
 

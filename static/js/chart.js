@@ -1,4 +1,4 @@
-// Charts: one uPlot per [data-chart]. Gaps stay gaps and are hatched, incidents are marked, dragging zooms the address.
+// Charts: one uPlot per [data-chart]. Gaps are hatched, incidents are marked, dragging zooms and sets the range in the URL.
 
 import uPlot from "../vendor/uPlot.esm.js";
 import { findGaps, formatDuration, formatValue, lastIndex } from "./chart-data.js";
@@ -352,7 +352,7 @@ function redraw() {
 onThemeChange(redraw);
 document.addEventListener("clock:changed", redraw);
 document.addEventListener("htmx:afterSwap", start);
-// Back to the whole: the address without the zoom.
+// Resets the zoom: removes the range from the URL.
 document.addEventListener("dblclick", (event) => {
   if (!event.target.closest("[data-chart]")) return;
   const url = new URL(location.href);

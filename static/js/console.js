@@ -76,7 +76,7 @@ function planSelected() {
 
 const actions = { j: () => move(1), k: () => move(-1), "?": showHelp };
 
-// `g` and then a letter goes to a page; the navigation says which letters there are.
+// `g` followed by a letter opens a page; the navigation defines the letters.
 const GO_WITHIN_MS = 1500;
 let goUntil = 0;
 
@@ -89,7 +89,7 @@ function goTo(key) {
 }
 
 document.addEventListener("keydown", (event) => {
-  // The palette: from anywhere, from within a field too.
+  // Ctrl+K opens the search, also while a field has the focus.
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
     /** @type {HTMLInputElement} */
     const box = document.querySelector(".search-form input");

@@ -1,4 +1,4 @@
-// Dependency graphs: Cytoscape draws what dagre lays out. State is color, outline and word; the list beside says the same.
+// Dependency graphs: Cytoscape draws what dagre lays out. State is color, outline and word; lists show the same data.
 
 import { Graph, layout } from "../vendor/dagre.esm.js";
 import { onThemeChange, tokenColor } from "./colors.js";
@@ -231,7 +231,7 @@ class Drawing {
     this.shape = shape;
     this.box.classList.toggle("is-empty", !data.nodes.length);
     if (!data.nodes.length) return this.showMessage(this.box.dataset.empty);
-    // A small drawing has no room for the boxes of sites.
+    // A small graph has no room for the boxes of sites.
     const isSmall = !this.box.classList.contains("is-tall");
     const nodes = isSmall ? data.nodes.filter((n) => n.kind !== "box") : data.nodes;
     const positions = layoutNodes(nodes, data.edges);

@@ -1,4 +1,4 @@
-// The map: sites on the outlines of world-atlas, no tile server, no internet. MapLibre draws, the page's table says the same.
+// The map: sites on the outlines of world-atlas, no tile server, no internet. A table on the page shows the same data.
 
 import * as maplibregl from "../vendor/maplibre-gl.mjs";
 import "../vendor/topojson-client.min.js";
@@ -87,7 +87,7 @@ function* corners(coordinates) {
   else for (const part of coordinates) yield* corners(part);
 }
 
-// Fine outlines are only worth their cost area sites stand.
+// Detailed outlines are drawn only near sites.
 function isNear(country, area) {
   const [west, south, east, north] = [
     area.getWest() - 20,
@@ -264,7 +264,7 @@ async function draw() {
       ? { bounds: area, fitBoundsOptions: { padding: 90, maxZoom: 8, animate: false } }
       : { center: [20, 15], zoom: 1 }),
   });
-  // Without a listener MapLibre writes every fault to the console; a layer that fails leaves the others standing.
+  // Without a listener MapLibre writes every error to the console; a failing layer does not affect the others.
   map.on("error", (fault) => console.warn(`Map: ${fault.error?.message}`));
   map.once("idle", () => box.setAttribute("data-drawn", ""));
   map.touchZoomRotate.disableRotation();
@@ -320,7 +320,7 @@ async function draw() {
       source("sites")?.setData(newSites);
       source("links")?.setData(newLinks);
     } catch {
-      // The page's own refresh says that the server does not response.
+      // The refresh of the page reports a server that does not respond.
     }
   }, REFRESH_MS);
 }

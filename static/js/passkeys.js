@@ -1,4 +1,4 @@
-// Passkeys: asks the server for a challenge, lets the browser answer it, and sends the form with the answer.
+// Passkeys: fetches a challenge, lets the browser sign it, and submits the form with the result.
 
 function toBytes(text) {
   const base64 = text.replaceAll("-", "+").replaceAll("_", "/");
@@ -10,7 +10,7 @@ function toText(buffer) {
   return btoa(letters.join("")).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-// What the server says in text, as the browser wants it in bytes.
+// Converts the base64 texts of the server into the bytes that the browser expects.
 function readOptions(options) {
   const read = { ...options, challenge: toBytes(options.challenge) };
   if (options.user) read.user = { ...options.user, id: toBytes(options.user.id) };
