@@ -103,7 +103,7 @@ def alert() -> UUID:
         "state": "firing",
         "severity": "critical",
         "summary": "cr1 does not respond to probes",
-        "seen": {
+        "observation": {
             "metric": "device.up",
             "value": "0",
             "ts": None,

@@ -51,7 +51,7 @@ class PlanForm(forms.Form):
         widget=Moment(),
     )
     length = forms.ChoiceField(
-        choices=LENGTHS, initial="60", label=_lazy("Lasts"), widget=forms.RadioSelect
+        choices=LENGTHS, initial="60", label=_lazy("Duration"), widget=forms.RadioSelect
     )
     ends_at = forms.DateTimeField(
         required=False,
