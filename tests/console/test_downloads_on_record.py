@@ -7,7 +7,7 @@ from apps.accounts.models import Membership
 from apps.audit.models import Record
 from apps.tenancy import acting_in
 from tests.accounts import rows
-from tests.console.test_orders import EXPORTS, csv_rows
+from tests.console.test_orders import SHEETS, csv_rows
 from tests.inventory.factories import make_device, make_site
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +27,7 @@ def taken(tenant) -> list[Record]:
         return list(Record.objects.filter(action="list.downloaded").order_by("sequence"))
 
 
-@pytest.mark.parametrize("name", EXPORTS.values())
+@pytest.mark.parametrize("name", SHEETS.values())
 @pytest.mark.usefixtures("network")
 def test_each_file_is_recorded_with_its_rows(visit, acme, acme_readonly, name):
     file = csv_rows(visit(acme_readonly).get(reverse(name)))
@@ -99,7 +99,7 @@ def test_what_is_not_recorded_is_not_sent(visit, acme, acme_noc):
     assert taken(acme) == []
 
 
-@pytest.mark.parametrize("name", EXPORTS.values())
+@pytest.mark.parametrize("name", SHEETS.values())
 @pytest.mark.usefixtures("network")
 def test_a_limited_member_is_recorded_with_what_they_saw(visit, acme, acme_noc, name):
     Membership.objects.filter(user=acme_noc).update(is_limited=True)
