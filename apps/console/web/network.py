@@ -18,7 +18,7 @@ from apps.console.web.sites import SiteRow, devices_by_site, site_rows
 from apps.incidents.limits import is_fully_visible
 from apps.incidents.models import Incident
 from apps.incidents.selectors import visible_incidents
-from apps.incidents.web.blast import overlay_of
+from apps.incidents.web.impact import overlay_of
 from apps.inventory import selectors as inventory
 from apps.inventory.choices import DeviceRole
 from apps.inventory.models import Device
