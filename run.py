@@ -47,7 +47,7 @@ HELP = """usage: python3 run.py COMMAND [options]
   setup           install the pinned Python and npm packages (every command does this if needed)
   demo            start the platform with a simulated ISP; demo --check runs and checks scenarios
   test            run the tests with their own PostgreSQL and Valkey; --long adds large cases
-  check           format, lint, types, import contracts, migrations, templates
+  check           format, lint, types, import contracts, migrations, templates, CSS, JavaScript
   manage ...      Django's command line with the platform's settings and database
   lock            compile requirements.in to requirements.txt and its subsets (needs uv)
 
