@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
@@ -92,7 +92,7 @@ class _Controller(Controller):
 
     async def _abort(self) -> None:
         for session in list(self.sessions):
-            if session.transport is not None:
+            with suppress(AttributeError):  # one that has ended by itself has no transport
                 session.transport.abort()
         await asyncio.sleep(0)
 
