@@ -116,13 +116,14 @@ def _command_line(path: Path) -> bytes:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[Stack]:
-    port, output_file = free_ports(), home.with_suffix(".said")
+def running(home: Path, **variables: str) -> Iterator[Stack]:
+    """With these environment variables besides."""
+    port, output_file = free_ports(), home.with_suffix(".log")
     with output_file.open("wb") as output:
         launcher = subprocess.Popen(
             [sys.executable, "-m", "ispvm.supervisor", "demo", "--port", str(port)],
             cwd=PROJECT,
-            env=own_environment(home),
+            env={**own_environment(home), **variables},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
