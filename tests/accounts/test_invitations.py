@@ -20,6 +20,7 @@ from apps.core import clock
 from apps.tenancy import acting_in
 from tests.clients import bearer, faulty_fields, listed, problem
 from tests.inventory.factories import ACTOR
+from tests.supervisor.waiting import eventually
 
 pytestmark = pytest.mark.django_db
 
@@ -328,3 +329,40 @@ def test_of_many_clicks_at_once_one_makes_a_member(acme):
     assert outcomes.count("in") == 1
     assert set(outcomes) <= {"in", InvitationUnusable.__name__}
     assert User.objects.filter(email=LOCAL).count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_revocation_that_comes_first_wins_over_an_acceptance_under_way(acme):
+    with acting_in(acme):
+        invitation, key = invitations.invite(
+            email=NEW["email"], role="noc", is_limited=False, actor=ACTOR, at=clock.now()
+        )
+    outcomes = []
+
+    def accept() -> None:
+        try:
+            accept_invitation.accept_as_new(key=key, name="x", password=PASSWORD, at=clock.now())
+            outcomes.append("in")
+        except InvitationUnusable:
+            outcomes.append("refused")
+        finally:
+            connection.close()
+
+    acceptance = threading.Thread(target=accept)
+    with acting_in(acme):
+        invitations.revoke_invitation(invitation=invitation, actor=ACTOR, at=clock.now())
+        acceptance.start()  # it still sees an open invitation, and waits for the row
+        eventually(somebody_waits_for_a_lock)
+    acceptance.join()
+
+    assert outcomes == ["refused"]
+    assert not User.objects.filter(email=LOCAL).exists()
+
+
+def somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN"
+            " (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
+        )
+        return bool(cursor.fetchone()[0])

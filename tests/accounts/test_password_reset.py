@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts import password_reset
-from apps.accounts.models import Membership, User
+from apps.accounts.models import Membership, OpenSession, User
 from apps.accounts.oidc.config import Provider
 from apps.accounts.services import create_user
 from apps.accounts.users import local_account_name
@@ -187,6 +187,7 @@ class TestLink:
         assert b"The password is set" in use(link_in(mailoutbox)).content
 
         assert not is_in(open_one)
+        assert not OpenSession.objects.filter(user=noc).exists()
         assert not can_sign_in(noc.email, PASSWORD)
         assert can_sign_in(noc.email, NEW)
         assert PlatformRecord.objects.filter(action="password.reset").count() == 1

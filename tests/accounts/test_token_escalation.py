@@ -1,7 +1,7 @@
 """A token cannot exceed its own scopes and lifetime by what it creates."""
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection, transaction
@@ -210,3 +210,15 @@ def waits_for_lock(backend: list[int]) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT cardinality(pg_blocking_pids(%s)) > 0", backend)
         return bool(cursor.fetchone()[0])
+
+
+def test_an_invitation_made_with_a_token_lasts_no_longer_than_the_token(acme, acme_admin):
+    brief = program(acme, acme_admin, days=1)
+
+    answer = brief.post(
+        "/api/v1/invitations/", {"email": "new@acme.example", "role": "noc"}, format="json"
+    )
+
+    assert answer.status_code == 201
+    end = ApiToken.objects.get(user=acme_admin).expires_at
+    assert datetime.fromisoformat(answer.json()["expires_at"]) == end
