@@ -52,6 +52,11 @@ CLOCKS_ALLOWED = {
     "supervisor/test_database_restart.py::test_everything_comes_back_after_the_database": (
         "told; held by --long"
     ),
+    "supervisor/test_dump_over_midnight.py::run": "measures the pause that is reported",
+    "supervisor/test_dump_over_midnight.py::test_nobody_waits_for_a_dump_that_runs_over_midnight": (
+        "waits for midnight; held by --long"
+    ),
+    "supervisor/test_dump_over_midnight.py::wait_for": "waits for midnight; held by --long",
     "supervisor/test_full_volume.py::test_everything_waits_and_comes_back": "told; held by --long",
     "supervisor/test_full_volume.py::wait_until_back": "told; held by --long",
     "supervisor/waiting.py::attempts": "ends only what hangs",
