@@ -2,10 +2,13 @@
 
 import re
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 import time_machine
+from django.db import connection, connections
 from django.test import Client
 from structlog.testing import capture_logs
 
@@ -170,7 +173,6 @@ def test_of_racing_requests_exactly_one_wins():
     start, answers = threading.Barrier(8), []
 
     def work(number: int) -> None:
-        from django.db import connections
 
         start.wait()
         answers.append(send(code, at=f"198.51.100.{number}", email=f"root{number}@isp.example"))
@@ -186,6 +188,19 @@ def test_of_racing_requests_exactly_one_wins():
     assert (User.objects.count(), Tenant.objects.count()) == (1, 1)
 
 
+def in_thread(work: Callable[[], int]) -> int:
+    """What it returns when it runs on connections of its own."""
+
+    def run() -> int:
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result()
+
+
 class TestTheKeeper:
     def test_does_it_while_it_runs_and_stops_asking(self, monkeypatch):
         monkeypatch.setattr(setup, "GRANT_SECONDS", 0.05)
@@ -197,6 +212,25 @@ class TestTheKeeper:
         keeper.join(timeout=300)
 
         assert not keeper.is_alive()
+        assert PlatformOperator.objects.get().user.email == EMAIL
+
+    @pytest.mark.parametrize("table", ["accounts_setup", "tenancy_tenant"])
+    def test_does_not_miss_a_setup_that_completes_between_two_of_its_queries(self, table):
+        code = logged_code()
+        completions = []
+
+        def complete_after(execute, sql, params, many, context):
+            result = execute(sql, params, many, context)
+            if f'FROM "{table}"' in sql and not completions:
+                completions.append(in_thread(lambda: send(code)))
+            return result
+
+        with connection.execute_wrapper(complete_after):
+            is_done = setup.grant_operator(at=clock.now())
+
+        assert completions == [200]
+        assert is_done == PlatformOperator.objects.exists()
+        assert setup.grant_operator(at=clock.now())
         assert PlatformOperator.objects.get().user.email == EMAIL
 
     def test_makes_nobody_an_operator_before_the_setup(self):
