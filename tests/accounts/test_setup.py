@@ -173,7 +173,6 @@ def test_of_racing_requests_exactly_one_wins():
     start, answers = threading.Barrier(8), []
 
     def work(number: int) -> None:
-
         start.wait()
         answers.append(send(code, at=f"198.51.100.{number}", email=f"root{number}@isp.example"))
         connections.close_all()
