@@ -104,7 +104,9 @@ class Connection:
 async def abort_connections(writers: Iterable[asyncio.StreamWriter]) -> None:
     """Abort connections at once, with unsent data: a graceful close may wait forever for a peer that does not read."""
     for writer in list(writers):
-        with contextlib.suppress(AttributeError):  # CPython 3.11.2: a TLS transport that was closed twice
+        with contextlib.suppress(
+            AttributeError
+        ):  # CPython 3.11.2: a TLS transport that was closed twice
             writer.transport.abort()
         with contextlib.suppress(OSError):
             await writer.wait_closed()

@@ -89,7 +89,7 @@ REGIONS = (
 
 def rng(seed: int, *labels: object) -> random.Random:
     """A random generator for each label: values of one label do not depend on others."""
-    return random.Random("/".join(map(str, (seed, *labels))))  # noqa: S311  # test data, not secrets
+    return random.Random("/".join(map(str, (seed, *labels))))  # test data, not secrets
 
 
 def number(seed: int, *labels: object, bits: int = 32) -> int:

@@ -8,5 +8,5 @@ from apps.events.queues import Queue
 
 
 @shared_task(name=EVALUATE, queue=Queue.EVALUATE)
-def evaluate(*, tenant_id: str, ref: str = "") -> None:  # noqa: ARG001  (ref: signature of the due table's tasks)
+def evaluate(*, tenant_id: str, ref: str = "") -> None:
     evaluate_tenant(tenant_id=UUID(tenant_id), at=clock.now())

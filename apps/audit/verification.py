@@ -103,8 +103,8 @@ def _end(reached: Checkpoint, head: Checkpoint, last: int) -> Step:
 def _head_of(chain: Chain) -> tuple[Checkpoint, int]:
     """The head and the last record's sequence, read in one statement: records may be added concurrently."""
     tables = {
-        "head": chain.head._meta.db_table,  # noqa: SLF001  (Django's public spelling)
-        "record": chain.record._meta.db_table,  # noqa: SLF001  (same)
+        "head": chain.head._meta.db_table,
+        "record": chain.record._meta.db_table,
     }
     with connection.cursor() as cursor:
         cursor.execute(_HEAD.format(**tables))
@@ -115,14 +115,14 @@ def _head_of(chain: Chain) -> tuple[Checkpoint, int]:
 def _differs(chain: Chain, known: Checkpoint, last: int) -> Fault | None:
     if known.sequence > last:
         return Fault.CUT
-    row = chain.record._default_manager.filter(sequence=known.sequence).only("digest").first()  # noqa: SLF001  (same)
+    row = chain.record._default_manager.filter(sequence=known.sequence).only("digest").first()
     if row is None:
         return Fault.MISSING
     return None if bytes(row.digest) == known.digest else Fault.HEAD_DIFFERS
 
 
 def _links(chain: Chain, *, after: int, upto: int, limit: int) -> Iterator[Link]:
-    rows = chain.record._default_manager.filter(sequence__gt=after, sequence__lte=upto)  # noqa: SLF001  (same)
+    rows = chain.record._default_manager.filter(sequence__gt=after, sequence__lte=upto)
     for row in rows.order_by("sequence")[:limit].iterator(chunk_size=CHUNK):
         yield Link(
             sequence=row.sequence,

@@ -107,7 +107,7 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
 
     def tenant_rows(self, access: Access) -> models.QuerySet[Any]:
         """Rows of the tenant, before the member's limit; global tables are filtered here."""
-        rows: models.QuerySet[Any] = self.model._default_manager.all()  # noqa: SLF001  (Django's public spelling)
+        rows: models.QuerySet[Any] = self.model._default_manager.all()
         return rows
 
     def _may(self, request: HttpRequest, permission: Permission | None) -> bool:

@@ -79,14 +79,14 @@ class TenantAdminSite(AdminSite):
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Index, app lists and model admins; no log-in, password or redirect pages."""
-        labels = {model._meta.app_label for model in self._registry}  # noqa: SLF001  (Django's public spelling)
+        labels = {model._meta.app_label for model in self._registry}
         return [
             path("", self.page(self.index), name="index"),
             path("autocomplete/", self.page(self.autocomplete_view), name="autocomplete"),
             path("jsi18n/", self.page(self.i18n_javascript), name="jsi18n"),
             *(
                 path(
-                    f"{model._meta.app_label}/{model._meta.model_name}/",  # noqa: SLF001
+                    f"{model._meta.app_label}/{model._meta.model_name}/",
                     include(model_admin.urls),
                 )
                 for model, model_admin in self._registry.items()

@@ -14,5 +14,5 @@ def run_due() -> None:
 
 
 @shared_task(name="events.dispatch", queue=Queue.INCIDENTS)
-def dispatch(*, tenant_id: str, ref: str = "") -> None:  # noqa: ARG001  (every due task gets a ref)
+def dispatch(*, tenant_id: str, ref: str = "") -> None:
     dispatch_tenant(UUID(tenant_id))

@@ -133,7 +133,7 @@ def impact_of(access: Access, incident: Incident) -> dict[str, list[str]]:
         return affected
     models = {"sites": Site, "devices": Device, "services": Service}
     for kind, model in models.items():
-        rows: QuerySet[Any] = model._default_manager.filter(pk__in=affected[kind])  # noqa: SLF001  (Django's public spelling)
+        rows: QuerySet[Any] = model._default_manager.filter(pk__in=affected[kind])
         visible = access.visible(rows, Permission.INCIDENTS_VIEW).values_list("pk", flat=True)
         affected[kind] = sorted(map(str, visible))
     return affected

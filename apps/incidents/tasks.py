@@ -8,5 +8,5 @@ from apps.incidents.services.correlate import CORRELATE, correlate_tenant
 
 
 @shared_task(name=CORRELATE, queue=Queue.INCIDENTS)
-def correlate(*, tenant_id: str, ref: str = "") -> None:  # noqa: ARG001  (ref: the due table's shape)
+def correlate(*, tenant_id: str, ref: str = "") -> None:
     correlate_tenant(tenant_id=UUID(tenant_id), at=clock.now())

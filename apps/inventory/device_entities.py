@@ -46,7 +46,7 @@ def neighborhood_of(device: Device) -> Neighborhood:
 def entities_on_devices(device_ids: Collection[UUID]) -> dict[UUID, UUID]:
     """Entity id -> device id for everything on these devices, the devices included. One query."""
     querysets: list[QuerySet[Any, Any]] = [
-        model._default_manager.filter(device__in=device_ids).values_list("pk", "device_id")  # noqa: SLF001
+        model._default_manager.filter(device__in=device_ids).values_list("pk", "device_id")
         for model in (Interface, BgpPeer, OspfNeighbor, ProbeTarget, Service)
     ]
     links = Link.objects.filter(a_device__in=device_ids).values_list("pk", "a_device_id")
@@ -57,7 +57,7 @@ def entities_on_devices(device_ids: Collection[UUID]) -> dict[UUID, UUID]:
 def devices_of_entities(entity_ids: Collection[UUID]) -> dict[UUID, UUID]:
     """Entity id -> device id for these entities; a device maps to itself. One query."""
     querysets: list[QuerySet[Any, Any]] = [
-        model._default_manager.filter(pk__in=entity_ids, device__isnull=False).values_list(  # noqa: SLF001
+        model._default_manager.filter(pk__in=entity_ids, device__isnull=False).values_list(
             "pk", "device_id"
         )
         for model in (Interface, BgpPeer, OspfNeighbor, ProbeTarget, Service)

@@ -62,7 +62,7 @@ def entities_within(user_id: UUID, prefix: str = "entity_") -> Q:
     """Condition for rows that reference an entity by type and id: only entities that this member may see."""
     condition = NOTHING
     for kind, model in ENTITIES.items():
-        rows = model._default_manager.filter(rows_within(model, user_id))  # noqa: SLF001  (Django's public spelling)
+        rows = model._default_manager.filter(rows_within(model, user_id))
         condition |= Q(**{f"{prefix}type": str(kind), f"{prefix}id__in": rows.values("pk")})
     return condition
 
@@ -72,7 +72,7 @@ def visible_entities(access: Access, refs: Collection[tuple[str, UUID]]) -> set[
     visible_refs: set[tuple[str, UUID]] = set()
     for kind, model in ENTITIES.items():
         ids = [pk for entity_type, pk in refs if entity_type == kind]
-        rows: QuerySet[Model] = model._default_manager.filter(pk__in=ids)  # noqa: SLF001  (Django's public spelling)
+        rows: QuerySet[Model] = model._default_manager.filter(pk__in=ids)
         visible = access.visible(rows, Permission.INVENTORY_VIEW).values_list("pk", flat=True)
         visible_refs |= {(str(kind), pk) for pk in visible}
     return visible_refs

@@ -111,7 +111,7 @@ def resolve_wire_ids(ids: Collection[UUID]) -> dict[UUID, ResolvedEntity]:
     if not ids:
         return {}
     direct = [
-        model._default_manager.filter(pk__in=ids).values_list(  # noqa: SLF001  (Django's public spelling)
+        model._default_manager.filter(pk__in=ids).values_list(
             "pk",
             Value(str(entity_type)),
             "pk",
@@ -142,7 +142,7 @@ def entity_labels(refs: Iterable[Ref]) -> dict[Ref, str]:
         model = _MODELS.get(entity_type)
         if model is None:
             continue
-        rows: QuerySet[Any] = model._default_manager.filter(pk__in=ids)  # noqa: SLF001
+        rows: QuerySet[Any] = model._default_manager.filter(pk__in=ids)
         columns, format_label = _DEVICE_ENTITY_LABELS.get(model, ((), None))
         if format_label is None:
             names = rows.values_list("pk", "name")
@@ -169,7 +169,7 @@ def scope_attributes() -> dict[Ref, Scope]:
         if model in {Site, Device}:
             continue
         column = "a_device_id" if model is Link else "device_id"
-        pairs = model._default_manager.values_list("pk", column)  # noqa: SLF001
+        pairs = model._default_manager.values_list("pk", column)
         scopes.update(
             {(str(entity_type), pk): of_device.get(device_id, no_device) for pk, device_id in pairs}
         )

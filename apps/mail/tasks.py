@@ -9,5 +9,5 @@ from apps.mail.services import SEND
 
 
 @shared_task(name=SEND, queue=Queue.DELIVER)
-def send(*, tenant_id: str, ref: str) -> None:  # noqa: ARG001  (tenant_id: the due table's shape)
+def send(*, tenant_id: str, ref: str) -> None:
     send_message(UUID(ref), at=clock.now())

@@ -40,7 +40,7 @@ def filterset_of(
 
 
 def _filter(model: type[models.Model], path: str) -> filters.Filter:
-    field: Any = model._meta.get_field(path)  # noqa: SLF001  (Django's public spelling)
+    field: Any = model._meta.get_field(path)
     if field.choices:
         offered = "One of: " + ", ".join(str(value) for value, _ in field.choices) + "."
         return filters.ChoiceFilter(

@@ -41,8 +41,8 @@ class StrictJSONParser(JSONParser):
     def parse(
         self,
         stream: Any,
-        media_type: str | None = None,  # noqa: ARG002  (the base's shape)
-        parser_context: Mapping[str, Any] | None = None,  # noqa: ARG002
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         data = stream.read(MAX_BODY + 1)
         if len(data) > MAX_BODY:

@@ -41,7 +41,7 @@ def require_match(view: Any, request: Request, **kwargs: Any) -> None:
     row = view.get_object()
     if request.method != "DELETE":
         model = type(row)
-        model._default_manager.select_for_update().get(pk=row.pk)  # noqa: SLF001  (Django's public spelling)
+        model._default_manager.select_for_update().get(pk=row.pk)
     wanted = {tag.strip() for tag in request.headers["If-Match"].split(",")}
     if "*" in wanted:
         return

@@ -80,7 +80,7 @@ class TenantView(APIView):
         if request.method == "POST":
             self._idempotency_record = idempotency.begin(self.access, request, clock.now())
 
-    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:  # noqa: ARG002
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """The methods, in ``Allow``; the rest is in the OpenAPI description."""
         return Response(status=HTTPStatus.NO_CONTENT)
 

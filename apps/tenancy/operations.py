@@ -30,7 +30,7 @@ class _TableOperation(Operation):
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
         """The model state is unchanged."""
 
-    def references_model(self, name: str, app_label: str) -> bool:  # noqa: ARG002
+    def references_model(self, name: str, app_label: str) -> bool:
         return name.lower() == self.model_name.lower()
 
 
@@ -74,18 +74,18 @@ class IsolateTenantTable(_TableOperation):
         self,
         app_label: str,
         schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,  # noqa: ARG002
+        from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
         model = to_state.apps.get_model(app_label, self.model_name)
-        table, pk = model._meta.db_table, model._meta.pk.column  # noqa: SLF001
+        table, pk = model._meta.db_table, model._meta.pk.column
         if self.key:
             schema_editor.execute(
                 f"ALTER TABLE {table} ADD CONSTRAINT {table}_row_uniq UNIQUE (tenant_id, {pk})"
             )
         for statement in isolate_table_sql(table, self.grants):
             schema_editor.execute(statement)
-        internal_type = model._meta.pk.get_internal_type()  # noqa: SLF001
+        internal_type = model._meta.pk.get_internal_type()
         if internal_type in {"AutoField", "BigAutoField"}:
             schema_editor.execute(
                 f"GRANT USAGE ON SEQUENCE {table}_{pk}_seq TO {settings.ISPVM_APP_ROLE}"
@@ -96,9 +96,9 @@ class IsolateTenantTable(_TableOperation):
         app_label: str,
         schema_editor: BaseDatabaseSchemaEditor,
         from_state: ProjectState,
-        to_state: ProjectState,  # noqa: ARG002
+        to_state: ProjectState,
     ) -> None:
-        table = from_state.apps.get_model(app_label, self.model_name)._meta.db_table  # noqa: SLF001
+        table = from_state.apps.get_model(app_label, self.model_name)._meta.db_table
         for statement in release_table_sql(table):
             schema_editor.execute(statement)
         if self.key:
@@ -128,13 +128,13 @@ class CompositeForeignKey(_TableOperation):
         self,
         app_label: str,
         schema_editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,  # noqa: ARG002
+        from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
         model = to_state.apps.get_model(app_label, self.model_name)
-        table = model._meta.db_table  # noqa: SLF001
-        field = model._meta.get_field(self.field_name)  # noqa: SLF001
-        target = field.related_model._meta  # noqa: SLF001
+        table = model._meta.db_table
+        field = model._meta.get_field(self.field_name)
+        target = field.related_model._meta
         schema_editor.execute(
             f"ALTER TABLE {table} ADD CONSTRAINT {self._name(table)}"
             f" FOREIGN KEY (tenant_id, {field.column})"
@@ -147,9 +147,9 @@ class CompositeForeignKey(_TableOperation):
         app_label: str,
         schema_editor: BaseDatabaseSchemaEditor,
         from_state: ProjectState,
-        to_state: ProjectState,  # noqa: ARG002
+        to_state: ProjectState,
     ) -> None:
-        table = from_state.apps.get_model(app_label, self.model_name)._meta.db_table  # noqa: SLF001
+        table = from_state.apps.get_model(app_label, self.model_name)._meta.db_table
         schema_editor.execute(f"ALTER TABLE {table} DROP CONSTRAINT {self._name(table)}")
 
     def describe(self) -> str:

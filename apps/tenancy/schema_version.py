@@ -38,7 +38,7 @@ def refuse_newer_database(using: str = "default") -> None:
     known = _known_migrations()
     labels = {*apps.app_configs} - {*settings.ISPVM_APPS_WITHOUT_TABLES_HERE}
     with connections[using].cursor() as cursor:
-        if MigrationRecorder.Migration._meta.db_table not in (  # noqa: SLF001  (Django's public spelling)
+        if MigrationRecorder.Migration._meta.db_table not in (
             connections[using].introspection.table_names(cursor)
         ):
             return

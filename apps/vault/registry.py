@@ -34,11 +34,11 @@ class SealedField:
 
     @property
     def table(self) -> str:
-        return self.model._meta.db_table  # noqa: SLF001  (Django's public spelling)
+        return self.model._meta.db_table
 
     @property
     def rows(self) -> Any:
-        return self.model._default_manager  # noqa: SLF001  (the same)
+        return self.model._default_manager
 
 
 SEALED_FIELDS = (

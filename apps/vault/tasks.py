@@ -11,6 +11,6 @@ from apps.vault.services.rotation import RESEAL, continue_rotation
 
 
 @shared_task(name=RESEAL, queue=Queue.UPKEEP)
-def reseal(*, tenant_id: str, ref: str = "") -> None:  # noqa: ARG001  (every due task has one)
+def reseal(*, tenant_id: str, ref: str = "") -> None:
     """Continue a tenant's data key rotation."""
     continue_rotation(tenant_id=UUID(tenant_id), actor=Actor.system(RESEAL), at=clock.now())

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,8 @@ class Step:
     name: str
     command: tuple[str, ...]
     needs_settings: bool = False
+    #: More of its environment, beside that of the test servers.
+    variables: tuple[tuple[str, str], ...] = ()
     #: The front-end package that it runs; the step is left out where it is not installed.
     package: str = ""
 
@@ -54,6 +57,15 @@ def files(folder: str, pattern: str) -> list[str]:
     return sorted(str(path.relative_to(PROJECT)) for path in paths if path.is_file())
 
 
+#: As behind nginx: HTTPS, and a key as `make-secrets.sh` draws it.
+PRODUCTION = (
+    ("DJANGO_SETTINGS_MODULE", "ispvm.settings.server"),
+    ("ISPVM_ENV", "prod"),
+    ("ISPVM_PUBLIC_URL", "https://monitor.isp.example"),
+    ("ISPVM_SECRET_KEY", secrets.token_urlsafe(48)),
+    ("ISPVM_SECRET_KEY_FILE", ""),
+)
+
 # The slowest first: two run at a time, and the others fit beside it.
 STEPS = (
     Step("types", (*PYTHON, "mypy", *PACKAGES)),
@@ -61,7 +73,21 @@ STEPS = (
     Step("lint", (*PYTHON, "ruff", "check", ".")),
     Step("imports", ("lint-imports", "--no-cache")),
     Step("django", (*MANAGE, "check", "--fail-level", "WARNING"), needs_settings=True),
+    Step(
+        "deployment",
+        (*MANAGE, "check", "--deploy", "--fail-level", "WARNING"),
+        needs_settings=True,
+        variables=PRODUCTION,
+    ),
     Step("migrations", (*MANAGE, "makemigrations", "--check", "--dry-run"), needs_settings=True),
+    Step(
+        "migration lint",
+        (*MANAGE, "lintmigrations", "--quiet", "ok", "ignore"),
+        needs_settings=True,
+        variables=(("DJANGO_SETTINGS_MODULE", "ispvm.settings.check"),),
+    ),
+    Step("unused code", (*PYTHON, "vulture")),
+    Step("dependencies", ("deptry", ".", "--config", ".deptry.toml")),
     Step("templates", (*PYTHON, "ispvm.supervisor.compile_templates"), needs_settings=True),
     Step(
         "template format", ("djade", "--check", "--target-version", "5.2", *files("templates", "*"))
@@ -117,7 +143,7 @@ def run_step(step: Step, settings: Mapping[str, str]) -> StepResult:
         return StepResult(step, 0, "", 0.0, left_out=reason)
     started = time.monotonic()
     scripts = str(Path(sys.executable).parent)
-    environment = dict(settings if step.needs_settings else os.environ)
+    environment = dict(settings if step.needs_settings else os.environ) | dict(step.variables)
     environment["PATH"] = os.pathsep.join((scripts, environment.get("PATH", os.defpath)))
     process = subprocess.run(
         step.command,

@@ -175,7 +175,7 @@ class TestBootstrap:
                     tenant_name="Isla",
                     at=clock.now(),
                 )
-            except Exception as error:  # noqa: BLE001  # shown by the assertion
+            except Exception as error:  # shown by the assertion
                 faults.append(error)
             finally:
                 connections.close_all()

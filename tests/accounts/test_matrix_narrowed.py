@@ -40,7 +40,7 @@ def may(case: Case) -> bool:
 
 
 @pytest.mark.parametrize("case", ROWWISE, ids=named)
-def test_without_a_grant_every_row_is_as_absent(company, limited, case):  # noqa: F811
+def test_without_a_grant_every_row_is_as_absent(company, limited, case):
     own, absent = (
         outcome(ask(limited, case, case.url(company.ids(case, relation))))
         for relation in ("own", "absent")
@@ -55,7 +55,7 @@ def test_without_a_grant_every_row_is_as_absent(company, limited, case):  # noqa
 
 
 @pytest.mark.parametrize("case", LISTWISE, ids=named)
-def test_without_a_grant_no_list_names_a_row(company, limited, case):  # noqa: F811
+def test_without_a_grant_no_list_names_a_row(company, limited, case):
     with acting_in(company.tenants["own"]):
         rows = [str(make()) for name, make in ROWS.items() if name not in OF_THE_WHOLE | {"users"}]
 
@@ -69,7 +69,7 @@ def test_without_a_grant_no_list_names_a_row(company, limited, case):  # noqa: F
 
 
 @pytest.mark.parametrize("scope", [Permission.SELF, Permission.INVENTORY_VIEW])
-def test_a_token_reaches_nothing_beyond_its_scope(company, acme, acme_admin, scope):  # noqa: F811
+def test_a_token_reaches_nothing_beyond_its_scope(company, acme, acme_admin, scope):
     _, text = issue_token(tenant=acme, user=acme_admin, name="x", scopes=[scope], **WHO)
     program = APIClient(headers={"Authorization": f"Bearer {text}"})
     for case in CASES:

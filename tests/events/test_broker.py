@@ -136,7 +136,7 @@ class Worker:
         app = Celery("sender", broker=self.broker.url, set_as_current=False)
         try:
             app.send_task("events.run_due", queue="upkeep", retry=False)
-        except Exception:  # noqa: BLE001  (whatever a broker in trouble makes of it)
+        except Exception:
             return False
         finally:
             app.close()

@@ -130,7 +130,7 @@ class Flood:
                 assert answer.status_code != 429 or int(answer["Retry-After"]) >= 1
                 self.codes.append(answer.status_code)
                 self._stop.wait(PACE)
-        except Exception as error:  # noqa: BLE001  # whatever it is, the test shows it
+        except Exception as error:  # whatever it is, the test shows it
             self.faults.append(error)
         finally:
             connections.close_all()

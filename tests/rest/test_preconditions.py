@@ -30,7 +30,7 @@ def test_there_are_guarded_rows():
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("case", IF_MATCH_ACTIONS, ids=named)
-def test_a_change_of_what_was_not_seen_is_refused(company, case):  # noqa: F811
+def test_a_change_of_what_was_not_seen_is_refused(company, case):
     admin = company.callers[Role.ADMIN]
     url = case.url(company.ids(case, "own"))
     tag = admin.get(url)["ETag"]
@@ -43,7 +43,7 @@ def test_a_change_of_what_was_not_seen_is_refused(company, case):  # noqa: F811
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("case", IF_MATCH_ACTIONS, ids=named)
-def test_foreign_and_absent_rows_have_no_version(company, case):  # noqa: F811
+def test_foreign_and_absent_rows_have_no_version(company, case):
     admin = company.callers[Role.ADMIN]
     urls = [case.url(company.ids(case, relation)) for relation in ("foreign", "absent")]
 
@@ -55,7 +55,7 @@ def test_foreign_and_absent_rows_have_no_version(company, case):  # noqa: F811
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("case", CHANGED, ids=named)
-def test_the_tag_stays_while_the_row_stays(company, case):  # noqa: F811
+def test_the_tag_stays_while_the_row_stays(company, case):
     admin = company.callers[Role.ADMIN]
     url = case.url(company.ids(case, "own"))
 

@@ -124,7 +124,9 @@ def session(url: str) -> Iterator[Any]:
 def create_partition(running: stack.Stack, day: date) -> None:
     with session(running.urls["DATABASE_OWNER_URL"]) as cursor:
         cursor.execute(
-            partitions._CREATE_PARTITION.format(name=partitions.name_of(day), parent=partitions.PARENT),
+            partitions._CREATE_PARTITION.format(
+                name=partitions.name_of(day), parent=partitions.PARENT
+            ),
             [f"{day}Z", f"{day + timedelta(days=1)}Z"],
         )
 

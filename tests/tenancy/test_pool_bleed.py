@@ -218,7 +218,7 @@ def play(pool: Pool, requests: int) -> tuple[int, list[tuple[int, str, str]]]:
             try:
                 pool.serve(lambda: one_request(steps, mine, other))  # noqa: B023  (called at once)
                 served.append(1)
-            except Exception as fault:  # noqa: BLE001  (a thread tells the test, whatever it was)
+            except Exception as fault:
                 faults.append((seed, steps.__name__, repr(fault)))
 
     threads = [threading.Thread(target=serve, args=(number,)) for number in range(THREADS)]

@@ -244,7 +244,7 @@ class TestRaces:
             try:
                 with acting_in(acme):
                     store(f"secret {number}", f"set {number}")
-            except BaseException as error:  # noqa: BLE001  (asserted below)
+            except BaseException as error:
                 errors.append(error)
             finally:
                 connection.close()

@@ -35,7 +35,7 @@ class BearerTokenAuthentication(BaseAuthentication):
         admit_token(access.actor.id)
         return access.user, access
 
-    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
+    def authenticate_header(self, request: Request) -> str:
         return "Bearer"
 
 

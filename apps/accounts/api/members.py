@@ -91,7 +91,7 @@ class MembershipViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
         """Create an invitation, as `POST /invitations/` does. The membership exists once it is accepted."""
         return create_invitation(member_access(self.access), request)
 
-    def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def partial_update(self, request: Request, pk: str) -> Response:
         member = self.get_object()
         params = self.get_serializer(member, data=request.data, partial=True)
         params.is_valid(raise_exception=True)
@@ -104,13 +104,13 @@ class MembershipViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
         changed = members.change_member(member=member, changes=changes, **self._actor_and_time())
         return Response(self.get_serializer(changed).data)
 
-    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def destroy(self, request: Request, pk: str) -> Response:
         members.remove_member(member=self.get_object(), **self._actor_and_time())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={204: None})
     @action(detail=True, methods=["post"])
-    def end_sessions(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def end_sessions(self, request: Request, pk: str) -> Response:
         """End the member's sessions in this tenant; sessions in other tenants are not affected."""
         sessions.end_sessions_of_member(
             member=self.get_object(), access=self.access, at=clock.now()
@@ -127,7 +127,7 @@ class RolesView(TenantView):
     permission_map = {"get": Permission.SELF}
 
     @extend_schema(responses=RolesSerializer)
-    def get(self, request: Request) -> Response:  # noqa: ARG002
+    def get(self, request: Request) -> Response:
         rows = [
             {"role": role.value, "label": str(role.label), "permissions": sorted(ROLE_TABLE[role])}
             for role in Role

@@ -31,7 +31,7 @@ INVITATION = OpenApiParameter("id", UUID, OpenApiParameter.PATH)
 class PersonAuthentication(SessionAuthentication):
     """Any signed-in user, with or without a tenant."""
 
-    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
+    def authenticate_header(self, request: Request) -> str:
         return "Session"
 
 
@@ -82,20 +82,20 @@ class MyInvitationViewSet(PersonalViewSet):
     permission_map = dict.fromkeys(("list", "accept", "decline"), PersonalPermission.INVITATIONS)
 
     @extend_schema(responses=MyInvitationsSerializer, filters=False)
-    def list(self, request: Request) -> Response:  # noqa: ARG002
+    def list(self, request: Request) -> Response:
         rows = accept_invitation.pending_invitations(self.current_user, clock.now())
         return Response({"results": [MyInvitationSerializer(row).data for row in rows]})
 
     @extend_schema(request=None, responses={204: None}, parameters=[INVITATION])
     @action(detail=True, methods=["post"])
-    def accept(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def accept(self, request: Request, pk: str) -> Response:
         """Become a member. The tenant of the session does not change."""
         accept_invitation.accept(user=self.current_user, invitation_id=_uuid(pk), at=clock.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={204: None}, parameters=[INVITATION])
     @action(detail=True, methods=["post"])
-    def decline(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def decline(self, request: Request, pk: str) -> Response:
         """Decline. The tenant sees only that the invitation was declined."""
         accept_invitation.decline(user=self.current_user, invitation_id=_uuid(pk), at=clock.now())
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -54,7 +54,7 @@ class PlatformSessionAuthentication(SessionAuthentication):
         require_own_factor(request.session)
         return user, access
 
-    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
+    def authenticate_header(self, request: Request) -> str:
         return "Session"
 
 
@@ -163,7 +163,7 @@ class PlatformTenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, P
         return Response(TenantSerializer(created).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=TenantStateSerializer, responses=TenantSerializer)
-    def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def partial_update(self, request: Request, pk: str) -> Response:
         tenant = self.get_object()
         params = TenantStateSerializer(data=request.data)
         params.is_valid(raise_exception=True)
@@ -174,14 +174,14 @@ class PlatformTenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, P
 
     @extend_schema(responses=MailDomainSerializer(many=True), filters=False)
     @action(detail=True, methods=["get"], url_path="mail-domains", pagination_class=None)
-    def mail_domains(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def mail_domains(self, request: Request, pk: str) -> Response:
         """The mail domains accepted for the tenant's identity providers."""
         found = mail_domains_of(self.get_object())
         return Response(MailDomainSerializer(found, many=True).data)
 
     @extend_schema(request=MailDomainsSerializer, responses=MailDomainSerializer(many=True))
     @mail_domains.mapping.put
-    def set_mail_domains(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def set_mail_domains(self, request: Request, pk: str) -> Response:
         """Replace the tenant's accepted mail domains with these."""
         tenant = self.get_object()
         params = MailDomainsSerializer(data=request.data)
@@ -215,7 +215,7 @@ class AccessSessionsViewSet(PlatformViewSet):
         return Response(BreakGlassSerializer(session).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses={204: None})
-    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def destroy(self, request: Request, pk: str) -> Response:
         """Close the access session of the tenant with this id."""
         try:
             tenant_id = UUID(pk)

@@ -88,7 +88,7 @@ class MeView(TenantView):
     permission_map = {"get": Permission.SELF}
 
     @extend_schema(responses=MeSerializer)
-    def get(self, request: Request) -> Response:  # noqa: ARG002
+    def get(self, request: Request) -> Response:
         access = member_access(self.access)
         return Response(
             {
@@ -139,6 +139,6 @@ class TokenViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         body: dict[str, Any] = {**TokenSerializer(token).data, "token": text}
         return Response(body, status=status.HTTP_201_CREATED)
 
-    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def destroy(self, request: Request, pk: str) -> Response:
         services.revoke_token(token=self.get_object(), actor=self.access.actor, at=clock.now())
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -59,7 +59,7 @@ class SessionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
             member_access(self.access).user, clock.now(), **self._tenant_filter()
         )
 
-    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def destroy(self, request: Request, pk: str) -> Response:
         opened = self.get_object()
         self._require_unscoped()
         sessions.end_session(opened=opened, actor=self.access.actor, at=clock.now())

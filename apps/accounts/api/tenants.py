@@ -57,7 +57,7 @@ class TenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
         # A global table: row-level security does not back this filter.
         return Tenant.objects.filter(pk=self.access.tenant.pk)
 
-    def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def partial_update(self, request: Request, pk: str) -> Response:
         tenant = self.get_object()
         params = self.get_serializer(tenant, data=request.data, partial=True)
         params.is_valid(raise_exception=True)
@@ -72,13 +72,13 @@ class TenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
 
     @extend_schema(responses=SignInPolicySerializer)
     @action(detail=True, methods=["get"], url_path="sign-in-policy")
-    def sign_in_policy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def sign_in_policy(self, request: Request, pk: str) -> Response:
         """Which roles need a second factor."""
         return Response(SignInPolicySerializer(self.get_object()).data)
 
     @extend_schema(request=SignInPolicySerializer, responses=SignInPolicySerializer)
     @sign_in_policy.mapping.put
-    def set_sign_in_policy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def set_sign_in_policy(self, request: Request, pk: str) -> Response:
         """Set which roles need a second factor; takes effect on the next request of each session."""
         tenant = self.get_object()
         params = SignInPolicySerializer(data=request.data)
@@ -133,7 +133,7 @@ class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
     def create(self, request: Request) -> Response:
         return create_invitation(member_access(self.access), request)
 
-    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def destroy(self, request: Request, pk: str) -> Response:
         invitations.revoke_invitation(
             invitation=self.get_object(), actor=self.access.actor, at=clock.now()
         )

@@ -179,7 +179,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         agent = services.create_agent(**serializer.validated_data, **self._actor_and_time())
         return Response(self.get_serializer(agent).data, status=status.HTTP_201_CREATED)
 
-    def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def partial_update(self, request: Request, pk: str) -> Response:
         agent = self.get_object()
         serializer = self.get_serializer(agent, data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
@@ -188,13 +188,13 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         )
         return Response(self.get_serializer(changed).data)
 
-    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def destroy(self, request: Request, pk: str) -> Response:
         services.delete_agent(agent=self.get_object(), **self._actor_and_time())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={201: EnrollTokenSerializer})
     @action(detail=True, methods=["post"], url_path="enroll-token")
-    def enroll_token(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def enroll_token(self, request: Request, pk: str) -> Response:
         """A one-time token, shown once; earlier unused tokens become invalid."""
         token = services.issue_enroll_token(agent=self.get_object(), **self._actor_and_time())
         return Response(
@@ -203,7 +203,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
 
     @extend_schema(request=RevocationSerializer, responses=AgentSerializer)
     @action(detail=True, methods=["post"])
-    def revoke(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def revoke(self, request: Request, pk: str) -> Response:
         """Revoke the agent and its certificates."""
         serializer = RevocationSerializer(data=request.data)
         agent = self.get_object()
@@ -215,7 +215,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
 
     @extend_schema(request=HostApprovalSerializer, responses=AgentSerializer)
     @action(detail=True, methods=["post"], url_path="approve-host")
-    def approve_host(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def approve_host(self, request: Request, pk: str) -> Response:
         """Allow router credentials to be sealed to the agent's host. A token needs the scope `logins.approve`."""
         agent = self.get_object()
         serializer = HostApprovalSerializer(data=request.data)
@@ -227,13 +227,13 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
 
     @extend_schema(responses=EffectiveAssignmentSerializer)
     @action(detail=True)
-    def assignments(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def assignments(self, request: Request, pk: str) -> Response:
         """The agent's assignment, and the devices that it polls as a result."""
         return Response(_assignment(self.get_object()))
 
     @extend_schema(request=AssignmentSerializer, responses={200: EffectiveAssignmentSerializer})
     @assignments.mapping.post
-    def assign(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def assign(self, request: Request, pk: str) -> Response:
         """Set the agent's assignment; replaces the previous one."""
         agent = self.get_object()
         serializer = AssignmentSerializer(data=request.data)
@@ -243,7 +243,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
 
     @extend_schema(responses=QuarantineSerializer)
     @action(detail=True)
-    def quarantine(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def quarantine(self, request: Request, pk: str) -> Response:
         """Data about entities that are not assigned to the agent, newest first; at most 1000 entities."""
         agent = self.get_object()
         rows = QuarantinedSerializer(quarantined_entities(agent.id), many=True).data
@@ -252,7 +252,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
 
     @extend_schema(responses=CertificatesSerializer)
     @action(detail=True)
-    def certificates(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def certificates(self, request: Request, pk: str) -> Response:
         """The agent's certificates, newest first."""
         rows = certificates_of(self.get_object())
         return Response({"results": CertificateSerializer(rows, many=True).data})

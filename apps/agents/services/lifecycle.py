@@ -137,12 +137,12 @@ def _set_rows(
     ids: set[UUID],
 ) -> bool:
     """Replace an agent's rows; returns whether anything changed."""
-    rows = model._default_manager.filter(agent=agent)  # noqa: SLF001  (one of three models)
+    rows = model._default_manager.filter(agent=agent)
     existing = set(rows.values_list(column, flat=True))
     if existing == ids:
         return False
     rows.filter(**{f"{column}__in": existing - ids}).delete()
-    model._default_manager.bulk_create(  # noqa: SLF001
+    model._default_manager.bulk_create(
         model(agent=agent, **{column: pk}) for pk in sorted(ids - existing)
     )
     return True

@@ -100,7 +100,7 @@ class RuleViewSet(AlertsViewSet):
         return queryset
 
     @extend_schema(request=serializers.RuleChangeSerializer)
-    def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def partial_update(self, request: Request, pk: str) -> Response:
         """Enable or disable a rule; when disabled, its open alerts recover."""
         rule = self.get_object()
         params = self.validated(serializers.RuleChangeSerializer, request.data)
@@ -141,7 +141,7 @@ class RuleViewSet(AlertsViewSet):
 
     @extend_schema(responses=serializers.OverrideSerializer(many=True))
     @action(detail=True)
-    def overrides(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def overrides(self, request: Request, pk: str) -> Response:
         """This tenant's overrides of the rule; the most specific wins: device, tag, role, site, tenant."""
         if self.access.is_limited:  # overrides refer to rows of the whole tenant
             raise Forbidden(code="outside_grant")
@@ -152,7 +152,7 @@ class RuleViewSet(AlertsViewSet):
         request=serializers.OverrideSerializer, responses={201: serializers.OverrideSerializer}
     )
     @overrides.mapping.post
-    def set_override(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def set_override(self, request: Request, pk: str) -> Response:
         """Override the rule; replaces an override of the same scope and target."""
         rule = self.get_object()
         params = self.validated(serializers.OverrideSerializer, request.data)
@@ -163,7 +163,7 @@ class RuleViewSet(AlertsViewSet):
 
     @extend_schema(parameters=[OpenApiParameter("override_id", UUID, OpenApiParameter.PATH)])
     @action(detail=True, methods=["delete"], url_path="overrides/(?P<override_id>[^/.]+)")
-    def remove_override(self, request: Request, pk: str, override_id: str) -> Response:  # noqa: ARG002
+    def remove_override(self, request: Request, pk: str, override_id: str) -> Response:
         """Delete an override."""
         override: RuleOverride = get_object_or_404(
             self.get_object().overrides.all(), pk=override_id
@@ -200,17 +200,17 @@ class AlertViewSet(AlertsViewSet):
         return queryset if rule is None else queryset.filter(_rule_by_key_or_id(rule))
 
     @extend_schema(parameters=[serializers.AlertFilterSerializer])
-    def list(self, request: Request) -> Response:  # noqa: ARG002
+    def list(self, request: Request) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(self._serialized(page or []))
 
-    def retrieve(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def retrieve(self, request: Request, pk: str) -> Response:
         alert = self.get_object()
         return Response(self._serialized([alert])[0])
 
     @extend_schema(responses=serializers.TransitionSerializer(many=True))
     @action(detail=True)
-    def history(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def history(self, request: Request, pk: str) -> Response:
         """Every state transition since it fired, with its observation."""
         transitions: QuerySet[AlertTransition] = self.get_object().transitions.all()
         page = self.paginate_queryset(transitions)

@@ -88,13 +88,13 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
         return super().list(request, *args, **kwargs)
 
     @extend_schema(responses=shapes.IncidentDetailSerializer)
-    def retrieve(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def retrieve(self, request: Request, pk: str) -> Response:
         """With every cause, its evidence for and against, and alternatives."""
         return Response(self._detail(self.get_object()))
 
     @extend_schema(request=None, responses=shapes.IncidentDetailSerializer)
     @action(detail=True, methods=["post"])
-    def ack(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def ack(self, request: Request, pk: str) -> Response:
         """Acknowledge it."""
         incident = self.get_object()
         return Response(
@@ -105,7 +105,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
 
     @extend_schema(request=None, responses=shapes.IncidentDetailSerializer)
     @action(detail=True, methods=["post"])
-    def unack(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def unack(self, request: Request, pk: str) -> Response:
         """Remove the acknowledgement."""
         incident = self.get_object()
         return Response(
@@ -116,7 +116,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
 
     @extend_schema(request=shapes.AssigneeSerializer, responses=shapes.IncidentDetailSerializer)
     @action(detail=True, methods=["post"])
-    def assign(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def assign(self, request: Request, pk: str) -> Response:
         """Assign it to a member; null: unassign it."""
         incident = self.get_object()
         params = self._validated(shapes.AssigneeSerializer, request)
@@ -127,7 +127,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
 
     @extend_schema(request=shapes.NoteSerializer, responses={201: shapes.TimelineSerializer})
     @action(detail=True, methods=["post"])
-    def notes(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def notes(self, request: Request, pk: str) -> Response:
         """Add a note."""
         incident = self.get_object()
         params = self._validated(shapes.NoteSerializer, request)
@@ -136,7 +136,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
 
     @extend_schema(request=shapes.ReasonSerializer, responses=shapes.IncidentDetailSerializer)
     @action(detail=True, methods=["post"])
-    def close(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def close(self, request: Request, pk: str) -> Response:
         """Close it manually; its alerts alone will not open another one."""
         incident = self.get_object()
         params = self._validated(shapes.ReasonSerializer, request)
@@ -147,20 +147,20 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
 
     @extend_schema(responses=shapes.TimelineSerializer(many=True))
     @action(detail=True, methods=["get"])
-    def timeline(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def timeline(self, request: Request, pk: str) -> Response:
         """Timeline, oldest first."""
         rows = selectors.timeline_of(self._fully_visible())
         return self._page(rows, shapes.TimelineSerializer, ("at", "id"))
 
     @extend_schema(responses=shapes.CauseSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None)
-    def evidence(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def evidence(self, request: Request, pk: str) -> Response:
         """Every cause with the evidence for and against it."""
         return Response(_causes(self._fully_visible()))
 
     @extend_schema(responses=shapes.IncidentAlertSerializer(many=True))
     @action(detail=True, methods=["get"])
-    def suppressed(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def suppressed(self, request: Request, pk: str) -> Response:
         """Suppressed alerts: consequences of the causes."""
         incident = self.get_object()
         rows = selectors.alerts_of(incident).filter(is_suppressed=True)
@@ -170,7 +170,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
 
     @extend_schema(responses=shapes.ImpactDetailSerializer)
     @action(detail=True, methods=["get"])
-    def impact(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def impact(self, request: Request, pk: str) -> Response:
         """Affected entities, by id."""
         incident = self.get_object()
         hit = selectors.impact_of(self.access, incident)
@@ -178,14 +178,14 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
 
     @extend_schema(responses=shapes.RevisionSerializer(many=True))
     @action(detail=True, methods=["get"])
-    def revisions(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def revisions(self, request: Request, pk: str) -> Response:
         """Every stored verdict."""
         rows = selectors.revisions_of(self._fully_visible())
         return self._page(rows, shapes.RevisionSerializer, ("number",))
 
     @extend_schema(request=shapes.ReplayRequestSerializer, responses=shapes.ReplaySerializer)
     @action(detail=True, methods=["post"])
-    def replay(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def replay(self, request: Request, pk: str) -> Response:
         """Compute a stored verdict again from its snapshot (the newest, unless a revision is given)."""
         incident = self._fully_visible()
         number = self._validated(shapes.ReplayRequestSerializer, request).get("revision")

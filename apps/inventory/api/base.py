@@ -36,7 +36,7 @@ class InventoryViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantV
 
     def get_queryset(self) -> QuerySet[Any]:
         return self.access.visible(
-            self.model._default_manager.all(),  # noqa: SLF001  (Django's public spelling)
+            self.model._default_manager.all(),
             Permission.INVENTORY_VIEW,
         )
 
@@ -58,7 +58,7 @@ class CreateRow(InventoryViewSet):
 class UpdateRow(InventoryViewSet):
     """PATCH changes the given fields. PUT is not available: it would reset fields unknown to older clients."""
 
-    def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def partial_update(self, request: Request, pk: str) -> Response:
         row = self.get_object()
         serializer = self.get_serializer(row, data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
@@ -72,6 +72,6 @@ class UpdateRow(InventoryViewSet):
 class DeleteRow(InventoryViewSet):
     """DELETE removes a row, or answers 409 when it is in use."""
 
-    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def destroy(self, request: Request, pk: str) -> Response:
         self.write(type(self).delete_row, **{self.row_name: self.get_object()})  # type: ignore[arg-type]  # set where mixed in
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -47,7 +47,7 @@ class GrantViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
 
     def get_queryset(self) -> QuerySet[Any]:
         return self.access.visible(
-            self.model._default_manager.all(),  # noqa: SLF001  (Django's public spelling)
+            self.model._default_manager.all(),
             Permission.MEMBERS_MANAGE,
         )
 
@@ -65,7 +65,7 @@ class GrantViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
             raise serializers.ValidationError({"user": "No such member."}) from error
         return Response(self.get_serializer(grant).data, status=status.HTTP_201_CREATED)
 
-    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def destroy(self, request: Request, pk: str) -> Response:
         services.revoke_grant(grant=self.get_object(), actor=self.access.actor, at=clock.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 

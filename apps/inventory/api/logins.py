@@ -48,7 +48,7 @@ class DeviceLogins(InventoryViewSet):
 
     @extend_schema(responses=serializers.LoginSerializer)
     @action(detail=True)
-    def login(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def login(self, request: Request, pk: str) -> Response:
         """The present destination of the device's credentials, and the approved one."""
         return self._login(self.get_object())
 
@@ -56,7 +56,7 @@ class DeviceLogins(InventoryViewSet):
         responses=serializers.LoginSerializer(many=True), operation_id="devices_held_logins_list"
     )
     @action(detail=False, url_path="held-logins")
-    def held_logins(self, request: Request) -> Response:  # noqa: ARG002
+    def held_logins(self, request: Request) -> Response:
         """Devices whose credentials are held or whose certificate has changed, by name."""
         rows = devices_awaiting_approval(self.access)
         devices: Sequence[Device] = self.paginate_queryset(rows) or []
@@ -67,7 +67,7 @@ class DeviceLogins(InventoryViewSet):
 
     @extend_schema(request=serializers.ApprovalSerializer, responses=serializers.LoginSerializer)
     @action(detail=True, methods=["post"], url_path="approve-login")
-    def approve_login(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def approve_login(self, request: Request, pk: str) -> Response:
         """Approve the device's present destination. A token needs the scope `logins.approve`."""
         device = self.get_object()
         serializer = serializers.ApprovalSerializer(data=request.data)
@@ -96,7 +96,7 @@ class DeviceLogins(InventoryViewSet):
         responses=serializers.LoginSerializer,
     )
     @action(detail=True, methods=["post"], url_path="accept-certificate")
-    def accept_certificate(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def accept_certificate(self, request: Request, pk: str) -> Response:
         """Pin the certificate that the router presents. A token needs the scope `logins.approve`."""
         device = self.get_object()
         serializer = serializers.CertificateAcceptanceSerializer(data=request.data)

@@ -69,19 +69,19 @@ class DeviceViewSet(DeviceLogins, CreateRow, UpdateRow, DeleteRow):
 
     @extend_schema(responses=serializers.InterfaceSerializer(many=True))
     @action(detail=True)
-    def interfaces(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def interfaces(self, request: Request, pk: str) -> Response:
         """The device's interfaces."""
         return self._list_related("interfaces", serializers.InterfaceSerializer)
 
     @extend_schema(responses=serializers.BgpPeerSerializer(many=True))
     @action(detail=True, url_path="bgp-peers")
-    def bgp_peers(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def bgp_peers(self, request: Request, pk: str) -> Response:
         """The device's BGP sessions."""
         return self._list_related("bgp_peers", serializers.BgpPeerSerializer)
 
     @extend_schema(responses=serializers.OspfNeighborSerializer(many=True))
     @action(detail=True, url_path="ospf-neighbors")
-    def ospf_neighbors(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def ospf_neighbors(self, request: Request, pk: str) -> Response:
         """The device's OSPF adjacencies."""
         return self._list_related("ospf_neighbors", serializers.OspfNeighborSerializer)
 
@@ -90,7 +90,7 @@ class DeviceViewSet(DeviceLogins, CreateRow, UpdateRow, DeleteRow):
         responses={201: serializers.ProbeTargetSerializer(many=True)},
     )
     @action(detail=True, methods=["post"], url_path="default-probe-targets", pagination_class=None)
-    def default_probe_targets(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def default_probe_targets(self, request: Request, pk: str) -> Response:
         """Create the default probe targets of the device. Existing ones are unchanged."""
         device = self.get_object()
         serializer = serializers.DefaultProbesSerializer(data=request.data)
@@ -103,7 +103,7 @@ class DeviceViewSet(DeviceLogins, CreateRow, UpdateRow, DeleteRow):
 
     @extend_schema(responses=serializers.DeviceCredentialsSerializer)
     @action(detail=True)
-    def credentials(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def credentials(self, request: Request, pk: str) -> Response:
         """The device's credential sets, in the order in which they are tried."""
         return self._credentials(self.get_object())
 
@@ -112,7 +112,7 @@ class DeviceViewSet(DeviceLogins, CreateRow, UpdateRow, DeleteRow):
         responses=serializers.DeviceCredentialsSerializer,
     )
     @credentials.mapping.put
-    def set_credentials(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def set_credentials(self, request: Request, pk: str) -> Response:
         """Set the device's credential sets, in the order in which they are tried."""
         device = self.get_object()
         serializer = serializers.DeviceCredentialsSerializer(data=request.data)
@@ -139,7 +139,7 @@ class InterfaceViewSet(UpdateRow, DeleteRow):
     row_name = "interface"
     update_row = services.update_interface
 
-    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def destroy(self, request: Request, pk: str) -> Response:
         self.write(services.delete_discovered, row=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 

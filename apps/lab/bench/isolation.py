@@ -55,7 +55,7 @@ class _World:
     """One tenant's network, a user, and the agent that sends its samples."""
 
     def __init__(self, seed: int) -> None:
-        self.random = random.Random(seed)  # noqa: S311  (sample values, not secrets)
+        self.random = random.Random(seed)
         at = clock.now()
         self.tenant: Tenant = create_tenant(slug="bench", name="Bench", actor=ACTOR, at=at)
         self.user: User = create_user(email="noc@bench.example", password=None)
@@ -123,7 +123,7 @@ class _World:
 
     def look(self, path: str) -> bytes:
         answer = self.client.get(path, headers={"Host": HOST})
-        if answer.status_code != 200:  # noqa: PLR2004
+        if answer.status_code != 200:
             raise WrongResult(f"{path} answered {answer.status_code}.")
         return bytes(answer.content)
 

@@ -205,7 +205,7 @@ def queries_of(client: Client, page: Page, headers: dict[str, str]) -> int:
     client.get(page.path, headers=headers)
     with CaptureQueriesContext(connection) as captured:
         answer = client.get(page.path, headers=headers)
-    if answer.status_code != 200:  # noqa: PLR2004
+    if answer.status_code != 200:
         raise WrongResult(f"{page.path} answered {answer.status_code}.")
     return len(captured)
 
@@ -217,7 +217,7 @@ def _figures(
     taken, size, before = [], 0, served.computed()
     for _ in range(rounds * PER_ROUND):
         answer = asker.get(page.path)
-        if answer.status != 200:  # noqa: PLR2004
+        if answer.status != 200:
             raise WrongResult(f"{page.path} answered {answer.status}.")
         taken.append(answer.milliseconds)
         size = len(answer.body)

@@ -113,7 +113,7 @@ def _symptom(kind: str, ref: Ref, seconds: float) -> Symptom:
 
 def contradictory_outage(seed: int) -> tuple[Snapshot, int]:
     """The moment, and how many routers are dark in it."""
-    rng = random.Random(seed)  # noqa: S311  (an outage, not a secret)
+    rng = random.Random(seed)
     network = _Network.draw(rng)
     graph, symptoms, dark = network.graph(), list[Symptom](), set[str]()
     for first in rng.sample(sorted(network.pops), len(network.pops)):

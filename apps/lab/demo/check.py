@@ -131,7 +131,7 @@ def play_group(
             topology=topology,
             folder=runner.folder,
             # A random source per story: a story chooses the same when it is played alone.
-            rng=random.Random(f"{runner.seed}:{story.key}"),  # noqa: S311  (repeatable, not secret)
+            rng=random.Random(f"{runner.seed}:{story.key}"),
             say=runner.say if len(stories) == 1 else partial(_say_as, runner.say, story.key),
             is_disturbed=runner.is_disturbed,
             reserved=reserved,

@@ -92,6 +92,6 @@ class Rest:
             raise RestError(method, path, 0, str(error)) from error
         finally:
             connection.close()
-        if not 200 <= response.status < 300:  # noqa: PLR2004
+        if not 200 <= response.status < 300:
             raise RestError(method, path, response.status, text)
         return json.loads(text) if text else None

@@ -229,7 +229,7 @@ def _sessions(branch: Branch, _rng: Random) -> Failure | None:
 
 
 def _agent(branch: Branch, _rng: Random) -> Failure | None:
-    if any(device.site.number for device in branch.devices) or len(branch.agents) < 2:  # noqa: PLR2004
+    if any(device.site.number for device in branch.devices) or len(branch.agents) < 2:
         return None
     agent = next(row for row in branch.agents if row.region == branch.region)
     sign = Sign(

@@ -110,7 +110,7 @@ class Historian:
     def _tell(self, story: Story, rows: _Rows) -> None:
         ids = {sign: story.alert_id(sign) for sign in story.failure.signs}
         told = tell_story(story.failure, began=story.began, alert_ids=ids)
-        rng = Random(story.id.int)  # noqa: S311  (drawn, not guessed against)
+        rng = Random(story.id.int)
         incident = self._incident(story, told, rng)
         held = {row.alert_id: row for row in told.problem.suppressed}
         fired = story.fired(self._at)

@@ -95,9 +95,9 @@ def _deliveries(
         event_id = network.id_of("event", document["id"], name)
         envelope = Envelope(str(event_id), name, moment, tenant_id, network.size.title)
         body = render_incident_event(envelope, document, payload_options(endpoint))
-        rng = Random(event_id.int ^ endpoint.id.int)  # noqa: S311  (drawn, not guessed against)
-        is_dead = rng.random() < 0.01  # noqa: PLR2004
-        failures = 12 if is_dead else int(rng.random() < 0.04)  # noqa: PLR2004
+        rng = Random(event_id.int ^ endpoint.id.int)
+        is_dead = rng.random() < 0.01
+        failures = 12 if is_dead else int(rng.random() < 0.04)
         ended_at = min(at, moment + (timedelta(hours=8) if is_dead else timedelta(seconds=1)))
         yield Delivery(
             id=network.id_of("delivery", endpoint.id, event_id),

@@ -144,7 +144,7 @@ class Network:
 
 def draw_network(size: Size, seed: int) -> Network:
     """The network of this size and seed."""
-    rng = Random(f"{size.slug}:{seed}")  # noqa: S311  (drawn, not guessed against)
+    rng = Random(f"{size.slug}:{seed}")
     network = Network(size, namespace_of(size, seed))
     hubs = [_draw_hub(network, rng, region) for region in range(size.regions)]
     for (_, this), (following, _) in zip(hubs, [*hubs[1:], hubs[0]], strict=True):
@@ -230,7 +230,7 @@ def _draw_pop(
     agg = _device(network, rng, site, "agg1", "agg")
     near, other = cores if place % 2 else cores[::-1]
     _wire(network, "backhaul", near, agg, 10)
-    if place % 4 == 3:  # noqa: PLR2004
+    if place % 4 == 3:
         _wire(network, "backhaul", other, agg, 10)
     if count > 1:
         bng = _device(network, rng, site, "bng1", "bng")

@@ -315,7 +315,7 @@ class Reader:
             yield _sample("service", service_id, "pppoe.sessions.active", moment, float(value))
 
     def _rng(self, device: PlannedDevice) -> Random:
-        return Random(device.id.int)  # noqa: S311  (drawn, not guessed against)
+        return Random(device.id.int)
 
 
 def _sample(kind: str, pk: UUID, metric: str, at: datetime, value: float) -> Sample:

@@ -21,8 +21,8 @@ def parts_of(rows: Iterable[T], size: int) -> Iterator[list[T]]:
 def store_rows(rows: Iterable[models.Model]) -> None:
     """Insert rows of one model, whose keys are made here. A quarter of what ``bulk_create`` takes for as many."""
     for part in parts_of(rows, ROWS_AT_ONCE):
-        fields: Any = type(part[0])._meta.concrete_fields  # noqa: SLF001  (Django's public spelling)
-        table = type(part[0])._meta.db_table  # noqa: SLF001
+        fields: Any = type(part[0])._meta.concrete_fields
+        table = type(part[0])._meta.db_table
         document = orjson.dumps([_document(row, fields) for row in part])
         columns = ", ".join(connection.ops.quote_name(field.column) for field in fields)
         with connection.cursor() as cursor:

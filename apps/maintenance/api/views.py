@@ -56,7 +56,7 @@ class WindowViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantView
         window = services.plan_window(**serializer.validated_data, **self._actor_and_time())
         return Response(self.get_serializer(window).data, status=status.HTTP_201_CREATED)
 
-    def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def partial_update(self, request: Request, pk: str) -> Response:
         """Change a window that has not ended."""
         window = self.get_object()
         serializer = self.get_serializer(window, data=request.data, partial=True)
@@ -69,7 +69,7 @@ class WindowViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantView
 
     @extend_schema(request=None, responses=WindowSerializer)
     @action(detail=True, methods=["post"])
-    def end(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def end(self, request: Request, pk: str) -> Response:
         """End a window now, or cancel it before it begins. Open incidents notify from then on."""
         window = services.end_window(window=self.get_object(), **self._actor_and_time())
         return Response(self.get_serializer(window).data)

@@ -57,11 +57,11 @@ class DependencyGroupViewSet(TenantViewSet):
         return self.access.visible(DependencyGroup.objects.all(), Permission.TOPOLOGY_VIEW)
 
     @extend_schema(responses=DependencyGroupSerializer(many=True))
-    def list(self, request: Request) -> Response:  # noqa: ARG002
+    def list(self, request: Request) -> Response:
         page = self.paginate_queryset(self.get_queryset()) or []
         return self.get_paginated_response(_documents(page))
 
-    def retrieve(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def retrieve(self, request: Request, pk: str) -> Response:
         return Response(_documents([self.get_object()])[0])
 
     def create(self, request: Request) -> Response:
@@ -71,7 +71,7 @@ class DependencyGroupViewSet(TenantViewSet):
         )
         return Response(_documents([group])[0], status=status.HTTP_201_CREATED)
 
-    def update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def update(self, request: Request, pk: str) -> Response:
         group = self.get_object()
         data = self._validated(request)
         if _ref(data["dependent"]) != (group.dependent_type, group.dependent_id):
@@ -79,7 +79,7 @@ class DependencyGroupViewSet(TenantViewSet):
         changed = services.update_dependency_group(group=group, **self._service_arguments(data))
         return Response(_documents([changed])[0])
 
-    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def destroy(self, request: Request, pk: str) -> Response:
         services.delete_dependency_group(
             group=self.get_object(), actor=self.access.actor, at=clock.now()
         )

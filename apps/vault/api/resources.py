@@ -113,7 +113,7 @@ class CredentialSetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Ten
             )
         return Response(CredentialSetSerializer(row).data, status=status.HTTP_201_CREATED)
 
-    def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def partial_update(self, request: Request, pk: str) -> Response:
         row = self.get_object()
         serializer = self._validate(request, row)
         changed = services.change_credential_set(
@@ -121,7 +121,7 @@ class CredentialSetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Ten
         )
         return Response(CredentialSetSerializer(changed).data)
 
-    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def destroy(self, request: Request, pk: str) -> Response:
         services.delete_credential_set(credential_set=self.get_object(), **self._actor_and_time())
         return Response(status=status.HTTP_204_NO_CONTENT)
 

@@ -54,7 +54,7 @@ def sealing_key(area: Area) -> DataKey:
 
     Locks: the key's row (shared).
     """
-    table = _model(area)._meta.db_table  # noqa: SLF001  (Django's public spelling)
+    table = _model(area)._meta.db_table
     # The lock is taken on the row as the statement read it; if it was retired meanwhile no row is returned: retry.
     for _ in range(10):
         with connection.cursor() as cursor:
@@ -65,7 +65,7 @@ def sealing_key(area: Area) -> DataKey:
             row = cursor.fetchone()
         if row is not None:
             return DataKey(row[0], _unwrap(area, row[0], bytes(row[1])))
-        if _model(area)._default_manager.exists():  # noqa: SLF001
+        if _model(area)._default_manager.exists():
             continue
         add_key(area, version=1, at=clock.now())
     raise SecretUnreadable(message="The data keys change faster than they can be used.")
@@ -73,7 +73,7 @@ def sealing_key(area: Area) -> DataKey:
 
 def opening_key(area: Area, version: int) -> DataKey:
     """The data key of this version. Raises KeyRetired, SecretUnreadable."""
-    row = _model(area)._default_manager.filter(version=version).first()  # noqa: SLF001
+    row = _model(area)._default_manager.filter(version=version).first()
     if row is None:
         raise SecretUnreadable(message=f"There is no data key of version {version}.")
     if row.retired_at is not None:

@@ -28,7 +28,7 @@ def open_secret(*, row: Any, field: str, lease: Lease) -> bytes:
     """
     if lease.tenant_id != require_tenant_id():
         raise SecretUnreadable(message="The lease is another tenant's.")
-    return _open(row, sealed_field(row._meta.db_table, field), lease.keys)  # noqa: SLF001  (Django's public spelling)
+    return _open(row, sealed_field(row._meta.db_table, field), lease.keys)
 
 
 def open_platform_field(*, row: Any, field: str) -> bytes:
@@ -36,7 +36,7 @@ def open_platform_field(*, row: Any, field: str) -> bytes:
 
     Raises LookupError, SecretUnreadable.
     """
-    spec = sealed_field(row._meta.db_table, field)  # noqa: SLF001  (Django's public spelling)
+    spec = sealed_field(row._meta.db_table, field)
     if spec.area is not Area.PLATFORM:
         raise LookupError(f"{spec.table}.{spec.name} belongs to a tenant: open it under a lease.")
     return _open(row, spec, {})

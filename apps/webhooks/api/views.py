@@ -75,7 +75,7 @@ class EndpointViewSet(WebhookViewSet):
         body = {**self.get_serializer(endpoint).data, "secret": secret}
         return Response(body, status=status.HTTP_201_CREATED)
 
-    def partial_update(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def partial_update(self, request: Request, pk: str) -> Response:
         endpoint = self.get_object()
         serializer = self.get_serializer(endpoint, data=request.data, partial=True)
         serializer.is_valid(raise_exception=True)
@@ -84,20 +84,20 @@ class EndpointViewSet(WebhookViewSet):
         )
         return Response(self.get_serializer(changed).data)
 
-    def destroy(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def destroy(self, request: Request, pk: str) -> Response:
         services.delete_endpoint(endpoint=self.get_object(), **self.actor_and_time())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={202: DeliverySerializer})
     @action(detail=True, methods=["post"])
-    def test(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def test(self, request: Request, pk: str) -> Response:
         """Send ``webhook.ping``; returns the delivery, whose state shows the result."""
         delivery = services.test_endpoint(endpoint=self.get_object(), **self.actor_and_time())
         return Response(DeliverySerializer(delivery).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=RotationSerializer, responses=EndpointWithSecretSerializer)
     @action(detail=True, methods=["post"], url_path="rotate-secret")
-    def rotate_secret(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def rotate_secret(self, request: Request, pk: str) -> Response:
         """Stage, promote or retire a signing secret."""
         endpoint = self.get_object()
         serializer = RotationSerializer(data=request.data)
@@ -115,14 +115,14 @@ class EndpointViewSet(WebhookViewSet):
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
-    def pause(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def pause(self, request: Request, pk: str) -> Response:
         """Stop sending; events are queued until ``resume``."""
         services.pause_endpoint(endpoint=self.get_object(), **self.actor_and_time())
         return Response(self.get_serializer(self.get_object()).data)
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
-    def resume(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def resume(self, request: Request, pk: str) -> Response:
         """Send queued events."""
         services.resume_endpoint(endpoint=self.get_object(), **self.actor_and_time())
         return Response(self.get_serializer(self.get_object()).data)
@@ -154,7 +154,7 @@ class DeliveryViewSet(WebhookViewSet):
 
     @extend_schema(request=None, responses={202: DeliveryDetailSerializer})
     @action(detail=True, methods=["post"])
-    def resend(self, request: Request, pk: str) -> Response:  # noqa: ARG002
+    def resend(self, request: Request, pk: str) -> Response:
         """Send the same bytes again. No effect while the delivery is pending."""
         services.resend_delivery(delivery=self.get_object(), **self.actor_and_time())
         return Response(

@@ -47,7 +47,7 @@ class Command(BaseCommand):
             help="generate passwords for which no file is given, and show each once",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         email = self._email(options["email"] or self._ask("E-mail of the platform operator"))
         tenant_name = options["tenant"] or self._ask("Name of the first tenant")
         slug = options["slug"] or slug_of(tenant_name)

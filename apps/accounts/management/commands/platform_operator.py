@@ -18,7 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("act", choices=["add", "remove", "list"])
         parser.add_argument("email", nargs="?", help="of an existing account")
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         if options["act"] == "list":
             for row in PlatformOperator.objects.select_related("user").order_by("user__email"):
                 self.stdout.write(f"{row.user.email}  since {row.since:%Y-%m-%d}")

@@ -26,7 +26,7 @@ class Command(BaseCommand):
             "--force", action="store_true", help="continue even if some agents must enroll again"
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         try:
             getattr(self, f"_{options['step']}")(options["force"])
         except DomainError as error:

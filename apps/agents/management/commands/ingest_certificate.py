@@ -24,7 +24,7 @@ class Command(BaseCommand):
             help="a name or address that agents use to reach the listener (repeat)",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         files = write_listener_certificate(
             folder=options["out"],
             hosts=options["hosts"],

@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     help = "Sign the requests of the ingest processes; needs ISPVM_CA_KEY_FILE."
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         refuse_bypassing_role()
         refuse_newer_database()
         if not keys.may_sign():

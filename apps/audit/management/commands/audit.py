@@ -51,7 +51,7 @@ class Command(BaseCommand):
             help="a head saved from an earlier run; requires exactly one chain",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         chains = list(_chains(options))
         known_heads = [_parse_head(text) for text in options["head"]]
         if known_heads and len(chains) != 1:

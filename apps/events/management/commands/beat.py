@@ -18,7 +18,7 @@ from apps.tenancy.guard import wait_to_serve
 class Command(BaseCommand):
     help = "Tick once a second while holding the advisory lock; run as many as you like."
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         beat = LockedBeat(current_app)
         stopped = threading.Event()
 

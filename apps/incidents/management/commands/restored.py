@@ -24,7 +24,7 @@ class Command(BaseCommand):
             "--note", default="", help="from which dump, and why; for the audit log"
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         if "owner" not in connections:
             raise CommandError("This needs the owner's address: set DATABASE_OWNER_URL.")
         epoch = record_restore(using="owner", is_certain=True)

@@ -103,7 +103,7 @@ class Context:
             try:
                 self.rest.post(path, body)
             except RestError as error:
-                if error.status == 409:  # noqa: PLR2004
+                if error.status == 409:
                     return
                 if error.status not in RESTARTING:
                     raise

@@ -45,7 +45,7 @@ class ReceiverDown(Story):
                 numbers = sorted(
                     row.incident["sequence"] for row in context.watcher.received(incident_id)
                 )
-                return numbers if numbers[:1] == [1] and len(numbers) >= 2 else None  # noqa: PLR2004
+                return numbers if numbers[:1] == [1] and len(numbers) >= 2 else None
 
             began = time.monotonic()
             numbers = context.watcher.wait_for(everything, seconds=CAUGHT_UP_WITHIN) or []

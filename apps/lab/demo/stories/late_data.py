@@ -37,7 +37,7 @@ class UplinkCut(Story):
         expected = Expected(link, unreachable, context.sessions_on(unreachable))
         return Scenario([{"kind": "link_cut", "link": link}], [expected])
 
-    def act(self, context: Context, scenario: Scenario, report: Report) -> None:  # noqa: ARG002
+    def act(self, context: Context, scenario: Scenario, report: Report) -> None:
         """Behind the cut, a link fails for longer than the rule's ``for`` and recovers."""
         self._cut_at = datetime.now(UTC)
 
@@ -55,7 +55,7 @@ class UplinkCut(Story):
         context.watcher.wait_for(lambda: None, seconds=POLLING["fast_s"] + 2)
         self._back_at = datetime.now(UTC)
 
-    def afterwards(self, context: Context, scenario: Scenario, report: Report) -> None:  # noqa: ARG002
+    def afterwards(self, context: Context, scenario: Scenario, report: Report) -> None:
         """No sample lost or duplicated, no alert fired."""
         device = "agg1"
         devices = {row["name"]: row["id"] for row in context.rest.all("/devices/")}

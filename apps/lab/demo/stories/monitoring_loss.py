@@ -12,7 +12,7 @@ class AgentKilled(Story):
     key, name = "e", "an agent is killed"
     expected_seconds = 80
 
-    def draw(self, context: Context) -> Scenario:  # noqa: ARG002
+    def draw(self, context: Context) -> Scenario:
         # The other agent probes reachability: without this one no device is wrongly reported.
         return Scenario([], [Expected("agent-north", severity="warn", is_hard=False)])
 

@@ -110,7 +110,7 @@ class Maintenance(Story):
         self._window = str(window["id"])
         context.say(f"  maintenance planned on {self._site} ...")
 
-    def act(self, context: Context, scenario: Scenario, report: Report) -> None:  # noqa: ARG002
+    def act(self, context: Context, scenario: Scenario, report: Report) -> None:
         """Alerts still fire during the window and are flagged."""
 
         def flagged() -> list[str] | None:
@@ -120,7 +120,7 @@ class Maintenance(Story):
         seen = context.watcher.wait_for(flagged, seconds=SETTLE_WITHIN) or []
         report.holds("alerts in maintenance", "firing, and flagged", len(seen), is_right=bool(seen))
 
-    def afterwards(self, context: Context, scenario: Scenario, report: Report) -> None:  # noqa: ARG002
+    def afterwards(self, context: Context, scenario: Scenario, report: Report) -> None:
         """The window is ended early."""
         context.post_with_retries(f"/maintenance-windows/{self._window}/end/")
         state = context.rest.get(f"/maintenance-windows/{self._window}/")["state"]

@@ -166,7 +166,7 @@ class Story:
             "confidence",
             "0.5 or more",
             confidence,
-            is_right=confidence >= 0.5,  # noqa: PLR2004
+            is_right=confidence >= 0.5,
         )
         evidence = len(causes[0]["evidence"])
         report.holds("evidence", "at least one item", evidence, is_right=evidence > 0)

@@ -23,7 +23,7 @@ class Command(BaseCommand):
             "--json", action="store_true", help="one JSON document on standard output"
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         name, seed, rounds = options["name"], options["seed"], options["rounds"]
         if rounds < FEWEST_ROUNDS:
             raise CommandError("At least one round.")

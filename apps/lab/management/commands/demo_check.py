@@ -33,7 +33,7 @@ class Command(BaseCommand):
             help="undisturbed first, then until nothing is left to kill: the same verdicts",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         stories = parse_groups(options["stories"])
         unknown = sorted({key for group in stories for key in group} - STORIES.keys())
         if unknown:

@@ -19,7 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--control", required=True, help="address of the simulator's control")
         parser.add_argument("--out", type=Path, required=True, help="the demo's folder")
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         folder = Folder(options["out"])
         try:
             topology = Rest(options["control"]).get("/topology")

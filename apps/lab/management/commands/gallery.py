@@ -96,7 +96,7 @@ class Command(BaseCommand):
         parser.add_argument("--out", type=Path, default=settings.BASE_DIR / "docs" / "gallery")
         parser.add_argument("--only", help="names of screens, with commas between them")
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         chromium = shutil.which("chromium") or shutil.which("chromium-browser")
         password = os.environ.get("ISPVM_GALLERY_PASSWORD", "")
         if not chromium or not password:

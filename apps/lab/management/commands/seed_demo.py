@@ -27,7 +27,7 @@ class Command(BaseCommand):
             help="the moment that is now, ISO 8601 with its zone (default: this minute)",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         password = options["password"] or secrets.token_urlsafe(12)
         at = options["at"] or clock.now().replace(microsecond=0)
         prepare_database(at)

@@ -48,7 +48,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: Any) -> None:
         parser.add_argument("--once", action="store_true", help="run one round and exit")
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         if "owner" not in connections:
             raise CommandError("The keeper needs DATABASE_OWNER_URL.")
         stopped = threading.Event()

@@ -20,7 +20,7 @@ class Command(BaseCommand):
             help="rotate even if running processes lack the key; they fail until they are restarted",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         try:
             result = services.rotate_master_key(
                 actor=Actor.system("vault_rotate_master"),

@@ -36,7 +36,7 @@ class Command(BaseCommand):
             help="seconds that the old key still opens after the new one was created (default: %(default)s)",
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         try:
             services.check_master_key()
         except services.MasterKeyInvalid as error:

@@ -17,7 +17,7 @@ class Command(BaseCommand):
             "--verify", action="store_true", help="open every secret to check that it can be read"
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         try:
             master_keys = services.check_master_key()
         except services.MasterKeyInvalid as error:
