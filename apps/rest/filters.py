@@ -59,7 +59,7 @@ def require_documented(request: Request) -> None:
         return  # answered with 405
     known = documented_parameters(match.func, match.route, str(request.method))
     faults: Mapping[str, list[ErrorDetail]] = {
-        name[:100]: [fault]
+        name[:100].replace("\x00", ""): [fault]
         for name, values in request.query_params.lists()
         if (fault := _fault(name, values, known)) is not None
     }
@@ -75,7 +75,7 @@ def _answers(view: Callable[..., Any], method: str) -> bool:
     if method == "OPTIONS":
         return False
     actions = getattr(view, "actions", None)
-    name = method.lower()
+    name = "get" if method == "HEAD" else method.lower()  # Django answers HEAD with get()
     return name in actions if actions else hasattr(getattr(view, "cls", view), name)
 
 
@@ -84,6 +84,8 @@ def _fault(name: str, values: list[Any], known: frozenset[str]) -> ErrorDetail |
         return ErrorDetail("Unknown parameter.", "unknown_parameter")
     if len(values) != 1:
         return ErrorDetail("Given more than once.", "repeated")
+    if "\x00" in values[0]:  # PostgreSQL stores no NUL
+        return ErrorDetail("NUL is not allowed.", "invalid")
     if len(values[0]) > MAX_PARAMETER_LENGTH:
         return ErrorDetail(f"At most {MAX_PARAMETER_LENGTH} characters.", "max_length")
     return None
