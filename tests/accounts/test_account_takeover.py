@@ -1,12 +1,10 @@
 """Account takeover: another tenant's admin creates an account of a user's address before their tenant invites them."""
 
-from importlib import import_module
 from io import StringIO
 
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
-from django.apps import apps
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -312,19 +310,6 @@ class TestMoreThanAMailbox:
         assert post(admin, "invitations", email=user.email, role="noc").status_code == 201
         with acting_in(tenant):
             return mail_key(Invitation.objects.get())
-
-
-def test_operators_from_before_are_verified_by_the_migration(acme_noc):
-    operator = make_operator()
-    User.objects.filter(pk=operator.pk).update(email_verified_at=None)
-    migration = import_module("apps.accounts.migrations.0016_operators_are_verified")
-
-    migration.verify_operators(apps, connection.schema_editor())
-
-    operator.refresh_from_db()
-    acme_noc.refresh_from_db()
-    assert operator.email_verified_at is not None
-    assert acme_noc.email_verified_at is None
 
 
 class TestOneTenant:

@@ -1,12 +1,9 @@
 """Passkeys: only from our own origin, with increasing counters, and with one owner each."""
 
-import importlib
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import pytest
 from allauth.mfa.models import Authenticator
-from django.apps import apps
 from django.db import connection
 from django.test import Client
 
@@ -198,16 +195,3 @@ class TestOneOwner:
 
         assert not PasskeyCredential.objects.exists()
         assert add(acme_admin, key) == 200
-
-    def test_the_migration_keeps_the_oldest_of_each(self, acme_noc, acme_admin, key):
-        """As it was before: rows of allauth's only, one credential of two people."""
-        old = Authenticator.objects.get(type="webauthn")
-        PasskeyCredential.objects.all().delete()
-        Authenticator.objects.create(user=acme_admin, type="webauthn", data=old.data)
-        migration = importlib.import_module("apps.accounts.migrations.0010_passkey_credentials")
-
-        migration.note_credentials(apps, SimpleNamespace(connection=connection))
-
-        assert PasskeyCredential.objects.get().authenticator == old
-        assert prove(acme_noc, key)[0] == 302
-        assert prove(acme_admin, key)[0] == 422

@@ -3,10 +3,9 @@
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from apps.agents import services
-from apps.agents.models import Agent
 from apps.audit.models import Record
 from apps.authorization.actors import Actor
 from apps.inventory import services as inventory
@@ -112,31 +111,6 @@ class TestApproving:
         assert inventory.approve_all_logins(actor=ACTOR, at=AT) == 1
         assert inventory.approve_all_logins(actor=ACTOR, at=AT) == 0
         assert network.passwords() == [PASSWORD]
-
-
-class TestUpgrade:
-    def test_approves_existing_destinations(self, network):
-        """The migration's SQL on existing rows."""
-        from importlib import import_module
-
-        assigned = make_device("cr2", credential_set=network.login)
-        make_device("bare")
-        services.assign_agent(
-            agent=network.agent,
-            site_ids=[network.device.site_id],
-            device_ids=[assigned.id],
-            actor=ACTOR,
-            at=AT,
-        )
-        LoginApproval.objects.all().delete()
-        Agent.objects.update(approved_sealing_key=None)
-        module = import_module("apps.agents.migrations.0006_approved_hosts")
-        with connection.cursor() as cursor:
-            cursor.execute(module.APPROVE_LOGINS)
-            cursor.execute(module.APPROVE_HOSTS)
-
-        assert LoginApproval.objects.count() == 2
-        assert network.passwords() == [PASSWORD, PASSWORD]
 
 
 class TestConnectionTests:
