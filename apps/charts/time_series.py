@@ -68,18 +68,18 @@ class Mark:
 class Chart:
     """A chart: series and markers on one time axis."""
 
-    span: Span
+    time_range: Span
     lines: tuple[Line, ...]
     marks: tuple[Mark, ...] = field(default=())
 
     def as_document(self) -> dict[str, Any]:
         """JSON-safe, as the chart module of the page reads it."""
-        start, width = self.span.start.timestamp(), self.span.width.total_seconds()
+        start, width = self.time_range.start.timestamp(), self.time_range.width.total_seconds()
         return {
             "from": start,
-            "to": self.span.end.timestamp(),
+            "to": self.time_range.end.timestamp(),
             "step": width,
-            "times": [start + width * i for i in range(self.span.number)],
+            "times": [start + width * i for i in range(self.time_range.number)],
             "lines": [line.as_document() for line in self.lines],
             "marks": [mark.as_document() for mark in self.marks],
         }
@@ -106,10 +106,10 @@ def gauge_line(
     )
 
 
-def total_of(metric: str, entity_ids: Collection[UUID], span: Span) -> list[float | None]:
+def total_of(metric: str, entity_ids: Collection[UUID], time_range: Span) -> list[float | None]:
     """The sum per bucket over entities with samples in the span; None in a bucket in which one of them has none. One
     query."""
-    found = buckets_of(metrics=[metric], entity_ids=entity_ids, span=span)
+    found = buckets_of(metrics=[metric], entity_ids=entity_ids, time_range=time_range)
     return _sums([[b.average for b in rows] for key, rows in found.items() if not key.labels])
 
 

@@ -49,7 +49,7 @@ class Edge:
     target: str
     look: str
     label: str = ""
-    kind: str = "wire"
+    kind: str = "link"
     #: Utilization of the busiest link, per cent; None: no recent samples.
     use: int | None = None
 

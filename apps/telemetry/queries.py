@@ -172,30 +172,30 @@ class Span:
 
 
 def buckets_of(
-    *, metrics: Collection[str], entity_ids: Collection[UUID], span: Span
+    *, metrics: Collection[str], entity_ids: Collection[UUID], time_range: Span
 ) -> dict[SeriesKey, list[Bucket]]:
     """Many series in buckets; series without samples are absent. One query."""
     aggregates = "avg(p.value), min(p.value), max(p.value), count(*)"
     found: dict[SeriesKey, list[Bucket]] = {}
-    for key, index, numbers in _bucket_rows(aggregates, metrics, entity_ids, span):
+    for key, index, numbers in _bucket_rows(aggregates, metrics, entity_ids, time_range):
         if key not in found:
-            starts = [span.start + span.width * i for i in range(span.number)]
+            starts = [time_range.start + time_range.width * i for i in range(time_range.number)]
             found[key] = [Bucket(start, None, None, None, 0) for start in starts]
         found[key][index] = Bucket(found[key][index].start, *numbers)
     return found
 
 
 def rates_of(
-    *, metrics: Collection[str], entity_ids: Collection[UUID], span: Span
+    *, metrics: Collection[str], entity_ids: Collection[UUID], time_range: Span
 ) -> dict[SeriesKey, list[float | None]]:
     """Rates of counters per second, from bucket to bucket. A counter reset, and a bucket without a sample in it or in
     the one before, are gaps. One query."""
     aggregates = "max(p.ts), (array_agg(p.value ORDER BY p.ts DESC))[1]"
     last_samples: dict[SeriesKey, dict[int, tuple[datetime, float]]] = {}
-    for key, index, (ts, value) in _bucket_rows(aggregates, metrics, entity_ids, span):
+    for key, index, (ts, value) in _bucket_rows(aggregates, metrics, entity_ids, time_range):
         last_samples.setdefault(key, {})[index] = (ts, value)
     return {
-        key: [_rate(points.get(i - 1), points.get(i)) for i in range(span.number)]
+        key: [_rate(points.get(i - 1), points.get(i)) for i in range(time_range.number)]
         for key, points in last_samples.items()
     }
 
@@ -209,7 +209,7 @@ def _rate(
 
 
 def _bucket_rows(
-    aggregates: str, metrics: Collection[str], entity_ids: Collection[UUID], span: Span
+    aggregates: str, metrics: Collection[str], entity_ids: Collection[UUID], time_range: Span
 ) -> Iterator[tuple[SeriesKey, int, tuple[Any, ...]]]:
     with connection.cursor() as cursor:
         cursor.execute(
@@ -219,12 +219,12 @@ def _bucket_rows(
             " WHERE s.entity_id = ANY(%s) AND s.metric = ANY(%s) AND p.ts >= %s AND p.ts < %s"
             " GROUP BY 1, 2, 3, 4, 5",
             [
-                span.start,
-                span.width.total_seconds(),
+                time_range.start,
+                time_range.width.total_seconds(),
                 list(entity_ids),
                 list(metrics),
-                span.start,
-                span.end,
+                time_range.start,
+                time_range.end,
             ],
         )
         for entity_type, entity_id, metric, labels, index, *numbers in cursor.fetchall():

@@ -86,6 +86,7 @@ STEPS = (
         needs_settings=True,
         variables=(("DJANGO_SETTINGS_MODULE", "ispvm.settings.check"),),
     ),
+    Step("words", (*PYTHON, "ispvm.supervisor.words")),
     Step("unused code", (*PYTHON, "vulture")),
     Step("dependencies", ("deptry", ".", "--config", ".deptry.toml")),
     Step("templates", (*PYTHON, "ispvm.supervisor.compile_templates"), needs_settings=True),

@@ -8,7 +8,7 @@ import { addStylesheet, canvasFont, tokenColor, hatchPattern, onThemeChange } fr
 addStylesheet("uPlot.min.css");
 
 const REFRESH_MS = 15_000;
-class Plot {
+class ChartView {
   constructor(figure) {
     this.figure = figure;
     this.area = figure.querySelector("[data-area]");
@@ -341,7 +341,7 @@ const plots = new Map();
 
 function start() {
   for (const figure of document.querySelectorAll("[data-chart]")) {
-    if (!plots.has(figure)) plots.set(figure, new Plot(figure));
+    if (!plots.has(figure)) plots.set(figure, new ChartView(figure));
   }
 }
 

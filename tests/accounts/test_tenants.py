@@ -26,7 +26,7 @@ def both(acme, globex, acme_noc) -> Caller:
     return client
 
 
-def where(client: Caller) -> str:
+def active_tenant(client: Caller) -> str:
     return client.get("/api/v1/me/").json()["tenant"]["slug"]
 
 
@@ -47,18 +47,18 @@ class TestSwitcher:
         assert "rows" not in page.context
 
     def test_pages_and_rest_follow_it(self, both, globex):
-        assert where(both) == "acme"
+        assert active_tenant(both) == "acme"
 
         assert choose(both, globex.pk)["Location"] == "/"
 
-        assert where(both) == "globex"
+        assert active_tenant(both) == "globex"
         assert both.get("/api/v1/me/").json()["role"] == "readonly"
         assert b"Globex Fibre" in both.get("/").content
 
     @pytest.mark.parametrize("junk", ["", "x", "\x00", "٣", "00000000-0000-4000-8000-000000000000"])
     def test_nothing_else_can_be_chosen(self, both, junk):
         assert choose(both, junk).status_code == 404
-        assert where(both) == "acme"
+        assert active_tenant(both) == "acme"
 
     def test_a_foreign_tenant_is_as_absent(self, acme_noc, globex):
         client = Caller()

@@ -136,8 +136,8 @@ class TestOverRest:
         client = Caller(raise_request_exception=False, headers={"X-ISPVM-Tenant": str(acme.pk)})
         signed_in(client, make_operator())
         reason = "ticket 4711: look at the core router"
-        stays = "/api/v1/platform/stays/"
-        client.post(stays, {"tenant": str(acme.pk), "reason": reason}, format="json")
+        url = "/api/v1/platform/stays/"
+        client.post(url, {"tenant": str(acme.pk), "reason": reason}, format="json")
 
         assert self.move(client, network)["login_state"] == "held"
         assert network.passwords() == []

@@ -15,13 +15,13 @@ PACK = {rule["id"]: rule for rule in load_pack("first")}
 def changed(key: str, path: str, value) -> dict[str, Any]:
     document = copy.deepcopy(PACK[key])
     *parents, last = path.split("/")
-    place = document
+    target = document
     for name in parents:
-        place = place[name]
+        target = target[name]
     if value is ...:
-        del place[last]
+        del target[last]
     else:
-        place[last] = value
+        target[last] = value
     return document
 
 

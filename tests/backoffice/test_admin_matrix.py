@@ -212,13 +212,13 @@ def test_choices_of_a_field_are_the_tenants_own(acme, globex, callers):
         foreign = str(DEVICE())
     with acting_in(acme):
         own = str(DEVICE())
-    asked = {"app_label": "inventory", "model_name": "link", "field_name": "a_device"}
+    query = {"app_label": "inventory", "model_name": "link", "field_name": "a_device"}
 
-    answer = callers[Role.ADMIN].get(reverse("admin:autocomplete"), asked)
+    answer = callers[Role.ADMIN].get(reverse("admin:autocomplete"), query)
 
     assert own in answer.content.decode()
     assert foreign not in answer.content.decode()
-    assert callers[Role.NOC].get(reverse("admin:autocomplete"), asked).status_code == 403
+    assert callers[Role.NOC].get(reverse("admin:autocomplete"), query).status_code == 403
 
 
 def test_an_admin_of_another_tenant_has_no_access(acme, globex_admin, client):

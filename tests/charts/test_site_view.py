@@ -37,17 +37,19 @@ WIRES = (
 
 @pytest.fixture
 def network(in_acme) -> dict[str, Device]:
-    at, made = clock.now(), {}
+    at, created = clock.now(), {}
     for n, (name, site, role, value, ago) in enumerate(ROUTERS, start=1):
-        place = Site.objects.filter(name=site).first() or make_site(site)
-        made[name] = make_device(name, site=place, role=role, management_address=f"127.20.0.{n}")
+        site_row = Site.objects.filter(name=site).first() or make_site(site)
+        created[name] = make_device(
+            name, site=site_row, role=role, management_address=f"127.20.0.{n}"
+        )
         if value is not None:
-            key = SeriesKey("device", made[name].id, "device.up")
+            key = SeriesKey("device", created[name].id, "device.up")
             sample = Sample(key, at - timedelta(seconds=ago), value)
             store.write_batch(samples=[sample], received_at=at)
     for near, far in WIRES:
-        make_link(made[near], made[far] if far else None)
-    return made
+        make_link(created[near], created[far] if far else None)
+    return created
 
 
 def incident_devices(looks) -> dict[str, Counter[str]]:

@@ -41,26 +41,26 @@ def test_each_file_is_recorded_with_its_rows(visit, acme, acme_readonly, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "asked", "recorded", "number"),
+    ("name", "query", "recorded", "number"),
     [
-        ("console:devices-sheet", {"q": "cr2", "sort": "-name", "page": "3"}, None, 1),
-        ("console:devices-sheet", {"site": "hub", "state": "unknown"}, None, 2),
-        ("console:devices-sheet", {"q": "nobody"}, None, 0),
-        ("console:devices-sheet", {"state": "x", "role": "x", "more": "x"}, {}, 2),
-        ("console:sites-sheet", {"q": "hu"}, None, 1),
-        ("console:alerts-sheet", {"severity": "info"}, None, 0),
+        ("console:devices-csv", {"q": "cr2", "sort": "-name", "page": "3"}, None, 1),
+        ("console:devices-csv", {"site": "hub", "state": "unknown"}, None, 2),
+        ("console:devices-csv", {"q": "nobody"}, None, 0),
+        ("console:devices-csv", {"state": "x", "role": "x", "more": "x"}, {}, 2),
+        ("console:sites-csv", {"q": "hu"}, None, 1),
+        ("console:alerts-csv", {"severity": "info"}, None, 0),
         ("incidents:csv", {"status": "all"}, None, 1),
         ("incidents:csv", {}, {}, 1),
     ],
 )
 @pytest.mark.usefixtures("network")
 def test_the_filter_is_recorded_as_it_was_understood(
-    visit, acme, acme_noc, name, asked, recorded, number
+    visit, acme, acme_noc, name, query, recorded, number
 ):
-    visit(acme_noc).get(reverse(name), asked)
+    visit(acme_noc).get(reverse(name), query)
 
     (record,) = taken(acme)
-    understood = {key: value for key, value in asked.items() if key != "page"}
+    understood = {key: value for key, value in query.items() if key != "page"}
     assert record.detail["filter"] == (understood if recorded is None else recorded)
     assert record.detail["rows"] == number
 
@@ -68,7 +68,7 @@ def test_the_filter_is_recorded_as_it_was_understood(
 @pytest.mark.usefixtures("network")
 def test_it_is_recorded_before_a_row_leaves(visit, acme, acme_noc):
     """A member who breaks the line off has it all the same."""
-    answer = visit(acme_noc).get(reverse("console:devices-sheet"))
+    answer = visit(acme_noc).get(reverse("console:devices-csv"))
 
     assert [record.detail["rows"] for record in taken(acme)] == [2]
     assert next(iter(answer.streaming_content))
@@ -92,7 +92,7 @@ def test_what_is_not_recorded_is_not_sent(visit, acme, acme_noc):
             digest=bytes(32),
         )
 
-    answer = client.get(reverse("console:devices-sheet"))
+    answer = client.get(reverse("console:devices-csv"))
 
     assert answer.status_code == 500
     assert b"cr1" not in answer.content
@@ -111,7 +111,7 @@ def test_a_limited_member_is_recorded_with_what_they_saw(visit, acme, acme_noc, 
 
 @pytest.mark.usefixtures("network")
 def test_it_is_on_nobody_elses_record(visit, acme, globex, globex_noc):
-    visit(globex_noc).get(reverse("console:devices-sheet"))
+    visit(globex_noc).get(reverse("console:devices-csv"))
 
     assert taken(acme) == []
     assert [record.detail["rows"] for record in taken(globex)] == [0]

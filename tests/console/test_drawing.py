@@ -58,8 +58,8 @@ def test_a_counter_that_went_back_or_was_not_read_is_a_gap(in_acme):
     key = SeriesKey("device", device.id, "bytes")
     write(key, {55: 100, 45: 300, 35: 10, 25: 110, 5: 910}, now)
 
-    span = Span(start=now - timedelta(seconds=60), end=now, points=6)
-    rates = rates_of(metrics=["bytes"], entity_ids=[device.id], span=span)
+    time_range = Span(start=now - timedelta(seconds=60), end=now, points=6)
+    rates = rates_of(metrics=["bytes"], entity_ids=[device.id], time_range=time_range)
 
     assert rates[key] == [None, 20.0, None, 10.0, None, None]
 
@@ -71,9 +71,9 @@ def test_many_series_are_drawn_by_one_query(in_acme, django_assert_num_queries):
     for key in keys:
         write(key, {55: 1, 5: 3}, now)
 
-    span = Span(start=now - timedelta(seconds=60), end=now, points=2)
+    time_range = Span(start=now - timedelta(seconds=60), end=now, points=2)
     with django_assert_num_queries(1):
-        drawn = buckets_of(metrics=["a", "b", "c"], entity_ids=[device.id], span=span)
+        drawn = buckets_of(metrics=["a", "b", "c"], entity_ids=[device.id], time_range=time_range)
 
     assert {key: [bucket.average for bucket in line] for key, line in drawn.items()} == {
         key: [1.0, 3.0] for key in keys

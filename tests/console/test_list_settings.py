@@ -176,7 +176,7 @@ def test_nothing_is_shared_between_tenants_and_members(visit, acme, globex, acme
 
 
 def test_it_ends_with_the_membership(visit, acme, acme_noc):
-    save(visit(acme_noc), "Mine", "q=a")
+    save(visit(acme_noc), "Ours", "q=a")
 
     Membership.objects.get(tenant=acme, user=acme_noc).delete()
 

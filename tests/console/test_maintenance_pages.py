@@ -137,12 +137,12 @@ class TestPlanning:
         assert noc.get(PLAN, {kind: NOWHERE}).status_code == 404
 
     def test_saves_with_the_last_button_alone(self, acme, noc, site):
-        asked = wish(site=site.id, reason="old one hums")
+        form = wish(site=site.id, reason="old one hums")
 
-        looked = noc.post(PLAN, asked | {"step": "look"})
+        looked = noc.post(PLAN, form | {"step": "look"})
         assert windows(acme) == []
         assert looked.context["is_clean"]
-        answer = noc.post(PLAN, asked)
+        answer = noc.post(PLAN, form)
 
         assert (answer.status_code, answer["Location"]) == (302, LIST)
         (window,) = windows(acme)
@@ -194,15 +194,15 @@ class TestPlanning:
         assert windows(acme) == []
 
     def test_finds_by_name_without_a_script_and_keeps_what_was_typed(self, noc, site):
-        asked = {"title": "", "reason": "hums", "length": "120", "q": "r3", "step": "look"}
+        form = {"title": "", "reason": "hums", "length": "120", "q": "r3", "step": "look"}
 
-        answer = noc.post(PLAN, asked)
+        answer = noc.post(PLAN, form)
 
         assert answer.status_code == 200
         assert [row.name for row in answer.context["found"].devices] == ["r3"]
         assert "hums" in answer.content.decode()
         assert 'class="fault"' not in answer.content.decode()
-        chosen = noc.post(PLAN, asked | {"device": answer.context["found"].devices[0].id})
+        chosen = noc.post(PLAN, form | {"device": answer.context["found"].devices[0].id})
         assert chosen.context["found"].is_empty
         assert chosen.context["preview"].names == ("r3",)
 
@@ -269,9 +269,9 @@ class TestPreview:
         with acting_in(acme):
             type(incident).objects.update(severity="critical")
 
-        asked = {"device": stage.devices["cr2"].id, "notify_critical": "on"}
+        form = {"device": stage.devices["cr2"].id, "notify_critical": "on"}
 
-        assert noc.post(PLAN, asked).context["preview"].incidents == ()
+        assert noc.post(PLAN, form).context["preview"].incidents == ()
 
     def test_says_how_many_alerts_are_open_there(self, noc, stage, incident):
         answer = noc.get(PLAN, {"site": stage.devices[BEHIND[0]].site_id})
@@ -344,9 +344,9 @@ class TestLimited:
         with acting_in(acme):
             outside = site.devices.order_by("name").last()
 
-        for place in ({"site": site.id}, {"device": outside.id}):
-            assert limited.get(PLAN, place).status_code == 404
-            assert limited.post(PLAN, wish(**place)).status_code == 422
+        for target in ({"site": site.id}, {"device": outside.id}):
+            assert limited.get(PLAN, target).status_code == 404
+            assert limited.post(PLAN, wish(**target)).status_code == 422
         found = limited.post(PLAN, {"q": "r", "step": "look"}).context["found"]
         assert [row.name for row in found.devices] == [granted.name]
         assert found.sites == ()
@@ -354,12 +354,12 @@ class TestLimited:
 
     def test_a_window_that_covers_more_is_not_shown(self, acme, limited, granted, site):
         wide = open_window(acme, site_ids=[site.id], device_ids=[granted.id])
-        open_window(acme, title="Mine", device_ids=[granted.id])
+        open_window(acme, title="Ours", device_ids=[granted.id])
 
-        assert [row.title for row in limited.get(LIST).context["page"].rows] == ["Mine"]
+        assert [row.title for row in limited.get(LIST).context["page"].rows] == ["Ours"]
         assert limited.post(reverse("console:end-window", args=[wide.id])).status_code == 404
         page = limited.get(reverse("console:device", args=[granted.id])).context["page"]
-        assert [notice.title for notice in page.notices] == ["Mine"]
+        assert [notice.title for notice in page.notices] == ["Ours"]
 
 
 def test_rows_lead_to_the_form_for_whoever_may_plan(visit, acme_noc, acme_readonly, site):

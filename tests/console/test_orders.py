@@ -39,9 +39,9 @@ ORDERS = [
     for sign in ("", "-")
 ]
 SHEETS = {
-    "console:devices": "console:devices-sheet",
-    "console:sites": "console:sites-sheet",
-    "console:alerts": "console:alerts-sheet",
+    "console:devices": "console:devices-csv",
+    "console:sites": "console:sites-csv",
+    "console:alerts": "console:alerts-csv",
     "incidents:list": "incidents:csv",
 }
 
@@ -66,7 +66,7 @@ def names_in(answer, pattern: str) -> list[str]:
 def network(acme) -> dict[str, Device]:
     """Three routers of three sites; their columns order them differently."""
     at = clock.now()
-    made = {}
+    created = {}
     with acting_in(acme):
         for name, site, address, version, role, up, ago, uptime in (
             ("a", "Zoo", "10.0.0.9", "7.9 (stable)", "bng", 1.0, 5, 300.0),
@@ -81,9 +81,9 @@ def network(acme) -> dict[str, Device]:
                 for metric, value in (("device.up", up), ("device.uptime_seconds", uptime))
             ]
             store.write_batch(samples=samples, received_at=at)
-            made[name] = device
+            created[name] = device
         make_device("d", site=Site.objects.get(name="Zoo"), management_address="10.0.0.11")
-    return made
+    return created
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_devices_stand_in_the_order_of_a_column(visit, acme_noc, network, sort, 
     client = visit(acme_noc)
 
     page = client.get(reverse("console:devices"), {"sort": sort})
-    file = csv_rows(client.get(reverse("console:devices-sheet"), {"sort": sort}))
+    file = csv_rows(client.get(reverse("console:devices-csv"), {"sort": sort}))
 
     assert "".join(names_in(page, r'<b><bdi dir="ltr">(\w)</bdi></b>')) == names
     assert "".join(row["name"] for row in file) == names
@@ -119,7 +119,7 @@ def test_devices_with_the_most_alerts_come_first(visit, acme, acme_noc, network)
         Alert.objects.filter(pk=pk).update(entity_id=network["c"].id)
     client = visit(acme_noc)
 
-    (first, *_) = csv_rows(client.get(reverse("console:devices-sheet"), {"sort": "-alerts"}))
+    (first, *_) = csv_rows(client.get(reverse("console:devices-csv"), {"sort": "-alerts"}))
 
     assert (first["name"], first["open_alerts"]) == ("c", "1")
 
@@ -142,7 +142,7 @@ def test_sites_stand_in_the_order_of_a_column(visit, acme_noc, network, sort, na
     page = client.get(reverse("console:sites"), {"sort": sort})
 
     assert names_in(page, r"<b><bdi>(\w+)</bdi></b>") == names
-    file = csv_rows(client.get(reverse("console:sites-sheet"), {"sort": sort}))
+    file = csv_rows(client.get(reverse("console:sites-csv"), {"sort": sort}))
     assert [row["name"] for row in file] == names
 
 
@@ -187,15 +187,15 @@ def incidents(acme) -> list[Incident]:
     """120 of them, many alike in every column."""
     with acting_in(acme):
         first = Incident.objects.get(pk=rows.incident())
-        kept = {
+        common = {
             field.attname: getattr(first, field.attname)
             for field in Incident._meta.concrete_fields
             if field.attname not in {"id", "number"}
         }
-        made = [
+        created = [
             Incident(
                 **{
-                    **kept,
+                    **common,
                     "severity": ("critical", "warn", "info")[n % 3],
                     "sites_affected": n % 4,
                     "devices_affected": n % 7,
@@ -205,7 +205,7 @@ def incidents(acme) -> list[Incident]:
             )
             for n in range(2, 121)
         ]
-        Incident.objects.bulk_create(made)
+        Incident.objects.bulk_create(created)
         return list(Incident.objects.all())
 
 
@@ -295,7 +295,7 @@ class TestSheets:
         assert csv_rows(visit(acme_noc).get(reverse(name))) == []
 
     def test_the_filter_chooses(self, visit, acme_noc, network):
-        answer = visit(acme_noc).get(reverse("console:devices-sheet"), {"state": "down"})
+        answer = visit(acme_noc).get(reverse("console:devices-csv"), {"state": "down"})
 
         (row,) = csv_rows(answer)
         assert row["name"] == "b"
@@ -315,7 +315,7 @@ class TestSheets:
         with acting_in(acme):
             make_site("=cmd|' /C calc'!A0")
 
-        (row,) = csv_rows(visit(acme_noc).get(reverse("console:sites-sheet")))
+        (row,) = csv_rows(visit(acme_noc).get(reverse("console:sites-csv")))
 
         assert row["name"] == "'=cmd|' /C calc'!A0"
 
@@ -329,7 +329,7 @@ class TestSheets:
         client = visit(acme_noc)
         found: list[dict[str, str]] = []
 
-        cost = queries(lambda: found.extend(csv_rows(client.get(reverse("console:devices-sheet")))))
+        cost = queries(lambda: found.extend(csv_rows(client.get(reverse("console:devices-csv")))))
 
         assert [row["name"] for row in found] == [f"d{n:04}" for n in range(1_200)]
         assert cost <= 60  # three parts of 500

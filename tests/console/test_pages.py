@@ -170,8 +170,8 @@ def test_devices_are_found_by_address_site_and_role(visit, acme, acme_noc, four_
         make_device("far", site=other, role="bng", management_address="127.21.0.1")
     path = reverse("console:devices")
 
-    for asked in ({"q": "127.21"}, {"site": other.id}, {"role": "bng"}, {"q": "FAR"}):
-        shown = text_of(client.get(path, asked))
+    for query in ({"q": "127.21"}, {"site": other.id}, {"role": "bng"}, {"q": "FAR"}):
+        shown = text_of(client.get(path, query))
         assert "far" in shown
         assert "r-up" not in shown
 

@@ -80,7 +80,7 @@ def test_words_are_of_a_name_or_a_code(visit, acme_noc, many, words, names):
     client = visit(acme_noc)
 
     page = client.get(PATH, {"site": words})
-    file = rows(client.get(reverse("console:devices-sheet"), {"site": words}))
+    file = rows(client.get(reverse("console:devices-csv"), {"site": words}))
 
     assert shown(page) == names
     assert [row["name"] for row in file] == names

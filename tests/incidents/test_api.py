@@ -264,7 +264,7 @@ class TestPages:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [
         (-5, "0 s"),
         (34, "34 s"),
@@ -274,7 +274,7 @@ class TestPages:
         (273_600, "3 d 4 h"),
     ],
 )
-def test_how_long_it_lasts_is_said_as_operators_do(seconds, said):
+def test_how_long_it_lasts_is_said_as_operators_do(seconds, text):
     start = clock.now()
 
-    assert format_duration(start, start + timedelta(seconds=seconds)) == said
+    assert format_duration(start, start + timedelta(seconds=seconds)) == text

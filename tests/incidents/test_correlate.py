@@ -190,14 +190,14 @@ class TestAVerdictThatSplitsWhileItRecovers:
     def test_what_was_said_of_the_outage_stays_when_supplies_are_read_last(self, network):
         network.lose_power(15, 50, 90)
         (incident,) = network.incidents()
-        said, told = (incident.title, incident.severity), topics(network)
-        assert said == ("north is without power: 2 routers lost", "critical")
+        outcome, told = (incident.title, incident.severity), topics(network)
+        assert outcome == ("north is without power: 2 routers lost", "critical")
 
         network.play(90, 95, unpowered=BEHIND)
         network.play(95, 140)
 
         (incident,) = network.incidents()
-        assert (incident.title, incident.severity) == said
+        assert (incident.title, incident.severity) == outcome
         assert (incident.devices_affected, incident.resolution) == (2, "recovered")
         assert topics(network) == [*told, "incident.closed"]
 

@@ -98,8 +98,8 @@ def hostile_batches(batch: dict[str, Any], item: str | None) -> Iterator[Hostile
         for name, text in VALUES.items():
             if name not in HONEST.get(path, ()):
                 body = frame.replace(f'"{HOLE}"', text)
-                where = ".".join(map(str, path))
-                yield Hostile(f"{where}: {name}", body.encode("utf-8", "surrogatepass"), item)
+                location = ".".join(map(str, path))
+                yield Hostile(f"{location}: {name}", body.encode("utf-8", "surrogatepass"), item)
     if item is None:
         yield from _torn(json.dumps(batch).encode())
 

@@ -130,14 +130,14 @@ def _tenants() -> list[Tenant]:
 SOURCES = {"one address": ["127.0.0.2"], "many addresses": loopback_addresses(SLOW)}
 
 
-@pytest.mark.parametrize("where", SOURCES)
+@pytest.mark.parametrize("sources", SOURCES)
 @pytest.mark.parametrize("way", ["direct", pytest.param("nginx", marks=needs_nginx)])
-def test_500_slow_clients_do_not_slow_down_agents(way, where, tmp_path, record_property):
+def test_500_slow_clients_do_not_slow_down_agents(way, sources, tmp_path, record_property):
     ensure_authority(at=clock.now())
     with (direct if way == "direct" else behind_nginx)(tmp_path) as port:
         calm, _ = measure(port, tmp_path / "calm", 0, ["127.0.0.2"])
-        figures, p95 = measure(port, tmp_path / "slow", SLOW, SOURCES[where])
+        figures, p95 = measure(port, tmp_path / "slow", SLOW, SOURCES[sources])
 
     record_property("bar", f"{way}, without slow clients: {calm}")
-    record_property("bar", f"{way}, {SLOW} slow clients from {where}: {figures}")
+    record_property("bar", f"{way}, {SLOW} slow clients from {sources}: {figures}")
     assert p95 < 0.5, f"{figures}; without slow clients: {calm}"

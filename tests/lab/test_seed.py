@@ -114,11 +114,11 @@ class TestSeed:
         with acting_in(tenant):
             still_open = Incident.objects.get(status="open")
             reach = reachability_of_devices(clock.now())
-            dark = {
+            unreachable = {
                 row.entity_id
                 for row in IncidentAlert.objects.filter(incident=still_open, kind="unreachable")
             }
-            assert {pk for pk, word in reach.items() if word == Reachability.DOWN} == dark
+            assert {pk for pk, word in reach.items() if word == Reachability.DOWN} == unreachable
             assert len(reach) == NEIGHBOUR.devices == Device.objects.count()
             assert verify_tenant_chain() is None
             assert Link.objects.filter(a_interface=None).count() == 0
@@ -173,9 +173,9 @@ class TestSeed:
 @pytest.mark.long
 def test_every_verdict_of_a_small_network_is_reached_again():
     at = clock.now().replace(microsecond=0)
-    made = seed_demo(size="small", seed=11, password=PASSWORD, at=at, say=quiet)
+    seeded_tenants = seed_demo(size="small", seed=11, password=PASSWORD, at=at, say=quiet)
 
-    for row in made:
+    for row in seeded_tenants:
         with acting_in(row.tenant):
             same = [replay_revision(revision).is_same for revision in Revision.objects.all()]
             assert verify_tenant_chain() is None

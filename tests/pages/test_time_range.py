@@ -17,23 +17,29 @@ def range_of(**query: str):
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_preset_ends_now(preset):
-    span = range_of(range=preset)
+    time_range = range_of(range=preset)
 
-    assert (span.end - span.start, span.end, span.preset) == (PRESETS[preset], NOW, preset)
+    assert (time_range.end - time_range.start, time_range.end, time_range.preset) == (
+        PRESETS[preset],
+        NOW,
+        preset,
+    )
 
 
 def test_a_custom_range_round_trips():
-    span = range_of(**{"from": "2026-11-25T08:00:00Z", "to": "2026-11-25T09:30:00Z", "range": "1h"})
+    time_range = range_of(
+        **{"from": "2026-11-25T08:00:00Z", "to": "2026-11-25T09:30:00Z", "range": "1h"}
+    )
 
-    assert span.preset == ""
-    assert span.end - span.start == timedelta(minutes=90)
-    assert span.query == "from=2026-11-25T08%3A00%3A00Z&to=2026-11-25T09%3A30%3A00Z"
+    assert time_range.preset == ""
+    assert time_range.end - time_range.start == timedelta(minutes=90)
+    assert time_range.query == "from=2026-11-25T08%3A00%3A00Z&to=2026-11-25T09%3A30%3A00Z"
 
 
 def test_the_future_is_cut_off():
-    span = range_of(**{"from": "2026-11-25T11:00:00Z", "to": "2026-11-26T11:00:00Z"})
+    time_range = range_of(**{"from": "2026-11-25T11:00:00Z", "to": "2026-11-26T11:00:00Z"})
 
-    assert span.end == NOW
+    assert time_range.end == NOW
 
 
 @pytest.mark.parametrize(
@@ -54,17 +60,17 @@ def test_nonsense_is_the_default(start, end):
 
 @given(start=st.text(max_size=40), end=st.text(max_size=40), preset=st.text(max_size=5))
 def test_no_query_string_breaks_it(start, end, preset):
-    span = range_of(**{"from": start, "to": end, "range": preset})
+    time_range = range_of(**{"from": start, "to": end, "range": preset})
 
-    assert SHORTEST <= span.end - span.start <= LONGEST or span.end == NOW
-    assert span.start < span.end <= NOW
+    assert SHORTEST <= time_range.end - time_range.start <= LONGEST or time_range.end == NOW
+    assert time_range.start < time_range.end <= NOW
 
 
 @given(st.datetimes())
 def test_no_time_breaks_it(moment):
-    span = range_of(**{"from": moment.isoformat(), "to": "2026-11-25T09:00:00+23:59"})
+    time_range = range_of(**{"from": moment.isoformat(), "to": "2026-11-25T09:00:00+23:59"})
 
-    assert span.start < span.end <= NOW
+    assert time_range.start < time_range.end <= NOW
 
 
 def test_presets_keep_other_parameters():

@@ -80,8 +80,8 @@ class TestKey:
 
         assert second.json() == {k: v for k, v in first.json().items() if k != "token"}
         with acting_in(acme):
-            (kept,) = IdempotencyRecord.objects.all()
-        assert first.json()["token"] not in str(kept.body)
+            (record,) = IdempotencyRecord.objects.all()
+        assert first.json()["token"] not in str(record.body)
         assert ApiToken.objects.filter(name="x").count() == 1
 
     @pytest.mark.parametrize("key", ["", "x" * 201, "ключ", "a\tb"])

@@ -44,5 +44,5 @@ def test_a_code_that_is_written_in_place_is_on_the_page_too():
         code: location for code, location in literal_codes() if code.replace("_", "").isalpha()
     }
 
-    assert {code: where for code, where in found.items() if code not in listed} == {}
+    assert {code: location for code, location in found.items() if code not in listed} == {}
     assert found.keys() & FRAMEWORK_CODES.keys()

@@ -76,8 +76,8 @@ QUERY, EVENTS = "/api/v1/metrics/query/", "/api/v1/events/"
 
 def params(entity_id) -> dict:
     now = clock.now()
-    span = {"start": (now - timedelta(hours=1)).isoformat(), "end": now.isoformat()}
-    return {"metric": "device.up", "entity_id": str(entity_id), **span}
+    time_range = {"start": (now - timedelta(hours=1)).isoformat(), "end": now.isoformat()}
+    return {"metric": "device.up", "entity_id": str(entity_id), **time_range}
 
 
 def test_a_series_is_returned_as_stored(acme, reader):

@@ -163,9 +163,13 @@ def alert_rows(access: Access, alerts: list[Alert], *, at: datetime) -> tuple[Al
 
 
 def _row(
-    alert: Alert, entity: str, device_id: UUID | None, place: AlertIncident | None, at: datetime
+    alert: Alert,
+    entity: str,
+    device_id: UUID | None,
+    incident_row: AlertIncident | None,
+    at: datetime,
 ) -> AlertRow:
-    suppression_reason = place.suppression_reason if place else ""
+    suppression_reason = incident_row.suppression_reason if incident_row else ""
     return AlertRow(
         id=alert.id,
         state=SUPPRESSED if suppression_reason else SEVERITIES[alert.severity],
@@ -180,8 +184,8 @@ def _row(
         value=_value(alert.observation),
         since=alert.since,
         duration=format_duration(alert.since, at),
-        incident_id=place.incident_id if place else None,
-        incident_number=place.number if place else None,
+        incident_id=incident_row.incident_id if incident_row else None,
+        incident_number=incident_row.number if incident_row else None,
         suppression_reason=suppression_reason,
     )
 

@@ -59,7 +59,7 @@ def chart_choices(device: Device, parts: DeviceEntities, *, chosen: str) -> tupl
     return tuple(ChartChoice(value, label, value == chosen) for value, label in found)
 
 
-def device_chart(access: Access, device: Device, *, chosen: str, span: TimeRange) -> Chart:
+def device_chart(access: Access, device: Device, *, chosen: str, time_range: TimeRange) -> Chart:
     """The chart of the URL, else the first choice. At most ten queries."""
     parts = entities_of_device(device)
     choices = chart_choices(device, parts, chosen=chosen)
@@ -67,10 +67,10 @@ def device_chart(access: Access, device: Device, *, chosen: str, span: TimeRange
     entity_id = UUID(part)
     metric = {TRAFFIC: RX, ANSWERS: RTT, LOAD: CPU, PPPOE: SESSIONS}[kind]
     seconds = poll_seconds(device.polling_profile, METRICS[metric].tier)
-    cut = span_for(span.start, span.end, poll_seconds=seconds)
+    cut = span_for(time_range.start, time_range.end, poll_seconds=seconds)
     if kind == TRAFFIC:
         port = next(row for row in parts.interfaces if row.id == entity_id)
-        found = rates_of(metrics=[RX, TX], entity_ids=[entity_id], span=cut)
+        found = rates_of(metrics=[RX, TX], entity_ids=[entity_id], time_range=cut)
         rates = {
             name: possible_rates(
                 found.get(SeriesKey("interface", port.id, name), ()), port.speed_bps
@@ -84,13 +84,14 @@ def device_chart(access: Access, device: Device, *, chosen: str, span: TimeRange
     marks = tuple(
         Mark(
             at=row.started_at,
-            until=row.ended_at or span.end,
+            until=row.ended_at or time_range.end,
             label=str(row),
             look=row.severity if row.is_open else "closed",
             url=reverse("incidents:detail", args=[row.id]),
         )
         for row in incidents_involving(access, involved, most=MOST_MARKS)
-        if row.started_at <= span.end and (row.ended_at is None or row.ended_at >= span.start)
+        if row.started_at <= time_range.end
+        and (row.ended_at is None or row.ended_at >= time_range.start)
     )
     return Chart(cut, lines, marks)
 
@@ -107,7 +108,7 @@ def _gauges(kind: str, entity_id: UUID, cut: Span) -> tuple[Line, ...]:
     metrics = {ANSWERS: [RTT, LOSS, CONNECT], PPPOE: [SESSIONS], LOAD: [CPU, USED, WHOLE]}[kind]
     found = {
         key.metric: rows
-        for key, rows in buckets_of(metrics=metrics, entity_ids=[entity_id], span=cut).items()
+        for key, rows in buckets_of(metrics=metrics, entity_ids=[entity_id], time_range=cut).items()
         if not key.labels
     }
     if kind == PPPOE:

@@ -37,7 +37,7 @@ ERRORS_PER_HOUR, MANY_ERRORS = 10, 600
 class Degradation:
     """One degradation."""
 
-    where: str
+    entity_label: str
     url: str
     what: str
     now: str
@@ -78,7 +78,7 @@ def _full_wires(wiring_data: NetworkMap, at: datetime) -> list[Degradation]:
     use = link_utilization(at, wiring_data.links)
     return [
         Degradation(
-            where=link.name,
+            entity_label=link.name,
             url=_device(link.a_id),
             what=_("used, of %(speed)s") % {"speed": bits(link.capacity_bps or 0)},
             now=f"{use[link.id]} %",
@@ -102,7 +102,7 @@ def _faulty_ports(wiring_data: NetworkMap, at: datetime) -> list[Degradation]:
         worst[port] = max(worst.get(port, (0.0, metric)), (rate * SECONDS_PER_HOUR, metric))
     return [
         Degradation(
-            where=link_of[port].name,
+            entity_label=link_of[port].name,
             url=_device(link_of[port].a_id),
             what=_("port errors"),
             now=_("%(n)d/h") % {"n": round(hourly)},
@@ -138,7 +138,7 @@ def _bad_answers(access: Access, at: datetime) -> list[Degradation]:
 
 def _losing(pk: UUID, target: "_Target", loss: float) -> Degradation:
     return Degradation(
-        where=target.name,
+        entity_label=target.name,
         url=target.url,
         what=_("packets lost"),
         now=f"{loss:.0f} %",
@@ -163,7 +163,7 @@ def _slow(
             continue
         found.append(
             Degradation(
-                where=targets[key[0]].name,
+                entity_label=targets[key[0]].name,
                 url=targets[key[0]].url,
                 what=_("response time"),
                 now=_("%(ms).0f ms") % {"ms": value},

@@ -64,7 +64,7 @@ class DevicePage:
     open_incident: Incident | None
     notices: tuple[Notice, ...]
     charts: tuple[ChartChoice, ...]
-    span: TimeRange
+    time_range: TimeRange
     #: Whether this member may have its login tried.
     may_test: bool
 
@@ -76,7 +76,7 @@ class DevicePage:
     @property
     def chart_query(self) -> str:
         """The query string of its data."""
-        return urlencode({"chart": self.chart.value}) + "&" + self.span.query
+        return urlencode({"chart": self.chart.value}) + "&" + self.time_range.query
 
 
 def device_page(
@@ -88,9 +88,9 @@ def device_page(
     read = LatestValues(
         metrics=parts_of_page.READ, entity_ids=ids, profile=device.polling_profile, at=at
     )
-    span = Span(start=at - SPARK_SPAN, end=at, points=SPARK_POINTS)
-    rates = rates_of(metrics=parts_of_page.RATES, entity_ids=ids, span=span)
-    drawn = buckets_of(metrics=parts_of_page.DRAWN, entity_ids=ids, span=span)
+    time_range = Span(start=at - SPARK_SPAN, end=at, points=SPARK_POINTS)
+    rates = rates_of(metrics=parts_of_page.RATES, entity_ids=ids, time_range=time_range)
+    drawn = buckets_of(metrics=parts_of_page.DRAWN, entity_ids=ids, time_range=time_range)
     about = worst_first(access, open_alerts(access).filter(entity_id__in=ids))
     alerts = alert_rows(access, list(about[:MOST_ALERTS]), at=at)
     far = far_devices_of_neighbors(device)
@@ -142,7 +142,7 @@ def device_page(
         open_incident=next((row for row in incidents if row.is_open), None),
         notices=notices_about(access, site_id=device.site_id, device_id=device.id, at=at),
         charts=chart_choices(device, rows, chosen=chart),
-        span=shown,
+        time_range=shown,
         may_test=access.may(Permission.DIAGNOSTICS_RUN),
     )
 

@@ -110,7 +110,7 @@ def device_series(request: HttpRequest, device_id: UUID) -> JsonResponse:
         access,
         get_visible_device(access, device_id),
         chosen=text_param(request, "chart"),
-        span=_span(request, clock.now()),
+        time_range=_span(request, clock.now()),
     )
     return JsonResponse(chart.as_document(), headers=UNCACHED)
 

@@ -94,15 +94,15 @@ def impact_chart(incident: Incident, *, at: datetime) -> Chart:
     )
     lines: list[Line] = []
     seconds = profile["medium_s"] if services or not devices else profile["fast_s"]
-    span = span_for(start, end, poll_seconds=seconds)
+    time_range = span_for(start, end, poll_seconds=seconds)
     if devices:
-        up = total_of(UP, devices, span)
+        up = total_of(UP, devices, time_range)
         lines.append(Line(_("routers that answer"), up, look="critical"))
     if services:
-        sessions = total_of(SESSIONS, services, span)
+        sessions = total_of(SESSIONS, services, time_range)
         lines.append(Line(_("sessions"), sessions, look="data-2", scale="y2"))
     if not lines:
-        lines = _traffic(incident.root_id, span)
+        lines = _traffic(incident.root_id, time_range)
     entries = list(selectors.timeline_of(incident)[:300])
     numbers = annotation_numbers(entries)
     marks = [
@@ -118,13 +118,13 @@ def impact_chart(incident: Incident, *, at: datetime) -> Chart:
     duration = Mark(
         at=incident.started_at, until=incident.ended_at or at, label="", look=incident.severity
     )
-    return Chart(span, tuple(lines), (duration, *marks))
+    return Chart(time_range, tuple(lines), (duration, *marks))
 
 
-def _traffic(root_id: UUID, span: Span) -> list[Line]:
+def _traffic(root_id: UUID, time_range: Span) -> list[Line]:
     ends = Link.objects.filter(pk=root_id).values_list("a_interface_id", "z_interface_id").first()
     ports = [port for port in ends or (root_id,) if port]
-    found = rates_of(metrics=[RX, TX], entity_ids=ports, span=span)
+    found = rates_of(metrics=[RX, TX], entity_ids=ports, time_range=time_range)
     looks = {RX: "data-2", TX: "data"}
     words = {RX: _("in"), TX: _("out")}
     return [

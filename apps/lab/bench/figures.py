@@ -13,7 +13,7 @@ class WrongResult(Exception):
 
 
 @dataclass(frozen=True)
-class Asked:
+class BenchOptions:
     """A measurement's whole input: the same seed measures the same work."""
 
     seed: int
@@ -45,7 +45,7 @@ class Figure:
 
 
 #: Raises WrongResult when what it measures does not work.
-Bench = Callable[[Asked], Sequence[Figure]]
+Bench = Callable[[BenchOptions], Sequence[Figure]]
 
 
 def machine() -> dict[str, Any]:

@@ -29,7 +29,7 @@ from apps.core import clock
 from apps.ingest.schema import parse_batch
 from apps.ingest.services import accept_batch
 from apps.inventory.models import Device, Site
-from apps.lab.bench.figures import Asked, Figure, WrongResult
+from apps.lab.bench.figures import BenchOptions, Figure, WrongResult
 from apps.lab.bench.scratch import as_owner, copy_of, scratch_database
 from apps.telemetry import partitions
 from apps.tenancy import acting_in
@@ -141,12 +141,12 @@ class _World:
 Times = dict[tuple[str, str], list[float]]
 
 
-def measure_isolation(asked: Asked) -> Sequence[Figure]:
+def measure_isolation(options: BenchOptions) -> Sequence[Figure]:
     """Raises WrongResult when both sides do not answer alike, or a wall does not stand where it should."""
     with override_settings(STORAGES=PLAIN_STORAGES), scratch_database("isolation") as name:
         as_owner(lambda cursor: partitions.ensure(cursor, clock.now().date()))
-        asked.say(f"{DEVICES} devices, batches of {SAMPLES} readings")
-        world = _World(asked.seed)
+        options.say(f"{DEVICES} devices, batches of {SAMPLES} readings")
+        world = _World(options.seed)
         for _ in range(2 * DEVICES * len(METRICS) // SAMPLES):
             world.take_in(world.batch())  # every series is there before the copy: ids agree
         with copy_of(name) as copy:
@@ -156,14 +156,14 @@ def measure_isolation(asked: Asked) -> Sequence[Figure]:
                 as_owner(lambda cursor: cursor.execute("VACUUM ANALYZE"), database)
             with _connections(sides) as turn:
                 _check_walls(world, turn)
-                times = _play(world, turn, asked)
+                times = _play(world, turn, options)
                 _check_same(world, turn)
     return _figures(times)
 
 
-def _play(world: _World, turn: Callable[[str], Any], asked: Asked) -> Times:
+def _play(world: _World, turn: Callable[[str], Any], options: BenchOptions) -> Times:
     times: Times = {}
-    for number in range(asked.rounds + 1):
+    for number in range(options.rounds + 1):
         order = ("A", "B") if number % 2 else ("B", "A")
         for kind, calls, work in (
             ("list", PAGES, lambda: world.look(LIST)),
@@ -180,7 +180,7 @@ def _play(world: _World, turn: Callable[[str], Any], asked: Asked) -> Times:
             for side in order:
                 with turn(side):
                     _timed(times, "ingest", side, lambda: world.take_in(body), counts=number > 0)  # noqa: B023  (called at once)
-        asked.say(f"round {number} of {asked.rounds}" + ("" if number else " (warming up)"))
+        options.say(f"round {number} of {options.rounds}" + ("" if number else " (warming up)"))
     return times
 
 
@@ -214,14 +214,14 @@ def _figures(times: Times) -> list[Figure]:
 def _connections(sides: dict[str, str]) -> Iterator[Callable[[str], Any]]:
     """A persistent connection for each side; ``turn(side)`` makes it the one that all code uses."""
     own = connections["default"]
-    made = {}
+    created = {}
     for side, name in sides.items():
-        made[side] = connections.create_connection("default")
-        made[side].settings_dict = {**own.settings_dict, "NAME": name, "CONN_MAX_AGE": None}
+        created[side] = connections.create_connection("default")
+        created[side].settings_dict = {**own.settings_dict, "NAME": name, "CONN_MAX_AGE": None}
 
     @contextmanager
     def turn(side: str) -> Iterator[None]:
-        connections["default"] = made[side]
+        connections["default"] = created[side]
         try:
             yield
         finally:
@@ -230,7 +230,7 @@ def _connections(sides: dict[str, str]) -> Iterator[Callable[[str], Any]]:
     try:
         yield turn
     finally:
-        for one in made.values():
+        for one in created.values():
             one.close()
 
 

@@ -17,7 +17,7 @@ from django.conf import settings
 from apps.accounts.models import User
 from apps.accounts.services import issue_token
 from apps.core import clock
-from apps.lab.bench.figures import Asked, Figure, WrongResult
+from apps.lab.bench.figures import BenchOptions, Figure, WrongResult
 from apps.lab.bench.pages import Page, Places, api_lists, heaviest, html_pages, session_cookie
 from apps.lab.bench.scratch import scratch_database
 from apps.lab.bench.serving import Asker, Served, collected_files, web_process
@@ -54,23 +54,25 @@ class Caller:
         return self.token if page.is_api else self.cookie
 
 
-def measure_neighbors(asked: Asked) -> Sequence[Figure]:
+def measure_neighbors(options: BenchOptions) -> Sequence[Figure]:
     """How long `/me/` of one tenant takes, alone and beside another's most expensive requests."""
     with collected_files() as home, scratch_database("neighbors") as database:
         at = clock.now().replace(microsecond=0)
         prepare_partitions(at)
-        made = seed_demo(
-            size=SIZE, seed=asked.seed, password=str(asked.seed) * 12, at=at, say=asked.say
+        seeded_tenants = seed_demo(
+            size=SIZE, seed=options.seed, password=str(options.seed) * 12, at=at, say=options.say
         )
-        return list(measure_beside(made, database, home, asked))
+        return list(measure_beside(seeded_tenants, database, home, options))
 
 
 def measure_beside(
-    made: Sequence[Seeded], database: str, home: Path, asked: Asked
+    seeded_tenants: Sequence[Seeded], database: str, home: Path, options: BenchOptions
 ) -> Iterator[Figure]:
     """Both tenants are there: find the most expensive requests, then send them. Raises WrongResult."""
-    noisy, quiet = (_caller(seeded, domain) for seeded, domain in zip(made, DOMAINS, strict=True))
-    with acting_in(made[0].tenant):
+    noisy, quiet = (
+        _caller(seeded, domain) for seeded, domain in zip(seeded_tenants, DOMAINS, strict=True)
+    )
+    with acting_in(seeded_tenants[0].tenant):
         places = heaviest()
     with web_process(database, home, variables=NO_COST_LIMIT) as served:
         costs = _costs(served, noisy, _requests(places))
@@ -82,7 +84,7 @@ def measure_beside(
         alone = [asker.get(ME).milliseconds for _ in range(PER_ROUND)]
         yield Figure("me, alone p95", _p95(alone), "ms")
         for name, pages in _floods([page for page, _ in costs]):
-            yield from _beside((name, pages), served, noisy, asker, asked.rounds)
+            yield from _beside((name, pages), served, noisy, asker, options.rounds)
 
 
 DOMAINS = (SIZES[SIZE].domain, NEIGHBOUR.domain)

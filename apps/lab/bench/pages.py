@@ -18,7 +18,7 @@ from apps.backoffice.paging import MOST
 from apps.core import clock
 from apps.incidents.models import Incident
 from apps.inventory.models import Device, Interface, Site
-from apps.lab.bench.figures import Asked, Figure, WrongResult
+from apps.lab.bench.figures import BenchOptions, Figure, WrongResult
 from apps.lab.bench.paint import first_paint
 from apps.lab.bench.scratch import scratch_database
 from apps.lab.bench.serving import Asker, Served, collected_files, web_process
@@ -130,21 +130,21 @@ def api_lists(places: Places) -> list[Page]:
     return [*pages, Page("api device's interfaces", of_device, is_api=True)]
 
 
-def bench_pages(asked: Asked) -> Sequence[Figure]:
+def bench_pages(options: BenchOptions) -> Sequence[Figure]:
     """Time, size and queries of each page; the paint of the home in a browser where there is one."""
     with collected_files() as home, scratch_database("pages") as database:
         at = clock.now().replace(microsecond=0)
         prepare_partitions(at)
-        made = seed_demo(
-            size=SIZE, seed=asked.seed, password=str(asked.seed) * 12, at=at, say=asked.say
+        seeded_tenants = seed_demo(
+            size=SIZE, seed=options.seed, password=str(options.seed) * 12, at=at, say=options.say
         )
-        tenant = made[0].tenant
-        if made[0].devices != SIZES[SIZE].devices:
+        tenant = seeded_tenants[0].tenant
+        if seeded_tenants[0].devices != SIZES[SIZE].devices:
             raise WrongResult("The seed did not make the network that it should.")
-        return list(_measure(tenant, database, home, asked))
+        return list(_measure(tenant, database, home, options))
 
 
-def _measure(tenant: Tenant, database: str, home: Path, asked: Asked) -> Iterator[Figure]:
+def _measure(tenant: Tenant, database: str, home: Path, options: BenchOptions) -> Iterator[Figure]:
     noc, admin = (
         User.objects.get(email=f"{name}@{SIZES[SIZE].domain}") for name in ("noc", "admin")
     )
@@ -162,14 +162,14 @@ def _measure(tenant: Tenant, database: str, home: Path, asked: Asked) -> Iterato
             asker = Asker(served.port, {"Cookie": session_cookie(user)})
             for page in pages:
                 queries = queries_of(client, page, {})
-                yield from _figures(page, served, asker, queries, asked.rounds)
+                yield from _figures(page, served, asker, queries, options.rounds)
         bearer = {"Authorization": f"Bearer {token}"}
         program = Asker(served.port, bearer)
         for page in api_lists(places):
             queries = queries_of(_caller(), page, bearer)
-            yield from _figures(page, served, program, queries, asked.rounds)
+            yield from _figures(page, served, program, queries, options.rounds)
         cookies = {name: morsel.value for name, morsel in _signed_in(noc).cookies.items()}
-        yield from first_paint(served.port, cookies, rounds=asked.rounds, most=PAINT_MS)
+        yield from first_paint(served.port, cookies, rounds=options.rounds, most=PAINT_MS)
 
 
 def _caller() -> Client:

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 from apps.core.messages import Message
 from apps.incidents.rca.snapshot import Sample, Snapshot, Symptom
 from apps.incidents.rca.verdict import Verdict, reach_verdict
-from apps.lab.bench.figures import Asked, Figure, WrongResult
+from apps.lab.bench.figures import BenchOptions, Figure, WrongResult
 from apps.topology.graph import (
     AgentLocation,
     Device,
@@ -29,7 +29,7 @@ from apps.topology.graph import (
 
 SPACE = UUID("7c1f7c52-9b1d-4f0e-8a53-1d5b6a0c2e90")
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-DEVICES, CORES, DARK = 5_000, 20, 1_365
+DEVICES, CORES, UNREACHABLE = 5_000, 20, 1_365
 #: Behind a lost way in so many are silent; the others still answer.
 SILENT_SHARE = 0.93
 SECOND_UPLINK_EVERY = 3
@@ -51,12 +51,12 @@ class _Network:
     @classmethod
     def draw(cls, rng: random.Random) -> "_Network":
         cores = [f"cr{number}" for number in range(CORES)]
-        made = cls({}, list(zip(cores, cores[1:] + cores[:1], strict=True)), {})
-        made.wires.append(("er1", cores[0]))
-        made.site_of = dict.fromkeys([*cores, "er1"], "hub")
-        while len(made.site_of) < DEVICES:
-            made._add_pop(cores, rng)
-        return made
+        network = cls({}, list(zip(cores, cores[1:] + cores[:1], strict=True)), {})
+        network.wires.append(("er1", cores[0]))
+        network.site_of = dict.fromkeys([*cores, "er1"], "hub")
+        while len(network.site_of) < DEVICES:
+            network._add_pop(cores, rng)
+        return network
 
     def _add_pop(self, cores: list[str], rng: random.Random) -> None:
         number = len(self.pops)
@@ -115,22 +115,22 @@ def contradictory_outage(seed: int) -> tuple[Snapshot, int]:
     """The moment, and how many routers are dark in it."""
     rng = random.Random(seed)
     network = _Network.draw(rng)
-    graph, symptoms, dark = network.graph(), list[Symptom](), set[str]()
+    graph, symptoms, unreachable = network.graph(), list[Symptom](), set[str]()
     for first in rng.sample(sorted(network.pops), len(network.pops)):
-        if len(dark) >= DARK:
+        if len(unreachable) >= UNREACHABLE:
             break
         for core, _ in (wire for wire in network.wires if wire[1] == first):
             wire = f"{core}-{first}"
             symptoms.append(_symptom("interface_down", ("interface", _pk(f"{core}:{wire}")), 0))
             symptoms.append(_symptom("adjacency_down", ("ospf_neighbor", _pk(f"{core}~{wire}")), 0))
         silent = [name for name in network.pops[first] if rng.random() < SILENT_SHARE]
-        for name in silent[: DARK - len(dark)]:
-            dark.add(name)
+        for name in silent[: UNREACHABLE - len(unreachable)]:
+            unreachable.add(name)
             symptoms.append(_symptom("unreachable", ("device", _pk(name)), rng.uniform(0, 8)))
     answering = [
         Sample(("device", _pk(name)), "device.up", NOON + timedelta(seconds=20), 1.0)
         for name in network.site_of
-        if name not in dark
+        if name not in unreachable
     ]
     moment = Snapshot.make(
         at=NOON + timedelta(seconds=25),
@@ -139,26 +139,26 @@ def contradictory_outage(seed: int) -> tuple[Snapshot, int]:
         symptoms=symptoms,
         samples=answering,
     )
-    return moment, len(dark)
+    return moment, len(unreachable)
 
 
-def measure_rca(asked: Asked) -> list[Figure]:
+def measure_rca(options: BenchOptions) -> list[Figure]:
     """Seconds of processor time for one verdict. Raises WrongResult when two rounds differ or a symptom is left out."""
-    moment, dark = contradictory_outage(asked.seed)
+    moment, unreachable = contradictory_outage(options.seed)
     causes = 0
     times, digests = [], set()
-    for number in range(asked.rounds):
+    for number in range(options.rounds):
         began = time.process_time()
         verdict = reach_verdict(moment)
         times.append(time.process_time() - began)
         digests.add(verdict.digest)
         causes = _checked(moment, verdict)
-        asked.say(f"round {number + 1}: {times[-1]:.2f} s, {causes} causes")
+        options.say(f"round {number + 1}: {times[-1]:.2f} s, {causes} causes")
     if len(digests) != 1:
         raise WrongResult("The same moment brought different verdicts.")
     return [
         Figure("routers", len(moment.graph.devices), ""),
-        Figure("dark", dark, ""),
+        Figure("dark", unreachable, ""),
         Figure("causes found", causes, ""),
         Figure("verdict, processor time (median)", median(times), "s", MOST_SECONDS),
     ]

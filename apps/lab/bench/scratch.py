@@ -63,13 +63,13 @@ def as_owner(work: Callable[[Any], object], name: str = "") -> None:
 @contextmanager
 def _owner_at(name: str) -> Iterator[Any]:
     """The owner's cursor in a database of that name."""
-    made = connections.create_connection("owner")
-    made.settings_dict = {**connections["owner"].settings_dict, "NAME": name}
+    created = connections.create_connection("owner")
+    created.settings_dict = {**connections["owner"].settings_dict, "NAME": name}
     try:
-        with made.cursor() as cursor:
+        with created.cursor() as cursor:
             yield cursor
     finally:
-        made.close()
+        created.close()
 
 
 def _drop(name: str) -> None:

@@ -118,8 +118,8 @@ def web_process(
         *(sys.executable, "-m", "gunicorn", "-c", "python:ispvm.deploy.gunicorn_web"),
         *("--workers", str(workers), "--bind", f"{LOOPBACK}:{port}", "ispvm.wsgi:application"),
     )
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, env=environment, stdout=said, stderr=said)  # noqa: S603  (our own words)
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)  # noqa: S603  (our own words)
         try:
             _wait_for(process, port)
             yield Served(port, process.pid)

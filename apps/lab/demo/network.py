@@ -131,8 +131,8 @@ class Provisioner:
         url = self._folder.plan["receiver_url"]
         known = {row["url"]: row["id"] for row in self._rest.all("/webhook-endpoints/")}
         if url not in known:
-            made = self._rest.post("/webhook-endpoints/", {"name": "demo receiver", "url": url})
-            self._folder.write_text(secret_file, made["secret"])
+            created = self._rest.post("/webhook-endpoints/", {"name": "demo receiver", "url": url})
+            self._folder.write_text(secret_file, created["secret"])
         elif not self._folder.read_text(secret_file):
             # Made by a run that ended before it could keep the secret: it is shown only once.
             path = f"/webhook-endpoints/{known[url]}/rotate-secret/"

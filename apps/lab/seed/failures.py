@@ -56,7 +56,7 @@ class Failure:
     kind: str
     branch: Branch
     signs: tuple[Sign, ...]
-    dark: frozenset[UUID] = frozenset()
+    unreachable: frozenset[UUID] = frozenset()
     #: Adjacencies and ports that are down, and other readings of the moment: (ref, metric) -> value.
     samples: tuple[tuple[Ref, str, float], ...] = ()
     silent_agent: UUID | None = None
@@ -121,14 +121,14 @@ def broken(
 ) -> Failure:
     """Wires cut and routers dead: what is dark behind them, and what the lit ends see."""
     gone = {device.id for device in dead}
-    lit = branch.reached(cut={link.id for link in cut}, dead=gone)
-    dark = frozenset(device.id for device in branch.devices if device.id not in lit)
+    reachable = branch.reached(cut={link.id for link in cut}, dead=gone)
+    unreachable = frozenset(device.id for device in branch.devices if device.id not in reachable)
     signs: list[Sign] = []
     samples: list[tuple[Ref, str, float]] = []
     for link in branch.links:
         for device, port, far in link.ends():
             is_down = link in cut or far.id in gone
-            if device.id not in lit:
+            if device.id not in reachable:
                 continue
             samples.append(
                 (("interface", device.port_id(port)), "interface.oper_up", float(not is_down))
@@ -137,8 +137,8 @@ def broken(
             samples.append((adjacency, "ospf.neighbor.up", float(not is_down)))
             if is_down:
                 signs += [_port_down(device, port), _adjacency_lost(link, device, far)]
-    signs += [_silent(device) for device in branch.devices if device.id in dark]
-    return Failure(kind, branch, tuple(signs), dark, tuple(samples))
+    signs += [_silent(device) for device in branch.devices if device.id in unreachable]
+    return Failure(kind, branch, tuple(signs), unreachable, tuple(samples))
 
 
 def _backhaul(branch: Branch, rng: Random) -> Failure | None:
@@ -158,7 +158,7 @@ def _aggregation(branch: Branch, _rng: Random) -> Failure | None:
 
 def _wire(branch: Branch, rng: Random) -> Failure | None:
     links = [link for link in branch.links if link.kind == "access"]
-    return broken("wire", branch, cut=(rng.choice(links),)) if links else None
+    return broken("access_link", branch, cut=(rng.choice(links),)) if links else None
 
 
 def _ring(branch: Branch, rng: Random) -> Failure | None:
@@ -314,12 +314,12 @@ def _symptom(
 
 
 def _readings(failure: Failure, at: datetime) -> Iterator[Sample]:
-    said = {(ref, metric) for ref, metric, _value in failure.samples}
+    reported = {(ref, metric) for ref, metric, _value in failure.samples}
     for device in failure.branch.devices:
         ref = ("device", device.id)
-        is_lit = device.id not in failure.dark
-        yield Sample(ref, "device.up", at, float(is_lit))
-        if is_lit and (ref, "device.api.up") not in said:
+        is_reachable = device.id not in failure.unreachable
+        yield Sample(ref, "device.up", at, float(is_reachable))
+        if is_reachable and (ref, "device.api.up") not in reported:
             yield Sample(ref, "device.api.up", at, 1.0)
     for ref, metric, value in failure.samples:
         if metric in {"interface.oper_up", "ospf.neighbor.up", "bgp.peer.up", "device.api.up"}:

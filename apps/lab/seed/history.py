@@ -48,7 +48,7 @@ TAKEN, TAKEN_WHILE_OPEN, ASSIGNED, NOTED, CLOSED_BY_HAND = 0.8, 0.5, 0.6, 0.4, 0
 
 
 @dataclass(frozen=True)
-class _Said:
+class _Entry:
     """A line of the timeline."""
 
     at: datetime
@@ -82,7 +82,7 @@ class _Rows:
         record_all(sorted(self.acts, key=lambda act: act.at))
 
 
-class Historian:
+class HistoryWriter:
     """Writes the stories of one network. Call it inside the tenant."""
 
     def __init__(self, network: Network, people: list[User], *, at: datetime) -> None:
@@ -125,12 +125,12 @@ class Historian:
         cause = told.problem.causes[0]
         params = {"cause": cause.name, "confidence": cause.confidence}
         opened = Message("incidents.timeline.opened", params)
-        said = [
-            _Said(incident.opened_at, EntryKind.OPENED, opened, actor=CORRELATION),
+        entries = [
+            _Entry(incident.opened_at, EntryKind.OPENED, opened, actor=CORRELATION),
             *self._said_of_alerts(story, fired),
             *self._said_by_people(incident, rng),
         ]
-        self._write_timeline(story, incident, said, rows)
+        self._write_timeline(story, incident, entries, rows)
 
     def _incident(self, story: Story, told: Told, rng: Random) -> Incident:
         problem, impact = told.problem, told.problem.impact
@@ -274,9 +274,9 @@ class Historian:
         )
 
     def _write_timeline(
-        self, story: Story, incident: Incident, said: list[_Said], rows: _Rows
+        self, story: Story, incident: Incident, entries: list[_Entry], rows: _Rows
     ) -> None:
-        for number, line in enumerate(said):
+        for number, line in enumerate(entries):
             rows.lines.append(
                 TimelineEntry(
                     id=self._network.id_of("line", story.id, number),
@@ -296,35 +296,35 @@ class Historian:
                     Act(action, line.actor, ("incident", incident.id), line.at, detail)
                 )
 
-    def _said_of_alerts(self, story: Story, fired: list[Sign]) -> Iterator[_Said]:
+    def _said_of_alerts(self, story: Story, fired: list[Sign]) -> Iterator[_Entry]:
         for sign in fired:
             alert_id = story.alert_id(sign)
             fired_at = story.failure.fires_at(sign, story.began)
-            yield _Said(fired_at, EntryKind.ALERT, sign.message, alert_id=alert_id)
+            yield _Entry(fired_at, EntryKind.ALERT, sign.message, alert_id=alert_id)
             if well := story.well_at(sign):
                 cleared = Message("incidents.timeline.alert_cleared", {"alert": sign.message})
-                yield _Said(well, EntryKind.RECOVERY, cleared, alert_id=alert_id)
+                yield _Entry(well, EntryKind.RECOVERY, cleared, alert_id=alert_id)
 
-    def _said_by_people(self, incident: Incident, rng: Random) -> Iterator[_Said]:
+    def _said_by_people(self, incident: Incident, rng: Random) -> Iterator[_Entry]:
         who = next((row for row in self._people if row.label == incident.acked_by), None)
         until = incident.ended_at or self._at
         if who is not None and incident.acked_at is not None:
             message = Message("incidents.timeline.acknowledged", {"user": who.label})
-            yield _Said(incident.acked_at, EntryKind.ACKNOWLEDGED, message, actor=who)
+            yield _Entry(incident.acked_at, EntryKind.ACKNOWLEDGED, message, actor=who)
             if incident.assigned_to:
                 message = Message("incidents.timeline.assigned", {"user": incident.assigned_to})
-                yield _Said(incident.acked_at + SECOND, EntryKind.ASSIGNED, message, actor=who)
+                yield _Entry(incident.acked_at + SECOND, EntryKind.ASSIGNED, message, actor=who)
             noted_at = incident.acked_at + rng.randint(60, 1_500) * SECOND
             if noted_at < until and rng.random() < NOTED:
-                yield _Said(noted_at, EntryKind.NOTE, note=rng.choice(NOTES), actor=who)
+                yield _Entry(noted_at, EntryKind.NOTE, note=rng.choice(NOTES), actor=who)
         if incident.resolution == Resolution.OPERATOR:
             closer = who or self._people[0]
             params = {"user": closer.label, "reason": "works again, tested with the customer"}
             message = Message("incidents.timeline.closed", params)
-            yield _Said(until, EntryKind.CLOSED, message, actor=closer)
+            yield _Entry(until, EntryKind.CLOSED, message, actor=closer)
         elif incident.ended_at is not None:
             message = Message("incidents.timeline.recovered")
-            yield _Said(until, EntryKind.CLOSED, message, actor=CORRELATION)
+            yield _Entry(until, EntryKind.CLOSED, message, actor=CORRELATION)
 
 
 _AUDITED = {

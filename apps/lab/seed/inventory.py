@@ -70,14 +70,14 @@ def write_network(network: Network, *, at: datetime) -> None:
         for row in network.services
         if row.kind != "pppoe"
     ]
-    made: Sequence[tuple[str, Sequence[Site | Device | Link | ProbeTarget | Service]]] = (
+    groups: Sequence[tuple[str, Sequence[Site | Device | Link | ProbeTarget | Service]]] = (
         ("site", sites),
         ("device", devices),
         ("link", links),
         ("probe_target", probes),
         ("service", transits),
     )
-    for noun, rows in made:
+    for noun, rows in groups:
         store_rows(rows)
         record_all(
             Act(f"{noun}.created", SEEDER, (noun, row.id), at, {"name": row.name}) for row in rows

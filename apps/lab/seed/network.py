@@ -215,22 +215,22 @@ def _draw_pop(
 ) -> None:
     """A PoP of so many routers behind its hub; every fourth has two ways out."""
     hub = cores[0].site
-    place = number // network.size.regions
+    index = number // network.size.regions
     city = CITIES[hub.region][0]
     site = PlannedSite(
-        network.id_of("site", hub.code, place),
-        f"{city} {DISTRICTS[place % len(DISTRICTS)]}",
-        f"{hub.code}{place + 1:02d}",
+        network.id_of("site", hub.code, index),
+        f"{city} {DISTRICTS[index % len(DISTRICTS)]}",
+        f"{hub.code}{index + 1:02d}",
         round(hub.latitude + rng.uniform(-0.45, 0.45), 5),
         round(hub.longitude + rng.uniform(-0.55, 0.55), 5),
         hub.region,
-        place + 1,
+        index + 1,
     )
     network.sites.append(site)
     agg = _device(network, rng, site, "agg1", "agg")
-    near, other = cores if place % 2 else cores[::-1]
+    near, other = cores if index % 2 else cores[::-1]
     _wire(network, "backhaul", near, agg, 10)
-    if place % 4 == 3:
+    if index % 4 == 3:
         _wire(network, "backhaul", other, agg, 10)
     if count > 1:
         bng = _device(network, rng, site, "bng1", "bng")
@@ -248,11 +248,11 @@ def _draw_pop(
 def _device(
     network: Network, rng: Random, site: PlannedSite, name: str, role: str
 ) -> PlannedDevice:
-    called = f"{name}-{site.code.lower()}"
+    device_name = f"{name}-{site.code.lower()}"
     here = sum(1 for row in network.devices[-20:] if row.site is site)
     device = PlannedDevice(
-        id=network.id_of("device", called),
-        name=called,
+        id=network.id_of("device", device_name),
+        name=device_name,
         role=role,
         site=site,
         address=f"10.{64 + site.region}.{site.number}.{here + 1}",

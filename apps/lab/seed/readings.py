@@ -44,9 +44,9 @@ class Episode:
 class _Trouble:
     """By entity, when it was not well."""
 
-    dark: dict[UUID, list[Episode]] = field(default_factory=dict)
+    unreachable: dict[UUID, list[Episode]] = field(default_factory=dict)
     #: (entity, metric) -> episodes with the value that was read then.
-    said: dict[tuple[UUID, str], list[tuple[Episode, float]]] = field(default_factory=dict)
+    reported: dict[tuple[UUID, str], list[tuple[Episode, float]]] = field(default_factory=dict)
     #: Regions whose agent is silent, and since when.
     blind: dict[int, datetime] = field(default_factory=dict)
 
@@ -55,20 +55,20 @@ class _Trouble:
         found = cls()
         for episode in episodes:
             failure = episode.failure
-            for device_id in failure.dark:
-                found.dark.setdefault(device_id, []).append(episode)
+            for device_id in failure.unreachable:
+                found.unreachable.setdefault(device_id, []).append(episode)
             for ref, metric, value in failure.samples:
                 if value < 1 or metric == "device.cpu_pct":
-                    found.said.setdefault((ref[1], metric), []).append((episode, value))
+                    found.reported.setdefault((ref[1], metric), []).append((episode, value))
             if failure.silent_agent and episode.ended is None:
                 found.blind[failure.branch.region] = episode.began
         return found
 
     def is_dark(self, device_id: UUID, at: datetime) -> bool:
-        return any(row.holds_at(at) for row in self.dark.get(device_id, ()))
+        return any(row.holds_at(at) for row in self.unreachable.get(device_id, ()))
 
     def value(self, entity_id: UUID, metric: str, at: datetime) -> float | None:
-        for episode, value in self.said.get((entity_id, metric), ()):
+        for episode, value in self.reported.get((entity_id, metric), ()):
             if episode.holds_at(at):
                 return value
         return None
@@ -92,7 +92,7 @@ class _Port:
     """A port: whether it is lit, and its traffic where a wire ends."""
 
     id: UUID
-    is_lit: bool
+    is_reachable: bool
     inward: Wave | None = None
     outward: Wave | None = None
 
@@ -140,7 +140,7 @@ class Reader:
             hit = {ref[1] for sign in episode.failure.signs for ref in [sign.ref]}
             for device in episode.failure.branch.devices:
                 ports = {device.port_id(port) for port in device.ports}
-                if device.id in episode.failure.dark or device.id in hit or hit & ports:
+                if device.id in episode.failure.unreachable or device.id in hit or hit & ports:
                     wanted[device.id] = device
         for device in self._network.devices:
             if len(wanted) >= max(self._network.size.charted, len(now)):
@@ -183,9 +183,9 @@ class Reader:
         fine_from = moments[-1] - FINE_FOR
         for moment in moments:
             is_last = moment == moments[-1]
-            lit = not self._trouble.is_dark(device.id, moment)
-            api = lit and self._trouble.value(device.id, "device.api.up", moment) is None
-            yield _sample("device", device.id, "device.up", moment, float(lit))
+            reachable = not self._trouble.is_dark(device.id, moment)
+            api = reachable and self._trouble.value(device.id, "device.api.up", moment) is None
+            yield _sample("device", device.id, "device.up", moment, float(reachable))
             if is_last:
                 yield _sample("device", device.id, "device.api.up", moment, float(api))
                 yield _sample("probe_target", probe, "probe.tcp.up", moment, float(api))
@@ -197,17 +197,17 @@ class Reader:
             if device.id.int % SLOW_ONE_OF == 0 and moment > moments[-1] - SLOW_FOR:
                 connect += SLOW_MS
             yield _sample("probe_target", probe, "probe.tcp.connect_ms", moment, connect)
-            said = [
+            reported = [
                 ("device.cpu_pct", cpu.value(now) if busy is None else busy),
                 ("device.mem_used_bytes", memory.value(now) * GIB),
             ]
             if is_last:
-                said += [
+                reported += [
                     ("device.poll.ms", took.value(now)),
                     ("device.uptime_seconds", self._booted[device.id] + now),
                     ("device.mem_total_bytes", 4 * GIB),
                 ]
-            for metric, value in said:
+            for metric, value in reported:
                 yield _sample("device", device.id, metric, moment, value)
             if is_charted:
                 yield from self._traffic(ports, moment, has_errors=moment > fine_from)
@@ -216,7 +216,7 @@ class Reader:
                 yield from self._of_neighbors(device, moment)
         if self._trouble.is_dark(device.id, moments[-1]):
             # Its own word is as old as the failure.
-            yield from self._port_states(ports, self._trouble.dark[device.id][-1].began)
+            yield from self._port_states(ports, self._trouble.unreachable[device.id][-1].began)
 
     def _ports(self, device: PlannedDevice, rng: Random) -> list[_Port]:
         capacity = {
@@ -226,8 +226,8 @@ class Reader:
         for name in device.ports:
             pk = device.port_id(name)
             if name not in capacity:
-                is_lit = not name.startswith("ether") or rng.random() < LIT_SPARE
-                found.append(_Port(pk, is_lit))
+                is_reachable = not name.startswith("ether") or rng.random() < LIT_SPARE
+                found.append(_Port(pk, is_reachable))
                 continue
             share = capacity[name] / 8 * rng.uniform(0.08, 0.55)
             inward = Wave.draw(rng, low=share * 0.15, swing=share)
@@ -240,7 +240,7 @@ class Reader:
     def _port_states(self, ports: list[_Port], moment: datetime) -> Iterator[Sample]:
         for port in ports:
             down = self._trouble.value(port.id, "interface.oper_up", moment) is not None
-            is_up = float(port.is_lit and not down)
+            is_up = float(port.is_reachable and not down)
             yield _sample("interface", port.id, "interface.oper_up", moment, is_up)
 
     def _traffic(

@@ -13,7 +13,7 @@ from apps.core.errors import DomainError
 from apps.incidents.models import Incident
 from apps.inventory.models import Device
 from apps.lab.seed.events import write_events
-from apps.lab.seed.history import Historian
+from apps.lab.seed.history import HistoryWriter
 from apps.lab.seed.inventory import CERTIFICATE, SEEDER, write_network
 from apps.lab.seed.ledger import write_ledger
 from apps.lab.seed.maintenance import write_windows
@@ -102,7 +102,7 @@ def _make(
     shift = people[: len(PEOPLE) // 2]
     say(f"{size.title}: {len(stories)} incidents ...")
     with acting_in(tenant):
-        written = Historian(network, shift, at=at).write(stories)
+        written = HistoryWriter(network, shift, at=at).write(stories)
         write_events(network, stories, at=at)
         say(f"{size.title}: {written} alerts; webhooks ...")
         write_ledger(network, at=at)

@@ -68,7 +68,7 @@ def draw_stories(network: Network, seed: int, *, at: datetime) -> list[Story]:
     ]
     hot = {failure.branch.key for failure in burning}
     calm = [branch for branch in branches if branch.key not in hot] or branches
-    past = _draw_past(calm, rng, count=size.incidents - len(now), span=size.history, at=at)
+    past = _draw_past(calm, rng, count=size.incidents - len(now), period=size.history, at=at)
     every = sorted(
         [*past, *((began, None, failure) for began, failure in now)], key=lambda row: row[0]
     )
@@ -110,11 +110,11 @@ def _draw_other(branch: Branch, rng: Random, seen: set[str]) -> Failure | None:
 
 
 def _draw_past(
-    branches: list[Branch], rng: Random, *, count: int, span: timedelta, at: datetime
+    branches: list[Branch], rng: Random, *, count: int, period: timedelta, at: datetime
 ) -> list[tuple[datetime, datetime | None, Failure]]:
     newest = at - YOUNGEST
     starts = sorted(
-        newest - timedelta(seconds=round(rng.uniform(0, span.total_seconds())))
+        newest - timedelta(seconds=round(rng.uniform(0, period.total_seconds())))
         for _ in range(count)
     )
     busy: dict[str, datetime] = {}

@@ -153,12 +153,12 @@ class TwoAtOnce(Story):
     def draw(self, context: Context) -> Scenario:
         backhaul = context.link(context.choose(row["id"] for row in context.links("backhaul")))
         unreachable = context.routers_of(context.site_of(backhaul["z"]["device"]))
-        ring = [
+        ring_links = [
             row["id"]
             for row in context.links("core")
             if backhaul["a"]["device"] not in {row["a"]["device"], row["z"]["device"]}
         ]
-        link = context.choose(ring)
+        link = context.choose(ring_links)
         return Scenario(
             [{"kind": "link_cut", "link": backhaul["id"]}, {"kind": "link_cut", "link": link}],
             [

@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core.errors import DomainError
 from apps.lab.bench import BENCHES
-from apps.lab.bench.figures import Asked, WrongResult, machine
+from apps.lab.bench.figures import BenchOptions, WrongResult, machine
 
 FEWEST_ROUNDS = 1
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         on = machine()
         say(f"{name}: seed {seed}, {rounds} rounds, {on['cores']} cores, {on['memory_gib']} GiB")
         try:
-            figures = BENCHES[name](Asked(seed, rounds, say))
+            figures = BENCHES[name](BenchOptions(seed, rounds, say))
         except (WrongResult, DomainError) as error:
             raise CommandError(str(error)) from error
         if options["json"]:

@@ -32,12 +32,12 @@ class Command(BaseCommand):
         at = options["at"] or clock.now().replace(microsecond=0)
         prepare_database(at)
         try:
-            made = seed_demo(
+            seeded_tenants = seed_demo(
                 size=options["size"], seed=options["seed"], password=password, at=at, say=self._say
             )
         except OtherSeed as error:
             raise CommandError(str(error)) from error
-        for row in made:
+        for row in seeded_tenants:
             self._say(
                 f"{row.tenant.name}: {row.devices} devices, {row.incidents} incidents"
                 f" ({row.open_incidents} open), {row.readings} new readings."
