@@ -140,11 +140,11 @@ def _held(access: Access, covered: set[UUID], *, notifies_critical: bool) -> lis
         incident__in=[row.id for row in found], number=F("incident__revision")
     )
     causes = {
-        incident_id: {UUID(cause["entity_id"]) for cause in trouble["causes"]}
-        for incident_id, trouble in newest.values_list("incident_id", "trouble")
+        incident_id: {UUID(cause["entity_id"]) for cause in problem["causes"]}
+        for incident_id, problem in newest.values_list("incident_id", "problem")
     }
     return [
-        HeldIncident(row.id, row.number, row.shown_title)
+        HeldIncident(row.id, row.number, row.display_title)
         for row in found
         if causes.get(row.id, set()) <= covered
     ]

@@ -52,7 +52,7 @@ class _Network:
     def draw(cls, rng: random.Random) -> "_Network":
         cores = [f"cr{number}" for number in range(CORES)]
         network = cls({}, list(zip(cores, cores[1:] + cores[:1], strict=True)), {})
-        network.wires.append(("er1", cores[0]))
+        network.links.append(("er1", cores[0]))
         network.site_of = dict.fromkeys([*cores, "er1"], "hub")
         while len(network.site_of) < DEVICES:
             network._add_pop(cores, rng)
@@ -119,7 +119,7 @@ def contradictory_outage(seed: int) -> tuple[Snapshot, int]:
     for first in rng.sample(sorted(network.pops), len(network.pops)):
         if len(unreachable) >= UNREACHABLE:
             break
-        for core, _ in (wire for wire in network.wires if wire[1] == first):
+        for core, _ in (link for link in network.links if link[1] == first):
             wire = f"{core}-{first}"
             symptoms.append(_symptom("interface_down", ("interface", _pk(f"{core}:{wire}")), 0))
             symptoms.append(_symptom("adjacency_down", ("ospf_neighbor", _pk(f"{core}~{wire}")), 0))
