@@ -1,4 +1,4 @@
-"""The agent's version and capabilities, as reported to the server."""
+"""The version of the platform and its agent, the only place that states it; the capabilities that the agent reports."""
 
 VERSION = "0.1.0"
 CAPABILITIES = (

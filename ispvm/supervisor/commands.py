@@ -15,10 +15,11 @@ from ispvm.supervisor.paths import PROJECT, Home, home_folder
 from ispvm.supervisor.services import run_services
 from ispvm.supervisor.testing import ensure_services
 
-TEST_HELP = """usage: python3 run.py test [--long] [pytest's own options and paths]
+TEST_HELP = """usage: python3 run.py test [--long] [AREA ...] [pytest's own options and paths]
 
 Runs the tests with their own PostgreSQL and Valkey (data in .ispvm/test).
   --long    run large test cases and kill matrices too
+  AREA      a folder of tests, such as incidents, agent or supervisor
 ISPVM_POSTGRES=pip or =system selects the PostgreSQL installation; DATABASE_URL and REDIS_URL select your own servers.
 """
 
@@ -41,6 +42,7 @@ def test(arguments: list[str]) -> int:
         print(TEST_HELP, end="")
         return 0
     environment = {**os.environ, **ensure_services()}
+    arguments = [f"tests/{a}" if is_test_area(a) else a for a in arguments]
     if "--long" in arguments:
         arguments = [argument for argument in arguments if argument != "--long"]
         environment["ISPVM_LONG"] = "1"
@@ -48,6 +50,11 @@ def test(arguments: list[str]) -> int:
         [] if any(a.startswith(("-n", "--numprocesses")) for a in arguments) else ["-n", "auto"]
     )
     return run_in_foreground([sys.executable, "-m", "pytest", *workers, *arguments], environment)
+
+
+def is_test_area(argument: str) -> bool:
+    """Whether it names a folder of tests, not an option, a path or an option's value that is a path."""
+    return argument.isidentifier() and (PROJECT / "tests" / argument).is_dir()
 
 
 def run_in_foreground(command: list[str], environment: dict[str, str]) -> int:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from agent.version import VERSION
 from apps.agents.choices import AgentStatus
 from apps.agents.models import Agent, AgentCertificate, AgentSite
 from apps.audit.services import Act, record_all
@@ -110,7 +111,7 @@ def _write_agents(network: Network, at: datetime) -> None:
             status=AgentStatus.ACTIVE,
             created_at=at,
             enrolled_at=at,
-            version="0.1.0",
+            version=VERSION,
             hostname=f"{row.name}.{network.size.domain}",
             capabilities=["routeros_api", "probe"],
             boot_id=network.id_of("boot", row.name),
