@@ -87,6 +87,7 @@ STEPS = (
         variables=(("DJANGO_SETTINGS_MODULE", "ispvm.settings.check"),),
     ),
     Step("words", (*PYTHON, "ispvm.supervisor.words")),
+    Step("catalogs", (*PYTHON, "ispvm.supervisor.catalogs"), needs_settings=True),
     Step("unused code", (*PYTHON, "vulture")),
     Step("dependencies", ("deptry", ".", "--config", ".deptry.toml")),
     Step("templates", (*PYTHON, "ispvm.supervisor.compile_templates"), needs_settings=True),

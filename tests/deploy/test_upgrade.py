@@ -133,4 +133,4 @@ def test_data_of_the_release_before_is_there_after_the_upgrade(former, empty):
     }
     assert changed == {}
     assert catalog_of(empty) == catalog_of(settings.DATABASES["default"]["NAME"])
-    manage(PROJECT, empty, "audit", "verify")
+    manage(PROJECT, empty, "audit", "verify", "--all")
