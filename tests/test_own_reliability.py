@@ -44,7 +44,7 @@ CLOCKS_ALLOWED = {
         "waits until a cache has surely expired"
     ),
     "ingest/test_signer.py::kills": "chooses a moment to kill",
-    "rest/test_noisy_neighbor.py::made": "holds a request for a while",
+    "rest/test_noisy_neighbor.py::created": "holds a request for a while",
     "rest/test_noisy_neighbor.py::test_time_in_the_database_is_charged": "a lower bound",
     "supervisor/test_processes.py::test_survives_a_process_that_closes_its_output": (
         "time of this thread on the processor, not of the wall"
@@ -62,7 +62,7 @@ CLOCKS_ALLOWED = {
     "supervisor/waiting.py::attempts": "ends only what hangs",
     "tenancy/test_pool_bleed.py::cancel": "tries again until it is done",
     "vault/test_rotation_kills.py::run": "chooses a moment to kill",
-    "vault/test_rotation_kills.py::survives": "chooses moments",
+    "vault/test_rotation_kills.py::run_with_kills": "chooses moments",
     "webhooks/receivers.py::script": "a receiver that is slow",
     "webhooks/test_races.py::count": "holds a connection open for a while",
     "webhooks/test_races.py::slow": "a receiver that is slow",

@@ -78,7 +78,7 @@ class TestReading:
         assert one["rule_key"] == "unreachable"
         assert one["rule"] == str(rules["unreachable"].id)
         assert one["entity"] == {"type": "device", "id": str(alert.entity_id), "label": "cr1"}
-        assert one["observation"] == OBSERVATION
+        assert one["observation"] == {"code": "", "params": {}, **OBSERVATION}
         assert listed(reader, BASE) == [one]
 
     def test_a_deleted_entity_has_no_label(self, acme, reader, rules):

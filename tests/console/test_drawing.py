@@ -81,7 +81,7 @@ def test_many_series_are_drawn_by_one_query(in_acme, django_assert_num_queries):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("grown", "shown"), [(1e9, "53.3 M"), (1e15, "faint")])
+@pytest.mark.parametrize(("rates", "shown"), [(1e9, "53.3 M"), (1e15, "faint")])
 def test_no_port_carries_more_than_its_speed(visit, acme, acme_noc, rates, shown):
     now = clock.now()
     with acting_in(acme):

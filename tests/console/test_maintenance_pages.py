@@ -127,7 +127,7 @@ class TestPlanning:
     def test_is_prefilled_by_the_page_that_leads_there(self, noc, site):
         answer = noc.get(PLAN, {"site": site.id})
 
-        assert answer.context["places"].site_ids == [site.id]
+        assert answer.context["targets"].site_ids == [site.id]
         preview = answer.context["preview"]
         assert (preview.devices, len(preview.names), preview.more) == (8, 6, 2)
         assert "8 devices : r0, r1, r2, r3, r4, r5 and 2 more" in text_of(answer)
@@ -190,7 +190,7 @@ class TestPlanning:
 
         assert answer.status_code == 422
         assert set(answer.context["form"].errors) == {field}
-        assert answer.content.decode().count('class="fault"') == 1
+        assert answer.content.decode().count('class="error-message"') == 1
         assert windows(acme) == []
 
     def test_finds_by_name_without_a_script_and_keeps_what_was_typed(self, noc, site):
@@ -201,12 +201,12 @@ class TestPlanning:
         assert answer.status_code == 200
         assert [row.name for row in answer.context["found"].devices] == ["r3"]
         assert "hums" in answer.content.decode()
-        assert 'class="fault"' not in answer.content.decode()
+        assert 'class="error-message"' not in answer.content.decode()
         chosen = noc.post(PLAN, form | {"device": answer.context["found"].devices[0].id})
         assert chosen.context["found"].is_empty
         assert chosen.context["preview"].names == ("r3",)
 
-    @pytest.mark.parametrize("part", ["places", "preview"])
+    @pytest.mark.parametrize("part", ["targets", "preview"])
     def test_a_script_gets_the_part_that_it_asked_for(self, acme, noc, site, part):
         headers = {"HX-Request": "true", "HX-Target": part}
 
@@ -238,7 +238,7 @@ class TestPreview:
     def test_an_incident_leads_to_where_its_cause_is(self, noc, stage, incident):
         answer = noc.get(PLAN, {"incident": incident.id})
 
-        assert answer.context["places"].device_ids == [stage.devices["cr2"].id]
+        assert answer.context["targets"].device_ids == [stage.devices["cr2"].id]
         held = answer.context["preview"].incidents
         assert [row.number for row in held] == [incident.number]
 

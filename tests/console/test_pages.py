@@ -293,7 +293,7 @@ def test_a_silent_agent_blinds_the_home(visit, stage, acme, acme_noc):
     shown = text_of(visit(acme_noc).get(reverse("console:home")))
 
     assert "Agent core is offline: last heartbeat 5 min ago." in shown
-    assert "Silent" in shown
+    assert "Offline" in shown
 
 
 def test_quiet_says_since_when(visit, acme, acme_noc, four_states):

@@ -10,7 +10,7 @@ from apps.console.web.site_field import MOST_CHOICES, MOST_FITTING
 from apps.core import clock
 from apps.inventory.services import grant
 from apps.tenancy import acting_in
-from tests.console.test_orders import rows
+from tests.console.test_orders import csv_rows
 from tests.inventory.factories import ACTOR, make_device, make_site
 
 pytestmark = pytest.mark.django_db
@@ -80,7 +80,7 @@ def test_words_are_of_a_name_or_a_code(visit, acme_noc, many, words, names):
     client = visit(acme_noc)
 
     page = client.get(PATH, {"site": words})
-    file = rows(client.get(reverse("console:devices-csv"), {"site": words}))
+    file = csv_rows(client.get(reverse("console:devices-csv"), {"site": words}))
 
     assert shown(page) == names
     assert [row["name"] for row in file] == names
@@ -112,7 +112,7 @@ def test_a_chosen_site_stays_while_the_rest_of_the_filter_changes(visit, acme_no
 
     assert f'<input type="hidden" name="site" value="{many[1].id}">' in form
     assert "<bdi>South 1</bdi>" in form
-    assert '<a class="lnk" href="?q=r-">Any site</a>' in form
+    assert '<a class="text-link" href="?q=r-">Any site</a>' in form
 
 
 def test_words_stay_a_field_where_sites_are_few(visit, acme, acme_noc):

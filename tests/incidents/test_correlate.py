@@ -81,7 +81,7 @@ class TestACutBackhaul:
         assert held.keys() == {"agg1", "bng1"}
         assert shown == {"cr2 to-agg1"}
         assert held["bng1"].suppressed_by_id == network.links["cr2-agg1"].id
-        assert "cr2-agg1" in held["bng1"].suppressed_reason
+        assert "cr2-agg1" in held["bng1"].suppression_reason
         assert held["bng1"].suppressed_since == network.at(15)
 
     def test_closes_once_when_everything_has_recovered(self, network):
@@ -327,7 +327,7 @@ class TestPeople:
                     incident_id=incident.id, actor=DANA, at=network.at(63)
                 )
 
-            assert incident.timeline.filter(kind="note", text="Fixed").exists()
+            assert incident.timeline.filter(kind="note", note="Fixed").exists()
 
     @pytest.mark.parametrize("text", ["", "  \n "])
     def test_an_empty_note_is_refused(self, network, incident, text):
@@ -448,7 +448,7 @@ class TestMaintenance:
         assert topics(network) == [*before, "incident.closed"]
 
     def test_critical_ones_break_through_where_the_window_lets_them(self, network):
-        self.plan(network, "north", lets_critical_through=True)
+        self.plan(network, "north", notify_critical=True)
         incident = network.open_an_incident()
 
         assert incident.in_maintenance

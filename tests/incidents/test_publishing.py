@@ -7,8 +7,7 @@ from datetime import timedelta
 from itertools import groupby
 
 import pytest
-from django.core.management import call_command
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -196,21 +195,3 @@ class TestOnTheStage:
                     services.acknowledge_incident(**who)
                 if rng.random() < 0.1:
                     services.close_incident(reason="Known", **who)
-
-
-@pytest.mark.django_db(transaction=True, databases=["default", "owner"])
-def test_incidents_from_before_count_as_told_as_they_stand(acme):
-    with acting_in(acme):
-        quiet, burning, over = (Incident.objects.get(pk=make_incident()) for _ in range(3))
-        publish(OPENED, burning)
-        publish(OPENED, over)
-        close(over)
-    try:
-        call_command("migrate", "incidents", "0004", database="owner", verbosity=0)
-    finally:
-        call_command("migrate", "incidents", database="owner", verbosity=0)
-        connections["owner"].close()
-
-    with acting_in(acme):
-        rows = {row.pk: row.last_published for row in Incident.objects.all()}
-    assert rows == {quiet.pk: "", burning.pk: "open", over.pk: "closed"}

@@ -265,7 +265,7 @@ class TestRepeats:
         for number in range(50):
             refusals.add(rf.get(f"/{number}"), CostLimitExceeded())
 
-        assert len(refusals._found) == 10
+        assert len(refusals._refusals) == 10
 
 
 def counted(reason: str) -> float:

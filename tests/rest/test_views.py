@@ -84,7 +84,7 @@ class TestPaging:
         now, count = clock.now(), 1203
         with acting_in(acme):
             pk, device = rule(), make_device("cr1").id
-            shared = {"severity": "critical", "summary": "x", "seen": {}, "since": now}
+            shared = {"severity": "critical", "summary": "x", "observation": {}, "since": now}
             Alert.objects.bulk_create(
                 Alert(rule_id=pk, entity_type="device", entity_id=device, state="ok",
                       fired_at=now, **shared)
@@ -290,7 +290,7 @@ class TestDeprecation:
         assert answer["Sunset"] == "Sat, 05 Feb 2028 00:00:00 GMT"
 
     def test_less_than_a_year_is_refused(self):
-        with pytest.raises(ValueError, match="a year"):
+        with pytest.raises(ValueError, match="one year"):
             Deprecation(self.SINCE, self.SINCE + timedelta(days=364))
 
 

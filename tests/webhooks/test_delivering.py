@@ -278,7 +278,7 @@ class TestInterrupted:
             raise KeyboardInterrupt
 
         with monkeypatch.context() as patch:
-            patch.setattr(delivering, "settle", killed)
+            patch.setattr(delivering, "record_result", killed)
             with pytest.raises(KeyboardInterrupt):
                 deliver(endpoint)
         now = clock.now()

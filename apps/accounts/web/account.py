@@ -231,7 +231,7 @@ def render_account(request: HttpRequest, *, status: int = 200, **more: Any) -> H
         "sessions": sessions.sessions_of(user, now)[:100],
         "this_session": row_key(request.session),
         "active_since": now - timedelta(minutes=2),
-        "may_make_tokens": may_create_tokens,
+        "may_create_tokens": may_create_tokens,
         "tokens": tokens,
         "token_days": TOKEN_DAYS,
         "scopes": [p.value for p in Permission if access and access.may(p)],

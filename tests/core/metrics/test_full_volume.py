@@ -114,6 +114,8 @@ def test_what_a_dead_process_counted_waits_where_it_is_until_there_is_room(volum
 
     past = {
         key: value
-        for key, value, *_ in MmapedDict.read_all_values_from_file(str(volume / "counter_past.db"))
+        for key, value, *_ in MmapedDict.read_all_values_from_file(
+            str(volume / "counter_merged.db")
+        )
     }
     assert past == {"things": 7.0}

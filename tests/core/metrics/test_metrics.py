@@ -75,8 +75,8 @@ class TestFolder:
         assert metrics_text["took_seconds_bucket|1.0"] == 0
         assert "busy" not in metrics_text
         assert {path.name for path in folder.glob("*.db")} == {
-            "counter_past.db",
-            "histogram_past.db",
+            "counter_merged.db",
+            "histogram_merged.db",
         }
 
     def test_a_second_look_and_a_late_death_change_no_sum(self, folder):
