@@ -227,7 +227,7 @@ def test_it_prompts_without_echo():
     read_until(near, output, b"too short")
     read_until(near, output, f"Password for {EMAIL}: ".encode())
     os.write(near, f"{PASSWORD}\n".encode())
-    read_until(near, output, b"again: ")
+    read_until(near, output, b"Confirm password: ")
     os.write(near, f"{PASSWORD}\n".encode())
     read_until(near, output, b"agents.md")
     eventually(lambda: process.poll() is not None)
