@@ -215,26 +215,26 @@ def test_it_prompts_without_echo():
         preexec_fn=take_terminal,  # noqa: PLW1509  # no other thread is here
     )
     os.close(far)
-    output = bytearray()
+    terminal = Terminal(near)
     answers = {
         b"platform operator: ": EMAIL,
         b"first tenant: ": "Isla Net",
         f"Password for {EMAIL}: ".encode(): "short",
     }
     for question, answer in answers.items():
-        read_until(near, output, question)
-        os.write(near, f"{answer}\n".encode())
-    read_until(near, output, b"too short")
-    read_until(near, output, f"Password for {EMAIL}: ".encode())
-    os.write(near, f"{PASSWORD}\n".encode())
-    read_until(near, output, b"Confirm password: ")
-    os.write(near, f"{PASSWORD}\n".encode())
-    read_until(near, output, b"agents.md")
+        terminal.read_until(question)
+        terminal.type(answer)
+    terminal.read_until(b"too short")
+    terminal.read_until(f"Password for {EMAIL}: ".encode())
+    terminal.type(PASSWORD)
+    terminal.read_until(b"Confirm password: ")
+    terminal.type(PASSWORD)
+    terminal.read_until(b"agents.md")
     eventually(lambda: process.poll() is not None)
     os.close(near)
 
     assert process.returncode == 0
-    assert PASSWORD.encode() not in output
+    assert PASSWORD.encode() not in terminal.output
     assert counts() == (1, 1, 1, 1)
 
 
@@ -246,12 +246,22 @@ def take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
-def read_until(near: int, output: bytearray, words: bytes) -> None:
-    """Read on until these words have come since the last call."""
-    fresh = bytearray()
-    while words not in fresh:
-        fresh += os.read(near, 1024)
-    output += fresh
+class Terminal:
+    """The near end of a pseudo terminal."""
+
+    def __init__(self, near: int) -> None:
+        self._near = near
+        self._read = 0
+        self.output = bytearray()
+
+    def type(self, line: str) -> None:
+        os.write(self._near, f"{line}\n".encode())
+
+    def read_until(self, words: bytes) -> None:
+        """Until these words have come after those of the last call, which may have come in the same piece."""
+        while (found := self.output.find(words, self._read)) < 0:
+            self.output += os.read(self._near, 1024)
+        self._read = found + len(words)
 
 
 def fail(**_: object) -> None:
