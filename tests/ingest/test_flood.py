@@ -60,11 +60,11 @@ class TestInProcess:
         assert unreachable_redis.take([full]) == 0
 
     def test_the_number_of_own_buckets_is_limited(self, unreachable_redis, monkeypatch):
-        monkeypatch.setattr(buckets, "_OWN_BUCKETS", 100)
+        monkeypatch.setattr(buckets, "_LOCAL_BUCKETS", 100)
         for number in range(1000):
             unreachable_redis.take([Demand(f"enroll:{number}", Rate(1, 1))])
 
-        assert len(unreachable_redis._own) == 100
+        assert len(unreachable_redis._local) == 100
 
 
 @pytest.mark.django_db
