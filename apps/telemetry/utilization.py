@@ -16,21 +16,21 @@ CREDIBLE_PCT = 125
 FRESH = timedelta(minutes=3)
 
 
-def link_utilization(at: datetime, wires: Iterable[MapLink]) -> dict[UUID, int]:
+def link_utilization(at: datetime, links: Iterable[MapLink]) -> dict[UUID, int]:
     """Utilization of each link in per cent: of the busier direction, by the end that reports more. Links without recent
     samples or without a capacity are absent. One query."""
-    known = [wire for wire in wires if wire.capacity_bps and wire.ports]
-    ports = [port for wire in known for port in wire.ports]
+    known = [link for link in links if link.capacity_bps and link.ports]
+    ports = [port for link in known for port in link.ports]
     rates = current_rates(metrics=(RX, TX), entity_ids=ports, since=at - FRESH)
     found = {}
-    for wire in known:
+    for link in known:
         used = [
-            rates[port, metric] * 800 / (wire.capacity_bps or 1)
-            for port in wire.ports
+            rates[port, metric] * 800 / (link.capacity_bps or 1)
+            for port in link.ports
             for metric in (RX, TX)
             if (port, metric) in rates
         ]
         possible = [percent for percent in used if percent <= CREDIBLE_PCT]
         if possible:
-            found[wire.id] = round(max(possible))
+            found[link.id] = round(max(possible))
     return found

@@ -14,7 +14,7 @@ from apps.incidents.models import Incident, IncidentAlert, Revision, TimelineEnt
 from apps.incidents.services import replay_revision
 from apps.inventory.models import Device, Interface, Link, Site, SiteGrant
 from apps.lab.seed.branches import branches_of
-from apps.lab.seed.failures import draw_failure, tell_story
+from apps.lab.seed.failures import diagnose_failure, draw_failure
 from apps.lab.seed.network import draw_network
 from apps.lab.seed.readings import grid
 from apps.lab.seed.run import OtherSeed, seed_demo
@@ -93,10 +93,10 @@ class TestDrawing:
         failure = draw_failure(rng.choice(branches_of(network)), rng)
         ids = {sign: network.id_of("alert", n) for n, sign in enumerate(failure.signs)}
 
-        told = tell_story(failure, began=NOON, alert_ids=ids)
+        diagnosed = diagnose_failure(failure, began=NOON, alert_ids=ids)
 
-        assert len(told.verdict.problems) == 1
-        assert told.snapshot.at - NOON >= timedelta(seconds=10)
+        assert len(diagnosed.verdict.problems) == 1
+        assert diagnosed.snapshot.at - NOON >= timedelta(seconds=10)
 
     def test_a_later_grid_continues_an_earlier_one(self):
         until = NOON + timedelta(minutes=30)

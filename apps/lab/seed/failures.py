@@ -269,7 +269,7 @@ def draw_failure(branch: Branch, rng: Random) -> Failure:
 
 
 @dataclass(frozen=True)
-class Told:
+class DiagnosedFailure:
     """A failure with the verdict reached when its incident opened."""
 
     snapshot: Snapshot
@@ -277,7 +277,9 @@ class Told:
     problem: Problem
 
 
-def tell_story(failure: Failure, *, began: datetime, alert_ids: dict[Sign, UUID]) -> Told:
+def diagnose_failure(
+    failure: Failure, *, began: datetime, alert_ids: dict[Sign, UUID]
+) -> DiagnosedFailure:
     """Let the platform judge the moment in which the incident opened."""
     at = failure.opens_at(began)
     symptoms = [_symptom(failure, sign, began, at, alert_ids[sign]) for sign in failure.signs]
@@ -291,7 +293,7 @@ def tell_story(failure: Failure, *, began: datetime, alert_ids: dict[Sign, UUID]
         samples=list(_readings(failure, at - POLL)),
     )
     verdict = reach_verdict(snapshot)
-    return Told(snapshot, verdict, verdict.problems[0])
+    return DiagnosedFailure(snapshot, verdict, verdict.problems[0])
 
 
 def _symptom(

@@ -27,7 +27,7 @@ from apps.incidents.models import (
 )
 from apps.incidents.rca.impact import subscribers
 from apps.incidents.rca.verdict import digest_of
-from apps.lab.seed.failures import RULES, Sign, Told, tell_story
+from apps.lab.seed.failures import RULES, DiagnosedFailure, Sign, diagnose_failure
 from apps.lab.seed.network import Network
 from apps.lab.seed.stories import Story
 from apps.lab.seed.storing import parts_of, store_rows
@@ -109,20 +109,20 @@ class HistoryWriter:
 
     def _tell(self, story: Story, rows: _Rows) -> None:
         ids = {sign: story.alert_id(sign) for sign in story.failure.signs}
-        told = tell_story(story.failure, began=story.began, alert_ids=ids)
+        diagnosed = diagnose_failure(story.failure, began=story.began, alert_ids=ids)
         rng = Random(story.id.int)
-        incident = self._incident(story, told, rng)
-        held = {row.alert_id: row for row in told.problem.suppressed}
+        incident = self._incident(story, diagnosed, rng)
+        held = {row.alert_id: row for row in diagnosed.problem.suppressed}
         fired = story.fired(self._at)
         for sign in fired:
             alert = self._alert(story, sign, ids[sign])
             rows.alerts.append(alert)
             rows.transitions += self._moves(sign, alert)
-            rows.members.append(self._member(incident, told, sign, alert, held))
+            rows.members.append(self._member(incident, diagnosed, sign, alert, held))
         incident.suppressed_count = sum(ids[sign] in held for sign in fired)
         rows.incidents.append(incident)
-        rows.revisions.append(self._revision(incident, told, rows))
-        cause = told.problem.causes[0]
+        rows.revisions.append(self._revision(incident, diagnosed, rows))
+        cause = diagnosed.problem.causes[0]
         params = {"cause": cause.name, "confidence": cause.confidence}
         opened = Message("incidents.timeline.opened", params)
         entries = [
@@ -132,8 +132,8 @@ class HistoryWriter:
         ]
         self._write_timeline(story, incident, entries, rows)
 
-    def _incident(self, story: Story, told: Told, rng: Random) -> Incident:
-        problem, impact = told.problem, told.problem.impact
+    def _incident(self, story: Story, diagnosed: DiagnosedFailure, rng: Random) -> Incident:
+        problem, impact = diagnosed.problem, diagnosed.problem.impact
         ends = [at for sign in story.fired(self._at) if (at := story.recovered_at(sign))]
         is_open = story.ended is None
         incident = Incident(
@@ -144,7 +144,7 @@ class HistoryWriter:
             title=problem.title.english[:200],
             title_message=problem.title,
             started_at=problem.began_at,
-            opened_at=told.snapshot.at,
+            opened_at=diagnosed.snapshot.at,
             ended_at=None if is_open else max(ends) + timedelta(seconds=2),
             resolution="" if is_open else Resolution.RECOVERED,
             revision=1,
@@ -217,9 +217,14 @@ class HistoryWriter:
         ]
 
     def _member(
-        self, incident: Incident, told: Told, sign: Sign, alert: Alert, held: Mapping[UUID, Any]
+        self,
+        incident: Incident,
+        diagnosed: DiagnosedFailure,
+        sign: Sign,
+        alert: Alert,
+        held: Mapping[UUID, Any],
     ) -> IncidentAlert:
-        graph = told.snapshot.graph
+        graph = diagnosed.snapshot.graph
         device_id = graph.device_of(sign.ref)
         row = IncidentAlert(
             id=self._network.id_of("member", alert.id),
@@ -242,8 +247,8 @@ class HistoryWriter:
             row.suppressed_reason, row.suppressed_since = why.reason, why.since
         return row
 
-    def _revision(self, incident: Incident, told: Told, rows: _Rows) -> Revision:
-        snapshot = told.snapshot
+    def _revision(self, incident: Incident, diagnosed: DiagnosedFailure, rows: _Rows) -> Revision:
+        snapshot = diagnosed.snapshot
         version = snapshot.graph.version
         if version not in self._graphs:
             self._graphs[version] = self._network.id_of("graph", version)
@@ -259,10 +264,10 @@ class HistoryWriter:
             graph_id=self._graphs[version],
             at=snapshot.at,
             content=_pack(snapshot.as_document()),
-            verdict_digest=told.verdict.digest,
+            verdict_digest=diagnosed.verdict.digest,
         )
         rows.snapshots.append(stored)
-        document = {**told.problem.as_document(), "subscribers": incident.subscribers_affected}
+        document = {**diagnosed.problem.as_document(), "subscribers": incident.subscribers_affected}
         return Revision(
             id=self._network.id_of("revision", incident.id),
             incident=incident,
