@@ -13,9 +13,9 @@ def main() -> None:
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
-        from apps.tenancy.guard import Refusal
+        from apps.tenancy.startup_checks import StartupCheckFailed
 
-        if not isinstance(error, Refusal):
+        if not isinstance(error, StartupCheckFailed):
             raise
         sys.exit(f"{error}")
 

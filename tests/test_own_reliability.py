@@ -89,7 +89,7 @@ REGISTRIES = {
     "apps.inventory.moves._listeners",
     "apps.inventory.polling_agents._providers",
     "apps.mail.kinds._kinds",
-    "apps.tenancy.guard._checks",
+    "apps.tenancy.startup_checks._checks",
     "apps.vault.usages._providers",
 }
 MAKERS = {"dict", "list", "set", "OrderedDict", "Counter", "defaultdict", "deque", "_Cache"}

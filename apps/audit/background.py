@@ -44,10 +44,10 @@ def continue_verification(
             due.schedule(VERIFY, at=at, tenant_id=tenant_id)
             break
         with acting_in(tenant_id):
-            row = _own_row(tenant_id)
+            row = _lock_row(tenant_id)
             if row is None:
                 return None
-            after = Checkpoint(row.reached, bytes(row.reached_digest))
+            after = Checkpoint(row.position, bytes(row.position_digest))
             step = verify_step(after=after)
             _save(row, step, at)
     return step
@@ -62,19 +62,19 @@ def read_verification(at: datetime) -> GaugeValues:
     }
 
 
-def _own_row(tenant_id: UUID) -> Verification | None:
-    blank = Verification(tenant_id=tenant_id, reached_digest=GENESIS)
+def _lock_row(tenant_id: UUID) -> Verification | None:
+    blank = Verification(tenant_id=tenant_id, position_digest=GENESIS)
     Verification.objects.bulk_create([blank], ignore_conflicts=True)
     return Verification.objects.select_for_update(skip_locked=True).first()
 
 
 def _save(row: Verification, step: Step, at: datetime) -> None:
     if step.state is State.IN_PROGRESS:
-        row.reached, row.reached_digest = step.reached.sequence, step.reached.digest
-        row.save(update_fields=["reached", "reached_digest"])
+        row.position, row.position_digest = step.position.sequence, step.position.digest
+        row.save(update_fields=["position", "position_digest"])
         return
-    row.reached, row.reached_digest = 0, GENESIS
-    row.finished_at, row.verified_to = at, step.reached.sequence
+    row.position, row.position_digest = 0, GENESIS
+    row.finished_at, row.verified_to = at, step.position.sequence
     row.first_bad, row.fault = step.first_bad, step.fault or ""
     row.save()
     if step.state is State.BROKEN:

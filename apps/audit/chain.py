@@ -11,12 +11,12 @@ import orjson
 
 GENESIS = b"\0" * 32
 #: From 10^15 on, Python writes floats with an exponent, and PostgreSQL returns them as integers.
-_EXACT = 10**15
-_HASHED = ("sequence", "at", "action", "actor", "entity_type", "entity_id", "previous")
+_MAX_EXACT = 10**15
+_HASHED_FIELDS = ("sequence", "at", "action", "actor", "entity_type", "entity_id", "previous")
 
 
 @dataclass(frozen=True)
-class Link:
+class ChainedRecord:
     """The fields of a record that the chain covers."""
 
     sequence: int
@@ -52,11 +52,11 @@ def digest_of(
         orjson.dumps(dict(detail), option=orjson.OPT_SORT_KEYS),
         previous,
     )
-    summed = hashlib.sha256()
+    hasher = hashlib.sha256()
     for part in parts:
-        summed.update(len(part).to_bytes(8, "big"))
-        summed.update(part)
-    return summed.digest()
+        hasher.update(len(part).to_bytes(8, "big"))
+        hasher.update(part)
+    return hasher.digest()
 
 
 @dataclass(frozen=True)
@@ -85,47 +85,47 @@ class Fault(StrEnum):
     BEYOND_HEAD = "beyond_head"
 
 
-def fault_of(link: Link, after: Checkpoint) -> Fault | None:
+def fault_of(record: ChainedRecord, after: Checkpoint) -> Fault | None:
     """What is wrong with the next record after a checkpoint; None if it is valid."""
-    if link.sequence != after.sequence + 1:
+    if record.sequence != after.sequence + 1:
         return Fault.MISSING
-    if not _is_own(link):
+    if not _matches_digest(record):
         return Fault.CHANGED
-    return None if link.previous == after.digest else Fault.UNLINKED
+    return None if record.previous == after.digest else Fault.UNLINKED
 
 
-def storable(value: Any) -> Any:
+def normalize_for_jsonb(value: Any) -> Any:
     """Normalize to what PostgreSQL returns: numbers that jsonb changes become strings."""
     if isinstance(value, Mapping):
-        return {str(name): storable(inner) for name, inner in value.items()}
+        return {str(name): normalize_for_jsonb(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [storable(inner) for inner in value]
+        return [normalize_for_jsonb(inner) for inner in value]
     if isinstance(value, float):
         if value == 0:
             return 0.0  # jsonb has no negative zero
-        return value if abs(value) < _EXACT else str(value)
+        return value if abs(value) < _MAX_EXACT else str(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value if abs(value) < 2**63 else str(value)
     return value
 
 
-def _is_own(link: Link) -> bool:
+def _matches_digest(record: ChainedRecord) -> bool:
     """Whether the record's hash matches its content."""
-    fields = {name: getattr(link, name) for name in _HASHED}
-    for detail in (link.detail, _exponents(link.detail)):
+    fields = {name: getattr(record, name) for name in _HASHED_FIELDS}
+    for detail in (record.detail, _restore_floats(record.detail)):
         try:
-            if digest_of(**{**fields, "detail": detail}) == link.digest:
+            if digest_of(**{**fields, "detail": detail}) == record.digest:
                 return True
-        except TypeError:  # an integer of more than 64 bits: see _exponents
+        except TypeError:  # an integer of more than 64 bits: see _restore_floats
             continue
     return False
 
 
-def _exponents(value: Any) -> Any:
+def _restore_floats(value: Any) -> Any:
     """For records written before ``storable`` existed: PostgreSQL returns 1e16 as an integer."""
     if isinstance(value, Mapping):
-        return {name: _exponents(inner) for name, inner in value.items()}
+        return {name: _restore_floats(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_exponents(inner) for inner in value]
+        return [_restore_floats(inner) for inner in value]
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    return float(value) if is_number and abs(value) >= _EXACT else value
+    return float(value) if is_number and abs(value) >= _MAX_EXACT else value

@@ -67,8 +67,8 @@ class Verification(TenantModel):
     """
 
     # Progress of the running pass; 0 if none is running.
-    reached = models.BigIntegerField(default=0)
-    reached_digest = models.BinaryField(max_length=32)
+    position = models.BigIntegerField(default=0)
+    position_digest = models.BinaryField(max_length=32)
     # The last completed pass.
     finished_at = models.DateTimeField(null=True, blank=True)
     verified_to = models.BigIntegerField(default=0)

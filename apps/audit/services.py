@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from django.db import transaction
 
-from apps.audit.chain import GENESIS, digest_of, storable
+from apps.audit.chain import GENESIS, digest_of, normalize_for_jsonb
 from apps.audit.models import Head, PlatformHead, PlatformRecord, Record
 from apps.events import due
 from apps.tenancy.context import require_tenant_id
@@ -41,7 +41,7 @@ def record(
     """Append to the current tenant's chain. Call it last: it locks the chain's head until commit."""
     tenant_id = require_tenant_id()
     head = lock_chain()
-    fields = _link(head, action=action, actor=actor, entity=entity, at=at, detail=detail)
+    fields = _next_fields(head, action=action, actor=actor, entity=entity, at=at, detail=detail)
     row = Record.objects.create(**fields)
     if head.sequence == 0:
         due.schedule(VERIFY, at=at + VERIFY_EVERY, tenant_id=tenant_id)
@@ -51,7 +51,7 @@ def record(
 
 
 @dataclass(frozen=True)
-class Act:
+class PendingRecord:
     """The arguments of ``record`` for one of many actions recorded together."""
 
     action: str
@@ -61,23 +61,23 @@ class Act:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
-def record_all(acts: Iterable[Act]) -> int:
+def record_all(pending: Iterable[PendingRecord]) -> int:
     """Append many records to the current tenant's chain in order; returns their number. Locks as ``record``."""
     tenant_id = require_tenant_id()
     head = lock_chain()
     if head.sequence == 0:
-        acts = list(acts)
-        if acts:
-            due.schedule(VERIFY, at=acts[0].at + VERIFY_EVERY, tenant_id=tenant_id)
+        pending = list(pending)
+        if pending:
+            due.schedule(VERIFY, at=pending[0].at + VERIFY_EVERY, tenant_id=tenant_id)
     rows = []
-    for act in acts:
-        fields = _link(
+    for record_args in pending:
+        fields = _next_fields(
             head,
-            action=act.action,
-            actor=act.actor,
-            entity=act.entity,
-            at=act.at,
-            detail=act.detail,
+            action=record_args.action,
+            actor=record_args.actor,
+            entity=record_args.entity,
+            at=record_args.at,
+            detail=record_args.detail,
         )
         rows.append(Record(**fields))
         head.sequence, head.digest = fields["sequence"], fields["digest"]
@@ -98,14 +98,14 @@ def record_platform(
     with transaction.atomic():
         PlatformHead.objects.bulk_create([PlatformHead(digest=GENESIS)], ignore_conflicts=True)
         head = PlatformHead.objects.select_for_update().get(pk=1)
-        fields = _link(head, action=action, actor=actor, entity=entity, at=at, detail=detail)
+        fields = _next_fields(head, action=action, actor=actor, entity=entity, at=at, detail=detail)
         row = PlatformRecord.objects.create(**fields)
         head.sequence, head.digest = fields["sequence"], fields["digest"]
         head.save(update_fields=["sequence", "digest"])
     return row
 
 
-def _link(
+def _next_fields(
     head: Head | PlatformHead,
     *,
     action: str,
@@ -121,7 +121,7 @@ def _link(
         "actor": actor.as_dict(),
         "entity_type": entity[0],
         "entity_id": str(entity[1]),
-        "detail": storable(detail or {}),
+        "detail": normalize_for_jsonb(detail or {}),
         "previous": bytes(head.digest),
     }
     fields["digest"] = digest_of(**fields)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from django.db import connection
 
-from apps.audit.chain import GENESIS, Checkpoint, Fault, Link, fault_of
+from apps.audit.chain import GENESIS, ChainedRecord, Checkpoint, Fault, fault_of
 from apps.audit.models import Head, PlatformHead, PlatformRecord, Record
 
 #: Records per step: below a second and a few megabytes.
@@ -41,10 +41,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Step:
-    """The result of a step; the next one begins after ``reached``."""
+    """The result of a step; the next one begins after ``position``."""
 
     state: State
-    reached: Checkpoint
+    position: Checkpoint
     head: Checkpoint
     first_bad: int | None = None
     fault: Fault | None = None
@@ -65,18 +65,18 @@ def verify_step(
     limit = limit or STEP
     head, last = _head_of(chain)
     for known in known_heads:
-        if (fault := _differs(chain, known, last)) is not None:
+        if (fault := _known_head_fault(chain, known, last)) is not None:
             first_bad = last + 1 if fault is Fault.CUT else known.sequence
             return Step(State.BROKEN, after, head, first_bad, fault)
-    reached = after
-    for link in _links(chain, after=after.sequence, upto=head.sequence, limit=limit):
-        if (fault := fault_of(link, reached)) is not None:
-            return Step(State.BROKEN, reached, head, reached.sequence + 1, fault)
-        reached = Checkpoint(link.sequence, link.digest)
-    is_full = reached.sequence - after.sequence >= limit
-    if is_full and reached.sequence < head.sequence:
-        return Step(State.IN_PROGRESS, reached, head)
-    return _end(reached, head, last)
+    position = after
+    for record in _records(chain, after=after.sequence, up_to=head.sequence, limit=limit):
+        if (fault := fault_of(record, position)) is not None:
+            return Step(State.BROKEN, position, head, position.sequence + 1, fault)
+        position = Checkpoint(record.sequence, record.digest)
+    is_full = position.sequence - after.sequence >= limit
+    if is_full and position.sequence < head.sequence:
+        return Step(State.IN_PROGRESS, position, head)
+    return _end(position, head, last)
 
 
 def verify_chain(
@@ -86,18 +86,24 @@ def verify_chain(
     step = verify_step(chain, known_heads=known_heads)
     yield step
     while step.state is State.IN_PROGRESS:
-        step = verify_step(chain, after=step.reached, known_heads=known_heads)
+        step = verify_step(chain, after=step.position, known_heads=known_heads)
         yield step
 
 
-def _end(reached: Checkpoint, head: Checkpoint, last: int) -> Step:
-    if reached.sequence < head.sequence:
-        return Step(State.BROKEN, reached, head, reached.sequence + 1, Fault.CUT)
+def verify_tenant_chain() -> int | None:
+    """The first sequence at which the current tenant's chain is broken; None if it is intact."""
+    *_, last = verify_chain(TENANT_CHAIN)
+    return last.first_bad
+
+
+def _end(position: Checkpoint, head: Checkpoint, last: int) -> Step:
+    if position.sequence < head.sequence:
+        return Step(State.BROKEN, position, head, position.sequence + 1, Fault.CUT)
     if last > head.sequence:
-        return Step(State.BROKEN, reached, head, head.sequence + 1, Fault.BEYOND_HEAD)
-    if reached != head:
-        return Step(State.BROKEN, reached, head, head.sequence, Fault.HEAD_DIFFERS)
-    return Step(State.INTACT, reached, head)
+        return Step(State.BROKEN, position, head, head.sequence + 1, Fault.BEYOND_HEAD)
+    if position != head:
+        return Step(State.BROKEN, position, head, head.sequence, Fault.HEAD_DIFFERS)
+    return Step(State.INTACT, position, head)
 
 
 def _head_of(chain: Chain) -> tuple[Checkpoint, int]:
@@ -112,7 +118,7 @@ def _head_of(chain: Chain) -> tuple[Checkpoint, int]:
     return Checkpoint(sequence, GENESIS if digest is None else bytes(digest)), last
 
 
-def _differs(chain: Chain, known: Checkpoint, last: int) -> Fault | None:
+def _known_head_fault(chain: Chain, known: Checkpoint, last: int) -> Fault | None:
     if known.sequence > last:
         return Fault.CUT
     row = chain.record._default_manager.filter(sequence=known.sequence).only("digest").first()
@@ -121,10 +127,10 @@ def _differs(chain: Chain, known: Checkpoint, last: int) -> Fault | None:
     return None if bytes(row.digest) == known.digest else Fault.HEAD_DIFFERS
 
 
-def _links(chain: Chain, *, after: int, upto: int, limit: int) -> Iterator[Link]:
-    rows = chain.record._default_manager.filter(sequence__gt=after, sequence__lte=upto)
+def _records(chain: Chain, *, after: int, up_to: int, limit: int) -> Iterator[ChainedRecord]:
+    rows = chain.record._default_manager.filter(sequence__gt=after, sequence__lte=up_to)
     for row in rows.order_by("sequence")[:limit].iterator(chunk_size=CHUNK):
-        yield Link(
+        yield ChainedRecord(
             sequence=row.sequence,
             at=row.at,
             action=row.action,

@@ -8,9 +8,11 @@ class TenancyConfig(AppConfig):
     name = "apps.tenancy"
 
     def ready(self) -> None:
-        from apps.tenancy.guard import register_check
-        from apps.tenancy.schema_version import refuse_newer_database, refuse_to_migrate
+        from apps.tenancy.schema_version import check_before_migrate, check_database_version
+        from apps.tenancy.startup_checks import register_check
 
-        register_check(refuse_newer_database)
-        pre_migrate.connect(refuse_to_migrate, sender=self, dispatch_uid="tenancy.schema_version")
+        register_check(check_database_version)
+        pre_migrate.connect(
+            check_before_migrate, sender=self, dispatch_uid="tenancy.schema_version"
+        )
         post_migrate.connect(grant_global_tables, sender=self, dispatch_uid="tenancy.grants")

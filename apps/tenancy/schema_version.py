@@ -10,12 +10,12 @@ from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from apps.tenancy.guard import Refusal
+from apps.tenancy.startup_checks import StartupCheckFailed
 
 SHOWN = 3
 
 
-class DatabaseNewer(Refusal):
+class DatabaseNewer(StartupCheckFailed):
     """The database was migrated by a newer version."""
 
 
@@ -29,7 +29,7 @@ def _known_migrations() -> frozenset[tuple[str, str]]:
     return frozenset([*loader.disk_migrations, *replaced])
 
 
-def refuse_newer_database(using: str = "default") -> None:
+def check_database_version(using: str = "default") -> None:
     """Raise DatabaseNewer when migrations have been applied that this code does not have.
 
     An unknown migration older than the last known one of its app was removed after a squash. Apps that are not
@@ -59,9 +59,9 @@ def refuse_newer_database(using: str = "default") -> None:
         )
 
 
-def refuse_to_migrate(using: str, **_: Any) -> None:
+def check_before_migrate(using: str, **_: Any) -> None:
     """Before any migration: older code must not report a newer database as up to date."""
     try:
-        refuse_newer_database(using)
+        check_database_version(using)
     except DatabaseNewer as error:
         raise CommandError(str(error)) from error

@@ -1,8 +1,8 @@
 from apps.core.errors import Conflict, DomainError
-from apps.tenancy.guard import Refusal
+from apps.tenancy.startup_checks import StartupCheckFailed
 
 
-class MasterKeyInvalid(Refusal):
+class MasterKeyInvalid(StartupCheckFailed):
     """The key file is missing, short, readable by other accounts, or not the one this database was sealed with."""
 
 

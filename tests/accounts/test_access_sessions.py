@@ -21,7 +21,7 @@ from apps.accounts.models import BreakGlass
 from apps.accounts.platform import END_ACCESS_SESSION
 from apps.accounts.tasks import end_access_session
 from apps.audit.models import Record
-from apps.audit.services import Act, record_all
+from apps.audit.services import PendingRecord, record_all
 from apps.authorization.actors import Actor
 from apps.authorization.permissions import BREAK_GLASS
 from apps.core import clock
@@ -294,7 +294,7 @@ class TestPage:
         with acting_in(acme):
             busy = BreakGlass.objects.get()
             record_all(
-                Act("site.updated", actor_in(busy), ("site", n), busy.opened_at)
+                PendingRecord("site.updated", actor_in(busy), ("site", n), busy.opened_at)
                 for n in range(MAX_RECORDS + 1)
             )
         body = {"tenant": str(acme.pk), "reason": REASON}
@@ -320,8 +320,8 @@ class TestPage:
         with acting_in(acme):
             session = BreakGlass.objects.get()
             at = session.opened_at
-            record_all(Act("site.updated", actor, ("site", n), at) for n in range(3_000))
-            record_all([Act("site.updated", actor_in(session), ("site", "x"), at)])
+            record_all(PendingRecord("site.updated", actor, ("site", n), at) for n in range(3_000))
+            record_all([PendingRecord("site.updated", actor_in(session), ("site", "x"), at)])
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL enable_seqscan = off")
             plan = records_of(session).explain()

@@ -4,8 +4,8 @@ import pytest
 from django.db import connection
 
 from apps.audit.models import PlatformRecord, Record
-from apps.audit.selectors import verify_tenant_chain
 from apps.audit.services import record, record_platform
+from apps.audit.verification import verify_tenant_chain
 from apps.authorization.actors import Actor
 from apps.tenancy import acting_in
 

@@ -13,9 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.audit import background, verification
-from apps.audit.chain import GENESIS, Checkpoint, Fault, digest_of, storable
+from apps.audit.chain import GENESIS, Checkpoint, Fault, digest_of, normalize_for_jsonb
 from apps.audit.models import Head, PlatformRecord, Record, Verification
-from apps.audit.services import VERIFY, VERIFY_EVERY, Act, record, record_all, record_platform
+from apps.audit.services import (
+    VERIFY,
+    VERIFY_EVERY,
+    PendingRecord,
+    record,
+    record_all,
+    record_platform,
+)
 from apps.audit.verification import State, verify_step
 from apps.authorization.actors import Actor
 from apps.events.models import Due
@@ -37,7 +44,9 @@ def act(n: int, **detail) -> Record:
 
 def fill(tenant, number: int) -> None:
     with acting_in(tenant):
-        acts = [Act("thing.done", ACTOR, ("thing", n), AT, {"n": n}) for n in range(number)]
+        acts = [
+            PendingRecord("thing.done", ACTOR, ("thing", n), AT, {"n": n}) for n in range(number)
+        ]
         record_all(acts)
 
 
@@ -219,11 +228,11 @@ class TestStep:
 
         with acting_in(acme):
             assert queries(lambda: verify_step(limit=10)) == few <= 3
-        assert (step.state, step.reached.sequence) == (State.IN_PROGRESS, 10)
+        assert (step.state, step.position.sequence) == (State.IN_PROGRESS, 10)
 
     def test_an_empty_chain_is_intact(self, in_acme):
         assert verify_step().state is State.INTACT
-        assert verify_step().reached == Checkpoint(0, GENESIS)
+        assert verify_step().position == Checkpoint(0, GENESIS)
 
     def test_exactly_one_step_long(self, in_acme):
         for n in range(4):
@@ -231,7 +240,7 @@ class TestStep:
 
         step = verify_step(limit=4)
 
-        assert (step.state, step.reached.sequence) == (State.INTACT, 4)
+        assert (step.state, step.position.sequence) == (State.INTACT, 4)
 
     def test_a_moment_of_another_zone_is_the_same_moment(self, in_acme):
         nairobi = AT.astimezone(timezone(timedelta(hours=3)))
@@ -247,7 +256,7 @@ class TestStep:
         assert (detail["large"], detail["huge"]) == ("1e+20", str(10**30))
 
     def test_records_of_before_are_read_as_they_were_written(self, in_acme, monkeypatch):
-        monkeypatch.setattr("apps.audit.services.storable", dict)
+        monkeypatch.setattr("apps.audit.services.normalize_for_jsonb", dict)
         act(1, speed=1e16, other=1e300)
         assert Record.objects.get().detail["speed"] == 10**16
 
@@ -274,7 +283,7 @@ class TestStep:
     def test_any_detail_comes_back_as_it_was_written(self, detail):
         """What PostgreSQL gives back of a JSON document is what was hashed."""
         with connection.cursor() as cursor:
-            cursor.execute("SELECT %s::jsonb", [json.dumps(storable(detail))])
+            cursor.execute("SELECT %s::jsonb", [json.dumps(normalize_for_jsonb(detail))])
             back = cursor.fetchone()[0]
         back = json.loads(back) if isinstance(back, str) else back
         fields = {
@@ -282,7 +291,9 @@ class TestStep:
             "entity_id": "1", "previous": GENESIS,
         }  # fmt: skip
 
-        assert digest_of(**fields, detail=back) == digest_of(**fields, detail=storable(detail))
+        assert digest_of(**fields, detail=back) == digest_of(
+            **fields, detail=normalize_for_jsonb(detail)
+        )
 
 
 @pytest.mark.django_db
@@ -369,7 +380,7 @@ class TestInTheBackground:
 
         first = self.go(acme, may_continue=lambda: False)
 
-        assert (first.state, first.reached.sequence) == (State.IN_PROGRESS, 2)
+        assert (first.state, first.position.sequence) == (State.IN_PROGRESS, 2)
         assert Due.objects.get(kind=VERIFY, tenant_id=acme.id).next_due_at == AT
         assert self.go(acme).state is State.INTACT
         with acting_in(acme):

@@ -2,7 +2,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from apps.audit.models import Record
-from apps.audit.selectors import verify_tenant_chain
+from apps.audit.verification import verify_tenant_chain
 from apps.inventory import services
 from apps.inventory.models import Device, EntityAlias, Interface, Link, ProbeTarget, Site
 from apps.tenancy import acting_in

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from apps.accounts.models import User
 from apps.alerts.models import Alert, AlertTransition
-from apps.audit.selectors import verify_tenant_chain
+from apps.audit.verification import verify_tenant_chain
 from apps.core import clock
 from apps.incidents.models import Incident, IncidentAlert, Revision, TimelineEntry
 from apps.incidents.services import replay_revision

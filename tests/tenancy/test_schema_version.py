@@ -9,8 +9,8 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from apps.tenancy.guard import refuse_to_serve
-from apps.tenancy.schema_version import DatabaseNewer, refuse_newer_database
+from apps.tenancy.schema_version import DatabaseNewer, check_database_version
+from apps.tenancy.startup_checks import run_startup_checks
 from ispvm.supervisor.paths import PROJECT
 from tests import database
 from tests.vault.test_master_key import COMMANDS, is_gunicorn_frame
@@ -35,7 +35,7 @@ def newer(transactional_db):
 
 
 def test_the_database_of_this_code_is_accepted(transactional_db):
-    refuse_newer_database()
+    check_database_version()
 
 
 @pytest.mark.real
@@ -62,7 +62,7 @@ def test_one_of_newer_code_is_refused(newer):
     newer(*applied)
 
     with pytest.raises(DatabaseNewer) as refused:
-        refuse_to_serve()
+        run_startup_checks()
 
     assert str(refused.value).startswith(SENTENCE)
     assert ".".join(applied) in str(refused.value)
@@ -74,7 +74,7 @@ def test_many_are_counted_and_not_listed(newer):
         newer("inventory", f"900{number}_x")
 
     with pytest.raises(DatabaseNewer, match=r"inventory\.9002_x and 2 more"):
-        refuse_newer_database()
+        check_database_version()
 
 
 @pytest.mark.parametrize("app", ["inventory", "account"], ids=["ours", "a library's"])
@@ -87,20 +87,20 @@ def test_what_was_removed_after_a_squash_is_accepted(newer, app):
             " WHERE name = '9000_removed'"
         )
 
-    refuse_newer_database()
+    check_database_version()
 
 
 def test_an_app_that_is_not_installed_any_more_is_accepted(newer):
     newer("removed_library", "9001_initial")
 
-    refuse_newer_database()
+    check_database_version()
 
 
 def test_an_app_that_a_process_does_without_is_no_newer_code(newer):
     newer("inventory", "9001_initial")
 
     with override_settings(ISPVM_APPS_WITHOUT_TABLES_HERE=("inventory",)):
-        refuse_newer_database()
+        check_database_version()
 
 
 @pytest.mark.django_db(databases=["default", "owner"], transaction=True)

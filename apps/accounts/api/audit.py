@@ -109,11 +109,11 @@ class AuditLogViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVi
         in_progress = step.state is State.IN_PROGRESS
         return {
             "state": str(step.state),
-            "verified_to": step.reached.sequence,
+            "verified_to": step.position.sequence,
             "first_bad": step.first_bad,
             "fault": str(step.fault) if step.fault else None,
             "head": str(step.head),
-            "cursor": self._signer().sign(str(step.reached)) if in_progress else None,
+            "cursor": self._signer().sign(str(step.position)) if in_progress else None,
         }
 
     def _checkpoint(self, cursor: str | None) -> Checkpoint:

@@ -132,8 +132,8 @@ class Migration(migrations.Migration):
                         default=uuid.uuid4, editable=False, primary_key=True, serialize=False
                     ),
                 ),
-                ("reached", models.BigIntegerField(default=0)),
-                ("reached_digest", models.BinaryField(max_length=32)),
+                ("position", models.BigIntegerField(default=0)),
+                ("position_digest", models.BinaryField(max_length=32)),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 ("verified_to", models.BigIntegerField(default=0)),
                 ("first_bad", models.BigIntegerField(blank=True, null=True)),

@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from apps.accounts.access_sessions import refuse_in_access_session
-from apps.audit.services import Act, record, record_all
+from apps.audit.services import PendingRecord, record, record_all
 from apps.authorization.actors import Actor
 from apps.inventory.choices import HoldReason
 from apps.inventory.destinations import Destination, LoginStatus, login_statuses
@@ -326,8 +326,10 @@ def _detail(row: LoginApproval) -> dict[str, Any]:
 
 def _act(
     action: str, row: LoginApproval, actor: Actor, at: datetime, detail: Mapping[str, Any]
-) -> Act:
-    return Act(action, actor, ("device", row.device_id), at, {"name": row.device.name, **detail})
+) -> PendingRecord:
+    return PendingRecord(
+        action, actor, ("device", row.device_id), at, {"name": row.device.name, **detail}
+    )
 
 
 def _record_hold(status: LoginStatus, actor: Actor, at: datetime) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 from apps.accounts.models import User
 from apps.alerts.choices import AlertState
 from apps.alerts.models import Alert, AlertRule, AlertTransition
-from apps.audit.services import Act, record_all
+from apps.audit.services import PendingRecord, record_all
 from apps.authorization.actors import Actor
 from apps.core.messages import Message
 from apps.incidents.choices import EntryKind, IncidentStatus, PublishedStatus, Resolution
@@ -71,7 +71,7 @@ class _Rows:
     members: list[IncidentAlert] = field(default_factory=list)
     revisions: list[Revision] = field(default_factory=list)
     lines: list[TimelineEntry] = field(default_factory=list)
-    acts: list[Act] = field(default_factory=list)
+    acts: list[PendingRecord] = field(default_factory=list)
 
     def store(self) -> None:
         for rows in (
@@ -298,7 +298,7 @@ class HistoryWriter:
             if action is not None and line.actor is not None:
                 detail = {"number": incident.number}
                 rows.acts.append(
-                    Act(action, line.actor, ("incident", incident.id), line.at, detail)
+                    PendingRecord(action, line.actor, ("incident", incident.id), line.at, detail)
                 )
 
     def _said_of_alerts(self, story: Story, fired: list[Sign]) -> Iterator[_Entry]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from agent.version import VERSION
 from apps.agents.choices import AgentStatus
 from apps.agents.models import Agent, AgentCertificate, AgentSite
-from apps.audit.services import Act, record_all
+from apps.audit.services import PendingRecord, record_all
 from apps.authorization.actors import Actor
 from apps.inventory.models import Device, Link, ProbeTarget, Service, Site
 from apps.inventory.services import apply_discovery, approve_all_logins
@@ -81,7 +81,8 @@ def write_network(network: Network, *, at: datetime) -> None:
     for noun, rows in groups:
         store_rows(rows)
         record_all(
-            Act(f"{noun}.created", SEEDER, (noun, row.id), at, {"name": row.name}) for row in rows
+            PendingRecord(f"{noun}.created", SEEDER, (noun, row.id), at, {"name": row.name})
+            for row in rows
         )
     _write_agents(network, at)
     approve_all_logins(actor=SEEDER, at=at)
@@ -140,7 +141,7 @@ def _write_agents(network: Network, at: datetime) -> None:
         for row in network.sites
     )
     record_all(
-        Act("agent.created", SEEDER, ("agent", row.id), at, {"name": row.name})
+        PendingRecord("agent.created", SEEDER, ("agent", row.id), at, {"name": row.name})
         for row in network.agents
     )
 

@@ -11,8 +11,8 @@ from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.metrics import serve_metrics
 from apps.events.processes import announce
-from apps.tenancy.guard import refuse_bypassing_role
-from apps.tenancy.schema_version import refuse_newer_database
+from apps.tenancy.schema_version import check_database_version
+from apps.tenancy.startup_checks import check_database_role
 from apps.vault.errors import MasterKeyInvalid
 
 INTERVAL_SECONDS = 0.1
@@ -24,8 +24,8 @@ class Command(BaseCommand):
     help = "Sign the requests of the ingest processes; needs ISPVM_CA_KEY_FILE."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        refuse_bypassing_role()
-        refuse_newer_database()
+        check_database_role()
+        check_database_version()
         if not keys.may_sign():
             raise CommandError("The signer needs ISPVM_CA_KEY_FILE.")
         try:

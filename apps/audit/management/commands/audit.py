@@ -96,13 +96,13 @@ def _verify(tenant: Tenant | None, known_heads: list[Checkpoint]) -> Step:
             step = verify_step(chain, after=after, known_heads=known_heads)
         if step.state is not State.IN_PROGRESS:
             return step
-        after = step.reached
+        after = step.position
 
 
 def _describe(name: str, step: Step) -> str:
     if step.state is State.BROKEN:
         return (
             f"{name}: BROKEN at record {step.first_bad} ({step.fault});"
-            f" intact up to {step.reached.sequence}, head {step.head}"
+            f" intact up to {step.position.sequence}, head {step.head}"
         )
-    return f"{name}: intact, {step.reached.sequence} records, head {step.head}"
+    return f"{name}: intact, {step.position.sequence} records, head {step.head}"

@@ -12,7 +12,7 @@ from apps.events.beat import LockedBeat
 from apps.events.processes import announce, publish
 from apps.events.state import StateCollector
 from apps.events.volumes import FACT, Volumes
-from apps.tenancy.guard import wait_to_serve
+from apps.tenancy.startup_checks import wait_for_startup_checks
 
 
 class Command(BaseCommand):
@@ -36,7 +36,7 @@ class Command(BaseCommand):
             settings.ISPVM_METRICS_ALLOW,
             lambda: exposition([state, volumes]),
         )
-        wait_to_serve(stopped)
+        wait_for_startup_checks(stopped)
         announce("beat")
         liveness.watch()
         beat.run(lambda: self.stdout.write("beat: ticking"))

@@ -20,8 +20,8 @@ from apps.events import retention
 from apps.events.installation import record_restore
 from apps.events.processes import announce
 from apps.telemetry import partitions
-from apps.tenancy.guard import refuse_to_serve, wait_to_serve
 from apps.tenancy.models import Tenant
+from apps.tenancy.startup_checks import run_startup_checks, wait_for_startup_checks
 
 log = structlog.get_logger(__name__)
 
@@ -55,11 +55,11 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopped.set())
         if options["once"]:
-            refuse_to_serve()
+            run_startup_checks()
             self._run_round(stopped)
             return
         serve_metrics(settings.ISPVM_METRICS_LISTEN, settings.ISPVM_METRICS_ALLOW)
-        wait_to_serve(stopped)
+        wait_for_startup_checks(stopped)
         announce("keeper")
         liveness.watch()
         threading.Thread(target=grant_operator_when_completed, args=(stopped,), daemon=True).start()

@@ -21,11 +21,11 @@ FROM pg_roles r WHERE r.rolname = current_user
 """
 
 
-class Refusal(ImproperlyConfigured):
+class StartupCheckFailed(ImproperlyConfigured):
     """A start-up check failed; the text is one sentence for the operator."""
 
 
-class RoleCanBypass(Refusal):
+class RoleBypassesRowSecurity(StartupCheckFailed):
     """The database role can read every tenant's rows."""
 
 
@@ -33,22 +33,22 @@ _checks: list[Callable[[], object]] = []
 
 
 def register_check(check: Callable[[], object]) -> None:
-    """Register a start-up check that raises ``Refusal``. Called by upper apps in ``ready()``."""
+    """Register a start-up check that raises ``StartupCheckFailed``. Called by upper apps in ``ready()``."""
     _checks.append(check)
 
 
-def refuse_to_serve() -> None:
-    """Raise ``Refusal`` unless this process may serve."""
-    refuse_bypassing_role()
+def run_startup_checks() -> None:
+    """Raise ``StartupCheckFailed`` unless this process may serve."""
+    check_database_role()
     for check in _checks:
         check()
 
 
-def wait_to_serve(stopped: Event) -> None:
-    """``refuse_to_serve``, waiting for the database if it is unavailable, until stopped."""
+def wait_for_startup_checks(stopped: Event) -> None:
+    """``run_startup_checks``, waiting for the database if it is unavailable, until stopped."""
     while not stopped.is_set():
         try:
-            refuse_to_serve()
+            run_startup_checks()
         except (OperationalError, InterfaceError) as error:
             log.warning("database_unavailable", error=" ".join(str(error).split()))
             connection.close()
@@ -57,8 +57,8 @@ def wait_to_serve(stopped: Event) -> None:
             return
 
 
-def refuse_bypassing_role() -> None:
-    """Raise ``RoleCanBypass`` unless the app connection is an ordinary role that owns no tenant table."""
+def check_database_role() -> None:
+    """Raise ``RoleBypassesRowSecurity`` unless the app connection is an ordinary role that owns no tenant table."""
     with connection.cursor() as cursor:
         cursor.execute(_ROLE_QUERY)
         role, is_superuser, bypasses, owns_tables, may_become = cursor.fetchone()
@@ -73,7 +73,7 @@ def refuse_bypassing_role() -> None:
         if holds
     ]
     if reasons:
-        raise RoleCanBypass(
+        raise RoleBypassesRowSecurity(
             f"Refusing to start: the database role {role!r} {' and '.join(reasons)}. "
             "DATABASE_URL must name the app role (ispvm_app)."
         )
