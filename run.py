@@ -47,7 +47,7 @@ HELP = """usage: python3 run.py COMMAND [options]
   setup           install the pinned Python and npm packages (every command does this if needed)
   demo            start the platform with a simulated ISP; demo --check runs and checks scenarios
   test            run the tests with their own PostgreSQL and Valkey; --long adds large cases
-  check           format, lint, types, import contracts, migrations, templates, CSS, JavaScript
+  check           format, lint, types, import contracts, migrations, words, templates, CSS, JavaScript
   manage ...      Django's command line with the platform's settings and database
   lock            compile requirements.in to requirements.txt and its subsets (needs uv)
 
@@ -55,6 +55,8 @@ HELP = """usage: python3 run.py COMMAND [options]
 Set DATABASE_URL and REDIS_URL to use your own servers instead of the embedded ones.
 """
 COMMANDS = ("setup", "demo", "test", "check", "manage", "lock")
+#: Commands without options: their --help is that of run.py.
+WITHOUT_OPTIONS = ("setup", "check", "lock")
 
 
 class SetupError(Exception):
@@ -237,6 +239,9 @@ def hand_over(arguments: list[str]) -> None:
 def main(arguments: list[str]) -> int:
     command = arguments[0] if arguments else "--help"
     if command in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if command in WITHOUT_OPTIONS and {"-h", "--help"} & set(arguments[1:]):
         print(HELP, end="")
         return 0
     if command not in COMMANDS:

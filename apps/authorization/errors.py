@@ -4,7 +4,7 @@ from apps.core.errors import DomainError
 
 
 class ReauthenticationRequired(DomainError):
-    """The sign-in is too old for this act: it must be confirmed first."""
+    """The sign-in is too old for this action: the user must confirm it first."""
 
     status = 403
     default_code = "reauthentication_required"

@@ -91,10 +91,14 @@ class SignedCursorPagination(CursorPagination):
         size = {"type": "integer", "minimum": 1, "maximum": self.max_page_size, "default": 100}
         return [
             _parameter(
-                "cursor", "Of `next` or `previous`; never made by hand.", {"type": "string"}
+                "cursor",
+                "The cursor in `next` or `previous`; do not construct one.",
+                {"type": "string"},
             ),
-            _parameter("page_size", "Rows of a page.", size),
-            _parameter("total", "Count all rows too.", {"type": "boolean", "default": False}),
+            _parameter("page_size", "Rows per page.", size),
+            _parameter(
+                "total", "Also count all rows: `total`.", {"type": "boolean", "default": False}
+            ),
         ]
 
 

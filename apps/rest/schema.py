@@ -21,7 +21,7 @@ class FaultSerializer(serializers.Serializer[Any]):
 
 
 class ProblemSerializer(serializers.Serializer[Any]):
-    """A refusal (RFC 9457). `code` is stable; `detail` is for people."""
+    """An error (RFC 9457). `code` is stable; `detail` is for people."""
 
     type = serializers.CharField()
     title = serializers.CharField()
@@ -35,16 +35,17 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
     OpenApiParameter.HEADER,
-    description="The same key and body within 24 hours is done once; the answer is repeated, without secrets.",
+    description="With the same key and body within 24 hours, the request is executed once;"
+    " its response is repeated, without secrets.",
 )
 IF_MATCH = OpenApiParameter(
     "If-Match",
     str,
     OpenApiParameter.HEADER,
-    description="The row's `ETag`: 412 if it was changed since.",
+    description="The row's `ETag`; 412 if the row has changed since.",
 )
 FIELDS = OpenApiParameter(
-    "fields", str, description="Only these fields of each row: their names, separated by commas."
+    "fields", str, description="Names of the fields to return, separated by commas."
 )
 #: App -> tag; other apps have their own name as tag.
 AREAS = {"accounts": "identity", "vault": "inventory"}
@@ -55,14 +56,20 @@ PROBLEM_RESPONSES = {
     "400": ("Invalid", "A parameter or field cannot be used; `errors` names each."),
     "401": ("Unauthenticated", "No token or session, or one that is unknown, expired or revoked."),
     "403": ("Forbidden", "The role, the token's scopes or the grant do not allow it."),
-    "404": ("NotFound", "Absent, or not visible to the caller: the two look alike."),
-    "409": ("Conflict", "The state does not allow it."),
-    "412": ("Changed", "The row is no longer what `If-Match` names."),
-    "415": ("NotJson", "Bodies are `application/json`."),
-    "422": ("Refused", "Understood, and refused; `code` says why."),
-    "429": ("TooMany", "Over the token's rate: ask again after `Retry-After` seconds."),
-    "4XX": ("Problem", "A refusal."),
-    "503": ("Unavailable", "The database is away, or the answer would take too long."),
+    "404": (
+        "NotFound",
+        "The object does not exist or is not visible to the caller; both get the same response.",
+    ),
+    "409": ("Conflict", "The current state does not allow it."),
+    "412": ("Changed", "The row has changed: its `ETag` differs from `If-Match`."),
+    "415": ("NotJson", "Request bodies must be `application/json`."),
+    "422": ("Refused", "The request is valid but cannot be processed; `code` gives the reason."),
+    "429": (
+        "TooMany",
+        "A rate limit or a limit of the tenant is exceeded: retry after `Retry-After` seconds.",
+    ),
+    "4XX": ("Problem", "An error."),
+    "503": ("Unavailable", "The database is unavailable, or the query exceeded the time limit."),
 }
 
 
@@ -89,7 +96,9 @@ class TenantAutoSchema(AutoSchema):
         if orderings:
             choices = [sign + name for name in orderings for sign in ("", "-")]
             found.append(
-                OpenApiParameter("ordering", str, enum=choices, description="Minus: descending.")
+                OpenApiParameter(
+                    "ordering", str, enum=choices, description="Leading minus: descending."
+                )
             )
         return found
 

@@ -20,7 +20,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "ISPVisualMonitor REST API",
     "VERSION": "1",
-    "DESCRIPTION": "What integrators should know is in docs/rest.md; every `code` in docs/problems.md.",
+    "DESCRIPTION": "The guide for integrators is docs/rest.md; docs/problems.md lists every problem `code`.",
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "apps.rest.schema.share_problem_responses",

@@ -24,7 +24,7 @@ PROJECT = Path(__file__).parents[2]
 @pytest.mark.real
 @pytest.mark.parametrize(
     "options",
-    [("--all",), ("--stories", "b", "--kills", "20")],
+    [("--all",), ("--scenarios", "b", "--kills", "20")],
     ids=["all stories", "twenty kills"],
 )
 def test_passes_with_a_random_seed(tmp_path, options):

@@ -37,7 +37,7 @@ def play(home: Path) -> str:
     """What the demo said. Fails with it where a story was told wrong."""
     output = subprocess.run(
         [
-            *(sys.executable, "-m", "ispvm.supervisor", "demo", "--check", "--stories", STORIES),
+            *(sys.executable, "-m", "ispvm.supervisor", "demo", "--check", "--scenarios", STORIES),
             *("--kills", str(KILLS), "--compare", "--kill-kinds", "all"),
             *("--seed", str(SEED), "--port", str(free_ports())),
         ],

@@ -37,4 +37,4 @@ class PlatformSessionScheme(SessionScheme):  # type: ignore[no-untyped-call]  # 
 
 class PersonScheme(SessionScheme):  # type: ignore[no-untyped-call]  # registers itself
     target_class = "apps.accounts.api.personal.PersonAuthentication"
-    name = "personSession"
+    name = "userSession"

@@ -8,7 +8,7 @@ from apps.core.errors import DomainError
 
 
 class EgressError(DomainError):
-    """Base class: ``address`` is the address of the connection ("" without one)."""
+    """The outgoing request failed. ``address`` is the address of the connection ("" without one)."""
 
     default_code = "egress_failed"
     permanent = False

@@ -84,7 +84,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
 
     @extend_schema(parameters=FILTERS)
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Newest first."""
+        """Incidents, newest first."""
         return super().list(request, *args, **kwargs)
 
     @extend_schema(responses=shapes.IncidentDetailSerializer)

@@ -225,7 +225,7 @@ class Demo:
         self, environment: dict[str, str], plan: DemoPlan, options: argparse.Namespace
     ) -> int:
         command = (
-            *("demo_check", "--seed", str(plan.seed), "--stories", options.stories),
+            *("demo_check", "--seed", str(plan.seed), "--scenarios", options.scenarios),
             *("--control", plan.control_url, "--out", str(self.world.folder)),
             *(("--disturbed",) if options.kills else ()),
             *(("--compare",) if options.compare else ()),

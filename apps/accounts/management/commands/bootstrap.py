@@ -160,5 +160,5 @@ class Command(BaseCommand):
             f"  1. Sign in at {settings.ISPVM_PUBLIC_URL}/sign-in/ and add an authenticator app or a passkey "
             "on your account page.\n"
             "  2. Add a site and a router with its login, then an agent: Agents, New agent.\n"
-            "  3. Enrol the agent's host with the token shown there (docs/operator-handbook/agents.md)."
+            "  3. Enroll the agent's host with the token shown there (docs/operator-handbook/agents.md)."
         )

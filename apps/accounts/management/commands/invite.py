@@ -16,14 +16,17 @@ from apps.tenancy.models import Tenant
 
 
 class Command(BaseCommand):
-    help = (
-        "Invite an e-mail address to a tenant (by its slug). They become a member when they accept."
-    )
+    help = "Invite an e-mail address to a tenant. The user becomes a member when they accept."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("tenant")
-        parser.add_argument("email")
-        parser.add_argument("--role", choices=Role.values, default=Role.ADMIN.value)
+        parser.add_argument("tenant", help="the tenant's slug")
+        parser.add_argument("email", help="the address to invite")
+        parser.add_argument(
+            "--role",
+            choices=Role.values,
+            default=Role.ADMIN.value,
+            help="default: %(default)s",
+        )
 
     def handle(self, *_: Any, **options: Any) -> None:
         tenant = Tenant.objects.filter(slug__iexact=options["tenant"]).first()

@@ -14,12 +14,12 @@ from apps.tenancy.models import Tenant
 class Command(BaseCommand):
     """Run by the operator on the server."""
 
-    help = "Accept or withdraw a tenant's mail domains. Its identity providers sign in no other addresses."
+    help = "Accept, withdraw or list a tenant's mail domains. Its identity providers sign in no other addresses."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("act", choices=["accept", "withdraw", "list"])
         parser.add_argument("tenant", help="the tenant's slug")
-        parser.add_argument("domains", nargs="*", help="like example.net")
+        parser.add_argument("domains", nargs="*", help="domains, such as example.net")
 
     def handle(self, *_: Any, **options: Any) -> None:
         tenant = Tenant.objects.filter(slug__iexact=options["tenant"]).first()

@@ -21,7 +21,7 @@ class Command(BaseCommand):
             action="append",
             required=True,
             dest="hosts",
-            help="a name or address that agents use to reach the listener (repeat)",
+            help="a host name or address of the listener that agents use; may be repeated",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -16,7 +16,7 @@ from apps.tenancy.startup_checks import wait_for_startup_checks
 
 
 class Command(BaseCommand):
-    help = "Tick once a second while holding the advisory lock; run as many as you like."
+    help = "Wake workers for due work once a second. One beat is active, others stand by."
 
     def handle(self, *args: Any, **options: Any) -> None:
         beat = LockedBeat(current_app)

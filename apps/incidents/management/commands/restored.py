@@ -15,18 +15,20 @@ ACTOR = Actor.system("manage")
 
 class Command(BaseCommand):
     help = (
-        "Say that the database was restored: webhook receivers then apply what follows, although sequences"
-        " repeat. Needs the owner's address (DATABASE_OWNER_URL). Repeating it does no harm."
+        "Record that the database was restored: webhook receivers then apply later events although their sequences"
+        " repeat. Needs DATABASE_OWNER_URL. Can be repeated."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--note", default="", help="from which dump, and why; for the audit log"
+            "--note", default="", help="which dump, and why; stored in the audit log"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if "owner" not in connections:
-            raise CommandError("This needs the owner's address: set DATABASE_OWNER_URL.")
+            raise CommandError(
+                "This command needs the owner's database URL: set DATABASE_OWNER_URL."
+            )
         epoch = record_restore(using="owner", is_certain=True)
         record_platform(
             action="installation.restored",

@@ -11,16 +11,16 @@ FEWEST_ROUNDS = 1
 
 
 class Command(BaseCommand):
-    help = "Measure this code on this machine, in a database of its own."
+    help = "Run a benchmark on this machine, in a separate database."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", choices=sorted(BENCHES), help="what to measure")
-        parser.add_argument("--seed", type=int, default=1, help="draws the work that is measured")
+        parser.add_argument("name", choices=sorted(BENCHES), help="the benchmark")
+        parser.add_argument("--seed", type=int, default=1, help="random seed of the measured work")
         parser.add_argument(
-            "--rounds", type=int, default=5, help="how often each thing is measured"
+            "--rounds", type=int, default=5, help="number of measurements of each figure"
         )
         parser.add_argument(
-            "--json", action="store_true", help="one JSON document on standard output"
+            "--json", action="store_true", help="print one JSON document on standard output"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

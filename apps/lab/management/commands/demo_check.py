@@ -14,30 +14,36 @@ PATIENCE_SECONDS = 30.0
 
 
 class Command(BaseCommand):
-    help = "Play stories on the demo's network and check what the platform reports."
+    help = "Run scenarios on the demo's network and check what the platform reports."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--seed", type=int, required=True, help="random seed of the failures")
         parser.add_argument(
-            "--stories", default="a,b", help=f"of {', '.join(STORIES)}, or all; a+b at once"
+            "--scenarios",
+            default="a,b",
+            help=f"of {', '.join(STORIES)}, or all; a+b runs both at once",
         )
-        parser.add_argument("--control", required=True, help="address of the simulator's control")
-        parser.add_argument("--out", type=Path, required=True, help="the demo's folder")
         parser.add_argument(
-            "--disturbed", action="store_true", help="processes are killed meanwhile: no time limit"
+            "--control", required=True, help="URL of the simulator's control interface"
+        )
+        parser.add_argument("--out", type=Path, required=True, help="data folder of the demo")
+        parser.add_argument(
+            "--disturbed",
+            action="store_true",
+            help="processes are killed meanwhile: no time limits",
         )
 
         parser.add_argument(
             "--compare",
             action="store_true",
-            help="undisturbed first, then until nothing is left to kill: the same verdicts",
+            help="run undisturbed first, then until all kills are done, and compare the verdicts",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        stories = parse_groups(options["stories"])
+        stories = parse_groups(options["scenarios"])
         unknown = sorted({key for group in stories for key in group} - STORIES.keys())
         if unknown:
-            raise CommandError(f"There is no story {', '.join(unknown)}.")
+            raise CommandError(f"Unknown scenario: {', '.join(unknown)}.")
         folder = Folder(options["out"])
         try:
             runner = DemoRunner(
@@ -56,7 +62,7 @@ class Command(BaseCommand):
         except RestError as error:
             raise CommandError(str(error)) from error
         if not passed:
-            raise CommandError("Not every story passed.")
+            raise CommandError("Not every scenario passed.")
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)

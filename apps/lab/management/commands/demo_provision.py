@@ -15,9 +15,11 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--seed", type=int, required=True, help="of the simulated network")
-        parser.add_argument("--control", required=True, help="address of the simulator's control")
-        parser.add_argument("--out", type=Path, required=True, help="the demo's folder")
+        parser.add_argument("--seed", type=int, required=True, help="seed of the simulated network")
+        parser.add_argument(
+            "--control", required=True, help="URL of the simulator's control interface"
+        )
+        parser.add_argument("--out", type=Path, required=True, help="data folder of the demo")
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder = Folder(options["out"])

@@ -59,7 +59,7 @@ SCREENS = (
     Screen("maintenance", "Maintenance", "/maintenance/?state=all"),
     Screen("plan", "Planning maintenance", "/incidents/", "[data-plan]"),
     Screen("agents", "Agents", "/agents/"),
-    Screen("webhooks", "Webhook ledger", "/webhooks/"),
+    Screen("webhooks", "Webhook deliveries", "/webhooks/"),
     Screen("search", "Search", "/search/?q=cr"),
     Screen("wallboard", "Wallboard", "/?kiosk=1"),
     Screen("admin", "The admin", "/admin/"),
@@ -70,7 +70,7 @@ SCREENS = (
         "/admin/inventory/device/",
         "#result_list tbody th a",
     ),
-    Screen("fault", "A page that there is not", "/there-is-no-such-page/"),
+    Screen("fault", "Page not found", "/there-is-no-such-page/"),
 )
 VARIANTS = (
     Variant("dark", "Dark", {"color_scheme": "dark", "viewport": DESKTOP}),
@@ -91,10 +91,10 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--url", default=settings.ISPVM_PUBLIC_URL, help="of the console")
-        parser.add_argument("--email", required=True, help="who looks")
+        parser.add_argument("--url", default=settings.ISPVM_PUBLIC_URL, help="URL of the console")
+        parser.add_argument("--email", required=True, help="user to sign in as")
         parser.add_argument("--out", type=Path, default=settings.BASE_DIR / "docs" / "gallery")
-        parser.add_argument("--only", help="names of screens, with commas between them")
+        parser.add_argument("--only", help="names of pages, separated by commas")
 
     def handle(self, *args: Any, **options: Any) -> None:
         chromium = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -150,7 +150,7 @@ def _index(out: Path) -> str:
     lines = [
         "# Gallery",
         "",
-        "Every page, as screenshots of `manage gallery` on the made-up ISP of `manage seed_demo`. To renew them:",
+        "Every page, as screenshots of `manage gallery` of the fictitious ISP of `manage seed_demo`. To renew them:",
         "",
         "```",
         "python3 run.py manage seed_demo --size small --password ...",

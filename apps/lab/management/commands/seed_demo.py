@@ -13,18 +13,22 @@ from apps.lab.seed.sizes import SIZES
 
 class Command(BaseCommand):
     help = (
-        "Fill the database with a made-up ISP (and a small neighbor): inventory, readings, incidents with verdicts,"
-        " webhooks. The same seed makes the same rows; run again, it only adds the samples since."
+        "Fill the database with a fictitious ISP and a small second tenant: inventory, samples, incidents with"
+        " verdicts, webhooks. The same seed creates the same rows; a second run only adds the samples since."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--size", choices=sorted(SIZES), default="small")
-        parser.add_argument("--seed", type=int, default=7, help="draws the network (default 7)")
-        parser.add_argument("--password", help="of its people; drawn and printed when not given")
+        parser.add_argument(
+            "--seed", type=int, default=7, help="random seed of the network (default: 7)"
+        )
+        parser.add_argument(
+            "--password", help="password of all users; default: generated and printed"
+        )
         parser.add_argument(
             "--at",
             type=_moment,
-            help="the moment that is now, ISO 8601 with its zone (default: this minute)",
+            help="time that counts as now, ISO 8601 with a time zone (default: now)",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,7 +44,7 @@ class Command(BaseCommand):
         for row in seeded_tenants:
             self._say(
                 f"{row.tenant.name}: {row.devices} devices, {row.incidents} incidents"
-                f" ({row.open_incidents} open), {row.readings} new readings."
+                f" ({row.open_incidents} open), {row.readings} new samples."
             )
         people = ", ".join(name for name, _full_name, _role in PEOPLE)
         domain = SIZES[options["size"]].domain
@@ -54,5 +58,5 @@ class Command(BaseCommand):
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        raise ValueError("Say the zone.")
+        raise ValueError("The time needs a time zone.")
     return moment.astimezone(UTC)

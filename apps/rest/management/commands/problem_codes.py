@@ -9,7 +9,7 @@ from apps.rest.problem_codes import render_page
 
 
 class Command(BaseCommand):
-    help = "Write the page of all problem codes of the REST API."
+    help = "Write docs/problems.md: all problem codes of the REST API."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--file", default="docs/problems.md")

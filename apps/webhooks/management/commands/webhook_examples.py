@@ -17,7 +17,7 @@ class Command(BaseCommand):
     help = "Write <event type>.json files from the newest accepted deliveries of a tenant."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--tenant", required=True, help="slug")
+        parser.add_argument("--tenant", required=True, help="the tenant's slug")
         parser.add_argument("--into", required=True, type=Path, help="an existing folder")
 
     def handle(self, *_: Any, tenant: str, into: Path, **__: Any) -> None:
