@@ -4,9 +4,8 @@ from django.db import models
 from django.db.models import Q
 
 from apps.alerts.choices import AlertState, Severity
-from apps.alerts.messages import TEXT
 from apps.alerts.rules.program import Level
-from apps.core.messages import Message
+from apps.core.message_field import MessageField
 from apps.tenancy.fields import TenantForeignKey
 from apps.tenancy.models import TenantModel
 
@@ -72,10 +71,9 @@ class Alert(TenantModel):
     is_flapping = models.BooleanField(default=False)
     # The active maintenance window that covers its entity; it does not change the state.
     maintenance_id = models.UUIDField(null=True, blank=True)
-    # The summary in English, for search, sorting and programs; readers get the message of code and parameters.
+    # English, for search, sorting and programs; pages render ``summary_message`` in the reader's language.
     summary = models.CharField(max_length=500)
-    summary_code = models.CharField(max_length=60, blank=True, default="")
-    summary_params = models.JSONField(default=dict, blank=True)
+    summary_message = MessageField()
     # What the last transition was based on: value, threshold, override, sample timestamp.
     observation = models.JSONField()
 
@@ -100,14 +98,6 @@ class Alert(TenantModel):
             models.Index(fields=["tenant", "-since", "-id"], name="alerts_alert_since_idx"),
             models.Index(fields=["tenant", "-recovered_at"], name="alerts_alert_recovered_idx"),
         ]
-
-    @property
-    def summary_message(self) -> Message:
-        """The summary, to be rendered in the reader's language."""
-        if not self.summary_code:  # stored before summaries had a code
-            return Message(TEXT, {"text": self.summary})
-        document = {"code": self.summary_code, "params": self.summary_params}
-        return Message.from_document(document)
 
 
 class AlertTransition(TenantModel):

@@ -1,4 +1,4 @@
-"""List fields of request bodies, with a maximum that is checked before any item is validated.
+"""Stored messages, and list fields of request bodies with a maximum that is checked before any item is validated.
 
 Django REST framework's own list checks its length last, after every item was validated, and its list of related rows
 has no maximum at all: each id would be a query.
@@ -10,7 +10,19 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.relations import ManyRelatedField
 
+from apps.core.messages import Message
+
 TOO_MANY = "At most {max_length}."
+
+
+class MessageSerializer(serializers.Serializer[Any]):
+    """A text as a stable code with parameters; a parameter may be such an object itself."""
+
+    code = serializers.CharField()
+    params = serializers.DictField()
+
+    def to_representation(self, instance: Message) -> dict[str, Any]:
+        return instance.as_document()
 
 
 class BoundedList(serializers.ListField):

@@ -413,8 +413,9 @@ class TestFlapping:
             alert = Alert.objects.get()
             assert alert.is_flapping
             assert alert.summary == "cr1 sfp1 is flapping: 6 changes in 120 s"
-            assert alert.summary_code == "alerts.summary.flapping"
-            assert alert.summary_params == {"entity": "cr1 sfp1", "changes": 6, "seconds": 120}
+            assert alert.summary_message == Message(
+                "alerts.summary.flapping", {"entity": "cr1 sfp1", "changes": 6, "seconds": 120}
+            )
             assert AlertTransition.objects.count() == 1
 
     def test_ends_after_the_quiet_time(self, acme, rules, player, port):

@@ -5,7 +5,6 @@ from django.utils.translation import override
 
 from apps.alerts import messages
 from apps.alerts.messages import TEXT, rule_name, summary_message
-from apps.alerts.models import Alert
 from apps.alerts.packs import load_pack, shipped_packs
 from apps.core.messages import Message, registered_codes
 
@@ -56,10 +55,6 @@ class TestOperatorTexts:
         assert rule_name({"id": "cpu_high", "name": "CPU zu hoch"}) == "CPU zu hoch"
         assert rule_name({"id": "own", "name": "Own rule"}) == "Own rule"
         assert rule_name({"id": "own"}) == "own"
-
-
-def test_an_alert_without_a_code_has_its_stored_text():
-    assert Alert(summary="cr1 is down").summary_message.english == "cr1 is down"
 
 
 def test_names_of_entities_are_isolated_where_they_could_reorder_the_text():

@@ -9,7 +9,7 @@ from agent.protocol.registry import ENTITY_TYPES
 from apps.alerts.choices import AlertState, ImportMode, Severity
 from apps.alerts.models import Alert, AlertRule, AlertTransition, RuleOverride
 from apps.alerts.rules.program import Level
-from apps.rest.fields import BoundedDict, BoundedList
+from apps.rest.fields import BoundedDict, BoundedList, MessageSerializer
 
 MAX_SECONDS = 30 * 86_400
 MAX_RULES = 500
@@ -154,7 +154,7 @@ class AlertEntitySerializer(serializers.Serializer[Any]):
 class AlertSerializer(serializers.ModelSerializer[Alert]):
     rule_key = serializers.CharField(source="rule.key", read_only=True)
     entity = serializers.SerializerMethodField()
-    summary_params = serializers.DictField(help_text="Parameters of `summary_code`.")
+    summary_message = MessageSerializer(read_only=True)
     observation = serializers.SerializerMethodField()
     in_maintenance = serializers.SerializerMethodField()
 
@@ -168,8 +168,7 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
             "state",
             "severity",
             "summary",
-            "summary_code",
-            "summary_params",
+            "summary_message",
             "is_flapping",
             "in_maintenance",
             "since",

@@ -1,3 +1,4 @@
+import apps.core.message_field
 import apps.tenancy.fields
 import django.db.models.deletion
 import uuid
@@ -77,8 +78,7 @@ class Migration(migrations.Migration):
                 ("is_flapping", models.BooleanField(default=False)),
                 ("maintenance_id", models.UUIDField(blank=True, null=True)),
                 ("summary", models.CharField(max_length=500)),
-                ("summary_code", models.CharField(blank=True, default="", max_length=60)),
-                ("summary_params", models.JSONField(blank=True, default=dict)),
+                ("summary_message", apps.core.message_field.MessageField()),
                 ("observation", models.JSONField()),
                 (
                     "tenant",

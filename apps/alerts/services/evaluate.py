@@ -374,7 +374,7 @@ def _write_transition(
         alert.observation = observation
         message = _summary(transition, label)
         alert.summary = message.english[:500]
-        alert.summary_code, alert.summary_params = message.code, message.plain_params
+        alert.summary_message = message
     alert.save()
     if after.state is AlertState.PENDING:
         return

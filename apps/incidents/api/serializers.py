@@ -4,18 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from apps.core.messages import Message
 from apps.incidents.models import Incident, IncidentAlert, Revision, TimelineEntry
-
-
-class MessageSerializer(serializers.Serializer[Any]):
-    """A text as a stable code with parameters; a parameter may be such an object itself."""
-
-    code = serializers.CharField()
-    params = serializers.DictField()
-
-    def to_representation(self, instance: Message) -> dict[str, Any]:
-        return instance.as_document()
+from apps.rest.fields import MessageSerializer
 
 
 class ImpactSerializer(serializers.Serializer[Any]):

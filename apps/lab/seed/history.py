@@ -191,8 +191,7 @@ class HistoryWriter:
             clear_since=well,
             recovered_at=story.recovered_at(sign),
             summary=sign.summary,
-            summary_code=sign.message.code,
-            summary_params=sign.message.plain_params,
+            summary_message=sign.message,
             observation=_observation(sign, story.began + sign.delay),
         )
 
