@@ -87,6 +87,6 @@ def _handler(metrics: Callable[[], Mapping[str, float]]) -> type[BaseHTTPRequest
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base's name)
-            """A scrape every few seconds is no news."""
+            """Scrapes are not logged."""
 
     return Handler

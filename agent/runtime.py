@@ -9,7 +9,7 @@ from dataclasses import replace
 from math import inf
 from uuid import uuid4
 
-from agent.buffer.outbox import Outbox
+from agent.buffer.batch_writer import BatchWriter
 from agent.buffer.store import Buffer
 from agent.normalize.changes import ChangeDetector
 from agent.probes.loop import ProbeLoop
@@ -52,7 +52,7 @@ class Runtime:
         self._inventory_resent_at = float("-inf")
         self._was_skewed = self._was_high = False
         self.buffer = Buffer(state.buffer)
-        self.outbox = Outbox(self.buffer, agent_id=self.agent_id, boot_id=str(uuid4()))
+        self.batch_writer = BatchWriter(self.buffer, agent_id=self.agent_id, boot_id=str(uuid4()))
         self.probes = ProbeLoop(self.emit, self.stop, source_address)
         self.scheduler = Scheduler(
             self.emit, self.stop, sealing_key=state.sealing_key(), source_address=source_address
@@ -61,7 +61,12 @@ class Runtime:
         self.pusher = Pusher(self.buffer, clients[0], self.stop, rng, self._resend_inventory)
         self.config_loop = ConfigLoop(state, clients[1], self.stop, rng, self._configure)
         self.heartbeat = Heartbeat(
-            state, clients[2], self.stop, rng, boot_id=self.outbox.boot_id, health=self._health
+            state,
+            clients[2],
+            self.stop,
+            rng,
+            boot_id=self.batch_writer.boot_id,
+            health=self._health,
         )
         self.heartbeat.on_version = self.config_loop.notify_version
         self.heartbeat.on_skew = self._check_clock
@@ -75,7 +80,9 @@ class Runtime:
             if sample.metric == "device.up":
                 self.scheduler.set_reachable(sample.entity_id, is_up=bool(sample.value))
         events = self._changes.detect(result)
-        self.outbox.put(replace(result, events=(*result.events, *events)) if events else result)
+        self.batch_writer.put(
+            replace(result, events=(*result.events, *events)) if events else result
+        )
 
     def run(self) -> None:
         """Run until ``stop`` is set, then flush to disk what is still in memory."""
@@ -101,7 +108,7 @@ class Runtime:
     def _shut_down(self, threads: list[threading.Thread]) -> None:
         for loop in (self.heartbeat, self.config_loop, self.pusher, self.diagnostics):
             loop.wake()
-        self.outbox.has_pending.set()
+        self.batch_writer.has_pending.set()
         deadline = time.monotonic() + JOIN_SECONDS
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -110,7 +117,7 @@ class Runtime:
 
     def _flush_loop(self) -> None:
         while not self.stop.is_set():
-            if not self.outbox.has_pending.wait(STATUS_SECONDS):
+            if not self.batch_writer.has_pending.wait(STATUS_SECONDS):
                 continue
             is_offline = self.pusher.is_failing
             self.stop.wait(FLUSH_SECONDS_OFFLINE if is_offline else FLUSH_SECONDS)
@@ -118,7 +125,7 @@ class Runtime:
 
     def _flush(self) -> None:
         try:
-            batch_count = self.outbox.flush()
+            batch_count = self.batch_writer.flush()
         except OSError as error:
             log.error("batch_not_written", extra={"error": str(error)})  # noqa: TRY400  # the text is enough
             self.stop.wait(1.0)
@@ -128,7 +135,7 @@ class Runtime:
             self._check_buffer()
 
     def _configure(self, config: AgentConfig) -> None:
-        self.outbox.max_metrics = config["limits"]["max_batch_metrics"]
+        self.batch_writer.max_metrics = config["limits"]["max_batch_metrics"]
         self.heartbeat.seconds = config["heartbeat_seconds"]
         self.probes.configure(config["probe_targets"])
         self.scheduler.configure(config["devices"])
@@ -185,13 +192,13 @@ class Runtime:
         payload = {"state": "open" if is_high else "closed", "share": share}
         log.warning("buffer_high" if is_high else "buffer_recovered", extra={"share": share})
         event = Event(now(), "agent.buffer.high", "agent", self.agent_id, payload, severity)
-        self.outbox.put(PollResult(events=(event,)))
+        self.batch_writer.put(PollResult(events=(event,)))
 
     def _write_status(self) -> None:
         last = self.heartbeat.last_at
         status = {
             "at": rfc3339(now()),
-            "boot_id": self.outbox.boot_id,
+            "boot_id": self.batch_writer.boot_id,
             "config_version": self.config_loop.version,
             "last_heartbeat_at": rfc3339(last) if last else None,
             "clock_skew_seconds": self.heartbeat.skew,

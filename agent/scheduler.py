@@ -16,7 +16,7 @@ from itertools import count
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.collectors.device import WatchedDevice
+from agent.collectors.device import MonitoredDevice
 from agent.protocol.config import DeviceConfig
 from agent.protocol.registry import Tier
 from agent.samples import PollResult
@@ -36,7 +36,7 @@ _PROFILE_KEYS = {
 class _Job:
     """A device and its next poll, by the monotonic clock."""
 
-    device: WatchedDevice
+    device: MonitoredDevice
     due: dict[Tier, float] = field(default_factory=dict)
     next_at: float = 0.0
     is_running: bool = False
@@ -113,7 +113,7 @@ class Scheduler(threading.Thread):
         return [
             {
                 "name": device.config["name"],
-                "state": "failing" if device.failures else "watched",
+                "state": "failing" if device.failures else "ok",
                 "message": device.message,
             }
             for device in sorted(devices, key=lambda device: device.config["name"])
@@ -127,7 +127,7 @@ class Scheduler(threading.Thread):
         self._shut_down()
 
     def _add(self, config: DeviceConfig) -> None:
-        device = WatchedDevice(config, self._sealing_key, self._source)
+        device = MonitoredDevice(config, self._sealing_key, self._source)
         job = _Job(device, dict.fromkeys(_PROFILE_KEYS, 0.0))
         self._jobs[config["id"]] = job
         self._schedule(

@@ -44,7 +44,7 @@ def announce_worker(sender: Any = None, **_: object) -> None:
     Hung children are ended by the time limit of their task; hung threads, which have no limit, by the watchdog.
     """
     from apps.core import liveness
-    from apps.events.processes import announce
+    from apps.events.processes import start_process_heartbeat
 
     liveness.watch()
-    announce(str(sender.hostname).partition("@")[0] if sender else "worker")
+    start_process_heartbeat(str(sender.hostname).partition("@")[0] if sender else "worker")

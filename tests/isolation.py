@@ -52,10 +52,10 @@ RESETS: dict[str, Callable[[], object]] = {
     "apps.events.task_metrics._work": task_metrics._work.clear,
     "apps.events.processes._announcement": _no_announcement,
     "apps.events.retention._smaller_batches": retention._smaller_batches.clear,
-    "apps.ingest.entities._known": entities._known.clear,
+    "apps.ingest.entities._cached": entities._cached.clear,
     "apps.ingest.limits._in_flight": limits._in_flight.clear,
-    "apps.ingest.authorization._known": authorization._known.clear,
-    "apps.telemetry.series._known": series._known.clear,
+    "apps.ingest.authorization._cached": authorization._cached.clear,
+    "apps.telemetry.series._cached": series._cached.clear,
 }
 
 _client: "redis.Redis | None" = None

@@ -27,7 +27,7 @@ CIRCUIT_OPENS_AFTER = 2
 MAX_RETRY_SECONDS = 30.0
 
 
-class WatchedDevice:
+class MonitoredDevice:
     """Not thread-safe: the scheduler polls it from one thread at a time."""
 
     def __init__(
@@ -45,7 +45,7 @@ class WatchedDevice:
         self._source = source_address
         self._poller: RouterPoller | None = None
         self._history_fingerprint: str | None = None
-        #: The credential set that worked last; it is tried first.
+        #: The credential set of the last successful login; it is tried first.
         self._working_credential_set: str | None = None
         #: SHA-256 of the TLS certificate at the first successful login, until the server pins it.
         self._accepted_certificate = ""

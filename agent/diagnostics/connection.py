@@ -27,13 +27,13 @@ def try_connection(
     result: dict[str, Any] = {"outcome": "no_credentials", "detail": ""}
     stop_at = time.monotonic() + float(job["timeout_s"])
     for login in logins:
-        result = _try(device, login, source_address, max(0.5, stop_at - time.monotonic()))
+        result = _try_login(device, login, source_address, max(0.5, stop_at - time.monotonic()))
         if result["outcome"] != "wrong_credentials":
             break
     return result
 
 
-def _try(
+def _try_login(
     device: dict[str, Any], decrypted: DecryptedLogin, source_address: str, seconds: float
 ) -> dict[str, Any]:
     session = RouterSession(

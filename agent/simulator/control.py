@@ -32,7 +32,7 @@ class Control:
         await handle_request(connection, self.respond)
 
     def respond(self, request: Request) -> Response:
-        """Raises Refused."""
+        """Raises HttpError."""
         if "origin" in request.headers:
             raise HttpError(
                 HTTPStatus.FORBIDDEN, "browser", "Requests of browsers are not allowed."
@@ -100,7 +100,7 @@ class Control:
 
 
 def parse_object(body: bytes) -> dict[str, object]:
-    """Raises Refused."""
+    """Raises HttpError."""
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):

@@ -10,18 +10,22 @@ from functools import reduce
 class Effects:
     """Everything that does not work at one time. `Effects()` is a healthy network."""
 
-    links_down: frozenset[str] = frozenset()  # ids: no light on either end
-    devices_down: frozenset[str] = frozenset()  # no power, or booting
-    on_battery: frozenset[str] = frozenset()  # devices whose first power supply has no input
-    unresponsive_apis: frozenset[str] = (
-        frozenset()
-    )  # devices whose API accepts connections and never responds
-    peers_down: frozenset[tuple[str, str]] = (
-        frozenset()
-    )  # device, peer: the BGP session is down, its link is up
-    services_down: frozenset[str] = frozenset()  # devices whose PPPoE server is down
-    delays: Mapping[str, timedelta] = field(default_factory=dict)  # link: added one way, to echoes
-    losses: Mapping[str, float] = field(default_factory=dict)  # link: share of echoes that is lost
+    # Link ids: no light on either end.
+    links_down: frozenset[str] = frozenset()
+    # Devices without power, or booting.
+    devices_down: frozenset[str] = frozenset()
+    # Devices whose first power supply has no input.
+    on_battery: frozenset[str] = frozenset()
+    # Devices whose API accepts connections and never responds.
+    unresponsive_apis: frozenset[str] = frozenset()
+    # (device, peer): the BGP session is down, its link is up.
+    peers_down: frozenset[tuple[str, str]] = frozenset()
+    # Devices whose PPPoE server is down.
+    services_down: frozenset[str] = frozenset()
+    # Link id -> delay added one way, to echoes.
+    delays: Mapping[str, timedelta] = field(default_factory=dict)
+    # Link id -> share of echoes that is lost.
+    losses: Mapping[str, float] = field(default_factory=dict)
 
     def __or__(self, other: "Effects") -> "Effects":
         """Both at once. Delays add up; loss rates multiply."""

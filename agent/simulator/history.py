@@ -52,7 +52,7 @@ class StateRecord:
     def from_document(document: Mapping[str, object]) -> "StateRecord":
         """The inverse of `describe`. Raises ValueError, KeyError or TypeError."""
 
-        def moment(key: str) -> datetime | None:
+        def optional_time(key: str) -> datetime | None:
             value = document[key]
             return None if value is None else datetime.fromisoformat(str(value))
 
@@ -60,7 +60,7 @@ class StateRecord:
             up=document["up"] is True,
             since=datetime.fromisoformat(str(document["since"])),
             downs=int(str(document["downs"])),
-            last_down=moment("last_down"),
-            last_up=moment("last_up"),
+            last_down=optional_time("last_down"),
+            last_up=optional_time("last_up"),
             seconds_before=float(str(document["seconds_before"])),
         )

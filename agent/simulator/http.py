@@ -74,7 +74,7 @@ async def handle_request(connection: Connection, respond: Callable[[Request], Re
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request:
-    """Raises Refused, ConnectionClosed."""
+    """Raises HttpError, ConnectionClosed."""
     received = bytearray()
     while END_OF_HEADERS not in received:
         if len(received) > MAX_HEADER_BYTES:
@@ -98,7 +98,7 @@ async def read_more(reader: asyncio.StreamReader) -> bytes:
 
 
 def parse_head(head: bytes) -> Request:
-    """Raises Refused."""
+    """Raises HttpError."""
     first, *rest = head.decode("latin-1").split("\r\n")
     request_line = REQUEST_LINE.fullmatch(first)
     fields = [field.partition(":") for field in rest]
@@ -109,7 +109,7 @@ def parse_head(head: bytes) -> Request:
 
 
 def content_length(request: Request) -> int:
-    """Raises Refused."""
+    """Raises HttpError."""
     if "transfer-encoding" in request.headers:
         raise HttpError(HTTPStatus.LENGTH_REQUIRED, "no_length", "Send the body with its length.")
     text = request.headers.get("content-length", "0")

@@ -31,7 +31,7 @@ class Renewal:
     def renew_if_due(self, at: datetime) -> bool:
         """Key and certificate are replaced in one step, so a crash at any time leaves a matching pair.
 
-        Raises Refused, ServerUnreachable; the current certificate then stays in use.
+        Raises RequestRefused, ServerUnreachable; the current certificate then stays in use.
         """
         if at < self.due_at():
             return False

@@ -34,7 +34,7 @@ def enroll(
 ) -> Enrollment:
     """Fill an empty state folder. The folder is enrolled once its last file exists.
 
-    Raises AgentError, ServerUnreachable, Refused.
+    Raises AgentError, ServerUnreachable, RequestRefused.
     """
     ca_pem = fetch_ca(token, source_address)
     key = make_key()

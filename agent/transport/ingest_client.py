@@ -33,7 +33,7 @@ class IngestClient:
         self._http: Client | None = None
         self._inodes: tuple[int, int] = (0, 0)
         self._lock = threading.Lock()
-        self._membership: Enrollment = state.enrollment()
+        self._enrollment: Enrollment = state.enrollment()
 
     def http(self) -> Client:
         """The HTTP client for the certificate and CA bundle that are on disk now."""
@@ -45,7 +45,7 @@ class IngestClient:
                 context = strict_context(
                     self._state.ca_bundle.read_text(encoding="ascii"), self._state.identity
                 )
-                self._http = Client(self._membership.url, context, self._source)
+                self._http = Client(self._enrollment.url, context, self._source)
                 self._inodes = inodes
             return self._http
 

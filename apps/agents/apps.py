@@ -10,7 +10,7 @@ class AgentsConfig(AppConfig):
         from apps.agents import metrics
         from apps.agents.selectors import polling_agents_by_device
         from apps.agents.services.ownership import record_device_move
-        from apps.events import state
+        from apps.events import gauges
         from apps.events.retention import expire
         from apps.inventory.moves import on_device_move
         from apps.inventory.polling_agents import register_polling_agents
@@ -18,8 +18,8 @@ class AgentsConfig(AppConfig):
 
         register_polling_agents(polling_agents_by_device)
         on_device_move(record_device_move)
-        state.measure_tenant(metrics.STATE, metrics.read_agents)
-        state.measure_installation(metrics.INSTALLATION, metrics.read_authority)
+        gauges.register_tenant_gauges(metrics.STATE, metrics.read_agents)
+        gauges.register_installation_gauges(metrics.INSTALLATION, metrics.read_authority)
         expire(
             "agents_enrollmenttoken",
             retention=timedelta(days=90),

@@ -57,14 +57,14 @@ def check_heartbeat(
 ) -> tuple[HeartbeatState, list[HeartbeatEvent]]:
     """Compare a heartbeat with the stored state of its agent."""
     events: list[HeartbeatEvent] = []
-    for check in (_clock, _hosts, _expiry):
+    for check in (_check_clock, _check_hosts, _check_expiry):
         state, event = check(state, heartbeat, at)
         if event is not None:
             events.append(event)
     return replace(state, address=heartbeat.address or state.address), events
 
 
-def _clock(
+def _check_clock(
     state: HeartbeatState, heartbeat: HeartbeatInfo, at: datetime
 ) -> tuple[HeartbeatState, HeartbeatEvent | None]:
     if heartbeat.sent_at is None:
@@ -82,7 +82,7 @@ def _clock(
     return state, None
 
 
-def _hosts(
+def _check_hosts(
     state: HeartbeatState, heartbeat: HeartbeatInfo, at: datetime
 ) -> tuple[HeartbeatState, HeartbeatEvent | None]:
     """A previous boot id returns only if two hosts (or a host and its snapshot) run."""
@@ -113,7 +113,7 @@ def _hosts(
     )
 
 
-def _expiry(
+def _check_expiry(
     state: HeartbeatState, heartbeat: HeartbeatInfo, at: datetime
 ) -> tuple[HeartbeatState, HeartbeatEvent | None]:
     if heartbeat.not_before is None or heartbeat.not_after is None:

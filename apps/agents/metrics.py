@@ -8,7 +8,7 @@ from cryptography import x509
 from apps.agents.choices import AgentStatus, AuthorityStage
 from apps.agents.models import Agent, CertificateAuthority
 from apps.agents.selectors import is_alive
-from apps.events.state import Gauge, GaugeValues
+from apps.events.gauges import Gauge, GaugeValues
 
 STATE = (
     Gauge("ispvm_agents_alive", "Active agents with a recent heartbeat.", combine=add),

@@ -68,13 +68,13 @@ class PresentedCertificate:
     not_after: datetime
 
 
-def create_authority(*, name: str, at: datetime, life: timedelta = CA_LIFETIME) -> Authority:
+def create_authority(*, name: str, at: datetime, lifetime: timedelta = CA_LIFETIME) -> Authority:
     """A new self-signed authority (P-256) that can sign leaf certificates but no authorities."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     usage = _key_usage(signs_certificates=True)
     certificate = (
-        _builder(subject, subject, key.public_key(), at - CLOCK_TOLERANCE, at + life)
+        _builder(subject, subject, key.public_key(), at - CLOCK_TOLERANCE, at + lifetime)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -98,12 +98,16 @@ def load_authority(*, bundle_pem: bytes) -> Authority:
 
 
 def issue_server_certificate(
-    authority: Authority, *, hosts: Sequence[str], at: datetime, life: timedelta = SERVER_LIFETIME
+    authority: Authority,
+    *,
+    hosts: Sequence[str],
+    at: datetime,
+    lifetime: timedelta = SERVER_LIFETIME,
 ) -> tuple[x509.Certificate, bytes]:
     """A certificate for the ingest listener under these host names and addresses, and its new key as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = sign_server_key(
-        authority, public_key=key.public_key(), hosts=hosts, at=at, life=life
+        authority, public_key=key.public_key(), hosts=hosts, at=at, lifetime=lifetime
     )
     return certificate, _key_pem(key)
 
@@ -124,14 +128,14 @@ def sign_server_key(
     public_key: AgentPublicKey,
     hosts: Sequence[str],
     at: datetime,
-    life: timedelta = SERVER_LIFETIME,
+    lifetime: timedelta = SERVER_LIFETIME,
 ) -> x509.Certificate:
     """A certificate for the ingest listener under these host names and addresses."""
     if not hosts:
         raise ValueError("A server certificate needs at least one host.")
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ispvm ingest")])
     names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
-    until = min(at + life, authority.certificate.not_valid_after_utc)
+    until = min(at + lifetime, authority.certificate.not_valid_after_utc)
     return _sign_leaf(
         authority,
         _builder(subject, authority.certificate.subject, public_key, at - CLOCK_TOLERANCE, until),
@@ -175,14 +179,14 @@ def issue_agent_certificate(
     tenant_id: UUID,
     agent_id: UUID,
     at: datetime,
-    life: timedelta = AGENT_LIFETIME,
+    lifetime: timedelta = AGENT_LIFETIME,
 ) -> x509.Certificate:
     """A client certificate; the server decides its whole content."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, str(agent_id))])
     names = x509.SubjectAlternativeName(
         [x509.UniformResourceIdentifier(identity_uri(tenant_id, agent_id))]
     )
-    until = min(at + life, authority.certificate.not_valid_after_utc)
+    until = min(at + lifetime, authority.certificate.not_valid_after_utc)
     return _sign_leaf(
         authority,
         _builder(subject, authority.certificate.subject, public_key, at, until),

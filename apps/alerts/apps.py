@@ -13,7 +13,7 @@ class AlertsConfig(AppConfig):
         from apps.authorization.limits import limit_rows, tenant_wide
         from apps.core import messages
         from apps.events import due
-        from apps.events.retention import expire, follow
+        from apps.events.retention import declare_cascade, expire
         from apps.inventory.limits import entities_within
 
         limit_rows(AlertRule, tenant_wide)
@@ -26,4 +26,4 @@ class AlertsConfig(AppConfig):
             retention=timedelta(days=400),
             condition="state = 'ok' AND recovered_at < %(before)s",
         )
-        follow("alerts_alert", "alerts_alerttransition")
+        declare_cascade("alerts_alert", "alerts_alerttransition")

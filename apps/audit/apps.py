@@ -7,7 +7,7 @@ class AuditConfig(AppConfig):
     def ready(self) -> None:
         from apps.audit import background
         from apps.audit.services import VERIFY, VERIFY_EVERY
-        from apps.events import due, state
+        from apps.events import due, gauges
 
         due.register(VERIFY, VERIFY, every=VERIFY_EVERY)
-        state.measure_tenant(background.STATE, background.read_verification)
+        gauges.register_tenant_gauges(background.STATE, background.read_verification)

@@ -13,7 +13,7 @@ from apps.audit.services import VERIFY
 from apps.audit.verification import State, Step, verify_step
 from apps.events import due
 from apps.events.backlog import age
-from apps.events.state import Gauge, GaugeValues
+from apps.events.gauges import Gauge, GaugeValues
 from apps.tenancy import acting_in
 
 log = structlog.get_logger(__name__)

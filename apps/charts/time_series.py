@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from apps.telemetry.queries import Bucket, Span, buckets_of
+from apps.telemetry.queries import Bucket, BucketedRange, buckets_of
 
 POINTS = 240
 #: A bucket holds two and a half polls: jitter makes no gaps.
@@ -68,7 +68,7 @@ class Mark:
 class Chart:
     """A chart: series and markers on one time axis."""
 
-    time_range: Span
+    time_range: BucketedRange
     lines: tuple[Line, ...]
     marks: tuple[Mark, ...] = field(default=())
 
@@ -85,10 +85,10 @@ class Chart:
         }
 
 
-def span_for(start: datetime, end: datetime, *, poll_seconds: float) -> Span:
+def span_for(start: datetime, end: datetime, *, poll_seconds: float) -> BucketedRange:
     """The finest resolution that the chart width and the polling interval allow."""
     coarsest = timedelta(seconds=poll_seconds * POLLS_PER_POINT)
-    return Span(start, end, points=max(1, min(POINTS, int((end - start) / coarsest))))
+    return BucketedRange(start, end, points=max(1, min(POINTS, int((end - start) / coarsest))))
 
 
 def gauge_line(
@@ -106,7 +106,9 @@ def gauge_line(
     )
 
 
-def total_of(metric: str, entity_ids: Collection[UUID], time_range: Span) -> list[float | None]:
+def total_of(
+    metric: str, entity_ids: Collection[UUID], time_range: BucketedRange
+) -> list[float | None]:
     """The sum per bucket over entities with samples in the span; None in a bucket in which one of them has none. One
     query."""
     found = buckets_of(metrics=[metric], entity_ids=entity_ids, time_range=time_range)

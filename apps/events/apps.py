@@ -12,21 +12,21 @@ class EventsConfig(AppConfig):
     def ready(self) -> None:
         from celery import current_app
 
-        from apps.events import backlog, due, log_context, retention, state, task_metrics
+        from apps.events import backlog, due, gauges, log_context, retention, task_metrics
         from apps.events.outbox import DISPATCH
 
         due.register(DISPATCH, DISPATCH)
         log_context.connect()
         task_metrics.connect()
-        state.measure_tenant(backlog.OUTBOX, backlog.read_outbox)
-        state.measure_installation(backlog.INSTALLATION, backlog.read_installation)
+        gauges.register_tenant_gauges(backlog.OUTBOX, backlog.read_outbox)
+        gauges.register_installation_gauges(backlog.INSTALLATION, backlog.read_installation)
         retention.expire(
             "events_outboxevent",
             retention=OUTBOX_RETENTION,
             condition="created_at < %(before)s AND NOT EXISTS (SELECT FROM events_outboxdelivery d"
             " WHERE d.event_id = events_outboxevent.id AND d.done_at IS NULL)",
         )
-        retention.follow("events_outboxevent", "events_outboxdelivery")
+        retention.declare_cascade("events_outboxevent", "events_outboxdelivery")
         retention.expire(
             "events_process", retention=timedelta(days=1), condition="seen_at < %(before)s"
         )

@@ -12,9 +12,9 @@ from django.db import connection
 from django.db.models import Count, Min
 
 from apps.events.due import kinds
+from apps.events.gauges import Gauge, GaugeValues
 from apps.events.models import Due, OutboxDelivery
 from apps.events.queues import Queue
-from apps.events.state import Gauge, GaugeValues
 
 log = structlog.get_logger(__name__)
 
@@ -48,9 +48,9 @@ def read_outbox(at: datetime) -> GaugeValues:
 
 def read_installation(at: datetime) -> GaugeValues:
     """Values of the installation."""
-    late = Due.objects.filter(kind__in=kinds()).aggregate(first=Min("next_due_at"))["first"]
+    oldest = Due.objects.filter(kind__in=kinds()).aggregate(first=Min("next_due_at"))["first"]
     return {
-        ("ispvm_due_overdue_seconds",): age(late, at),
+        ("ispvm_due_overdue_seconds",): age(oldest, at),
         **_connections(),
         **_queues(),
     }
@@ -67,10 +67,10 @@ def _connections() -> GaugeValues:
             "SELECT count(*), current_setting('max_connections')::int"
             " FROM pg_stat_activity WHERE datname = current_database()"
         )
-        number, most = cursor.fetchone()
+        number, maximum = cursor.fetchone()
     return {
         ("ispvm_database_connections",): number,
-        ("ispvm_database_connections_max",): most,
+        ("ispvm_database_connections_max",): maximum,
     }
 
 

@@ -55,12 +55,12 @@ class LockedBeat:
         if self._service is not None:
             self._service.stop()
 
-    def run(self, ticking: Callable[[], None] = lambda: None) -> None:
-        """Block until stopped; ``ticking`` is called each time this beat acquires the lock."""
+    def run(self, on_acquired: Callable[[], None] = lambda: None) -> None:
+        """Block until stopped; ``on_acquired`` is called each time this beat acquires the lock."""
         is_logged = False
         while not self._stopped.is_set():
             try:
-                self._hold_and_tick(ticking)
+                self._hold_and_tick(on_acquired)
                 is_logged = False
             except psycopg2.Error as error:
                 if not is_logged:  # once per outage
@@ -68,15 +68,15 @@ class LockedBeat:
                 is_logged = True
             self._stopped.wait(POLL_SECONDS)
 
-    def _hold_and_tick(self, ticking: Callable[[], None]) -> None:
+    def _hold_and_tick(self, on_acquired: Callable[[], None]) -> None:
         """Until stopped or the lock is lost. Raises psycopg2.Error."""
-        parameters = connection.get_connection_params()
-        own = {k: v for k, v in parameters.items() if k not in {"cursor_factory", "context"}}
-        holder = psycopg2.connect(**{**own, **CONNECTION_OPTIONS})
-        ended = threading.Event()
+        params = connection.get_connection_params()
+        params = {k: v for k, v in params.items() if k not in {"cursor_factory", "context"}}
+        lock_connection = psycopg2.connect(**{**params, **CONNECTION_OPTIONS})
+        stopped_ticking = threading.Event()
         try:
-            holder.autocommit = True
-            if not self._acquire(holder):
+            lock_connection.autocommit = True
+            if not self._acquire(lock_connection):
                 return
             service = Service(self._app, max_interval=1, scheduler_cls=WatchedScheduler)
             self._service = service
@@ -84,30 +84,34 @@ class LockedBeat:
                 return
             log.info("beat_ticking")
             TICKING.set(1)
-            ticking()
-            watch = threading.Thread(target=self._watch, args=[holder, service, ended], daemon=True)
+            on_acquired()
+            watch = threading.Thread(
+                target=self._watch, args=[lock_connection, service, stopped_ticking], daemon=True
+            )
             watch.start()
             service.start()
-            ended.set()
+            stopped_ticking.set()
             watch.join()
         finally:
-            ended.set()
+            stopped_ticking.set()
             TICKING.set(0)
-            holder.close()
+            lock_connection.close()
 
-    def _acquire(self, holder: Any) -> bool:
+    def _acquire(self, lock_connection: Any) -> bool:
         while not self._stopped.is_set():
-            with holder.cursor() as cursor:
+            with lock_connection.cursor() as cursor:
                 cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
                 if cursor.fetchone()[0]:
                     return True
             self._stopped.wait(POLL_SECONDS)
         return False
 
-    def _watch(self, holder: Any, service: Service, ended: threading.Event) -> None:
-        while not ended.wait(WATCH_SECONDS):
+    def _watch(
+        self, lock_connection: Any, service: Service, stopped_ticking: threading.Event
+    ) -> None:
+        while not stopped_ticking.wait(WATCH_SECONDS):
             try:
-                with holder.cursor() as cursor:
+                with lock_connection.cursor() as cursor:
                     cursor.execute("SELECT 1")
             except psycopg2.Error as error:
                 log.warning("beat_lock_lost", error=" ".join(str(error).split()))

@@ -59,7 +59,7 @@ def _dispatch_one(tenant_id: UUID, at: datetime) -> UUID | None:
             )
             OutboxDelivery.objects.filter(pk=delivery.pk).update(done_at=clock.now())
             return delivery.id
-    except Exception as error:  # one failing handler must not stop the others
+    except Exception as error:  # a failing handler must not stop the others
         if failed is None:
             raise
         log.exception("outbox_handler_failed", delivery=str(failed[0]))

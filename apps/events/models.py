@@ -71,7 +71,7 @@ class Installation(models.Model):
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     epoch = models.BigIntegerField(default=0)
-    # Identifies the database at the begin of the epoch.
+    # Identifies the database at the beginning of the epoch.
     fingerprint = models.CharField(max_length=60)
 
 

@@ -26,10 +26,10 @@ EVERY_SECONDS = 10.0
 OFFLINE_AFTER = timedelta(seconds=60)
 
 _facts: dict[str, Callable[[], Any]] = {}
-_announcement: "Announcement | None" = None
+_heartbeat: "ProcessHeartbeat | None" = None
 
 
-def publish(name: str, read: Callable[[], Any]) -> None:
+def publish_fact(name: str, read: Callable[[], Any]) -> None:
     """Add a fact to the row of every process; ``read`` returns JSON without secrets. Called by apps in ``ready()``."""
     _facts[name] = read
 
@@ -39,16 +39,16 @@ def read_facts() -> dict[str, Any]:
     return {name: read() for name, read in _facts.items()}
 
 
-def announce(kind: str) -> "Announcement":
+def start_process_heartbeat(kind: str) -> "ProcessHeartbeat":
     """Write heartbeats of this process until it ends. Idempotent; a forked process gets its own row."""
-    global _announcement
-    if _announcement is None or _announcement.pid != os.getpid():
-        _announcement = Announcement(kind, started_at=clock.now())
-        _announcement.start()
-    return _announcement
+    global _heartbeat
+    if _heartbeat is None or _heartbeat.pid != os.getpid():
+        _heartbeat = ProcessHeartbeat(kind, started_at=clock.now())
+        _heartbeat.start()
+    return _heartbeat
 
 
-class Announcement:
+class ProcessHeartbeat:
     """The row of this process and the thread that updates it."""
 
     def __init__(self, kind: str, *, started_at: datetime) -> None:
@@ -58,7 +58,7 @@ class Announcement:
         self.started_at = started_at
         self._ended = threading.Event()
         self._thread = threading.Thread(
-            target=self._update_periodically, name="announce", daemon=True
+            target=self._update_periodically, name="process-heartbeat", daemon=True
         )
 
     def start(self) -> None:

@@ -26,7 +26,7 @@ QUERY_CANCELED = "57014"
 BATCH = 5000
 #: A cancelled statement is retried with its batch divided by this, down to ``LEAST_BATCH``.
 BATCH_DIVISOR = 10
-LEAST_BATCH = 50
+MIN_BATCH = 50
 
 #: Tables of bounded size, with what bounds them.
 BOUNDED_TABLES: Mapping[str, str] = MappingProxyType(
@@ -135,7 +135,7 @@ class Rule:
 
 
 _rules: dict[str, Rule] = {}
-_followers: dict[str, str] = {}
+_cascades: dict[str, str] = {}
 #: Rows per statement of tables whose statement was cancelled in this process.
 _smaller_batches: dict[str, int] = {}
 
@@ -145,9 +145,9 @@ def expire(table: str, *, retention: timedelta, condition: str) -> None:
     _rules[table] = Rule(table, retention, condition)
 
 
-def follow(parent: str, *tables: str) -> None:
+def declare_cascade(parent: str, *tables: str) -> None:
     """Declare tables whose rows are deleted with their parent by ON DELETE CASCADE."""
-    _followers.update(dict.fromkeys(tables, parent))
+    _cascades.update(dict.fromkeys(tables, parent))
 
 
 def rules() -> list[Rule]:
@@ -155,13 +155,13 @@ def rules() -> list[Rule]:
     return list(_rules.values())
 
 
-def followers() -> dict[str, str]:
-    """Tables whose rows are deleted with their parent: table to parent."""
-    return dict(_followers)
+def cascades() -> dict[str, str]:
+    """Tables whose rows are deleted with their parent, as table -> parent."""
+    return dict(_cascades)
 
 
 @dataclass(frozen=True)
-class Pruned:
+class PruneResult:
     """Deleted rows by table; whether time ran out; whether a lock or a cancelled statement blocked a rule."""
 
     rows: Mapping[str, int]
@@ -180,7 +180,7 @@ def prune(
     at: datetime,
     may_continue: Callable[[], bool],
     batch: int = BATCH,
-) -> Pruned:
+) -> PruneResult:
     """Delete expired rows in batches, alternating between tenants, while ``may_continue`` returns True.
 
     Idempotent. Locked rows are left to the next run. Each batch is a transaction. A table whose statement was cancelled
@@ -200,7 +200,7 @@ def prune(
         full: list[tuple[Rule, UUID | None]] = []
         for number, (rule, tenant_id) in enumerate(pending):
             if not may_continue():
-                return Pruned(
+                return PruneResult(
                     rows, is_out_of_time=bool(full or pending[number:]), is_blocked=was_blocked
                 )
             size = min(batch, _smaller_batches.get(rule.table, batch))
@@ -211,29 +211,31 @@ def prune(
                 if code not in {LOCK_NOT_AVAILABLE, QUERY_CANCELED}:
                     raise
                 if code == QUERY_CANCELED:
-                    _smaller_batches[rule.table] = max(LEAST_BATCH, size // BATCH_DIVISOR)
+                    _smaller_batches[rule.table] = max(MIN_BATCH, size // BATCH_DIVISOR)
                     log.warning("retention_statement_cancelled", table=rule.table, batch=size)
                 was_blocked = True
                 continue
-            except IntegrityError:  # a row is still referenced: it stays, and the other rules go on
+            except (
+                IntegrityError
+            ):  # a row is still referenced: it stays, and the other rules are applied
                 log.exception("retention_blocked", table=rule.table)
                 continue
             rows[rule.table] += deleted
             if deleted >= size:
                 full.append((rule, tenant_id))
         pending = full
-    return Pruned(rows, is_blocked=was_blocked)
+    return PruneResult(rows, is_blocked=was_blocked)
 
 
 def _delete_batch(using: str, rule: Rule, tenant_id: UUID | None, at: datetime, batch: int) -> int:
-    of_tenant = "" if tenant_id is None else "tenant_id = %(tenant)s AND "
+    tenant_condition = "" if tenant_id is None else "tenant_id = %(tenant)s AND "
     values: dict[str, Any] = {"before": at - rule.retention, "batch": batch, "tenant": tenant_id}
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         if tenant_id is not None:
             cursor.execute("SELECT set_config(%s, %s, true)", [TENANT_SETTING, str(tenant_id)])
         cursor.execute(
             f"DELETE FROM {rule.table} WHERE ctid = ANY(ARRAY("  # noqa: S608  (registered by our own apps)
-            f"SELECT ctid FROM {rule.table} WHERE {of_tenant}({rule.expired})"
+            f"SELECT ctid FROM {rule.table} WHERE {tenant_condition}({rule.expired})"
             " LIMIT %(batch)s FOR UPDATE SKIP LOCKED))",
             values,
         )

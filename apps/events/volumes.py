@@ -19,7 +19,7 @@ from apps.events.processes import running_processes
 
 log = structlog.get_logger(__name__)
 
-#: The name of this fact of a process (see ``processes.publish``).
+#: The name of this fact of a process (see ``processes.publish_fact``).
 FACT = "volumes"
 #: Nearly full: less than 10 percent and less than 20 GiB. Of a large volume, 10 percent last for months.
 LOW_RATIO = 0.1
@@ -81,11 +81,11 @@ class Volumes(Collector):
                     log.error("volume_nearly_full", volume=volume.name, free_bytes=volume.free)
                 else:
                     self._low.discard(volume.name)
-                    log.info("volume_has_room", volume=volume.name, free_bytes=volume.free)
+                    log.info("volume_recovered", volume=volume.name, free_bytes=volume.free)
         return volumes
 
     def fact(self) -> list[dict[str, object]]:
-        """The fact that the process publishes."""
+        """The fact for ``processes.publish_fact``."""
         return [asdict(volume) for volume in self.read()]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:

@@ -12,7 +12,7 @@ class IncidentsConfig(AppConfig):
     def ready(self) -> None:
         from apps.core import messages
         from apps.events import due, subscriptions
-        from apps.events.retention import expire, follow
+        from apps.events.retention import declare_cascade, expire
         from apps.incidents import subscribers
         from apps.incidents.limits import register_limits
         from apps.incidents.messages import CATALOG
@@ -29,7 +29,7 @@ class IncidentsConfig(AppConfig):
             retention=RETENTION,
             condition="status = 'closed' AND ended_at < %(before)s",
         )
-        follow(
+        declare_cascade(
             "incidents_incident",
             "incidents_incidentalert",
             "incidents_timelineentry",

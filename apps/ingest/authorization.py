@@ -19,14 +19,14 @@ from apps.tenancy.context import require_tenant_id
 
 #: The end of an assignment takes effect within this time, a new assignment at once.
 CACHE_LIFETIME = timedelta(seconds=15)
-#: How long an assignment is still valid after its end: clocks differ, and the agent learns of it with a heartbeat.
+#: How long an assignment is still valid after its end: clocks differ, and the agent gets its new config later.
 TOLERANCE = timedelta(seconds=FUTURE_SECONDS)
 #: Metrics and events of reachability: from the probing agent, where that is not the polling one.
 REACHABILITY = frozenset({"device.up", "device.reachable.changed"})
-_MAX = 500_000
+_MAX_CACHED = 500_000
 
 _POLL, _PROBE = "poll", "probe"
-_known: dict[tuple[UUID, UUID, UUID], tuple[bool, bool, datetime]] = {}
+_cached: dict[tuple[UUID, UUID, UUID], tuple[bool, bool, datetime]] = {}
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ def allowances_of(
     devices are cached. Before rejecting anything, call again with ``is_fresh``: seven queries at most.
     """
     devices = {device_id for entity in entities.values() for device_id in entity.device_ids}
-    duties = _duties(agent_id, devices, at, is_fresh=is_fresh)
+    assigned = _assigned_devices(agent_id, devices, at, is_fresh=is_fresh)
     limited = {
         wire_id: allowances
         for wire_id, entity in entities.items()
-        if (allowances := _current_allowances(entity, duties)) is not None
+        if (allowances := _current_allowances(entity, assigned)) is not None
     }
     if not limited or not is_fresh:
         return limited
@@ -73,19 +73,19 @@ def allowances_of(
 
 def clear_cache() -> None:
     """Empty this process's cache."""
-    _known.clear()
+    _cached.clear()
 
 
 def _current_allowances(
-    entity: ResolvedEntity, duties: AssignedDevices
+    entity: ResolvedEntity, assigned: AssignedDevices
 ) -> tuple[Allowance, ...] | None:
     """None: no restriction."""
     devices = set(entity.device_ids)
     if entity.ref[0] == "probe_target":
-        return None if not devices or devices & duties.probed else ()
-    if devices & duties.polled:
+        return None if not devices or devices & assigned.probed else ()
+    if devices & assigned.polled:
         return None
-    if entity.ref[0] == "device" and devices & duties.probed:
+    if entity.ref[0] == "device" and devices & assigned.probed:
         return (Allowance(names=REACHABILITY),)
     return ()
 
@@ -95,48 +95,48 @@ def _former_allowances(
 ) -> Iterator[Allowance]:
     kind = entity.ref[0]
     for device_id in entity.device_ids:
-        read, probed = ends.get((_POLL, device_id)), ends.get((_PROBE, device_id))
-        if read is not None and kind != "probe_target":
-            yield Allowance(until=read + TOLERANCE)
-        if probed is not None and kind in {"device", "probe_target"}:
+        poll_ended_at, probe_ended_at = ends.get((_POLL, device_id)), ends.get((_PROBE, device_id))
+        if poll_ended_at is not None and kind != "probe_target":
+            yield Allowance(until=poll_ended_at + TOLERANCE)
+        if probe_ended_at is not None and kind in {"device", "probe_target"}:
             names = REACHABILITY if kind == "device" else None
-            yield Allowance(until=probed + TOLERANCE, names=names)
+            yield Allowance(until=probe_ended_at + TOLERANCE, names=names)
 
 
-def _duties(
+def _assigned_devices(
     agent_id: UUID, device_ids: Collection[UUID], at: datetime, *, is_fresh: bool
 ) -> AssignedDevices:
     tenant_id = require_tenant_id()
-    reads, probes, missing = set(), set(), set()
+    polled, probed, missing = set(), set(), set()
     for device_id in device_ids:
-        is_read, is_probed, cached_at = _known.get(
+        is_polled, is_probed, cached_at = _cached.get(
             (tenant_id, agent_id, device_id), (False, False, at)
         )
         if (
             not is_fresh
-            and (is_read or is_probed)
+            and (is_polled or is_probed)
             and timedelta(0) <= at - cached_at < CACHE_LIFETIME
         ):
-            reads |= {device_id} if is_read else set()
-            probes |= {device_id} if is_probed else set()
+            polled |= {device_id} if is_polled else set()
+            probed |= {device_id} if is_probed else set()
         else:
             missing.add(device_id)
     if missing:
         fresh = assigned_among(agent_id, missing)
-        reads |= fresh.polled
-        probes |= fresh.probed
+        polled |= fresh.polled
+        probed |= fresh.probed
         # Cached after commit, because the transaction may roll back.
         transaction.on_commit(lambda: _cache(tenant_id, agent_id, missing, fresh, at))
-    return AssignedDevices(frozenset(reads), frozenset(probes))
+    return AssignedDevices(frozenset(polled), frozenset(probed))
 
 
 def _cache(
     tenant_id: UUID, agent_id: UUID, device_ids: set[UUID], fresh: AssignedDevices, at: datetime
 ) -> None:
-    if len(_known) > _MAX:
-        _known.clear()
+    if len(_cached) > _MAX_CACHED:
+        _cached.clear()
     for device_id in device_ids:
-        _known[tenant_id, agent_id, device_id] = (
+        _cached[tenant_id, agent_id, device_id] = (
             device_id in fresh.polled,
             device_id in fresh.probed,
             at,

@@ -11,32 +11,32 @@ from apps.tenancy.context import require_tenant_id
 
 #: Deletions and merges of entities take effect within this time.
 CACHE_LIFETIME = timedelta(seconds=15)
-_MAX = 500_000
+_MAX_CACHED = 500_000
 
-_known: dict[tuple[UUID, UUID], tuple[ResolvedEntity, datetime]] = {}
+_cached: dict[tuple[UUID, UUID], tuple[ResolvedEntity, datetime]] = {}
 
 
 def resolve_entities(ids: Collection[UUID], *, at: datetime) -> dict[UUID, ResolvedEntity]:
     """The current tenant's entities by the id that agents send; unknown ids are absent. One query, none when all are
     cached."""
     tenant_id = require_tenant_id()
-    found: dict[UUID, ResolvedEntity] = {}
+    result: dict[UUID, ResolvedEntity] = {}
     missing: set[UUID] = set()
     for wire_id in ids:
-        entity, cached_at = _known.get((tenant_id, wire_id), (None, at))
+        entity, cached_at = _cached.get((tenant_id, wire_id), (None, at))
         if entity is not None and timedelta(0) <= at - cached_at < CACHE_LIFETIME:
-            found[wire_id] = entity
+            result[wire_id] = entity
         else:
             missing.add(wire_id)
     if missing:
         fresh = resolve_wire_ids(missing)
-        found |= fresh
+        result |= fresh
         # Cached after commit: this transaction may have created the entity and may still roll back.
         transaction.on_commit(lambda: _cache(tenant_id, fresh, at))
-    return found
+    return result
 
 
 def _cache(tenant_id: UUID, fresh: dict[UUID, ResolvedEntity], at: datetime) -> None:
-    if len(_known) > _MAX:
-        _known.clear()
-    _known.update({(tenant_id, wire_id): (entity, at) for wire_id, entity in fresh.items()})
+    if len(_cached) > _MAX_CACHED:
+        _cached.clear()
+    _cached.update({(tenant_id, wire_id): (entity, at) for wire_id, entity in fresh.items()})

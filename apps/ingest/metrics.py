@@ -5,7 +5,7 @@ from datetime import datetime
 from prometheus_client import Counter, Gauge, Histogram
 
 from apps.ingest.schema import Batch
-from apps.ingest.services import Accepted
+from apps.ingest.services import AcceptedBatch
 
 SECONDS = Histogram(
     "ispvm_ingest_request_seconds",
@@ -14,7 +14,7 @@ SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15),
 )
 REFUSED = Counter("ispvm_ingest_refused", "Requests that were refused, by code.", ["code"])
-BATCHES = Counter("ispvm_ingest_batches", "Batches taken in.", ["outcome"])
+BATCHES = Counter("ispvm_ingest_batches", "Batches received.", ["outcome"])
 SAMPLES = Counter("ispvm_ingest_samples", "Samples stored.")
 EVENTS = Counter("ispvm_ingest_events", "Events stored.")
 REJECTED = Counter(
@@ -33,12 +33,12 @@ CONNECTIONS_OPEN = Gauge(
 )
 CONNECTIONS_CLOSED = Counter(
     "ispvm_ingest_connections_closed",
-    "Connections that the server closed or refused, by the limit that they ran into.",
+    "Connections that the server closed or refused, by the limit that was exceeded.",
     ["reason"],
 )
 
 
-def count_batch(batch: Batch, accepted: Accepted, at: datetime) -> None:
+def count_batch(batch: Batch, accepted: AcceptedBatch, at: datetime) -> None:
     """Count a batch after it was committed."""
     if accepted.is_duplicate:
         BATCHES.labels("duplicate").inc()
@@ -50,6 +50,6 @@ def count_batch(batch: Batch, accepted: Accepted, at: datetime) -> None:
         kind = rejected.kind if rejected.kind in {"metric", "event"} else "inventory"
         REJECTED.labels(kind, rejected.code).inc()
     if batch.metrics:
-        # Samples are ordered by time: first and last are enough, scanning thousands would cost too much.
+        # Samples are ordered by time, so the first and the last are enough.
         newest = max(batch.metrics[0].ts, batch.metrics[-1].ts)
         LAG.observe(max(0.0, (at - newest).total_seconds()))

@@ -17,7 +17,7 @@ from apps.ingest.scanning import check_document, count_pairs
 T = TypeVar("T")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
-Moment = Annotated[datetime, Meta(tz=True)]
+AwareDatetime = Annotated[datetime, Meta(tz=True)]
 EntityType = Literal[
     "device",
     "interface",
@@ -35,7 +35,7 @@ Quality = Literal["good", "estimated", "stale"]
 
 
 class MetricItem(msgspec.Struct, gc=False, frozen=True):
-    ts: Moment
+    ts: AwareDatetime
     metric_name: str
     entity_type: EntityType
     entity_id: UUID
@@ -49,7 +49,7 @@ class MetricItem(msgspec.Struct, gc=False, frozen=True):
 
 class EventItem(msgspec.Struct, frozen=True):
     id: UUID
-    ts: Moment
+    ts: AwareDatetime
     event_type: str
     severity: Severity
     entity_type: EntityType
@@ -78,7 +78,7 @@ class Batch(msgspec.Struct, frozen=True):
     batch_id: UUID
     boot_id: UUID
     sequence: Annotated[int, Meta(ge=1, le=2**63 - 1)]
-    sent_at: Moment
+    sent_at: AwareDatetime
     agent: BatchAgent
     metrics: list[MetricItem]
     events: list[EventItem]

@@ -29,7 +29,7 @@ NOT_ASSIGNED = "not_assigned"
 
 
 @dataclass(frozen=True)
-class Rejected:
+class RejectedItem:
     """One rejected item, as the response names it."""
 
     kind: str
@@ -111,15 +111,15 @@ class ItemValidator:
 
 def partition_items(
     kind: str, items: Sequence[Item], validate: Callable[[Item], Ref]
-) -> tuple[Items[Item], list[Rejected]]:
+) -> tuple[Items[Item], list[RejectedItem]]:
     """The valid items with index and entity, and the rejected ones with index and code."""
     accepted: Items[Item] = []
-    rejected: list[Rejected] = []
+    rejected: list[RejectedItem] = []
     for index, item in enumerate(items):
         try:
             accepted.append((index, item, validate(item)))
         except ItemInvalid as error:
-            rejected.append(Rejected(kind, index, error.code, error.detail))
+            rejected.append(RejectedItem(kind, index, error.code, error.detail))
     return accepted, rejected
 
 

@@ -7,7 +7,7 @@ class MaintenanceConfig(AppConfig):
     name = "apps.maintenance"
 
     def ready(self) -> None:
-        from apps.events.retention import expire, follow
+        from apps.events.retention import declare_cascade, expire
         from apps.maintenance.limits import register_limits
 
         register_limits()
@@ -16,4 +16,4 @@ class MaintenanceConfig(AppConfig):
             retention=timedelta(days=730),
             condition="ends_at < %(before)s",
         )
-        follow("maintenance_maintenancewindow", "maintenance_windowtarget")
+        declare_cascade("maintenance_maintenancewindow", "maintenance_windowtarget")

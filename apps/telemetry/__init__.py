@@ -1,1 +1,1 @@
-"""Samples, texts and events of entities: one door in (`store`), one door out (`queries`)."""
+"""Samples, texts and events of entities: written through `store`, read through `queries`."""

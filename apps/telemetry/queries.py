@@ -64,7 +64,7 @@ def windows(
     *, metrics: Collection[str], since: datetime, until: datetime
 ) -> dict[SeriesKey, Points]:
     """Every sample of these metrics with ``since`` < ts <= ``until``, oldest first. One query."""
-    found: dict[SeriesKey, Points] = {}
+    result: dict[SeriesKey, Points] = {}
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT s.entity_type, s.entity_id, s.metric, s.labels, p.ts, p.value"
@@ -74,8 +74,8 @@ def windows(
         )
         for entity_type, entity_id, metric, labels, ts, value in cursor.fetchall():
             key = SeriesKey(entity_type, entity_id, metric, labels)
-            found.setdefault(key, []).append((ts, value))
-    return found
+            result.setdefault(key, []).append((ts, value))
+    return result
 
 
 def points_of(
@@ -101,7 +101,7 @@ def text_windows(
     The last pair has the time of the newest sample even when nothing changed, so that a steady state can be told
     from one that is no longer reported. One query.
     """
-    found: dict[SeriesKey, TextPoints] = {}
+    result: dict[SeriesKey, TextPoints] = {}
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT s.entity_type, s.entity_id, s.metric, s.labels, w.ts, w.text"
@@ -116,10 +116,10 @@ def text_windows(
             {"metrics": list(metrics), "since": since, "until": until},
         )
         for entity_type, entity_id, metric, labels, ts, text in cursor.fetchall():
-            points = found.setdefault(SeriesKey(entity_type, entity_id, metric, labels), [])
+            points = result.setdefault(SeriesKey(entity_type, entity_id, metric, labels), [])
             if not points or points[-1] != (ts, text):
                 points.append((ts, text))
-    return found
+    return result
 
 
 def buckets(
@@ -153,7 +153,7 @@ def buckets(
 
 
 @dataclass(frozen=True)
-class Span:
+class BucketedRange:
     """A time range divided into at most ``points`` equal buckets."""
 
     start: datetime
@@ -172,21 +172,21 @@ class Span:
 
 
 def buckets_of(
-    *, metrics: Collection[str], entity_ids: Collection[UUID], time_range: Span
+    *, metrics: Collection[str], entity_ids: Collection[UUID], time_range: BucketedRange
 ) -> dict[SeriesKey, list[Bucket]]:
     """Many series in buckets; series without samples are absent. One query."""
     aggregates = "avg(p.value), min(p.value), max(p.value), count(*)"
-    found: dict[SeriesKey, list[Bucket]] = {}
+    result: dict[SeriesKey, list[Bucket]] = {}
     for key, index, numbers in _bucket_rows(aggregates, metrics, entity_ids, time_range):
-        if key not in found:
+        if key not in result:
             starts = [time_range.start + time_range.width * i for i in range(time_range.number)]
-            found[key] = [Bucket(start, None, None, None, 0) for start in starts]
-        found[key][index] = Bucket(found[key][index].start, *numbers)
-    return found
+            result[key] = [Bucket(start, None, None, None, 0) for start in starts]
+        result[key][index] = Bucket(result[key][index].start, *numbers)
+    return result
 
 
 def rates_of(
-    *, metrics: Collection[str], entity_ids: Collection[UUID], time_range: Span
+    *, metrics: Collection[str], entity_ids: Collection[UUID], time_range: BucketedRange
 ) -> dict[SeriesKey, list[float | None]]:
     """Rates of counters per second, from bucket to bucket. A counter reset, and a bucket without a sample in it or in
     the one before, are gaps. One query."""
@@ -209,7 +209,10 @@ def _rate(
 
 
 def _bucket_rows(
-    aggregates: str, metrics: Collection[str], entity_ids: Collection[UUID], time_range: Span
+    aggregates: str,
+    metrics: Collection[str],
+    entity_ids: Collection[UUID],
+    time_range: BucketedRange,
 ) -> Iterator[tuple[SeriesKey, int, tuple[Any, ...]]]:
     with connection.cursor() as cursor:
         cursor.execute(
@@ -231,7 +234,9 @@ def _bucket_rows(
             yield SeriesKey(entity_type, entity_id, metric, labels), index, tuple(numbers)
 
 
-def last_good_levels(*, metric: str, before: datetime, minimum: float = 1.0) -> dict[UUID, float]:
+def last_values_at_least(
+    *, metric: str, before: datetime, minimum: float = 1.0
+) -> dict[UUID, float]:
     """Per entity, the last value of a metric at or above ``minimum`` before a moment (within a day). One query."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -264,12 +269,12 @@ def state_changes(
         ts__lte=until,
         received_at__lte=F("ts") + LATE_AFTER,
     ).order_by("ts", "event_id")
-    found: dict[str, list[StateChange]] = {}
+    result: dict[str, list[StateChange]] = {}
     for event_type, entity_type, entity_id, ts in rows.values_list(
         "event_type", "entity_type", "entity_id", "ts"
     ):
-        found.setdefault(event_type, []).append(StateChange(entity_type, entity_id, ts))
-    return found
+        result.setdefault(event_type, []).append(StateChange(entity_type, entity_id, ts))
+    return result
 
 
 def events_of_type(*, event_type: str, since: datetime, until: datetime) -> list[Event]:

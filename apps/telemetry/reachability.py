@@ -66,7 +66,7 @@ def reachability_by_site(devices: QuerySet[Device], at: datetime) -> dict[UUID, 
         sql, params = devices.order_by().values("pk", "site_id").query.sql_with_params()
     except EmptyResultSet:
         return {}
-    found: dict[UUID, Counter[str]] = {}
+    result: dict[UUID, Counter[str]] = {}
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT d.site_id, CASE WHEN l.ts IS NULL THEN 'unknown' WHEN l.ts < %s THEN 'blind'"  # noqa: S608  (the inner query is Django's)
@@ -78,8 +78,8 @@ def reachability_by_site(devices: QuerySet[Device], at: datetime) -> dict[UUID, 
             [at - BLIND_AFTER, *params],
         )
         for site_id, state, number in cursor.fetchall():
-            found.setdefault(site_id, Counter())[state] = number
-    return found
+            result.setdefault(site_id, Counter())[state] = number
+    return result
 
 
 def latest_value(device: Any, metric: str = UP) -> QuerySet[Latest]:

@@ -26,17 +26,17 @@ class SeriesKey:
 
 
 # (tenant, key) -> series id, per process. Only committed ids enter, so a rollback cannot leave a wrong one.
-_known: dict[tuple[UUID, SeriesKey], int] = {}
-_KNOWN_MAX = 1_000_000
+_cached: dict[tuple[UUID, SeriesKey], int] = {}
+_MAX_CACHED = 1_000_000
 
 
 def series_ids(keys: set[SeriesKey]) -> dict[SeriesKey, int]:
     """The ids of these series, created where they do not exist."""
     tenant_id = require_tenant_id()
-    found = {key: _known[tenant_id, key] for key in keys if (tenant_id, key) in _known}
-    missing = sorted(keys - found.keys(), key=_sort_key)
+    result = {key: _cached[tenant_id, key] for key in keys if (tenant_id, key) in _cached}
+    missing = sorted(keys - result.keys(), key=_sort_key)
     if not missing:
-        return found
+        return result
     columns = [
         [key.metric for key in missing],
         [key.entity_type for key in missing],
@@ -57,39 +57,39 @@ def series_ids(keys: set[SeriesKey]) -> dict[SeriesKey, int]:
             columns,
         )
         for metric, entity_type, entity_id, labels, series_id in cursor.fetchall():
-            found[SeriesKey(entity_type, entity_id, metric, labels)] = series_id
-    transaction.on_commit(lambda: _cache_ids(tenant_id, {key: found[key] for key in missing}))
-    return found
+            result[SeriesKey(entity_type, entity_id, metric, labels)] = series_id
+    transaction.on_commit(lambda: _cache_ids(tenant_id, {key: result[key] for key in missing}))
+    return result
 
 
-def without_room(keys: Iterable[SeriesKey]) -> set[SeriesKey]:
+def over_dimension_limit(keys: Iterable[SeriesKey]) -> set[SeriesKey]:
     """The series that would exceed the limit of dimension values per entity. At most two queries, none when all are
-    known.
+    cached.
 
     Concurrent writers may exceed the limit by what each of them adds; it limits growth, not the exact number.
     """
     tenant_id = require_tenant_id()
-    unknown = {key for key in keys if key.labels and (tenant_id, key) not in _known}
+    unknown = {key for key in keys if key.labels and (tenant_id, key) not in _cached}
     if not unknown:
         return set()
     entities = {key.entity_id for key in unknown}
-    labelled = Series.objects.filter(entity_id__in=entities).exclude(labels="")
-    counted: Counter[tuple[UUID, str]] = Counter()
-    for entity_id, metric, number in labelled.values_list("entity_id", "metric").annotate(
+    labeled = Series.objects.filter(entity_id__in=entities).exclude(labels="")
+    counts: Counter[tuple[UUID, str]] = Counter()
+    for entity_id, metric, number in labeled.values_list("entity_id", "metric").annotate(
         number=Count("id")
     ):
-        counted[entity_id, metric] = number
-    present = set(
-        labelled.filter(labels__in={key.labels for key in unknown}).values_list(
+        counts[entity_id, metric] = number
+    existing = set(
+        labeled.filter(labels__in={key.labels for key in unknown}).values_list(
             "entity_id", "metric", "labels"
         )
     )
     rejected = set()
     for key in sorted(unknown, key=_sort_key):
-        if (key.entity_id, key.metric, key.labels) in present:
+        if (key.entity_id, key.metric, key.labels) in existing:
             continue
-        counted[key.entity_id, key.metric] += 1
-        if counted[key.entity_id, key.metric] > MAX_DIMENSION_VALUES:
+        counts[key.entity_id, key.metric] += 1
+        if counts[key.entity_id, key.metric] > MAX_DIMENSION_VALUES:
             rejected.add(key)
     return rejected
 
@@ -98,7 +98,7 @@ def _sort_key(key: SeriesKey) -> tuple[str, str, UUID, str]:
     return key.metric, key.entity_type, key.entity_id, key.labels
 
 
-def _cache_ids(tenant_id: UUID, found: dict[SeriesKey, int]) -> None:
-    if len(_known) > _KNOWN_MAX:
-        _known.clear()
-    _known.update({(tenant_id, key): series_id for key, series_id in found.items()})
+def _cache_ids(tenant_id: UUID, ids: dict[SeriesKey, int]) -> None:
+    if len(_cached) > _MAX_CACHED:
+        _cached.clear()
+    _cached.update({(tenant_id, key): series_id for key, series_id in ids.items()})

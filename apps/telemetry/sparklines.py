@@ -9,8 +9,8 @@ from django.db import connection
 
 from apps.telemetry.store import SeriesKey
 
-#: Bounds of the time between the two samples of a rate.
-NEAREST, FURTHEST = timedelta(seconds=30), timedelta(minutes=10)
+#: Time between the two samples of a rate.
+MIN_INTERVAL, MAX_INTERVAL = timedelta(seconds=30), timedelta(minutes=10)
 
 Sparkline = list[float | None]
 
@@ -27,7 +27,7 @@ def sparklines(
     the slots and not with the number of samples."""
     width = (end - start) / slots
     ends = [start + width * (i + 1) for i in range(slots)]
-    found: dict[SeriesKey, Sparkline] = {}
+    result: dict[SeriesKey, Sparkline] = {}
     params: list[Any] = [ends, width, list(entity_ids), list(metrics)]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -41,8 +41,8 @@ def sparklines(
         )
         for entity_type, entity_id, metric, labels, slot, value in cursor.fetchall():
             key = SeriesKey(entity_type, entity_id, metric, labels)
-            found.setdefault(key, [None] * slots)[slot - 1] = value
-    return found
+            result.setdefault(key, [None] * slots)[slot - 1] = value
+    return result
 
 
 def current_rates(
@@ -50,7 +50,7 @@ def current_rates(
 ) -> dict[tuple[UUID, str], float]:
     """The rate per second of counters, from the newest sample after ``since`` and the one before. A counter that was
     reset has no rate. One query."""
-    params: list[Any] = [NEAREST, FURTHEST, list(entity_ids), list(metrics), since]
+    params: list[Any] = [MIN_INTERVAL, MAX_INTERVAL, list(entity_ids), list(metrics), since]
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT s.entity_id, s.metric, l.value - p.value, l.ts - p.ts"
@@ -63,6 +63,6 @@ def current_rates(
             params,
         )
         return {
-            (entity_id, metric): grown / lapsed.total_seconds()
-            for entity_id, metric, grown, lapsed in cursor.fetchall()
+            (entity_id, metric): increase / elapsed.total_seconds()
+            for entity_id, metric, increase, elapsed in cursor.fetchall()
         }

@@ -11,9 +11,9 @@ RX, TX = "interface.rx_bytes_total", "interface.tx_bytes_total"
 #: Utilization from which a link is busy, and saturated.
 BUSY_PCT, FULL_PCT = 80, 95
 #: Poll times jitter, so rates up to this much above the capacity are plausible; higher ones are ignored.
-CREDIBLE_PCT = 125
+MAX_PLAUSIBLE_PCT = 125
 #: An older rate says nothing about the current utilization.
-FRESH = timedelta(minutes=3)
+MAX_RATE_AGE = timedelta(minutes=3)
 
 
 def link_utilization(at: datetime, links: Iterable[MapLink]) -> dict[UUID, int]:
@@ -21,8 +21,8 @@ def link_utilization(at: datetime, links: Iterable[MapLink]) -> dict[UUID, int]:
     samples or without a capacity are absent. One query."""
     known = [link for link in links if link.capacity_bps and link.ports]
     ports = [port for link in known for port in link.ports]
-    rates = current_rates(metrics=(RX, TX), entity_ids=ports, since=at - FRESH)
-    found = {}
+    rates = current_rates(metrics=(RX, TX), entity_ids=ports, since=at - MAX_RATE_AGE)
+    result = {}
     for link in known:
         used = [
             rates[port, metric] * 800 / (link.capacity_bps or 1)
@@ -30,7 +30,7 @@ def link_utilization(at: datetime, links: Iterable[MapLink]) -> dict[UUID, int]:
             for metric in (RX, TX)
             if (port, metric) in rates
         ]
-        possible = [percent for percent in used if percent <= CREDIBLE_PCT]
-        if possible:
-            found[link.id] = round(max(possible))
-    return found
+        plausible = [percent for percent in used if percent <= MAX_PLAUSIBLE_PCT]
+        if plausible:
+            result[link.id] = round(max(plausible))
+    return result

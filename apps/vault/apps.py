@@ -16,7 +16,7 @@ class VaultConfig(AppConfig):
 
         due.register(RESEAL, RESEAL)
         startup_checks.register_check(check_master_key)
-        processes.publish(MASTER_KEYS_FACT, read_key_ids)
+        processes.publish_fact(MASTER_KEYS_FACT, read_key_ids)
         # A holder that is still active is audited once more, as a new lease.
         expire(
             "vault_secretlease", retention=timedelta(days=90), condition="leased_at < %(before)s"

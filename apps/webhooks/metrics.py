@@ -7,7 +7,7 @@ from django.db.models import Count, Min, Q
 from prometheus_client import Counter, Histogram
 
 from apps.events.backlog import age
-from apps.events.state import Gauge, GaugeValues
+from apps.events.gauges import Gauge, GaugeValues
 from apps.webhooks.choices import DeliveryState
 from apps.webhooks.models import Delivery
 

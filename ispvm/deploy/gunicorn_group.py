@@ -52,9 +52,9 @@ def serve_group_metrics(_server: Any) -> None:
 def announce_worker(kind: str) -> None:
     """Write heartbeats of a worker, with its keys; a watchdog ends it if a thread hangs."""
     from apps.core import liveness
-    from apps.events.processes import announce
+    from apps.events.processes import start_process_heartbeat
 
-    announce(kind)
+    start_process_heartbeat(kind)
     liveness.watch()
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from agent.buffer import store
-from agent.buffer.outbox import Outbox
+from agent.buffer.batch_writer import BatchWriter
 from agent.buffer.record import BatchHeader, DroppedRange, encode
 from agent.buffer.store import Buffer, merge_ranges
 from agent.samples import PollResult, Sample
@@ -122,18 +122,18 @@ def test_a_flipped_bit_ends_the_scan(tmp_path: Path):
 
 def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch):
     buffer = Buffer(tmp_path)
-    outbox = Outbox(buffer, agent_id="a")
-    outbox.put(PollResult((Sample(1.0, "device.up", "d", 1.0, "probe"),)))
+    batch_writer = BatchWriter(buffer, agent_id="a")
+    batch_writer.put(PollResult((Sample(1.0, "device.up", "d", 1.0, "probe"),)))
     plain = os.write
     monkeypatch.setattr(store.os, "write", lambda handle, data: plain(handle, data[:5]) and 1 / 0)
     with pytest.raises(ZeroDivisionError):
         buffer.append(header(9), b"x")
     monkeypatch.setattr(store.os, "write", refuse)
     with pytest.raises(OSError, match="No space"):
-        outbox.flush()
+        batch_writer.flush()
     monkeypatch.setattr(store.os, "write", plain)
 
-    assert outbox.flush() == 1
+    assert batch_writer.flush() == 1
     assert body_of(buffer)["sequence"] == 1
     assert len(body_of(buffer)["metrics"]) == 1
     assert Buffer(tmp_path).depth == 1
@@ -153,17 +153,17 @@ def result_of(number: int) -> PollResult:
 
 def test_a_dropped_range_is_reported_once_with_the_next_batch(tmp_path: Path):
     buffer = Buffer(tmp_path, max_bytes=3_000, segment_bytes=600)
-    outbox = Outbox(buffer, agent_id="a")
+    batch_writer = BatchWriter(buffer, agent_id="a")
     for number in range(20):
-        outbox.put(result_of(number))
-        outbox.flush()
+        batch_writer.put(result_of(number))
+        batch_writer.flush()
     batches = []
     while buffer.depth:
         batches.append(body_of(buffer))
         buffer.acknowledge(buffer.peek().header)
     while buffer.dropped_ranges():
-        outbox.put(result_of(99))
-        outbox.flush()
+        batch_writer.put(result_of(99))
+        batch_writer.flush()
         batches.append(body_of(buffer))
         buffer.acknowledge(buffer.peek().header)
 
@@ -177,7 +177,7 @@ def test_a_dropped_range_is_reported_once_with_the_next_batch(tmp_path: Path):
 
 
 def test_drops_of_a_previous_boot_are_reported_in_a_batch_of_that_boot(tmp_path: Path):
-    first = Outbox(Buffer(tmp_path, max_bytes=3_000, segment_bytes=600), agent_id="a")
+    first = BatchWriter(Buffer(tmp_path, max_bytes=3_000, segment_bytes=600), agent_id="a")
     for number in range(20):
         first.put(result_of(number))
         first.flush()
@@ -186,7 +186,7 @@ def test_drops_of_a_previous_boot_are_reported_in_a_batch_of_that_boot(tmp_path:
     # As if the process had died between dropping and reporting.
     buffer._dropped_ranges.append(DroppedRange(first.boot_id, 1, 2, 2))
     dropped_count = len(buffer.dropped_ranges())
-    second = Outbox(buffer, agent_id="a")
+    second = BatchWriter(buffer, agent_id="a")
     second.flush()
     batches = []
     while buffer.depth:
@@ -228,11 +228,11 @@ def test_adjacent_ranges_are_merged():
 
 def test_a_large_result_is_split_into_batches(tmp_path: Path):
     buffer = Buffer(tmp_path)
-    outbox = Outbox(buffer, agent_id="a")
-    outbox.max_metrics = 100
-    outbox.put(PollResult(result_of(1).samples * 250, patch={"interfaces": [{"id": "x"}]}))
+    batch_writer = BatchWriter(buffer, agent_id="a")
+    batch_writer.max_metrics = 100
+    batch_writer.put(PollResult(result_of(1).samples * 250, patch={"interfaces": [{"id": "x"}]}))
 
-    assert outbox.flush() == 3
+    assert batch_writer.flush() == 3
     first = body_of(buffer)
     assert (len(first["metrics"]), first["inventory_patch"]) == (100, {"interfaces": [{"id": "x"}]})
 

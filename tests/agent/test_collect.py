@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.collectors.device import WatchedDevice
+from agent.collectors.device import MonitoredDevice
 from agent.collectors.routeros import transport
 from agent.protocol.ids import bgp_peer_id, interface_id, ospf_neighbor_id, pppoe_service_id
 from agent.protocol.registry import METRICS, Tier
@@ -24,7 +24,7 @@ def router():
 
 @pytest.fixture
 def device(router):
-    instance = WatchedDevice(device_config(KEY, router.port), KEY, "127.0.0.7")
+    instance = MonitoredDevice(device_config(KEY, router.port), KEY, "127.0.0.7")
     yield instance
     instance.close()
 
@@ -100,7 +100,7 @@ def test_an_expected_entity_that_is_not_listed_is_down(router):
     neighbor = {"id": str(ospf_neighbor_id(UUID(DEVICE_ID), "r", "a", "x"))}
     peer = {"id": "11111111-2222-3333-4444-555555555555"}
     config = device_config(KEY, router.port, ospf_neighbors=[neighbor], bgp_peers=[peer])
-    device = WatchedDevice(config, KEY, "")
+    device = MonitoredDevice(config, KEY, "")
     samples = values(device.poll(FAST))
     device.close()
 
@@ -119,7 +119,7 @@ def test_an_expected_entity_that_is_not_listed_is_down(router):
 
 
 def test_a_refused_login_opens_the_circuit_at_once_and_a_new_password_closes_it(router):
-    device = WatchedDevice(device_config(KEY, router.port, password="wrong"), KEY, "")
+    device = MonitoredDevice(device_config(KEY, router.port, password="wrong"), KEY, "")
     refused = device.poll(FAST)
     again = device.poll(FAST)
     device.update_config(device_config(KEY, router.port))
@@ -142,7 +142,7 @@ def test_a_config_with_the_same_password_encrypted_anew_keeps_the_session(device
 
 
 def test_without_a_password_that_it_can_decrypt_nothing_is_sent(router):
-    device = WatchedDevice(device_config(KEY, router.port), X25519PrivateKey.generate(), "")
+    device = MonitoredDevice(device_config(KEY, router.port), X25519PrivateKey.generate(), "")
     result = device.poll(FAST)
 
     assert values(result) == {("device.api.up", DEVICE_ID): 0}

@@ -5,7 +5,7 @@ import random
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.collectors.device import WatchedDevice
+from agent.collectors.device import MonitoredDevice
 from agent.collectors.routeros.configuration import CATEGORIES, canonical, digest
 from agent.normalize.changes import ConfigurationTracker
 from agent.protocol.registry import Tier
@@ -85,7 +85,7 @@ class TestConfigurationTracker:
             "seconds_since_read": "30",
         }
 
-    def test_what_could_not_be_read_is_untracker_and_not_changed(self):
+    def test_what_could_not_be_read_is_unknown_and_not_changed(self):
         tracker = ConfigurationTracker()
         tracker.detect("d", {"firewall": "a"}, 1.0)
 
@@ -104,7 +104,7 @@ def router():
 
 @pytest.fixture
 def device(router):
-    instance = WatchedDevice(device_config(KEY, router.port), KEY, "127.0.0.7")
+    instance = MonitoredDevice(device_config(KEY, router.port), KEY, "127.0.0.7")
     yield instance
     instance.close()
 

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from agent.__main__ import main
-from agent.collectors.device import WatchedDevice
+from agent.collectors.device import MonitoredDevice
 from agent.diagnostics.connection import try_connection
 from agent.protocol.registry import Tier
 from agent.protocol.sealing import seal_for
@@ -145,10 +145,10 @@ MENUS_BOARD = next(
 class TestPolling:
     """Polling with several logins."""
 
-    def make_device(self, router: FakeRouter, *credentials) -> WatchedDevice:
+    def make_device(self, router: FakeRouter, *credentials) -> MonitoredDevice:
         config = device_config(KEY, router.port)
         config["credentials"] = list(credentials)
-        return WatchedDevice(config, KEY, "127.0.0.1")
+        return MonitoredDevice(config, KEY, "127.0.0.1")
 
     def test_the_next_login_is_tried_and_the_working_one_is_reported_and_used_first(self, router):
         device = self.make_device(router, credential("old"), credential(PASSWORD, SECOND))
@@ -173,7 +173,7 @@ class TestPolling:
         assert router.logins == 2
 
     def test_an_older_server_sends_one_login(self, router):
-        device = WatchedDevice(device_config(KEY, router.port), KEY, "127.0.0.1")
+        device = MonitoredDevice(device_config(KEY, router.port), KEY, "127.0.0.1")
 
         result = device.poll([Tier.FAST])
 

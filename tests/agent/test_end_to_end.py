@@ -165,7 +165,7 @@ def test_a_filling_buffer_is_reported_once(ingest, tmp_path: Path, monkeypatch):
     runtime = Runtime(StateDir(state))
     assert set(runtime.metrics()) == set(HELP) - {"agent_devices"}
     events = []
-    monkeypatch.setattr(runtime.outbox, "put", lambda result: events.extend(result.events))
+    monkeypatch.setattr(runtime.batch_writer, "put", lambda result: events.extend(result.events))
     runtime.buffer.max_bytes = 100
     for size in (10, 60, 30, 20):
         monkeypatch.setattr(Buffer, "size", property(lambda _self, size=size: size))

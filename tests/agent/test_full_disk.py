@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from agent.__main__ import main
-from agent.buffer.outbox import Outbox
+from agent.buffer.batch_writer import BatchWriter
 from agent.buffer.store import Buffer
 from agent.samples import PollResult, Sample
 from apps.ingest.models import BatchReceipt, Stream
@@ -80,15 +80,15 @@ def summarize(batches: list[dict]) -> tuple[list[int], set[int], int]:
 class TestBuffer:
     def test_the_oldest_are_dropped_and_every_gap_is_reported(self, small_disk, record_property):
         buffer = Buffer(small_disk / "buffer")
-        outbox = Outbox(buffer, agent_id="a")
+        batch_writer = BatchWriter(buffer, agent_id="a")
         batch_count = 0
         for number in range(500):
-            outbox.put(result_of(number))
-            batch_count += outbox.flush()
+            batch_writer.put(result_of(number))
+            batch_count += batch_writer.flush()
         assert buffer.size < SIZE
         batches = drain(buffer)
-        outbox.put(result_of(0))
-        batch_count += outbox.flush()
+        batch_writer.put(result_of(0))
+        batch_count += batch_writer.flush()
         batches += drain(buffer)
 
         arrived, gaps, samples = summarize(batches)
@@ -104,12 +104,12 @@ class TestBuffer:
         )
 
     def test_a_drop_survives_a_restart_before_it_was_reported(self, small_disk):
-        outbox = Outbox(Buffer(small_disk / "buffer"), agent_id="a")
+        batch_writer = BatchWriter(Buffer(small_disk / "buffer"), agent_id="a")
         for number in range(400):
-            outbox.put(result_of(number))
-            outbox.flush()
+            batch_writer.put(result_of(number))
+            batch_writer.flush()
         buffer = Buffer(small_disk / "buffer")
-        later = Outbox(buffer, agent_id="a")
+        later = BatchWriter(buffer, agent_id="a")
         later.flush()
 
         arrived, gaps, _ = summarize(drain(buffer))
@@ -118,17 +118,17 @@ class TestBuffer:
 
     def test_while_other_files_fill_the_disk_data_stays_in_memory(self, small_disk):
         buffer = Buffer(small_disk / "buffer")
-        outbox = Outbox(buffer, agent_id="a")
-        outbox.put(result_of(1))
-        outbox.flush()
+        batch_writer = BatchWriter(buffer, agent_id="a")
+        batch_writer.put(result_of(1))
+        batch_writer.flush()
         fill(small_disk / "others")
         for number in (2, 3):
-            outbox.put(result_of(number))
+            batch_writer.put(result_of(number))
             with pytest.raises(OSError, match="No space"):
-                outbox.flush()
+                batch_writer.flush()
         assert buffer.dropped_ranges() == []
         (small_disk / "others").unlink()
-        outbox.flush()
+        batch_writer.flush()
 
         arrived, gaps, _ = summarize(batches := drain(buffer))
         assert (arrived, gaps) == ([1, 2], set())
@@ -136,15 +136,15 @@ class TestBuffer:
 
     def test_delivered_batches_free_space_on_a_full_disk(self, small_disk):
         buffer = Buffer(small_disk / "buffer")
-        outbox = Outbox(buffer, agent_id="a")
+        batch_writer = BatchWriter(buffer, agent_id="a")
         for number in range(3):
-            outbox.put(result_of(number))
-            outbox.flush()
+            batch_writer.put(result_of(number))
+            batch_writer.flush()
         fill(small_disk / "others")
         assert len(drain(buffer)) == 3
 
-        outbox.put(result_of(4))
-        outbox.flush()
+        batch_writer.put(result_of(4))
+        batch_writer.flush()
 
         assert summarize(drain(buffer)) == ([4], set(), 0)
 

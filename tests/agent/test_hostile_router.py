@@ -3,7 +3,7 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.collectors.device import WatchedDevice
+from agent.collectors.device import MonitoredDevice
 from agent.collectors.routeros import session, transport
 from agent.protocol.registry import Tier
 from tests.agent.fake_router import DEVICE_ID, MENUS, FakeRouter, device_config, encode, wait_for
@@ -25,14 +25,16 @@ def router():
 @pytest.fixture
 def device(router):
     """With a command timeout that suffices on a busy machine."""
-    instance = WatchedDevice(device_config(KEY, router.port, command_timeout=HANG_SECONDS), KEY, "")
+    instance = MonitoredDevice(
+        device_config(KEY, router.port, command_timeout=HANG_SECONDS), KEY, ""
+    )
     yield instance
     instance.close()
 
 
 @pytest.fixture
 def short_timeout_device(router):
-    instance = WatchedDevice(
+    instance = MonitoredDevice(
         device_config(KEY, router.port, command_timeout=COMMAND_TIMEOUT), KEY, ""
     )
     yield instance
@@ -127,7 +129,7 @@ def test_rows_over_the_limit_end_the_poll(device, router, monkeypatch):
 
 def test_a_port_that_nobody_listens_on(router):
     router.close()
-    device = WatchedDevice(device_config(KEY, router.port), KEY, "")
+    device = MonitoredDevice(device_config(KEY, router.port), KEY, "")
 
     assert [sample.value for sample in device.poll([Tier.FAST]).samples] == [0.0]
 

@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import connections
 from django.test import Client as DjangoClient
 
-from agent.buffer.outbox import Outbox
+from agent.buffer.batch_writer import BatchWriter
 from agent.buffer.store import Buffer
 from agent.samples import Event, PollResult
 from agent.state import Enrollment, StateDir
@@ -172,7 +172,7 @@ class Host:
         self.renewal = Renewal(self.state, self.client, self.rng)
         self.buffer = Buffer(self.state.buffer)
         self.agent_id = self.state.enrollment().agent_id
-        self.outbox = Outbox(self.buffer, agent_id=self.agent_id)
+        self.batch_writer = BatchWriter(self.buffer, agent_id=self.agent_id)
         stop = threading.Event()
         self.pusher = Pusher(self.buffer, self.client, stop, self.rng, lambda: None)
         self.config_loop = ConfigLoop(self.state, self.client, stop, self.rng, lambda _config: None)
@@ -180,8 +180,8 @@ class Host:
 
     def measure(self, at: datetime) -> None:
         event = Event(at.timestamp(), "agent.buffer.high", "agent", self.agent_id, {}, "info")
-        self.outbox.put(PollResult(events=(event,)))
-        self.outbox.flush()
+        self.batch_writer.put(PollResult(events=(event,)))
+        self.batch_writer.flush()
         self.measured_at.append(at)
 
     def exchange(self, at: datetime, tally: Counter[str]) -> None:
@@ -194,7 +194,7 @@ class Host:
                 assert agents.authenticate_certificate(der=der, at=at), "no overlap"
         body = {
             "sent_at": at.isoformat(),
-            "boot_id": self.outbox.boot_id,
+            "boot_id": self.batch_writer.boot_id,
             "trusted_authorities": fingerprints(self.state.ca_bundle.read_text()),
         }
         version = self.client.heartbeat(body)["config_version"]

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.collectors.device import WatchedDevice
+from agent.collectors.device import MonitoredDevice
 from agent.diagnostics.connection import try_connection
 from agent.protocol.registry import Tier
 from tests.agent.fake_router import MENUS, FakeRouter, device_config, wait_for
@@ -74,10 +74,10 @@ def router(certificate):
     instance.close()
 
 
-def watch(router: FakeRouter) -> WatchedDevice:
+def watch(router: FakeRouter) -> MonitoredDevice:
     config = device_config(KEY, router.port)
     config["tls"] = True
-    return WatchedDevice(config, KEY, "")
+    return MonitoredDevice(config, KEY, "")
 
 
 def test_polls_over_tls(router):
@@ -136,14 +136,14 @@ class TestPinning:
         yield start
         opened[-1].close()
 
-    def watch(self, router: FakeRouter, **fields) -> WatchedDevice:
+    def watch(self, router: FakeRouter, **fields) -> MonitoredDevice:
         config = {
             **device_config(KEY, router.port, command_timeout=2),
             "tls": True,
             "login_held": False,
         }
         complete = {**config, "tls_certificate": None, **fields}
-        return WatchedDevice(complete, KEY, "")
+        return MonitoredDevice(complete, KEY, "")
 
     def values(self, result, metric: str) -> list:
         return [sample.value for sample in result.samples if sample.metric == metric]
@@ -160,7 +160,7 @@ class TestPinning:
         router = serve(1)
         config = device_config(KEY, router.port, command_timeout=2, password="wrong")
         complete = {**config, "tls": True, "tls_certificate": None, "login_held": False}
-        device = WatchedDevice(complete, KEY, "")
+        device = MonitoredDevice(complete, KEY, "")
         result = device.poll([Tier.FAST])
 
         assert "refused the login" in device.message
@@ -276,7 +276,7 @@ class TestLoginHeld:
     def test_is_reported_and_sends_nothing(self):
         router = FakeRouter(dict(MENUS))
         config = {**device_config(KEY, router.port), "credential": None, "login_held": True}
-        device = WatchedDevice(config, KEY, "")
+        device = MonitoredDevice(config, KEY, "")
         first, second = device.poll([Tier.FAST]), device.poll([Tier.FAST])
         router.close()
 
@@ -291,7 +291,7 @@ class TestLoginHeld:
         router = FakeRouter(dict(MENUS))
         config = device_config(KEY, router.port)
         held = {**config, "credential": None, "login_held": True}
-        device = WatchedDevice(held, KEY, "")
+        device = MonitoredDevice(held, KEY, "")
         device.poll([Tier.FAST])
         config["login_held"] = False
         device.update_config(config)

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.collectors.device import WatchedDevice
+from agent.collectors.device import MonitoredDevice
 from agent.normalize.changes import ChangeDetector
 from agent.samples import PollResult, Sample
 from agent.scheduler import Scheduler, phase
@@ -96,7 +96,7 @@ def test_one_poll_at_a_time_for_each_router(scheduler, routers):
 @pytest.fixture
 def _no_retry(monkeypatch) -> None:
     """A failed device is polled again only for a reason."""
-    monkeypatch.setattr(WatchedDevice, "retry_delay", lambda _device: NEVER)
+    monkeypatch.setattr(MonitoredDevice, "retry_delay", lambda _device: NEVER)
 
 
 @pytest.mark.usefixtures("_no_retry")

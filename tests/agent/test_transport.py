@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from agent.__main__ import main
-from agent.buffer.outbox import Outbox
+from agent.buffer.batch_writer import BatchWriter
 from agent.buffer.store import Buffer
 from agent.errors import AgentError, RequestRefused, ServerUnreachable
 from agent.protocol.batch import BATCH_SCHEMA
@@ -204,45 +204,45 @@ class TestHeartbeatAndConfig:
 
 class TestPush:
     @pytest.fixture
-    def outbox(self, member) -> Outbox:
+    def batch_writer(self, member) -> BatchWriter:
         state, _ = member
-        return Outbox(Buffer(state.buffer), agent_id=state.enrollment().agent_id)
+        return BatchWriter(Buffer(state.buffer), agent_id=state.enrollment().agent_id)
 
     @pytest.fixture
-    def pusher(self, outbox, client) -> Pusher:
+    def pusher(self, batch_writer, client) -> Pusher:
         self.unknown = []
         return Pusher(
-            outbox._buffer, client, threading.Event(), RNG, lambda: self.unknown.append(1)
+            batch_writer._buffer, client, threading.Event(), RNG, lambda: self.unknown.append(1)
         )
 
-    def put(self, outbox: Outbox, device, *numbers: int) -> None:
+    def put(self, batch_writer: BatchWriter, device, *numbers: int) -> None:
         for number in numbers:
             at = time.time() - 100 + number
             event = Event(at, "device.rebooted", "device", str(device.id), {"old": 2, "new": 1})
             sample = Sample(at, "device.cpu_pct", str(device.id), float(number), "routeros_api")
-            outbox.put(PollResult((sample,), (event,)))
-            outbox.flush()
+            batch_writer.put(PollResult((sample,), (event,)))
+            batch_writer.flush()
 
     def test_batches_are_of_the_published_schema_and_are_stored(
-        self, ingest, member, outbox, pusher
+        self, ingest, member, batch_writer, pusher
     ):
         import jsonschema
 
-        self.put(outbox, member[1], 1)
-        body = json.loads(gzip.decompress(outbox._buffer.peek().body))
+        self.put(batch_writer, member[1], 1)
+        body = json.loads(gzip.decompress(batch_writer._buffer.peek().body))
         jsonschema.Draft202012Validator(BATCH_SCHEMA).validate(body)
         assert pusher.run_once() == 0
 
         assert pusher.pushed_count == 1
-        assert outbox._buffer.depth == 0
+        assert batch_writer._buffer.depth == 0
         with acting_in(ingest.tenant):
             receipt = BatchReceipt.objects.get()
             assert (receipt.metrics, receipt.events, receipt.rejected) == (1, 1, 0)
 
     def test_after_a_lost_response_the_same_bytes_are_sent_again(
-        self, ingest, member, outbox, pusher
+        self, ingest, member, batch_writer, pusher
     ):
-        self.put(outbox, member[1], 1)
+        self.put(batch_writer, member[1], 1)
         plain = ingest.server.application
 
         def stores_and_disconnects(environ, start_response):
@@ -261,14 +261,14 @@ class TestPush:
             assert BatchReceipt.objects.count() == 1
 
     def test_an_outage_and_a_restart_lose_nothing_and_keep_the_order(
-        self, ingest, member, outbox, pusher
+        self, ingest, member, batch_writer, pusher
     ):
         ingest.server.refuse = lambda *_: (503, [], b"{}")
-        self.put(outbox, member[1], *range(1, 8))
+        self.put(batch_writer, member[1], *range(1, 8))
         with pytest.raises(RequestRefused):
             pusher.run_once()
         state, device = member
-        second = Outbox(Buffer(state.buffer), agent_id=state.enrollment().agent_id)
+        second = BatchWriter(Buffer(state.buffer), agent_id=state.enrollment().agent_id)
         self.put(second, device, 8, 9)
         client = IngestClient(state, "")
         second_pusher = Pusher(second._buffer, client, threading.Event(), RNG, lambda: None)
@@ -279,14 +279,14 @@ class TestPush:
 
         with acting_in(ingest.tenant):
             streams = {str(stream.boot_id): stream.high for stream in Stream.objects.all()}
-        assert streams == {outbox.boot_id: 7, second.boot_id: 2}
+        assert streams == {batch_writer.boot_id: 7, second.boot_id: 2}
         assert second_pusher.pushed_count == 9
 
     @pytest.mark.parametrize("status", [400, 409, 413, 415])
     def test_a_permanently_refused_batch_blocks_no_other(
-        self, status, ingest, member, outbox, pusher, caplog
+        self, status, ingest, member, batch_writer, pusher, caplog
     ):
-        self.put(outbox, member[1], 1, 2)
+        self.put(batch_writer, member[1], 1, 2)
         refusals = [(status, [], b'{"code":"no","detail":"never"}')]
         ingest.server.refuse = lambda *_: refusals.pop() if refusals else None
         pusher.run_once()
@@ -296,35 +296,37 @@ class TestPush:
         assert json.loads(gzip.decompress(quarantined.read_bytes()))["sequence"] == 1
         assert quarantined.name.endswith(f"-{status}.json.gz")
         assert "batch_quarantined" in caplog.text
-        assert (pusher.pushed_count, outbox._buffer.depth) == (1, 0)
+        assert (pusher.pushed_count, batch_writer._buffer.depth) == (1, 0)
 
     def test_a_batch_on_which_the_server_keeps_failing_is_quarantined(
-        self, ingest, member, outbox, pusher, monkeypatch
+        self, ingest, member, batch_writer, pusher, monkeypatch
     ):
         monkeypatch.setattr("agent.transport.push.MAX_SERVER_ERRORS", 3)
-        self.put(outbox, member[1], 1)
+        self.put(batch_writer, member[1], 1)
         ingest.server.refuse = lambda *_: (500, [], b"oops")
         for _ in range(2):
             with pytest.raises(RequestRefused):
                 pusher.run_once()
         pusher.run_once()
 
-        assert outbox._buffer.depth == 0
+        assert batch_writer._buffer.depth == 0
 
     def test_rejected_items_are_logged_and_unknown_entities_reported(
-        self, ingest, member, outbox, pusher, caplog
+        self, ingest, member, batch_writer, pusher, caplog
     ):
         sample = Sample(
             time.time(), "device.cpu_pct", "1" * 8 + "-0000-4000-8000-000000000000", 1, "probe"
         )
-        outbox.put(PollResult((sample,)))
-        outbox.flush()
+        batch_writer.put(PollResult((sample,)))
+        batch_writer.flush()
         pusher.run_once()
 
         assert self.unknown == [1]
         assert "batch_items_rejected" in caplog.text
 
-    def test_new_entities_and_their_samples_are_in_one_batch(self, ingest, member, outbox, pusher):
+    def test_new_entities_and_their_samples_are_in_one_batch(
+        self, ingest, member, batch_writer, pusher
+    ):
         from agent.normalize.entities import InventoryCache
         from agent.normalize.metrics import samples_of
         from agent.normalize.readings import Cost, InterfaceReading, Reading
@@ -334,8 +336,8 @@ class TestPush:
         reading = Reading(time.time(), Cost(1.0, 1, 1, 1), interfaces=[port])
         none = {"ospf_neighbors": [], "bgp_peers": [], "services": []}
         patch = InventoryCache().diff(device.id, reading)
-        outbox.put(PollResult(tuple(samples_of(device.id, reading, none)), patch=patch))
-        outbox.flush()
+        batch_writer.put(PollResult(tuple(samples_of(device.id, reading, none)), patch=patch))
+        batch_writer.flush()
         pusher.run_once()
 
         with acting_in(ingest.tenant):

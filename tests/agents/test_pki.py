@@ -112,7 +112,7 @@ class TestAgentCertificates:
         assert certificate.not_valid_after_utc - AT == timedelta(days=30)
         assert certificate.not_valid_before_utc < AT
 
-        short = pki.create_authority(name="short", at=AT, life=timedelta(days=3))
+        short = pki.create_authority(name="short", at=AT, lifetime=timedelta(days=3))
         assert issue(short, make_csr()).not_valid_after_utc == short.certificate.not_valid_after_utc
 
     def test_contains_the_identity(self, authority):

@@ -25,8 +25,8 @@ from apps.audit.services import (
 )
 from apps.audit.verification import State, verify_step
 from apps.authorization.actors import Actor
+from apps.events.gauges import read_gauges
 from apps.events.models import Due
-from apps.events.state import read_state
 from apps.tenancy import acting_in
 from tests.clients import bearer, problem, queries, signed_in
 from tests.database import as_owner
@@ -393,7 +393,7 @@ class TestInTheBackground:
         sabotage(acme, "UPDATE audit_record SET action = 'x' WHERE sequence = 2")
 
         assert self.go(acme).first_bad == 2
-        found = read_state(AT + timedelta(hours=1))
+        found = read_gauges(AT + timedelta(hours=1))
         assert found["ispvm_audit_chains_broken",] == 1
         assert found["ispvm_audit_verified_age_seconds",] == 3600
 

@@ -10,7 +10,7 @@ from apps.console.web.sparklines import spark
 from apps.core import clock
 from apps.inventory.models import Interface
 from apps.telemetry import store
-from apps.telemetry.queries import Span, buckets_of, rates_of
+from apps.telemetry.queries import BucketedRange, buckets_of, rates_of
 from apps.telemetry.store import Sample, SeriesKey
 from apps.tenancy import acting_in
 from tests.inventory.factories import make_device
@@ -58,7 +58,7 @@ def test_a_counter_that_went_back_or_was_not_read_is_a_gap(in_acme):
     key = SeriesKey("device", device.id, "bytes")
     write(key, {55: 100, 45: 300, 35: 10, 25: 110, 5: 910}, now)
 
-    time_range = Span(start=now - timedelta(seconds=60), end=now, points=6)
+    time_range = BucketedRange(start=now - timedelta(seconds=60), end=now, points=6)
     rates = rates_of(metrics=["bytes"], entity_ids=[device.id], time_range=time_range)
 
     assert rates[key] == [None, 20.0, None, 10.0, None, None]
@@ -71,7 +71,7 @@ def test_many_series_are_drawn_by_one_query(in_acme, django_assert_num_queries):
     for key in keys:
         write(key, {55: 1, 5: 3}, now)
 
-    time_range = Span(start=now - timedelta(seconds=60), end=now, points=2)
+    time_range = BucketedRange(start=now - timedelta(seconds=60), end=now, points=2)
     with django_assert_num_queries(1):
         drawn = buckets_of(metrics=["a", "b", "c"], entity_ids=[device.id], time_range=time_range)
 

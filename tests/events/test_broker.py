@@ -19,9 +19,9 @@ from celery import Celery, current_app
 
 from apps.core import clock
 from apps.events import backlog, jobs
+from apps.events.gauges import read_gauges
 from apps.events.models import Due
 from apps.events.outbox import DISPATCH
-from apps.events.state import read_state
 from ispvm.supervisor.paths import PROJECT
 from ispvm.supervisor.ports import is_free
 from ispvm.supervisor.programs import find_valkey
@@ -98,15 +98,15 @@ def platform(broker, settings, monkeypatch) -> None:
 
 
 def test_the_gauge_sees_a_broker_that_refuses_writes(broker, platform):
-    assert read_state(clock.now())["ispvm_broker_up",] == 1
+    assert read_gauges(clock.now())["ispvm_broker_up",] == 1
     broker.client.config_set("maxmemory", "1")
     assert broker.refuses()
 
-    values = read_state(clock.now())
+    values = read_gauges(clock.now())
 
     assert (values["ispvm_broker_up",], values["ispvm_broker_readable",]) == (0, 1)
     broker.client.config_set("maxmemory", "0")
-    assert read_state(clock.now())["ispvm_broker_up",] == 1
+    assert read_gauges(clock.now())["ispvm_broker_up",] == 1
 
 
 def test_what_cannot_be_sent_costs_time_and_no_error(broker, platform):

@@ -14,7 +14,7 @@ from tests.supervisor.waiting import eventually
 
 @pytest.fixture
 def announcement(transactional_db):
-    announcement = processes.Announcement("web", started_at=clock.now())
+    announcement = processes.ProcessHeartbeat("web", started_at=clock.now())
     yield announcement
     announcement.end()
 
@@ -45,7 +45,7 @@ class TestSilence:
 
     @pytest.fixture(autouse=True)
     def _saved(self):
-        processes.Announcement("web", started_at=clock.now()).save()
+        processes.ProcessHeartbeat("web", started_at=clock.now()).save()
 
     def test_one_that_spoke_just_now_runs(self):
         assert running_pids(offline_after=timedelta(days=1)) == [os.getpid()]

@@ -35,7 +35,7 @@ def rows(sql: str) -> list[tuple]:
         return cursor.fetchall()
 
 
-def prune(*tenants, at, may_continue=lambda: True, batch=retention.BATCH) -> retention.Pruned:
+def prune(*tenants, at, may_continue=lambda: True, batch=retention.BATCH) -> retention.PruneResult:
     return retention.prune(
         using="owner",
         tenant_ids=[t.id for t in tenants],
@@ -78,7 +78,7 @@ class TestCatalog:
             retention.BOUNDED_TABLES.keys(),
             retention.UNBOUNDED_TABLES.keys(),
             {rule.table for rule in retention.rules()},
-            retention.followers().keys(),
+            retention.cascades().keys(),
         ]
         named = Counter(name for tables in lists for name in tables)
 
@@ -94,7 +94,7 @@ class TestCatalog:
             )
         )
 
-        assert set(retention.followers().items()) - cascades == set()
+        assert set(retention.cascades().items()) - cascades == set()
 
     def test_no_key_keeps_a_rule_from_deleting(self):
         """What holds a row must have a rule of its own that comes first."""

@@ -324,7 +324,7 @@ class TestWaiting:
             return [row.is_late for row in queries.latest(metrics=["device.cpu_pct"]).values()]
 
     @pytest.mark.parametrize(
-        ("waited", "is_late"),
+        ("buffered_for", "is_late"),
         [
             (None, False),
             ("0.0", False),
@@ -339,10 +339,10 @@ class TestWaiting:
         ],
     )
     def test_a_long_buffered_batch_is_late_and_an_invalid_header_counts_as_zero(
-        self, acme, agent, waited, is_late
+        self, acme, agent, buffered_for, is_late
     ):
         body = json.dumps(agent.batch(metrics=[agent.metric(10)])).encode()
-        headers = {} if waited is None else {"X-ISPVM-Waited": waited}
+        headers = {} if buffered_for is None else {"X-ISPVM-Waited": buffered_for}
 
         assert agent.post("batch", body, headers=headers).status_code == 200
         assert self.is_late(acme) == [is_late]

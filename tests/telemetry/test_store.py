@@ -149,7 +149,7 @@ class TestReading:
         sessions = SeriesKey("service", DEVICE, "pppoe.sessions.active")
         write(t0, (0, 120.0), (10, 118.0), (20, 0.0), (30, 0.0), key=sessions)
 
-        levels = queries.last_good_levels(
+        levels = queries.last_values_at_least(
             metric="pppoe.sessions.active", before=t0 + timedelta(seconds=60)
         )
 

@@ -179,7 +179,7 @@ def areas_of(rows: Iterable[Row]) -> Iterable[OspfArea]:
             yield ip_network(row.get("network", ""), strict=False), row["area"]
 
 
-def in_areas(rows: Iterable[OspfReading], areas: Sequence[OspfArea]) -> list[OspfReading]:
+def with_areas(rows: Iterable[OspfReading], areas: Sequence[OspfArea]) -> list[OspfReading]:
     """v6 reports no area: it is that of the longest matching network of the neighbor's address."""
     return [row if row.area else replace(row, area=_area_of(row.address, areas)) for row in rows]
 

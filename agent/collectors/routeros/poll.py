@@ -72,7 +72,7 @@ class RouterPoller:
             return neighbors
         if is_slow:
             self._areas = menus.read_ospf_areas(self.session) or self._areas
-        return menus.in_areas(neighbors, self._areas)
+        return menus.with_areas(neighbors, self._areas)
 
     def close(self) -> None:
         self.session.close()

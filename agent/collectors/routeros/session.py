@@ -137,7 +137,7 @@ class RouterSession:
         if self._connection is None:
             raise ConnectionFailed("There is no connection to the router.")
         remaining = self._deadline - time.monotonic()
-        self._connection.socket.allow(min(remaining, self._command_timeout))
+        self._connection.socket.reset_deadline(min(remaining, self._command_timeout))
         self.load.commands += 1
         try:
             return self._exchange(self._connection, path, words)

@@ -34,7 +34,7 @@ class RouterSocket:
         self._deadline = time.monotonic() + CONNECT_SECONDS
         self._received = 0
 
-    def allow(self, seconds: float) -> None:
+    def reset_deadline(self, seconds: float) -> None:
         """Restart the deadline and the count of received bytes."""
         self._deadline = time.monotonic() + seconds
         self._received = 0

@@ -32,8 +32,8 @@ __all__ = [
     "UnknownFailure",
     "UnknownTarget",
     "UpstreamDown",
+    "create_failure",
     "failure_from",
-    "plan_failure",
 ]
 
 KINDS: Mapping[str, type[Failure]] = {

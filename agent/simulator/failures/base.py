@@ -53,7 +53,7 @@ class Failure(ABC):
         if set(values) != set(cls.own_fields()):
             fields_text = "".join(f', "{name}": …' for name in cls.own_fields())
             raise MalformedFailure(f'A {cls.kind} is {{"kind": "{cls.kind}"{fields_text}}}.')
-        failure = cls(failure_id, at, **cls.checked(values))
+        failure = cls(failure_id, at, **cls.parse_values(values))
         failure.check(isp)
         return failure
 
@@ -62,7 +62,7 @@ class Failure(ABC):
         return tuple(field.name for field in fields(cls) if field.name not in {"id", "at"})
 
     @classmethod
-    def checked(cls, values: Mapping[str, object]) -> dict[str, Any]:
+    def parse_values(cls, values: Mapping[str, object]) -> dict[str, Any]:
         """The values, converted to the types of the fields. Raises MalformedFailure."""
         return {name: text(name, value) for name, value in values.items()}
 

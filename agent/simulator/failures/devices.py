@@ -37,7 +37,7 @@ class PowerLoss(Failure):
         return super().create(failure_id, at, {"battery_s": 0.0, **spec}, isp)
 
     @classmethod
-    def checked(cls, values: Mapping[str, object]) -> dict[str, Any]:
+    def parse_values(cls, values: Mapping[str, object]) -> dict[str, Any]:
         seconds = amount("battery_s", values["battery_s"], minimum=0, maximum=86_400)
         return {"site": text("site", values["site"]), "battery_s": seconds}
 
@@ -110,7 +110,7 @@ class Reboot(DeviceFailure):
         return super().create(failure_id, at, {"seconds": default_seconds, **spec}, isp)
 
     @classmethod
-    def checked(cls, values: Mapping[str, object]) -> dict[str, Any]:
+    def parse_values(cls, values: Mapping[str, object]) -> dict[str, Any]:
         seconds = amount("seconds", values["seconds"], minimum=0.1, maximum=3600)
         return {"device": text("device", values["device"]), "seconds": seconds}
 

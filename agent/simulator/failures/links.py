@@ -43,7 +43,7 @@ class Flap(LinkFailure):
     period_s: float
 
     @classmethod
-    def checked(cls, values: Mapping[str, object]) -> dict[str, Any]:
+    def parse_values(cls, values: Mapping[str, object]) -> dict[str, Any]:
         period = amount("period_s", values["period_s"], minimum=0.2, maximum=3600)
         return {"link": text("link", values["link"]), "period_s": period}
 
@@ -69,7 +69,7 @@ class Latency(LinkFailure):
     ms: float
 
     @classmethod
-    def checked(cls, values: Mapping[str, object]) -> dict[str, Any]:
+    def parse_values(cls, values: Mapping[str, object]) -> dict[str, Any]:
         milliseconds = amount("ms", values["ms"], minimum=0.1, maximum=5000)
         return {"link": text("link", values["link"]), "ms": milliseconds}
 
@@ -87,7 +87,7 @@ class Loss(LinkFailure):
     pct: float
 
     @classmethod
-    def checked(cls, values: Mapping[str, object]) -> dict[str, Any]:
+    def parse_values(cls, values: Mapping[str, object]) -> dict[str, Any]:
         percent = amount("pct", values["pct"], minimum=0.1, maximum=100)
         return {"link": text("link", values["link"]), "pct": percent}
 

@@ -6,9 +6,8 @@ from datetime import timedelta
 from agent.simulator import seeded
 from agent.simulator.menus.view import Row, View
 
-INSTALLED_BEFORE = timedelta(
-    days=30
-)  # the oldest entry of the history, before the simulation started
+# Age of the oldest entry of the history at the start of the simulation.
+INSTALLED_BEFORE = timedelta(days=30)
 RULES = (
     ("input", "accept", {"connection-state": "established,related"}),
     ("input", "accept", {"protocol": "icmp"}),

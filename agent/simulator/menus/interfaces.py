@@ -31,8 +31,8 @@ class Cage:
 def cages(view: View) -> list[Cage]:
     """All cages in order. Ports with links are numbered from one without gaps, then come empty cages."""
     links = {port.interface: (link, port) for link, port in view.links}
-    stem = next(iter(links)).rstrip("0123456789")
-    names = [f"{stem}{number}" for number in range(1, CAGES + 1)]
+    name_prefix = next(iter(links)).rstrip("0123456789")
+    names = [f"{name_prefix}{number}" for number in range(1, CAGES + 1)]
     return [Cage(f"*{k:X}", name, links.get(name)) for k, name in enumerate(names, start=2)]
 
 
@@ -177,10 +177,10 @@ def ethernet_monitor(view: View, names: Sequence[str]) -> Iterator[Row]:
     for name in names:
         if name not in known:
             raise NoSuchItem(name)
-        yield monitored(view, known[name])
+        yield monitor_row(view, known[name])
 
 
-def monitored(view: View, cage: Cage) -> Row:
+def monitor_row(view: View, cage: Cage) -> Row:
     """Numbers come bare: degrees Celsius, volts, milliamperes, dBm, nanometres."""
     if cage.attachment is None:
         row = {"name": cage.name, "status": "no-link", "auto-negotiation": "done"}

@@ -98,10 +98,10 @@ def unknown_command_trap(view: View, path: str) -> Trap:
     """v7 sends two messages: the unknown word, then that the prefix is unknown. v6 sends the second only."""
     menus = menus_of(view)
     words = path.strip("/").split("/")
-    so_far = ""
+    prefix = ""
     for word in words[:-1] or words:
-        so_far += f"/{word}"
-        if not any(f"{menu}/".startswith(f"{so_far}/") for menu in menus):
+        prefix += f"/{word}"
+        if not any(f"{menu}/".startswith(f"{prefix}/") for menu in menus):
             first = () if view.release.is_v6 else (f"no such command or directory ({word})",)
             return Trap(*first, "no such command prefix")
     return Trap("no such command")

@@ -62,7 +62,7 @@ class Decoder:
         self._buffer += data
 
     def next_sentence(self) -> list[str] | None:
-        """The next complete sentence, or None. Raises Malformed."""
+        """The next complete sentence, or None. Raises ProtocolError."""
         while (word := self._next_word()) is not None:
             if word:
                 self._append_word(word)

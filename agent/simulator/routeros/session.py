@@ -65,7 +65,7 @@ class Session:
                 stream.cancel()
 
     async def _next_command(self) -> Command:
-        """Raises Malformed, ConnectionClosed."""
+        """Raises ProtocolError, ConnectionClosed."""
         while (sentence := self._decoder.next_sentence()) is None:
             self._decoder.feed(await self._connection.read(self._path))
         await asyncio.sleep(self._path.round_trip.total_seconds())
@@ -74,7 +74,7 @@ class Session:
     async def _log_in(self, command: Command) -> None:
         """Since 6.43 name and password are sent in plaintext; the old challenge gets a reply, but is never accepted.
 
-        Raises Ended for any other command.
+        Raises SessionEnded for any other command.
         """
         if command.path != "/login":
             raise SessionEnded("not logged in")
@@ -96,7 +96,7 @@ class Session:
         return hmac.compare_digest(credentials, f"{isp.username}\0{isp.password}".encode())
 
     async def _execute(self, command: Command) -> None:
-        """Raises Ended on /quit."""
+        """Raises SessionEnded on /quit."""
         match command.path:
             case "/quit":
                 raise SessionEnded("session terminated on request")

@@ -36,7 +36,7 @@ class AgentCertificate(models.Model):
     fingerprint = models.BinaryField(max_length=32)
     tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+")
     agent_id = models.UUIDField()
-    # The signing authority. Null in rows of before authorities had a table; the signer fills it in.
+    # The signing authority. Null in rows from before this column existed; the signer fills it in at its start.
     authority = models.ForeignKey(
         CertificateAuthority, on_delete=models.PROTECT, null=True, related_name="+"
     )

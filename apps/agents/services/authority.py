@@ -37,7 +37,7 @@ class Trust:
         return "".join([self.active, *self.old, *([self.next] if self.next else [])])
 
     @property
-    def signed_with(self) -> str:
+    def listener_issuers(self) -> str:
         """The authorities that may have signed the listener's certificate: active and old."""
         return "".join([self.active, *self.old])
 

@@ -72,7 +72,7 @@ def _plan(agent: Agent, at: datetime) -> _Plan:
         "agent": {"id": str(agent.id), "name": agent.name},
         "limits": {"max_batch_metrics": MAX_BATCH_METRICS, "flush_seconds": FLUSH_SECONDS},
         "heartbeat_seconds": HEARTBEAT_SECONDS,
-        "ca_pem": trust.signed_with,
+        "ca_pem": trust.listener_issuers,
         "next_ca_pem": trust.next,
         "devices": [_device(device, approved, expected[device.id]) for device in inventory.devices],
         "probe_targets": [_probe_target(target) for target in inventory.probe_targets],

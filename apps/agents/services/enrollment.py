@@ -209,7 +209,7 @@ def renew_certificate(*, identity: AgentIdentity, csr_pem: str, at: datetime) ->
     """Renew a certificate that is valid (or expired within the grace period); both work until they expire.
 
     ``identity`` comes from ``authenticate_certificate(for_renewal=True)``.
-    Raises CertificateRequestRefused, RenewedTooOften; CertificateRefused when the agent was revoked or two hosts
+    Raises CertificateRequestRefused, TooManyRenewals; CertificateRefused when the agent was revoked or two hosts
     use its identity.
     """
     public_key = validate_csr(csr_pem)

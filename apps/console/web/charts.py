@@ -16,7 +16,7 @@ from apps.incidents.selectors import incidents_involving
 from apps.inventory.device_entities import DeviceEntities, entities_of_device
 from apps.inventory.models import Device
 from apps.pages.time_range import TimeRange
-from apps.telemetry.queries import Span, buckets_of, rates_of
+from apps.telemetry.queries import BucketedRange, buckets_of, rates_of
 from apps.telemetry.store import SeriesKey
 from apps.telemetry.utilization import RX, TX
 
@@ -104,7 +104,7 @@ def _traffic(rates: Mapping[str, list[float | None]]) -> tuple[Line, ...]:
     )
 
 
-def _gauges(kind: str, entity_id: UUID, cut: Span) -> tuple[Line, ...]:
+def _gauges(kind: str, entity_id: UUID, cut: BucketedRange) -> tuple[Line, ...]:
     metrics = {ANSWERS: [RTT, LOSS, CONNECT], PPPOE: [SESSIONS], LOAD: [CPU, USED, WHOLE]}[kind]
     found = {
         key.metric: rows

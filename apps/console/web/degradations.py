@@ -18,7 +18,7 @@ from apps.console.web.sparklines import Spark, spark
 from apps.inventory.models import ProbeTarget
 from apps.telemetry.queries import latest
 from apps.telemetry.sparklines import Sparkline, current_rates, sparklines
-from apps.telemetry.utilization import BUSY_PCT, FRESH, FULL_PCT, link_utilization
+from apps.telemetry.utilization import BUSY_PCT, FULL_PCT, MAX_RATE_AGE, link_utilization
 from apps.topology.selectors import MapLink, NetworkMap, network_map
 
 MOST = 8
@@ -96,7 +96,7 @@ def _faulty_ports(wiring_data: NetworkMap, at: datetime) -> list[Degradation]:
     link_of: Mapping[UUID, MapLink] = {
         port: link for link in wiring_data.links for port in link.ports
     }
-    rates = current_rates(metrics=ERRORS, entity_ids=list(link_of), since=at - FRESH)
+    rates = current_rates(metrics=ERRORS, entity_ids=list(link_of), since=at - MAX_RATE_AGE)
     worst: dict[UUID, tuple[float, str]] = {}
     for (port, metric), rate in rates.items():
         worst[port] = max(worst.get(port, (0.0, metric)), (rate * SECONDS_PER_HOUR, metric))
@@ -122,7 +122,7 @@ def _bad_answers(access: Access, at: datetime) -> list[Degradation]:
     fresh = {
         (key.entity_id, key.metric): row.value
         for key, row in read.items()
-        if at - row.ts <= FRESH and row.value is not None
+        if at - row.ts <= MAX_RATE_AGE and row.value is not None
     }
     lossy = [
         _losing(pk, targets[pk], loss)

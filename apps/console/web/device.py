@@ -24,7 +24,7 @@ from apps.inventory.models import Device, Site
 from apps.inventory.selectors import visible_device_ids, visible_site_ids
 from apps.pages.states import State
 from apps.pages.time_range import TimeRange
-from apps.telemetry.queries import Span, buckets_of, rates_of
+from apps.telemetry.queries import BucketedRange, buckets_of, rates_of
 from apps.topology.selectors import far_devices_of_neighbors
 
 SPARK_SPAN = timedelta(hours=1)
@@ -88,7 +88,7 @@ def device_page(
     read = LatestValues(
         metrics=parts_of_page.READ, entity_ids=ids, profile=device.polling_profile, at=at
     )
-    time_range = Span(start=at - SPARK_SPAN, end=at, points=SPARK_POINTS)
+    time_range = BucketedRange(start=at - SPARK_SPAN, end=at, points=SPARK_POINTS)
     rates = rates_of(metrics=parts_of_page.RATES, entity_ids=ids, time_range=time_range)
     drawn = buckets_of(metrics=parts_of_page.DRAWN, entity_ids=ids, time_range=time_range)
     about = worst_first(access, open_alerts(access).filter(entity_id__in=ids))

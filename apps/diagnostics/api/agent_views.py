@@ -41,7 +41,7 @@ class Result(msgspec.Struct, frozen=True):
 
 
 @endpoint("GET")
-def take(request: HttpRequest) -> HttpResponse:
+def next_job(request: HttpRequest) -> HttpResponse:
     """The next job, or 204."""
     identity = caller(request)
     limits.admit_request(tenant_id=identity.tenant_id, agent_id=identity.agent_id)

@@ -240,7 +240,7 @@ class IncidentWriter:
     def _subscribers(self, problem: Problem) -> int | None:
         if not problem.impact.service_ids:
             return 0
-        levels = queries.last_good_levels(metric=SESSIONS, before=problem.began_at)
+        levels = queries.last_values_at_least(metric=SESSIONS, before=problem.began_at)
         return subscribers(problem.impact, levels)
 
     def _document(self, problem: Problem) -> dict[str, Any]:

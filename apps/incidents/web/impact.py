@@ -17,7 +17,7 @@ from apps.inventory.device_entities import devices_of_entities
 from apps.inventory.models import Link
 from apps.inventory.profiles import polling_profile
 from apps.inventory.selectors import visible_devices, visible_site_names
-from apps.telemetry.queries import Span, rates_of
+from apps.telemetry.queries import BucketedRange, rates_of
 from apps.topology.selectors import NetworkMap, network_map
 
 UP, SESSIONS = "device.up", "pppoe.sessions.active"
@@ -121,7 +121,7 @@ def impact_chart(incident: Incident, *, at: datetime) -> Chart:
     return Chart(time_range, tuple(lines), (duration, *marks))
 
 
-def _traffic(root_id: UUID, time_range: Span) -> list[Line]:
+def _traffic(root_id: UUID, time_range: BucketedRange) -> list[Line]:
     ends = Link.objects.filter(pk=root_id).values_list("a_interface_id", "z_interface_id").first()
     ports = [port for port in ends or (root_id,) if port]
     found = rates_of(metrics=[RX, TX], entity_ids=ports, time_range=time_range)

@@ -16,7 +16,7 @@ from apps.agents.services import AgentIdentity, authenticate_certificate
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.ingest import metrics
-from apps.ingest.api.peer import shown_certificate
+from apps.ingest.api.peer import client_certificate
 from apps.ingest.decoding import read_body
 from apps.ingest.errors import BodyInvalid, BodyTooLarge, EncodingUnknown
 from apps.ingest.schema import parse
@@ -41,10 +41,10 @@ def endpoint(method: str) -> Callable[[View], View]:
                 return error_response(
                     405, "method_not_allowed", f"Only {method}.", {"Allow": method}
                 )
-            started = time.monotonic()
+            started_at = time.monotonic()
             response = _answer(view, request, **named)
             metrics.SECONDS.labels(view.__name__, str(response.status_code)).observe(
-                time.monotonic() - started
+                time.monotonic() - started_at
             )
             # Without a length gunicorn would send chunks, which simple clients do not read.
             response.headers.setdefault("Content-Length", str(len(response.content)))
@@ -93,10 +93,10 @@ def error_response(
 def caller(request: HttpRequest, *, for_renewal: bool = False) -> AgentIdentity:
     """The agent that the client certificate identifies.
 
-    Raises CertificateMissing, CertificateRefused, CertificatesUnreadable.
+    Raises CertificateMissing, CertificateRefused, CertificateLookupFailed.
     """
     identity = authenticate_certificate(
-        der=shown_certificate(request), at=clock.now(), for_renewal=for_renewal
+        der=client_certificate(request), at=clock.now(), for_renewal=for_renewal
     )
     structlog.contextvars.bind_contextvars(
         tenant_id=str(identity.tenant_id), agent_id=str(identity.agent_id)
@@ -114,7 +114,7 @@ def body_of(request: HttpRequest) -> bytes:
     return read_body(
         request.META["wsgi.input"],
         encoding=request.headers.get("Content-Encoding", ""),
-        length=announced_length(request),
+        length=content_length(request),
     )
 
 
@@ -126,7 +126,7 @@ def small_body_of(request: HttpRequest, schema: type[T]) -> T:
     return parse(body, schema)
 
 
-def announced_length(request: HttpRequest) -> int | None:
+def content_length(request: HttpRequest) -> int | None:
     """Content-Length; None when the body is chunked. Raises BodyInvalid."""
     announced = request.META.get("CONTENT_LENGTH")
     if not announced:

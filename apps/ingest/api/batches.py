@@ -9,7 +9,7 @@ from agent.protocol.batch import WAITED_HEADER
 from apps.agents.services import config_version
 from apps.core import clock
 from apps.ingest import limits, metrics
-from apps.ingest.api.base import announced_length, body_of, caller, endpoint, small_body_of
+from apps.ingest.api.base import body_of, caller, content_length, endpoint, small_body_of
 from apps.ingest.api.peer import source_address
 from apps.ingest.pending import pending_count
 from apps.ingest.schema import parse_batch
@@ -25,17 +25,17 @@ def batch(request: HttpRequest) -> HttpResponse:
     """Accept a batch; 200 means that everything valid is committed."""
     identity = caller(request)
     owner = {"tenant_id": identity.tenant_id, "agent_id": identity.agent_id}
-    announced = announced_length(request)
+    length = content_length(request)
     with limits.in_flight(identity.agent_id):
-        limits.admit_request(**owner, body_bytes=announced or 0)
+        limits.admit_request(**owner, body_bytes=length or 0)
         body = body_of(request)
-        if announced is None:
+        if length is None:
             limits.admit_bytes(**owner, body_bytes=len(body))
         parsed = parse_batch(body)
         limits.admit_items(**owner, number=len(parsed.metrics) + len(parsed.events))
         at = clock.now()
         accepted = accept_batch(
-            identity=identity, batch=parsed, body=body, at=at, waited=waited(request)
+            identity=identity, batch=parsed, body=body, at=at, buffered_for=buffered_for(request)
         )
     metrics.count_batch(parsed, accepted, at)
     return JsonResponse(
@@ -47,7 +47,7 @@ def batch(request: HttpRequest) -> HttpResponse:
     )
 
 
-def waited(request: HttpRequest) -> timedelta:
+def buffered_for(request: HttpRequest) -> timedelta:
     """How long the batch was buffered on the agent, by its header; an invalid header counts as zero."""
     try:
         seconds = float(request.headers.get(WAITED_HEADER, "0"))

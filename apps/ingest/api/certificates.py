@@ -16,7 +16,7 @@ from apps.agents.tokens import parse_secret
 from apps.core import clock
 from apps.ingest import limits
 from apps.ingest.api.base import caller, endpoint, small_body_of
-from apps.ingest.api.peer import shown_certificate, source_address
+from apps.ingest.api.peer import client_certificate, source_address
 from apps.tenancy import acting_in
 
 
@@ -44,7 +44,7 @@ def enroll(request: HttpRequest) -> HttpResponse:
     source = source_address(request)
     limits.admit_enrollment(source=source)
     body = small_body_of(request, EnrollBody)
-    application = EnrollmentRequest(
+    enrollment = EnrollmentRequest(
         token=parse_secret(body.token),
         csr_pem=body.csr_pem,
         agent_version=body.agent_version,
@@ -52,7 +52,7 @@ def enroll(request: HttpRequest) -> HttpResponse:
         sealing_public_key=body.sealing_public_key,
         source=source,
     )
-    return _certificate_response(request_enrollment(application, at=clock.now()))
+    return _certificate_response(request_enrollment(enrollment, at=clock.now()))
 
 
 @endpoint("POST")
@@ -62,7 +62,7 @@ def renew(request: HttpRequest) -> HttpResponse:
     limits.admit_request(tenant_id=identity.tenant_id, agent_id=identity.agent_id)
     body = small_body_of(request, RenewBody)
     issued = request_renewal(
-        identity=identity, der=shown_certificate(request), csr_pem=body.csr_pem, at=clock.now()
+        identity=identity, der=client_certificate(request), csr_pem=body.csr_pem, at=clock.now()
     )
     return _certificate_response(issued)
 

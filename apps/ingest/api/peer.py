@@ -19,7 +19,7 @@ CERTIFICATE = "HTTP_X_ISPVM_CLIENT_CERTIFICATE"
 ADDRESS = "HTTP_X_ISPVM_CLIENT_ADDRESS"
 
 
-def shown_certificate(request: HttpRequest) -> bytes:
+def client_certificate(request: HttpRequest) -> bytes:
     """The DER of the client certificate; empty when none was presented or it cannot be parsed."""
     connection = _socket(request)
     if _is_from_proxy(connection):

@@ -21,15 +21,15 @@ from apps.ingest.errors import BatchChanged, BodyInvalid, IdentityMismatch
 from apps.ingest.models import BatchReceipt, Stream
 from apps.ingest.schema import Batch, EventItem, MetricItem
 from apps.ingest.services.validate import (
-    foreign_devices,
-    foreign_items,
     resolve_batch,
+    unassigned_devices,
+    unassigned_items,
     validate_batch,
 )
-from apps.ingest.validation import Items, Ref, Rejected, series_labels
+from apps.ingest.validation import Items, Ref, RejectedItem, series_labels
 from apps.ingest.watermarks import SequenceStatus, Watermark
 from apps.telemetry import store
-from apps.telemetry.series import MAX_DIMENSION_VALUES, without_room
+from apps.telemetry.series import MAX_DIMENSION_VALUES, over_dimension_limit
 from apps.telemetry.store import EventKey, EventRow, Sample, SeriesKey, TextSample
 from apps.tenancy import acting_in
 
@@ -37,13 +37,13 @@ MAX_BIGINT = 2**63 - 1
 
 
 @dataclass(frozen=True)
-class Accepted:
+class AcceptedBatch:
     """The response to a batch."""
 
     batch_id: UUID
     metrics: int = 0
     events: int = 0
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[RejectedItem] = field(default_factory=list)
     is_duplicate: bool = False
 
     def as_dict(self) -> dict[str, Any]:
@@ -61,8 +61,8 @@ def accept_batch(
     batch: Batch,
     body: bytes,
     at: datetime,
-    waited: timedelta = timedelta(0),
-) -> Accepted:
+    buffered_for: timedelta = timedelta(0),
+) -> AcceptedBatch:
     """Store the valid items exactly once, however often the batch is retried, replayed or sent concurrently.
 
     A batch that ``waited`` long in the agent's buffer is about the past: its samples are marked late and fire nothing.
@@ -74,10 +74,10 @@ def accept_batch(
     digest = hashlib.sha256(body).digest()
     try:
         try:
-            return _accept(identity, batch, digest, at, waited=waited)
+            return _accept(identity, batch, digest, at, buffered_for=buffered_for)
         except IntegrityError:
             # The same batch id was accepted over another stream at the same time; its receipt is visible now.
-            return _accept(identity, batch, digest, at, waited=waited)
+            return _accept(identity, batch, digest, at, buffered_for=buffered_for)
     except BatchChanged:
         with acting_in(identity.tenant_id):
             record(
@@ -108,15 +108,15 @@ def _check_identity(identity: AgentIdentity, batch: Batch, at: datetime) -> None
 
 
 def _accept(
-    identity: AgentIdentity, batch: Batch, digest: bytes, at: datetime, *, waited: timedelta
-) -> Accepted:
+    identity: AgentIdentity, batch: Batch, digest: bytes, at: datetime, *, buffered_for: timedelta
+) -> AcceptedBatch:
     with acting_in(identity.tenant_id):
         stream = _lock_stream(identity.agent_id, batch.boot_id)
         _reject_changed(stream, batch, digest)
         watermark = _next_watermark(stream, batch)
         if watermark is None:
-            return Accepted(batch.batch_id, is_duplicate=True)
-        accepted = _store(identity, batch, at, is_late=waited > store.LATE_AFTER)
+            return AcceptedBatch(batch.batch_id, is_duplicate=True)
+        accepted = _store(identity, batch, at, is_late=buffered_for > store.LATE_AFTER)
         _save_watermark(stream, watermark, batch, at)
         BatchReceipt.objects.create(
             stream=stream,
@@ -175,15 +175,15 @@ def _save_watermark(stream: Stream, watermark: Watermark, batch: Batch, at: date
     )
 
 
-def _store(identity: AgentIdentity, batch: Batch, at: datetime, *, is_late: bool) -> Accepted:
-    rejected: list[Rejected] = []
-    foreign: list[UnassignedItem] = []
+def _store(identity: AgentIdentity, batch: Batch, at: datetime, *, is_late: bool) -> AcceptedBatch:
+    rejected: list[RejectedItem] = []
+    unassigned: list[UnassignedItem] = []
     if batch.inventory_patch:
         outcome = apply_agent_discovery(
             agent_id=identity.agent_id, patch=batch.inventory_patch, at=at
         )
-        rejected += [Rejected(r.section, r.index, r.code, r.detail) for r in outcome.rejected]
-        foreign += foreign_devices(identity.agent_id, outcome.not_assigned)
+        rejected += [RejectedItem(r.section, r.index, r.code, r.detail) for r in outcome.rejected]
+        unassigned += unassigned_devices(identity.agent_id, outcome.not_assigned)
     entities = resolve_batch(identity.agent_id, batch, at)
     validated = validate_batch(identity.agent_id, batch, entities, at)
     metrics, over_limit = _within_dimensions(validated.metrics)
@@ -194,7 +194,7 @@ def _store(identity: AgentIdentity, batch: Batch, at: datetime, *, is_late: bool
     )
     quarantine_items(
         agent_id=identity.agent_id,
-        items=[*foreign, *foreign_items(batch, validated, entities)],
+        items=[*unassigned, *unassigned_items(batch, validated, entities)],
         at=at,
     )
     written = store.write_batch(
@@ -205,7 +205,7 @@ def _store(identity: AgentIdentity, batch: Batch, at: datetime, *, is_late: bool
         is_late=is_late,
     )
     duplicates = _duplicate_events(events, written.new_events)
-    return Accepted(
+    return AcceptedBatch(
         batch.batch_id,
         len(metrics),
         written.events,
@@ -217,22 +217,22 @@ def _store(identity: AgentIdentity, batch: Batch, at: datetime, *, is_late: bool
     )
 
 
-def _within_dimensions(metrics: Items[MetricItem]) -> tuple[Items[MetricItem], list[Rejected]]:
+def _within_dimensions(metrics: Items[MetricItem]) -> tuple[Items[MetricItem], list[RejectedItem]]:
     """Split off the samples that would give an entity too many series of one metric."""
-    refused = without_room(_key(item, ref) for _, item, ref in metrics)
+    refused = over_dimension_limit(_key(item, ref) for _, item, ref in metrics)
     if not refused:
         return metrics, []
     accepted, over_limit = [], []
     for index, item, ref in metrics:
         if _key(item, ref) in refused:
             text = f"At most {MAX_DIMENSION_VALUES} values of this label per entity."
-            over_limit.append(Rejected("metric", index, "labels_too_large", text))
+            over_limit.append(RejectedItem("metric", index, "labels_too_large", text))
         else:
             accepted.append((index, item, ref))
     return accepted, over_limit
 
 
-def _duplicate_events(events: Items[EventItem], new: Collection[EventKey]) -> list[Rejected]:
+def _duplicate_events(events: Items[EventItem], new: Collection[EventKey]) -> list[RejectedItem]:
     """The events that were stored before, or that occur twice in this batch."""
     remaining = set(new)
     duplicates = []
@@ -241,11 +241,11 @@ def _duplicate_events(events: Items[EventItem], new: Collection[EventKey]) -> li
             remaining.remove((event.id, event.ts))
         else:
             text = "This event was stored before."
-            duplicates.append(Rejected("event", index, "duplicate_event", text))
+            duplicates.append(RejectedItem("event", index, "duplicate_event", text))
     return duplicates
 
 
-def _index(rejected: Rejected) -> int:
+def _index(rejected: RejectedItem) -> int:
     return rejected.index
 
 

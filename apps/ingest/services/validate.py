@@ -10,7 +10,7 @@ from apps.agents.services import UnassignedItem
 from apps.ingest.authorization import allowances_of
 from apps.ingest.entities import resolve_entities
 from apps.ingest.schema import Batch, EventItem, MetricItem
-from apps.ingest.validation import NOT_ASSIGNED, Items, ItemValidator, Rejected, partition_items
+from apps.ingest.validation import NOT_ASSIGNED, Items, ItemValidator, RejectedItem, partition_items
 from apps.inventory.selectors import ResolvedEntity
 
 #: In place of the metric name, where an inventory patch referred to a device.
@@ -22,12 +22,12 @@ class ValidatedBatch:
     """The accepted and the rejected items of a batch."""
 
     metrics: Items[MetricItem]
-    rejected_metrics: list[Rejected]
+    rejected_metrics: list[RejectedItem]
     events: Items[EventItem]
-    rejected_events: list[Rejected]
+    rejected_events: list[RejectedItem]
 
     @property
-    def has_foreign(self) -> bool:
+    def has_unassigned(self) -> bool:
         """Whether an item was rejected because its entity is not assigned to the agent."""
         return any(
             row.code == NOT_ASSIGNED for row in (*self.rejected_metrics, *self.rejected_events)
@@ -46,12 +46,12 @@ def validate_batch(
 ) -> ValidatedBatch:
     """Validate a batch's items. Nothing is rejected as not assigned by a stale cache."""
     validated = _validate(agent_id, batch, entities, at, is_fresh=False)
-    if not validated.has_foreign:
+    if not validated.has_unassigned:
         return validated
     return _validate(agent_id, batch, entities, at, is_fresh=True)
 
 
-def foreign_items(
+def unassigned_items(
     batch: Batch, validated: ValidatedBatch, entities: Mapping[UUID, ResolvedEntity]
 ) -> Iterator[UnassignedItem]:
     """The items that were rejected because their entity is not assigned to the agent."""
@@ -68,7 +68,7 @@ def foreign_items(
             yield UnassignedItem(*entities[event.entity_id].ref, event.event_type, event.ts)
 
 
-def foreign_devices(agent_id: UUID, device_ids: Collection[UUID]) -> Iterator[UnassignedItem]:
+def unassigned_devices(agent_id: UUID, device_ids: Collection[UUID]) -> Iterator[UnassignedItem]:
     """The devices of a patch that were never assigned to this agent; it may have discovered others while they were."""
     if not device_ids:
         return

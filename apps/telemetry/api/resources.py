@@ -66,10 +66,16 @@ class LatestView(TenantView):
         serializer.is_valid(raise_exception=True)
         params = serializer.validated_data
         entity_ids = [params["entity_id"]] if "entity_id" in params else None
-        found = queries.latest(metrics=[params["metric"]], entity_ids=entity_ids)
+        latest_values = queries.latest(metrics=[params["metric"]], entity_ids=entity_ids)
         if self.access.is_limited:
-            visible = visible_entities(self.access, {(k.entity_type, k.entity_id) for k in found})
-            found = {k: row for k, row in found.items() if (k.entity_type, k.entity_id) in visible}
+            visible = visible_entities(
+                self.access, {(k.entity_type, k.entity_id) for k in latest_values}
+            )
+            latest_values = {
+                k: row
+                for k, row in latest_values.items()
+                if (k.entity_type, k.entity_id) in visible
+            }
         rows = [
             {
                 "entity_type": key.entity_type,
@@ -80,7 +86,7 @@ class LatestView(TenantView):
                 "value": row.value,
                 "text": row.text,
             }
-            for key, row in sorted(found.items(), key=lambda item: str(item[0]))
+            for key, row in sorted(latest_values.items(), key=lambda item: str(item[0]))
             if params.get("entity_type", key.entity_type) == key.entity_type
         ]
         serialized = LatestSerializer(rows[:MAX_VALUES], many=True).data

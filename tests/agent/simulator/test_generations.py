@@ -11,7 +11,13 @@ import routeros_api
 from librouteros.exceptions import MultiTrapError, TrapError
 
 from agent.collectors.errors import ConnectionFailed
-from agent.collectors.routeros.menus import areas_of, bgp_v6_of, in_areas, major_version_of, ospf_of
+from agent.collectors.routeros.menus import (
+    areas_of,
+    bgp_v6_of,
+    major_version_of,
+    ospf_of,
+    with_areas,
+)
 from agent.collectors.routeros.poll import RouterPoller
 from agent.collectors.routeros.session import Login
 from agent.protocol.registry import Tier
@@ -75,7 +81,7 @@ class TestSix:
         assert "area" not in row
         assert row["ls-requests"] == "0"
         areas = list(areas_of(rows("acc1", "/routing/ospf/network")))
-        (reading,) = in_areas(ospf_of([row]), areas)
+        (reading,) = with_areas(ospf_of([row]), areas)
         assert reading.area == "backbone"
 
     def test_a_peer_that_is_down_has_a_state_and_no_counters(self):
@@ -126,7 +132,7 @@ class TestAreas:
             {"router-id": "1.1.1.1", "address": address, "state": "Full"}
             for address in ("10.0.7.2", "10.9.9.9", "192.0.2.1", "", "fe80::1%ether1")
         )
-        matched = [row.area for row in in_areas(neighbors, areas)]
+        matched = [row.area for row in with_areas(neighbors, areas)]
         assert matched == ["north", "backbone", "", "", ""]
 
     @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from apps.agents.services import check_signer, run_signer
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.core.metrics import serve_metrics
-from apps.events.processes import announce
+from apps.events.processes import start_process_heartbeat
 from apps.tenancy.schema_version import check_database_version
 from apps.tenancy.startup_checks import check_database_role
 from apps.vault.errors import MasterKeyInvalid
@@ -39,6 +39,6 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         serve_metrics(settings.ISPVM_METRICS_LISTEN, settings.ISPVM_METRICS_ALLOW)
-        announce("signer")
+        start_process_heartbeat("signer")
         self.stdout.write(f"signer: active authority {fingerprint[:16]}")
         run_signer(stop, every_seconds=INTERVAL_SECONDS)

@@ -9,8 +9,8 @@ from django.core.management.base import BaseCommand
 from apps.core import liveness
 from apps.core.metrics import exposition, serve_metrics
 from apps.events.beat import LockedBeat
-from apps.events.processes import announce, publish
-from apps.events.state import StateCollector
+from apps.events.gauges import GaugeCollector
+from apps.events.processes import publish_fact, start_process_heartbeat
 from apps.events.volumes import FACT, Volumes
 from apps.tenancy.startup_checks import wait_for_startup_checks
 
@@ -28,15 +28,15 @@ class Command(BaseCommand):
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
-        state = StateCollector()
+        state = GaugeCollector()
         volumes = Volumes(settings.ISPVM_WATCHED_VOLUMES)
-        publish(FACT, volumes.fact)
+        publish_fact(FACT, volumes.fact)
         serve_metrics(
             settings.ISPVM_METRICS_LISTEN,
             settings.ISPVM_METRICS_ALLOW,
             lambda: exposition([state, volumes]),
         )
         wait_for_startup_checks(stopped)
-        announce("beat")
+        start_process_heartbeat("beat")
         liveness.watch()
         beat.run(lambda: self.stdout.write("beat: ticking"))

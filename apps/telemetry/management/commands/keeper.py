@@ -18,7 +18,7 @@ from apps.core import clock, liveness
 from apps.core.metrics import serve_metrics
 from apps.events import retention
 from apps.events.installation import record_restore
-from apps.events.processes import announce
+from apps.events.processes import start_process_heartbeat
 from apps.telemetry import partitions
 from apps.tenancy.models import Tenant
 from apps.tenancy.startup_checks import run_startup_checks, wait_for_startup_checks
@@ -27,10 +27,10 @@ log = structlog.get_logger(__name__)
 
 LOCK = 0x15B_CEE9
 DONE_AT = Gauge("ispvm_keeper_done_timestamp_seconds", "When this keeper last finished a round.")
-PARTITIONS = Counter("ispvm_keeper_partitions", "Partitions made and dropped.", ["what"])
+PARTITIONS = Counter("ispvm_keeper_partitions", "Partitions created and dropped.", ["action"])
 DELETED = Counter("ispvm_keeper_rows_deleted", "Rows past their retention, deleted.", ["table"])
-HELD_UP = Gauge(
-    "ispvm_keeper_partitions_held_up", "Partitions that a lock keeps from their change."
+BLOCKED = Gauge(
+    "ispvm_keeper_partitions_held_up", "Partitions that a lock keeps from being created or dropped."
 )
 ROUND_INTERVAL_SECONDS = 3600
 RETRY_SECONDS = 5
@@ -60,7 +60,7 @@ class Command(BaseCommand):
             return
         serve_metrics(settings.ISPVM_METRICS_LISTEN, settings.ISPVM_METRICS_ALLOW)
         wait_for_startup_checks(stopped)
-        announce("keeper")
+        start_process_heartbeat("keeper")
         liveness.watch()
         threading.Thread(target=grant_operator_when_completed, args=(stopped,), daemon=True).start()
         while not stopped.is_set():
@@ -97,13 +97,13 @@ class Command(BaseCommand):
         at = clock.now()
         if (epoch := record_restore(using="owner")) is not None:
             log.warning("database_restore_recorded", epoch=epoch)
-        created, not_created = partitions.ensure(cursor, at.date())
-        dropped, not_dropped = partitions.drop_expired(cursor, at.date())
-        PARTITIONS.labels("made").inc(len(created))
+        created, blocked_creations = partitions.ensure(cursor, at.date())
+        dropped, blocked_drops = partitions.drop_expired(cursor, at.date())
+        PARTITIONS.labels("created").inc(len(created))
         PARTITIONS.labels("dropped").inc(len(dropped))
-        HELD_UP.set(len(not_created) + len(not_dropped))
-        if not_created or not_dropped:
-            log.warning("keeper_lock_unavailable", partitions=[*not_created, *not_dropped])
+        BLOCKED.set(len(blocked_creations) + len(blocked_drops))
+        if blocked_creations or blocked_drops:
+            log.warning("keeper_lock_unavailable", partitions=[*blocked_creations, *blocked_drops])
         until = time.monotonic() + PRUNE_SECONDS
         pruned = retention.prune(
             using="owner",
@@ -117,10 +117,10 @@ class Command(BaseCommand):
             f"keeper: {len(created)} partitions created, {len(dropped)} dropped,"
             f" {sum(pruned.rows.values())} rows deleted"
         )
-        if not not_created:
+        if not blocked_creations:
             DONE_AT.set_to_current_time()
         if pruned.is_out_of_time:
             return 0
-        if not_created or not_dropped or pruned.is_blocked:
+        if blocked_creations or blocked_drops or pruned.is_blocked:
             return RETRY_SECONDS
         return ROUND_INTERVAL_SECONDS

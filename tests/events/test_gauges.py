@@ -10,10 +10,10 @@ from django.db import DatabaseError
 from apps.agents.services import ensure_authority
 from apps.core import clock
 from apps.core.metrics import exposition
-from apps.events import state, subscriptions
+from apps.events import gauges, subscriptions
+from apps.events.gauges import GaugeCollector, read_gauges
 from apps.events.models import OutboxEvent
 from apps.events.outbox import emit
-from apps.events.state import StateCollector, read_state
 from apps.tenancy import acting_in
 from tests.agents.factories import make_agent
 
@@ -37,7 +37,7 @@ class TestReadState:
                     created_at=at - timedelta(seconds=age)
                 )
 
-        text = read_state(at)
+        text = read_gauges(at)
 
         assert text["ispvm_outbox_undelivered",] == 2
         assert text["ispvm_outbox_undelivered_age_seconds",] == 60
@@ -56,27 +56,27 @@ class TestReadState:
                 agent.health = {"buffer_depth": 4.0, "buffer_age_seconds": float(ago)}
                 agent.save()
 
-        text = read_state(at)
+        text = read_gauges(at)
 
         assert (text["ispvm_agents_alive",], text["ispvm_agents_silent",]) == (2, 1)
         assert text["ispvm_agents_buffer_depth",] == 12
         assert text["ispvm_agents_buffer_age_seconds",] == 90
 
     def test_knows_when_the_authority_ends(self, db):
-        assert read_state(clock.now())["ispvm_authority_end_timestamp_seconds",] == 0
+        assert read_gauges(clock.now())["ispvm_authority_end_timestamp_seconds",] == 0
         ensure_authority(at=clock.now())
 
-        ends = read_state(clock.now())["ispvm_authority_end_timestamp_seconds",]
+        ends = read_gauges(clock.now())["ispvm_authority_end_timestamp_seconds",]
 
         years = (ends - clock.now().timestamp()) / (365 * 86400)
         assert 9.9 < years < 10.1
 
     def test_knows_queues_and_connections(self, db):
         broker = redis.Redis.from_url(settings.ISPVM_REDIS_URL)
-        before = read_state(clock.now())["ispvm_queue_depth", "reports"]
+        before = read_gauges(clock.now())["ispvm_queue_depth", "reports"]
         broker.rpush("reports", "waiting")
         try:
-            text = read_state(clock.now())
+            text = read_gauges(clock.now())
         finally:
             broker.rpop("reports")
             broker.close()
@@ -86,7 +86,7 @@ class TestReadState:
         assert 1 <= text["ispvm_database_connections",] < text["ispvm_database_connections_max",]
 
     def test_an_empty_installation_has_zeros_and_not_gaps(self, db):
-        text = read_state(clock.now())
+        text = read_gauges(clock.now())
 
         assert text["ispvm_webhook_pending",] == 0
         assert text["ispvm_agents_silent",] == 0
@@ -95,13 +95,13 @@ class TestReadState:
 class TestStateCollector:
     @pytest.fixture(autouse=True)
     def _keep_the_connection(self, monkeypatch):
-        monkeypatch.setattr(state.connection, "close", lambda: None)
+        monkeypatch.setattr(gauges.connection, "close", lambda: None)
 
     def test_names_no_tenant(self, acme, undelivered):
         with acting_in(acme):
             emit(topic="thing.happened", key="a", payload={})
 
-        text = exposition([StateCollector()]).decode()
+        text = exposition([GaugeCollector()]).decode()
 
         assert "ispvm_outbox_undelivered 1.0" in text
         assert "ispvm_state_readable 1.0" in text
@@ -112,17 +112,17 @@ class TestStateCollector:
         def away(at):
             raise DatabaseError("away")
 
-        monkeypatch.setattr(state, "read_state", away)
+        monkeypatch.setattr(gauges, "read_gauges", away)
 
-        text = exposition([StateCollector()]).decode()
+        text = exposition([GaugeCollector()]).decode()
 
         assert "ispvm_state_readable 0.0" in text
         assert "\nispvm_outbox_undelivered " not in text
 
     def test_scrapes_in_a_row_ask_once(self, monkeypatch):
         reads = []
-        monkeypatch.setattr(state, "read_state", lambda at: reads.append(at) or {})
-        collector = StateCollector()
+        monkeypatch.setattr(gauges, "read_gauges", lambda at: reads.append(at) or {})
+        collector = GaugeCollector()
 
         for _ in range(5):
             list(collector.collect())

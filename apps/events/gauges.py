@@ -22,8 +22,8 @@ from apps.tenancy.models import Tenant
 log = structlog.get_logger(__name__)
 
 #: Reading takes at most this share of the time, however many tenants there are.
-SHARE = 0.05
-LEAST_SECONDS = 5.0
+MAX_READ_SHARE = 0.05
+MIN_INTERVAL_SECONDS = 5.0
 
 #: Name and values of the labels.
 Key = tuple[str, ...]
@@ -41,39 +41,43 @@ class Gauge:
 
 
 _gauges: dict[str, Gauge] = {}
-_of_tenant: list[Callable[[datetime], GaugeValues]] = []
-_of_all: list[Callable[[datetime], GaugeValues]] = []
+_tenant_readers: list[Callable[[datetime], GaugeValues]] = []
+_installation_readers: list[Callable[[datetime], GaugeValues]] = []
 
 
-def measure_tenant(gauges: Sequence[Gauge], read: Callable[[datetime], GaugeValues]) -> None:
+def register_tenant_gauges(
+    gauges: Sequence[Gauge], read: Callable[[datetime], GaugeValues]
+) -> None:
     """Register gauges whose ``read`` is called once inside each tenant."""
     _gauges.update({gauge.name: gauge for gauge in gauges})
-    _of_tenant.append(read)
+    _tenant_readers.append(read)
 
 
-def measure_installation(gauges: Sequence[Gauge], read: Callable[[datetime], GaugeValues]) -> None:
+def register_installation_gauges(
+    gauges: Sequence[Gauge], read: Callable[[datetime], GaugeValues]
+) -> None:
     """Register gauges whose ``read`` is called once, outside of any tenant."""
     _gauges.update({gauge.name: gauge for gauge in gauges})
-    _of_all.append(read)
+    _installation_readers.append(read)
 
 
-def read_state(at: datetime) -> dict[Key, float]:
+def read_gauges(at: datetime) -> dict[Key, float]:
     """The values of all gauges. Raises DatabaseError."""
     values: dict[Key, float] = {
         (gauge.name,): 0.0 for gauge in _gauges.values() if not gauge.labels
     }
-    for read in _of_all:
+    for read in _installation_readers:
         values.update(read(at))
     for tenant_id in Tenant.objects.values_list("id", flat=True):
         with acting_in(tenant_id):
-            for read in _of_tenant:
+            for read in _tenant_readers:
                 for key, value in read(at).items():
                     combine = _gauges[key[0]].combine
                     values[key] = combine(values[key], value) if key in values else value
     return values
 
 
-class StateCollector(Collector):
+class GaugeCollector(Collector):
     """Reads the gauges when Prometheus scrapes; a slow read makes the next one later (``SHARE``)."""
 
     def __init__(self) -> None:
@@ -102,9 +106,9 @@ class StateCollector(Collector):
             yield family
 
     def _read(self) -> None:
-        began = time.monotonic()
+        started_at = time.monotonic()
         try:
-            self._values = read_state(clock.now())
+            self._values = read_gauges(clock.now())
             self._readable = True
         except DatabaseError:
             # Old values would look current.
@@ -112,5 +116,7 @@ class StateCollector(Collector):
             log.warning("state_unreadable")
         finally:
             connection.close()  # each scrape has a thread of its own
-        self._seconds = time.monotonic() - began
-        self._read_again_at = time.monotonic() + max(LEAST_SECONDS, self._seconds / SHARE)
+        self._seconds = time.monotonic() - started_at
+        self._read_again_at = time.monotonic() + max(
+            MIN_INTERVAL_SECONDS, self._seconds / MAX_READ_SHARE
+        )

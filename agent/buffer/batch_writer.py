@@ -30,7 +30,7 @@ class _BatchContent:
     patch: InventoryPatch
 
 
-class Outbox:
+class BatchWriter:
     """Numbers batches within this start of the agent (``boot_id``). Thread-safe; only one thread may flush."""
 
     def __init__(self, buffer: Buffer, *, agent_id: str, boot_id: str | None = None) -> None:
