@@ -1,4 +1,4 @@
-"""The beat outlives PostgreSQL: it loses its lock with the connection and gets it back in the same process."""
+"""The beat survives a restart of PostgreSQL: it loses its lock with the connection and acquires it again."""
 
 import threading
 
@@ -15,20 +15,20 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def beat():
-    """A beat in a thread, and how often it got the lock."""
-    processes_created, got = LockedBeat(current_app), []
+    """A beat in a thread, with a list that grows each time it acquires the lock."""
+    locked_beat, acquired = LockedBeat(current_app), []
     thread = threading.Thread(
-        target=processes_created.run, args=[lambda: got.append(1)], daemon=True
+        target=locked_beat.run, args=[lambda: acquired.append(1)], daemon=True
     )
     thread.start()
-    yield processes_created, got, thread
-    processes_created.stop()
+    yield locked_beat, acquired, thread
+    locked_beat.stop()
     thread.join(30)
     assert not thread.is_alive()
 
 
 def end_sessions_with_the_lock() -> int:
-    """What a restart of PostgreSQL does to whoever holds it."""
+    """As a restart of PostgreSQL does."""
     with database.as_owner(settings.DATABASES["default"]["NAME"], alias="default") as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
@@ -39,28 +39,28 @@ def end_sessions_with_the_lock() -> int:
         return len(cursor.fetchall())
 
 
-def test_it_ticks_again_after_the_database_ended_its_session(beat):
-    _, got, thread = beat
-    eventually(lambda: got == [1])
+def test_it_ticks_again_after_its_session_was_terminated(beat):
+    _, acquired, thread = beat
+    eventually(lambda: acquired == [1])
 
     assert end_sessions_with_the_lock() == 1
 
-    eventually(lambda: got == [1, 1], seconds=60)
+    eventually(lambda: acquired == [1, 1], seconds=60)
     assert thread.is_alive()
 
 
 def test_a_second_one_takes_over_and_the_first_waits(beat):
-    _, got, _ = beat
-    eventually(lambda: got == [1])
-    second, got_by_second = LockedBeat(current_app), []
+    _, acquired, _ = beat
+    eventually(lambda: acquired == [1])
+    second, acquired_by_second = LockedBeat(current_app), []
     thread = threading.Thread(
-        target=second.run, args=[lambda: got_by_second.append(1)], daemon=True
+        target=second.run, args=[lambda: acquired_by_second.append(1)], daemon=True
     )
     thread.start()
 
     end_sessions_with_the_lock()
 
-    eventually(lambda: len(got) + len(got_by_second) == 2, seconds=60)
+    eventually(lambda: len(acquired) + len(acquired_by_second) == 2, seconds=60)
     second.stop()
     thread.join(30)
     assert not thread.is_alive()

@@ -1,4 +1,4 @@
-"""A broker that answers and refuses every write: the platform says so, goes on, and comes back by itself."""
+"""A broker that answers reads and refuses writes: it is reported, and the platform recovers without a restart."""
 
 import os
 import shutil
@@ -47,9 +47,9 @@ class Broker:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    created = Path(tempfile.mkdtemp(prefix="ispvm-broker-"))
-    yield created
-    shutil.rmtree(created, ignore_errors=True)
+    path = Path(tempfile.mkdtemp(prefix="ispvm-broker-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def start(folder: Path) -> Iterator[Broker]:
@@ -86,7 +86,7 @@ def broker(folder) -> Iterator[Broker]:
 
 @pytest.fixture
 def platform(broker, settings, monkeypatch) -> None:
-    """This process uses that broker."""
+    """Configure this process to use the broker."""
     settings.ISPVM_REDIS_URL = broker.url
     backlog._broker.cache_clear()
     app = Celery("other", broker=broker.url, set_as_current=False)
@@ -97,7 +97,7 @@ def platform(broker, settings, monkeypatch) -> None:
     backlog._broker.cache_clear()
 
 
-def test_the_gauge_sees_a_broker_that_refuses_writes(broker, platform):
+def test_the_gauge_shows_a_broker_that_refuses_writes(broker, platform):
     assert read_gauges(clock.now())["ispvm_broker_up",] == 1
     broker.client.config_set("maxmemory", "1")
     assert broker.refuses()
@@ -109,7 +109,7 @@ def test_the_gauge_sees_a_broker_that_refuses_writes(broker, platform):
     assert read_gauges(clock.now())["ispvm_broker_up",] == 1
 
 
-def test_what_cannot_be_sent_costs_time_and_no_error(broker, platform):
+def test_a_task_that_cannot_be_sent_raises_nothing(broker, platform):
     assert jobs.send(DISPATCH, tenant_id="x")
     broker.client.config_set("maxmemory", "1")
 
@@ -126,7 +126,7 @@ class Worker:
     tenant_id: Any
 
     def works(self) -> bool:
-        """Whether it does a task that is sent now: looking after what is due."""
+        """Whether it runs a task that is sent now."""
         Due.objects.update_or_create(
             kind=DISPATCH,
             ref="",
@@ -153,7 +153,7 @@ def worker(acme, tmp_path) -> Iterator[Callable[[Broker], Worker]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def make(broker: Broker) -> Worker:
-        stored = {
+        inherited = {
             k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PROMETHEUS_"))
         }
         process = subprocess.Popen(
@@ -163,16 +163,16 @@ def worker(acme, tmp_path) -> Iterator[Callable[[Broker], Worker]]:
             ],
             cwd=PROJECT,
             env={
-                **stored,
+                **inherited,
                 "DATABASE_URL": url_of_this_test(),
                 "REDIS_URL": broker.url,
                 "ISPVM_HOME": str(tmp_path),
             },
         )
         started.append(process)
-        created = Worker(process, broker, acme.id)
-        eventually(created.works, seconds=180)
-        return created
+        running = Worker(process, broker, acme.id)
+        eventually(running.works, seconds=180)
+        return running
 
     yield make
     for process in started:
@@ -184,17 +184,17 @@ def worker(acme, tmp_path) -> Iterator[Callable[[Broker], Worker]]:
             process.wait()
 
 
-def test_a_worker_comes_back_after_the_broker_had_no_memory(broker, worker, record_property):
-    created = worker(broker)
+def test_a_worker_recovers_after_the_broker_was_out_of_memory(broker, worker, record_property):
+    running = worker(broker)
     broker.client.config_set("maxmemory", "1")
     assert broker.refuses()
-    assert not created.works()
+    assert not running.works()
 
     broker.client.config_set("maxmemory", "0")
     freed_at = time.monotonic()
 
-    eventually(created.works, seconds=120)
-    assert created.process.poll() is None
+    eventually(running.works, seconds=120)
+    assert running.process.poll() is None
     record_property(
         "bar",
         f"broker without memory: a worker works again {time.monotonic() - freed_at:.0f} s after,"
@@ -203,7 +203,7 @@ def test_a_worker_comes_back_after_the_broker_had_no_memory(broker, worker, reco
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small volume")
-def test_a_worker_comes_back_after_the_brokers_volume_was_full(folder, worker, record_property):
+def test_a_worker_recovers_after_the_brokers_volume_was_full(folder, worker, record_property):
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=4m", "ispvm-test", str(folder)], check=False
     )
@@ -211,7 +211,7 @@ def test_a_worker_comes_back_after_the_brokers_volume_was_full(folder, worker, r
         pytest.skip("no volume can be mounted here")
     try:
         for broker in start(folder):
-            created = worker(broker)
+            running = worker(broker)
             filler = folder / "filler"
             with filler.open("wb", buffering=0) as file:
                 for size in (1 << 16, 1):
@@ -222,13 +222,13 @@ def test_a_worker_comes_back_after_the_brokers_volume_was_full(folder, worker, r
                         continue
             eventually(lambda broker=broker: broker.refuses())
             time.sleep(5)
-            assert not created.works()
+            assert not running.works()
 
             filler.unlink()
             freed_at = time.monotonic()
 
-            eventually(created.works, seconds=120)
-            assert created.process.poll() is None
+            eventually(running.works, seconds=120)
+            assert running.process.poll() is None
             record_property(
                 "bar",
                 f"broker on a full volume: a worker works again {time.monotonic() - freed_at:.0f} s"

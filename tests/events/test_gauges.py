@@ -1,4 +1,4 @@
-"""The state of the installation as numbers: sums over tenants, ages, and nothing that names a tenant."""
+"""Gauges of the installation: sums and maxima over tenants, without a tenant label."""
 
 from datetime import timedelta
 
@@ -27,8 +27,10 @@ def undelivered(monkeypatch):
     subscriptions.subscribe("thing.happened", name="test.listen", handler=lambda event: None)
 
 
-class TestReadState:
-    def test_sums_what_every_tenant_owes_and_takes_the_oldest(self, acme, globex, undelivered):
+class TestReadGauges:
+    def test_sums_undelivered_events_of_all_tenants_and_takes_the_oldest(
+        self, acme, globex, undelivered
+    ):
         at = clock.now()
         for tenant, age in ((acme, 60), (globex, 5)):
             with acting_in(tenant):
@@ -37,12 +39,12 @@ class TestReadState:
                     created_at=at - timedelta(seconds=age)
                 )
 
-        text = read_gauges(at)
+        values = read_gauges(at)
 
-        assert text["ispvm_outbox_undelivered",] == 2
-        assert text["ispvm_outbox_undelivered_age_seconds",] == 60
+        assert values["ispvm_outbox_undelivered",] == 2
+        assert values["ispvm_outbox_undelivered_age_seconds",] == 60
 
-    def test_counts_agents_that_speak_and_that_are_silent(self, acme, globex):
+    def test_counts_online_and_offline_agents(self, acme, globex):
         at = clock.now()
         for tenant, name, ago in (
             (acme, "one", 1),
@@ -56,48 +58,50 @@ class TestReadState:
                 agent.health = {"buffer_depth": 4.0, "buffer_age_seconds": float(ago)}
                 agent.save()
 
-        text = read_gauges(at)
+        values = read_gauges(at)
 
-        assert (text["ispvm_agents_alive",], text["ispvm_agents_silent",]) == (2, 1)
-        assert text["ispvm_agents_buffer_depth",] == 12
-        assert text["ispvm_agents_buffer_age_seconds",] == 90
+        assert (values["ispvm_agents_alive",], values["ispvm_agents_silent",]) == (2, 1)
+        assert values["ispvm_agents_buffer_depth",] == 12
+        assert values["ispvm_agents_buffer_age_seconds",] == 90
 
-    def test_knows_when_the_authority_ends(self, db):
+    def test_reads_the_expiry_of_the_authority(self, db):
         assert read_gauges(clock.now())["ispvm_authority_end_timestamp_seconds",] == 0
         ensure_authority(at=clock.now())
 
-        ends = read_gauges(clock.now())["ispvm_authority_end_timestamp_seconds",]
+        expires_at = read_gauges(clock.now())["ispvm_authority_end_timestamp_seconds",]
 
-        years = (ends - clock.now().timestamp()) / (365 * 86400)
+        years = (expires_at - clock.now().timestamp()) / (365 * 86400)
         assert 9.9 < years < 10.1
 
-    def test_knows_queues_and_connections(self, db):
+    def test_reads_queues_and_connections(self, db):
         broker = redis.Redis.from_url(settings.ISPVM_REDIS_URL)
         before = read_gauges(clock.now())["ispvm_queue_depth", "reports"]
         broker.rpush("reports", "waiting")
         try:
-            text = read_gauges(clock.now())
+            values = read_gauges(clock.now())
         finally:
             broker.rpop("reports")
             broker.close()
 
-        assert text["ispvm_queue_depth", "reports"] == before + 1
-        assert text["ispvm_broker_up",] == 1
-        assert 1 <= text["ispvm_database_connections",] < text["ispvm_database_connections_max",]
+        assert values["ispvm_queue_depth", "reports"] == before + 1
+        assert values["ispvm_broker_up",] == 1
+        assert (
+            1 <= values["ispvm_database_connections",] < values["ispvm_database_connections_max",]
+        )
 
-    def test_an_empty_installation_has_zeros_and_not_gaps(self, db):
-        text = read_gauges(clock.now())
+    def test_an_empty_installation_has_zeros(self, db):
+        values = read_gauges(clock.now())
 
-        assert text["ispvm_webhook_pending",] == 0
-        assert text["ispvm_agents_silent",] == 0
+        assert values["ispvm_webhook_pending",] == 0
+        assert values["ispvm_agents_silent",] == 0
 
 
-class TestStateCollector:
+class TestGaugeCollector:
     @pytest.fixture(autouse=True)
     def _keep_the_connection(self, monkeypatch):
         monkeypatch.setattr(gauges.connection, "close", lambda: None)
 
-    def test_names_no_tenant(self, acme, undelivered):
+    def test_has_no_tenant_label(self, acme, undelivered):
         with acting_in(acme):
             emit(topic="thing.happened", key="a", payload={})
 
@@ -108,18 +112,18 @@ class TestStateCollector:
         assert "acme" not in text.lower()
         assert str(acme.id) not in text
 
-    def test_says_so_when_the_database_is_away_and_tells_no_old_numbers(self, monkeypatch):
-        def away(at):
-            raise DatabaseError("away")
+    def test_publishes_no_old_values_while_the_database_is_unavailable(self, monkeypatch):
+        def fail(at):
+            raise DatabaseError("unavailable")
 
-        monkeypatch.setattr(gauges, "read_gauges", away)
+        monkeypatch.setattr(gauges, "read_gauges", fail)
 
         text = exposition([GaugeCollector()]).decode()
 
         assert "ispvm_state_readable 0.0" in text
         assert "\nispvm_outbox_undelivered " not in text
 
-    def test_scrapes_in_a_row_ask_once(self, monkeypatch):
+    def test_several_scrapes_read_once(self, monkeypatch):
         reads = []
         monkeypatch.setattr(gauges, "read_gauges", lambda at: reads.append(at) or {})
         collector = GaugeCollector()

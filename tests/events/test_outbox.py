@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def handled(monkeypatch):
-    """A subscriber of topic `thing.happened` that remembers; it raises for payloads that say so."""
+    """A subscriber of topic `thing.happened` that records its events; it raises for payloads with ``fails``."""
     monkeypatch.setattr(subscriptions, "_handlers", {})
     monkeypatch.setattr(subscriptions, "_topics", {})
     handled_by: list[tuple[str, int]] = []
@@ -35,7 +35,7 @@ def emit_n(tenant, key: str, n: int, **payload) -> None:
 
 
 class TestDispatch:
-    def test_hands_each_event_over_once_in_order(self, acme, handled):
+    def test_handles_each_event_once_in_order(self, acme, handled):
         for n in range(3):
             emit_n(acme, "a", n)
 
@@ -43,7 +43,7 @@ class TestDispatch:
         assert dispatch_tenant(acme.id) == 0
         assert handled == [("a", 0), ("a", 1), ("a", 2)]
 
-    def test_an_event_that_fails_holds_up_only_its_own_key_and_is_tried_again(self, acme, handled):
+    def test_a_failing_event_blocks_only_its_own_key_and_is_retried(self, acme, handled):
         emit_n(acme, "a", 0, fails=True)
         emit_n(acme, "a", 1)
         emit_n(acme, "b", 2)
@@ -57,7 +57,7 @@ class TestDispatch:
             assert failed.next_attempt_at > clock.now()
         assert Due.objects.filter(kind=DISPATCH, tenant_id=acme.id).exists()
 
-    def test_nothing_is_seen_of_a_rolled_back_transaction(self, acme, handled):
+    def test_an_event_of_a_rolled_back_transaction_is_discarded(self, acme, handled):
         with pytest.raises(ZeroDivisionError), acting_in(acme):
             emit(topic="thing.happened", key="a", payload={"n": 1})
             raise ZeroDivisionError
@@ -65,7 +65,7 @@ class TestDispatch:
         assert dispatch_tenant(acme.id) == 0
         assert handled == []
 
-    def test_the_due_row_goes_when_nothing_is_left(self, acme, handled):
+    def test_the_due_row_is_deleted_when_no_event_is_left(self, acme, handled):
         emit_n(acme, "a", 0)
         assert Due.objects.filter(kind=DISPATCH, tenant_id=acme.id).exists()
 
@@ -73,22 +73,22 @@ class TestDispatch:
 
         assert not Due.objects.filter(kind=DISPATCH, tenant_id=acme.id).exists()
 
-    def test_an_event_without_subscribers_is_kept_and_owes_nothing(self, acme, handled):
+    def test_an_event_without_subscribers_is_stored_without_deliveries(self, acme, handled):
         with acting_in(acme):
-            emit(topic="nobody.cares", key="a", payload={})
+            emit(topic="without.subscribers", key="a", payload={})
             assert OutboxEvent.objects.count() == 1
             assert OutboxDelivery.objects.count() == 0
 
 
 class TestDue:
     @pytest.fixture
-    def rung(self, monkeypatch):
-        rings: list[tuple[str, dict]] = []
-        monkeypatch.setattr(due.jobs, "send", lambda name, **kw: rings.append((name, kw)) or True)
+    def sent_tasks(self, monkeypatch):
+        sent: list[tuple[str, dict]] = []
+        monkeypatch.setattr(due.jobs, "send", lambda name, **kw: sent.append((name, kw)) or True)
         monkeypatch.setattr(due, "_kinds", {})
         due.register("once", "test.once")
         due.register("often", "test.often", every=timedelta(seconds=3))
-        return rings
+        return sent
 
     def test_an_earlier_time_wins_and_a_later_one_does_not(self, acme):
         at = clock.now()
@@ -99,19 +99,19 @@ class TestDue:
         due.schedule("once", at=at - timedelta(minutes=5), tenant_id=acme.id)
         assert Due.objects.get().next_due_at == at - timedelta(minutes=5)
 
-    def test_a_one_shot_is_rung_again_until_it_is_finished(self, acme, rung):
+    def test_a_one_shot_is_sent_again_until_it_is_finished(self, acme, sent_tasks):
         at = clock.now()
         due.schedule("once", at=at, tenant_id=acme.id, ref="x")
 
         assert due.run_due(at=at) == 1
         assert due.run_due(at=at) == 0
         assert due.run_due(at=at + due.ONE_SHOT_LEASE) == 1
-        assert rung == [("test.once", {"tenant_id": str(acme.id), "ref": "x"})] * 2
+        assert sent_tasks == [("test.once", {"tenant_id": str(acme.id), "ref": "x"})] * 2
 
         due.finish("once", tenant_id=acme.id, ref="x")
         assert due.run_due(at=at + timedelta(hours=1)) == 0
 
-    def test_a_periodic_kind_keeps_its_cadence_and_skips_missed_ticks(self, acme, rung):
+    def test_a_periodic_kind_keeps_its_period_and_skips_missed_runs(self, acme, sent_tasks):
         at = clock.now()
         due.schedule("often", at=at, tenant_id=acme.id)
 
@@ -120,19 +120,19 @@ class TestDue:
 
         due.run_due(at=at + timedelta(hours=1))
         assert Due.objects.get().next_due_at > at + timedelta(hours=1)
-        assert len(rung) == 2
+        assert len(sent_tasks) == 2
 
-    def test_a_row_of_an_unknown_kind_is_left_alone(self, acme, rung):
-        due.schedule("gone", at=clock.now(), tenant_id=acme.id)
+    def test_a_row_of_an_unknown_kind_is_ignored(self, acme, sent_tasks):
+        due.schedule("unknown", at=clock.now(), tenant_id=acme.id)
 
         assert due.run_due(at=clock.now()) == 0
-        assert Due.objects.filter(kind="gone").exists()
+        assert Due.objects.filter(kind="unknown").exists()
 
 
 @pytest.mark.django_db(transaction=True)
 class TestTwoDispatchers:
-    def test_share_no_event(self, acme, handled):
-        """One holds the tenant's advisory lock; the other leaves at once."""
+    def test_the_second_one_returns_at_once(self, acme, handled):
+        """The first one holds the tenant's advisory lock."""
         emit_n(acme, "a", 0)
         import psycopg2
         from django.db import connection

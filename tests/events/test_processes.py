@@ -1,4 +1,4 @@
-"""Processes say that they run; who has said nothing lately is dead, unless nobody could hear."""
+"""Heartbeats of processes: a process without a recent one is not running, unless the database was down."""
 
 import os
 from datetime import timedelta
@@ -13,10 +13,10 @@ from tests.supervisor.waiting import eventually
 
 
 @pytest.fixture
-def announcement(transactional_db):
-    announcement = processes.ProcessHeartbeat("web", started_at=clock.now())
-    yield announcement
-    announcement.end()
+def heartbeat(transactional_db):
+    heartbeat = processes.ProcessHeartbeat("web", started_at=clock.now())
+    yield heartbeat
+    heartbeat.end()
 
 
 def age(seconds: float) -> None:
@@ -27,36 +27,36 @@ def running_pids(*, offline_after: timedelta) -> list[int]:
     return [row.pid for row in processes.running_processes(offline_after=offline_after)]
 
 
-def test_a_process_is_there_from_its_start_to_its_end(announcement):
-    announcement.start()
+def test_a_process_is_listed_from_its_start_to_its_end(heartbeat):
+    heartbeat.start()
     eventually(RunningProcess.objects.exists)
 
     row = RunningProcess.objects.get()
     assert (row.kind, row.pid) == ("web", os.getpid())
     assert "master_keys" in row.facts
-    announcement.end()
+    heartbeat.end()
     assert not RunningProcess.objects.exists()
 
 
 @pytest.mark.django_db
-class TestSilence:
-    # Shorter than the server has been up, so that it has had the time to hear.
-    OFFLINE_SECONDS = timedelta(milliseconds=1)
+class TestOfflineAfter:
+    # Shorter than the uptime of the database server, so that heartbeats could be written.
+    OFFLINE_AFTER = timedelta(milliseconds=1)
 
     @pytest.fixture(autouse=True)
     def _saved(self):
         processes.ProcessHeartbeat("web", started_at=clock.now()).save()
 
-    def test_one_that_spoke_just_now_runs(self):
+    def test_a_process_with_a_recent_heartbeat_is_running(self):
         assert running_pids(offline_after=timedelta(days=1)) == [os.getpid()]
 
-    def test_one_that_was_killed_is_believed_for_a_while_only(self):
+    def test_a_killed_process_expires(self):
         age(5)
 
-        assert running_pids(offline_after=self.OFFLINE_SECONDS) == []
+        assert running_pids(offline_after=self.OFFLINE_AFTER) == []
 
-    def test_a_database_that_has_just_come_back_has_heard_nobody(self):
-        """Had it forgotten them, a rotation would pass them over."""
+    def test_after_a_restart_of_the_database_old_heartbeats_count(self):
+        """Otherwise a key rotation would not wait for these processes."""
         age(3600)
 
         assert running_pids(offline_after=timedelta(days=9999)) == [os.getpid()]

@@ -1,4 +1,4 @@
-"""Every table that grows has a rule; the keeper's connection deletes what is past it, tenant by tenant, at any rate."""
+"""Every growing table has a retention rule; the keeper deletes expired rows, one tenant at a time."""
 
 from collections import Counter
 from datetime import timedelta
@@ -46,7 +46,7 @@ def prune(*tenants, at, may_continue=lambda: True, batch=retention.BATCH) -> ret
 
 
 def make_receipts(tenant, number: int, *, at) -> None:
-    """By SQL: as many as a busy hour brings."""
+    """By SQL, for large numbers of rows."""
     with acting_in(tenant):
         agent = Agent.objects.create(name=f"pop-{uuid4()}", created_at=at)
         stream = Stream.objects.create(agent=agent, boot_id=uuid4(), last_batch_at=at)
@@ -82,41 +82,43 @@ class TestCatalog:
         ]
         named = Counter(name for tables in lists for name in tables)
 
-        assert tables - named.keys() == set(), "say in apps.events.retention how long rows are kept"
+        assert tables - named.keys() == set(), (
+            "declare a retention rule or a reason in apps.events.retention"
+        )
         assert named.keys() - tables == set()
         assert {name for name, number in named.items() if number > 1} == set()
 
-    def test_rows_that_follow_are_deleted_by_the_database(self):
-        cascades = set(
+    def test_declared_cascades_exist_in_the_database(self):
+        foreign_keys = set(
             rows(
                 "SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint"
                 " WHERE contype = 'f' AND confdeltype = 'c'"
             )
         )
 
-        assert set(retention.cascades().items()) - cascades == set()
+        assert set(retention.cascades().items()) - foreign_keys == set()
 
-    def test_no_key_keeps_a_rule_from_deleting(self):
-        """What holds a row must have a rule of its own that comes first."""
+    def test_no_foreign_key_blocks_a_rule(self):
+        """A table that references another without cascade must have a rule of its own that is applied first."""
         order = {rule.table: number for number, rule in enumerate(retention.rules())}
-        holding = rows(
+        references = rows(
             "SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint"
             " WHERE contype = 'f' AND confdeltype IN ('a', 'r')"
         )
 
-        stuck = [
+        blocked = [
             (child, parent)
-            for child, parent in holding
+            for child, parent in references
             if parent in order and order.get(child, len(order)) >= order[parent]
         ]
 
-        # Its rule asks for rows that hold it and leaves what is held.
-        assert sorted(stuck) == [("incidents_revision", "incidents_storedsnapshot")]
+        # Its rule excludes rows that are referenced.
+        assert sorted(blocked) == [("incidents_revision", "incidents_storedsnapshot")]
 
 
 @TENANT_WORK
 class TestPrune:
-    def test_nothing_that_is_new_goes_and_everything_goes_in_its_time(self, acme, acme_admin):
+    def test_only_expired_rows_are_deleted(self, acme, acme_admin):
         with acting_in(acme):
             for make in ROWS.values():
                 make()
@@ -132,10 +134,10 @@ class TestPrune:
                 delivery=delivery, number=1, started_at=clock.now(), body_sha256="0" * 64
             )
 
-        soon = prune(acme, at=clock.now() - CENTURY)
+        early = prune(acme, at=clock.now() - CENTURY)
         late = prune(acme, at=clock.now() + CENTURY)
 
-        assert {table for table, number in soon.rows.items() if number} == set()
+        assert {table for table, number in early.rows.items() if number} == set()
         assert late.is_complete
         deleted = {table for table, number in late.rows.items() if number}
         assert deleted >= {
@@ -151,34 +153,34 @@ class TestPrune:
         with acting_in(acme):
             assert not Attempt.objects.exists()
 
-    def test_it_keeps_pace_with_any_rate(self, acme, globex):
-        """Many batches' worth of both tenants goes in one run, and a row of today stays."""
+    def test_deletes_many_batches_in_one_run(self, acme, globex):
+        """Of both tenants; a row of today stays."""
         at = clock.now()
         for tenant in (acme, globex):
             make_receipts(tenant, 1050, at=at - timedelta(days=31))
             make_receipts(tenant, 1, at=at)
 
-        done = prune(acme, globex, at=at, batch=100)
+        result = prune(acme, globex, at=at, batch=100)
 
-        assert done.rows["ingest_batchreceipt"] == 2100
-        assert (receipts(acme), receipts(globex), done.is_complete) == (1, 1, True)
+        assert result.rows["ingest_batchreceipt"] == 2100
+        assert (receipts(acme), receipts(globex), result.is_complete) == (1, 1, True)
 
-    def test_a_run_that_is_cut_short_says_that_there_is_more(self, acme):
+    def test_an_interrupted_run_is_reported_as_incomplete(self, acme):
         at = clock.now()
         make_receipts(acme, 500, at=at - timedelta(days=31))
         calls = count()
 
-        done = prune(
+        result = prune(
             acme, at=at, batch=100, may_continue=lambda: next(calls) < len(retention.rules()) + 1
         )
 
-        assert (done.is_out_of_time, done.is_complete) == (True, False)
+        assert (result.is_out_of_time, result.is_complete) == (True, False)
         assert 0 < receipts(acme) < 500
         assert prune(acme, at=at, batch=100).is_complete
         assert receipts(acme) == 0
 
-    def test_tenants_take_turns(self, acme, globex):
-        """One tenant's flood does not keep another's rows for ever."""
+    def test_batches_alternate_between_tenants(self, acme, globex):
+        """Many rows of one tenant do not delay the deletion of another's."""
         at = clock.now()
         make_receipts(acme, 1000, at=at - timedelta(days=31))
         make_receipts(globex, 90, at=at - timedelta(days=31))
@@ -207,7 +209,7 @@ class TestPrune:
         prune(acme, at=at)
         assert receipts(acme) == 0
 
-    def test_an_event_that_is_owed_stays(self, acme):
+    def test_an_undelivered_event_stays(self, acme):
         at = clock.now()
         with acting_in(acme):
             for number in range(2):
@@ -222,7 +224,7 @@ class TestPrune:
             assert [row.pk for row in OutboxEvent.objects.all()] == [undelivered.event_id]
             assert [row.pk for row in OutboxDelivery.objects.all()] == [undelivered.pk]
 
-    def test_the_mark_of_an_agents_newest_boot_stays(self, acme):
+    def test_the_watermark_of_an_agents_newest_boot_stays(self, acme):
         at = clock.now()
         with acting_in(acme):
             agent = Agent.objects.create(name="pop", created_at=at)
@@ -239,7 +241,7 @@ class TestPrune:
         with acting_in(acme):
             assert [row.pk for row in Stream.objects.all()] == [newest.pk]
 
-    def test_the_text_that_held_when_the_history_begins_stays(self, acme):
+    def test_the_text_at_the_start_of_the_retention_period_stays(self, acme):
         at = clock.now()
         with acting_in(acme):
             series = Series.objects.create(
@@ -256,7 +258,7 @@ class TestPrune:
             texts = TextChange.objects.order_by("ts").values_list("text", flat=True)
             assert list(texts) == ["800 days old", "10 days old"]
 
-    def test_an_expired_session_goes_with_what_lists_it(self, acme, acme_admin):
+    def test_an_expired_session_is_deleted_with_its_open_session_row(self, acme, acme_admin):
         with acting_in(acme):
             ROWS["sessions"]()
         Session.objects.update(expire_date=clock.now() - timedelta(seconds=1))
@@ -286,7 +288,7 @@ class TestPrune:
         assert "8 rows deleted" in capsys.readouterr().out
         assert receipts(acme) == 0
 
-    def test_a_token_goes_after_those_that_were_made_from_it(self, acme, acme_admin):
+    def test_a_token_is_deleted_after_its_children(self, acme, acme_admin):
         with acting_in(acme):
             parent = ApiToken.objects.get(pk=ROWS["tokens"]())
         parent_id, child_id = parent.pk, uuid4()
@@ -299,20 +301,18 @@ class TestPrune:
         assert ApiToken.objects.get().pk == parent_id
         assert prune(acme, at=clock.now()).rows["accounts_apitoken"] == 1
 
-    def test_a_row_that_somebody_refers_to_holds_up_no_other_rule(
-        self, acme, acme_admin, monkeypatch
-    ):
+    def test_a_referenced_row_blocks_no_other_rule(self, acme, acme_admin, monkeypatch):
         at = clock.now()
         make_receipts(acme, 3, at=at - timedelta(days=31))
         first = {"accounts_user": retention.Rule("accounts_user", timedelta(0), "true")}
         monkeypatch.setattr(retention, "_rules", {**first, **retention._rules})
 
-        done = prune(acme, at=at)
+        result = prune(acme, at=at)
 
-        assert (done.rows["accounts_user"], done.rows["ingest_batchreceipt"]) == (0, 3)
+        assert (result.rows["accounts_user"], result.rows["ingest_batchreceipt"]) == (0, 3)
 
-    def test_a_statement_that_is_cancelled_holds_up_that_rule_alone(self, acme, monkeypatch):
-        """Its table comes last from then on, in smaller batches, so that a round too short for all reaches the rest."""
+    def test_a_cancelled_statement_blocks_no_other_rule(self, acme, monkeypatch):
+        """Its table is processed last from then on, in smaller batches."""
         at = clock.now()
         make_receipts(acme, 3, at=at - timedelta(days=31))
         slow = retention.Rule("ingest_stream", timedelta(0), "pg_sleep(30) IS NOT NULL")
@@ -322,14 +322,14 @@ class TestPrune:
         with connections["owner"].cursor() as cursor:
             cursor.execute("SET statement_timeout = '300ms'")
         with capture_logs() as logs:
-            done = prune(acme, at=at)
+            result = prune(acme, at=at)
         make_receipts(acme, 2, at=at - timedelta(days=31))
         calls = count()
         short = prune(acme, at=at, may_continue=lambda: next(calls) < 1)
         with connections["owner"].cursor() as cursor:
             cursor.execute("RESET statement_timeout")
 
-        assert (done.rows["ingest_batchreceipt"], done.is_blocked) == (3, True)
+        assert (result.rows["ingest_batchreceipt"], result.is_blocked) == (3, True)
         assert short.rows["ingest_batchreceipt"] == 2
         assert retention._smaller_batches == {
             slow.table: retention.BATCH // retention.BATCH_DIVISOR
@@ -338,14 +338,14 @@ class TestPrune:
             ("retention_statement_cancelled", slow.table)
         ]
 
-    def test_smaller_batches_empty_a_table_too(self, acme, monkeypatch):
+    def test_smaller_batches_delete_all_expired_rows(self, acme, monkeypatch):
         at = clock.now()
         make_receipts(acme, 30, at=at - timedelta(days=31))
         monkeypatch.setattr(retention, "_smaller_batches", {"ingest_batchreceipt": 7})
 
         assert prune(acme, at=at).rows["ingest_batchreceipt"] == 30
 
-    def test_a_lock_that_is_not_had_holds_up_that_rule_alone(self, acme):
+    def test_a_lock_timeout_blocks_no_other_rule(self, acme):
         at = clock.now()
         make_receipts(acme, 3, at=at - timedelta(days=31))
         with connections["owner"].cursor() as cursor:
@@ -357,10 +357,14 @@ class TestPrune:
         with acting_in(acme):
             # The delivery is locked, so that deleting its event waits for it.
             OutboxDelivery.objects.select_for_update().get()
-            done = prune(acme, at=at)
+            result = prune(acme, at=at)
         with connections["owner"].cursor() as cursor:
             cursor.execute("RESET lock_timeout")
 
-        assert (done.is_blocked, done.is_out_of_time, done.is_complete) == (True, False, False)
-        assert done.rows["ingest_batchreceipt"] == 3
+        assert (result.is_blocked, result.is_out_of_time, result.is_complete) == (
+            True,
+            False,
+            False,
+        )
+        assert result.rows["ingest_batchreceipt"] == 3
         assert prune(acme, at=at).rows["events_outboxevent"] == 1

@@ -1,4 +1,4 @@
-"""Free space: numbers from the file system, one log line per change, and a notice for platform operators."""
+"""Free space of volumes: metrics from the file system, one log line per change, and a notice for platform operators."""
 
 import os
 from pathlib import Path
@@ -41,11 +41,11 @@ class TestVolume:
         assert volume.total == status.f_blocks * status.f_frsize
         assert 0 < volume.free <= volume.total
 
-    def test_a_folder_that_is_not_there_is_left_out(self, tmp_path):
-        assert Volumes({"gone": tmp_path / "x", "home": tmp_path}).fact()[0]["name"] == "home"
+    def test_a_missing_folder_is_left_out(self, tmp_path):
+        assert Volumes({"missing": tmp_path / "x", "home": tmp_path}).fact()[0]["name"] == "home"
 
 
-def test_numbers_are_told(tmp_path):
+def test_exports_metrics(tmp_path):
     text = exposition([Volumes({"home": tmp_path})]).decode()
 
     assert 'ispvm_volume_free_bytes{volume="home"}' in text
@@ -57,19 +57,19 @@ def test_each_change_is_logged_once(monkeypatch):
     monkeypatch.setattr(
         volumes, "read_volume", lambda name, _folder: Volume(name, next(free_bytes), 50 * GIB)
     )
-    watched = Volumes({"database": Path("/")})
+    monitored = Volumes({"database": Path("/")})
 
     with capture_logs() as logs:
         for _ in range(4):
-            watched.read()
+            monitored.read()
 
     assert [(line["event"], line["volume"]) for line in logs] == [
         ("volume_nearly_full", "database"),
-        ("volume_has_room", "database"),
+        ("volume_recovered", "database"),
     ]
 
 
-def beat_says(host: str, free: int) -> None:
+def record_beat(host: str, free: int) -> None:
     now = clock.now()
     fact = [{"name": "database", "free": free, "total": 100 * GIB}]
     RunningProcess.objects.create(
@@ -79,27 +79,27 @@ def beat_says(host: str, free: int) -> None:
 
 @pytest.mark.django_db
 class TestNotice:
-    def page_of(self, person) -> str:
+    def page_of(self, user) -> str:
         browser = Client()
-        signed_in(browser, person)
+        signed_in(browser, user)
         return browser.get("/tenants/").content.decode()
 
-    def test_platform_operators_read_it_on_their_page(self, acme_admin):
-        beat_says("noc1", 3 * GIB)
+    def test_platform_operators_see_it_on_their_page(self, acme_admin):
+        record_beat("noc1", 3 * GIB)
 
         assert "The volume database of noc1 is nearly full: 3 % is free." in self.page_of(
             make_operator()
         )
         assert "nearly full" not in self.page_of(acme_admin)
 
-    def test_with_room_there_is_no_notice(self):
-        beat_says("noc1", 50 * GIB)
+    def test_there_is_no_notice_with_enough_space(self):
+        record_beat("noc1", 50 * GIB)
 
         assert "nearly full" not in self.page_of(make_operator())
 
-    def test_names_each_volume_once(self):
+    def test_lists_each_volume_once(self):
         for _ in range(2):
-            beat_says("noc1", 3 * GIB)
-        beat_says("noc2", 50 * GIB)
+            record_beat("noc1", 3 * GIB)
+        record_beat("noc2", 50 * GIB)
 
         assert [(v.name, v.host, v.percent) for v in low_volumes()] == [("database", "noc1", 3)]
