@@ -60,7 +60,7 @@ _RULE_NAMES: Mapping[str, Template] = MappingProxyType(
         "alerts.rule.power_supply": _("Power supply failed"),
         "alerts.rule.login_held": _("Login held"),
         "alerts.rule.certificate_changed": _("Router certificate changed"),
-        "alerts.rule.agent_data_quarantined": _("Agent sends data of entities of others"),
+        "alerts.rule.agent_data_quarantined": _("Agent sends data about unassigned devices"),
     }
 )
 

@@ -3,9 +3,9 @@
 //
 //     node verify.mjs --secret-file SECRET --headers HEADERS.json --body BODY [--now UNIX_SECONDS]
 //
-// In your own program: take `believe`, give it the raw body (a Buffer, before any JSON parser saw it) and the
-// headers with lower-case names, as Node's http module has them. Act on an event only if it `isNewer` than the last
-// one that you applied for that incident. `--applied EPOCH:SEQUENCE` of the last one shows what a receiver would do.
+// In your own program: copy `verifyWebhook`, call it with the raw body (a Buffer, not parsed and re-encoded) and the
+// headers with lower-case names, as Node's http module has them. Apply an event only if it `isNewer` than the last
+// one that you applied for that incident. `--applied EPOCH:SEQUENCE` of that one shows what a receiver would do.
 
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -17,17 +17,17 @@ function same(left, right) {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-export function believe(secret, headers, body, now, tolerance = 300) {
+export function verifyWebhook(secret, headers, body, now, tolerance = 300) {
   const id = headers["webhook-id"] ?? "";
   const timestamp = headers["webhook-timestamp"] ?? "";
   if (!/^[0-9]{1,12}$/.test(timestamp) || Math.abs(now - Number(timestamp)) > tolerance) {
     throw new Error("the timestamp is too far from our clock");
   }
   const key = Buffer.from(secret.slice("whsec_".length), "base64");
-  const ours = "v1," + createHmac("sha256", key).update(`${id}.${timestamp}.`).update(body).digest("base64");
+  const expected = "v1," + createHmac("sha256", key).update(`${id}.${timestamp}.`).update(body).digest("base64");
   // During a rotation there is one value per live secret, separated by spaces.
-  const given = (headers["webhook-signature"] ?? "").split(" ");
-  if (!given.some((value) => same(value, ours))) {
+  const values = (headers["webhook-signature"] ?? "").split(" ");
+  if (!values.some((value) => same(value, expected))) {
     throw new Error("no signature matches");
   }
   const event = JSON.parse(body.toString("utf8"));
@@ -37,15 +37,15 @@ export function believe(secret, headers, body, now, tolerance = 300) {
   return event;
 }
 
-// A restored database begins a new epoch, in which sequences go on from an earlier number.
+// A restored database begins a new epoch, in which sequences continue from an earlier number.
 export function isNewer(event, applied) {
   const { epoch = 0, sequence } = event.incident;
   return epoch > applied.epoch || (epoch === applied.epoch && sequence > applied.sequence);
 }
 
-export function believeByBodySignature(secret, headers, body) {
-  const ours = "sha256=" + createHmac("sha256", secret).update(body).digest("hex");
-  if (!same(headers["x-ispvm-signature"] ?? "", ours)) {
+export function verifyBodySignature(secret, headers, body) {
+  const expected = "sha256=" + createHmac("sha256", secret).update(body).digest("hex");
+  if (!same(headers["x-ispvm-signature"] ?? "", expected)) {
     throw new Error("the signature does not match");
   }
   return JSON.parse(body.toString("utf8"));
@@ -66,8 +66,8 @@ if (process.argv[1] && import.meta.url.endsWith(process.argv[1].split("/").pop()
   const body = readFileSync(values.body);
   const now = values.now ? Number(values.now) : Date.now() / 1000;
   try {
-    const event = believe(secret, headers, body, now);
-    believeByBodySignature(secret, headers, body);
+    const event = verifyWebhook(secret, headers, body, now);
+    verifyBodySignature(secret, headers, body);
     console.log(`VERIFIED: ${event.event_type} ${event.event_id}`);
     if (values.applied && event.incident) {
       const [epoch, sequence] = values.applied.split(":").map(Number);
