@@ -83,8 +83,8 @@ def decline(*, user: User, invitation_id: UUID, at: datetime) -> None:
 
 
 def accept_link(*, key: str, user: User, at: datetime) -> Tenant:
-    """Become a member by a link, as the signed-in user. Raises InvitationUnusable, InvitedSomebodyElse,
-    AddressNotProven, AlreadyMember."""
+    """Become a member by a link, as the signed-in user. Raises InvitationUnusable,
+    InvitationForAnotherAddress, AddressNotVerified, AlreadyMember."""
     _tenant, invitation = find_invitation(key, at)
     if user.address.casefold() != invitation.email.casefold():
         raise InvitationForAnotherAddress(message="This invitation is for another address.")
@@ -126,9 +126,8 @@ def accept_as_new(*, key: str, name: str, password: str, at: datetime) -> tuple[
                 take_over(user=existing, password=password, at=at)
                 user = User.objects.get(pk=existing.pk)
             _create_membership(tenant, invitation, user, at)
-    except (
-        IntegrityError
-    ) as error:  # the account was created concurrently by another tenant's invitation
+    except IntegrityError as error:
+        # The account was created concurrently by another tenant's invitation.
         raise InvitationUnusable from error
     return user, tenant
 

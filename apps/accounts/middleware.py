@@ -47,7 +47,7 @@ class TenantMiddleware:
         access = access_for_user(request.user, tenant_id, at=clock.now())
         if access is None:
             return self.get_response(request)
-        request.access = access.with_proof(is_fresh=is_fresh(request.session, clock.now()))
+        request.access = access.with_login_approval(is_fresh=is_fresh(request.session, clock.now()))
         # Bound until the end of the request, so that the access log line has the tenant.
         structlog.contextvars.bind_contextvars(tenant_id=str(access.tenant.id))
         try:

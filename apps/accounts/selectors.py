@@ -41,14 +41,14 @@ def access_of_token(token: ApiToken, at: datetime) -> MemberAccess | None:
     access = access_for_user(token.user, token.tenant_id)
     if access is None:
         return None
-    narrowed = replace(
+    token_access = replace(
         access,
         actor=Actor("token", str(token.id), token.name),
         token=token,
         scopes=None if token.scopes is None else frozenset(token.scopes) | {Permission.SELF},
     )
     # A token cannot sign in again: its user did when the scope was granted.
-    return narrowed.with_proof(is_fresh=True)
+    return token_access.with_login_approval(is_fresh=True)
 
 
 def access_for_user(

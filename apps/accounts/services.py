@@ -13,7 +13,7 @@ from apps.accounts.models import ApiToken, Membership, User
 from apps.audit.services import record, record_platform
 from apps.authorization.actors import Actor
 from apps.authorization.choices import Role
-from apps.authorization.permissions import NAMED_ONLY
+from apps.authorization.permissions import EXPLICIT_ONLY
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 
@@ -97,11 +97,11 @@ def issue_token(
     Locks: the user, then the parent.
     """
     refuse_in_access_session(actor)
-    if NAMED_ONLY.intersection(scopes or ()) and (
+    if EXPLICIT_ONLY.intersection(scopes or ()) and (
         actor.kind == "token" or not actor.approves_logins
     ):
         # A token cannot sign in again, so it cannot grant such a scope.
-        raise ScopeNotHeld(scopes=", ".join(sorted(NAMED_ONLY.intersection(scopes or ()))))
+        raise ScopeNotHeld(scopes=", ".join(sorted(EXPLICIT_ONLY.intersection(scopes or ()))))
     expires_at = at + timedelta(days=days)
     text = TOKEN_PREFIX + secrets.token_urlsafe(32)
     with acting_in(tenant):

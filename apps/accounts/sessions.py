@@ -31,7 +31,13 @@ _BROWSERS = (
     *("EdgA", "Edg", "OPR", "FxiOS", "Firefox", "CriOS", "Chrome", "Safari"),
     *("curl", "python-requests"),
 )
-_NAMES = {"EdgA": "Edge", "Edg": "Edge", "OPR": "Opera", "FxiOS": "Firefox", "CriOS": "Chrome"}
+_BROWSER_NAMES = {
+    "EdgA": "Edge",
+    "Edg": "Edge",
+    "OPR": "Opera",
+    "FxiOS": "Firefox",
+    "CriOS": "Chrome",
+}
 _SYSTEMS = ("Windows", "Android", "iPhone", "iPad", "Mac OS X", "CrOS", "Linux")
 _BROWSER = re.compile(rf"({'|'.join(_BROWSERS)})/")
 
@@ -43,10 +49,10 @@ def address_of(request: HttpRequest) -> str:
 
 def device_of(user_agent: str) -> str:
     """A browser's display name from its user agent, like "Firefox, Linux". Not a security check."""
-    named = {match[1] for match in _BROWSER.finditer(user_agent[:500])}
-    browser = next((name for name in _BROWSERS if name in named), "")
+    browsers = {match[1] for match in _BROWSER.finditer(user_agent[:500])}
+    browser = next((name for name in _BROWSERS if name in browsers), "")
     system = next((name for name in _SYSTEMS if name in user_agent[:500]), "")
-    parts = [_NAMES.get(browser, browser), system]
+    parts = [_BROWSER_NAMES.get(browser, browser), system]
     return ", ".join(filter(None, parts)) or "?"
 
 
@@ -92,10 +98,10 @@ def sessions_of(
     return rows.order_by("-last_seen_at", "id")
 
 
-def end_session(*, opened: OpenSession, actor: Actor, at: datetime) -> None:
+def end_session(*, session: OpenSession, actor: Actor, at: datetime) -> None:
     """End a session; its next request is not signed in."""
-    _end(OpenSession.objects.filter(pk=opened.pk))
-    _record(opened.user_id, actor, at, 1)
+    _end(OpenSession.objects.filter(pk=session.pk))
+    _record(session.user_id, actor, at, 1)
 
 
 def end_other_sessions(
@@ -125,11 +131,11 @@ def end_sessions_of_member(*, member: Membership, access: Access, at: datetime) 
 
 def change_password(request: HttpRequest, user: User, password: str, *, at: datetime) -> None:
     """Set a validated password and end all other sessions of the user."""
-    opened = OpenSession.objects.filter(session_id=row_key(request.session)).first()
+    session = OpenSession.objects.filter(session_id=row_key(request.session)).first()
     actor = Actor("user", str(user.id), user.label)
     replace_password(user=user, password=password, actor=actor, at=at)
     auth.update_session_auth_hash(request, user)
-    open_session(request, user, method=opened.method if opened else "password", at=at)
+    open_session(request, user, method=session.method if session else "password", at=at)
     end_other_sessions(user=user, keep=row_key(request.session), actor=actor, at=at)
     record_platform(action="password.changed", actor=actor, entity=("user", user.id), at=at)
 

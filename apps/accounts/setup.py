@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from apps.accounts import services
 from apps.accounts.errors import SetupCodeRefused
 from apps.accounts.models import PlatformOperator, Setup, User
-from apps.accounts.models.setup import ONLY
+from apps.accounts.models.setup import SETUP_ID
 from apps.accounts.operators import OWNER, add_operator
 from apps.authorization.actors import Actor
 from apps.authorization.choices import Role
@@ -178,10 +178,10 @@ def slug_of(name: str) -> str:
 
 def _locked_row(at: datetime) -> Setup:
     Setup.objects.bulk_create(
-        [Setup(pk=ONLY, nonce=secrets.token_hex(32), expires_at=at + CODE_LIFETIME)],
+        [Setup(pk=SETUP_ID, nonce=secrets.token_hex(32), expires_at=at + CODE_LIFETIME)],
         ignore_conflicts=True,
     )
-    return Setup.objects.select_for_update().get(pk=ONLY)
+    return Setup.objects.select_for_update().get(pk=SETUP_ID)
 
 
 def _is_usable(row: Setup, at: datetime) -> bool:

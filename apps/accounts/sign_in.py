@@ -31,7 +31,7 @@ def authenticate(request: HttpRequest, *, email: str, password: str, at: datetim
 
     Limits are per name, address and browser: wrong passwords sent by others do not lock the user out.
     """
-    email = account_name(email, known=known_account(request, address=email, at=at))
+    email = account_name(email, known_name=known_account(request, address=email, at=at))
     attempt = require_attempt(request, AttemptKind.PASSWORD, email=email, at=at)
     user = auth.authenticate(request, username=email, password=password)
     if not isinstance(user, User):

@@ -9,7 +9,7 @@ from apps.accounts.access import MemberAccess
 from apps.accounts.errors import ScopeNotHeld
 from apps.accounts.models import ApiToken
 from apps.accounts.services import issue_token
-from apps.authorization.permissions import LIMITED_TO, Permission, role_allows
+from apps.authorization.permissions import LIMITED_PERMISSIONS, Permission, role_allows
 from apps.core.buckets import Demand, Rate, demand
 
 #: A token may send a quarter of its requests per minute in one burst.
@@ -57,7 +57,7 @@ def require_role_within(access: MemberAccess, role: str, *, is_limited: bool) ->
     """
     granted = {p for p in Permission if role_allows(role, p)}
     if is_limited:
-        granted &= LIMITED_TO
+        granted &= LIMITED_PERMISSIONS
     _require_all(access, granted)
 
 

@@ -31,23 +31,24 @@ def local_account_name(tenant: Tenant, address: str) -> str:
     return f"{tenant.slug}{SEPARATOR}{address}"
 
 
-def account_name(typed: str, *, known: str = "") -> str:
-    """The login name of the account that is meant by this input.
+def account_name(name: str, *, known_name: str = "") -> str:
+    """The login name of the account for a name as entered.
 
-    ``known``: the account with this address that signed in with the same browser before, or empty. On an installation
-    with one tenant, the address alone is accepted for that tenant's local accounts, unless an account has exactly this
-    name. Only one account is ever tried, so that neither the response nor its time reveals accounts elsewhere.
+    ``known_name``: the account with this address that signed in with the same browser before, or empty. On an
+    installation with one tenant, the address alone is accepted for that tenant's local accounts, unless an account has
+    exactly this name. Only one account is ever tried, so that neither the response nor its time reveals accounts
+    elsewhere.
     """
-    if SEPARATOR in typed or not typed or known:
-        return known or typed
+    if SEPARATOR in name or not name or known_name:
+        return known_name or name
     tenants = list(Tenant.objects.order_by("pk")[:2])
     if len(tenants) != 1:
-        return typed
-    local = local_account_name(tenants[0], typed)
+        return name
+    local = local_account_name(tenants[0], name)
     # One query for both names, so that the time is the same whichever exists.
-    rows = User.objects.filter(Q(email__iexact=typed) | Q(email__iexact=local))
+    rows = User.objects.filter(Q(email__iexact=name) | Q(email__iexact=local))
     names = {name.casefold() for name in rows.values_list("email", flat=True)}
-    return local if names == {local.casefold()} else typed
+    return local if names == {local.casefold()} else name
 
 
 def may_be_taken_over(user: User) -> bool:

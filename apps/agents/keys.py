@@ -6,7 +6,7 @@ from django.conf import settings
 
 from apps.agents.errors import SignerUnavailable
 from apps.vault.envelope import encode_associated_data, seal, unseal
-from apps.vault.master import MasterKey, read_keyring
+from apps.vault.keyring import MasterKey, read_keyring
 from apps.vault.services import SecretUnreadable
 
 

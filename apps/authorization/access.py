@@ -1,4 +1,4 @@
-"""The access of a request: user, tenant, role. Built once per request; every permission check asks it."""
+"""The access of a request: user, tenant, role. Built once per request; every permission check uses it."""
 
 from dataclasses import dataclass, replace
 from typing import Self, TypeVar
@@ -8,7 +8,12 @@ from django.db.models import Model, QuerySet
 
 from apps.authorization.actors import Actor
 from apps.authorization.limits import rows_within
-from apps.authorization.permissions import LIMITED_TO, NAMED_ONLY, Permission, role_allows
+from apps.authorization.permissions import (
+    EXPLICIT_ONLY,
+    LIMITED_PERMISSIONS,
+    Permission,
+    role_allows,
+)
 from apps.core.errors import Forbidden
 from apps.tenancy.models import Tenant
 
@@ -30,15 +35,15 @@ class Access:
 
     def may(self, permission: Permission) -> bool:
         """Whether the role, the limit and the scopes allow this permission."""
-        if self.is_limited and permission not in LIMITED_TO:
+        if self.is_limited and permission not in LIMITED_PERMISSIONS:
             return False
         if self.scopes is not None and permission not in self.scopes:
             return False
-        if self.scopes is None and permission in NAMED_ONLY and self.actor.kind == "token":
+        if self.scopes is None and permission in EXPLICIT_ONLY and self.actor.kind == "token":
             return False
         return role_allows(self.role, permission)
 
-    def with_proof(self, *, is_fresh: bool) -> Self:
+    def with_login_approval(self, *, is_fresh: bool) -> Self:
         """The same access; ``approves_logins`` is set if it has the permission and recent authentication."""
         may = self.may(Permission.CREDENTIALS_MANAGE) and self.may(Permission.LOGINS_APPROVE)
         return replace(self, actor=replace(self.actor, approves_logins=is_fresh and may))

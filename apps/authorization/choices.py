@@ -1,11 +1,11 @@
-"""Closed lists of authorization."""
+"""Enumerations of authorization."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
 class Role(models.TextChoices):
-    """What a member is in a tenant."""
+    """The role of a member in a tenant."""
 
     ADMIN = "admin", _("Admin")
     NOC = "noc", _("NOC")

@@ -1,4 +1,4 @@
-"""Refusals of authorization."""
+"""Errors of authorization."""
 
 from apps.core.errors import DomainError
 

@@ -80,8 +80,8 @@ ROLE_TABLE = MappingProxyType(
     }
 )
 
-#: All that a limited member may have, whatever the role: other permissions show rows of the whole tenant.
-LIMITED_TO = frozenset(
+#: The permissions that a limited member can have, whatever the role: others show rows of the whole tenant.
+LIMITED_PERMISSIONS = frozenset(
     {
         Permission.INVENTORY_VIEW,
         Permission.TELEMETRY_VIEW,
@@ -95,8 +95,8 @@ LIMITED_TO = frozenset(
 )
 
 
-#: Permissions that a token has only if they were named when it was issued, after recent authentication.
-NAMED_ONLY = frozenset({Permission.LOGINS_APPROVE})
+#: Permissions that a token has only as an explicit scope, granted after recent authentication.
+EXPLICIT_ONLY = frozenset({Permission.LOGINS_APPROVE})
 
 #: The role of a platform operator in a tenant. No membership can have it.
 PLATFORM = "platform"

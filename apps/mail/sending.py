@@ -63,11 +63,11 @@ def send_message(message_id: UUID, *, at: datetime) -> None:
 def _claim(message_id: UUID, at: datetime) -> Message | None:
     unclaimed = Q(lease_until=None) | Q(lease_until__lte=at)
     rows = Message.objects.filter(pk=message_id)
-    claimed = rows.filter(unclaimed, state=MailState.QUEUED, next_attempt_at__lte=at).update(
+    was_claimed = rows.filter(unclaimed, state=MailState.QUEUED, next_attempt_at__lte=at).update(
         lease_until=at + LEASE, attempts=F("attempts") + 1
     )
     message = rows.first()
-    if claimed and message:
+    if was_claimed and message:
         _reschedule(message, at + LEASE)
         return message
     if message is None or message.state != MailState.QUEUED:

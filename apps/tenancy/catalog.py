@@ -7,8 +7,8 @@ with the database; adding a table here is a security decision.
 from types import MappingProxyType
 
 READ = "SELECT"
-READ_ADD = "SELECT, INSERT"
-READ_REMOVE = "SELECT, DELETE"
+READ_INSERT = "SELECT, INSERT"
+READ_DELETE = "SELECT, DELETE"
 READ_WRITE = "SELECT, INSERT, UPDATE"
 ALL = "SELECT, INSERT, UPDATE, DELETE"
 
@@ -36,14 +36,14 @@ GLOBAL_TABLES = MappingProxyType(
         "mfa_authenticator": ALL,
         "socialaccount_socialaccount": ALL,
         "socialaccount_socialapp": READ,
-        "socialaccount_socialtoken": READ_REMOVE,  # allauth deletes from it together with an identity
+        "socialaccount_socialtoken": READ_DELETE,  # allauth deletes from it together with an identity
         "account_emailaddress": READ,
         "account_emailconfirmation": READ,
         # Outgoing mail: references to rows, without text or secrets. A password reset belongs to no tenant.
         "mail_message": ALL,
         # Tenants that invited an address (its digest): read before the user is a member of any of them.
         "accounts_invitationaddress": ALL,
-        "audit_platformrecord": READ_ADD,
+        "audit_platformrecord": READ_INSERT,
         "audit_platformhead": READ_WRITE,
         "agents_certificate": READ_WRITE,
         # One authority for all tenants; its keys are encrypted with a key file that only the signer has.

@@ -17,8 +17,8 @@ class Tenant(models.Model):
     name = models.CharField(max_length=200)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
-    # Roles (``accounts.choices.Role``) that require a second factor. In this table because each request reads the
-    # tenant before it enters it.
+    # Roles (``authorization.choices.Role``) that require a second factor. In this table because each request reads the
+    # tenant before its transaction begins.
     second_factor_roles = models.JSONField(default=list, blank=True)
     # Whether a second factor verified by an identity provider is sufficient.
     accepts_provider_factor = models.BooleanField(default=False)

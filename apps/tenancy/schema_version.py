@@ -12,7 +12,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from apps.tenancy.startup_checks import StartupCheckFailed
 
-SHOWN = 3
+MAX_LISTED = 3
 
 
 class DatabaseNewer(StartupCheckFailed):
@@ -51,8 +51,8 @@ def check_database_version(using: str = "default") -> None:
         if key not in known and key[0] in labels and number > last_known.get(key[0], -1)
     ]
     if unknown:
-        names = ", ".join(f"{app}.{name}" for app, name in unknown[:SHOWN])
-        more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
+        names = ", ".join(f"{app}.{name}" for app, name in unknown[:MAX_LISTED])
+        more = f" and {len(unknown) - MAX_LISTED} more" if len(unknown) > MAX_LISTED else ""
         raise DatabaseNewer(
             f"Refusing to start: the database was migrated by a newer version ({names}{more}). Nothing was changed. "
             "Start the newer version again, or restore the dump that was made before the upgrade."

@@ -18,7 +18,7 @@ from apps.vault.kinds import KIND_SPECS, SECRET_NAMES
 from apps.vault.models import CredentialSet
 
 #: Option -> its allowed values (empty: free text), over all kinds.
-OPTIONS = {name: values for shape in KIND_SPECS.values() for name, values in shape.options.items()}
+OPTIONS = {name: values for spec in KIND_SPECS.values() for name, values in spec.options.items()}
 _MAX_SECRET_LENGTH = 16_000
 
 

@@ -17,7 +17,7 @@ KEY_ID = b"factors\x01"
 
 
 class SealedAuthenticators(DefaultMFAAdapter):  # type: ignore[misc]  # allauth ships no types
-    """Named by ``MFA_ADAPTER``. A row moved to another user does not open."""
+    """Named by ``MFA_ADAPTER``. A ciphertext moved to another user's row cannot be decrypted."""
 
     def encrypt(self, text: str) -> str:
         """Seal for the user in ``sealed_for``."""

@@ -15,6 +15,6 @@ class CredentialKind(models.TextChoices):
 class Purpose(models.TextChoices):
     """Why a secret is opened; stored in the audit log."""
 
-    AGENT_CONFIG = "agent_config", _("An agent's assignment")
-    WEBHOOK_SIGNING = "webhook_signing", _("Signing what a webhook sends")
-    CONNECTION_TEST = "connection_test", _("A connection test")
+    AGENT_CONFIG = "agent_config", _("Agent configuration")
+    WEBHOOK_SIGNING = "webhook_signing", _("Webhook signing")
+    CONNECTION_TEST = "connection_test", _("Connection test")

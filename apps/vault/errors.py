@@ -7,7 +7,7 @@ class MasterKeyInvalid(StartupCheckFailed):
 
 
 class SecretUnreadable(DomainError):
-    """The ciphertext was changed, moved, or sealed under a key that is gone."""
+    """The ciphertext was changed, moved, or sealed under a key that no longer exists."""
 
     status = 500
     default_code = "secret_unreadable"

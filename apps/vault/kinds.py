@@ -43,28 +43,26 @@ KIND_SPECS: Mapping[str, KindSpec] = MappingProxyType(
     }
 )
 
-SECRET_NAMES = tuple(dict.fromkeys(name for shape in KIND_SPECS.values() for name in shape.secrets))
+SECRET_NAMES = tuple(dict.fromkeys(name for spec in KIND_SPECS.values() for name in spec.secrets))
 
 
 def credential_errors(
     kind: str, *, username: str, options: Mapping[str, str], secrets: Mapping[str, str]
 ) -> dict[str, str]:
     """Validation errors by field; empty when the set is valid."""
-    shape = KIND_SPECS[kind]
-    errors = {
-        name: "This kind has no such secret." for name in secrets if name not in shape.secrets
-    }
+    spec = KIND_SPECS[kind]
+    errors = {name: "This kind has no such secret." for name in secrets if name not in spec.secrets}
     errors |= {
         f"options.{name}": "This kind has no such option."
         for name in options
-        if name not in shape.options
+        if name not in spec.options
     }
-    for name, allowed in shape.options.items():
+    for name, allowed in spec.options.items():
         if allowed and name in options and options[name] not in allowed:
             errors[f"options.{name}"] = f"One of: {', '.join(allowed)}."
     if errors:
         return errors
-    if not shape.has_username and username:
+    if not spec.has_username and username:
         return {"username": "This kind has no username."}
     errors |= _RULES[CredentialKind(kind)](username, options, secrets)
     return errors

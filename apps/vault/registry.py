@@ -12,7 +12,7 @@ from django.apps import apps
 from django.db.models import Model
 
 
-class Area(StrEnum):
+class KeyScope(StrEnum):
     """Whose data key seals: the tenant's, or the installation's."""
 
     TENANT = "tenant"
@@ -26,7 +26,7 @@ class SealedField:
     model_name: str
     column: str
     name: str
-    area: Area
+    scope: KeyScope
 
     @property
     def model(self) -> type[Model]:
@@ -42,9 +42,9 @@ class SealedField:
 
 
 SEALED_FIELDS = (
-    SealedField("vault.CredentialSet", "sealed_secret", "secret", Area.TENANT),
-    SealedField("webhooks.Secret", "sealed", "secret", Area.TENANT),
-    SealedField("vault.PlatformSecret", "sealed_value", "sealed", Area.PLATFORM),
+    SealedField("vault.CredentialSet", "sealed_secret", "secret", KeyScope.TENANT),
+    SealedField("webhooks.Secret", "sealed", "secret", KeyScope.TENANT),
+    SealedField("vault.PlatformSecret", "sealed_value", "sealed", KeyScope.PLATFORM),
 )
 
 #: Data keys, wrapped by a master key: rotated by rewrapping.
@@ -54,9 +54,9 @@ WRAPPED_KEYS = ("vault.TenantKey.wrapped_key", "vault.PlatformKey.wrapped_key")
 SEALED_WITH_OTHER_KEYS = ("agents.CertificateAuthority.sealed_key",)
 
 
-def sealed_fields(area: Area) -> tuple[SealedField, ...]:
-    """The fields that this area's key seals."""
-    return tuple(field for field in SEALED_FIELDS if field.area is area)
+def sealed_fields(scope: KeyScope) -> tuple[SealedField, ...]:
+    """The fields that the key of this scope seals."""
+    return tuple(field for field in SEALED_FIELDS if field.scope is scope)
 
 
 def sealed_field(table: str, name: str) -> SealedField:

@@ -8,7 +8,7 @@ from django.db import IntegrityError, connection, transaction
 from apps.accounts.models import Membership
 from apps.authorization.choices import Role
 from apps.authorization.limits import rows_within
-from apps.authorization.permissions import LIMITED_TO
+from apps.authorization.permissions import LIMITED_PERMISSIONS
 from apps.core import clock
 from apps.core.errors import NotVisible
 from apps.inventory import services
@@ -133,7 +133,7 @@ class TestInheritance:
         for path in ("topology/graph", "agents", "users", "webhook-endpoints", "memberships"):
             assert problem(limited.get(f"/api/v1/{path}/"))[0] == 403, path
         assert set(limited.get("/api/v1/me/").json()["permissions"]) <= {
-            p.value for p in LIMITED_TO
+            p.value for p in LIMITED_PERMISSIONS
         }
 
     def test_lists_cost_the_same_for_one_grant_and_for_many(self, acme, acme_noc, limited, network):

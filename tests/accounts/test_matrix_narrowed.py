@@ -6,7 +6,7 @@ from rest_framework.test import APIClient
 from apps.accounts.models import Membership
 from apps.accounts.services import issue_token
 from apps.authorization.choices import Role
-from apps.authorization.permissions import LIMITED_TO, ROLE_TABLE, Permission
+from apps.authorization.permissions import LIMITED_PERMISSIONS, ROLE_TABLE, Permission
 from apps.tenancy import acting_in
 from tests.accounts.rows import PERSONAL, ROWS, WHO
 from tests.accounts.test_matrix import (  # noqa: F401  (the fixture)
@@ -36,7 +36,7 @@ def limited(acme, acme_noc) -> APIClient:
 
 
 def may(case: Case) -> bool:
-    return case.permission in LIMITED_TO & ROLE_TABLE[Role.NOC]
+    return case.permission in LIMITED_PERMISSIONS & ROLE_TABLE[Role.NOC]
 
 
 @pytest.mark.parametrize("case", ROWWISE, ids=named)

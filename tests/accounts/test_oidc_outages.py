@@ -100,7 +100,7 @@ def provider_of(server) -> Provider:
 
 def pause_ends(server) -> None:
     """As if the pause were over."""
-    cache.delete(f"{calls._name(provider_of(server))}:open")
+    cache.delete(f"{calls._breaker_key(provider_of(server))}:open")
 
 
 @pytest.fixture
@@ -179,7 +179,7 @@ class TestBreaker:
         Client().get(START)
 
         assert hanging.connections == 2
-        assert cache.get(f"{calls._name(provider_of(hanging))}:failures") == 2
+        assert cache.get(f"{calls._breaker_key(provider_of(hanging))}:failures") == 2
 
     def test_a_refused_person_says_nothing_of_the_provider(self, hanging):
         for _ in range(2):

@@ -12,7 +12,7 @@ from django.test import Client
 
 from apps.accounts.models import Membership, User
 from apps.authorization.choices import Role
-from apps.authorization.permissions import LIMITED_TO, ROLE_TABLE, Permission
+from apps.authorization.permissions import LIMITED_PERMISSIONS, ROLE_TABLE, Permission
 from apps.tenancy import acting_in
 from tests.accounts.rows import PAGE_RESOURCES, ROWS
 from tests.accounts.test_access_table import PAGES
@@ -98,7 +98,7 @@ def callers(
 def refusal(caller: Any, permission: Permission) -> int | None:
     if caller is None:
         return 302
-    held = LIMITED_TO & ROLE_TABLE[Role.NOC] if caller == LIMITED else ROLE_TABLE[caller]
+    held = LIMITED_PERMISSIONS & ROLE_TABLE[Role.NOC] if caller == LIMITED else ROLE_TABLE[caller]
     return None if permission in held else 403
 
 

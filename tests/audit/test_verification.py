@@ -431,9 +431,9 @@ class TestPage:
 
         assert "core-router" in self.response(page, action="thing")
         assert "other.done" not in self.response(page, action="thing")
-        assert "core-router" not in self.response(page, who="ivo")
+        assert "core-router" not in self.response(page, actor="ivo")
         assert "core-router" in self.response(page, object="router")
-        assert "No record matches." in self.response(page, object="nothing")
+        assert "No matching records." in self.response(page, object="nothing")
 
     def test_costs_the_same_for_five_thousand(self, acme, page):
         fill(acme, 3)

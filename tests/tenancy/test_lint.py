@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 from django.conf import settings
 
-from apps.tenancy.lint import RULES, faults
+from apps.tenancy.lint import RULES, find_violations
 
 pytestmark = pytest.mark.django_db
 
@@ -36,12 +36,15 @@ FUNCTION = (
 )
 
 #: What somebody might do, and the rule that must say so.
-SABOTAGES: list[tuple[str, str]] = [
-    (f"DROP POLICY tenant_isolation ON {DEVICE}", "exactly one policy"),
-    (f"ALTER TABLE {DEVICE} DISABLE ROW LEVEL SECURITY", "row-level security is on"),
+VIOLATIONS: list[tuple[str, str]] = [
+    (f"DROP POLICY tenant_isolation ON {DEVICE}", "tenant tables have exactly one policy"),
+    (f"ALTER TABLE {DEVICE} DISABLE ROW LEVEL SECURITY", "row-level security is enabled"),
     (f"ALTER TABLE {DEVICE} NO FORCE ROW LEVEL SECURITY", "row-level security is forced"),
-    (f"CREATE POLICY more ON {DEVICE} USING (true)", "exactly one policy"),
-    (f"CREATE POLICY more ON {DEVICE} FOR SELECT USING (name <> '')", "exactly one policy"),
+    (f"CREATE POLICY more ON {DEVICE} USING (true)", "tenant tables have exactly one policy"),
+    (
+        f"CREATE POLICY more ON {DEVICE} FOR SELECT USING (name <> '')",
+        "tenant tables have exactly one policy",
+    ),
     (_policy("true", "true"), "the policy hides other tenants' rows"),
     (_policy(f"{SAME} OR name = 'x'", SAME), "the policy hides other tenants' rows"),
     (
@@ -52,88 +55,91 @@ SABOTAGES: list[tuple[str, str]] = [
         _policy(SAME.replace("ispvm.tenant_id", "app.tenant"), SAME),
         "the policy hides other tenants' rows",
     ),
-    (_policy(SAME, "true"), "the policy checks what is written"),
-    (_policy(SAME), "the policy checks what is written"),
-    (_policy(SAME, more="FOR SELECT"), "the policy holds for every command and everybody"),
-    (_policy(SAME, SAME, "AS RESTRICTIVE"), "the policy holds for every command and everybody"),
-    (_policy(SAME, SAME, f"TO {APP}"), "the policy holds for every command and everybody"),
-    (NEW, "row-level security is on"),
+    (_policy(SAME, "true"), "the policy checks written rows"),
+    (_policy(SAME), "the policy checks written rows"),
+    (_policy(SAME, more="FOR SELECT"), "the policy applies to all commands and roles"),
+    (_policy(SAME, SAME, "AS RESTRICTIVE"), "the policy applies to all commands and roles"),
+    (_policy(SAME, SAME, f"TO {APP}"), "the policy applies to all commands and roles"),
+    (NEW, "row-level security is enabled"),
     (
         WALLED.replace("uuid NOT NULL", "uuid"),
-        "every tenant table has a tenant that is never null",
+        "tenant tables have a non-null tenant_id",
     ),
     (
         "CREATE TABLE fresh (id uuid PRIMARY KEY)",
-        "every tenant table has a tenant that is never null",
+        "tenant tables have a non-null tenant_id",
     ),
     (
         WALLED.replace("NOT NULL", f"NOT NULL DEFAULT {TENANT.replace('ispvm', 'other')}"),
-        "no tenant has a default in the database",
+        "tenant_id has no default",
     ),
     (
         f"{WALLED} ALTER TABLE fresh ADD device_id uuid REFERENCES {DEVICE} (id)",
-        "keys between tenant tables carry the tenant",
+        "foreign keys between tenant tables include tenant_id",
     ),
     (
         (
             f"{WALLED} ALTER TABLE fresh ADD device_id uuid, ADD CONSTRAINT k"
             f" FOREIGN KEY (device_id, tenant_id) REFERENCES {DEVICE} (tenant_id, id)"
         ),
-        "keys between tenant tables carry the tenant",
+        "foreign keys between tenant tables include tenant_id",
     ),
     (
         f"ALTER TABLE {DEVICE} ADD CONSTRAINT k CHECK (name <> '') NOT VALID",
-        "keys are valid for every row",
+        "constraints are validated",
     ),
     (
         f"CREATE UNIQUE INDEX u ON {DEVICE} (management_address)",
-        "what is unique is unique in its tenant",
+        "unique indexes begin with tenant_id",
     ),
     (f"{WALLED} ALTER TABLE fresh SET UNLOGGED", "tenant tables are logged"),
     (
         f"CREATE RULE r AS ON DELETE TO {DEVICE} DO ALSO NOTHING",
-        "no rule rewrites a query on a table",
+        "tables have no rewrite rules",
     ),
     (
         (
             "CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
             f"CREATE TRIGGER copy AFTER INSERT ON {DEVICE} FOR EACH ROW EXECUTE FUNCTION t()"
         ),
-        "no trigger of ours copies rows",
+        "tables have no triggers",
     ),
-    (f"CREATE VIEW v AS SELECT * FROM {DEVICE}", "views run with the rights of who asks"),
+    (f"CREATE VIEW v AS SELECT * FROM {DEVICE}", "views are security_invoker"),
     (
         f"CREATE MATERIALIZED VIEW m AS SELECT * FROM {DEVICE}",
-        "nothing is kept outside row-level security",
+        "no materialized views or foreign tables",
     ),
     (
         "CREATE SCHEMA aside; CREATE TABLE aside.copy (id int)",
         "every table is in the public schema or is a partition",
     ),
-    (FUNCTION.format("SECURITY DEFINER"), "no function runs with its owner's rights"),
-    ("{grant one partition}", "partitions are out of the app role's reach"),
+    (FUNCTION.format("SECURITY DEFINER"), "no function is SECURITY DEFINER"),
+    ("{grant one partition}", "the app role has no privileges on partitions"),
     (
         f"GRANT USAGE ON SCHEMA {{partitions}} TO {APP}",
-        "partitions are out of the app role's reach",
+        "the app role has no privileges on partitions",
     ),
     (f"GRANT TRUNCATE ON {DEVICE} TO {APP}", "the app role has row privileges only"),
     (f"GRANT ALL ON {DEVICE} TO {APP}", "the app role has row privileges only"),
     (f"GRANT REFERENCES, TRIGGER ON {DEVICE} TO {APP}", "the app role has row privileges only"),
     (
         f"GRANT UPDATE ON SEQUENCE telemetry_series_id_seq TO {APP}",
-        "the app role only draws from sequences",
+        "the app role has only USAGE on sequences",
     ),
     (
         f"GRANT SELECT ON {DEVICE} TO {APP} WITH GRANT OPTION",
-        "the app role passes nothing on",
+        "the app role has no grant options",
     ),
-    (f"GRANT SELECT ON {DEVICE} TO PUBLIC", "nothing is granted to everybody"),
-    (f"GRANT SELECT (name) ON {DEVICE} TO {APP}", "nothing is granted by column"),
+    (f"GRANT SELECT ON {DEVICE} TO PUBLIC", "nothing is granted to PUBLIC"),
+    (f"GRANT SELECT (name) ON {DEVICE} TO {APP}", "there are no column privileges"),
     (
         f"ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {APP}",
-        "nothing is granted in advance",
+        "there are no default privileges",
     ),
-    (f"CREATE SCHEMA aside; GRANT CREATE ON SCHEMA aside TO {APP}", "the app role makes nothing"),
+    (
+        f"CREATE SCHEMA aside; GRANT CREATE ON SCHEMA aside TO {APP}",
+        "the app role cannot create objects",
+    ),
     (f"GRANT DELETE ON audit_platformrecord TO {APP}", "global tables are granted as listed"),
     (f"GRANT DELETE ON accounts_user TO {APP}", "global tables are granted as listed"),
 ]
@@ -159,65 +165,65 @@ def owner() -> Iterator[Any]:
         connection.close()
 
 
-def apply(cursor: Any, sabotage: str) -> None:
+def apply(cursor: Any, statement: str) -> None:
     cursor.execute(
         "SELECT relnamespace::regnamespace::text, format('%I.%I', relnamespace::regnamespace::text, relname)"
         " FROM pg_class WHERE relispartition AND relkind = 'r' ORDER BY 2 LIMIT 1"
     )
     schema, partition = cursor.fetchone()
-    if sabotage == "{grant one partition}":
-        sabotage = f"GRANT SELECT ON {partition} TO {APP}"
-    cursor.execute(sabotage.replace("{partitions}", schema).replace("%", "%%"))
+    if statement == "{grant one partition}":
+        statement = f"GRANT SELECT ON {partition} TO {APP}"
+    cursor.execute(statement.replace("{partitions}", schema).replace("%", "%%"))
 
 
-def rules_named(cursor: Any, role: str = APP) -> set[str]:
-    return {fault.rule for fault in faults(cursor, role=role)}
+def violated_rules(cursor: Any, role: str = APP) -> set[str]:
+    return {violation.rule for violation in find_violations(cursor, role=role)}
 
 
 def test_the_migrated_database_is_without_fault(owner):
-    assert faults(owner, role=APP) == []
+    assert find_violations(owner, role=APP) == []
     assert len(RULES) >= 20
 
 
-@pytest.mark.parametrize(("sabotage", "rule"), SABOTAGES, ids=[s[:60] for s, _ in SABOTAGES])
-def test_a_sabotage_is_named(owner, sabotage, rule):
-    apply(owner, sabotage)
+@pytest.mark.parametrize(("sabotage", "rule"), VIOLATIONS, ids=[s[:60] for s, _ in VIOLATIONS])
+def test_a_sabotage_is_named(owner, statement, rule):
+    apply(owner, statement)
 
-    assert rule in rules_named(owner)
+    assert rule in violated_rules(owner)
 
 
 @pytest.mark.parametrize(
     ("role", "rule"),
     [
         ("ispvm_owner", "the app role owns nothing"),
-        ("ispvm_backup", "the app role is ordinary"),
-        ("ispvm_platform", "the app role is ordinary"),
+        ("ispvm_backup", "the app role has no special attributes"),
+        ("ispvm_platform", "the app role has no special attributes"),
     ],
 )
 def test_another_role_in_the_place_of_the_app_role_is_named(owner, role, rule):
-    assert rule in rules_named(owner, role)
+    assert rule in violated_rules(owner, role)
 
 
 def test_a_membership_is_named(owner):
-    assert "the app role is a member of nothing" in rules_named(owner, "pg_monitor")
+    assert "the app role is a member of no role" in violated_rules(owner, "pg_monitor")
 
 
 def test_a_setting_of_the_database_is_named(owner):
     owner.execute(f"ALTER DATABASE {settings.DATABASES['owner']['NAME']} SET row_security = off")
 
-    assert "no tenant is set for a role or the database" in rules_named(owner)
+    assert "no tenant setting on a role or the database" in violated_rules(owner)
 
 
 def test_every_rule_is_broken_by_somebody(record_property):
-    named = {rule for _, rule in SABOTAGES} | {
+    named = {rule for _, rule in VIOLATIONS} | {
         "the app role owns nothing",
-        "the app role is ordinary",
-        "the app role is a member of nothing",
-        "no tenant is set for a role or the database",
+        "the app role has no special attributes",
+        "the app role is a member of no role",
+        "no tenant setting on a role or the database",
     }
 
     assert RULES.keys() - named == set()
-    assert len(SABOTAGES) >= 30
+    assert len(VIOLATIONS) >= 30
     record_property(
-        "bar", f"T3: {len(SABOTAGES)} sabotages, each named by the lint of {len(RULES)} rules"
+        "bar", f"T3: {len(VIOLATIONS)} sabotages, each named by the lint of {len(RULES)} rules"
     )

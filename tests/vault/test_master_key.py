@@ -11,7 +11,7 @@ from apps.core import clock
 from apps.vault import services
 from apps.vault.envelope import encode_associated_data, seal
 from apps.vault.errors import MasterKeyInvalid, MasterKeyRetired
-from apps.vault.master import read_keyring, read_keys
+from apps.vault.keyring import read_keyring, read_keys
 from apps.vault.models import MasterKey, PlatformSecret
 from apps.vault.services import master_keys
 from tests.database import url_of_this_test
@@ -228,7 +228,7 @@ class TestOldDatabase:
         result = services.rotate_master_key(actor=ACTOR, at=clock.now())
         use_master(settings, key_file(tmp_path, "new", OTHER))
 
-        assert result.wrapped_count == 1
+        assert result.rewrapped_count == 1
         assert open_main_secret(row) == "old password"
         assert services.platform_secret("agents-ca-key") == b"the CA"
         assert not bytes(PlatformSecret.objects.get(name="agents-ca-key").sealed_value).startswith(

@@ -284,7 +284,7 @@ class TestMasterKey:
         result = services.rotate_master_key(actor=ACTOR, at=clock.now())
         use_master(settings, new_master)
 
-        assert (result.wrapped_count, len(result.retired_key_ids)) == (3, 1)
+        assert (result.rewrapped_count, len(result.retired_key_ids)) == (3, 1)
         services.check_master_key()
         assert services.platform_secret("ca") == b"the CA"
         for tenant in (acme, globex):
@@ -298,7 +298,7 @@ class TestMasterKey:
         services.rotate_master_key(actor=ACTOR, at=clock.now())
         result = services.rotate_master_key(actor=ACTOR, at=clock.now())
 
-        assert (result.wrapped_count, result.retired_key_ids) == (0, ())
+        assert (result.rewrapped_count, result.retired_key_ids) == (0, ())
         assert PlatformRecord.objects.filter(action="vault.master_key_rotated").count() == 1
 
     def test_resumes_after_a_crash(self, new_master, monkeypatch, acme, globex):
@@ -307,10 +307,10 @@ class TestMasterKey:
         real = master_rotation.rewrap
         calls = iter(range(10))
 
-        def crash(row, area):
+        def crash(row, scope):
             if next(calls) == 2:
                 raise KeyboardInterrupt
-            real(row, area)
+            real(row, scope)
 
         monkeypatch.setattr(master_rotation, "rewrap", crash)
         with pytest.raises(KeyboardInterrupt):
@@ -320,7 +320,7 @@ class TestMasterKey:
 
         result = services.rotate_master_key(actor=ACTOR, at=clock.now())
 
-        assert result.wrapped_count == 1
+        assert result.rewrapped_count == 1
         assert MasterKey.objects.filter(retired_at=None).count() == 1
 
     def test_a_data_key_bound_to_one_tenant_does_not_open_in_another(self, acme, globex):

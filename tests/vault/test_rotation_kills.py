@@ -26,7 +26,7 @@ from apps.tenancy.models import Tenant
 from apps.vault import services
 from apps.vault.envelope import seal
 from apps.vault.models import CredentialSet, MasterKey, TenantKey
-from apps.vault.registry import Area, sealed_field
+from apps.vault.registry import KeyScope, sealed_field
 from apps.vault.services.data_keys import sealing_key
 from apps.vault.services.sealing import field_associated_data
 from tests.database import url_of_this_test
@@ -147,7 +147,7 @@ def fill(tenant: Tenant, count: int) -> list[str]:
     names = [f"{tenant.slug}-{n}" for n in range(count)]
     spec = sealed_field("vault_credentialset", "secret")
     with acting_in(tenant):
-        key, rows = sealing_key(Area.TENANT), []
+        key, rows = sealing_key(KeyScope.TENANT), []
         for name in names:
             row = CredentialSet(name=name, username="mon", updated_at=clock.now())
             row.sealed_secret = seal(

@@ -30,7 +30,7 @@ class BearerTokenAuthentication(BaseAuthentication):
         access = access_for_token(text.strip(), clock.now())
         if access is None:
             raise AuthenticationFailed("The token is unknown, expired or revoked.", "bad_token")
-        if (named := _header_tenant_id(request)) is not None and named != access.tenant.pk:
+        if (header_id := _header_tenant_id(request)) is not None and header_id != access.tenant.pk:
             raise AuthenticationFailed("The token belongs to another tenant.", "no_tenant")
         admit_token(access.actor.id)
         return access.user, access
@@ -56,7 +56,7 @@ class TenantSessionAuthentication(SessionAuthentication):
             )
         require_factor(request.session, access)
         update_last_seen(request._request, access.tenant.id, clock.now())  # noqa: SLF001  (Django's request)
-        return user, access.with_proof(is_fresh=is_fresh(request.session, clock.now()))
+        return user, access.with_login_approval(is_fresh=is_fresh(request.session, clock.now()))
 
 
 def _header_tenant_id(request: Request) -> UUID | None:

@@ -28,7 +28,7 @@ from apps.rest.schema import PlatformAutoSchema
 INVITATION = OpenApiParameter("id", UUID, OpenApiParameter.PATH)
 
 
-class PersonAuthentication(SessionAuthentication):
+class UserSessionAuthentication(SessionAuthentication):
     """Any signed-in user, with or without a tenant."""
 
     def authenticate_header(self, request: Request) -> str:
@@ -46,7 +46,7 @@ class SignedIn(BasePermission):
 class PersonalViewSet(ViewSet):
     """The base of views about the user alone. No tenant is set: services set it where they read a tenant's rows."""
 
-    authentication_classes = [PersonAuthentication]
+    authentication_classes = [UserSessionAuthentication]
     permission_classes = [SignedIn]
     permission_map: Mapping[str, PersonalPermission] = {}
     fresh_sign_in: frozenset[str] = frozenset()

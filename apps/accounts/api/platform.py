@@ -43,10 +43,10 @@ class PlatformSessionAuthentication(SessionAuthentication):
     """A signed-in platform operator; any other user is authenticated without access."""
 
     def authenticate(self, request: Request) -> tuple[User, PlatformAccess | None] | None:
-        found: tuple[Any, Any] | None = super().authenticate(request)
-        if found is None:
+        result: tuple[Any, Any] | None = super().authenticate(request)
+        if result is None:
             return None
-        user = cast(User, found[0])
+        user = cast(User, result[0])
         try:
             access = platform.platform_access(user)
         except NotPlatformOperator:
@@ -176,8 +176,8 @@ class PlatformTenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, P
     @action(detail=True, methods=["get"], url_path="mail-domains", pagination_class=None)
     def mail_domains(self, request: Request, pk: str) -> Response:
         """The mail domains accepted for the tenant's identity providers."""
-        found = mail_domains_of(self.get_object())
-        return Response(MailDomainSerializer(found, many=True).data)
+        domains = mail_domains_of(self.get_object())
+        return Response(MailDomainSerializer(domains, many=True).data)
 
     @extend_schema(request=MailDomainsSerializer, responses=MailDomainSerializer(many=True))
     @mail_domains.mapping.put
@@ -186,10 +186,10 @@ class PlatformTenantsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, P
         tenant = self.get_object()
         params = MailDomainsSerializer(data=request.data)
         params.is_valid(raise_exception=True)
-        found = set_mail_domains(
+        domains = set_mail_domains(
             tenant=tenant, actor=self.access.actor, at=clock.now(), **params.validated_data
         )
-        return Response(MailDomainSerializer(found, many=True).data)
+        return Response(MailDomainSerializer(domains, many=True).data)
 
 
 class AccessSessionsViewSet(PlatformViewSet):

@@ -1,4 +1,4 @@
-"""How the OpenAPI description names the ways to authenticate. Importing this registers them."""
+"""OpenAPI security schemes of the authentication classes. Importing this module registers them."""
 
 from typing import Any
 
@@ -35,6 +35,6 @@ class PlatformSessionScheme(SessionScheme):  # type: ignore[no-untyped-call]  # 
     name = "platformSession"
 
 
-class PersonScheme(SessionScheme):  # type: ignore[no-untyped-call]  # registers itself
-    target_class = "apps.accounts.api.personal.PersonAuthentication"
+class UserSessionScheme(SessionScheme):  # type: ignore[no-untyped-call]  # registers itself
+    target_class = "apps.accounts.api.personal.UserSessionAuthentication"
     name = "userSession"

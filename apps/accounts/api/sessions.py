@@ -60,9 +60,9 @@ class SessionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
         )
 
     def destroy(self, request: Request, pk: str) -> Response:
-        opened = self.get_object()
+        session = self.get_object()
         self._require_unscoped()
-        sessions.end_session(opened=opened, actor=self.access.actor, at=clock.now())
+        sessions.end_session(session=session, actor=self.access.actor, at=clock.now())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={204: None})

@@ -455,7 +455,7 @@ class Migration(migrations.Migration):
                     "session",
                     models.OneToOneField(
                         on_delete=django.db.models.deletion.CASCADE,
-                        related_name="opened",
+                        related_name="open_session",
                         to="sessions.session",
                     ),
                 ),

@@ -1,10 +1,14 @@
 from apps.accounts.models.invitations import Invitation, InvitationAddress
 from apps.accounts.models.lists import ListSetting
-from apps.accounts.models.mail_domains import MailDomain
 from apps.accounts.models.platform import BreakGlass, PlatformOperator
-from apps.accounts.models.sessions import OpenSession
 from apps.accounts.models.setup import Setup
-from apps.accounts.models.sign_in import KnownBrowser, PasskeyCredential, SignInPolicy
+from apps.accounts.models.sign_in import (
+    KnownBrowser,
+    MailDomain,
+    OpenSession,
+    PasskeyCredential,
+    SignInPolicy,
+)
 from apps.accounts.models.users import ApiToken, Membership, User, UserManager
 
 __all__ = [

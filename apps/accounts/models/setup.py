@@ -5,8 +5,8 @@ from django.db.models import Q
 
 from apps.accounts.models.users import User
 
-#: Primary key of the only row.
-ONLY = 1
+#: Primary key of the single row.
+SETUP_ID = 1
 
 
 class Setup(models.Model):
@@ -17,7 +17,7 @@ class Setup(models.Model):
     operator; the app role cannot do that.
     """
 
-    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY)
+    id = models.PositiveSmallIntegerField(primary_key=True, default=SETUP_ID)
     nonce = models.CharField(max_length=64)
     expires_at = models.DateTimeField()
     # Wrong codes since the nonce was created.
@@ -27,7 +27,7 @@ class Setup(models.Model):
 
     class Meta:
         constraints = [
-            models.CheckConstraint(condition=Q(id=ONLY), name="accounts_setup_only_ck"),
+            models.CheckConstraint(condition=Q(id=SETUP_ID), name="accounts_setup_only_ck"),
             models.CheckConstraint(
                 condition=Q(completed_at=None, completed_by=None)
                 | Q(completed_at__isnull=False, completed_by__isnull=False),

@@ -1,11 +1,15 @@
-"""Sign-in data beside the password. Global tables: sign-in happens before a tenant is known."""
+"""Sign-in: browsers, sessions, passkeys, and the policy and mail domains of a tenant.
+
+All but ``MailDomain`` are global tables: sign-in happens before a tenant is known.
+"""
 
 import uuid
 
+from django.contrib.sessions.models import Session
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from apps.tenancy.models import Tenant
+from apps.tenancy.models import Tenant, TenantModel
 
 
 class KnownBrowser(models.Model):
@@ -34,6 +38,25 @@ class KnownBrowser(models.Model):
         ]
 
 
+class OpenSession(models.Model):
+    """A signed-in browser session, as shown to its user; deleted together with the Django session."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    session = models.OneToOneField(Session, on_delete=models.CASCADE, related_name="open_session")
+    user = models.ForeignKey(
+        "accounts.User", on_delete=models.CASCADE, related_name="open_sessions"
+    )
+    # The tenant it last worked in; null until it does. Admins of that tenant may end the session.
+    tenant = models.ForeignKey(Tenant, on_delete=models.CASCADE, null=True, related_name="+")
+    # Authentication methods: "password+totp".
+    method = models.CharField(max_length=60)
+    device = models.CharField(max_length=80)
+    address = models.CharField(max_length=64)
+    opened_at = models.DateTimeField()
+    # Exact to a minute.
+    last_seen_at = models.DateTimeField()
+
+
 class PasskeyCredential(models.Model):
     """Makes a passkey's credential unique over all users, and stores its signature counter.
 
@@ -54,6 +77,27 @@ class PasskeyCredential(models.Model):
                 fields=["digest"], name="accounts_passkeycredential_digest_uniq"
             )
         ]
+
+
+class MailDomain(TenantModel):
+    """A mail domain that a platform operator accepted for this tenant. Read-only for the tenant."""
+
+    # Lower-case ASCII (IDNA), without a final dot. Subdomains are separate domains.
+    domain = models.CharField(max_length=253)
+    # The actor, as the audit log names it.
+    accepted_by = models.JSONField()
+    accepted_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["domain"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "domain"], name="accounts_maildomain_domain_uniq"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.domain
 
 
 class SignInPolicy(Tenant):

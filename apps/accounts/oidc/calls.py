@@ -59,7 +59,7 @@ def provider_calls(provider: Provider, *, may_wait: bool = False) -> Iterator[No
     except BaseException:
         # The outcome says nothing about the provider: let the next call probe it.
         with suppress(RedisError, OSError):
-            cache.delete(f"{_name(provider)}:probe")
+            cache.delete(f"{_breaker_key(provider)}:probe")
         raise
     else:
         _record_success(provider)
@@ -70,7 +70,7 @@ def provider_calls(provider: Provider, *, may_wait: bool = False) -> Iterator[No
 
 def require_available(provider: Provider) -> None:
     """Raise ProviderUnavailable while the provider's breaker is open, before the browser is redirected there."""
-    if _is_open(_name(provider)):
+    if _is_open(_breaker_key(provider)):
         raise _breaker_open()
 
 
@@ -98,19 +98,19 @@ def _acquire_slot(*, may_wait: bool) -> bool:
 
 
 @dataclass
-class _Local:
+class _LocalBreaker:
     """A provider's breaker in this process, used while Redis is unavailable."""
 
     failures: int = 0
     open_until: float = 0.0
 
 
-_local: dict[str, _Local] = {}
+_local: dict[str, _LocalBreaker] = {}
 _local_lock = threading.Lock()
 
 
 def _require_closed(provider: Provider) -> None:
-    name = _name(provider)
+    name = _breaker_key(provider)
     if _is_open(name):
         raise _breaker_open()
     is_probing = False
@@ -128,7 +128,7 @@ def _is_open(name: str) -> bool:
         return cache.get(f"{name}:open") is not None
     except (RedisError, OSError):
         with _local_lock:
-            return time.monotonic() < _local.get(name, _Local()).open_until
+            return time.monotonic() < _local.get(name, _LocalBreaker()).open_until
 
 
 def _breaker_open() -> ProviderUnavailable:
@@ -139,7 +139,7 @@ def _breaker_open() -> ProviderUnavailable:
 
 
 def _record_failure(provider: Provider) -> None:
-    name = _name(provider)
+    name = _breaker_key(provider)
     try:
         cache.add(f"{name}:failures", 0, timeout=FAILURES_TTL_SECONDS)
         failures = cache.incr(f"{name}:failures")
@@ -147,7 +147,7 @@ def _record_failure(provider: Provider) -> None:
         cache.delete(f"{name}:probe")
     except (RedisError, OSError, ValueError):
         with _local_lock:
-            local = _local.setdefault(name, _Local())
+            local = _local.setdefault(name, _LocalBreaker())
             local.failures += 1
             failures = local.failures
             local.open_until = time.monotonic() + _pause(failures)
@@ -155,7 +155,7 @@ def _record_failure(provider: Provider) -> None:
 
 
 def _record_success(provider: Provider) -> None:
-    name = _name(provider)
+    name = _breaker_key(provider)
     with _local_lock:
         _local.pop(name, None)
     with suppress(RedisError, OSError):
@@ -166,6 +166,6 @@ def _pause(failures: int) -> int:
     return int(min(FIRST_PAUSE_SECONDS * 2 ** min(failures - 1, 10), LONGEST_PAUSE_SECONDS))
 
 
-def _name(provider: Provider) -> str:
+def _breaker_key(provider: Provider) -> str:
     # By issuer: several clients of one provider share its breaker.
     return f"{BREAKER}:{sha256(provider.issuer.encode()).hexdigest()}"

@@ -34,11 +34,15 @@ class Rule:
     claim: str = ""
     value: str = ""
 
-    def holds_for(self, claims: Mapping[str, Any]) -> bool:
+    def matches(self, claims: Mapping[str, Any]) -> bool:
         if not self.claim:
             return True
-        claimed = claims.get(self.claim)
-        return self.value in claimed if isinstance(claimed, list) else claimed == self.value
+        claim_value = claims.get(self.claim)
+        return (
+            self.value in claim_value
+            if isinstance(claim_value, list)
+            else claim_value == self.value
+        )
 
 
 @dataclass(frozen=True)
@@ -64,12 +68,12 @@ def read_providers(text: str) -> tuple[Provider, ...]:
     if not text.strip():
         return ()
     try:
-        listed = json.loads(text)
+        entries = json.loads(text)
     except ValueError as error:
         raise ProvidersInvalid(f"is not JSON ({error}).") from error
-    if not isinstance(listed, list):
+    if not isinstance(entries, list):
         raise ProvidersInvalid("is not a list.")
-    providers = tuple(_provider(entry, number) for number, entry in enumerate(listed))
+    providers = tuple(_provider(entry, number) for number, entry in enumerate(entries))
     for what, values in (
         ("id", [p.slug for p in providers]),
         ("issuer", [p.issuer for p in providers]),

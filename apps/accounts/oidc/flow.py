@@ -51,7 +51,7 @@ class GuardedSocialAccounts(DefaultSocialAccountAdapter):  # type: ignore[misc] 
         return guarded_session(seconds_left)
 
 
-class _Endpoints(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
+class _AllauthAdapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
     def __init__(self, request: HttpRequest, provider: Provider) -> None:
         super().__init__(request, provider.slug)
         self.config = provider
@@ -61,7 +61,7 @@ class _Endpoints(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
         return metadata.document_of(self.config)
 
     def get_provider(self) -> OpenIDConnectProvider:
-        return _ConfiguredProvider(self.request, self.config)
+        return _AllauthProvider(self.request, self.config)
 
     def get_callback_url(self, request: HttpRequest, app: SocialApp) -> str:  # noqa: ARG002
         # From ISPVM_PUBLIC_URL, not from the Host header.
@@ -69,7 +69,7 @@ class _Endpoints(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
         return f"{settings.ISPVM_PUBLIC_URL}{path}"
 
 
-class _ConfiguredProvider(OpenIDConnectProvider):  # type: ignore[misc]
+class _AllauthProvider(OpenIDConnectProvider):  # type: ignore[misc]
     """A provider of ISPVM_OIDC_PROVIDERS as an allauth provider."""
 
     def __init__(self, request: HttpRequest, provider: Provider) -> None:
@@ -93,8 +93,8 @@ class _ConfiguredProvider(OpenIDConnectProvider):  # type: ignore[misc]
         )
         super().__init__(request, app=app)
 
-    def get_oauth2_adapter(self, request: HttpRequest) -> _Endpoints:
-        return _Endpoints(request, self.config)
+    def get_oauth2_adapter(self, request: HttpRequest) -> _AllauthAdapter:
+        return _AllauthAdapter(request, self.config)
 
 
 def provider_of(slug: str) -> Provider:
@@ -117,7 +117,7 @@ def begin_login(
     params: dict[str, str] = {"nonce": nonce}
     if purpose == CONFIRM:
         params |= {"prompt": "login", "max_age": "0"}
-    response: HttpResponse = _ConfiguredProvider(request, provider).redirect(
+    response: HttpResponse = _AllauthProvider(request, provider).redirect(
         request,
         purpose,
         next_url=next_url,
@@ -134,9 +134,9 @@ def handle_callback(request: HttpRequest, provider: Provider) -> LoginResult:
 
     The state is consumed in any case.
     """
-    configured = _ConfiguredProvider(request, provider)
+    allauth_provider = _AllauthProvider(request, provider)
     try:
-        state = configured.unstash_redirect_state(request, request.GET.get("state", ""))
+        state = allauth_provider.unstash_redirect_state(request, request.GET.get("state", ""))
     except PermissionDenied as error:
         raise IdentityRefused(
             "state_unknown", "This sign-in was not started here or has ended. Start over."
@@ -152,10 +152,10 @@ def handle_callback(request: HttpRequest, provider: Provider) -> LoginResult:
     with provider_calls(provider, may_wait=True):
         metadata.load_document(provider)
         _check_response(request, provider)
-        tokens = _exchange_code(request, configured, state["pkce_code_verifier"])
+        tokens = _exchange_code(request, allauth_provider, state["pkce_code_verifier"])
         claims = _claims_of(provider, tokens.get("id_token", ""), expected)
         if provider.provision and "email" not in claims:
-            claims = {**_fetch_user_info(configured, tokens, claims["sub"]), **claims}
+            claims = {**_fetch_user_info(allauth_provider, tokens, claims["sub"]), **claims}
     return LoginResult(claims, state["process"], state.get("next", "/"))
 
 
@@ -183,33 +183,34 @@ def _check_response(request: HttpRequest, provider: Provider) -> None:
 
 
 def _exchange_code(
-    request: HttpRequest, configured: _ConfiguredProvider, verifier: str
+    request: HttpRequest, allauth_provider: _AllauthProvider, verifier: str
 ) -> dict[str, Any]:
-    endpoints = configured.get_oauth2_adapter(request)
-    client = endpoints.get_client(request, configured.app)
+    adapter = allauth_provider.get_oauth2_adapter(request)
+    client = adapter.get_client(request, allauth_provider.app)
     try:
-        tokens: dict[str, Any] = endpoints.get_access_token_data(
-            request, configured.app, client, pkce_code_verifier=verifier
+        tokens: dict[str, Any] = adapter.get_access_token_data(
+            request, allauth_provider.app, client, pkce_code_verifier=verifier
         )
     except OAuth2Error as error:
         raise IdentityRefused(
-            "code_refused_by_provider", f"{configured.name} did not accept the sign-in. Start over."
+            "code_refused_by_provider",
+            f"{allauth_provider.name} did not accept the sign-in. Start over.",
         ) from error
     except (SessionError, ValueError, TypeError, KeyError, RecursionError) as error:
-        log.warning("identity_provider_unreachable", provider=configured.config.slug)
+        log.warning("identity_provider_unreachable", provider=allauth_provider.config.slug)
         raise ProviderUnavailable(message="The identity provider cannot be reached.") from error
     return tokens
 
 
 def _fetch_user_info(
-    configured: _ConfiguredProvider, tokens: Mapping[str, Any], subject: str
+    allauth_provider: _AllauthProvider, tokens: Mapping[str, Any], subject: str
 ) -> dict[str, Any]:
     """Claims of the UserInfo endpoint, for the same subject as the ID token."""
-    if "userinfo_endpoint" not in metadata.document_of(configured.config):
+    if "userinfo_endpoint" not in metadata.document_of(allauth_provider.config):
         return {}
-    endpoints = configured.get_oauth2_adapter(configured.request)
+    adapter = allauth_provider.get_oauth2_adapter(allauth_provider.request)
     try:
-        user_info = endpoints._fetch_user_info(tokens["access_token"])  # noqa: SLF001  (allauth's one way)
+        user_info = adapter._fetch_user_info(tokens["access_token"])  # noqa: SLF001  (allauth has no public method)
     except (SessionError, ValueError, KeyError, RecursionError) as error:
         raise ProviderUnavailable(message="The identity provider cannot be reached.") from error
     if not isinstance(user_info, dict) or user_info.get("sub") != subject:

@@ -101,12 +101,14 @@ def require_may_vouch_for(provider: Provider, user: User) -> None:
 
 def _identity(provider: Provider, claims: Mapping[str, Any]) -> SocialAccount | None:
     rows = SocialAccount.objects.select_related("user")
-    found: SocialAccount | None = rows.filter(provider=provider.issuer, uid=claims["sub"]).first()
-    return found
+    identity: SocialAccount | None = rows.filter(
+        provider=provider.issuer, uid=claims["sub"]
+    ).first()
+    return identity
 
 
 def _provision(provider: Provider, claims: Mapping[str, Any], at: datetime) -> User:
-    rules = [rule for rule in provider.provision if rule.holds_for(claims)]
+    rules = [rule for rule in provider.provision if rule.matches(claims)]
     tenants = {t.slug: t for t in Tenant.objects.filter(is_active=True)} if rules else {}
     if provider.tenant:
         tenants = {slug: tenant for slug, tenant in tenants.items() if slug == provider.tenant}

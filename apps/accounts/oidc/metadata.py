@@ -54,7 +54,7 @@ def load_document(provider: Provider) -> None:
     """Fetch the discovery document unless it is cached. Call inside ``provider_calls``. Raises ProviderUnavailable."""
     if is_loaded(provider):
         return
-    document = _checked(provider, _fetch(provider.issuer.rstrip("/") + WELL_KNOWN))
+    document = _validate(provider, _fetch(provider.issuer.rstrip("/") + WELL_KNOWN))
     with _lock:
         _cache[provider.issuer] = _Cached(document, time.monotonic())
 
@@ -95,8 +95,8 @@ def _cached(provider: Provider) -> _Cached:
     return cached
 
 
-def _checked(provider: Provider, document: dict[str, Any]) -> dict[str, Any]:
-    """Refuse a document of another issuer, or one with endpoints that are not HTTPS."""
+def _validate(provider: Provider, document: dict[str, Any]) -> dict[str, Any]:
+    """The document. Raises ProviderUnavailable for one of another issuer, or one with endpoints that are not HTTPS."""
     if document.get("issuer") != provider.issuer:
         raise ProviderUnavailable(message="The identity provider reports a different issuer.")
     issuer_scheme = urlsplit(provider.issuer).scheme

@@ -165,8 +165,8 @@ def remove_passkey(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def end_session(request: HttpRequest, pk: UUID) -> HttpResponse:
     user = _user(request)
-    opened = get_object_or_404(OpenSession, user=user, pk=pk)
-    sessions.end_session(opened=opened, actor=_actor(user), at=clock.now())
+    session = get_object_or_404(OpenSession, user=user, pk=pk)
+    sessions.end_session(session=session, actor=_actor(user), at=clock.now())
     return redirect("accounts:account")
 
 

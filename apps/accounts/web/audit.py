@@ -22,7 +22,7 @@ from apps.pages.paging import paginate
 from apps.pages.params import page_number, text_param
 from apps.pages.states import CRITICAL, OK, UNKNOWN, State
 
-SEARCH_FIELDS = ("action", "who", "object")
+SEARCH_FIELDS = ("action", "actor", "object")
 FAULTS = {
     Fault.CHANGED: _lazy("The content of the record was changed."),
     Fault.MISSING: _lazy("The record is missing."),
@@ -56,7 +56,7 @@ def audit(request: HttpRequest) -> HttpResponse:
         "pager": pager,
         "params": params,
         "is_filtered": any(params.values()),
-        "verified": _verified(),
+        "verification": _last_verification(),
     }
     return render(request, "accounts/audit.html", context)
 
@@ -73,15 +73,15 @@ def _search(access: Access, params: dict[str, str]) -> QuerySet[Record]:
     rows = access.visible(Record.objects.order_by("-sequence"), Permission.AUDIT_VIEW)
     if params["action"]:
         rows = rows.filter(action__icontains=params["action"])
-    if params["who"]:
-        rows = rows.filter(actor__label__icontains=params["who"])
+    if params["actor"]:
+        rows = rows.filter(actor__label__icontains=params["actor"])
     if params["object"]:
         text = params["object"]
         rows = rows.filter(Q(entity_id=text) | Q(detail__name__icontains=text))
     return rows
 
 
-def _verified() -> LastVerification:
+def _last_verification() -> LastVerification:
     row = Verification.objects.first()
     if row is None or row.finished_at is None:
         return LastVerification(

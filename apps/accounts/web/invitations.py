@@ -85,7 +85,7 @@ def invitation(request: HttpRequest) -> HttpResponse:
 @require_POST
 def accept(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Become a member. The session switches to the tenant only if it has none yet."""
-    assert isinstance(request.user, User)  # the login middleware admits nobody else
+    assert isinstance(request.user, User)  # LoginRequiredMiddleware redirects all others
     tenant = accept_invitation.accept(user=request.user, invitation_id=pk, at=clock.now())
     return _redirect_member(request, request.user, tenant)
 
@@ -93,7 +93,7 @@ def accept(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def decline(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Decline the invitation."""
-    assert isinstance(request.user, User)  # the login middleware admits nobody else
+    assert isinstance(request.user, User)  # LoginRequiredMiddleware redirects all others
     accept_invitation.decline(user=request.user, invitation_id=pk, at=clock.now())
     return redirect("accounts:tenants")
 

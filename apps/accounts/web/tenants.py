@@ -40,10 +40,10 @@ def tenants(request: HttpRequest) -> HttpResponse:
 def choose(request: HttpRequest) -> HttpResponse:
     """Bind the session to one of the user's own tenants. Membership is checked again on each request."""
     tenant_id = _posted_tenant(request)
-    chosen = next((t for t in tenants_of(_user(request)) if str(t.pk) == tenant_id), None)
-    if chosen is None:
+    tenant = next((t for t in tenants_of(_user(request)) if str(t.pk) == tenant_id), None)
+    if tenant is None:
         raise NotVisible
-    request.session[SESSION_TENANT] = str(chosen.pk)
+    request.session[SESSION_TENANT] = str(tenant.pk)
     return redirect(safe_next(request, request.POST.get("next", "/")))
 
 
@@ -73,10 +73,10 @@ def open_tenant(request: HttpRequest) -> HttpResponse:
 def exit_tenant(request: HttpRequest) -> HttpResponse:
     """Close the access session."""
     access = platform.platform_access(_user(request))
-    chosen = request.session.get(SESSION_TENANT)
+    tenant_id = request.session.get(SESSION_TENANT)
     request.session[SESSION_TENANT] = NOT_CHOSEN
-    if chosen:
-        platform.close_access_session(access=access, tenant_id=UUID(chosen), at=clock.now())
+    if tenant_id:
+        platform.close_access_session(access=access, tenant_id=UUID(tenant_id), at=clock.now())
     return redirect("accounts:tenants")
 
 
@@ -98,11 +98,11 @@ def _render(request: HttpRequest, *, error: DomainError | None = None) -> HttpRe
         require_own_factor(request.session)
         search = text_param(request, "q")
         rows = Tenant.objects.filter(name__icontains=search).order_by("name", "pk")
-        found, pager = paginate(rows, number=page_number(request), params={"q": search})
+        page_rows, pager = paginate(rows, number=page_number(request), params={"q": search})
         context |= {
             "is_operator": True,
             "search": search,
-            "rows": found,
+            "rows": page_rows,
             "pager": pager,
             "low_volumes": low_volumes(),
         }
@@ -111,7 +111,7 @@ def _render(request: HttpRequest, *, error: DomainError | None = None) -> HttpRe
 
 
 def _user(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)  # the login middleware admits nobody else
+    assert isinstance(request.user, User)  # LoginRequiredMiddleware redirects all others
     return request.user
 
 

@@ -119,9 +119,9 @@ class Migration(migrations.Migration):
                     "purpose",
                     models.CharField(
                         choices=[
-                            ("agent_config", "An agent's assignment"),
-                            ("webhook_signing", "Signing what a webhook sends"),
-                            ("connection_test", "A connection test"),
+                            ("agent_config", "Agent configuration"),
+                            ("webhook_signing", "Webhook signing"),
+                            ("connection_test", "Connection test"),
                         ],
                         max_length=30,
                     ),

@@ -12,8 +12,8 @@ from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 from apps.vault.envelope import FORMAT_WITHOUT_KEY_ID, encode_associated_data, seal, unseal
 from apps.vault.errors import MasterKeyInvalid, MasterKeyRetired, SecretUnreadable
-from apps.vault.master import Keyring, read_keyring
-from apps.vault.master import MasterKey as Key
+from apps.vault.keyring import Keyring, read_keyring
+from apps.vault.keyring import MasterKey as Key
 from apps.vault.models import MasterKey, PlatformSecret, TenantKey
 
 log = structlog.get_logger(__name__)

@@ -16,7 +16,7 @@ from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 from apps.vault.envelope import parse_ciphertext
 from apps.vault.models import MasterKey, PlatformKey, TenantKey
-from apps.vault.registry import Area
+from apps.vault.registry import KeyScope
 from apps.vault.services.data_keys import live_keys, rewrap
 from apps.vault.services.key_holders import require_key_on_all_processes
 from apps.vault.services.master_keys import check_master_key, keyring
@@ -27,7 +27,7 @@ from apps.vault.services.reseal import reseal_legacy_platform_secrets
 class MasterRotation:
     """Result of a run: number of rewrapped data keys, and the retired master keys."""
 
-    wrapped_count: int
+    rewrapped_count: int
     retired_key_ids: tuple[str, ...]
 
 
@@ -48,24 +48,24 @@ def rotate_master_key(
     if not force:
         require_key_on_all_processes(master_keys.current.label)
     tenants = list(Tenant.objects.order_by("pk").values_list("pk", flat=True))
-    wrapped_count = _wrap_area(None, actor, at)
+    rewrapped_count = _rewrap_scope(None, actor, at)
     for number, tenant_id in enumerate(tenants, 1):
-        wrapped_count += _wrap_area(tenant_id, actor, at)
+        rewrapped_count += _rewrap_scope(tenant_id, actor, at)
         progress(number, len(tenants))
     if not force:  # a process that was starting when this began has published its keys by now
         require_key_on_all_processes(master_keys.current.label)
-    return MasterRotation(wrapped_count, _retire(actor, at))
+    return MasterRotation(rewrapped_count, _retire(actor, at))
 
 
-def _wrap_area(tenant_id: UUID | None, actor: ActorLike, at: datetime) -> int:
+def _rewrap_scope(tenant_id: UUID | None, actor: ActorLike, at: datetime) -> int:
     """Rewrap one owner's data keys, in one transaction with the audit record."""
-    area = Area.TENANT if tenant_id else Area.PLATFORM
+    scope = KeyScope.TENANT if tenant_id else KeyScope.PLATFORM
     if tenant_id is None:
         reseal_legacy_platform_secrets(at=at)
     with _tenant_transaction(tenant_id):
-        stale = [row for row in live_keys(area).select_for_update(no_key=True) if _is_stale(row)]
+        stale = [row for row in live_keys(scope).select_for_update(no_key=True) if _is_stale(row)]
         for row in stale:
-            rewrap(row, area)
+            rewrap(row, scope)
         if stale:
             versions = sorted(row.version for row in stale)
             detail = {"versions": versions, "master_key": keyring().current.label}
@@ -116,9 +116,9 @@ def _retire(actor: ActorLike, at: datetime) -> tuple[str, ...]:
 
 
 def _labels_in_use(tenant_id: UUID | None) -> set[str]:
-    area = Area.TENANT if tenant_id else Area.PLATFORM
+    scope = KeyScope.TENANT if tenant_id else KeyScope.PLATFORM
     with _tenant_transaction(tenant_id):
-        key_ids = [parse_ciphertext(bytes(row.wrapped_key)).key_id for row in live_keys(area)]
+        key_ids = [parse_ciphertext(bytes(row.wrapped_key)).key_id for row in live_keys(scope)]
     # The first format has no key id: it could be any of them, so all stay live.
     if None in key_ids:
         return set(MasterKey.objects.values_list("key_id", flat=True))

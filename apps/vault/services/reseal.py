@@ -21,7 +21,7 @@ from apps.tenancy import acting_in
 from apps.vault.envelope import FORMAT, KEY_ID_BYTES, seal
 from apps.vault.errors import SecretUnreadable
 from apps.vault.models import PlatformSecret
-from apps.vault.registry import Area, SealedField, sealed_field, sealed_fields
+from apps.vault.registry import KeyScope, SealedField, sealed_field, sealed_fields
 from apps.vault.services.data_keys import (
     DataKey,
     add_key,
@@ -53,14 +53,14 @@ def begin_rotation(*, tenant_id: UUID | None, actor: ActorLike, at: datetime) ->
 
     Idempotent: while earlier versions are in use, the running rotation is continued.
     """
-    area = area_for(tenant_id)
+    scope = scope_for(tenant_id)
     with tenant_context(tenant_id), transaction.atomic():
-        newest = sealing_key(area).version
+        newest = sealing_key(scope).version
         # Concurrent calls: one creates the version, the other finds it.
-        rows = list(live_keys(area).select_for_update(no_key=True))
+        rows = list(live_keys(scope).select_for_update(no_key=True))
         if len(rows) > 1 or rows[-1].version != newest:
             return int(rows[-1].version)
-        if not add_key(area, version=newest + 1, at=at):
+        if not add_key(scope, version=newest + 1, at=at):
             return newest + 1
         _audit(tenant_id, "vault.rotation_begun", {"version": newest + 1}, actor, at)
     return newest + 1
@@ -73,20 +73,20 @@ def sweep(
     should_continue: Callable[[], bool] = lambda: True,
 ) -> Sweep:
     """Re-seal what is sealed under earlier versions, batch by batch, while ``should_continue()`` is true."""
-    area, resealed, unreadable = area_for(tenant_id), 0, 0
-    for field in sealed_fields(area):
+    scope, resealed, unreadable = scope_for(tenant_id), 0, 0
+    for field in sealed_fields(scope):
         last: Any = None
         while should_continue():
             with tenant_context(tenant_id), transaction.atomic():
-                result = _reseal_batch(field, sealing_key(area), after=last, size=batch)
+                result = _reseal_batch(field, sealing_key(scope), after=last, size=batch)
             resealed, unreadable = resealed + result.resealed, unreadable + result.unreadable
             last = result.last
             if last is None:
                 break
     with tenant_context(tenant_id):
         remaining = sum(
-            rows_under_earlier_keys(field, sealing_key(area)).count()
-            for field in sealed_fields(area)
+            rows_under_earlier_keys(field, sealing_key(scope)).count()
+            for field in sealed_fields(scope)
         )
     return Sweep(resealed, unreadable, remaining)
 
@@ -98,13 +98,13 @@ def retire_earlier_keys(
 
     Idempotent. Locks: the keys' rows, so that transactions that are sealing under one are waited for.
     """
-    area = area_for(tenant_id)
+    scope = scope_for(tenant_id)
     with tenant_context(tenant_id), transaction.atomic():
-        rows = list(live_keys(area).select_for_update())
+        rows = list(live_keys(scope).select_for_update())
         if len(rows) < 2 or rows[-1].created_at > at - grace:  # noqa: PLR2004  (a single key has no earlier one)
             return []
         newest = DataKey(rows[-1].version, b"")
-        if any(rows_under_earlier_keys(field, newest).exists() for field in sealed_fields(area)):
+        if any(rows_under_earlier_keys(field, newest).exists() for field in sealed_fields(scope)):
             return []
         retired = [row.version for row in rows[:-1]]
         for row in rows[:-1]:
@@ -118,7 +118,7 @@ def retire_earlier_keys(
 def is_rotation_in_progress(*, tenant_id: UUID | None) -> bool:
     """Whether earlier versions of the data key are still live."""
     with tenant_context(tenant_id):
-        return bool(live_keys(area_for(tenant_id)).count() > 1)
+        return bool(live_keys(scope_for(tenant_id)).count() > 1)
 
 
 def reseal_legacy_platform_secrets(*, at: datetime) -> int:  # noqa: ARG001  (services take ``at``)
@@ -130,7 +130,7 @@ def reseal_legacy_platform_secrets(*, at: datetime) -> int:  # noqa: ARG001  (se
             no_key=True
         ):
             if row.sealed_value and is_sealed_by_master_key(spec, bytes(row.sealed_value)):
-                key = sealing_key(Area.PLATFORM)
+                key = sealing_key(KeyScope.PLATFORM)
                 plain = open_legacy_platform_secret(row.name, bytes(row.sealed_value))
                 row.sealed_value = seal(
                     key.secret, key.id, plain, field_associated_data(spec, row.pk)
@@ -177,7 +177,7 @@ def open_any(field: SealedField, pk: Any, sealed: bytes, keys: dict[int, DataKey
 
 
 def sealed_rows(field: SealedField) -> QuerySet[Any]:
-    """The rows that hold a ciphertext, with ``sealed_headerer``: format and key id."""
+    """The rows that hold a ciphertext, with ``sealed_header``: format and key id."""
     rows: QuerySet[Any] = field.rows.annotate(
         sealed_length=Length(field.column),
         sealed_header=Substr(field.column, 1, 1 + KEY_ID_BYTES, output_field=BinaryField()),
@@ -192,8 +192,8 @@ def rows_under_earlier_keys(field: SealedField, key: DataKey) -> QuerySet[Any]:
     return sealed_rows(field).filter(~Q(sealed_header=FORMAT + key_id_of(key.version)))
 
 
-def area_for(tenant_id: UUID | None) -> Area:
-    return Area.TENANT if tenant_id else Area.PLATFORM
+def scope_for(tenant_id: UUID | None) -> KeyScope:
+    return KeyScope.TENANT if tenant_id else KeyScope.PLATFORM
 
 
 def tenant_context(tenant_id: UUID | None) -> AbstractContextManager[Any]:

@@ -6,7 +6,7 @@ from uuid import UUID
 from apps.tenancy.context import require_tenant_id
 from apps.vault.envelope import encode_associated_data, seal, unseal
 from apps.vault.errors import KeyRetired, SecretUnreadable
-from apps.vault.registry import Area, SealedField, sealed_field
+from apps.vault.registry import KeyScope, SealedField, sealed_field
 from apps.vault.services.data_keys import DataKey, opening_key, owner_for, sealing_key, version_of
 from apps.vault.services.leases import Lease
 
@@ -17,7 +17,7 @@ def seal_secret(*, table: str, row_id: UUID | str, field: str, plaintext: bytes)
     Save the row in the same transaction: until it ends, no rotation retires the key. Raises LookupError.
     """
     spec = sealed_field(table, field)
-    key = sealing_key(spec.area)
+    key = sealing_key(spec.scope)
     return seal(key.secret, key.id, plaintext, field_associated_data(spec, row_id))
 
 
@@ -37,7 +37,7 @@ def open_platform_field(*, row: Any, field: str) -> bytes:
     Raises LookupError, SecretUnreadable.
     """
     spec = sealed_field(row._meta.db_table, field)
-    if spec.area is not Area.PLATFORM:
+    if spec.scope is not KeyScope.PLATFORM:
         raise LookupError(f"{spec.table}.{spec.name} belongs to a tenant: open it under a lease.")
     return _open(row, spec, {})
 
@@ -60,10 +60,10 @@ def open_sealed(
     version = version_of(sealed)
     key = keys.get(version)
     if key is None:
-        key = keys[version] = opening_key(spec.area, version)
+        key = keys[version] = opening_key(spec.scope, version)
     return unseal(key.secret, sealed, field_associated_data(spec, row_id))
 
 
 def field_associated_data(spec: SealedField, row_id: UUID | str) -> bytes:
     """Associated data of a sealed field: owner, table, row, field."""
-    return encode_associated_data(owner_for(spec.area), spec.table, str(row_id), spec.name)
+    return encode_associated_data(owner_for(spec.scope), spec.table, str(row_id), spec.name)

@@ -8,9 +8,9 @@ from django.db.models import Count
 from apps.vault.envelope import FORMAT, parse_ciphertext
 from apps.vault.errors import SecretUnreadable
 from apps.vault.models import MasterKey
-from apps.vault.registry import Area, SealedField, sealed_fields
+from apps.vault.registry import KeyScope, SealedField, sealed_fields
 from apps.vault.services.data_keys import DataKey, live_keys
-from apps.vault.services.reseal import area_for, open_any, sealed_rows, tenant_context
+from apps.vault.services.reseal import open_any, scope_for, sealed_rows, tenant_context
 
 
 @dataclass(frozen=True)
@@ -40,22 +40,22 @@ def all_master_keys() -> list[MasterKey]:
 
 def vault_state(tenant_id: UUID | None, *, open_all: bool = False) -> VaultState:
     """A tenant's part of the vault (None: the installation's). ``open_all`` opens every secret to check it."""
-    area = area_for(tenant_id)
+    scope = scope_for(tenant_id)
     with tenant_context(tenant_id):
         counts: dict[int, int] = {}
-        for field in sealed_fields(area):
+        for field in sealed_fields(scope):
             for header, number in (
                 sealed_rows(field).values_list("sealed_header").annotate(Count("pk")).order_by()
             ):
                 version = _version_in(bytes(header))
                 counts[version] = counts.get(version, 0) + number
-        rows = list(live_keys(area))
+        rows = list(live_keys(scope))
         known = {row.version for row in rows}
         # The installation's secrets in the first format are under the master key itself.
-        known |= {1} if area is Area.PLATFORM else set()
+        known |= {1} if scope is KeyScope.PLATFORM else set()
         unreadable = sum(number for version, number in counts.items() if version not in known)
         if open_all:
-            unreadable = sum(_unreadable(field) for field in sealed_fields(area))
+            unreadable = sum(_unreadable(field) for field in sealed_fields(scope))
         return VaultState(
             keys=tuple(
                 KeyState(

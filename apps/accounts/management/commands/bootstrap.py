@@ -48,8 +48,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        email = self._email(options["email"] or self._ask("E-mail of the platform operator"))
-        tenant_name = options["tenant"] or self._ask("Name of the first tenant")
+        email = self._email(options["email"] or self._prompt("E-mail of the platform operator"))
+        tenant_name = options["tenant"] or self._prompt("Name of the first tenant")
         slug = options["slug"] or slug_of(tenant_name)
         operator = NewUser(email, options["name"])
         admin = (
@@ -118,7 +118,7 @@ class Command(BaseCommand):
             raise CommandError(f"Nothing was changed: {file} cannot be read ({error}).") from error
         return text.split("\n", 1)[0].rstrip("\r")
 
-    def _ask(self, question: str) -> str:
+    def _prompt(self, question: str) -> str:
         self._require_terminal("--email and --tenant")
         for _ in range(TRIES):
             answer = input(f"{question}: ").strip()

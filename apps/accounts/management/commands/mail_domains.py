@@ -17,7 +17,7 @@ class Command(BaseCommand):
     help = "Accept, withdraw or list a tenant's mail domains. Its identity providers sign in no other addresses."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("act", choices=["accept", "withdraw", "list"])
+        parser.add_argument("action", choices=["accept", "withdraw", "list"])
         parser.add_argument("tenant", help="the tenant's slug")
         parser.add_argument("domains", nargs="*", help="domains, such as example.net")
 
@@ -26,13 +26,13 @@ class Command(BaseCommand):
         if tenant is None:
             raise CommandError(f"There is no tenant {options['tenant']}.")
         rows = mail_domains_of(tenant)
-        if options["act"] != "list":
+        if options["action"] != "list":
             try:
-                named = {normalize_domain(domain) for domain in options["domains"]}
+                domains = {normalize_domain(domain) for domain in options["domains"]}
                 current = {row.domain for row in rows}
-                wanted = current | named if options["act"] == "accept" else current - named
+                updated = current | domains if options["action"] == "accept" else current - domains
                 rows = set_mail_domains(
-                    tenant=tenant, domains=wanted, actor=Actor.system("manage"), at=clock.now()
+                    tenant=tenant, domains=updated, actor=Actor.system("manage"), at=clock.now()
                 )
             except MailDomainInvalid as error:
                 raise CommandError(error.message) from error

@@ -8,18 +8,18 @@ from apps.authorization.actors import Actor
 from apps.core import clock
 
 ACTOR = Actor.system("manage")
-ACTS = {"add": add_operator, "remove": remove_operator}
+ACTIONS = {"add": add_operator, "remove": remove_operator}
 
 
 class Command(BaseCommand):
     help = "Add, remove or list platform operators. Needs DATABASE_OWNER_URL."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("act", choices=["add", "remove", "list"])
+        parser.add_argument("action", choices=["add", "remove", "list"])
         parser.add_argument("email", nargs="?", help="of an existing account")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["act"] == "list":
+        if options["action"] == "list":
             for row in PlatformOperator.objects.select_related("user").order_by("user__email"):
                 self.stdout.write(f"{row.user.email}  since {row.since:%Y-%m-%d}")
             return
@@ -27,7 +27,7 @@ class Command(BaseCommand):
         if user is None:
             raise CommandError("No account has this e-mail address.")
         try:
-            changed = ACTS[options["act"]](user=user, actor=ACTOR, at=clock.now())
+            changed = ACTIONS[options["action"]](user=user, actor=ACTOR, at=clock.now())
         except OwnerNeeded as refusal:
             raise CommandError(refusal.message) from refusal
         self.stdout.write(

@@ -34,7 +34,7 @@ class Command(BaseCommand):
         ) as error:
             raise CommandError(str(error)) from error
         label = services.keyring().current.label
-        self.stdout.write(f"{result.wrapped_count} data keys wrapped under master key {label}.")
+        self.stdout.write(f"{result.rewrapped_count} data keys wrapped under master key {label}.")
         for retired in result.retired_key_ids:
             self.stdout.write(f"Master key {retired} is retired.")
         live = [key.key_id for key in services.all_master_keys() if not key.retired_at]
