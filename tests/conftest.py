@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.test import TransactionTestCase
@@ -18,6 +19,12 @@ from tests.chromium import chromium, under_way
 from tests.isolation import reset_process, warm_content_types
 
 __all__ = ["chromium", "under_way"]
+
+# How long one example takes, or how long it takes to draw one, depends on how busy the machine is.
+hypothesis.settings.register_profile(
+    "any_machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any_machine")
 
 PASSWORD = "correct-horse-battery"  # the cast's, not a secret
 

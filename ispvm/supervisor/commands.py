@@ -46,10 +46,14 @@ def test(arguments: list[str]) -> int:
     if "--long" in arguments:
         arguments = [argument for argument in arguments if argument != "--long"]
         environment["ISPVM_LONG"] = "1"
-    workers = (
-        [] if any(a.startswith(("-n", "--numprocesses")) for a in arguments) else ["-n", "auto"]
-    )
-    return run_in_foreground([sys.executable, "-m", "pytest", *workers, *arguments], environment)
+    if not any(a.startswith(("-n", "--numprocesses")) for a in arguments):
+        arguments = ["-n", str(test_workers()), "--dist", "worksteal", *arguments]
+    return run_in_foreground([sys.executable, "-m", "pytest", *arguments], environment)
+
+
+def test_workers() -> int:
+    """Half as many again as cores: many tests wait for a process, a browser or a timer."""
+    return (len(os.sched_getaffinity(0)) * 3 + 1) // 2
 
 
 def is_test_area(argument: str) -> bool:

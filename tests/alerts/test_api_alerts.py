@@ -7,6 +7,7 @@ from rest_framework.test import APIClient
 from apps.alerts import services
 from apps.alerts.models import Alert, AlertRule, AlertTransition
 from apps.core import clock
+from apps.core.messages import Message
 from apps.tenancy import acting_in
 from tests.clients import bearer, faulty_fields, listed, queries
 from tests.inventory.factories import ACTOR, make_device
@@ -22,6 +23,7 @@ OBSERVATION = {
     "override": "role core",
     "metric": "device.up",
 }
+SUMMARY = Message("alerts.summary.unreachable", {"entity": "cr1"})
 
 
 @pytest.fixture
@@ -49,6 +51,7 @@ def make_alert(rule, entity_id, *, minutes: int = 0, **fields) -> Alert:
             "since": since,
             "fired_at": since + timedelta(seconds=10),
             "summary": "cr1 does not respond to probes",
+            "summary_message": SUMMARY,
             "observation": OBSERVATION,
             **fields,
         }

@@ -1,10 +1,13 @@
 """Slow clients hold connections and no threads: honest agents are answered while the slow ones stay."""
 
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from agent.errors import ServerUnreachable
+from agent.state import StateDir
 from agent.transport.ingest_client import IngestClient
 from apps.agents.services import ensure_authority
 from apps.core import clock
@@ -12,6 +15,7 @@ from ispvm.supervisor.ports import free_port
 from tests.ingest.listener import NGINX, behind_nginx, listening, write_files
 from tests.ingest.slow_clients import KINDS, SlowClients, loopback_addresses
 from tests.ingest.test_behind_nginx import member
+from tests.supervisor.waiting import attempts
 
 pytestmark = [pytest.mark.real, pytest.mark.django_db(transaction=True)]
 needs_nginx = pytest.mark.skipif(NGINX is None, reason="needs an nginx on this machine")
@@ -31,10 +35,14 @@ def beat(port: int, tenant, folder: Path) -> None:
     """An honest agent that connects anew for each of its heartbeats: all of them are answered."""
     state = member(tenant, f"pop-{folder.name}").write(folder, f"https://127.0.0.1:{port}")
     for _ in range(ROUNDS):
-        client = IngestClient(state, "")
-        answer = client.heartbeat({"sent_at": clock.now().isoformat(), "boot_id": str(uuid4())})
-        assert answer["config_version"]
-        client.http().close()
+        heartbeat(state)
+
+
+def heartbeat(state: StateDir) -> None:
+    client = IngestClient(state, "")
+    answer = client.heartbeat({"sent_at": clock.now().isoformat(), "boot_id": str(uuid4())})
+    assert answer["config_version"]
+    client.http().close()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -55,9 +63,14 @@ def test_sixty_of_all_kinds_do_not_block_agents(port, acme, tmp_path):
 
 
 def test_a_flood_from_the_address_of_an_agent_does_not_lock_it_out(port, acme, tmp_path):
-    """Two processes let 64 stay each; who connects newly takes the place of the oldest."""
+    """Each of the two processes keeps 64 connections; a new one replaces the oldest, which may be the agent's: it tries
+    again, as agents do."""
+    state = member(acme, "pop-a").write(tmp_path / "a", f"https://127.0.0.1:{port}")
     with SlowClients(port, 300, kinds=["idle", "headers"], sources=["127.0.0.1"], is_held=False):
-        beat(port, acme, tmp_path / "a")
+        for _ in attempts("a heartbeat beside the flood"):
+            with suppress(ServerUnreachable):
+                heartbeat(state)
+                break
 
 
 @needs_nginx

@@ -14,6 +14,7 @@ from apps.alerts.models import Alert
 from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.core.admission import Admission
+from apps.core.messages import Message
 from apps.rest import views
 from apps.rest.deprecation import Deprecation
 from apps.rest.parsing import MAX_BODY
@@ -85,6 +86,7 @@ class TestPaging:
         with acting_in(acme):
             pk, device = rule(), make_device("cr1").id
             shared = {"severity": "critical", "summary": "x", "observation": {}, "since": now}
+            shared["summary_message"] = Message("alerts.summary.text", {"text": "x"})
             Alert.objects.bulk_create(
                 Alert(rule_id=pk, entity_type="device", entity_id=device, state="ok",
                       fired_at=now, **shared)
