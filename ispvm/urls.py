@@ -32,8 +32,8 @@ def _exists(module: str) -> bool:
 
 
 handler400 = "apps.core.web.malformed"
-handler404 = "apps.core.web.missing"
-handler500 = "apps.core.web.broken"
+handler404 = "apps.core.web.not_found"
+handler500 = "apps.core.web.server_error"
 
 urlpatterns = [
     path("livez", livez, name="livez"),

@@ -79,7 +79,7 @@ def _as_just_started(monkeypatch: pytest.MonkeyPatch) -> None:
     reset_process()
     # What expires by the time of day would expire in the middle of a test on a busy machine.
     monkeypatch.setattr("apps.accounts.sessions.LAST_SEEN_INTERVAL_SECONDS", 86_400)
-    monkeypatch.setattr("apps.console.web.home.KEPT_SECONDS", 86_400)
+    monkeypatch.setattr("apps.console.web.home.CACHE_SECONDS", 86_400)
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ from apps.backoffice.paging import CappedPaginator, SearchedPaginator
 from apps.core import clock
 from apps.core.errors import DomainError, Forbidden, NotVisible
 
-MOST_RECORDS = 200
+MAX_RECORDS = 200
 
 
 def access_of(request: HttpRequest) -> Access:
@@ -293,7 +293,7 @@ class TenantAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only f
             raise NotVisible
         records = Record.objects.filter(
             entity_type=self.entity_type, entity_id=self.audited_id(row)
-        ).order_by("-sequence")[:MOST_RECORDS]
+        ).order_by("-sequence")[:MAX_RECORDS]
         context = {
             **self.admin_site.each_context(request),
             "title": _("History of %(name)s") % {"name": row},

@@ -11,13 +11,13 @@ from django.db.models import QuerySet
 from apps.charts.topology_view import (
     BLIND,
     DOWN,
-    HELD,
-    LOOK_BY_REACH,
+    LOOK_BY_REACHABILITY,
     OK,
     OUTERMOST,
     PART,
     RANKS,
     ROOT,
+    SUPPRESSED,
     UNKNOWN,
     Edge,
     Node,
@@ -30,7 +30,7 @@ from apps.topology.selectors import MapLink
 
 #: Site -> number of routers by look.
 Looks = Mapping[UUID, Counter[str]]
-_WORST = (ROOT, DOWN, PART, BLIND, HELD, UNKNOWN, OK)
+_WORST = (ROOT, DOWN, PART, BLIND, SUPPRESSED, UNKNOWN, OK)
 NO_DEVICES: Counter[str] = Counter()
 
 
@@ -38,17 +38,17 @@ def looks_by_site(devices: QuerySet[Device], overlay: Overlay, at: datetime) -> 
     """Routers of each site by look, with an incident's verdict. One query; two more for an incident."""
     looks = {
         site_id: Counter(
-            {LOOK_BY_REACH.get(word, UNKNOWN): number for word, number in counted.items()}
+            {LOOK_BY_REACHABILITY.get(word, UNKNOWN): number for word, number in counted.items()}
         )
         for site_id, counted in reachability_by_site(devices, at).items()
     }
-    incident_devices = overlay.roots | overlay.held
+    incident_devices = overlay.roots | overlay.suppressed
     if not incident_devices:
         return looks
     site_of = dict(devices.filter(pk__in=incident_devices).values_list("pk", "site_id"))
-    reach = reachability_of_devices(at, list(site_of))
+    reachability = reachability_of_devices(at, list(site_of))
     for pk, site_id in site_of.items():
-        now = LOOK_BY_REACH[reach[pk]] if pk in reach else UNKNOWN
+        now = LOOK_BY_REACHABILITY[reachability[pk]] if pk in reachability else UNKNOWN
         looks[site_id][now] -= 1
         looks[site_id][overlay.look(pk, now)] += 1
     return looks
@@ -94,8 +94,8 @@ def site_look(inside: Counter[str]) -> str:
     """The look of a site by its routers: all down is down, some down is a warning."""
     if inside[ROOT]:
         return ROOT
-    if inside[DOWN] or inside[HELD]:
-        bad = DOWN if inside[DOWN] else HELD
+    if inside[DOWN] or inside[SUPPRESSED]:
+        bad = DOWN if inside[DOWN] else SUPPRESSED
         return PART if inside[OK] else bad
     return next((look for look in _WORST if inside[look]), UNKNOWN)
 

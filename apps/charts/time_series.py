@@ -9,7 +9,7 @@ from uuid import UUID
 from apps.telemetry.queries import Bucket, BucketedRange, buckets_of
 
 POINTS = 240
-#: A bucket holds two and a half polls: jitter makes no gaps.
+#: A bucket holds two and a half polls, so that polling jitter makes no gaps.
 POLLS_PER_POINT = 2.5
 #: Fewest samples for a 95th percentile.
 MIN_SAMPLES = 20

@@ -11,11 +11,11 @@ from apps.telemetry.reachability import BLIND_AFTER, Reachability, reachability_
 from apps.topology.graph import DependencyGroup
 from apps.topology.selectors import MapLink, NetworkMap
 
-#: Looks of nodes and edges. ``root`` (cause) and ``held`` (suppressed) come from an incident.
-OK, DOWN, BLIND, UNKNOWN, PART, ROOT, HELD = (
-    *("ok", "critical", "blind", "unknown", "warn", "root", "held"),
+#: Looks of nodes and edges. ``root`` (cause) and ``suppressed`` come from an incident.
+OK, DOWN, BLIND, UNKNOWN, PART, ROOT, SUPPRESSED = (
+    *("ok", "critical", "blind", "unknown", "warn", "root", "suppressed"),
 )
-LOOK_BY_REACH: Mapping[str, str] = {
+LOOK_BY_REACHABILITY: Mapping[str, str] = {
     Reachability.UP: OK,
     Reachability.DOWN: DOWN,
     Reachability.BLIND: BLIND,
@@ -74,19 +74,22 @@ class Overlay:
     """The verdict of an incident: entities that are causes, and entities whose alerts are suppressed."""
 
     roots: frozenset[UUID] = frozenset()
-    held: frozenset[UUID] = frozenset()
+    suppressed: frozenset[UUID] = frozenset()
 
     def look(self, entity_id: UUID, now: str) -> str:
         """The look of an entity whose look without the incident is ``now``."""
         if entity_id in self.roots:
             return ROOT
-        return HELD if entity_id in self.held else now
+        return SUPPRESSED if entity_id in self.suppressed else now
 
 
 def device_looks(at: datetime, device_ids: Iterable[UUID]) -> dict[UUID, str]:
     """The look of each device. One query."""
-    reach = reachability_of_devices(at)
-    return {pk: LOOK_BY_REACH[reach[pk]] if pk in reach else UNKNOWN for pk in device_ids}
+    reachability = reachability_of_devices(at)
+    return {
+        pk: LOOK_BY_REACHABILITY[reachability[pk]] if pk in reachability else UNKNOWN
+        for pk in device_ids
+    }
 
 
 def link_looks(at: datetime, links: Collection[MapLink]) -> dict[UUID, str]:
@@ -163,15 +166,15 @@ def _group(
     if dependent not in known or not shown:
         return [], []
     node = Node(str(group.id), f"{group.needed} / {len(group.members)}", "group", OK, rank=3)
-    edges = [Edge(f"{group.id}-d", node.id, dependent, OK, kind="lean")]
-    edges += [Edge(f"{group.id}-{end}", end, node.id, OK, kind="lean") for end in shown]
+    edges = [Edge(f"{group.id}-d", node.id, dependent, OK, kind="dependency")]
+    edges += [Edge(f"{group.id}-{end}", end, node.id, OK, kind="dependency") for end in shown]
     return [node], edges
 
 
 def faded(view: TopologyView, *, only: Collection[str]) -> TopologyView:
-    """The same view with all nodes but these in the background."""
+    """The same view with all nodes but these drawn as outlines."""
     nodes = tuple(
-        node if node.id in only or node.kind == "box" else replace(node, note="far")
+        node if node.id in only or node.kind == "box" else replace(node, note="neighbor")
         for node in view.nodes
     )
     return replace(view, nodes=nodes)

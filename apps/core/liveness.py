@@ -92,12 +92,12 @@ class Liveness:
 process = Liveness()
 
 
-def _forget_parent() -> None:
+def _reset_after_fork() -> None:
     global process
     process = Liveness()
 
 
-os.register_at_fork(after_in_child=_forget_parent)
+os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 def watch(end: Callable[[], None] | None = None) -> threading.Thread:

@@ -24,7 +24,7 @@ _RTL_RANGES = (
     ("\U0001e800", "\U0001efff"),
 )
 
-#: What a template and parameters that do not fit raise; the warning is of a plural by a number with a fraction.
+#: Raised when template and parameters do not match; the warning: a plural chosen by a fraction.
 _MISFITS = (KeyError, TypeError, ValueError, IndexError, OverflowError, DeprecationWarning)
 
 _templates: dict[str, Template] = {}
@@ -124,7 +124,7 @@ def _fallback(code: str, params: Mapping[str, Any]) -> str:
 
 
 def _as_json(value: object) -> object:
-    """JSON that PostgreSQL can store: it knows neither NUL characters nor numbers that are none."""
+    """JSON that PostgreSQL can store: without NUL characters, NaN and infinity."""
     if isinstance(value, Message):
         return value.as_document()
     if value is None or isinstance(value, bool | int):

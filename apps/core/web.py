@@ -1,4 +1,4 @@
-"""The HTML edge: domain errors become pages with the right status, a database that is away a 503."""
+"""Error responses outside of REST views: domain errors as pages, and the handlers of 400, 404, 429, 500 and 503."""
 
 import sys
 from collections.abc import Callable
@@ -16,14 +16,14 @@ from apps.core.requests import current_request_id
 
 RETRY_SECONDS = 5
 API = "/api/"
-BROKEN = "This should not have happened; nothing was changed. The log tells more under the answer's X-Request-ID."
-AWAY = "The database does not answer now; nothing was changed. Ask again."
+INTERNAL_ERROR = "Server error. Nothing was changed. Report the X-Request-ID of this response."
+DATABASE_UNAVAILABLE = "The database is unavailable. Nothing was changed. Try again."
 
 Handler = Callable[[HttpRequest], HttpResponse]
 
 
 class DomainErrorMiddleware:
-    """Renders ``error.html`` for a ``DomainError`` that a page let through."""
+    """Renders ``error.html`` for a ``DomainError`` that a page raised."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -37,35 +37,41 @@ class DomainErrorMiddleware:
         return render(request, "error.html", {"error": error}, status=error.status)
 
 
-def broken(request: HttpRequest) -> HttpResponse:
-    """What an error that nobody caught becomes: 503 while the database is away or recovers, else 500."""
+def server_error(request: HttpRequest) -> HttpResponse:
+    """handler500: 503 while the database is unavailable, else 500."""
     is_api = request.path.startswith(API)
     if not isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
-        return problem_page(500, "internal", BROKEN) if is_api else _bare_page("500.html", 500)
-    response = problem_page(503, "unavailable", AWAY) if is_api else _bare_page("503.html", 503)
+        return (
+            problem_page(500, "internal", INTERNAL_ERROR) if is_api else _bare_page("500.html", 500)
+        )
+    response = (
+        problem_page(503, "unavailable", DATABASE_UNAVAILABLE)
+        if is_api
+        else _bare_page("503.html", 503)
+    )
     response["Retry-After"] = str(RETRY_SECONDS)
     return response
 
 
 def _bare_page(name: str, status: int, **context: object) -> HttpResponse:
-    """Without the request: whatever a page needs may be what is away. Plain where the style sheets are."""
+    """Rendered without the request, whose context may need the database. Plain text without collected static files."""
     context["request_id"] = current_request_id()
     try:
         text, kind = get_template(name).render(context), "text/html"
     except ValueError:
-        text, kind = BROKEN, "text/plain"
+        text, kind = INTERNAL_ERROR, "text/plain"
     return HttpResponse(text, status=status, content_type=f"{kind}; charset=utf-8")
 
 
 def too_many_requests(refusal: RateExceeded) -> HttpResponse:
-    """The page for a tenant that is over a limit. It asks nothing of the database."""
+    """The page for a tenant that is over a limit. Needs no database query."""
     response = _bare_page("429.html", refusal.status, refusal=refusal)
     response["Retry-After"] = str(refusal.retry_after)
     return response
 
 
 def refused(request: HttpRequest, refusal: RateExceeded) -> HttpResponse:
-    """The answer to a request that is over a limit, before it reaches a view."""
+    """The response to a request that exceeds a limit, before it reaches a view."""
     if not request.path.startswith(API):
         return too_many_requests(refusal)
     response = problem_page(refusal.status, refusal.code, refusal.message)
@@ -73,22 +79,22 @@ def refused(request: HttpRequest, refusal: RateExceeded) -> HttpResponse:
     return response
 
 
-def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """A path that there is not."""
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """handler404."""
     if request.path.startswith(API):
-        return problem_page(404, "not_found", "There is no such path. Paths end in a slash.")
+        return problem_page(404, "not_found", "The path does not exist. Paths end in a slash.")
     return page_not_found(request, exception)
 
 
 def malformed(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """A request that Django itself refused: an unknown Host, too many fields."""
+    """handler400: a request that Django itself refused, such as an unknown Host or too many fields."""
     if request.path.startswith(API):
         return problem_page(400, "malformed", "The request cannot be read.")
     return bad_request(request, exception)
 
 
 def problem_page(status: int, code: str, detail: str) -> HttpResponse:
-    """A problem document (RFC 9457) where no REST view answers."""
+    """A problem document (RFC 9457) outside of REST views."""
     body = {
         "type": f"urn:ispvm:problem:{code}",
         "title": code.replace("_", " ").capitalize(),

@@ -41,7 +41,7 @@ export function directEdges(nodes, edges) {
   return edges
     .filter((edge) => rank.has(edge.source) && rank.has(edge.target))
     .map(({ id, source, target, kind }) => {
-      const isDown = kind === "lean" || (rank.get(source) ?? 0) <= (rank.get(target) ?? 0);
+      const isDown = kind === "dependency" || (rank.get(source) ?? 0) <= (rank.get(target) ?? 0);
       return isDown ? { id, from: source, to: target } : { id, from: target, to: source };
     });
 }

@@ -13,7 +13,7 @@ const OUTLINES = {
   blind: "dotted",
   unknown: "dotted",
   root: "solid",
-  held: "dashed",
+  suppressed: "dashed",
   ok: "solid",
 };
 
@@ -31,7 +31,7 @@ const colorOf = (look) =>
       root: "critical",
       warn: "warn",
       blind: "blind",
-      held: "suppressed",
+      suppressed: "suppressed",
       unknown: "text-3",
     }[look] ?? "control-line",
   );
@@ -108,7 +108,7 @@ function graphStyle() {
         width: 46,
       },
     },
-    ...["critical", "warn", "blind", "unknown", "held"].map((look) => ({
+    ...["critical", "warn", "blind", "unknown", "suppressed"].map((look) => ({
       selector: `node[look = '${look}']`,
       style: {
         "border-color": colorOf(look),
@@ -131,7 +131,7 @@ function graphStyle() {
         "font-weight": 600,
       },
     },
-    { selector: "node[note = 'far']", style: { color: tokenColor("text-3") } },
+    { selector: "node[note = 'neighbor']", style: { color: tokenColor("text-3") } },
     {
       selector: "edge",
       style: {
@@ -147,7 +147,7 @@ function graphStyle() {
       },
     },
     {
-      selector: "edge[kind = 'lean']",
+      selector: "edge[kind = 'dependency']",
       style: {
         "line-style": "dashed",
         "target-arrow-shape": "triangle",
@@ -158,7 +158,7 @@ function graphStyle() {
       },
     },
     {
-      selector: "edge[look = 'held']",
+      selector: "edge[look = 'suppressed']",
       style: { "line-style": "dashed", "line-color": tokenColor("suppressed") },
     },
     {

@@ -11,7 +11,7 @@ const FINE_SPAN_DEGREES = 25;
 // Per cent of a link's capacity, the same bounds as on the server.
 const BUSY = 80;
 const FULL = 95;
-const WORST = ["root", "critical", "warn", "blind", "held", "unknown", "ok"];
+const WORST = ["root", "critical", "warn", "blind", "suppressed", "unknown", "ok"];
 const box = document.querySelector("[data-map]");
 
 const colorOf = (look) =>
@@ -21,7 +21,7 @@ const colorOf = (look) =>
       root: "critical",
       warn: "warn",
       blind: "blind",
-      held: "suppressed",
+      suppressed: "suppressed",
       unknown: "text-3",
     }[look] ?? "text-2",
   );
@@ -165,7 +165,7 @@ function layers() {
           2,
           tokenColor("text-3"),
           3,
-          colorOf("held"),
+          colorOf("suppressed"),
           4,
           colorOf("blind"),
           5,

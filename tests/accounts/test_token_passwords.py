@@ -144,5 +144,5 @@ def test_a_password_is_set_nowhere_else():
         "accounts/models/users.py",
         # An account that is taken over by its address's owner: every token ends there.
         "accounts/users.py",
-        "lab/seed/people.py",
+        "lab/seed/users.py",
     }

@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from apps.accounts.models import ApiToken, Invitation, Membership
 from apps.audit.models import Record
-from apps.backoffice.paging import MOST
+from apps.backoffice.paging import MAX_COUNTED_ROWS
 from apps.inventory.models import Device, Interface, Site
 from apps.tenancy import acting_in
 from apps.vault.admin import OPTIONS, CredentialSetForm
@@ -326,9 +326,9 @@ class TestPages:
         with acting_in(acme):
             device = make_device("r1")
             Interface.objects.bulk_create(
-                Interface(device=device, name=f"vlan{n}") for n in range(MOST + 5)
+                Interface(device=device, name=f"vlan{n}") for n in range(MAX_COUNTED_ROWS + 5)
             )
 
         answer = as_admin.get(reverse("admin:inventory_interface_changelist"))
 
-        assert f"more than {MOST} interfaces" in words(answer)
+        assert f"more than {MAX_COUNTED_ROWS} interfaces" in words(answer)

@@ -56,7 +56,7 @@ def test_letters_typed_into_a_field_do_nothing_else(visitor, stage, acme_noc):
     page.keyboard.press("/")
     page.keyboard.type("agg1")
 
-    expect(page.locator("#found a").filter(has_text="agg1").first).to_be_visible()
+    expect(page.locator("#search-results a").filter(has_text="agg1").first).to_be_visible()
     assert page.url.endswith("/incidents/")
     assert not stage.incidents()[0].acked_by
     page.keyboard.press("ArrowDown")

@@ -71,13 +71,14 @@ def test_routers_of_each_site_are_counted_by_look(network):
 
 
 @pytest.mark.parametrize(
-    ("roots", "held"),
+    ("roots", "suppressed"),
     [((), ("ac1", "ac2")), (("ag1",), ("ac1", "ac2")), (("cr2",), ("ag1",)), (("cr1", "cr2"), ())],
 )
-def test_an_incident_moves_its_routers_and_no_others(network, roots, held):
+def test_an_incident_moves_its_routers_and_no_others(network, roots, suppressed):
     at = clock.now()
     overlay = Overlay(
-        frozenset(network[name].id for name in roots), frozenset(network[name].id for name in held)
+        frozenset(network[name].id for name in roots),
+        frozenset(network[name].id for name in suppressed),
     )
     one_by_one: dict = {}
     looks = device_looks(at, [row.id for row in network.values()])

@@ -56,7 +56,7 @@ class TestByDevice:
     def test_an_incident_marks_the_cause_and_suppressed_devices(self):
         shown = by_device(network(), overlay=Overlay(frozenset({BACKHAUL}), frozenset({AGG})))
 
-        assert looks_of(shown)["agg1"] == "held"
+        assert looks_of(shown)["agg1"] == "suppressed"
         assert {edge.label: edge.look for edge in shown.edges}["cr2-agg1"] == "root"
 
     def test_a_link_that_leaves_the_network_ends_outside(self):
@@ -70,9 +70,9 @@ class TestByDevice:
         shown = by_device(network(), groups=(group,))
 
         (diamond,) = [node for node in shown.nodes if node.kind == "group"]
-        leans = {(e.source, e.target) for e in shown.edges if e.kind == "lean"}
+        dependencies = {(e.source, e.target) for e in shown.edges if e.kind == "dependency"}
         assert diamond.label == "1 / 2"
-        assert leans == {
+        assert dependencies == {
             (str(group.id), str(AGG)),
             (str(CR1), str(group.id)),
             (str(CR2), str(group.id)),

@@ -73,7 +73,7 @@ def test_counts_are_of_what_is_granted(one_router, stage):
     alerts = one_router.get("/alerts/").context["page"]
 
     assert home.devices == devices.all == devices.pager.total == 1
-    assert sum(count.number for count in home.reach) == 1
+    assert sum(count.number for count in home.reachability) == 1
     assert home.all_sites == 0
     assert [row.name for row in devices.rows] == [OWN]
     assert alerts.all == len(alerts.rows) > 0

@@ -139,7 +139,7 @@ class TestPlanning:
     def test_saves_with_the_last_button_alone(self, acme, noc, site):
         form = wish(site=site.id, reason="old one hums")
 
-        looked = noc.post(PLAN, form | {"step": "look"})
+        looked = noc.post(PLAN, form | {"step": "search"})
         assert windows(acme) == []
         assert looked.context["is_clean"]
         answer = noc.post(PLAN, form)
@@ -194,7 +194,7 @@ class TestPlanning:
         assert windows(acme) == []
 
     def test_finds_by_name_without_a_script_and_keeps_what_was_typed(self, noc, site):
-        form = {"title": "", "reason": "hums", "length": "120", "q": "r3", "step": "look"}
+        form = {"title": "", "reason": "hums", "length": "120", "q": "r3", "step": "search"}
 
         answer = noc.post(PLAN, form)
 
@@ -347,7 +347,7 @@ class TestLimited:
         for target in ({"site": site.id}, {"device": outside.id}):
             assert limited.get(PLAN, target).status_code == 404
             assert limited.post(PLAN, wish(**target)).status_code == 422
-        found = limited.post(PLAN, {"q": "r", "step": "look"}).context["found"]
+        found = limited.post(PLAN, {"q": "r", "step": "search"}).context["found"]
         assert [row.name for row in found.devices] == [granted.name]
         assert found.sites == ()
         assert windows(acme) == []

@@ -45,7 +45,7 @@ def test_the_topology_shows_the_cause_and_what_is_behind_it(visit, acme_noc, inc
 
     looks = {node["label"]: node["look"] for node in document["nodes"]}
     wires = {edge["label"]: edge["look"] for edge in document["edges"]}
-    assert (looks["agg1"], looks["bng1"], looks["cr1"]) == ("held", "held", "ok")
+    assert (looks["agg1"], looks["bng1"], looks["cr1"]) == ("suppressed", "suppressed", "ok")
     assert [name for name, look in wires.items() if look == "root"] == ["cr2-agg1"]
 
 
@@ -88,7 +88,7 @@ def test_an_incident_draws_its_story(visit, acme_noc, incident):
     assert (up["label"], sessions["label"]) == ("routers that answer", "sessions")
     assert [value for value in up["values"] if value is not None][-1] < 2
     assert sum(1 for mark in chart["marks"] if mark["number"]) >= 1
-    assert {n["label"] for n in blast["nodes"] if n["look"] == "held"} == {"agg1", "bng1"}
+    assert {n["label"] for n in blast["nodes"] if n["look"] == "suppressed"} == {"agg1", "bng1"}
 
 
 @pytest.mark.parametrize("field", ["incident", "site", "role", "collapse"])

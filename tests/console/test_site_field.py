@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 
 from apps.accounts.models import Membership
-from apps.console.web.site_field import MOST_CHOICES, MOST_FITTING
+from apps.console.web.site_field import MAX_CHOICES, MAX_MATCHES
 from apps.core import clock
 from apps.inventory.services import grant
 from apps.tenancy import acting_in
@@ -22,7 +22,7 @@ PATH = "/devices/"
 def many(acme):
     """More sites than a choice holds; two of the south, two with a router."""
     with acting_in(acme):
-        sites = [make_site(f"Tower {n:02}", code=f"T{n:02}") for n in range(MOST_CHOICES)]
+        sites = [make_site(f"Tower {n:02}", code=f"T{n:02}") for n in range(MAX_CHOICES)]
         south = [make_site(f"South {n}", code=f"SU-{n}") for n in range(2)]
         make_device("r-tower", site=sites[0])
         for site in south:
@@ -41,7 +41,7 @@ def field(answer) -> str:
     return text[text.index('id="devices-filter"') :].partition("</form>")[0]
 
 
-def fitting(answer) -> dict[str, str]:
+def matches(answer) -> dict[str, str]:
     text = answer.content.decode()
     offered = text.partition('aria-label="Matching sites"')[2].partition("</nav>")[0]
     links = re.findall(r'href="\?([^"]*)"><bdi>([^<]+)</bdi>', offered)
@@ -90,7 +90,7 @@ def test_words_are_of_a_name_or_a_code(visit, acme_noc, many, words, names):
 def test_words_that_fit_several_sites_offer_each(visit, acme_noc, many):
     client = visit(acme_noc)
 
-    offered = fitting(client.get(PATH, {"site": "south", "role": "core", "sort": "-name"}))
+    offered = matches(client.get(PATH, {"site": "south", "role": "core", "sort": "-name"}))
 
     assert offered == {site.name: f"site={site.id}&role=core&sort=-name" for site in many}
     assert shown(client.get(f"{PATH}?site={many[0].id}")) == ["r-su-0"]
@@ -99,12 +99,12 @@ def test_words_that_fit_several_sites_offer_each(visit, acme_noc, many):
 def test_only_so_many_are_offered(visit, acme_noc, many):
     answer = visit(acme_noc).get(PATH, {"site": "tower"})
 
-    assert len(fitting(answer)) == MOST_FITTING
-    assert f"{MOST_CHOICES - MOST_FITTING} more" in answer.content.decode()
+    assert len(matches(answer)) == MAX_MATCHES
+    assert f"{MAX_CHOICES - MAX_MATCHES} more" in answer.content.decode()
 
 
 def test_one_that_fits_alone_is_not_offered(visit, acme_noc, many):
-    assert fitting(visit(acme_noc).get(PATH, {"site": "SU-1"})) == {}
+    assert matches(visit(acme_noc).get(PATH, {"site": "SU-1"})) == {}
 
 
 def test_a_chosen_site_stays_while_the_rest_of_the_filter_changes(visit, acme_noc, many):
@@ -137,7 +137,7 @@ def test_a_limited_member_learns_no_site_by_its_words(visit, acme, acme_noc, man
     for words in ("south", "SU-0"):
         answer = client.get(PATH, {"site": words})
         assert shown(answer) == []
-        assert fitting(answer) == {}
+        assert matches(answer) == {}
 
 
 def test_five_hundred_sites_weigh_little(visit, acme, acme_noc, many):

@@ -53,7 +53,7 @@ CATALOGED = {
     for language in LANGUAGES
 }
 #: Where a page of the frame stands; Spanish and Portuguese have these and the screens of the network.
-FRAME = ("base.html", "fault.html", "error.html", "includes", "console", "incidents")
+FRAME = ("base.html", "error_base.html", "error.html", "includes", "console", "incidents")
 
 
 def messages_of(paths: list[Path]) -> set[str]:

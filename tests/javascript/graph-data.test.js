@@ -28,7 +28,7 @@ test("edges point from the lower rank to the higher", () => {
 
 test("a dependency keeps its direction, whatever the ranks", () => {
   const nodes = [node("core", 0), node("agg", 1)];
-  const edges = [{ id: "1", source: "agg", target: "core", kind: "lean" }];
+  const edges = [{ id: "1", source: "agg", target: "core", kind: "dependency" }];
   assert.deepEqual(directEdges(nodes, edges), [{ id: "1", from: "agg", to: "core" }]);
 });
 

@@ -138,9 +138,11 @@ def filtered_alerts(access: Access, filters: AlertFilter) -> QuerySet[Alert]:
 def worst_first(access: Access, alerts: QuerySet[Alert]) -> QuerySet[Alert]:
     """Consequences after what caused them, then by severity, then the newest."""
     ranks = [When(severity=key, then=Value(state.rank)) for key, state in SEVERITIES.items()]
-    held = Exists(suppressed_alerts(access).filter(alert=OuterRef("pk")))
+    is_suppressed = Exists(suppressed_alerts(access).filter(alert=OuterRef("pk")))
     rank = Case(*ranks, default=Value(9), output_field=IntegerField())
-    return alerts.annotate(is_held=held, rank=rank).order_by("is_held", "rank", "-since", "-pk")
+    return alerts.annotate(is_suppressed=is_suppressed, rank=rank).order_by(
+        "is_suppressed", "rank", "-since", "-pk"
+    )
 
 
 def alert_rows(access: Access, alerts: list[Alert], *, at: datetime) -> tuple[AlertRow, ...]:

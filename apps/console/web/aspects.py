@@ -50,10 +50,10 @@ def aspects_of(
         ("links", _links(interfaces)),
         ("services", _services(services)),
     )
-    return tuple(_held(aspect, _SYMPTOMS[key], alerts) for key, aspect in found)
+    return tuple(_suppressed(aspect, _SYMPTOMS[key], alerts) for key, aspect in found)
 
 
-def _held(aspect: Aspect, symptoms: set[Symptom], alerts: Iterable[AlertRow]) -> Aspect:
+def _suppressed(aspect: Aspect, symptoms: set[Symptom], alerts: Iterable[AlertRow]) -> Aspect:
     """A problem whose alerts are all suppressed is shown as suppressed."""
     about = [alert for alert in alerts if alert.symptom in symptoms]
     if not aspect.state.is_problem or not about or any(not a.suppression_reason for a in about):

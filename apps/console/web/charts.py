@@ -22,8 +22,8 @@ from apps.telemetry.utilization import RX, TX
 
 TRAFFIC, ANSWERS, LOAD, PPPOE = "traffic", "answers", "load", "sessions"
 CPU, USED, WHOLE = "device.cpu_pct", "device.mem_used_bytes", "device.mem_total_bytes"
-MOST_MARKS = 20
-MOST_CHOICES = 120
+MAX_MARKS = 20
+MAX_CHOICES = 120
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def chart_choices(device: Device, parts: DeviceEntities, *, chosen: str) -> tupl
         link.a_interface_name if link.a_device_id == device.id else link.z_interface_name
         for link in parts.links
     }
-    ports = sorted(parts.interfaces, key=lambda row: row.name not in ends)[:MOST_CHOICES]
+    ports = sorted(parts.interfaces, key=lambda row: row.name not in ends)[:MAX_CHOICES]
     found = [
         *((f"{TRAFFIC}:{row.id}", _("Traffic, %(name)s") % {"name": row.name}) for row in ports),
         *(
@@ -89,7 +89,7 @@ def device_chart(access: Access, device: Device, *, chosen: str, time_range: Tim
             look=row.severity if row.is_open else "closed",
             url=reverse("incidents:detail", args=[row.id]),
         )
-        for row in incidents_involving(access, involved, most=MOST_MARKS)
+        for row in incidents_involving(access, involved, most=MAX_MARKS)
         if row.started_at <= time_range.end
         and (row.ended_at is None or row.ended_at >= time_range.start)
     )

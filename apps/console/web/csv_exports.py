@@ -10,7 +10,7 @@ from apps.authorization.access import Access
 from apps.console.web.alerts import AlertFilter, alert_rows, filtered_alerts
 from apps.console.web.devices import DeviceFilter, device_rows, filtered_devices
 from apps.console.web.sites import SiteFilter, devices_by_site, filtered_sites, site_rows
-from apps.console.web.states import UNREAD
+from apps.console.web.states import UNKNOWN_REACHABILITY
 from apps.inventory import selectors as inventory
 from apps.pages.csv_export import Cell
 from apps.pages.downloads import Download, rows_in_batches, rows_in_order
@@ -33,11 +33,16 @@ def export_devices(access: Access, filters: DeviceFilter, *, at: datetime) -> Do
 
     def export_rows(ids: list[UUID]) -> list[Sequence[Cell]]:
         devices = rows_in_order(inventory.visible_devices(access), ids)
-        reach = reachability_of_devices(at, ids)
-        shown = device_rows(access, devices, reach, sites=sites, at=at)
+        reachability = reachability_of_devices(at, ids)
+        shown = device_rows(access, devices, reachability, sites=sites, at=at)
         return [
             (
-                *(row.name, str(reach.get(row.id, UNREAD)), row.site, device.role),
+                *(
+                    row.name,
+                    str(reachability.get(row.id, UNKNOWN_REACHABILITY)),
+                    row.site,
+                    device.role,
+                ),
                 *(row.address, row.board, row.version),
                 *(row.uptime_seconds, row.read_at, row.alerts),
             )

@@ -13,10 +13,10 @@ WIDTH = 1200
 LANES = 6
 LANE_HEIGHT = 14
 #: The width below which a bar is not visible.
-NARROWEST = 3.0
+MIN_BAR_WIDTH = 3.0
 #: The width of a character of a label.
-LETTER = 6.2
-HOURS_APART = 3
+CHARACTER_WIDTH = 6.2
+LABEL_INTERVAL_HOURS = 3
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ def day_of(access: Access, *, start: datetime, end: datetime) -> Day:
     bars = []
     for row in rows:
         x = max(0.0, _x(row.started_at, start, end))
-        width = max(NARROWEST, _x(row.ended_at or end, start, end) - x)
+        width = max(MIN_BAR_WIDTH, _x(row.ended_at or end, start, end) - x)
         label = f"INC-{row.number}"
-        room = len(label) * LETTER + 8
+        room = len(label) * CHARACTER_WIDTH + 8
         is_before = x > room and x + width + room > WIDTH
         left, right = (x - room, x + width) if is_before else (x, x + width + room)
         lane = next((n for n in range(LANES) if free_from[n] <= left), None)
@@ -114,7 +114,7 @@ def _ticks(start: datetime, end: datetime) -> tuple[Tick, ...]:
     ticks = []
     while hour < end:
         x = _x(hour, start, end)
-        is_named = hour.hour % HOURS_APART == 0 and 20 < x < WIDTH - 40  # noqa: PLR2004
+        is_named = hour.hour % LABEL_INTERVAL_HOURS == 0 and 20 < x < WIDTH - 40  # noqa: PLR2004
         ticks.append(Tick(f"{x:.1f}", f"{hour:%H:%M}" if is_named else ""))
         hour += timedelta(hours=1)
     return tuple(ticks)

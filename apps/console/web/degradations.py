@@ -21,15 +21,15 @@ from apps.telemetry.sparklines import Sparkline, current_rates, sparklines
 from apps.telemetry.utilization import BUSY_PCT, FULL_PCT, MAX_RATE_AGE, link_utilization
 from apps.topology.selectors import MapLink, NetworkMap, network_map
 
-MOST = 8
+MAX_DEGRADATIONS = 8
 DAY = timedelta(hours=24)
 SECONDS_PER_HOUR = 3600
-#: Lost packets are seen at once, a lost target is down and no degradation.
+#: Per cent. A target that loses all packets is down, which is no degradation.
 ALL_LOST, MUCH_LOST = 100, 20
-#: Slow is twice as slow as usual, and by so much that somebody feels it.
+#: Slow: at least this factor above the usual response time, and at least this many milliseconds above it.
 SLOW_TIMES, SLOW_BY_MS = 2, 15
-#: So many of the slowest are compared with what is usual for them.
-MOST_COMPARED = 60
+#: At most this many targets, the slowest, are compared with their usual response time.
+MAX_COMPARED = 60
 ERRORS_PER_HOUR, MANY_ERRORS = 10, 600
 
 
@@ -43,9 +43,9 @@ class Degradation:
     now: str
     usual: str
     look: str
-    #: Of its kind: how far beyond its bound.
+    #: How far the value exceeds the bound of its kind.
     weight: float
-    #: What its line is drawn of.
+    #: Entity and metric of its sparkline.
     series: tuple[UUID, str]
     line: Spark | None = None
 
@@ -64,18 +64,18 @@ class Degradations:
 
 def degradations(access: Access, *, at: datetime) -> Degradations:
     """Eight queries, whatever the size."""
-    wiring_data = network_map(access)
+    network = network_map(access)
     found = [
-        *_full_wires(wiring_data, at),
-        *_faulty_ports(wiring_data, at),
-        *_bad_answers(access, at),
+        *_saturated_links(network, at),
+        *_interface_errors(network, at),
+        *_probe_degradations(access, at),
     ]
     found.sort(key=lambda row: row.rank)
-    return Degradations(_drawn(found[:MOST], at), len(found))
+    return Degradations(_with_sparklines(found[:MAX_DEGRADATIONS], at), len(found))
 
 
-def _full_wires(wiring_data: NetworkMap, at: datetime) -> list[Degradation]:
-    use = link_utilization(at, wiring_data.links)
+def _saturated_links(network: NetworkMap, at: datetime) -> list[Degradation]:
+    use = link_utilization(at, network.links)
     return [
         Degradation(
             entity_label=link.name,
@@ -87,15 +87,13 @@ def _full_wires(wiring_data: NetworkMap, at: datetime) -> list[Degradation]:
             weight=use[link.id] / BUSY_PCT,
             series=(link.ports[0], "interface.rx_bytes_total"),
         )
-        for link in wiring_data.links
+        for link in network.links
         if use.get(link.id, 0) >= BUSY_PCT
     ]
 
 
-def _faulty_ports(wiring_data: NetworkMap, at: datetime) -> list[Degradation]:
-    link_of: Mapping[UUID, MapLink] = {
-        port: link for link in wiring_data.links for port in link.ports
-    }
+def _interface_errors(network: NetworkMap, at: datetime) -> list[Degradation]:
+    link_of: Mapping[UUID, MapLink] = {port: link for link in network.links for port in link.ports}
     rates = current_rates(metrics=ERRORS, entity_ids=list(link_of), since=at - MAX_RATE_AGE)
     worst: dict[UUID, tuple[float, str]] = {}
     for (port, metric), rate in rates.items():
@@ -116,7 +114,7 @@ def _faulty_ports(wiring_data: NetworkMap, at: datetime) -> list[Degradation]:
     ]
 
 
-def _bad_answers(access: Access, at: datetime) -> list[Degradation]:
+def _probe_degradations(access: Access, at: datetime) -> list[Degradation]:
     targets = _targets(access)
     read = latest(metrics=[LOSS, RTT, CONNECT], entity_ids=list(targets))
     fresh = {
@@ -125,18 +123,18 @@ def _bad_answers(access: Access, at: datetime) -> list[Degradation]:
         if at - row.ts <= MAX_RATE_AGE and row.value is not None
     }
     lossy = [
-        _losing(pk, targets[pk], loss)
+        _packet_loss(pk, targets[pk], loss)
         for (pk, metric), loss in fresh.items()
         if metric == LOSS and 0 < loss < ALL_LOST
     ]
     times = sorted(
         ((value, key) for key, value in fresh.items() if key[1] != LOSS and value >= SLOW_BY_MS),
         reverse=True,
-    )[:MOST_COMPARED]
-    return [*lossy, *_slow(targets, times, at)]
+    )[:MAX_COMPARED]
+    return [*lossy, *_slow_responses(targets, times, at)]
 
 
-def _losing(pk: UUID, target: "_Target", loss: float) -> Degradation:
+def _packet_loss(pk: UUID, target: "_Target", loss: float) -> Degradation:
     return Degradation(
         entity_label=target.name,
         url=target.url,
@@ -149,12 +147,12 @@ def _losing(pk: UUID, target: "_Target", loss: float) -> Degradation:
     )
 
 
-def _slow(
+def _slow_responses(
     targets: Mapping[UUID, "_Target"],
     times: Sequence[tuple[float, tuple[UUID, str]]],
     at: datetime,
 ) -> list[Degradation]:
-    day = _day_of([key for _value, key in times], at)
+    day = _sparklines_of([key for _value, key in times], at)
     found = []
     for value, key in times:
         before = [point for point in day.get(key, ()) if point is not None]
@@ -196,7 +194,9 @@ def _device(pk: UUID) -> str:
     return reverse("console:device", args=[pk])
 
 
-def _day_of(keys: Sequence[tuple[UUID, str]], at: datetime) -> dict[tuple[UUID, str], Sparkline]:
+def _sparklines_of(
+    keys: Sequence[tuple[UUID, str]], at: datetime
+) -> dict[tuple[UUID, str], Sparkline]:
     if not keys:
         return {}
     found = sparklines(
@@ -208,12 +208,14 @@ def _day_of(keys: Sequence[tuple[UUID, str]], at: datetime) -> dict[tuple[UUID, 
     return {(key.entity_id, key.metric): line for key, line in found.items()}
 
 
-def _drawn(rows: Sequence[Degradation], at: datetime) -> tuple[Degradation, ...]:
-    day = _day_of([row.series for row in rows], at)
-    return tuple(replace(row, line=spark(_shown(row, day.get(row.series, [])))) for row in rows)
+def _with_sparklines(rows: Sequence[Degradation], at: datetime) -> tuple[Degradation, ...]:
+    day = _sparklines_of([row.series for row in rows], at)
+    return tuple(
+        replace(row, line=spark(_sparkline_values(row, day.get(row.series, [])))) for row in rows
+    )
 
 
-def _shown(row: Degradation, line: Sparkline) -> Sparkline:
+def _sparkline_values(row: Degradation, line: Sparkline) -> Sparkline:
     """A gauge as it is; a counter as its increase per slot."""
     if not row.series[1].endswith("_total"):
         return line

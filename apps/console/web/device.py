@@ -28,12 +28,12 @@ from apps.telemetry.queries import BucketedRange, buckets_of, rates_of
 from apps.topology.selectors import far_devices_of_neighbors
 
 SPARK_SPAN = timedelta(hours=1)
-#: A point per two and a half polls of the default profile: jitter makes no gaps.
+#: A point per two and a half polls of the default profile, so that polling jitter makes no gaps.
 SPARK_POINTS = 24
 EVENTS_SPAN = timedelta(hours=24)
-MOST_EVENTS = 20
-MOST_INTERFACES = 120
-MOST_ALERTS = 30
+MAX_EVENTS = 20
+MAX_INTERFACES = 120
+MAX_ALERTS = 30
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def device_page(
     rates = rates_of(metrics=parts_of_page.RATES, entity_ids=ids, time_range=time_range)
     drawn = buckets_of(metrics=parts_of_page.DRAWN, entity_ids=ids, time_range=time_range)
     about = worst_first(access, open_alerts(access).filter(entity_id__in=ids))
-    alerts = alert_rows(access, list(about[:MOST_ALERTS]), at=at)
+    alerts = alert_rows(access, list(about[:MAX_ALERTS]), at=at)
     far = far_devices_of_neighbors(device)
     named = visible_device_ids(
         access, rows.far_device_ids(device) | {pk for pk, _name in far.values()}
@@ -127,7 +127,7 @@ def device_page(
             probes=probes,
             alerts=alerts,
         ),
-        interfaces=interfaces[:MOST_INTERFACES],
+        interfaces=interfaces[:MAX_INTERFACES],
         interfaces_total=len(interfaces),
         interfaces_down=sum(1 for row in interfaces if row.state.look == "critical"),
         neighbors=neighbors,
@@ -136,7 +136,7 @@ def device_page(
         peers_up=sum(1 for row in peers if row.state.look == "ok"),
         services=services,
         probes=probes,
-        events=event_rows(ids, since=at - EVENTS_SPAN, until=at, most=MOST_EVENTS),
+        events=event_rows(ids, since=at - EVENTS_SPAN, until=at, most=MAX_EVENTS),
         alerts=alerts,
         incidents=tuple(incidents),
         open_incident=next((row for row in incidents if row.is_open), None),

@@ -28,7 +28,7 @@ from django.utils.translation import gettext_lazy as _lazy
 
 from apps.alerts.selectors import open_alert_counts
 from apps.authorization.access import Access
-from apps.console.web.states import REACH, UNREAD
+from apps.console.web.states import REACHABILITY_STATES, UNKNOWN_REACHABILITY
 from apps.inventory.device_entities import devices_of_entities
 from apps.inventory.models import Device
 from apps.pages.ordering import Column, Ordering
@@ -46,17 +46,22 @@ COLUMNS = (
     Column("alerts", _lazy("Alerts"), is_number=True),
 )
 UPTIME = "device.uptime_seconds"
-_OF_ROW = {"name": "name", "site": "site__name", "role": "role", "address": "management_address"}
+_COLUMN_FIELDS = {
+    "name": "name",
+    "site": "site__name",
+    "role": "role",
+    "address": "management_address",
+}
 
 
-class _Numbers(Func):
+class _VersionNumbers(Func):
     """The leading numbers of a version, which sort as numbers do: 7.9 before 7.16."""
 
     template = r"string_to_array(substring(%(expressions)s from '^\d+(?:\.\d+)*'), '.')::numeric[]"
     output_field = CharField()
 
 
-class _Looked(Func):
+class _JsonInteger(Func):
     """The number under a row's key in a JSON document."""
 
     template = "(%(expressions)s)::integer"
@@ -71,8 +76,8 @@ def in_order(
     if not order.key:
         return rows.order_by("name", "pk")
     key = F("sort_key")
-    way = key.desc(nulls_last=True) if order.descends else key.asc(nulls_last=True)
-    return rows.annotate(sort_key=_key(access, order.key, at)).order_by(way, "name", "pk")
+    ordering = key.desc(nulls_last=True) if order.descends else key.asc(nulls_last=True)
+    return rows.annotate(sort_key=_key(access, order.key, at)).order_by(ordering, "name", "pk")
 
 
 def _key(access: Access, key: str, at: datetime) -> Any:
@@ -80,27 +85,27 @@ def _key(access: Access, key: str, at: datetime) -> Any:
         return _state(at)
     if key == "uptime":
         uptime = Subquery(latest_value(OuterRef("pk"), UPTIME).values("value")[:1])
-        is_up = When(Exact(_state(at), REACH[Reachability.UP].rank), then=uptime)
+        is_up = When(Exact(_state(at), REACHABILITY_STATES[Reachability.UP].rank), then=uptime)
         return Case(is_up, output_field=FloatField())
     if key == "read":
         read = Subquery(latest_value(OuterRef("pk")).values("ts")[:1])
         return ExpressionWrapper(Value(at) - read, output_field=DurationField())
     if key == "alerts":
         counted = {str(pk): number for pk, number in _open_alerts(access).items()}
-        found = _Looked(Value(counted, JSONField()), Cast("pk", CharField()))
+        found = _JsonInteger(Value(counted, JSONField()), Cast("pk", CharField()))
         return Coalesce(found, 0)
-    return _Numbers("version") if key == "version" else F(_OF_ROW[key])
+    return _VersionNumbers("version") if key == "version" else F(_COLUMN_FIELDS[key])
 
 
 def _state(at: datetime) -> Any:
     """The rank of a state: the worst first."""
     rank = Case(
-        When(ts__lt=at - BLIND_AFTER, then=REACH[Reachability.BLIND].rank),
-        When(value__gt=0, then=REACH[Reachability.UP].rank),
-        default=REACH[Reachability.DOWN].rank,
+        When(ts__lt=at - BLIND_AFTER, then=REACHABILITY_STATES[Reachability.BLIND].rank),
+        When(value__gt=0, then=REACHABILITY_STATES[Reachability.UP].rank),
+        default=REACHABILITY_STATES[Reachability.DOWN].rank,
     )
     read = latest_value(OuterRef("pk")).annotate(rank=rank).values("rank")[:1]
-    return Coalesce(Subquery(read), REACH[UNREAD].rank)
+    return Coalesce(Subquery(read), REACHABILITY_STATES[UNKNOWN_REACHABILITY].rank)
 
 
 def _open_alerts(access: Access) -> Mapping[UUID, int]:

@@ -21,8 +21,8 @@ from apps.telemetry.queries import Bucket
 from apps.telemetry.store import SeriesKey
 from apps.telemetry.utilization import BUSY_PCT, FULL_PCT, RX, TX
 
-#: A port without a wire may be dark: nobody waits for it.
-DARK = State("off", "minus", _lazy("No link"), 7)
+#: An interface that is not part of a link may be down.
+NO_LINK = State("off", "minus", _lazy("No link"), 7)
 
 ERRORS = ("interface.rx_errors_total", "interface.tx_errors_total")
 RATES = (RX, TX, *ERRORS)
@@ -38,8 +38,8 @@ READ = (
     *(RTT, LOSS, CONNECT, "probe.tcp.up", SESSIONS),
 )
 BAR_WIDTH = 56
-#: Readings are not taken at the same moment each time: so much above the speed is still possible.
-CREDIBLE = 1.25
+#: Polling jitter: a measured rate may exceed the speed of the interface by this factor.
+RATE_TOLERANCE = 1.25
 SECONDS_PER_HOUR = 3600
 THREE_DIGITS = 100
 
@@ -144,7 +144,7 @@ def interface_rows(
 ) -> tuple[InterfaceRow, ...]:
     """Interfaces with a link first, then in natural order of names."""
     rows = [_interface(row, remote_ends.get(row.name), read, rates) for row in interfaces]
-    return tuple(sorted(rows, key=lambda row: (not row.is_linked, row.state.rank == DARK.rank)))
+    return tuple(sorted(rows, key=lambda row: (not row.is_linked, row.state.rank == NO_LINK.rank)))
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _interface(
     if row.disabled or read.number(row.id, "interface.admin_up") == 0:
         state = OFF
     elif state is DOWN and end is None:
-        state = DARK
+        state = NO_LINK
     speed = (
         read.number(row.id, "interface.speed_bps")
         or row.speed_bps
@@ -218,7 +218,7 @@ def possible_rates(rates: Sequence[float | None], speed: float | None) -> list[f
     """Drops rates above the speed of the interface: the counter was reset, by a restart or a replacement."""
     if not speed:
         return list(rates)
-    return [None if rate is None or rate * 8 > speed * CREDIBLE else rate for rate in rates]
+    return [None if rate is None or rate * 8 > speed * RATE_TOLERANCE else rate for rate in rates]
 
 
 def _flow(rates: Sequence[float | None], speed: float | None) -> Flow:
@@ -247,7 +247,7 @@ def bits(per_second: float) -> str:
     return f"{per_second:.0f}"
 
 
-def _for(read: LatestValues, state: State, entity_id: UUID, metric: str) -> str:
+def _uptime_text(read: LatestValues, state: State, entity_id: UUID, metric: str) -> str:
     """The uptime; a session that is down keeps its last value, which is not shown."""
     seconds = read.number(entity_id, metric) if state is UP else None
     return format_seconds(seconds) if seconds else ""
@@ -271,7 +271,7 @@ def neighbor_rows(
                 port=row.interface_name,
                 state=state,
                 word=_word(state, read.text(row.id, "ospf.neighbor.state")),
-                duration=_for(read, state, row.id, "ospf.neighbor.uptime_seconds"),
+                duration=_uptime_text(read, state, row.id, "ospf.neighbor.uptime_seconds"),
             )
         )
     return tuple(sorted(found, key=lambda row: row.state.rank))
@@ -291,7 +291,7 @@ def peer_rows(rows: Sequence[BgpPeer], read: LatestValues) -> tuple[PeerRow, ...
                 state=state,
                 word=_word(state, read.text(row.id, "bgp.peer.state")),
                 prefixes="" if prefixes is None else f"{prefixes:.0f}",
-                duration=_for(read, state, row.id, "bgp.peer.uptime_seconds"),
+                duration=_uptime_text(read, state, row.id, "bgp.peer.uptime_seconds"),
             )
         )
     return tuple(sorted(found, key=lambda row: row.state.rank))

@@ -57,7 +57,7 @@ def _probe(row: ProbeTarget, read: LatestValues, drawn: Drawn) -> ProbeRow:
     is_tcp = row.method == ProbeMethod.TCP
     answer = CONNECT if is_tcp else RTT
     state = read.state(row.id, "probe.tcp.up") if is_tcp else _ping_state(row.id, read)
-    # What does not answer has no answer time, however fresh the last one is.
+    # A target that does not respond has no response time, however recent the last sample.
     rtt = None if state is DOWN else read.number(row.id, answer)
     loss = None if is_tcp else read.number(row.id, LOSS)
     return ProbeRow(

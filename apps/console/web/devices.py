@@ -14,7 +14,7 @@ from apps.alerts.selectors import open_alert_counts
 from apps.authorization.access import Access
 from apps.console.web.device_order import COLUMNS, UPTIME, in_order
 from apps.console.web.site_field import SiteField, site_field
-from apps.console.web.states import REACH, UNREAD
+from apps.console.web.states import REACHABILITY_STATES, UNKNOWN_REACHABILITY
 from apps.inventory import selectors as inventory
 from apps.inventory.choices import DeviceRole, LoginState
 from apps.inventory.destinations import login_statuses
@@ -121,7 +121,7 @@ def devices_page(
     rows, pager = paginate(
         filtered_devices(access, filters, at), number=number, params=filters.params()
     )
-    reach = reachability_of_devices(at, [device.id for device in rows])
+    reachability = reachability_of_devices(at, [device.id for device in rows])
     return DevicesPage(
         filter=filters,
         is_filtered=any(filters.filter_params().values()),
@@ -130,7 +130,7 @@ def devices_page(
             "state",
             (
                 ("", _("All"), counted.total()),
-                *((k, str(v.word), counted[k]) for k, v in REACH.items()),
+                *((k, str(v.word), counted[k]) for k, v in REACHABILITY_STATES.items()),
             ),
         ),
         roles=_choices(
@@ -140,7 +140,9 @@ def devices_page(
         ),
         site=site_field(sites, filters.params(), chosen=filters.site, words=filters.site_words),
         headings=headings(COLUMNS, filters.order, filters.filter_params()),
-        rows=device_rows(access, rows, reach, sites={pk: name for pk, name, _code in sites}, at=at),
+        rows=device_rows(
+            access, rows, reachability, sites={pk: name for pk, name, _code in sites}, at=at
+        ),
         pager=pager,
         all=counted.total(),
     )
@@ -154,11 +156,11 @@ def filtered_devices(access: Access, filters: DeviceFilter, at: datetime) -> Que
     if filters.site:
         rows = rows.filter(site=filters.site)
     elif filters.site_words:
-        fitting = inventory.search_sites(inventory.visible_sites(access), filters.site_words)
-        rows = rows.filter(site__in=fitting)
+        matches = inventory.search_sites(inventory.visible_sites(access), filters.site_words)
+        rows = rows.filter(site__in=matches)
     if filters.role:
         rows = rows.filter(role=filters.role)
-    if filters.state == UNREAD:
+    if filters.state == UNKNOWN_REACHABILITY:
         rows = rows.exclude(pk__in=devices_by_reachability(at))
     elif filters.state:
         rows = rows.filter(pk__in=devices_by_reachability(at, Reachability(filters.state)))
@@ -184,7 +186,7 @@ def _choices(
 def device_rows(
     access: Access,
     devices: Iterable[Device],
-    reach: Mapping[UUID, Reachability],
+    reachability: Mapping[UUID, Reachability],
     *,
     sites: Mapping[UUID, str],
     at: datetime,
@@ -200,7 +202,7 @@ def device_rows(
     logins = login_statuses(devices)
     rows = []
     for device in devices:
-        state = REACH[reach.get(device.id, UNREAD)]
+        state = REACHABILITY_STATES[reachability.get(device.id, UNKNOWN_REACHABILITY)]
         answered = values.get((device.id, UP))
         uptime = values.get((device.id, UPTIME))
         rows.append(
@@ -233,4 +235,6 @@ def uptime_of(read: LatestValue | None, state: State) -> str:
 
 def seconds_up(read: LatestValue | None, state: State) -> float | None:
     """The uptime in seconds; None unless the device is up."""
-    return read.value if read is not None and state is REACH[Reachability.UP] else None
+    return (
+        read.value if read is not None and state is REACHABILITY_STATES[Reachability.UP] else None
+    )

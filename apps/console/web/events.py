@@ -14,7 +14,7 @@ from apps.inventory.selectors import entity_labels
 from apps.pages.states import SEVERITIES, State
 from apps.telemetry.queries import events_of
 
-_WHAT: dict[str, Promise] = {
+_EVENT_LABELS: dict[str, Promise] = {
     "device.reachable.changed": _lazy("Reachability"),
     "device.api.changed": _lazy("API"),
     "device.rebooted": _lazy("Rebooted"),
@@ -26,7 +26,7 @@ _WHAT: dict[str, Promise] = {
     "auth.login.failed": _lazy("Login failed"),
     "syslog.message": _lazy("Log"),
 }
-MOST_TEXT = 200
+MAX_TEXT = 200
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def event_rows(
         EventRow(
             at=event.ts,
             state=SEVERITIES[event.severity],
-            what=str(_WHAT.get(event.event_type, event.event_type)),
+            what=str(_EVENT_LABELS.get(event.event_type, event.event_type)),
             entity=labels.get((event.entity_type, event.entity_id), ""),
             text=_text(event.payload, event.raw),
         )
@@ -64,5 +64,5 @@ def _text(payload: dict[str, Any], raw: str) -> str:
         return _("%(after)s, was %(before)s") % {"before": before, "after": after}
     values = payload.get("message") or raw
     if values:
-        return str(values)[:MOST_TEXT]
-    return ", ".join(f"{name} {value}" for name, value in list(payload.items())[:4])[:MOST_TEXT]
+        return str(values)[:MAX_TEXT]
+    return ", ".join(f"{name} {value}" for name, value in list(payload.items())[:4])[:MAX_TEXT]

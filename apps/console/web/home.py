@@ -14,7 +14,7 @@ from apps.console.web.day_strip import Day, day_of
 from apps.console.web.degradations import Degradations, degradations
 from apps.console.web.service_tiles import Tile, service_tiles
 from apps.console.web.sites import Counted, SiteRow, devices_by_site, site_rows
-from apps.console.web.states import REACH
+from apps.console.web.states import REACHABILITY_STATES
 from apps.core.local_cache import cached
 from apps.incidents.web.ordering import WORST
 from apps.incidents.web.pages import QueueFilter, QueuePage, queue_page
@@ -22,14 +22,14 @@ from apps.pages.durations import format_duration
 from apps.pages.states import State
 from apps.telemetry.reachability import Reachability
 
-MOST_INCIDENTS = 12
-MOST_ROWS = 8
+MAX_INCIDENTS = 12
+MAX_ROWS = 8
 #: Cache time of tiles and degradations, which cover 24 hours.
-KEPT_SECONDS = 20
+CACHE_SECONDS = 20
 
 
 @dataclass(frozen=True)
-class ReachCount:
+class ReachabilityCount:
     """The number of devices in one state; the URL lists them."""
 
     state: State
@@ -46,7 +46,7 @@ class HomePage:
     critical: int
     more_incidents: int
     day: Day
-    reach: tuple[ReachCount, ...]
+    reachability: tuple[ReachabilityCount, ...]
     devices: int
     sites: tuple[SiteRow, ...]
     problem_sites: int
@@ -66,13 +66,13 @@ class HomePage:
 
 def home_page(access: Access, *, at: datetime) -> HomePage:
     """Thirteen queries, whatever the size; at most seventeen more for tiles and degradations that are too old."""
-    queue = queue_page(access, QueueFilter(order=WORST), at=at, most=MOST_INCIDENTS)
+    queue = queue_page(access, QueueFilter(order=WORST), at=at, most=MAX_INCIDENTS)
     counted = devices_by_site(access, at=at)
     sites = site_rows(access, counted)
     problems = [row for row in sites if row.state.is_problem]
     agents = agent_rows(access, at=at)
-    silent = tuple(row for row in agents if row.state is AGENT_OFFLINE)
-    counts = reach_counts(counted)
+    offline = tuple(row for row in agents if row.state is AGENT_OFFLINE)
+    counts = reachability_counts(counted)
     tiles, degraded = _tiles_and_degradations(access, at)
     return HomePage(
         queue=queue,
@@ -80,22 +80,22 @@ def home_page(access: Access, *, at: datetime) -> HomePage:
         critical=sum(1 for row in queue.rows if row.severity == "critical"),
         more_incidents=queue.total - len(queue.rows),
         day=day_of(access, start=at - timedelta(hours=24), end=at),
-        reach=counts,
+        reachability=counts,
         devices=sum(count.number for count in counts),
-        sites=tuple(problems[:MOST_ROWS]),
+        sites=tuple(problems[:MAX_ROWS]),
         problem_sites=len(problems),
         all_sites=len(sites),
-        agents=agents[:MOST_ROWS],
+        agents=agents[:MAX_ROWS],
         all_agents=len(agents),
         healthy_agents=sum(1 for row in agents if row.state.look == "ok"),
-        offline_agents=silent,
+        offline_agents=offline,
         blind=next(count.number for count in counts if count.query == Reachability.BLIND),
         may_view_agents=access.may(Permission.AGENTS_VIEW),
         quiet_duration=format_duration(queue.last_closed_at, at) if queue.last_closed_at else "",
         tiles=tiles,
         degraded=degraded,
         is_quiet=not queue.total_open
-        and not silent
+        and not offline
         and not any(count.number for count in counts if count.state.is_problem),
     )
 
@@ -109,10 +109,13 @@ def _tiles_and_degradations(access: Access, at: datetime) -> tuple[tuple[Tile, .
     if access.is_limited:
         return make()
     key = f"home:{access.tenant.id}:{access.role}:{get_language()}"
-    return cached(key, seconds=KEPT_SECONDS, compute=make)
+    return cached(key, seconds=CACHE_SECONDS, compute=make)
 
 
-def reach_counts(by_site: Counted) -> tuple[ReachCount, ...]:
+def reachability_counts(by_site: Counted) -> tuple[ReachabilityCount, ...]:
     """Up, down, blind, unknown of these devices."""
     counted = sum(by_site.values(), start=Counter[str]())
-    return tuple(ReachCount(state, counted[word], str(word)) for word, state in REACH.items())
+    return tuple(
+        ReachabilityCount(state, counted[word], str(word))
+        for word, state in REACHABILITY_STATES.items()
+    )

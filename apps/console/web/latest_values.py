@@ -18,7 +18,7 @@ _SECONDS = {
     Tier.DAILY: "daily_s",
 }
 #: A value is outdated after this many missed polls.
-MISSES = 3
+MISSED_POLLS = 3
 
 
 def poll_seconds(profile: Mapping[str, float], tier: Tier) -> float:
@@ -52,7 +52,7 @@ class LatestValues:
     def fresh(self, entity_id: UUID, metric: str) -> LatestValue | None:
         """The latest value, or None when it is outdated."""
         read = self.last(entity_id, metric)
-        return read if read and self._at - read.ts <= self._patience(metric) else None
+        return read if read and self._at - read.ts <= self._max_age(metric) else None
 
     def number(self, entity_id: UUID, metric: str) -> float | None:
         """The value, when it is fresh."""
@@ -78,6 +78,6 @@ class LatestValues:
         read = self.last(entity_id, metric)
         return format_duration(read.ts, self._at) if read else ""
 
-    def _patience(self, metric: str) -> timedelta:
+    def _max_age(self, metric: str) -> timedelta:
         seconds = self._profile[_SECONDS[METRICS[metric].tier]]
-        return max(BLIND_AFTER, timedelta(seconds=MISSES * seconds + 5))
+        return max(BLIND_AFTER, timedelta(seconds=MISSED_POLLS * seconds + 5))

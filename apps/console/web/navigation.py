@@ -31,7 +31,7 @@ class Section:
     is_blind: bool = False
 
     @property
-    def is_first(self) -> bool:
+    def in_phone_bar(self) -> bool:
         """Is in the bottom bar of a phone; the others are in the user menu there."""
         return self.name in PHONE_BAR
 

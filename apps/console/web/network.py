@@ -27,9 +27,9 @@ from apps.telemetry.utilization import link_utilization
 from apps.topology.selectors import NetworkMap, dependency_groups, links_between_sites, network_map
 
 #: More routers than this are drawn as sites until a site is opened.
-MOST_DEVICES = 120
-MOST_INCIDENTS = 30
-MOST_ROWS = 12
+MAX_DEVICES = 120
+MAX_INCIDENTS = 30
+MAX_ROWS = 12
 PARTLY = State("warn", "warn", _lazy("Partly down"), 2)
 _WORDS = {
     topology_view.ROOT: DOWN,
@@ -37,9 +37,9 @@ _WORDS = {
     topology_view.PART: PARTLY,
     topology_view.BLIND: BLIND,
     topology_view.UNKNOWN: UNKNOWN,
-    topology_view.HELD: SUPPRESSED,
+    topology_view.SUPPRESSED: SUPPRESSED,
 }
-_ANYWHERE = "00000000-0000-0000-0000-000000000000"
+_PLACEHOLDER_ID = "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class NetworkPage:
     rows: tuple[SiteRow, ...]
     problems: int
     all: int
-    unplaced: int
+    without_coordinates: int
     site: tuple[UUID, str] | None
     is_collapsed: bool
     devices: int
-    #: What the drawing is params with.
+    #: The query string of the data request.
     query: str
 
 
@@ -87,9 +87,9 @@ def network_page(access: Access, params: NetworkParams, *, query: str, at: datet
     rows = site_rows(access, counted)
     devices = sum(site.total() for site in counted.values())
     problems = [row for row in rows if row.state.is_problem]
-    placed = {row.id for row in inventory.sites_with_coordinates(access)}
+    with_coordinates = {row.id for row in inventory.sites_with_coordinates(access)}
     open_ones = visible_incidents(access).filter(status="open").order_by("-started_at")
-    incidents = tuple(open_ones[:MOST_INCIDENTS])
+    incidents = tuple(open_ones[:MAX_INCIDENTS])
     chosen = _incident(access, params.incident)
     names = {row.id: row.name for row in rows}
     return NetworkPage(
@@ -97,12 +97,12 @@ def network_page(access: Access, params: NetworkParams, *, query: str, at: datet
         chosen=chosen,
         role=params.role,
         roles=tuple((str(value), str(label)) for value, label in DeviceRole.choices),
-        rows=tuple((problems or rows)[:MOST_ROWS]),
+        rows=tuple((problems or rows)[:MAX_ROWS]),
         problems=len(problems),
         all=len(rows),
-        unplaced=sum(1 for row in rows if row.id not in placed),
+        without_coordinates=sum(1 for row in rows if row.id not in with_coordinates),
         site=(params.site, names[params.site]) if params.site and params.site in names else None,
-        is_collapsed=params.site is None and (params.wants_sites or devices > MOST_DEVICES),
+        is_collapsed=params.site is None and (params.wants_sites or devices > MAX_DEVICES),
         devices=devices,
         query=query,
     )
@@ -129,7 +129,7 @@ def topology_graph(access: Access, params: NetworkParams, *, at: datetime) -> To
     if params.site:
         return _around(access, params.site, sites, overlay, at)
     looks = site_view.looks_by_site(_devices(access, params), overlay, at)
-    if params.wants_sites or sum(site.total() for site in looks.values()) > MOST_DEVICES:
+    if params.wants_sites or sum(site.total() for site in looks.values()) > MAX_DEVICES:
         site_links = links_between_sites(access, role=params.role)
         return site_view.by_site(
             looks,
@@ -158,18 +158,18 @@ def _around(
 
 def _by_device(
     access: Access,
-    wiring_data: NetworkMap,
+    network: NetworkMap,
     sites: Mapping[UUID, str],
     overlay: Overlay,
     at: datetime,
 ) -> TopologyView:
     return topology_view.by_device(
-        wiring_data,
-        looks=topology_view.device_looks(at, wiring_data.devices),
-        links=topology_view.link_looks(at, wiring_data.links),
+        network,
+        looks=topology_view.device_looks(at, network.devices),
+        links=topology_view.link_looks(at, network.links),
         sites=sites,
         overlay=overlay,
-        address=reverse("console:device", args=[_ANYWHERE]).replace(_ANYWHERE, "{id}"),
+        address=reverse("console:device", args=[_PLACEHOLDER_ID]).replace(_PLACEHOLDER_ID, "{id}"),
         groups=dependency_groups() if access.may(Permission.TOPOLOGY_VIEW) else (),
     )
 
@@ -186,7 +186,7 @@ def map_document(access: Access, params: NetworkParams, *, at: datetime) -> dict
         overlay=overlay,
         use=link_utilization(at, site_links),
     )
-    address = reverse("console:site", args=[_ANYWHERE])
+    address = reverse("console:site", args=[_PLACEHOLDER_ID])
     sites = []
     for pk, site in sites_by_id.items():
         inside = looks.get(pk, site_view.NO_DEVICES)
@@ -201,10 +201,10 @@ def map_document(access: Access, params: NetworkParams, *, at: datetime) -> dict
                 "look": look,
                 "word": str(_WORDS[look].word) if look in _WORDS else "",
                 "bad": inside[topology_view.DOWN]
-                + inside[topology_view.HELD]
+                + inside[topology_view.SUPPRESSED]
                 + inside[topology_view.ROOT],
                 "devices": inside.total(),
-                "url": address.replace(_ANYWHERE, str(pk)),
+                "url": address.replace(_PLACEHOLDER_ID, str(pk)),
             }
         )
     shown = {site["id"] for site in sites}

@@ -9,7 +9,7 @@ from apps.console.web import alerts, device_order, sites
 from apps.console.web.alerts import AlertFilter
 from apps.console.web.devices import DeviceFilter
 from apps.console.web.sites import SiteFilter
-from apps.console.web.states import REACH
+from apps.console.web.states import REACHABILITY_STATES
 from apps.inventory.choices import DeviceRole
 from apps.pages.ordering import ordering_param
 from apps.pages.params import text_param
@@ -24,7 +24,7 @@ def device_filter(request: HttpRequest) -> DeviceFilter:
         site=site,
         site_words="" if site else text_param(request, "site"),
         role=role if role in DeviceRole.values else "",
-        state=state if state in REACH else "",
+        state=state if state in REACHABILITY_STATES else "",
         order=ordering_param(request, device_order.COLUMNS),
     )
 

@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 from apps.console.web.planning import Targets
 from apps.maintenance.services import MAX_DURATION
 
-LENGTHS = (
+DURATIONS = (
     ("30", _lazy("30 min")),
     ("60", _lazy("1 h")),
     ("120", _lazy("2 h")),
@@ -19,7 +19,7 @@ LENGTHS = (
 )
 
 
-class Moment(forms.DateTimeInput):
+class DateTimeLocalInput(forms.DateTimeInput):
     """Date and time to the minute: in UTC, or with JavaScript in the time zone that the user chose."""
 
     input_type = "datetime-local"
@@ -48,16 +48,16 @@ class PlanForm(forms.Form):
         required=False,
         label=_lazy("Start"),
         help_text=_lazy("Leave empty for now."),
-        widget=Moment(),
+        widget=DateTimeLocalInput(),
     )
     length = forms.ChoiceField(
-        choices=LENGTHS, initial="60", label=_lazy("Duration"), widget=forms.RadioSelect
+        choices=DURATIONS, initial="60", label=_lazy("Duration"), widget=forms.RadioSelect
     )
     ends_at = forms.DateTimeField(
         required=False,
         label=_lazy("Or end"),
         help_text=_lazy("Overrides the length if set."),
-        widget=Moment(),
+        widget=DateTimeLocalInput(),
     )
     notify_critical = forms.BooleanField(
         required=False, label=_lazy("Still notify for critical incidents")

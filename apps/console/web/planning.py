@@ -23,8 +23,8 @@ from apps.inventory.selectors import (
     visible_sites,
 )
 
-MOST_FOUND = 8
-MOST_NAMED = 6
+MAX_RESULTS = 8
+MAX_NAMES = 6
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Targets:
 
     sites: tuple[Site, ...] = ()
     devices: tuple[Device, ...] = ()
-    #: Something was named that this member does not see.
+    #: An id was submitted that this member may not view.
     has_unknown: bool = False
 
     @property
@@ -66,8 +66,8 @@ def search_targets(access: Access, words: str, *, but: Targets) -> Targets:
     sites = visible_sites(access).exclude(pk__in=but.site_ids).order_by("name")
     devices = visible_devices(access).exclude(pk__in=but.device_ids).order_by("name")
     return Targets(
-        sites=tuple(search_sites(sites, words)[:MOST_FOUND]),
-        devices=tuple(search_devices(devices, words)[:MOST_FOUND]),
+        sites=tuple(search_sites(sites, words)[:MAX_RESULTS]),
+        devices=tuple(search_devices(devices, words)[:MAX_RESULTS]),
     )
 
 
@@ -85,7 +85,7 @@ def targets_of_incident(access: Access, incident: Incident) -> Targets:
 
 
 @dataclass(frozen=True)
-class HeldIncident:
+class SuppressedIncident:
     """An open incident whose notifications the window would suppress."""
 
     id: UUID
@@ -101,7 +101,7 @@ class Preview:
     names: tuple[str, ...]
     more: int
     alerts: int
-    incidents: tuple[HeldIncident, ...]
+    incidents: tuple[SuppressedIncident, ...]
 
 
 def preview_of(access: Access, targets: Targets, *, notifies_critical: bool) -> Preview:
@@ -112,17 +112,19 @@ def preview_of(access: Access, targets: Targets, *, notifies_critical: bool) -> 
         .order_by("name")
         .values_list("pk", "name")
     )
-    covered = _covered(targets, [pk for pk, _name in named])
+    entities = _entities_in_scope(targets, [pk for pk, _name in named])
     return Preview(
         devices=len(named),
-        names=tuple(name for _pk, name in named[:MOST_NAMED]),
-        more=max(0, len(named) - MOST_NAMED),
-        alerts=open_alerts(access).filter(entity_id__in=covered).count(),
-        incidents=tuple(_held(access, covered, notifies_critical=notifies_critical)),
+        names=tuple(name for _pk, name in named[:MAX_NAMES]),
+        more=max(0, len(named) - MAX_NAMES),
+        alerts=open_alerts(access).filter(entity_id__in=entities).count(),
+        incidents=tuple(
+            _suppressed_incidents(access, entities, notifies_critical=notifies_critical)
+        ),
     )
 
 
-def _covered(targets: Targets, device_ids: Sequence[UUID]) -> set[UUID]:
+def _entities_in_scope(targets: Targets, device_ids: Sequence[UUID]) -> set[UUID]:
     """All entities in the scope of the window, as correlation evaluates it: a link by either end, an agent by the
     device that it is connected to."""
     links = Link.objects.filter(z_device__in=device_ids).values_list("pk", flat=True)
@@ -130,9 +132,11 @@ def _covered(targets: Targets, device_ids: Sequence[UUID]) -> set[UUID]:
     return {*targets.site_ids, *entities_on_devices(device_ids), *links, *agents}
 
 
-def _held(access: Access, covered: set[UUID], *, notifies_critical: bool) -> list[HeldIncident]:
+def _suppressed_incidents(
+    access: Access, entities: set[UUID], *, notifies_critical: bool
+) -> list[SuppressedIncident]:
     """The open incidents whose causes are all in scope."""
-    rows = visible_incidents(access).filter(status=IncidentStatus.OPEN, root_id__in=covered)
+    rows = visible_incidents(access).filter(status=IncidentStatus.OPEN, root_id__in=entities)
     if notifies_critical:
         rows = rows.exclude(severity=Severity.CRITICAL)
     found = list(rows.order_by("number"))
@@ -144,7 +148,7 @@ def _held(access: Access, covered: set[UUID], *, notifies_critical: bool) -> lis
         for incident_id, problem in newest.values_list("incident_id", "problem")
     }
     return [
-        HeldIncident(row.id, row.number, row.display_title)
+        SuppressedIncident(row.id, row.number, row.display_title)
         for row in found
-        if causes.get(row.id, set()) <= covered
+        if causes.get(row.id, set()) <= entities
     ]

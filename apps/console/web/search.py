@@ -10,7 +10,7 @@ from apps.incidents.selectors import incidents_matching
 from apps.inventory import selectors as inventory
 from apps.inventory.models import Device, Site
 
-MOST_OF_A_KIND = 8
+MAX_PER_KIND = 8
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class SearchPage:
     """The results by kind."""
 
     words: str
-    #: Pages of the console whose name begins so; all of them without words.
+    #: Console pages whose name contains the search text; all of them without one.
     pages: tuple[Section, ...] = ()
     devices: tuple[FoundDevice, ...] = ()
     sites: tuple[Site, ...] = ()
@@ -51,9 +51,9 @@ def search_page(access: Access, words: str) -> SearchPage:
     return SearchPage(
         words=words,
         pages=pages,
-        devices=_found(access, list(inventory.search_devices(devices, words)[:MOST_OF_A_KIND])),
-        sites=tuple(inventory.search_sites(sites, words)[:MOST_OF_A_KIND]),
-        incidents=tuple(incidents_matching(access, words, most=MOST_OF_A_KIND)),
+        devices=_found(access, list(inventory.search_devices(devices, words)[:MAX_PER_KIND])),
+        sites=tuple(inventory.search_sites(sites, words)[:MAX_PER_KIND]),
+        incidents=tuple(incidents_matching(access, words, most=MAX_PER_KIND)),
     )
 
 

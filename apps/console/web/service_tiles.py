@@ -19,12 +19,12 @@ from apps.telemetry.sparklines import Sparkline, sparklines
 
 SESSIONS, ADJACENT, ESTABLISHED = "pppoe.sessions.active", "ospf.neighbor.up", "bgp.peer.up"
 DAY = timedelta(hours=24)
-#: A reading that is older says nothing of now.
+#: Older samples are not current.
 FRESH = timedelta(minutes=3)
-#: Whose line is drawn: enough to see a shape, however many there are.
-MOST_DRAWN = 400
-#: A sum over those that were read nearly throughout: who comes and goes would draw steps that never were.
-THROUGHOUT = 0.8
+#: Sparklines are computed from at most this many series.
+MAX_DRAWN = 400
+#: A sum includes only series with samples in this share of the slots: others would add steps to it.
+MIN_COVERAGE = 0.8
 CORE = (DeviceRole.CORE, DeviceRole.EDGE)
 
 
@@ -38,7 +38,7 @@ class Tile:
     unit: str
     foot: str
     line: Spark | None
-    #: Of the devices whose pages tell more.
+    #: The query string of the list of devices with this role.
     query: str
 
 
@@ -154,24 +154,26 @@ def _count(read: Mapping[UUID, LatestValue], ids: Collection[UUID], at: datetime
 
 
 def _day(metric: str, ids: Sequence[UUID], at: datetime) -> list[Sparkline]:
-    found = sparklines(metrics=[metric], entity_ids=ids[:MOST_DRAWN], start=at - DAY, end=at)
+    found = sparklines(metrics=[metric], entity_ids=ids[:MAX_DRAWN], start=at - DAY, end=at)
     return list(found.values())
 
 
 def _summed(lines: list[Sparkline]) -> Sparkline:
-    whole = [line for line in lines if sum(v is not None for v in line) >= THROUGHOUT * len(line)]
-    return _joined(whole, lambda read: sum(read) if len(read) == len(whole) else None)
+    complete = [
+        line for line in lines if sum(v is not None for v in line) >= MIN_COVERAGE * len(line)
+    ]
+    return _combine(complete, lambda read: sum(read) if len(read) == len(complete) else None)
 
 
 def _shares(lines: list[Sparkline]) -> Sparkline:
-    return _joined(lines, lambda read: sum(map(bool, read)) / len(read))
+    return _combine(lines, lambda read: sum(map(bool, read)) / len(read))
 
 
-def _joined(lines: list[Sparkline], join: Callable[[Sequence[float]], float | None]) -> Sparkline:
-    return [_read_ones(column, join) for column in zip(*lines, strict=True)]
+def _combine(lines: list[Sparkline], join: Callable[[Sequence[float]], float | None]) -> Sparkline:
+    return [_combine_known(column, join) for column in zip(*lines, strict=True)]
 
 
-def _read_ones(
+def _combine_known(
     column: Iterable[float | None], join: Callable[[Sequence[float]], float | None]
 ) -> float | None:
     read = [value for value in column if value is not None]

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _lazy
 
 from apps.authorization.access import Access
 from apps.console.web.devices import DeviceRow, device_rows
-from apps.console.web.states import REACH, UNREAD
+from apps.console.web.states import REACHABILITY_STATES, UNKNOWN_REACHABILITY
 from apps.console.web.windows import Notice, notices_about
 from apps.incidents.models import Incident
 from apps.incidents.selectors import incidents_involving
@@ -24,7 +24,7 @@ from apps.pages.params import query_string
 from apps.pages.states import BLIND, DOWN, NONE, UNKNOWN, UP, WARN, State
 from apps.telemetry.reachability import Reachability, reachability_by_site, reachability_of_devices
 
-MOST_DEVICES = 200
+MAX_DEVICES = 200
 COLUMNS = (
     Column("name", _lazy("Site")),
     Column("state", _lazy("State")),
@@ -68,12 +68,12 @@ class SiteFilter:
         return {**self.filter_params(), SORT: str(self.order)}
 
     @property
-    def query_of_all(self) -> str:
+    def all_query(self) -> str:
         """The query string of the same filter with sites of any state."""
         return query_string({**self.params(), "state": ""})
 
     @property
-    def query_of_problems(self) -> str:
+    def problems_query(self) -> str:
         """The query string of the same filter with problems only."""
         return query_string({**self.params(), "state": "problems"})
 
@@ -129,7 +129,7 @@ def _row(site_id: UUID, name: str, code: str, counted: Counter[str]) -> SiteRow:
         up=counted[Reachability.UP],
         down=counted[Reachability.DOWN],
         blind=counted[Reachability.BLIND],
-        unknown=counted[UNREAD],
+        unknown=counted[UNKNOWN_REACHABILITY],
         total=counted.total(),
     )
 
@@ -141,7 +141,7 @@ def _state(counted: Counter[str]) -> State:
         return WARN if counted[Reachability.UP] else DOWN
     if counted[Reachability.BLIND]:
         return BLIND
-    return UNKNOWN if counted[UNREAD] else UP
+    return UNKNOWN if counted[UNKNOWN_REACHABILITY] else UP
 
 
 def sites_page(access: Access, filters: SiteFilter, *, number: int, at: datetime) -> SitesPage:
@@ -188,15 +188,19 @@ _KEYS: Mapping[str, Callable[[SiteRow], Any]] = {
 def site_page(access: Access, site: Site, *, at: datetime) -> SitePage:
     """Eight queries."""
     devices = list(inventory.visible_devices(access).filter(site=site).order_by("name"))
-    reach = reachability_of_devices(at, [device.id for device in devices])
-    devices.sort(key=lambda device: REACH[reach.get(device.id, UNREAD)].rank)
+    reachability = reachability_of_devices(at, [device.id for device in devices])
+    devices.sort(
+        key=lambda device: (
+            REACHABILITY_STATES[reachability.get(device.id, UNKNOWN_REACHABILITY)].rank
+        )
+    )
     parts = entities_on_devices([device.id for device in devices])
-    counted = Counter(str(reach.get(device.id, UNREAD)) for device in devices)
-    shown = devices[:MOST_DEVICES]
+    counted = Counter(str(reachability.get(device.id, UNKNOWN_REACHABILITY)) for device in devices)
+    shown = devices[:MAX_DEVICES]
     return SitePage(
         site=site,
         row=_row(site.id, site.name, site.code, counted),
-        devices=device_rows(access, shown, reach, sites={site.id: site.name}, at=at),
+        devices=device_rows(access, shown, reachability, sites={site.id: site.name}, at=at),
         more=len(devices) - len(shown),
         incidents=tuple(incidents_involving(access, parts, only_open=True)),
         notices=notices_about(access, site_id=site.id, at=at),

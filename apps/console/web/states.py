@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from apps.pages.states import BLIND, DOWN, UNKNOWN, UP, State
 from apps.telemetry.reachability import Reachability
 
-#: The device was never polled.
-UNREAD = "unknown"
+#: A device that was never polled.
+UNKNOWN_REACHABILITY = "unknown"
 
-REACH: Mapping[str, State] = {
+REACHABILITY_STATES: Mapping[str, State] = {
     Reachability.UP: UP,
     Reachability.DOWN: DOWN,
     Reachability.BLIND: BLIND,
-    UNREAD: UNKNOWN,
+    UNKNOWN_REACHABILITY: UNKNOWN,
 }

@@ -94,7 +94,7 @@ def device(request: HttpRequest, device_id: UUID) -> HttpResponse:
         access,
         get_visible_device(access, device_id),
         chart=text_param(request, "chart"),
-        shown=_span(request, at),
+        shown=_time_range(request, at),
         at=at,
     )
     return _show(request, "device", page, "devices")
@@ -110,7 +110,7 @@ def device_series(request: HttpRequest, device_id: UUID) -> JsonResponse:
         access,
         get_visible_device(access, device_id),
         chosen=text_param(request, "chart"),
-        time_range=_span(request, clock.now()),
+        time_range=_time_range(request, clock.now()),
     )
     return JsonResponse(chart.as_document(), headers=UNCACHED)
 
@@ -232,5 +232,5 @@ def _network_params(request: HttpRequest) -> NetworkParams:
     )
 
 
-def _span(request: HttpRequest, at: datetime) -> TimeRange:
+def _time_range(request: HttpRequest, at: datetime) -> TimeRange:
     return time_range_param(request.GET.dict(), at=at, default="6h", keep=("chart",))

@@ -31,8 +31,8 @@ STATES = {
     WindowState.OVER: State("off", "check", _lazy("Ended"), 9),
 }
 ALL = "all"
-#: A line names so many of its sites and devices.
-MOST_TARGETS_SHOWN = 3
+#: Sites and devices named in one row.
+MAX_TARGETS_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ class WindowsPage:
 
 
 def windows_page(access: Access, *, state: str, number: int, at: datetime) -> WindowsPage:
-    """Windows that are open or planned, the first to begin first; or of one state, or all, the latest first.
+    """Active and planned windows by start time; or those of one state, or all, the latest first.
     At most six queries."""
     visible = visible_windows(access)
     counts = counts_by_state(visible, at)
@@ -150,8 +150,8 @@ def _row(row: MaintenanceWindow, *, may_plan: bool, at: datetime) -> WindowRow:
         was_ended=row.ended_at is not None,
         notifies_critical=row.notify_critical,
         created_by=row.created_by,
-        targets=tuple(targets[:MOST_TARGETS_SHOWN]),
-        more=max(0, len(targets) - MOST_TARGETS_SHOWN),
+        targets=tuple(targets[:MAX_TARGETS_SHOWN]),
+        more=max(0, len(targets) - MAX_TARGETS_SHOWN),
         can_end=may_plan and state != WindowState.OVER,
     )
 

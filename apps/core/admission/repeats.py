@@ -14,8 +14,8 @@ from django.http import HttpRequest
 
 from apps.core.buckets import RateExceeded
 
-MOST_SECONDS = 5
-MOST_CALLERS = 2_000
+MAX_SECONDS = 5
+MAX_CALLERS = 2_000
 
 
 class RecentRefusals:
@@ -27,10 +27,10 @@ class RecentRefusals:
 
     def add(self, request: HttpRequest, refusal: RateExceeded) -> None:
         """Store a refusal until its ``Retry-After``, at most ``MOST_SECONDS``."""
-        until = time.monotonic() + min(refusal.retry_after, MOST_SECONDS)
+        until = time.monotonic() + min(refusal.retry_after, MAX_SECONDS)
         with self._lock:
             self._refusals[_key(request)] = (until, refusal)
-            while len(self._refusals) > MOST_CALLERS:
+            while len(self._refusals) > MAX_CALLERS:
                 self._refusals.popitem(last=False)
 
     def find(self, request: HttpRequest) -> RateExceeded | None:

@@ -1,4 +1,4 @@
-"""Where the platform may connect: public addresses with TLS, and networks allowed by the operator.
+"""The egress policy: public addresses with TLS, and networks allowed by the operator.
 
 The operator sets the allow-list (environment variable ``ISPVM_EGRESS_ALLOW``); tenants cannot change it.
 """

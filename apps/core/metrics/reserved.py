@@ -1,7 +1,7 @@
 """Metric files whose blocks are allocated before they are mapped.
 
 The client library maps sparse files. On a full volume, the first write to an unallocated page raises SIGBUS, which ends
-the process. Here blocks are allocated first; without free blocks the values are kept in memory: the process goes on,
+the process. Here blocks are allocated first; without free blocks the values are kept in memory: the process continues,
 and its values are missing in scrapes until it is restarted.
 """
 

@@ -53,7 +53,7 @@ def impact_graph(access: Access, incident: Incident, *, at: datetime) -> Topolog
     links = Link.objects.filter(pk__in=overlay.roots).values_list("a_device_id", "z_device_id")
     ends = {end for pair in links for end in pair if end}
     on = set(devices_of_entities(overlay.roots - ends).values())
-    core = {*overlay.held, *ends, *on}
+    core = {*overlay.suppressed, *ends, *on}
     wired = network_map(access, around=core)
     sites = {pk: name for pk, name, _code in visible_site_names(access)}
     if len(core) > MAX_DEVICES:
