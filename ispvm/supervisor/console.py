@@ -29,7 +29,7 @@ class Console:
     def always_show(self, name: str) -> None:
         self._always.add(name)
 
-    def say(self, text: str) -> None:
+    def echo(self, text: str) -> None:
         """Print one line of the launcher."""
         self._print("", text)
 

@@ -316,7 +316,7 @@ class Supervisor:
         # is, because the cause may be temporary (a full volume, an unavailable database).
         if child.quick_deaths > self._backoff.tries and not child.has_been_ready:
             child.state = State.FAILED
-            self.console.say(self._explain(child, "exited too often"))
+            self.console.echo(self._explain(child, "exited too often"))
             return
         delay = self._backoff.delay(child.quick_deaths)
         child.restart_at = now + delay

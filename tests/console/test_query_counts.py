@@ -11,9 +11,9 @@ from django.test import Client
 
 from apps.accounts.models import User
 from apps.core import clock
-from apps.lab.bench.pages import admin_pages, api_lists, heaviest, html_pages, queries_of
+from apps.lab.bench.pages import admin_pages, api_lists, html_pages, largest_objects, queries_of
 from apps.lab.seed.run import seed_demo
-from apps.lab.seed.sizes import NEIGHBOUR
+from apps.lab.seed.sizes import NEIGHBOR
 from apps.tenancy import acting_in
 from tests.clients import bearer
 
@@ -24,22 +24,22 @@ PINNED = Path(__file__).with_name("query_counts.json")
 
 def signed_in(name: str) -> Client:
     client = Client()
-    client.force_login(User.objects.get(email=f"{name}@{NEIGHBOUR.domain}"))
+    client.force_login(User.objects.get(email=f"{name}@{NEIGHBOR.domain}"))
     return client
 
 
 def test_every_page_asks_what_it_asked(monkeypatch, record_property):
-    monkeypatch.setattr("apps.lab.seed.run.SIZES", {"small": NEIGHBOUR})
+    monkeypatch.setattr("apps.lab.seed.run.SIZES", {"small": NEIGHBOR})
     at = clock.now().replace(microsecond=0)
-    created = seed_demo(size="small", seed=7, password="of-tests-" * 2, at=at, say=str)
+    created = seed_demo(size="small", seed=7, password="of-tests-" * 2, at=at, echo=str)
     tenant = created[0].tenant
     with acting_in(tenant):
-        places = heaviest()
-    noc = User.objects.get(email=f"noc@{NEIGHBOUR.domain}")
+        objects = largest_objects()
+    noc = User.objects.get(email=f"noc@{NEIGHBOR.domain}")
     callers = (
-        (signed_in("noc"), html_pages(places)),
-        (signed_in("admin"), admin_pages(places, last=2)),
-        (bearer(tenant, noc), api_lists(places)),
+        (signed_in("noc"), html_pages(objects)),
+        (signed_in("admin"), admin_pages(objects, last=2)),
+        (bearer(tenant, noc), api_lists(objects)),
     )
 
     counts = {

@@ -4,11 +4,11 @@ from uuid import UUID
 
 from django.urls import resolve
 
-from apps.lab.bench.pages import Places, admin_pages, api_lists, html_pages
+from apps.lab.bench.pages import SampleObjects, admin_pages, api_lists, html_pages
 from tests.accounts.test_access_table import PAGES
 
 ANY = UUID(int=1)
-PLACES = Places(device=ANY, site=ANY, incident=ANY, delivery=ANY)
+PLACES = SampleObjects(device=ANY, site=ANY, incident=ANY, delivery=ANY)
 
 
 #: Taken by posts, or a form for those who manage agents, or files of whole lists, which are read part by part.

@@ -16,9 +16,9 @@ from apps.inventory.models import Device, Link, ProbeTarget, Site
 from apps.lab.demo.check import overrides_in_force
 from apps.lab.demo.folder import Folder
 from apps.lab.demo.network import Provisioner
-from apps.lab.demo.people import ensure_tenant, ensure_users
 from apps.lab.demo.receiver_log import changed_repeats, missing_sequences, read_log
 from apps.lab.demo.report import Milestones, Report
+from apps.lab.demo.users import ensure_tenant, ensure_users
 from apps.tenancy import acting_in
 from apps.webhooks.models import Endpoint
 from ispvm.settings.env import EgressEntry

@@ -16,9 +16,9 @@ from apps.inventory.models import Device, Interface, Link, Site, SiteGrant
 from apps.lab.seed.branches import branches_of
 from apps.lab.seed.failures import diagnose_failure, draw_failure
 from apps.lab.seed.network import draw_network
-from apps.lab.seed.readings import grid
 from apps.lab.seed.run import OtherSeed, seed_demo
-from apps.lab.seed.sizes import NEIGHBOUR, SIZES
+from apps.lab.seed.samples import grid
+from apps.lab.seed.sizes import NEIGHBOR, SIZES
 from apps.lab.seed.stories import draw_stories
 from apps.telemetry.reachability import Reachability, reachability_of_devices
 from apps.tenancy import acting_in
@@ -39,12 +39,12 @@ def quiet(_line: str) -> None:
 @pytest.fixture
 def tiny(monkeypatch):
     """Lakeside alone: the neighbour is as much of an ISP as the big one."""
-    monkeypatch.setattr("apps.lab.seed.run.SIZES", {"small": NEIGHBOUR})
-    monkeypatch.setattr("apps.lab.seed.run.NEIGHBOUR", NEIGHBOUR)
+    monkeypatch.setattr("apps.lab.seed.run.SIZES", {"small": NEIGHBOR})
+    monkeypatch.setattr("apps.lab.seed.run.NEIGHBOUR", NEIGHBOR)
 
     def seed(number: int = 7, at: datetime | None = None) -> Tenant:
         at = at or clock.now().replace(microsecond=0)
-        return seed_demo(size="small", seed=number, password=PASSWORD, at=at, say=quiet)[0].tenant
+        return seed_demo(size="small", seed=number, password=PASSWORD, at=at, echo=quiet)[0].tenant
 
     return seed
 
@@ -119,10 +119,10 @@ class TestSeed:
                 for row in IncidentAlert.objects.filter(incident=still_open, kind="unreachable")
             }
             assert {pk for pk, word in reach.items() if word == Reachability.DOWN} == unreachable
-            assert len(reach) == NEIGHBOUR.devices == Device.objects.count()
+            assert len(reach) == NEIGHBOR.devices == Device.objects.count()
             assert verify_tenant_chain() is None
             assert Link.objects.filter(a_interface=None).count() == 0
-            assert SiteGrant.objects.get().user.email == f"field@{NEIGHBOUR.domain}"
+            assert SiteGrant.objects.get().user.email == f"field@{NEIGHBOR.domain}"
             assert Alert.objects.exclude(state="ok").count() == still_open.alerts.count()
             for revision in Revision.objects.all():
                 assert replay_revision(revision).is_same
@@ -146,7 +146,7 @@ class TestSeed:
 
     def test_its_pages_and_api_work(self, tiny, client):
         tenant = tiny()
-        noc = User.objects.get(email=f"noc@{NEIGHBOUR.domain}")
+        noc = User.objects.get(email=f"noc@{NEIGHBOR.domain}")
         client.force_login(noc)
         with acting_in(tenant):
             incident = Incident.objects.order_by("-number").first()
@@ -173,7 +173,7 @@ class TestSeed:
 @pytest.mark.long
 def test_every_verdict_of_a_small_network_is_reached_again():
     at = clock.now().replace(microsecond=0)
-    seeded_tenants = seed_demo(size="small", seed=11, password=PASSWORD, at=at, say=quiet)
+    seeded_tenants = seed_demo(size="small", seed=11, password=PASSWORD, at=at, echo=quiet)
 
     for row in seeded_tenants:
         with acting_in(row.tenant):

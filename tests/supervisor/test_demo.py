@@ -115,7 +115,7 @@ class TestKiller:
         phase = tmp_path / "phase.json"
         supervisor = RecordingSupervisor()
         killer = Killer(
-            supervisor, phase, count=10, seed=5, say=supervisor.output.append, min_seconds=0.05
+            supervisor, phase, count=10, seed=5, echo=supervisor.output.append, min_seconds=0.05
         )
         phase.write_text(json.dumps({"phase": "preparing"}))
         killer.start()
@@ -132,7 +132,7 @@ class TestKiller:
         assert [text.split()[2] for text in supervisor.output] == supervisor.kills
 
     def test_returns_the_number_of_missing_kills(self, tmp_path):
-        killer = Killer(RecordingSupervisor(), tmp_path / "phase.json", count=5, seed=5, say=print)
+        killer = Killer(RecordingSupervisor(), tmp_path / "phase.json", count=5, seed=5, echo=print)
         killer.start()
 
         assert killer.finish() == 5
@@ -147,7 +147,7 @@ class TestKiller:
             phase,
             count=1,
             seed=5,
-            say=supervisor.output.append,
+            echo=supervisor.output.append,
             kinds=("valkey-flush",),
             faults={"valkey-flush": lambda _: next(struck)},
             min_seconds=0.05,

@@ -1,4 +1,4 @@
-"""What a measurement is asked, and what it answers."""
+"""Options and results of a measurement."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -9,21 +9,21 @@ GIB = 2**30
 
 
 class WrongResult(Exception):
-    """What was measured did not do what it should: its time says nothing."""
+    """The measured code did not work: its time is meaningless."""
 
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """A measurement's whole input: the same seed measures the same work."""
+    """All input of a measurement: the same seed gives the same work."""
 
     seed: int
     rounds: int
-    say: Callable[[str], None]
+    echo: Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One number; ``most`` is the aim that it should not pass."""
+    """One number; ``most`` is the limit that it should not exceed."""
 
     name: str
     value: float
@@ -44,11 +44,11 @@ class Figure:
         return {**asdict(self), "is_met": self.is_met}
 
 
-#: Raises WrongResult when what it measures does not work.
+#: Raises WrongResult if the measured code does not work.
 Bench = Callable[[BenchOptions], Sequence[Figure]]
 
 
 def machine() -> dict[str, Any]:
-    """The machine that figures belong to: cores that we may use, and memory in GiB."""
+    """The machine of the figures: usable cores, and memory in GiB."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
     return {"cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory)}

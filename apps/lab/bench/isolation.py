@@ -1,7 +1,7 @@
-"""What row-level security costs: the same work on the same rows, with the policies and without them, turn by turn.
+"""What row-level security costs: the same work on the same rows, with the policies and without them, alternately.
 
-A is the database as it is installed. B is a copy of it in which every policy is switched off; the same code runs on it
-as the same role. The tenant is set in both; what that costs is measured by itself.
+A is the database as it is installed. B is a copy of it in which every policy is disabled; the same code runs on it
+as the same role. The tenant is set in both; the cost of that is measured separately.
 """
 
 import random
@@ -41,7 +41,7 @@ SAMPLES = 1_000
 METRICS = ("device.cpu_pct", "device.temp_c")
 #: Of each kind, in each round, on each side.
 PAGES, BATCHES, SETTINGS = 8, 4, 200
-MOST = 1.3
+MAX_RATIO = 1.3
 LIST, PAGE = "/api/v1/devices/?page_size=100", "/devices/"
 HOST = "127.0.0.1"
 #: Pages are rendered, their style sheets are not served: no hashed names are needed.
@@ -51,7 +51,7 @@ PLAIN_STORAGES = {
 }
 
 
-class _World:
+class _Tenant:
     """One tenant's network, a user, and the agent that sends its samples."""
 
     def __init__(self, seed: int) -> None:
@@ -113,15 +113,15 @@ class _World:
             }
         )
 
-    def take_in(self, body: bytes) -> None:
-        """Raises WrongResult unless every reading was accepted."""
+    def ingest(self, body: bytes) -> None:
+        """Raises WrongResult unless every sample was accepted."""
         outcome = accept_batch(
             identity=self.identity, batch=parse_batch(body), body=body, at=clock.now()
         )
         if outcome.metrics != SAMPLES:
-            raise WrongResult(f"{outcome.metrics} of {SAMPLES} readings were accepted.")
+            raise WrongResult(f"{outcome.metrics} of {SAMPLES} samples were accepted.")
 
-    def look(self, path: str) -> bytes:
+    def get(self, path: str) -> bytes:
         answer = self.client.get(path, headers={"Host": HOST})
         if answer.status_code != 200:
             raise WrongResult(f"{path} answered {answer.status_code}.")
@@ -132,7 +132,7 @@ class _World:
             with acting_in(self.tenant):
                 pass
 
-    def only_open(self) -> None:
+    def open_transaction(self) -> None:
         for _ in range(SETTINGS):
             with transaction.atomic(), connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
@@ -142,34 +142,36 @@ Times = dict[tuple[str, str], list[float]]
 
 
 def measure_isolation(options: BenchOptions) -> Sequence[Figure]:
-    """Raises WrongResult when both sides do not answer alike, or a wall does not stand where it should."""
+    """Raises WrongResult if the results differ, or a policy does not have its effect."""
     with override_settings(STORAGES=PLAIN_STORAGES), scratch_database("isolation") as name:
         as_owner(lambda cursor: partitions.ensure(cursor, clock.now().date()))
-        options.say(f"{DEVICES} devices, batches of {SAMPLES} readings")
-        world = _World(options.seed)
+        options.echo(f"{DEVICES} devices, batches of {SAMPLES} samples")
+        world = _Tenant(options.seed)
         for _ in range(2 * DEVICES * len(METRICS) // SAMPLES):
-            world.take_in(world.batch())  # every series is there before the copy: ids agree
+            world.ingest(
+                world.batch()
+            )  # every series exists before the copy, so that ids are equal
         with copy_of(name) as copy:
             as_owner(_switch_policies_off, copy)
             sides = {"A": name, "B": copy}
             for database in sides.values():
                 as_owner(lambda cursor: cursor.execute("VACUUM ANALYZE"), database)
             with _connections(sides) as turn:
-                _check_walls(world, turn)
-                times = _play(world, turn, options)
-                _check_same(world, turn)
+                _check_policies(world, turn)
+                times = _measure_rounds(world, turn, options)
+                _check_equal_rows(world, turn)
     return _figures(times)
 
 
-def _play(world: _World, turn: Callable[[str], Any], options: BenchOptions) -> Times:
+def _measure_rounds(world: _Tenant, turn: Callable[[str], Any], options: BenchOptions) -> Times:
     times: Times = {}
     for number in range(options.rounds + 1):
         order = ("A", "B") if number % 2 else ("B", "A")
         for kind, calls, work in (
-            ("list", PAGES, lambda: world.look(LIST)),
-            ("page", PAGES, lambda: world.look(PAGE)),
+            ("list", PAGES, lambda: world.get(LIST)),
+            ("page", PAGES, lambda: world.get(PAGE)),
             ("setting", 1, world.set_tenant),
-            ("opening", 1, world.only_open),
+            ("opening", 1, world.open_transaction),
         ):
             for _ in range(calls):
                 for side in order:
@@ -179,17 +181,17 @@ def _play(world: _World, turn: Callable[[str], Any], options: BenchOptions) -> T
             body = world.batch()
             for side in order:
                 with turn(side):
-                    _timed(times, "ingest", side, lambda: world.take_in(body), counts=number > 0)  # noqa: B023  (called at once)
-        options.say(f"round {number} of {options.rounds}" + ("" if number else " (warming up)"))
+                    _timed(times, "ingest", side, lambda: world.ingest(body), counts=number > 0)  # noqa: B023  (called at once)
+        options.echo(f"round {number} of {options.rounds}" + ("" if number else " (warming up)"))
     return times
 
 
 def _timed(times: Times, kind: str, side: str, work: Callable[[], Any], *, counts: bool) -> None:
-    began = time.perf_counter()
+    started = time.perf_counter()
     work()
-    took = time.perf_counter() - began
+    elapsed = time.perf_counter() - started
     if counts:
-        times.setdefault((kind, side), []).append(took * 1000)
+        times.setdefault((kind, side), []).append(elapsed * 1000)
 
 
 def _figures(times: Times) -> list[Figure]:
@@ -199,11 +201,11 @@ def _figures(times: Times) -> list[Figure]:
         ("page", "page of devices"),
         ("ingest", f"batch of {SAMPLES} samples"),
     ):
-        walled, open_ = (median(times[kind, side]) for side in "AB")
+        with_policies, without_policies = (median(times[kind, side]) for side in "AB")
         found += [
-            Figure(f"{label}, with policies", walled, "ms"),
-            Figure(f"{label}, without", open_, "ms"),
-            Figure(f"{label}, ratio", walled / open_, "", most=MOST),
+            Figure(f"{label}, with policies", with_policies, "ms"),
+            Figure(f"{label}, without", without_policies, "ms"),
+            Figure(f"{label}, ratio", with_policies / without_policies, "", most=MAX_RATIO),
         ]
     extra = median(times["setting", "A"]) - median(times["opening", "A"])
     found.append(Figure("setting the tenant, beyond a transaction", extra / SETTINGS, "ms"))
@@ -241,21 +243,21 @@ def _switch_policies_off(cursor: Any) -> None:
         cursor.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
 
 
-def _check_walls(world: _World, turn: Callable[[str], Any]) -> None:
+def _check_policies(world: _Tenant, turn: Callable[[str], Any]) -> None:
     for side, expected in (("A", 0), ("B", DEVICES)):
         with turn(side):
             if (seen := Device.objects.count()) != expected:
-                raise WrongResult(f"{seen} devices are seen without a tenant on {side}.")
+                raise WrongResult(f"{seen} devices are visible without a tenant on {side}.")
             with acting_in(world.tenant):
                 if (seen := Device.objects.count()) != DEVICES:
-                    raise WrongResult(f"{seen} devices are seen in the tenant on {side}.")
+                    raise WrongResult(f"{seen} devices are visible in the tenant on {side}.")
 
 
-def _check_same(world: _World, turn: Callable[[str], Any]) -> None:
-    told = []
+def _check_equal_rows(world: _Tenant, turn: Callable[[str], Any]) -> None:
+    results = []
     for side in "AB":
         with turn(side), acting_in(world.tenant), connection.cursor() as cursor:
             cursor.execute("SELECT count(*), sum(value) FROM telemetry_sample")
-            told.append((cursor.fetchone(), world.look(LIST)))
-    if told[0] != told[1]:
-        raise WrongResult("The two sides do not hold the same.")
+            results.append((cursor.fetchone(), world.get(LIST)))
+    if results[0] != results[1]:
+        raise WrongResult("The rows of the two databases differ.")

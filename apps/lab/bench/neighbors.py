@@ -1,4 +1,4 @@
-"""`bench neighbors`: whether a tenant notices that another one sends its most expensive requests without a pause.
+"""`bench neighbors`: response times of a tenant while another one sends its most expensive requests without a pause.
 
 The web process as deployed, over a network of 5,000 devices and a small neighbor of 12.
 """
@@ -18,25 +18,32 @@ from apps.accounts.models import User
 from apps.accounts.services import issue_token
 from apps.core import clock
 from apps.lab.bench.figures import BenchOptions, Figure, WrongResult
-from apps.lab.bench.pages import Page, Places, api_lists, heaviest, html_pages, session_cookie
+from apps.lab.bench.pages import (
+    Page,
+    SampleObjects,
+    api_lists,
+    html_pages,
+    largest_objects,
+    session_cookie,
+)
 from apps.lab.bench.scratch import scratch_database
-from apps.lab.bench.serving import Asker, Served, collected_files, web_process
+from apps.lab.bench.serving import HttpClient, WebProcess, collected_files, web_process
 from apps.lab.seed.inventory import SEEDER
 from apps.lab.seed.prepare import prepare_partitions
 from apps.lab.seed.run import Seeded, seed_demo
-from apps.lab.seed.sizes import NEIGHBOUR, SIZES
+from apps.lab.seed.sizes import NEIGHBOR, SIZES
 from apps.tenancy import acting_in
 
 SIZE = "large"
 ME = "/api/v1/me/"
 P95_MS = 500.0
-#: Requests that the noisy tenant keeps under way.
+#: Concurrent requests of the noisy tenant.
 PARALLEL = 8
 #: Of the neighbor per round, and the pause between two of them.
 PER_ROUND, PAUSE_SECONDS = 40, 0.1
-#: The limit of cost would end the flood; the neighbor must be answered without it too.
+#: Without the cost limit, which would end the flood.
 NO_COST_LIMIT = {"ISPVM_TENANT_COST_PER_MINUTE": "1000000"}
-#: Before a refused request is sent again; between two requests of the neighbor's.
+#: Pause before a refused request is sent again.
 AGAIN_SECONDS = 0.05
 UNANSWERED = 0
 #: How often each request is made alone, to find the most expensive.
@@ -45,7 +52,7 @@ TRIES = 3
 
 @dataclass(frozen=True)
 class Caller:
-    """A member of a tenant: how their browser and their program identify themselves."""
+    """A member of a tenant: the headers of their browser session and of their API token."""
 
     cookie: dict[str, str]
     token: dict[str, str]
@@ -60,7 +67,7 @@ def measure_neighbors(options: BenchOptions) -> Sequence[Figure]:
         at = clock.now().replace(microsecond=0)
         prepare_partitions(at)
         seeded_tenants = seed_demo(
-            size=SIZE, seed=options.seed, password=str(options.seed) * 12, at=at, say=options.say
+            size=SIZE, seed=options.seed, password=str(options.seed) * 12, at=at, echo=options.echo
         )
         return list(measure_beside(seeded_tenants, database, home, options))
 
@@ -68,26 +75,26 @@ def measure_neighbors(options: BenchOptions) -> Sequence[Figure]:
 def measure_beside(
     seeded_tenants: Sequence[Seeded], database: str, home: Path, options: BenchOptions
 ) -> Iterator[Figure]:
-    """Both tenants are there: find the most expensive requests, then send them. Raises WrongResult."""
+    """Find the most expensive requests, then send them. Raises WrongResult."""
     noisy, quiet = (
         _caller(seeded, domain) for seeded, domain in zip(seeded_tenants, DOMAINS, strict=True)
     )
     with acting_in(seeded_tenants[0].tenant):
-        places = heaviest()
+        objects = largest_objects()
     with web_process(database, home, variables=NO_COST_LIMIT) as served:
-        costs = _costs(served, noisy, _requests(places))
+        costs = _costs(served, noisy, _requests(objects))
     for name, milliseconds in [(page.name, ms) for page, ms in costs][:10]:
         yield Figure(f"{name} computed", milliseconds, "ms")
     workers = settings.ISPVM_WEB_WORKERS
     with web_process(database, home, workers=workers, variables=NO_COST_LIMIT) as served:
-        asker = Asker(served.port, quiet.token)
-        alone = [asker.get(ME).milliseconds for _ in range(PER_ROUND)]
+        client = HttpClient(served.port, quiet.token)
+        alone = [client.get(ME).milliseconds for _ in range(PER_ROUND)]
         yield Figure("me, alone p95", _p95(alone), "ms")
         for name, pages in _floods([page for page, _ in costs]):
-            yield from _beside((name, pages), served, noisy, asker, options.rounds)
+            yield from _beside((name, pages), served, noisy, client, options.rounds)
 
 
-DOMAINS = (SIZES[SIZE].domain, NEIGHBOUR.domain)
+DOMAINS = (SIZES[SIZE].domain, NEIGHBOR.domain)
 
 
 def _caller(seeded: Seeded, domain: str) -> Caller:
@@ -98,11 +105,11 @@ def _caller(seeded: Seeded, domain: str) -> Caller:
     return Caller({"Cookie": session_cookie(user)}, {"Authorization": f"Bearer {token}"})
 
 
-def _requests(places: Places) -> list[Page]:
+def _requests(objects: SampleObjects) -> list[Page]:
     """Everything that may be expensive: pages, full lists of the API, whole files and documents."""
     lists = [
         Page(f"{page.name}, 500 of them", f"{page.path}?page_size=500&total=true", is_api=True)
-        for page in api_lists(places)
+        for page in api_lists(objects)
     ]
     names = ("devices.csv", "sites.csv", "alerts.csv", "incidents.csv")
     files = [Page(name, f"/{name}{'?status=all' if 'inc' in name else ''}") for name in names]
@@ -114,20 +121,22 @@ def _requests(places: Places) -> list[Page]:
             for name in ("interface.rx_bps", "device.cpu_pct")
         ),
     ]
-    return [*html_pages(places), *lists, *files, *documents]
+    return [*html_pages(objects), *lists, *files, *documents]
 
 
-def _costs(served: Served, caller: Caller, pages: Sequence[Page]) -> list[tuple[Page, float]]:
-    """What each request computes, in the web process and the database together, the most expensive first."""
+def _costs(served: WebProcess, caller: Caller, pages: Sequence[Page]) -> list[tuple[Page, float]]:
+    """CPU time of each request, web process and database together, the most expensive first."""
     found = []
     for page in pages:
-        asker, took = Asker(served.port, caller.headers(page)), []
+        client, took = HttpClient(served.port, caller.headers(page)), []
         for _ in range(TRIES):
-            before = served.computed()
-            status = asker.get(page.path).status
+            before = served.cpu_milliseconds()
+            status = client.get(page.path).status
             if status != HTTPStatus.OK:
                 raise WrongResult(f"{page.path} answered {status}.")
-            took.append(sum(ms - before.get(pid, 0) for pid, ms in served.computed().items()))
+            took.append(
+                sum(ms - before.get(pid, 0) for pid, ms in served.cpu_milliseconds().items())
+            )
         found.append((page, median(took)))
     return sorted(found, key=lambda pair: -pair[1])
 
@@ -143,16 +152,20 @@ def _floods(costly: Sequence[Page]) -> Iterator[tuple[str, Sequence[Page]]]:
 
 
 def _beside(
-    flood: tuple[str, Sequence[Page]], served: Served, noisy: Caller, quiet: Asker, rounds: int
+    flood: tuple[str, Sequence[Page]],
+    served: WebProcess,
+    noisy: Caller,
+    quiet: HttpClient,
+    rounds: int,
 ) -> Iterator[Figure]:
     name, pages = flood
     took, own = [], Counter[int]()
     with _sending(pages, served, noisy) as statuses:
-        mine = Asker(served.port, noisy.token)
+        mine = HttpClient(served.port, noisy.token)
         for _ in range(rounds * PER_ROUND):
             answer = quiet.get(ME)
             if answer.status != HTTPStatus.OK:
-                raise WrongResult(f"The neighbor was answered {answer.status}.")
+                raise WrongResult(f"The neighbor's request returned {answer.status}.")
             took.append(answer.milliseconds)
             own[mine.get(ME).status] += 1
             threading.Event().wait(PAUSE_SECONDS)
@@ -167,19 +180,19 @@ def _beside(
 
 
 @contextmanager
-def _sending(pages: Sequence[Page], served: Served, caller: Caller) -> Iterator[Counter[int]]:
-    """So many requests under way, the next one as soon as one is answered (a refused one again after a moment, long
-    before its ``Retry-After``); the statuses of all."""
+def _sending(pages: Sequence[Page], served: WebProcess, caller: Caller) -> Iterator[Counter[int]]:
+    """Keeps PARALLEL requests in progress; refused ones are repeated long before their ``Retry-After``. Yields the
+    count of each status."""
     statuses: Counter[int] = Counter()
     stop, lock = threading.Event(), threading.Lock()
 
     def send(page: Page) -> None:
-        asker = Asker(served.port, caller.headers(page))
+        client = HttpClient(served.port, caller.headers(page))
         while not stop.is_set():
             try:
-                status = asker.get(page.path).status
-            except OSError:  # no answer within the client's patience
-                status, asker = UNANSWERED, Asker(served.port, caller.headers(page))
+                status = client.get(page.path).status
+            except OSError:  # no response within the client's timeout
+                status, client = UNANSWERED, HttpClient(served.port, caller.headers(page))
             with lock:
                 statuses[status] += 1
             if status == HTTPStatus.TOO_MANY_REQUESTS:

@@ -1,4 +1,4 @@
-"""When the home can first be used in a real browser; nothing where there is none."""
+"""First contentful paint of the home page in a real browser; nothing without a browser."""
 
 from collections.abc import Iterator, Mapping
 from shutil import which

@@ -1,7 +1,7 @@
-"""How long a verdict takes when much is dark at once: 5,000 routers, and an outage that no single failure explains.
+"""The duration of a verdict on a large outage: 5,000 routers, and no single failure that explains it.
 
-Pure: no database. PoPs lose their backhauls, most routers behind them are unreachable, and some still answer, which
-speaks against every cause. Each round reaches the verdict anew; all must be the same, byte for byte.
+Pure: no database. PoPs lose their backhauls, most routers behind them are unreachable, and some still respond, which
+contradicts every cause. Each round computes the verdict again; all must be identical.
 """
 
 import random
@@ -30,10 +30,10 @@ from apps.topology.graph import (
 SPACE = UUID("7c1f7c52-9b1d-4f0e-8a53-1d5b6a0c2e90")
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 DEVICES, CORES, UNREACHABLE = 5_000, 20, 1_365
-#: Behind a lost way in so many are silent; the others still answer.
-SILENT_SHARE = 0.93
+#: Share of unreachable routers behind a lost backhaul; the others still respond.
+UNREACHABLE_SHARE = 0.93
 SECOND_UPLINK_EVERY = 3
-MOST_SECONDS = 2.0
+MAX_SECONDS = 2.0
 
 
 def _pk(name: str) -> UUID:
@@ -42,7 +42,7 @@ def _pk(name: str) -> UUID:
 
 @dataclass
 class _Network:
-    """Routers by PoP, and wires as pairs of names."""
+    """Routers by PoP, and links as pairs of names."""
 
     pops: dict[str, list[str]]
     links: list[tuple[str, str]]
@@ -112,7 +112,7 @@ def _symptom(kind: str, ref: Ref, seconds: float) -> Symptom:
 
 
 def contradictory_outage(seed: int) -> tuple[Snapshot, int]:
-    """The moment, and how many routers are dark in it."""
+    """The snapshot, and its number of unreachable routers."""
     rng = random.Random(seed)
     network = _Network.draw(rng)
     graph, symptoms, unreachable = network.graph(), list[Symptom](), set[str]()
@@ -120,11 +120,11 @@ def contradictory_outage(seed: int) -> tuple[Snapshot, int]:
         if len(unreachable) >= UNREACHABLE:
             break
         for core, _ in (link for link in network.links if link[1] == first):
-            wire = f"{core}-{first}"
-            symptoms.append(_symptom("interface_down", ("interface", _pk(f"{core}:{wire}")), 0))
-            symptoms.append(_symptom("adjacency_down", ("ospf_neighbor", _pk(f"{core}~{wire}")), 0))
-        silent = [name for name in network.pops[first] if rng.random() < SILENT_SHARE]
-        for name in silent[: UNREACHABLE - len(unreachable)]:
+            link = f"{core}-{first}"
+            symptoms.append(_symptom("interface_down", ("interface", _pk(f"{core}:{link}")), 0))
+            symptoms.append(_symptom("adjacency_down", ("ospf_neighbor", _pk(f"{core}~{link}")), 0))
+        candidates = [name for name in network.pops[first] if rng.random() < UNREACHABLE_SHARE]
+        for name in candidates[: UNREACHABLE - len(unreachable)]:
             unreachable.add(name)
             symptoms.append(_symptom("unreachable", ("device", _pk(name)), rng.uniform(0, 8)))
     answering = [
@@ -132,41 +132,41 @@ def contradictory_outage(seed: int) -> tuple[Snapshot, int]:
         for name in network.site_of
         if name not in unreachable
     ]
-    moment = Snapshot.make(
+    snapshot = Snapshot.make(
         at=NOON + timedelta(seconds=25),
         graph=graph,
         alive_agents=frozenset({_pk("agent")}),
         symptoms=symptoms,
         samples=answering,
     )
-    return moment, len(unreachable)
+    return snapshot, len(unreachable)
 
 
 def measure_rca(options: BenchOptions) -> list[Figure]:
     """Seconds of processor time for one verdict. Raises WrongResult when two rounds differ or a symptom is left out."""
-    moment, unreachable = contradictory_outage(options.seed)
+    snapshot, unreachable = contradictory_outage(options.seed)
     causes = 0
     times, digests = [], set()
     for number in range(options.rounds):
         began = time.process_time()
-        verdict = reach_verdict(moment)
+        verdict = reach_verdict(snapshot)
         times.append(time.process_time() - began)
         digests.add(verdict.digest)
-        causes = _checked(moment, verdict)
-        options.say(f"round {number + 1}: {times[-1]:.2f} s, {causes} causes")
+        causes = _count_causes(snapshot, verdict)
+        options.echo(f"round {number + 1}: {times[-1]:.2f} s, {causes} causes")
     if len(digests) != 1:
-        raise WrongResult("The same moment brought different verdicts.")
+        raise WrongResult("The same snapshot gave different verdicts.")
     return [
-        Figure("routers", len(moment.graph.devices), ""),
-        Figure("dark", unreachable, ""),
+        Figure("routers", len(snapshot.graph.devices), ""),
+        Figure("unreachable", unreachable, ""),
         Figure("causes found", causes, ""),
-        Figure("verdict, processor time (median)", median(times), "s", MOST_SECONDS),
+        Figure("verdict, processor time (median)", median(times), "s", MAX_SECONDS),
     ]
 
 
-def _checked(moment: Snapshot, verdict: Verdict) -> int:
-    """How many causes there are; every symptom stands under exactly one problem."""
+def _count_causes(snapshot: Snapshot, verdict: Verdict) -> int:
+    """The number of causes. Raises WrongResult unless every symptom belongs to exactly one problem."""
     explained = [row.alert_id for problem in verdict.problems for row in problem.symptoms]
-    if sorted(explained) != sorted(row.alert_id for row in moment.symptoms):
+    if sorted(explained) != sorted(row.alert_id for row in snapshot.symptoms):
         raise WrongResult("A symptom has no problem, or has two.")
     return sum(len(problem.causes) for problem in verdict.problems)

@@ -1,4 +1,4 @@
-"""A database for one measurement: made, migrated, used as the app role, dropped. The real one is not touched."""
+"""A temporary database for one measurement: created, migrated, used as the app role, dropped."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,29 +12,29 @@ from django.db import connections
 from apps.core.errors import DomainError
 
 
-class NoOwner(DomainError):
-    """A database can only be made with the owner's address."""
+class OwnerUrlMissing(DomainError):
+    """Creating a database needs the owner's URL."""
 
     default_code = "no_owner"
 
 
 @contextmanager
 def scratch_database(purpose: str) -> Iterator[str]:
-    """Every connection leads to an empty, migrated database while the body runs. Raises NoOwner."""
+    """All connections use an empty, migrated database while the body runs. Raises NoOwner."""
     if "owner" not in settings.DATABASES:
-        raise NoOwner(
-            message="Set DATABASE_OWNER_URL: the measurement makes a database of its own."
+        raise OwnerUrlMissing(
+            message="Set DATABASE_OWNER_URL: the measurement creates a temporary database."
         )
     former = {alias: connections[alias].settings_dict["NAME"] for alias in connections}
     name = f"ispvm_bench_{purpose}_{os.getpid()}"
     _drop(name)
     _execute(f"CREATE DATABASE {name}")
     try:
-        _lead_to(dict.fromkeys(former, name))
+        _switch_databases(dict.fromkeys(former, name))
         call_command("migrate", database="owner", verbosity=0, interactive=False)
         yield name
     finally:
-        _lead_to(former)
+        _switch_databases(former)
         _drop(name)
 
 
@@ -43,7 +43,7 @@ def copy_of(name: str) -> Iterator[str]:
     """A second database with the same rows, while the body runs."""
     copy = f"{name}_copy"
     for alias in connections:
-        connections[alias].close()  # a database with visitors is not copied
+        connections[alias].close()  # PostgreSQL copies no database that has connections
     with _owner_at("postgres") as cursor:
         cursor.execute(f"DROP DATABASE IF EXISTS {copy} WITH (FORCE)")
         cursor.execute(f"CREATE DATABASE {copy} TEMPLATE {name}")
@@ -55,7 +55,7 @@ def copy_of(name: str) -> Iterator[str]:
 
 
 def as_owner(work: Callable[[Any], object], name: str = "") -> None:
-    """Do something as the owner, in the scratch database or in another one, each statement by itself."""
+    """Run statements as the owner with autocommit, in the scratch database or in another one."""
     with _owner_at(name or connections["owner"].settings_dict["NAME"]) as cursor:
         work(cursor)
 
@@ -81,7 +81,7 @@ def _execute(statement: str) -> None:
         cursor.execute(statement)
 
 
-def _lead_to(names: dict[str, str]) -> None:
+def _switch_databases(names: dict[str, str]) -> None:
     for alias, name in names.items():
         connections[alias].close()
         connections[alias].settings_dict["NAME"] = name

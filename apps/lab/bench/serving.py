@@ -21,35 +21,35 @@ from apps.lab.bench.figures import WrongResult
 
 LOOPBACK = "127.0.0.1"
 STARTS_WITHIN_SECONDS = 60
-#: Worth a thousandth of a second.
+#: Milliseconds per second.
 MS = 1000.0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer and how long it took, from the first byte sent to the last received."""
+    """A response, and its time from the first byte sent to the last received."""
 
     status: int
     body: bytes
     milliseconds: float
 
 
-class Asker:
-    """One connection that is kept open, as browsers keep theirs."""
+class HttpClient:
+    """A client with a persistent connection."""
 
     def __init__(self, port: int, headers: dict[str, str]) -> None:
         self._connection = http.client.HTTPConnection(LOOPBACK, port, timeout=60)
         self._headers = headers
 
     def get(self, path: str) -> Answer:
-        """Ask for a page; anew where the server has closed the idle connection meanwhile, as browsers do."""
+        """GET, repeated once if the server has closed the idle connection."""
         try:
-            return self._ask(path)
+            return self._send(path)
         except ConnectionError:
             self._connection.close()
-            return self._ask(path)
+            return self._send(path)
 
-    def _ask(self, path: str) -> Answer:
+    def _send(self, path: str) -> Answer:
         began = time.perf_counter()
         self._connection.request("GET", path, headers=self._headers)
         answer = self._connection.getresponse()
@@ -59,9 +59,7 @@ class Asker:
 
 @contextmanager
 def collected_files() -> Iterator[Path]:
-    """A home of the measurement's own, with the style sheets and scripts under their hashed names, as installed. What
-    is rendered in this process while the body runs is rendered with them.
-    """
+    """A temporary home folder with collected static files; templates rendered in this process use them as well."""
     with tempfile.TemporaryDirectory(prefix="ispvm-bench-") as folder:
         home = Path(folder)
         with override_settings(STATIC_ROOT=home / "staticfiles"):
@@ -70,24 +68,26 @@ def collected_files() -> Iterator[Path]:
 
 
 @dataclass(frozen=True)
-class Served:
-    """A web process that runs, and the database behind it."""
+class WebProcess:
+    """A running web process, and its database."""
 
     port: int
     pid: int
 
-    def computed(self) -> dict[int, float]:
-        """How long each of its processes, and each session of the database, has computed so far, in milliseconds: what
-        other work on the machine hardly makes longer. Of a database on another machine nothing is known.
+    def cpu_milliseconds(self) -> dict[int, float]:
+        """CPU time so far of each of its processes and of each database session, in milliseconds. Unlike elapsed time,
+        it hardly depends on other load of the machine. Sessions of a database on another machine are not included.
         """
         with connection.cursor() as cursor:
             cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
             sessions = [pid for (pid,) in cursor.fetchall()]
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return {int(pid): _cpu_of(int(pid)) for pid in (self.pid, *children, *sessions)}
+        return {
+            int(pid): _cpu_milliseconds_of(int(pid)) for pid in (self.pid, *children, *sessions)
+        }
 
 
-def _cpu_of(pid: int) -> float:
+def _cpu_milliseconds_of(pid: int) -> float:
     try:
         words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:  # it has ended, or runs elsewhere
@@ -98,10 +98,9 @@ def _cpu_of(pid: int) -> float:
 @contextmanager
 def web_process(
     database: str, home: Path, *, workers: int = 1, variables: Mapping[str, str] | None = None
-) -> Iterator[Served]:
-    """A web process that serves this database with the collected files of that home; ``variables`` are settings of its
-    environment. Raises WrongResult when it does
-    not start.
+) -> Iterator[WebProcess]:
+    """A web process that serves this database with the collected files of that home; ``variables`` are added to its
+    environment. Raises WrongResult if it does not start.
     """
     port = _free_port()
     address = urlsplit(os.environ["DATABASE_URL"])
@@ -122,7 +121,7 @@ def web_process(
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)  # noqa: S603  (our own words)
         try:
             _wait_for(process, port)
-            yield Served(port, process.pid)
+            yield WebProcess(port, process.pid)
         finally:
             process.terminate()
             process.wait(timeout=30)
@@ -138,7 +137,7 @@ def _wait_for(process: "subprocess.Popen[bytes]", port: int) -> None:
     until = time.monotonic() + STARTS_WITHIN_SECONDS
     while time.monotonic() < until and process.poll() is None:
         try:
-            if Asker(port, {}).get("/livez").status == http.client.OK:
+            if HttpClient(port, {}).get("/livez").status == http.client.OK:
                 return
         except OSError:
             time.sleep(0.2)

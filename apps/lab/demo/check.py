@@ -22,7 +22,7 @@ HEALTHY_WITHIN = 150.0
 STORY, UNDISTURBED = "story", "undisturbed story"
 #: Number of kills that the supervisor still has to do.
 KILLS_LEFT = "kills-left"
-MOST_ROUNDS = 10
+MAX_ROUNDS = 10
 #: Older samples are not counted as current.
 FRESH = timedelta(seconds=40)
 
@@ -36,7 +36,7 @@ class DemoRunner:
     rest: Rest
     seed: int
     is_disturbed: bool
-    say: Callable[[str], None]
+    echo: Callable[[str], None]
     #: How often links and routers were chosen in this run.
     times_used: Counter[str] = field(default_factory=Counter)
 
@@ -60,26 +60,26 @@ def run_check(
     equal those of the first round."""
     topology = runner.control.get("/topology")
     runner.control.delete("/failures")  # what an interrupted run left broken
-    runner.say(f"{topology['isp']}, seed {runner.seed}")
+    runner.echo(f"{topology['isp']}, seed {runner.seed}")
     for line in overrides_in_force(runner.rest):
-        runner.say(f"  override: {line}")
+        runner.echo(f"  override: {line}")
     began, results, wanted = time.monotonic(), list[StoryResult](), 0
     for number, group in enumerate(_schedule(runner, stories, compare=compare)):
         if number % len(stories) == 0:
             runner = replace(runner, times_used=Counter())  # every round makes the same choices
         watcher = Watcher(runner.rest, Path(runner.folder.plan["receiver_log"]))
         wanted += len(group)
-        if not wait_until_healthy(watcher, runner.rest, topology, runner.say):
+        if not wait_until_healthy(watcher, runner.rest, topology, runner.echo):
             break
         phase = {"phase": STORY, "seconds": _seconds(stories)}
         if compare:
             phase = {"phase": STORY if number >= len(stories) else UNDISTURBED, "seconds": 0}
         results += play_group(runner, topology, [STORIES[key] for key in group], phase)
     for line in (changed := changed_verdicts(results) if compare else []):
-        runner.say(f"  WRONG  {line}")
+        runner.echo(f"  WRONG  {line}")
     if wanted > 1:
         for line in table(results, wanted, time.monotonic() - began):
-            runner.say(line)
+            runner.echo(line)
     return len(results) == wanted and not changed and all(row.report.passed for row in results)
 
 
@@ -87,7 +87,7 @@ def _schedule(
     runner: DemoRunner, stories: Sequence[Sequence[str]], *, compare: bool
 ) -> Iterator[Sequence[str]]:
     yield from stories
-    for _ in range(MOST_ROUNDS if compare else 0):
+    for _ in range(MAX_ROUNDS if compare else 0):
         for group in stories:
             if runner.folder.read_text(KILLS_LEFT) in {"", "0"}:
                 return
@@ -132,13 +132,15 @@ def play_group(
             folder=runner.folder,
             # A random source per story: a story chooses the same when it is played alone.
             rng=random.Random(f"{runner.seed}:{story.key}"),
-            say=runner.say if len(stories) == 1 else partial(_say_as, runner.say, story.key),
+            echo=runner.echo
+            if len(stories) == 1
+            else partial(_echo_with_key, runner.echo, story.key),
             is_disturbed=runner.is_disturbed,
             reserved=reserved,
             times_used=runner.times_used,
         )
         cases.append((story, context, story.draw(context)))
-        runner.say(f"Story ({story.key}): {story.name}")
+        runner.echo(f"Story ({story.key}): {story.name}")
     keys = ",".join(story.key for story in stories)
     runner.folder.write_json("phase.json", {**phase, "story": keys})
     with ThreadPoolExecutor(len(cases)) as pool:
@@ -147,16 +149,16 @@ def play_group(
     _check_nothing_else(watcher, [scenario for *_, scenario in cases], results[-1].report)
     for row in results:
         for comparison in row.report.comparisons:
-            runner.say(
+            runner.echo(
                 comparison.line() if len(results) == 1 else f"({row.story.key}){comparison.line()}"
             )
         word = "passed" if row.report.passed else "FAILED"
-        runner.say(f"Story ({row.story.key}) {word} after {row.seconds:.0f} s.")
+        runner.echo(f"Story ({row.story.key}) {word} after {row.seconds:.0f} s.")
     return results
 
 
-def _say_as(say: Callable[[str], None], key: str, line: str) -> None:
-    say(f"({key}){line}")
+def _echo_with_key(echo: Callable[[str], None], key: str, line: str) -> None:
+    echo(f"({key}){line}")
 
 
 def _play(story: Story, context: Context, scenario: Scenario) -> StoryResult:
@@ -202,7 +204,7 @@ def table(results: Sequence[StoryResult], wanted: int, seconds: float) -> list[s
 
 
 def wait_until_healthy(
-    watcher: Watcher, rest: Rest, topology: dict[str, Any], say: Callable[[str], None]
+    watcher: Watcher, rest: Rest, topology: dict[str, Any], echo: Callable[[str], None]
 ) -> bool:
     """Wait until every device is discovered, polled and healthy: a story starts only then."""
     began = time.monotonic()
@@ -213,9 +215,9 @@ def wait_until_healthy(
         return not missing or None
 
     if watcher.wait_for(healthy, seconds=HEALTHY_WITHIN):
-        say(f"The network is healthy after {time.monotonic() - began:.0f} s.")
+        echo(f"The network is healthy after {time.monotonic() - began:.0f} s.")
         return True
-    say(f"The network did not become healthy within {HEALTHY_WITHIN:.0f} s: {'; '.join(missing)}")
+    echo(f"The network did not become healthy within {HEALTHY_WITHIN:.0f} s: {'; '.join(missing)}")
     return False
 
 

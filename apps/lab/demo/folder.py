@@ -1,4 +1,4 @@
-"""The demo's folder: what its parts leave for each other."""
+"""The demo's folder: files shared by its processes."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Folder:
-    """Files of the demo, written whole or not at all; secrets for the owner alone."""
+    """Files of the demo, written atomically, readable by their owner only."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -126,7 +126,7 @@ class Provisioner:
         self._folder.write_json("agents.json", listed)
 
     def _receiver(self) -> None:
-        """Who is told: the demo's receiver, with the secret that it verifies with."""
+        """The webhook endpoint of the demo's receiver, and its secret."""
         secret_file = Path(self._folder.plan["webhook_secret_file"]).name
         url = self._folder.plan["receiver_url"]
         known = {row["url"]: row["id"] for row in self._rest.all("/webhook-endpoints/")}
@@ -134,14 +134,14 @@ class Provisioner:
             created = self._rest.post("/webhook-endpoints/", {"name": "demo receiver", "url": url})
             self._folder.write_text(secret_file, created["secret"])
         elif not self._folder.read_text(secret_file):
-            # Made by a run that ended before it could keep the secret: it is shown only once.
+            # Created by a run that ended before it stored the secret, which is shown only once.
             path = f"/webhook-endpoints/{known[url]}/rotate-secret/"
             staged = self._rest.post(path, {"step": "stage"})
             self._folder.write_text(secret_file, staged["secret"])
             self._rest.post(path, {"step": "promote", "grace_hours": 0})
 
     def _ensure(self, path: str, name: str, **fields: Any) -> str:
-        """The id of the row of that name, made if it is not there."""
+        """The id of the row of that name, created if it does not exist."""
         for row in self._rest.all(path):
             if row["name"] == name:
                 return str(row["id"])

@@ -1,5 +1,5 @@
 """The part of a network that one failure touches, as the verdict's graph: verdicts on whole networks of thousands of
-routers would take the seed hours, and say the same."""
+routers would take hours, with the same result."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from apps.topology.graph import Graph
 
 @dataclass(frozen=True)
 class Branch:
-    """One or two hubs and what hangs below one of them."""
+    """One or two hubs and the devices below one of them."""
 
     key: str
     region: int

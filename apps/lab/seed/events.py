@@ -1,4 +1,4 @@
-"""What routers and agents reported of the failures of the last days."""
+"""Events of routers and agents about the failures of the last days."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
@@ -10,8 +10,8 @@ from apps.telemetry import store
 from apps.telemetry.store import EventRow
 
 BACK = timedelta(days=3)
-#: Rule -> event, and the words for broken and well.
-_SAID = {
+#: Rule -> event type, and its values for failed and recovered.
+_EVENTS = {
     "interface_down": ("interface.oper.changed", "down", "up"),
     "ospf_not_full": ("ospf.neighbor.state.changed", "down", "full"),
     "ebgp_not_established": ("bgp.peer.state.changed", "active", "established"),
@@ -21,7 +21,7 @@ _SAID = {
 
 
 def write_events(network: Network, stories: Iterable[Story], *, at: datetime) -> None:
-    """One event where something broke, one where it was well again. Call it inside the tenant."""
+    """An event for each failure and each recovery. Call it inside the tenant."""
     rows = (row for story in stories if story.began > at - BACK for row in _of(network, story))
     for part in parts_of(rows, ROWS_AT_ONCE):
         store.write_batch(events=part, received_at=at)
@@ -29,12 +29,12 @@ def write_events(network: Network, stories: Iterable[Story], *, at: datetime) ->
 
 def _of(network: Network, story: Story) -> Iterator[EventRow]:
     for sign in story.failure.signs:
-        if sign.rule not in _SAID:
+        if sign.rule not in _EVENTS:
             continue
-        name, bad, good = _SAID[sign.rule]
+        name, bad, good = _EVENTS[sign.rule]
         moves = [(story.began + sign.delay, bad, good, "warn")]
-        if (well := story.well_at(sign)) is not None:
-            moves.append((well, good, bad, "info"))
+        if (cleared_at := story.cleared_at(sign)) is not None:
+            moves.append((cleared_at, good, bad, "info"))
         for moment, new, old, severity in moves:
             yield EventRow(
                 event_id=network.id_of("seen", story.alert_id(sign), new),

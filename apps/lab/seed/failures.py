@@ -1,5 +1,4 @@
-"""What breaks in a made-up network and what is seen of it: signs first, then the verdict that the platform itself
-reaches on them. Pure."""
+"""Failures of a generated network: their alerts, and the verdict that the platform reaches on them. Pure."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from apps.lab.seed.branches import Branch
 from apps.lab.seed.network import PlannedDevice, PlannedLink
 from apps.topology.graph import Ref
 
-#: Rules of the shipped pack that speak in these stories: key -> (symptom, metric).
+#: Rules of the shipped pack that fire in these stories: key -> (symptom, metric).
 RULES = {
     "interface_down": ("interface_down", "interface.oper_up"),
     "ospf_not_full": ("adjacency_down", "ospf.neighbor.state"),
@@ -25,7 +24,7 @@ RULES = {
     "pppoe_sessions_lost": ("sessions_lost", "pppoe.sessions.active"),
     "cpu_high": ("soft", "device.cpu_pct"),
 }
-_LOUD = frozenset({"core", "edge", "agg"})
+_CORE_ROLES = frozenset({"core", "edge", "agg"})
 #: From the first alert that fired to the incident.
 HOLD = timedelta(seconds=10)
 POLL = timedelta(seconds=4)
@@ -51,21 +50,21 @@ class Sign:
 
 @dataclass(frozen=True)
 class Failure:
-    """What broke where, and its signs in the order in which they are seen."""
+    """A failure, and its alerts in the order in which they are detected."""
 
     kind: str
     branch: Branch
     signs: tuple[Sign, ...]
     unreachable: frozenset[UUID] = frozenset()
-    #: Adjacencies and ports that are down, and other readings of the moment: (ref, metric) -> value.
+    #: Adjacencies and ports that are down, and other samples of the moment: (ref, metric) -> value.
     samples: tuple[tuple[Ref, str, float], ...] = ()
-    silent_agent: UUID | None = None
+    offline_agent: UUID | None = None
 
     def fires_at(self, sign: Sign, began: datetime) -> datetime:
         return began + sign.delay + timedelta(seconds=sign.for_seconds)
 
     def opens_at(self, began: datetime) -> datetime:
-        """When the incident is told of."""
+        """When the incident opens."""
         return min(self.fires_at(sign, began) for sign in self.signs) + HOLD
 
 
@@ -74,13 +73,13 @@ def _summary(rule: str, entity: str, **params: str | int) -> Message:
 
 
 def _port_down(device: PlannedDevice, port: str) -> Sign:
-    is_loud = device.role in _LOUD
+    is_core = device.role in _CORE_ROLES
     return Sign(
         rule="interface_down",
         ref=("interface", device.port_id(port)),
-        severity="critical" if is_loud else "warn",
+        severity="critical" if is_core else "warn",
         delay=timedelta(0),
-        for_seconds=10 if is_loud else 30,
+        for_seconds=10 if is_core else 30,
         seen="0",
         message=_summary("interface_down", f"{device.name} {port}"),
     )
@@ -100,7 +99,7 @@ def _adjacency_lost(link: PlannedLink, device: PlannedDevice, far: PlannedDevice
     )
 
 
-def _silent(device: PlannedDevice) -> Sign:
+def _unreachable_sign(device: PlannedDevice) -> Sign:
     return Sign(
         rule="unreachable",
         ref=("device", device.id),
@@ -112,14 +111,14 @@ def _silent(device: PlannedDevice) -> Sign:
     )
 
 
-def broken(
+def build_failure(
     kind: str,
     branch: Branch,
     *,
     cut: tuple[PlannedLink, ...] = (),
     dead: tuple[PlannedDevice, ...] = (),
 ) -> Failure:
-    """Wires cut and routers dead: what is dark behind them, and what the lit ends see."""
+    """A failure by cut links and dead routers: the unreachable routers behind them, the alerts of reachable ends."""
     gone = {device.id for device in dead}
     reachable = branch.reached(cut={link.id for link in cut}, dead=gone)
     unreachable = frozenset(device.id for device in branch.devices if device.id not in reachable)
@@ -137,34 +136,34 @@ def broken(
             samples.append((adjacency, "ospf.neighbor.up", float(not is_down)))
             if is_down:
                 signs += [_port_down(device, port), _adjacency_lost(link, device, far)]
-    signs += [_silent(device) for device in branch.devices if device.id in unreachable]
+    signs += [_unreachable_sign(device) for device in branch.devices if device.id in unreachable]
     return Failure(kind, branch, tuple(signs), unreachable, tuple(samples))
 
 
 def _backhaul(branch: Branch, rng: Random) -> Failure | None:
     links = [link for link in branch.links if link.kind == "backhaul"]
-    return broken("backhaul", branch, cut=(rng.choice(links),)) if links else None
+    return build_failure("backhaul", branch, cut=(rng.choice(links),)) if links else None
 
 
 def _router(branch: Branch, rng: Random) -> Failure | None:
     inner = [d for d in branch.own if d.role in {"access", "bng"}]
-    return broken("router", branch, dead=(rng.choice(inner),)) if inner else None
+    return build_failure("router", branch, dead=(rng.choice(inner),)) if inner else None
 
 
 def _aggregation(branch: Branch, _rng: Random) -> Failure | None:
     inner = [d for d in branch.own if d.role == "agg"]
-    return broken("aggregation", branch, dead=(inner[0],)) if inner else None
+    return build_failure("aggregation", branch, dead=(inner[0],)) if inner else None
 
 
-def _wire(branch: Branch, rng: Random) -> Failure | None:
+def _access_link(branch: Branch, rng: Random) -> Failure | None:
     links = [link for link in branch.links if link.kind == "access"]
-    return broken("access_link", branch, cut=(rng.choice(links),)) if links else None
+    return build_failure("access_link", branch, cut=(rng.choice(links),)) if links else None
 
 
 def _ring(branch: Branch, rng: Random) -> Failure | None:
     links = [link for link in branch.links if link.kind == "ring"]
     is_hub = all(not device.site.number for device in branch.devices)
-    return broken("ring", branch, cut=(rng.choice(links),)) if links and is_hub else None
+    return build_failure("ring", branch, cut=(rng.choice(links),)) if links and is_hub else None
 
 
 def _upstream(branch: Branch, rng: Random) -> Failure | None:
@@ -241,7 +240,7 @@ def _agent(branch: Branch, _rng: Random) -> Failure | None:
         seen="",
         message=_summary("agent_heartbeat_missed", agent.name),
     )
-    return Failure("agent", branch, (sign,), silent_agent=agent.id)
+    return Failure("agent", branch, (sign,), offline_agent=agent.id)
 
 
 Maker = Callable[[Branch, Random], Failure | None]
@@ -249,7 +248,7 @@ _MAKERS: tuple[tuple[Maker, int], ...] = (
     (_backhaul, 10),
     (_router, 26),
     (_aggregation, 2),
-    (_wire, 10),
+    (_access_link, 10),
     (_ring, 12),
     (_upstream, 30),
     (_api, 14),
@@ -260,7 +259,7 @@ _MAKERS: tuple[tuple[Maker, int], ...] = (
 
 
 def draw_failure(branch: Branch, rng: Random) -> Failure:
-    """Something that breaks here."""
+    """A random failure of this branch."""
     makers, weights = zip(*_MAKERS, strict=True)
     while True:
         found: Failure | None = rng.choices(makers, weights)[0](branch, rng)
@@ -280,17 +279,17 @@ class DiagnosedFailure:
 def diagnose_failure(
     failure: Failure, *, began: datetime, alert_ids: dict[Sign, UUID]
 ) -> DiagnosedFailure:
-    """Let the platform judge the moment in which the incident opened."""
+    """The platform's verdict on the moment in which the incident opened."""
     at = failure.opens_at(began)
     symptoms = [_symptom(failure, sign, began, at, alert_ids[sign]) for sign in failure.signs]
     snapshot = Snapshot.make(
         at=at,
         graph=failure.branch.graph,
         alive_agents=frozenset(
-            row.id for row in failure.branch.agents if row.id != failure.silent_agent
+            row.id for row in failure.branch.agents if row.id != failure.offline_agent
         ),
         symptoms=[row for row in symptoms if row.since <= at],
-        samples=list(_readings(failure, at - POLL)),
+        samples=list(_samples_of(failure, at - POLL)),
     )
     verdict = reach_verdict(snapshot)
     return DiagnosedFailure(snapshot, verdict, verdict.problems[0])
@@ -315,7 +314,7 @@ def _symptom(
     )
 
 
-def _readings(failure: Failure, at: datetime) -> Iterator[Sample]:
+def _samples_of(failure: Failure, at: datetime) -> Iterator[Sample]:
     reported = {(ref, metric) for ref, metric, _value in failure.samples}
     for device in failure.branch.devices:
         ref = ("device", device.id)

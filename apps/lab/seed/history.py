@@ -1,5 +1,5 @@
-"""Incidents of the past and of now, written as the platform writes them: alerts with their moves, the verdict with
-what it was made of, the timeline, who took it, the audit log."""
+"""Past and open incidents, written as the platform writes them: alerts with their transitions, the verdict with its
+snapshot, the timeline, the acknowledgement, the audit log."""
 
 import json
 import zlib
@@ -44,7 +44,7 @@ NOTES = (
 )
 SECOND = timedelta(seconds=1)
 #: Shares of the incidents.
-TAKEN, TAKEN_WHILE_OPEN, ASSIGNED, NOTED, CLOSED_BY_HAND = 0.8, 0.5, 0.6, 0.4, 0.03
+ACKNOWLEDGED, ACKNOWLEDGED_WHILE_OPEN, ASSIGNED, NOTED, CLOSED_BY_HAND = 0.8, 0.5, 0.6, 0.4, 0.03
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class _Entry:
 
 @dataclass
 class _Rows:
-    """What is written together, in the order of its keys."""
+    """Rows that are stored together, in the order of their foreign keys."""
 
     graphs: list[GraphVersion] = field(default_factory=list)
     snapshots: list[StoredSnapshot] = field(default_factory=list)
@@ -85,10 +85,10 @@ class _Rows:
 class HistoryWriter:
     """Writes the stories of one network. Call it inside the tenant."""
 
-    def __init__(self, network: Network, people: list[User], *, at: datetime) -> None:
+    def __init__(self, network: Network, users: list[User], *, at: datetime) -> None:
         self._network = network
         self._at = at
-        self._people = [Actor("user", str(user.id), user.label) for user in people]
+        self._users = [Actor("user", str(user.id), user.label) for user in users]
         self._rules = dict(AlertRule.objects.values_list("key", "pk"))
         self._graphs: dict[str, UUID] = {}
         self._levels = {
@@ -102,24 +102,24 @@ class HistoryWriter:
         for part in parts_of(stories, STORIES_AT_ONCE):
             rows = _Rows()
             for story in part:
-                self._tell(story, rows)
+                self._add_story(story, rows)
             rows.store()
             alerts += len(rows.alerts)
         return alerts
 
-    def _tell(self, story: Story, rows: _Rows) -> None:
+    def _add_story(self, story: Story, rows: _Rows) -> None:
         ids = {sign: story.alert_id(sign) for sign in story.failure.signs}
         diagnosed = diagnose_failure(story.failure, began=story.began, alert_ids=ids)
         rng = Random(story.id.int)
         incident = self._incident(story, diagnosed, rng)
-        held = {row.alert_id: row for row in diagnosed.problem.suppressed}
+        suppressed = {row.alert_id: row for row in diagnosed.problem.suppressed}
         fired = story.fired(self._at)
         for sign in fired:
             alert = self._alert(story, sign, ids[sign])
             rows.alerts.append(alert)
             rows.transitions += self._moves(sign, alert)
-            rows.members.append(self._member(incident, diagnosed, sign, alert, held))
-        incident.suppressed_count = sum(ids[sign] in held for sign in fired)
+            rows.members.append(self._member(incident, diagnosed, sign, alert, suppressed))
+        incident.suppressed_count = sum(ids[sign] in suppressed for sign in fired)
         rows.incidents.append(incident)
         rows.revisions.append(self._revision(incident, diagnosed, rows))
         cause = diagnosed.problem.causes[0]
@@ -127,8 +127,8 @@ class HistoryWriter:
         opened = Message("incidents.timeline.opened", params)
         entries = [
             _Entry(incident.opened_at, EntryKind.OPENED, opened, actor=CORRELATION),
-            *self._said_of_alerts(story, fired),
-            *self._said_by_people(incident, rng),
+            *self._alert_entries(story, fired),
+            *self._operator_entries(incident, rng),
         ]
         self._write_timeline(story, incident, entries, rows)
 
@@ -157,16 +157,17 @@ class HistoryWriter:
             services_affected=len(impact.service_ids),
             subscribers_affected=subscribers(impact, self._levels) if impact.service_ids else 0,
         )
-        self._take(incident, story, rng)
+        self._acknowledge(incident, story, rng)
         return incident
 
-    def _take(self, incident: Incident, story: Story, rng: Random) -> None:
-        """Somebody of the shift takes most of them; nobody has taken the newest yet."""
+    def _acknowledge(self, incident: Incident, story: Story, rng: Random) -> None:
+        """Most incidents are acknowledged by a user of the shift; the newest ones are not yet."""
         until = incident.ended_at or self._at
-        taken_at = incident.opened_at + timedelta(seconds=rng.randint(25, 900))
-        if taken_at < until and rng.random() < (0.5 if story.ended is None else 0.8):
-            who = rng.choice(self._people)
-            incident.acked_by, incident.acked_at = who.label, taken_at
+        acknowledged_at = incident.opened_at + timedelta(seconds=rng.randint(25, 900))
+        share = ACKNOWLEDGED_WHILE_OPEN if story.ended is None else ACKNOWLEDGED
+        if acknowledged_at < until and rng.random() < share:
+            who = rng.choice(self._users)
+            incident.acked_by, incident.acked_at = who.label, acknowledged_at
             if rng.random() < ASSIGNED:
                 incident.assigned_to, incident.assigned_user_id = who.label, UUID(who.id)
         if incident.ended_at is not None and rng.random() < CLOSED_BY_HAND:
@@ -178,17 +179,17 @@ class HistoryWriter:
         )
 
     def _alert(self, story: Story, sign: Sign, alert_id: UUID) -> Alert:
-        well = story.well_at(sign)
+        cleared_at = story.cleared_at(sign)
         return Alert(
             id=alert_id,
             rule_id=self._rules[sign.rule],
             entity_type=sign.ref[0],
             entity_id=sign.ref[1],
-            state=AlertState.OK if well else AlertState.FIRING,
+            state=AlertState.OK if cleared_at else AlertState.FIRING,
             severity=sign.severity,
             since=story.began + sign.delay,
             fired_at=story.failure.fires_at(sign, story.began),
-            clear_since=well,
+            clear_since=cleared_at,
             recovered_at=story.recovered_at(sign),
             summary=sign.summary,
             summary_message=sign.message,
@@ -221,7 +222,7 @@ class HistoryWriter:
         diagnosed: DiagnosedFailure,
         sign: Sign,
         alert: Alert,
-        held: Mapping[UUID, Any],
+        suppressed: Mapping[UUID, Any],
     ) -> IncidentAlert:
         graph = diagnosed.snapshot.graph
         device_id = graph.device_of(sign.ref)
@@ -239,11 +240,11 @@ class HistoryWriter:
             state=alert.state,
             since=alert.since,
         )
-        why = held.get(alert.id)
-        if why is not None:
+        suppression = suppressed.get(alert.id)
+        if suppression is not None:
             row.is_suppressed = True
-            row.suppressed_by_type, row.suppressed_by_id = why.by
-            row.suppressed_reason, row.suppressed_since = why.reason, why.since
+            row.suppressed_by_type, row.suppressed_by_id = suppression.by
+            row.suppressed_reason, row.suppressed_since = suppression.reason, suppression.since
         return row
 
     def _revision(self, incident: Incident, diagnosed: DiagnosedFailure, rows: _Rows) -> Revision:
@@ -300,17 +301,17 @@ class HistoryWriter:
                     PendingRecord(action, line.actor, ("incident", incident.id), line.at, detail)
                 )
 
-    def _said_of_alerts(self, story: Story, fired: list[Sign]) -> Iterator[_Entry]:
+    def _alert_entries(self, story: Story, fired: list[Sign]) -> Iterator[_Entry]:
         for sign in fired:
             alert_id = story.alert_id(sign)
             fired_at = story.failure.fires_at(sign, story.began)
             yield _Entry(fired_at, EntryKind.ALERT, sign.message, alert_id=alert_id)
-            if well := story.well_at(sign):
+            if cleared_at := story.cleared_at(sign):
                 cleared = Message("incidents.timeline.alert_cleared", {"alert": sign.message})
-                yield _Entry(well, EntryKind.RECOVERY, cleared, alert_id=alert_id)
+                yield _Entry(cleared_at, EntryKind.RECOVERY, cleared, alert_id=alert_id)
 
-    def _said_by_people(self, incident: Incident, rng: Random) -> Iterator[_Entry]:
-        who = next((row for row in self._people if row.label == incident.acked_by), None)
+    def _operator_entries(self, incident: Incident, rng: Random) -> Iterator[_Entry]:
+        who = next((row for row in self._users if row.label == incident.acked_by), None)
         until = incident.ended_at or self._at
         if who is not None and incident.acked_at is not None:
             message = Message("incidents.timeline.acknowledged", {"user": who.label})
@@ -322,7 +323,7 @@ class HistoryWriter:
             if noted_at < until and rng.random() < NOTED:
                 yield _Entry(noted_at, EntryKind.NOTE, note=rng.choice(NOTES), actor=who)
         if incident.resolution == Resolution.OPERATOR:
-            closer = who or self._people[0]
+            closer = who or self._users[0]
             params = {"user": closer.label, "reason": "works again, tested with the customer"}
             message = Message("incidents.timeline.closed", params)
             yield _Entry(until, EntryKind.CLOSED, message, actor=closer)

@@ -1,4 +1,4 @@
-"""Writing a made-up network down: what operators enter, then what agents discover, the way agents do."""
+"""Stores a generated network: what operators enter, then what agents discover, through the discovery service."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ CERTIFICATE = timedelta(days=30)
 
 
 def write_network(network: Network, *, at: datetime) -> None:
-    """Everything of the network that is not there yet, as of a moment. Call it inside the tenant."""
+    """Store the network as of a moment. Call it inside the tenant."""
     login = store_credential_set(
         name="RouterOS monitoring",
         username="ispvm",
@@ -120,7 +120,7 @@ def _write_agents(network: Network, at: datetime) -> None:
         )
         for row in network.agents
     )
-    # Serials that no certificate has: these agents are in the books, nobody can speak as one of them.
+    # Serials without a certificate: no client can authenticate as one of these agents.
     AgentCertificate.objects.bulk_create(
         AgentCertificate(
             serial=network.id_of("serial", row.name).hex,
@@ -147,7 +147,7 @@ def _write_agents(network: Network, at: datetime) -> None:
 
 
 def discover(network: Network, *, at: datetime) -> None:
-    """Let each region's agent report what it found on its routers."""
+    """Discovery reports of each region's agent about its routers."""
     adjacencies: dict[UUID, list[dict[str, Any]]] = {}
     for link in network.links:
         for device, port, far in link.ends():
@@ -197,7 +197,7 @@ def discover(network: Network, *, at: datetime) -> None:
         for devices in parts_of(watched, DEVICES_AT_ONCE):
             outcome = apply_discovery(
                 patch={
-                    "devices": [_said(row) for row in devices],
+                    "devices": [_device_report(row) for row in devices],
                     "interfaces": [item for row in devices for item in _interfaces(row, speeds)],
                     "ospf_neighbors": [x for row in devices for x in adjacencies.get(row.id, ())],
                     "bgp_peers": [x for row in devices for x in peers.get(row.id, ())],
@@ -211,7 +211,7 @@ def discover(network: Network, *, at: datetime) -> None:
                 raise RuntimeError(f"Discovery refused {outcome.rejected[0]}.")
 
 
-def _said(row: PlannedDevice) -> dict[str, Any]:
+def _device_report(row: PlannedDevice) -> dict[str, Any]:
     return {
         "id": str(row.id),
         "identity": row.name,
@@ -225,16 +225,20 @@ def _said(row: PlannedDevice) -> dict[str, Any]:
 def _interfaces(row: PlannedDevice, speeds: dict[UUID, int]) -> Iterator[dict[str, Any]]:
     for number, name in enumerate(row.ports):
         pk = row.port_id(name)
-        is_wire = name.startswith(("sfp", "ether"))
+        is_physical = name.startswith(("sfp", "ether"))
         yield {
             "id": str(pk),
             "device_id": str(row.id),
             "name": name,
-            "type": "ether" if is_wire else "bridge" if name.startswith("bridge") else "loopback",
+            "type": "ether"
+            if is_physical
+            else "bridge"
+            if name.startswith("bridge")
+            else "loopback",
             "disabled": False,
             "mac_address": ":".join(
                 f"{byte:02X}" for byte in (0x48, 0xA9, 0x8A, *row.id.bytes[:2], number)
             ),
             "mtu": 1500,
-            "speed_bps": speeds.get(pk, 1_000_000_000 if is_wire else None),
+            "speed_bps": speeds.get(pk, 1_000_000_000 if is_physical else None),
         }

@@ -1,4 +1,4 @@
-"""Webhook endpoints of a made-up ISP, and what was sent to them about its incidents."""
+"""Webhook endpoints of a generated ISP, and their deliveries."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -19,9 +19,9 @@ from apps.webhooks.rendering import Envelope, render_incident_event
 from apps.webhooks.services.fanning_out import payload_options
 from apps.webhooks.services.secrets import add_secret
 
-#: As long as the ledger keeps them.
-KEPT = timedelta(days=28)
-MOST_INCIDENTS = 4_000
+#: The retention of the delivery ledger.
+HISTORY_PERIOD = timedelta(days=28)
+MAX_INCIDENTS = 4_000
 RETRY_AFTER = timedelta(seconds=7)
 ENDPOINTS: tuple[dict[str, Any], ...] = (
     {"name": "Service desk", "url": "https://desk.example.net/hooks/ispvm"},
@@ -41,7 +41,9 @@ def write_ledger(network: Network, *, at: datetime) -> int:
     """Endpoints with their deliveries; returns how many. Call it inside the tenant."""
     endpoints = [_make_endpoint(network, row, at) for row in ENDPOINTS]
     recent = list(
-        Incident.objects.filter(opened_at__gt=at - KEPT).order_by("-number")[:MOST_INCIDENTS]
+        Incident.objects.filter(opened_at__gt=at - HISTORY_PERIOD).order_by("-number")[
+            :MAX_INCIDENTS
+        ]
     )
     written = 0
     for incidents in parts_of(recent, ROWS_AT_ONCE // 4):
@@ -74,7 +76,7 @@ def _make_endpoint(network: Network, fields: dict[str, Any], at: datetime) -> En
 
 
 def _events(incident: Incident) -> Iterator[Event]:
-    """What was told of an incident, each as it stood then."""
+    """The events of an incident, each with its state at that time."""
     now = snapshot_of(incident)
     first = {**now, "status": "open", "ends_at": None, "ack": {"acked_by": None, "acked_at": None}}
     yield "incident.opened", incident.opened_at, {**first, "sequence": 1}

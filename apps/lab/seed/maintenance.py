@@ -1,4 +1,4 @@
-"""Announced work of a made-up ISP: one window that is over, one that runs, one that is planned."""
+"""Maintenance windows of a generated ISP: one past, one active, one planned."""
 
 from datetime import datetime, timedelta
 from itertools import cycle
@@ -15,7 +15,7 @@ from apps.maintenance.services import plan_window
 
 
 class Work(NamedTuple):
-    """What is done, when it begins after the moment of the seed, and how long it lasts."""
+    """A window: title, reason, start relative to the time of the seed, duration."""
 
     title: str
     reason: str
@@ -38,11 +38,11 @@ WORKS = (
 )
 
 
-def write_windows(network: Network, people: list[User], *, at: datetime) -> None:
-    """Each at a PoP where nothing is wrong now. Call it inside the tenant."""
-    troubled = _troubled_sites()
-    calm = [row for row in network.sites if row.number and row.id not in troubled]
-    for number, (work, site) in enumerate(zip(WORKS, cycle(reversed(calm)), strict=False)):
+def write_windows(network: Network, users: list[User], *, at: datetime) -> None:
+    """Each at a PoP without active alerts. Call it inside the tenant."""
+    affected = _sites_with_alerts()
+    unaffected = [row for row in network.sites if row.number and row.id not in affected]
+    for number, (work, site) in enumerate(zip(WORKS, cycle(reversed(unaffected)), strict=False)):
         device = next(row for row in network.devices if row.site.id == site.id)
         plan_window(
             title=work.title,
@@ -51,12 +51,12 @@ def write_windows(network: Network, people: list[User], *, at: datetime) -> None
             ends_at=at + work.begins + work.lasts,
             site_ids=() if work.is_on_device else [site.id],
             device_ids=[device.id] if work.is_on_device else (),
-            actor=_actor(people[number % len(people)]),
+            actor=_actor(users[number % len(users)]),
             at=min(at, at + work.begins) - timedelta(hours=3),
         )
 
 
-def _troubled_sites() -> set[UUID]:
+def _sites_with_alerts() -> set[UUID]:
     wrong = Alert.objects.exclude(state="ok").values_list("entity_id", flat=True)
     devices = Device.objects.filter(pk__in=devices_of_entities(list(wrong)).values())
     return {*wrong, *devices.values_list("site", flat=True)}

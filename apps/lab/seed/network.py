@@ -1,4 +1,4 @@
-"""A made-up ISP drawn from a seed: hubs in a ring, PoPs behind them. Pure: same seed, same network, same ids."""
+"""A generated ISP drawn from a seed: hubs in a ring, PoPs behind them. Pure: same seed, same network, same ids."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -45,11 +45,11 @@ class PlannedDevice:
     ports: list[str] = field(default_factory=list)
 
     def port_id(self, name: str) -> UUID:
-        """As agents name it."""
+        """The interface id, as agents compute it."""
         return ids.interface_id(self.id, name)
 
     def take_port(self) -> str:
-        """The next free one: for a wire."""
+        """The next free port, for a link."""
         name = f"sfp-sfpplus{len(self.ports) + 1}"
         self.ports.append(name)
         return name
@@ -99,7 +99,7 @@ class PlannedService:
     name: str
     kind: str
     device: PlannedDevice
-    #: Sessions at the busiest hour; 0 where nobody dials in.
+    #: Sessions at the busiest hour; 0 for services without subscribers.
     subscribers: int
 
 
@@ -113,7 +113,7 @@ class PlannedAgent:
 
 @dataclass
 class Network:
-    """Everything that is there."""
+    """The whole generated network."""
 
     size: Size
     space: UUID
@@ -137,7 +137,7 @@ class Network:
 
     @cached_property
     def linked_ports(self) -> set[UUID]:
-        """Ports on which a wire ends."""
+        """Ports that are ends of a link."""
         ends = {link.a.port_id(link.a_port) for link in self.links}
         return ends | {link.z.port_id(link.z_port) for link in self.links if link.z is not None}
 
@@ -149,7 +149,7 @@ def draw_network(size: Size, seed: int) -> Network:
     hubs = [_draw_hub(network, rng, region) for region in range(size.regions)]
     for (_, this), (following, _) in zip(hubs, [*hubs[1:], hubs[0]], strict=True):
         if size.regions > 1:
-            _wire(network, "ring", this, following, 100)
+            _connect(network, "ring", this, following, 100)
     spare = size.devices - len(network.devices)
     for number in range(size.pops):
         cores = hubs[number % size.regions]
@@ -172,9 +172,9 @@ def _draw_hub(network: Network, rng: Random, region: int) -> tuple[PlannedDevice
         _device(network, rng, site, name, role)
         for name, role in (("cr1", "core"), ("cr2", "core"), ("er1", "edge"), ("er2", "edge"))
     )
-    _wire(network, "other", cr1, cr2, 100)
+    _connect(network, "other", cr1, cr2, 100)
     for edge, core in ((er1, cr1), (er2, cr2)):
-        _wire(network, "edge", edge, core, 100)
+        _connect(network, "edge", edge, core, 100)
         for inner, outer in ((edge, core), (core, edge)):
             network.peers.append(
                 PlannedPeer(inner, f"ibgp-{outer.name}", outer.address, network.size.as_number)
@@ -213,7 +213,7 @@ def _draw_pop(
     cores: tuple[PlannedDevice, PlannedDevice],
     count: int,
 ) -> None:
-    """A PoP of so many routers behind its hub; every fourth has two ways out."""
+    """A PoP of so many routers behind its hub; every fourth has two backhauls."""
     hub = cores[0].site
     index = number // network.size.regions
     city = CITIES[hub.region][0]
@@ -229,12 +229,12 @@ def _draw_pop(
     network.sites.append(site)
     agg = _device(network, rng, site, "agg1", "agg")
     near, other = cores if index % 2 else cores[::-1]
-    _wire(network, "backhaul", near, agg, 10)
+    _connect(network, "backhaul", near, agg, 10)
     if index % 4 == 3:
-        _wire(network, "backhaul", other, agg, 10)
+        _connect(network, "backhaul", other, agg, 10)
     if count > 1:
         bng = _device(network, rng, site, "bng1", "bng")
-        _wire(network, "access", agg, bng, 10)
+        _connect(network, "access", agg, bng, 10)
         name = f"pppoe-{site.code.lower()}"
         sessions = min(2_500, max(40, round(rng.lognormvariate(6.2, 0.7))))
         network.services.append(
@@ -242,7 +242,7 @@ def _draw_pop(
         )
     for n in range(1, count - 1):
         access = _device(network, rng, site, f"acc{n}", "access")
-        _wire(network, "access", agg, access, 1 if n % 3 else 10)
+        _connect(network, "access", agg, access, 1 if n % 3 else 10)
 
 
 def _device(
@@ -264,7 +264,9 @@ def _device(
     return device
 
 
-def _wire(network: Network, kind: str, a: PlannedDevice, z: PlannedDevice, gigabits: int) -> None:
+def _connect(
+    network: Network, kind: str, a: PlannedDevice, z: PlannedDevice, gigabits: int
+) -> None:
     name = f"{a.name} - {z.name}"
     network.links.append(
         PlannedLink(

@@ -1,4 +1,4 @@
-"""The owner's part: tables, and a place for each day's readings."""
+"""Preparation as the owner: migrations, and partitions of the sample tables."""
 
 from datetime import datetime
 
@@ -10,13 +10,13 @@ from apps.telemetry import partitions
 
 
 def prepare_database(at: datetime) -> None:
-    """Migrate and make partitions, where this process may act as the owner; else they have to be there."""
+    """Migrate and create partitions, if this process has the owner role; else both must exist."""
     if "owner" in settings.DATABASES:
         call_command("migrate", database="owner", verbosity=0, interactive=False)
         prepare_partitions(at)
 
 
 def prepare_partitions(at: datetime) -> None:
-    """A place for each day's readings around this moment."""
+    """Partitions of the sample tables for the days around this moment."""
     with connections["owner"].cursor() as cursor:
         partitions.ensure(cursor, at.date())

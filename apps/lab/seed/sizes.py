@@ -1,4 +1,4 @@
-"""How big the made-up networks are, and what they are called. Pure."""
+"""Sizes and names of the generated networks. Pure."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,11 +7,11 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class Size:
-    """One made-up ISP."""
+    """One generated ISP."""
 
     slug: str
     title: str
-    #: Of its people's e-mail addresses.
+    #: Of its users' email addresses.
     domain: str
     as_number: int
     regions: int
@@ -22,7 +22,7 @@ class Size:
     open_incidents: int
     #: How far back its history goes.
     days: int
-    #: Devices with a day of readings for charts; the others have their newest reading only.
+    #: Devices with a day of samples for charts; the others have their latest samples only.
     charted: int
 
     @property
@@ -63,8 +63,8 @@ SIZES = MappingProxyType(
     }
 )
 
-#: The neighbour on the same installation, who must see nothing of the other.
-NEIGHBOUR = Size(
+#: The other tenant of the same installation.
+NEIGHBOR = Size(
     slug="lakeside",
     title="Lakeside Fibre",
     domain="lakeside.example",
@@ -79,7 +79,7 @@ NEIGHBOUR = Size(
     charted=4,
 )
 
-#: Cities with where they are (WGS 84) and their code: each is the hub of a region.
+#: Cities with their coordinates (WGS 84) and code: each is the hub of a region.
 CITIES = (
     ("Madrid", "MAD", 40.4168, -3.7038),
     ("Barcelona", "BCN", 41.3874, 2.1686),
@@ -108,7 +108,7 @@ DISTRICTS = (
     *("San Martín", "Villanueva", "La Vega", "Monte Real", "Polígono", "Depósito"),
     *("Mirador", "La Ermita", "Los Olivos", "El Molino"),
 )
-#: Made-up carriers with documentation AS numbers.
+#: Fictitious carriers with documentation AS numbers.
 CARRIERS = (("Arkon", 64_496), ("Northlight", 64_497), ("TransIberia", 64_499))
 BOARDS = MappingProxyType(
     {

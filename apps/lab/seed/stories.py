@@ -1,4 +1,4 @@
-"""When things broke: a history without two failures at once in the same part of the network. Pure."""
+"""The history of failures, never two at once in the same part of the network. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,20 +9,20 @@ from apps.lab.seed.branches import Branch, branches_of
 from apps.lab.seed.failures import Failure, Sign, draw_failure
 from apps.lab.seed.network import Network
 
-#: Open ones began in so many hours.
+#: Open failures began within this period.
 OPEN_WITHIN = timedelta(hours=7)
 YOUNGEST, SHORTEST, LONGEST = timedelta(minutes=2), timedelta(seconds=150), timedelta(hours=9)
 PAUSE = timedelta(minutes=12)
-#: So many different kinds burn before one comes twice.
+#: The number of different kinds of open failures before one is used twice.
 KINDS = 5
-#: An alert counts as recovered when its reading has been good for so long.
+#: An alert counts as recovered after good samples for this long.
 RECOVERS = timedelta(seconds=10)
 RECOVERS_SLOWLY = timedelta(seconds=60)
 
 
 @dataclass(frozen=True)
 class Story:
-    """One incident to be."""
+    """One failure with its incident."""
 
     id: UUID
     number: int
@@ -31,7 +31,7 @@ class Story:
     ended: datetime | None
 
     def alert_id(self, sign: Sign) -> UUID:
-        """Stable, as all ids are."""
+        """The stable id of an alert."""
         return uuid5(self.id, f"{sign.rule}:{sign.ref[1]}")
 
     def fired(self, at: datetime) -> list[Sign]:
@@ -41,15 +41,15 @@ class Story:
             sign for sign in self.failure.signs if self.failure.fires_at(sign, self.began) <= until
         ]
 
-    def well_at(self, sign: Sign) -> datetime | None:
-        """The first good reading of a sign; None while it lasts."""
+    def cleared_at(self, sign: Sign) -> datetime | None:
+        """The first good sample after a sign; None while it lasts."""
         return None if self.ended is None else self.ended + sign.delay
 
     def recovered_at(self, sign: Sign) -> datetime | None:
-        well = self.well_at(sign)
-        if well is None:
+        cleared_at = self.cleared_at(sign)
+        if cleared_at is None:
             return None
-        return well + (RECOVERS_SLOWLY if sign.rule == "cpu_high" else RECOVERS)
+        return cleared_at + (RECOVERS_SLOWLY if sign.rule == "cpu_high" else RECOVERS)
 
 
 def draw_stories(network: Network, seed: int, *, at: datetime) -> list[Story]:
@@ -58,17 +58,17 @@ def draw_stories(network: Network, seed: int, *, at: datetime) -> list[Story]:
     size = network.size
     branches = branches_of(network)
     rng.shuffle(branches)
-    burning = _pick_burning(network, branches, rng)
+    open_failures = _pick_open_failures(network, branches, rng)
     starts = sorted(
-        rng.uniform(YOUNGEST / OPEN_WITHIN, 1) * OPEN_WITHIN.total_seconds() for _ in burning
+        rng.uniform(YOUNGEST / OPEN_WITHIN, 1) * OPEN_WITHIN.total_seconds() for _ in open_failures
     )
     now = [
         (at - timedelta(seconds=round(back)), failure)
-        for back, failure in zip(reversed(starts), burning, strict=True)
+        for back, failure in zip(reversed(starts), open_failures, strict=True)
     ]
-    hot = {failure.branch.key for failure in burning}
-    calm = [branch for branch in branches if branch.key not in hot] or branches
-    past = _draw_past(calm, rng, count=size.incidents - len(now), period=size.history, at=at)
+    busy_branches = {failure.branch.key for failure in open_failures}
+    unaffected = [branch for branch in branches if branch.key not in busy_branches] or branches
+    past = _draw_past(unaffected, rng, count=size.incidents - len(now), period=size.history, at=at)
     every = sorted(
         [*past, *((began, None, failure) for began, failure in now)], key=lambda row: row[0]
     )
@@ -78,8 +78,8 @@ def draw_stories(network: Network, seed: int, *, at: datetime) -> list[Story]:
     ]
 
 
-def _pick_burning(network: Network, branches: list[Branch], rng: Random) -> list[Failure]:
-    """What is broken now, each in a part of its own: of as many kinds as there are, and one whole region blind."""
+def _pick_open_failures(network: Network, branches: list[Branch], rng: Random) -> list[Failure]:
+    """The open failures, each in its own part of the network, of different kinds, and one blind region."""
     wanted = network.size.open_incidents
     blind = network.size.regions - 1
     has_blind = blind > 0 and wanted > 1
@@ -94,17 +94,17 @@ def _pick_burning(network: Network, branches: list[Branch], rng: Random) -> list
             found.append(failure)
     if has_blind:
         hub = next(b for b in branches if b.region == blind and not b.own[0].site.number)
-        while (failure := draw_failure(hub, rng)).silent_agent is None:
+        while (failure := draw_failure(hub, rng)).offline_agent is None:
             pass
         found.append(failure)
     return found
 
 
 def _draw_other(branch: Branch, rng: Random, seen: set[str]) -> Failure | None:
-    """A failure that blinds nobody, of a kind that was not seen yet if one comes up soon; None: look elsewhere."""
+    """A failure without an offline agent, of an unused kind if a few draws find one; None otherwise."""
     for _ in range(6):
         failure = draw_failure(branch, rng)
-        if failure.silent_agent is None and (failure.kind not in seen or len(seen) >= KINDS):
+        if failure.offline_agent is None and (failure.kind not in seen or len(seen) >= KINDS):
             return failure
     return None
 

@@ -1,4 +1,4 @@
-"""Readings as functions of time: the same moment reads the same whenever it is asked for. Pure."""
+"""Sample values as functions of time: the same time always gives the same value. Pure."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from random import Random
 
 ORIGIN = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = 86_400.0
-#: Periods in seconds and their shares: the day, and three faster ones that are nobody's multiple.
+#: Periods in seconds and their shares: the day, and three faster ones that are not multiples of each other.
 _PERIODS = ((DAY, 0.62), (19_300.0, 0.18), (2_270.0, 0.12), (431.0, 0.08))
 #: Subscribers are busiest at nine in the evening.
 _BUSIEST = 21 / 24

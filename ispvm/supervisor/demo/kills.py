@@ -70,14 +70,14 @@ class Killer:
         *,
         count: int,
         seed: int,
-        say: Callable[[str], None],
+        echo: Callable[[str], None],
         kinds: Sequence[str] = KINDS,
         faults: Mapping[str, Fault] | None = None,
         min_seconds: float = MIN_SECONDS,
     ) -> None:
         self.kills: list[Kill] = []
         self._supervisor = supervisor
-        self._say = say
+        self._echo = echo
         self._phase_file = phase_file
         self._rng = random.Random(seed)  # noqa: S311  # to be repeated, not to be secret
         self._kinds = plan_kinds(count, self._rng, kinds)
@@ -138,7 +138,7 @@ class Killer:
             if result is not None:
                 name, pid = result
                 self.kills.append(Kill(story_time, name, pid))
-                self._say(f"kill -9 {name} (pid {pid})" if pid else name)
+                self._echo(f"kill -9 {name} (pid {pid})" if pid else name)
                 self._wait_for_restart(kind, name)
                 return
             time.sleep(0.1)

@@ -10,7 +10,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-Say = Callable[[str], None]
+Echo = Callable[[str], None]
 Topology = Mapping[str, Any]
 TIMEOUT_SECONDS = 5
 
@@ -94,17 +94,17 @@ CHOICES = (
 class Menu:
     """Handles typed lines. ``control_url`` is the simulator's."""
 
-    def __init__(self, control_url: str, say: Say, rng: random.Random | None = None) -> None:
+    def __init__(self, control_url: str, echo: Echo, rng: random.Random | None = None) -> None:
         parts = urlsplit(control_url)
         self._address = (parts.hostname or "127.0.0.1", parts.port or 80)
-        self._say = say
+        self._echo = echo
         self._rng = rng or random.Random()  # noqa: S311  (chooses what breaks, guards nothing)
 
     def show(self) -> None:
-        self._say("Inject a failure: type its number, optionally followed by a name.")
+        self._echo("Inject a failure: type its number, optionally followed by a name.")
         for choice in CHOICES:
-            self._say(f"  {choice.key}  {choice.what}")
-        self._say("  h  clear all failures      b  list failures      ?  this list")
+            self._echo(f"  {choice.key}  {choice.what}")
+        self._echo("  h  clear all failures      b  list failures      ?  this list")
 
     def handle_line(self, line: str) -> None:
         """Run one command; errors are printed."""
@@ -112,7 +112,7 @@ class Menu:
         try:
             self._do(word.lower(), target.strip())
         except (OSError, HTTPException, ValueError) as error:
-            self._say(f"The simulator refused it: {error}")
+            self._echo(f"The simulator refused it: {error}")
 
     def _do(self, word: str, target: str) -> None:
         choice = next((row for row in CHOICES if row.key == word), None)
@@ -120,21 +120,21 @@ class Menu:
             self._break(choice, target)
         elif word == "h":
             self._request("DELETE", "/failures")
-            self._say("Cleared. Incidents close when all of their alerts have recovered.")
+            self._echo("Cleared. Incidents close when all of their alerts have recovered.")
         elif word == "b":
             broken = self._request("GET", "/failures")
-            self._say("\n".join(_describe(row) for row in broken) or "No failures.")
+            self._echo("\n".join(_describe(row) for row in broken) or "No failures.")
         elif word:
             self.show()
 
     def _break(self, choice: Choice, target: str) -> None:
         targets = choice.targets(self._request("GET", "/topology"))
         if target and target not in targets:
-            self._say(f"Known names: {', '.join(targets)}.")
+            self._echo(f"Known names: {', '.join(targets)}.")
             return
         chosen = target or self._rng.choice(targets)
         self._request("POST", "/failures", choice.payload(chosen))
-        self._say(f"{choice.what}: {chosen}. You should see {choice.seen}.")
+        self._echo(f"{choice.what}: {chosen}. You should see {choice.seen}.")
 
     def _request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """Raises OSError, HTTPException; ValueError when the simulator refuses."""

@@ -48,7 +48,7 @@ def demo(arguments: list[str]) -> int:
             with stopping_on_signals(supervisor):
                 return Demo(home, world, supervisor, console).play(options)
         except StopRequested:
-            console.say("Stopping ...")
+            console.echo("Stopping ...")
             return 130
         finally:
             supervisor.close()
@@ -111,17 +111,17 @@ class Demo:
     def play(self, options: argparse.Namespace) -> int:
         began = time.monotonic()
         plan = self.world.prepare()
-        self.console.say(f"Demo with seed {plan.seed}; data in {self.home.root}")
+        self.console.echo(f"Demo with seed {plan.seed}; data in {self.home.root}")
         environment = self._environment(plan)
         platform = self._install(environment, plan)
         self._start_platform(platform)
         self._start_world(environment, plan)
-        self.console.say(f"All processes run after {time.monotonic() - began:.0f} s.")
+        self.console.echo(f"All processes run after {time.monotonic() - began:.0f} s.")
         self._show_addresses(plan)
         if options.check:
             return self._check(environment, plan, options)
-        self.console.say("Ctrl-C stops the demo; its data is kept.")
-        listen(Menu(plan.control_url, self.console.say))
+        self.console.echo("Ctrl-C stops the demo; its data is kept.")
+        listen(Menu(plan.control_url, self.console.echo))
         while True:
             self._watch()
 
@@ -129,7 +129,7 @@ class Demo:
         urls, self.services = connect_services(self.home)
         if self.services:
             running = self.services.running
-            self.console.say(
+            self.console.echo(
                 f"PostgreSQL {running.postgres_version} ({running.postgres_source}) and Valkey run."
             )
         environment = platform_environment(self.home, urls)
@@ -202,24 +202,26 @@ class Demo:
         if code != 0:
             if self.console.quiet:
                 for line in self.supervisor.last_lines(spec.name):
-                    self.console.say(f"  {line}")
+                    self.console.echo(f"  {line}")
             log = self.home.logs / f"{spec.name}.log"
             raise LaunchError(f"The step '{spec.name}' failed with exit code {code}; see {log}.")
 
     def _show_addresses(self, plan: DemoPlan) -> None:
         ports: Ports = self.world.ports
-        self.console.say(f"  pages      {plan.web_url}/")
-        self.console.say(f"  ingest     {plan.ingest_url} (agents only; listens on {ports.ingest})")
-        self.console.say(f"  simulator  {plan.control_url}/truth")
-        self.console.say(
+        self.console.echo(f"  pages      {plan.web_url}/")
+        self.console.echo(
+            f"  ingest     {plan.ingest_url} (agents only; listens on {ports.ingest})"
+        )
+        self.console.echo(f"  simulator  {plan.control_url}/truth")
+        self.console.echo(
             f"  metrics    {plan.web_url}/metrics, ports {ports.metrics} to {ports.metrics + 4}"
         )
-        self.console.say(f"  logs       {self.home.logs}")
+        self.console.echo(f"  logs       {self.home.logs}")
         credentials = Path(plan.credentials_file)
         if credentials.exists():
             for person in read_json(credentials):
                 words = (person["email"], person["password"], person["role"])
-                self.console.say("  sign in    {}  {}  ({})".format(*words))
+                self.console.echo("  sign in    {}  {}  ({})".format(*words))
 
     def _check(
         self, environment: dict[str, str], plan: DemoPlan, options: argparse.Namespace
@@ -237,13 +239,13 @@ class Demo:
         if options.kills:
             self._require_embedded(options.kill_kinds)
             summary = f"{options.kills} times of {', '.join(options.kill_kinds)}"
-            self.console.say(f"Killing {summary}; order by seed {plan.seed}.")
+            self.console.echo(f"Killing {summary}; order by seed {plan.seed}.")
             killer = Killer(
                 self.supervisor,
                 Path(plan.phase_file),
                 count=options.kills,
                 seed=plan.seed,
-                say=self.console.say,
+                echo=self.console.echo,
                 kinds=options.kill_kinds,
                 faults=embedded_faults(environment),
             )
@@ -254,7 +256,7 @@ class Demo:
             self._watch()
         if killer:
             code = self._print_kills(killer) or code
-        self.console.say(
+        self.console.echo(
             "The check passed." if code == 0 else f"The check failed (exit code {code})."
         )
         return code
@@ -274,9 +276,9 @@ class Demo:
         missing = killer.finish()
         for kill in killer.kills:
             pid = f" (pid {kill.pid})" if kill.pid else ""
-            self.console.say(f"  killed at {kill.at_seconds:5.1f} s: {kill.name}{pid}")
+            self.console.echo(f"  killed at {kill.at_seconds:5.1f} s: {kill.name}{pid}")
         if missing:
-            self.console.say(f"{missing} planned kills did not happen during a story.")
+            self.console.echo(f"{missing} planned kills did not happen during a story.")
         return 1 if missing else 0
 
     def _apply_halts(self) -> None:

@@ -29,7 +29,7 @@ class ChangedThenFailed(Story):
 
     def begin(self, context: Context) -> None:
         """Change the configuration and wait until it is detected."""
-        context.say(f"  changing the firewall of {self._device} ...")
+        context.echo(f"  changing the firewall of {self._device} ...")
         failure = {"kind": "config_change", "device": self._device, "menu": "/ip/firewall/filter"}
         context.control.post("/failures", failure)
         devices = {row["name"]: row["id"] for row in context.rest.all("/devices/")}

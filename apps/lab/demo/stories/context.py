@@ -1,4 +1,4 @@
-"""What a story works with."""
+"""The context of a running story."""
 
 import random
 import threading
@@ -28,7 +28,7 @@ class Context:
     topology: dict[str, Any]
     folder: Folder
     rng: random.Random
-    say: Callable[[str], None]
+    echo: Callable[[str], None]
     #: Processes are killed meanwhile: the result must be the same, without the limit of 30 s.
     is_disturbed: bool
     #: Links and routers in use by stories that run at the same time.

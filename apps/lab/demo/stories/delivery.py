@@ -22,7 +22,7 @@ class ReceiverDown(Story):
         return Scenario([{"kind": "link_cut", "link": link}], [Expected(link, is_hard=False)])
 
     def begin(self, context: Context) -> None:
-        context.say("  killing the receiver for 60 s ...")
+        context.echo("  killing the receiver for 60 s ...")
         context.halt("receiver")
 
     def act(self, context: Context, scenario: Scenario, report: Report) -> None:

@@ -22,7 +22,7 @@ class RingCut(Story):
     def begin(self, context: Context) -> None:
         """Restore the default polling and probe intervals."""
         self._set_intervals(context, profile={}, probe_seconds=DEFAULT_PROBE_SECONDS)
-        context.say("  default polling, probes and rules for this story")
+        context.echo("  default polling, probes and rules for this story")
         context.watcher.wait_for(lambda: None, seconds=CONFIG_WITHIN)
 
     def end(self, context: Context) -> None:
@@ -131,11 +131,11 @@ class FlappingLink(Story):
                 incident = context.watcher.incident(incident_id)
                 return (incident["is_flapping"] and "flapping" in incident["title"]) or None
 
-            is_told = bool(
+            is_reported = bool(
                 context.watcher.wait_for(flapping, seconds=context.patience(SETTLE_WITHIN))
             )
             title = context.watcher.incident(incident_id)["title"]
-            report.holds("reported as", "flapping", title, is_right=is_told)
+            report.holds("reported as", "flapping", title, is_right=is_reported)
 
     def afterwards(self, context: Context, scenario: Scenario, report: Report) -> None:
         """Single flaps cause no notifications."""

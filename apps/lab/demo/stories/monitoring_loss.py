@@ -17,7 +17,7 @@ class AgentKilled(Story):
         return Scenario([], [Expected("agent-north", severity="warn", is_hard=False)])
 
     def begin(self, context: Context) -> None:
-        context.say("  killing agent-north ...")
+        context.echo("  killing agent-north ...")
         context.halt("agent-north")
 
     def end(self, context: Context) -> None:
@@ -42,7 +42,7 @@ class ApiLocked(Story):
         body = {"scope": "tenant", "target": "", "changes": changes, "reason": "demo story"}
         path = f"/alert-rules/{self._rule(context)}/overrides/"
         context.rest.post(path, body)
-        context.say(f"  override for this story: management_plane for the tenant: {changes}")
+        context.echo(f"  override for this story: management_plane for the tenant: {changes}")
 
     def end(self, context: Context) -> None:
         rule = self._rule(context)

@@ -108,7 +108,7 @@ class Maintenance(Story):
             },
         )
         self._window = str(window["id"])
-        context.say(f"  maintenance planned on {self._site} ...")
+        context.echo(f"  maintenance planned on {self._site} ...")
 
     def act(self, context: Context, scenario: Scenario, report: Report) -> None:
         """Alerts still fire during the window and are flagged."""

@@ -107,7 +107,7 @@ class Story:
             for failure_id in scenario.broken:
                 self.heal(context, failure_id)
             self.end(context)
-        context.say("  failures cleared ...")
+        context.echo("  failures cleared ...")
         for expected in scenario.expected:
             if expected.root in scenario.incidents:
                 self._check_closed(context, scenario.incidents[expected.root], expected, report)
@@ -118,7 +118,7 @@ class Story:
     @staticmethod
     def inject_failure(context: Context, scenario: Scenario, failure: dict[str, Any]) -> str:
         """Inject a failure; returns its id in the simulator."""
-        context.say(f"  injecting: {' '.join(str(value) for value in failure.values())} ...")
+        context.echo(f"  injecting: {' '.join(str(value) for value in failure.values())} ...")
         failure_id = str(context.control.post("/failures", failure)["id"])
         scenario.broken.append(failure_id)
         return failure_id
@@ -259,7 +259,7 @@ class Story:
             report.equal("parts of the 30 seconds", "known", "unknown")
             return
         for line in milestones.lines():
-            context.say(line)
+            context.echo(line)
         named = (scenario.cause_named_at[expected.root] - broken).total_seconds()
         opened = (milestones.opened_at - broken).total_seconds()
         # Read over REST: up to one poll later than it happened.

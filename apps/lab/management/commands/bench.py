@@ -27,11 +27,11 @@ class Command(BaseCommand):
         name, seed, rounds = options["name"], options["seed"], options["rounds"]
         if rounds < FEWEST_ROUNDS:
             raise CommandError("At least one round.")
-        say = self.stderr.write if options["json"] else self.stdout.write
+        echo = self.stderr.write if options["json"] else self.stdout.write
         on = machine()
-        say(f"{name}: seed {seed}, {rounds} rounds, {on['cores']} cores, {on['memory_gib']} GiB")
+        echo(f"{name}: seed {seed}, {rounds} rounds, {on['cores']} cores, {on['memory_gib']} GiB")
         try:
-            figures = BENCHES[name](BenchOptions(seed, rounds, say))
+            figures = BENCHES[name](BenchOptions(seed, rounds, echo))
         except (WrongResult, DomainError) as error:
             raise CommandError(str(error)) from error
         if options["json"]:

@@ -5,9 +5,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.lab.demo.check import DemoRunner, run_check
 from apps.lab.demo.folder import Folder
-from apps.lab.demo.people import rest_of
 from apps.lab.demo.rest import Rest, RestError
 from apps.lab.demo.stories import STORIES, parse_groups
+from apps.lab.demo.users import rest_of
 
 # The web process and the database are killed too: both are back within this time.
 PATIENCE_SECONDS = 30.0
@@ -56,7 +56,7 @@ class Command(BaseCommand):
                 ),
                 seed=options["seed"],
                 is_disturbed=options["disturbed"],
-                say=self._say,
+                echo=self._echo,
             )
             passed = run_check(runner, stories, compare=options["compare"])
         except RestError as error:
@@ -64,6 +64,6 @@ class Command(BaseCommand):
         if not passed:
             raise CommandError("Not every scenario passed.")
 
-    def _say(self, line: str) -> None:
+    def _echo(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()

@@ -5,8 +5,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.lab.demo.folder import Folder
 from apps.lab.demo.network import Provisioner
-from apps.lab.demo.people import ensure_tenant, ensure_token, ensure_users, rest_of
 from apps.lab.demo.rest import Rest, RestError
+from apps.lab.demo.users import ensure_tenant, ensure_token, ensure_users, rest_of
 
 
 class Command(BaseCommand):

@@ -19,26 +19,26 @@ ARGUMENTS = (
     "--enable-unsafe-swiftshader",
     "--disable-background-networking",
 )
-#: Canvases draw when their data have come.
+#: Canvases draw after their data has arrived.
 SETTLE_MS, READY_WITHIN_MS = 1500, 60_000
 QUALITY = 72
 
 
 @dataclass(frozen=True)
 class Screen:
-    """A page: its address, or what on another page leads to it: a link, or a row on which work can be planned."""
+    """A page by its path, or by the selector of a link on another page."""
 
     name: str
     title: str
     path: str
     link: str = ""
-    #: What is there once it is drawn, where that takes its time.
+    #: Selector that exists once the page is drawn.
     ready: str = ""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """How it is looked at."""
+    """A color scheme, screen size and language."""
 
     name: str
     title: str

@@ -5,10 +5,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core import clock
-from apps.lab.seed.people import PEOPLE
 from apps.lab.seed.prepare import prepare_database
 from apps.lab.seed.run import OtherSeed, seed_demo
 from apps.lab.seed.sizes import SIZES
+from apps.lab.seed.users import USERS
 
 
 class Command(BaseCommand):
@@ -37,20 +37,24 @@ class Command(BaseCommand):
         prepare_database(at)
         try:
             seeded_tenants = seed_demo(
-                size=options["size"], seed=options["seed"], password=password, at=at, say=self._say
+                size=options["size"],
+                seed=options["seed"],
+                password=password,
+                at=at,
+                echo=self._echo,
             )
         except OtherSeed as error:
             raise CommandError(str(error)) from error
         for row in seeded_tenants:
-            self._say(
+            self._echo(
                 f"{row.tenant.name}: {row.devices} devices, {row.incidents} incidents"
-                f" ({row.open_incidents} open), {row.readings} new samples."
+                f" ({row.open_incidents} open), {row.samples} new samples."
             )
-        people = ", ".join(name for name, _full_name, _role in PEOPLE)
+        users = ", ".join(name for name, _full_name, _role in USERS)
         domain = SIZES[options["size"]].domain
-        self._say(f"Sign in as {people} @{domain}; password: {password}")
+        self._echo(f"Sign in as {users} @{domain}; password: {password}")
 
-    def _say(self, line: str) -> None:
+    def _echo(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
 

@@ -1,4 +1,4 @@
-"""Who works at a made-up ISP: one person per role, and one who sees a single site."""
+"""Users of a generated ISP: one per role, and one with access to a single site."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from apps.lab.seed.network import Network
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 
-PEOPLE = (
+USERS = (
     ("admin", "Amal Haddad", Role.ADMIN),
     ("noc", "Noor Vidal", Role.NOC),
     ("shift", "Sara Moreno", Role.NOC),
@@ -21,14 +21,14 @@ PEOPLE = (
     ("auditor", "Aude Laurent", Role.AUDITOR),
     ("field", "Felipe Campos", Role.NOC),
 )
-#: Sees one PoP only.
+#: Limited to one PoP.
 LIMITED = "field"
 
 
-def write_people(tenant: Tenant, network: Network, *, password: str, at: datetime) -> list[User]:
-    """Make the people that are missing, and give everybody this password; who has it already stays signed in."""
+def write_users(tenant: Tenant, network: Network, *, password: str, at: datetime) -> list[User]:
+    """Create missing users and set this password; sessions of users who have it already remain valid."""
     found = []
-    for name, full_name, role in PEOPLE:
+    for name, full_name, role in USERS:
         email = f"{name}@{network.size.domain}"
         user = User.objects.filter(email=email).first()
         if user is None:
@@ -42,7 +42,7 @@ def write_people(tenant: Tenant, network: Network, *, password: str, at: datetim
             accounts.add_member(tenant=tenant, user=user, role=role, actor=SEEDER, at=at)
         found.append(user)
     with acting_in(tenant):
-        _limit(tenant, network, found[[name for name, _, _ in PEOPLE].index(LIMITED)], at)
+        _limit(tenant, network, found[[name for name, _, _ in USERS].index(LIMITED)], at)
     return found
 
 

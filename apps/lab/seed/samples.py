@@ -1,4 +1,4 @@
-"""Readings of a made-up network: the newest of everything, and a day for charts of some. What is broken reads so."""
+"""Samples of a generated network: the latest of every series, and a day of some for charts; failures are included."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,11 +19,11 @@ COARSE, FINE, FINE_FOR = timedelta(minutes=4), timedelta(minutes=1), timedelta(h
 MIDDLE, MIDDLE_FOR = timedelta(minutes=2), timedelta(hours=9)
 SAMPLES_AT_ONCE = 40_000
 GIB = 2.0**30
-#: Share of the ports without a wire that are lit: customers hang there.
+#: Share of the ports without a link that are up: customers are connected there.
 LIT_SPARE = 0.4
-#: Whose sessions have a day behind them, charted or not.
+#: Roles whose adjacencies and BGP sessions always have a day of samples.
 BACKBONE = ("core", "edge")
-#: One port of so many is nearly full, one router of so many answers slowly of late.
+#: One port of this many is nearly saturated, one router of this many has responded slowly since ``SLOW_FOR``.
 FULL_ONE_OF, SLOW_ONE_OF = 19, 13
 SLOW_FOR, SLOW_MS = timedelta(minutes=50), 38
 
@@ -41,17 +41,17 @@ class Episode:
 
 
 @dataclass
-class _Trouble:
-    """By entity, when it was not well."""
+class _Outages:
+    """Outages by entity."""
 
     unreachable: dict[UUID, list[Episode]] = field(default_factory=dict)
-    #: (entity, metric) -> episodes with the value that was read then.
+    #: (entity, metric) -> episodes with the value of their samples.
     reported: dict[tuple[UUID, str], list[tuple[Episode, float]]] = field(default_factory=dict)
-    #: Regions whose agent is silent, and since when.
+    #: Regions whose agent is offline, and since when.
     blind: dict[int, datetime] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, episodes: Iterable[Episode]) -> "_Trouble":
+    def of(cls, episodes: Iterable[Episode]) -> "_Outages":
         found = cls()
         for episode in episodes:
             failure = episode.failure
@@ -60,11 +60,11 @@ class _Trouble:
             for ref, metric, value in failure.samples:
                 if value < 1 or metric == "device.cpu_pct":
                     found.reported.setdefault((ref[1], metric), []).append((episode, value))
-            if failure.silent_agent and episode.ended is None:
+            if failure.offline_agent and episode.ended is None:
                 found.blind[failure.branch.region] = episode.began
         return found
 
-    def is_dark(self, device_id: UUID, at: datetime) -> bool:
+    def is_unreachable(self, device_id: UUID, at: datetime) -> bool:
         return any(row.holds_at(at) for row in self.unreachable.get(device_id, ()))
 
     def value(self, entity_id: UUID, metric: str, at: datetime) -> float | None:
@@ -75,7 +75,7 @@ class _Trouble:
 
 
 def grid(since: datetime | None, at: datetime) -> list[datetime]:
-    """The moments at which charts have a point, after ``since`` up to ``at``; the same whenever it is asked."""
+    """The moments at which charts have a point, after ``since`` up to ``at``; the same for every call."""
     found = {at}
     steps = ((COARSE, BACK), (MIDDLE, MIDDLE_FOR), (FINE, FINE_FOR))
     for step, start in ((step, at - back) for step, back in steps):
@@ -89,7 +89,7 @@ def grid(since: datetime | None, at: datetime) -> list[datetime]:
 
 @dataclass(frozen=True)
 class _Port:
-    """A port: whether it is lit, and its traffic where a wire ends."""
+    """A port: whether it is up, and its traffic if it is linked."""
 
     id: UUID
     is_reachable: bool
@@ -97,13 +97,13 @@ class _Port:
     outward: Wave | None = None
 
 
-class Reader:
-    """Reads a made-up network."""
+class SampleWriter:
+    """Writes the samples of a generated network."""
 
     def __init__(self, network: Network, episodes: Sequence[Episode]) -> None:
         self._network = network
         self._episodes = episodes
-        self._trouble = _Trouble.of(episodes)
+        self._outages = _Outages.of(episodes)
         self._links_of: dict[UUID, list[tuple[PlannedLink, str, PlannedDevice | None]]] = {}
         for link in network.links:
             self._links_of.setdefault(link.a.id, []).append((link, link.a_port, link.z))
@@ -118,7 +118,7 @@ class Reader:
         }
 
     def write(self, *, since: datetime | None, at: datetime) -> int:
-        """Store the readings after ``since`` (None: of the whole last day); returns how many."""
+        """Store the samples after ``since`` (None: of the whole last day); returns how many."""
         if since is not None and since >= at:
             return 0
         charted = self._charted()
@@ -133,7 +133,7 @@ class Reader:
         return written
 
     def _charted(self) -> list[PlannedDevice]:
-        """The broken ones first: their charts are looked at."""
+        """Failed devices first."""
         now = [row for row in self._episodes if row.ended is None]
         wanted: dict[UUID, PlannedDevice] = {}
         for episode in now:
@@ -155,7 +155,7 @@ class Reader:
         long = {device.id for device in charted}
         coarse = [moment for moment in moments if moment.minute % 12 == 0] + [at]
         for device in self._network.devices:
-            last_seen = self._trouble.blind.get(device.site.region)
+            last_seen = self._outages.blind.get(device.site.region)
             own = moments if device.id in long else [at]
             watched = own if device.id in long or device.role not in BACKBONE else coarse
             if last_seen is not None:
@@ -183,8 +183,8 @@ class Reader:
         fine_from = moments[-1] - FINE_FOR
         for moment in moments:
             is_last = moment == moments[-1]
-            reachable = not self._trouble.is_dark(device.id, moment)
-            api = reachable and self._trouble.value(device.id, "device.api.up", moment) is None
+            reachable = not self._outages.is_unreachable(device.id, moment)
+            api = reachable and self._outages.value(device.id, "device.api.up", moment) is None
             yield _sample("device", device.id, "device.up", moment, float(reachable))
             if is_last:
                 yield _sample("device", device.id, "device.api.up", moment, float(api))
@@ -192,7 +192,7 @@ class Reader:
             if not api:
                 continue
             now = seconds_of(moment)
-            busy = self._trouble.value(device.id, "device.cpu_pct", moment)
+            busy = self._outages.value(device.id, "device.cpu_pct", moment)
             connect = took.value(now) / 8
             if device.id.int % SLOW_ONE_OF == 0 and moment > moments[-1] - SLOW_FOR:
                 connect += SLOW_MS
@@ -214,9 +214,9 @@ class Reader:
             if is_last:
                 yield from self._port_states(ports, moment)
                 yield from self._of_neighbors(device, moment)
-        if self._trouble.is_dark(device.id, moments[-1]):
-            # Its own word is as old as the failure.
-            yield from self._port_states(ports, self._trouble.unreachable[device.id][-1].began)
+        if self._outages.is_unreachable(device.id, moments[-1]):
+            # The last samples of an unreachable router are as old as the failure.
+            yield from self._port_states(ports, self._outages.unreachable[device.id][-1].began)
 
     def _ports(self, device: PlannedDevice, rng: Random) -> list[_Port]:
         capacity = {
@@ -239,7 +239,7 @@ class Reader:
 
     def _port_states(self, ports: list[_Port], moment: datetime) -> Iterator[Sample]:
         for port in ports:
-            down = self._trouble.value(port.id, "interface.oper_up", moment) is not None
+            down = self._outages.value(port.id, "interface.oper_up", moment) is not None
             is_up = float(port.is_reachable and not down)
             yield _sample("interface", port.id, "interface.oper_up", moment, is_up)
 
@@ -250,7 +250,7 @@ class Reader:
         for port in ports:
             if port.inward is None or port.outward is None:
                 continue
-            if self._trouble.value(port.id, "interface.oper_up", moment) is not None:
+            if self._outages.value(port.id, "interface.oper_up", moment) is not None:
                 continue
             counters = [
                 ("interface.rx_bytes_total", port.inward.total(now)),
@@ -263,7 +263,7 @@ class Reader:
                 yield _sample("interface", port.id, metric, moment, value)
 
     def _of_sessions(self, device: PlannedDevice, moments: list[datetime]) -> Iterator[Sample]:
-        """Whether the backbone's adjacencies and BGP sessions stood, all day."""
+        """Adjacencies and BGP sessions of the backbone over the day."""
         keys = [
             ("ospf_neighbor", link.adjacency_id(device, far), "ospf.neighbor.up")
             for link, _port, far in self._links_of.get(device.id, ())
@@ -271,10 +271,10 @@ class Reader:
         ]
         keys += [("bgp_peer", pk, "bgp.peer.up") for pk in self._peers_of.get(device.id, ())]
         for moment in moments:
-            if self._trouble.is_dark(device.id, moment):
+            if self._outages.is_unreachable(device.id, moment):
                 continue
             for kind, pk, metric in keys:
-                lost = self._trouble.value(pk, metric, moment) is not None
+                lost = self._outages.value(pk, metric, moment) is not None
                 yield _sample(kind, pk, metric, moment, float(not lost))
 
     def _of_neighbors(
@@ -285,14 +285,14 @@ class Reader:
             if far is None:
                 continue
             pk = link.adjacency_id(device, far)
-            lost = self._trouble.value(pk, "ospf.neighbor.up", moment) is not None
+            lost = self._outages.value(pk, "ospf.neighbor.up", moment) is not None
             key = ("ospf_neighbor", pk)
             yield _sample(*key, "ospf.neighbor.up", moment, float(not lost))
             yield _text(*key, "ospf.neighbor.state", moment, "down" if lost else "full")
             if not lost:
                 yield _sample(*key, "ospf.neighbor.uptime_seconds", moment, up_for)
         for pk in self._peers_of.get(device.id, ()):
-            lost = self._trouble.value(pk, "bgp.peer.up", moment) is not None
+            lost = self._outages.value(pk, "bgp.peer.up", moment) is not None
             yield _sample("bgp_peer", pk, "bgp.peer.up", moment, float(not lost))
             yield _text(
                 "bgp_peer", pk, "bgp.peer.state", moment, "active" if lost else "established"
@@ -308,9 +308,9 @@ class Reader:
     ) -> Iterator[Sample]:
         wave = Wave.draw(self._rng(device), low=subscribers * 0.7, swing=subscribers * 0.3)
         for moment in moments:
-            if self._trouble.is_dark(device.id, moment):
+            if self._outages.is_unreachable(device.id, moment):
                 continue
-            lost = self._trouble.value(service_id, "pppoe.sessions.active", moment)
+            lost = self._outages.value(service_id, "pppoe.sessions.active", moment)
             value = round(wave.value(seconds_of(moment))) if lost is None else lost
             yield _sample("service", service_id, "pppoe.sessions.active", moment, float(value))
 
