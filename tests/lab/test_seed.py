@@ -40,7 +40,7 @@ def quiet(_line: str) -> None:
 def tiny(monkeypatch):
     """Lakeside alone: the neighbour is as much of an ISP as the big one."""
     monkeypatch.setattr("apps.lab.seed.run.SIZES", {"small": NEIGHBOR})
-    monkeypatch.setattr("apps.lab.seed.run.NEIGHBOUR", NEIGHBOR)
+    monkeypatch.setattr("apps.lab.seed.run.NEIGHBOR", NEIGHBOR)
 
     def seed(number: int = 7, at: datetime | None = None) -> Tenant:
         at = at or clock.now().replace(microsecond=0)

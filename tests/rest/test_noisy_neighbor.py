@@ -239,7 +239,7 @@ class TestRepeats:
 
     @on_threads
     def test_after_some_seconds_it_is_looked_at_again(self, over, acme, acme_noc, monkeypatch):
-        monkeypatch.setattr(repeats, "MOST_SECONDS", 0)
+        monkeypatch.setattr(repeats, "MAX_SECONDS", 0)
         client = bearer(acme, acme_noc)
         client.get(self.PATH)
         before = counted("cost")
@@ -260,7 +260,7 @@ class TestRepeats:
         assert (again.status_code, again["Content-Type"]) == (429, "text/html; charset=utf-8")
 
     def test_many_callers_do_not_fill_the_memory(self, monkeypatch, rf):
-        monkeypatch.setattr(repeats, "MOST_CALLERS", 10)
+        monkeypatch.setattr(repeats, "MAX_CALLERS", 10)
         refusals = RecentRefusals()
         for number in range(50):
             refusals.add(rf.get(f"/{number}"), CostLimitExceeded())

@@ -123,7 +123,7 @@ def _devices(access: Access, params: NetworkParams) -> QuerySet[Device]:
 
 
 def topology_graph(access: Access, params: NetworkParams, *, at: datetime) -> TopologyView:
-    """By router up to MOST_DEVICES, else by site. At most twelve queries, whatever the size."""
+    """By router up to MAX_DEVICES, else by site. At most twelve queries, whatever the size."""
     overlay = _overlay(access, params)
     sites = {pk: name for pk, name, _code in inventory.visible_site_names(access)}
     if params.site:

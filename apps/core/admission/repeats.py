@@ -26,7 +26,7 @@ class RecentRefusals:
         self._lock = threading.Lock()
 
     def add(self, request: HttpRequest, refusal: RateExceeded) -> None:
-        """Store a refusal until its ``Retry-After``, at most ``MOST_SECONDS``."""
+        """Store a refusal until its ``Retry-After``, at most ``MAX_SECONDS``."""
         until = time.monotonic() + min(refusal.retry_after, MAX_SECONDS)
         with self._lock:
             self._refusals[_key(request)] = (until, refusal)
