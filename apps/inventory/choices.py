@@ -55,7 +55,7 @@ class EntityType(models.TextChoices):
     INTERFACE = "interface", _("Interface")
     LINK = "link", _("Link")
     BGP_PEER = "bgp_peer", _("BGP peer")
-    OSPF_NEIGHBOR = "ospf_neighbor", _("OSPF neighbour")
+    OSPF_NEIGHBOR = "ospf_neighbor", _("OSPF neighbor")
     PROBE_TARGET = "probe_target", _("Probe target")
     SERVICE = "service", _("Service")
 

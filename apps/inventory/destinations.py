@@ -142,7 +142,7 @@ def _status(
         port=device.api_port,
         tls=device.api_tls,
         credential_sets=sets,
-        agents=frozenset(str(reader.agent_id) for reader in polling_agents),
+        agents=frozenset(str(agent.agent_id) for agent in polling_agents),
     )
     reasons = tuple(_reasons(destination, approval, polling_agents))
     changed_endpoint = (
@@ -169,5 +169,5 @@ def _reasons(
         yield HoldReason.CREDENTIAL_SETS
     if not now.agents <= set(approval.agents):
         yield HoldReason.AGENTS
-    if not all(reader.is_host_approved for reader in polling_agents):
+    if not all(agent.is_host_approved for agent in polling_agents):
         yield HoldReason.AGENT_HOST

@@ -124,8 +124,8 @@ def resolve_wire_ids(ids: Collection[UUID]) -> dict[UUID, ResolvedEntity]:
         "wire_id", "entity_type", "entity_id", Value(0), "device_id", _NO_DEVICE
     )
     entities: dict[UUID, ResolvedEntity] = {}
-    for wire_id, entity_type, entity_id, rank, *devices in aliases.union(*direct, all=True):
-        if rank == 0 or wire_id not in entities:
+    for wire_id, entity_type, entity_id, priority, *devices in aliases.union(*direct, all=True):
+        if priority == 0 or wire_id not in entities:
             entities[wire_id] = ResolvedEntity(
                 (entity_type, entity_id), tuple(device for device in devices if device)
             )

@@ -108,7 +108,7 @@ def _routing(neighbors: Sequence[NeighborRow], peers: Sequence[PeerRow]) -> Aspe
     parts = []
     if neighbors:
         up = sum(1 for row in neighbors if row.state is UP)
-        parts.append(_("%(up)d of %(n)d OSPF neighbours") % {"up": up, "n": len(neighbors)})
+        parts.append(_("%(up)d of %(n)d OSPF neighbors") % {"up": up, "n": len(neighbors)})
     if peers:
         up = sum(1 for row in peers if row.state is UP)
         parts.append(_("%(up)d of %(n)d BGP peers") % {"up": up, "n": len(peers)})

@@ -346,8 +346,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "OSPF neighbour",
-                "verbose_name_plural": "OSPF neighbours",
+                "verbose_name": "OSPF neighbor",
+                "verbose_name_plural": "OSPF neighbors",
             },
         ),
         migrations.CreateModel(
@@ -775,7 +775,7 @@ class Migration(migrations.Migration):
                             ("interface", "Interface"),
                             ("link", "Link"),
                             ("bgp_peer", "BGP peer"),
-                            ("ospf_neighbor", "OSPF neighbour"),
+                            ("ospf_neighbor", "OSPF neighbor"),
                             ("probe_target", "Probe target"),
                             ("service", "Service"),
                         ],

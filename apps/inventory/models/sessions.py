@@ -66,8 +66,8 @@ class OspfNeighbor(DiscoverableModel):
     instance = models.CharField(max_length=100, blank=True, default="")
 
     class Meta:
-        verbose_name = _("OSPF neighbour")
-        verbose_name_plural = _("OSPF neighbours")
+        verbose_name = _("OSPF neighbor")
+        verbose_name_plural = _("OSPF neighbors")
         constraints = [
             models.UniqueConstraint(
                 fields=["tenant", "device", "router_id", "area", "address"],

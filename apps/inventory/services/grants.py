@@ -31,13 +31,13 @@ def grant(*, user_id: UUID, row: Site | Device, actor: Actor, at: datetime) -> G
     if user is None:
         raise NotVisible
     new_grant = cast(Grant, assign_perm(VIEW[type(row)], user, row))
-    _record("grant.given", new_grant, actor, at)
+    _record("grant.created", new_grant, actor, at)
     return new_grant
 
 
 def revoke_grant(*, grant: Grant, actor: Actor, at: datetime) -> None:
     """Revoke a grant; effective with the member's next request."""
-    _record("grant.taken", grant, actor, at)
+    _record("grant.revoked", grant, actor, at)
     grant.delete()
 
 

@@ -87,23 +87,25 @@ def assignment_change(*, actor: Actor, at: datetime) -> Iterator[None]:
         after = _polling_agent_ids()
         changed = [pk for pk in {*before, *after} if before.get(pk) != after.get(pk)]
         rows = LoginApproval.objects.select_for_update(of=("self",)).filter(device__in=changed)
-        changed_rows, acts = [], []
+        changed_rows, audit_records = [], []
         for row in rows.select_related("device").order_by("pk"):
             old, new = before.get(row.device_id, set()), after.get(row.device_id, set())
             agents = _approved_agents(row.agents, old, new, actor)
             if new - {*agents} - old:
                 reasons = {"reasons": [str(HoldReason.AGENTS)]}
-                acts.append(_act("device.login_held", row, actor, at, reasons))
+                audit_records.append(_audit_record("device.login_held", row, actor, at, reasons))
             if agents == row.agents:
                 continue
             if {*agents} - {*row.agents}:
                 row.approved_by, row.approved_at = actor.as_dict(), at
-                acts.append(_act("device.login_approved", row, actor, at, {"agents": agents}))
+                audit_records.append(
+                    _audit_record("device.login_approved", row, actor, at, {"agents": agents})
+                )
             row.agents = agents
             changed_rows.append(row)
         fields = ["agents", "approved_by", "approved_at"]
         LoginApproval.objects.bulk_update(changed_rows, fields, batch_size=BATCH)
-        record_all(acts)
+        record_all(audit_records)
 
 
 def approve_logins(
@@ -199,25 +201,43 @@ def record_certificates(
     if not ids:
         return
     rows = LoginApproval.objects.select_for_update(of=("self",)).filter(device__in=ids, tls=True)
-    acts, changed_rows = [], []
+    audit_records, changed_rows = [], []
     for row in rows.select_related("device").order_by("pk"):
         if str(actor.id) not in row.agents:
             continue
-        used, offered = accepted.get(row.device_id, ""), presented.get(row.device_id, "")
-        if used and not row.certificate:
-            row.certificate, row.certificate_at = used, at
-            acts.append(_act("device.certificate_pinned", row, actor, at, {"certificate": used}))
-        elif used and used == row.certificate and row.presented_certificate:
+        accepted_certificate, presented_certificate = (
+            accepted.get(row.device_id, ""),
+            presented.get(row.device_id, ""),
+        )
+        if accepted_certificate and not row.certificate:
+            row.certificate, row.certificate_at = accepted_certificate, at
+            audit_records.append(
+                _audit_record(
+                    "device.certificate_pinned",
+                    row,
+                    actor,
+                    at,
+                    {"certificate": accepted_certificate},
+                )
+            )
+        elif (
+            accepted_certificate
+            and accepted_certificate == row.certificate
+            and row.presented_certificate
+        ):
             row.presented_certificate, row.presented_at = "", None
-        elif offered and offered not in {row.certificate, row.presented_certificate}:
-            row.presented_certificate, row.presented_at = offered, at
-            both = {"certificate": [row.certificate, offered]}
-            acts.append(_act("device.certificate_changed", row, actor, at, both))
+        elif presented_certificate and presented_certificate not in {
+            row.certificate,
+            row.presented_certificate,
+        }:
+            row.presented_certificate, row.presented_at = presented_certificate, at
+            both = {"certificate": [row.certificate, presented_certificate]}
+            audit_records.append(_audit_record("device.certificate_changed", row, actor, at, both))
         else:
             continue
         changed_rows.append(row)
     LoginApproval.objects.bulk_update(changed_rows, _CERTIFICATE_FIELDS)
-    record_all(acts)
+    record_all(audit_records)
 
 
 def _locked_status(device_id: UUID) -> LoginStatus:
@@ -243,7 +263,7 @@ def _update_approval(before: LoginStatus, after: LoginStatus, actor: Actor, at: 
             row.approved_by, row.approved_at = actor.as_dict(), at
         row.save()
     if may_approve(actor) and is_changed:
-        record_all([_act("device.login_approved", row, actor, at, _detail(row))])
+        record_all([_audit_record("device.login_approved", row, actor, at, _detail(row))])
     elif set(after.reasons) - set(before.reasons) and not may_approve(actor):
         _record_hold(after, actor, at)
 
@@ -310,7 +330,8 @@ def _approve(
     fields = ["address", "port", "tls", "credential_sets", "agents", "approved_by", "approved_at"]
     LoginApproval.objects.bulk_update(changed, [*fields, *_CERTIFICATE_FIELDS], batch_size=BATCH)
     record_all(
-        _act("device.login_approved", row, actor, at, _detail(row)) for row in (*created, *changed)
+        _audit_record("device.login_approved", row, actor, at, _detail(row))
+        for row in (*created, *changed)
     )
 
 
@@ -324,7 +345,7 @@ def _detail(row: LoginApproval) -> dict[str, Any]:
     }
 
 
-def _act(
+def _audit_record(
     action: str, row: LoginApproval, actor: Actor, at: datetime, detail: Mapping[str, Any]
 ) -> PendingRecord:
     return PendingRecord(
