@@ -88,9 +88,9 @@ def summary_message(template: str, params: Mapping[str, Any], *, text: str) -> M
     if code is not None:
         with override(None):
             names = _PLACEHOLDER.findall(str(_SUMMARIES[code]))
-        used = {name: params[name] for name in names}
-        if None not in used.values():
-            return Message(code, used)
+        values = {name: params[name] for name in names}
+        if None not in values.values():
+            return Message(code, values)
     return Message(TEXT, {"text": text})
 
 
@@ -114,6 +114,6 @@ def _summary_codes() -> Mapping[str, str]:
 
 def _template_of(text: str) -> str:
     """The summary template of a rule document with this English text."""
-    return _PLACEHOLDER.sub(lambda found: f"{{{_FIELDS.get(found[1], found[1])}}}", text).replace(
+    return _PLACEHOLDER.sub(lambda match: f"{{{_FIELDS.get(match[1], match[1])}}}", text).replace(
         "%%", "%"
     )

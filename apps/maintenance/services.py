@@ -60,15 +60,15 @@ def change_window(
         _require_not_ended(window, at)
         before = _audit_values(window)
         targets = {"site_ids": window.site_ids, "device_ids": window.device_ids}
-        wanted = {name: changes.get(name, known) for name, known in targets.items()}
+        new_targets = {name: changes.get(name, current) for name, current in targets.items()}
         for name, value in changes.items():
             if name not in targets:
                 setattr(window, name, value)
         _check_times(window.starts_at, window.ends_at)
         window.save()
-        if wanted != targets:
+        if new_targets != targets:
             WindowTarget.objects.filter(window=window).delete()
-            _set_targets(window, **wanted)
+            _set_targets(window, **new_targets)
         after = _audit_values(window)
         fields = {
             name: [before[name], after[name]] for name in after if after[name] != before[name]

@@ -37,11 +37,11 @@ def create_dependency_group(
     group = DependencyGroup(
         dependent_type=dependent[0], dependent_id=dependent[1], mode=mode, k=k, note=note
     )
-    wanted = _validated(group, members)
+    member_refs = _validated(group, members)
     with transaction.atomic():
         group.save(force_insert=True)
-        _write_members(group, wanted)
-        _record("created", group, wanted, actor, at)
+        _write_members(group, member_refs)
+        _record("created", group, member_refs, actor, at)
     return group
 
 
@@ -57,13 +57,13 @@ def update_dependency_group(
 ) -> DependencyGroup:
     """Replace mode and members of a group; the dependent stays. Raises GroupInvalid."""
     group.mode, group.k, group.note = mode, k, note
-    wanted = _validated(group, members)
+    member_refs = _validated(group, members)
     with transaction.atomic():
         DependencyGroup.objects.select_for_update().get(pk=group.pk)
         group.save(update_fields=["mode", "k", "note"])
         DependencyMember.objects.filter(group=group).delete()
-        _write_members(group, wanted)
-        _record("changed", group, wanted, actor, at)
+        _write_members(group, member_refs)
+        _record("changed", group, member_refs, actor, at)
     return group
 
 
@@ -75,15 +75,15 @@ def delete_dependency_group(*, group: DependencyGroup, actor: Actor, at: datetim
 
 
 def _validated(group: DependencyGroup, members: Collection[Ref]) -> list[Ref]:
-    wanted = sorted({(str(kind), member_id) for kind, member_id in members})
+    member_refs = sorted({(str(kind), member_id) for kind, member_id in members})
     dependent = (str(group.dependent_type), group.dependent_id)
     if group.mode not in GroupMode.values:
         raise GroupInvalid(message="The mode must be any, all or k_of_n.", mode=group.mode)
-    if not 1 <= len(wanted) <= MAX_MEMBERS:
+    if not 1 <= len(member_refs) <= MAX_MEMBERS:
         raise GroupInvalid(message=f"A group must have 1 to {MAX_MEMBERS} members.")
-    if dependent in wanted:
+    if dependent in member_refs:
         raise GroupInvalid(message="An entity cannot depend on itself.")
-    is_k_in_range = 1 <= group.k <= len(wanted) if group.k is not None else False
+    is_k_in_range = 1 <= group.k <= len(member_refs) if group.k is not None else False
     if (group.mode == GroupMode.K_OF_N) != (group.k is not None) or (
         group.mode == GroupMode.K_OF_N and not is_k_in_range
     ):
@@ -91,14 +91,14 @@ def _validated(group: DependencyGroup, members: Collection[Ref]) -> list[Ref]:
             message="k_of_n needs k between 1 and the number of members; other modes take no k.",
             k=group.k,
         )
-    refs = [dependent, *wanted]
+    refs = [dependent, *member_refs]
     unknown = [ref for ref in refs if ref[0] not in MemberType.values] or unknown_refs(refs)
     if unknown:
         raise GroupInvalid(
             message="Some members do not exist.",
             members=", ".join(f"{kind} {member_id}" for kind, member_id in unknown),
         )
-    return wanted
+    return member_refs
 
 
 def _write_members(group: DependencyGroup, members: Collection[Ref]) -> None:

@@ -60,7 +60,7 @@ def make_alert(rule, entity_id, *, minutes: int = 0, **fields) -> Alert:
 
 @pytest.fixture
 def alert(acme, rules) -> Alert:
-    """An alert on cr1 that recovered, with its two moves."""
+    """An alert on cr1 with two transitions."""
     with acting_in(acme):
         created = make_alert(rules["unreachable"], make_device("cr1").id, minutes=9)
         for minutes, transitions in ((8, ("pending", "firing")), (3, ("firing", "recovering"))):
@@ -116,17 +116,17 @@ class TestReading:
     def test_history_has_every_transition_with_its_observation(self, reader, alert):
         transitions = listed(reader, f"{BASE}{alert.id}/history/")
 
-        assert [(m["from_state"], m["to_state"]) for m in transitions] == [
+        assert [(row["from_state"], row["to_state"]) for row in transitions] == [
             ("pending", "firing"),
             ("firing", "recovering"),
         ]
-        assert [m["observation"]["value"] for m in transitions] == ["8", "3"]
+        assert [row["observation"]["value"] for row in transitions] == ["8", "3"]
         assert transitions[0]["observation"]["override"] == "role core"
 
 
 class TestFilters:
     @pytest.fixture
-    def some(self, acme, rules, alert):
+    def mixed_alerts(self, acme, rules, alert):
         with acting_in(acme):
             make_alert(rules["cpu_high"], alert.entity_id, severity="warn", state="pending")
             make_alert(
@@ -149,8 +149,11 @@ class TestFilters:
             ("rule=nothing", set()),
         ],
     )
-    def test_narrow(self, reader, some, query, expected):
-        ids = {"device": some["alert"].entity_id, "rule": some["rules"]["cpu_high"].id}
+    def test_narrow_the_list(self, reader, mixed_alerts, query, expected):
+        ids = {
+            "device": mixed_alerts["alert"].entity_id,
+            "rule": mixed_alerts["rules"]["cpu_high"].id,
+        }
 
         rows = listed(reader, f"{BASE}?{query.format(**ids)}")
 
@@ -229,10 +232,10 @@ class TestPermissions:
     def test_other_tenants_rows_are_not_found(self, globex, globex_admin, alert, path):
         client = bearer(globex, globex_admin)
 
-        answers = [client.get(BASE + path.format(alert=i)) for i in (alert.id, uuid.uuid4(), "x")]
+        responses = [client.get(BASE + path.format(alert=i)) for i in (alert.id, uuid.uuid4(), "x")]
 
-        assert {answer.status_code for answer in answers} == {404}
-        assert len({answer.content for answer in answers}) == 1
+        assert {response.status_code for response in responses} == {404}
+        assert len({response.content for response in responses}) == 1
 
     def test_lists_are_empty_for_other_tenants(self, globex, globex_admin, alert):
         assert listed(bearer(globex, globex_admin), BASE) == []

@@ -144,11 +144,11 @@ class TestEnabling:
 
 class TestImport:
     def test_a_shipped_pack_is_installed_by_name(self, noc):
-        answer = noc.post(IMPORT, {"pack": "first", "mode": "merge"})
+        response = noc.post(IMPORT, {"pack": "first", "mode": "merge"})
 
-        assert answer.status_code == 200
-        assert keys(answer.json()["rules"]) == {rule["id"] for rule in load_pack("first")}
-        assert noc.post(IMPORT, {"pack": "first", "mode": "merge"}).json() == answer.json()
+        assert response.status_code == 200
+        assert keys(response.json()["rules"]) == {rule["id"] for rule in load_pack("first")}
+        assert noc.post(IMPORT, {"pack": "first", "mode": "merge"}).json() == response.json()
 
     def test_an_exported_pack_imports_unchanged_elsewhere(self, noc, rules, globex, globex_noc):
         noc.patch(url(rules["cpu_high"]), {"enabled": False})
@@ -267,9 +267,9 @@ class TestImport:
         ],
     )
     def test_text_that_postgresql_cannot_store_is_rejected(self, noc, text):
-        answer = noc.post(IMPORT, text.encode("latin-1"), content_type="application/json")
+        response = noc.post(IMPORT, text.encode("latin-1"), content_type="application/json")
 
-        assert problem(answer) == (400, "parse_error")
+        assert problem(response) == (400, "parse_error")
 
     def test_export_needs_the_pack_s_name(self, noc):
         assert faulty_fields(noc.get(f"{BASE}export/")) == {"pack"}
@@ -309,9 +309,9 @@ class TestOverrides:
             "device": str(device.id).upper(),
         }
         for scope, target in targets.items():
-            answer = noc.post(path, {"scope": scope, "target": target, "changes": {"recover": 1}})
-            assert answer.status_code == 201, answer.content
-            assert answer.json()["target"] == target.lower()
+            response = noc.post(path, {"scope": scope, "target": target, "changes": {"recover": 1}})
+            assert response.status_code == 201, response.content
+            assert response.json()["target"] == target.lower()
 
         assert {row["scope"] for row in listed(noc, path)} == set(targets)
 
@@ -364,9 +364,9 @@ class TestOverrides:
             device = make_device()
         body = {"scope": "device", "target": str(device.id), "changes": {"threshold": 1}}
 
-        answer = noc.post(url(rules["cpu_high"], "overrides/"), body)
+        response = noc.post(url(rules["cpu_high"], "overrides/"), body)
 
-        assert problem(answer) == (422, "target_unknown")
+        assert problem(response) == (422, "target_unknown")
 
     def test_cost_the_same_queries_for_one_row_and_for_twenty(self, noc, rules):
         path = url(rules["cpu_high"], "overrides/")
@@ -390,7 +390,7 @@ WRITES = [
     ("delete", "{rule}/overrides/{override}/", None),
 ]
 READS = ["", "{rule}/", "{rule}/overrides/", "export/?pack=first"]
-OF_ONE = [
+SINGLE_OBJECT_REQUESTS = [
     *[("get", path, None) for path in READS if "{" in path],
     *[w for w in WRITES if "{" in w[1]],
 ]
@@ -398,7 +398,7 @@ OF_ONE = [
 
 class TestPermissions:
     @pytest.fixture
-    def known(self, acme, rules):
+    def existing_ids(self, acme, rules):
         rule = rules["cpu_high"]
         with acting_in(acme):
             override = services.set_override(
@@ -408,44 +408,50 @@ class TestPermissions:
 
     @pytest.mark.parametrize("role", ["acme_readonly", "acme_auditor"])
     @pytest.mark.parametrize(("method", "path", "body"), WRITES)
-    def test_readonly_members_cannot_write(self, acme, known, request, role, method, path, body):
+    def test_readonly_members_cannot_write(
+        self, acme, existing_ids, request, role, method, path, body
+    ):
         client = bearer(acme, request.getfixturevalue(role))
 
-        answer = getattr(client, method)(BASE + path.format(**known), body)
+        response = getattr(client, method)(BASE + path.format(**existing_ids), body)
 
-        assert answer.status_code == 403
+        assert response.status_code == 403
 
     @pytest.mark.parametrize("role", ["acme_readonly", "acme_auditor", "acme_noc", "acme_admin"])
     @pytest.mark.parametrize("path", READS)
-    def test_every_member_reads(self, acme, known, request, role, path):
+    def test_every_member_reads(self, acme, existing_ids, request, role, path):
         client = bearer(acme, request.getfixturevalue(role))
 
-        assert client.get(BASE + path.format(**known)).status_code == 200
+        assert client.get(BASE + path.format(**existing_ids)).status_code == 200
 
-    @pytest.mark.parametrize(("method", "path", "body"), OF_ONE)
+    @pytest.mark.parametrize(("method", "path", "body"), SINGLE_OBJECT_REQUESTS)
     def test_other_tenants_rows_are_not_found(
-        self, acme, globex, globex_admin, known, method, path, body
+        self, acme, globex, globex_admin, existing_ids, method, path, body
     ):
         client = bearer(globex, globex_admin)
         absent = {"rule": uuid.uuid4(), "override": uuid.uuid4()}
 
-        answers = [
+        responses = [
             getattr(client, method)(BASE + path.format(**ids), body)
-            for ids in (known, absent, {"rule": "x", "override": "%00"})
+            for ids in (existing_ids, absent, {"rule": "x", "override": "%00"})
         ]
 
-        assert {answer.status_code for answer in answers} == {404}
-        assert len({answer.content for answer in answers}) == 1
+        assert {response.status_code for response in responses} == {404}
+        assert len({response.content for response in responses}) == 1
         with acting_in(acme):
             assert RuleOverride.objects.count() == 1
             assert AlertRule.objects.filter(is_enabled=True).count() == 12
 
-    def test_an_override_is_found_under_its_own_rule_only(self, acme, acme_noc, rules, known):
+    def test_an_override_is_found_under_its_own_rule_only(
+        self, acme, acme_noc, rules, existing_ids
+    ):
         client = bearer(acme, acme_noc)
 
-        answer = client.delete(url(rules["unreachable"], f"overrides/{known['override']}/"))
+        response = client.delete(
+            url(rules["unreachable"], f"overrides/{existing_ids['override']}/")
+        )
 
-        assert answer.status_code == 404
+        assert response.status_code == 404
 
     def test_lists_are_empty_for_other_tenants(self, globex, globex_admin, rules):
         client = bearer(globex, globex_admin)

@@ -74,18 +74,18 @@ class TestValidation:
     def test_an_invalid_rule_is_rejected_with_a_message(self, key, path, value):
         document = changed(key, path, value)
 
-        with pytest.raises(RuleInvalid) as refused:
+        with pytest.raises(RuleInvalid) as error:
             compile_rule(document)
 
-        assert refused.value.code == "rule_invalid"
-        assert refused.value.message
+        assert error.value.code == "rule_invalid"
+        assert error.value.message
 
     @pytest.mark.parametrize("kind", ["rate_of_change", "baseline", "forecast", "composite"])
     def test_a_reserved_condition_has_its_own_code(self, kind):
-        with pytest.raises(RuleInvalid) as refused:
+        with pytest.raises(RuleInvalid) as error:
             compile_rule(changed("cpu_high", "condition/type", kind))
 
-        assert refused.value.code == "condition_type_not_supported"
+        assert error.value.code == "condition_type_not_supported"
 
     @pytest.mark.parametrize(
         ("level", "target", "changes"),

@@ -45,8 +45,8 @@ def core(acme):
         return make_device("cr1", role="core")
 
 
-class Player:
-    """Writes readings and evaluates, second by second."""
+class Simulation:
+    """Writes samples and evaluates the rules at given seconds."""
 
     def __init__(self, tenant, t0) -> None:
         self.tenant, self.t0 = tenant, t0
@@ -54,7 +54,7 @@ class Player:
     def at(self, seconds: float):
         return self.t0 + timedelta(seconds=seconds)
 
-    def read(
+    def add_sample(
         self, seconds: float, metric: str, entity_type: str, entity_id, value, *, is_late=False
     ) -> None:
         key = SeriesKey(entity_type, entity_id, metric)
@@ -73,10 +73,10 @@ class Player:
     def evaluate(self, seconds: float) -> int:
         return services.evaluate_tenant(tenant_id=self.tenant.id, at=self.at(seconds))
 
-    def play(self, metric: str, entity_type: str, entity_id, *values, every: float = 5) -> None:
+    def run(self, metric: str, entity_type: str, entity_id, *values, every: float = 5) -> None:
         for index, value in enumerate(values):
             if value is not None:
-                self.read(index * every, metric, entity_type, entity_id, value)
+                self.add_sample(index * every, metric, entity_type, entity_id, value)
             self.evaluate(index * every + 1)
 
     def alerts(self) -> list[tuple[str, str]]:
@@ -84,55 +84,55 @@ class Player:
             return sorted(Alert.objects.values_list("rule__key", "state"))
 
 
-def listened(lasted: float, quiet: float) -> None:
-    """The uptime of ingest: it began and was last recorded so many seconds ago, whatever "now" is for the rules."""
+def record_ingest_uptime(started: float, last_recorded: float) -> None:
+    """Ingest started and last recorded its uptime so many seconds ago, by the real clock."""
     now = clock.now()
-    since, until = now - timedelta(seconds=lasted), now - timedelta(seconds=quiet)
+    since, until = now - timedelta(seconds=started), now - timedelta(seconds=last_recorded)
     Uptime.objects.create(id=1, since=since, until=until)
 
 
 @pytest.fixture
-def player(acme, t0):
-    return Player(acme, t0)
+def simulation(acme, t0):
+    return Simulation(acme, t0)
 
 
 class TestUnreachable:
-    def test_fires_after_its_role_s_ten_seconds_and_recovers(self, acme, rules, core, player):
-        player.play("device.up", "device", core.id, 1.0, 0.0, 0.0, 0.0)
-        assert player.alerts() == [("unreachable", "firing")]
+    def test_fires_after_its_role_s_ten_seconds_and_recovers(self, acme, rules, core, simulation):
+        simulation.run("device.up", "device", core.id, 1.0, 0.0, 0.0, 0.0)
+        assert simulation.alerts() == [("unreachable", "firing")]
         with acting_in(acme):
             alert = Alert.objects.get()
-        assert alert.since == player.at(5)
+        assert alert.since == simulation.at(5)
         assert alert.severity == "critical"
         assert alert.summary == "cr1 does not respond to probes"
         assert alert.summary_message == Message("alerts.summary.unreachable", {"entity": "cr1"})
         assert alert.observation["override"] == "role core"
 
         for seconds in (20, 25, 30, 35):
-            player.read(seconds, "device.up", "device", core.id, 1.0)
-            player.evaluate(seconds + 1)
-        assert player.alerts() == [("unreachable", "ok")]
+            simulation.add_sample(seconds, "device.up", "device", core.id, 1.0)
+            simulation.evaluate(seconds + 1)
+        assert simulation.alerts() == [("unreachable", "ok")]
 
-    def test_a_short_breach_does_not_fire_and_leaves_no_row(self, rules, core, player):
-        player.play("device.up", "device", core.id, *[1.0, 0.0, 1.0] * 5)
+    def test_a_short_breach_does_not_fire_and_leaves_no_row(self, rules, core, simulation):
+        simulation.run("device.up", "device", core.id, *[1.0, 0.0, 1.0] * 5)
 
-        assert player.alerts() == []
+        assert simulation.alerts() == []
 
-    def test_missing_samples_do_not_fire(self, rules, core, player):
-        player.play("device.up", "device", core.id, 1.0, *[None] * 20)
+    def test_missing_samples_do_not_fire(self, rules, core, simulation):
+        simulation.run("device.up", "device", core.id, 1.0, *[None] * 20)
 
-        assert player.alerts() == []
+        assert simulation.alerts() == []
 
-    def test_an_access_router_fires_after_thirty_seconds(self, acme, rules, player):
+    def test_an_access_router_fires_after_thirty_seconds(self, acme, rules, simulation):
         with acting_in(acme):
             access = make_device("acc1", role="access", management_address="127.20.0.9")
-        player.play("device.up", "device", access.id, *[0.0] * 5)
-        assert player.alerts() == [("unreachable", "pending")]
+        simulation.run("device.up", "device", access.id, *[0.0] * 5)
+        assert simulation.alerts() == [("unreachable", "pending")]
 
         for seconds in (25, 30, 35):
-            player.read(seconds, "device.up", "device", access.id, 0.0)
-            player.evaluate(seconds + 1)
-        assert player.alerts() == [("unreachable", "firing")]
+            simulation.add_sample(seconds, "device.up", "device", access.id, 0.0)
+            simulation.evaluate(seconds + 1)
+        assert simulation.alerts() == [("unreachable", "firing")]
 
 
 class TestInterfaceDown:
@@ -157,98 +157,100 @@ class TestInterfaceDown:
             apply_discovery(patch={"interfaces": items}, device_ids=[core.id], actor=ACTOR, at=t0)
         return port
 
-    def test_fires_for_a_port_that_carries_a_link(self, rules, port, player):
-        player.play("interface.oper_up", "interface", port, 1.0, 0.0, 0.0, 0.0)
+    def test_fires_for_a_port_that_carries_a_link(self, rules, port, simulation):
+        simulation.run("interface.oper_up", "interface", port, 1.0, 0.0, 0.0, 0.0)
 
-        assert player.alerts() == [("interface_down", "firing")]
+        assert simulation.alerts() == [("interface_down", "firing")]
 
-    def test_a_port_without_a_link_does_not_fire(self, rules, core, port, player):
+    def test_a_port_without_a_link_does_not_fire(self, rules, core, port, simulation):
         spare = ids.interface_id(core.id, "ether9")
-        player.play("interface.oper_up", "interface", spare, 0.0, 0.0, 0.0, 0.0)
+        simulation.run("interface.oper_up", "interface", spare, 0.0, 0.0, 0.0, 0.0)
 
-        assert player.alerts() == []
+        assert simulation.alerts() == []
 
-    def test_a_disabled_port_does_not_fire(self, rules, port, player):
-        player.read(0, "interface.admin_up", "interface", port, 0.0)
-        player.play("interface.oper_up", "interface", port, 0.0, 0.0, 0.0, 0.0)
+    def test_a_disabled_port_does_not_fire(self, rules, port, simulation):
+        simulation.add_sample(0, "interface.admin_up", "interface", port, 0.0)
+        simulation.run("interface.oper_up", "interface", port, 0.0, 0.0, 0.0, 0.0)
 
-        assert player.alerts() == []
+        assert simulation.alerts() == []
 
 
 class TestOtherRules:
-    def test_a_bgp_session_that_is_not_established_fires_after_a_minute(self, rules, core, player):
-        words = ["established", *["idle"] * 14]
-        player.play("bgp.peer.state", "bgp_peer", core.id, *words)
+    def test_a_bgp_session_that_is_not_established_fires_after_a_minute(
+        self, rules, core, simulation
+    ):
+        states = ["established", *["idle"] * 14]
+        simulation.run("bgp.peer.state", "bgp_peer", core.id, *states)
 
-        assert player.alerts() == [("ebgp_not_established", "firing")]
+        assert simulation.alerts() == [("ebgp_not_established", "firing")]
 
-    def test_state_values_ignore_case(self, rules, core, player):
-        player.play("ospf.neighbor.state", "ospf_neighbor", core.id, *["Full"] * 15)
+    def test_state_values_ignore_case(self, rules, core, simulation):
+        simulation.run("ospf.neighbor.state", "ospf_neighbor", core.id, *["Full"] * 15)
 
-        assert player.alerts() == []
+        assert simulation.alerts() == []
 
-    def test_an_offline_agent_fires_an_absence(self, acme, rules, core, player):
-        player.play("agent.up", "agent", core.id, 1.0, *[None] * 8)
+    def test_an_offline_agent_fires_an_absence(self, acme, rules, core, simulation):
+        simulation.run("agent.up", "agent", core.id, 1.0, *[None] * 8)
 
-        assert player.alerts() == [("agent_heartbeat_missed", "firing")]
+        assert simulation.alerts() == [("agent_heartbeat_missed", "firing")]
         with acting_in(acme):
-            (alert,) = alerts_for_correlation(player.at(50))
+            (alert,) = alerts_for_correlation(simulation.at(50))
             observation = Alert.objects.get().observation
         assert alert.symptom == "agent_missing"
         assert alert.summary_message.code == "alerts.summary.agent_heartbeat_missed"
         assert observation["code"] == "alerts.value.last_sample"
         assert observation["value"] == f"last sample at {observation['params']['time']}"
 
-    def test_an_agent_that_sends_foreign_data_fires_until_it_stops(self, rules, core, player):
+    def test_an_agent_that_sends_foreign_data_fires_until_it_stops(self, rules, core, simulation):
         name = "agent.quarantine.active"
-        player.play(name, "agent", core.id, 0.0, *[1.0] * 4)
-        assert player.alerts() == [("agent_data_quarantined", "firing")]
+        simulation.run(name, "agent", core.id, 0.0, *[1.0] * 4)
+        assert simulation.alerts() == [("agent_data_quarantined", "firing")]
 
-        player.play(name, "agent", core.id, *[1.0] * 5, *[0.0] * 5)
-        assert player.alerts() == [("agent_data_quarantined", "ok")]
+        simulation.run(name, "agent", core.id, *[1.0] * 5, *[0.0] * 5)
+        assert simulation.alerts() == [("agent_data_quarantined", "ok")]
 
     @pytest.mark.parametrize(
-        ("lasted", "quiet", "fires"),
+        ("started", "last_recorded", "fires"),
         [
-            (600, 0, True),  # it listened all the time
+            (600, 0, True),  # up all the time
             (600, 10, False),  # it has stopped
-            (20, 0, False),  # it has only just begun again
-            (35, 0, True),  # long enough again
+            (20, 0, False),  # restarted too recently
+            (35, 0, True),  # restarted long enough ago
         ],
     )
     def test_an_absence_while_ingest_was_down_does_not_fire(
-        self, acme, rules, core, player, lasted, quiet, fires
+        self, acme, rules, core, simulation, started, last_recorded, fires
     ):
-        listened(lasted, quiet)
+        record_ingest_uptime(started, last_recorded)
 
-        player.read(0, "agent.up", "agent", core.id, 1.0)
-        player.evaluate(50)
+        simulation.add_sample(0, "agent.up", "agent", core.id, 1.0)
+        simulation.evaluate(50)
 
-        assert player.alerts() == ([("agent_heartbeat_missed", "firing")] if fires else [])
+        assert simulation.alerts() == ([("agent_heartbeat_missed", "firing")] if fires else [])
 
-    def test_an_open_absence_outlasts_an_ingest_outage(self, acme, rules, core, player):
-        player.play("agent.up", "agent", core.id, 1.0, *[None] * 8)
-        listened(1, 0)
+    def test_an_open_absence_outlasts_an_ingest_outage(self, acme, rules, core, simulation):
+        simulation.run("agent.up", "agent", core.id, 1.0, *[None] * 8)
+        record_ingest_uptime(1, 0)
 
-        player.evaluate(47)
-        assert player.alerts() == [("agent_heartbeat_missed", "firing")]
-        player.evaluate(60)
-        assert player.alerts() == [("agent_heartbeat_missed", "firing")]
+        simulation.evaluate(47)
+        assert simulation.alerts() == [("agent_heartbeat_missed", "firing")]
+        simulation.evaluate(60)
+        assert simulation.alerts() == [("agent_heartbeat_missed", "firing")]
 
-    def test_cpu_is_evaluated_over_its_window(self, rules, core, player):
-        player.play("device.cpu_pct", "device", core.id, *[95.0, 10.0] * 40, every=10)
+    def test_cpu_is_evaluated_over_its_window(self, rules, core, simulation):
+        simulation.run("device.cpu_pct", "device", core.id, *[95.0, 10.0] * 40, every=10)
 
-        assert player.alerts() == []
+        assert simulation.alerts() == []
 
-    def test_a_concentrator_without_sessions_fires(self, rules, core, player):
-        player.play("pppoe.sessions.active", "service", core.id, 100.0, *[0.0] * 8)
+    def test_a_concentrator_without_sessions_fires(self, rules, core, simulation):
+        simulation.run("pppoe.sessions.active", "service", core.id, 100.0, *[0.0] * 8)
 
-        assert player.alerts() == [("pppoe_sessions_lost", "firing")]
+        assert simulation.alerts() == [("pppoe_sessions_lost", "firing")]
 
 
 class TestTuning:
     def test_an_override_applies_at_once_and_is_in_the_observation(
-        self, acme, rules, core, player, t0
+        self, acme, rules, core, simulation, t0
     ):
         with acting_in(acme):
             services.set_override(
@@ -260,18 +262,18 @@ class TestTuning:
                 actor=ACTOR,
                 at=t0,
             )
-        player.play("device.up", "device", core.id, *[0.0] * 6)
+        simulation.run("device.up", "device", core.id, *[0.0] * 6)
 
-        assert player.alerts() == [("unreachable", "pending")]
+        assert simulation.alerts() == [("unreachable", "pending")]
 
-    def test_disabling_a_rule_ends_its_alerts(self, acme, rules, core, player, t0):
-        player.play("device.up", "device", core.id, *[0.0] * 4)
+    def test_disabling_a_rule_ends_its_alerts(self, acme, rules, core, simulation, t0):
+        simulation.run("device.up", "device", core.id, *[0.0] * 4)
         with acting_in(acme):
             services.set_enabled(rule=rules["unreachable"], is_enabled=False, actor=ACTOR, at=t0)
 
-        player.evaluate(20)
+        simulation.evaluate(20)
 
-        assert player.alerts() == [("unreachable", "ok")]
+        assert simulation.alerts() == [("unreachable", "ok")]
 
     def test_installing_a_pack_again_keeps_disabled_rules(self, acme, rules, t0):
         with acting_in(acme):
@@ -290,9 +292,9 @@ class TestTuning:
 
 
 class TestWrites:
-    def test_each_transition_is_recorded_and_published_once(self, acme, rules, core, player):
-        player.play("device.up", "device", core.id, *[0.0] * 4)
-        assert player.evaluate(16) == 0
+    def test_each_transition_is_recorded_and_published_once(self, acme, rules, core, simulation):
+        simulation.run("device.up", "device", core.id, *[0.0] * 4)
+        assert simulation.evaluate(16) == 0
 
         with acting_in(acme):
             transitions = list(AlertTransition.objects.values_list("from_state", "to_state"))
@@ -300,75 +302,75 @@ class TestWrites:
         assert transitions == [("pending", "firing")]
         assert [event.payload["to"] for event in published] == ["firing"]
 
-    def test_another_tenants_samples_are_ignored(self, acme, globex, rules, core, player, t0):
-        other = Player(globex, t0)
-        other.play("device.up", "device", core.id, *[0.0] * 4)
+    def test_another_tenants_samples_are_ignored(self, acme, globex, rules, core, simulation, t0):
+        other = Simulation(globex, t0)
+        other.run("device.up", "device", core.id, *[0.0] * 4)
 
-        assert player.alerts() == other.alerts() == []
+        assert simulation.alerts() == other.alerts() == []
 
-    def test_the_number_of_queries_does_not_grow_with_entities(self, acme, rules, player):
+    def test_the_number_of_queries_does_not_grow_with_entities(self, acme, rules, simulation):
         def queries() -> int:
             with CaptureQueriesContext(connection) as captured:
-                player.evaluate(1)
+                simulation.evaluate(1)
             return len(captured)
 
         with acting_in(acme):
             first = make_device("r0", management_address="127.20.1.1")
-        player.read(0, "device.up", "device", first.id, 1.0)
-        few = queries()
+        simulation.add_sample(0, "device.up", "device", first.id, 1.0)
+        expected = queries()
         with acting_in(acme):
             many = [make_device(f"r{n}", management_address=f"127.20.2.{n}") for n in range(1, 20)]
         for device in many:
-            player.read(0, "device.up", "device", device.id, 1.0)
+            simulation.add_sample(0, "device.up", "device", device.id, 1.0)
 
-        assert queries() == few
+        assert queries() == expected
 
 
 class TestDocumentEnabled:
     def test_a_rule_that_ships_disabled_fires_after_it_was_enabled(
-        self, acme, rules, core, player, t0
+        self, acme, rules, core, simulation, t0
     ):
-        document = {**rules["unreachable"].document, "id": "asleep", "enabled": False}
+        document = {**rules["unreachable"].document, "id": "disabled_rule", "enabled": False}
         with acting_in(acme):
             services.set_enabled(rule=rules["unreachable"], is_enabled=False, actor=ACTOR, at=t0)
-            (asleep,) = services.import_rules(documents=[document], actor=ACTOR, at=t0)
-        player.play("device.up", "device", core.id, *[0.0] * 4)
-        assert player.alerts() == []
+            (disabled_rule,) = services.import_rules(documents=[document], actor=ACTOR, at=t0)
+        simulation.run("device.up", "device", core.id, *[0.0] * 4)
+        assert simulation.alerts() == []
 
         with acting_in(acme):
-            services.set_enabled(rule=asleep, is_enabled=True, actor=ACTOR, at=t0)
+            services.set_enabled(rule=disabled_rule, is_enabled=True, actor=ACTOR, at=t0)
         for seconds in (20, 25, 30, 35):
-            player.read(seconds, "device.up", "device", core.id, 0.0)
-            player.evaluate(seconds + 1)
+            simulation.add_sample(seconds, "device.up", "device", core.id, 0.0)
+            simulation.evaluate(seconds + 1)
 
-        assert player.alerts() == [("asleep", "firing")]
+        assert simulation.alerts() == [("disabled_rule", "firing")]
 
 
 class TestLateSamples:
-    def test_late_samples_fire_nothing(self, rules, core, player):
+    def test_late_samples_fire_nothing(self, rules, core, simulation):
         for seconds in range(0, 40, 5):
-            player.read(seconds, "device.up", "device", core.id, 0.0, is_late=True)
-            player.evaluate(41 + seconds / 20)  # it comes in at once, in order
+            simulation.add_sample(seconds, "device.up", "device", core.id, 0.0, is_late=True)
+            simulation.evaluate(41 + seconds / 20)  # received at once, in order
 
-        assert player.alerts() == []
+        assert simulation.alerts() == []
 
-    def test_late_samples_do_not_end_an_alert(self, rules, core, player):
-        player.play("device.up", "device", core.id, *[0.0] * 4)
-        player.read(18, "device.up", "device", core.id, 1.0, is_late=True)
-        player.evaluate(40)
+    def test_late_samples_do_not_end_an_alert(self, rules, core, simulation):
+        simulation.run("device.up", "device", core.id, *[0.0] * 4)
+        simulation.add_sample(18, "device.up", "device", core.id, 1.0, is_late=True)
+        simulation.evaluate(40)
 
-        assert player.alerts() == [("unreachable", "firing")]
+        assert simulation.alerts() == [("unreachable", "firing")]
 
-    def test_the_first_sample_that_is_not_late_is_evaluated(self, rules, core, player):
-        player.read(0, "device.up", "device", core.id, 0.0, is_late=True)
-        player.evaluate(41)
+    def test_the_first_sample_that_is_not_late_is_evaluated(self, rules, core, simulation):
+        simulation.add_sample(0, "device.up", "device", core.id, 0.0, is_late=True)
+        simulation.evaluate(41)
         for seconds in (45, 50, 56):
-            player.read(seconds, "device.up", "device", core.id, 0.0)
-            player.evaluate(seconds + 1)
+            simulation.add_sample(seconds, "device.up", "device", core.id, 0.0)
+            simulation.evaluate(seconds + 1)
 
-        assert player.alerts() == [("unreachable", "firing")]
-        with acting_in(player.tenant):
-            assert Alert.objects.get().since == player.at(45)
+        assert simulation.alerts() == [("unreachable", "firing")]
+        with acting_in(simulation.tenant):
+            assert Alert.objects.get().since == simulation.at(45)
 
 
 class TestFlapping:
@@ -387,28 +389,30 @@ class TestFlapping:
             apply_discovery(patch={"interfaces": [item]}, device_ids=[core.id], actor=ACTOR, at=t0)
             return core.interfaces.get()
 
-    def flap(self, player, port, *seconds: float, waited: float = 0) -> None:
-        """A report of a change at each second, down and up in turn, with the reading."""
+    def flap(self, simulation, port, *seconds: float, delay: float = 0) -> None:
+        """A state-change event and a sample at each second, down and up in turn."""
         for number, second in enumerate(seconds):
             event = EventRow(
                 uuid4(),
-                player.at(second),
+                simulation.at(second),
                 "interface.oper.changed",
                 "info",
                 "interface",
                 port.id,
                 {},
             )
-            player.read(second, "interface.oper_up", "interface", port.id, float(number % 2))
-            with acting_in(player.tenant):
-                store.write_batch(events=[event], received_at=player.at(second + waited))
+            simulation.add_sample(
+                second, "interface.oper_up", "interface", port.id, float(number % 2)
+            )
+            with acting_in(simulation.tenant):
+                store.write_batch(events=[event], received_at=simulation.at(second + delay))
 
-    def test_is_one_alert_with_its_own_summary(self, acme, rules, player, port):
-        self.flap(player, port, 0, 6, 12, 18, 24, 30)
-        player.evaluate(31)
-        player.evaluate(33)
+    def test_is_one_alert_with_its_own_summary(self, acme, rules, simulation, port):
+        self.flap(simulation, port, 0, 6, 12, 18, 24, 30)
+        simulation.evaluate(31)
+        simulation.evaluate(33)
 
-        assert player.alerts() == [("interface_down", "firing")]
+        assert simulation.alerts() == [("interface_down", "firing")]
         with acting_in(acme):
             alert = Alert.objects.get()
             assert alert.is_flapping
@@ -418,62 +422,62 @@ class TestFlapping:
             )
             assert AlertTransition.objects.count() == 1
 
-    def test_ends_after_the_quiet_time(self, acme, rules, player, port):
-        self.flap(player, port, 0, 6, 12, 18, 24, 29)
-        player.evaluate(31)
+    def test_ends_after_the_quiet_time(self, acme, rules, simulation, port):
+        self.flap(simulation, port, 0, 6, 12, 18, 24, 29)
+        simulation.evaluate(31)
         for seconds in (85, 91, 103):
-            player.read(seconds, "interface.oper_up", "interface", port.id, 1.0)
-            player.evaluate(seconds + 1)
+            simulation.add_sample(seconds, "interface.oper_up", "interface", port.id, 1.0)
+            simulation.evaluate(seconds + 1)
 
-        assert player.alerts() == [("interface_down", "ok")]
+        assert simulation.alerts() == [("interface_down", "ok")]
 
-    def test_late_events_start_nothing(self, rules, player, port):
-        self.flap(player, port, 0, 6, 12, 18, 24, 29, waited=45)
-        player.evaluate(31)
+    def test_late_events_start_nothing(self, rules, simulation, port):
+        self.flap(simulation, port, 0, 6, 12, 18, 24, 29, delay=45)
+        simulation.evaluate(31)
 
-        assert [state for _, state in player.alerts()] != ["firing"]
+        assert [state for _, state in simulation.alerts()] != ["firing"]
 
-    def test_state_changes_of_another_port_do_not_count(self, acme, rules, player, port, core):
-        player.read(0, "interface.oper_up", "interface", port.id, 1.0)
-        self.flap(player, core, 0, 6, 12, 18, 24, 29)
-        player.evaluate(31)
+    def test_state_changes_of_another_port_do_not_count(self, acme, rules, simulation, port, core):
+        simulation.add_sample(0, "interface.oper_up", "interface", port.id, 1.0)
+        self.flap(simulation, core, 0, 6, 12, 18, 24, 29)
+        simulation.evaluate(31)
 
-        assert ("interface_down", "firing") not in player.alerts()
+        assert ("interface_down", "firing") not in simulation.alerts()
 
 
 class TestMaintenance:
-    def plan(self, player, **targets):
-        with acting_in(player.tenant):
+    def plan(self, simulation, **targets):
+        with acting_in(simulation.tenant):
             return plan_window(
                 title="Router swap",
-                starts_at=player.at(10),
-                ends_at=player.at(60),
+                starts_at=simulation.at(10),
+                ends_at=simulation.at(60),
                 actor=ACTOR,
-                at=player.t0,
+                at=simulation.t0,
                 **targets,
             )
 
-    def test_does_not_change_the_state_of_an_alert(self, acme, rules, core, player):
-        window = self.plan(player, device_ids=[core.id])
-        player.play("device.up", "device", core.id, 1.0, 0.0, 0.0, 0.0)
-        assert player.alerts() == [("unreachable", "firing")]
+    def test_does_not_change_the_state_of_an_alert(self, acme, rules, core, simulation):
+        window = self.plan(simulation, device_ids=[core.id])
+        simulation.run("device.up", "device", core.id, 1.0, 0.0, 0.0, 0.0)
+        assert simulation.alerts() == [("unreachable", "firing")]
         with acting_in(acme):
             assert Alert.objects.get().maintenance_id == window.id
 
         for seconds in (20, 25, 30, 35):
-            player.read(seconds, "device.up", "device", core.id, 1.0)
-            player.evaluate(seconds + 1)
-        assert player.alerts() == [("unreachable", "ok")]
+            simulation.add_sample(seconds, "device.up", "device", core.id, 1.0)
+            simulation.evaluate(seconds + 1)
+        assert simulation.alerts() == [("unreachable", "ok")]
 
-    def test_is_set_and_cleared_on_an_open_alert(self, acme, rules, core, player):
-        self.plan(player, device_ids=[core.id])
+    def test_is_set_and_cleared_on_an_open_alert(self, acme, rules, core, simulation):
+        self.plan(simulation, device_ids=[core.id])
         with acting_in(acme):
             flags = Alert.objects.values_list("maintenance_id", flat=True)
-        seen = []
+        covered = []
         for seconds in (-15, -10, -5, 0, 5, 12, 59, 62):
-            player.read(seconds, "device.up", "device", core.id, 0.0)
-            player.evaluate(seconds + 0.5)
+            simulation.add_sample(seconds, "device.up", "device", core.id, 0.0)
+            simulation.evaluate(seconds + 0.5)
             with acting_in(acme):
-                seen.append([flag is not None for flag in flags.all()])
+                covered.append([flag is not None for flag in flags.all()])
 
-        assert seen[-4:] == [[False], [True], [True], [False]]
+        assert covered[-4:] == [[False], [True], [True], [False]]

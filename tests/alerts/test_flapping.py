@@ -29,27 +29,27 @@ def state_changes(*seconds: float) -> list[datetime]:
     return [at(second) for second in seconds]
 
 
-def judged(*seconds: float, now: float, was: bool = False) -> Flapping | None:
-    return detect_flapping(FLAP, state_changes(*seconds), at(now), was_flapping=was)
+def flapping_at(*seconds: float, now: float, was_flapping: bool = False) -> Flapping | None:
+    return detect_flapping(FLAP, state_changes(*seconds), at(now), was_flapping=was_flapping)
 
 
 class TestDetection:
     def test_more_changes_than_allowed_within_the_window_are_flapping(self):
-        assert judged(0, 6, 12, 18, now=20) is None
-        assert judged(0, 6, 12, 18, 24, now=25) == Flapping(at(0), 5)
+        assert flapping_at(0, 6, 12, 18, now=20) is None
+        assert flapping_at(0, 6, 12, 18, 24, now=25) == Flapping(at(0), 5)
 
     def test_changes_further_apart_than_the_window_are_not_flapping(self):
-        assert judged(0, 40, 80, 120, 160, now=161) is None
+        assert flapping_at(0, 40, 80, 120, 160, now=161) is None
 
     def test_flapping_lasts_until_the_quiet_time_has_passed(self):
-        assert judged(100, now=159, was=True) == Flapping(at(100), 1)
-        assert judged(100, now=160, was=True) is None
+        assert flapping_at(100, now=159, was_flapping=True) == Flapping(at(100), 1)
+        assert flapping_at(100, now=160, was_flapping=True) is None
 
     def test_old_changes_start_nothing(self):
-        assert judged(0, 6, 12, 18, 24, now=90) is None
+        assert flapping_at(0, 6, 12, 18, 24, now=90) is None
 
     def test_future_changes_do_not_count(self):
-        assert judged(0, 6, 12, 18, 40, now=20) is None
+        assert flapping_at(0, 6, 12, 18, 40, now=20) is None
 
     @given(
         st.lists(st.integers(0, 300), max_size=30),
@@ -57,12 +57,12 @@ class TestDetection:
         st.booleans(),
         st.integers(0, 2**32),
     )
-    def test_order_and_repetition_of_reports_do_not_matter(self, seconds, now, was, seed):
+    def test_order_and_repetition_of_reports_do_not_matter(self, seconds, now, was_flapping, seed):
         shuffled = [at(second) for second in seconds * 2]
         random.Random(seed).shuffle(shuffled)
 
-        assert detect_flapping(FLAP, shuffled, at(now), was_flapping=was) == judged(
-            *seconds, now=now, was=was
+        assert detect_flapping(FLAP, shuffled, at(now), was_flapping=was_flapping) == flapping_at(
+            *seconds, now=now, was_flapping=was_flapping
         )
 
 
@@ -70,19 +70,19 @@ def evaluation(seconds: float, *, is_bad: bool) -> Evaluation:
     return Evaluation(is_breach=is_bad, is_clear=not is_bad, ts=at(seconds), value_text=str(is_bad))
 
 
-def play(period: float, *, last: float, until: float) -> list[tuple[float, Episode]]:
-    """A link that is dark in the first half of each period, read and looked at every 3 s."""
+def simulate(period: float, *, last: float, until: float) -> list[tuple[float, Episode]]:
+    """A link that is down in the first half of each period, polled and evaluated every 3 s."""
     episode = Episode()
     transitions: list[tuple[float, Episode]] = []
     changes: list[datetime] = []
-    was_dark = False
+    was_down = False
     for second in range(0, int(until), 3):
-        is_dark = second < last and second % period < period / 2
-        if is_dark != was_dark:
+        is_down = second < last and second % period < period / 2
+        if is_down != was_down:
             changes.append(at(second))
-            was_dark = is_dark
+            was_down = is_down
         flapping = detect_flapping(FLAP, changes, at(second), was_flapping=episode.is_flapping)
-        after = step(episode, evaluation(second, is_bad=is_dark), TIMING, at(second), flapping)
+        after = step(episode, evaluation(second, is_bad=is_down), TIMING, at(second), flapping)
         if after != episode:
             transitions.append((second, after))
         episode = after
@@ -91,22 +91,24 @@ def play(period: float, *, last: float, until: float) -> list[tuple[float, Episo
 
 class TestStateMachine:
     def test_short_flaps_are_one_alert_from_the_fifth_change_to_the_quiet_time(self):
-        transitions = play(12, last=60, until=240)
+        transitions = simulate(12, last=60, until=240)
 
         fired = [second for second, episode in transitions if episode.fired_at == at(second)]
-        over = [second for second, episode in transitions if episode.recovered_at == at(second)]
+        recovered = [
+            second for second, episode in transitions if episode.recovered_at == at(second)
+        ]
         assert fired == [24]
-        assert len(over) == 1
-        assert over[0] >= 54 + FLAP.quiet_seconds
+        assert len(recovered) == 1
+        assert recovered[0] >= 54 + FLAP.quiet_seconds
 
     def test_while_flapping_evaluations_do_not_change_the_state(self):
-        transitions = play(12, last=90, until=91)
+        transitions = simulate(12, last=90, until=91)
 
         assert [episode.state for _, episode in transitions][-1] is AlertState.FIRING
         assert sum(episode.state is AlertState.FIRING for _, episode in transitions) == 1
 
     def test_a_single_flap_does_not_fire(self):
-        assert all(episode.fired_at is None for _, episode in play(12, last=7, until=60))
+        assert all(episode.fired_at is None for _, episode in simulate(12, last=7, until=60))
 
     def test_it_keeps_firing_when_it_stays_down_after_flapping(self):
         episode = Episode(AlertState.FIRING, since=at(0), fired_at=at(20), is_flapping=True)

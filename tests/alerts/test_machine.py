@@ -1,4 +1,4 @@
-"""The alert state machine against what an operator expects of it."""
+"""The alert state machine."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,11 +19,11 @@ def at(seconds: float) -> datetime:
     return T0 + timedelta(seconds=seconds)
 
 
-def bad(seconds: float, **fields) -> Evaluation:
+def breach(seconds: float, **fields) -> Evaluation:
     return Evaluation(is_breach=True, is_clear=False, ts=at(seconds), value_text="0", **fields)
 
 
-def good(seconds: float) -> Evaluation:
+def clear(seconds: float) -> Evaluation:
     return Evaluation(is_breach=False, is_clear=True, ts=at(seconds), value_text="1")
 
 
@@ -31,49 +31,51 @@ def between(seconds: float) -> Evaluation:
     return Evaluation(is_breach=False, is_clear=False, ts=at(seconds), value_text="85")
 
 
-def play(*looks: tuple[float, Evaluation | None], timing: Timing = TIMING) -> Episode:
+def run_steps(*steps: tuple[float, Evaluation | None], timing: Timing = TIMING) -> Episode:
     episode = Episode()
-    for seconds, evaluation in looks:
+    for seconds, evaluation in steps:
         episode = step(episode, evaluation, timing, at(seconds))
     return episode
 
 
 class TestFiring:
     def test_fires_after_the_duration_with_a_second_sample(self):
-        episode = play((1, bad(0)), (6, bad(5)), (11, bad(10)))
+        episode = run_steps((1, breach(0)), (6, breach(5)), (11, breach(10)))
 
         assert episode.state is AlertState.FIRING
         assert (episode.since, episode.fired_at) == (at(0), at(11))
 
     def test_does_not_fire_on_a_single_sample(self):
-        assert play((1, bad(0)), (60, bad(0))).state is AlertState.PENDING
+        assert run_steps((1, breach(0)), (60, breach(0))).state is AlertState.PENDING
 
     def test_does_not_fire_before_the_duration(self):
-        assert play((1, bad(0)), (6, bad(5))).state is AlertState.PENDING
+        assert run_steps((1, breach(0)), (6, breach(5))).state is AlertState.PENDING
 
     def test_a_single_good_sample_restarts_the_duration(self):
-        assert play((1, bad(0)), (6, good(5)), (11, bad(10)), (16, bad(15))).since == at(10)
+        assert run_steps(
+            (1, breach(0)), (6, clear(5)), (11, breach(10)), (16, breach(15))
+        ).since == at(10)
 
     def test_missing_samples_neither_fire_nor_reset(self):
-        assert play((1, bad(0)), (30, None), (60, None)).state is AlertState.PENDING
+        assert run_steps((1, breach(0)), (30, None), (60, None)).state is AlertState.PENDING
 
     def test_an_absence_needs_no_second_sample(self):
-        assert play(
-            (1, bad(0, needs_confirmation=False)), (11, bad(0, needs_confirmation=False))
+        assert run_steps(
+            (1, breach(0, needs_confirmation=False)), (11, breach(0, needs_confirmation=False))
         ).state is (AlertState.FIRING)
 
     def test_without_a_duration_it_fires_at_once(self):
-        assert play((1, bad(0)), timing=Timing(0, 10, 0)).state is AlertState.FIRING
+        assert run_steps((1, breach(0)), timing=Timing(0, 10, 0)).state is AlertState.FIRING
 
 
 class TestRecovering:
-    FIRED = ((1, bad(0)), (11, bad(10)))
+    FIRED = ((1, breach(0)), (11, breach(10)))
 
     def test_recovers_after_the_recovery_duration(self):
-        assert play(*self.FIRED, (16, good(15)), (26, good(25))).recovered_at == at(26)
+        assert run_steps(*self.FIRED, (16, clear(15)), (26, clear(25))).recovered_at == at(26)
 
     def test_a_relapse_returns_to_firing_and_keeps_since(self):
-        episode = play(*self.FIRED, (16, good(15)), (21, bad(20)))
+        episode = run_steps(*self.FIRED, (16, clear(15)), (21, breach(20)))
 
         assert (episode.state, episode.since, episode.fired_at) == (
             AlertState.FIRING,
@@ -82,44 +84,48 @@ class TestRecovering:
         )
 
     def test_between_the_two_thresholds_it_keeps_firing(self):
-        assert play(*self.FIRED, (16, between(15)), (60, between(59))).state is AlertState.FIRING
+        assert (
+            run_steps(*self.FIRED, (16, between(15)), (60, between(59))).state is AlertState.FIRING
+        )
 
     def test_missing_samples_do_not_recover(self):
-        assert play(*self.FIRED, (300, None)).state is AlertState.FIRING
+        assert run_steps(*self.FIRED, (300, None)).state is AlertState.FIRING
 
     def test_a_cooldown_keeps_it_pending_until_it_ends(self):
         timing = Timing(10, 0, 60)
-        recovered = play(*self.FIRED, (16, good(15)), timing=timing)
+        recovered = run_steps(*self.FIRED, (16, clear(15)), timing=timing)
 
-        early = step(step(recovered, bad(20), timing, at(21)), bad(35), timing, at(36))
-        late = step(early, bad(80), timing, at(81))
+        early = step(step(recovered, breach(20), timing, at(21)), breach(35), timing, at(36))
+        late = step(early, breach(80), timing, at(81))
 
         assert (early.state, late.state) == (AlertState.PENDING, AlertState.FIRING)
 
 
-readings = st.one_of(st.none(), st.booleans())
+optional_breaches = st.one_of(st.none(), st.booleans())
 
 
-@given(st.lists(readings, max_size=60))
-def test_firing_needs_duration_and_confirmation_and_recovery_its_duration(words):
+@given(st.lists(optional_breaches, max_size=60))
+def test_firing_needs_duration_and_confirmation_and_recovery_its_duration(breaches):
     episode = Episode()
     run: list[float] = []
-    for index, word in enumerate(words):
+    for index, is_breach in enumerate(breaches):
         seconds = index * 5.0
-        evaluation = None if word is None else (bad(seconds) if word else good(seconds))
+        evaluation = (
+            None if is_breach is None else (breach(seconds) if is_breach else clear(seconds))
+        )
         before, episode = episode, step(episode, evaluation, TIMING, at(seconds))
-        run = run if word is None else ([*run, seconds] if word else [])
+        run = run if is_breach is None else ([*run, seconds] if is_breach else [])
         if episode.state is AlertState.FIRING and before.state is AlertState.PENDING:
             assert len(run) >= 2
             assert seconds - run[0] >= TIMING.for_seconds
         if episode.state is AlertState.OK and before.fired_at and not episode.fired_at:
             assert before.state is AlertState.RECOVERING
-        if word is None:
+        if is_breach is None:
             assert episode == before
 
 
 @pytest.mark.parametrize("jitter", [0.0, 0.4, 0.9])
 def test_an_uneven_cadence_does_not_change_the_outcome(jitter):
-    looks = [(i * 5 + jitter, bad(i * 5 + jitter / 2)) for i in range(4)]
+    steps = [(i * 5 + jitter, breach(i * 5 + jitter / 2)) for i in range(4)]
 
-    assert play(*looks).state is AlertState.FIRING
+    assert run_steps(*steps).state is AlertState.FIRING

@@ -1,4 +1,4 @@
-"""Maintenance windows over REST, and what they cover."""
+"""Maintenance windows over REST, and their coverage."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -18,7 +18,7 @@ from apps.tenancy import acting_in
 from tests.clients import WHO_TESTS, bearer, faulty_fields, listed, problem
 from tests.inventory.factories import make_device, make_site
 
-NOBODY = "0f4a2a0e-6a0f-4f51-9a53-4f0b8d1a9f11"
+UNKNOWN_ID = "0f4a2a0e-6a0f-4f51-9a53-4f0b8d1a9f11"
 BASE = "/api/v1/maintenance-windows/"
 
 
@@ -72,17 +72,17 @@ class TestPlanning:
             ({"sites": []}, "window_invalid"),
             ({"ends_at": "2020-01-01T00:00:00Z"}, "window_invalid"),
             ({"ends_at": "2096-01-01T00:00:00Z"}, "window_invalid"),
-            ({"sites": [NOBODY]}, "target_unknown"),
-            ({"devices": [NOBODY]}, "target_unknown"),
+            ({"sites": [UNKNOWN_ID]}, "target_unknown"),
+            ({"devices": [UNKNOWN_ID]}, "target_unknown"),
         ],
     )
     def test_rejects_invalid_windows(self, noc, site, changes, code):
         assert problem(noc.post(BASE, body(site) | changes, "json")) == (422, code)
 
     def test_rejects_a_window_that_has_ended_already(self, noc, site):
-        answer = noc.post(BASE, body(site, starts_in_hours=-3, hours=1), "json")
+        response = noc.post(BASE, body(site, starts_in_hours=-3, hours=1), "json")
 
-        assert problem(answer) == (422, "window_invalid")
+        assert problem(response) == (422, "window_invalid")
 
     @pytest.mark.parametrize(
         ("changes", "field"),
@@ -98,9 +98,9 @@ class TestPlanning:
         assert faulty_fields(noc.post(BASE, body(site) | changes, "json")) == {field}
 
     def test_another_tenant_s_site_is_unknown(self, globex, globex_noc, site):
-        answer = bearer(globex, globex_noc).post(BASE, body(site), "json")
+        response = bearer(globex, globex_noc).post(BASE, body(site), "json")
 
-        assert problem(answer) == (422, "target_unknown")
+        assert problem(response) == (422, "target_unknown")
 
     def test_needs_the_permission_to_plan(self, acme, acme_readonly, site):
         client = bearer(acme, acme_readonly)
@@ -175,7 +175,7 @@ class TestLifecycle:
 @pytest.mark.django_db
 class TestLimitedMembers:
     @pytest.fixture
-    def granted(self, acme, acme_noc, site):
+    def granted_devices(self, acme, acme_noc, site):
         """One router of the site; the site is not granted, nor is its other router."""
         Membership.objects.filter(user=acme_noc).update(is_limited=True)
         with acting_in(acme):
@@ -183,8 +183,8 @@ class TestLimitedMembers:
             grant(user_id=acme_noc.id, row=own, **WHO_TESTS)
         return own, other
 
-    def test_plan_change_and_end_within_the_grant(self, noc, granted):
-        own, _ = granted
+    def test_plan_change_and_end_within_the_grant(self, noc, granted_devices):
+        own, _ = granted_devices
 
         created = noc.post(BASE, body(devices=[str(own.id)]), "json")
 
@@ -193,8 +193,8 @@ class TestLimitedMembers:
         assert noc.patch(url, {"title": "Longer"}, "json").status_code == 200
         assert noc.post(f"{url}end/").status_code == 200
 
-    def test_targets_outside_the_grant_are_unknown(self, noc, granted, site):
-        own, other = granted
+    def test_targets_outside_the_grant_are_unknown(self, noc, granted_devices, site):
+        own, other = granted_devices
         url = f"{BASE}{noc.post(BASE, body(devices=[str(own.id)]), 'json').json()['id']}/"
 
         for outside in ({"devices": [str(other.id)]}, {"sites": [str(site.id)]}):
@@ -202,14 +202,14 @@ class TestLimitedMembers:
             assert problem(noc.patch(url, outside, "json")) == (422, "target_unknown")
 
     def test_windows_with_a_target_outside_the_grant_are_hidden(
-        self, acme, acme_admin, noc, granted
+        self, acme, acme_admin, noc, granted_devices
     ):
-        own, other = granted
+        own, other = granted_devices
         both = body(devices=[str(own.id), str(other.id)])
-        wide = bearer(acme, acme_admin).post(BASE, both, "json").json()["id"]
+        window_id = bearer(acme, acme_admin).post(BASE, both, "json").json()["id"]
 
         assert listed(noc, BASE) == []
-        assert problem(noc.post(f"{BASE}{wide}/end/"))[0] == 404
+        assert problem(noc.post(f"{BASE}{window_id}/end/"))[0] == 404
 
 
 IDS = [uuid4() for _ in range(4)]
@@ -236,7 +236,7 @@ class TestCoveringWindow:
         found = covering_window(windows, device_id=device, site_id=site)
 
         assert found == covering_window(windows[::-1], device_id=device, site_id=site)
-        mine = [row for row in windows if device in row.device_ids or site in row.site_ids]
-        assert (found is not None) == bool(mine)
+        covering = [row for row in windows if device in row.device_ids or site in row.site_ids]
+        assert (found is not None) == bool(covering)
         if found:
-            assert found.notify_critical == any(row.notify_critical for row in mine)
+            assert found.notify_critical == any(row.notify_critical for row in covering)

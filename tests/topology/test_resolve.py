@@ -34,7 +34,7 @@ def link(number: int, a: UUID, z: UUID | None, a_port: str = "", z_port: str = "
     )
 
 
-def sees(
+def neighbor_row(
     number: int, device: UUID, router_id: str, address: str = "", port: str = ""
 ) -> OspfNeighbor:
     return OspfNeighbor(
@@ -53,7 +53,7 @@ class TestOspfNeighbors:
             [link(1, CR1, CR2, "sfp1", "sfp1"), link(2, CR1, CR2, "sfp2", "sfp2")]
         )
 
-        (row,) = resolve_ospf_neighbors([sees(1, CR1, "2.2.2.2", port="sfp2")], link_index)
+        (row,) = resolve_ospf_neighbors([neighbor_row(1, CR1, "2.2.2.2", port="sfp2")], link_index)
 
         assert (row.link_id, row.far_device_id) == (uid(102), CR2)
 
@@ -61,7 +61,7 @@ class TestOspfNeighbors:
         link_index = LinkIndex.of([link(1, CR1, CR2)])
 
         (row,) = resolve_ospf_neighbors(
-            [sees(1, CR1, "2.2.2.2")], link_index, router_ids={"2.2.2.2": CR2}
+            [neighbor_row(1, CR1, "2.2.2.2")], link_index, router_ids={"2.2.2.2": CR2}
         )
 
         assert (row.link_id, row.far_device_id) == (uid(101), CR2)
@@ -70,7 +70,7 @@ class TestOspfNeighbors:
         link_index = LinkIndex.of([link(1, CR1, CR2, "a", "a"), link(2, CR1, CR2, "b", "b")])
 
         (row,) = resolve_ospf_neighbors(
-            [sees(1, CR1, "2.2.2.2")], link_index, router_ids={"2.2.2.2": CR2}
+            [neighbor_row(1, CR1, "2.2.2.2")], link_index, router_ids={"2.2.2.2": CR2}
         )
 
         assert (row.link_id, row.far_device_id) == (None, CR2)
@@ -78,8 +78,8 @@ class TestOspfNeighbors:
     def test_a_port_named_on_one_side_resolves_the_other_side_of_parallel_links(self):
         link_index = LinkIndex.of([link(1, CR1, CR2, "a", "a"), link(2, CR1, CR2, "b", "b")])
         rows = [
-            sees(1, CR1, "2.2.2.2", "10.0.0.2", port="b"),
-            sees(2, CR2, "1.1.1.1", "10.0.0.1"),
+            neighbor_row(1, CR1, "2.2.2.2", "10.0.0.2", port="b"),
+            neighbor_row(2, CR2, "1.1.1.1", "10.0.0.1"),
         ]
 
         resolved = resolve_ospf_neighbors(rows, link_index)
@@ -87,13 +87,16 @@ class TestOspfNeighbors:
         assert [row.link_id for row in resolved] == [uid(102), uid(102)]
 
     @pytest.mark.parametrize(
-        ("mine", "theirs"),
+        ("address", "other_address"),
         [("10.0.0.2", "10.0.0.1"), ("10.0.0.4", "10.0.0.5"), ("fe80::1", "fe80::2")],
     )
-    def test_two_rows_alone_in_a_link_subnet_are_a_pair(self, mine, theirs):
-        # AGG has three spokes: without addresses nothing could tell BNG from ACC.
+    def test_two_rows_alone_in_a_link_subnet_are_a_pair(self, address, other_address):
+        # AGG has three spokes: without addresses BNG and ACC cannot be distinguished.
         link_index = LinkIndex.of([link(1, AGG, CR2), link(2, AGG, BNG), link(3, AGG, ACC)])
-        rows = [sees(1, AGG, "5.5.5.5", mine), sees(2, BNG, "4.4.4.4", theirs)]
+        rows = [
+            neighbor_row(1, AGG, "5.5.5.5", address),
+            neighbor_row(2, BNG, "4.4.4.4", other_address),
+        ]
 
         resolved = resolve_ospf_neighbors(rows, link_index)
 
@@ -105,25 +108,29 @@ class TestOspfNeighbors:
     def test_rows_of_a_lan_with_three_routers_do_not_pair(self):
         link_index = LinkIndex.of([link(1, AGG, BNG), link(2, AGG, ACC), link(3, BNG, ACC)])
         rows = [
-            sees(1, AGG, "5.5.5.5", "10.0.0.2"),
-            sees(2, AGG, "6.6.6.6", "10.0.0.3"),
-            sees(3, BNG, "4.4.4.4", "10.0.0.1"),
-            sees(4, BNG, "6.6.6.6", "10.0.0.3"),
-            sees(5, ACC, "4.4.4.4", "10.0.0.1"),
-            sees(6, ACC, "5.5.5.5", "10.0.0.2"),
+            neighbor_row(1, AGG, "5.5.5.5", "10.0.0.2"),
+            neighbor_row(2, AGG, "6.6.6.6", "10.0.0.3"),
+            neighbor_row(3, BNG, "4.4.4.4", "10.0.0.1"),
+            neighbor_row(4, BNG, "6.6.6.6", "10.0.0.3"),
+            neighbor_row(5, ACC, "4.4.4.4", "10.0.0.1"),
+            neighbor_row(6, ACC, "5.5.5.5", "10.0.0.2"),
         ]
 
         resolved = resolve_ospf_neighbors(rows, link_index)
 
-        # The watchers still do: only BNG is wired to both AGG and ACC, and so on.
+        # The observers decide: only BNG is linked to both AGG and ACC, and so on.
         assert [row.far_device_id for row in resolved] == [BNG, ACC, AGG, ACC, AGG, BNG]
 
     def test_the_owner_of_a_router_id_is_inferred_from_its_observers(self):
-        # The ring CR1-CR2-CR3 with AGG behind CR2: 2.2.2.2 is wired to CR1, CR3 and AGG.
+        # The ring CR1-CR2-CR3 with AGG behind CR2: 2.2.2.2 is linked to CR1, CR3 and AGG.
         link_index = LinkIndex.of(
             [link(1, CR1, CR2), link(2, CR2, CR3), link(3, CR3, CR1), link(4, CR2, AGG)]
         )
-        rows = [sees(1, CR1, "2.2.2.2"), sees(2, CR3, "2.2.2.2"), sees(3, AGG, "2.2.2.2")]
+        rows = [
+            neighbor_row(1, CR1, "2.2.2.2"),
+            neighbor_row(2, CR3, "2.2.2.2"),
+            neighbor_row(3, AGG, "2.2.2.2"),
+        ]
 
         resolved = resolve_ospf_neighbors(rows, link_index)
 
@@ -133,14 +140,17 @@ class TestOspfNeighbors:
         link_index = LinkIndex.of([link(1, CR1, CR2)])
 
         resolved = resolve_ospf_neighbors(
-            [sees(1, CR1, "2.2.2.2"), sees(2, CR1, "9.9.9.9")], link_index
+            [neighbor_row(1, CR1, "2.2.2.2"), neighbor_row(2, CR1, "9.9.9.9")], link_index
         )
 
         assert [(row.link_id, row.far_device_id) for row in resolved] == [(None, None)] * 2
 
     def test_an_id_that_is_claimed_for_two_routers_has_no_owner(self):
         link_index = LinkIndex.of([link(1, CR1, CR2, "a", "a"), link(2, CR1, CR3, "b", "b")])
-        rows = [sees(1, CR1, "7.7.7.7", port="a"), sees(2, CR1, "7.7.7.7", port="b")]
+        rows = [
+            neighbor_row(1, CR1, "7.7.7.7", port="a"),
+            neighbor_row(2, CR1, "7.7.7.7", port="b"),
+        ]
 
         resolved = resolve_ospf_neighbors(rows, link_index)
 
@@ -153,18 +163,18 @@ class TestOspfNeighbors:
             [link(1, CR1, CR2, "p", ""), link(2, CR2, CR3), link(3, CR3, CR1), link(4, CR2, AGG)]
         )
         rows = [
-            sees(1, CR1, "2.2.2.2", port="p"),
-            sees(2, CR2, "1.1.1.1", "10.0.0.1"),
-            sees(3, CR2, "3.3.3.3", "10.0.1.2"),
-            sees(4, CR3, "2.2.2.2", "10.0.1.1"),
-            sees(5, CR1, "3.3.3.3"),
-            sees(6, AGG, "2.2.2.2"),
+            neighbor_row(1, CR1, "2.2.2.2", port="p"),
+            neighbor_row(2, CR2, "1.1.1.1", "10.0.0.1"),
+            neighbor_row(3, CR2, "3.3.3.3", "10.0.1.2"),
+            neighbor_row(4, CR3, "2.2.2.2", "10.0.1.1"),
+            neighbor_row(5, CR1, "3.3.3.3"),
+            neighbor_row(6, AGG, "2.2.2.2"),
         ]
 
         resolved = resolve_ospf_neighbors([rows[n] for n in order], link_index)
 
         assert resolved == resolve_ospf_neighbors(rows, link_index)
-        # 1.1.1.1 may be CR1 or AGG, as far as anyone can tell.
+        # 1.1.1.1 may be CR1 or AGG: it stays unresolved.
         assert [row.link_id for row in resolved] == [
             uid(101), None, uid(102), uid(102), uid(103), uid(104),
         ]  # fmt: skip
@@ -194,7 +204,7 @@ class TestBgpPeers:
     def test_a_peer_at_a_neighbors_address_runs_over_that_link(self):
         link_index = LinkIndex.of([link(1, CR1, CR2)])
         rows = resolve_ospf_neighbors(
-            [sees(1, CR1, "2.2.2.2", "10.0.0.2")], link_index, router_ids={"2.2.2.2": CR2}
+            [neighbor_row(1, CR1, "2.2.2.2", "10.0.0.2")], link_index, router_ids={"2.2.2.2": CR2}
         )
 
         (resolved,) = resolve_bgp_peers([self.peer("10.0.0.2")], rows)

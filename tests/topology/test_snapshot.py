@@ -57,7 +57,7 @@ class TestGraphSnapshot:
         peer = inventory.create_bgp_peer(
             device=agg1, remote_address="127.20.0.1", remote_as=65000, actor=ACTOR, at=AT
         )
-        made_group = group(agg1, [first, second], "k_of_n", k=1)
+        created_group = group(agg1, [first, second], "k_of_n", k=1)
         location = AgentLocation(uuid.uuid4(), "core", cr1.id)
 
         snapshot = graph_snapshot(agents=[location])
@@ -68,7 +68,7 @@ class TestGraphSnapshot:
         assert (found.id, found.link_id, found.far_device_id) == (neighbor.id, second.id, agg1.id)
         assert [(p.id, p.far_device_id) for p in snapshot.bgp_peers] == [(peer.id, cr1.id)]
         assert snapshot.agents == (location,)
-        assert [(g.id, g.needed) for g in snapshot.groups] == [(made_group.id, 1)]
+        assert [(g.id, g.needed) for g in snapshot.groups] == [(created_group.id, 1)]
 
     def test_it_contains_nothing_of_another_tenant(self, spur, globex):
         with acting_in(globex):
@@ -92,13 +92,13 @@ class TestGraphSnapshot:
 
         cr1, agg1, links = spur
         group(agg1, links)
-        few = count()
+        expected = count()
         for n in range(8):
             other = make_device(f"r{n}", management_address=f"127.20.1.{n + 1}")
             Interface.objects.create(device=other, name="x")
             group(other, [make_link(cr1, other, f"l{n}", a_interface_name=f"l{n}")])
 
-        assert count() == few == 10
+        assert count() == expected == 10
 
     def test_the_version_is_stable_until_something_changes(self, spur):
         first = graph_snapshot().version

@@ -84,7 +84,7 @@ class PackSerializer(serializers.Serializer[Any]):
     rules = serializers.ListField(child=serializers.DictField())
 
 
-class ImportedSerializer(serializers.Serializer[Any]):
+class ImportResultSerializer(serializers.Serializer[Any]):
     rules = RuleSerializer(many=True)
 
 

@@ -110,7 +110,7 @@ class RuleViewSet(AlertsViewSet):
         return Response(self.get_serializer(changed).data)
 
     @extend_schema(
-        request=serializers.ImportSerializer, responses={200: serializers.ImportedSerializer}
+        request=serializers.ImportSerializer, responses={200: serializers.ImportResultSerializer}
     )
     @action(detail=False, methods=["post"], url_path="import")
     def import_pack(self, request: Request) -> Response:

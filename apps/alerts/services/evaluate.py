@@ -53,7 +53,7 @@ NO_SCOPE = Scope(None, "", None, ())
 
 
 @dataclass(frozen=True)
-class _Loaded:
+class _LoadedRule:
     row: AlertRule
     rule: Rule
     overrides: tuple[Override, ...]
@@ -108,7 +108,7 @@ def _try_lock(tenant_id: UUID) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _load_rules() -> list[_Loaded]:
+def _load_rules() -> list[_LoadedRule]:
     overrides: dict[UUID, list[Override]] = defaultdict(list)
     for row in RuleOverride.objects.order_by("pk"):
         overrides[row.rule_id].append(
@@ -116,7 +116,7 @@ def _load_rules() -> list[_Loaded]:
         )
     # The document has only the initial value of `enabled`; the tenant's setting is on the row.
     return [
-        _Loaded(
+        _LoadedRule(
             row,
             replace(compile_rule(row.document), is_enabled=row.is_enabled),
             tuple(overrides[row.id]),
@@ -125,24 +125,24 @@ def _load_rules() -> list[_Loaded]:
     ]
 
 
-def _load_inputs(rules: Iterable[_Loaded], at: datetime) -> _Inputs:
+def _load_inputs(rules: Iterable[_LoadedRule], at: datetime) -> _Inputs:
     rules = list(rules)
     metrics = {metric for loaded in rules for metric in loaded.rule.metrics}
     latest: dict[str, dict[Ref, LatestValue]] = defaultdict(dict)
     for key, value in queries.latest(metrics=metrics).items():
         if not key.labels:
             latest[key.metric][key.entity_type, key.entity_id] = value
-    over_time = [
+    windowed = [
         loaded.rule.condition
         for loaded in rules
         if isinstance(loaded.rule.condition, Threshold)
         and loaded.rule.condition.aggregation is not Aggregation.LAST
     ]
     windows: dict[SeriesKey, Points] = {}
-    if over_time:
-        longest = max(condition.lookback_seconds for condition in over_time)
+    if windowed:
+        longest = max(condition.lookback_seconds for condition in windowed)
         windows = queries.windows(
-            metrics={condition.metric for condition in over_time},
+            metrics={condition.metric for condition in windowed},
             since=at - timedelta(seconds=longest),
             until=at,
         )
@@ -160,7 +160,9 @@ def _load_inputs(rules: Iterable[_Loaded], at: datetime) -> _Inputs:
     )
 
 
-def _state_changes(rules: Iterable[_Loaded], at: datetime) -> dict[str, dict[Ref, list[datetime]]]:
+def _state_changes(
+    rules: Iterable[_LoadedRule], at: datetime
+) -> dict[str, dict[Ref, list[datetime]]]:
     """State changes within the longest window of the rules with flap detection."""
     window_by_event = {
         STATE_CHANGE_EVENTS[loaded.rule.condition.metric]: loaded.rule.flap.window_seconds
@@ -181,7 +183,9 @@ def _state_changes(rules: Iterable[_Loaded], at: datetime) -> dict[str, dict[Ref
     return found
 
 
-def _last_recoveries(rules: Iterable[_Loaded], at: datetime) -> dict[tuple[UUID, Ref], datetime]:
+def _last_recoveries(
+    rules: Iterable[_LoadedRule], at: datetime
+) -> dict[tuple[UUID, Ref], datetime]:
     """Last recovery of the alerts of rules with a cooldown."""
     cooldowns = {
         loaded.row.id: loaded.rule.timing.cooldown_seconds
@@ -202,7 +206,7 @@ def _last_recoveries(rules: Iterable[_Loaded], at: datetime) -> dict[tuple[UUID,
 
 @dataclass(frozen=True)
 class _Transition:
-    loaded: _Loaded
+    loaded: _LoadedRule
     ref: Ref
     alert: Alert | None
     before: Episode
@@ -212,7 +216,7 @@ class _Transition:
     flapping: Flapping | None = None
 
 
-def _evaluate_rule(loaded: _Loaded, inputs: _Inputs, at: datetime) -> Iterator[_Transition]:
+def _evaluate_rule(loaded: _LoadedRule, inputs: _Inputs, at: datetime) -> Iterator[_Transition]:
     rule = loaded.rule
     for ref in inputs.latest[rule.condition.metric]:
         scope = inputs.scopes.get(ref, NO_SCOPE)
@@ -251,14 +255,14 @@ def _disabled(before: Episode, at: datetime) -> Episode:
 
 
 def _in_scope(rule: Rule, ref: Ref, scope: Scope, linked: set[UUID]) -> bool:
-    wanted = rule.scope
+    required = rule.scope
     return (
-        ref[0] == wanted.entity_type
-        and (not wanted.roles or scope.role in wanted.roles)
-        and (not wanted.tags or bool(wanted.tags & set(scope.tags)))
-        and (not wanted.site_ids or str(scope.site_id) in wanted.site_ids)
-        and (not wanted.device_ids or str(scope.device_id) in wanted.device_ids)
-        and (not wanted.only_linked or ref[1] in linked)
+        ref[0] == required.entity_type
+        and (not required.roles or scope.role in required.roles)
+        and (not required.tags or bool(required.tags & set(scope.tags)))
+        and (not required.site_ids or str(scope.site_id) in required.site_ids)
+        and (not required.device_ids or str(scope.device_id) in required.device_ids)
+        and (not required.only_linked or ref[1] in linked)
     )
 
 
@@ -328,9 +332,9 @@ def _update_maintenance(inputs: _Inputs) -> None:
     """Update the maintenance window of each open alert; its state is independent of it."""
     changed: dict[UUID | None, list[UUID]] = defaultdict(list)
     for (_, ref), alert in inputs.episodes.items():
-        wanted = inputs.maintenance_of(ref)
-        if alert.maintenance_id != wanted:
-            changed[wanted].append(alert.pk)
+        maintenance_id = inputs.maintenance_of(ref)
+        if alert.maintenance_id != maintenance_id:
+            changed[maintenance_id].append(alert.pk)
     for maintenance_id, alert_ids in changed.items():
         Alert.objects.filter(pk__in=alert_ids).update(maintenance_id=maintenance_id)
 
