@@ -49,8 +49,8 @@ def incidents_involving(
     access: Access, entity_ids: Collection[UUID], *, only_open: bool = False, most: int = 20
 ) -> list[Incident]:
     """Incidents with a cause or an alert on any of these entities, newest first. One query."""
-    touched = IncidentAlert.objects.filter(entity_id__in=entity_ids).values("incident_id")
-    rows = visible_incidents(access).filter(Q(root_id__in=entity_ids) | Q(pk__in=touched))
+    with_alert = IncidentAlert.objects.filter(entity_id__in=entity_ids).values("incident_id")
+    rows = visible_incidents(access).filter(Q(root_id__in=entity_ids) | Q(pk__in=with_alert))
     if only_open:
         rows = rows.filter(status=IncidentStatus.OPEN)
     return list(rows.order_by("-started_at", "-pk")[:most])

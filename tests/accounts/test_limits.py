@@ -203,7 +203,7 @@ class TestIncidents:
     def test_what_reaches_a_granted_router_is_seen_without_naming_the_rest(
         self, acme, acme_noc, limited, stage
     ):
-        incident = stage.open_an_incident()
+        incident = stage.open_incident()
         give(acme, acme_noc, stage.devices[BEHIND[1]])
         url = f"/api/v1/incidents/{incident.id}/"
 
@@ -228,7 +228,7 @@ class TestIncidents:
         assert not [name for name in outside if name in acked.content.decode()]
 
     def test_alerts_are_those_of_granted_routers(self, acme, acme_noc, limited, stage):
-        stage.open_an_incident()
+        stage.open_incident()
         give(acme, acme_noc, stage.devices[BEHIND[1]])
 
         alerts = listed(limited, "/api/v1/alerts/")
@@ -237,7 +237,7 @@ class TestIncidents:
         assert {a["entity"]["id"] for a in alerts} == {str(stage.devices[BEHIND[1]].id)}
 
     def test_what_touches_nothing_granted_is_as_absent(self, acme, acme_noc, limited, stage):
-        incident = stage.open_an_incident()
+        incident = stage.open_incident()
         give(acme, acme_noc, stage.devices["er1"])
 
         assert listed(limited, "/api/v1/incidents/") == []
@@ -246,7 +246,7 @@ class TestIncidents:
         )
 
     def test_who_sees_all_of_it_sees_it_whole(self, acme, acme_noc, limited, stage):
-        incident = stage.open_an_incident()
+        incident = stage.open_incident()
         for site in {d.site_id: d.site for d in stage.devices.values()}.values():
             give(acme, acme_noc, site)
 
@@ -257,7 +257,7 @@ class TestIncidents:
         assert limited.get(f"/api/v1/incidents/{incident.id}/timeline/").status_code == 200
 
     def test_the_pages_keep_to_it_too(self, acme, acme_noc, limited, stage, client):
-        incident = stage.open_an_incident()
+        incident = stage.open_incident()
         give(acme, acme_noc, stage.devices[BEHIND[1]])
         client.force_login(acme_noc)
 

@@ -97,5 +97,5 @@ def visitor(
 def stage(transactional_db, acme) -> MonitoredNetwork:
     """Acme's network with an incident: a PoP cut off from the core."""
     stage = MonitoredNetwork(acme)
-    stage.open_an_incident()
+    stage.open_incident()
     return stage

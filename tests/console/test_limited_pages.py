@@ -29,12 +29,12 @@ def limited(acme, acme_noc, visit):
 @pytest.fixture
 def incident(stage, _now) -> Incident:
     """The backhaul is cut: its cause is a wire of the core, the PoP's routers are behind it."""
-    return stage.open_an_incident()
+    return stage.open_incident()
 
 
 @pytest.fixture
 def one_router(acme, acme_noc, limited, stage, incident):
-    """One of the routers behind it is granted; its site and its neighbours are not."""
+    """One of the routers behind it is granted; its site and its neighbors are not."""
     with acting_in(acme):
         grant(user_id=acme_noc.id, row=stage.devices[OWN], actor=ACTOR, at=stage.t0)
     return limited

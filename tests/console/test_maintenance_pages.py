@@ -233,7 +233,7 @@ class TestPreview:
 
     @pytest.fixture
     def incident(self, stage, _now):
-        return stage.open_an_incident()
+        return stage.open_incident()
 
     def test_an_incident_leads_to_where_its_cause_is(self, noc, stage, incident):
         answer = noc.get(PLAN, {"incident": incident.id})
@@ -256,7 +256,7 @@ class TestPreview:
                 at=stage.at(48),
             )
 
-        stage.look(49)
+        stage.evaluate(49)
 
         with acting_in(acme):
             incident.refresh_from_db()
@@ -372,7 +372,7 @@ def test_rows_lead_to_the_form_for_whoever_may_plan(visit, acme_noc, acme_readon
 
 @pytest.mark.usefixtures("_now")
 def test_open_alerts_of_a_stage_are_what_the_preview_counts(acme, noc, stage):
-    stage.open_an_incident()
+    stage.open_incident()
     everywhere = {row.site_id for row in stage.devices.values()}
 
     counted = noc.post(PLAN, {"site": [str(pk) for pk in everywhere]}).context["preview"].alerts

@@ -19,7 +19,7 @@ HTMX = {"HX-Request": "true"}
 
 @pytest.fixture
 def incident(stage, _now):
-    return stage.open_an_incident()
+    return stage.open_incident()
 
 
 def drawn(client, name: str, *args, **query):

@@ -227,7 +227,7 @@ def test_the_search_finds_all_kinds(visit, acme_noc, four_states):
 
 @pytest.mark.usefixtures("_now")
 def test_the_home_tells_of_the_incident(visit, stage, acme_noc):
-    incident = stage.open_an_incident()
+    incident = stage.open_incident()
     client = visit(acme_noc)
 
     shown = text_of(client.get(reverse("console:home")))
@@ -243,7 +243,7 @@ def test_the_home_tells_of_the_incident(visit, stage, acme_noc):
 @pytest.mark.parametrize("next_url", ["//evil.example/", "https://evil.example/", "javascript:1"])
 @pytest.mark.usefixtures("_now")
 def test_acknowledging_leads_nowhere_else(visit, stage, acme_noc, next_url):
-    incident = stage.open_an_incident()
+    incident = stage.open_incident()
 
     path = reverse("incidents:acknowledge", args=[incident.id])
     answer = visit(acme_noc).post(path, {"next": next_url})
@@ -253,7 +253,7 @@ def test_acknowledging_leads_nowhere_else(visit, stage, acme_noc, next_url):
 
 @pytest.mark.usefixtures("_now")
 def test_those_who_only_read_are_offered_no_verb(visit, stage, acme_readonly):
-    stage.open_an_incident()
+    stage.open_incident()
 
     assert "Acknowledge" not in text_of(
         visit(acme_readonly).get(reverse("console:home"), headers=HTMX)
@@ -262,7 +262,7 @@ def test_those_who_only_read_are_offered_no_verb(visit, stage, acme_readonly):
 
 @pytest.mark.usefixtures("_now")
 def test_alerts_say_what_was_seen_and_what_holds_them(visit, stage, acme_noc):
-    incident = stage.open_an_incident()
+    incident = stage.open_incident()
 
     shown = text_of(visit(acme_noc).get(reverse("console:alerts")))
 
@@ -273,7 +273,7 @@ def test_alerts_say_what_was_seen_and_what_holds_them(visit, stage, acme_noc):
 
 @pytest.mark.usefixtures("_now")
 def test_a_device_behind_the_cause_says_so(visit, stage, acme_noc):
-    incident = stage.open_an_incident()
+    incident = stage.open_incident()
     client = visit(acme_noc)
 
     behind = text_of(client.get(reverse("console:device", args=[stage.devices["bng1"].id])))

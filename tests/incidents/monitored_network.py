@@ -1,4 +1,4 @@
-"""A PoP on one backhaul, watched by the core's agent: readings go in, incidents come out, second by second."""
+"""A PoP on one backhaul, monitored by an agent at the core: polled samples in, incidents out."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -24,11 +24,11 @@ ROUTERS = (
     *(("agg1", "agg", "north"), ("bng1", "bng", "north")),
 )
 LINKS = (("er1", "cr1"), ("cr1", "cr2"), ("cr2", "agg1"), ("agg1", "bng1"))
-BEHIND = ("agg1", "bng1")
+CUT_OFF_ROUTERS = ("agg1", "bng1")
 
 
 class MonitoredNetwork:
-    """Acme's network, all well at second 0."""
+    """Acme's network; everything works at second 0."""
 
     def __init__(self, tenant: Tenant) -> None:
         self.tenant = tenant
@@ -71,7 +71,7 @@ class MonitoredNetwork:
         )
 
     def port(self, device: str, towards: str) -> UUID:
-        """The wire id of a port; the server's own id is resolved by ``interface``."""
+        """The id of a port in the ingest protocol; ``interface`` returns the server's own id."""
         return ids.interface_id(self.devices[device].id, f"to-{towards}")
 
     def interface(self, device: str, towards: str) -> UUID:
@@ -80,7 +80,7 @@ class MonitoredNetwork:
     def at(self, seconds: float) -> datetime:
         return self.t0 + timedelta(seconds=seconds)
 
-    def read(
+    def poll(
         self,
         seconds: float,
         *,
@@ -88,7 +88,7 @@ class MonitoredNetwork:
         cut: tuple[str, ...] = (),
         unpowered: tuple[str, ...] = (),
     ) -> None:
-        """One round: probes of every router, the ports and supplies of those that answer, the sessions."""
+        """One polling round: probes of every router; ports and power supplies of those that answer; sessions."""
         samples = [
             (("device", row.id, "device.up"), 0.0 if name in down else 1.0)
             for name, row in self.devices.items()
@@ -100,50 +100,50 @@ class MonitoredNetwork:
         ]
         with acting_in(self.tenant):
             for a, z in LINKS:
-                for here, there in ((a, z), (z, a)):
-                    if here not in down:
-                        key = ("interface", self.interface(here, there), "interface.oper_up")
+                for near, far in ((a, z), (z, a)):
+                    if near not in down:
+                        key = ("interface", self.interface(near, far), "interface.oper_up")
                         samples.append((key, 0.0 if f"{a}-{z}" in cut else 1.0))
             if "bng1" not in down:
                 samples.append((("service", self.pppoe.id, "pppoe.sessions.active"), 412.0))
-            moment = self.at(seconds)
+            at = self.at(seconds)
             store.write_batch(
-                samples=[Sample(SeriesKey(*key), moment, value) for key, value in samples],
-                received_at=moment,
+                samples=[Sample(SeriesKey(*key), at, value) for key, value in samples],
+                received_at=at,
             )
-            Agent.objects.filter(pk=self.agent.pk).update(status="active", last_heartbeat_at=moment)
+            Agent.objects.filter(pk=self.agent.pk).update(status="active", last_heartbeat_at=at)
 
-    def look(self, seconds: float) -> None:
+    def evaluate(self, seconds: float) -> None:
         """Evaluate and correlate."""
         at = self.at(seconds)
         alerts.evaluate_tenant(tenant_id=self.tenant.id, at=at)
         services.correlate_tenant(tenant_id=self.tenant.id, at=at)
 
-    def play(self, first: int, last: int, **wrong: tuple[str, ...]) -> None:
-        """Rounds every 5 s, looked at a second later."""
+    def run(self, first: int, last: int, **faults: tuple[str, ...]) -> None:
+        """Polling rounds every 5 s, each evaluated a second later."""
         for seconds in range(first, last, 5):
-            self.read(seconds, **wrong)
-            self.look(seconds + 1)
+            self.poll(seconds, **faults)
+            self.evaluate(seconds + 1)
 
     def cut_backhaul(self, first: int, last: int) -> None:
-        self.play(first, last, down=BEHIND, cut=("cr2-agg1",))
+        self.run(first, last, down=CUT_OFF_ROUTERS, cut=("cr2-agg1",))
 
     def lose_power(self, on_batteries: int, unreachable: int, last: int) -> None:
-        """The PoP behind the backhaul runs on batteries first, then it goes dark."""
-        self.play(on_batteries, unreachable, unpowered=BEHIND)
-        self.play(unreachable, last, down=BEHIND, cut=("cr2-agg1",))
+        """The PoP behind the backhaul runs on batteries first, then it becomes unreachable."""
+        self.run(on_batteries, unreachable, unpowered=CUT_OFF_ROUTERS)
+        self.run(unreachable, last, down=CUT_OFF_ROUTERS, cut=("cr2-agg1",))
 
-    def open_an_incident(self) -> Incident:
-        """The backhaul is cut at second 15 and told of at 33; at 47 every router behind it has fired."""
-        wrong = {"down": BEHIND, "cut": ("cr2-agg1",)}
-        self.read(0)
-        self.look(1)
+    def open_incident(self) -> Incident:
+        """Cut the backhaul at second 15; the incident opens at 33, and by 47 every router behind it has an alert."""
+        faults = {"down": CUT_OFF_ROUTERS, "cut": ("cr2-agg1",)}
+        self.poll(0)
+        self.evaluate(1)
         for seconds in (15, 26):
-            self.read(seconds, **wrong)
-            self.look(seconds + 1)
-        self.look(33)
-        self.read(46, **wrong)
-        self.look(47)
+            self.poll(seconds, **faults)
+            self.evaluate(seconds + 1)
+        self.evaluate(33)
+        self.poll(46, **faults)
+        self.evaluate(47)
         return self.incidents()[0]
 
     def incidents(self) -> list[Incident]:

@@ -1,4 +1,4 @@
-"""Incidents as programs and people meet them."""
+"""Incidents over REST and on pages."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -19,7 +19,7 @@ from tests.incidents.monitored_network import MonitoredNetwork
 
 pytestmark = pytest.mark.django_db
 
-VERBS = {
+ACTIONS = {
     "ack": {},
     "unack": {},
     "assign": {"user_id": None},
@@ -43,7 +43,7 @@ def network(acme) -> MonitoredNetwork:
 
 @pytest.fixture
 def incident(network) -> Incident:
-    return network.open_an_incident()
+    return network.open_incident()
 
 
 @pytest.fixture
@@ -51,16 +51,16 @@ def noc(acme, acme_noc) -> Client:
     return bearer(acme, acme_noc)
 
 
-def act(client: Client, incident: Incident, verb: str, body=None):
-    return client.post(path(incident, f"{verb}/"), body or {}, "application/json")
+def act(client: Client, incident: Incident, action: str, body=None):
+    return client.post(path(incident, f"{action}/"), body or {}, "application/json")
 
 
-def path(incident: Incident, verb: str = "") -> str:
-    return f"/api/v1/incidents/{incident.id}/{verb}"
+def path(incident: Incident, action: str = "") -> str:
+    return f"/api/v1/incidents/{incident.id}/{action}"
 
 
 class TestReading:
-    def test_the_queue_shows_the_cause_and_who_is_hit(self, noc, incident):
+    def test_the_list_shows_the_cause_and_the_impact(self, noc, incident):
         (row,) = noc.get("/api/v1/incidents/").json()["results"]
 
         assert row["id"] == str(incident.id)
@@ -71,17 +71,17 @@ class TestReading:
         ("query", "found"),
         [("status=open", 1), ("status=closed", 0), ("severity=critical", 1), ("number=2", 0)],
     )
-    def test_the_queue_filters(self, noc, incident, query, found):
+    def test_the_list_filters(self, noc, incident, query, found):
         assert len(noc.get(f"/api/v1/incidents/?{query}").json()["results"]) == found
 
     @pytest.mark.parametrize("query", ["status=burning", "number=x", "root_id=7", "number=-1"])
-    def test_a_wrong_filter_is_a_clear_fault(self, noc, incident, query):
+    def test_an_invalid_filter_is_rejected(self, noc, incident, query):
         response = noc.get(f"/api/v1/incidents/?{query}")
 
         assert response.status_code == 400
         assert response.json()["code"]
 
-    def test_the_detail_carries_evidence_and_rivals(self, noc, incident):
+    def test_the_detail_has_evidence_and_alternatives(self, noc, incident):
         body = noc.get(path(incident)).json()
 
         (cause,) = body["root_causes"]
@@ -89,7 +89,7 @@ class TestReading:
         assert {sign["code"] for sign in cause["evidence"]} >= {"interface_down", "unreachable"}
         assert {row["name"] for row in cause["alternatives"]} >= {"agg1"}
 
-    def test_every_suppressed_alert_says_by_what_why_and_since_when(self, noc, incident):
+    def test_every_suppressed_alert_has_cause_reason_and_time(self, noc, incident):
         rows = noc.get(path(incident, "suppressed/")).json()["results"]
 
         assert {row["entity_name"] for row in rows} == {"agg1", "bng1"}
@@ -98,28 +98,28 @@ class TestReading:
             for row in rows
         )
 
-    def test_impact_names_who_is_hit(self, noc, network, incident):
+    def test_impact_lists_affected_entities(self, noc, network, incident):
         body = noc.get(path(incident, "impact/")).json()
 
         assert set(body["devices"]) == {str(network.devices[n].id) for n in ("agg1", "bng1")}
         assert body["services"] == [str(network.pppoe.id)]
 
-    def test_a_replay_says_the_same(self, noc, incident):
+    def test_a_replay_gives_the_same_verdict(self, noc, incident):
         body = act(noc, incident, "replay", {}).json()
 
         assert body["is_same"] is True
         assert act(noc, incident, "replay", {"revision": 99}).status_code == 404
 
-    def test_a_page_costs_the_same_for_one_row_and_for_twenty(self, acme, noc, incident):
+    def test_a_list_costs_the_same_queries_for_one_row_and_for_twenty(self, acme, noc, incident):
         def queries(url: str) -> int:
             with CaptureQueriesContext(
                 connection,
-            ) as seen:
+            ) as captured:
                 assert noc.get(url).status_code == 200
-            return len(seen)
+            return len(captured)
 
         few = queries("/api/v1/incidents/")
-        story = queries(path(incident, "timeline/"))
+        timeline_queries = queries(path(incident, "timeline/"))
         with acting_in(acme):
             for number in range(2, 22):
                 incident.pk, incident.number = uuid4(), number
@@ -131,7 +131,7 @@ class TestReading:
             )
 
         assert queries("/api/v1/incidents/") == few
-        assert queries(path(first, "timeline/")) == story
+        assert queries(path(first, "timeline/")) == timeline_queries
 
 
 class TestActing:
@@ -140,13 +140,13 @@ class TestActing:
         assert act(noc, incident, "ack").status_code == 409
         assert act(noc, incident, "unack").json()["acked_by"] == ""
         assert act(noc, incident, "notes", {"text": "On it"}).status_code == 201
-        given = act(noc, incident, "assign", {"user_id": str(acme_noc.id)})
-        assert given.json()["assigned_to"] == acme_noc.label
+        assigned = act(noc, incident, "assign", {"user_id": str(acme_noc.id)})
+        assert assigned.json()["assigned_to"] == acme_noc.label
         closed = act(noc, incident, "close", {"reason": "Known works"}).json()
         assert (closed["status"], closed["resolution"]) == ("closed", "operator")
 
     @pytest.mark.parametrize(
-        ("verb", "body", "status"),
+        ("action", "body", "status"),
         [
             ("notes", {}, 400),
             ("notes", {"text": " "}, 400),
@@ -160,34 +160,34 @@ class TestActing:
             ("replay", {"revision": "first"}, 400),
         ],
     )
-    def test_what_makes_no_sense_is_refused_with_a_code(self, noc, incident, verb, body, status):
-        response = act(noc, incident, verb, body)
+    def test_invalid_requests_are_refused_with_a_code(self, noc, incident, action, body, status):
+        response = act(noc, incident, action, body)
 
         assert response.status_code == status
         assert response.json()["code"]
 
-    @pytest.mark.parametrize(("verb", "body"), VERBS.items())
-    def test_who_may_only_read_may_not_act(self, acme, acme_readonly, incident, verb, body):
+    @pytest.mark.parametrize(("action", "body"), ACTIONS.items())
+    def test_readonly_members_cannot_act(self, acme, acme_readonly, incident, action, body):
         reader = bearer(acme, acme_readonly)
 
-        assert act(reader, incident, verb, body).status_code == 403
+        assert act(reader, incident, action, body).status_code == 403
 
 
 class TestAnotherTenant:
-    @pytest.mark.parametrize("verb", READS)
-    def test_cannot_read(self, globex, globex_noc, incident, verb):
-        stranger = bearer(globex, globex_noc)
-        foreign = stranger.get(path(incident, verb))
-        absent = stranger.get(f"/api/v1/incidents/{uuid4()}/{verb}")
+    @pytest.mark.parametrize("action", READS)
+    def test_cannot_read(self, globex, globex_noc, incident, action):
+        outsider = bearer(globex, globex_noc)
+        foreign = outsider.get(path(incident, action))
+        absent = outsider.get(f"/api/v1/incidents/{uuid4()}/{action}")
 
         assert foreign.status_code == absent.status_code == 404
         assert foreign.content == absent.content
 
-    @pytest.mark.parametrize(("verb", "body"), VERBS.items())
-    def test_cannot_act(self, globex, globex_noc, incident, verb, body):
-        stranger = bearer(globex, globex_noc)
+    @pytest.mark.parametrize(("action", "body"), ACTIONS.items())
+    def test_cannot_act(self, globex, globex_noc, incident, action, body):
+        outsider = bearer(globex, globex_noc)
 
-        assert act(stranger, incident, verb, body).status_code == 404
+        assert act(outsider, incident, action, body).status_code == 404
 
 
 class TestPages:
@@ -197,7 +197,7 @@ class TestPages:
         assert client.login(username=acme_noc.email, password=PASSWORD)
         return client
 
-    def test_the_queue_and_the_incident_say_what_matters(self, page, incident):
+    def test_list_and_detail_show_title_impact_and_evidence(self, page, incident):
         queue = page.get("/incidents/").content.decode()
         detail = page.get(f"/incidents/{incident.id}/").content.decode()
 
@@ -207,13 +207,13 @@ class TestPages:
         assert "cr2-agg1" in detail
         assert "agg1 alone would explain the same" in detail
 
-    def test_the_living_part_comes_alone(self, page, incident):
-        part = page.get(f"/incidents/{incident.id}/", headers={"hx-request": "true"})
+    def test_htmx_gets_the_partial(self, page, incident):
+        response = page.get(f"/incidents/{incident.id}/", headers={"hx-request": "true"})
 
-        assert "<html" not in part.content.decode()
-        assert "HX-Request" in part.headers["Vary"]
+        assert "<html" not in response.content.decode()
+        assert "HX-Request" in response.headers["Vary"]
 
-    def test_acknowledged_and_noted_from_the_page(self, page, acme, incident):
+    def test_acknowledge_and_note_from_the_page(self, page, acme, incident):
         page.post(f"/incidents/{incident.id}/acknowledge/")
         page.post(f"/incidents/{incident.id}/acknowledge/")
         page.post(f"/incidents/{incident.id}/notes/", {"text": "<b>Fibre</b> crew sent"})
@@ -226,32 +226,32 @@ class TestPages:
             in page.get(f"/incidents/{incident.id}/").content.decode()
         )
 
-    def test_an_empty_queue_is_all_quiet(self, page):
-        assert "All quiet" in page.get("/incidents/").content.decode()
+    def test_an_empty_list_says_no_open_incidents(self, page):
+        assert "No open incidents" in page.get("/incidents/").content.decode()
 
     @pytest.mark.parametrize("query", ["?status=burning", "?before=x", "?before=99999999999"])
-    def test_a_strange_address_still_shows_the_queue(self, page, incident, query):
+    def test_an_invalid_query_still_shows_the_list(self, page, incident, query):
         assert page.get(f"/incidents/{query}").status_code == 200
 
-    def test_a_foreign_incident_is_not_there(self, globex_noc, incident):
-        stranger = Client()
-        stranger.login(username=globex_noc.email, password=PASSWORD)
+    def test_another_tenants_incident_is_not_found(self, globex_noc, incident):
+        outsider = Client()
+        outsider.login(username=globex_noc.email, password=PASSWORD)
 
-        assert stranger.get(f"/incidents/{incident.id}/").status_code == 404
-        assert stranger.post(f"/incidents/{incident.id}/acknowledge/").status_code == 404
+        assert outsider.get(f"/incidents/{incident.id}/").status_code == 404
+        assert outsider.post(f"/incidents/{incident.id}/acknowledge/").status_code == 404
 
-    def test_who_may_only_read_sees_no_verbs(self, acme_readonly, incident):
+    def test_readonly_members_see_no_actions(self, acme_readonly, incident):
         reader = Client()
         reader.login(username=acme_readonly.email, password=PASSWORD)
 
         assert "acknowledge/" not in reader.get(f"/incidents/{incident.id}/").content.decode()
         assert reader.post(f"/incidents/{incident.id}/acknowledge/").status_code == 403
 
-    def test_the_pages_cost_the_same_for_one_row_and_for_twenty(self, acme, page, incident):
+    def test_the_page_costs_the_same_queries_for_one_row_and_for_twenty(self, acme, page, incident):
         def queries() -> int:
-            with CaptureQueriesContext(connection) as seen:
+            with CaptureQueriesContext(connection) as captured:
                 assert page.get("/incidents/").status_code == 200
-            return len(seen)
+            return len(captured)
 
         page.get("/incidents/")
         few = queries()
@@ -274,7 +274,7 @@ class TestPages:
         (273_600, "3 d 4 h"),
     ],
 )
-def test_how_long_it_lasts_is_said_as_operators_do(seconds, text):
+def test_durations_are_formatted(seconds, text):
     start = clock.now()
 
     assert format_duration(start, start + timedelta(seconds=seconds)) == text

@@ -1,4 +1,4 @@
-"""From readings to incidents, on the real database."""
+"""From samples to incidents, on the real database."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -22,7 +22,7 @@ from apps.incidents.services.correlate import CORRELATE
 from apps.inventory.models import Site
 from apps.maintenance.services import plan_window
 from apps.tenancy import acting_in
-from tests.incidents.monitored_network import ACTOR, BEHIND, MonitoredNetwork
+from tests.incidents.monitored_network import ACTOR, CUT_OFF_ROUTERS, MonitoredNetwork
 from tests.inventory.factories import make_site
 
 pytestmark = pytest.mark.django_db
@@ -33,7 +33,7 @@ DANA = Actor("user", "1", "Dana")
 @pytest.fixture
 def network(acme) -> MonitoredNetwork:
     network = MonitoredNetwork(acme)
-    network.play(0, 15)
+    network.run(0, 15)
     return network
 
 
@@ -44,16 +44,16 @@ def topics(network: MonitoredNetwork) -> list[str]:
 
 
 def evaluate_only(
-    network: MonitoredNetwork, first: int, last: int, **wrong: tuple[str, ...]
+    network: MonitoredNetwork, first: int, last: int, **faults: tuple[str, ...]
 ) -> None:
-    """Alerts move while nobody correlates."""
+    """Alerts change state without correlation."""
     for seconds in range(first, last, 5):
-        network.read(seconds, **wrong)
+        network.poll(seconds, **faults)
         evaluate_tenant(tenant_id=network.tenant.id, at=network.at(seconds + 1))
 
 
-class TestACutBackhaul:
-    def test_becomes_one_incident_with_its_cause_and_who_is_hit(self, network):
+class TestBackhaulCut:
+    def test_becomes_one_incident_with_its_cause_and_impact(self, network):
         network.cut_backhaul(15, 45)
 
         (incident,) = network.incidents()
@@ -66,11 +66,11 @@ class TestACutBackhaul:
         assert incident.opened_at <= network.at(41)
         assert topics(network)[0] == "incident.opened"
 
-    def test_holds_back_the_routers_behind_it_and_says_why(self, network):
+    def test_suppresses_the_routers_behind_it_with_a_reason(self, network):
         network.cut_backhaul(15, 60)
 
         with acting_in(network.tenant):
-            held = {
+            suppressed = {
                 row.entity_name: row for row in IncidentAlert.objects.filter(is_suppressed=True)
             }
             shown = set(
@@ -78,15 +78,15 @@ class TestACutBackhaul:
                     "entity_name", flat=True
                 )
             )
-        assert held.keys() == {"agg1", "bng1"}
+        assert suppressed.keys() == {"agg1", "bng1"}
         assert shown == {"cr2 to-agg1"}
-        assert held["bng1"].suppressed_by_id == network.links["cr2-agg1"].id
-        assert "cr2-agg1" in held["bng1"].suppression_reason
-        assert held["bng1"].suppressed_since == network.at(15)
+        assert suppressed["bng1"].suppressed_by_id == network.links["cr2-agg1"].id
+        assert "cr2-agg1" in suppressed["bng1"].suppression_reason
+        assert suppressed["bng1"].suppressed_since == network.at(15)
 
     def test_closes_once_when_everything_has_recovered(self, network):
         network.cut_backhaul(15, 60)
-        network.play(60, 90)
+        network.run(60, 90)
 
         (incident,) = network.incidents()
         assert (incident.status, incident.resolution) == ("closed", "recovered")
@@ -97,9 +97,9 @@ class TestACutBackhaul:
         with acting_in(network.tenant):
             assert not Due.objects.filter(kind=CORRELATE).exists()
 
-    def test_the_same_cut_again_soon_is_the_same_incident_again(self, network):
+    def test_the_same_cut_again_soon_reopens_the_incident(self, network):
         network.cut_backhaul(15, 60)
-        network.play(60, 90)
+        network.run(60, 90)
         network.cut_backhaul(90, 120)
 
         (incident,) = network.incidents()
@@ -107,10 +107,10 @@ class TestACutBackhaul:
         assert incident.ended_at is None
         assert topics(network)[-2:] == ["incident.closed", "incident.updated"]
 
-    def test_another_trouble_of_the_same_router_soon_is_a_second_incident(self, network):
-        network.play(15, 60, down=("er1",))
-        network.play(60, 90)
-        network.play(90, 110, unpowered=("er1",))
+    def test_another_problem_of_the_same_router_soon_is_a_second_incident(self, network):
+        network.run(15, 60, down=("er1",))
+        network.run(60, 90)
+        network.run(90, 110, unpowered=("er1",))
 
         first, second = network.incidents()
         assert (first.root_type, first.root_id) == (second.root_type, second.root_id)
@@ -119,9 +119,9 @@ class TestACutBackhaul:
 
     def test_the_same_cut_later_is_a_second_incident(self, network):
         network.cut_backhaul(15, 45)
-        network.play(45, 75)
-        network.read(400)
-        network.look(401)
+        network.run(45, 75)
+        network.poll(400)
+        network.evaluate(401)
         network.cut_backhaul(405, 440)
 
         assert [row.status for row in network.incidents()] == ["closed", "open"]
@@ -129,20 +129,20 @@ class TestACutBackhaul:
     def test_a_flapping_one_closes_only_after_a_longer_quiet(self, network):
         for start in (15, 75, 135):
             network.cut_backhaul(start, start + 30)
-            network.play(start + 30, start + 60)
+            network.run(start + 30, start + 60)
 
         (incident,) = network.incidents()
         assert incident.is_flapping
         assert incident.status == "open"
         assert topics(network).count("incident.closed") == 2
 
-        network.read(240)
-        network.look(241)
+        network.poll(240)
+        network.evaluate(241)
         assert network.incidents()[0].status == "closed"
 
-    def test_tells_the_world_whole_and_in_sequence(self, network):
+    def test_publishes_complete_events_in_sequence(self, network):
         network.cut_backhaul(15, 60)
-        network.play(60, 90)
+        network.run(60, 90)
 
         with acting_in(network.tenant):
             rows = OutboxEvent.objects.filter(topic__startswith="incident.").order_by("created_at")
@@ -156,29 +156,29 @@ class TestACutBackhaul:
         assert (first["status"], last["status"]) == ("open", "closed")
         assert last["ends_at"]
 
-    def test_nobody_is_told_before_the_hold_is_over(self, network):
+    def test_nothing_opens_before_the_hold_is_over(self, network):
         network.cut_backhaul(15, 30)
 
         assert network.incidents() == []
 
 
-class TestAVerdictThatSplitsWhileItRecovers:
-    """A PoP lost its power. Once its supplies are well, they say nothing any more of why it is dark, and the verdict
-    sees two troubles: the supplies, and the way in."""
+class TestVerdictThatSplitsDuringRecovery:
+    """A PoP lost its power. Once its supplies recover, they no longer explain why it is unreachable, and the verdict
+    has two problems: the supplies, and the uplink."""
 
     @pytest.fixture
     def split(self, network) -> MonitoredNetwork:
         network.lose_power(15, 50, 90)
-        network.play(90, 140)
+        network.run(90, 140)
         return network
 
-    def test_it_closes_all_the_same(self, split):
+    def test_it_still_closes(self, split):
         (incident,) = split.incidents()
         assert incident.root_type == "site"
         assert (incident.status, incident.resolution) == ("closed", "recovered")
         assert topics(split).count("incident.closed") == 1
 
-    def test_every_alert_stands_as_it_is_and_its_end_is_told_once(self, split):
+    def test_every_alert_has_its_current_state_and_one_recovery_entry(self, split):
         with acting_in(split.tenant):
             rows = list(IncidentAlert.objects.select_related("alert"))
             over = TimelineEntry.objects.filter(kind="recovery")
@@ -187,43 +187,43 @@ class TestAVerdictThatSplitsWhileItRecovers:
         assert {(row.state, row.alert.state) for row in rows} == {("ok", "ok")}
         assert ends == sorted(str(row.alert_id) for row in rows)
 
-    def test_what_was_said_of_the_outage_stays_when_supplies_are_read_last(self, network):
+    def test_the_outcome_stays_when_supplies_are_polled_last(self, network):
         network.lose_power(15, 50, 90)
         (incident,) = network.incidents()
-        outcome, told = (incident.title, incident.severity), topics(network)
+        outcome, published = (incident.title, incident.severity), topics(network)
         assert outcome == ("north is without power: 2 routers lost", "critical")
 
-        network.play(90, 95, unpowered=BEHIND)
-        network.play(95, 140)
+        network.run(90, 95, unpowered=CUT_OFF_ROUTERS)
+        network.run(95, 140)
 
         (incident,) = network.incidents()
         assert (incident.title, incident.severity) == outcome
         assert (incident.devices_affected, incident.resolution) == (2, "recovered")
-        assert topics(network) == [*told, "incident.closed"]
+        assert topics(network) == [*published, "incident.closed"]
 
-    def test_supplies_that_stay_out_are_told_as_they_are_in_the_end(self, network):
+    def test_supplies_that_stay_down_are_published_with_their_own_severity(self, network):
         network.lose_power(15, 50, 90)
-        network.play(90, 140, unpowered=BEHIND)
+        network.run(90, 140, unpowered=CUT_OFF_ROUTERS)
         assert network.incidents()[0].severity == "critical"
 
         for seconds in (300, 405):
-            network.read(seconds, unpowered=BEHIND)
-            network.look(seconds + 1)
+            network.poll(seconds, unpowered=CUT_OFF_ROUTERS)
+            network.evaluate(seconds + 1)
 
         (incident,) = network.incidents()
         assert (incident.status, incident.severity) == ("open", "warn")
         assert topics(network)[-1] == "incident.updated"
 
-    def test_what_split_off_and_still_burns_keeps_it_open(self, network):
+    def test_an_alert_that_split_off_and_still_fires_keeps_it_open(self, network):
         network.lose_power(15, 50, 90)
-        network.play(90, 140, down=("bng1",))
+        network.run(90, 140, down=("bng1",))
 
         (incident,) = [row for row in network.incidents() if row.root_type == "site"]
         assert incident.status == "open"
 
 
-class TestLookingAgain:
-    def test_after_a_long_absence_of_correlation_what_recovered_meanwhile_is_over(self, network):
+class TestRecorrelation:
+    def test_alerts_that_recovered_without_correlation_close_the_incident(self, network):
         network.cut_backhaul(15, 60)
         evaluate_only(network, 60, 90)
 
@@ -231,14 +231,16 @@ class TestLookingAgain:
 
         assert [row.resolution for row in network.incidents()] == ["recovered"]
 
-    def test_an_earlier_episode_does_not_hold_open_what_a_later_one_has_ended(self, network):
+    def test_an_earlier_episode_does_not_keep_an_incident_open_that_a_later_one_ended(
+        self, network
+    ):
         network.cut_backhaul(15, 60)
         evaluate_only(network, 60, 90)
-        evaluate_only(network, 90, 120, down=BEHIND, cut=("cr2-agg1",))
+        evaluate_only(network, 90, 120, down=CUT_OFF_ROUTERS, cut=("cr2-agg1",))
         network.cut_backhaul(120, 130)
         assert [row.status for row in network.incidents()] == ["open"]
 
-        network.play(130, 170)
+        network.run(130, 170)
 
         assert {row.resolution for row in network.incidents()} == {"recovered"}
 
@@ -251,7 +253,7 @@ class TestLookingAgain:
                 len(topics(network)),
             )
         for _ in range(3):
-            network.look(57)
+            network.evaluate(57)
 
         with acting_in(network.tenant):
             after = (Revision.objects.count(), StoredSnapshot.objects.count(), len(topics(network)))
@@ -263,7 +265,7 @@ class TestLookingAgain:
         with acting_in(network.tenant):
             assert Due.objects.filter(kind=CORRELATE).count() == 1
 
-    def test_another_tenant_has_no_part_in_it(self, network, globex):
+    def test_another_tenant_gets_no_incident(self, network, globex):
         network.cut_backhaul(15, 45)
         services.correlate_tenant(tenant_id=globex.id, at=network.at(45))
 
@@ -282,12 +284,12 @@ class TestLookingAgain:
         assert all(replay.is_same for replay in replays)
 
 
-class TestPeople:
+class TestOperators:
     @pytest.fixture
     def incident(self, network) -> Incident:
-        return network.open_an_incident()
+        return network.open_incident()
 
-    def test_acknowledging_is_told_audited_and_on_the_timeline(self, network, incident):
+    def test_acknowledging_is_published_audited_and_on_the_timeline(self, network, incident):
         with acting_in(network.tenant):
             services.acknowledge_incident(incident_id=incident.id, actor=DANA, at=network.at(61))
 
@@ -305,7 +307,7 @@ class TestPeople:
                     incident_id=incident.id, actor=DANA, at=network.at(62)
                 )
 
-    def test_closed_by_hand_it_is_not_opened_again_by_the_same_alerts(self, network, incident):
+    def test_closed_manually_it_is_not_reopened_by_the_same_alerts(self, network, incident):
         with acting_in(network.tenant):
             services.close_incident(
                 incident_id=incident.id, reason="Known works", actor=DANA, at=network.at(61)
@@ -339,26 +341,26 @@ class TestPeople:
 class TestRaces:
     def test_two_correlators_open_one_incident(self, acme):
         network = MonitoredNetwork(acme)
-        network.play(0, 15)
+        network.run(0, 15)
         for seconds in range(15, 30, 5):
-            network.read(seconds, down=("agg1", "bng1"), cut=("cr2-agg1",))
-            network.look(seconds + 1)
+            network.poll(seconds, down=("agg1", "bng1"), cut=("cr2-agg1",))
+            network.evaluate(seconds + 1)
 
-        def look(_: int) -> None:
+        def correlate(_: int) -> None:
             try:
                 services.correlate_tenant(tenant_id=acme.id, at=network.at(45))
             finally:
                 connection.close()
 
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(look, range(8)))
+            list(pool.map(correlate, range(8)))
 
         (incident,) = network.incidents()
         assert incident.sequence == 1
 
-    def test_of_two_who_acknowledge_at_once_one_wins(self, acme):
+    def test_one_of_several_concurrent_acknowledgements_wins(self, acme):
         network = MonitoredNetwork(acme)
-        network.play(0, 15)
+        network.run(0, 15)
         network.cut_backhaul(15, 45)
         (incident,) = network.incidents()
 
@@ -377,14 +379,14 @@ class TestRaces:
             return True
 
         with ThreadPoolExecutor(4) as pool:
-            won = list(pool.map(acknowledge, ["Ada", "Bo", "Cy", "Di"]))
+            results = list(pool.map(acknowledge, ["Ada", "Bo", "Cy", "Di"]))
 
-        assert won.count(True) == 1
+        assert results.count(True) == 1
         assert topics(network).count("incident.acked") == 1
 
 
 class TestMaintenance:
-    CUT = {"down": BEHIND, "cut": ("cr2-agg1",)}
+    CUT = {"down": CUT_OFF_ROUTERS, "cut": ("cr2-agg1",)}
 
     def plan(self, network, site: str, *, ends: float = 600, **more):
         with acting_in(network.tenant):
@@ -399,10 +401,10 @@ class TestMaintenance:
                 **more,
             )
 
-    def test_a_covered_incident_is_flagged_and_nobody_is_told_of_it(self, network):
+    def test_a_covered_incident_is_flagged_and_not_published(self, network):
         self.plan(network, "north")
-        network.open_an_incident()
-        network.play(60, 120)
+        network.open_incident()
+        network.run(60, 120)
 
         (incident,) = network.incidents()
         assert (incident.in_maintenance, incident.maintenance_title) == (True, "Works")
@@ -422,34 +424,34 @@ class TestMaintenance:
                 at=network.t0,
             )
 
-        assert not network.open_an_incident().in_maintenance
+        assert not network.open_incident().in_maintenance
         assert topics(network)[0] == "incident.opened"
 
-    def test_what_still_burns_when_the_window_ends_is_told_then(self, network):
+    def test_an_incident_still_open_when_the_window_ends_is_published_then(self, network):
         self.plan(network, "north", ends=60)
-        network.open_an_incident()
+        network.open_incident()
         assert topics(network) == []
 
-        network.play(50, 75, **self.CUT)
+        network.run(50, 75, **self.CUT)
 
         (incident,) = network.incidents()
         assert not incident.in_maintenance
         assert topics(network) == ["incident.opened"]
         assert incident.sequence == 1
 
-    def test_whoever_was_told_of_it_before_is_told_that_it_is_over(self, network):
-        network.open_an_incident()
+    def test_the_close_of_a_published_incident_is_published(self, network):
+        network.open_incident()
         before = topics(network)
         self.plan(network, "north")
 
-        network.play(50, 60, **self.CUT)
-        network.play(60, 120)
+        network.run(50, 60, **self.CUT)
+        network.run(60, 120)
 
         assert topics(network) == [*before, "incident.closed"]
 
-    def test_critical_ones_break_through_where_the_window_lets_them(self, network):
+    def test_critical_incidents_bypass_a_window_that_notifies_critical(self, network):
         self.plan(network, "north", notify_critical=True)
-        incident = network.open_an_incident()
+        incident = network.open_incident()
 
         assert incident.in_maintenance
         assert topics(network)[0] == "incident.opened"
@@ -465,4 +467,4 @@ class TestMaintenance:
                 at=network.t0,
             )
 
-        assert not network.open_an_incident().in_maintenance
+        assert not network.open_incident().in_maintenance

@@ -1,4 +1,4 @@
-"""The texts of incidents: every code has one, in every language, and a verdict is the same whoever reads it."""
+"""Message texts of incidents: every code renders in every language, and verdicts do not depend on the language."""
 
 import ast
 import re
@@ -25,7 +25,7 @@ ODD_NAMES = ["core 1", "100 %", "%(name)s", "{name}", "شبكة", "\u202ecr1", "
 
 
 def codes_in_source() -> set[str]:
-    """Every code that stands in the code of the apps, as a whole string."""
+    """Every message code in the source of the apps, as a whole string literal."""
     found = set()
     for app in ("incidents", "webhooks"):
         for path in (Path(settings.BASE_DIR) / "apps" / app).rglob("*.py"):
@@ -37,8 +37,8 @@ def codes_in_source() -> set[str]:
     return found
 
 
-class Recorder(dict):
-    """Answers every placeholder with a number, and remembers its name."""
+class PlaceholderRecorder(dict):
+    """Gives a number for every placeholder and records its name."""
 
     def __missing__(self, name: str) -> int:
         self[name] = 3
@@ -46,7 +46,7 @@ class Recorder(dict):
 
 
 def params_of(code: str) -> dict[str, int]:
-    recorder = Recorder()
+    recorder = PlaceholderRecorder()
     assert str(CATALOG[code] % recorder)
     return dict(recorder)
 
@@ -77,15 +77,15 @@ class TestCatalog:
 
 class TestVerdict:
     @pytest.fixture
-    def moment(self) -> Snapshot:
+    def verdict_snapshot(self) -> Snapshot:
         symptoms, unreachable = backhaul_cut()
         return snapshot(symptoms, unreachable=unreachable)
 
-    def test_has_the_same_digest_in_every_language(self, moment):
+    def test_has_the_same_digest_in_every_language(self, verdict_snapshot):
         digests = set()
         for language in LANGUAGES:
             with override(language):
-                digests.add(reach_verdict(moment).digest)
+                digests.add(reach_verdict(verdict_snapshot).digest)
 
         assert len(digests) == 1
 
@@ -106,7 +106,7 @@ class TestStoredTexts:
     def test_every_stored_message_renders_in_every_language(self, network):
         network.cut_backhaul(0, 60)
         network.lose_power(60, 100, 130)
-        network.play(130, 200)
+        network.run(130, 200)
 
         with acting_in(network.tenant):
             found = [row.title_message for row in Incident.objects.all()]
@@ -123,7 +123,7 @@ class TestStoredTexts:
                     assert message.code not in str(message)
 
     def test_title_and_timeline_follow_the_reader(self, network):
-        incident = network.open_an_incident()
+        incident = network.open_incident()
 
         with acting_in(network.tenant):
             stored = Incident.objects.get(pk=incident.pk)
@@ -136,7 +136,7 @@ class TestStoredTexts:
             assert entry.english_text.startswith("Opened: cr2-agg1, confidence 0.")
 
     def test_what_operators_write_stays_as_written(self, network):
-        incident = network.open_an_incident()
+        incident = network.open_incident()
 
         with acting_in(network.tenant):
             note = add_note(
@@ -151,7 +151,7 @@ class TestStoredTexts:
 
     @pytest.mark.parametrize("language", LANGUAGES)
     def test_a_replay_is_the_same_in_every_language(self, network, language):
-        network.open_an_incident()
+        network.open_incident()
 
         with acting_in(network.tenant), override(language):
             revision = Revision.objects.select_related("snapshot__graph").latest("number")

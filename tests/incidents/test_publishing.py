@@ -1,4 +1,4 @@
-"""What receivers are told of an incident is one whole story, whatever windows hold back of it."""
+"""Receivers get a complete sequence of events per incident, whatever maintenance windows suppress."""
 
 import os
 import random
@@ -21,25 +21,25 @@ from apps.maintenance.models import MaintenanceWindow
 from apps.maintenance.services import plan_window
 from apps.tenancy import acting_in
 from tests.accounts.rows import incident as make_incident
-from tests.incidents.monitored_network import ACTOR, BEHIND, MonitoredNetwork
+from tests.incidents.monitored_network import ACTOR, CUT_OFF_ROUTERS, MonitoredNetwork
 
 DANA = Actor("user", "1", "Dana")
-LETTERS = {OPENED: "o", UPDATED: "u", ACKED: "a", CLOSED: "c"}
-#: Opened, what became of it, closed; back again is told as a change.
+EVENT_LETTERS = {OPENED: "o", UPDATED: "u", ACKED: "a", CLOSED: "c"}
+#: Opened, updates, closed; a reopening is published as an update.
 SEQUENCE_PATTERN = re.compile(r"(o[ua]*(cu[ua]*)*c?)?")
-ACTS = ("open", "close", "hold", "release", UPDATED, ACKED)
+ACTIONS = ("open", "close", "hold", "release", UPDATED, ACKED)
 LONG = os.environ.get("ISPVM_LONG") == "1"
 SCENARIOS = range(40 if LONG else 4)
 
 
 def sequences() -> dict[str, str]:
-    """One letter per event, by incident; the sequences have no gap. Ask within the tenant."""
+    """One letter per event, by incident; the sequences have no gap. Needs an active tenant."""
     rows = OutboxEvent.objects.filter(topic__startswith="incident.").order_by("key", "created_at")
     found = {}
     for key, events in groupby(rows, lambda row: row.key):
         published = sorted(events, key=lambda row: row.payload["sequence"])
         assert [row.payload["sequence"] for row in published] == list(range(1, len(published) + 1))
-        found[key] = "".join(LETTERS[row.topic] for row in published)
+        found[key] = "".join(EVENT_LETTERS[row.topic] for row in published)
     return found
 
 
@@ -50,55 +50,57 @@ def close(incident: Incident) -> None:
     publish(CLOSED, incident)
 
 
-def bring_back(incident: Incident) -> None:
+def reopen(incident: Incident) -> None:
     incident.status, incident.resolution, incident.ended_at = "open", "", None
     incident.save()
     publish(UPDATED, incident)
 
 
-def act(incident: Incident, what: str) -> None:
-    """As correlation and people do it: what is open closes, what is closed comes back, a window begins or ends."""
-    if what == "close" and incident.is_open:
+def apply_action(incident: Incident, action: str) -> None:
+    """As correlation and operators do it: close an open one, reopen a closed one, begin or end a maintenance window."""
+    if action == "close" and incident.is_open:
         close(incident)
-    elif what == "open" and not incident.is_open:
-        bring_back(incident)
-    elif what in {"hold", "release"}:
+    elif action == "open" and not incident.is_open:
+        reopen(incident)
+    elif action in {"hold", "release"}:
         was_suppressed, incident.notifications_suppressed = (
             incident.notifications_suppressed,
-            what == "hold",
+            action == "hold",
         )
         incident.save()
         if was_suppressed and not incident.notifications_suppressed and incident.is_open:
             publish(UPDATED, incident)
-    elif what in {UPDATED, ACKED} and incident.is_open:
-        publish(what, incident)
+    elif action in {UPDATED, ACKED} and incident.is_open:
+        publish(action, incident)
 
 
 @pytest.mark.django_db
-class TestTelling:
+class TestEvents:
     @pytest.fixture
     def incident(self, in_acme) -> Incident:
         return Incident.objects.get(pk=make_incident())
 
-    def test_back_inside_a_window_and_over_again_nobody_hears_a_second_end(self, incident):
+    def test_reopened_and_closed_inside_a_window_is_closed_only_once(self, incident):
         publish(OPENED, incident)
-        for what in ("close", "hold", "open", "close"):
-            act(incident, what)
+        for action in ("close", "hold", "open", "close"):
+            apply_action(incident, action)
 
         assert sequences() == {str(incident.id): "oc"}
         assert (incident.last_published, incident.sequence) == ("closed", 2)
 
-    def test_back_inside_a_window_and_burning_when_it_ends_it_is_told_as_back(self, incident):
+    def test_reopened_inside_a_window_and_open_when_it_ends_is_published_as_an_update(
+        self, incident
+    ):
         publish(OPENED, incident)
-        for what in ("close", "hold", "open", ACKED, "release", "close"):
-            act(incident, what)
+        for action in ("close", "hold", "open", ACKED, "release", "close"):
+            apply_action(incident, action)
 
         assert sequences() == {str(incident.id): "ocuc"}
 
-    def test_let_go_for_the_first_time_it_is_told_as_opened(self, incident):
-        act(incident, "hold")
+    def test_the_first_event_after_a_window_is_opened(self, incident):
+        apply_action(incident, "hold")
         publish(OPENED, incident)
-        act(incident, "release")
+        apply_action(incident, "release")
 
         assert sequences() == {str(incident.id): "o"}
 
@@ -107,16 +109,16 @@ class TestTelling:
         deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
-    @given(begins_suppressed=st.booleans(), acts=st.lists(st.sampled_from(ACTS), max_size=14))
-    def test_whatever_happens_in_whatever_order_the_story_is_whole(
-        self, in_acme, begins_suppressed, acts
+    @given(begins_suppressed=st.booleans(), actions=st.lists(st.sampled_from(ACTIONS), max_size=14))
+    def test_any_order_of_actions_gives_a_complete_sequence(
+        self, in_acme, begins_suppressed, actions
     ):
         incident = Incident.objects.get(pk=make_incident())
         incident.notifications_suppressed = begins_suppressed
         incident.save()
         publish(OPENED, incident)
-        for what in acts:
-            act(incident, what)
+        for action in actions:
+            apply_action(incident, action)
 
         sequence = sequences().get(str(incident.id), "")
         assert SEQUENCE_PATTERN.fullmatch(sequence), sequence
@@ -127,7 +129,7 @@ class TestTelling:
             assert last_status == incident.status or (last_status == "" and not incident.is_open)
 
     @pytest.mark.parametrize(("sequence", "last_published"), [(0, "open"), (1, ""), (1, "perhaps")])
-    def test_the_database_keeps_count_and_last_word_together(
+    def test_the_database_requires_sequence_and_last_published_to_agree(
         self, incident, sequence, last_published
     ):
         rows = Incident.objects.filter(pk=incident.pk)
@@ -137,7 +139,7 @@ class TestTelling:
 
 
 @pytest.mark.django_db
-class TestOnTheStage:
+class TestMonitoredNetwork:
     def plan(self, network: MonitoredNetwork, first: int, last: int) -> MaintenanceWindow:
         with acting_in(network.tenant):
             return plan_window(
@@ -149,14 +151,14 @@ class TestOnTheStage:
                 at=network.at(first),
             )
 
-    def test_a_known_outage_that_comes_back_inside_a_window_ends_once(self, acme):
+    def test_a_published_outage_that_reopens_inside_a_window_closes_once(self, acme):
         network = MonitoredNetwork(acme)
-        network.play(0, 15)
+        network.run(0, 15)
         network.cut_backhaul(15, 60)
-        network.play(60, 90)
+        network.run(60, 90)
         self.plan(network, 90, 900)
         network.cut_backhaul(90, 120)
-        network.play(120, 150)
+        network.run(120, 150)
 
         (incident,) = network.incidents()
         assert (incident.status, incident.reopened_count) == ("closed", 1)
@@ -165,18 +167,20 @@ class TestOnTheStage:
             assert sequences()[str(incident.id)].count("c") == 1
 
     @pytest.mark.parametrize("seed", SCENARIOS)
-    def test_every_story_of_a_random_scene_is_whole(self, acme, seed):
+    def test_a_random_scenario_gives_complete_sequences(self, acme, seed):
         print(f"seed {seed}")  # noqa: T201  # shown when it fails
         rng, network, second = random.Random(seed), MonitoredNetwork(acme), 0
         for _ in range(10):
             until = second + rng.randrange(15, 50, 5)
-            wrong = rng.choice([{}, {"down": BEHIND, "cut": ("cr2-agg1",)}, {"down": ("bng1",)}])
+            faults = rng.choice(
+                [{}, {"down": CUT_OFF_ROUTERS, "cut": ("cr2-agg1",)}, {"down": ("bng1",)}]
+            )
             if rng.random() < 0.4:
                 self.plan(network, second, second + rng.randrange(10, 90, 5))
-            network.play(second, until, **wrong)
-            self._people(network, rng, until)
+            network.run(second, until, **faults)
+            self._operator_actions(network, rng, until)
             second = until
-        network.play(second, second + 60)
+        network.run(second, second + 60)
 
         with acting_in(acme):
             published = sequences()
@@ -185,13 +189,13 @@ class TestOnTheStage:
             assert SEQUENCE_PATTERN.fullmatch(sequence), (incident, sequence)
             assert len(sequence) == incident.sequence
 
-    def _people(self, network: MonitoredNetwork, rng: random.Random, second: int) -> None:
+    def _operator_actions(self, network: MonitoredNetwork, rng: random.Random, second: int) -> None:
         for incident in network.incidents():
             if not incident.is_open:
                 continue
             with acting_in(network.tenant):
-                who = {"incident_id": incident.id, "actor": DANA, "at": network.at(second)}
+                arguments = {"incident_id": incident.id, "actor": DANA, "at": network.at(second)}
                 if incident.acked_at is None and rng.random() < 0.3:
-                    services.acknowledge_incident(**who)
+                    services.acknowledge_incident(**arguments)
                 if rng.random() < 0.1:
-                    services.close_incident(reason="Known", **who)
+                    services.close_incident(reason="Known", **arguments)

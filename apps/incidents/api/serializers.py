@@ -67,14 +67,14 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
         read_only_fields = fields
 
     def to_representation(self, instance: Incident) -> dict[str, Any]:
-        shown: dict[str, Any] = super().to_representation(instance)
-        shown["title"] = instance.english_title
+        document: dict[str, Any] = super().to_representation(instance)
+        document["title"] = instance.english_title
         if not instance.is_root_visible:  # outside a limited member's grant
-            shown["title_message"] = None
-            shown["root_cause"] |= {"entity_type": "", "entity_id": None, "name": ""}
-            shown["merged_into"] = None
-            shown["maintenance_title"] = ""
-        return shown
+            document["title_message"] = None
+            document["root_cause"] |= {"entity_type": "", "entity_id": None, "name": ""}
+            document["merged_into"] = None
+            document["maintenance_title"] = ""
+        return document
 
 
 class EvidenceSerializer(serializers.Serializer[Any]):
@@ -158,11 +158,11 @@ class IncidentAlertSerializer(serializers.ModelSerializer[IncidentAlert]):
         read_only_fields = fields
 
     def to_representation(self, instance: IncidentAlert) -> dict[str, Any]:
-        shown: dict[str, Any] = super().to_representation(instance)
+        document: dict[str, Any] = super().to_representation(instance)
         if not getattr(instance, "cause_is_visible", True):  # outside a limited member's grant
-            shown |= {"suppressed_by_type": "", "suppressed_by_id": None}
-            shown |= {"suppressed_reason": "", "suppressed_reason_message": None}
-        return shown
+            document |= {"suppressed_by_type": "", "suppressed_by_id": None}
+            document |= {"suppressed_reason": "", "suppressed_reason_message": None}
+        return document
 
 
 class TimelineSerializer(serializers.ModelSerializer[TimelineEntry]):

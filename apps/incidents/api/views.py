@@ -14,7 +14,7 @@ from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.core.errors import NotVisible
 from apps.incidents import selectors, services
-from apps.incidents.api import serializers as shapes
+from apps.incidents.api import serializers as incident_serializers
 from apps.incidents.choices import IncidentStatus
 from apps.incidents.limits import OutsideGrant, alerts_within_grant, require_fully_visible
 from apps.incidents.models import Incident
@@ -50,7 +50,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
     """Incidents with their causes, evidence and impact."""
 
     queryset = Incident.objects.none()
-    serializer_class = shapes.IncidentSerializer
+    serializer_class = incident_serializers.IncidentSerializer
     pagination_class = NewestFirst
     orderings = ("started_at", "opened_at", "number")
     permission_map = {
@@ -75,24 +75,24 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
             return queryset
         params = FilterSerializer(data=self.request.query_params.dict())
         params.is_valid(raise_exception=True)
-        wanted = dict(params.validated_data)
-        if "started_after" in wanted:
-            wanted["started_at__gt"] = wanted.pop("started_after")
-        if self.access.is_limited and "root_id" in wanted:
-            wanted["root_is_visible"] = True
-        return queryset.filter(**wanted)
+        filters = dict(params.validated_data)
+        if "started_after" in filters:
+            filters["started_at__gt"] = filters.pop("started_after")
+        if self.access.is_limited and "root_id" in filters:
+            filters["root_is_visible"] = True
+        return queryset.filter(**filters)
 
     @extend_schema(parameters=FILTERS)
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Incidents, newest first."""
         return super().list(request, *args, **kwargs)
 
-    @extend_schema(responses=shapes.IncidentDetailSerializer)
+    @extend_schema(responses=incident_serializers.IncidentDetailSerializer)
     def retrieve(self, request: Request, pk: str) -> Response:
         """With every cause, its evidence for and against, and alternatives."""
         return Response(self._detail(self.get_object()))
 
-    @extend_schema(request=None, responses=shapes.IncidentDetailSerializer)
+    @extend_schema(request=None, responses=incident_serializers.IncidentDetailSerializer)
     @action(detail=True, methods=["post"])
     def ack(self, request: Request, pk: str) -> Response:
         """Acknowledge it."""
@@ -103,7 +103,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
             )
         )
 
-    @extend_schema(request=None, responses=shapes.IncidentDetailSerializer)
+    @extend_schema(request=None, responses=incident_serializers.IncidentDetailSerializer)
     @action(detail=True, methods=["post"])
     def unack(self, request: Request, pk: str) -> Response:
         """Remove the acknowledgement."""
@@ -114,51 +114,62 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
             )
         )
 
-    @extend_schema(request=shapes.AssigneeSerializer, responses=shapes.IncidentDetailSerializer)
+    @extend_schema(
+        request=incident_serializers.AssigneeSerializer,
+        responses=incident_serializers.IncidentDetailSerializer,
+    )
     @action(detail=True, methods=["post"])
     def assign(self, request: Request, pk: str) -> Response:
         """Assign it to a member; null: unassign it."""
         incident = self.get_object()
-        params = self._validated(shapes.AssigneeSerializer, request)
+        params = self._validated(incident_serializers.AssigneeSerializer, request)
         changed = services.assign_incident(
             incident_id=incident.id, **params, **self._actor_and_time()
         )
         return Response(self._detail(changed))
 
-    @extend_schema(request=shapes.NoteSerializer, responses={201: shapes.TimelineSerializer})
+    @extend_schema(
+        request=incident_serializers.NoteSerializer,
+        responses={201: incident_serializers.TimelineSerializer},
+    )
     @action(detail=True, methods=["post"])
     def notes(self, request: Request, pk: str) -> Response:
         """Add a note."""
         incident = self.get_object()
-        params = self._validated(shapes.NoteSerializer, request)
+        params = self._validated(incident_serializers.NoteSerializer, request)
         entry = services.add_note(incident_id=incident.id, **params, **self._actor_and_time())
-        return Response(shapes.TimelineSerializer(entry).data, status=status.HTTP_201_CREATED)
+        return Response(
+            incident_serializers.TimelineSerializer(entry).data, status=status.HTTP_201_CREATED
+        )
 
-    @extend_schema(request=shapes.ReasonSerializer, responses=shapes.IncidentDetailSerializer)
+    @extend_schema(
+        request=incident_serializers.ReasonSerializer,
+        responses=incident_serializers.IncidentDetailSerializer,
+    )
     @action(detail=True, methods=["post"])
     def close(self, request: Request, pk: str) -> Response:
         """Close it manually; its alerts alone will not open another one."""
         incident = self.get_object()
-        params = self._validated(shapes.ReasonSerializer, request)
+        params = self._validated(incident_serializers.ReasonSerializer, request)
         closed = services.close_incident(
             incident_id=incident.id, **params, **self._actor_and_time()
         )
         return Response(self._detail(closed))
 
-    @extend_schema(responses=shapes.TimelineSerializer(many=True))
+    @extend_schema(responses=incident_serializers.TimelineSerializer(many=True))
     @action(detail=True, methods=["get"])
     def timeline(self, request: Request, pk: str) -> Response:
         """Timeline, oldest first."""
         rows = selectors.timeline_of(self._fully_visible())
-        return self._page(rows, shapes.TimelineSerializer, ("at", "id"))
+        return self._page(rows, incident_serializers.TimelineSerializer, ("at", "id"))
 
-    @extend_schema(responses=shapes.CauseSerializer(many=True))
+    @extend_schema(responses=incident_serializers.CauseSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None)
     def evidence(self, request: Request, pk: str) -> Response:
         """Every cause with the evidence for and against it."""
         return Response(_causes(self._fully_visible()))
 
-    @extend_schema(responses=shapes.IncidentAlertSerializer(many=True))
+    @extend_schema(responses=incident_serializers.IncidentAlertSerializer(many=True))
     @action(detail=True, methods=["get"])
     def suppressed(self, request: Request, pk: str) -> Response:
         """Suppressed alerts: consequences of the causes."""
@@ -166,29 +177,34 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
         rows = selectors.alerts_of(incident).filter(is_suppressed=True)
         if self.access.is_limited:
             rows = alerts_within_grant(self.access, rows)
-        return self._page(rows, shapes.IncidentAlertSerializer, ("entity_name", "id"))
+        return self._page(rows, incident_serializers.IncidentAlertSerializer, ("entity_name", "id"))
 
-    @extend_schema(responses=shapes.ImpactDetailSerializer)
+    @extend_schema(responses=incident_serializers.ImpactDetailSerializer)
     @action(detail=True, methods=["get"])
     def impact(self, request: Request, pk: str) -> Response:
         """Affected entities, by id."""
         incident = self.get_object()
-        hit = selectors.impact_of(self.access, incident)
-        return Response({**shapes.ImpactSerializer(incident).data, **hit})
+        affected = selectors.impact_of(self.access, incident)
+        return Response({**incident_serializers.ImpactSerializer(incident).data, **affected})
 
-    @extend_schema(responses=shapes.RevisionSerializer(many=True))
+    @extend_schema(responses=incident_serializers.RevisionSerializer(many=True))
     @action(detail=True, methods=["get"])
     def revisions(self, request: Request, pk: str) -> Response:
         """Every stored verdict."""
         rows = selectors.revisions_of(self._fully_visible())
-        return self._page(rows, shapes.RevisionSerializer, ("number",))
+        return self._page(rows, incident_serializers.RevisionSerializer, ("number",))
 
-    @extend_schema(request=shapes.ReplayRequestSerializer, responses=shapes.ReplaySerializer)
+    @extend_schema(
+        request=incident_serializers.ReplayRequestSerializer,
+        responses=incident_serializers.ReplaySerializer,
+    )
     @action(detail=True, methods=["post"])
     def replay(self, request: Request, pk: str) -> Response:
         """Compute a stored verdict again from its snapshot (the newest, unless a revision is given)."""
         incident = self._fully_visible()
-        number = self._validated(shapes.ReplayRequestSerializer, request).get("revision")
+        number = self._validated(incident_serializers.ReplayRequestSerializer, request).get(
+            "revision"
+        )
         rows = selectors.revisions_of(incident).select_related("snapshot__graph")
         revision = rows.filter(number=number or incident.revision).first()
         if revision is None:
@@ -206,7 +222,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
         require_fully_visible(self.access, incident)
         return incident
 
-    def _is_whole(self, incident: Incident) -> bool:
+    def _is_fully_visible(self, incident: Incident) -> bool:
         try:
             require_fully_visible(self.access, incident)
         except OutsideGrant:
@@ -214,30 +230,33 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
         return True
 
     def _validated(
-        self, shape: type[serializers.Serializer[Any]], request: Request
+        self, serializer_class: type[serializers.Serializer[Any]], request: Request
     ) -> dict[str, Any]:
-        params = shape(data=request.data)
+        params = serializer_class(data=request.data)
         params.is_valid(raise_exception=True)
         return dict(params.validated_data)
 
     def _detail(self, incident: Incident) -> dict[str, Any]:
         if self.access.is_limited:
             incident = self.get_object()
-            row = shapes.IncidentSerializer(incident).data
-            return {**row, "root_causes": _causes(incident) if self._is_whole(incident) else []}
-        row = shapes.IncidentSerializer(incident).data
+            row = incident_serializers.IncidentSerializer(incident).data
+            return {
+                **row,
+                "root_causes": _causes(incident) if self._is_fully_visible(incident) else [],
+            }
+        row = incident_serializers.IncidentSerializer(incident).data
         return {**row, "root_causes": _causes(incident)}
 
     def _page(
         self,
         rows: QuerySet[Any],
-        shape: type[serializers.ModelSerializer[Any]],
+        serializer_class: type[serializers.ModelSerializer[Any]],
         ordering: tuple[str, ...],
     ) -> Response:
         pages = SignedCursorPagination()
         pages.ordering = ordering  # type: ignore[assignment]  # ties need the id
         page = pages.paginate_queryset(rows, self.request, view=self) or []
-        return pages.get_paginated_response(shape(page, many=True).data)
+        return pages.get_paginated_response(serializer_class(page, many=True).data)
 
 
 def _causes(incident: Incident) -> list[dict[str, Any]]:

@@ -47,120 +47,132 @@ class Support:
         self, dependencies: DependencyGraph, roots: Collection[Ref], failed: Collection[Ref]
     ) -> None:
         self._dependencies = dependencies
-        broken = {dependencies.index[ref] for ref in failed if ref in dependencies.index}
+        failed_nodes = {dependencies.index[ref] for ref in failed if ref in dependencies.index}
         #: Needs that are always met: the uplinks of the roots.
-        self._granted = {
-            dependencies.way_in[node]
+        self._always_met = {
+            dependencies.uplink_need[node]
             for root in roots
-            if (node := dependencies.index.get(root)) in dependencies.way_in
+            if (node := dependencies.index.get(root)) in dependencies.uplink_need
         }
-        #: When each node came alive; 0: never.
-        self._rank = self._grow(broken)
-        #: Per need, how many of its members came alive before the one that needs them.
+        #: Position of each node in the order of activation; 0: never active.
+        self._activation = self._activate(failed_nodes)
+        #: Per need, how many of its members were active before the node that needs them.
         self._early = self._count_early_members()
-        self._newest = max(self._rank, default=0)
+        self._last_position = max(self._activation, default=0)
 
     @property
     def alive(self) -> frozenset[Ref]:
         """What works."""
-        return frozenset(ref for ref, node in self._dependencies.index.items() if self._rank[node])
+        return frozenset(
+            ref for ref, node in self._dependencies.index.items() if self._activation[node]
+        )
 
     def lost(self, failed: Collection[Ref]) -> frozenset[Ref]:
         """What stops working when these fail as well; themselves among it, if they worked."""
         index, refs = self._dependencies.index, self._dependencies.refs
-        broken = {index[ref] for ref in failed if ref in index and self._rank[index[ref]]}
-        doubtful = self._without_early_support(broken)
-        gone = doubtful.difference(self._supported_otherwise(doubtful, broken))
-        return frozenset(ref for node in gone if (ref := refs[node]) is not None)
+        failed_nodes = {
+            index[ref] for ref in failed if ref in index and self._activation[index[ref]]
+        }
+        doubtful = self._without_early_support(failed_nodes)
+        removed = doubtful.difference(self._restored_by_other_support(doubtful, failed_nodes))
+        return frozenset(ref for node in removed if (ref := refs[node]) is not None)
 
     def without(self, failed: Collection[Ref]) -> "Support":
         """The same after these have failed as well; the cost depends on what they touch, not on the whole network.
 
-        What still has its early support keeps its rank; what has other support ranks after everything else.
+        What still has its early support keeps its position in the activation order; what has other support comes last.
         """
         dependencies, derived = self._dependencies, copy(self)
-        broken = {dependencies.index[ref] for ref in failed if ref in dependencies.index}
-        doubtful = self._without_early_support({node for node in broken if self._rank[node]})
-        derived._rank, derived._early = list(self._rank), list(self._early)  # noqa: SLF001  # one of us
-        derived._newest = self._take_over(derived._rank, doubtful, broken)  # noqa: SLF001
+        failed_nodes = {dependencies.index[ref] for ref in failed if ref in dependencies.index}
+        doubtful = self._without_early_support(
+            {node for node in failed_nodes if self._activation[node]}
+        )
+        derived._activation, derived._early = list(self._activation), list(self._early)  # noqa: SLF001  # same class
+        derived._last_position = self._reorder(derived._activation, doubtful, failed_nodes)  # noqa: SLF001
         for need in {
             need for node in doubtful for need in dependencies.serves[node] + dependencies.own[node]
         }:
             derived._early[need] = derived._early_members_of(need)  # noqa: SLF001
         return derived
 
-    def _take_over(self, rank: list[int], doubtful: set[int], broken: set[int]) -> int:
-        """Assign new ranks to the doubtful nodes; returns the newest."""
-        newest = self._newest
-        revived = list(self._supported_otherwise(doubtful, broken))
+    def _reorder(self, activation: list[int], doubtful: set[int], failed_nodes: set[int]) -> int:
+        """Assign new positions to the doubtful nodes; returns the last one."""
+        last_position = self._last_position
+        restored = list(self._restored_by_other_support(doubtful, failed_nodes))
         for node in doubtful:
-            rank[node] = 0
-        for node in revived:
-            newest += 1
-            rank[node] = newest
-        return newest
+            activation[node] = 0
+        for node in restored:
+            last_position += 1
+            activation[node] = last_position
+        return last_position
 
-    def _grow(self, broken: set[int]) -> list[int]:
+    def _activate(self, failed_nodes: set[int]) -> list[int]:
         dependencies = self._dependencies
-        rank = [0] * dependencies.size
+        activation = [0] * dependencies.size
         open_needs = [len(own) for own in dependencies.own]
         missing = [count for _, count in dependencies.needs]
         for need, (dependent, count) in enumerate(dependencies.needs):
-            if count == 0 or need in self._granted:
+            if count == 0 or need in self._always_met:
                 open_needs[dependent] -= 1
                 missing[need] = -1
-        alive = [n for n in range(dependencies.size) if open_needs[n] == 0 and n not in broken]
-        for order, node in enumerate(alive, start=1):  # grows as it goes
-            rank[node] = order
+        alive = [
+            n for n in range(dependencies.size) if open_needs[n] == 0 and n not in failed_nodes
+        ]
+        for position, node in enumerate(alive, start=1):  # grows as it goes
+            activation[node] = position
             for need in dependencies.serves[node]:
                 missing[need] -= 1
                 if missing[need] == 0:
                     dependent = dependencies.needs[need][0]
                     open_needs[dependent] -= 1
-                    if open_needs[dependent] == 0 and dependent not in broken:
+                    if open_needs[dependent] == 0 and dependent not in failed_nodes:
                         alive.append(dependent)
-        return rank
+        return activation
 
     def _count_early_members(self) -> list[int]:
         return [self._early_members_of(need) for need in range(len(self._dependencies.needs))]
 
     def _early_members_of(self, need: int) -> int:
-        rank, (dependent, _) = self._rank, self._dependencies.needs[need]
-        own, early = rank[dependent], 0
+        activation, (dependent, _) = self._activation, self._dependencies.needs[need]
+        own, early = activation[dependent], 0
         for member in self._dependencies.members[need]:
-            if 0 < rank[member] < own:
+            if 0 < activation[member] < own:
                 early += 1
         return early
 
-    def _without_early_support(self, broken: set[int]) -> set[int]:
-        """The broken nodes, and all that depend on them through support that ranks before them."""
-        dependencies, rank = self._dependencies, self._rank
-        doubtful, spreading = set(broken), list(broken)
-        lacking: dict[int, int] = defaultdict(int)
-        for node in spreading:  # grows as it goes
+    def _without_early_support(self, failed_nodes: set[int]) -> set[int]:
+        """The failed nodes, and all that depend on them through support that was active before them."""
+        dependencies, activation = self._dependencies, self._activation
+        doubtful, queue = set(failed_nodes), list(failed_nodes)
+        removed_members: dict[int, int] = defaultdict(int)
+        for node in queue:  # grows as it goes
             for need in dependencies.serves[node]:
                 dependent, count = dependencies.needs[need]
-                if need in self._granted or rank[dependent] < rank[node]:
+                if need in self._always_met or activation[dependent] < activation[node]:
                     continue
-                lacking[need] += 1
-                if dependent not in doubtful and self._early[need] - lacking[need] < count:
+                removed_members[need] += 1
+                if dependent not in doubtful and self._early[need] - removed_members[need] < count:
                     doubtful.add(dependent)
-                    spreading.append(dependent)
+                    queue.append(dependent)
         return doubtful
 
-    def _supported_otherwise(self, doubtful: set[int], broken: set[int]) -> Iterable[int]:
-        """The doubtful nodes that still have support from others, directly or through revived nodes."""
+    def _restored_by_other_support(
+        self, doubtful: set[int], failed_nodes: set[int]
+    ) -> Iterable[int]:
+        """The doubtful nodes that still have support from others, directly or through restored nodes."""
         dependencies = self._dependencies
         missing: dict[int, int] = {}
-        open_needs = dict.fromkeys(doubtful - broken, 0)
+        open_needs = dict.fromkeys(doubtful - failed_nodes, 0)
         for node in open_needs:
             for need in dependencies.own[node]:
-                lacks = 0 if need in self._granted else self._lacks(need, doubtful)
-                if lacks > 0:
-                    missing[need] = lacks
+                missing_count = (
+                    0 if need in self._always_met else self._missing_members(need, doubtful)
+                )
+                if missing_count > 0:
+                    missing[need] = missing_count
                     open_needs[node] += 1
-        reviving = [node for node, count in open_needs.items() if count == 0]
-        for node in reviving:  # grows as it goes
+        restored = [node for node, count in open_needs.items() if count == 0]
+        for node in restored:  # grows as it goes
             for need in dependencies.serves[node]:
                 if need not in missing:
                     continue
@@ -169,13 +181,13 @@ class Support:
                     dependent = dependencies.needs[need][0]
                     open_needs[dependent] -= 1
                     if open_needs[dependent] == 0:
-                        reviving.append(dependent)
-        return reviving
+                        restored.append(dependent)
+        return restored
 
-    def _lacks(self, need: int, doubtful: set[int]) -> int:
+    def _missing_members(self, need: int, doubtful: set[int]) -> int:
         """How many members a need lacks if doubtful ones do not count."""
-        rank, lacks = self._rank, self._dependencies.needs[need][1]
+        activation, missing_count = self._activation, self._dependencies.needs[need][1]
         for member in self._dependencies.members[need]:
-            if rank[member] and member not in doubtful:
-                lacks -= 1
-        return lacks
+            if activation[member] and member not in doubtful:
+                missing_count -= 1
+        return missing_count

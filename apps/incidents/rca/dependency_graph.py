@@ -21,7 +21,7 @@ class DependencyGraph:
     serves: list[list[int]] = field(default_factory=list)
     own: list[list[int]] = field(default_factory=list)
     #: Per device: its need of a path to a root.
-    way_in: dict[int, int] = field(default_factory=dict)
+    uplink_need: dict[int, int] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -80,20 +80,20 @@ def _add_links(dependencies: DependencyGraph, graph: Graph) -> None:
 
 
 def _add_devices(dependencies: DependencyGraph, graph: Graph) -> None:
-    ways: dict[int, list[int]] = defaultdict(list)
+    paths: dict[int, list[int]] = defaultdict(list)
     for link in graph.links:
         if link.z_device_id is None:
             continue
         ends = (link.a_device_id, link.z_device_id)
         for near, far in (ends, ends[::-1]):
-            way = dependencies.unnamed()
+            path = dependencies.unnamed()
             dependencies.need(
-                way, [dependencies.node((LINK, link.id)), dependencies.node((DEVICE, far))], 2
+                path, [dependencies.node((LINK, link.id)), dependencies.node((DEVICE, far))], 2
             )
-            ways[dependencies.node((DEVICE, near))].append(way)
+            paths[dependencies.node((DEVICE, near))].append(path)
     for device in graph.devices:
         node = dependencies.node((DEVICE, device.id))
-        dependencies.way_in[node] = dependencies.need(node, ways[node], 1)
+        dependencies.uplink_need[node] = dependencies.need(node, paths[node], 1)
         if device.site_id is not None:
             dependencies.need(node, [dependencies.node((SITE, device.site_id))], 1)
 

@@ -100,28 +100,28 @@ def assess(
     if not explained:
         return None
     period = Period.of(network, explained)
-    against = [
-        sign
+    contradicting = [
+        item
         for candidate in sorted(candidates)
-        for sign in _against(network, candidate, known | (candidates - {candidate}), period)
+        for item in _against(network, candidate, known | (candidates - {candidate}), period)
     ]
     may_be_changed = any(row.kind not in NOT_CONFIGURED for row in explained)
-    changed = [
-        sign
+    config_changes = [
+        item
         for candidate in sorted(candidates)
         if may_be_changed
-        for sign in _changed(network, candidate, period)
+        for item in _config_changes(network, candidate, period)
     ]
-    left = len(symptoms) - len(explained)
+    unexplained_count = len(symptoms) - len(explained)
     score = (
         sum(_prior(network, candidate) for candidate in sorted(candidates))
         - COINCIDENCE * (len(candidates) - 1)
         + _weight_for(explained)
-        + (CHANGED if changed else 0)
-        - _weight_against(against)
-        - (UNEXPLAINED * log2(1 + left) if left else 0)
+        + (CHANGED if config_changes else 0)
+        - _weight_against(contradicting)
+        - (UNEXPLAINED * log2(1 + unexplained_count) if unexplained_count else 0)
     )
-    evidence = (*(_supporting(row) for row in explained), *changed, *against)
+    evidence = (*(_supporting(row) for row in explained), *config_changes, *contradicting)
     return Assessment(candidates, round(score, 6), explained, evidence)
 
 
@@ -135,17 +135,19 @@ def _prior(network: ImpactGraph, candidate: Ref) -> float:
 
 
 def _weight_for(explained: Iterable[Symptom]) -> float:
-    counted: dict[str, float] = defaultdict(float)
+    count_by_kind: dict[str, float] = defaultdict(float)
     for row in explained:
-        counted[row.kind] += PENDING_SHARE if row.state == PENDING else 1.0
-    return sum(FOR.get(kind, FOR["soft"]) * log2(1 + n) for kind, n in sorted(counted.items()))
+        count_by_kind[row.kind] += PENDING_SHARE if row.state == PENDING else 1.0
+    return sum(
+        FOR.get(kind, FOR["soft"]) * log2(1 + n) for kind, n in sorted(count_by_kind.items())
+    )
 
 
 def _weight_against(evidence: Iterable[Evidence]) -> float:
-    counted: dict[str, int] = defaultdict(int)
-    for sign in evidence:
-        counted[sign.code] += 1
-    return sum(AGAINST[code] * log2(1 + n) for code, n in sorted(counted.items()))
+    count_by_kind: dict[str, int] = defaultdict(int)
+    for item in evidence:
+        count_by_kind[item.code] += 1
+    return sum(AGAINST[code] * log2(1 + n) for code, n in sorted(count_by_kind.items()))
 
 
 def _supporting(row: Symptom) -> Evidence:
@@ -153,7 +155,7 @@ def _supporting(row: Symptom) -> Evidence:
     return Evidence(True, code, row.ref, "", row.since, row.summary, row.alert_id)
 
 
-def _changed(network: ImpactGraph, candidate: Ref, period: Period) -> Iterable[Evidence]:
+def _config_changes(network: ImpactGraph, candidate: Ref, period: Period) -> Iterable[Evidence]:
     """Configuration changes on the candidate's router shortly before the problem began."""
     entity = network.snapshot.entity_of(candidate)
     device_id = network.graph.device_of(entity)

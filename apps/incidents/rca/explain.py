@@ -49,8 +49,8 @@ def find_causes(network: ImpactGraph, symptoms: Iterable[Symptom]) -> list[Found
         best = _best(network, candidates, known, left)
         found += _members(network, candidates, known, best)
         known |= best.candidates
-        taken = {row.alert_id for row in best.explained}
-        left = [row for row in left if row.alert_id not in taken]
+        explained_ids = {row.alert_id for row in best.explained}
+        left = [row for row in left if row.alert_id not in explained_ids]
     return found
 
 
@@ -59,19 +59,23 @@ def _members(
 ) -> list[FoundCause]:
     """Each failure of a hypothesis by itself: what only it explains; the first gets what several explain."""
     refs = sorted(best.candidates)
-    owned = [
+    unique = [
         _unexplained(network, known | (best.candidates - {ref}), best.explained) for ref in refs
     ]
     shared = {row.alert_id: row for row in best.explained}
-    for rows in owned:
+    for rows in unique:
         for row in rows:
             shared.pop(row.alert_id, None)
-    owned[0] += shared.values()
+    unique[0] += shared.values()
     return [
         _weigh_alternatives(
-            network, candidates, ref, beside=known | (best.candidates - {ref}), explained=rows
+            network,
+            candidates,
+            ref,
+            other_failures=known | (best.candidates - {ref}),
+            explained=rows,
         )
-        for ref, rows in zip(refs, owned, strict=True)
+        for ref, rows in zip(refs, unique, strict=True)
     ]
 
 
@@ -93,14 +97,14 @@ def _partners(
 ) -> list[int]:
     """Earlier causes that are needed together with this one to explain its symptoms."""
     alone = Effects(network, frozenset({cause.ref}))
-    seen = (row for row in cause.assessment.explained if is_about_visibility(row))
-    puzzling = [row for row in seen if not alone.explains(row)]
-    if not puzzling or later == 0:
+    visibility_symptoms = (row for row in cause.assessment.explained if is_about_visibility(row))
+    unexplained = [row for row in visibility_symptoms if not alone.explains(row)]
+    if not unexplained or later == 0:
         return []
     refs = [row.ref for row in found[: later + 1]]
     together = Effects(network, frozenset(refs))
     # Of several that failed together the first ones explain nothing yet: the last one finds its partners.
-    shared = [row for row in puzzling if together.explains(row)]
+    shared = [row for row in unexplained if together.explains(row)]
     return _needed(network, refs, range(later), shared)
 
 
@@ -132,18 +136,18 @@ def _best(
     assessed = [
         assessment
         for hypothesis in hypotheses
-        if (near := _near(candidates, hypothesis, left_by_id))
-        and (assessment := assess(network, hypothesis, known=known, symptoms=near))
+        if (own_symptoms := _pointing_symptoms(candidates, hypothesis, left_by_id))
+        and (assessment := assess(network, hypothesis, known=known, symptoms=own_symptoms))
     ]
     if not assessed:  # no hypothesis explains anything: the symptom is its own problem
         first = left[0]
         return Assessment(frozenset({own_problem(first)}), 0.0, (first,), ())
-    chosen = min(assessed, key=_order)
-    whole = assess(network, chosen.candidates, known=known, symptoms=left)
-    return whole or chosen
+    chosen = min(assessed, key=_sort_key)
+    complete = assess(network, chosen.candidates, known=known, symptoms=left)
+    return complete or chosen
 
 
-def _near(
+def _pointing_symptoms(
     candidates: Candidates, hypothesis: Failed, left: Mapping[UUID, Symptom]
 ) -> list[Symptom]:
     """The symptoms that point at the hypothesis: unexplained symptoms elsewhere do not weaken it."""
@@ -166,12 +170,12 @@ def _joint_failures(candidates: Candidates, known: Failed, left: list[Symptom]) 
         for candidate in candidates.of(row)
     }
     borders = (border - known for border in candidates.borders(left))
-    fit = [
+    joint = [
         border
         for border in borders
         if 1 < len(border) <= MAX_JOINT_FAILURES and border <= link_down_signs
     ]
-    return sorted(fit, key=sorted)
+    return sorted(joint, key=sorted)
 
 
 def _pointing(candidates: Candidates, symptoms: Iterable[Symptom]) -> dict[Ref, int]:
@@ -188,20 +192,22 @@ def _weigh_alternatives(
     candidates: Candidates,
     ref: Ref,
     *,
-    beside: Failed,
+    other_failures: Failed,
     explained: list[Symptom],
 ) -> FoundCause:
     """Confidence: the odds of the cause against alternatives that explain the same and an unknown cause."""
     alone = frozenset({ref})
-    own = assess(network, alone, known=beside, symptoms=explained)
+    own = assess(network, alone, known=other_failures, symptoms=explained)
     if own is None or len(own.explained) < len(explained):
         # It explains them only together with others.
         own = Assessment(
             alone, own.score if own else 0.0, tuple(explained), own.evidence if own else ()
         )
     odds: dict[Ref, float] = {}
-    for alternative in _finalists(candidates, beside | alone, explained):
-        assessed = assess(network, frozenset({alternative}), known=beside, symptoms=explained)
+    for alternative in _finalists(candidates, other_failures | alone, explained):
+        assessed = assess(
+            network, frozenset({alternative}), known=other_failures, symptoms=explained
+        )
         if assessed:
             odds[alternative] = exp(assessed.score - own.score)
     total = 1.0 + sum(odds.values()) + exp(UNKNOWN_CAUSE - own.score)
@@ -217,7 +223,7 @@ def _unexplained(network: ImpactGraph, known: Failed, symptoms: Iterable[Symptom
     return [row for row in symptoms if not effects.explains(row)]
 
 
-def _order(assessment: Assessment) -> tuple[float, int, int, list[Ref]]:
+def _sort_key(assessment: Assessment) -> tuple[float, int, int, list[Ref]]:
     return (
         -assessment.score,
         len(assessment.candidates),

@@ -35,7 +35,7 @@ class ImpactGraph:
         self._network = Network(snapshot.graph)
         self._baseline = NO_FAILURES
         #: Per observers: the support without failures, and at the baseline with what it has removed.
-        self._undisturbed: dict[Observers, Support] = {}
+        self._without_failures: dict[Observers, Support] = {}
         self._baselines: dict[Observers, tuple[Failed, Support, frozenset[Ref]]] = {}
         self._known: dict[tuple[Observers, Failed], frozenset[Ref]] = {}
 
@@ -72,11 +72,13 @@ class ImpactGraph:
             for device_id in agent.probes:
                 probers[device_id].append(agent)
         # One object per set of observers: ``effects`` compares them by identity.
-        same: dict[Observers, Observers] = {}
-        places = {device_id: _agent_devices(agents) for device_id, agents in probers.items()}
+        unique: dict[Observers, Observers] = {}
+        observers_by_device = {
+            device_id: _agent_devices(agents) for device_id, agents in probers.items()
+        }
         return {
-            device_id: same.setdefault(observers, observers)
-            for device_id, observers in places.items()
+            device_id: unique.setdefault(observers, observers)
+            for device_id, observers in observers_by_device.items()
         }
 
     @cached_property
@@ -116,13 +118,13 @@ class ImpactGraph:
 
     def newly_cut_off(self, candidate: Ref, known: Failed) -> frozenset[Ref]:
         """Every device that this failure cuts off and the known ones do not."""
-        worse = known | {candidate}
+        with_candidate = known | {candidate}
         if not self._baseline <= known:
-            return self.cut_off(worse) - self.cut_off(known)
+            return self.cut_off(with_candidate) - self.cut_off(known)
         found: set[Ref] = set()
         for observers, refs in self._devices_by_observers.items():
             _, before = self.lost_by_baseline(observers, known)
-            _, after = self.lost_by_baseline(observers, worse)
+            _, after = self.lost_by_baseline(observers, with_candidate)
             found |= (after - before) & refs
         return frozenset(found)
 
@@ -170,15 +172,15 @@ class ImpactGraph:
         if not previous <= self._baseline:
             previous, support, already_lost = NO_FAILURES, self._support(roots), NO_FAILURES
         if previous != self._baseline:
-            fresh = self._baseline - previous
-            support, already_lost = support.without(fresh), already_lost | support.lost(fresh)
+            added = self._baseline - previous
+            support, already_lost = support.without(added), already_lost | support.lost(added)
             self._baselines[roots] = (self._baseline, support, already_lost)
         return support, already_lost
 
     def _support(self, roots: Observers) -> Support:
-        if roots not in self._undisturbed:
-            self._undisturbed[roots] = self._network.support(roots)
-        return self._undisturbed[roots]
+        if roots not in self._without_failures:
+            self._without_failures[roots] = self._network.support(roots)
+        return self._without_failures[roots]
 
     @cached_property
     def interface_by_id(self) -> Mapping[UUID, Interface]:

@@ -35,10 +35,15 @@ def match(problems: Sequence[Problem], known: Sequence[OpenIncident]) -> Match:
     alerts = [frozenset(row.alert_id for row in problem.symptoms) for problem in problems]
     pairs = sorted(
         (
-            (problem.root != incident.root, -len(mine & incident.alert_ids), incident.number, index)
-            for index, (problem, mine) in enumerate(zip(problems, alerts, strict=True))
+            (
+                problem.root != incident.root,
+                -len(problem_alerts & incident.alert_ids),
+                incident.number,
+                index,
+            )
+            for index, (problem, problem_alerts) in enumerate(zip(problems, alerts, strict=True))
             for incident in known
-            if mine & incident.alert_ids
+            if problem_alerts & incident.alert_ids
         ),
     )
     by_number = {incident.number: incident for incident in known}

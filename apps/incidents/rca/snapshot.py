@@ -16,7 +16,7 @@ from apps.topology.graph import DEVICE, SITE, Graph, Ref
 PENDING, FIRING = "pending", "firing"
 #: Type of a candidate that is no failed entity but the problem of one alert.
 SYMPTOM = "symptom"
-#: The same for a site: its mains have failed and its routers still run on batteries.
+#: The same for a site: its mains power has failed and its routers still run on batteries.
 POWER = "power"
 
 #: Metrics with 1 for working and 0 for not working.
@@ -37,7 +37,7 @@ OWN_METRIC = {
     "bgp_down": "bgp.peer.up",
 }
 #: Symptoms observed from outside: they are still polled when their router is cut off.
-FROM_OUTSIDE = frozenset({"unreachable", "management_plane"})
+OBSERVED_FROM_OUTSIDE = frozenset({"unreachable", "management_plane"})
 
 #: An older sample is not used as the current state.
 MAX_SAMPLE_AGE = timedelta(seconds=90)
@@ -162,7 +162,7 @@ class Snapshot:
         """The newest sample of the metric that the symptom was raised on; None when there is none, or it cannot be
         polled because its router is cut off."""
         metric = OWN_METRIC.get(symptom.kind, "")
-        if symptom.kind not in FROM_OUTSIDE:
+        if symptom.kind not in OBSERVED_FROM_OUTSIDE:
             device_id = self.graph.device_of(symptom.ref)
             if device_id is not None and self._is_unreachable(device_id):
                 return None
@@ -282,12 +282,12 @@ def _symptom(item: Mapping[str, Any]) -> Symptom:
         state=item["state"],
         severity=item["severity"],
         since=datetime.fromisoformat(item["since"]),
-        fired_at=_moment(item["fired_at"]),
-        clear_since=_moment(item["clear_since"]),
+        fired_at=_parse_datetime(item["fired_at"]),
+        clear_since=_parse_datetime(item["clear_since"]),
         summary=Message.from_document(item["summary"]),
         is_flapping=item.get("is_flapping", False),
     )
 
 
-def _moment(text: str | None) -> datetime | None:
+def _parse_datetime(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None

@@ -44,7 +44,7 @@ def suppressions(
     for row in symptoms:
         if is_root_cause_alert(network, failed, row) or not effects.explains(row):
             continue
-        by = _by(network, causes, row)
+        by = _suppressing_cause(network, causes, row)
         found.append(Suppression(row.alert_id, by, _reason(network, by, row), row.since))
     return tuple(sorted(found, key=lambda row: row.alert_id))
 
@@ -64,7 +64,7 @@ def is_root_cause_alert(network: ImpactGraph, failed: Failed, symptom: Symptom) 
     return port is not None and port.link_id is not None and (LINK, port.link_id) in failed
 
 
-def _by(network: ImpactGraph, causes: tuple[Ref, ...], symptom: Symptom) -> Ref:
+def _suppressing_cause(network: ImpactGraph, causes: tuple[Ref, ...], symptom: Symptom) -> Ref:
     """The cause that alone explains it, else the first of those that do so together."""
     for cause in causes:
         if Effects(network, frozenset({cause})).explains(symptom):

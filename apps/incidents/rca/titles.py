@@ -18,7 +18,7 @@ def title_of(
 ) -> Message:
     """For example "Backhaul north is down: 3 routers cut off"."""
     names = [network.graph.label_of(ref) for ref in causes]
-    state = _state(causes, symptoms, {"causes": _joined(names), "n": len(names)})
+    state = _state(causes, symptoms, {"causes": _join_names(names), "n": len(names)})
     if state.code == "incidents.title.flapping":
         return state
     effect = _effect(causes, symptoms, impact)
@@ -27,7 +27,7 @@ def title_of(
     return Message("incidents.title.with_effect", {"state": state, "effect": effect})
 
 
-def _joined(names: list[str]) -> str | Message:
+def _join_names(names: list[str]) -> str | Message:
     first, *others = names
     if not others:
         return first

@@ -46,7 +46,7 @@ class Cause:
             "classification": self.classification,
             "confidence": self.confidence,
             "summary": self.summary.as_document(),
-            "evidence": [sign.as_document() for sign in self.evidence],
+            "evidence": [item.as_document() for item in self.evidence],
             "alternatives": [
                 {"entity_type": ref[0], "entity_id": str(ref[1]), "name": name, "share": share}
                 for ref, name, share in self.alternatives
@@ -123,15 +123,15 @@ def reach_verdict(snapshot: Snapshot) -> Verdict:
 
 
 def _problem(network: ImpactGraph, group: list[FoundCause]) -> Problem:
-    ordered = _ranked(network, group)
-    refs = tuple(found.ref for found, _ in ordered)
+    ranked = _ranked(network, group)
+    refs = tuple(found.ref for found, _ in ranked)
     symptoms = tuple(
         sorted(
             {row.alert_id: row for found in group for row in found.assessment.explained}.values(),
             key=lambda row: row.alert_id,
         )
     )
-    causes = tuple(_cause(network, found, classification) for found, classification in ordered)
+    causes = tuple(_cause(network, found, classification) for found, classification in ranked)
     impact = measure(network, frozenset(refs))
     return Problem(
         causes=causes,
@@ -145,24 +145,24 @@ def _problem(network: ImpactGraph, group: list[FoundCause]) -> Problem:
 
 def _ranked(network: ImpactGraph, group: list[FoundCause]) -> list[tuple[FoundCause, str]]:
     """Primary: without it some entity would still have service or be reachable."""
-    everyone = frozenset(found.ref for found in group)
+    all_refs = frozenset(found.ref for found in group)
     explained = [row for found in group for row in found.assessment.explained]
     ranked = []
     for found in group:
-        rest = everyone - {found.ref}
-        matters = (
+        rest = all_refs - {found.ref}
+        is_primary = (
             len(group) == 1
-            or network.without_service(rest) != network.without_service(everyone) - {found.ref}
-            or network.cut_off(rest) != network.cut_off(everyone) - {found.ref}
+            or network.without_service(rest) != network.without_service(all_refs) - {found.ref}
+            or network.cut_off(rest) != network.cut_off(all_refs) - {found.ref}
             or not all(Effects(network, rest).explains(row) for row in explained)
         )
-        ranked.append((found, PRIMARY if matters else CONTRIBUTING))
+        ranked.append((found, PRIMARY if is_primary else CONTRIBUTING))
     return sorted(ranked, key=lambda row: (row[1] != PRIMARY, -row[0].confidence, row[0].ref))
 
 
 def _cause(network: ImpactGraph, found: FoundCause, classification: str) -> Cause:
-    evidence = tuple(sorted(found.assessment.evidence, key=_evidence_order))
-    supporting = sum(sign.alert_id is not None for sign in evidence)
+    evidence = tuple(sorted(found.assessment.evidence, key=_evidence_sort_key))
+    supporting = sum(item.alert_id is not None for item in evidence)
     entity = network.snapshot.entity_of(found.ref)
     return Cause(
         ref=entity,
@@ -179,5 +179,5 @@ def _cause(network: ImpactGraph, found: FoundCause, classification: str) -> Caus
     )
 
 
-def _evidence_order(sign: Evidence) -> tuple[bool, datetime, str, UUID, str]:
-    return (not sign.supports, sign.at, sign.ref[0], sign.ref[1], sign.code)
+def _evidence_sort_key(item: Evidence) -> tuple[bool, datetime, str, UUID, str]:
+    return (not item.supports, item.at, item.ref[0], item.ref[1], item.code)

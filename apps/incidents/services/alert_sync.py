@@ -27,7 +27,7 @@ def sync_alerts(*, incident: Incident, problem: Problem, graph: Graph, at: datet
     rows = {row.alert_id: row for row in known}
     suppressions = {row.alert_id: row for row in problem.suppressed}
     entries: list[TimelineEntry] = []
-    fresh, changed = [], []
+    new_rows, changed = [], []
     for symptom in fired:
         row = rows.get(symptom.alert_id)
         former_state = row.state if row else ""
@@ -37,10 +37,10 @@ def sync_alerts(*, incident: Incident, problem: Problem, graph: Graph, at: datet
         _set_suppression(row, suppressions.get(symptom.alert_id))
         entries += _entries(incident, symptom, former_state, at)
         if symptom.alert_id not in rows:
-            fresh.append(row)
+            new_rows.append(row)
         elif _content(row) != before:
             changed.append(row)
-    IncidentAlert.objects.bulk_create(fresh)
+    IncidentAlert.objects.bulk_create(new_rows)
     if changed:
         IncidentAlert.objects.bulk_update(changed, _FIELDS)
     TimelineEntry.objects.bulk_create(entries)
@@ -115,15 +115,17 @@ def _set_suppression(row: IncidentAlert, suppression: Suppression | None) -> Non
 def _entries(
     incident: Incident, symptom: Symptom, former_state: str, at: datetime
 ) -> list[TimelineEntry]:
-    found = []
+    entries = []
     if not former_state:
         fired_at = symptom.fired_at or at
-        found.append(_entry(incident, EntryKind.ALERT, symptom.summary, fired_at, symptom.alert_id))
+        entries.append(
+            _entry(incident, EntryKind.ALERT, symptom.summary, fired_at, symptom.alert_id)
+        )
     if symptom.state == AlertState.OK and former_state != AlertState.OK:
-        found.append(
+        entries.append(
             _recovery(incident, symptom.summary, symptom.clear_since or at, symptom.alert_id)
         )
-    return found
+    return entries
 
 
 def _recovery(incident: Incident, summary: Message, at: datetime, alert_id: UUID) -> TimelineEntry:

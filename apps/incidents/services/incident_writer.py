@@ -50,7 +50,7 @@ class IncidentWriter:
         self._at = at
 
     @cached_property
-    def _stored(self) -> StoredSnapshot:
+    def _stored_snapshot(self) -> StoredSnapshot:
         """The snapshot is stored only if a revision references it."""
         return store_snapshot(self._snapshot, self._verdict)
 
@@ -109,7 +109,7 @@ class IncidentWriter:
     def update(self, known: OpenIncident, problem: Problem) -> None:
         """Update an open incident from a new verdict. Publishes an event only for changes that receivers need."""
         incident = Incident.objects.select_for_update().get(pk=known.id)
-        before = _published_facts(incident)
+        before = _published_values(incident)
         maintenance_before, was_suppressed = (
             incident.maintenance_id,
             incident.notifications_suppressed,
@@ -139,7 +139,7 @@ class IncidentWriter:
                 actor=CORRELATION,
             )
         was_released = was_suppressed and not incident.notifications_suppressed
-        if was_released or _published_facts(incident) != before:
+        if was_released or _published_values(incident) != before:
             publish(UPDATED, incident)
 
     def merge(self, incident_id: UUID, into_id: UUID) -> None:
@@ -257,7 +257,7 @@ class IncidentWriter:
             incident=incident,
             number=incident.revision,
             at=self._at,
-            snapshot=self._stored,
+            snapshot=self._stored_snapshot,
             problem=document,
             digest=digest_of(document),
         )
@@ -281,9 +281,9 @@ def _is_recovering(problem: Problem, known: OpenIncident, snapshot: Snapshot) ->
         for row in snapshot.symptoms
         if row.alert_id in own or row.alert_id in known.alert_ids
     }
-    lately = snapshot.at - RECOVERS_WITHIN
+    recent_after = snapshot.at - RECOVERS_WITHIN
     first = min(
-        (at for row, at in recovered.items() if at and (row.alert_id in own or at > lately)),
+        (at for row, at in recovered.items() if at and (row.alert_id in own or at > recent_after)),
         default=None,
     )
     if first is None:
@@ -291,8 +291,8 @@ def _is_recovering(problem: Problem, known: OpenIncident, snapshot: Snapshot) ->
     return all(row.since <= first for row, at in recovered.items() if at is None)
 
 
-def _published_facts(incident: Incident) -> tuple[object, ...]:
-    """The facts that receivers know: when they change, an update is published."""
+def _published_values(incident: Incident) -> tuple[object, ...]:
+    """The published values: when they change, an update is published."""
     return (
         incident.severity,
         incident.root_type,

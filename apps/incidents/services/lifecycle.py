@@ -29,13 +29,13 @@ def acknowledge_incident(*, incident_id: UUID, actor: Actor, at: datetime) -> In
     Locks: the incident's row; of two concurrent calls one raises AlreadyAcknowledged.
     """
     with acting_in(require_tenant_id()):
-        incident = _locked(incident_id)
+        incident = _lock_open_incident(incident_id)
         if incident.acked_at is not None:
             raise AlreadyAcknowledged(message=f"{incident.acked_by} has already acknowledged it.")
         incident.acked_by, incident.acked_at = actor.label, at
         incident.save(update_fields=["acked_by", "acked_at"])
         message = Message("incidents.timeline.acknowledged", {"user": actor.label})
-        _write(incident, EntryKind.ACKNOWLEDGED, message, actor, at)
+        _add_entry(incident, EntryKind.ACKNOWLEDGED, message, actor, at)
         publish(ACKED, incident)
         _audit("incident.acknowledged", incident, actor, at)
     return incident
@@ -44,13 +44,13 @@ def acknowledge_incident(*, incident_id: UUID, actor: Actor, at: datetime) -> In
 def unacknowledge_incident(*, incident_id: UUID, actor: Actor, at: datetime) -> Incident:
     """Remove the acknowledgement. Raises NotVisible, IncidentClosed, NotAcknowledged."""
     with acting_in(require_tenant_id()):
-        incident = _locked(incident_id)
+        incident = _lock_open_incident(incident_id)
         if incident.acked_at is None:
             raise NotAcknowledged(message="It is not acknowledged.")
         incident.acked_by, incident.acked_at = "", None
         incident.save(update_fields=["acked_by", "acked_at"])
         message = Message("incidents.timeline.unacknowledged", {"user": actor.label})
-        _write(incident, EntryKind.ACKNOWLEDGED, message, actor, at)
+        _add_entry(incident, EntryKind.ACKNOWLEDGED, message, actor, at)
         publish(UPDATED, incident)
         _audit("incident.unacknowledged", incident, actor, at)
     return incident
@@ -61,7 +61,7 @@ def assign_incident(
 ) -> Incident:
     """Assign it to a member, or unassign it. Raises NotVisible, IncidentClosed, AssigneeUnknown."""
     with acting_in(require_tenant_id()):
-        incident = _locked(incident_id)
+        incident = _lock_open_incident(incident_id)
         label = member_label(user_id) if user_id else ""
         if label is None:
             raise AssigneeUnknown(message="No member of this tenant has that id.")
@@ -70,7 +70,7 @@ def assign_incident(
         message = Message("incidents.timeline.unassigned")
         if label:
             message = Message("incidents.timeline.assigned", {"user": label})
-        _write(incident, EntryKind.ASSIGNED, message, actor, at)
+        _add_entry(incident, EntryKind.ASSIGNED, message, actor, at)
         _audit("incident.assigned", incident, actor, at)
     return incident
 
@@ -100,19 +100,19 @@ def close_incident(*, incident_id: UUID, reason: str, actor: Actor, at: datetime
             message="A reason is required to close it while alerts may still be firing."
         )
     with acting_in(require_tenant_id()):
-        incident = _locked(incident_id)
+        incident = _lock_open_incident(incident_id)
         incident.status, incident.resolution = IncidentStatus.CLOSED, Resolution.OPERATOR
         incident.ended_at = at
         incident.save(update_fields=["status", "resolution", "ended_at"])
         params = {"user": actor.label, "reason": reason.strip()}
         message = Message("incidents.timeline.closed", params)
-        _write(incident, EntryKind.CLOSED, message, actor, at)
+        _add_entry(incident, EntryKind.CLOSED, message, actor, at)
         publish(CLOSED, incident)
         _audit("incident.closed", incident, actor, at)
     return incident
 
 
-def _locked(incident_id: UUID) -> Incident:
+def _lock_open_incident(incident_id: UUID) -> Incident:
     incident = Incident.objects.select_for_update().filter(pk=incident_id).first()
     if incident is None:
         raise NotVisible
@@ -121,7 +121,7 @@ def _locked(incident_id: UUID) -> Incident:
     return incident
 
 
-def _write(
+def _add_entry(
     incident: Incident, kind: EntryKind, message: Message, actor: Actor, at: datetime
 ) -> TimelineEntry:
     return add_entry(incident=incident, kind=kind, message=message, at=at, actor=actor)

@@ -14,11 +14,13 @@ def maintenance_scope(
     graph: Graph, problem: Problem, windows: Sequence[ActiveWindow]
 ) -> ActiveWindow | None:
     """The window over the first cause, if every cause has one."""
-    found = [_over(graph, cause.ref, windows) for cause in problem.causes] if windows else []
-    return found[0] if found and all(found) else None
+    windows_over_causes = (
+        [_window_over(graph, cause.ref, windows) for cause in problem.causes] if windows else []
+    )
+    return windows_over_causes[0] if windows_over_causes and all(windows_over_causes) else None
 
 
-def _over(graph: Graph, ref: Ref, windows: Sequence[ActiveWindow]) -> ActiveWindow | None:
+def _window_over(graph: Graph, ref: Ref, windows: Sequence[ActiveWindow]) -> ActiveWindow | None:
     kind, pk = ref
     if kind == SITE:
         return covering_window(windows, device_id=None, site_id=pk)

@@ -1,4 +1,4 @@
-"""Taking, storing and loading the snapshots that verdicts are reached on."""
+"""Takes, stores and loads the snapshots that verdicts are based on."""
 
 import json
 import zlib
@@ -43,10 +43,10 @@ def take_snapshot(at: datetime) -> Snapshot:
     heartbeats = [AgentHeartbeat(row.id, row.last_heartbeat_at, row.alive) for row in agents]
     return Snapshot.make(
         at=at,
-        graph=graph_snapshot(agents=_agent_places(agents)),
+        graph=graph_snapshot(agents=_agent_locations(agents)),
         alive_agents=live_agents(heartbeats, symptoms, at),
         symptoms=symptoms,
-        samples=_readings() if symptoms else [],
+        samples=_state_samples() if symptoms else [],
         changes=_changes(symptoms, at),
     )
 
@@ -70,20 +70,20 @@ def store_snapshot(snapshot: Snapshot, verdict: Verdict) -> StoredSnapshot:
     graph = GraphVersion.objects.filter(version=version).first()
     if graph is None:
         graph = GraphVersion.objects.create(
-            version=version, content=_pack(snapshot.graph.as_document())
+            version=version, content=_compress(snapshot.graph.as_document())
         )
     return StoredSnapshot.objects.create(
         graph=graph,
         at=snapshot.at,
-        content=_pack(snapshot.as_document()),
+        content=_compress(snapshot.as_document()),
         verdict_digest=verdict.digest,
     )
 
 
 def load_snapshot(stored: StoredSnapshot) -> Snapshot:
     """Load a stored snapshot."""
-    graph = Graph.from_document(_unpack(stored.graph.content))
-    return Snapshot.from_document(_unpack(stored.content), graph)
+    graph = Graph.from_document(_decompress(stored.graph.content))
+    return Snapshot.from_document(_decompress(stored.content), graph)
 
 
 def _relevant_alerts(at: datetime) -> list[CorrelatedAlert]:
@@ -114,7 +114,7 @@ def _symptom(alert: CorrelatedAlert) -> Symptom:
     )
 
 
-def _agent_places(agents: Iterable[CorrelatedAgent]) -> list[AgentLocation]:
+def _agent_locations(agents: Iterable[CorrelatedAgent]) -> list[AgentLocation]:
     probed = probed_device_ids_by_agent()
     return [
         AgentLocation(
@@ -124,7 +124,7 @@ def _agent_places(agents: Iterable[CorrelatedAgent]) -> list[AgentLocation]:
     ]
 
 
-def _readings() -> list[Sample]:
+def _state_samples() -> list[Sample]:
     rows = queries.latest(metrics=STATE_METRICS)
     return [
         Sample((key.entity_type, key.entity_id), key.metric, row.ts, row.value)
@@ -133,10 +133,10 @@ def _readings() -> list[Sample]:
     ]
 
 
-def _pack(document: object) -> bytes:
+def _compress(document: object) -> bytes:
     return zlib.compress(json.dumps(document, sort_keys=True, separators=(",", ":")).encode())
 
 
-def _unpack(content: bytes | memoryview) -> dict[str, object]:
+def _decompress(content: bytes | memoryview) -> dict[str, object]:
     document: dict[str, object] = json.loads(zlib.decompress(bytes(content)))
     return document

@@ -50,32 +50,32 @@ def overlay_of(incident: Incident) -> Overlay:
 def impact_graph(access: Access, incident: Incident, *, at: datetime) -> TopologyView:
     """The causes, the affected devices and their neighbors. At most twelve queries."""
     overlay = overlay_of(incident)
-    links = Link.objects.filter(pk__in=overlay.roots).values_list("a_device_id", "z_device_id")
-    ends = {end for pair in links for end in pair if end}
-    on = set(devices_of_entities(overlay.roots - ends).values())
-    core = {*overlay.suppressed, *ends, *on}
-    wired = network_map(access, around=core)
+    root_links = Link.objects.filter(pk__in=overlay.roots).values_list("a_device_id", "z_device_id")
+    ends = {end for pair in root_links for end in pair if end}
+    devices_of_roots = set(devices_of_entities(overlay.roots - ends).values())
+    shown_ids = {*overlay.suppressed, *ends, *devices_of_roots}
+    network = network_map(access, around=shown_ids)
     sites = {pk: name for pk, name, _code in visible_site_names(access)}
-    if len(core) > MAX_DEVICES:
-        return _by_site(access, wired, sites, overlay, at)
-    looks = topology_view.device_looks(at, wired.devices)
-    wires = topology_view.link_looks(at, wired.links)
+    if len(shown_ids) > MAX_DEVICES:
+        return _by_site(access, network, sites, overlay, at)
+    looks = topology_view.device_looks(at, network.devices)
+    link_looks = topology_view.link_looks(at, network.links)
     address = reverse("console:device", args=[_PLACEHOLDER_ID]).replace(_PLACEHOLDER_ID, "{id}")
-    drawn = topology_view.by_device(
-        wired, looks=looks, links=wires, sites=sites, overlay=overlay, address=address
+    view = topology_view.by_device(
+        network, looks=looks, links=link_looks, sites=sites, overlay=overlay, address=address
     )
-    return topology_view.faded(drawn, only={str(pk) for pk in core})
+    return topology_view.faded(view, only={str(pk) for pk in shown_ids})
 
 
 def _by_site(
-    access: Access, wired: NetworkMap, sites: Mapping[UUID, str], overlay: Overlay, at: datetime
+    access: Access, network: NetworkMap, sites: Mapping[UUID, str], overlay: Overlay, at: datetime
 ) -> TopologyView:
-    devices, wires = visible_devices(access).filter(pk__in=wired.devices), wired.between_sites()
+    devices, links = visible_devices(access).filter(pk__in=network.devices), network.between_sites()
     return site_view.by_site(
         site_view.looks_by_site(devices, overlay, at),
-        wires,
+        links,
         ranks=site_view.ranks_by_site(devices),
-        link_looks=topology_view.link_looks(at, wires),
+        link_looks=topology_view.link_looks(at, links),
         sites=sites,
         overlay=overlay,
         address=reverse("console:site", args=[_PLACEHOLDER_ID]).replace(_PLACEHOLDER_ID, "{id}"),
@@ -84,9 +84,9 @@ def _by_site(
 
 def impact_chart(incident: Incident, *, at: datetime) -> Chart:
     """Reachable routers and active sessions among the affected ones; else the traffic of the failed link."""
-    lasted = (incident.ended_at or at) - incident.started_at
-    start = incident.started_at - max(BEFORE, lasted / 2)
-    end = min(at, (incident.ended_at or at) + max(AFTER, lasted / 4))
+    duration_so_far = (incident.ended_at or at) - incident.started_at
+    start = incident.started_at - max(BEFORE, duration_so_far / 2)
+    end = min(at, (incident.ended_at or at) + max(AFTER, duration_so_far / 4))
     profile = polling_profile({})
     impact = selectors.problem_of(incident)["impact"]
     devices, services = (
@@ -126,10 +126,10 @@ def _traffic(root_id: UUID, time_range: BucketedRange) -> list[Line]:
     ports = [port for port in ends or (root_id,) if port]
     found = rates_of(metrics=[RX, TX], entity_ids=ports, time_range=time_range)
     looks = {RX: "data-2", TX: "data"}
-    words = {RX: _("in"), TX: _("out")}
+    labels = {RX: _("in"), TX: _("out")}
     return [
         Line(
-            words[key.metric],
+            labels[key.metric],
             [None if v is None else v * 8 for v in rates],
             look=looks[key.metric],
             unit="bit/s",

@@ -59,10 +59,10 @@ def sort_incidents(rows: QuerySet[Incident], order: Ordering) -> QuerySet[Incide
 
 def after(rows: QuerySet[Incident], order: Ordering, cursor: Cursor) -> QuerySet[Incident]:
     """The sorted rows after this cursor."""
-    later = Q(sort_value__lt=cursor.value) if order.descends else Q(sort_value__gt=cursor.value)
+    is_after = Q(sort_value__lt=cursor.value) if order.descends else Q(sort_value__gt=cursor.value)
     if order.key == "number":
-        return rows.filter(later)  # numbers are unique
-    return rows.filter(later | Q(sort_value=cursor.value, number__lt=cursor.number))
+        return rows.filter(is_after)  # numbers are unique
+    return rows.filter(is_after | Q(sort_value=cursor.value, number__lt=cursor.number))
 
 
 def cursor_of(row: Incident) -> Cursor:

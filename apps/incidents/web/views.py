@@ -114,8 +114,8 @@ def series(request: HttpRequest, incident_id: UUID) -> JsonResponse:
 def impact(request: HttpRequest, incident_id: UUID) -> JsonResponse:
     """Nodes and links of the impact graph."""
     incident = _fully_visible(request, incident_id)
-    drawn = impact_graph(access_of(request), incident, at=clock.now())
-    return JsonResponse(drawn.as_document(), headers=NO_STORE)
+    view = impact_graph(access_of(request), incident, at=clock.now())
+    return JsonResponse(view.as_document(), headers=NO_STORE)
 
 
 @require_POST
@@ -126,7 +126,7 @@ def acknowledge(request: HttpRequest, incident_id: UUID) -> HttpResponse:
     incident = selectors.get_visible_incident(access, incident_id)
     with suppress(AlreadyAcknowledged):
         services.acknowledge_incident(incident_id=incident.id, actor=access.actor, at=clock.now())
-    return _back(request, incident.id)
+    return _redirect_back(request, incident.id)
 
 
 @require_POST
@@ -134,16 +134,14 @@ def acknowledge(request: HttpRequest, incident_id: UUID) -> HttpResponse:
 def acknowledge_many(request: HttpRequest) -> HttpResponse:
     """Acknowledge the selected incidents; acknowledged and closed ones stay unchanged."""
     access = access_of(request)
-    rows_in_filter = [
-        pk for pk in map(_uuid, request.POST.getlist("incident")[:MAX_SELECTED]) if pk
-    ]
-    rows = selectors.visible_incidents(access).filter(pk__in=rows_in_filter).order_by("number")
+    selected_ids = [pk for pk in map(_uuid, request.POST.getlist("incident")[:MAX_SELECTED]) if pk]
+    rows = selectors.visible_incidents(access).filter(pk__in=selected_ids).order_by("number")
     for incident_id in rows.values_list("pk", flat=True):
         with suppress(AlreadyAcknowledged, IncidentClosed):
             services.acknowledge_incident(
                 incident_id=incident_id, actor=access.actor, at=clock.now()
             )
-    return _back(request, None)
+    return _redirect_back(request, None)
 
 
 @require_POST
@@ -176,11 +174,11 @@ def close(request: HttpRequest, incident_id: UUID) -> HttpResponse:
     return redirect("incidents:detail", incident.id)
 
 
-def _back(request: HttpRequest, incident_id: UUID | None) -> HttpResponse:
+def _redirect_back(request: HttpRequest, incident_id: UUID | None) -> HttpResponse:
     """Redirect to the page that the form was on."""
-    back = request.POST.get("next", "")
-    if url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith("/"):
-        return redirect(back)
+    next_url = request.POST.get("next", "")
+    if url_has_allowed_host_and_scheme(next_url, allowed_hosts=None) and next_url.startswith("/"):
+        return redirect(next_url)
     return redirect("incidents:detail", incident_id) if incident_id else redirect("incidents:list")
 
 

@@ -1,4 +1,4 @@
-"""A small ISP for verdicts: two PoPs on a core ring, and a way to say what is wrong with it."""
+"""A small ISP for tests of verdicts: two PoPs on a core ring, with helpers to build symptoms."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -53,11 +53,11 @@ def adjacency(device: str, link: str) -> Ref:
 def isp(links: tuple[str, ...] = LINKS) -> Graph:
     pairs = [(name, *name.split("-")) for name in links]
     names = sorted({end for _, a, z in pairs for end in (a, z)})
-    ends = [(link, here, there) for link, a, z in pairs for here, there in ((a, z), (z, a))]
-    places = {name: SITES.get(name, "hub") for name in names}
+    ends = [(link, near, far) for link, a, z in pairs for near, far in ((a, z), (z, a))]
+    site_names = {name: SITES.get(name, "hub") for name in names}
     return build_graph(
-        sites=[Site(pk(site), site) for site in sorted(set(places.values()))],
-        devices=[Device(pk(name), name, "core", pk(places[name])) for name in names],
+        sites=[Site(pk(site), site) for site in sorted(set(site_names.values()))],
+        devices=[Device(pk(name), name, "core", pk(site_names[name])) for name in names],
         interfaces=[Interface(port(h, link)[1], pk(h), link, pk(link)) for link, h, _ in ends],
         links=[
             *(Link(pk(link), link, "ring", pk(a), pk(z)) for link, a, z in pairs),
@@ -65,8 +65,8 @@ def isp(links: tuple[str, ...] = LINKS) -> Graph:
             Link(pk("transit-b"), "transit-b", "upstream", pk("er2"), None),
         ],
         ospf_neighbors=[
-            OspfNeighbor(adjacency(h, link)[1], pk(h), there, "0", there, "", pk(link), pk(there))
-            for link, h, there in ends
+            OspfNeighbor(adjacency(h, link)[1], pk(h), far, "0", far, "", pk(link), pk(far))
+            for link, h, far in ends
         ],
         services=[
             Service(pk(f"pppoe-{b}"), f"pppoe-{b}", "pppoe", pk(b)) for b in names if "bng" in b
@@ -109,7 +109,7 @@ def snapshot(
     seconds: float = 25,
     changes: Iterable[ConfigChange] = (),
 ) -> Snapshot:
-    """A moment after noon: every router answers but the dark ones."""
+    """A snapshot shortly after noon: every router answers except the unreachable ones."""
     graph = graph or isp()
     answering = [
         sample_up(dev(d.name), "device.up") for d in graph.devices if d.name not in unreachable
@@ -125,18 +125,18 @@ def snapshot(
 
 
 def backhaul_cut(pop: str = "north") -> tuple[list[Symptom], tuple[str, ...]]:
-    """What is seen when a PoP's only way out is cut: from the core, and of what is behind it."""
+    """The symptoms of a cut uplink of a PoP, and the routers that become unreachable."""
     near, number = ("cr2", "1") if pop == "north" else ("cr4", "2")
     link = f"{near}-agg{number}"
     unreachable = (f"agg{number}", f"bng{number}", f"acc{number}")
-    seen = [
+    symptoms = [
         symptom("interface_down", port(near, link)),
         symptom("adjacency_down", adjacency(near, link)),
     ]
-    seen += [symptom("unreachable", dev(name), seconds=3) for name in unreachable]
+    symptoms += [symptom("unreachable", dev(name), seconds=3) for name in unreachable]
     if pop == "north":
-        seen.append(symptom("agent_missing", ("agent", pk("agent-north")), seconds=8))
-    return seen, unreachable
+        symptoms.append(symptom("agent_missing", ("agent", pk("agent-north")), seconds=8))
+    return symptoms, unreachable
 
 
 def ring_cut(link: str = "cr1-cr2") -> list[Symptom]:

@@ -1,4 +1,4 @@
-"""What still works, against a slow and obvious oracle, and on the shapes that operators know."""
+"""Availability against a slow reference implementation, and on common network shapes."""
 
 from uuid import UUID, uuid5
 
@@ -36,7 +36,7 @@ def link_ref(name: str) -> Ref:
 
 
 def network(links: str, *, groups=(), services=(), sites=None) -> Graph:
-    """A graph from words such as "a-b b-c": devices and links are named by them."""
+    """A graph from text such as "a-b b-c": each pair is a link, named by its two devices."""
     pairs = [word.split("-") for word in links.split()]
     names = sorted({name for pair in pairs for name in pair})
     sites = sites or {}
@@ -62,29 +62,29 @@ def down(graph: Graph, root: str, *failed: Ref) -> set[str]:
 RING = "cr1-cr2 cr2-cr3 cr3-cr4 cr4-cr1 agg1-cr2 bng1-agg1 acc1-agg1"
 
 
-class TestShapes:
+class TestTopologies:
     def test_with_nothing_failed_everything_works(self):
         assert down(network(RING), "cr1") == set()
 
-    def test_one_cut_in_a_ring_takes_nothing_down(self):
+    def test_one_cut_in_a_ring_cuts_nothing_off(self):
         for link in ("cr1-cr2", "cr2-cr3", "cr3-cr4", "cr4-cr1"):
             assert down(network(RING), "cr1", link_ref(link)) == set()
 
-    def test_two_cuts_in_a_ring_isolate_what_lies_between(self):
+    def test_two_cuts_in_a_ring_isolate_the_routers_between(self):
         assert down(network(RING), "cr1", link_ref("cr2-cr3"), link_ref("cr3-cr4")) == {"cr3"}
 
     def test_a_cut_backhaul_takes_down_the_pop_behind_it(self):
         assert down(network(RING), "cr1", link_ref("agg1-cr2")) == {"agg1", "bng1", "acc1"}
 
-    def test_a_ring_without_its_root_does_not_hold_itself_up(self):
+    def test_a_ring_without_its_root_does_not_support_itself(self):
         island = "root-gate gate-a a-b b-c c-a"
 
         assert down(network(island), "root", link_ref("root-gate")) == {"gate", "a", "b", "c"}
 
-    def test_from_inside_a_cut_pop_the_pop_works_and_the_rest_is_out_of_reach(self):
+    def test_from_inside_a_cut_off_pop_the_rest_is_unreachable(self):
         assert down(network(RING), "agg1", link_ref("agg1-cr2")) == {"cr1", "cr2", "cr3", "cr4"}
 
-    def test_a_failed_site_takes_its_routers_and_what_hangs_on_them(self):
+    def test_a_failed_site_takes_down_its_routers_and_those_behind_them(self):
         graph = network(RING, sites={"agg1": "north", "bng1": "north"})
 
         assert down(graph, "cr1", ("site", pk("north"))) == {"agg1", "bng1", "acc1"}
@@ -100,10 +100,12 @@ class TestGroups:
             services=[("transit", "core")],
             groups=[group("g", transit, ANY, dev("left"), dev("right"))],
         )
-        wired = Network(graph)
+        availability = Network(graph)
 
-        assert transit in wired.working(roots=[dev("core")], failed=[dev("left")])
-        assert transit not in wired.working(roots=[dev("core")], failed=[dev("left"), dev("right")])
+        assert transit in availability.working(roots=[dev("core")], failed=[dev("left")])
+        assert transit not in availability.working(
+            roots=[dev("core")], failed=[dev("left"), dev("right")]
+        )
 
     def test_all_is_lost_with_the_first_member(self):
         service = ("service", pk("s"))
@@ -122,10 +124,10 @@ class TestGroups:
             services=[("s", "core")],
             groups=[group("g", service, K_OF_N, dev("a"), dev("b"), dev("c"), k=2)],
         )
-        wired = Network(graph)
+        availability = Network(graph)
 
-        assert service in wired.working(roots=[dev("core")], failed=[dev("a")])
-        assert service not in wired.working(roots=[dev("core")], failed=[dev("a"), dev("b")])
+        assert service in availability.working(roots=[dev("core")], failed=[dev("a")])
+        assert service not in availability.working(roots=[dev("core")], failed=[dev("a"), dev("b")])
 
 
 NAMES = "abcdefgh"
@@ -135,8 +137,8 @@ graphs = st.lists(pairs, min_size=1, max_size=14, unique=True).map(
 )
 
 
-def oracle(graph: Graph, root: UUID, failed: set[Ref]) -> set[UUID]:
-    """Reached by walking: sweeps until nothing is added."""
+def reachable_by_search(graph: Graph, root: UUID, failed: set[Ref]) -> set[UUID]:
+    """Reference implementation: expands the reachable set until nothing is added."""
     reached = {root} if ("device", root) not in failed else set()
     while True:
         more = {
@@ -156,70 +158,74 @@ def oracle(graph: Graph, root: UUID, failed: set[Ref]) -> set[UUID]:
 
 @settings(max_examples=200, deadline=None)
 @given(graphs, st.data())
-def test_equals_walking_the_graph_whatever_failed(words, data):
-    graph = network(words)
-    things = [("device", d.id) for d in graph.devices] + [("link", x.id) for x in graph.links]
-    failed = set(data.draw(st.lists(st.sampled_from(things), max_size=6)))
+def test_equals_a_graph_search_for_any_failures(text, data):
+    graph = network(text)
+    entities = [("device", d.id) for d in graph.devices] + [("link", x.id) for x in graph.links]
+    failed = set(data.draw(st.lists(st.sampled_from(entities), max_size=6)))
     root = data.draw(st.sampled_from(graph.devices)).id
 
     alive = Network(graph).working(roots=[("device", root)], failed=failed)
 
-    assert {pk for kind, pk in alive if kind == "device"} == oracle(graph, root, failed)
+    assert {pk for kind, pk in alive if kind == "device"} == reachable_by_search(
+        graph, root, failed
+    )
 
 
 @settings(max_examples=100, deadline=None)
 @given(graphs, st.data())
-def test_more_failures_never_bring_anything_back(words, data):
-    graph = network(words)
-    things = [("device", d.id) for d in graph.devices] + [("link", x.id) for x in graph.links]
-    some = set(data.draw(st.lists(st.sampled_from(things), max_size=4)))
-    more = some | set(data.draw(st.lists(st.sampled_from(things), max_size=4)))
+def test_more_failures_never_restore_anything(text, data):
+    graph = network(text)
+    entities = [("device", d.id) for d in graph.devices] + [("link", x.id) for x in graph.links]
+    some = set(data.draw(st.lists(st.sampled_from(entities), max_size=4)))
+    more = some | set(data.draw(st.lists(st.sampled_from(entities), max_size=4)))
     root = [("device", graph.devices[0].id)]
-    wired = Network(graph)
+    availability = Network(graph)
 
-    assert wired.working(roots=root, failed=more) <= wired.working(roots=root, failed=some)
+    assert availability.working(roots=root, failed=more) <= availability.working(
+        roots=root, failed=some
+    )
 
 
 @settings(max_examples=150, deadline=None)
 @given(graphs, st.data())
-def test_what_failures_take_away_is_what_no_longer_works(words, data):
-    plain = network(words)
-    things = [("device", d.id) for d in plain.devices] + [("link", x.id) for x in plain.links]
-    pick = st.sampled_from(things)
+def test_lost_is_the_difference_between_before_and_after(text, data):
+    plain = network(text)
+    entities = [("device", d.id) for d in plain.devices] + [("link", x.id) for x in plain.links]
+    pick = st.sampled_from(entities)
     groups = []
     for number in range(data.draw(st.integers(0, 3))):
         members = data.draw(st.lists(pick, min_size=1, max_size=4, unique=True))
         mode = data.draw(st.sampled_from([ANY, ALL, K_OF_N]))
         k = data.draw(st.integers(1, len(members)))
         groups.append(group(f"g{number}", data.draw(pick), mode, *members, k=k))
-    wired = Network(network(words, groups=groups))
+    availability = Network(network(text, groups=groups))
     roots = [("device", data.draw(st.sampled_from(plain.devices)).id)]
     before, more = (set(data.draw(st.lists(pick, max_size=4))) for _ in range(2))
 
-    support = wired.support(roots, before)
+    support = availability.support(roots, before)
 
-    after = wired.working(roots=roots, failed=before | more)
+    after = availability.working(roots=roots, failed=before | more)
     assert support.alive - support.lost(more) == after
     assert support.lost(more) <= support.alive
 
 
 @settings(max_examples=200, deadline=None)
 @given(graphs, st.data())
-def test_failures_one_after_the_other_are_the_same_as_at_once(words, data):
-    graph = network(words)
-    things = [("device", d.id) for d in graph.devices] + [("link", x.id) for x in graph.links]
-    pick = st.lists(st.sampled_from(things), max_size=3)
+def test_sequential_failures_equal_simultaneous_failures(text, data):
+    graph = network(text)
+    entities = [("device", d.id) for d in graph.devices] + [("link", x.id) for x in graph.links]
+    pick = st.lists(st.sampled_from(entities), max_size=3)
     steps = [set(step) for step in data.draw(st.lists(pick, min_size=1, max_size=5))]
     more = set(data.draw(pick))
     roots = [("device", data.draw(st.sampled_from(graph.devices)).id)]
-    wired = Network(graph)
+    availability = Network(graph)
 
-    support, failed = wired.support(roots), set()
+    support, failed = availability.support(roots), set()
     for step in steps:
         before = support
         support, failed = support.without(step), failed | step
         assert before.alive - before.lost(step) == support.alive
 
-    fresh = wired.support(roots, failed)
+    fresh = availability.support(roots, failed)
     assert support.alive == fresh.alive
     assert support.lost(more) == fresh.lost(more)
