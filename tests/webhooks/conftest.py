@@ -1,4 +1,4 @@
-"""A tenant's endpoint, a receiver of our own, and the real road between them."""
+"""Fixtures: an endpoint of a tenant, a scripted receiver, and real delivery between them."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -72,7 +72,7 @@ def deliver(
     seed: int = 1,
     seconds: float = HANG_SECONDS,
 ) -> int:
-    """What a worker does when the endpoint is due; ``seconds`` for an answer."""
+    """Deliver as a worker does when the endpoint is due; ``seconds`` is the response timeout."""
     now = clock.now if at is None else (lambda: at)
     return services.deliver_due(
         tenant_id=endpoint.tenant_id,

@@ -1,4 +1,4 @@
-"""Sixty ways in which receivers answer, and what each must come to."""
+"""Sixty receiver behaviors with the expected result of each attempt."""
 
 import gzip
 import time
@@ -14,16 +14,16 @@ METADATA = "Location: http://169.254.169.254/latest/meta-data/"
 
 @dataclass(frozen=True)
 class Receiver:
-    """One behaviour: ``status`` and ``code`` are what the ledger must say of the attempt."""
+    """One behavior: ``status`` and ``code`` are expected in the attempt."""
 
     name: str
     script: Script
     outcome: Outcome
     status: int | None = None
     code: str = ""
-    #: "" for plain HTTP, else the fault of the receiver's certificate.
+    #: "" for plain HTTP, else the state of the receiver's certificate.
     tls: str = ""
-    #: How long the sender waits: no longer than it must for those that never answer.
+    #: The sender's timeout; short for receivers that never respond.
     seconds: float = HANG_SECONDS
 
 
@@ -42,12 +42,12 @@ def failed(name: str, script: Script, code: str, tls: str = "") -> Receiver:
 
 
 def hang(conn: socket, _: bytes) -> None:
-    """Until the sender gives up."""
+    """Hang until the sender gives up."""
     while conn.recv(65_536):
         pass
 
 
-def then_hang(data: bytes) -> Script:
+def send_then_hang(data: bytes) -> Script:
     def script(conn: socket, request: bytes) -> None:
         conn.sendall(data)
         hang(conn, request)
@@ -55,7 +55,7 @@ def then_hang(data: bytes) -> Script:
     return script
 
 
-def slowly(data: bytes, pause: float = 0.15) -> Script:
+def send_slowly(data: bytes, pause: float = 0.15) -> Script:
     def script(conn: socket, _: bytes) -> None:
         for byte in data:
             conn.sendall(bytes([byte]))
@@ -64,7 +64,7 @@ def slowly(data: bytes, pause: float = 0.15) -> Script:
     return script
 
 
-def forever(head: bytes, piece: bytes) -> Script:
+def send_endlessly(head: bytes, piece: bytes) -> Script:
     def script(conn: socket, _: bytes) -> None:
         conn.sendall(head)
         while True:
@@ -73,8 +73,8 @@ def forever(head: bytes, piece: bytes) -> Script:
     return script
 
 
-def torn(data: bytes) -> Script:
-    """These bytes, then a reset."""
+def send_then_reset(data: bytes) -> Script:
+    """Send these bytes, then reset the connection."""
 
     def script(conn: socket, request: bytes) -> None:
         conn.sendall(data)
@@ -85,7 +85,7 @@ def torn(data: bytes) -> Script:
 
 
 OK = b"HTTP/1.1 200 OK\r\n"
-#: Within this a busy machine must have read the head; all of it is spent on a body that hangs.
+#: Timeout for a body that hangs; long enough for a busy machine to read the head.
 BODY_SECONDS = 5.0
 BOMB = gzip.compress(bytes(10_000_000))
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -97,11 +97,13 @@ ACCEPTING = [
     accepted("no reason", raw(b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n")),
     accepted("only line feeds", raw(b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok")),
     accepted("half a body", raw(OK + b"Content-Length: 100\r\n\r\nhalf")),
-    accepted("a reset inside the body", torn(OK + b"Content-Length: 100\r\n\r\nhalf")),
-    accepted("an endless body", forever(OK + b"\r\n", b"x" * 65_536)),
-    accepted("1 GB announced", forever(OK + b"Content-Length: 1000000000\r\n\r\n", b"x" * 65_536)),
+    accepted("a reset inside the body", send_then_reset(OK + b"Content-Length: 100\r\n\r\nhalf")),
+    accepted("an endless body", send_endlessly(OK + b"\r\n", b"x" * 65_536)),
+    accepted(
+        "1 GB announced", send_endlessly(OK + b"Content-Length: 1000000000\r\n\r\n", b"x" * 65_536)
+    ),
     accepted("a gzip bomb", answer("200 OK", "Content-Encoding: gzip", body=BOMB)),
-    accepted("endless chunks", forever(CHUNKED, b"1\r\nx\r\n" * 1000)),
+    accepted("endless chunks", send_endlessly(CHUNKED, b"1\r\nx\r\n" * 1000)),
     accepted("a chunk of no size", raw(CHUNKED + b"zz\r\nhello\r\n")),
     accepted("a huge chunk", raw(CHUNKED + b"ffffffffffffffff\r\nx")),
     accepted("a negative length", raw(OK + b"Content-Length: -5\r\n\r\nhello")),
@@ -110,10 +112,10 @@ ACCEPTING = [
     accepted("cookies", answer("200 OK", "Set-Cookie: a=b; Domain=.example")),
     accepted("binary body", answer("200 OK", body=bytes(range(256)))),
     accepted("markup", answer("200 OK", body=b"<script>alert(1)</script>")),
-    accepted("a slow body", slowly(OK + b"\r\nthanks", pause=0.02)),
+    accepted("a slow body", send_slowly(OK + b"\r\nthanks", pause=0.02)),
     Receiver(
         "a body that hangs",
-        then_hang(OK + b"Content-Length: 5\r\n\r\n"),
+        send_then_hang(OK + b"Content-Length: 5\r\n\r\n"),
         Outcome.DELIVERED,
         200,
         seconds=BODY_SECONDS,
@@ -137,8 +139,8 @@ REJECTING = [
 
 FAILING = [
     failed("hangs", hang, "answer_timeout"),
-    failed("a slow head", slowly(OK + b"X-A: b\r\n"), "answer_timeout"),
-    failed("a slow line", slowly(b"HTTP/1.1 2"), "answer_timeout"),
+    failed("a slow head", send_slowly(OK + b"X-A: b\r\n"), "answer_timeout"),
+    failed("a slow line", send_slowly(b"HTTP/1.1 2"), "answer_timeout"),
     failed("a reset", reset, "connection_lost"),
     failed("closes", raw(b""), "connection_lost"),
     failed("HTTP/0.9", raw(b"<h1>It works</h1>\r\n\r\n"), "answer_malformed"),
@@ -152,17 +154,17 @@ FAILING = [
     ),
     failed(
         "an endless header",
-        forever(OK + b"X-A: ", b"x" * 65_536),
+        send_endlessly(OK + b"X-A: ", b"x" * 65_536),
         "answer_head_too_large|answer_malformed",
     ),
     failed(
         "an endless line",
-        forever(b"HTTP/1.1 ", b"2" * 65_536),
+        send_endlessly(b"HTTP/1.1 ", b"2" * 65_536),
         "answer_head_too_large|answer_malformed",
     ),
     failed(
         "100 for ever",
-        forever(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        send_endlessly(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
         "answer_head_too_large|answer_timeout",
     ),
     failed("no TLS", answer("200 OK"), "tls_failed|tls_timeout|connection_lost", tls="none"),

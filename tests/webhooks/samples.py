@@ -1,4 +1,4 @@
-"""A signed event to bend."""
+"""A signed_request sample event."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ EVENT = "0d9d3c39-6d50-4f44-8b9c-51f2f3a4b5c6"
 
 
 def incident(**parts: Any) -> dict[str, Any]:
-    """A snapshot as the incidents app freezes it, with something extra that must not leave."""
+    """A snapshot as the incidents app publishes it, with an extra field that must not be sent."""
     return {
         "id": "c0ffee00-0000-4000-8000-000000000001",
         "sequence": 1,
@@ -47,9 +47,9 @@ def incident(**parts: Any) -> dict[str, Any]:
     }
 
 
-def signed(secrets: list[str] | None = None, **parts: Any) -> tuple[dict[str, str], bytes]:
-    """Headers (lower case) and body of a good webhook."""
-    live = secrets or [SECRET]
+def signed_request(secrets: list[str] | None = None, **parts: Any) -> tuple[dict[str, str], bytes]:
+    """Headers (lower case) and body of a valid webhook."""
+    live_secrets = secrets or [SECRET]
     body = json.dumps(
         {
             "event_id": EVENT,
@@ -62,8 +62,10 @@ def signed(secrets: list[str] | None = None, **parts: Any) -> tuple[dict[str, st
     return {
         "webhook-id": EVENT,
         "webhook-timestamp": str(NOW),
-        "webhook-signature": standard_signature(live, message_id=EVENT, timestamp=NOW, body=body),
-        "x-ispvm-signature": legacy_signature(live[0], body),
+        "webhook-signature": standard_signature(
+            live_secrets, message_id=EVENT, timestamp=NOW, body=body
+        ),
+        "x-ispvm-signature": legacy_signature(live_secrets[0], body),
         "x-ispvm-event-type": "incident.opened",
         "x-ispvm-tenant-id": TENANT,
     }, body

@@ -1,4 +1,4 @@
-"""The whole road against receivers on loopback, as one worker walks it."""
+"""The whole delivery against receivers on loopback, with one worker."""
 
 import json
 import time
@@ -18,7 +18,7 @@ from apps.webhooks.services.scheduling import DELIVER
 from tests.core.http.servers import ScriptedServer, answer, raw, read_request, reset
 from tests.supervisor.waiting import HANG_SECONDS
 from tests.webhooks.conftest import deliver, emit_incident
-from tests.webhooks.receivers import hang, slowly
+from tests.webhooks.receivers import hang, send_slowly
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,8 +49,8 @@ class TestDelivered:
         assert deliver(endpoint) == 1
 
         headers, body = parse(server.requests[0])
-        verdict = verify(headers, body, [endpoint.shown_secret], now=time.time())
-        assert (verdict.reason, verdict.verified) == ("", True)
+        verification = verify(headers, body, [endpoint.shown_secret], now=time.time())
+        assert (verification.reason, verification.verified) == ("", True)
         assert headers["webhook-id"] == str(event_id)
         assert headers["x-ispvm-attempt"] == "1"
         assert headers["x-ispvm-hop"] == "0"
@@ -90,7 +90,7 @@ STATUSES = [301, 302, 307, 400, 401, 403, 404, 418, 429, 500, 502, 503]
 
 class TestFailed:
     @pytest.mark.parametrize("status", STATUSES)
-    def test_by_any_status_but_2xx_and_retried(self, acme, make_endpoint, status):
+    def test_by_any_status_except_2xx_and_retried(self, acme, make_endpoint, status):
         script = answer(f"{status} No", "Location: http://127.0.0.1:1/")
         with ScriptedServer(script) as server:
             endpoint = make_endpoint(server.url)
@@ -115,7 +115,7 @@ class TestFailed:
             (raw(b""), "connection_lost"),
             (raw(b"hello\r\n\r\n"), "answer_malformed"),
             (hang, "answer_timeout"),
-            (slowly(b"H" * 10_000, 0.1), "answer_timeout"),
+            (send_slowly(b"H" * 10_000, 0.1), "answer_timeout"),
         ],
         ids=["reset", "closed", "garbage", "hang", "slow bytes"],
     )
@@ -298,7 +298,7 @@ class TestInterrupted:
     def test_an_expired_lease_is_leased_again_even_if_a_retry_is_scheduled_later(
         self, acme, server, make_endpoint, monkeypatch
     ):
-        """The due row may be armed for later by another worker's look."""
+        """Another worker may have set the due row to a later time."""
         endpoint = make_endpoint(server.url)
         emit_incident(acme)
         from apps.webhooks.services.leasing import lease_next
@@ -344,12 +344,12 @@ class TestSlowReceivers:
 
 class TestOtherTenants:
     def test_receive_nothing(self, acme, globex, make_endpoint):
-        with ScriptedServer(answer("204 No Content")) as theirs:
-            endpoint = make_endpoint(theirs.url, tenant=globex)
+        with ScriptedServer(answer("204 No Content")) as other_server:
+            endpoint = make_endpoint(other_server.url, tenant=globex)
             emit_incident(acme)
 
             assert deliver(endpoint) == 0
-        assert theirs.requests == []
+        assert other_server.requests == []
 
     def test_a_suspended_tenant_sends_nothing_until_it_is_back(self, acme, server, make_endpoint):
         endpoint = make_endpoint(server.url)
@@ -364,11 +364,11 @@ class TestOtherTenants:
 
 
 def test_no_transaction_is_open_during_network_io(acme, make_endpoint):
-    of_sender = transaction.get_connection()
+    sender_connection = transaction.get_connection()
     transaction_states = []
 
     def record_state(conn, _):
-        transaction_states.append(of_sender.in_atomic_block)
+        transaction_states.append(sender_connection.in_atomic_block)
         conn.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
     with ScriptedServer(record_state) as server:
@@ -380,7 +380,7 @@ def test_no_transaction_is_open_during_network_io(acme, make_endpoint):
 
 
 def test_read_request_reads_what_was_sent():
-    """The scripted server must not be what hides a cut body."""
+    """The scripted server itself must not truncate bodies."""
     import socket
 
     client_end, server_end = socket.socketpair()
@@ -391,9 +391,9 @@ def test_read_request_reads_what_was_sent():
 
 class TestRecoveredReceiver:
     def fail(self, tenant, make_endpoint, times: int):
-        """An endpoint whose first event was refused so often."""
-        with ScriptedServer(answer("503 No")) as away:
-            endpoint = make_endpoint(away.url)
+        """An endpoint whose first event was rejected ``times`` times."""
+        with ScriptedServer(answer("503 No")) as server:
+            endpoint = make_endpoint(server.url)
             emit_incident(tenant)
             at = clock.now()
             for _ in range(times):

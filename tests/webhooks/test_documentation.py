@@ -1,4 +1,4 @@
-"""docs/webhooks.md says what the code does: headers, events, schedule, limits."""
+"""docs/webhooks.md agrees with the code: headers, events, schedule, limits."""
 
 import re
 from pathlib import Path
@@ -23,20 +23,20 @@ def retention_days(table: str) -> int:
 
 FILE = Path(__file__).parents[2] / "docs" / "webhooks.md"
 TEXT = FILE.read_text(encoding="utf-8")
-WORDS = " ".join(TEXT.split())
-NOBODY = UUID(int=0)
+NORMALIZED_TEXT = " ".join(TEXT.split())
+NIL_ID = UUID(int=0)
 GRACE_HOURS = RotationSerializer().fields["grace_hours"].default
 
 
 def first_column(heading: str) -> list[str]:
-    """The first cells of the table that is headed so."""
+    """The first column of the table with this heading."""
     table = TEXT.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0]
     return [line.split("|")[1].strip().strip("`") for line in table.splitlines()[2:]]
 
 
-def test_every_header_and_no_other():
+def test_lists_every_header_and_no_other():
     job = leasing.Job(
-        NOBODY, NOBODY, NOBODY, NOBODY, 1, NOBODY, "webhook.ping", 0, b"{}", "", "", (SECRET,)
+        NIL_ID, NIL_ID, NIL_ID, NIL_ID, 1, NIL_ID, "webhook.ping", 0, b"{}", "", "", (SECRET,)
     )
 
     header_names = set(sending.headers_of(job, at=clock.now())) - {"Content-Type"}
@@ -44,14 +44,14 @@ def test_every_header_and_no_other():
     assert set(first_column("header")) == header_names
 
 
-def test_every_event():
+def test_lists_every_event():
     assert first_column("`event_type`") == EventType.values
 
 
-def test_the_schedule():
+def test_has_the_retry_schedule():
     rows = re.findall(r"^\| (\d+) \| (\d+) \|", TEXT, re.MULTILINE)
 
-    assert [(int(n), int(wait)) for n, wait in rows] == list(
+    assert [(int(n), int(delay)) for n, delay in rows] == list(
         enumerate(retries.DELAYS_SECONDS, start=1)
     )
     assert round(sum(retries.DELAYS_SECONDS) / 3600) == 70
@@ -74,16 +74,16 @@ def test_the_schedule():
         *[f"(`{reason}`)" for reason in (*PauseReason.values, DeadReason.EXHAUSTED.value)],
     ],
 )
-def test_the_numbers_and_codes(sentence):
-    assert sentence in WORDS
+def test_has_the_numbers_and_codes(sentence):
+    assert sentence in NORMALIZED_TEXT
 
 
-def test_the_few_numbers_that_are_written_as_words():
+def test_numbers_that_the_page_writes_as_words():
     assert (leasing.MAX_IN_FLIGHT, results.SLOW_FAILURES_BEFORE_BACKOFF) == (4, 3)
     assert retries.MAX_RETRY_AFTER_FACTOR == 2
 
 
-def test_what_it_links_to_is_there():
+def test_its_links_exist():
     links = re.findall(r"\]\(([^)]+)\)", TEXT)
 
     assert len(links) == 3

@@ -25,15 +25,15 @@ def create(actor, **fields):
 
 
 class TestCreateEndpoint:
-    def test_shows_the_secret_once_and_stores_it_sealed(self, in_acme, actor):
+    def test_shows_the_secret_once_and_stores_it_encrypted(self, in_acme, actor):
         endpoint, secret = create(actor)
 
         row = Secret.objects.get()
         assert row.stage == SecretStage.CURRENT
         assert secret.encode() not in bytes(row.sealed)
         assert live_secrets(endpoint=endpoint, at=clock.now()) == [secret]
-        audited = Record.objects.get(action="webhook_endpoint.created")
-        assert secret not in str(audited.detail)
+        audit_record = Record.objects.get(action="webhook_endpoint.created")
+        assert secret not in str(audit_record.detail)
 
     @pytest.mark.parametrize(
         ("url", "code"),
@@ -47,10 +47,10 @@ class TestCreateEndpoint:
         ],
     )
     def test_rejects_a_refused_url(self, in_acme, actor, url, code):
-        with pytest.raises((UrlRefused, AddressRefused)) as refusal:
+        with pytest.raises((UrlRefused, AddressRefused)) as error:
             create(actor, url=url)
 
-        assert refusal.value.code == code
+        assert error.value.code == code
         assert not Endpoint.objects.exists()
 
     @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ class TestCreateEndpoint:
         ],
     )
     def test_rejects_invalid_fields(self, in_acme, actor, fields, code):
-        with pytest.raises(services.EndpointInvalid) as refusal:
+        with pytest.raises(services.EndpointInvalid) as error:
             create(actor, **fields)
 
-        assert refusal.value.code == code
+        assert error.value.code == code
 
     def test_rejects_a_duplicate_name_except_of_a_deleted_endpoint(self, in_acme, actor):
         endpoint, _ = create(actor)
@@ -101,14 +101,14 @@ class TestRotation:
 
     def test_refuses_steps_out_of_order(self, in_acme, actor):
         endpoint, _ = create(actor)
-        who = {"endpoint": endpoint, "actor": actor, "at": clock.now()}
+        arguments = {"endpoint": endpoint, "actor": actor, "at": clock.now()}
         with pytest.raises(services.RotationOutOfStep, match="nothing_staged"):
-            services.promote_secret(**who)
+            services.promote_secret(**arguments)
         with pytest.raises(services.RotationOutOfStep, match="nothing_retiring"):
-            services.retire_secret(**who)
-        services.stage_secret(**who)
+            services.retire_secret(**arguments)
+        services.stage_secret(**arguments)
         with pytest.raises(services.RotationOutOfStep, match="already_staged"):
-            services.stage_secret(**who)
+            services.stage_secret(**arguments)
 
     @pytest.mark.parametrize("days", [-1, 8])
     def test_refuses_a_grace_out_of_range(self, in_acme, actor, days):
@@ -121,11 +121,11 @@ class TestRotation:
 
     def test_a_second_rotation_within_the_grace_ends_the_oldest_secret(self, in_acme, actor):
         endpoint, first = create(actor)
-        who = {"endpoint": endpoint, "actor": actor, "at": clock.now()}
-        services.stage_secret(**who)
-        services.promote_secret(**who)
-        services.stage_secret(**who)
-        services.promote_secret(**who)
+        arguments = {"endpoint": endpoint, "actor": actor, "at": clock.now()}
+        services.stage_secret(**arguments)
+        services.promote_secret(**arguments)
+        services.stage_secret(**arguments)
+        services.promote_secret(**arguments)
 
         live = live_secrets(endpoint=endpoint, at=clock.now())
         assert len(live) == 2
@@ -303,10 +303,10 @@ class TestResend:
         deliver(endpoint)
         with acting_in(acme):
             delivery = Delivery.objects.get()
-            who = {"delivery": delivery, "actor": actor, "at": clock.now()}
+            arguments = {"delivery": delivery, "actor": actor, "at": clock.now()}
 
-            assert services.resend_delivery(**who) is True
-            assert services.resend_delivery(**who) is False
+            assert services.resend_delivery(**arguments) is True
+            assert services.resend_delivery(**arguments) is False
 
         assert deliver(endpoint) == 1
         first, second = (r.partition(b"\r\n\r\n") for r in server.requests)
@@ -323,10 +323,10 @@ class TestResend:
         emit_incident(acme)
         deliver(endpoint)
         with acting_in(acme):
-            who = {"endpoint": endpoint, "actor": actor, "at": clock.now()}
-            new = services.stage_secret(**who)
-            services.promote_secret(**who)
-            services.retire_secret(**who)
+            arguments = {"endpoint": endpoint, "actor": actor, "at": clock.now()}
+            new = services.stage_secret(**arguments)
+            services.promote_secret(**arguments)
+            services.retire_secret(**arguments)
             services.resend_delivery(delivery=Delivery.objects.get(), actor=actor, at=clock.now())
         deliver(endpoint)
 

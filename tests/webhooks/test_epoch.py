@@ -36,13 +36,13 @@ PROGRAMS = find_postgres(os.environ.get("ISPVM_POSTGRES"), [])
 PSQL = Path(PROGRAMS.bin) / "psql"
 
 
-def by_template(source: str, copy: str) -> None:
+def copy_by_template(source: str, copy: str) -> None:
     connections.close_all()
     with database.as_owner() as cursor:
         cursor.execute(f"CREATE DATABASE {copy} TEMPLATE {source}")
 
 
-def by_dump(source: str, copy: str) -> None:
+def copy_by_dump(source: str, copy: str) -> None:
     """As an operator does it: pg_dump by the role for backups, psql as the owner."""
     dump = dump_database(os.environ["DATABASE_BACKUP_URL"], source)
     with database.as_owner() as cursor:
@@ -61,13 +61,13 @@ def by_dump(source: str, copy: str) -> None:
 
 
 # A copy by template needs a database without other connections, and an earlier test may have left one:
-# it stands in only where no psql is beside PostgreSQL's programs.
-WAYS = {"dump": by_dump} if PSQL.exists() else {"template": by_template}
+# it is used only where psql is not installed beside PostgreSQL's programs.
+COPY_METHODS = {"dump": copy_by_dump} if PSQL.exists() else {"template": copy_by_template}
 
 
-@pytest.fixture(params=sorted(WAYS))
-def take_copy(request):
-    """Copies the test's database as it is now, to be restored later."""
+@pytest.fixture(params=sorted(COPY_METHODS))
+def copy_database(request):
+    """Copy the test's database now, to be restored later."""
     live, copy = settings.DATABASES["default"]["NAME"], f"restored_{os.getpid()}"
 
     @contextmanager
@@ -78,17 +78,17 @@ def take_copy(request):
         finally:
             database.use_database(live)
 
-    def take():
-        WAYS[request.param](live, copy)
+    def copy_now():
+        COPY_METHODS[request.param](live, copy)
         return restored
 
-    yield take
+    yield copy_now
     database.use_database(live)
     database.drop(copy)
 
 
 def publish_changes(tenant, pk, number: int) -> list[dict]:
-    """So many changes of an incident; what receivers are told of them."""
+    """Publish ``number`` changes of an incident; returns the payloads of its events."""
     with acting_in(tenant):
         for _ in range(number):
             publish(UPDATED, Incident.objects.select_for_update().get(pk=pk))
@@ -100,7 +100,7 @@ def publish_changes(tenant, pk, number: int) -> list[dict]:
 
 
 class Receiver:
-    """Ours: its journal, with the log that it keeps."""
+    """The shipped receiver's journal with its log file."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.out = path, io.StringIO()
@@ -125,11 +125,11 @@ def receiver(tmp_path) -> Iterator[Receiver]:
     journal_receiver.journal.close()
 
 
-def test_a_receiver_applies_events_after_a_restore(acme, take_copy, receiver):
+def test_a_receiver_applies_events_after_a_restore(acme, copy_database, receiver):
     with acting_in(acme):
         pk = make_incident()
     publish_changes(acme, pk, 4)
-    restored = take_copy()
+    restored = copy_database()
     live = publish_changes(acme, pk, 16)
     assert [(payload["epoch"], payload["sequence"]) for payload in live[-1:]] == [(0, 20)]
     assert receiver.receive("live-20", live[-1])
@@ -148,8 +148,10 @@ def test_a_receiver_applies_events_after_a_restore(acme, take_copy, receiver):
     assert "(older, dropped)" in receiver.out.getvalue()
 
 
-def test_the_keeper_records_it_once_and_a_restored_older_dump_gets_a_greater_epoch(acme, take_copy):
-    restored = take_copy()
+def test_the_keeper_records_it_once_and_a_restored_older_dump_gets_a_greater_epoch(
+    acme, copy_database
+):
+    restored = copy_database()
 
     with restored():
         call_command("keeper", "--once", stdout=io.StringIO())
@@ -158,7 +160,7 @@ def test_the_keeper_records_it_once_and_a_restored_older_dump_gets_a_greater_epo
         assert current_epoch() == first > 1_000_000_000
         with connection.cursor() as cursor, pytest.raises(ProgrammingError):
             cursor.execute("UPDATE events_installation SET epoch = 0")
-        # Once more from a dump of epoch 0: the count would be the same, the time is not.
+        # Restored again from a dump of epoch 0: a counter would repeat, the time does not.
         with database.as_owner(settings.DATABASES["default"]["NAME"]) as owner:
             owner.execute("UPDATE events_installation SET epoch = 0, fingerprint = 'elsewhere'")
         assert current_epoch() >= first
@@ -197,7 +199,7 @@ def test_rest_shows_the_epoch(acme, acme_admin, make_endpoint):
     assert json.loads(bytes(delivery.body))["incident"]["epoch"] == 7
 
 
-class TestOurReceiver:
+class TestShippedReceiver:
     def test_orders_by_epoch_and_sequence_with_a_missing_epoch_as_0(self, receiver):
         def receive(number: int, **order: int) -> bool:
             payload = snapshot(**order)

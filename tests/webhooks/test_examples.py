@@ -1,4 +1,4 @@
-"""What the documentation ships: verifiers that run, and a schema that the bodies keep."""
+"""The examples of the documentation: verifiers run, and bodies match the schema."""
 
 import json
 import shutil
@@ -12,7 +12,15 @@ import pytest
 
 from apps.webhooks.choices import EventType
 from apps.webhooks.rendering import Envelope, PayloadOptions, render_incident_event, render_ping
-from tests.webhooks.samples import EVENT, NOW, OTHER_SECRET, SECRET, TENANT, incident, signed
+from tests.webhooks.samples import (
+    EVENT,
+    NOW,
+    OTHER_SECRET,
+    SECRET,
+    TENANT,
+    incident,
+    signed_request,
+)
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "webhooks"
 SCHEMA = json.loads((EXAMPLES / "webhook-v1.schema.json").read_text())
@@ -38,7 +46,7 @@ def verifier(request, tmp_path):
         (tmp_path / "secret").write_text(secret + "\n")
         (tmp_path / "headers.json").write_text(json.dumps(headers))
         (tmp_path / "body").write_bytes(body)
-        done = subprocess.run(
+        result = subprocess.run(
             [
                 *command, "--secret-file", tmp_path / "secret", "--headers",
                 tmp_path / "headers.json", "--body", tmp_path / "body", "--now", str(now),
@@ -46,15 +54,17 @@ def verifier(request, tmp_path):
             ],
             capture_output=True, text=True, check=False,
         )  # fmt: skip
-        assert done.returncode == (0 if done.stdout.startswith("VERIFIED") else 1), done.stderr
-        return done.stdout.strip()
+        assert result.returncode == (0 if result.stdout.startswith("VERIFIED") else 1), (
+            result.stderr
+        )
+        return result.stdout.strip()
 
     return run
 
 
 class TestVerifiers:
     def test_accept_signed_requests(self, verifier):
-        assert verifier(*signed(title="ünï ✓")) == f"VERIFIED: incident.opened {EVENT}"
+        assert verifier(*signed_request(title="ünï ✓")) == f"VERIFIED: incident.opened {EVENT}"
 
     @pytest.mark.parametrize(
         ("order", "applied", "expected"),
@@ -69,13 +79,13 @@ class TestVerifiers:
         ],
     )
     def test_order_by_epoch_and_sequence(self, verifier, order, applied, expected):
-        lines = verifier(*signed(**order), applied=applied).splitlines()
+        lines = verifier(*signed_request(**order), applied=applied).splitlines()
 
         assert lines[0].startswith("VERIFIED")
         assert lines[1].startswith(expected)
 
     def test_accept_either_value_during_a_rotation(self, verifier):
-        assert verifier(*signed(secrets=[SECRET, OTHER_SECRET])).startswith("VERIFIED")
+        assert verifier(*signed_request(secrets=[SECRET, OTHER_SECRET])).startswith("VERIFIED")
 
     @pytest.mark.parametrize(
         "change",
@@ -87,12 +97,12 @@ class TestVerifiers:
         ],
     )
     def test_refuse_changed_headers(self, verifier, change):
-        headers, body = signed()
+        headers, body = signed_request()
 
         assert verifier({**headers, **change}, body).startswith("REFUSED")
 
     def test_refuse_a_changed_body_a_wrong_secret_and_an_old_request(self, verifier):
-        headers, body = signed()
+        headers, body = signed_request()
 
         assert verifier(headers, body.replace(b"412", b"413")).startswith("REFUSED")
         assert verifier(headers, body, secret=OTHER_SECRET).startswith("REFUSED")

@@ -1,4 +1,4 @@
-"""The ledger's pages."""
+"""Pages of the delivery log."""
 
 import pytest
 from django.test import Client
@@ -51,7 +51,7 @@ def test_a_delivery_shows_its_attempts_and_bytes(acme_noc, delivered):
     assert "Accepted" in body
     assert ">204<" in body
     assert str(delivered.event_id) in body
-    assert "Resend" not in body, "the NOC looks, an administrator sends"
+    assert "Resend" not in body, "the NOC may view but not resend"
 
 
 def test_an_administrator_resends(acme, acme_admin, delivered):
@@ -103,7 +103,7 @@ def test_no_query_breaks_the_delivery_log(acme_noc, delivered, field, junk):
 
 def test_one_row_and_twenty_cost_the_same_queries(acme, acme_admin, delivered):
     page = client_of(acme_admin)
-    page.get(DELIVERIES)  # the first page of a minute notes that its session is in use
+    page.get(DELIVERIES)  # the first request of a minute updates its session's last use
     few = queries(lambda: page.get(DELIVERIES))
     for n in range(19):
         emit_incident(acme, sequence=n + 2)

@@ -1,4 +1,4 @@
-"""Several workers at one endpoint, and workers that are killed."""
+"""Concurrent workers of one endpoint, and killed workers."""
 
 import os
 import random
@@ -60,20 +60,20 @@ class TestLease:
     def test_many_workers_send_each_delivery_once_and_no_more_than_four_at_a_time(
         self, acme, make_endpoint, monkeypatch
     ):
-        # However long a thread has to wait for its turn, its lease is not over.
+        # The lease must not end while a thread waits for a slow machine.
         monkeypatch.setattr(leasing, "LEASE", timedelta(days=1))
-        at_once = []
-        busy = 0
+        in_flight_counts = []
+        in_flight = 0
         lock = threading.Lock()
 
         def count(conn, _):
-            nonlocal busy
+            nonlocal in_flight
             with lock:
-                busy += 1
-                at_once.append(busy)
+                in_flight += 1
+                in_flight_counts.append(in_flight)
             time.sleep(0.02)
             with lock:
-                busy -= 1
+                in_flight -= 1
             conn.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
 
         with ScriptedServer(count) as server:
@@ -85,7 +85,7 @@ class TestLease:
 
         assert len(server.requests) == 30
         assert len({r.partition(b"\r\n\r\n")[2] for r in server.requests}) == 30
-        assert max(at_once) <= leasing.MAX_IN_FLIGHT
+        assert max(in_flight_counts) <= leasing.MAX_IN_FLIGHT
         with acting_in(acme):
             assert Delivery.objects.filter(state=DeliveryState.DELIVERED).count() == 30
             assert Attempt.objects.count() == 30
@@ -97,15 +97,15 @@ class TestLease:
         emit_incident(acme)
         at = clock.now()
         ids = {"tenant_id": acme.id, "endpoint_id": endpoint.id}
-        late = leasing.lease_next(**ids, at=at)
+        expired_job = leasing.lease_next(**ids, at=at)
         second = leasing.lease_next(**ids, at=at + timedelta(seconds=31))
-        assert late is not None
+        assert expired_job is not None
         assert second is not None
-        assert late.body == second.body
+        assert expired_job.body == second.body
 
         failed = sending.Result(outcome=Outcome.FAILED, error_code="answer_timeout")
         rng = random.Random(1)
-        assert not results.record_result(job=late, result=failed, at=at, rng=rng)
+        assert not results.record_result(job=expired_job, result=failed, at=at, rng=rng)
         with acting_in(acme):
             delivery = Delivery.objects.get()
             assert (delivery.state, delivery.failure_count) == (DeliveryState.LEASED, 0)
@@ -188,11 +188,11 @@ def start_worker(endpoint) -> subprocess.Popen:
 class TestKilledWorker:
     @pytest.mark.parametrize("received", [True, False], ids=["after sending", "while connecting"])
     def test_another_sends_the_same_event_and_bytes(self, acme, make_endpoint, received):
-        """kill -9 between the send and the record: the receiver has it, the ledger does not know."""
-        hold = threading.Event()
+        """kill -9 between sending and recording: the receiver has the event, the log does not show it."""
+        release = threading.Event()
 
         def hang(conn, _):
-            hold.wait(300)
+            release.wait(300)
 
         with ScriptedServer(hang, reads=received) as server:
             endpoint = make_endpoint(server.url)
@@ -204,7 +204,7 @@ class TestKilledWorker:
             finally:
                 os.kill(worker.pid, signal.SIGKILL)
                 worker.wait(300)
-            hold.set()
+            release.set()
             with acting_in(acme):
                 assert Delivery.objects.get().state == DeliveryState.LEASED
                 assert Attempt.objects.get().outcome == Outcome.SENDING
@@ -223,7 +223,7 @@ class TestKilledWorker:
         assert all(f"webhook-id: {event_id}".encode() in r for r in server.requests if r)
 
     def test_five_times_at_random_loses_nothing(self, acme, make_endpoint):
-        """Every event arrives; repeats carry the same id and bytes; each attempt has its own id."""
+        """Every event arrives; repeats have the same id and bytes; each attempt has its own id."""
         seed = int(os.environ.get("ISPVM_SEED", time.time_ns() % 10**6))
         rng = random.Random(seed)
         print(f"seed {seed}")  # noqa: T201  # shown when it fails
@@ -250,7 +250,7 @@ class TestKilledWorker:
                     if worker.poll() is None:
                         os.kill(worker.pid, signal.SIGKILL)
                     worker.wait(300)
-                with acting_in(acme):  # as if their 30 seconds had passed
+                with acting_in(acme):  # as if the lease had expired
                     Delivery.objects.filter(state=DeliveryState.LEASED).update(
                         leased_until=clock.now()
                     )

@@ -1,4 +1,4 @@
-"""The receiver as a process, and everything from an incident event to its log."""
+"""The receiver as a process, and the path from an incident event to its log."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from apps.webhooks import services
 from apps.webhooks.choices import DeliveryState
 from apps.webhooks.models import Delivery
 from tests.webhooks.conftest import emit_incident
-from tests.webhooks.samples import NOW, OTHER_SECRET, SECRET, signed
+from tests.webhooks.samples import NOW, OTHER_SECRET, SECRET, signed_request
 
 PROJECT = Path(__file__).parents[2]
 
@@ -92,7 +92,7 @@ class TestReceiver:
     def test_responds_204_logs_and_prints_genuine_requests(self, start):
         receiver = start("--tolerance", str(10**9))
         receiver.secrets.write_text(SECRET + "\n")
-        headers, body = signed(title="Backhaul\x1b[31m north")
+        headers, body = signed_request(title="Backhaul\x1b[31m north")
 
         assert receiver.post(headers, body) == 204
         assert receiver.post(headers, body) == 204
@@ -103,15 +103,15 @@ class TestReceiver:
         assert first["headers"]["webhook-timestamp"] == str(NOW)
         assert (first["repeated"], second["repeated"]) == (False, True)
         receiver.process.send_signal(signal.SIGTERM)
-        printed = receiver.process.stdout.read()
+        output = receiver.process.stdout.read()
         assert receiver.process.wait(300) == 0
-        assert "verified incident.opened #1 critical Backhaul?[31m north" in printed
-        assert "(repeated)" in printed
+        assert "verified incident.opened #1 critical Backhaul?[31m north" in output
+        assert "(repeated)" in output
 
     def test_responds_401_with_the_reason_to_others(self, start):
         receiver = start("--tolerance", str(10**9))
         receiver.secrets.write_text(OTHER_SECRET)
-        headers, body = signed()
+        headers, body = signed_request()
 
         assert receiver.post(headers, body) == 401
         assert receiver.entries()[0]["reason"] == "no value of webhook-signature matches"
@@ -120,12 +120,12 @@ class TestReceiver:
         receiver = start()
         receiver.secrets.write_text(SECRET)
 
-        assert receiver.post(*signed()) == 401
+        assert receiver.post(*signed_request()) == 401
         assert "webhook-timestamp" in receiver.entries()[0]["reason"]
 
     def test_reads_the_secrets_for_each_request(self, start):
         receiver = start("--tolerance", str(10**9))
-        headers, body = signed()
+        headers, body = signed_request()
         assert receiver.post(headers, body) == 401
 
         receiver.secrets.write_text(f"{OTHER_SECRET}\n{SECRET}\n")
@@ -134,7 +134,7 @@ class TestReceiver:
     def test_simulates_failures(self, start):
         receiver = start("--tolerance", str(10**9))
         receiver.secrets.write_text(SECRET)
-        headers, body = signed()
+        headers, body = signed_request()
 
         receiver.control.write_text("503")
         assert receiver.post(headers, body) == 503
@@ -148,7 +148,7 @@ class TestReceiver:
     def test_remembers_events_after_a_restart_and_an_incomplete_log_line(self, start):
         receiver = start("--tolerance", str(10**9))
         receiver.secrets.write_text(SECRET)
-        headers, body = signed()
+        headers, body = signed_request()
         receiver.post(headers, body)
         receiver.process.kill()
         receiver.process.wait(300)
@@ -172,7 +172,7 @@ class TestReceiver:
         ],
         ids=range(6),
     )
-    def test_survives_anything(self, start, data):
+    def test_survives_malformed_requests(self, start, data):
         receiver = start("--tolerance", str(10**9))
         receiver.secrets.write_text(SECRET)
         with socket.create_connection(("127.0.0.1", receiver.port), timeout=300) as conn:
@@ -180,21 +180,21 @@ class TestReceiver:
             conn.shutdown(socket.SHUT_WR)
             conn.recv(4096)
 
-        assert receiver.post(*signed()) == 204
+        assert receiver.post(*signed_request()) == 204
 
     def test_needs_nothing_but_the_standard_library(self):
         code = (
             "import sys; sys.path.insert(0, '.'); import apps.webhooks.receiver.__main__;"
             "sys.exit('django' in sys.modules)"
         )
-        done = subprocess.run([sys.executable, "-I", "-S", "-c", code], cwd=PROJECT, check=False)
+        result = subprocess.run([sys.executable, "-I", "-S", "-c", code], cwd=PROJECT, check=False)
 
-        assert done.returncode == 0
+        assert result.returncode == 0
 
 
 @pytest.mark.django_db(transaction=True)
 class TestFromIncidentToReceiver:
-    """Outbox, subscriber, due table, task, guard, socket, receiver: only the broker is left out."""
+    """Outbox, subscriber, due table, task, egress client, socket, receiver: everything but the broker."""
 
     @pytest.fixture(autouse=True)
     def _tasks_run_when_sent(self, monkeypatch, settings):
@@ -247,7 +247,7 @@ class TestFromIncidentToReceiver:
             Delivery.objects.update(next_attempt_at=clock.now())
 
         receiver.control.write_text("up")
-        assert due.run_due(at=clock.now()) == 0  # not before the due row says so
+        assert due.run_due(at=clock.now()) == 0  # not before its due time
         assert due.run_due(at=clock.now() + (waiting.next_attempt_at - waiting.created_at)) == 1
 
         assert [entry["verified"] for entry in receiver.entries()] == [True]
@@ -263,7 +263,7 @@ class TestFromIncidentToReceiver:
         assert (entry["verified"], entry["headers"]["x-ispvm-event-type"]) == (True, "webhook.ping")
 
     def test_no_verification_fails_during_rotations(self, acme, actor, start, endpoint):
-        """The receiver learns the new secret between stage and promote and forgets the old one later."""
+        """The receiver gets the new secret between stage and promote and drops the old one later."""
         receiver = start()
         running_receiver = endpoint(receiver)
         old = receiver.secrets.read_text()
@@ -320,7 +320,7 @@ class TestFromIncidentToReceiver:
 def test_time_is_measured_by_the_receivers_own_clock(start):
     receiver = start()
     receiver.secrets.write_text(SECRET)
-    headers, body = signed()
+    headers, body = signed_request()
     from apps.webhooks.signing import standard_signature
 
     now = int(time.time())

@@ -1,4 +1,4 @@
-"""Every receiver of the list: one attempt, bounded in time and memory, told as it was, and nothing lost."""
+"""Every receiver behavior: one attempt, bounded in time and memory, recorded correctly, and no event lost."""
 
 import random
 import ssl
@@ -36,8 +36,8 @@ def client_with(seconds: float) -> EgressClient:
 
 
 @contextmanager
-def started(receiver: Receiver, tmp_path) -> Iterator[tuple[ScriptedServer, str, str]]:
-    """The receiver, its URL, and the authority that its endpoint trusts."""
+def running(receiver: Receiver, tmp_path) -> Iterator[tuple[ScriptedServer, str, str]]:
+    """The receiver, its URL, and the certificate authority that its endpoint trusts."""
     if receiver.tls in ("", "none"):
         with ScriptedServer(receiver.script) as server:
             scheme = "https" if receiver.tls else "http"
@@ -69,24 +69,24 @@ def test_there_are_sixty(record_property):
 
     assert len(set(names)) == len(names)
     assert len(names) >= 60
-    record_property("bar", f"W2 receiver behaviours: {len(names)}")
+    record_property("bar", f"W2 receiver behaviors: {len(names)}")
 
 
 @pytest.mark.parametrize("receiver", RECEIVERS, ids=lambda receiver: receiver.name)
 def test_causes_one_bounded_attempt_that_is_recorded_correctly(
     acme, make_endpoint, receiver, tmp_path
 ):
-    with started(receiver, tmp_path) as (server, url, ca_pem):
+    with running(receiver, tmp_path) as (server, url, ca_pem):
         endpoint = make_endpoint(server.url)
         with acting_in(acme):
             Endpoint.objects.update(url=url, ca_pem=ca_pem)
         emit_incident(acme)
         at = clock.now()
 
-        # Who hangs does so until the test ends: an attempt without a bound would never be over.
+        # A hanging receiver hangs until the test ends: an unbounded attempt would never finish.
         assert deliver(endpoint, at, receiver.seconds) == 1
 
-        assert server.connections == 1, "no redirect, no second try of its own"
+        assert server.connections == 1, "no redirect followed, no immediate retry"
     with acting_in(acme):
         attempt, delivery = Attempt.objects.get(), Delivery.objects.get()
     assert (attempt.outcome, attempt.status) == (receiver.outcome, receiver.status)

@@ -42,10 +42,10 @@ def test_contains_the_fields_of_the_contract_and_no_others():
 
 def test_the_same_snapshot_gives_the_same_bytes_whatever_its_order():
     snapshot = incident()
-    turned = dict(reversed(snapshot.items()))
+    reversed_snapshot = dict(reversed(snapshot.items()))
 
     first = render_incident_event(ENVELOPE, snapshot, PayloadOptions())
-    assert render_incident_event(ENVELOPE, turned, PayloadOptions()) == first
+    assert render_incident_event(ENVELOPE, reversed_snapshot, PayloadOptions()) == first
     assert b" :" not in first
     assert b'"estimated_subscribers_affected":412' in first
 

@@ -19,14 +19,14 @@ def test_the_contracts_attempts_take_about_70_hours():
 @pytest.mark.parametrize("failures", range(1, MAX_ATTEMPTS))
 def test_each_delay_varies_by_a_fifth_and_is_spread(failures):
     rng = random.Random(7)
-    slot = CONTRACT[failures]
+    base_delay = CONTRACT[failures]
     delays = [delay_after(failures, rng=rng, retry_after=None).total_seconds() for _ in range(1000)]
 
-    assert all(0.8 * slot <= delay <= 1.2 * slot for delay in delays)
-    assert min(delays) < 0.83 * slot
-    assert max(delays) > 1.17 * slot
-    # No herd: of 1000 in 0.4 slots, no hundredth of that window holds four times its share.
-    buckets = [int((delay - 0.8 * slot) / (0.4 * slot) * 100) for delay in delays]
+    assert all(0.8 * base_delay <= delay <= 1.2 * base_delay for delay in delays)
+    assert min(delays) < 0.83 * base_delay
+    assert max(delays) > 1.17 * base_delay
+    # No thundering herd: of 1000 delays, no hundredth of the window has four times its share.
+    buckets = [int((delay - 0.8 * base_delay) / (0.4 * base_delay) * 100) for delay in delays]
     assert max(buckets.count(bucket) for bucket in set(buckets)) < 40
 
 
@@ -41,12 +41,12 @@ def test_there_is_no_attempt_after_the_twelfth(failures):
     seed=st.integers(),
 )
 def test_retry_after_is_respected_between_one_and_two_delays(failures, retry_after, seed):
-    plain = delay_after(failures, rng=random.Random(seed), retry_after=None)
-    stretched = delay_after(failures, rng=random.Random(seed), retry_after=retry_after)
+    without_header = delay_after(failures, rng=random.Random(seed), retry_after=None)
+    with_header = delay_after(failures, rng=random.Random(seed), retry_after=retry_after)
 
-    assert plain <= stretched <= 2 * plain
-    if plain <= retry_after <= 2 * plain:
-        assert stretched == retry_after
+    assert without_header <= with_header <= 2 * without_header
+    if without_header <= retry_after <= 2 * without_header:
+        assert with_header == retry_after
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Both signatures, judged by the receiver's verifier, which shares no code with the signer."""
+"""Both signatures, checked by the receiver's verifier, which shares no code with the signer."""
 
 import random
 
@@ -6,7 +6,7 @@ import pytest
 
 from apps.webhooks.receiver.verifier import verify
 from apps.webhooks.signing import key_of, legacy_signature, make_secret, standard_signature
-from tests.webhooks.samples import NOW, OTHER_SECRET, SECRET, signed
+from tests.webhooks.samples import NOW, OTHER_SECRET, SECRET, signed_request
 
 
 def test_the_published_vector_of_standard_webhooks():
@@ -42,12 +42,12 @@ def test_invalid_secrets_are_refused(text):
 
 class TestVerifier:
     def test_accepts_signed_requests(self):
-        headers, body = signed()
+        headers, body = signed_request()
 
-        verdict = verify(headers, body, [SECRET], now=NOW)
+        verification = verify(headers, body, [SECRET], now=NOW)
 
-        assert (verdict.verified, verdict.reason) == (True, "")
-        assert verdict.event["event_id"] == headers["webhook-id"]
+        assert (verification.verified, verification.reason) == (True, "")
+        assert verification.event["event_id"] == headers["webhook-id"]
 
     @pytest.mark.parametrize(
         "body_parts",
@@ -60,32 +60,32 @@ class TestVerifier:
         ids=["unicode", "empty", "1 MB", "escapes"],
     )
     def test_accepts_any_body(self, body_parts):
-        headers, body = signed(**body_parts)
+        headers, body = signed_request(**body_parts)
 
         assert verify(headers, body, [SECRET], now=NOW).verified
 
     @pytest.mark.parametrize("known_secrets", [[SECRET], [OTHER_SECRET], [OTHER_SECRET, SECRET]])
     def test_accepts_either_secret_during_rotation(self, known_secrets):
         """The standard header carries both; the legacy one only the current."""
-        headers, body = signed(secrets=[SECRET, OTHER_SECRET])
+        headers, body = signed_request(secrets=[SECRET, OTHER_SECRET])
         if known_secrets == [OTHER_SECRET]:
             headers["x-ispvm-signature"] = legacy_signature(OTHER_SECRET, body)
 
         assert verify(headers, body, known_secrets, now=NOW).verified
 
     def test_rejects_another_secret(self):
-        headers, body = signed()
+        headers, body = signed_request()
 
-        verdict = verify(headers, body, [OTHER_SECRET], now=NOW)
+        verification = verify(headers, body, [OTHER_SECRET], now=NOW)
 
-        assert verdict.reason == "no value of webhook-signature matches"
+        assert verification.reason == "no value of webhook-signature matches"
 
     @pytest.mark.parametrize(
         ("offset", "is_accepted"),
         [(0, True), (299, True), (-299, True), (301, False), (-301, False), (10**6, False)],
     )
     def test_checks_the_age(self, offset, is_accepted):
-        headers, body = signed()
+        headers, body = signed_request()
 
         assert verify(headers, body, [SECRET], now=NOW + offset).verified is is_accepted
 
@@ -108,7 +108,7 @@ class TestVerifier:
         ],
     )
     def test_rejects_an_exchanged_header(self, name, value):
-        headers, body = signed()
+        headers, body = signed_request()
 
         assert not verify({**headers, name: value}, body, [SECRET], now=NOW).verified
 
@@ -124,20 +124,20 @@ class TestVerifier:
         ],
     )
     def test_requires_every_header(self, name):
-        headers, body = signed()
+        headers, body = signed_request()
         del headers[name]
 
         assert not verify(headers, body, [SECRET], now=NOW).verified
 
     def test_notices_every_flipped_bit_of_body_and_id(self):
         rng = random.Random(20260715)
-        headers, body = signed()
+        headers, body = signed_request()
         for position in rng.sample(range(len(body) * 8), 2000):
-            bent = bytearray(body)
-            bent[position // 8] ^= 1 << position % 8
-            assert not verify(headers, bytes(bent), [SECRET], now=NOW).verified
+            altered = bytearray(body)
+            altered[position // 8] ^= 1 << position % 8
+            assert not verify(headers, bytes(altered), [SECRET], now=NOW).verified
         for position in range(len(headers["webhook-id"]) * 7):
-            bent = bytearray(headers["webhook-id"].encode())
-            bent[position // 7] ^= 1 << position % 7
-            changed = {**headers, "webhook-id": bent.decode("ascii", "replace")}
+            altered = bytearray(headers["webhook-id"].encode())
+            altered[position // 7] ^= 1 << position % 7
+            changed = {**headers, "webhook-id": altered.decode("ascii", "replace")}
             assert not verify(changed, body, [SECRET], now=NOW).verified

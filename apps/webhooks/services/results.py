@@ -109,13 +109,13 @@ def _catch_up(endpoint: Endpoint, at: datetime) -> None:
 
     Only those early in the retry schedule: an event that the receiver rejects keeps its three days of retries.
     """
-    waiting = Delivery.objects.filter(
+    pending = Delivery.objects.filter(
         endpoint=endpoint,
         state=DeliveryState.PENDING,
         failure_count__range=(1, CATCH_UP_FAILURES),
         next_attempt_at__gt=at,
     )
-    if waiting.update(next_attempt_at=at):
+    if pending.update(next_attempt_at=at):
         schedule_endpoint(endpoint_id=endpoint.id, at=at)
 
 

@@ -17,7 +17,7 @@ from apps.webhooks import selectors
 from apps.webhooks.choices import DeliveryState
 from apps.webhooks.models import Attempt, Delivery, Endpoint
 
-SENT = State("ok", "ok", _lazy("Delivered"), 9)
+DELIVERED = State("ok", "ok", _lazy("Delivered"), 9)
 DEAD = State("critical", "critical", _lazy("Failed (dead letter)"), 0)
 RETRYING = State("warn", "warn", _lazy("Retrying"), 1)
 WAITING = State("info", "info", _lazy("Pending"), 5)
@@ -143,7 +143,7 @@ def delivery_page(access: Access, delivery: Delivery, *, at: datetime) -> Delive
 _STATES = {
     DeliveryState.PENDING: WAITING,
     DeliveryState.LEASED: SENDING,
-    DeliveryState.DELIVERED: SENT,
+    DeliveryState.DELIVERED: DELIVERED,
     DeliveryState.DEAD: DEAD,
 }
 
@@ -157,7 +157,7 @@ def _row(row: Delivery, *, can_manage: bool, at: datetime) -> DeliveryRow:
     if row.state == DeliveryState.PENDING and row.failure_count:
         state = RETRYING
     is_gone = row.endpoint.deleted_at is not None
-    waits = row.state == DeliveryState.PENDING and row.next_attempt_at is not None
+    is_scheduled = row.state == DeliveryState.PENDING and row.next_attempt_at is not None
     return DeliveryRow(
         id=row.id,
         state=state,
@@ -170,7 +170,9 @@ def _row(row: Delivery, *, can_manage: bool, at: datetime) -> DeliveryRow:
         reason=row.get_dead_reason_display() if row.dead_reason else "",
         created_at=row.created_at,
         ago=format_duration(row.created_at, at),
-        next_in=format_duration(at, row.next_attempt_at) if waits and row.next_attempt_at else "",
+        next_in=format_duration(at, row.next_attempt_at)
+        if is_scheduled and row.next_attempt_at
+        else "",
         can_resend=can_manage
         and row.state in _RESENDABLE
         and not is_gone
