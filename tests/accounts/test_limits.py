@@ -19,7 +19,7 @@ from apps.tenancy import acting_in
 from apps.tenancy.models import TenantModel
 from tests.accounts.test_matrix import ask, outcome  # noqa: F401
 from tests.clients import bearer, listed, problem, queries
-from tests.incidents.monitored_network import BEHIND, MonitoredNetwork
+from tests.incidents.monitored_network import CUT_OFF_ROUTERS, MonitoredNetwork
 from tests.inventory.factories import ACTOR, AT, make_device, make_link, make_site
 
 pytestmark = pytest.mark.django_db
@@ -204,23 +204,27 @@ class TestIncidents:
         self, acme, acme_noc, limited, stage
     ):
         incident = stage.open_incident()
-        give(acme, acme_noc, stage.devices[BEHIND[1]])
+        give(acme, acme_noc, stage.devices[CUT_OFF_ROUTERS[1]])
         url = f"/api/v1/incidents/{incident.id}/"
 
         (row,) = listed(limited, "/api/v1/incidents/")
         detail = limited.get(url)
 
-        outside = [n for n in stage.devices if n != BEHIND[1]]
+        outside = [n for n in stage.devices if n != CUT_OFF_ROUTERS[1]]
         for text in (str(row), detail.content.decode()):
             assert not [name for name in outside if name in text]
         assert row["root_cause"]["name"] == ""
         assert row["root_cause"]["entity_id"] is None
         assert row["impact"]["devices_affected"] == incident.devices_affected
-        assert limited.get(f"{url}impact/").json()["devices"] == [str(stage.devices[BEHIND[1]].id)]
-        assert {a["device_name"] for a in listed(limited, f"{url}suppressed/")} == {BEHIND[1]}
+        assert limited.get(f"{url}impact/").json()["devices"] == [
+            str(stage.devices[CUT_OFF_ROUTERS[1]].id)
+        ]
+        assert {a["device_name"] for a in listed(limited, f"{url}suppressed/")} == {
+            CUT_OFF_ROUTERS[1]
+        }
         suppressed = limited.get(f"{url}suppressed/").content.decode()
         assert not [name for name in outside if name in suppressed]
-        assert str(stage.devices[BEHIND[0]].id) not in suppressed
+        assert str(stage.devices[CUT_OFF_ROUTERS[0]].id) not in suppressed
         for part in ("timeline", "evidence", "revisions"):
             assert problem(limited.get(f"{url}{part}/")) == (403, "outside_grant")
         acked = limited.post(f"{url}ack/", {})
@@ -229,12 +233,12 @@ class TestIncidents:
 
     def test_alerts_are_those_of_granted_routers(self, acme, acme_noc, limited, stage):
         stage.open_incident()
-        give(acme, acme_noc, stage.devices[BEHIND[1]])
+        give(acme, acme_noc, stage.devices[CUT_OFF_ROUTERS[1]])
 
         alerts = listed(limited, "/api/v1/alerts/")
 
         assert alerts
-        assert {a["entity"]["id"] for a in alerts} == {str(stage.devices[BEHIND[1]].id)}
+        assert {a["entity"]["id"] for a in alerts} == {str(stage.devices[CUT_OFF_ROUTERS[1]].id)}
 
     def test_what_touches_nothing_granted_is_as_absent(self, acme, acme_noc, limited, stage):
         incident = stage.open_incident()
@@ -258,13 +262,13 @@ class TestIncidents:
 
     def test_the_pages_keep_to_it_too(self, acme, acme_noc, limited, stage, client):
         incident = stage.open_incident()
-        give(acme, acme_noc, stage.devices[BEHIND[1]])
+        give(acme, acme_noc, stage.devices[CUT_OFF_ROUTERS[1]])
         client.force_login(acme_noc)
 
         queue = client.get("/incidents/").content.decode()
 
         assert f"INC-{incident.number}" in queue or str(incident.id) in queue
-        assert not [name for name in stage.devices if name != BEHIND[1] and name in queue]
+        assert not [name for name in stage.devices if name != CUT_OFF_ROUTERS[1] and name in queue]
         detail = client.get(f"/incidents/{incident.id}/").content.decode()
         assert "includes objects that you may not view" in detail
         assert "cr2-agg1</bdi>" not in detail

@@ -120,7 +120,7 @@ class TestOverRest:
         shown = client.get(f"/api/v1/devices/{network.device.pk}/login/").json()
         assert waiting == shown
         assert shown["reasons"] == ["address"]
-        assert (shown["now"]["address"], shown["approved"]["address"]) == (
+        assert (shown["current"]["address"], shown["approved"]["address"]) == (
             OTHER_ADDRESS,
             "127.20.0.1",
         )

@@ -15,7 +15,7 @@ from apps.maintenance.models import MaintenanceWindow
 from apps.tenancy import acting_in
 from tests.clients import WHO_TESTS, queries
 from tests.console.test_pages import text_of
-from tests.incidents.monitored_network import ACTOR, BEHIND
+from tests.incidents.monitored_network import ACTOR, CUT_OFF_ROUTERS
 from tests.inventory.factories import make_device, make_site
 
 pytestmark = pytest.mark.django_db
@@ -274,7 +274,7 @@ class TestPreview:
         assert noc.post(PLAN, form).context["preview"].incidents == ()
 
     def test_says_how_many_alerts_are_open_there(self, noc, stage, incident):
-        answer = noc.get(PLAN, {"site": stage.devices[BEHIND[0]].site_id})
+        answer = noc.get(PLAN, {"site": stage.devices[CUT_OFF_ROUTERS[0]].site_id})
 
         assert answer.context["preview"].alerts > 0
         assert f"{answer.context['preview'].alerts} open alert" in text_of(answer)

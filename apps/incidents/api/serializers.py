@@ -214,6 +214,6 @@ class ReplaySerializer(serializers.Serializer[Any]):
     """The stored digest of the verdict and the one computed now."""
 
     revision = serializers.IntegerField()
-    then = serializers.CharField()
-    now = serializers.CharField()
+    stored_digest = serializers.CharField()
+    computed_digest = serializers.CharField()
     is_same = serializers.BooleanField()

@@ -210,7 +210,11 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
         if revision is None:
             raise NotVisible
         replay = services.replay_revision(revision)
-        body = {"revision": revision.number, "then": replay.then, "now": replay.now}
+        body = {
+            "revision": revision.number,
+            "stored_digest": replay.stored_digest,
+            "computed_digest": replay.computed_digest,
+        }
         return Response({**body, "is_same": replay.is_same})
 
     def _actor_and_time(self) -> dict[str, Any]:

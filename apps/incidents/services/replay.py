@@ -11,15 +11,16 @@ from apps.incidents.services.snapshots import load_snapshot
 class Replay:
     """The stored digest of the verdict, and the digest computed now from the same snapshot."""
 
-    then: str
-    now: str
+    stored_digest: str
+    computed_digest: str
 
     @property
     def is_same(self) -> bool:
-        return self.then == self.now
+        return self.stored_digest == self.computed_digest
 
 
 def replay_revision(revision: Revision) -> Replay:
     """Compute the verdict again from its snapshot. Writes nothing."""
     stored = revision.snapshot
-    return Replay(then=stored.verdict_digest, now=reach_verdict(load_snapshot(stored)).digest)
+    verdict = reach_verdict(load_snapshot(stored))
+    return Replay(stored_digest=stored.verdict_digest, computed_digest=verdict.digest)

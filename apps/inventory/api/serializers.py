@@ -116,7 +116,7 @@ class LoginSerializer(serializers.Serializer[Any]):
     destination = serializers.CharField(
         help_text="Digest of the present destination; send it to approve."
     )
-    now = DestinationSerializer()
+    current = DestinationSerializer()
     approved = DestinationSerializer(allow_null=True)
     approved_by = serializers.JSONField(allow_null=True)
     approved_at = serializers.DateTimeField(allow_null=True)
@@ -158,19 +158,19 @@ class CertificateAcceptanceSerializer(serializers.Serializer[Any]):
 
 def login_document(device: Device, status: LoginStatus) -> dict[str, Any]:
     """The document of ``LoginSerializer``."""
-    now, row = status.destination, status.approval
+    current, row = status.destination, status.approval
     return {
         "device": device.pk,
         "name": device.name,
         "login_state": str(status.state),
         "reasons": [str(reason) for reason in status.reasons],
-        "destination": now.digest,
-        "now": {
-            "address": now.address,
-            "port": now.port,
-            "tls": now.tls,
-            "credential_sets": sorted(now.credential_sets),
-            "agents": sorted(now.agents),
+        "destination": current.digest,
+        "current": {
+            "address": current.address,
+            "port": current.port,
+            "tls": current.tls,
+            "credential_sets": sorted(current.credential_sets),
+            "agents": sorted(current.agents),
         },
         "approved": row
         and {

@@ -1,7 +1,9 @@
 """Recording the result of an attempt and its consequences."""
 
 import random
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
@@ -9,6 +11,7 @@ from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.core.messages import Message
 from apps.events import due
+from apps.incidents import services as incidents
 from apps.tenancy import acting_in
 from apps.webhooks.choices import (
     DeadReason,
@@ -24,7 +27,6 @@ from apps.webhooks.services.endpoints import dead_letter_pending
 from apps.webhooks.services.leasing import Job
 from apps.webhooks.services.scheduling import DELIVER, schedule_endpoint
 from apps.webhooks.services.sending import GONE, Result
-from apps.webhooks.services.timeline import add_timeline_entry
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +95,7 @@ def _deliver(endpoint: Endpoint, delivery: Delivery, job: Job, at: datetime) -> 
     if was_failing:
         _catch_up(endpoint, at)
     if is_first:
-        add_timeline_entry(
+        _add_timeline_entry(
             delivery=delivery,
             at=at,
             message=Message(
@@ -198,7 +200,7 @@ def _dead_letter(
         next_attempt_at=None,
         failure_count=delivery.failure_count,
     )
-    add_timeline_entry(
+    _add_timeline_entry(
         delivery=delivery,
         at=at,
         message=Message(
@@ -221,3 +223,13 @@ def _update_leased(delivery: Delivery, **fields: object) -> None:
     ).update(lease_token=None, leased_until=None, **fields)
     if updated != 1:
         raise RuntimeError("The lease of a locked delivery changed.")
+
+
+def _add_timeline_entry(
+    *, delivery: Delivery, at: datetime, message: Message, detail: Mapping[str, Any]
+) -> None:
+    """Add an entry to the incident that the delivery is about; a test has none."""
+    if delivery.incident_id is not None:
+        incidents.note_delivery(
+            incident_id=delivery.incident_id, message=message, at=at, detail=detail
+        )

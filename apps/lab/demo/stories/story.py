@@ -188,7 +188,9 @@ class Story:
             "impact": impact,
         }
         replay = context.rest.post_readonly(f"/incidents/{incident_id}/replay/")
-        report.equal("replay of the verdict", replay["then"][:12], replay["now"][:12])
+        report.equal(
+            "replay of the verdict", replay["stored_digest"][:12], replay["computed_digest"][:12]
+        )
 
     def _check_closed(
         self, context: Context, incident_id: str, expected: Expected, report: Report
