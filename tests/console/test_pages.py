@@ -286,7 +286,7 @@ def test_a_device_behind_the_cause_says_so(visit, stage, acme_noc):
 
 @pytest.mark.usefixtures("_now")
 def test_a_silent_agent_blinds_the_home(visit, stage, acme, acme_noc):
-    stage.read(0)
+    stage.poll(0)
     with acting_in(acme):
         Agent.objects.update(last_heartbeat_at=stage.at(-300))
 
