@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from apps.authorization.permissions import Permission
 from apps.inventory import services
-from apps.inventory.api import serializers
+from apps.inventory.api import login_serializers
 from apps.inventory.api.base import InventoryViewSet
 from apps.inventory.destinations import (
     LoginStatus,
@@ -46,14 +46,15 @@ class DeviceLogins(InventoryViewSet):
     def get_serializer_context(self) -> dict[str, Any]:
         return {**super().get_serializer_context(), "login_statuses": self._login_statuses}
 
-    @extend_schema(responses=serializers.LoginSerializer)
+    @extend_schema(responses=login_serializers.LoginSerializer)
     @action(detail=True)
     def login(self, request: Request, pk: str) -> Response:
         """The present destination of the device's credentials, and the approved one."""
         return self._login(self.get_object())
 
     @extend_schema(
-        responses=serializers.LoginSerializer(many=True), operation_id="devices_held_logins_list"
+        responses=login_serializers.LoginSerializer(many=True),
+        operation_id="devices_held_logins_list",
     )
     @action(detail=False, url_path="held-logins")
     def held_logins(self, request: Request) -> Response:
@@ -62,25 +63,29 @@ class DeviceLogins(InventoryViewSet):
         devices: Sequence[Device] = self.paginate_queryset(rows) or []
         statuses = login_statuses(devices)
         return self.get_paginated_response(
-            [serializers.login_document(row, statuses[row.pk]) for row in devices]
+            [login_serializers.login_document(row, statuses[row.pk]) for row in devices]
         )
 
-    @extend_schema(request=serializers.ApprovalSerializer, responses=serializers.LoginSerializer)
+    @extend_schema(
+        request=login_serializers.ApprovalSerializer, responses=login_serializers.LoginSerializer
+    )
     @action(detail=True, methods=["post"], url_path="approve-login")
     def approve_login(self, request: Request, pk: str) -> Response:
         """Approve the device's present destination. A token needs the scope `logins.approve`."""
         device = self.get_object()
-        serializer = serializers.ApprovalSerializer(data=request.data)
+        serializer = login_serializers.ApprovalSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         destinations = {device.pk: serializer.validated_data["destination"]}
         self.write(services.approve_logins, destinations=destinations)
         return self._login(device)
 
-    @extend_schema(request=serializers.ApprovalsSerializer, responses=serializers.LoginsSerializer)
+    @extend_schema(
+        request=login_serializers.ApprovalsSerializer, responses=login_serializers.LoginsSerializer
+    )
     @action(detail=False, methods=["post"], url_path="approve-logins")
     def approve_logins(self, request: Request) -> Response:
         """Approve several devices at once. A token needs the scope `logins.approve`."""
-        serializer = serializers.ApprovalsSerializer(data=request.data)
+        serializer = login_serializers.ApprovalsSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         destinations = {
             row["device"]: row["destination"] for row in serializer.validated_data["devices"]
@@ -88,22 +93,22 @@ class DeviceLogins(InventoryViewSet):
         self.write(services.approve_logins, destinations=destinations)
         devices = list(Device.objects.filter(pk__in=destinations).order_by("name"))
         statuses = login_statuses(devices)
-        documents = [serializers.login_document(row, statuses[row.pk]) for row in devices]
-        return Response({"results": serializers.LoginSerializer(documents, many=True).data})
+        documents = [login_serializers.login_document(row, statuses[row.pk]) for row in devices]
+        return Response({"results": login_serializers.LoginSerializer(documents, many=True).data})
 
     @extend_schema(
-        request=serializers.CertificateAcceptanceSerializer,
-        responses=serializers.LoginSerializer,
+        request=login_serializers.CertificateAcceptanceSerializer,
+        responses=login_serializers.LoginSerializer,
     )
     @action(detail=True, methods=["post"], url_path="accept-certificate")
     def accept_certificate(self, request: Request, pk: str) -> Response:
         """Pin the certificate that the router presents. A token needs the scope `logins.approve`."""
         device = self.get_object()
-        serializer = serializers.CertificateAcceptanceSerializer(data=request.data)
+        serializer = login_serializers.CertificateAcceptanceSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         self.write(services.accept_certificate, device=device, **serializer.validated_data)
         return self._login(device)
 
     def _login(self, device: Device) -> Response:
-        document = serializers.login_document(device, login_status(device))
-        return Response(serializers.LoginSerializer(document).data)
+        document = login_serializers.login_document(device, login_status(device))
+        return Response(login_serializers.LoginSerializer(document).data)

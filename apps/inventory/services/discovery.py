@@ -1,6 +1,6 @@
 """Applying the entities that agents discovered on their devices."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,26 +10,11 @@ from django.db import transaction
 
 from apps.audit.services import record
 from apps.authorization.actors import Actor
-from apps.inventory.choices import EntityType, ServiceKind, Source
-from apps.inventory.models import (
-    BgpPeer,
-    Device,
-    EntityAlias,
-    Interface,
-    OspfNeighbor,
-    Service,
-)
-from apps.inventory.patch import (
-    BgpPeerItem,
-    DeviceItem,
-    InterfaceItem,
-    OspfNeighborItem,
-    ParsedPatch,
-    Rejection,
-    ServiceItem,
-    parse_patch,
-)
+from apps.inventory.choices import Source
+from apps.inventory.models import Device, EntityAlias
+from apps.inventory.patch import DeviceItem, ParsedPatch, Rejection, parse_patch
 from apps.inventory.selectors import existing_device_ids
+from apps.inventory.services.discovery_kinds import ENTITY_KINDS, EntityKind
 from apps.inventory.services.links import bind_links
 from apps.inventory.services.login_approvals import record_certificates
 
@@ -49,18 +34,6 @@ class DiscoveryOutcome:
     rejected: tuple[Rejection, ...]
     # Devices of the tenant in the patch that are not assigned to this agent.
     not_assigned: frozenset[UUID] = frozenset()
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """How the items of one section map to rows; an item's keys are tried in order against the rows' keys."""
-
-    section: str
-    entity_type: EntityType
-    model: type[Any]
-    keys_of_item: Callable[[Any], list[tuple[Any, ...]]]
-    keys_of_row: Callable[[Any], list[tuple[Any, ...]]]
-    values: Callable[[Any], dict[str, Any]]
 
 
 def apply_discovery(
@@ -96,7 +69,7 @@ def apply_discovery(
         polled = [item for item in device_items if item.presented_certificate is None]
         changed = _update_devices(polled, devices, at)
         created: dict[str, int] = {}
-        for kind in _KINDS:
+        for kind in ENTITY_KINDS:
             created_count, changed_count = _apply_kind(kind, parsed, at)
             changed += changed_count
             if created_count:
@@ -144,7 +117,7 @@ def _update_devices(
     return changed
 
 
-def _apply_kind(kind: _Kind, parsed: ParsedPatch, at: datetime) -> tuple[int, int]:
+def _apply_kind(kind: EntityKind, parsed: ParsedPatch, at: datetime) -> tuple[int, int]:
     items = parsed.items[kind.section]
     if not items:
         return 0, 0
@@ -182,7 +155,7 @@ def _apply_kind(kind: _Kind, parsed: ParsedPatch, at: datetime) -> tuple[int, in
 
 
 def _new_rows(
-    kind: _Kind,
+    kind: EntityKind,
     parsed: ParsedPatch,
     rows: list[Any],
     existing: Mapping[UUID, Any],
@@ -220,7 +193,7 @@ def _new_rows(
 
 
 def _changed_rows(
-    kind: _Kind, items: Mapping[UUID, Any], existing: Mapping[UUID, Any]
+    kind: EntityKind, items: Mapping[UUID, Any], existing: Mapping[UUID, Any]
 ) -> tuple[list[Any], set[str]]:
     changed: list[Any] = []
     fields: set[str] = set()
@@ -242,88 +215,3 @@ def _update_fields(row: Any, values: Mapping[str, Any]) -> list[str]:
     for name in changed:
         setattr(row, name, values[name])
     return changed
-
-
-def _interface_values(item: InterfaceItem) -> dict[str, Any]:
-    return {
-        "name": item.name,
-        "type": item.type,
-        "disabled": item.disabled,
-        "mac_address": item.mac_address,
-        "comment": item.comment,
-        "mtu": item.mtu,
-        "speed_bps": item.speed_bps,
-    }
-
-
-def _bgp_values(item: BgpPeerItem) -> dict[str, Any]:
-    return {
-        "name": item.name,
-        "remote_address": item.remote_address,
-        "remote_as": item.remote_as,
-        "local_as": item.local_as,
-        "disabled": item.disabled,
-    }
-
-
-def _bgp_item_keys(item: BgpPeerItem) -> list[tuple[Any, ...]]:
-    remote = (item.device_id, item.remote_address, item.remote_as)
-    # A session that an operator created without a name matches once the router reports the name.
-    return [(item.device_id, item.name), remote] if item.name else [remote]
-
-
-def _bgp_row_keys(row: BgpPeer) -> list[tuple[Any, ...]]:
-    if row.name:
-        return [(row.device_id, row.name)]
-    return [(row.device_id, row.remote_address, row.remote_as)]
-
-
-def _ospf_values(item: OspfNeighborItem) -> dict[str, Any]:
-    return {
-        "router_id": item.router_id,
-        "area": item.area,
-        "address": item.address,
-        "interface_name": item.interface,
-        "instance": item.instance,
-    }
-
-
-def _ospf_key(row: OspfNeighbor | OspfNeighborItem) -> list[tuple[Any, ...]]:
-    return [(row.device_id, row.router_id, row.area, row.address)]
-
-
-def _service_key(row: Service | ServiceItem) -> list[tuple[Any, ...]]:
-    return [(row.device_id, str(row.kind), row.name)]
-
-
-def _interface_key(row: Interface | InterfaceItem) -> list[tuple[Any, ...]]:
-    return [(row.device_id, row.name)]
-
-
-_KINDS = (
-    _Kind(
-        "interfaces",
-        EntityType.INTERFACE,
-        Interface,
-        _interface_key,
-        _interface_key,
-        _interface_values,
-    ),
-    _Kind("bgp_peers", EntityType.BGP_PEER, BgpPeer, _bgp_item_keys, _bgp_row_keys, _bgp_values),
-    _Kind(
-        "ospf_neighbors",
-        EntityType.OSPF_NEIGHBOR,
-        OspfNeighbor,
-        _ospf_key,
-        _ospf_key,
-        _ospf_values,
-    ),
-    _Kind(
-        "services",
-        EntityType.SERVICE,
-        Service,
-        _service_key,
-        _service_key,
-        lambda item: {"kind": ServiceKind(item.kind), "name": item.name},
-    ),
-)
