@@ -33,7 +33,7 @@ class TestOwn:
 
         (row,) = rows(client)
 
-        assert (row["device"], row["address"], row["method"], row["is_this"]) == (
+        assert (row["device"], row["address"], row["method"], row["is_current"]) == (
             "Firefox, Linux",
             "192.0.2.7",
             "password",
@@ -47,7 +47,7 @@ class TestOwn:
 
     def test_one_is_ended_at_once(self, acme_noc):
         here, there = browser(acme_noc), browser(acme_noc)
-        (other,) = [row for row in rows(here) if not row["is_this"]]
+        (other,) = [row for row in rows(here) if not row["is_current"]]
 
         assert here.delete(f"{SESSIONS}{other['id']}/").status_code == 204
 
@@ -195,7 +195,7 @@ class TestPassword:
 
         assert is_in(here)
         assert not is_in(there)
-        assert [row["is_this"] for row in rows(here)] == [True]
+        assert [row["is_current"] for row in rows(here)] == [True]
         assert (
             Client().post("/sign-in/", {"email": acme_noc.email, "password": self.NEW}).status_code
             == 302

@@ -21,7 +21,7 @@ from apps.rest.views import TenantViewSet
 
 
 class OpenSessionSerializer(serializers.ModelSerializer[OpenSession]):
-    is_this = serializers.SerializerMethodField(
+    is_current = serializers.SerializerMethodField(
         help_text="Whether it is the session of this request."
     )
 
@@ -34,11 +34,11 @@ class OpenSessionSerializer(serializers.ModelSerializer[OpenSession]):
             "method",
             "opened_at",
             "last_seen_at",
-            "is_this",
+            "is_current",
         ]
         read_only_fields = fields
 
-    def get_is_this(self, row: OpenSession) -> bool:
+    def get_is_current(self, row: OpenSession) -> bool:
         request = self.context["request"]
         return is_session(request) and row.session_id == row_key(request.session)
 
@@ -48,7 +48,7 @@ class SessionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
     out."""
 
     serializer_class = OpenSessionSerializer
-    etag_ignores = frozenset({"last_seen_at", "address", "is_this"})
+    etag_ignores = frozenset({"last_seen_at", "address", "is_current"})
     permission_map = dict.fromkeys(("list", "retrieve", "destroy", "end_others"), Permission.SELF)
 
     def get_queryset(self) -> QuerySet[OpenSession]:
