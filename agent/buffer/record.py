@@ -6,7 +6,7 @@ An incomplete write is recognized: its length runs past the end of the file or i
 import json
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 from typing import BinaryIO
 
@@ -79,6 +79,31 @@ def scan(file: BinaryIO) -> Iterator[RecordLocation]:
         body_offset = offset + _FRAME.size + _HEADER_LENGTH.size + header_length
         offset += _FRAME.size + length
         yield RecordLocation(header, body_offset, offset - body_offset, offset)
+
+
+def ranges_of(headers: Iterable[BatchHeader]) -> list[DroppedRange]:
+    """The sequence ranges of these batches by boot, with the ranges of their tombstones."""
+    ranges: list[DroppedRange] = []
+    for header in headers:
+        if header.tombstone is not None:
+            ranges.append(header.tombstone)
+        ranges.append(
+            DroppedRange(header.boot_id, header.sequence, header.sequence, header.samples)
+        )
+    return merge_ranges(ranges)
+
+
+def merge_ranges(ranges: Iterable[DroppedRange]) -> list[DroppedRange]:
+    """Join adjacent ranges of one boot."""
+    result: list[DroppedRange] = []
+    for current in sorted(ranges, key=lambda item: (item.boot_id, item.first)):
+        last = result[-1] if result else None
+        if last and last.boot_id == current.boot_id and current.first <= last.last + 1:
+            end, samples = max(last.last, current.last), last.samples + current.samples
+            result[-1] = DroppedRange(last.boot_id, last.first, end, samples)
+        else:
+            result.append(current)
+    return result
 
 
 def _parse_header(text: bytes) -> BatchHeader:

@@ -11,12 +11,19 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
-from agent.buffer.record import BatchHeader, DroppedRange, RecordLocation, encode, scan
+from agent.buffer.record import (
+    BatchHeader,
+    DroppedRange,
+    RecordLocation,
+    encode,
+    merge_ranges,
+    ranges_of,
+    scan,
+)
 from agent.state import sync_folder
 
 log = logging.getLogger(__name__)
@@ -300,31 +307,6 @@ class Buffer:
             if error.errno not in DISK_FULL_ERRORS:
                 raise
             log.debug("read_offset_not_saved")
-
-
-def ranges_of(headers: Iterable[BatchHeader]) -> list[DroppedRange]:
-    """The sequence ranges of these batches by boot, with the ranges of their tombstones."""
-    ranges: list[DroppedRange] = []
-    for header in headers:
-        if header.tombstone is not None:
-            ranges.append(header.tombstone)
-        ranges.append(
-            DroppedRange(header.boot_id, header.sequence, header.sequence, header.samples)
-        )
-    return merge_ranges(ranges)
-
-
-def merge_ranges(ranges: Iterable[DroppedRange]) -> list[DroppedRange]:
-    """Join adjacent ranges of one boot."""
-    result: list[DroppedRange] = []
-    for current in sorted(ranges, key=lambda item: (item.boot_id, item.first)):
-        last = result[-1] if result else None
-        if last and last.boot_id == current.boot_id and current.first <= last.last + 1:
-            end, samples = max(last.last, current.last), last.samples + current.samples
-            result[-1] = DroppedRange(last.boot_id, last.first, end, samples)
-        else:
-            result.append(current)
-    return result
 
 
 def _read_records(path: Path) -> list[RecordLocation]:

@@ -8,9 +8,8 @@ class DiagnosticsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.authorization.limits import limit_rows
-        from apps.diagnostics.limits import tests_within
         from apps.diagnostics.models import ConnectionTest
-        from apps.diagnostics.selectors import waiting_count
+        from apps.diagnostics.selectors import tests_within, waiting_count
         from apps.events.retention import expire
         from apps.ingest.pending import register_pending_counter
 

@@ -3,12 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from apps.authorization.access import Access
+from apps.authorization.limits import rows_within
 from apps.authorization.permissions import Permission
 from apps.diagnostics.choices import TestState
 from apps.diagnostics.models import ConnectionTest
+from apps.inventory.models import Device
 
 _OPEN = (TestState.WAITING, TestState.RUNNING)
 
@@ -39,3 +41,8 @@ def waiting_count(agent_id: UUID, at: datetime) -> int:
 def last_test(access: Access, device_id: UUID) -> ConnectionTest | None:
     """The newest test of a device, if this member may see it."""
     return visible_tests(access).filter(device=device_id).first()
+
+
+def tests_within(user_id: UUID) -> Q:
+    """Tests of the routers that a member with a limited grant sees."""
+    return Q(device__in=Device.objects.filter(rows_within(Device, user_id)).values("pk"))

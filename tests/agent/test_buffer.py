@@ -18,8 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from agent.buffer import store
 from agent.buffer.batch_writer import BatchWriter
-from agent.buffer.record import BatchHeader, DroppedRange, encode
-from agent.buffer.store import Buffer, merge_ranges
+from agent.buffer.record import BatchHeader, DroppedRange, encode, merge_ranges
+from agent.buffer.store import Buffer
 from agent.samples import PollResult, Sample
 
 
@@ -240,7 +240,7 @@ def test_a_large_result_is_split_into_batches(tmp_path: Path):
 WRITER = """
 import sys
 from pathlib import Path
-from agent.buffer.record import BatchHeader
+from agent.buffer.record import BatchHeader, merge_ranges
 from agent.buffer.store import Buffer
 buffer = Buffer(Path(sys.argv[1]), segment_bytes=4000)
 begin = int(sys.argv[2])

@@ -346,7 +346,7 @@ class TestPush:
 
 
 def test_a_connection_that_hangs_times_out(member, monkeypatch, tmp_path):
-    """Connected, and then no byte, not even of the handshake."""
+    """The server accepts the connection and never sends a byte."""
     state, _ = member
     monkeypatch.setattr(http, "CONNECT_SECONDS", 0.3)
     monkeypatch.setattr(http, "READ_SECONDS", NEVER)

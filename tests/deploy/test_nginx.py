@@ -26,11 +26,11 @@ from tests.ingest.listener import (
     NginxPorts,
     answers,
     gunicorn,
-    signing_here,
-    whole_nginx,
+    nginx_with_ports,
+    signer_thread,
     write_files,
 )
-from tests.ingest.test_behind_nginx import member
+from tests.ingest.test_behind_nginx import enroll_member
 from tests.supervisor.waiting import eventually
 
 pytestmark = [
@@ -108,7 +108,7 @@ def agents(tmp_path) -> Iterator[Proxy]:
     tls_socket = tmp_path / "run/ingest.sock"
     tls_socket.parent.mkdir()
     with ExitStack() as stack:
-        stack.enter_context(signing_here())
+        stack.enter_context(signer_thread())
         stack.enter_context(
             gunicorn("gunicorn_ingest_proxied", "--workers", "1", "--bind", f"unix:{tls_socket}")
         )
@@ -124,7 +124,7 @@ def proxied(folder: Path, *, web: str) -> Iterator[Proxy]:
     run.mkdir(exist_ok=True)
     temporary.mkdir()
     write_files(run / "tls")
-    with whole_nginx(run, web=web, temporary=temporary) as ports:
+    with nginx_with_ports(run, web=web, temporary=temporary) as ports:
         eventually(lambda: listens(ports.https))
         yield Proxy(ports, run, temporary)
 
@@ -242,7 +242,7 @@ def test_uploads_of_agents_and_strangers(agents, acme, tmp_path):
     bodies_with_a_token_are_small(agents)
     strangers_cannot_fill_tmp(agents, tmp_path)
     first, second = (
-        member(acme, name).write(agents.folder / name, "https://x").identity
+        enroll_member(acme, name).write(agents.folder / name, "https://x").identity
         for name in ("pop-1", "pop-2")
     )
     an_agent_cannot_fill_tmp_and_leaves_room_for_others(agents, first, second)
@@ -423,7 +423,9 @@ def self_signed(folder: Path) -> Path:
 
 
 def an_expired_certificate_may_renew_and_nothing_else(proxy: Proxy, acme: Tenant) -> None:
-    late = member(acme, "late", days_ago=40).write(proxy.folder / "late", "https://x").identity
+    late = (
+        enroll_member(acme, "late", days_ago=40).write(proxy.folder / "late", "https://x").identity
+    )
     answers_of = {}
     for path in ("heartbeat", "config", "batch", "diagnostics/next", "enroll", "certificate"):
         head = POST_BATCH.replace("batch", path)

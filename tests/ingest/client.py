@@ -23,7 +23,7 @@ ACTOR = Actor.system("test")
 
 
 class PeerSocket:
-    """What gunicorn leaves in the environment: the TLS socket that knows the peer's certificate."""
+    """Stands for gunicorn's TLS socket in the WSGI environment, with the peer's certificate."""
 
     def __init__(self, der: bytes | None) -> None:
         self.der = der
@@ -110,7 +110,7 @@ def gzipped(body: dict[str, Any]) -> bytes:
 
 
 def enroll(tenant, name: str = "pop-1") -> AgentClient:
-    """An agent of this tenant that watches one device."""
+    """An agent of this tenant that polls one device."""
     at = clock.now()
     with acting_in(tenant):
         device = make_device(f"cr-{name}")

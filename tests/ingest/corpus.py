@@ -1,6 +1,6 @@
-"""Hostile batches by rule: every place of an honest batch holds every value that does not belong there.
+"""Hostile batches: every field of a valid batch with every invalid value.
 
-A body is text, made by putting raw JSON at one place, so that it can hold what ``json.dumps`` never writes.
+A body is text with raw JSON in one field, so that it can hold what ``json.dumps`` never writes.
 """
 
 import json
@@ -60,8 +60,8 @@ ITEMS = (
     *(("inventory_patch", "devices", 0, name) for name in ("id", "identity", "model")),
 )
 
-#: What the contract takes at this place, or what leaves an optional one out.
-HONEST = {
+#: Values that are valid in this field.
+VALID = {
     ("metrics",): {"empty list"},
     ("events",): {"empty list"},
     ("dropped",): {"null"},
@@ -84,7 +84,7 @@ HONEST = {
 
 @dataclass(frozen=True)
 class Hostile:
-    """One body, what is wrong with it, and the item that must not get in (None: the whole batch)."""
+    """One body, what is invalid in it, and the kind of item that must be rejected (None: the whole batch)."""
 
     name: str
     body: bytes
@@ -92,16 +92,16 @@ class Hostile:
 
 
 def hostile_batches(batch: dict[str, Any], item: str | None) -> Iterator[Hostile]:
-    """Every value at every place of this kind of item; of the frame, and the text cut and doubled, for None."""
+    """Every value in every field of this kind of item; for None of the batch itself, and truncated text."""
     for path in FRAME if item is None else [path for path in ITEMS if path[0] == item]:
         frame = json.dumps(_with_hole(batch, path))
         for name, text in VALUES.items():
-            if name not in HONEST.get(path, ()):
+            if name not in VALID.get(path, ()):
                 body = frame.replace(f'"{HOLE}"', text)
                 location = ".".join(map(str, path))
                 yield Hostile(f"{location}: {name}", body.encode("utf-8", "surrogatepass"), item)
     if item is None:
-        yield from _torn(json.dumps(batch).encode())
+        yield from _truncated(json.dumps(batch).encode())
 
 
 def _with_hole(batch: dict[str, Any], path: tuple[str | int, ...]) -> dict[str, Any]:
@@ -113,19 +113,19 @@ def _with_hole(batch: dict[str, Any], path: tuple[str | int, ...]) -> dict[str, 
     return dict(copy)
 
 
-def _torn(honest: bytes) -> Iterator[Hostile]:
-    step = len(honest) // 20
-    for end in range(1, len(honest), step):
-        yield Hostile(f"cut at {end}", honest[:end], None)
-    yield Hostile("twice", honest * 2, None)
+def _truncated(valid: bytes) -> Iterator[Hostile]:
+    step = len(valid) // 20
+    for end in range(1, len(valid), step):
+        yield Hostile(f"cut at {end}", valid[:end], None)
+    yield Hostile("twice", valid * 2, None)
     for name in ("batch_id", "sequence", "metrics"):
-        again = f', "{name}": {json.dumps(json.loads(honest)[name])}}}'.encode()
-        yield Hostile(f"{name} twice", honest[:-1] + again, None)
+        again = f', "{name}": {json.dumps(json.loads(valid)[name])}}}'.encode()
+        yield Hostile(f"{name} twice", valid[:-1] + again, None)
 
 
-def mutated(honest: bytes, rng: random.Random) -> bytes:
-    """The honest text with up to eight bytes flipped, cut out, doubled or put elsewhere."""
-    text = bytearray(honest)
+def mutate(valid: bytes, rng: random.Random) -> bytes:
+    """The valid text with up to eight changes: bytes flipped, removed, repeated or inserted."""
+    text = bytearray(valid)
     for _ in range(rng.randint(1, 8)):
         at = rng.randrange(len(text))
         piece = text[at : at + rng.randint(1, 12)]

@@ -1,4 +1,4 @@
-"""Ingest as it is run: gunicorn in processes of its own, on a port with TLS or on a unix socket behind a real nginx."""
+"""Ingest in its own gunicorn processes, on a port with TLS or on a unix socket behind a real nginx."""
 
 import os
 import shutil
@@ -79,7 +79,7 @@ def listening(
     database_port: int | None = None,
     renews_certificate: bool = False,
 ) -> Iterator[None]:
-    """Ingest on a port, TLS and all, as `run.py demo` runs it; ``keeps`` its certificate current."""
+    """Ingest on a port with TLS, as `run.py demo` runs it. ``renews_certificate``: it renews its own certificate."""
     folder = str(files.certificate.parent) if renews_certificate else ""
     options = (
         *("--certfile", str(files.certificate), "--keyfile", str(files.key)),
@@ -93,7 +93,7 @@ def listening(
 
 @contextmanager
 def behind_nginx(folder: Path) -> Iterator[int]:
-    """Ingest on a unix socket with the shipped nginx configuration in front; answers nginx's port for agents."""
+    """Ingest on a unix socket with the shipped nginx configuration in front; yields nginx's port for agents."""
     write_files(folder / "tls")
     path = folder / "ingest.sock"
     with gunicorn("gunicorn_ingest_proxied", "--workers", "1", "--bind", f"unix:{path}"):
@@ -105,8 +105,8 @@ def behind_nginx(folder: Path) -> Iterator[int]:
 
 @contextmanager
 def nginx(folder: Path) -> Iterator[int]:
-    """The shipped configuration in front of ingest alone; answers its port for agents."""
-    with whole_nginx(folder, web="127.0.0.1:9") as ports:
+    """The shipped configuration in front of ingest alone; yields its port for agents."""
+    with nginx_with_ports(folder, web="127.0.0.1:9") as ports:
         yield ports.agents
 
 
@@ -121,14 +121,16 @@ HOST = "noc.example"
 
 
 @contextmanager
-def whole_nginx(folder: Path, *, web: str, temporary: Path | None = None) -> Iterator[NginxPorts]:
+def nginx_with_ports(
+    folder: Path, *, web: str, temporary: Path | None = None
+) -> Iterator[NginxPorts]:
     """The shipped configuration with this test's folders, names and ports; nothing else in it is changed.
 
-    ``temporary``: in the place of its /tmp.
+    ``temporary`` replaces its /tmp.
     """
     ports = NginxPorts(free_port(), free_port(), free_port())
     text = NGINX_CONF.read_text(encoding="utf-8")
-    for written, ours in {
+    for shipped, replacement in {
         "/tmp/": f"{temporary or folder}/",
         "/run/ispvm-ingest": str(folder),
         "/run/secrets/web_certificate_key": str(folder / "tls/server-key.pem"),
@@ -139,8 +141,8 @@ def whole_nginx(folder: Path, *, web: str, temporary: Path | None = None) -> Ite
         "listen 8443 ": f"listen 127.0.0.1:{ports.https} ",
         "listen 8080": f"listen 127.0.0.1:{ports.http}",
     }.items():
-        assert written in text, written
-        text = text.replace(written, ours)
+        assert shipped in text, shipped
+        text = text.replace(shipped, replacement)
     user = "user root;\n" if os.getuid() == 0 else ""
     conf = folder / "nginx.conf"
     conf.write_text(f"{user}daemon off;\n{text}", encoding="utf-8")
@@ -153,8 +155,8 @@ def whole_nginx(folder: Path, *, web: str, temporary: Path | None = None) -> Ite
 
 
 @contextmanager
-def signing_here() -> Iterator[None]:
-    """The signer's work in a thread of this process, which has the CA key; ingest has none and asks."""
+def signer_thread() -> Iterator[None]:
+    """The signer in a thread of this process, which has the CA key; the ingest processes have none."""
     stop = threading.Event()
 
     def sign() -> None:
@@ -171,7 +173,7 @@ def signing_here() -> Iterator[None]:
 
 
 def answers(port: int) -> bool:
-    """Whether ingest answers there: a port is open before its workers are."""
+    """Whether ingest responds: the port is open before its workers are ready."""
     try:
         with Client(f"https://127.0.0.1:{port}", unverified_context()) as client:
             return client.get("ca").status == HTTPStatus.OK
@@ -179,12 +181,12 @@ def answers(port: int) -> bool:
         return False
 
 
-class Cable:
-    """The way to PostgreSQL, which can be cut."""
+class DatabaseProxy:
+    """A TCP proxy to PostgreSQL whose connections can be cut."""
 
     def __init__(self) -> None:
         row = settings.DATABASES["default"]
-        self._to = (str(row["HOST"]), int(str(row["PORT"])))
+        self._target = (str(row["HOST"]), int(str(row["PORT"])))
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
@@ -213,7 +215,7 @@ class Cable:
                     near.close()
                     continue
                 self._open.append(near)
-                far = socket.create_connection(self._to)
+                far = socket.create_connection(self._target)
                 self._open.append(far)
                 for source, target in ((near, far), (far, near)):
                     threading.Thread(target=_copy, args=(source, target), daemon=True).start()

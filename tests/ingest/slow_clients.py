@@ -1,4 +1,4 @@
-"""Clients that take their time: they connect again as soon as the server drops them, so that their number holds."""
+"""Slow clients: they reconnect as soon as the server drops them, so that their number stays constant."""
 
 import errno
 import selectors
@@ -14,21 +14,21 @@ from typing import Self
 from agent.transport.tls import unverified_context
 
 KINDS = ("idle", "handshake", "headers", "body", "keep_alive")
-DRIP_SECONDS = 0.5
-#: Connected in one turn, of which there are up to twenty a second.
-TURN = 10
+BYTE_INTERVAL_SECONDS = 0.5
+#: New connections per turn of the loop; there are up to twenty turns a second.
+CONNECTS_PER_TURN = 10
 _HEAD = b"POST /ingest/v1/enroll HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-_NOT_YET = {errno.ENOTCONN, errno.EINPROGRESS}
+_NOT_CONNECTED = {errno.ENOTCONN, errno.EINPROGRESS}
 _GET = b"GET /ingest/v1/ca HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def loopback_addresses(number: int) -> list[str]:
-    """So many different addresses of this host."""
+    """This number of different loopback addresses."""
     return [f"127.{100 + n // 250}.0.{1 + n % 250}" for n in range(number)]
 
 
 class _Slow:
-    """One slow client: connects without blocking, then sends a byte now and again or nothing."""
+    """One slow client: connects without blocking, then sends single bytes or nothing."""
 
     def __init__(self, port: int, kind: str, source: str) -> None:
         self.kind = kind
@@ -43,7 +43,7 @@ class _Slow:
         self._hello = b""
 
     def advance(self) -> None:
-        """Whatever came in. Raises OSError when the server has ended the connection."""
+        """Process what was received. Raises OSError when the server has closed the connection."""
         with suppress(BlockingIOError):
             data = self.raw.recv(65536)
             if not data:
@@ -62,8 +62,8 @@ class _Slow:
                 self._tls.write(_GET)
         self._send(self._to_server.read())
 
-    def drip(self) -> None:
-        """One more byte, of the kinds that send any. Raises OSError."""
+    def send_byte(self) -> None:
+        """Send one more byte, for the kinds that send any. Raises OSError."""
         if self.kind == "handshake":
             if not self._hello:
                 with suppress(ssl.SSLWantReadError):
@@ -82,8 +82,8 @@ class _Slow:
 
 
 class SlowClients:
-    """So many slow clients of these kinds, from these addresses in turn. With ``is_held`` all of them are connected
-    when the body begins; the others are more than the server lets stay."""
+    """Slow clients of these kinds, from these addresses in turn. With ``is_full`` all are connected when the body
+    begins; without it there are more than the server accepts."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class SlowClients:
         *,
         sources: Sequence[str],
         kinds: Sequence[str] = KINDS,
-        is_held: bool = True,
+        is_full: bool = True,
     ) -> None:
         self._port, self._number = port, number
         self._kinds, self._sources = cycle(kinds), cycle(sources)
@@ -100,7 +100,7 @@ class SlowClients:
         self._open: set[_Slow] = set()
         self._stop = threading.Event()
         self._full = threading.Event()
-        self._is_held = is_held
+        self._is_held = is_full
         self.drops = 0
         self._thread = threading.Thread(target=self._work, daemon=True)
 
@@ -120,16 +120,16 @@ class SlowClients:
         return len(self._open)
 
     def _work(self) -> None:
-        drip_at = time.monotonic()
+        send_byte_at = time.monotonic()
         while not self._stop.is_set():
-            for _ in range(min(TURN, self._number - len(self._open))):
+            for _ in range(min(CONNECTS_PER_TURN, self._number - len(self._open))):
                 self._connect()
             for key, _ in self._poller.select(0.05):
-                self._try(key.data, key.data.advance)
-            if time.monotonic() >= drip_at:
-                drip_at = time.monotonic() + DRIP_SECONDS
+                self._call(key.data, key.data.advance)
+            if time.monotonic() >= send_byte_at:
+                send_byte_at = time.monotonic() + BYTE_INTERVAL_SECONDS
                 for slow in list(self._open):
-                    self._try(slow, slow.drip)
+                    self._call(slow, slow.send_byte)
             if len(self._open) == self._number or (self.drops and not self._is_held):
                 self._full.set()
 
@@ -138,15 +138,15 @@ class SlowClients:
         self._open.add(slow)
         self._poller.register(slow.raw, selectors.EVENT_READ, slow)
         if slow.kind not in {"idle", "handshake"}:
-            self._try(slow, slow.advance)
+            self._call(slow, slow.advance)
 
-    def _try(self, slow: _Slow, what: Callable[[], None]) -> None:
+    def _call(self, slow: _Slow, action: Callable[[], None]) -> None:
         try:
-            what()
+            action()
         except BlockingIOError:
             return
         except OSError as error:
-            if error.errno in _NOT_YET:
+            if error.errno in _NOT_CONNECTED:
                 return
             self.drops += 1
             self._poller.unregister(slow.raw)

@@ -24,10 +24,10 @@ pytestmark = pytest.mark.django_db
 def values(tenant) -> list[float]:
     with acting_in(tenant):
         at = clock.now()
-        found = queries.windows(
+        result = queries.windows(
             metrics=["device.cpu_pct"], since=at - timedelta(days=8), until=at + timedelta(hours=1)
         )
-    return [value for points in found.values() for _, value in points]
+    return [value for points in result.values() for _, value in points]
 
 
 class TestAccepting:

@@ -1,4 +1,4 @@
-"""A4: no header makes a caller an agent, at the listener's own port or through the nginx that we ship."""
+"""A4: no header authenticates a client as an agent, on the listener's port or behind the shipped nginx."""
 
 import re
 import socket
@@ -39,7 +39,7 @@ from tests.ingest.listener import (
     behind_nginx,
     gunicorn,
     listening,
-    signing_here,
+    signer_thread,
     write_files,
 )
 from tests.slots import free_port
@@ -50,7 +50,7 @@ needs_nginx = pytest.mark.skipif(NGINX is None, reason="needs an nginx on this m
 
 ACTOR = Actor.system("test")
 NAME = "X-ISPVM-Client-Certificate"
-#: Each is the text of header lines; {pem} is the escaped certificate of a real agent.
+#: Header lines; {pem} is the escaped certificate of a real agent.
 SPELLINGS = {
     "as nginx writes it": f"{NAME}: {{pem}}",
     "in lower case": f"{NAME.lower()}: {{pem}}",
@@ -66,7 +66,7 @@ SPELLINGS = {
     "as a mesh names it": 'X-Forwarded-Client-Cert: Cert="{pem}"\r\nX-SSL-Client-Verify: SUCCESS',
     "named as hop by hop": f"{NAME}: {{pem}}\r\nConnection: {NAME}",
 }
-#: What is no header at all: refused before anybody looks whose it is.
+#: Malformed header lines, which are refused by the parser.
 MALFORMED = {
     "before a blank": f"{NAME} : {{pem}}",
     "on a folded line": f"X-Other: a\r\n {NAME}: {{pem}}",
@@ -89,7 +89,7 @@ class Member:
         return state
 
 
-def member(tenant: Tenant, name: str, *, days_ago: int = 0) -> Member:
+def enroll_member(tenant: Tenant, name: str, *, days_ago: int = 0) -> Member:
     at, key = clock.now() - timedelta(days=days_ago), make_key()
     with acting_in(tenant):
         agent = agents.create_agent(name=name, actor=ACTOR, at=at)
@@ -113,7 +113,7 @@ def request_status(port: int, head: str, context: ssl.SSLContext | None) -> tupl
     return answer.status, code[1].decode() if code else ""
 
 
-def strangers_get_nowhere(port: int, pem: str, context: ssl.SSLContext | None) -> int:
+def assert_forged_headers_are_refused(port: int, pem: str, context: ssl.SSLContext | None) -> int:
     for spelling, lines in SPELLINGS.items():
         response = request_status(port, lines.replace("{pem}", pem), context)
         assert response == (401, "certificate_missing"), spelling
@@ -123,16 +123,16 @@ def strangers_get_nowhere(port: int, pem: str, context: ssl.SSLContext | None) -
     return len(SPELLINGS) + len(MALFORMED)
 
 
-def test_headers_name_nobody_at_a_port(acme, tmp_path, record_property):
-    """The usual listener, and the one for proxies bound to a port by mistake."""
-    pem, port, bare = quote(member(acme, "pop-1").certificate_pem), free_port(), free_port()
+def test_headers_do_not_authenticate_on_a_port(acme, tmp_path, record_property):
+    """The listener for ports, and the one for proxies bound to a port by mistake."""
+    pem, port, bare = quote(enroll_member(acme, "pop-1").certificate_pem), free_port(), free_port()
     with listening(write_files(tmp_path / "tls"), port):
-        cases = strangers_get_nowhere(port, pem, unverified_context())
+        cases = assert_forged_headers_are_refused(port, pem, unverified_context())
     with gunicorn("gunicorn_ingest_proxied", "--workers", "1", "--bind", f"127.0.0.1:{bare}"):
         eventually(lambda: is_up(bare))
-        cases += strangers_get_nowhere(bare, pem, None)
+        cases += assert_forged_headers_are_refused(bare, pem, None)
 
-    record_property("bar", f"A4: {cases} forged headers straight to a port, none let in")
+    record_property("bar", f"A4: {cases} forged headers directly to a port, none accepted")
 
 
 def is_up(port: int) -> bool:
@@ -146,33 +146,33 @@ def is_up(port: int) -> bool:
 class TestBehindNginx:
     @pytest.fixture
     def port(self, acme, tmp_path) -> Iterator[int]:
-        with signing_here(), behind_nginx(tmp_path) as port:
+        with signer_thread(), behind_nginx(tmp_path) as port:
             yield port
 
-    def test_nothing_that_a_client_writes_counts_and_what_it_shows_does(
+    def test_only_the_presented_certificate_authenticates(
         self, acme, port, tmp_path, record_property
     ):
-        victim, attacker = member(acme, "victim"), member(acme, "attacker")
+        victim, attacker = enroll_member(acme, "victim"), enroll_member(acme, "attacker")
         pem = quote(victim.certificate_pem)
-        cases = strangers_get_nowhere(port, pem, unverified_context())
+        cases = assert_forged_headers_are_refused(port, pem, unverified_context())
         own = unverified_context()
         own.load_cert_chain(attacker.write(tmp_path / "attacker", "https://x").identity)
         for spelling, lines in SPELLINGS.items():
             status, _ = request_status(port, lines.replace("{pem}", pem), own)
             assert status == 200, spelling
         with acting_in(acme):
-            # The victim never spoke; the attacker spoke as itself.
-            leases = dict(Agent.objects.values_list("name", "last_heartbeat_at"))
-        assert leases["victim"] is None
+            # The victim sent no request; the attacker was authenticated as itself.
+            heartbeats = dict(Agent.objects.values_list("name", "last_heartbeat_at"))
+        assert heartbeats["victim"] is None
         cases += self._other_certificates(port, tmp_path)
-        self._the_whole_life(acme, port, tmp_path, attacker)
-        self._addresses_are_told_apart(port)
-        assert ask_path(port, "/metrics") == 404
+        self._check_lifecycle(acme, port, tmp_path, attacker)
+        self._check_limit_per_address(port)
+        assert path_status(port, "/metrics") == 404
 
-        record_property("bar", f"A4: {cases} forgeries through nginx, none let in")
+        record_property("bar", f"A4: {cases} forgeries through nginx, none accepted")
 
     def _other_certificates(self, port: int, folder: Path) -> int:
-        """A certificate with all the right words, signed by somebody else."""
+        """A certificate with valid names, signed by another authority."""
         authority = pki.create_authority(name="ISPVisualMonitor agents CA", at=clock.now())
         key = make_key()
         certificate = pki.issue_agent_certificate(
@@ -195,9 +195,9 @@ class TestBehindNginx:
         assert request_status(port, "X: y", context) == (403, "certificate_wrong_purpose")
         return 2
 
-    def _the_whole_life(self, acme: Tenant, port: int, folder: Path, other: Member) -> None:
+    def _check_lifecycle(self, acme: Tenant, port: int, folder: Path, other: Member) -> None:
         url = f"https://127.0.0.1:{port}"
-        late = member(acme, "late", days_ago=40)
+        late = enroll_member(acme, "late", days_ago=40)
         state = late.write(folder / "late", url)
         client = IngestClient(state, "")
         with pytest.raises(RequestRefused) as caught:
@@ -228,13 +228,13 @@ class TestBehindNginx:
         assert client.config(None)["agent"]["name"] == "attacker"
         client.http().close()
 
-    def _addresses_are_told_apart(self, port: int) -> None:
-        """The limit of enrolments counts the address that connects, whatever it says of itself."""
-        crowded = f"127.{uuid4().bytes[0]}.{uuid4().bytes[1]}.9"
-        codes = [enroll_junk(port, crowded, spoof=f"192.0.2.{n}") for n in range(75)]
+    def _check_limit_per_address(self, port: int) -> None:
+        """The limit of enrollments applies to the connecting address, not to the one in a header."""
+        limited_address = f"127.{uuid4().bytes[0]}.{uuid4().bytes[1]}.9"
+        codes = [enroll_junk(port, limited_address, spoof=f"192.0.2.{n}") for n in range(75)]
         assert codes[0] == 400
         assert codes[-1] == 429
-        assert enroll_junk(port, "127.0.0.1", spoof=crowded) == 400
+        assert enroll_junk(port, "127.0.0.1", spoof=limited_address) == 400
 
 
 def enroll_junk(port: int, source: str, *, spoof: str) -> int:
@@ -252,7 +252,7 @@ def enroll_junk(port: int, source: str, *, spoof: str) -> int:
         return int(connection.recv(65536).split()[1])
 
 
-def ask_path(port: int, path: str) -> int:
+def path_status(port: int, path: str) -> int:
     with (
         socket.create_connection(("127.0.0.1", port), timeout=300) as raw,
         unverified_context().wrap_socket(raw) as connection,

@@ -1,4 +1,4 @@
-"""A5: what becomes of an agent whose clock is wrong. The server's time decides; no sample is moved to another time."""
+"""A5: agents with a wrong clock. The server's time decides; timestamps of samples are never changed."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import uuid4
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.django_db
 
 YEARS = timedelta(days=3652)
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
-#: Clock error -> alarm, and what becomes of a sample that bears the agent's time.
+#: Clock error -> whether an event is expected, and the result for a sample with the agent's time.
 CLOCKS = {
     "ten years behind": (-YEARS, True, "ts_too_old"),
     "an hour behind": (-HOUR, True, "stored"),
@@ -86,7 +86,7 @@ class TestEachClock:
         assert outcome(fresh, ts) == expected
         assert times(fresh, acme) == ({ts} if expected == "stored" else set())
 
-    def test_renewal_goes_by_the_servers_time(self, fresh, case):
+    def test_renewal_uses_the_servers_time(self, fresh, case):
         error, *_ = CLOCKS[case]
         assert beat(fresh, clock.now() + error) == 200
 

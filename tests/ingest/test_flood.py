@@ -20,14 +20,14 @@ from tests.ingest.client import AgentClient, enroll
 
 FLOODERS = 4
 FLOOD_RATE, FLOOD_BURST = 5, 10
-#: Seconds between two batches of one flooding thread: all of them together send at above ten times the rate.
-PACE = FLOODERS / (20 * FLOOD_RATE)
+#: Pause between two batches of one flooding thread: together they send at more than ten times the rate.
+PAUSE_SECONDS = FLOODERS / (20 * FLOOD_RATE)
 LONG = os.environ.get("ISPVM_LONG") == "1"
-#: How many are sent for one that is taken, at least; a busy machine may not get to ten.
-LEAST = 10 if LONG else 2
-QUIET_BATCHES, MOST_BATCHES = (100, 1000) if LONG else (20, 400)
-#: Tokens a second: none comes back while a busy machine is still asking.
-SLOW = 1 / 3600
+#: Batches sent per accepted batch, at least; a busy machine may not reach ten.
+MIN_SENT_PER_ACCEPTED = 10 if LONG else 2
+MIN_BATCHES, MAX_BATCHES = (100, 1000) if LONG else (20, 400)
+#: Tokens per second: none is refilled during a test.
+SLOW_RATE = 1 / 3600
 
 
 def resident_mib() -> float:
@@ -41,18 +41,18 @@ def unreachable_redis() -> Buckets:
 
 
 class TestInProcess:
-    """While Redis is away."""
+    """While Redis is unavailable."""
 
     def test_still_limits(self, unreachable_redis):
-        demand = [Demand("a", Rate(SLOW, 3))]
+        demand = [Demand("a", Rate(SLOW_RATE, 3))]
 
         waits = [unreachable_redis.take(demand) for _ in range(5)]
 
         assert waits[:3] == [0, 0, 0]
-        assert all(0 < wait <= 1 / SLOW for wait in waits[3:])
+        assert all(0 < wait <= 1 / SLOW_RATE for wait in waits[3:])
 
     def test_takes_from_all_buckets_or_from_none(self, unreachable_redis):
-        full, empty = Demand("full", Rate(SLOW, 3)), Demand("empty", Rate(SLOW, 1))
+        full, empty = Demand("full", Rate(SLOW_RATE, 3)), Demand("empty", Rate(SLOW_RATE, 1))
         unreachable_redis.take([empty])
         for _ in range(5):
             assert unreachable_redis.take([full, empty]) > 0
@@ -70,7 +70,7 @@ class TestInProcess:
 @pytest.mark.django_db
 class TestRefusal:
     def test_has_retry_after_and_stores_nothing(self, agent, stored, monkeypatch):
-        monkeypatch.setattr(limits, "AGENT_REQUESTS", Rate(SLOW, 1))
+        monkeypatch.setattr(limits, "AGENT_REQUESTS", Rate(SLOW_RATE, 1))
         assert agent.post("batch", agent.batch(sequence=1)).status_code == 200
         before = stored()
 
@@ -78,18 +78,21 @@ class TestRefusal:
 
         assert refused.status_code == 429
         assert refused.json()["code"] == "rate_exceeded"
-        assert 1 <= int(refused["Retry-After"]) <= 1 / SLOW + 1
+        assert 1 <= int(refused["Retry-After"]) <= 1 / SLOW_RATE + 1
         assert stored() == before
 
     def test_a_tenants_agents_share_its_rate(self, acme, agent, globex, monkeypatch):
-        monkeypatch.setattr(limits, "TENANT_REQUESTS", Rate(SLOW, 2))
-        sibling, stranger = enroll(acme, "pop-2"), enroll(globex)
+        monkeypatch.setattr(limits, "TENANT_REQUESTS", Rate(SLOW_RATE, 2))
+        sibling, other_tenant = enroll(acme, "pop-2"), enroll(globex)
 
-        codes = [who.post("batch", who.batch(sequence=1)).status_code for who in (agent, sibling)]
+        codes = [
+            client.post("batch", client.batch(sequence=1)).status_code
+            for client in (agent, sibling)
+        ]
         codes += [agent.post("batch", agent.batch(sequence=2)).status_code]
 
         assert codes == [200, 200, 429]
-        assert stranger.post("batch", stranger.batch(sequence=1)).status_code == 200
+        assert other_tenant.post("batch", other_tenant.batch(sequence=1)).status_code == 200
 
     def test_concurrent_batches_of_one_agent_are_limited(self, agent):
         with limits.in_flight(agent.agent_id), limits.in_flight(agent.agent_id):
@@ -99,11 +102,11 @@ class TestRefusal:
 
 
 class Flood:
-    """Threads that send at their pace, or as fast as they are answered where that is slower."""
+    """Threads that send batches with a pause, or as fast as they are answered."""
 
     def __init__(self, agent: AgentClient) -> None:
         self.codes: list[int] = []
-        self.faults: list[Exception] = []
+        self.errors: list[Exception] = []
         self._agent = agent
         self._numbers = itertools.count(1)
         self._guard = threading.Lock()
@@ -129,9 +132,9 @@ class Flood:
                 answer = self._agent.post("batch", self._agent.batch(sequence, metrics=metrics))
                 assert answer.status_code != 429 or int(answer["Retry-After"]) >= 1
                 self.codes.append(answer.status_code)
-                self._stop.wait(PACE)
-        except Exception as error:  # whatever it is, the test shows it
-            self.faults.append(error)
+                self._stop.wait(PAUSE_SECONDS)
+        except Exception as error:  # asserted in the test
+            self.errors.append(error)
         finally:
             connections.close_all()
 
@@ -139,44 +142,46 @@ class Flood:
 @pytest.mark.real
 @pytest.mark.django_db(transaction=True)
 def test_a_flooding_agent_does_not_slow_down_another(acme, monkeypatch, record_property):
-    """Ten times its rate is sent, what is above the rate is refused.
+    """It sends ten times its rate; what exceeds the rate is refused.
 
     Figures are always recorded; limits are asserted by `--long` only, because a busy machine is slow.
     """
     monkeypatch.setattr(limits, "AGENT_REQUESTS", Rate(FLOOD_RATE, FLOOD_BURST))
     flooder, quiet = enroll(acme), enroll(acme, "pop-2")
-    before, began = resident_mib(), time.monotonic()
+    before, started_at = resident_mib(), time.monotonic()
     waits, codes = [], []
     with Flood(flooder) as flood:
-        while len(codes) < QUIET_BATCHES or len(flood.codes) < LEAST * flood.codes.count(200):
+        while len(codes) < MIN_BATCHES or len(
+            flood.codes
+        ) < MIN_SENT_PER_ACCEPTED * flood.codes.count(200):
             metrics = [quiet.metric(number) for number in range(20)]
-            sent = time.monotonic()
+            sent_at = time.monotonic()
             codes.append(
                 quiet.post("batch", quiet.batch(len(codes) + 1, metrics=metrics)).status_code
             )
-            waits.append(time.monotonic() - sent)
-            assert len(codes) < MOST_BATCHES, f"{len(flood.codes)} are no flood"
-            assert not flood.faults
+            waits.append(time.monotonic() - sent_at)
+            assert len(codes) < MAX_BATCHES, f"{len(flood.codes)} requests are no flood"
+            assert not flood.errors
             time.sleep(0.25)
-    seconds = time.monotonic() - began
-    grown = resident_mib() - before
+    seconds = time.monotonic() - started_at
+    memory_growth = resident_mib() - before
     with redis.Redis.from_url(settings.ISPVM_REDIS_URL) as broker:
-        lives = [broker.ttl(key) for key in broker.scan_iter("ispvm:rate:*")]
+        ttls = [broker.ttl(key) for key in broker.scan_iter("ispvm:rate:*")]
 
-    taken, refused = flood.codes.count(200), flood.codes.count(429)
+    accepted, refused = flood.codes.count(200), flood.codes.count(429)
     p95 = quantiles(waits, n=20)[-1]
     figures = (
-        f"flood at {(taken + refused) / max(1, taken):.0f}x beside a quiet agent: quiet {len(codes)} batches,"
-        f" 0 refused, p95 {p95 * 1000:.0f} ms; flood {taken} taken, {refused} refused in"
-        f" {seconds:.0f} s; memory +{grown:.1f} MiB"
+        f"flood at {(accepted + refused) / max(1, accepted):.0f}x beside a quiet agent: quiet {len(codes)} batches,"
+        f" 0 refused, p95 {p95 * 1000:.0f} ms; flood {accepted} accepted, {refused} refused in"
+        f" {seconds:.0f} s; memory +{memory_growth:.1f} MiB"
     )
     record_property("bar", figures)
-    assert not flood.faults
+    assert not flood.errors
     assert set(codes) == {200}
     assert set(flood.codes) == {200, 429}
-    assert taken <= FLOOD_BURST + FLOOD_RATE * (seconds + 1)
-    assert taken + refused >= LEAST * taken
-    assert grown < 64, figures
-    assert -1 not in lives  # no bucket stays for ever
+    assert accepted <= FLOOD_BURST + FLOOD_RATE * (seconds + 1)
+    assert accepted + refused >= MIN_SENT_PER_ACCEPTED * accepted
+    assert memory_growth < 64, figures
+    assert -1 not in ttls  # every bucket expires
     if LONG:
         assert p95 < 0.5, figures

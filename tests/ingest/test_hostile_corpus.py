@@ -1,4 +1,4 @@
-"""A corpus made by rule, and random mutations: answered by the contract, stored never, and the listener lives."""
+"""A generated corpus and random mutations: refused as documented, nothing is stored, and ingest keeps running."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from apps.ingest.schema import parse_batch
 from apps.ingest.validation import ItemValidator, partition_items
 from apps.inventory.models import Device
 from apps.tenancy import acting_in
-from tests.ingest.corpus import hostile_batches, mutated
+from tests.ingest.corpus import hostile_batches, mutate
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +22,7 @@ REFUSED = {400, 403, 413, 422}
 
 
 @pytest.fixture
-def honest(agent):
+def valid_batch(agent):
     batch = agent.batch(metrics=[agent.metric()], events=[agent.event()])
     batch["dropped"] = None
     device = {"id": str(agent.device_id), "identity": "cr-1", "model": "CCR2004"}
@@ -31,10 +31,10 @@ def honest(agent):
     return batch
 
 
-def only_item(honest, kind):
-    """The same batch with nothing but the item under attack, so that whatever is stored is its."""
+def only_item(valid_batch, kind):
+    """The same batch with only the items of one kind."""
     empty = {"metrics": [], "events": [], "inventory_patch": None}
-    return {**honest, **empty, kind: honest[kind]}
+    return {**valid_batch, **empty, kind: valid_batch[kind]}
 
 
 @pytest.fixture(autouse=True)
@@ -45,58 +45,58 @@ def _no_limits(monkeypatch):
 
 
 def test_every_body_of_the_corpus_is_rejected_and_stores_nothing(
-    agent, acme, stored, honest, record_property
+    agent, acme, stored, valid_batch, record_property
 ):
     wrong, count = [], 0
     for kind in (None, "metrics", "events", "inventory_patch"):
-        batch = honest if kind is None else only_item(honest, kind)
+        batch = valid_batch if kind is None else only_item(valid_batch, kind)
         for case in hostile_batches(batch, kind):
             count += 1
-            answer = agent.post("batch", renumbered(case.body, honest, count))
-            if complaint := validated(answer, case):
+            answer = agent.post("batch", renumbered(case.body, valid_batch, count))
+            if complaint := problem_of(answer, case):
                 wrong.append((case.name, answer.status_code, complaint))
     with acting_in(acme):
         assert Device.objects.get(pk=agent.device_id).name == "cr-pop-1"
 
-    record_property("bar", f"I5 hostile bodies: {count} sent, {len(wrong)} taken")
+    record_property("bar", f"I5 hostile bodies: {count} sent, {len(wrong)} accepted")
     assert wrong == []
     assert (stored()["Series"], stored()["Event"]) == (0, 0)
     assert count >= AT_LEAST
     assert agent.send(agent.metric(), sequence=count + 1).json()["accepted"]["metrics"] == 1
 
 
-def renumbered(body: bytes, honest, sequence: int) -> bytes:
-    """The body as the next batch of its stream: a 200 has used up its number and its id."""
+def renumbered(body: bytes, valid_batch, sequence: int) -> bytes:
+    """The body as the next batch of its stream: an accepted batch has used its sequence and its id."""
     body = body.replace(b'"sequence": 1', b'"sequence": %d' % sequence)
-    return body.replace(honest["batch_id"].encode(), str(uuid4()).encode())
+    return body.replace(valid_batch["batch_id"].encode(), str(uuid4()).encode())
 
 
-def validated(answer, case) -> str:
+def problem_of(answer, case) -> str:
     if answer.status_code in REFUSED:
         return "" if answer.json().get("code") else "no code"
     if answer.status_code != 200 or case.item is None:
-        return "taken"
+        return "accepted"
     body = answer.json()
     accepted = body["accepted"]["metrics"] + body["accepted"]["events"]
-    return "" if not accepted and (body["rejected"] or body.get("duplicate")) else "taken"
+    return "" if not accepted and (body["rejected"] or body.get("duplicate")) else "accepted"
 
 
-def test_random_mutations_raise_only_domain_errors(agent, honest, record_property):
-    record_property("bar", fuzz(agent, honest, runs=3_000))
+def test_random_mutations_raise_only_domain_errors(agent, valid_batch, record_property):
+    record_property("bar", fuzz(agent, valid_batch, runs=3_000))
 
 
 @pytest.mark.long
-def test_a_million_random_mutations_raise_only_domain_errors(agent, honest, record_property):
-    record_property("bar", fuzz(agent, honest, runs=1_000_000))
+def test_a_million_random_mutations_raise_only_domain_errors(agent, valid_batch, record_property):
+    record_property("bar", fuzz(agent, valid_batch, runs=1_000_000))
 
 
-def fuzz(agent, honest, runs: int) -> str:
+def fuzz(agent, valid_batch, runs: int) -> str:
     seed = int(os.environ.get("ISPVM_SEED", random.SystemRandom().randrange(2**32)))
-    rng, text = random.Random(seed), json.dumps(honest).encode()
+    rng, text = random.Random(seed), json.dumps(valid_batch).encode()
     validator = ItemValidator(clock.now(), {agent.device_id: ("device", agent.device_id)})
     read = refused = 0
     for _ in range(runs):
-        body = mutated(text, rng)
+        body = mutate(text, rng)
         try:
             batch = parse_batch(body)
         except DomainError:
@@ -107,6 +107,6 @@ def fuzz(agent, honest, runs: int) -> str:
         read += 1
         partition_items("metric", batch.metrics, validator.metric)
         partition_items("event", batch.events, validator.event)
-    assert read, "mutations that all break the frame test nothing behind it"
+    assert read, "no mutation could be parsed, so the validation was not tested"
     assert refused
     return f"I5 mutated bodies: {runs} (seed {seed}), read {read}, refused {refused}, broken 0"

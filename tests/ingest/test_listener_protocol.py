@@ -41,7 +41,7 @@ def connected(port: int) -> Iterator[ssl.SSLSocket]:
 
 def answers(port: int, *sent: bytes, number: int = 1) -> list[tuple[int, str]]:
     """Status and code of so many responses over one connection."""
-    found = []
+    result = []
     with connected(port) as connection:
         for part in sent:
             connection.sendall(part)
@@ -51,8 +51,8 @@ def answers(port: int, *sent: bytes, number: int = 1) -> list[tuple[int, str]]:
             response.begin()
             body = response.read()
             is_json = response.headers.get("Content-Type") == "application/json"
-            found.append((response.status, json.loads(body).get("code", "") if is_json else ""))
-    return found
+            result.append((response.status, json.loads(body).get("code", "") if is_json else ""))
+    return result
 
 
 class _Source:

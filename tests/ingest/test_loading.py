@@ -1,4 +1,4 @@
-"""Ingest loads what it serves with and nothing of sign-in: its process has no apps for that."""
+"""Ingest does not import the apps of sign-in."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import pytest
 from ispvm.supervisor.paths import PROJECT
 from tests.database import url_of_this_test
 
-QUESTION = """
+SCRIPT = """
 import sys
 import ispvm.ingest_wsgi
 print([name for name in sys.modules if name.split(".")[0] == "allauth"])
@@ -18,15 +18,15 @@ print([name for name in sys.modules if name.split(".")[0] == "allauth"])
 
 @pytest.mark.django_db(transaction=True)
 def test_the_application_imports_no_sign_in():
-    """In a process of its own: in this one everything is loaded already."""
+    """In another process: this one has imported everything."""
     environment = {
         name: value
         for name, value in os.environ.items()
         if name not in {"DJANGO_SETTINGS_MODULE", "ISPVM_CA_KEY_FILE", "DATABASE_OWNER_URL"}
     }
 
-    done = subprocess.run(
-        [sys.executable, "-c", QUESTION],
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT],
         cwd=PROJECT,
         env={**environment, "DATABASE_URL": url_of_this_test(), "ISPVM_LOG_LEVEL": "ERROR"},
         capture_output=True,
@@ -34,5 +34,5 @@ def test_the_application_imports_no_sign_in():
         check=False,
     )
 
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.strip() == "[]"
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert result.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""500 slow clients at once, beside agents of three tenants: figures are held to their aim by `--long` only."""
+"""500 slow clients at once, beside agents of three tenants; runs with `--long` only."""
 
 import gzip
 import json
@@ -22,7 +22,7 @@ from apps.tenancy.models import Tenant
 from ispvm.supervisor.ports import free_port
 from tests.ingest.listener import NGINX, behind_nginx, listening, write_files
 from tests.ingest.slow_clients import SlowClients, loopback_addresses
-from tests.ingest.test_behind_nginx import ACTOR, member
+from tests.ingest.test_behind_nginx import ACTOR, enroll_member
 from tests.inventory.factories import make_device
 
 pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.django_db(transaction=True)]
@@ -33,17 +33,17 @@ SAMPLES = 200
 
 
 class Agent:
-    """An honest agent: heartbeats and batches in turn, and now and then over a connection of its own making."""
+    """An agent that sends heartbeats and batches in turn, every fifth over a new connection."""
 
     def __init__(self, tenant: Tenant, name: str, folder: Path, port: int) -> None:
-        joined = member(tenant, name)
+        enrolled = enroll_member(tenant, name)
         with acting_in(tenant):
             device = make_device(f"cr-{name}")
-            assign_agent(agent=joined.agent, device_ids=[device.id], actor=ACTOR, at=clock.now())
-        self.id, self.device_id, self.boot_id = joined.agent.id, device.id, uuid4()
-        self.client = IngestClient(joined.write(folder / name, f"https://127.0.0.1:{port}"), "")
+            assign_agent(agent=enrolled.agent, device_ids=[device.id], actor=ACTOR, at=clock.now())
+        self.id, self.device_id, self.boot_id = enrolled.agent.id, device.id, uuid4()
+        self.client = IngestClient(enrolled.write(folder / name, f"https://127.0.0.1:{port}"), "")
         self.waits: list[float] = []
-        self.faults: list[str] = []
+        self.errors: list[str] = []
         self.sequence = 0
 
     def work(self, stop: threading.Event) -> None:
@@ -52,12 +52,12 @@ class Agent:
             number += 1
             if number % 5 == 0:
                 self.client.http().close()
-            began = time.monotonic()
+            started_at = time.monotonic()
             try:
                 self.send() if number % 2 else self.beat()
             except AgentError as error:
-                self.faults.append(str(error))
-            self.waits.append(time.monotonic() - began)
+                self.errors.append(str(error))
+            self.waits.append(time.monotonic() - started_at)
             stop.wait(PAUSE)
         self.client.http().close()
         connection.close()
@@ -92,7 +92,7 @@ def direct(folder: Path) -> Iterator[int]:
 
 
 def measure(port: int, folder: Path, slow_number: int, sources: list[str]) -> tuple[str, float]:
-    """The figures of all agents together, and their p95 in seconds."""
+    """The figures of all agents, and their p95 in seconds."""
     agents = [
         Agent(tenant, f"{folder.name}-{tenant.slug}-{number}", folder, port)
         for tenant in _tenants()
@@ -100,23 +100,23 @@ def measure(port: int, folder: Path, slow_number: int, sources: list[str]) -> tu
     ]
     stop = threading.Event()
     threads = [threading.Thread(target=agent.work, args=(stop,)) for agent in agents]
-    with SlowClients(port, slow_number, sources=sources, is_held=False) as slow:
+    with SlowClients(port, slow_number, sources=sources, is_full=False) as slow:
         for thread in threads:
             thread.start()
         time.sleep(SECONDS)
         stop.set()
         for thread in threads:
             thread.join()
-        drops, held = slow.drops, slow.number_open
+        drops, open_count = slow.drops, slow.number_open
     waits = [wait for agent in agents for wait in agent.waits]
-    faults = [fault for agent in agents for fault in agent.faults]
+    errors = [fault for agent in agents for fault in agent.errors]
     cuts = quantiles(waits, n=100)
     figures = (
         f"{len(waits)} requests of {len(agents)} agents: p50 {cuts[49] * 1000:.0f} ms,"
-        f" p95 {cuts[94] * 1000:.0f} ms, max {max(waits) * 1000:.0f} ms, {len(faults)} failed;"
-        f" {held} slow at the end, {drops} dropped"
+        f" p95 {cuts[94] * 1000:.0f} ms, max {max(waits) * 1000:.0f} ms, {len(errors)} failed;"
+        f" {open_count} slow at the end, {drops} dropped"
     )
-    assert not faults, (figures, faults[:3])
+    assert not errors, (figures, errors[:3])
     return figures, cuts[94]
 
 
@@ -131,13 +131,13 @@ SOURCES = {"one address": ["127.0.0.2"], "many addresses": loopback_addresses(SL
 
 
 @pytest.mark.parametrize("sources", SOURCES)
-@pytest.mark.parametrize("way", ["direct", pytest.param("nginx", marks=needs_nginx)])
-def test_500_slow_clients_do_not_slow_down_agents(way, sources, tmp_path, record_property):
+@pytest.mark.parametrize("path", ["direct", pytest.param("nginx", marks=needs_nginx)])
+def test_500_slow_clients_do_not_slow_down_agents(path, sources, tmp_path, record_property):
     ensure_authority(at=clock.now())
-    with (direct if way == "direct" else behind_nginx)(tmp_path) as port:
-        calm, _ = measure(port, tmp_path / "calm", 0, ["127.0.0.2"])
+    with (direct if path == "direct" else behind_nginx)(tmp_path) as port:
+        baseline, _ = measure(port, tmp_path / "calm", 0, ["127.0.0.2"])
         figures, p95 = measure(port, tmp_path / "slow", SLOW, SOURCES[sources])
 
-    record_property("bar", f"{way}, without slow clients: {calm}")
-    record_property("bar", f"{way}, {SLOW} slow clients from {sources}: {figures}")
-    assert p95 < 0.5, f"{figures}; without slow clients: {calm}"
+    record_property("bar", f"{path}, without slow clients: {baseline}")
+    record_property("bar", f"{path}, {SLOW} slow clients from {sources}: {figures}")
+    assert p95 < 0.5, f"{figures}; without slow clients: {baseline}"

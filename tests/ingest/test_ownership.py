@@ -110,9 +110,9 @@ class TestDeviceOfAnotherAgent:
         assert quarantined(acme) == []
 
     def test_of_another_tenant_is_unknown(self, agent, globex):
-        stranger = enroll(globex)
+        other_tenant = enroll(globex)
 
-        assert codes(agent.send(agent.metric(1, entity_id=str(stranger.device_id)))) == [
+        assert codes(agent.send(agent.metric(1, entity_id=str(other_tenant.device_id)))) == [
             "unknown_entity"
         ]
 
@@ -134,7 +134,7 @@ class TestAllowed:
         assign(acme, other.agent_id, device_ids=[device.id])
         authorization.clear_cache()
         later = agent.metric(1, at=clock.now(), entity_id=str(device.id))
-        with acting_in(acme):  # it was taken away long ago
+        with acting_in(acme):  # the assignment ended long ago
             FormerAssignment.objects.update(ended_at=clock.now() - LATER)
         assert codes(agent.send(later, sequence=2)) == ["not_assigned"]
 
@@ -167,7 +167,7 @@ class TestAllowed:
         )
 
         assert [(r["index"], r["code"]) for r in answer.json()["rejected"]] == [(2, "not_assigned")]
-        # Named for the prober: the agent that reads it does not judge its reachability any more.
+        # With a probing agent assigned, the polling agent may no longer report reachability.
         with acting_in(acme):
             FormerAssignment.objects.update(ended_at=clock.now() - LATER)
         assert codes(
@@ -222,7 +222,7 @@ class TestAllowed:
 
 class TestMovedAssignment:
     def test_the_former_agent_may_deliver_earlier_samples(self, acme, agent, other):
-        """The buffer of an agent that was cut off is delivered after its device was given away."""
+        """An agent that was offline delivers its buffer after its device was assigned to another."""
         moved = clock.now()
         assign(acme, agent.agent_id, device_ids=[], at=moved)
         assign(acme, other.agent_id, device_ids=[agent.device_id], at=moved)
@@ -377,7 +377,7 @@ class TestQuarantineRecord:
 
         with acting_in(acme):
             assert agents.is_quarantining(agent.agent_id, clock.now())
-            # The first batch, and the one after the quiet minutes.
+            # The first batch, and the one after five minutes without rejections.
             assert Record.objects.filter(action="agent.data_quarantined").count() == 2
         assert [row.count for row in quarantined(acme)] == [1]
 

@@ -1,4 +1,4 @@
-"""The signer as a process of its own: ingest asks, it signs; neither loses a token, whoever is killed."""
+"""The signer in its own process: no token is lost and no certificate is issued twice when it is killed."""
 
 import os
 import random
@@ -71,7 +71,7 @@ class Signer:
 
 @contextmanager
 def signing_process(settings) -> Iterator[Signer]:
-    """The key goes to the signer; this process, like ingest, has none from here on."""
+    """Only the signer's process has the CA key; this process, like ingest, has none."""
     signer = Signer(settings.ISPVM_CA_KEY_FILE)
     settings.ISPVM_CA_KEY_FILE = ""
     try:
@@ -93,7 +93,7 @@ def apply(token: str, csr: str) -> agents.IssuedCertificate:
     return agents.request_enrollment(result, at=clock.now())
 
 
-def test_nothing_is_spent_while_the_signer_is_away_and_a_lost_answer_is_given_again(
+def test_tokens_stay_unused_without_a_signer_and_a_repeated_request_gets_the_same_answer(
     acme, settings, monkeypatch
 ):
     with signing_process(settings) as signer:
@@ -123,15 +123,15 @@ def test_nothing_is_spent_while_the_signer_is_away_and_a_lost_answer_is_given_ag
         assert parse_token(token).secret not in everything
 
 
-def kills(tenant, settings, number: int) -> dict[str, int]:
-    """Enrol while the signer dies at random moments; askers come again with what they had."""
-    draw = random.Random(7)
-    tally = {"kills": 0, "enrolled": 0, "asked again": 0}
+def enroll_while_killing_the_signer(tenant, settings, number: int) -> dict[str, int]:
+    """Enroll agents while the signer is killed at random moments; refused requests are repeated unchanged."""
+    rng = random.Random(7)
+    counts = {"kills": 0, "enrolled": 0, "repeated": 0}
     with signing_process(settings) as signer:
         waiting = [make_token(tenant, f"pop-{n}") for n in range(number)]
         done = threading.Event()
 
-        def ask() -> None:
+        def enroll_all() -> None:
             for _, token in waiting:
                 csr = make_csr()
                 while True:
@@ -139,40 +139,40 @@ def kills(tenant, settings, number: int) -> dict[str, int]:
                         apply(token, csr)
                         break
                     except agents.SignerUnavailable:
-                        tally["asked again"] += 1
-                tally["enrolled"] += 1
+                        counts["repeated"] += 1
+                counts["enrolled"] += 1
             done.set()
             connection.close()
 
-        asker = threading.Thread(target=ask)
-        asker.start()
+        thread = threading.Thread(target=enroll_all)
+        thread.start()
         while not done.is_set():
-            if tally["kills"] < number:
-                time.sleep(draw.uniform(0.0, 0.3))
+            if counts["kills"] < number:
+                time.sleep(rng.uniform(0.0, 0.3))
                 signer.kill()
-                tally["kills"] += 1
+                counts["kills"] += 1
                 signer.start()
             else:
                 done.wait(0.2)
-        asker.join()
+        thread.join()
     for agent, _ in waiting:
         live = AgentCertificate.objects.filter(agent_id=agent.id, revoked_at=None)
         assert live.count() == 1
         assert AgentCertificate.objects.filter(agent_id=agent.id).count() == 1
-    return tally
+    return counts
 
 
-def test_a_killed_signer_neither_loses_nor_doubles(acme, settings, record_property):
-    tally = kills(acme, settings, KILLS)
+def test_a_killed_signer_loses_and_duplicates_nothing(acme, settings, record_property):
+    counts = enroll_while_killing_the_signer(acme, settings, KILLS)
 
-    record_property("bar", f"A1: kill -9 of the signer: {tally}")
+    record_property("bar", f"A1: kill -9 of the signer: {counts}")
 
 
 @pytest.mark.long
-def test_a_killed_signer_neither_loses_nor_doubles_in_the_long_run(acme, settings, record_property):
-    tally = kills(acme, settings, LONG_KILLS)
+def test_many_kills_of_the_signer_lose_and_duplicate_nothing(acme, settings, record_property):
+    counts = enroll_while_killing_the_signer(acme, settings, LONG_KILLS)
 
-    record_property("bar", f"A1: kill -9 of the signer: {tally}")
+    record_property("bar", f"A1: kill -9 of the signer: {counts}")
 
 
 def test_ingest_refuses_to_start_with_the_key_of_the_authority(settings):
@@ -189,10 +189,10 @@ def test_ingest_refuses_to_start_with_the_key_of_the_authority(settings):
     assert "must not have the key of the authority" in result.stderr
 
 
-def test_an_agent_lives_through_a_change_of_the_authority(
+def test_an_agent_stays_connected_through_a_rollover_of_the_authority(
     acme, settings, tmp_path, record_property
 ):
-    """The real listener without the key, the real signer, the agent's own code; nobody is restarted."""
+    """The real listener, the real signer and the agent's own code; no process is restarted."""
     files, port = write_files(tmp_path / "tls"), free_port()
     settings.ISPVM_INGEST_URL = f"https://127.0.0.1:{port}"
     with signing_process(settings), listening(files, port, renews_certificate=True):
@@ -201,37 +201,37 @@ def test_an_agent_lives_through_a_change_of_the_authority(
         assert main(["enroll", "--token", token, "--state-dir", str(state.folder)]) == 0
         client = IngestClient(state, "")
         stop, rng = threading.Event(), random.Random(1)
-        keeper = ConfigLoop(state, client, stop, rng, lambda _config: None)
-        heart = Heartbeat(state, client, stop, rng, boot_id=str(uuid4()), health=dict)
-        keeper.run_once()
-        heart.run_once()
+        config_loop = ConfigLoop(state, client, stop, rng, lambda _config: None)
+        heartbeat = Heartbeat(state, client, stop, rng, boot_id=str(uuid4()), health=dict)
+        config_loop.run_once()
+        heartbeat.run_once()
 
         agents.stage_authority(actor=ACTOR, at=clock.now())
         _, late_token = make_token(acme, "pop-2")
         with pytest.raises(agents.AuthorityInUse):
             agents.promote_authority(actor=ACTOR, at=clock.now())
-        keeper.run_once()
-        heart.run_once()
+        config_loop.run_once()
+        heartbeat.run_once()
         agents.promote_authority(actor=ACTOR, at=clock.now())
         before = files.certificate.read_bytes()
         eventually(lambda: files.certificate.read_bytes() != before)
-        client.http().close()  # as if the line had dropped: a new handshake, a new chain
-        keeper.run_once()
-        heart.run_once()
+        client.http().close()  # a new connection: another handshake with the new chain
+        config_loop.run_once()
+        heartbeat.run_once()
         old = own_certificate(state.identity).issuer
         assert Renewal(state, client, rng).renew_if_due(
             own_certificate(state.identity).not_valid_after_utc
         )
         assert own_certificate(state.identity).issuer != old
-        heart.run_once()
+        heartbeat.run_once()
         folder = tmp_path / "late"
         assert main(["enroll", "--token", late_token, "--state-dir", str(folder)]) == 0
         agents.retire_authorities(actor=ACTOR, at=clock.now())
-        keeper.run_once()
-        heart.run_once()
+        config_loop.run_once()
+        heartbeat.run_once()
         assert state.ca_bundle.read_text().count("BEGIN") == 1
         client.http().close()
-        heart.run_once()
+        heartbeat.run_once()
         client.http().close()
 
     with acting_in(acme):

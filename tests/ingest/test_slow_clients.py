@@ -1,4 +1,4 @@
-"""Slow clients hold connections and no threads: honest agents are answered while the slow ones stay."""
+"""Slow clients occupy connections and no threads: agents are answered meanwhile."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +14,7 @@ from apps.core import clock
 from ispvm.supervisor.ports import free_port
 from tests.ingest.listener import NGINX, behind_nginx, listening, write_files
 from tests.ingest.slow_clients import KINDS, SlowClients, loopback_addresses
-from tests.ingest.test_behind_nginx import member
+from tests.ingest.test_behind_nginx import enroll_member
 from tests.supervisor.waiting import attempts
 
 pytestmark = [pytest.mark.real, pytest.mark.django_db(transaction=True)]
@@ -24,7 +24,7 @@ ROUNDS = 3
 
 @pytest.fixture
 def port(tmp_path):
-    """The usual listener with its two processes."""
+    """The listener with two processes."""
     ensure_authority(at=clock.now())
     port = free_port()
     with listening(write_files(tmp_path / "tls"), port, workers=2):
@@ -32,8 +32,8 @@ def port(tmp_path):
 
 
 def beat(port: int, tenant, folder: Path) -> None:
-    """An honest agent that connects anew for each of its heartbeats: all of them are answered."""
-    state = member(tenant, f"pop-{folder.name}").write(folder, f"https://127.0.0.1:{port}")
+    """An agent with a new connection for each heartbeat: all of them are answered."""
+    state = enroll_member(tenant, f"pop-{folder.name}").write(folder, f"https://127.0.0.1:{port}")
     for _ in range(ROUNDS):
         heartbeat(state)
 
@@ -62,11 +62,11 @@ def test_sixty_of_all_kinds_do_not_block_agents(port, acme, tmp_path):
         assert (near.number_open, far.number_open) == (30, 30)
 
 
-def test_a_flood_from_the_address_of_an_agent_does_not_lock_it_out(port, acme, tmp_path):
-    """Each of the two processes keeps 64 connections; a new one replaces the oldest, which may be the agent's: it tries
-    again, as agents do."""
-    state = member(acme, "pop-a").write(tmp_path / "a", f"https://127.0.0.1:{port}")
-    with SlowClients(port, 300, kinds=["idle", "headers"], sources=["127.0.0.1"], is_held=False):
+def test_a_flood_from_the_address_of_an_agent_does_not_block_it(port, acme, tmp_path):
+    """Each of the two processes accepts 64 connections; a new one replaces the oldest, which may be the agent's: it retries,
+    as agents do."""
+    state = enroll_member(acme, "pop-a").write(tmp_path / "a", f"https://127.0.0.1:{port}")
+    with SlowClients(port, 300, kinds=["idle", "headers"], sources=["127.0.0.1"], is_full=False):
         for _ in attempts("a heartbeat beside the flood"):
             with suppress(ServerUnreachable):
                 heartbeat(state)

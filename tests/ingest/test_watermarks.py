@@ -14,20 +14,21 @@ steps = st.one_of(
 
 @given(st.lists(steps, max_size=80))
 def test_classifies_like_a_set(moves):
-    watermark, seen = Watermark(), set()
+    watermark, accepted = Watermark(), set()
     for move, first, other in moves:
         if move == "take":
-            assert (watermark.classify(first) is SequenceStatus.DUPLICATE) == (first in seen)
+            assert (watermark.classify(first) is SequenceStatus.DUPLICATE) == (first in accepted)
             watermark = watermark.accept(first)
-            seen.add(first)
+            accepted.add(first)
         else:
             low, high = sorted((first, other))
             watermark = watermark.skip(low, high)
-            seen |= set(range(low, high + 1))
+            accepted |= set(range(low, high + 1))
             if low <= watermark.high:
-                seen |= set(range(1, watermark.high + 1))
+                accepted |= set(range(1, watermark.high + 1))
         assert all(
-            (watermark.classify(n) is SequenceStatus.DUPLICATE) == (n in seen) for n in range(1, 62)
+            (watermark.classify(n) is SequenceStatus.DUPLICATE) == (n in accepted)
+            for n in range(1, 62)
         )
 
 
@@ -42,17 +43,17 @@ def test_ends_contiguous_in_any_order(order):
 
 @given(st.lists(st.one_of(st.integers(1, 6000), st.integers(1, 40)), max_size=60))
 def test_accepts_none_twice_and_counts_skipped_ones(numbers):
-    watermark, taken = Watermark(), set()
+    watermark, accepted = Watermark(), set()
     for sequence in numbers:
         if watermark.classify(sequence) is SequenceStatus.NEW:
-            assert sequence not in taken
+            assert sequence not in accepted
             watermark = watermark.accept(sequence)
-            taken.add(sequence)
+            accepted.add(sequence)
         assert watermark.classify(sequence) is SequenceStatus.DUPLICATE
-        assert all(watermark.classify(n) is SequenceStatus.DUPLICATE for n in taken)
+        assert all(watermark.classify(n) is SequenceStatus.DUPLICATE for n in accepted)
         assert len(watermark.ahead) < WINDOW
 
-    assert watermark.skipped == watermark.high - sum(n <= watermark.high for n in taken)
+    assert watermark.skipped == watermark.high - sum(n <= watermark.high for n in accepted)
 
 
 def test_the_window_moves_only_as_far_as_needed():

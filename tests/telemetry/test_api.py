@@ -33,9 +33,11 @@ def test_the_newest_value_of_each_entity(acme, reader):
     read(acme, first, 0.0, seconds=5)
     read(acme, second, 1.0)
 
-    found = {row["entity_id"]: row["value"] for row in listed(reader, f"{LATEST}?metric=device.up")}
+    result = {
+        row["entity_id"]: row["value"] for row in listed(reader, f"{LATEST}?metric=device.up")
+    }
 
-    assert found == {str(first): 0.0, str(second): 1.0}
+    assert result == {str(first): 0.0, str(second): 1.0}
     (one,) = listed(reader, f"{LATEST}?metric=device.up&entity_id={first}")
     assert one["text"] is None
 

@@ -29,7 +29,7 @@ def cursor():
 
 @contextmanager
 def dump_in_another_session():
-    """What pg_dump holds from its first moment to its last."""
+    """The locks that pg_dump holds until it ends."""
     with database.as_owner(settings.DATABASES["default"]["NAME"]) as dump:
         dump.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         dump.execute("SELECT 1 FROM pg_class")
@@ -44,7 +44,7 @@ def dump_in_another_session():
 
 
 def store_sample(tenant, ts: datetime) -> None:
-    """As ingest does, but it gives up at once where it would have to queue."""
+    """As ingest does, but with a short lock timeout."""
     with acting_in(tenant), connection.cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '20ms'")
         cursor.execute(
@@ -81,7 +81,7 @@ def test_partitions_exist_for_a_week_ahead():
 
 
 class TestDuringADump:
-    """A dump that runs over midnight holds ACCESS SHARE on everything: nobody may queue behind the keeper."""
+    """A dump holds ACCESS SHARE on every table: no statement may wait behind the keeper."""
 
     TODAY = date(2031, 5, 20)
 
@@ -137,7 +137,7 @@ class TestDuringADump:
 
     @pytest.mark.skipif(shutil.which("pg_dump") is None, reason="no pg_dump on this machine")
     def test_a_stuck_dump_blocks_no_other_session(self, cursor, acme, tmp_path):
-        """pg_dump writes into a pipe that nobody reads, so that it never gets further than its first pages."""
+        """pg_dump writes into a pipe that is not read, so that it never finishes."""
         row = settings.DATABASES["owner"]
         pipe = tmp_path / "dump"
         os.mkfifo(pipe)

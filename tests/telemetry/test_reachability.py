@@ -40,10 +40,10 @@ def now(in_acme):
 
 
 def test_each_site_is_counted(now):
-    found = reachability_by_site(Device.objects.all(), now)
+    result = reachability_by_site(Device.objects.all(), now)
 
     names = dict(Device.objects.values_list("site_id", "site__name"))
-    assert {names[pk]: counted for pk, counted in found.items()} == {
+    assert {names[pk]: counted for pk, counted in result.items()} == {
         "north": Counter(up=1, down=1, blind=1, unknown=1),
         "south": Counter(up=1),
     }
@@ -58,7 +58,7 @@ def test_only_the_given_devices_are_counted(now):
 
 @pytest.mark.parametrize("state", Reachability)
 def test_devices_of_each_state(now, state):
-    expected = {pk for pk, found in reachability_of_devices(now).items() if found is state}
+    expected = {pk for pk, result in reachability_of_devices(now).items() if result is state}
 
     assert set(devices_by_reachability(now, state)) == expected
     assert expected

@@ -35,10 +35,10 @@ def say(at, *rows: tuple[int, str]) -> store.WriteResult:
 
 
 def window(at, key=CPU) -> list[tuple[int, float]]:
-    found = queries.windows(
+    result = queries.windows(
         metrics=[key.metric], since=at - timedelta(hours=1), until=at + timedelta(hours=1)
     )
-    return [(int((ts - at).total_seconds()), v) for ts, v in found.get(key, [])]
+    return [(int((ts - at).total_seconds()), v) for ts, v in result.get(key, [])]
 
 
 class TestSamples:
@@ -58,9 +58,9 @@ class TestSamples:
         write(t0, (20, 3.0))
         write(t0, (10, 2.0))
 
-        found = queries.latest(metrics=["device.cpu_pct"])
+        result = queries.latest(metrics=["device.cpu_pct"])
 
-        assert (found[CPU].value, found[CPU].ts) == (3.0, t0 + timedelta(seconds=20))
+        assert (result[CPU].value, result[CPU].ts) == (3.0, t0 + timedelta(seconds=20))
 
     def test_another_tenant_sees_none_and_writes_its_own(self, acme, globex, t0):
         with acting_in(acme):
@@ -111,13 +111,13 @@ class TestTexts:
     ):
         say(t0, (0, "established"), (100, "idle"), (130, "idle"))
 
-        found = queries.text_windows(
+        result = queries.text_windows(
             metrics=["bgp.peer.state"],
             since=t0 + timedelta(seconds=50),
             until=t0 + timedelta(seconds=200),
         )
 
-        assert [(int((ts - t0).total_seconds()), w) for ts, w in found[STATE]] == [
+        assert [(int((ts - t0).total_seconds()), w) for ts, w in result[STATE]] == [
             (0, "established"),
             (100, "idle"),
             (130, "idle"),
