@@ -35,8 +35,8 @@ def _new_shares() -> None:
     request._shares = None
 
 
-def _no_announcement() -> None:
-    processes._announcement = None
+def _no_process_heartbeat() -> None:
+    processes._heartbeat = None
 
 
 #: Module-level state that depends on earlier calls, by module and name; see tests/test_isolation.py.
@@ -50,7 +50,7 @@ RESETS: dict[str, Callable[[], object]] = {
     "apps.core.admission.request._shares": _new_shares,
     "apps.events.task_metrics._started": task_metrics._started.clear,
     "apps.events.task_metrics._work": task_metrics._work.clear,
-    "apps.events.processes._announcement": _no_announcement,
+    "apps.events.processes._heartbeat": _no_process_heartbeat,
     "apps.events.retention._smaller_batches": retention._smaller_batches.clear,
     "apps.ingest.entities._cached": entities._cached.clear,
     "apps.ingest.limits._in_flight": limits._in_flight.clear,

@@ -29,21 +29,21 @@ CLOCKS_ALLOWED = {
     "agent/test_probes.py::test_an_unchanged_config_changes_nothing": "nothing may come",
     "agent/test_scheduler.py::test_a_removed_device_is_no_longer_polled": "nothing may come",
     "deploy/first_installation.py::wait": "polls; its bound only ends what hangs",
-    "events/test_broker.py::test_a_worker_comes_back_after_the_broker_had_no_memory": "told",
-    "events/test_broker.py::test_a_worker_comes_back_after_the_brokers_volume_was_full": (
-        "told; waits while nothing may work"
+    "events/test_broker.py::test_a_worker_recovers_after_the_broker_was_out_of_memory": "recorded",
+    "events/test_broker.py::test_a_worker_recovers_after_the_brokers_volume_was_full": (
+        "recorded; waits while nothing may work"
     ),
-    "events/test_broker.py::works": "asked again until it is true",
+    "events/test_broker.py::works": "repeated until it is true",
     "ingest/test_batch.py::send": "tries again until it is accepted",
-    "ingest/test_flood.py::test_a_flooding_agent_does_not_slow_down_another": "told; held by --long",
+    "ingest/test_flood.py::test_a_flooding_agent_does_not_slow_down_another": "recorded; asserted by --long",
     "ingest/slow_clients.py::_work": "clients that are slow",
-    "ingest/test_many_slow_clients.py::measure": "told; held by --long",
-    "ingest/test_many_slow_clients.py::work": "told; held by --long",
-    "ingest/test_revocation.py::seconds_until": "told; held by --long",
-    "ingest/test_revocation.py::test_what_cannot_be_looked_up_is_refused_and_works_again_afterwards": (
-        "waits until a cache has surely expired"
+    "ingest/test_many_slow_clients.py::measure": "recorded; asserted by --long",
+    "ingest/test_many_slow_clients.py::work": "recorded; asserted by --long",
+    "ingest/test_revocation.py::seconds_until": "recorded; asserted by --long",
+    "ingest/test_revocation.py::test_requests_are_refused_while_certificates_cannot_be_checked": (
+        "waits until a cache has expired"
     ),
-    "ingest/test_signer.py::kills": "chooses a moment to kill",
+    "ingest/test_signer.py::enroll_while_killing_the_signer": "chooses a moment to kill",
     "rest/test_noisy_neighbor.py::created": "holds a request for a while",
     "rest/test_noisy_neighbor.py::test_time_in_the_database_is_charged": "a lower bound",
     "supervisor/test_processes.py::test_survives_a_process_that_closes_its_output": (
