@@ -63,8 +63,8 @@ def test_sixty_of_all_kinds_do_not_block_agents(port, acme, tmp_path):
 
 
 def test_a_flood_from_the_address_of_an_agent_does_not_block_it(port, acme, tmp_path):
-    """Each of the two processes accepts 64 connections; a new one replaces the oldest, which may be the agent's: it retries,
-    as agents do."""
+    """Each of the two processes accepts 64 connections; a new one replaces the oldest. If that is the agent's, the
+    agent retries."""
     state = enroll_member(acme, "pop-a").write(tmp_path / "a", f"https://127.0.0.1:{port}")
     with SlowClients(port, 300, kinds=["idle", "headers"], sources=["127.0.0.1"], is_full=False):
         for _ in attempts("a heartbeat beside the flood"):
