@@ -14,7 +14,7 @@ app.autodiscover_tasks()
 
 
 @celeryd_init.connect
-def begin_counting(**_: object) -> None:
+def clear_metric_files(**_: object) -> None:
     """Delete metric files of an earlier run before any metric is created."""
     from apps.core.metrics.folder import clear_folder, group_folder
 
@@ -23,7 +23,7 @@ def begin_counting(**_: object) -> None:
 
 
 @setup_logging.connect
-def keep_log_lines(**_: object) -> None:
+def keep_django_logging(**_: object) -> None:
     """Being connected prevents Celery from replacing Django's logging configuration."""
 
 

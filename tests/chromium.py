@@ -23,7 +23,7 @@ ARGUMENTS = (
 def chromium() -> "Iterator[Browser]":
     from playwright.sync_api import sync_playwright
 
-    # Playwright's loop runs in this thread; Django would take that for an asynchronous caller.
+    # Playwright's event loop runs in this thread, which Django would treat as an asynchronous context.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
@@ -32,7 +32,7 @@ def chromium() -> "Iterator[Browser]":
 
 
 class UnderWay:
-    """Requests that the server has begun and not ended: a closed window leaves its last ones behind."""
+    """Requests in progress: a closed window does not wait for its last ones."""
 
     PATIENCE = 20.0  # seconds
 

@@ -1,4 +1,4 @@
-"""Callers of the REST API, and what they are answered."""
+"""Clients of pages and of the REST API, and helpers for their responses."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +13,12 @@ from apps.authorization.actors import Actor
 from apps.authorization.freshness import record_authentication
 from apps.core import clock
 
-#: Who does what a test needs done.
+#: Actor and time of service calls in tests.
 WHO_TESTS = {"actor": Actor.system("test"), "at": clock.now()}
 
 
 def bearer(tenant: Any, user: Any) -> APIClient:
-    """A program with this member's token."""
+    """A client with an API token of this member."""
     _, text = issue_token(
         tenant=tenant, user=user, name="test", actor=Actor.system("test"), at=clock.now()
     )
@@ -26,14 +26,14 @@ def bearer(tenant: Any, user: Any) -> APIClient:
 
 
 def problem(answer: Any) -> tuple[int, str]:
-    """Status and code of a refusal."""
+    """Status and code of a problem response."""
     assert answer["Content-Type"] == "application/problem+json", answer.content
     assert answer.json()["status"] == answer.status_code
     return answer.status_code, answer.json()["code"]
 
 
 def faulty_fields(answer: Any) -> set[str]:
-    """What a 400 names."""
+    """The fields that a 400 names."""
     assert problem(answer) == (400, "invalid")
     return {error["field"] for error in answer.json()["errors"]}
 
@@ -47,14 +47,14 @@ def listed(client: APIClient, path: str) -> list[dict[str, Any]]:
 
 
 def queries(call: Callable[[], Any]) -> int:
-    """How many a call costs."""
+    """The number of database queries of a call."""
     with CaptureQueriesContext(connection) as captured:
         call()
     return len(captured)
 
 
 def signed_in(client: Any, user: Any) -> Any:
-    """A browser in which this person has just signed in."""
+    """The client, signed in as this user a moment ago."""
     client.force_login(user)
     session = client.session
     record_authentication(session, clock.now())

@@ -1,4 +1,4 @@
-"""The cast: two tenants, one person per role; databases as the app role. Everything else is a factory."""
+"""Fixtures of all tests: two tenants with a user per role, databases as the app role. Factories create other rows."""
 
 import os
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("any_machine")
 
-PASSWORD = "correct-horse-battery"  # the cast's, not a secret
+PASSWORD = "correct-horse-battery"  # of the test users, not a secret
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,22 +40,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What tests told with ``record_property("bar", ...)``: case counts of the bars, whichever process ran them."""
-    told = [
+    """Print the values of ``record_property("bar", ...)`` of all processes."""
+    values = [
         value
         for report in terminalreporter.getreports("passed")
         for name, value in report.user_properties
         if name == "bar" and report.when == "call"
     ]
-    if told:
+    if values:
         terminalreporter.section("bars")
-        for line in sorted(told):
+        for line in sorted(values):
             terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(worker_id: str, django_db_blocker, tmp_path_factory) -> Iterator[None]:
-    """Template as owner, copy per worker, bodies as the app role: every test runs under the policies."""
+    """A template database migrated as the owner, a copy per worker; tests run as the app role, under the policies."""
     home = Path(settings.ISPVM_HOME)
     name = f"test_ispvm_{worker_id}_{tmp_path_factory.getbasetemp().parent.name}".replace("-", "_")
     with django_db_blocker.unblock():
@@ -75,9 +75,9 @@ def _flush_as_owner() -> None:
 
 @pytest.fixture(autouse=True)
 def _as_just_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the order of the tests nor the speed of the machine changes what a test finds."""
+    """Resets process state, so that results depend neither on the order of tests nor on the speed of the machine."""
     reset_process()
-    # What expires by the time of day would expire in the middle of a test on a busy machine.
+    # These would expire in the middle of a test on a busy machine.
     monkeypatch.setattr("apps.accounts.sessions.LAST_SEEN_INTERVAL_SECONDS", 86_400)
     monkeypatch.setattr("apps.console.web.home.CACHE_SECONDS", 86_400)
 

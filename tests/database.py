@@ -55,7 +55,7 @@ def use_database(name: str) -> None:
 
 
 def ensure_template(home: Path) -> str:
-    """The migrated template's name; the first process to come makes it, the others wait."""
+    """The migrated template's name; the first process creates it, the others wait."""
     name = f"ispvm_template_{migrations_digest()}"
     home.mkdir(parents=True, exist_ok=True)
     with (home / "template.lock").open("w") as lock:
@@ -106,7 +106,7 @@ KEPT = (
 
 
 def empty_all_tables() -> None:
-    """Truncate as the owner: the app role may not, and that is on purpose."""
+    """Truncate as the owner: the app role may not, by design."""
     with as_owner(settings.DATABASES["default"]["NAME"]) as cursor:
         cursor.execute(
             "SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables"
@@ -118,7 +118,7 @@ def empty_all_tables() -> None:
 
 
 def url_of_this_test(port: int | None = None) -> str:
-    """The test's own database as the app role, for another process; ``port`` where it goes another way there."""
+    """The test's own database as the app role, for another process; ``port`` replaces that of the URL."""
     row = settings.DATABASES["default"]
     password, host = (quote(str(row[name]), safe="") for name in ("PASSWORD", "HOST"))
     return f"postgres://{row['USER']}:{password}@{host}:{port or row['PORT']}/{row['NAME']}"

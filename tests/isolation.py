@@ -1,4 +1,4 @@
-"""What a test may leave behind in this process and in Valkey, and how the next one starts without it."""
+"""Resets state of this process and of Valkey between tests."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ MARKER = "database-of-tests"
 
 
 def _patient_buckets() -> None:
-    """New ones, whose client waits: after half a second on a busy machine they would count in the process."""
+    """New buckets with a longer timeout: after half a second on a busy machine they would count per process."""
     buckets._buckets = buckets.Buckets(valkey())
 
 
@@ -62,7 +62,7 @@ _client: "redis.Redis | None" = None
 
 
 def valkey() -> "redis.Redis":
-    """This process' database of Valkey. Refuses one that holds what no test has written."""
+    """This process' database of Valkey. Refuses one with keys that no test has written."""
     global _client
     if _client is None:
         _client = redis.Redis.from_url(settings.ISPVM_REDIS_URL)
@@ -72,7 +72,7 @@ def valkey() -> "redis.Redis":
 
 
 def reset_process() -> None:
-    """As if this process had just started, in an empty Valkey."""
+    """Reset this process and empty its Valkey database."""
     with valkey().pipeline() as pipe:
         pipe.flushdb()
         pipe.set(MARKER, 1)

@@ -1,4 +1,4 @@
-"""What one pytest process has for itself on this machine: a database of Valkey and a range of ports.
+"""Resources of one pytest process on this machine: a database of Valkey and a range of ports.
 
 A slot is a file lock that the process holds until it ends. Two xdist workers, or two runs in two clones, never share
 one, so that none can empty the queues of another or bind a port that another has just found free.
@@ -24,7 +24,7 @@ _next_port = count()
 
 
 def own_slot() -> int:
-    """The slot of this process, taken when it is first asked for."""
+    """The slot of this process, acquired at the first call."""
     if _held:
         return next(iter(_held))
     for slot in SLOTS:
@@ -52,12 +52,12 @@ def own_redis_url(url: str) -> str:
 
 
 def free_port(host: str = LOOPBACK) -> int:
-    """A port that only this process gives away, and that no stranger holds at this moment."""
+    """A free port in the range of this process."""
     return free_ports(1, host)
 
 
 def free_ports(number: int, host: str = LOOPBACK) -> int:
-    """The first of so many free ports in a row."""
+    """The first of ``number`` consecutive free ports."""
     first = FIRST_PORT + (own_slot() - 1) * PORTS_PER_SLOT
     for _ in range(PORTS_PER_SLOT):
         start = next(_next_port) * number % PORTS_PER_SLOT

@@ -1,4 +1,4 @@
-"""The whole platform as the demo runs it, for a test: processes, agents, routers, and where each leaves things."""
+"""The whole platform as the demo runs it, for a test: processes, agents, routers, logs and files."""
 
 import os
 import re
@@ -26,7 +26,7 @@ START_SECONDS = 600
 
 
 def free_ports() -> int:
-    """The first of ten free ports in a row."""
+    """The first of ten consecutive free ports."""
     return slots.free_ports(PORTS)
 
 
@@ -63,14 +63,14 @@ class Stack:
         return {f"log of {path.stem}": path.read_bytes() for path in self.home.glob("logs/*.log*")}
 
     def metrics(self) -> dict[str, bytes]:
-        """What each process tells of itself: web at its own address, the others next to each other."""
+        """The metrics of each process: web at its own address, the others at consecutive ports."""
         ports = {"web": self.port} | {
             name: self.port + 5 + number for number, name in enumerate(METRICS_LISTENERS)
         }
         return {f"metrics of {name}": self._read_metrics(port) for name, port in ports.items()}
 
     def _read_metrics(self, port: int) -> bytes:
-        """Asked again while a process that has ended is started again."""
+        """Retried while a process restarts."""
         url = f"http://127.0.0.1:{port}/metrics"
         for _ in attempts(f"{url} answering", pause=0.5):
             with suppress(OSError), urlopen(url, timeout=HANG_SECONDS) as answer:
@@ -87,7 +87,7 @@ class Stack:
         }
 
     def pids(self, *names: str) -> dict[str, int]:
-        """Process ids that processes have said of themselves in the database (apps.events.processes)."""
+        """Process ids that processes have announced in the database (apps.events.processes)."""
         connection = psycopg2.connect(self.urls["DATABASE_PLATFORM_URL"], connect_timeout=5)
         try:
             with connection, connection.cursor() as cursor:
@@ -101,7 +101,7 @@ class Stack:
             connection.close()
 
     def command_lines(self) -> bytes:
-        """What any account of the machine may read of every process that belongs to this platform."""
+        """Command lines of the platform's processes, which any account of the machine may read."""
         lines = [_command_line(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
         mine = [line for line in lines if str(PROJECT).encode() in line]
         assert len(mine) >= len(METRICS_LISTENERS)
@@ -117,7 +117,7 @@ def _command_line(path: Path) -> bytes:
 
 @contextmanager
 def running(home: Path, **variables: str) -> Iterator[Stack]:
-    """With these environment variables besides."""
+    """With additional environment variables."""
     port, output_file = free_ports(), home.with_suffix(".log")
     with output_file.open("wb") as output:
         launcher = subprocess.Popen(

@@ -130,7 +130,7 @@ LISTS = {
 
 
 @pytest.mark.parametrize(("name", "make"), LISTS.items(), ids=LISTS)
-def test_one_row_costs_what_twenty_cost(acme, acme_admin, name, make):
+def test_query_count_is_equal_for_1_and_20_rows(acme, acme_admin, name, make):
     client = bearer(acme, acme_admin)
     with acting_in(acme):
         make(0)

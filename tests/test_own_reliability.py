@@ -28,7 +28,7 @@ CLOCKS_ALLOWED = {
     "agent/test_buffer.py::test_kill_9_loses_no_appended_batch": "chooses a moment to kill",
     "agent/test_probes.py::test_an_unchanged_config_changes_nothing": "nothing may come",
     "agent/test_scheduler.py::test_a_removed_device_is_no_longer_polled": "nothing may come",
-    "deploy/first_installation.py::wait": "polls; its bound only ends what hangs",
+    "deploy/installation.py::wait": "polls; its bound only ends what hangs",
     "events/test_broker.py::test_a_worker_recovers_after_the_broker_was_out_of_memory": "recorded",
     "events/test_broker.py::test_a_worker_recovers_after_the_brokers_volume_was_full": (
         "recorded; waits while nothing may work"

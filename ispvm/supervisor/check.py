@@ -33,7 +33,7 @@ class Step:
     #: The front-end package that it runs; the step is left out where it is not installed.
     package: str = ""
 
-    def left_out_because(self) -> str:
+    def reason_to_skip(self) -> str:
         if not self.command[0]:
             return "there is no Node"
         if self.package and not (NODE_MODULES / self.package).is_dir():
@@ -118,11 +118,11 @@ class StepResult:
     exit_code: int
     output: str
     seconds: float
-    left_out: str = ""
+    skip_reason: str = ""
 
     def line(self) -> str:
-        if self.left_out:
-            return f"{self.step.name:<16} left out: {self.left_out}"
+        if self.skip_reason:
+            return f"{self.step.name:<16} left out: {self.skip_reason}"
         word = "ok" if self.exit_code == 0 else "FAILED"
         return f"{self.step.name:<16} {word:<7} {self.seconds:5.1f} s"
 
@@ -141,8 +141,8 @@ def check(_: list[str]) -> int:
 
 
 def run_step(step: Step, settings: Mapping[str, str]) -> StepResult:
-    if reason := step.left_out_because():
-        return StepResult(step, 0, "", 0.0, left_out=reason)
+    if reason := step.reason_to_skip():
+        return StepResult(step, 0, "", 0.0, skip_reason=reason)
     started = time.monotonic()
     scripts = str(Path(sys.executable).parent)
     environment = dict(settings if step.needs_settings else os.environ) | dict(step.variables)

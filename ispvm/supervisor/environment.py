@@ -8,7 +8,7 @@ import redis
 
 from ispvm.supervisor.errors import LaunchError
 from ispvm.supervisor.paths import Home
-from ispvm.supervisor.secrets import keep_master_key, keep_secret
+from ispvm.supervisor.secrets import ensure_master_key, ensure_secret
 from ispvm.supervisor.services import Services, lease_services
 
 DATABASE_VARIABLES = (
@@ -78,7 +78,7 @@ def check_redis(url: str) -> None:
 def platform_environment(home: Home, urls: Mapping[str, str]) -> dict[str, str]:
     """The environment of server processes with the URLs of all roles; see `unprivileged`."""
     secret_key = home.secrets / "secret_key"
-    keep_secret(secret_key)
+    ensure_secret(secret_key)
     environment = {
         **os.environ,
         **urls,
@@ -93,10 +93,10 @@ def platform_environment(home: Home, urls: Mapping[str, str]) -> dict[str, str]:
     if "ISPVM_SECRET_KEY" not in os.environ:
         environment.setdefault("ISPVM_SECRET_KEY_FILE", str(secret_key))
     if not {"ISPVM_MASTER_KEY_FILE", "ISPVM_MASTER_KEY"} & set(os.environ):
-        key_file = keep_master_key(home.secrets / "master_key")
+        key_file = ensure_master_key(home.secrets / "master_key")
         environment["ISPVM_MASTER_KEY_FILE"] = str(key_file)
     if "ISPVM_CA_KEY_FILE" not in os.environ:
-        environment["ISPVM_CA_KEY_FILE"] = str(keep_master_key(home.secrets / "ca_key"))
+        environment["ISPVM_CA_KEY_FILE"] = str(ensure_master_key(home.secrets / "ca_key"))
     return environment
 
 

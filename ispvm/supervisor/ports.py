@@ -37,7 +37,7 @@ def require_free(port: int, *, purpose: str, remedy: str, host: str = LOOPBACK) 
         raise LaunchError(f"Port {port} on {host} ({purpose}) is in use; {remedy}.")
 
 
-def keep_port(path: Path) -> int:
+def ensure_port(path: Path) -> int:
     """The port stored in the file if it is free; else a new one, which is stored.
 
     Waits a moment for a server that is still shutting down.

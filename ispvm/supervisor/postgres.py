@@ -18,10 +18,10 @@ from psycopg2.extensions import encrypt_password
 from ispvm.supervisor.account import Account, identity_of
 from ispvm.supervisor.errors import LaunchError
 from ispvm.supervisor.paths import Home
-from ispvm.supervisor.ports import LOOPBACK, keep_port
+from ispvm.supervisor.ports import LOOPBACK, ensure_port
 from ispvm.supervisor.processes import ProcessSpec
 from ispvm.supervisor.programs import PostgresPrograms, find_postgres, reachable_postgres
-from ispvm.supervisor.secrets import keep_secret, write_private
+from ispvm.supervisor.secrets import ensure_secret, write_private
 
 DATABASE = "ispvm"
 # Role -> its attributes. Nothing that serves requests may bypass row-level security.
@@ -64,7 +64,7 @@ class PostgresServer:
     def superuser_url(self) -> str:
         # Stored beside the data, which cannot be used without it; the other passwords are set
         # again at each start.
-        password = keep_secret(self.data.with_name("superuser"))
+        password = ensure_secret(self.data.with_name("superuser"))
         return f"postgres://postgres:{password}@{LOOPBACK}:{self.port}/postgres"
 
     def responds(self) -> bool:
@@ -89,7 +89,7 @@ class PostgresServer:
 
 
 def role_password(home: Home, role: str) -> str:
-    return keep_secret(home.secrets / f"database-{role}")
+    return ensure_secret(home.secrets / f"database-{role}")
 
 
 def database_url(home: Home, role: str, port: int) -> str:
@@ -110,7 +110,7 @@ def prepare_postgres(home: Home, *, durable: bool = True) -> PostgresServer:
     programs = find_postgres(os.environ.get("ISPVM_POSTGRES"), existing_majors(folder))
     programs = reachable_postgres(programs, account, home.server_data / "programs")
     data = folder / f"pg{programs.major}"
-    port = keep_port(folder / f"port-{programs.major}")
+    port = ensure_port(folder / f"port-{programs.major}")
     server = PostgresServer(programs, data, port, account)
     if not data.exists():
         create_data(server)
@@ -132,7 +132,7 @@ def create_data(server: PostgresServer) -> None:
     draft = server.data.with_name(f"{server.data.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
     password_file = server.data.with_name(f"{server.data.name}.password")
-    password = keep_secret(server.data.with_name("superuser"))
+    password = ensure_secret(server.data.with_name("superuser"))
     write_private(password_file, password + "\n", account=server.account)
     command = [
         *(str(server.programs.bin / "initdb"), "-D", str(draft), "-U", "postgres", "-E", "UTF8"),

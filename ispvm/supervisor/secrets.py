@@ -8,7 +8,7 @@ from pathlib import Path
 from ispvm.supervisor.account import Account
 
 
-def keep_secret(
+def ensure_secret(
     path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(32), *, mode: int = 0o600
 ) -> str:
     """The secret in the file, generated at first use. Concurrent launchers get the same value."""
@@ -38,7 +38,7 @@ def write_private(
         file.write(text)
 
 
-def keep_master_key(path: Path) -> Path:
+def ensure_master_key(path: Path) -> Path:
     """A key-encryption key (the vault's, or the signer's): 32 random bytes in hex, read-only even for its owner."""
-    keep_secret(path, lambda: secrets.token_hex(32), mode=0o400)
+    ensure_secret(path, lambda: secrets.token_hex(32), mode=0o400)
     return path

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from ispvm.supervisor.account import Account
 from ispvm.supervisor.paths import Home
-from ispvm.supervisor.ports import LOOPBACK, keep_port
+from ispvm.supervisor.ports import LOOPBACK, ensure_port
 from ispvm.supervisor.processes import ProcessSpec
 from ispvm.supervisor.programs import find_valkey, reachable_valkey
-from ispvm.supervisor.secrets import keep_secret, write_private
+from ispvm.supervisor.secrets import ensure_secret, write_private
 
 # noeviction: refuse writes instead of silently deleting queued tasks.
 SETTINGS = """\
@@ -74,14 +74,14 @@ def redis_url(home: Home, port: int) -> str:
 
 
 def valkey_password(home: Home) -> str:
-    return keep_secret(home.secrets / "valkey")
+    return ensure_secret(home.secrets / "valkey")
 
 
 def prepare_valkey(home: Home) -> ValkeyServer:
     """Find the program, make the data folder, write the settings. Idempotent. Raises LaunchError."""
     data, account = home.server_folder("valkey")
     program = reachable_valkey(find_valkey(), account, home.server_data / "programs")
-    server = ValkeyServer(program, data, keep_port(data / "port"), valkey_password(home), account)
+    server = ValkeyServer(program, data, ensure_port(data / "port"), valkey_password(home), account)
     text = SETTINGS.format(
         host=LOOPBACK, port=server.port, password=server.password, data=quoted(data)
     )

@@ -81,7 +81,7 @@ def test_on_a_phone_two_taps_acknowledge(visitor, stage, acme_noc):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_what_is_anothers_is_not_there(visitor, stage, globex_noc):
+def test_objects_of_other_tenants_are_404(visitor, stage, globex_noc):
     window = visitor(globex_noc)
     window.expected = ("404",)
     incident = stage.incidents()[0]

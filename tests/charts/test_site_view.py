@@ -1,4 +1,4 @@
-"""The network by site: what the database counts and joins says what the drawing of every router would."""
+"""The topology by site: the database counts what the view by device would show."""
 
 from collections import Counter
 from datetime import timedelta
@@ -29,7 +29,7 @@ ROUTERS = (
     ("ac1", "north", "access", 1.0, 0),
     ("ac2", "south", "access", None, 0),
 )
-WIRES = (
+LINKS = (
     *(("cr1", "cr2"), ("cr1", "ag1"), ("cr2", "ag1"), ("ag1", "ac1"), ("ac1", "ac2")),
     ("cr1", None),
 )
@@ -47,7 +47,7 @@ def network(in_acme) -> dict[str, Device]:
             key = SeriesKey("device", created[name].id, "device.up")
             sample = Sample(key, at - timedelta(seconds=ago), value)
             store.write_batch(samples=[sample], received_at=at)
-    for near, far in WIRES:
+    for near, far in LINKS:
         make_link(created[near], created[far] if far else None)
     return created
 
@@ -174,4 +174,4 @@ def test_the_query_count_does_not_grow_with_sites(
         ranks_by_site(Device.objects.all())
         links_between_sites(access)
 
-    assert Link.objects.count() == len(WIRES)
+    assert Link.objects.count() == len(LINKS)

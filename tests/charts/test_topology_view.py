@@ -1,4 +1,4 @@
-"""The network as a drawing: what is down, what is cut off, what nobody can see."""
+"""Nodes and edges of the topology view with their states."""
 
 from collections import Counter
 from datetime import UTC, datetime

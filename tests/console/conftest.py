@@ -1,4 +1,4 @@
-"""A member who looks at pages."""
+"""Signed-in clients, and a monitored network."""
 
 from collections.abc import Callable
 
@@ -10,14 +10,14 @@ from tests.incidents.monitored_network import MonitoredNetwork
 
 
 @pytest.fixture
-def visit() -> Callable[..., Client]:
-    def login(user) -> Client:
+def log_in() -> Callable[..., Client]:
+    def log_in_as(user) -> Client:
         client = Client()
-        assert client.login(username=user.email, password=PASSWORD)
-        client.get("/search/")  # the first page of a minute also notes that the session was seen
+        assert client.log_in_as(username=user.email, password=PASSWORD)
+        client.get("/search/")  # the first request of a minute also updates the session
         return client
 
-    return login
+    return log_in_as
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def stage(acme) -> MonitoredNetwork:
 
 @pytest.fixture
 def _now(stage: MonitoredNetwork, monkeypatch) -> None:
-    """Pages look at second 48 of the stage."""
+    """The clock stands at second 48 of the monitored network."""
     from apps.core import clock
 
     monkeypatch.setattr(clock, "now", lambda: stage.at(48))

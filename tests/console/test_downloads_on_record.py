@@ -1,4 +1,4 @@
-"""Who takes a list away as a file is on the tenant's audit record, with the filter and how many rows it chose."""
+"""CSV downloads are in the audit log, with the filter and the number of rows."""
 
 import pytest
 from django.urls import reverse
@@ -7,7 +7,7 @@ from apps.accounts.models import Membership
 from apps.audit.models import Record
 from apps.tenancy import acting_in
 from tests.accounts import rows
-from tests.console.test_orders import SHEETS, csv_rows
+from tests.console.test_orders import CSV_EXPORTS, csv_rows
 from tests.inventory.factories import make_device, make_site
 
 pytestmark = pytest.mark.django_db
@@ -27,10 +27,10 @@ def taken(tenant) -> list[Record]:
         return list(Record.objects.filter(action="list.downloaded").order_by("sequence"))
 
 
-@pytest.mark.parametrize("name", SHEETS.values())
+@pytest.mark.parametrize("name", CSV_EXPORTS.values())
 @pytest.mark.usefixtures("network")
-def test_each_file_is_recorded_with_its_rows(visit, acme, acme_readonly, name):
-    file = csv_rows(visit(acme_readonly).get(reverse(name)))
+def test_each_file_is_recorded_with_its_rows(log_in, acme, acme_readonly, name):
+    file = csv_rows(log_in(acme_readonly).get(reverse(name)))
 
     (record,) = taken(acme)
     assert len(file) >= 1
@@ -55,9 +55,9 @@ def test_each_file_is_recorded_with_its_rows(visit, acme, acme_readonly, name):
 )
 @pytest.mark.usefixtures("network")
 def test_the_filter_is_recorded_as_it_was_understood(
-    visit, acme, acme_noc, name, query, recorded, number
+    log_in, acme, acme_noc, name, query, recorded, number
 ):
-    visit(acme_noc).get(reverse(name), query)
+    log_in(acme_noc).get(reverse(name), query)
 
     (record,) = taken(acme)
     understood = {key: value for key, value in query.items() if key != "page"}
@@ -66,18 +66,18 @@ def test_the_filter_is_recorded_as_it_was_understood(
 
 
 @pytest.mark.usefixtures("network")
-def test_it_is_recorded_before_a_row_leaves(visit, acme, acme_noc):
-    """A member who breaks the line off has it all the same."""
-    answer = visit(acme_noc).get(reverse("console:devices-csv"))
+def test_it_is_recorded_before_a_row_leaves(log_in, acme, acme_noc):
+    """Also for a member who closes the connection early."""
+    answer = log_in(acme_noc).get(reverse("console:devices-csv"))
 
     assert [record.detail["rows"] for record in taken(acme)] == [2]
     assert next(iter(answer.streaming_content))
 
 
 @pytest.mark.usefixtures("network")
-def test_what_is_not_recorded_is_not_sent(visit, acme, acme_noc):
-    """The next place in the chain is taken: the record cannot be written."""
-    client = visit(acme_noc)
+def test_what_is_not_recorded_is_not_sent(log_in, acme, acme_noc):
+    """The next sequence number of the chain exists already, so the record cannot be written."""
+    client = log_in(acme_noc)
     client.raise_request_exception = False
     with acting_in(acme):
         last = Record.objects.order_by("-sequence")[0]
@@ -99,26 +99,26 @@ def test_what_is_not_recorded_is_not_sent(visit, acme, acme_noc):
     assert taken(acme) == []
 
 
-@pytest.mark.parametrize("name", SHEETS.values())
+@pytest.mark.parametrize("name", CSV_EXPORTS.values())
 @pytest.mark.usefixtures("network")
-def test_a_limited_member_is_recorded_with_what_they_saw(visit, acme, acme_noc, name):
+def test_a_limited_member_is_recorded_with_what_they_saw(log_in, acme, acme_noc, name):
     Membership.objects.filter(user=acme_noc).update(is_limited=True)
 
-    visit(acme_noc).get(reverse(name))
+    log_in(acme_noc).get(reverse(name))
 
     assert [record.detail["rows"] for record in taken(acme)] == [0]
 
 
 @pytest.mark.usefixtures("network")
-def test_it_is_on_nobody_elses_record(visit, acme, globex, globex_noc):
-    visit(globex_noc).get(reverse("console:devices-csv"))
+def test_other_tenants_have_no_record(log_in, acme, globex, globex_noc):
+    log_in(globex_noc).get(reverse("console:devices-csv"))
 
     assert taken(acme) == []
     assert [record.detail["rows"] for record in taken(globex)] == [0]
 
 
 @pytest.mark.usefixtures("network")
-def test_looking_at_a_list_is_not(visit, acme, acme_noc):
-    visit(acme_noc).get(reverse("console:devices"))
+def test_looking_at_a_list_is_not(log_in, acme, acme_noc):
+    log_in(acme_noc).get(reverse("console:devices"))
 
     assert taken(acme) == []

@@ -1,4 +1,4 @@
-"""What is drawn from readings: gaps stay gaps, and nothing impossible is shown."""
+"""Sparklines and rates: gaps stay gaps, and impossible values are not shown."""
 
 from datetime import timedelta
 
@@ -23,17 +23,17 @@ def test_a_gap_breaks_the_line_and_is_marked():
     assert [(gap.x, gap.width) for gap in line.gaps] == [("22.0", "66.0")]
 
 
-def test_what_was_not_read_yet_is_no_gap():
+def test_time_before_the_first_sample_is_no_gap():
     assert spark([None, None, 1.0, 2.0]).gaps == ()
     assert spark([None, 1.0]) is None
     assert spark([]) is None
 
 
-def test_silence_at_the_end_is_a_gap():
+def test_missing_samples_at_the_end_are_a_gap():
     assert len(spark([1.0, 1.0, None]).gaps) == 1
 
 
-def test_a_line_of_zeros_lies_on_the_ground():
+def test_a_line_of_zeros_is_drawn_at_the_bottom():
     assert spark([0.0, 0.0]).path == "M0.0 18.0L88.0 18.0"
 
 
@@ -41,7 +41,7 @@ def test_a_line_of_zeros_lies_on_the_ground():
     ("number", "text"),
     [(0, "0"), (999, "999"), (1e9, "1 G"), (9.84e9, "9.8 G"), (9.4e8, "940 M"), (2.5e12, "2.5 T")],
 )
-def test_rates_are_said_as_operators_say_them(number, text):
+def test_rates_have_si_prefixes(number, text):
     assert bits(number) == text
 
 
@@ -82,7 +82,7 @@ def test_many_series_are_drawn_by_one_query(in_acme, django_assert_num_queries):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("rates", "shown"), [(1e9, "53.3 M"), (1e15, "faint")])
-def test_no_port_carries_more_than_its_speed(visit, acme, acme_noc, rates, shown):
+def test_no_port_carries_more_than_its_speed(log_in, acme, acme_noc, rates, shown):
     now = clock.now()
     with acting_in(acme):
         device = make_device()
@@ -93,7 +93,7 @@ def test_no_port_carries_more_than_its_speed(visit, acme, acme_noc, rates, shown
         counter = SeriesKey("interface", port.id, "interface.rx_bytes_total")
         write(counter, {225: 0.0, 75: rates}, now)
 
-    body = visit(acme_noc).get(reverse("console:device", args=[device.id])).content.decode()
+    body = log_in(acme_noc).get(reverse("console:device", args=[device.id])).content.decode()
 
     row = body[body.index(">sfp1<") :]
     cell = row[row.index('data-l="In"') :].partition("</td>")[0]

@@ -1,4 +1,4 @@
-"""What a limited member reads on the pages: what was granted and what is below it; nothing else is named or counted."""
+"""Pages of a limited member name and count granted objects and what belongs to them, nothing else."""
 
 import re
 
@@ -12,36 +12,36 @@ from apps.inventory.services import grant
 from apps.tenancy import acting_in
 from tests.accounts.test_page_matrix import LISTWISE, outcome, whole
 from tests.clients import queries
-from tests.incidents.monitored_network import ACTOR, CUT_OFF_ROUTERS
+from tests.incidents.monitored_network import ACTOR, BEHIND
 from tests.inventory.factories import make_site
 
 pytestmark = pytest.mark.django_db
 
-OWN, OUTSIDE = CUT_OFF_ROUTERS[1], ("cr1", "cr2", "er1", CUT_OFF_ROUTERS[0], "hub", "north")
+OWN, OUTSIDE = BEHIND[1], ("cr1", "cr2", "er1", BEHIND[0], "hub", "north")
 
 
 @pytest.fixture
-def limited(acme, acme_noc, visit):
+def limited(acme, acme_noc, log_in):
     Membership.objects.filter(user=acme_noc).update(is_limited=True)
-    return visit(acme_noc)
+    return log_in(acme_noc)
 
 
 @pytest.fixture
 def incident(stage, _now) -> Incident:
-    """The backhaul is cut: its cause is a wire of the core, the PoP's routers are behind it."""
+    """The backhaul is cut: its cause is a link of the core, the PoP's routers are behind it."""
     return stage.open_incident()
 
 
 @pytest.fixture
 def one_router(acme, acme_noc, limited, stage, incident):
-    """One of the routers behind it is granted; its site and its neighbors are not."""
+    """One of the routers behind it is granted; its site and its neighbours are not."""
     with acting_in(acme):
         grant(user_id=acme_noc.id, row=stage.devices[OWN], actor=ACTOR, at=stage.t0)
     return limited
 
 
 def named_in(text: str) -> list[str]:
-    """What is outside and named there; ports and wires of the granted router carry the names of their far ends."""
+    """What is outside and named there; ports and links of the granted router carry the names of their far ends."""
     return [name for name in OUTSIDE if re.search(rf"(?<![\w/-]){name}(?![\w-])", text)]
 
 
@@ -81,7 +81,7 @@ def test_counts_are_of_what_is_granted(one_router, stage):
     assert [choice.number for choice in devices.states if choice.value == ""] == [1]
 
 
-def test_the_cause_outside_is_said_to_be_outside(one_router, incident):
+def test_a_cause_outside_the_grant_is_reported_as_such(one_router, incident):
     page = one_router.get(reverse("incidents:detail", args=[incident.id]))
 
     assert "includes objects that you may not view" in page.content.decode()
@@ -89,7 +89,7 @@ def test_the_cause_outside_is_said_to_be_outside(one_router, incident):
     assert page.context["page"].suppressed_groups
 
 
-def test_words_are_not_an_oracle_for_the_cause_outside(one_router, incident):
+def test_search_does_not_reveal_a_cause_outside_the_grant(one_router, incident):
     assert incident.root_name == "cr2-agg1"
     found = one_router.get("/search/?q=cr2-agg1").context["page"]
 
@@ -114,9 +114,9 @@ def test_who_was_granted_all_of_it_reads_it_whole(acme, acme_noc, limited, stage
 def test_outside_is_as_absent(one_router, stage, acme):
     with acting_in(acme):
         other = make_site("other")
-        wire = Link.objects.get(name="cr2-agg1")
+        link = Link.objects.get(name="cr2-agg1")
     absent = "00000000-0000-4000-8000-000000000000"
-    for kind, pk in (("device", wire.a_device_id), ("site", other.id)):
+    for kind, pk in (("device", link.a_device_id), ("site", other.id)):
         outside, nowhere = (
             outcome(one_router.get(reverse(f"console:{kind}", args=[which])), which)
             for which in (pk, absent)

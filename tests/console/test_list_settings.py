@@ -1,4 +1,4 @@
-"""Each member's own look at lists: hidden columns, named filters; theirs alone, and gone with the membership."""
+"""List settings of a member: hidden columns and saved filters, private, deleted with the membership."""
 
 import re
 
@@ -54,9 +54,9 @@ def save(client, name: str, query: str, page: str = "devices", **more: str):
 )
 @pytest.mark.usefixtures("network")
 def test_a_hidden_column_stays_hidden_for_its_member_alone(
-    visit, acme_noc, acme_admin, page, key, word
+    log_in, acme_noc, acme_admin, page, key, word
 ):
-    mine, others = visit(acme_noc), visit(acme_admin)
+    mine, others = log_in(acme_noc), log_in(acme_admin)
     before = headings(mine.get(reverse(LISTS[page])))
 
     answer = hide(mine, page, key, offered=(key, "state"))
@@ -70,8 +70,8 @@ def test_a_hidden_column_stays_hidden_for_its_member_alone(
 
 
 @pytest.mark.usefixtures("network")
-def test_all_ticked_again_shows_all(visit, acme_noc):
-    client = visit(acme_noc)
+def test_all_ticked_again_shows_all(log_in, acme_noc):
+    client = log_in(acme_noc)
     hide(client, "devices", "role", offered=("role",))
 
     hide(client, "devices", offered=("role",))
@@ -80,8 +80,8 @@ def test_all_ticked_again_shows_all(visit, acme_noc):
 
 
 @pytest.mark.usefixtures("network")
-def test_the_first_column_cannot_be_hidden(visit, acme_noc):
-    client = visit(acme_noc)
+def test_the_first_column_cannot_be_hidden(log_in, acme_noc):
+    client = log_in(acme_noc)
 
     hide(client, "devices", "name", offered=("name",))
 
@@ -89,8 +89,8 @@ def test_the_first_column_cannot_be_hidden(visit, acme_noc):
 
 
 @pytest.mark.parametrize("page", LISTS)
-def test_a_named_filter_is_offered_on_its_list(visit, acme_noc, page):
-    client = visit(acme_noc)
+def test_a_named_filter_is_offered_on_its_list(log_in, acme_noc, page):
+    client = log_in(acme_noc)
 
     save(client, "  Mine \n own ", "q=mad&sort=-name&page=3&after=1~2", page)
 
@@ -100,8 +100,8 @@ def test_a_named_filter_is_offered_on_its_list(visit, acme_noc, page):
     assert not any("Mine own" in client.get(path).content.decode() for path in others)
 
 
-def test_a_taken_name_means_the_new_filter(visit, acme_noc):
-    client = visit(acme_noc)
+def test_a_taken_name_means_the_new_filter(log_in, acme_noc):
+    client = log_in(acme_noc)
     save(client, "Down", "state=down")
 
     save(client, "Down", "state=down&role=core")
@@ -111,8 +111,8 @@ def test_a_taken_name_means_the_new_filter(visit, acme_noc):
     assert "?state=down&amp;role=core" in shown
 
 
-def test_a_forgotten_view_is_gone(visit, acme_noc):
-    client = visit(acme_noc)
+def test_a_forgotten_view_is_gone(log_in, acme_noc):
+    client = log_in(acme_noc)
     save(client, "Down", "state=down")
     form = {"page": "devices", "name": "Down", "next": "/devices/"}
 
@@ -133,8 +133,8 @@ def test_a_forgotten_view_is_gone(visit, acme_noc):
         ("x", "q=a", ""),
     ],
 )
-def test_what_cannot_be_a_view_is_refused(visit, acme, acme_noc, name, query, page):
-    client = visit(acme_noc)
+def test_what_cannot_be_a_view_is_refused(log_in, acme, acme_noc, name, query, page):
+    client = log_in(acme_noc)
     form = {"page": page, "name": name, "query": query, "next": "/devices/"}
 
     answer = client.post(reverse("accounts:save-view"), form)
@@ -144,8 +144,8 @@ def test_what_cannot_be_a_view_is_refused(visit, acme, acme_noc, name, query, pa
         assert not any(row.views for row in ListSetting.objects.all())
 
 
-def test_so_many_views_are_kept_and_no_more(visit, acme_noc):
-    client = visit(acme_noc)
+def test_the_number_of_views_is_limited(log_in, acme_noc):
+    client = log_in(acme_noc)
     for n in range(MAX_VIEWS):
         assert save(client, f"v{n}", "q=a").status_code == 302
 
@@ -154,8 +154,8 @@ def test_so_many_views_are_kept_and_no_more(visit, acme_noc):
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><img src=x>'])
-def test_a_name_is_text(visit, acme_noc, name):
-    client = visit(acme_noc)
+def test_a_name_is_text(log_in, acme_noc, name):
+    client = log_in(acme_noc)
 
     save(client, name, "q=a")
 
@@ -163,20 +163,22 @@ def test_a_name_is_text(visit, acme_noc, name):
 
 
 @pytest.mark.parametrize("query", ["//evil.example/", "https://evil.example/", "javascript:1"])
-def test_saving_leads_nowhere_else(visit, acme_noc, query):
-    assert save(visit(acme_noc), "x", query, next=query)["Location"] == "/"
+def test_saving_leads_nowhere_else(log_in, acme_noc, query):
+    assert save(log_in(acme_noc), "x", query, next=query)["Location"] == "/"
 
 
-def test_nothing_is_shared_between_tenants_and_members(visit, acme, globex, acme_noc, globex_admin):
-    save(visit(acme_noc), "Ours", "q=a")
+def test_nothing_is_shared_between_tenants_and_members(
+    log_in, acme, globex, acme_noc, globex_admin
+):
+    save(log_in(acme_noc), "Ours", "q=a")
 
     with acting_in(globex):
         assert not ListSetting.objects.exists()
-    assert "Ours" not in visit(globex_admin).get(reverse("console:devices")).content.decode()
+    assert "Ours" not in log_in(globex_admin).get(reverse("console:devices")).content.decode()
 
 
-def test_it_ends_with_the_membership(visit, acme, acme_noc):
-    save(visit(acme_noc), "Ours", "q=a")
+def test_it_ends_with_the_membership(log_in, acme, acme_noc):
+    save(log_in(acme_noc), "Ours", "q=a")
 
     Membership.objects.get(tenant=acme, user=acme_noc).delete()
 

@@ -1,4 +1,4 @@
-"""Maintenance on the console: what runs, planning it with a look at what it matches, ending it."""
+"""Maintenance pages: the list of windows, planning with a preview, ending."""
 
 from datetime import timedelta
 
@@ -42,8 +42,8 @@ def wish(**more) -> dict:
 
 
 @pytest.fixture
-def noc(visit, acme_noc):
-    return visit(acme_noc)
+def noc(log_in, acme_noc):
+    return log_in(acme_noc)
 
 
 @pytest.fixture
@@ -56,9 +56,9 @@ def site(acme):
 
 
 @pytest.fixture
-def limited(acme, acme_noc, visit):
+def limited(acme, acme_noc, log_in):
     Membership.objects.filter(user=acme_noc).update(is_limited=True)
-    return visit(acme_noc)
+    return log_in(acme_noc)
 
 
 def windows(tenant) -> list[MaintenanceWindow]:
@@ -83,13 +83,13 @@ class TestList:
             ("nonsense", ["now", "later"]),
         ],
     )
-    def test_is_told_by_state(self, noc, three, state, titles):
+    def test_is_filtered_by_state(self, noc, three, state, titles):
         page = noc.get(LIST, {"state": state}).context["page"]
 
         assert [row.title for row in page.rows] == titles
         assert [choice.number for choice in page.choices] == [2, 1, 1, 1, 3]
 
-    def test_a_line_says_where_until_when_and_who(self, noc, three, acme_admin, site):
+    def test_a_row_shows_targets_time_and_author(self, noc, three, acme_admin, site):
         answer = noc.get(LIST)
 
         row = answer.context["page"].rows[0]
@@ -116,8 +116,8 @@ class TestList:
 
         assert queries(lambda: noc.get(LIST)) == few
 
-    def test_who_only_reads_is_led_to_no_form(self, visit, acme_readonly, three):
-        client = visit(acme_readonly)
+    def test_readers_get_no_link_to_the_form(self, log_in, acme_readonly, three):
+        client = log_in(acme_readonly)
 
         assert PLAN not in client.get(LIST).content.decode()
         assert client.get(PLAN).status_code == client.post(PLAN, wish()).status_code == 403
@@ -133,7 +133,7 @@ class TestPlanning:
         assert "8 devices : r0, r1, r2, r3, r4, r5 and 2 more" in text_of(answer)
 
     @pytest.mark.parametrize("kind", ["site", "device", "incident"])
-    def test_what_is_not_there_is_answered_so(self, noc, kind):
+    def test_a_missing_target_is_404(self, noc, kind):
         assert noc.get(PLAN, {kind: NOWHERE}).status_code == 404
 
     def test_saves_with_the_last_button_alone(self, acme, noc, site):
@@ -154,7 +154,7 @@ class TestPlanning:
         assert record.entity_id == str(window.id)
 
     @pytest.mark.parametrize("minutes", [30, 60, 120, 240])
-    def test_the_quick_choices_are_kept(self, acme, noc, site, minutes):
+    def test_a_preset_duration_is_stored(self, acme, noc, site, minutes):
         noc.post(PLAN, wish(site=site.id, length=str(minutes)))
 
         (window,) = windows(acme)
@@ -185,7 +185,7 @@ class TestPlanning:
             ({"device": NOWHERE}, "__all__"),
         ],
     )
-    def test_a_fault_stands_beside_its_field(self, acme, noc, site, changes, field):
+    def test_an_error_is_shown_beside_its_field(self, acme, noc, site, changes, field):
         answer = noc.post(PLAN, wish(site=site.id) | changes)
 
         assert answer.status_code == 422
@@ -207,7 +207,7 @@ class TestPlanning:
         assert chosen.context["preview"].names == ("r3",)
 
     @pytest.mark.parametrize("part", ["targets", "preview"])
-    def test_a_script_gets_the_part_that_it_asked_for(self, acme, noc, site, part):
+    def test_htmx_gets_the_partial_of_its_target(self, acme, noc, site, part):
         headers = {"HX-Request": "true", "HX-Target": part}
 
         answer = noc.post(PLAN, {"site": site.id, "q": "r"}, headers=headers)
@@ -229,7 +229,7 @@ class TestPlanning:
 
 
 class TestPreview:
-    """The backhaul of the PoP is cut: one incident, whose cause is the wire."""
+    """The backhaul of the PoP is cut: one incident, whose cause is the link."""
 
     @pytest.fixture
     def incident(self, stage, _now):
@@ -243,7 +243,9 @@ class TestPreview:
         assert [row.number for row in held] == [incident.number]
 
     @pytest.mark.parametrize("name", ["cr1", "cr2", "er1", "agg1", "bng1"])
-    def test_says_what_correlation_then_does(self, acme, acme_noc, noc, stage, incident, name):
+    def test_preview_matches_the_result_of_correlation(
+        self, acme, acme_noc, noc, stage, incident, name
+    ):
         device = stage.devices[name]
         preview = noc.get(PLAN, {"device": device.id}).context["preview"]
         with acting_in(acme):
@@ -263,9 +265,7 @@ class TestPreview:
         assert incident.notifications_suppressed == bool(preview.incidents)
         assert (name in {"cr2", "agg1"}) == incident.notifications_suppressed
 
-    def test_critical_ones_that_are_told_all_the_same_are_not_held(
-        self, acme, noc, stage, incident
-    ):
+    def test_critical_incidents_that_still_notify_are_not_listed(self, acme, noc, stage, incident):
         with acting_in(acme):
             type(incident).objects.update(severity="critical")
 
@@ -282,7 +282,7 @@ class TestPreview:
 
 class TestEnding:
     @pytest.mark.parametrize(("begins", "word"), [(-1, "End “Swap” now"), (3, "Cancel “Swap”")])
-    def test_says_what_it_ends_and_then_ends_it(self, acme, noc, site, begins, word):
+    def test_asks_for_confirmation_and_ends_the_window(self, acme, noc, site, begins, word):
         window = open_window(acme, begins=begins, site_ids=[site.id])
         url = reverse("console:end-window", args=[window.id])
 
@@ -293,11 +293,11 @@ class TestEnding:
         assert windows(acme)[0].ended_at is not None
         assert noc.get(url).status_code == noc.post(url).status_code == 409
 
-    def test_another_tenant_s_is_not_there(self, visit, globex_admin, acme, site):
+    def test_another_tenant_s_is_not_there(self, log_in, globex_admin, acme, site):
         window = open_window(acme, site_ids=[site.id])
         url = reverse("console:end-window", args=[window.id])
 
-        assert visit(globex_admin).post(url).status_code == 404
+        assert log_in(globex_admin).post(url).status_code == 404
         assert windows(acme)[0].ended_at is None
 
 
@@ -305,7 +305,7 @@ class TestNotices:
     @pytest.mark.parametrize(
         ("begins", "words"), [(-1, "In maintenance : Swap"), (3, "Maintenance planned : Swap")]
     )
-    def test_a_site_and_its_devices_say_it(self, acme, noc, site, begins, words):
+    def test_a_site_and_its_devices_show_it(self, acme, noc, site, begins, words):
         open_window(acme, begins=begins, site_ids=[site.id])
         with acting_in(acme):
             device = site.devices.first()
@@ -316,7 +316,7 @@ class TestNotices:
         ):
             assert words.replace(" :", ":") in text_of(noc.get(url)).replace(" :", ":")
 
-    def test_what_is_over_and_what_is_elsewhere_is_not_said(self, acme, noc, site):
+    def test_past_windows_and_those_of_other_sites_are_not_shown(self, acme, noc, site):
         open_window(acme, begins=-5, site_ids=[site.id])
         with acting_in(acme):
             other = make_site("south")
@@ -362,12 +362,12 @@ class TestLimited:
         assert [notice.title for notice in page.notices] == ["Ours"]
 
 
-def test_rows_lead_to_the_form_for_whoever_may_plan(visit, acme_noc, acme_readonly, site):
+def test_rows_lead_to_the_form_for_whoever_may_plan(log_in, acme_noc, acme_readonly, site):
     leads = f'data-plan="{PLAN}?site={site.id}"'
     url = reverse("console:sites")
 
-    assert leads in visit(acme_noc).get(url).content.decode()
-    assert leads not in visit(acme_readonly).get(url).content.decode()
+    assert leads in log_in(acme_noc).get(url).content.decode()
+    assert leads not in log_in(acme_readonly).get(url).content.decode()
 
 
 @pytest.mark.usefixtures("_now")

@@ -1,4 +1,4 @@
-"""Lists in the order of their columns: on the screen, page by page, and in the file."""
+"""Sorting of lists: on the page, across pages, and in CSV exports."""
 
 import csv
 import io
@@ -38,7 +38,7 @@ ORDERS = [
     if column.can_sort
     for sign in ("", "-")
 ]
-SHEETS = {
+CSV_EXPORTS = {
     "console:devices": "console:devices-csv",
     "console:sites": "console:sites-csv",
     "console:alerts": "console:alerts-csv",
@@ -103,8 +103,8 @@ def network(acme) -> dict[str, Device]:
         ("-read", "cabd"),
     ],
 )
-def test_devices_stand_in_the_order_of_a_column(visit, acme_noc, network, sort, names):
-    client = visit(acme_noc)
+def test_devices_stand_in_the_order_of_a_column(log_in, acme_noc, network, sort, names):
+    client = log_in(acme_noc)
 
     page = client.get(reverse("console:devices"), {"sort": sort})
     file = csv_rows(client.get(reverse("console:devices-csv"), {"sort": sort}))
@@ -113,11 +113,11 @@ def test_devices_stand_in_the_order_of_a_column(visit, acme_noc, network, sort, 
     assert "".join(row["name"] for row in file) == names
 
 
-def test_devices_with_the_most_alerts_come_first(visit, acme, acme_noc, network):
+def test_devices_with_the_most_alerts_come_first(log_in, acme, acme_noc, network):
     with acting_in(acme):
         pk = rows.alert()
         Alert.objects.filter(pk=pk).update(entity_id=network["c"].id)
-    client = visit(acme_noc)
+    client = log_in(acme_noc)
 
     (first, *_) = csv_rows(client.get(reverse("console:devices-csv"), {"sort": "-alerts"}))
 
@@ -136,8 +136,8 @@ def test_devices_with_the_most_alerts_come_first(visit, acme, acme_noc, network)
         ("-unknown", ["Zoo", "Bay", "Mill"]),
     ],
 )
-def test_sites_stand_in_the_order_of_a_column(visit, acme_noc, network, sort, names):
-    client = visit(acme_noc)
+def test_sites_stand_in_the_order_of_a_column(log_in, acme_noc, network, sort, names):
+    client = log_in(acme_noc)
 
     page = client.get(reverse("console:sites"), {"sort": sort})
 
@@ -147,12 +147,12 @@ def test_sites_stand_in_the_order_of_a_column(visit, acme_noc, network, sort, na
 
 
 @pytest.mark.parametrize(("name", "sort"), ORDERS)
-def test_the_ordered_column_says_so(visit, acme, acme_noc, network, name, sort):
+def test_the_ordered_column_says_so(log_in, acme, acme_noc, network, name, sort):
     with acting_in(acme):
         rows.alert()
         rows.incident()
 
-    answer = visit(acme_noc).get(reverse(name), {"sort": sort})
+    answer = log_in(acme_noc).get(reverse(name), {"sort": sort})
 
     shown = answer.content.decode()
     assert answer.status_code == 200
@@ -164,14 +164,14 @@ def test_the_ordered_column_says_so(visit, acme, acme_noc, network, name, sort):
     assert f"sort={other}" in shown
 
 
-def test_turning_pages_keeps_filter_and_order(visit, acme, acme_noc):
+def test_turning_pages_keeps_filter_and_order(log_in, acme, acme_noc):
     with acting_in(acme):
         site = make_site()
         Device.objects.bulk_create(
             Device(name=f"d{n:03}", site=site, management_address="127.20.0.1", role="core")
             for n in range(120)
         )
-    client, seen = visit(acme_noc), []
+    client, seen = log_in(acme_noc), []
     query = "q=d&sort=-name"
     for _ in range(3):
         page = client.get(f"{reverse('console:devices')}?{query}")
@@ -231,28 +231,28 @@ KEYS = {
 
 
 @pytest.mark.parametrize("sort", [f"{sign}{key}" for key in KEYS for sign in ("", "-")])
-def test_every_incident_stands_on_exactly_one_page(visit, acme_noc, incidents, sort):
+def test_every_incident_stands_on_exactly_one_page(log_in, acme_noc, incidents, sort):
     key, sign = KEYS[sort.removeprefix("-")], -1 if sort.startswith("-") else 1
     wanted = sorted(incidents, key=lambda row: (sign * key(row), -row.number))
 
-    client = visit(acme_noc)
+    client = log_in(acme_noc)
 
     assert turned(client, sort) == [row.number for row in wanted]
     file = csv_rows(client.get(reverse("incidents:csv"), {"sort": sort}))
     assert [int(row["number"]) for row in file] == [row.number for row in wanted]
 
 
-def test_the_home_shows_the_worst_however_old(visit, acme_noc, incidents):
+def test_the_home_shows_the_worst_however_old(log_in, acme_noc, incidents):
     wanted = sorted(incidents, key=lambda row: (KEYS["severity"](row), -row.number))
 
-    page = visit(acme_noc).get(reverse("console:home"))
+    page = log_in(acme_noc).get(reverse("console:home"))
 
     shown = [int(n) for n in names_in(page, r'<bdi dir="ltr">INC-(\d+)</bdi>\s*</span>')]
     assert len(shown) >= 12
     assert shown[:12] == [row.number for row in wanted[:12]]
 
 
-def test_what_closes_between_two_pages_shifts_nothing(visit, acme, acme_noc, incidents):
+def test_what_closes_between_two_pages_shifts_nothing(log_in, acme, acme_noc, incidents):
     def close_one() -> None:
         with acting_in(acme):
             first = Incident.objects.filter(status="open").order_by("-sites_affected", "-number")[0]
@@ -260,42 +260,46 @@ def test_what_closes_between_two_pages_shifts_nothing(visit, acme, acme_noc, inc
                 status="closed", ended_at=clock.now(), resolution="operator"
             )
 
-    seen = turned(visit(acme_noc), "-sites", between=close_one)
+    seen = turned(log_in(acme_noc), "-sites", between=close_one)
 
     assert sorted(seen) == list(range(1, 121))
 
 
 @pytest.mark.parametrize("after", ["", "x", "~", "1~", "1~1~1", "9999999999~1", "-~1", "٣~1"])
-def test_no_place_breaks_the_queue(visit, acme_noc, incidents, after):
-    answer = visit(acme_noc).get(reverse("incidents:list"), {"after": after})
+def test_no_cursor_breaks_the_queue(log_in, acme_noc, incidents, after):
+    answer = log_in(acme_noc).get(reverse("incidents:list"), {"after": after})
 
     assert answer.status_code == 200
 
 
-class TestSheets:
-    @pytest.mark.parametrize("name", SHEETS.values())
-    def test_strangers_are_sent_to_the_gate(self, client, name):
+class TestCsvExports:
+    @pytest.mark.parametrize("name", CSV_EXPORTS.values())
+    def test_anonymous_users_are_redirected_to_sign_in(self, client, name):
         assert client.get(reverse(name))["Location"].startswith("/sign-in/")
 
-    @pytest.mark.parametrize("name", SHEETS.values())
-    def test_nothing_of_anothers_is_told(self, visit, acme, globex_admin, network, name):
+    @pytest.mark.parametrize("name", CSV_EXPORTS.values())
+    def test_rows_of_other_tenants_are_not_exported(
+        self, log_in, acme, globex_admin, network, name
+    ):
         with acting_in(acme):
             rows.alert()
             rows.incident()
 
-        assert csv_rows(visit(globex_admin).get(reverse(name))) == []
+        assert csv_rows(log_in(globex_admin).get(reverse(name))) == []
 
-    @pytest.mark.parametrize("name", SHEETS.values())
-    def test_a_limited_member_is_told_what_was_granted(self, visit, acme, acme_noc, network, name):
+    @pytest.mark.parametrize("name", CSV_EXPORTS.values())
+    def test_a_limited_member_exports_granted_rows_only(
+        self, log_in, acme, acme_noc, network, name
+    ):
         with acting_in(acme):
             rows.alert()
             rows.incident()
         Membership.objects.filter(user=acme_noc).update(is_limited=True)
 
-        assert csv_rows(visit(acme_noc).get(reverse(name))) == []
+        assert csv_rows(log_in(acme_noc).get(reverse(name))) == []
 
-    def test_the_filter_chooses(self, visit, acme_noc, network):
-        answer = visit(acme_noc).get(reverse("console:devices-csv"), {"state": "down"})
+    def test_the_filter_chooses(self, log_in, acme_noc, network):
+        answer = log_in(acme_noc).get(reverse("console:devices-csv"), {"state": "down"})
 
         (row,) = csv_rows(answer)
         assert row["name"] == "b"
@@ -304,29 +308,29 @@ class TestSheets:
         assert row["role"] == "core"
         assert row["uptime_seconds"] == ""
 
-    def test_the_link_asks_for_the_filter_on_the_screen(self, visit, acme_noc, network):
-        client = visit(acme_noc)
+    def test_the_link_asks_for_the_filter_on_the_screen(self, log_in, acme_noc, network):
+        client = log_in(acme_noc)
 
         shown = client.get(reverse("console:devices"), {"q": "a", "sort": "-name"}).content.decode()
 
         assert 'href="/devices.csv?q=a&amp;sort=-name"' in shown
 
-    def test_a_name_that_is_a_formula_is_text(self, visit, acme, acme_noc):
+    def test_a_name_that_is_a_formula_is_text(self, log_in, acme, acme_noc):
         with acting_in(acme):
             make_site("=cmd|' /C calc'!A0")
 
-        (row,) = csv_rows(visit(acme_noc).get(reverse("console:sites-csv")))
+        (row,) = csv_rows(log_in(acme_noc).get(reverse("console:sites-csv")))
 
         assert row["name"] == "'=cmd|' /C calc'!A0"
 
-    def test_a_long_list_is_whole_and_costs_by_its_parts(self, visit, acme, acme_noc):
+    def test_a_long_list_is_whole_and_costs_by_its_parts(self, log_in, acme, acme_noc):
         with acting_in(acme):
             site = make_site()
             Device.objects.bulk_create(
                 Device(name=f"d{n:04}", site=site, management_address="127.20.0.1", role="core")
                 for n in range(1_200)
             )
-        client = visit(acme_noc)
+        client = log_in(acme_noc)
         found: list[dict[str, str]] = []
 
         cost = queries(lambda: found.extend(csv_rows(client.get(reverse("console:devices-csv")))))

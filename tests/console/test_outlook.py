@@ -1,4 +1,4 @@
-"""The home's tiles and degradations, and how full wires are: what was read, what was not, and to whom it is shown."""
+"""Service tiles and degradations of the home page, and link utilization."""
 
 from datetime import datetime, timedelta
 
@@ -52,7 +52,7 @@ def home(client) -> str:
     return text_of(client.get(reverse("console:home")))
 
 
-class TestGlances:
+class TestSparklines:
     def test_a_slot_says_its_last_reading_and_a_gap_nothing(self, stage, read, now):
         pk = stage.pppoe.id
         read("service", pk, "pppoe.sessions.active", {3500: 1, 1900: 5, 1850: 6, 10: 9})
@@ -90,7 +90,7 @@ class TestGlances:
         assert found.get((port, RX)) == rate
 
 
-class TestWireUse:
+class TestLinkUtilization:
     @pytest.mark.parametrize(
         ("megabits", "percent"), [(0, 0), (450, 45), (990, 99), (1240, 124), (2000, 20)]
     )
@@ -99,45 +99,47 @@ class TestWireUse:
             port = stage.interface("cr1", "er1")
         read("interface", port, RX, {60: 0, 0: megabits * 1e6 / 8 * 60})
         read("interface", port, TX, {60: 0, 0: megabits * 1e5 / 8 * 60})
-        wire = MapLink(
+        link = MapLink(
             stage.links["er1-cr1"].id, "w", stage.devices["er1"].id, None, (port,), GIGABIT
         )
 
         with acting_in(stage.tenant):
-            assert link_utilization(now, [wire]).get(wire.id) == percent
+            assert link_utilization(now, [link]).get(link.id) == percent
 
-    def test_a_wire_of_unknown_capacity_says_nothing(self, stage, read, now):
+    def test_a_link_of_unknown_capacity_has_no_utilization(self, stage, read, now):
         with acting_in(stage.tenant):
             port = stage.interface("cr1", "er1")
         read("interface", port, RX, {60: 0, 0: 1e9})
-        wire = MapLink(stage.links["er1-cr1"].id, "w", stage.devices["er1"].id, None, (port,))
+        link = MapLink(stage.links["er1-cr1"].id, "w", stage.devices["er1"].id, None, (port,))
 
         with acting_in(stage.tenant):
-            assert link_utilization(now, [wire]) == {}
+            assert link_utilization(now, [link]) == {}
 
 
 class TestTiles:
-    def test_sessions_are_summed_and_what_is_not_seen_is_said(self, visit, acme_noc, stage, read):
+    def test_sessions_are_summed_and_unmonitored_services_counted(
+        self, log_in, acme_noc, stage, read
+    ):
         with acting_in(stage.tenant):
             other = Service.objects.create(name="pppoe-south", kind="pppoe")
         read("service", stage.pppoe.id, "pppoe.sessions.active", {20: 1412})
         read("service", other.id, "pppoe.sessions.active", {900: 500})
 
-        page = home(visit(acme_noc))
+        page = home(log_in(acme_noc))
 
         assert "PPPoE access Warning 1,412 sessions" in page
         assert "2 services, 1 not monitored now" in page
 
-    def test_a_service_without_sessions_is_down(self, visit, acme_noc, stage, read):
+    def test_a_service_without_sessions_is_down(self, log_in, acme_noc, stage, read):
         read("service", stage.pppoe.id, "pppoe.sessions.active", {20: 0})
 
-        assert "PPPoE access Down 0 sessions" in home(visit(acme_noc))
+        assert "PPPoE access Down 0 sessions" in home(log_in(acme_noc))
 
-    def test_who_may_see_nothing_sees_no_tile(self, visit, acme_noc, stage, read):
+    def test_who_may_see_nothing_sees_no_tile(self, log_in, acme_noc, stage, read):
         read("service", stage.pppoe.id, "pppoe.sessions.active", {20: 1412})
         Membership.objects.filter(user=acme_noc).update(is_limited=True)
 
-        assert "1,412" not in home(visit(acme_noc))
+        assert "1,412" not in home(log_in(acme_noc))
 
 
 class TestDegradations:
@@ -154,47 +156,49 @@ class TestDegradations:
                 at=stage.t0,
             )
 
-    def test_all_well_is_said(self, visit, acme_noc, stage):
-        assert "No saturated links" in home(visit(acme_noc))
+    def test_no_degradations_shows_a_message(self, log_in, acme_noc, stage):
+        assert "No saturated links" in home(log_in(acme_noc))
 
-    def test_lost_packets(self, visit, acme_noc, read, target):
+    def test_lost_packets(self, log_in, acme_noc, read, target):
         read("probe_target", target.id, "probe.ping.loss_pct", {10: 12})
 
-        assert "agg1 ping packets lost 12 % 0 %" in home(visit(acme_noc))
+        assert "agg1 ping packets lost 12 % 0 %" in home(log_in(acme_noc))
 
     @pytest.mark.parametrize("loss", [0, 100])
-    def test_neither_nothing_lost_nor_all(self, visit, acme_noc, read, target, loss):
+    def test_neither_nothing_lost_nor_all(self, log_in, acme_noc, read, target, loss):
         read("probe_target", target.id, "probe.ping.loss_pct", {10: loss})
 
-        assert "packets lost" not in home(visit(acme_noc))
+        assert "packets lost" not in home(log_in(acme_noc))
 
-    def test_an_answer_is_slow_by_what_is_usual_for_it(self, visit, acme_noc, read, target):
+    def test_an_answer_is_slow_by_what_is_usual_for_it(self, log_in, acme_noc, read, target):
         usual = {3600.0 * hours: 20.0 for hours in range(2, 20)}
         read("probe_target", target.id, "probe.ping.rtt_ms", {**usual, 10: 95})
 
-        assert "agg1 ping response time 95 ms 20 ms" in home(visit(acme_noc))
+        assert "agg1 ping response time 95 ms 20 ms" in home(log_in(acme_noc))
 
-    def test_what_is_always_slow_is_no_degradation(self, visit, acme_noc, read, target):
+    def test_what_is_always_slow_is_no_degradation(self, log_in, acme_noc, read, target):
         usual = {3600.0 * hours: 90.0 for hours in range(2, 20)}
         read("probe_target", target.id, "probe.ping.rtt_ms", {**usual, 10: 95})
 
-        assert "response time" not in home(visit(acme_noc))
+        assert "response time" not in home(log_in(acme_noc))
 
-    def test_a_full_wire_comes_before_a_lossy_target(self, visit, acme_noc, stage, read, target):
+    def test_a_saturated_link_comes_before_a_lossy_target(
+        self, log_in, acme_noc, stage, read, target
+    ):
         with acting_in(stage.tenant):
             port = stage.interface("cr1", "er1")
             Link.objects.filter(pk=stage.links["er1-cr1"].id).update(capacity_bps=GIGABIT)
         read("interface", port, RX, {60: 0, 0: 0.97e9 / 8 * 60})
         read("probe_target", target.id, "probe.ping.loss_pct", {10: 3})
 
-        page = home(visit(acme_noc))
+        page = home(log_in(acme_noc))
 
         assert page.index("97 %") < page.index("packets lost")
         assert "used, of 1 G" in page
 
-    def test_many_cost_what_one_costs(self, visit, acme_noc, stage, read, target):
+    def test_many_cost_what_one_costs(self, log_in, acme_noc, stage, read, target):
         read("probe_target", target.id, "probe.ping.loss_pct", {10: 12})
-        client = visit(acme_noc)
+        client = log_in(acme_noc)
         few = queries(lambda: home(client))
         for device in stage.devices.values():
             with acting_in(stage.tenant):
@@ -210,8 +214,8 @@ class TestDegradations:
         assert queries(lambda: home(client)) == few
 
 
-class TestKept:
-    def test_is_made_once(self):
+class TestCached:
+    def test_is_computed_once(self):
         caches["local"].clear()
         created = []
 
@@ -221,16 +225,16 @@ class TestKept:
 
         assert (answers, created) == (["a"] * 3, [1])
 
-    def test_is_shared_by_those_who_see_the_whole_and_by_nobody_else(
-        self, visit, stage, read, acme_noc, acme_readonly
+    def test_is_shared_by_unlimited_members_only(
+        self, log_in, stage, read, acme_noc, acme_readonly
     ):
         caches["local"].clear()
         read("service", stage.pppoe.id, "pppoe.sessions.active", {10: 1412})
         path = reverse("console:home")
-        assert "1,412 sessions" in text_of(visit(acme_noc).get(path))
+        assert "1,412 sessions" in text_of(log_in(acme_noc).get(path))
         Membership.objects.filter(user=acme_noc).update(is_limited=True)
 
-        page = text_of(visit(acme_noc).get(path))
+        page = text_of(log_in(acme_noc).get(path))
 
         assert "sessions" not in page
-        assert "1,412 sessions" in text_of(visit(acme_readonly).get(path))
+        assert "1,412 sessions" in text_of(log_in(acme_readonly).get(path))

@@ -1,4 +1,4 @@
-"""The console's pages: what they say, to whom, and what they cost."""
+"""The console's pages: content, access, query counts."""
 
 import re
 from datetime import timedelta
@@ -23,14 +23,14 @@ HTMX = {"HX-Request": "true"}
 
 
 def text_of(answer) -> str:
-    """What a reader sees: no tags, single spaces."""
+    """The visible text, with single spaces."""
     body = re.sub(r"<(script|style)[\s\S]*?</\1>|<[^>]+>", " ", answer.content.decode())
     return re.sub(r"\s+", " ", body)
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_an_empty_tenant_is_told_the_next_step(visit, acme_admin, name):
-    answer = visit(acme_admin).get(reverse(name))
+def test_an_empty_tenant_gets_the_next_step(log_in, acme_admin, name):
+    answer = log_in(acme_admin).get(reverse(name))
 
     assert answer.status_code == 200
     assert b"style=" not in answer.content
@@ -41,13 +41,13 @@ def test_an_empty_tenant_is_told_the_next_step(visit, acme_admin, name):
 
 @pytest.mark.parametrize("name", LISTS)
 @pytest.mark.parametrize("role", ["acme_readonly", "acme_auditor", "acme_noc"])
-def test_every_role_may_look(visit, request, name, role):
-    assert visit(request.getfixturevalue(role)).get(reverse(name)).status_code == 200
+def test_every_role_may_look(log_in, request, name, role):
+    assert log_in(request.getfixturevalue(role)).get(reverse(name)).status_code == 200
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_htmx_gets_the_part_alone(visit, acme_noc, name):
-    answer = visit(acme_noc).get(reverse(name), headers=HTMX)
+def test_htmx_gets_the_part_alone(log_in, acme_noc, name):
+    answer = log_in(acme_noc).get(reverse(name), headers=HTMX)
 
     assert answer.status_code == 200
     assert b"<html" not in answer.content
@@ -55,7 +55,7 @@ def test_htmx_gets_the_part_alone(visit, acme_noc, name):
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_strangers_are_sent_to_the_gate(client, name):
+def test_anonymous_users_are_redirected_to_sign_in(client, name):
     answer = client.get(reverse(name))
 
     assert answer.status_code == 302
@@ -72,24 +72,24 @@ def test_strangers_are_sent_to_the_gate(client, name):
         ("console:search", "q"),
     ],
 )
-def test_no_query_breaks_a_list(visit, acme_noc, name, field, junk):
-    assert visit(acme_noc).get(reverse(name), {field: junk}).status_code == 200
+def test_no_query_breaks_a_list(log_in, acme_noc, name, field, junk):
+    assert log_in(acme_noc).get(reverse(name), {field: junk}).status_code == 200
 
 
 @pytest.mark.parametrize("kind", ["device", "site"])
-def test_what_is_anothers_is_not_there(visit, globex_admin, acme, kind):
+def test_objects_of_other_tenants_are_404(log_in, globex_admin, acme, kind):
     with acting_in(acme):
         row = make_device()
     pk = row.id if kind == "device" else row.site_id
 
-    answer = visit(globex_admin).get(reverse(f"console:{kind}", args=[pk]))
+    answer = log_in(globex_admin).get(reverse(f"console:{kind}", args=[pk]))
 
     assert answer.status_code == 404
     assert b"cr1" not in answer.content
 
 
-def test_one_row_costs_what_twenty_cost(visit, acme, acme_noc):
-    client = visit(acme_noc)
+def test_query_count_is_equal_for_1_and_20_rows(log_in, acme, acme_noc):
+    client = log_in(acme_noc)
     with acting_in(acme):
         rows.device(0)
     paths = [reverse(name) for name in LISTS[:4]] + [reverse("console:search") + "?q=r"]
@@ -103,8 +103,8 @@ def test_one_row_costs_what_twenty_cost(visit, acme, acme_noc):
     assert max(few) <= 24
 
 
-def test_a_device_page_costs_the_same_whatever_sits_on_it(visit, acme, acme_noc):
-    client = visit(acme_noc)
+def test_a_device_page_costs_the_same_whatever_sits_on_it(log_in, acme, acme_noc):
+    client = log_in(acme_noc)
     with acting_in(acme):
         for n in range(2):
             rows.device(n)
@@ -155,16 +155,16 @@ def four_states(acme) -> dict[str, Device]:
 
 
 @pytest.mark.parametrize("word", ["up", "down", "blind", "unknown"])
-def test_devices_are_found_by_state(visit, acme_noc, four_states, word):
-    shown = text_of(visit(acme_noc).get(reverse("console:devices"), {"state": word}))
+def test_devices_are_found_by_state(log_in, acme_noc, four_states, word):
+    shown = text_of(log_in(acme_noc).get(reverse("console:devices"), {"state": word}))
 
     assert f"r-{word}" in shown
     assert sum(f"r-{other}" in shown for other in four_states) == 1
     assert "1 to 1 of 1" in shown
 
 
-def test_devices_are_found_by_address_site_and_role(visit, acme, acme_noc, four_states):
-    client = visit(acme_noc)
+def test_devices_are_found_by_address_site_and_role(log_in, acme, acme_noc, four_states):
+    client = log_in(acme_noc)
     with acting_in(acme):
         other = make_site("elsewhere")
         make_device("far", site=other, role="bng", management_address="127.21.0.1")
@@ -176,34 +176,34 @@ def test_devices_are_found_by_address_site_and_role(visit, acme, acme_noc, four_
         assert "r-up" not in shown
 
 
-def test_a_device_that_nobody_sees_is_never_called_up(visit, acme_noc, four_states):
+def test_an_unmonitored_device_is_never_shown_as_up(log_in, acme_noc, four_states):
     path = reverse("console:device", args=[four_states["blind"].id])
 
-    shown = text_of(visit(acme_noc).get(path))
+    shown = text_of(log_in(acme_noc).get(path))
 
     assert "Blind for 5 min: this device is not monitored" in shown
     assert "Not probed for 5 min" in shown
     assert "Responding" not in shown
 
 
-def test_a_site_counts_its_devices(visit, acme_noc, four_states):
+def test_a_site_counts_its_devices(log_in, acme_noc, four_states):
     path = reverse("console:site", args=[four_states["up"].site_id])
 
-    shown = text_of(visit(acme_noc).get(path))
+    shown = text_of(log_in(acme_noc).get(path))
 
     assert "1 down" in shown
     assert "1 blind" in shown
     assert all(f"r-{word}" in shown for word in four_states)
 
 
-def test_lists_are_paged_by_the_server(visit, acme, acme_noc):
+def test_lists_are_paged_by_the_server(log_in, acme, acme_noc):
     with acting_in(acme):
         site = make_site()
         Device.objects.bulk_create(
             Device(name=f"d{n:03}", site=site, management_address="127.20.0.1", tenant=acme)
             for n in range(120)
         )
-    client = visit(acme_noc)
+    client = log_in(acme_noc)
     path = reverse("console:devices")
 
     first, last = text_of(client.get(path)), text_of(client.get(path, {"page": "3"}))
@@ -215,8 +215,8 @@ def test_lists_are_paged_by_the_server(visit, acme, acme_noc):
     assert text_of(client.get(path, {"page": "9999"})).count("d119") == 1
 
 
-def test_the_search_finds_all_kinds(visit, acme_noc, four_states):
-    client = visit(acme_noc)
+def test_the_search_finds_all_kinds(log_in, acme_noc, four_states):
+    client = log_in(acme_noc)
 
     shown = text_of(client.get(reverse("console:search"), {"q": "hub"}, headers=HTMX))
     assert "hub" in shown
@@ -226,9 +226,9 @@ def test_the_search_finds_all_kinds(visit, acme_noc, four_states):
 
 
 @pytest.mark.usefixtures("_now")
-def test_the_home_tells_of_the_incident(visit, stage, acme_noc):
+def test_the_home_shows_the_incident(log_in, stage, acme_noc):
     incident = stage.open_incident()
-    client = visit(acme_noc)
+    client = log_in(acme_noc)
 
     shown = text_of(client.get(reverse("console:home")))
 
@@ -242,29 +242,29 @@ def test_the_home_tells_of_the_incident(visit, stage, acme_noc):
 
 @pytest.mark.parametrize("next_url", ["//evil.example/", "https://evil.example/", "javascript:1"])
 @pytest.mark.usefixtures("_now")
-def test_acknowledging_leads_nowhere_else(visit, stage, acme_noc, next_url):
+def test_acknowledging_leads_nowhere_else(log_in, stage, acme_noc, next_url):
     incident = stage.open_incident()
 
     path = reverse("incidents:acknowledge", args=[incident.id])
-    answer = visit(acme_noc).post(path, {"next": next_url})
+    answer = log_in(acme_noc).post(path, {"next": next_url})
 
     assert answer["Location"] == reverse("incidents:detail", args=[incident.id])
 
 
 @pytest.mark.usefixtures("_now")
-def test_those_who_only_read_are_offered_no_verb(visit, stage, acme_readonly):
+def test_readers_get_no_actions(log_in, stage, acme_readonly):
     stage.open_incident()
 
     assert "Acknowledge" not in text_of(
-        visit(acme_readonly).get(reverse("console:home"), headers=HTMX)
+        log_in(acme_readonly).get(reverse("console:home"), headers=HTMX)
     )
 
 
 @pytest.mark.usefixtures("_now")
-def test_alerts_say_what_was_seen_and_what_holds_them(visit, stage, acme_noc):
+def test_alerts_show_value_and_suppression(log_in, stage, acme_noc):
     incident = stage.open_incident()
 
-    shown = text_of(visit(acme_noc).get(reverse("console:alerts")))
+    shown = text_of(log_in(acme_noc).get(reverse("console:alerts")))
 
     assert "interface.oper_up = 0" in shown
     assert f"INC-{incident.number}" in shown
@@ -272,9 +272,9 @@ def test_alerts_say_what_was_seen_and_what_holds_them(visit, stage, acme_noc):
 
 
 @pytest.mark.usefixtures("_now")
-def test_a_device_behind_the_cause_says_so(visit, stage, acme_noc):
+def test_a_device_behind_the_cause_names_the_incident(log_in, stage, acme_noc):
     incident = stage.open_incident()
-    client = visit(acme_noc)
+    client = log_in(acme_noc)
 
     behind = text_of(client.get(reverse("console:device", args=[stage.devices["bng1"].id])))
     near = text_of(client.get(reverse("console:device", args=[stage.devices["cr2"].id])))
@@ -285,22 +285,22 @@ def test_a_device_behind_the_cause_says_so(visit, stage, acme_noc):
 
 
 @pytest.mark.usefixtures("_now")
-def test_a_silent_agent_blinds_the_home(visit, stage, acme, acme_noc):
-    stage.poll(0)
+def test_an_offline_agent_is_shown_on_the_home(log_in, stage, acme, acme_noc):
+    stage.read(0)
     with acting_in(acme):
         Agent.objects.update(last_heartbeat_at=stage.at(-300))
 
-    shown = text_of(visit(acme_noc).get(reverse("console:home")))
+    shown = text_of(log_in(acme_noc).get(reverse("console:home")))
 
     assert "Agent core is offline: last heartbeat 5 min ago." in shown
     assert "Offline" in shown
 
 
-def test_quiet_says_since_when(visit, acme, acme_noc, four_states):
+def test_quiet_says_since_when(log_in, acme, acme_noc, four_states):
     with acting_in(acme):
         Device.objects.exclude(name="r-up").delete()
 
-    shown = text_of(visit(acme_noc).get(reverse("console:home")))
+    shown = text_of(log_in(acme_noc).get(reverse("console:home")))
 
     assert "All quiet" in shown
     assert "No incident was ever opened" in shown

@@ -1,6 +1,6 @@
-"""What each page and list asks the database, over one made-up network: pinned, so that one question more is seen.
+"""The number of queries of each page and list over one generated network, pinned.
 
-Changed on purpose? The new number belongs into ``query_counts.json``.
+A deliberate change goes into ``query_counts.json``.
 """
 
 import json
@@ -28,7 +28,7 @@ def signed_in(name: str) -> Client:
     return client
 
 
-def test_every_page_asks_what_it_asked(monkeypatch, record_property):
+def test_query_counts_are_unchanged(monkeypatch, record_property):
     monkeypatch.setattr("apps.lab.seed.run.SIZES", {"small": NEIGHBOR})
     at = clock.now().replace(microsecond=0)
     created = seed_demo(size="small", seed=7, password="of-tests-" * 2, at=at, echo=str)

@@ -1,4 +1,4 @@
-"""The devices of a site: chosen while sites are few, asked for in words when they are many."""
+"""The site filter of the list of devices: a select for few sites, a text search for many."""
 
 import re
 
@@ -48,10 +48,10 @@ def matches(answer) -> dict[str, str]:
     return {name: query.replace("&amp;", "&") for query, name in links}
 
 
-def test_few_sites_are_a_choice(visit, acme, acme_noc):
+def test_few_sites_are_a_choice(log_in, acme, acme_noc):
     with acting_in(acme):
         site = make_site("Hub")
-    client = visit(acme_noc)
+    client = log_in(acme_noc)
 
     form = field(client.get(PATH, {"site": str(site.id)}))
 
@@ -59,8 +59,8 @@ def test_few_sites_are_a_choice(visit, acme, acme_noc):
     assert 'type="search" name="site"' not in form
 
 
-def test_many_sites_are_asked_for_in_words(visit, acme_noc, many):
-    form = field(visit(acme_noc).get(PATH))
+def test_many_sites_are_a_text_search(log_in, acme_noc, many):
+    form = field(log_in(acme_noc).get(PATH))
 
     assert '<input type="search" name="site" value=""' in form
     assert "Tower 07" not in form
@@ -76,8 +76,8 @@ def test_many_sites_are_asked_for_in_words(visit, acme_noc, many):
         ("%", []),
     ],
 )
-def test_words_are_of_a_name_or_a_code(visit, acme_noc, many, words, names):
-    client = visit(acme_noc)
+def test_words_are_of_a_name_or_a_code(log_in, acme_noc, many, words, names):
+    client = log_in(acme_noc)
 
     page = client.get(PATH, {"site": words})
     file = csv_rows(client.get(reverse("console:devices-csv"), {"site": words}))
@@ -87,8 +87,8 @@ def test_words_are_of_a_name_or_a_code(visit, acme_noc, many, words, names):
     assert f'name="site" value="{words}"' in field(page)
 
 
-def test_words_that_fit_several_sites_offer_each(visit, acme_noc, many):
-    client = visit(acme_noc)
+def test_words_that_fit_several_sites_offer_each(log_in, acme_noc, many):
+    client = log_in(acme_noc)
 
     offered = matches(client.get(PATH, {"site": "south", "role": "core", "sort": "-name"}))
 
@@ -96,42 +96,42 @@ def test_words_that_fit_several_sites_offer_each(visit, acme_noc, many):
     assert shown(client.get(f"{PATH}?site={many[0].id}")) == ["r-su-0"]
 
 
-def test_only_so_many_are_offered(visit, acme_noc, many):
-    answer = visit(acme_noc).get(PATH, {"site": "tower"})
+def test_only_so_many_are_offered(log_in, acme_noc, many):
+    answer = log_in(acme_noc).get(PATH, {"site": "tower"})
 
     assert len(matches(answer)) == MAX_MATCHES
     assert f"{MAX_CHOICES - MAX_MATCHES} more" in answer.content.decode()
 
 
-def test_one_that_fits_alone_is_not_offered(visit, acme_noc, many):
-    assert matches(visit(acme_noc).get(PATH, {"site": "SU-1"})) == {}
+def test_one_that_fits_alone_is_not_offered(log_in, acme_noc, many):
+    assert matches(log_in(acme_noc).get(PATH, {"site": "SU-1"})) == {}
 
 
-def test_a_chosen_site_stays_while_the_rest_of_the_filter_changes(visit, acme_noc, many):
-    form = field(visit(acme_noc).get(PATH, {"site": str(many[1].id), "q": "r-"}))
+def test_a_chosen_site_stays_while_the_rest_of_the_filter_changes(log_in, acme_noc, many):
+    form = field(log_in(acme_noc).get(PATH, {"site": str(many[1].id), "q": "r-"}))
 
     assert f'<input type="hidden" name="site" value="{many[1].id}">' in form
     assert "<bdi>South 1</bdi>" in form
     assert '<a class="text-link" href="?q=r-">Any site</a>' in form
 
 
-def test_words_stay_a_field_where_sites_are_few(visit, acme, acme_noc):
+def test_words_stay_a_field_where_sites_are_few(log_in, acme, acme_noc):
     with acting_in(acme):
         make_device("r1", site=make_site("Hub", code="HUB"))
 
-    answer = visit(acme_noc).get(PATH, {"site": "hub"})
+    answer = log_in(acme_noc).get(PATH, {"site": "hub"})
 
     assert shown(answer) == ["r1"]
     assert 'type="search" name="site" value="hub"' in field(answer)
 
 
-def test_a_limited_member_learns_no_site_by_its_words(visit, acme, acme_noc, many):
+def test_a_limited_member_finds_no_site_outside_the_grant(log_in, acme, acme_noc, many):
     """The router is granted, its site is not: the site's name finds nothing."""
     Membership.objects.filter(user=acme_noc).update(is_limited=True)
     with acting_in(acme):
         device = many[0].devices.get()
         grant(user_id=acme_noc.id, row=device, actor=ACTOR, at=clock.now())
-    client = visit(acme_noc)
+    client = log_in(acme_noc)
 
     assert shown(client.get(PATH)) == ["r-su-0"]
     for words in ("south", "SU-0"):
@@ -140,8 +140,8 @@ def test_a_limited_member_learns_no_site_by_its_words(visit, acme, acme_noc, man
         assert matches(answer) == {}
 
 
-def test_five_hundred_sites_weigh_little(visit, acme, acme_noc, many):
-    client = visit(acme_noc)
+def test_five_hundred_sites_weigh_little(log_in, acme, acme_noc, many):
+    client = log_in(acme_noc)
     before = len(client.get(PATH).content)
     with acting_in(acme):
         for n in range(450):

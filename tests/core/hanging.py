@@ -1,4 +1,4 @@
-"""A WSGI application and a Celery application that hang when they are told to; the watchdog has less patience here."""
+"""A WSGI application and a Celery application that hang on request; the watchdog's time limits are shorter here."""
 
 import os
 import threading

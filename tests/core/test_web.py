@@ -88,7 +88,7 @@ class TestFaultPages:
         assert answer.status_code == 403
         assert "The form has expired" in answer.content.decode()
 
-    def test_speaks_the_readers_language(self, visitor):
+    def test_is_in_the_language_of_the_request(self, visitor):
         with fail_queries_with(ZeroDivisionError()):
             answer = visitor.get("/incidents/", headers={"accept-language": "ar"})
 

@@ -162,7 +162,7 @@ def test_groups_count_in_folders_and_threads_do_not():
     assert counting == {"web", "ingest", "worker"}
 
 
-def test_the_image_has_two_stages_and_ends_as_nobody():
+def test_the_image_has_two_stages_and_an_unprivileged_user():
     lines = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").splitlines()
     stages = [n for n, line in enumerate(lines) if line.startswith("FROM ")]
 

@@ -47,21 +47,21 @@ def test_the_handbook_leads_to_a_router_that_is_read(public_folder, record_prope
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
-    told = json.loads(done.stdout.splitlines()[-1])
-    saw = told["saw"]
+    output = json.loads(done.stdout.splitlines()[-1])
+    observed = output["observed"]
 
-    assert saw["before"] == ["/setup/", 200]
-    assert saw["codes_in_the_log"] == 1
-    assert saw["bootstrap"] == "Created the account ops@noc.example."
-    assert saw["bootstrap_again"].startswith("Nothing was changed")
-    assert saw["setup_afterwards"] == 404
-    assert saw["signed_in"] == "ops@noc.example"
-    assert saw["state_folder"] == ["ispvm-agent 700", "ispvm-agent 600"]
-    assert saw["agent"] == "active"
-    assert not saw["agent_is_root"]
-    assert all(0 <= row["value"] <= 100 for row in saw["samples"]), saw["samples"]
-    assert saw["samples"]
+    assert observed["before"] == ["/setup/", 200]
+    assert observed["codes_in_the_log"] == 1
+    assert observed["bootstrap"] == "Created the account ops@noc.example."
+    assert observed["bootstrap_again"].startswith("Nothing was changed")
+    assert observed["setup_afterwards"] == 404
+    assert observed["signed_in"] == "ops@noc.example"
+    assert observed["state_folder"] == ["ispvm-agent 700", "ispvm-agent 600"]
+    assert observed["agent"] == "active"
+    assert not observed["agent_is_root"]
+    assert all(0 <= row["value"] <= 100 for row in observed["samples"]), observed["samples"]
+    assert observed["samples"]
     record_property(
         "bar",
-        f"First installation: ran {len(told['ran'])} commands; not run here: {told['not_run']}",
+        f"First installation: ran {len(output['ran'])} commands; not run here: {output['not_run']}",
     )

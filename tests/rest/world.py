@@ -1,4 +1,4 @@
-"""Two tenants with a row of everything: whoever asks in acme must never be shown a word of globex."""
+"""Two tenants with a row of every resource: responses in acme must never contain text of globex."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from apps.tenancy.models import Tenant, TenantModel
 from tests.accounts import rows
 from tests.clients import bearer
 
-#: What only a program's inside looks like.
+#: Patterns of internal details that no response may contain.
 INSIDES = re.compile(
     r"Traceback|\.py\b|site-packages|psycopg|django\.|rest_framework|/usr/|/root|SELECT |INSERT INTO"
     r"|relation \"|syntax error|line \d+, in"

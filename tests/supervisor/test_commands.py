@@ -9,8 +9,8 @@ import pytest
 
 from ispvm.supervisor.errors import LaunchError, explain_os_error
 from ispvm.supervisor.paths import PROJECT, Home
-from ispvm.supervisor.ports import free_port, is_free, keep_port, require_free
-from ispvm.supervisor.secrets import keep_secret, write_private
+from ispvm.supervisor.ports import ensure_port, free_port, is_free, require_free
+from ispvm.supervisor.secrets import ensure_secret, write_private
 
 
 def run(*arguments: str, python: str = sys.executable, **variables: str):
@@ -105,15 +105,15 @@ class TestPorts:
             require_free(used_port, purpose="web", remedy="choose another")
 
     def test_a_remembered_port_is_kept_while_it_is_free(self, tmp_path):
-        port = keep_port(tmp_path / "port")
+        port = ensure_port(tmp_path / "port")
 
-        assert keep_port(tmp_path / "port") == port
+        assert ensure_port(tmp_path / "port") == port
 
     def test_a_remembered_port_that_was_taken_is_replaced(self, tmp_path, used_port, monkeypatch):
         monkeypatch.setattr("ispvm.supervisor.ports.PATIENCE_SECONDS", 0.2)
         (tmp_path / "port").write_text(str(used_port))
 
-        port = keep_port(tmp_path / "port")
+        port = ensure_port(tmp_path / "port")
 
         assert port != used_port
         assert (tmp_path / "port").read_text() == f"{port}\n"
@@ -124,9 +124,9 @@ class TestPorts:
 
 class TestSecrets:
     def test_a_secret_is_made_once(self, tmp_path):
-        first = keep_secret(tmp_path / "deep" / "secret")
+        first = ensure_secret(tmp_path / "deep" / "secret")
 
-        assert keep_secret(tmp_path / "deep" / "secret") == first
+        assert ensure_secret(tmp_path / "deep" / "secret") == first
         assert (tmp_path / "deep" / "secret").stat().st_mode & 0o777 == 0o600
         assert [path.name for path in (tmp_path / "deep").iterdir()] == ["secret"]
 

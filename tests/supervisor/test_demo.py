@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ispvm.supervisor.demo.kills import ALL_KINDS, KINDS, Killer, of_kind, plan_kinds
 from ispvm.supervisor.demo.options import parse
-from ispvm.supervisor.demo.world import Identity, World, read_json, write_json
+from ispvm.supervisor.demo.surroundings import Identity, Surroundings, read_json, write_json
 from ispvm.supervisor.errors import LaunchError
 from tests.supervisor.waiting import eventually
 
@@ -62,9 +62,9 @@ class TestIdentity:
 
 class TestWorld:
     def test_the_plan_names_addresses_that_follow_from_the_port(self, tmp_path):
-        world = World(tmp_path / "demo", Identity(3, 9100))
+        surroundings = Surroundings(tmp_path / "demo", Identity(3, 9100))
 
-        plan = world.prepare()
+        plan = surroundings.prepare()
 
         assert plan.web_url == "http://127.0.0.1:9100"
         assert plan.ingest_url == "https://127.40.0.1:9104"
@@ -72,8 +72,8 @@ class TestWorld:
 
     def test_agents_get_no_settings_of_the_platform(self, tmp_path, monkeypatch):
         monkeypatch.setenv("DATABASE_URL", "postgres://secret")
-        world = World(tmp_path / "demo", Identity(3, 9100))
-        plan = world.prepare()
+        surroundings = Surroundings(tmp_path / "demo", Identity(3, 9100))
+        plan = surroundings.prepare()
         entry = {
             "name": "north",
             "token_file": "/t",
@@ -82,8 +82,8 @@ class TestWorld:
         }
         write_json(tmp_path / "demo" / "agents.json", [entry])
 
-        (agent,) = world.agents(plan)
-        spec = world.agent(agent)
+        (agent,) = surroundings.agents(plan)
+        spec = surroundings.agent(agent)
 
         assert spec.name == "agent-north"
         assert "127.30.0.2" in spec.argv

@@ -62,7 +62,7 @@ class TestSupervisor:
         assert not is_running(first)
         assert supervisor.restarts("sleeper") == 1
 
-    def test_gives_up_on_a_process_that_keeps_dying_and_says_what_it_said(
+    def test_gives_up_on_a_process_that_keeps_dying_and_shows_its_output(
         self, supervisor, tmp_path
     ):
         supervisor.start(
@@ -75,7 +75,7 @@ class TestSupervisor:
         assert "no config found" in supervisor.failed()[0]
         assert "broken.log" in supervisor.failed()[0]
 
-    def test_what_has_worked_is_started_again_for_ever(self, supervisor, tmp_path):
+    def test_a_process_that_was_ready_is_restarted_without_limit(self, supervisor, tmp_path):
         """A database on a full volume dies at each start until there is room."""
         full = tmp_path / "full"
         code = (
@@ -94,9 +94,7 @@ class TestSupervisor:
         pid = supervisor.pids()["database"]
         eventually(lambda: supervisor.pids().get("database") == pid)
 
-    def test_a_machine_without_room_for_another_process_is_asked_again(
-        self, supervisor, tmp_path, monkeypatch
-    ):
+    def test_a_failed_fork_is_retried(self, supervisor, tmp_path, monkeypatch):
         supervisor.start(python(tmp_path, "sleeper", SLEEPER))
         first = supervisor.pids()["sleeper"]
         spawn, refusals = Child.spawn, iter(range(2))
@@ -160,7 +158,7 @@ class TestSupervisor:
 
         assert "serving now" in (tmp_path / "slow.log").read_text()
 
-    def test_says_what_a_process_said_when_it_does_not_get_ready(self, supervisor, tmp_path):
+    def test_shows_the_output_of_a_process_that_does_not_get_ready(self, supervisor, tmp_path):
         mute = "print('still loading', flush=True); import time; time.sleep(600)"
         supervisor.start(python(tmp_path, "mute", mute, ready_line="never"))
         eventually(lambda: "still loading" in (tmp_path / "mute.log").read_text())

@@ -82,7 +82,7 @@ class Killer:
         self._rng = random.Random(seed)  # noqa: S311  # to be repeated, not to be secret
         self._kinds = plan_kinds(count, self._rng, kinds)
         self._faults = faults or {}
-        self._least_seconds = min_seconds
+        self._min_seconds = min_seconds
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="killer", daemon=True)
 
@@ -120,7 +120,7 @@ class Killer:
             story_time += time.monotonic() - began
             seconds = float(self.phase().get("seconds", seconds))
             # Less than the whole duration, so that the last kill is within a story too.
-            wait = max(self._least_seconds, 0.9 * seconds / len(self._kinds))
+            wait = max(self._min_seconds, 0.9 * seconds / len(self._kinds))
             wait *= self._rng.uniform(0.3, 1.7)
 
     def _write_kills_left(self) -> None:

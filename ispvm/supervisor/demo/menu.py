@@ -117,7 +117,7 @@ class Menu:
     def _do(self, word: str, target: str) -> None:
         choice = next((row for row in CHOICES if row.key == word), None)
         if choice is not None:
-            self._break(choice, target)
+            self._inject(choice, target)
         elif word == "h":
             self._request("DELETE", "/failures")
             self._echo("Cleared. Incidents close when all of their alerts have recovered.")
@@ -127,7 +127,7 @@ class Menu:
         elif word:
             self.show()
 
-    def _break(self, choice: Choice, target: str) -> None:
+    def _inject(self, choice: Choice, target: str) -> None:
         targets = choice.targets(self._request("GET", "/topology"))
         if target and target not in targets:
             self._echo(f"Known names: {', '.join(targets)}.")

@@ -16,7 +16,14 @@ from ispvm.supervisor.demo.faults import BACKEND, FLUSH, VALKEY, embedded_faults
 from ispvm.supervisor.demo.kills import Killer
 from ispvm.supervisor.demo.menu import Menu, listen
 from ispvm.supervisor.demo.options import parse
-from ispvm.supervisor.demo.world import Agent, DemoPlan, Identity, Ports, World, read_json
+from ispvm.supervisor.demo.surroundings import (
+    Agent,
+    DemoPlan,
+    Identity,
+    Ports,
+    Surroundings,
+    read_json,
+)
 from ispvm.supervisor.environment import connect_services, platform_environment, unprivileged
 from ispvm.supervisor.errors import LaunchError
 from ispvm.supervisor.paths import DEMO_LOCK, PROJECT, Home, home_folder
@@ -40,13 +47,13 @@ def demo(arguments: list[str]) -> int:
             erase(home)
         home.prepare()
         identity = Identity.resolve(home.root / "demo", seed=options.seed, port=options.port)
-        world = World(home.root / "demo", identity)
-        world.ports.require_free()
+        surroundings = Surroundings(home.root / "demo", identity)
+        surroundings.ports.require_free()
         console = Console(quiet=options.check and not options.verbose)
         supervisor = Supervisor(home.logs, console)
         try:
             with stopping_on_signals(supervisor):
-                return Demo(home, world, supervisor, console).play(options)
+                return Demo(home, surroundings, supervisor, console).play(options)
         except StopRequested:
             console.echo("Stopping ...")
             return 130
@@ -97,9 +104,11 @@ def stopping_on_signals(supervisor: Supervisor) -> Iterator[None]:
 class Demo:
     """One run of the demo, from setup to checked stories or to pages for signing in."""
 
-    def __init__(self, home: Home, world: World, supervisor: Supervisor, console: Console) -> None:
+    def __init__(
+        self, home: Home, surroundings: Surroundings, supervisor: Supervisor, console: Console
+    ) -> None:
         self.home = home
-        self.world = world
+        self.surroundings = surroundings
         self.supervisor = supervisor
         self.console = console
         self.services: Services | None = None
@@ -110,7 +119,7 @@ class Demo:
 
     def play(self, options: argparse.Namespace) -> int:
         began = time.monotonic()
-        plan = self.world.prepare()
+        plan = self.surroundings.prepare()
         self.console.echo(f"Demo with seed {plan.seed}; data in {self.home.root}")
         environment = self._environment(plan)
         platform = self._install(environment, plan)
@@ -136,7 +145,7 @@ class Demo:
         environment.update(
             ISPVM_PUBLIC_URL=plan.web_url,
             ISPVM_INGEST_URL=plan.ingest_url,
-            ISPVM_EGRESS_ALLOW=f"127.0.0.1/32:{self.world.ports.receiver}",
+            ISPVM_EGRESS_ALLOW=f"127.0.0.1/32:{self.surroundings.ports.receiver}",
         )
         return environment
 
@@ -155,9 +164,9 @@ class Demo:
             environment,
             certificates,
             self.home.root / "metrics",
-            self.world.ports.web,
-            self.world.ports.ingest,
-            self.world.ports.metrics,
+            self.surroundings.ports.web,
+            self.surroundings.ports.ingest,
+            self.surroundings.ports.metrics,
         )
 
     def _signing(self, environment: dict[str, str]) -> dict[str, str]:
@@ -174,22 +183,22 @@ class Demo:
         self.supervisor.wait_ready(*(process.name for process in processes), seconds=90)
 
     def _start_world(self, environment: dict[str, str], plan: DemoPlan) -> None:
-        self.supervisor.start(self.world.simulator())
+        self.supervisor.start(self.surroundings.simulator())
         self.supervisor.wait_ready("simulator")
         self._run(
             *("provision", unprivileged(environment), "demo_provision", "--seed", str(plan.seed)),
-            *("--control", plan.control_url, "--out", str(self.world.folder)),
+            *("--control", plan.control_url, "--out", str(self.surroundings.folder)),
         )
-        receiver = self.world.receiver(plan)
+        receiver = self.surroundings.receiver(plan)
         self.stoppable[receiver.name] = receiver
         self.supervisor.start(receiver)
         self.supervisor.wait_ready("receiver")
-        self.agents = self.world.agents(plan)
+        self.agents = self.surroundings.agents(plan)
         for agent in self.agents:
             if not agent.enrolled.exists():
-                self._run_to_end(self.world.enrollment(agent))
+                self._run_to_end(self.surroundings.enrollment(agent))
                 agent.enrolled.touch()
-            self.stoppable[agent.process_name] = self.world.agent(agent)
+            self.stoppable[agent.process_name] = self.surroundings.agent(agent)
             self.supervisor.start(self.stoppable[agent.process_name])
 
     def _run(self, name: str, environment: dict[str, str], *command: str) -> None:
@@ -207,7 +216,7 @@ class Demo:
             raise LaunchError(f"The step '{spec.name}' failed with exit code {code}; see {log}.")
 
     def _show_addresses(self, plan: DemoPlan) -> None:
-        ports: Ports = self.world.ports
+        ports: Ports = self.surroundings.ports
         self.console.echo(f"  pages      {plan.web_url}/")
         self.console.echo(
             f"  ingest     {plan.ingest_url} (agents only; listens on {ports.ingest})"
@@ -228,7 +237,7 @@ class Demo:
     ) -> int:
         command = (
             *("demo_check", "--seed", str(plan.seed), "--scenarios", options.scenarios),
-            *("--control", plan.control_url, "--out", str(self.world.folder)),
+            *("--control", plan.control_url, "--out", str(self.surroundings.folder)),
             *(("--disturbed",) if options.kills else ()),
             *(("--compare",) if options.compare else ()),
         )
@@ -283,7 +292,7 @@ class Demo:
 
     def _apply_halts(self) -> None:
         """Stop the processes that a story halts, and start them again afterwards."""
-        wanted = self.world.halted() & self.stoppable.keys()
+        wanted = self.surroundings.halted() & self.stoppable.keys()
         for name in sorted(wanted - self.halted):
             self.supervisor.kill(name)
             self.supervisor.stop(name)

@@ -84,7 +84,7 @@ class TestLeases:
         assert outcomes.count(ADMITTED) == 10
         assert outcomes.count(PARALLEL) == 190
 
-    def test_they_last_while_their_process_lives_and_end_when_it_is_killed(self, tenant):
+    def test_leases_are_renewed_until_their_process_is_killed(self, tenant):
         taker = subprocess.Popen(
             [sys.executable, "-c", TAKE, settings.ISPVM_REDIS_URL, str(tenant)],
             stdout=subprocess.PIPE,
@@ -154,7 +154,7 @@ class TestBudget:
         assert acquire(limits, uuid4(), is_expensive=True) is ADMITTED
 
 
-def test_while_redis_is_away_it_is_not_asked_each_time(away, tenant, monkeypatch):
+def test_an_unavailable_redis_is_not_queried_for_each_request(away, tenant, monkeypatch):
     attempts = []
     monkeypatch.setattr(away, "_scripts", [lambda **_: attempts.append(1) or fail()] * 3)
 

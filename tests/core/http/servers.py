@@ -1,4 +1,4 @@
-"""Servers on loopback that behave as badly as a script says, and count who came."""
+"""Servers on loopback that misbehave as scripted, and count connections."""
 
 import socket
 import ssl

@@ -54,9 +54,9 @@ def test_the_operator_can_open(text, kind):
 
 
 @pytest.mark.parametrize("text", PUBLIC)
-def test_neighbours_of_special_ranges_are_public(text):
+def test_addresses_beside_special_ranges_are_public(text):
     assert classify(ip_address(text)).kind is Kind.PUBLIC
 
 
-def test_metadata_in_a_wrapping_is_still_called_metadata():
+def test_embedded_metadata_addresses_are_metadata():
     assert classify(ip_address("64:ff9b::169.254.169.254")).kind is Kind.METADATA

@@ -34,7 +34,7 @@ def failure(url: str, client: EgressClient = PATIENT) -> EgressError:
 
 
 class TestRequest:
-    def test_is_sent_whole_and_as_asked(self):
+    def test_is_sent_completely_and_unchanged(self):
         with ScriptedServer(answer("200 OK", "X-Seen: yes", body=b"thanks")) as server:
             result = post(f"{server.url}?a=%20b", b"x" * 300_000, **{"X-Event": "ping"})
 
@@ -141,7 +141,7 @@ class TestAnswer:
         with ScriptedServer(answer("200 OK", "Content-Encoding: gzip", body=bomb)) as server:
             assert post(server.url).body == bomb
 
-    def test_that_comes_before_the_request_was_read_is_heard(self):
+    def test_before_the_request_was_read_is_received(self):
         def early(conn, _):
             conn.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
 
@@ -289,7 +289,7 @@ class TestTls:
         assert caught.value.code in {"tls_failed", "tls_timeout"}
         assert not any(b"POST" in request for request in server.requests)
 
-    def test_a_bundle_that_is_not_pem_is_said_so(self, tls_server):
+    def test_a_bundle_that_is_not_pem_has_its_own_code(self, tls_server):
         _, server = tls_server()
 
         with pytest.raises(EgressError) as caught:

@@ -1,4 +1,4 @@
-"""Nothing out of bounds is ever dialled: canaries listen, every connect() is watched."""
+"""No connection to a denied address: canaries listen, every connect() is recorded."""
 
 import contextlib
 import itertools
@@ -96,7 +96,7 @@ def _literal(text: str) -> str:
     return f"[{text}]" if ":" in text else text
 
 
-class TestNothingIsDialled:
+class TestNoConnectionIsMade:
     @pytest.mark.parametrize(
         ("scheme", "text"), list(itertools.product(("http", "https"), ADDRESSES)), ids=str
     )
@@ -151,7 +151,7 @@ class TestNothingIsDialled:
 
 
 class TestRebinding:
-    def test_the_resolver_is_asked_once_and_its_answer_is_what_is_dialled(self, monkeypatch):
+    def test_the_resolver_is_queried_once_and_its_result_is_connected_to(self, monkeypatch):
         answers = iter([[PUBLIC_V4], [ip_address("127.0.0.1")]])
         dialled: list[object] = []
 

@@ -68,7 +68,7 @@ def count(folder: Path, how: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("free", [0, 4096, 128 * 1024])
-def test_a_process_that_counts_lives(volume, free):
+def test_a_process_that_counts_survives(volume, free):
     fill(volume, but=free)
 
     done = count(volume, "reserved")

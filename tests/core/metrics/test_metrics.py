@@ -161,7 +161,7 @@ class TestWebPage:
             {"REMOTE_ADDR": "203.0.113.9", "headers": {"X-Real-IP": "127.0.0.1"}},
         ],
     )
-    def test_is_not_there_for_strangers_and_through_proxies(self, client, how):
+    def test_is_404_for_other_hosts_and_through_proxies(self, client, how):
         assert client.get("/metrics", **how).status_code == 404
 
     def test_is_there_for_the_operators_network(self, client, settings):

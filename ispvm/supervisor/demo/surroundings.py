@@ -126,7 +126,7 @@ class Agent:
         return self.state_dir / "enrolled-by-demo"
 
 
-class World:
+class Surroundings:
     """The demo's folder and the processes around the platform."""
 
     def __init__(self, folder: Path, identity: Identity) -> None:
