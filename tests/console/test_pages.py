@@ -286,7 +286,7 @@ def test_a_device_behind_the_cause_names_the_incident(log_in, stage, acme_noc):
 
 @pytest.mark.usefixtures("_now")
 def test_an_offline_agent_is_shown_on_the_home(log_in, stage, acme, acme_noc):
-    stage.read(0)
+    stage.poll(0)
     with acting_in(acme):
         Agent.objects.update(last_heartbeat_at=stage.at(-300))
 
