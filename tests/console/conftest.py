@@ -13,7 +13,7 @@ from tests.incidents.monitored_network import MonitoredNetwork
 def log_in() -> Callable[..., Client]:
     def log_in_as(user) -> Client:
         client = Client()
-        assert client.log_in_as(username=user.email, password=PASSWORD)
+        assert client.login(username=user.email, password=PASSWORD)
         client.get("/search/")  # the first request of a minute also updates the session
         return client
 

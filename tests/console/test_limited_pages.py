@@ -12,12 +12,12 @@ from apps.inventory.services import grant
 from apps.tenancy import acting_in
 from tests.accounts.test_page_matrix import LISTWISE, outcome, whole
 from tests.clients import queries
-from tests.incidents.monitored_network import ACTOR, BEHIND
+from tests.incidents.monitored_network import ACTOR, CUT_OFF_ROUTERS
 from tests.inventory.factories import make_site
 
 pytestmark = pytest.mark.django_db
 
-OWN, OUTSIDE = BEHIND[1], ("cr1", "cr2", "er1", BEHIND[0], "hub", "north")
+OWN, OUTSIDE = CUT_OFF_ROUTERS[1], ("cr1", "cr2", "er1", CUT_OFF_ROUTERS[0], "hub", "north")
 
 
 @pytest.fixture

@@ -166,7 +166,7 @@ class TestSeed:
     def test_a_tenant_of_another_seed_is_left_alone(self, tiny):
         tiny(7)
 
-        with pytest.raises(OtherSeed, match="not made by seed 8"):
+        with pytest.raises(OtherSeed, match="not created by seed 8"):
             tiny(8)
 
 
