@@ -21,6 +21,7 @@ from apps.alerts.services import install_pack
 from apps.audit.models import Record
 from apps.audit.services import record
 from apps.core import clock
+from apps.core.messages import Message
 from apps.diagnostics.models import ConnectionTest
 from apps.incidents.models import Incident
 from apps.inventory import models as inventory
@@ -113,7 +114,8 @@ def alert() -> UUID:
         },
     }
     now = clock.now()
-    defaults = {"since": now, "fired_at": now}
+    summary = Message("alerts.summary.unreachable", {"entity": "cr1"})
+    defaults = {"since": now, "fired_at": now, "summary_message": summary}
     return Alert.objects.get_or_create(rule_id=rule(), **fields, defaults=defaults)[0].pk
 
 
