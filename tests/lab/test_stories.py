@@ -25,7 +25,7 @@ PROJECT = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     "options",
     [("--all",), ("--scenarios", "b", "--kills", "20")],
-    ids=["all stories", "twenty kills"],
+    ids=["all scenarios", "twenty kills"],
 )
 def test_passes_with_a_random_seed(tmp_path, options):
     seed = random.SystemRandom().randrange(1_000_000)
@@ -101,7 +101,7 @@ def test_the_table_shows_results_and_missing_times():
     assert lines[2].split()[-3:] == ["17.5", "18.0", "19.0"]
     assert lines[3].startswith("BAD (b)")
     assert lines[3].split()[-3:] == ["-", "-", "-"]
-    assert lines[-1] == "1 of 3 stories passed, in 1.5 minutes."
+    assert lines[-1] == "1 of 3 scenarios passed, in 1.5 minutes."
 
 
 def test_a_changed_verdict_is_reported():

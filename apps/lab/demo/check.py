@@ -140,7 +140,7 @@ def play_group(
             times_used=runner.times_used,
         )
         cases.append((story, context, story.draw(context)))
-        runner.echo(f"Story ({story.key}): {story.name}")
+        runner.echo(f"Scenario ({story.key}): {story.name}")
     keys = ",".join(story.key for story in stories)
     runner.folder.write_json("phase.json", {**phase, "story": keys})
     with ThreadPoolExecutor(len(cases)) as pool:
@@ -153,7 +153,7 @@ def play_group(
                 comparison.line() if len(results) == 1 else f"({row.story.key}){comparison.line()}"
             )
         word = "passed" if row.report.passed else "FAILED"
-        runner.echo(f"Story ({row.story.key}) {word} after {row.seconds:.0f} s.")
+        runner.echo(f"Scenario ({row.story.key}) {word} after {row.seconds:.0f} s.")
     return results
 
 
@@ -188,7 +188,7 @@ def _check_nothing_else(watcher: Watcher, scenarios: Sequence[Scenario], report:
 
 def table(results: Sequence[StoryResult], wanted: int, seconds: float) -> list[str]:
     """The result table: seconds from the failure to the incident, its correct cause, its delivery."""
-    lines = ["", f"{'':3} {'story':48} {'cause':24} incident  cause  delivery"]
+    lines = ["", f"{'':3} {'scenario':48} {'cause':24} incident  cause  delivery"]
     for row in results:
         mark = "ok" if row.report.passed else "BAD"
         timings = row.report.timings or [Timing("-", None, None, None)]
@@ -200,7 +200,7 @@ def table(results: Sequence[StoryResult], wanted: int, seconds: float) -> list[s
                 f"{mark:3} {name[:48]:48} {timing.cause[:24]:24} {delivered[0]:>8} {delivered[1]:>6} {delivered[2]:>9}"
             )
     right = sum(row.report.passed for row in results)
-    return [*lines, f"{right} of {wanted} stories passed, in {seconds / 60:.1f} minutes."]
+    return [*lines, f"{right} of {wanted} scenarios passed, in {seconds / 60:.1f} minutes."]
 
 
 def wait_until_healthy(

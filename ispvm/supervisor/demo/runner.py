@@ -287,7 +287,7 @@ class Demo:
             pid = f" (pid {kill.pid})" if kill.pid else ""
             self.console.echo(f"  killed at {kill.at_seconds:5.1f} s: {kill.name}{pid}")
         if missing:
-            self.console.echo(f"{missing} planned kills did not happen during a story.")
+            self.console.echo(f"{missing} planned kills did not happen during a scenario.")
         return 1 if missing else 0
 
     def _apply_halts(self) -> None:

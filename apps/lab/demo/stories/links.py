@@ -22,7 +22,7 @@ class RingCut(Story):
     def begin(self, context: Context) -> None:
         """Restore the default polling and probe intervals."""
         self._set_intervals(context, profile={}, probe_seconds=DEFAULT_PROBE_SECONDS)
-        context.echo("  default polling, probes and rules for this story")
+        context.echo("  default polling, probes and rules for this scenario")
         context.watcher.wait_for(lambda: None, seconds=CONFIG_WITHIN)
 
     def end(self, context: Context) -> None:

@@ -39,15 +39,15 @@ class ApiLocked(Story):
     def begin(self, context: Context) -> None:
         """The shipped five minutes are too long for a story: an override shortens them."""
         changes = {"for_seconds": LOCKED_FOR_SECONDS}
-        body = {"scope": "tenant", "target": "", "changes": changes, "reason": "demo story"}
+        body = {"scope": "tenant", "target": "", "changes": changes, "reason": "demo scenario"}
         path = f"/alert-rules/{self._rule(context)}/overrides/"
         context.rest.post(path, body)
-        context.echo(f"  override for this story: management_plane for the tenant: {changes}")
+        context.echo(f"  override for this scenario: management_plane for the tenant: {changes}")
 
     def end(self, context: Context) -> None:
         rule = self._rule(context)
         for row in context.rest.get(f"/alert-rules/{rule}/overrides/")["results"]:
-            if row["reason"] == "demo story":
+            if row["reason"] == "demo scenario":
                 context.rest.delete(f"/alert-rules/{rule}/overrides/{row['id']}/")
 
     @staticmethod
