@@ -18,7 +18,7 @@ def _fresh_counts(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def _at_one_moment() -> Iterator[None]:
-    """What a slow machine does one after the other must not fall into two steps of a code or two windows of a limit."""
+def _fixed_time() -> Iterator[None]:
+    """On a slow machine a test must not span two time steps of a code or two windows of a limit."""
     with clocks.travel(time.time(), tick=False):
         yield

@@ -21,7 +21,7 @@ WELL_KNOWN = "/.well-known/openid-configuration"
 
 @cache
 def private_key(name: str) -> Any:
-    """A key that is made once; its name says of what kind."""
+    """A key, generated once per name; the name begins with the key type."""
     if name.startswith("ec"):
         return ec.generate_private_key(ec.SECP256R1())
     if name.startswith("ed"):
@@ -30,7 +30,7 @@ def private_key(name: str) -> Any:
 
 
 def public_jwk(name: str, **more: Any) -> dict[str, Any]:
-    """As the provider publishes it."""
+    """The public key in JWK form, as the provider publishes it."""
     public = private_key(name).public_key()
     kind = {"ec": jwt.algorithms.ECAlgorithm, "ed": jwt.algorithms.OKPAlgorithm}
     algorithm = kind.get(name[:2], jwt.algorithms.RSAAlgorithm)
@@ -53,7 +53,7 @@ def encoded(part: Any) -> str:
 
 
 class Issuer:
-    """What it answers at each path is a field: a test changes it."""
+    """A provider whose response per path is a field that tests change."""
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -83,7 +83,7 @@ class Issuer:
         }.get(path, {})
 
     def claims(self, nonce: str, /, **changed: Any) -> dict[str, Any]:
-        """Good ones, changed; what is changed to ``...`` is left out."""
+        """Valid claims with changes; a value of ``...`` removes the claim."""
         now = int(time.time())
         claims = {
             "iss": self.url,
@@ -99,13 +99,13 @@ class Issuer:
     def token(
         self, nonce: str, /, *, key: str = "rsa", kid: str = "", alg: str = "RS256", **changed: Any
     ) -> str:
-        """A token signed as it should be, with some claims changed."""
+        """A correctly signed token with some claims changed."""
         headers = {"kid": kid or key}
         body = json.dumps(self.claims(nonce, **changed)).encode()  # jwt.encode would refuse some
         return jwt.PyJWS().encode(body, private_key(key), alg, headers=headers)
 
     def forged(self, nonce: str, header: Any, signature: bytes = b"", /, **changed: Any) -> str:
-        """A token put together by hand."""
+        """A token with a chosen header, payload and signature."""
         return f"{encoded(header)}.{encoded(self.claims(nonce, **changed))}.{encoded(signature)}"
 
 

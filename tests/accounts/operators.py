@@ -14,7 +14,7 @@ SPACE = UUID("7e3c6a54-92f1-4a46-9d70-5d2f6f1f4a10")
 
 
 def make_operator(email: str = "root@platform.example") -> User:
-    """A person who runs the installation and belongs to no tenant."""
+    """A platform operator without a membership."""
     pk = uuid5(SPACE, email)
     with database.as_owner(settings.DATABASES["default"]["NAME"]) as cursor:
         cursor.execute(
@@ -31,7 +31,7 @@ def make_operator(email: str = "root@platform.example") -> User:
 
 
 class Caller(APIClient):
-    """Survives refusals: what one rolls back is its own savepoint, not the test's transaction."""
+    """Each request runs in a savepoint, so that a refused one does not roll back the test's transaction."""
 
     def generic(self, *args: Any, **kwargs: Any) -> Any:
         with transaction.atomic():

@@ -57,7 +57,7 @@ def tenant() -> Tenant:
 
 
 def member() -> User:
-    """Somebody who belongs to the tenant."""
+    """A member of the tenant."""
     return User.objects.filter(memberships__tenant_id=require_tenant_id()).order_by("email")[0]
 
 
@@ -67,7 +67,7 @@ def token() -> UUID:
 
 
 def open_session() -> UUID:
-    """The member's (in these tests the admin's) own."""
+    """A session of the caller (in these tests the admin)."""
     opened = OpenSession.objects.filter(user=member()).first()
     if opened is None:
         now = clock.now()
@@ -104,6 +104,7 @@ def alert() -> UUID:
         "state": "firing",
         "severity": "critical",
         "summary": "cr1 does not respond to probes",
+        "summary_message": Message("alerts.summary.unreachable", {"entity": "cr1"}),
         "observation": {
             "metric": "device.up",
             "value": "0",

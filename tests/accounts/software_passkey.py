@@ -28,7 +28,7 @@ class SoftwarePasskey:
     counter: int = 0
 
     def register(self, options: dict[str, Any], **client: Any) -> str:
-        """The answer to what `navigator.credentials.create` was asked."""
+        """The response to `navigator.credentials.create` with these options."""
         public_key = options["publicKey"]
         public = cbor.encode(dict(ES256.from_cryptography_key(self.key.public_key())))
         attested = bytes(16) + len(self.credential_id).to_bytes(2, "big") + self.credential_id
@@ -42,7 +42,7 @@ class SoftwarePasskey:
         return self._answer(response)
 
     def prove(self, options: dict[str, Any], user: Any, *, flags: int = 5, **client: Any) -> str:
-        """The answer to what `navigator.credentials.get` was asked."""
+        """The response to `navigator.credentials.get` with these options."""
         public_key = options["publicKey"]
         data = self._data(public_key["rpId"], flags)
         client_data = _client_data("webauthn.get", public_key["challenge"], client)

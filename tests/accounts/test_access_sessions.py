@@ -95,8 +95,8 @@ def operator(acme) -> APIClient:
 
 def shape(case: Case) -> str:
     """The path below /api/v1/ with its ids by name."""
-    named = ID.sub(lambda found: "{" + found["name"] + "}", case.path)
-    return named.removeprefix("api/v1/").replace("^", "").replace("$", "").removesuffix("/")
+    path = ID.sub(lambda match: "{" + match["name"] + "}", case.path)
+    return path.removeprefix("api/v1/").replace("^", "").replace("$", "").removesuffix("/")
 
 
 def brief(case: Case) -> tuple[str, str]:
@@ -126,7 +126,7 @@ def test_every_forbidden_write_is_an_endpoint():
 def test_standing_access_is_refused(operator, acme, acme_admin, method, path):
     with acting_in(acme):
         pk = ROWS[path.partition("/")[0]]()
-        before = standing(acme)
+        before = standing_access_ids(acme)
 
     answer = getattr(operator, method)(
         f"/api/v1/{path.format(pk=pk)}/", FORBIDDEN[method, path], format="json"
@@ -134,7 +134,7 @@ def test_standing_access_is_refused(operator, acme, acme_admin, method, path):
 
     assert problem(answer) == REFUSED
     with acting_in(acme):
-        assert standing(acme) == before
+        assert standing_access_ids(acme) == before
 
 
 def test_no_write_adds_standing_access(operator, acme, acme_admin):
@@ -142,7 +142,7 @@ def test_no_write_adds_standing_access(operator, acme, acme_admin):
     with acting_in(acme):
         ids = {name: make() for name, make in NESTED.items()}
         pks = {path: make() for path, make in ROWS.items()}
-        before = standing(acme)
+        before = standing_access_ids(acme)
     sent = 0
     for case in WRITES:
         pk = pks.get(resource(case), uuid4())
@@ -156,7 +156,7 @@ def test_no_write_adds_standing_access(operator, acme, acme_admin):
 
     assert sent > 40
     with acting_in(acme):
-        assert standing(acme) == before
+        assert standing_access_ids(acme) == before
 
 
 #: Tables whose rows give access.
@@ -173,7 +173,7 @@ STANDING = (
 )
 
 
-def standing(tenant) -> dict[str, list]:
+def standing_access_ids(tenant) -> dict[str, list]:
     """Ids of everything in a tenant that gives access, and the webhook URLs."""
     ids = {}
     for label in STANDING:
@@ -329,7 +329,7 @@ class TestPage:
             assert records_of(session).count() == 1
         assert "audit_record_session_idx" in plan
 
-    def test_is_for_who_reads_the_audit_log(self, client, acme_noc):
+    def test_requires_the_audit_permission(self, client, acme_noc):
         signed_in(client, acme_noc)
 
         assert client.get("/access-sessions/").status_code == 403

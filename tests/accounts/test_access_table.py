@@ -64,7 +64,7 @@ def test_nothing_of_the_agents_listener_is_served_here():
     assert not any(module.startswith("apps.ingest") for module in modules)
 
 
-def test_there_is_something_to_sweep():
+def test_endpoints_were_found():
     assert len(REST) >= 30
     assert len(PAGES) >= len(PUBLIC_PAGES)
 
@@ -100,7 +100,7 @@ def test_every_rest_action_declares_its_permission(path, entry):
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(("path", "entry"), PAGES, ids=[path for path, _ in PAGES])
-def test_every_page_but_the_listed_asks_for_a_sign_in(path, entry):
+def test_every_page_except_the_listed_requires_sign_in(path, entry):
     is_public = not getattr(entry.callback, "login_required", True)
 
     assert is_public == (path in PUBLIC_PAGES)

@@ -56,7 +56,7 @@ def reaches(client: Caller | None, tenant) -> bool:
 
 
 @pytest.mark.parametrize("channel", ["memberships", "admin"])
-def test_by_an_account_with_a_password_of_the_attacker(acme, admin, attacker, channel):
+def test_account_created_with_a_password_of_the_attacker(acme, admin, attacker, channel):
     body = {"email": VICTIM, "name": "Victim", "role": "noc", "password": CHOSEN}
     if channel == "admin":
         attacker.post("/admin/accounts/membership/add/", body)
@@ -69,7 +69,7 @@ def test_by_an_account_with_a_password_of_the_attacker(acme, admin, attacker, ch
     assert not User.objects.filter(email=VICTIM).exists()
 
 
-def test_by_a_link_that_the_attacker_keeps(acme, globex, admin, attacker):
+def test_invitation_link_kept_by_the_attacker(acme, globex, admin, attacker):
     link = post(attacker, "invitations", email=VICTIM, role="noc").json()["link"]
     key = link.partition("?key=")[2]
     accept_invitation.accept_as_new(key=key, name="Victim", password=CHOSEN, at=clock.now())
@@ -90,7 +90,7 @@ def test_by_a_link_that_the_attacker_keeps(acme, globex, admin, attacker):
     assert Membership.objects.filter(tenant=acme).count() == 1
 
 
-def test_an_invitation_dies_with_the_right_of_its_inviter(acme, acme_admin, admin):
+def test_invitation_is_invalid_after_its_inviter_lost_the_permission(acme, acme_admin, admin):
     """An admin who is about to be removed invites a second account of theirs."""
     link = post(admin, "invitations", email="second@self.example", role="admin").json()["link"]
     Membership.objects.filter(user=acme_admin).update(role="readonly")
@@ -102,21 +102,21 @@ def test_an_invitation_dies_with_the_right_of_its_inviter(acme, acme_admin, admi
 
 
 class TestOfTokens:
-    """A token that invites gives no more than it has, for no longer than it lasts."""
+    """An invitation by a token has at most its permissions and lifetime."""
 
     def token(self, acme, acme_admin, **fields):
         from tests.accounts.test_token_escalation import program
 
         return program(acme, acme_admin, **fields)
 
-    def test_a_narrowed_one_invites_to_no_role_beyond_it(self, acme, acme_admin):
+    def test_a_scoped_token_cannot_invite_with_a_wider_role(self, acme, acme_admin):
         narrow = self.token(acme, acme_admin, scopes=["members.manage", "members.view"])
 
         for path in ("invitations", "memberships"):
             answer = narrow.post(f"/api/v1/{path}/", {"email": VICTIM, "role": "readonly"})
             assert (answer.status_code, answer.json()["code"]) == (422, "scope_not_held")
 
-    def test_a_short_one_invites_for_its_own_time(self, acme, acme_admin):
+    def test_an_invitation_expires_with_the_token_that_created_it(self, acme, acme_admin):
         short = self.token(acme, acme_admin, days=1)
 
         short.post("/api/v1/invitations/", {"email": VICTIM, "role": "noc"})
@@ -126,7 +126,7 @@ class TestOfTokens:
         assert invitation.expires_at == acme_admin.api_tokens.get().expires_at
 
     @pytest.mark.parametrize("end", ["revoked", "its person removed"])
-    def test_what_it_sent_ends_with_it(self, acme, acme_admin, end):
+    def test_its_invitations_end_with_the_token(self, acme, acme_admin, end):
         token = self.token(acme, acme_admin)
         answer = token.post("/api/v1/invitations/", {"email": VICTIM, "role": "noc"})
         key = answer.json()["link"].partition("?key=")[2]
@@ -140,7 +140,7 @@ class TestOfTokens:
 
         assert client.post("/invitation/", {"password": CHOSEN}).status_code == 404
 
-    def test_none_accepts_in_its_persons_name(self, acme, globex, acme_noc, attacker):
+    def test_a_token_cannot_accept_for_its_user(self, acme, globex, acme_noc, attacker):
         User.objects.filter(pk=acme_noc.pk).update(email_verified_at=clock.now())
         post(attacker, "invitations", email=acme_noc.email, role="admin")
         with acting_in(globex):
@@ -153,7 +153,7 @@ class TestOfTokens:
 
 
 class TestOwnInvitations:
-    """What a person does with an invitation to the address that they have proven."""
+    """Invitations to the verified address of the user."""
 
     @pytest.fixture
     def noc(self, acme_noc) -> User:
@@ -173,7 +173,7 @@ class TestOwnInvitations:
         assert "Globex Fibre" in page
         assert "Read only" in page
 
-    def test_are_declined_and_tell_the_tenant_no_more(self, globex, noc, attacker):
+    def test_declining_reveals_nothing_about_the_user(self, globex, noc, attacker):
         post(attacker, "invitations", email=noc.email, role="noc")
         client = signed_in(Browser(), noc)
         (row,) = self.rows(client)
@@ -188,7 +188,7 @@ class TestOwnInvitations:
         assert str(noc.pk) not in text
         assert noc.label not in text
 
-    def test_of_others_are_absent(self, noc, acme_readonly, attacker):
+    def test_invitations_of_other_users_are_not_found(self, noc, acme_readonly, attacker):
         post(attacker, "invitations", email=noc.email, role="noc")
         client = signed_in(Browser(), acme_readonly)
         pk = attacker.get("/api/v1/invitations/").json()["results"][0]["id"]
@@ -218,7 +218,7 @@ class TestOwnInvitations:
         assert client.post(f"/api/v1/my-invitations/{row['id']}/accept/").status_code == 404
         assert not Membership.objects.filter(tenant=globex, user=noc).exists()
 
-    def test_a_tenant_writes_to_one_address_five_times_a_day(self, noc, attacker):
+    def test_a_tenant_can_invite_one_address_five_times_a_day(self, noc, attacker):
         codes = [
             post(attacker, "invitations", email=noc.email, role="noc").status_code for _ in range(6)
         ]
@@ -226,9 +226,8 @@ class TestOwnInvitations:
         assert codes == [201] * 5 + [409]
 
 
-class TestMoreThanAMailbox:
-    """An unproven account with a second factor, or of somebody who must have one, is not given to whoever reads the
-    mail of its address."""
+class TestProtectedAccounts:
+    """An unverified account with a second factor, or whose user must have one, is not taken over by a mailed link."""
 
     @pytest.fixture(autouse=True)
     def _mail(self, settings):
@@ -255,7 +254,7 @@ class TestMoreThanAMailbox:
             user=user
         ).count()
 
-    def test_a_reset_keeps_what_protects_it(self, protected):
+    def test_a_reset_keeps_second_factors_and_identities(self, protected):
         before = self.factors(protected)
         key = password_reset_link(protected, channel=BY_MAIL).partition("?key=")[2]
 
@@ -266,7 +265,7 @@ class TestMoreThanAMailbox:
         assert protected.check_password(CHOSEN)
         assert protected.email_verified_at is None, "the reset does not prove the address"
 
-    def test_an_invitation_asks_to_sign_in(self, globex, attacker, protected):
+    def test_an_invitation_requires_sign_in(self, globex, attacker, protected):
         key = self.invited(globex, attacker, protected)
         before = self.factors(protected), protected.password
 
@@ -281,8 +280,8 @@ class TestMoreThanAMailbox:
         assert client.post("/invitation/", {"password": CHOSEN}).status_code == 403
         assert b'name="password"' not in client.get("/invitation/").content
 
-    def test_a_factor_added_meanwhile_counts(self, acme_noc):
-        """``take_over`` looks again, behind the lock."""
+    def test_a_concurrently_added_factor_prevents_the_takeover(self, acme_noc):
+        """``take_over`` checks again under the lock."""
         Authenticator.objects.create(user=acme_noc, type="totp", data={"secret": "x"})
 
         with pytest.raises(SignInFirst):
@@ -296,7 +295,7 @@ class TestMoreThanAMailbox:
 
         assert not may_be_taken_over(operator)
 
-    def test_the_operators_word_is_the_way_in(self, globex, attacker, protected):
+    def test_verify_email_lets_the_user_accept(self, globex, attacker, protected):
         key = self.invited(globex, attacker, protected)
         with pytest.raises(AddressNotVerified, match="verify_email"):
             accept_invitation.accept_link(key=key, user=protected, at=clock.now())
@@ -313,7 +312,7 @@ class TestMoreThanAMailbox:
 
 
 class TestOneTenant:
-    """Where the address alone is enough to sign in, no tenant comes before an account of exactly that address."""
+    """Where the address alone is enough to sign in, an account with exactly that address has precedence."""
 
     @pytest.fixture
     def operator(self, acme) -> User:
@@ -329,14 +328,14 @@ class TestOneTenant:
         Membership.objects.create(tenant=acme, user=user, role="noc")
         return user
 
-    def test_a_tenant_locks_no_operator_out(self, acme, operator):
+    def test_a_local_account_does_not_lock_out_an_operator(self, acme, operator):
         body = {"email": operator.email, "password": PASSWORD}
 
         assert Browser().post("/sign-in/", body).status_code == 302
         assert sign_in(operator.email) is None
         assert reaches(sign_in(f"acme:{operator.email}"), acme)
 
-    def test_the_command_means_the_name_as_typed(self, operator):
+    def test_the_command_uses_the_exact_name(self, operator):
         out = StringIO()
         call_command("reset_password", operator.email, stdout=out)
 
@@ -346,12 +345,12 @@ class TestOneTenant:
         assert account_name(operator.email) == operator.email
         assert account_name(operator.email.upper()) == operator.email.upper()
 
-    def test_the_address_alone_still_opens_an_account_of_the_tenant(self, acme):
+    def test_a_local_account_signs_in_by_address_alone(self, acme):
         self.local(acme, VICTIM)
 
         assert reaches(sign_in(VICTIM), acme)
 
-    def test_costs_the_same_whichever_exists(self, acme, operator, acme_noc):
+    def test_query_count_is_the_same_whichever_account_exists(self, acme, operator, acme_noc):
         self.local(acme, VICTIM)
         costs = []
         for name in (operator.email, VICTIM, acme_noc.email, "nobody@acme.example"):

@@ -55,12 +55,12 @@ class TestTokens:
         assert admin.delete(f"/api/v1/tokens/{created['id']}/").status_code == 204
         assert program.get("/api/v1/me/").status_code == 401
 
-    def test_a_noc_operator_may_not_make_one(self, acme, acme_noc):
+    def test_noc_cannot_create_one(self, acme, acme_noc):
         answer = bearer(acme, acme_noc).post("/api/v1/tokens/", {"name": "x"})
 
         assert (answer.status_code, answer.json()["code"]) == (403, "permission_denied")
 
-    def test_foreign_and_absent_tokens_answer_alike(self, acme, acme_admin, globex, globex_admin):
+    def test_other_tenants_tokens_are_not_found(self, acme, acme_admin, globex, globex_admin):
         foreign, _ = services.issue_token(
             tenant=globex, user=globex_admin, name="x", actor=Actor.system("t"), at=clock.now()
         )
@@ -92,5 +92,5 @@ class TestCredentialSets:
         assert b"hunter2" not in created.content
         assert b"hunter2" not in admin.get("/api/v1/credential-sets/").content
 
-    def test_a_noc_operator_may_not_even_list(self, acme, acme_noc):
+    def test_noc_cannot_list_them(self, acme, acme_noc):
         assert bearer(acme, acme_noc).get("/api/v1/credential-sets/").status_code == 403

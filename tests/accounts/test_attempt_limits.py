@@ -21,7 +21,7 @@ NAMED = (AttemptKind.PASSWORD, AttemptKind.CODE, AttemptKind.CONFIRM)
 NAME = "noc@acme.example"
 
 
-def at_once(count: int, call) -> list:
+def run_concurrently(count: int, call) -> list:
     """What each of so many threads got that were let go together."""
     barrier, got = threading.Barrier(count), []
 
@@ -52,15 +52,15 @@ class TestAtomic:
         now = clock.now()
         email, limit = (NAME, ATTEMPTS) if kind in NAMED else ("", ANONYMOUS.count)
 
-        statuses = at_once(200, lambda: passes(kind, email=email, at=now))
+        statuses = run_concurrently(200, lambda: passes(kind, email=email, at=now))
 
         assert statuses.count(True) == limit
 
     def test_of_200_concurrent_attempts_the_limit_passes_without_redis(self, monkeypatch):
-        monkeypatch.setattr(attempts.cache, "add", _away, raising=False)
+        monkeypatch.setattr(attempts.cache, "add", _redis_unavailable, raising=False)
         now = clock.now()
 
-        statuses = at_once(200, lambda: passes(AttemptKind.PASSWORD, email=NAME, at=now))
+        statuses = run_concurrently(200, lambda: passes(AttemptKind.PASSWORD, email=NAME, at=now))
 
         assert statuses.count(True) == ATTEMPTS
 
@@ -87,7 +87,7 @@ class TestAtomic:
         assert (statuses.count(401), statuses.count(429)) == (ATTEMPTS, 190)
 
 
-def _away(*_args, **_kwargs):
+def _redis_unavailable(*_args, **_kwargs):
     raise RedisAway
 
 
@@ -98,9 +98,9 @@ class TestWithoutRedis:
     @pytest.fixture(autouse=True)
     def _no_redis(self, monkeypatch):
         for name in ("add", "incr", "get", "set"):
-            monkeypatch.setattr(attempts.cache, name, _away, raising=False)
+            monkeypatch.setattr(attempts.cache, name, _redis_unavailable, raising=False)
 
-    def test_one_signs_in_and_is_limited(self, acme_noc):
+    def test_sign_in_works_and_is_limited(self, acme_noc):
         first_step(acme_noc)
         body = {"email": acme_noc.email, "password": "wrong"}
         statuses = [Client().post(SIGN_IN, body).status_code for _ in range(ATTEMPTS + 1)]
@@ -108,7 +108,7 @@ class TestWithoutRedis:
         assert statuses[0] == 401
         assert statuses[-1] == 429
 
-    def test_a_code_still_opens_once(self, acme_noc):
+    def test_a_code_is_still_accepted_once(self, acme_noc):
         secret, _ = set_up(first_step(acme_noc))
         used = code_at(secret)
 
@@ -178,8 +178,8 @@ class TestLockout:
     )
     @pytest.mark.parametrize("address", ["192.0.2.7", "198.51.100.1"])
     def test_a_known_browser_is_admitted(self, acme_noc, own, kind, address):
-        named = kind in NAMED
-        email, now = acme_noc.email if named else "", clock.now()
+        has_name = kind in NAMED
+        email, now = acme_noc.email if has_name else "", clock.now()
         stranger = RequestFactory().post("/", REMOTE_ADDR=address)
         with pytest.raises(TooManyAttempts):
             for _ in range(ANONYMOUS.count * 2):

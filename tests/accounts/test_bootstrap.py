@@ -247,7 +247,7 @@ def take_terminal() -> None:
 
 
 class Terminal:
-    """The near end of a pseudo terminal."""
+    """The master side of a pseudo terminal."""
 
     def __init__(self, near: int) -> None:
         self._near = near
@@ -258,7 +258,7 @@ class Terminal:
         os.write(self._near, f"{line}\n".encode())
 
     def read_until(self, words: bytes) -> None:
-        """Until these words have come after those of the last call, which may have come in the same piece."""
+        """Read until this text occurs after the text of the last call; both may arrive in one read."""
         while (found := self.output.find(words, self._read)) < 0:
             self.output += os.read(self._near, 1024)
         self._read = found + len(words)

@@ -141,9 +141,9 @@ class TestAccessSession:
 
     def test_creates_no_standing_access(self, root, acme):
         open_session(root, acme)
-        standing = set(Permission) - BREAK_GLASS
+        forbidden = set(Permission) - BREAK_GLASS
         for case in CASES:
-            if case.permission in standing:
+            if case.permission in forbidden:
                 url = case.url(dict.fromkeys(case.names, uuid4()))
                 answer = getattr(root, case.method)(url, **in_tenant(acme))
                 assert answer.status_code == 403, case.path

@@ -51,7 +51,7 @@ class TestRole:
     def test_needs_no_factor_by_default(self, acme_noc):
         assert not is_redirected(first_step(acme_noc))
 
-    def test_that_needs_one_is_redirected_to_the_setup(self, acme, acme_noc):
+    def test_with_the_requirement_is_redirected_to_the_setup(self, acme, acme_noc):
         require(acme, "noc", "admin")
         client = first_step(acme_noc)
 
@@ -63,7 +63,7 @@ class TestRole:
         assert "Set up a second factor" in page
         assert "Your organization requires" in page
 
-    def test_that_needs_none_is_not_redirected(self, acme, acme_readonly):
+    def test_without_the_requirement_is_not_redirected(self, acme, acme_readonly):
         require(acme, "noc", "admin")
 
         assert not is_redirected(first_step(acme_readonly))
@@ -80,7 +80,7 @@ class TestRole:
         again.post(CODE, {"code": code_at(secret)})
         assert not is_redirected(again)
 
-    def test_of_another_tenant_decides_nothing_here(self, acme, globex, acme_noc):
+    def test_of_another_tenant_has_no_effect(self, acme, globex, acme_noc):
         Membership.objects.create(tenant=globex, user=acme_noc, role="admin")
         require(globex, "admin")
         client = first_step(acme_noc)
@@ -125,7 +125,7 @@ class TestRole:
         assert Caller(HTTP_AUTHORIZATION=f"Bearer {text}").get(ME).status_code == 200
 
 
-class TestEverythingElse:
+class TestOtherPages:
     """No page of the whole address table opens, but those on which a factor is set up or shown."""
 
     @pytest.mark.parametrize("method", ["get", "post"])
@@ -157,8 +157,8 @@ class TestEverythingElse:
             assert acme.name not in answer.content.decode().replace(acme_admin.label, ""), path
 
 
-class TestWhoHasOne:
-    """A session that was opened without the factor that its person has."""
+class TestUserWithFactor:
+    """A session opened without the second factor that its user has."""
 
     @pytest.fixture
     def half(self, acme, acme_noc) -> tuple[Client, str, list[str]]:
@@ -168,7 +168,7 @@ class TestWhoHasOne:
         assert is_redirected(client)
         return client, secret, codes
 
-    def test_shows_it(self, half):
+    def test_can_confirm_it(self, half):
         client, secret, _ = half
         assert "Use your second factor" in client.get(PAGE).content.decode()
 
@@ -183,7 +183,7 @@ class TestWhoHasOne:
 
         assert is_redirected(client)
 
-    def test_may_show_a_recovery_code(self, half):
+    def test_can_use_a_recovery_code(self, half):
         client, _, codes = half
 
         client.post("/account/confirm/", {"code": codes[0]})
@@ -199,7 +199,7 @@ class TestWhoHasOne:
             "/account/authenticator/remove/",
         ],
     )
-    def test_changes_no_factor_before(self, half, acme_noc, path):
+    def test_cannot_change_factors_before_confirming(self, half, acme_noc, path):
         client, _, _ = half
         before = list(Authenticator.objects.order_by("pk").values("pk", "data"))
 
@@ -209,7 +209,7 @@ class TestWhoHasOne:
         assert answer["Location"].startswith(PAGE)
         assert list(Authenticator.objects.order_by("pk").values("pk", "data")) == before
 
-    def test_cannot_be_without_it_while_it_is_required(self, acme, acme_noc):
+    def test_cannot_remove_a_required_factor(self, acme, acme_noc):
         client = first_step(acme_noc)
         set_up(client)
         require(acme, "noc")
@@ -240,7 +240,7 @@ class TestPlatformOperators:
         user.save()
         return user
 
-    def test_set_one_up_first(self, operator, acme):
+    def test_must_set_one_up_first(self, operator, acme):
         client = first_step(operator)
         assert is_redirected(client, "/tenants/")
         assert rest(client, TENANTS) == (403, "second_factor_required")
@@ -251,21 +251,21 @@ class TestPlatformOperators:
         assert client.get("/tenants/").status_code == 200
         assert rest(client, TENANTS)[0] == 200
 
-    def test_who_are_members_too_work_nowhere_without(self, operator, acme):
+    def test_need_one_in_their_own_tenant_too(self, operator, acme):
         Membership.objects.create(tenant=acme, user=operator, role="admin")
         client = first_step(operator)
 
         assert is_redirected(client)
         assert rest(client) == (403, "second_factor_required")
 
-    def test_who_became_one_in_an_open_session_show_it_too(self, operator, acme):
+    def test_need_one_in_a_session_opened_before(self, operator, acme):
         client = Caller()
         client.force_login(operator)
 
         assert client.get(TENANTS).json()["code"] == "second_factor_required"
         assert is_redirected(client, "/tenants/")
 
-    def test_open_no_tenant_without(self, operator, acme):
+    def test_cannot_open_a_tenant_without_one(self, operator, acme):
         with_one = Caller()
         signed_in(with_one, operator)
         body = {"tenant": str(acme.pk), "reason": "Router swap at cr1", "minutes": 10}
@@ -277,7 +277,7 @@ class TestPlatformOperators:
 
         assert without.get(ME).json()["code"] == "second_factor_required"
 
-    def test_keep_it(self, operator):
+    def test_cannot_remove_their_last_factor(self, operator):
         client = first_step(operator)
         set_up(client)
 
@@ -310,7 +310,7 @@ class TestProvider:
             (True, {"mfa": 1}, True),
         ],
     )
-    def test_counts_where_the_tenant_accepts_it_and_it_says_so(
+    def test_counts_if_accepted_by_the_tenant_and_reported_by_the_provider(
         self, acme, complete_login, accepts, amr, led
     ):
         require(acme, "noc", provider=accepts)
@@ -357,7 +357,7 @@ class TestSetting:
         assert written.detail["before"]["second_factor_roles"] == []
         assert written.detail["after"]["second_factor_roles"] == ["noc"]
 
-    def test_of_what_is_set_already_writes_nothing(self, acme, acme_admin):
+    def test_unchanged_values_write_no_record(self, acme, acme_admin):
         client = Caller()
         signed_in(client, acme_admin)
         self.put(client, acme, second_factor_roles=["noc", "admin"])

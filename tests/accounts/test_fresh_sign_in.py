@@ -12,7 +12,7 @@ from apps.authorization.permissions import Permission
 from apps.backoffice.site import admin_site
 from apps.core import clock
 from tests.accounts.test_access_table import REST, class_of
-from tests.accounts.test_matrix import ABSENT, CASES, named
+from tests.accounts.test_matrix import ABSENT, CASES, case_name
 from tests.accounts.test_second_factor import code_at, first_step, set_up
 from tests.clients import bearer
 from tests.conftest import PASSWORD
@@ -43,13 +43,13 @@ def stale(client: Client) -> Client:
 
 @pytest.fixture
 def admin(acme_admin) -> Client:
-    """An admin's browser; their last proof is too old."""
+    """An admin's browser whose last authentication is too old."""
     return stale(first_step(acme_admin))
 
 
-def test_every_write_under_a_sensitive_permission_asks():
+def test_every_write_with_a_sensitive_permission_needs_fresh_sign_in():
     undeclared = [
-        named(case)
+        case_name(case)
         for case in CASES
         if case.method != "get"
         and case.permission in SENSITIVE
@@ -59,18 +59,18 @@ def test_every_write_under_a_sensitive_permission_asks():
     assert undeclared == [], "declare fresh_sign_in beside permission_map"
 
 
-def test_what_hands_out_secrets_under_other_permissions_asks():
+def test_other_endpoints_that_return_secrets_need_fresh_sign_in():
     actions = {(case.resource.partition("/")[0], case.action) for case in ASKED}
 
     assert actions >= SECRETS
 
 
-def test_only_actions_that_are_there_are_declared():
+def test_declared_actions_exist():
     for case in CASES:
         assert case.view.fresh_sign_in <= case.view.permission_map.keys(), case.view
 
 
-@pytest.mark.parametrize("case", ASKED, ids=named)
+@pytest.mark.parametrize("case", ASKED, ids=case_name)
 def test_a_session_must_confirm_and_a_token_must_not(case, admin, acme, acme_admin):
     url = case.url(dict.fromkeys(case.names, ABSENT))
 
@@ -99,7 +99,7 @@ def test_platform_operators_must_confirm_every_write():
             assert view.fresh_sign_in == acts, path
 
 
-def test_every_admin_form_under_a_sensitive_permission_asks():
+def test_every_admin_form_with_a_sensitive_permission_needs_fresh_sign_in():
     sensitive = SENSITIVE | {Permission.WEBHOOKS_MANAGE, Permission.AGENTS_MANAGE}
     silent = [
         model.__name__
@@ -133,7 +133,7 @@ def test_the_admin_redirects_to_the_confirmation(admin, method, path):
 
 
 class TestConfirming:
-    def test_by_password_leads_back(self, admin):
+    def test_by_password_redirects_back(self, admin):
         body = {"password": PASSWORD, "next": "/agents/?x=1"}
 
         answer = admin.post(CONFIRM, body)
@@ -159,7 +159,7 @@ class TestConfirming:
         assert statuses == [401] * 10 + [429]
         assert admin.post(CONFIRM, {"password": PASSWORD}).status_code == 429
 
-    def test_never_leads_to_another_host(self, admin):
+    def test_never_redirects_to_another_host(self, admin):
         body = {"password": PASSWORD, "next": "//evil.example/"}
 
         assert admin.post(CONFIRM, body)["Location"] == "/account/"
@@ -172,7 +172,7 @@ class TestConfirming:
 
         assert admin.post(TOKENS, {"name": "b"}, "application/json").status_code == 403
 
-    def test_a_clock_that_was_set_back_makes_nothing_fresh(self, admin, time_machine):
+    def test_a_timestamp_in_the_future_is_not_fresh(self, admin, time_machine):
         admin.post(CONFIRM, {"password": PASSWORD})
         time_machine.move_to(clock.now() - timedelta(hours=1))
 

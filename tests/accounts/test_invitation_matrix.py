@@ -52,8 +52,8 @@ class Case(NamedTuple):
 CASES = [Case(state, way, mail) for state in STATES for way in WAYS for mail in MAIL]
 
 
-def decide(is_right: object, why: str) -> None:
-    """One decision of the matrix, counted."""
+def check(is_right: object, why: str) -> None:
+    """Assert one expectation of the matrix, and count it."""
     next(_decisions)
     assert is_right, why
 
@@ -69,7 +69,7 @@ def admin(acme, acme_admin) -> Client:
 
 
 def prepare(case: Case, acme: Tenant, globex: Tenant) -> None:
-    """Bring about the state of the address."""
+    """Create the state of the address."""
     now = clock.now()
     if case.state == "verified elsewhere":
         user = create_user(email=ADDRESS, password=OWN, full_name="Vic Tim", verified_at=now)
@@ -88,7 +88,7 @@ def prepare(case: Case, acme: Tenant, globex: Tenant) -> None:
 
 
 def invite(case: Case, admin: Client, acme: Tenant, settings: Any) -> tuple[str, str]:
-    """Invite by this way; returns what the admin was answered and the link that the admin holds, if any."""
+    """Invite by this method; returns the response to the admin and the link, if it was not mailed."""
     settings.ISPVM_MAIL_CONFIGURED = case.is_mailed
     body = {"email": ADDRESS, "role": "noc"}
     if case.way == "command":
@@ -112,7 +112,7 @@ def invite(case: Case, admin: Client, acme: Tenant, settings: Any) -> tuple[str,
 
 
 def mailed_link(outbox: list[Any]) -> str:
-    """What the owner of the address finds in their mailbox; the worker sends it."""
+    """Send the mail as the worker does; returns the link in it."""
     message = Message.objects.filter(kind="accounts.invitation").latest("created_at")
     send(tenant_id=str(message.tenant_id), ref=str(message.pk))
     assert outbox[-1].to == [ADDRESS]
@@ -125,8 +125,8 @@ def open_link(link: str, client: Client) -> Any:
     return client.get("/invitation/")
 
 
-def seen_by_admin(acme: Tenant, admin: Client) -> str:
-    """Everything about people that acme can read."""
+def visible_to_admin(acme: Tenant, admin: Client) -> str:
+    """Everything about users that acme can read."""
     paths = ("users", "memberships", "invitations")
     pages = [admin.get(f"/api/v1/{path}/").content.decode() for path in paths]
     pages += [
@@ -150,30 +150,30 @@ def sign_in(name: str, password: str) -> Client | None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_person(case, acme, globex, acme_admin, admin, settings, mailoutbox):
+def test_invitation_life_cycle(case, acme, globex, acme_admin, admin, settings, mailoutbox):
     prepare(case, acme, globex)
-    link, squatter = invited_and_attacked(case, acme, globex, acme_admin, admin, settings)
+    link, squatter = check_invitation_and_attack(case, acme, globex, acme_admin, admin, settings)
     link = mailed_link(mailoutbox) if case.is_mailed else link
-    owner = adopt(case, link)
-    joined = adopted(case, squatter)
-    here = renamed(owner, acme, globex)
-    removed(case, joined, acme, admin, owner if here == "acme" else None)
+    owner = accept_invitation_as_owner(case, link)
+    joined = check_membership(case, squatter)
+    here = check_rename_keeps_session(owner, acme, globex)
+    check_removal(case, joined, acme, admin, owner if here == "acme" else None)
 
     # Invited again, and adopted again.
     is_own = case.state in {"verified elsewhere", "former member"}
     _, link = invite(case, admin, acme, settings)
-    decide(members(acme) == {acme_admin.email}, "not a member before they accept again")
+    check(members(acme) == {acme_admin.email}, "not a member before they accept again")
     link = mailed_link(mailoutbox) if case.is_mailed else link
     password = OWN if is_own else NEW
-    adopt(case, link, has_account=is_own or case.is_mailed, password=password)
+    accept_invitation_as_owner(case, link, has_account=is_own or case.is_mailed, password=password)
     rejoined = User.objects.get(memberships__tenant=acme, memberships__role=Role.NOC)
     is_same = rejoined.pk == joined.pk
-    decide(is_same == (joined.local_tenant_id is None), "a person stays one, a former account ends")
-    decide(globex_unchanged(case, globex), "the other tenant's member is who they were")
+    check(is_same == (joined.local_tenant_id is None), "a person stays one, a former account ends")
+    check(is_globex_unchanged(case, globex), "the other tenant's member is who they were")
 
 
-def invited_and_attacked(case, acme, globex, acme_admin, admin, settings) -> tuple[str, Any]:
-    """Invited; then the squatter and the admin try what they can. Returns the admin's link, and the squatter."""
+def check_invitation_and_attack(case, acme, globex, acme_admin, admin, settings) -> tuple[str, Any]:
+    """Invite; then the squatter and the admin attack. Returns the admin's link, and the squatter's browser."""
     before = dict(User.objects.filter(email__iendswith=ADDRESS).values_list("email", "password"))
 
     # The answer is that of an unknown address, and nothing is made or shown.
@@ -182,17 +182,17 @@ def invited_and_attacked(case, acme, globex, acme_admin, admin, settings) -> tup
         User.objects.filter(email__iendswith=ADDRESS).update(email="x@gone.example")
         unknown, _ = invite(case, admin, acme, settings)
         transaction.set_rollback(True)
-    decide(shape == unknown, "the answer is the same whatever is known")
-    decide(bool(link) != case.is_mailed, "the admin holds a link only where no mail is sent")
-    decide(members(acme) == {acme_admin.email}, "an invitation makes no member")
-    shown = seen_by_admin(acme, admin)
+    check(shape == unknown, "the answer is the same whatever is known")
+    check(bool(link) != case.is_mailed, "the admin holds a link only where no mail is sent")
+    check(members(acme) == {acme_admin.email}, "an invitation makes no member")
+    shown = visible_to_admin(acme, admin)
     known = User.objects.filter(email__iendswith=ADDRESS)
-    decide(
+    check(
         not [u for u in known if str(u.pk) in shown or "Vic Tim" in shown or "Squatted" in shown],
         "no id and no name of a person before they accept",
     )
     after = dict(User.objects.filter(email__iendswith=ADDRESS).values_list("email", "password"))
-    decide(after == before, "no account is made or changed by inviting")
+    check(after == before, "no account is made or changed by inviting")
 
     # The squatter, who knows a password of an account that was never proven.
     squatter = None
@@ -201,69 +201,73 @@ def invited_and_attacked(case, acme, globex, acme_admin, admin, settings) -> tup
         squatter = sign_in(name, SQUATTED)
         assert squatter is not None
         squatter.get("/tenants/")
-        decide(
+        check(
             squatter.get("/api/v1/my-invitations/").json() == {"results": []},
             "an unproven account sees no invitation",
         )
         with acting_in(acme):
             pk = Invitation.objects.latest("created_at").pk
         answer = squatter.post(f"/api/v1/my-invitations/{pk}/accept/")
-        decide(answer.status_code == 404, "nor accepts it by its id")
+        check(answer.status_code == 404, "nor accepts it by its id")
         if link:
             open_link(link, squatter)
-            decide(squatter.post("/invitation/").status_code == 403, "nor by the link")
-        decide(members(acme) == {acme_admin.email}, "the squatter is no member")
+            check(squatter.post("/invitation/").status_code == 403, "nor by the link")
+        check(members(acme) == {acme_admin.email}, "the squatter is no member")
 
     # The admin opens the link that they hold.
     if link:
         page = open_link(link, Browser()).content.decode()
-        decide("Create account and accept" in page, "the page looks as for an unknown address")
-        decide("Vic Tim" not in page, "and names nobody")
+        check("Create account and accept" in page, "the page looks as for an unknown address")
+        check("Vic Tim" not in page, "and names nobody")
 
     return link, squatter
 
 
-def adopted(case: Case, squatter: Any) -> User:
-    """Whom the owner of the address has become a member as."""
+def check_membership(case: Case, squatter: Any) -> User:
+    """Check the account that became a member, and return it."""
     joined = User.objects.get(memberships__tenant__slug="acme", memberships__role=Role.NOC)
     is_own = case.state in {"verified elsewhere", "former member"}
     if is_own or case.is_mailed:
-        decide(joined.email == ADDRESS, "the account of the address")
-        decide(joined.email_verified_at is not None, "and proven")
+        check(joined.email == ADDRESS, "the account of the address")
+        check(joined.email_verified_at is not None, "and proven")
     else:
-        decide(joined.email == f"acme:{ADDRESS}", "an account of this tenant alone")
-        decide(joined.email_verified_at is None, "and not proven")
-    decide(joined.check_password(OWN if is_own else NEW), "with the owner's password")
+        check(joined.email == f"acme:{ADDRESS}", "an account of this tenant alone")
+        check(joined.email_verified_at is None, "and not proven")
+    check(joined.check_password(OWN if is_own else NEW), "with the owner's password")
     if case.state == "squatted" and case.is_mailed:
-        decide(sign_in(ADDRESS, SQUATTED) is None, "the squatter's password is over")
-        decide(squatter.get("/api/v1/me/").status_code in {401, 403}, "and the squatter's session")
+        check(sign_in(ADDRESS, SQUATTED) is None, "the squatter's password is over")
+        check(squatter.get("/api/v1/me/").status_code in {401, 403}, "and the squatter's session")
     return joined
 
 
-def renamed(owner: Client, acme: Tenant, globex: Tenant) -> str:
-    """A renamed tenant moves no session; returns where the owner works."""
+def check_rename_keeps_session(owner: Client, acme: Tenant, globex: Tenant) -> str:
+    """Renaming tenants moves no session; returns the slug of the session's tenant."""
     here: str = owner.get("/api/v1/me/").json()["tenant"]["slug"]
     Tenant.objects.filter(pk=globex.pk).update(name="  0 first")
     Tenant.objects.filter(pk=acme.pk).update(name="zzz last")
-    decide(owner.get("/api/v1/me/").json()["tenant"]["slug"] == here, "the session stays")
+    check(owner.get("/api/v1/me/").json()["tenant"]["slug"] == here, "the session stays")
     return here
 
 
-def removed(case: Case, joined: User, acme: Tenant, admin: Client, owner: Client | None) -> None:
-    """Removed: at once, and the name of an account of one tenant is free again."""
+def check_removal(
+    case: Case, joined: User, acme: Tenant, admin: Client, owner: Client | None
+) -> None:
+    """Removal takes effect at once, and frees the login name of a local account."""
     member = Membership.objects.get(tenant=acme, user=joined)
     answer = admin.delete(f"/api/v1/memberships/{member.pk}/")
-    decide(answer.status_code == 204, "removed")
+    check(answer.status_code == 204, "removed")
     if owner is not None:
-        decide(owner.get("/api/v1/me/").status_code in {401, 403}, "the session has no tenant")
+        check(owner.get("/api/v1/me/").status_code in {401, 403}, "the session has no tenant")
     if joined.local_tenant_id:
-        decide(sign_in(f"acme:{ADDRESS}", NEW) is None, "an account of one tenant ends with it")
+        check(sign_in(f"acme:{ADDRESS}", NEW) is None, "an account of one tenant ends with it")
     elif case.state in {"verified elsewhere", "former member"}:
-        decide(sign_in(ADDRESS, OWN), "an account of a person stays theirs")
+        check(sign_in(ADDRESS, OWN), "an account of a person stays theirs")
 
 
-def adopt(case: Case, link: str, *, has_account: bool | None = None, password: str = OWN) -> Client:
-    """What the invited person does with what they have: their account, or the link."""
+def accept_invitation_as_owner(
+    case: Case, link: str, *, has_account: bool | None = None, password: str = OWN
+) -> Client:
+    """Accept by the existing account, or by the link."""
     if has_account is None:
         has_account = case.state in {"verified elsewhere", "former member"}
     if not has_account:
@@ -280,7 +284,7 @@ def adopt(case: Case, link: str, *, has_account: bool | None = None, password: s
     return client
 
 
-def globex_unchanged(case: Case, globex: Tenant) -> bool:
+def is_globex_unchanged(case: Case, globex: Tenant) -> bool:
     expected = {
         "verified elsewhere": {ADDRESS},
         "squatted": {ADDRESS},
@@ -290,8 +294,8 @@ def globex_unchanged(case: Case, globex: Tenant) -> bool:
 
 
 @pytest.mark.parametrize("is_mailed", MAIL)
-def test_answers_cost_the_same_whatever_is_known(is_mailed, acme, globex, acme_admin, settings):
-    """The class of the time: as many questions to the database, as many password hashes (none)."""
+def test_query_count_is_the_same_for_every_state(is_mailed, acme, globex, acme_admin, settings):
+    """Equal time: the same number of queries, and no password hash."""
     settings.ISPVM_MAIL_CONFIGURED = is_mailed
     for n, state in enumerate(STATES):
         with transaction.atomic():

@@ -51,7 +51,7 @@ def open_link(client: Client, link: str):
 
 
 class TestLink:
-    def test_is_shown_once_and_not_kept(self, admin, acme):
+    def test_is_shown_once_and_not_stored(self, admin, acme):
         link = invite(admin)
 
         (row,) = listed(admin, "/api/v1/invitations/")
@@ -112,7 +112,7 @@ class TestLink:
         assert not User.objects.filter(email__iendswith=NEW["email"]).exists()
         assert client.post("/invitation/", {"password": PASSWORD}).status_code == 302
 
-    def test_is_accepted_by_the_person_who_has_proven_the_address(self, admin, globex_noc, acme):
+    def test_is_accepted_by_the_user_with_the_verified_address(self, admin, globex_noc, acme):
         client = Client()
         link = invite(admin, email=globex_noc.email.upper(), role="readonly")
         password = globex_noc.password
@@ -128,9 +128,7 @@ class TestLink:
         assert Membership.objects.get(user=globex_noc, tenant=acme).role == "readonly"
         assert User.objects.get(pk=globex_noc.pk).password == password
 
-    def test_is_refused_to_the_account_of_an_address_that_nobody_has_proven(
-        self, admin, globex_noc, acme
-    ):
+    def test_is_refused_to_an_account_with_an_unverified_address(self, admin, globex_noc, acme):
         client = Client()
         client.force_login(globex_noc)
         page = open_link(client, invite(admin, email=globex_noc.email))
@@ -149,7 +147,7 @@ class TestLink:
 
 
 class TestUnusable:
-    """Whatever is wrong with it, the answer is the same."""
+    """All get the same response."""
 
     def unusable(self, key: str) -> bytes:
         client = Client()
@@ -158,7 +156,7 @@ class TestUnusable:
         assert client.post("/invitation/", {"password": PASSWORD}).status_code == 404
         return answer.content
 
-    def test_changed_expired_taken_back_and_anothers_are_alike(self, admin, acme, globex):
+    def test_all_unusable_links_get_the_same_response(self, admin, acme, globex):
         key = key_of(invite(admin))
         tenant, _, secret = key.partition(".")
         answers = {
@@ -186,7 +184,7 @@ class TestUnusable:
         assert len(answers) == 1
         assert not User.objects.filter(email__iendswith=NEW["email"]).exists()
 
-    def test_a_new_one_ends_the_one_before(self, admin):
+    def test_a_new_one_replaces_the_previous_one(self, admin):
         old, new = key_of(invite(admin)), key_of(invite(admin))
 
         self.unusable(old)
@@ -202,7 +200,7 @@ class TestUnusable:
 
 class TestAddress:
     @pytest.mark.parametrize("address", ["a#b@acme.example", "a#@acme.example", NEW["email"]])
-    def test_of_an_account_of_one_tenant_is_whole_before_and_after_its_end(self, acme, address):
+    def test_of_a_local_account_is_unchanged_after_deactivation(self, acme, address):
         user = create_user(
             email=local_account_name(acme, address), password=PASSWORD, local_tenant=acme
         )
@@ -216,10 +214,10 @@ class TestAddress:
 
 
 class TestLock:
-    def test_of_the_tenants_audit_log_comes_before_the_platforms(
+    def test_of_the_tenants_audit_log_is_taken_before_the_platforms(
         self, acme, acme_admin, globex_noc, settings
     ):
-        """An account that nobody has proven is taken over: both logs are written, in the order of everybody else."""
+        """Taking over an unverified account writes both logs, in the common lock order."""
         settings.ISPVM_MAIL_CONFIGURED = True
         # What the tenant demands of the new member is no reason to refuse them.
         acme.second_factor_roles = ["noc"]
@@ -245,7 +243,7 @@ class TestLock:
         first = list(dict.fromkeys(locked))
         assert first == ["accounts_user", "audit_head", "audit_platformhead"]
 
-    def test_an_address_proven_meanwhile_is_taken_from_nobody(
+    def test_an_account_verified_concurrently_is_not_taken_over(
         self, acme, globex_noc, settings, monkeypatch
     ):
         settings.ISPVM_MAIL_CONFIGURED = True
@@ -270,7 +268,7 @@ class TestRest:
         for user in (acme_noc, acme_auditor):
             assert problem(bearer(acme, user).post("/api/v1/invitations/", NEW))[0] == 403
 
-    def test_refuses_what_makes_no_sense(self, admin, acme_noc):
+    def test_invalid_values_are_refused(self, admin, acme_noc):
         url = "/api/v1/invitations/"
 
         assert faulty_fields(admin.post(url, {"email": "x", "role": "root"})) == {"email", "role"}
@@ -281,7 +279,7 @@ class TestRest:
         limited = {**NEW, "role": "admin", "is_limited": True}
         assert problem(admin.post(url, limited)) == (422, "cannot_be_limited")
 
-    def test_creates_so_many_a_day_whatever_became_of_them(self, admin, monkeypatch, time_machine):
+    def test_daily_limit_counts_revoked_invitations_too(self, admin, monkeypatch, time_machine):
         monkeypatch.setattr(invitations, "MAX_PER_DAY", 3)
         url = "/api/v1/invitations/"
         for n in range(3):
@@ -293,7 +291,7 @@ class TestRest:
         time_machine.move_to(clock.now() + timedelta(days=1, minutes=1))
         invite(admin)
 
-    def test_the_tenant_of_an_invitation_is_not_for_the_body_to_say(self, admin, acme, globex):
+    def test_the_request_body_cannot_choose_the_tenant(self, admin, acme, globex):
         link = invite(admin, tenant=str(globex.pk), tenant_id=str(globex.pk))
 
         assert key_of(link).startswith(acme.pk.hex)
@@ -302,7 +300,7 @@ class TestRest:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_many_clicks_at_once_one_makes_a_member(acme):
+def test_concurrent_acceptances_create_one_member(acme):
     with acting_in(acme):
         _, key = invitations.invite(
             email=NEW["email"], role="noc", is_limited=False, actor=ACTOR, at=clock.now()
@@ -332,7 +330,7 @@ def test_of_many_clicks_at_once_one_makes_a_member(acme):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_revocation_that_comes_first_wins_over_an_acceptance_under_way(acme):
+def test_a_committed_revocation_wins_over_a_waiting_acceptance(acme):
     with acting_in(acme):
         invitation, key = invitations.invite(
             email=NEW["email"], role="noc", is_limited=False, actor=ACTOR, at=clock.now()
@@ -352,14 +350,14 @@ def test_a_revocation_that_comes_first_wins_over_an_acceptance_under_way(acme):
     with acting_in(acme):
         invitations.revoke_invitation(invitation=invitation, actor=ACTOR, at=clock.now())
         acceptance.start()  # it still sees an open invitation, and waits for the row
-        eventually(somebody_waits_for_a_lock)
+        eventually(is_lock_waiting)
     acceptance.join()
 
     assert outcomes == ["refused"]
     assert not User.objects.filter(email=LOCAL).exists()
 
 
-def somebody_waits_for_a_lock() -> bool:
+def is_lock_waiting() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid IN"

@@ -28,8 +28,8 @@ WHO = {"actor": ACTOR, "at": AT}
 BELOW = ("interfaces", "bgp-peers", "ospf-neighbors", "probe-targets", "services")
 
 
-def furnish(device, number: int) -> dict[str, object]:
-    """One of each thing that hangs on a router."""
+def create_device_objects(device, number: int) -> dict[str, object]:
+    """One row of each kind that belongs to a device."""
     port = Interface.objects.create(device=device, name="ether1", source="discovered")
     address = f"10.0.{number}.1"
     return {
@@ -54,7 +54,7 @@ def network(acme) -> dict[str, dict[str, object]]:
         rows = {}
         for number, (name, site) in enumerate((("n1", north), ("n2", north), ("s1", south))):
             device = make_device(name, site=site, management_address=f"127.20.3.{number + 1}")
-            rows[name] = furnish(device, number)
+            rows[name] = create_device_objects(device, number)
         n1, n2, s1 = (rows[name]["devices"] for name in ("n1", "n2", "s1"))
         rows["links"] = {"n1-n2": make_link(n1, n2), "n2-s1": make_link(n2, s1)}
         rows["sites"] = {"north": north, "south": south}
@@ -77,11 +77,11 @@ def ids(client, path: str) -> set[str]:
 
 
 class TestInheritance:
-    def test_without_a_grant_there_is_nothing(self, limited, network):
+    def test_without_a_grant_nothing_is_visible(self, limited, network):
         for path in ("sites", "devices", "links", *BELOW, "alerts", "incidents"):
             assert ids(limited, path) == set(), path
 
-    def test_a_router_brings_what_is_on_it(self, acme, acme_noc, limited, network):
+    def test_a_device_grant_includes_its_objects(self, acme, acme_noc, limited, network):
         give(acme, acme_noc, network["n1"]["devices"])
 
         for path in ("devices", *BELOW):
@@ -89,7 +89,7 @@ class TestInheritance:
         assert ids(limited, "sites") == set()
         assert ids(limited, "links") == {str(network["links"]["n1-n2"].pk)}
 
-    def test_a_site_brings_its_routers(self, acme, acme_noc, limited, network):
+    def test_a_site_grant_includes_its_devices(self, acme, acme_noc, limited, network):
         give(acme, acme_noc, network["sites"]["north"])
 
         assert ids(limited, "sites") == {str(network["sites"]["north"].pk)}
@@ -97,7 +97,7 @@ class TestInheritance:
             assert ids(limited, path) == {str(network[n][path].pk) for n in ("n1", "n2")}, path
         assert len(ids(limited, "links")) == 2
 
-    def test_outside_the_grant_is_as_absent(self, acme, acme_noc, limited, network):
+    def test_objects_outside_the_grant_are_not_found(self, acme, acme_noc, limited, network):
         give(acme, acme_noc, network["n1"]["devices"])
 
         for path in ("devices", *BELOW):
@@ -109,14 +109,18 @@ class TestInheritance:
             assert outcome(outside) == outcome(absent)
             assert outside.status_code == 404
 
-    def test_a_filter_does_not_reach_outside(self, acme, acme_noc, limited, network):
+    def test_filters_do_not_reveal_objects_outside_the_grant(
+        self, acme, acme_noc, limited, network
+    ):
         give(acme, acme_noc, network["n1"]["devices"])
 
         outside = network["s1"]["devices"].pk
         assert listed(limited, f"/api/v1/interfaces/?device={outside}") == []
         assert limited.get(f"/api/v1/devices/{outside}/interfaces/").status_code == 404
 
-    def test_a_grant_taken_back_acts_on_the_next_request(self, acme, acme_noc, limited, network):
+    def test_a_revoked_grant_takes_effect_on_the_next_request(
+        self, acme, acme_noc, limited, network
+    ):
         give(acme, acme_noc, network["n1"]["devices"])
         assert len(ids(limited, "devices")) == 1
         with acting_in(acme):
@@ -129,14 +133,16 @@ class TestInheritance:
 
         assert len(ids(bearer(acme, acme_readonly), "devices")) == 3
 
-    def test_a_limited_member_does_not_get_what_is_about_the_whole(self, limited):
+    def test_tenant_wide_endpoints_are_forbidden_to_limited_members(self, limited):
         for path in ("topology/graph", "agents", "users", "webhook-endpoints", "memberships"):
             assert problem(limited.get(f"/api/v1/{path}/"))[0] == 403, path
         assert set(limited.get("/api/v1/me/").json()["permissions"]) <= {
             p.value for p in LIMITED_PERMISSIONS
         }
 
-    def test_lists_cost_the_same_for_one_grant_and_for_many(self, acme, acme_noc, limited, network):
+    def test_query_count_is_the_same_for_one_and_many_grants(
+        self, acme, acme_noc, limited, network
+    ):
         give(acme, acme_noc, network["n1"]["devices"])
         few = {path: queries(lambda p=path: ids(limited, p)) for path in ("devices", *BELOW)}
         give(acme, acme_noc, network["s1"]["devices"])
@@ -144,7 +150,7 @@ class TestInheritance:
 
         assert {path: queries(lambda p=path: ids(limited, p)) for path in few} == few
 
-    def test_newest_values_are_of_what_is_seen(self, acme, acme_noc, limited, network):
+    def test_newest_values_are_of_visible_devices(self, acme, acme_noc, limited, network):
         now = clock.now()
         with acting_in(acme):
             store.write_batch(
@@ -178,11 +184,11 @@ class TestGuard:
         with acting_in(acme):
             assert not DeviceGrant.objects.exists()
 
-    def test_who_is_no_member_is_granted_nothing(self, acme, globex_noc, network):
+    def test_non_members_cannot_be_granted_objects(self, acme, globex_noc, network):
         with acting_in(acme), pytest.raises(NotVisible):
             services.grant(user_id=globex_noc.id, row=network["n1"]["devices"], **WHO)
 
-    def test_the_database_keeps_a_grant_to_members(self, acme, acme_noc, globex_noc, network):
+    def test_the_database_refuses_grants_to_non_members(self, acme, acme_noc, globex_noc, network):
         give(acme, acme_noc, network["n1"]["devices"])
 
         with (
@@ -200,9 +206,7 @@ class TestIncidents:
     def stage(self, acme) -> MonitoredNetwork:
         return MonitoredNetwork(acme)
 
-    def test_what_reaches_a_granted_router_is_seen_without_naming_the_rest(
-        self, acme, acme_noc, limited, stage
-    ):
+    def test_incidents_of_granted_devices_hide_other_devices(self, acme, acme_noc, limited, stage):
         incident = stage.open_incident()
         give(acme, acme_noc, stage.devices[CUT_OFF_ROUTERS[1]])
         url = f"/api/v1/incidents/{incident.id}/"
@@ -240,7 +244,7 @@ class TestIncidents:
         assert alerts
         assert {a["entity"]["id"] for a in alerts} == {str(stage.devices[CUT_OFF_ROUTERS[1]].id)}
 
-    def test_what_touches_nothing_granted_is_as_absent(self, acme, acme_noc, limited, stage):
+    def test_incidents_without_granted_devices_are_not_found(self, acme, acme_noc, limited, stage):
         incident = stage.open_incident()
         give(acme, acme_noc, stage.devices["er1"])
 
@@ -249,7 +253,7 @@ class TestIncidents:
             limited.get(f"/api/v1/incidents/{uuid4()}/")
         )
 
-    def test_who_sees_all_of_it_sees_it_whole(self, acme, acme_noc, limited, stage):
+    def test_incidents_with_only_granted_devices_are_complete(self, acme, acme_noc, limited, stage):
         incident = stage.open_incident()
         for site in {d.site_id: d.site for d in stage.devices.values()}.values():
             give(acme, acme_noc, site)
@@ -260,7 +264,7 @@ class TestIncidents:
         assert answer.json()["root_causes"]
         assert limited.get(f"/api/v1/incidents/{incident.id}/timeline/").status_code == 200
 
-    def test_the_pages_keep_to_it_too(self, acme, acme_noc, limited, stage, client):
+    def test_pages_apply_the_same_limit(self, acme, acme_noc, limited, stage, client):
         incident = stage.open_incident()
         give(acme, acme_noc, stage.devices[CUT_OFF_ROUTERS[1]])
         client.force_login(acme_noc)

@@ -57,7 +57,7 @@ class Case(NamedTuple):
 
     @property
     def resource(self) -> str:
-        """What the first id of the path is one of."""
+        """The resource that the first id of the path belongs to."""
         plain = self.path.removeprefix("api/v1/").replace("^", "").partition("/(")[0]
         return plain.removesuffix("/$")
 
@@ -80,12 +80,12 @@ ROWWISE = [case for case in CASES if case.names]
 LISTWISE = [case for case in CASES if not case.names]
 
 
-def named(case: Case) -> str:
+def case_name(case: Case) -> str:
     return f"{case.method} {case.path}"
 
 
 class Company(NamedTuple):
-    """Both tenants with everybody in them."""
+    """Both tenants with members of every role."""
 
     tenants: dict[str, Any]
     callers: dict[Role | str | None, APIClient]
@@ -117,7 +117,7 @@ def company(
 
 
 def ask(client: APIClient, case: Case, url: str, body: Any = None) -> Any:
-    """The answer; what it did is undone."""
+    """The response; its changes are rolled back."""
     with transaction.atomic():
         kwargs = {} if case.method == "get" else {"data": body or {}, "format": "json"}
         answer = getattr(client, case.method)(url, **kwargs)
@@ -126,7 +126,7 @@ def ask(client: APIClient, case: Case, url: str, body: Any = None) -> Any:
 
 
 def outcome(answer: Any) -> tuple[Any, ...]:
-    """All that a caller sees."""
+    """The status and body that a caller sees."""
     headers = {name: v for name, v in answer.headers.items() if name not in PASSING_HEADERS}
     return answer.status_code, answer.content, headers
 
@@ -137,8 +137,8 @@ def refusal(caller: Role | str | None, permission: Permission) -> int | None:
     return None if permission in ROLE_TABLE[caller] else 403
 
 
-@pytest.mark.parametrize("case", ROWWISE, ids=named)
-def test_who_may_do_what_to_whose_row(company, case):
+@pytest.mark.parametrize("case", ROWWISE, ids=case_name)
+def test_access_to_rows(company, case):
     urls = {relation: case.url(company.ids(case, relation)) for relation in RELATIONS}
 
     for caller, client in company.callers.items():
@@ -161,8 +161,8 @@ def test_who_may_do_what_to_whose_row(company, case):
             assert answers["own"].status_code in DONE_OR_FAULTY, (caller, answers["own"].content)
 
 
-@pytest.mark.parametrize("case", LISTWISE, ids=named)
-def test_who_may_ask_for_or_add_to_a_whole(company, case):
+@pytest.mark.parametrize("case", LISTWISE, ids=case_name)
+def test_access_to_lists(company, case):
     with acting_in(company.tenants["foreign"]):
         foreign_ids = {str(make()) for make in ROWS.values()}
     is_list = case.resource in ROWS and case.method == "get"
@@ -186,7 +186,7 @@ def test_who_may_ask_for_or_add_to_a_whole(company, case):
 
 
 def _references() -> list[tuple[Case, str]]:
-    """Every field of every body by which a row may point to another."""
+    """Every request field that references another row."""
     found = []
     for case in CASES:
         shape = getattr(case.view, "serializer_class", None)
@@ -203,9 +203,9 @@ REFERENCES = _references()
 
 
 @pytest.mark.parametrize(
-    ("case", "field"), REFERENCES, ids=[f"{named(case)} {field}" for case, field in REFERENCES]
+    ("case", "field"), REFERENCES, ids=[f"{case_name(case)} {field}" for case, field in REFERENCES]
 )
-def test_a_foreign_id_in_a_body_is_as_absent(company, case, field):
+def test_another_tenants_id_in_a_body_equals_an_unknown_id(company, case, field):
     admin = company.callers[Role.ADMIN]
     own_url = case.url(company.ids(case, "own") if case.names else {})
     target = case.view.serializer_class().fields[field].queryset.model
@@ -233,7 +233,7 @@ FILTERS = [
 @pytest.mark.parametrize(
     ("case", "name"), FILTERS, ids=[f"{case.path}?{name}" for case, name in FILTERS]
 )
-def test_a_foreign_id_in_a_query_finds_what_an_absent_one_finds(company, case, name):
+def test_another_tenants_id_in_a_query_equals_an_unknown_id(company, case, name):
     admin = company.callers[Role.ADMIN]
     with acting_in(company.tenants["foreign"]):
         foreign = [make() for make in ROWS.values()]
@@ -244,8 +244,8 @@ def test_a_foreign_id_in_a_query_finds_what_an_absent_one_finds(company, case, n
         assert outcome(ask(admin, case, f"{case.url({})}?{name}={pk}")) == outcome(absent)
 
 
-def confuse(company: Company, case: Case, kinds: list[str]) -> int:
-    """Ask for another tenant's rows of these kinds where an id of this kind belongs; how many were asked for."""
+def request_with_wrong_kinds(company: Company, case: Case, kinds: list[str]) -> int:
+    """Request another tenant's rows of wrong kinds; returns the number of requests."""
     with acting_in(company.tenants["foreign"]):
         foreign_ids = {kind: ROWS[kind]() for kind in kinds}
     askers = [Role.ADMIN, Role.READONLY]
@@ -258,17 +258,17 @@ def confuse(company: Company, case: Case, kinds: list[str]) -> int:
     return len(askers) * len(foreign_ids)
 
 
-def test_a_foreign_id_of_another_kind_is_as_absent(company):
-    """A few, drawn anew each time; all of them in the long run."""
+def test_another_tenants_id_of_another_kind_equals_an_unknown_id(company):
+    """A random sample; repeated runs cover all combinations."""
     rng = random.SystemRandom()
 
     for case in rng.sample(ROWWISE, 8):
-        assert confuse(company, case, rng.sample(sorted(ROWS), 3))
+        assert request_with_wrong_kinds(company, case, rng.sample(sorted(ROWS), 3))
 
 
 @pytest.mark.long
-def test_no_foreign_id_of_any_kind_opens_anything(company, record_property):
-    sent = sum(confuse(company, case, sorted(ROWS)) for case in ROWWISE)
+def test_no_other_tenants_id_of_any_kind_gives_access(company, record_property):
+    sent = sum(request_with_wrong_kinds(company, case, sorted(ROWS)) for case in ROWWISE)
 
     filters = len(FILTERS) * (len(ROWS) + 1)
     total = decisions() + sent + filters + 2 * len(REFERENCES)
@@ -280,7 +280,7 @@ def decisions() -> int:
     return len(ROWWISE) * len(CALLERS) * len(RELATIONS) + len(LISTWISE) * len(CALLERS)
 
 
-def test_every_resource_has_a_row_to_ask_for(record_property):
+def test_every_resource_has_a_row(record_property):
     missing = {case.resource for case in ROWWISE} - ROWS.keys()
 
     assert missing == set(), "a new endpoint needs a row in tests/accounts/rows.py"

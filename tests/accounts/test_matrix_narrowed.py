@@ -16,8 +16,8 @@ from tests.accounts.test_matrix import (  # noqa: F401  (the fixture)
     ROWWISE,
     Case,
     ask,
+    case_name,
     company,
-    named,
     outcome,
 )
 from tests.clients import bearer
@@ -39,8 +39,8 @@ def may(case: Case) -> bool:
     return case.permission in LIMITED_PERMISSIONS & ROLE_TABLE[Role.NOC]
 
 
-@pytest.mark.parametrize("case", ROWWISE, ids=named)
-def test_without_a_grant_every_row_is_as_absent(company, limited, case):
+@pytest.mark.parametrize("case", ROWWISE, ids=case_name)
+def test_without_a_grant_no_row_is_found(company, limited, case):
     own, absent = (
         outcome(ask(limited, case, case.url(company.ids(case, relation))))
         for relation in ("own", "absent")
@@ -54,8 +54,8 @@ def test_without_a_grant_every_row_is_as_absent(company, limited, case):
         assert own == absent
 
 
-@pytest.mark.parametrize("case", LISTWISE, ids=named)
-def test_without_a_grant_no_list_names_a_row(company, limited, case):
+@pytest.mark.parametrize("case", LISTWISE, ids=case_name)
+def test_without_a_grant_lists_are_empty(company, limited, case):
     with acting_in(company.tenants["own"]):
         rows = [str(make()) for name, make in ROWS.items() if name not in OF_THE_WHOLE | {"users"}]
 
@@ -69,7 +69,7 @@ def test_without_a_grant_no_list_names_a_row(company, limited, case):
 
 
 @pytest.mark.parametrize("scope", [Permission.SELF, Permission.INVENTORY_VIEW])
-def test_a_token_reaches_nothing_beyond_its_scope(company, acme, acme_admin, scope):
+def test_a_token_is_limited_to_its_scopes(company, acme, acme_admin, scope):
     _, text = issue_token(tenant=acme, user=acme_admin, name="x", scopes=[scope], **WHO)
     program = APIClient(headers={"Authorization": f"Bearer {text}"})
     for case in CASES:
@@ -80,4 +80,4 @@ def test_a_token_reaches_nothing_beyond_its_scope(company, acme, acme_admin, sco
         # Whoever holds a narrowed token may not sign its person out with it.
         is_for_whole = case.resource.partition("/")[0] in PERSONAL and case.method != "get"
         is_beyond = case.permission not in {scope, Permission.SELF}
-        assert refused == (is_beyond or is_for_whole), named(case)
+        assert refused == (is_beyond or is_for_whole), case_name(case)

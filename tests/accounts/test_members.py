@@ -27,13 +27,13 @@ def of(user) -> str:
 
 @pytest.mark.django_db
 class TestMembers:
-    def test_are_those_of_the_tenant(self, admin, acme_admin, acme_noc, globex_admin):
+    def test_lists_members_of_the_tenant_only(self, admin, acme_admin, acme_noc, globex_admin):
         people = {row["email"] for row in listed(admin, "/api/v1/users/")}
 
         assert people == {acme_admin.email, acme_noc.email}
         assert {row["email"] for row in listed(admin, URL)} == people
 
-    def test_cost_the_same_for_one_and_for_many(self, acme, admin, acme_noc):
+    def test_query_count_is_the_same_for_one_and_many(self, acme, admin, acme_noc):
         few = queries(lambda: listed(admin, URL))
         for number in range(10):
             user = User.objects.create_user(f"u{number}@acme.example", PASSWORD)
@@ -41,7 +41,7 @@ class TestMembers:
 
         assert queries(lambda: listed(admin, URL)) == few
 
-    def test_a_new_address_is_invited_and_gets_no_account(self, acme, admin):
+    def test_a_new_address_is_invited_without_creating_an_account(self, acme, admin):
         body = {"email": "new@acme.example", "name": "New Hand", "role": "noc"}
         created = admin.post(URL, {**body, "password": "correct-horse-42-x"})
 
@@ -68,7 +68,7 @@ class TestMembers:
 
         assert problem(answer) == (409, "already_member")
 
-    def test_a_role_acts_on_the_next_request(self, acme, admin, acme_noc):
+    def test_a_role_takes_effect_on_the_next_request(self, acme, admin, acme_noc):
         noc = bearer(acme, acme_noc)
         assert noc.get("/api/v1/users/").status_code == 200
 
@@ -76,7 +76,9 @@ class TestMembers:
 
         assert noc.get("/api/v1/users/").status_code == 403
 
-    def test_removal_acts_on_the_next_request_and_ends_tokens(self, acme, admin, acme_noc):
+    def test_removal_takes_effect_on_the_next_request_and_revokes_tokens(
+        self, acme, admin, acme_noc
+    ):
         noc = bearer(acme, acme_noc)
         url = of(acme_noc)
 
@@ -94,7 +96,7 @@ class TestMembers:
         assert client.get("/api/v1/me/").status_code == 401
 
     @pytest.mark.parametrize("act", ["demote", "remove"])
-    def test_the_last_admin_stays(self, admin, acme_admin, act):
+    def test_the_last_admin_cannot_be_removed(self, admin, acme_admin, act):
         url = of(acme_admin)
 
         answer = admin.delete(url) if act == "remove" else admin.patch(url, {"role": "noc"})
@@ -152,17 +154,17 @@ class TestScopes:
         assert problem(wider) == (422, "scope_not_held")
         assert set(whole.json()["scopes"]) == {"tokens.manage", "inventory.view", "self"}
 
-    def test_do_not_outlive_the_role(self, acme, admin, acme_admin):
+    def test_end_with_the_role(self, acme, admin, acme_admin):
         program = self.program(acme, self.make(admin, scopes=["inventory.change"]))
         acme_admin.memberships.update(role="readonly")
 
         assert problem(program.post("/api/v1/sites/", {"name": "x"}))[0] == 403
 
     @pytest.mark.parametrize("scopes", [["inventory.fly"], "inventory.view", [1], {"a": 1}])
-    def test_are_of_the_closed_list(self, admin, scopes):
+    def test_unknown_scopes_are_refused(self, admin, scopes):
         assert self.make(admin, scopes=scopes).status_code == 400
 
-    def test_the_last_use_is_noted(self, acme, admin):
+    def test_the_last_use_is_stored(self, acme, admin):
         created = self.make(admin)
         url = f"/api/v1/tokens/{created.json()['id']}/"
         assert admin.get(url).json()["last_used_at"] is None
@@ -177,7 +179,7 @@ def test_permissions_are_listed_once():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_admins_cannot_demote_each_other_at_once(acme, acme_admin):
+def test_two_admins_cannot_demote_each_other_concurrently(acme, acme_admin):
     other = User.objects.create_user("other@acme.example", PASSWORD)
     Membership.objects.create(tenant=acme, user=other, role=Role.ADMIN)
     acts = [(bearer(acme, acme_admin), of(other)), (bearer(acme, other), of(acme_admin))]

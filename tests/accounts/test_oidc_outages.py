@@ -28,7 +28,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 60
 
 
 class Hanging:
-    """A server that answers no request to the end. It counts who came."""
+    """A server that never completes a response. It counts connections."""
 
     def __init__(self, way: str) -> None:
         self.way = way
@@ -98,8 +98,8 @@ def provider_of(server) -> Provider:
     return described(server)
 
 
-def pause_ends(server) -> None:
-    """As if the pause were over."""
+def expire_pause(server) -> None:
+    """Expire the open state of the breaker."""
     cache.delete(f"{calls._breaker_key(provider_of(server))}:open")
 
 
@@ -110,7 +110,7 @@ def _short(monkeypatch):
 
 @pytest.mark.django_db(transaction=True)
 def test_twenty_sign_in_pages_are_served_while_a_provider_hangs(acme_noc, hanging, monkeypatch):
-    """The threads of one web process, none of whose calls ever ends by itself."""
+    """The threads of one web process whose calls never end by themselves."""
     monkeypatch.setattr(calls, "CALL_SECONDS", 600)
     monkeypatch.setattr(calls, "STEP_SECONDS", 600)
 
@@ -152,9 +152,9 @@ class TestBreaker:
         assert Client().get(START).status_code == 502
         assert hanging.connections == 1
 
-    def test_lets_one_call_try_after_the_pause(self, hanging):
+    def test_one_call_probes_after_the_pause(self, hanging):
         Client().get(START)
-        pause_ends(hanging)
+        expire_pause(hanging)
 
         with calls.provider_calls(provider_of(hanging)):
             with pytest.raises(ProviderUnavailable) as refused:
@@ -162,9 +162,9 @@ class TestBreaker:
                     pytest.fail("two try at once")
             assert refused.value.code == "provider_paused"
 
-    def test_closes_when_the_provider_answers(self, hanging):
+    def test_closes_when_the_provider_responds(self, hanging):
         Client().get(START)
-        pause_ends(hanging)
+        expire_pause(hanging)
         with calls.provider_calls(provider_of(hanging)):
             pass
 
@@ -172,27 +172,27 @@ class TestBreaker:
             with calls.provider_calls(provider_of(hanging)):
                 pass
 
-    def test_opens_again_when_it_does_not(self, hanging):
+    def test_opens_again_when_the_probe_fails(self, hanging):
         Client().get(START)
-        pause_ends(hanging)
+        expire_pause(hanging)
         Client().get(START)
         Client().get(START)
 
         assert hanging.connections == 2
         assert cache.get(f"{calls._breaker_key(provider_of(hanging))}:failures") == 2
 
-    def test_a_refused_person_says_nothing_of_the_provider(self, hanging):
+    def test_a_refused_user_does_not_open_it(self, hanging):
         for _ in range(2):
             with pytest.raises(IdentityRefused), calls.provider_calls(provider_of(hanging)):
                 raise IdentityRefused
         Client().get(START)
-        pause_ends(hanging)
+        expire_pause(hanging)
 
         for _ in range(2):
             with pytest.raises(IdentityRefused), calls.provider_calls(provider_of(hanging)):
                 raise IdentityRefused
 
-    def test_is_each_providers_own(self, hanging, settings):
+    def test_is_separate_per_provider(self, hanging, settings):
         Client().get(START)
         with running_issuer() as healthy:
             other = Provider(**{**vars(described(healthy)), "slug": "healthy"})
@@ -200,7 +200,7 @@ class TestBreaker:
 
             assert Client().get("/sign-in/with/healthy/").status_code == 302
 
-    def test_holds_in_each_process_while_redis_is_away(self, hanging, monkeypatch):
+    def test_is_per_process_without_redis(self, hanging, monkeypatch):
         def away(*_args, **_kwargs):
             raise RedisAway
 
@@ -210,7 +210,7 @@ class TestBreaker:
         assert [Client().get(START).status_code for _ in range(3)] == [502] * 3
         assert hanging.connections == 1
 
-    def test_pauses_longer_each_time_and_never_for_ever(self):
+    def test_pause_doubles_up_to_a_maximum(self):
         pauses = [calls._pause(failures) for failures in range(1, 20)]
 
         assert pauses[:5] == [10, 20, 40, 80, 160]

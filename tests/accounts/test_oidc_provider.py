@@ -32,7 +32,7 @@ TOKENS = "/api/v1/tokens/"
 
 
 def npm_ci() -> None:
-    """The provider's packages, once; two workers do not do it at once."""
+    """Install the provider's packages once, under a lock between test workers."""
     with (HERE / "package.json").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (HERE / "node_modules" / ".package-lock.json").exists():
@@ -89,14 +89,14 @@ def issuer(_provider, settings):
 
 
 class Person:
-    """Somebody at the provider's pages, with a browser of their own."""
+    """A user at the provider's pages, with a separate browser."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.browser = requests.Session()
 
     def go(self, url: str) -> str:
-        """Through the provider's forms, to the address that leads back to us."""
+        """Submit the provider's forms; returns the callback URL."""
         answer = self.browser.get(url, allow_redirects=False, timeout=300)
         for _ in range(12):
             if answer.is_redirect:
@@ -115,7 +115,7 @@ class Person:
 
 
 def complete_login(name: str, slug: str = "basic", client: Client | None = None, query: str = ""):
-    """The whole way; our answer to it, the browser, and where the person came back to."""
+    """A complete login; returns the response, the browser and the callback URL."""
     client = client or Client()
     start = client.get(f"/sign-in/with/{slug}/{query}")
     assert start.status_code == 302, start.content
@@ -181,8 +181,8 @@ def test_a_code_sent_twice_is_refused_by_the_provider(acme, issuer):
     assert not is_in(client)
 
 
-def test_a_stolen_code_is_of_no_use_without_the_verifier(acme, issuer):
-    """The thief brings the victim's unused code to a sign-in of their own: PKCE and the nonce stand in the way."""
+def test_a_stolen_code_is_useless_without_the_verifier(acme, issuer):
+    """An unused code of the victim in the attacker's sign-in fails by PKCE and the nonce."""
     victim = Client()
     back = Person("ana").go(victim.get("/sign-in/with/basic/")["Location"])
     code = parse_qs(urlsplit(back).query)["code"][0]
@@ -198,7 +198,7 @@ def test_a_stolen_code_is_of_no_use_without_the_verifier(acme, issuer):
     assert not is_in(thief)
 
 
-def test_a_second_factor_that_the_person_has_here_is_asked_too(acme, issuer):
+def test_the_users_own_second_factor_is_required_too(acme, issuer):
     _, client, _ = complete_login("ana")
     secret, _ = set_up(client)
 
@@ -211,7 +211,7 @@ def test_a_second_factor_that_the_person_has_here_is_asked_too(acme, issuer):
 
 
 class TestLinking:
-    def test_is_done_by_who_is_signed_in(self, acme_admin, issuer):
+    def test_a_signed_in_user_can_link(self, acme_admin, issuer):
         client = first_step(acme_admin)
         page = client.post("/account/identities/basic/link/")
         assert 'http-equiv="refresh"' in page.content.decode()
@@ -224,7 +224,7 @@ class TestLinking:
             complete_login("zoe")[1].get("/api/v1/me/").json()["user"]["email"] == acme_admin.email
         )
 
-    def test_is_not_begun_by_a_link_on_a_foreign_page(self, acme_admin, issuer):
+    def test_cannot_be_started_from_another_site(self, acme_admin, issuer):
         answer, _, _ = complete_login("zoe", client=first_step(acme_admin))
 
         assert answer.status_code == 401
@@ -235,7 +235,7 @@ class TestLinking:
 
         assert answer["Location"].startswith("/account/confirm/")
 
-    def test_leaves_an_identity_with_whom_it_is(self, acme, acme_admin, issuer):
+    def test_an_identity_of_another_user_is_not_moved(self, acme, acme_admin, issuer):
         complete_login("ana")
         client = first_step(acme_admin)
         client.post("/account/identities/basic/link/")
@@ -259,7 +259,7 @@ class TestLinking:
 
 
 class TestConfirming:
-    def test_asks_the_person_again_and_makes_the_session_fresh(self, acme_admin, issuer):
+    def test_reauthenticates_and_makes_the_session_fresh(self, acme_admin, issuer):
         SocialAccount.objects.create(user=acme_admin, provider=issuer, uid="zoe")
         client = stale(first_step(acme_admin))
         assert client.post(TOKENS, {"name": "x"}, "application/json").status_code == 403
@@ -269,7 +269,7 @@ class TestConfirming:
         assert answer["Location"] == "/agents/"
         assert client.post(TOKENS, {"name": "x"}, "application/json").status_code == 201
 
-    def test_by_another_identity_is_none(self, acme_admin, issuer):
+    def test_by_another_identity_is_refused(self, acme_admin, issuer):
         SocialAccount.objects.create(user=acme_admin, provider=issuer, uid="zoe")
         client = stale(first_step(acme_admin))
 

@@ -46,7 +46,7 @@ def _server():
 
 @pytest.fixture
 def issuer(_server, settings):
-    """A provider that is at first what it should be."""
+    """A provider that behaves correctly until a test changes it."""
     _server.__init__(urlsplit(_server.url).port)
     metadata.clear_cache()
     settings.ISPVM_OIDC_PROVIDERS = (described(_server),)
@@ -57,13 +57,13 @@ def issuer(_server, settings):
 
 @pytest.fixture
 def known(acme_noc, issuer):
-    """The provider's "someone" is our NOC."""
+    """The provider's subject "someone" is linked to the NOC user."""
     SocialAccount.objects.create(user=acme_noc, provider=issuer.url, uid="someone")
     return acme_noc
 
 
 def begin_login(client: Client) -> dict[str, str]:
-    """What our side asks of the provider."""
+    """The authorization request sent to the provider."""
     answer = client.get(START)
     assert answer.status_code == 302, answer.content
     return {
@@ -82,7 +82,7 @@ def handle_callback(client: Client, login_params: dict[str, str], **more):
         for number, case in enumerate(CASES)
     ],
 )
-def test_a_token_signs_in_only_if_it_holds_in_every_respect(known, issuer, case):
+def test_only_valid_tokens_sign_in(known, issuer, case):
     client = Client()
     login_params = begin_login(client)
     issuer.id_token = case.make(issuer, login_params["nonce"])
@@ -94,7 +94,7 @@ def test_a_token_signs_in_only_if_it_holds_in_every_respect(known, issuer, case)
     assert set(issuer.requests) <= {WELL_KNOWN, "/token", "/jwks", "/userinfo"}
 
 
-def test_there_are_enough_of_them(record_property):
+def test_number_of_cases(record_property):
     summary = f"U1: {len(CASES)} tokens of an OIDC provider, {len(CASES[::EVERY_RUN])} in every run"
     record_property("bar", summary)
 
@@ -114,13 +114,13 @@ class TestRequest:
         assert login_params["redirect_uri"].endswith(BACK)
         assert set(login_params["scope"].split()) == {"openid", "profile", "email"}
 
-    def test_is_another_each_time(self, issuer):
+    def test_state_and_nonce_are_unique(self, issuer):
         one, two = begin_login(Client()), begin_login(Client())
 
         for name in ("state", "nonce", "code_challenge"):
             assert one[name] != two[name]
 
-    def test_the_host_header_does_not_choose_where_to_come_back(self, issuer):
+    def test_the_host_header_does_not_change_the_callback_url(self, issuer):
         answer = Client(headers={"Host": "localhost"}).get(START)
 
         assert "127.0.0.1%3A8000" in answer["Location"]
@@ -138,7 +138,7 @@ class TestState:
         query = {"state": login_params["state"] if state is None else state, "code": "good", **more}
         return client.get(BACK, query), client, query
 
-    def test_opens_once(self, known, issuer):
+    def test_is_accepted_once(self, known, issuer):
         answer, client, query = self.back(known, issuer)
         assert answer.status_code == 302
         client.post("/sign-out/")
@@ -147,10 +147,10 @@ class TestState:
         assert not is_in(client)
 
     @pytest.mark.parametrize("state", ["", "x", "x" * 5000, "\x00", "ÿ"])
-    def test_of_nobody_opens_nothing(self, known, issuer, state):
+    def test_unknown_is_refused(self, known, issuer, state):
         assert self.back(known, issuer, state)[0].status_code == 401
 
-    def test_of_another_browser_opens_nothing(self, known, issuer):
+    def test_of_another_browser_is_refused(self, known, issuer):
         thief = Client()
         state = begin_login(thief)["state"]
 
@@ -159,7 +159,7 @@ class TestState:
         assert answer.status_code == 401
         assert not is_in(client)
 
-    def test_of_another_provider_opens_nothing(self, known, issuer, settings):
+    def test_of_another_provider_is_refused(self, known, issuer, settings):
         other = described(issuer)
         settings.ISPVM_OIDC_PROVIDERS = (other, Provider(**{**vars(other), "slug": "two"}))
         client = Client()
@@ -172,7 +172,7 @@ class TestState:
 
         assert answer.status_code == 401
 
-    def test_is_kept_ten_minutes(self, known, issuer, time_machine):
+    def test_expires_after_ten_minutes(self, known, issuer, time_machine):
         client = Client()
         login_params = begin_login(client)
         time_machine.move_to(issuer.claims("")["iat"] + 660)
@@ -183,14 +183,14 @@ class TestState:
     @pytest.mark.parametrize(
         "more", [{"error": "access_denied"}, {"code": ""}, {"iss": "http://other.example"}]
     )
-    def test_a_refusal_or_another_issuers_answer_opens_nothing(self, known, issuer, more):
+    def test_an_error_or_another_issuers_response_is_refused(self, known, issuer, more):
         answer, client, _ = self.back(known, issuer, **more)
 
         assert answer.status_code == 401
         assert not is_in(client)
         assert "/token" not in issuer.requests
 
-    def test_an_issuer_that_promised_to_name_itself_must(self, known, issuer):
+    def test_a_missing_iss_is_refused_if_advertised(self, known, issuer):
         issuer.document["authorization_response_iss_parameter_supported"] = True
 
         assert self.back(known, issuer)[0].status_code == 401
@@ -224,7 +224,7 @@ class TestBrokenProvider:
         ],
     )
     @pytest.mark.parametrize("path", [WELL_KNOWN, "/jwks", "/token"])
-    def test_is_explained(self, known, issuer, path, response_body):
+    def test_shows_an_error(self, known, issuer, path, response_body):
         client = Client()
         if path == WELL_KNOWN:
             issuer.answers[path] = response_body
@@ -241,21 +241,19 @@ class TestBrokenProvider:
 
     @pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
     @pytest.mark.parametrize("url", [None, "", 7, "javascript:alert(1)", "file:///etc/passwd"])
-    def test_must_name_its_endpoints(self, issuer, name, url):
+    def test_without_endpoints_is_refused(self, issuer, name, url):
         issuer.document[name] = url
 
         assert Client().get(START).status_code == 502
 
-    def test_cannot_redirect_into_the_own_network(self, known, issuer, settings):
+    def test_cannot_redirect_to_internal_addresses(self, known, issuer, settings):
         issuer.document["token_endpoint"] = "http://169.254.169.254/latest"
         client = Client()
         login_params = begin_login(client)
 
         assert handle_callback(client, login_params).status_code == 502
 
-    def test_is_not_asked_at_all_on_a_network_that_the_operator_did_not_open(
-        self, issuer, settings
-    ):
+    def test_is_not_called_on_a_blocked_network(self, issuer, settings):
         settings.ISPVM_EGRESS_ALLOW = ()
 
         assert Client().get(START).status_code == 502
@@ -263,27 +261,27 @@ class TestBrokenProvider:
 
 
 class TestKeys:
-    def test_that_were_changed_are_read_anew(self, known, issuer):
+    def test_changed_keys_are_fetched_again(self, known, issuer):
         sign_in(issuer, "rsa")
         issuer.keys = [public_jwk("rsa2")]
 
         assert sign_in(issuer, "rsa2").status_code == 302
 
-    def test_that_were_withdrawn_open_nothing_once_the_new_ones_are_read(self, known, issuer):
+    def test_withdrawn_keys_are_refused_after_the_refresh(self, known, issuer):
         sign_in(issuer, "rsa")
         issuer.keys = [public_jwk("rsa2")]
         sign_in(issuer, "rsa2")
 
         assert sign_in(issuer, "rsa").status_code == 401
 
-    def test_that_were_changed_under_the_same_id_are_read_anew(self, known, issuer):
+    def test_keys_changed_under_the_same_id_are_fetched_again(self, known, issuer):
         sign_in(issuer, "rsa")
         issuer.keys = [public_jwk("rsa2", kid="rsa")]
 
         assert sign_in(issuer, "rsa2", kid="rsa").status_code == 302
         assert sign_in(issuer, "rsa").status_code == 401
 
-    def test_are_read_once_for_tokens_with_a_known_id_and_a_wrong_signature(self, known, issuer):
+    def test_wrong_signatures_cause_one_refresh(self, known, issuer):
         sign_in(issuer, "rsa")
         for _ in range(5):
             assert sign_in(issuer, "thief", kid="rsa").status_code == 401
@@ -305,7 +303,7 @@ def sign_in(issuer: Issuer, key: str, kid: str = ""):
     return handle_callback(client, login_params)
 
 
-class TestWho:
+class TestIdentity:
     def complete_login(self, issuer, client=None, **claims):
         client = client or Client()
         login_params = begin_login(client)
@@ -340,7 +338,7 @@ class TestWho:
         claims = {"email": "ana@corp.example", "email_verified": True, "groups": ["noc"]}
         return {"sub": "ana", **claims, **changed}
 
-    def test_a_rule_of_the_operator_makes_a_member(self, acme, provisioning_issuer):
+    def test_a_rule_provisions_a_member(self, acme, provisioning_issuer):
         answer, client = self.complete_login(provisioning_issuer, **self.ana(name="Ana Ruiz"))
 
         assert answer.status_code == 302
@@ -362,13 +360,13 @@ class TestWho:
             {"groups": {"noc": 1}},
         ],
     )
-    def test_no_rule_holds_for_less(self, acme, provisioning_issuer, changed):
+    def test_incomplete_claims_match_no_rule(self, acme, provisioning_issuer, changed):
         answer, client = self.complete_login(provisioning_issuer, **self.ana(**changed))
 
         assert answer.status_code == 401
         assert not is_in(client)
 
-    def test_an_address_that_is_taken_is_not_taken_over(self, acme_noc, provisioning_issuer):
+    def test_an_existing_account_is_not_taken_over(self, acme_noc, provisioning_issuer):
         answer, client = self.complete_login(
             provisioning_issuer, **self.ana(email=acme_noc.email.upper())
         )
@@ -377,9 +375,7 @@ class TestWho:
         assert not SocialAccount.objects.exists()
         assert not is_in(client)
 
-    def test_what_the_token_leaves_out_is_asked_and_must_be_of_the_same_person(
-        self, acme, provisioning_issuer
-    ):
+    def test_user_info_must_have_the_same_subject(self, acme, provisioning_issuer):
         left_out = self.ana(email=..., groups=..., email_verified=...)
         provisioning_issuer.userinfo = {**self.ana(), "sub": "eve"}
         assert self.complete_login(provisioning_issuer, **left_out)[0].status_code == 401

@@ -55,7 +55,7 @@ LISTWISE = [page for page in GUARDED if not page.names]
 
 
 def outcome(answer: Any, pk: Any = ABSENT) -> tuple[Any, ...]:
-    """All that a caller sees, but for the id that they asked for themselves."""
+    """The status and body that a caller sees, without the requested id."""
     headers = {
         name: v.replace(str(pk), str(ABSENT))
         for name, v in answer.headers.items()
@@ -66,12 +66,12 @@ def outcome(answer: Any, pk: Any = ABSENT) -> tuple[Any, ...]:
 
 
 def whole(answer: Any) -> bytes:
-    """What was answered, of a file too, which is made while it is sent."""
+    """The whole response body, of streamed files too."""
     return b"".join(answer.streaming_content) if answer.streaming else answer.content
 
 
 def ask(client: Client, method: str, url: str) -> Any:
-    """The answer; what it did is undone."""
+    """The response; its changes are rolled back."""
     with transaction.atomic():
         answer = getattr(client, method)(url)
         transaction.set_rollback(True)
@@ -103,12 +103,12 @@ def refusal(caller: Any, permission: Permission) -> int | None:
 
 
 def allowed(callers: dict[Any, Client], url: str) -> list[str]:
-    """The methods that a page takes, as an admin finds it."""
+    """The methods that a page allows, requested as an admin."""
     return [m for m in METHODS if ask(callers[Role.ADMIN], m, url).status_code != 405]
 
 
 @pytest.mark.parametrize("page", ROWWISE, ids=lambda page: page.path)
-def test_who_may_do_what_to_whose_row(acme, globex, callers, page):
+def test_access_to_rows(acme, globex, callers, page):
     make = ROWS[PAGE_RESOURCES[page.path.partition("/")[0]]]
     with acting_in(globex):
         foreign = make()
@@ -130,7 +130,7 @@ def test_who_may_do_what_to_whose_row(acme, globex, callers, page):
 
 
 @pytest.mark.parametrize("page", LISTWISE, ids=lambda page: page.path)
-def test_who_may_ask_for_a_whole(acme, globex, callers, page):
+def test_access_to_pages_without_id(acme, globex, callers, page):
     with acting_in(globex):
         foreign_ids = {str(make()) for make in ROWS.values()}
     with acting_in(acme):
@@ -147,7 +147,7 @@ def test_who_may_ask_for_a_whole(acme, globex, callers, page):
             assert not [pk for pk in hidden if pk in text], caller
 
 
-def test_every_page_with_an_id_has_a_row_to_ask_for(record_property):
+def test_every_page_with_an_id_has_a_row(record_property):
     missing = {page.path.partition("/")[0] for page in ROWWISE} - PAGE_RESOURCES.keys()
     decisions = len(CALLERS) * (len(ROWWISE) * len(RELATIONS) + len(LISTWISE))
 

@@ -79,7 +79,7 @@ class TestOrigin:
         assert status == 302
         assert is_in(client)
 
-    def test_of_our_own_page_may_leave_cross_origin_out(self, acme_noc, key):
+    def test_of_our_own_page_without_cross_origin_is_accepted(self, acme_noc, key):
         assert prove(acme_noc, key, crossOrigin=LEFT_OUT)[0] == 302
 
     @foreign
@@ -90,7 +90,7 @@ class TestOrigin:
         assert not is_in(client)
 
     @foreign
-    def test_of_another_page_makes_no_passkey(self, acme_noc, client_data):
+    def test_of_another_page_registers_no_passkey(self, acme_noc, client_data):
         assert add(acme_noc, SoftwarePasskey(), **client_data) == 422
         assert not Authenticator.objects.exists()
 
@@ -130,12 +130,12 @@ class TestOrigin:
 @pytest.mark.django_db
 class TestCounter:
     @pytest.mark.parametrize("counters", [(0, 0, 0), (1, 2, 3), (0, 1, 900), (5, 2**32 - 1)])
-    def test_that_goes_on_signs_in(self, acme_noc, key, counters):
+    def test_that_increases_signs_in(self, acme_noc, key, counters):
         for counter in counters:
             assert prove(acme_noc, key, counter=counter)[0] == 302
 
     @pytest.mark.parametrize(("first", "second"), [(7, 6), (7, 7), (7, 0), (2**31, 1)])
-    def test_that_goes_back_or_stands_signs_nobody_in(self, acme_noc, key, first, second):
+    def test_that_does_not_increase_is_refused(self, acme_noc, key, first, second):
         assert prove(acme_noc, key, counter=first)[0] == 302
 
         status, client = prove(acme_noc, key, counter=second)
@@ -144,7 +144,7 @@ class TestCounter:
         assert not is_in(client)
         assert PlatformRecord.objects.filter(action="passkey.counter_went_back").count() == 1
 
-    def test_begins_where_the_passkey_was_made(self, acme_noc):
+    def test_starts_at_the_registered_value(self, acme_noc):
         key = SoftwarePasskey(counter=40)
         add(acme_noc, key)
 
@@ -153,7 +153,7 @@ class TestCounter:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_of_two_answers_with_one_counter_one_signs_in(acme_noc, key):
+def test_of_two_concurrent_responses_with_one_counter_one_signs_in(acme_noc, key):
     clients = [browser() for _ in range(6)]
     key.counter = 9
     answers = [key.prove(client.post(f"{PROVE}options/").json(), acme_noc) for client in clients]
@@ -173,7 +173,7 @@ def test_of_two_answers_with_one_counter_one_signs_in(acme_noc, key):
 
 @pytest.mark.django_db
 class TestOneOwner:
-    def test_of_two_people_the_second_is_refused(self, acme_noc, acme_admin, key):
+    def test_of_two_users_the_second_is_refused(self, acme_noc, acme_admin, key):
         copied = SoftwarePasskey(credential_id=key.credential_id)
 
         assert add(acme_admin, copied) == 422
@@ -181,7 +181,7 @@ class TestOneOwner:
         assert prove(acme_admin, copied)[0] == 422
         assert prove(acme_noc, key)[0] == 302
 
-    def test_one_person_has_it_once(self, acme_noc, key):
+    def test_one_user_can_register_it_once(self, acme_noc, key):
         client = prove(acme_noc, key)[1]
         options = client.post(f"{MAKE}options/").json()
         again = key.register(options)

@@ -51,7 +51,7 @@ JUNK = [
 
 
 @pytest.mark.parametrize("junk", JUNK, ids=range(len(JUNK)))
-def test_no_answer_makes_a_500_or_signs_in(acme_noc, junk):
+def test_malformed_responses_cause_no_500_and_no_sign_in(acme_noc, junk):
     client = Client()
     assert client.post(f"{PROVE}options/").status_code == 200
 
@@ -60,7 +60,7 @@ def test_no_answer_makes_a_500_or_signs_in(acme_noc, junk):
 
 
 @pytest.mark.parametrize("junk", JUNK, ids=range(len(JUNK)))
-def test_no_answer_makes_a_passkey(acme_noc, junk):
+def test_malformed_responses_register_no_passkey(acme_noc, junk):
     client = first_step(acme_noc)
     assert client.post(f"{MAKE}options/").status_code == 200
 
@@ -68,7 +68,7 @@ def test_no_answer_makes_a_passkey(acme_noc, junk):
     assert not Authenticator.objects.exists()
 
 
-def test_a_challenge_asks_a_stranger_for_a_verified_owner_and_names_nobody(acme_noc):
+def test_an_anonymous_challenge_requires_user_verification_and_lists_no_credentials(acme_noc):
     options = Client().post(f"{PROVE}options/").json()["publicKey"]
 
     assert options["userVerification"] == "required"
@@ -76,7 +76,7 @@ def test_a_challenge_asks_a_stranger_for_a_verified_owner_and_names_nobody(acme_
     assert options["rpId"] == "testserver"
 
 
-def test_a_challenge_is_another_each_time():
+def test_challenges_are_unique():
     client = Client()
 
     challenges = {

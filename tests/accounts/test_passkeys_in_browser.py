@@ -19,7 +19,7 @@ pytestmark = [
 
 @pytest.fixture
 def page(chromium, live_server, under_way, settings) -> Iterator[Page]:
-    """A page with an authenticator that knows its owner, and whatever it complained of."""
+    """A page with a virtual authenticator that verifies its user, and the page's errors."""
     settings.ISPVM_PUBLIC_URL = live_server.url
     page = chromium.new_page(base_url=live_server.url)
     page.set_default_timeout(30_000)
@@ -69,7 +69,7 @@ def sign_out(page: Page) -> None:
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
 
 
-def test_a_passkey_is_made_and_signs_in_alone_and_as_second_step(page, acme_noc):
+def test_a_passkey_is_registered_and_signs_in_alone_and_as_second_factor(page, acme_noc):
     sign_in(page, acme_noc)
     add_passkey(page, "Laptop")
     sign_out(page)
@@ -87,7 +87,7 @@ def test_a_passkey_is_made_and_signs_in_alone_and_as_second_step(page, acme_noc)
     assert page.complaints == []
 
 
-def test_without_the_owners_verification_a_passkey_alone_is_refused(page, acme_noc):
+def test_without_user_verification_a_passkey_alone_is_refused(page, acme_noc):
     sign_in(page, acme_noc)
     add_passkey(page, "Key")
     sign_out(page)
@@ -102,7 +102,7 @@ def test_without_the_owners_verification_a_passkey_alone_is_refused(page, acme_n
     assert not OpenSession.objects.exists()
 
 
-def test_a_removed_passkey_opens_nothing(page, acme_noc):
+def test_a_removed_passkey_is_refused(page, acme_noc):
     sign_in(page, acme_noc)
     add_passkey(page, "Old")
     page.get_by_role("button", name="Remove Old").click()

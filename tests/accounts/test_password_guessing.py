@@ -32,7 +32,7 @@ COMMON = "Winter2026!Winter2026!"
 
 @pytest.fixture(autouse=True)
 def travel():
-    """The tries of a slow machine must not fall into two windows."""
+    """On a slow machine the attempts must not span two windows."""
     began = clock.now().timestamp() // HOUR * HOUR + HOUR
     with time_machine.travel(began, tick=True) as moved:
         yield moved
@@ -44,7 +44,7 @@ def attempt(email: str, password: str = "wrong", *, at: str, browser: Client | N
 
 
 def browser_of(user, *, at: str) -> Client:
-    """A browser in which this person signed in, and out again."""
+    """A browser in which this user signed in, and out again."""
     browser = Client()
     assert attempt(user.email, PASSWORD, at=at, browser=browser) == 302
     browser.post("/sign-out/")
@@ -62,7 +62,7 @@ FEW = 20
 
 
 def guess_from_many_networks(user, guesses: int = FEW) -> list[int]:
-    """As few at each network as no network's own limit stops."""
+    """Few attempts per network, below the limit per network."""
     return [attempt(user.email, at=f"198.51.{number // ATTEMPTS}.1") for number in range(guesses)]
 
 
@@ -75,7 +75,7 @@ class TestPasswordSpraying:
         User.objects.get(email=names[40]).set_password(COMMON)
         return names
 
-    def test_of_45_names_with_one_password_from_one_address_ends_at_ten(self, names):
+    def test_of_45_names_from_one_address_is_stopped_at_ten(self, names):
         weak = User.objects.get(email=names[40])
         weak.set_password(COMMON)
         weak.save()
@@ -84,12 +84,12 @@ class TestPasswordSpraying:
 
         assert statuses == [401] * NAMES_PER_NETWORK.count + [429] * (45 - NAMES_PER_NETWORK.count)
 
-    def test_counts_names_that_nobody_has_too(self):
+    def test_counts_unknown_names_too(self):
         statuses = [attempt(f"nobody{number}@acme.example", at=STRANGER) for number in range(12)]
 
         assert statuses == [401] * 10 + [429] * 2
 
-    def test_goes_no_faster_over_the_addresses_of_one_ipv6_site(self, names):
+    def test_ipv6_addresses_of_one_site_count_together(self, names):
         statuses = [
             attempt(name, COMMON, at=f"2001:db8:7:{number:x}::1")
             for number, name in enumerate(names)
@@ -97,7 +97,7 @@ class TestPasswordSpraying:
 
         assert statuses.count(401) == NAMES_PER_NETWORK.count
 
-    def test_leaves_known_browsers_at_the_same_address_alone(self, names, acme_noc):
+    def test_does_not_affect_known_browsers_at_the_same_address(self, names, acme_noc):
         own = browser_of(acme_noc, at=STRANGER)
         for name in names:
             attempt(name, COMMON, at=STRANGER)
@@ -105,23 +105,23 @@ class TestPasswordSpraying:
         assert attempt(acme_noc.email, PASSWORD, at=STRANGER) == 429
         assert attempt(acme_noc.email, PASSWORD, at=STRANGER, browser=own) == 302
 
-    def test_leaves_other_addresses_alone(self, names, acme_noc):
+    def test_does_not_affect_other_addresses(self, names, acme_noc):
         for name in names:
             attempt(name, COMMON, at=STRANGER)
 
         assert attempt(acme_noc.email, PASSWORD, at=OFFICE) == 302
 
-    def test_is_not_what_an_office_does_where_everybody_signs_in(self, names):
+    def test_an_office_where_everybody_signs_in_is_not_limited(self, names):
         statuses = [attempt(name, PASSWORD, at=OFFICE) for name in names]
 
         assert statuses == [302] * 45
 
-    def test_is_not_what_an_office_does_where_everybody_mistypes_once(self, names):
+    def test_an_office_where_everybody_mistypes_once_is_not_limited(self, names):
         for name in names:
             assert attempt(name, at=OFFICE) == 401
             assert attempt(name, PASSWORD, at=OFFICE) == 302
 
-    def test_ends_where_all_the_names_signed_in_before(self, names):
+    def test_is_limited_even_if_all_names_signed_in_there_before(self, names):
         for name in names[:15]:
             assert attempt(name, PASSWORD, at=OFFICE) == 302
 
@@ -129,7 +129,7 @@ class TestPasswordSpraying:
 
         assert statuses == [401] * NAMES_PER_NETWORK.count + [429] * 5
 
-    def test_is_given_no_room_by_sign_ins_of_one_name_at_once(self, rf):
+    def test_concurrent_sign_ins_of_one_name_give_no_additional_attempts(self, rf):
         def reserve(name: str):
             request = rf.post(URL, REMOTE_ADDR=STRANGER)
             return require_attempt(request, AttemptKind.PASSWORD, email=name, at=clock.now())
@@ -141,7 +141,7 @@ class TestPasswordSpraying:
         statuses = [attempt(f"nobody{number}@acme.example", at=STRANGER) for number in range(11)]
         assert statuses == [401] * NAMES_PER_NETWORK.count + [429]
 
-    def test_ends_the_failures_of_a_network_whatever_names_they_have(self, monkeypatch, acme_noc):
+    def test_failures_per_network_are_limited_over_all_names(self, monkeypatch, acme_noc):
         monkeypatch.setattr(attempts, "FAILURES_PER_NETWORK", Limit(12, HOUR))
         for number in range(6):
             assert [attempt(f"n{number}@acme.example", at=STRANGER) for _ in range(2)] == [401] * 2
@@ -163,7 +163,7 @@ class TestManyAddressesOnOneName:
         if "one_address" not in request.node.name:
             monkeypatch.setattr(attempts, "PER_NAME", Limit(FEW, HOUR))
 
-    def test_end_at_the_names_limit(self, acme_noc):
+    def test_are_limited_per_name(self, acme_noc):
         statuses = guess_from_many_networks(acme_noc, FEW + 5)
 
         assert statuses == [401] * FEW + [429] * 5
@@ -181,7 +181,7 @@ class TestManyAddressesOnOneName:
 
         assert attempt(acme_noc.email, PASSWORD, at=OFFICE) == 302
 
-    def test_leave_the_own_network_limited_too(self, acme_noc):
+    def test_the_users_own_network_is_limited_too(self, acme_noc):
         browser_of(acme_noc, at=OFFICE)
         guess_from_many_networks(acme_noc)
 
@@ -189,7 +189,7 @@ class TestManyAddressesOnOneName:
 
         assert statuses[-1] == 429  # the sign-in before was one of the ten
 
-    def test_lock_out_nobody_else(self, acme_noc, acme_admin):
+    def test_do_not_lock_out_other_users(self, acme_noc, acme_admin):
         guess_from_many_networks(acme_noc)
 
         assert attempt(acme_admin.email, PASSWORD, at=STRANGER) == 302
@@ -205,7 +205,7 @@ class TestManyAddressesOnOneName:
 
 
 class TestKnownBrowsers:
-    def test_are_at_most_so_many(self, acme_noc):
+    def test_number_per_user_is_limited(self, acme_noc):
         for number in range(MAX_BROWSERS + 5):
             browser_of(acme_noc, at=f"203.0.113.{number}")
 
@@ -213,7 +213,7 @@ class TestKnownBrowsers:
         assert rows.count() == MAX_BROWSERS
         assert not rows.filter(network="203.0.113.4").exists()
 
-    def test_one_browser_is_one_row_however_often_it_signs_in(self, acme_noc):
+    def test_one_browser_has_one_row(self, acme_noc):
         browser = browser_of(acme_noc, at=OFFICE)
         first = browser.cookies[COOKIE].value
         attempt(acme_noc.email, PASSWORD, at=OFFICE, browser=browser)
@@ -236,7 +236,7 @@ class TestKnownBrowsers:
             shared = with_cookie(browser.cookies[COOKIE].value)
             assert attempt(user.email, "wrong", at=OFFICE, browser=shared) == 401
 
-    def test_all_of_a_person_have_no_more_guesses_than_one_limit(self, acme_noc):
+    def test_all_browsers_of_a_user_share_one_limit(self, acme_noc):
         cookies = [
             browser_of(acme_noc, at=f"203.0.113.{number}").cookies[COOKIE].value
             for number in range(MAX_BROWSERS)
@@ -250,7 +250,7 @@ class TestKnownBrowsers:
 
         assert statuses.count(401) == PER_NAME_KNOWN.count < 7 * MAX_BROWSERS
 
-    def test_a_row_of_one_keeps_its_limit_when_it_is_not_signed_in(self, acme_noc):
+    def test_counters_stay_while_not_signed_in(self, acme_noc):
         own = browser_of(acme_noc, at=OFFICE)
 
         statuses = [
@@ -259,7 +259,7 @@ class TestKnownBrowsers:
 
         assert statuses == [401] * ATTEMPTS + [429] * ATTEMPTS
 
-    def test_of_ones_own_account_give_no_guesses_at_anothers(self, acme_noc, acme_admin):
+    def test_do_not_apply_to_other_accounts(self, acme_noc, acme_admin):
         statuses = [
             attempt(acme_admin.email, at=STRANGER, browser=browser_of(acme_noc, at=OFFICE))
             for _ in range(ATTEMPTS)
@@ -269,7 +269,7 @@ class TestKnownBrowsers:
         another = browser_of(acme_noc, at=ELSEWHERE)
         assert attempt(acme_admin.email, at=STRANGER, browser=another) == 429
 
-    def test_many_of_ones_own_account_are_one_where_nobody_is_named(self, acme_noc, monkeypatch):
+    def test_all_browsers_of_a_user_share_the_anonymous_limit(self, acme_noc, monkeypatch):
         monkeypatch.setattr(attempts, "ANONYMOUS", Limit(5, 300))
         cookies = [browser_of(acme_noc, at=OFFICE).cookies[COOKIE].value for _ in range(4)]
 
@@ -304,7 +304,7 @@ class TestKnownBrowsers:
         before.post("/sign-out/")
         assert attempt(acme_noc.email, PASSWORD, at=STRANGER, browser=before) == 302
 
-    def test_are_not_made_by_the_password_alone(self, acme_noc):
+    def test_are_not_created_by_the_password_alone(self, acme_noc):
         set_up(first_step(acme_noc))
         KnownBrowser.objects.all().delete()
 
@@ -341,7 +341,7 @@ class TestKnownBrowsers:
         browser_of(acme_noc, at=ELSEWHERE)
         assert KnownBrowser.objects.count() == 1
 
-    def test_are_kept_as_digests(self, acme_noc):
+    def test_are_stored_as_digests(self, acme_noc):
         value = browser_of(acme_noc, at=OFFICE).cookies[COOKIE].value
 
         assert value.encode() not in bytes(KnownBrowser.objects.get().digest)

@@ -85,12 +85,12 @@ class TestRequest:
         answer = ask(address)
         return answer.status_code, answer.content
 
-    def test_is_answered_alike_for_everybody(self, noc):
+    def test_gets_the_same_response_for_any_address(self, noc):
         addresses = (noc.email, noc.email.upper(), "nobody@acme.example", "no address", "x" * 400)
 
         assert len({self.answer(address) for address in addresses}) == 1
 
-    def test_costs_the_same_for_everybody(self, noc):
+    def test_query_count_is_the_same_for_any_address(self, noc):
         costs = []
         for address in ("warm@up.example", noc.email, "nobody@acme.example"):
             with CaptureQueriesContext(connection) as queries:
@@ -109,24 +109,24 @@ class TestRequest:
         assert Message.objects.get().state == "dropped"
         assert Message.objects.get().address == ""
 
-    def test_keeps_nothing_of_what_is_no_address(self, db):
+    def test_invalid_addresses_are_not_stored(self, db):
         ask("my-password-by-mistake")
 
         assert not Message.objects.exists()
 
-    def test_writes_to_one_address_three_times_an_hour(self, noc, mailoutbox):
+    def test_sends_at_most_three_mails_an_hour_per_address(self, noc, mailoutbox):
         for _ in range(10):
             ask(noc.email)
         deliver()
 
         assert len(mailoutbox) == 3
 
-    def test_is_limited_by_where_it_comes_from(self, db):
+    def test_is_limited_per_network(self, db):
         answers = [ask(f"a{n}@x.example").status_code for n in range(101)]
 
         assert answers == [200] * 100 + [429]
 
-    def test_without_mail_names_the_operator(self, noc, settings):
+    def test_without_mail_the_page_refers_to_the_operator(self, noc, settings):
         settings.ISPVM_MAIL_CONFIGURED = False
 
         assert b"sends no email" in Browser().get(URL).content
@@ -134,7 +134,9 @@ class TestRequest:
         assert not Message.objects.exists()
 
     @pytest.mark.parametrize("why", ["inactive", "identity provider alone"])
-    def test_writes_to_nobody_without_a_password_to_forget(self, noc, mailoutbox, settings, why):
+    def test_sends_nothing_to_users_of_a_provider_without_password(
+        self, noc, mailoutbox, settings, why
+    ):
         settings.ISPVM_OIDC_PROVIDERS = (provider(),)
         if why == "inactive":
             User.objects.filter(pk=noc.pk).update(is_active=False)
@@ -148,10 +150,10 @@ class TestRequest:
         assert mailoutbox == []
 
     @pytest.mark.parametrize("why", ["works for two tenants", "provider was removed"])
-    def test_writes_to_whom_no_provider_signs_in_any_more(
+    def test_sends_to_users_whose_provider_no_longer_signs_them_in(
         self, noc, globex, mailoutbox, settings, why
     ):
-        """Else who was made by a tenant's provider, and joined a second tenant, is locked out for good."""
+        """Otherwise a user provisioned by a tenant's provider who joins a second tenant is locked out."""
         accept("acme", "acme.example")
         settings.ISPVM_OIDC_PROVIDERS = (provider(tenant="acme"),)
         noc.set_unusable_password()
@@ -198,18 +200,18 @@ class TestLink:
         assert use(link, "another-new-password").status_code == 404
         assert can_sign_in(noc.email, NEW)
 
-    def test_works_for_an_hour(self, noc, link, time_machine):
+    def test_expires_after_an_hour(self, noc, link, time_machine):
         time_machine.move_to(clock.now() + password_reset.LIFETIME + timedelta(minutes=1))
 
         assert use(link).status_code == 404
 
-    def test_ends_with_the_password_it_was_made_for(self, noc, link):
+    def test_is_invalid_after_the_password_changed(self, noc, link):
         noc.set_password("changed-meanwhile-by-hand")
         noc.save()
 
         assert use(link).status_code == 404
 
-    def test_of_another_person_is_not_theirs(self, noc, acme_admin, link):
+    def test_of_another_user_is_refused(self, noc, acme_admin, link):
         key = link.partition("?key=")[2]
         forged = key.replace(noc.pk.hex, acme_admin.pk.hex)
 
@@ -217,17 +219,17 @@ class TestLink:
         for junk in ("x", "..", f"{noc.pk.hex}.mail", f"{noc.pk.hex}.root.{key[-40:]}", "\x00"):
             assert use(f"{SET}?key={junk}").status_code == 404
 
-    def test_of_the_operator_is_not_a_proof_by_mail(self, noc, link):
+    def test_of_the_operator_does_not_verify_the_address(self, noc, link):
         key = link.partition("?key=")[2]
 
         assert use(f"{SET}?key={key.replace('.mail.', '.operator.')}").status_code == 404
 
     @pytest.mark.parametrize("password", ["", "short", "password1234", "noc@acme.example"])
-    def test_refuses_a_weak_password_and_stays_good(self, noc, link, password):
+    def test_a_weak_password_is_refused_and_the_link_stays_valid(self, noc, link, password):
         assert use(link, password).status_code == 422
         assert b"The password is set" in use(link).content
 
-    def test_two_that_differ_are_refused(self, noc, link):
+    def test_different_passwords_are_refused(self, noc, link):
         client = Browser()
         client.get(link)
 
@@ -242,7 +244,7 @@ class TestLink:
         answer = client.post("/sign-in/", {"email": noc.email, "password": NEW})
         assert answer["Location"] == "/sign-in/code/"
 
-    def test_comes_too_late_after_an_hour_in_the_queue(self, noc, mailoutbox, time_machine):
+    def test_is_not_sent_after_an_hour_in_the_queue(self, noc, mailoutbox, time_machine):
         ask(noc.email)
         time_machine.move_to(clock.now() + timedelta(hours=2))
         deliver()
@@ -250,9 +252,9 @@ class TestLink:
         assert mailoutbox == []
 
 
-class TestUnproven:
+class TestUnverified:
     def test_account_is_taken_over_by_the_owner_of_the_address(self, acme, acme_noc, mailoutbox):
-        """Somebody made it with a password of their choice; the mailbox is not theirs."""
+        """The account was created by somebody who does not own the mailbox."""
         squatter, token = first_step(acme_noc, Browser()), bearer(acme, acme_noc)
         # Codes that recover nothing: with a second factor the account would not be taken over.
         Authenticator.objects.create(user=acme_noc, type="recovery_codes", data={"seed": "x"})
@@ -270,7 +272,7 @@ class TestUnproven:
         assert acme_noc.email_verified_at is not None
         assert can_sign_in(acme_noc.email, NEW)
 
-    def test_account_of_one_tenant_gets_a_password_and_no_proof(self, acme, mailoutbox):
+    def test_local_account_gets_a_password_and_stays_unverified(self, acme, mailoutbox):
         user = create_user(
             email=local_account_name(acme, "a@home.example"), password=PASSWORD, local_tenant=acme
         )
@@ -291,7 +293,7 @@ class TestOperator:
         call_command("reset_password", email, stdout=out)
         return out.getvalue().strip().replace("http://127.0.0.1:8000", "")
 
-    def test_hands_a_link_over_and_it_is_recorded(self, acme_noc):
+    def test_creates_a_link_and_an_audit_record(self, acme_noc):
         use(self.link(acme_noc.email))
 
         assert can_sign_in(acme_noc.email, NEW)
@@ -300,7 +302,7 @@ class TestOperator:
             acts.values_list("action", flat=True)
         )
 
-    def test_proves_no_address_by_it(self, acme_noc):
+    def test_does_not_verify_the_address(self, acme_noc):
         use(self.link(acme_noc.email))
 
         acme_noc.refresh_from_db()

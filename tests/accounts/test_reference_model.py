@@ -72,7 +72,7 @@ def randomness() -> tuple[int, random.Random]:
     return seed, random.Random(seed)
 
 
-def test_the_real_table_agrees_on_every_random_question(record_property):
+def test_implementation_agrees_with_the_model_on_random_cases(record_property):
     seed, rng = randomness()
     roles = [*Role.values, "platform", "", "Admin", "owner", "Platform", "noc "]
     permissions = list(Permission)
@@ -96,7 +96,7 @@ def test_the_real_table_agrees_on_every_random_question(record_property):
 
 
 @pytest.mark.django_db
-def test_what_is_granted_is_what_the_tree_says(acme, acme_noc):
+def test_visible_rows_agree_with_the_model(acme, acme_noc):
     """Sites, routers and ports as plain dicts; a row is seen if it or anything above it was granted."""
     seed, rng = randomness()
     access = Access(acme_noc, acme, "noc", Actor.system("test"), is_limited=True)

@@ -40,7 +40,7 @@ def code_at(secret: str, seconds: int = 0) -> str:
 
 
 def set_up(client: Client) -> tuple[str, list[str]]:
-    """As a person does it: the key from the page, a code, the recovery codes."""
+    """Set up an app by the page: key, code, recovery codes."""
     secret = re.search(r'class="secret" dir="ltr">([A-Z2-7]{32})<', _text(client, "authenticator/"))
     answer = client.post(f"{ACCOUNT}authenticator/", {"code": code_at(secret[1], -30)})
     assert answer.status_code == 200
@@ -55,7 +55,7 @@ def _text(client: Client, path: str) -> str:
 
 @pytest.fixture
 def noc(acme_noc):
-    """Somebody with an authenticator app: (user, secret, recovery codes)."""
+    """A user with an authenticator app: (user, secret, recovery codes)."""
     secret, codes = set_up(first_step(acme_noc))
     return acme_noc, secret, codes
 
@@ -65,14 +65,14 @@ def is_in(client: Client) -> bool:
         return client.get(ME).status_code == 200
 
 
-class TestSecondStep:
+class TestSecondFactor:
     def test_is_required_before_the_session_opens(self, noc):
         client = first_step(noc[0])
 
         assert not is_in(client)
         assert client.get("/").status_code == 302
 
-    def test_opens_with_the_apps_code(self, noc):
+    def test_the_apps_code_is_accepted(self, noc):
         client = first_step(noc[0])
 
         assert client.post(CODE, {"code": code_at(noc[1])}).status_code == 302
@@ -88,7 +88,7 @@ class TestSecondStep:
         client.post(f"{SIGN_IN}?next=https://evil.example/", body)
         assert client.post(CODE, {"code": code_at(noc[1], 30)})["Location"] == "/"
 
-    def test_a_code_opens_once(self, noc):
+    def test_a_code_is_accepted_once(self, noc):
         used = code_at(noc[1])
         first_step(noc[0]).post(CODE, {"code": used})
         other = first_step(noc[0])
@@ -109,22 +109,22 @@ class TestSecondStep:
         "code",
         ["", "000", "x" * 5000, "\uff11\uff12\uff13\uff14\uff15\uff16", "\x00", "-1", "123 456"],
     )
-    def test_junk_is_refused_in_words(self, noc, code):
+    def test_invalid_input_shows_an_error(self, noc, code):
         answer = first_step(noc[0]).post(CODE, {"code": code})
 
         assert answer.status_code == 422
         assert "code is wrong" in answer.content.decode()
 
-    def test_is_not_reached_without_the_first(self, noc):
+    def test_requires_the_first_factor(self, noc):
         assert Client().post(CODE, {"code": code_at(noc[1])})["Location"] == SIGN_IN
 
-    def test_waits_ten_minutes(self, noc, time_machine):
+    def test_expires_after_ten_minutes_pending(self, noc, time_machine):
         client = first_step(noc[0])
         time_machine.move_to(clock.now() + timedelta(minutes=11))
 
         assert client.post(CODE, {"code": code_at(noc[1])})["Location"] == SIGN_IN
 
-    def test_ends_with_the_password_it_began_with(self, noc):
+    def test_ends_when_the_password_changes(self, noc):
         client = first_step(noc[0])
         noc[0].set_password("another-correct-horse")
         noc[0].save()
@@ -139,7 +139,7 @@ class TestSecondStep:
 
         assert not is_in(client)
 
-    def test_takes_no_other_persons_code(self, noc, acme_admin):
+    def test_another_users_code_is_refused(self, noc, acme_admin):
         secret, _ = set_up(first_step(acme_admin))
 
         assert first_step(noc[0]).post(CODE, {"code": code_at(secret)}).status_code == 422
@@ -160,7 +160,7 @@ class TestSecondStep:
 
 
 class TestGuessing:
-    def test_ends_at_one_address(self, noc):
+    def test_is_limited_per_address(self, noc):
         client = Client(REMOTE_ADDR="192.0.2.7")
         first_step(noc[0], client)
 
@@ -168,7 +168,7 @@ class TestGuessing:
 
         assert statuses == [422] * ATTEMPTS + [429]
 
-    def test_ends_everywhere_for_whoever_has_the_password(self, noc):
+    def test_is_limited_per_name_over_all_addresses(self, noc):
         statuses = []
         for number in range(CODES_PER_NAME.count + 1):
             client = first_step(noc[0], Client(REMOTE_ADDR=f"198.51.100.{number}"))
@@ -195,7 +195,7 @@ class TestRecoveryCodes:
         client.post(CODE, {"code": code_at(noc[1])})
         assert not [code for code in noc[2] if code in _text(client, "")]
 
-    def test_each_opens_once(self, noc):
+    def test_each_is_accepted_once(self, noc):
         client = first_step(noc[0])
         assert client.post(CODE, {"code": noc[2][3]}).status_code == 302
         assert is_in(client)
@@ -203,7 +203,7 @@ class TestRecoveryCodes:
 
         assert first_step(noc[0]).post(CODE, {"code": noc[2][3]}).status_code == 422
 
-    def test_new_ones_end_the_old(self, noc):
+    def test_new_ones_replace_the_old(self, noc):
         client = first_step(noc[0])
         client.post(CODE, {"code": code_at(noc[1])})
         content = client.post(f"{ACCOUNT}recovery-codes/").content.decode()
@@ -213,7 +213,7 @@ class TestRecoveryCodes:
         assert first_step(noc[0]).post(CODE, {"code": noc[2][0]}).status_code == 422
         assert first_step(noc[0]).post(CODE, {"code": codes[0]}).status_code == 302
 
-    def test_go_with_the_last_factor(self, noc):
+    def test_are_removed_with_the_last_factor(self, noc):
         client = first_step(noc[0])
         client.post(CODE, {"code": code_at(noc[1])})
         client.post(f"{ACCOUNT}authenticator/remove/")
@@ -238,7 +238,7 @@ class TestAtRest:
 
         assert secret not in str(dict(client.session.items()))
 
-    def test_a_secret_moved_to_another_person_opens_nothing(self, noc, acme_admin):
+    def test_a_secret_moved_to_another_user_is_refused(self, noc, acme_admin):
         row = Authenticator.objects.get(user=noc[0], type="totp")
         Authenticator.objects.create(user=acme_admin, type="totp", data=row.data)
 
@@ -276,7 +276,7 @@ def test_of_twenty_concurrent_uses_of_one_code_one_succeeds(noc):
     assert won == ["totp"]
 
 
-def test_a_pending_step_is_no_session_of_its_own(noc):
+def test_a_pending_sign_in_is_not_listed_as_a_session(noc):
     client = first_step(noc[0])
 
     assert sign_in.PENDING in client.session

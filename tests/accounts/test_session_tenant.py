@@ -18,12 +18,12 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def hostile(db) -> Tenant:
-    """A neighbour whose name stands first in every order."""
+    """A tenant whose name sorts first."""
     return Tenant.objects.create(slug="aaa", name="  Aaa first of all")
 
 
 class Browser(Client):
-    """Survives refusals: what one rolls back is its own savepoint, not the test's transaction."""
+    """Each request runs in a savepoint, so that a refused one does not roll back the test's transaction."""
 
     def generic(self, *args, **kwargs):
         with transaction.atomic():
@@ -99,7 +99,7 @@ class TestOpenSession:
         assert answer["Location"] == "/devices/"
         assert tenants_of_session(client) == {"globex"}
 
-    def test_without_a_choice_is_not_moved_when_one_tenant_is_left(self, globex, acme_noc):
+    def test_without_a_choice_is_not_bound_when_one_tenant_is_left(self, globex, acme_noc):
         Membership.objects.create(tenant=globex, user=acme_noc, role=Role.NOC)
         client = first_step(acme_noc, Browser())
         Membership.objects.filter(tenant__slug="acme", user=acme_noc).delete()

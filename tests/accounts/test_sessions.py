@@ -28,7 +28,7 @@ def rows(client: Client) -> list[dict]:
 
 
 class TestOwn:
-    def test_are_listed_with_what_is_known_of_them(self, acme_noc):
+    def test_are_listed_with_device_and_address(self, acme_noc):
         client = browser(acme_noc, REMOTE_ADDR="192.0.2.7")
 
         (row,) = rows(client)
@@ -40,7 +40,7 @@ class TestOwn:
             True,
         )
 
-    def test_another_persons_are_not(self, acme_noc, acme_admin):
+    def test_those_of_other_users_are_not_listed(self, acme_noc, acme_admin):
         browser(acme_admin)
 
         assert len(rows(browser(acme_noc))) == 1
@@ -65,7 +65,7 @@ class TestOwn:
             "count": 3
         }
 
-    def test_of_another_person_cannot_be_ended(self, acme_noc, acme_admin):
+    def test_of_another_user_cannot_be_ended(self, acme_noc, acme_admin):
         theirs = browser(acme_admin)
         opened = OpenSession.objects.get(user=acme_admin)
 
@@ -87,7 +87,7 @@ class TestOwn:
 
         assert not is_in(thief)
 
-    def test_a_narrowed_token_ends_none(self, acme, acme_noc):
+    def test_a_scoped_token_cannot_end_sessions(self, acme, acme_noc):
         client = browser(acme_noc)
         _, text = issue_token(
             tenant=acme, user=acme_noc, name="x", scopes=["incidents.view"], **WHO_TESTS
@@ -97,13 +97,13 @@ class TestOwn:
         assert problem(program.post(f"{SESSIONS}end-others/")) == (403, "forbidden")
         assert is_in(client)
 
-    def test_a_whole_token_ends_all(self, acme, acme_noc):
+    def test_an_unscoped_token_ends_all(self, acme, acme_noc):
         client = browser(acme_noc)
 
         assert bearer(acme, acme_noc).post(f"{SESSIONS}end-others/").status_code == 204
         assert not is_in(client)
 
-    def test_last_seen_is_kept_to_the_minute(self, acme_noc, time_machine):
+    def test_last_seen_is_updated_once_a_minute(self, acme_noc, time_machine):
         client = browser(acme_noc)
         client.get("/api/v1/me/")
         OpenSession.objects.update(last_seen_at="2020-01-01T00:00:00Z")
@@ -121,7 +121,7 @@ class TestOwn:
 
 
 class TestAdmin:
-    def test_ends_what_a_member_has_open(self, acme, acme_admin, acme_noc):
+    def test_ends_sessions_of_a_member(self, acme, acme_admin, acme_noc):
         theirs, admin = browser(acme_noc), browser(acme_admin)
         member = Membership.objects.get(user=acme_noc)
 
@@ -133,7 +133,7 @@ class TestAdmin:
         with acting_in(acme):
             assert Record.objects.filter(action="member.sessions_ended").count() == 1
 
-    def test_leaves_alone_what_acts_in_another_tenant(self, globex, acme_admin, acme_noc):
+    def test_does_not_end_sessions_in_another_tenant(self, globex, acme_admin, acme_noc):
         theirs, admin = browser(acme_noc), browser(acme_admin)
         Membership.objects.create(tenant=globex, user=acme_noc, role=Role.NOC)
         member = Membership.objects.get(user=acme_noc, tenant__slug="acme")
@@ -143,7 +143,7 @@ class TestAdmin:
 
         assert is_in(theirs)
 
-    def test_is_not_everybody(self, acme_noc, acme_readonly):
+    def test_requires_the_permission(self, acme_noc, acme_readonly):
         member = Membership.objects.get(user=acme_readonly)
 
         answer = browser(acme_noc).post(f"/api/v1/memberships/{member.pk}/end_sessions/")
@@ -152,14 +152,14 @@ class TestAdmin:
 
 
 class TestNextRequest:
-    def test_a_removed_role_is_gone(self, acme_admin, acme_noc):
+    def test_a_removed_membership_takes_effect(self, acme_admin, acme_noc):
         client = browser(acme_noc)
         Membership.objects.filter(user=acme_noc).delete()
 
         assert not is_in(client)
         assert client.get("/").status_code == 403
 
-    def test_a_lowered_role_is_lower(self, acme_admin):
+    def test_a_lowered_role_takes_effect(self, acme_admin):
         client = browser(acme_admin)
         assert client.post("/api/v1/tokens/", {"name": "x"}, "application/json").status_code == 201
         Membership.objects.filter(user=acme_admin).update(role=Role.READONLY)
@@ -188,7 +188,7 @@ class TestPassword:
         body = {"current": current, "password": new, "password_confirm": confirm or new}
         return client.post("/account/password/", body)
 
-    def test_is_changed_and_ends_the_others(self, acme_noc):
+    def test_change_ends_other_sessions(self, acme_noc):
         here, there = browser(acme_noc), browser(acme_noc)
 
         assert self.change(here).status_code == 200
@@ -213,14 +213,14 @@ class TestPassword:
             (PASSWORD, "noc@acme.example", ""),
         ],
     )
-    def test_is_kept_when_the_form_is_invalid(self, acme_noc, current, new, password_confirm):
+    def test_is_unchanged_when_the_form_is_invalid(self, acme_noc, current, new, password_confirm):
         client = browser(acme_noc)
 
         assert self.change(client, current, new, password_confirm).status_code == 422
         acme_noc.refresh_from_db()
         assert acme_noc.check_password(PASSWORD)
 
-    def test_guessing_the_current_one_ends(self, acme_noc):
+    def test_guessing_the_current_one_is_limited(self, acme_noc):
         client = browser(acme_noc)
 
         statuses = [self.change(client, "wrong").status_code for _ in range(11)]
@@ -246,5 +246,5 @@ def test_the_page_needs_no_tenant(db):
         ("", "?"),
     ],
 )
-def test_a_browser_has_a_name_for_people(agent, device):
+def test_browser_display_name(agent, device):
     assert device_of(agent) == device

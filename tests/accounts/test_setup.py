@@ -54,8 +54,8 @@ def send(code: str, *, client: Client | None = None, at: str = "192.0.2.7", **ch
     return answer.status_code
 
 
-class TestTheWay:
-    def test_from_the_log_to_a_signed_in_platform_operator(self):
+class TestSetupPage:
+    def test_setup_with_the_code_of_the_log(self):
         client = Client()
         assert client.get("/sign-in/")["Location"] == URL
         assert client.get(URL).status_code == 200
@@ -69,10 +69,10 @@ class TestTheWay:
         actions = set(PlatformRecord.objects.values_list("action", flat=True))
         assert {"tenant.created", "platform_operator.added", "sign_in.succeeded"} <= actions
 
-    def test_the_code_may_be_typed_in_small_letters_and_without_hyphens(self):
+    def test_the_code_is_accepted_in_lower_case_and_without_hyphens(self):
         assert send(logged_code().lower().replace("-", " ")) == 200
 
-    def test_afterwards_page_and_code_are_gone(self):
+    def test_page_and_code_are_invalid_afterwards(self):
         code = logged_code()
         send(code)
 
@@ -84,19 +84,19 @@ class TestTheWay:
             setup.log_setup_code(at=clock.now())
         assert lines == []
 
-    def test_an_installation_with_a_tenant_has_no_such_page(self, acme):
+    def test_is_not_found_when_a_tenant_exists(self, acme):
         assert Client().get(URL).status_code == 404
         assert send("AAAAA-AAAAA-AAAAA-AAAAA") == 404
         assert Client().get("/sign-in/").status_code == 200
 
-    def test_a_form_from_elsewhere_is_refused(self):
+    def test_a_form_without_csrf_token_is_refused(self):
         strict = Client(enforce_csrf_checks=True)
 
         assert send(logged_code(), client=strict) == 403
         assert not User.objects.exists()
 
 
-class TestTheCode:
+class TestSetupCode:
     def test_is_100_bits_and_not_in_the_database(self):
         code = logged_code()
 
@@ -104,7 +104,7 @@ class TestTheCode:
         row = Setup.objects.values().get()
         assert not any(str(value) in {code, code.replace("-", "")} for value in row.values())
 
-    def test_is_the_same_from_every_process_and_another_after_it_expired(self):
+    def test_is_the_same_in_every_process_until_it_expires(self):
         codes = {logged_code() for _ in range(3)}
         with time_machine.travel(clock.now() + setup.CODE_LIFETIME + timedelta(seconds=1)):
             later = logged_code()
@@ -119,20 +119,20 @@ class TestTheCode:
         assert send(code) == 403
 
     @pytest.mark.parametrize("wrong", ["", "AAAAA-AAAAA-AAAAA-AAAAA", "é" * 20])
-    def test_a_wrong_one_makes_nothing(self, wrong):
+    def test_a_wrong_one_creates_nothing(self, wrong):
         logged_code()
 
         assert send(wrong) == 403
         assert not User.objects.exists()
         assert Setup.objects.get().failures == 1
 
-    def test_an_expired_one_makes_nothing(self):
+    def test_an_expired_one_creates_nothing(self):
         code = logged_code()
 
         with time_machine.travel(clock.now() + setup.CODE_LIFETIME):
             assert send(code) == 403
 
-    def test_one_address_may_not_try_for_ever(self):
+    def test_attempts_per_address_are_limited(self):
         code = logged_code()
         began = clock.now().replace(minute=0, second=0, microsecond=0)
 
@@ -141,7 +141,7 @@ class TestTheCode:
             assert send(code) == 429
             assert send(code, at="198.51.100.9") == 200
 
-    def test_a_stranger_with_many_addresses_does_not_close_the_page(self):
+    def test_attempts_from_many_addresses_do_not_block_the_page(self):
         code = logged_code()
         Setup.objects.update(failures=1_000_000)
         with capture_logs() as lines:
@@ -153,7 +153,7 @@ class TestTheCode:
         assert logged_code() == code
         assert send(code, at="198.51.100.9") == 200
 
-    def test_a_faulty_form_does_not_use_it_up(self):
+    def test_an_invalid_form_does_not_use_it_up(self):
         code = logged_code()
         faulty = [
             {"password": "password1234", "password_confirm": "password1234"},
@@ -168,7 +168,7 @@ class TestTheCode:
         assert send(code) == 200
 
 
-def test_of_racing_requests_exactly_one_wins():
+def test_of_concurrent_requests_exactly_one_succeeds():
     code = logged_code()
     start, answers = threading.Barrier(8), []
 
@@ -188,7 +188,7 @@ def test_of_racing_requests_exactly_one_wins():
 
 
 def in_thread(work: Callable[[], int]) -> int:
-    """What it returns when it runs on connections of its own."""
+    """The result of a call in a thread with its own connections."""
 
     def run() -> int:
         try:
@@ -200,8 +200,8 @@ def in_thread(work: Callable[[], int]) -> int:
         return pool.submit(run).result()
 
 
-class TestTheKeeper:
-    def test_does_it_while_it_runs_and_stops_asking(self, monkeypatch):
+class TestKeeper:
+    def test_grants_the_operator_and_stops(self, monkeypatch):
         monkeypatch.setattr(setup, "GRANT_SECONDS", 0.05)
         stopped = threading.Event()
         keeper = threading.Thread(target=setup.grant_operator_when_completed, args=(stopped,))
@@ -232,13 +232,13 @@ class TestTheKeeper:
         assert setup.grant_operator(at=clock.now())
         assert PlatformOperator.objects.get().user.email == EMAIL
 
-    def test_makes_nobody_an_operator_before_the_setup(self):
+    def test_adds_no_operator_before_the_setup(self):
         logged_code()
 
         assert not setup.grant_operator(at=clock.now())
         assert not PlatformOperator.objects.exists()
 
-    def test_makes_no_second_one(self):
+    def test_adds_no_second_operator(self):
         send(logged_code())
         first = User.objects.get()
         setup.grant_operator(at=clock.now())
@@ -248,8 +248,8 @@ class TestTheKeeper:
         assert setup.grant_operator(at=clock.now())
         assert [row.user for row in PlatformOperator.objects.select_related("user")] == [first]
 
-    def test_does_not_believe_the_row_where_tenants_were_there_before(self, acme, globex):
-        """The row is writable by the app role: whoever breaks into web must not become an operator by it."""
+    def test_ignores_the_row_if_tenants_existed_before(self, acme, globex):
+        """The row is writable by the app role: a compromised web process must not create an operator."""
         intruder = User.objects.create_user("intruder@isp.example", PASSWORD)
         Setup.objects.create(
             nonce="0", expires_at=clock.now(), completed_at=clock.now(), completed_by=intruder

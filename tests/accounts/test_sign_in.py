@@ -30,84 +30,84 @@ def sign_in(
     return (client or Client()).post(URL, body, REMOTE_ADDR=at, **more)
 
 
-def spoil(user, times: int = ATTEMPTS + 1, **more) -> list[int]:
+def guess_wrong(user, times: int = ATTEMPTS + 1, **more) -> list[int]:
     return [sign_in(user, "wrong", **more).status_code for _ in range(times)]
 
 
 class TestLimit:
-    def test_ends_guessing_from_one_address(self, acme_noc):
-        assert spoil(acme_noc) == [401] * ATTEMPTS + [429]
+    def test_stops_guessing_from_one_address(self, acme_noc):
+        assert guess_wrong(acme_noc) == [401] * ATTEMPTS + [429]
         assert sign_in(acme_noc).status_code == 429
 
     def test_does_not_lock_the_operator_out_elsewhere(self, acme_noc):
-        spoil(acme_noc, 30)
+        guess_wrong(acme_noc, 30)
 
         assert sign_in(acme_noc, at=THERE).status_code == 302
 
-    def test_does_not_lock_out_a_browser_that_is_known_even_at_the_same_address(self, acme_noc):
+    def test_does_not_lock_out_a_known_browser_at_the_same_address(self, acme_noc):
         browser = Client()
         assert sign_in(acme_noc, client=browser).status_code == 302
         browser.post("/sign-out/")
-        spoil(acme_noc, 30)
+        guess_wrong(acme_noc, 30)
 
         assert sign_in(acme_noc, client=browser).status_code == 302
 
-    def test_holds_for_a_known_browser_too(self, acme_noc):
+    def test_applies_to_a_known_browser_too(self, acme_noc):
         browser = Client()
         sign_in(acme_noc, client=browser)
         browser.post("/sign-out/")
 
-        assert spoil(acme_noc, client=browser)[-1] == 429
+        assert guess_wrong(acme_noc, client=browser)[-1] == 429
 
     @pytest.mark.parametrize("cookie", ["", "x", "a:b:c", "ÿ", "W10:1:x"])
-    def test_a_forged_browser_is_a_stranger(self, acme_noc, cookie):
+    def test_a_forged_cookie_is_unknown(self, acme_noc, cookie):
         browser = Client()
         browser.cookies[COOKIE] = cookie
-        spoil(acme_noc)
+        guess_wrong(acme_noc)
 
         assert sign_in(acme_noc, client=browser).status_code == 429
 
-    def test_another_persons_browser_is_a_stranger(self, acme_noc, acme_admin):
+    def test_another_users_browser_is_unknown(self, acme_noc, acme_admin):
         browser = Client()
         sign_in(acme_admin, client=browser)
         browser.post("/sign-out/")
-        spoil(acme_noc)
+        guess_wrong(acme_noc)
 
         assert sign_in(acme_noc, client=browser).status_code == 429
 
-    def test_other_names_are_counted_apart(self, acme_noc, acme_admin):
-        spoil(acme_noc)
+    def test_names_are_counted_separately(self, acme_noc, acme_admin):
+        guess_wrong(acme_noc)
 
         assert sign_in(acme_admin).status_code == 302
 
-    def test_one_ipv6_network_is_one_place(self, acme_noc):
+    def test_addresses_of_one_ipv6_network_count_together(self, acme_noc):
         for number in range(ATTEMPTS):
             sign_in(acme_noc, "wrong", at=f"2001:db8:1:2::{number:x}")
 
         assert sign_in(acme_noc, at="2001:db8:1:2:ffff::1").status_code == 429
         assert sign_in(acme_noc, at="2001:db8:1:3::1").status_code == 302
 
-    def test_ends_with_its_window(self, acme_noc):
-        assert spoil(acme_noc)[-1] == 429
+    def test_expires_with_its_window(self, acme_noc):
+        assert guess_wrong(acme_noc)[-1] == 429
 
         with time_machine.travel(clock.now() + timedelta(seconds=WINDOW_SECONDS), tick=True):
             assert sign_in(acme_noc, "wrong").status_code == 401
 
-    def test_holds_without_redis(self, acme_noc, monkeypatch):
+    def test_works_without_redis(self, acme_noc, monkeypatch):
         def away(*_args, **_kwargs):
             raise RedisAway
 
         monkeypatch.setattr(attempts.cache, "add", away, raising=False)
 
-        assert spoil(acme_noc) == [401] * ATTEMPTS + [429]
+        assert guess_wrong(acme_noc) == [401] * ATTEMPTS + [429]
 
-    def test_a_forwarded_address_is_believed_from_trusted_proxies_only(self, acme_noc, settings):
-        spoil(acme_noc)
+    def test_forwarded_addresses_are_read_from_trusted_proxies_only(self, acme_noc, settings):
+        guess_wrong(acme_noc)
         assert sign_in(acme_noc, HTTP_X_FORWARDED_FOR=THERE).status_code == 429
 
         settings.ISPVM_TRUSTED_PROXIES = (ip_network("127.0.0.1/32"),)
         proxied = {"at": "127.0.0.1", "HTTP_X_FORWARDED_FOR": f"203.0.113.1, {HERE}"}
-        spoil(acme_noc, **proxied)
+        guess_wrong(acme_noc, **proxied)
         forged = {"at": "127.0.0.1", "HTTP_X_FORWARDED_FOR": f"203.0.113.99, {HERE}"}
         assert sign_in(acme_noc, **forged).status_code == 429
         assert sign_in(acme_noc, at="127.0.0.1", HTTP_X_FORWARDED_FOR=THERE).status_code == 302
@@ -125,7 +125,7 @@ class TestSession:
 
         assert browser.cookies[settings.SESSION_COOKIE_NAME].value != session.session_key
 
-    def test_gets_a_new_key_when_the_person_signs_in_again(self, acme_noc):
+    def test_gets_a_new_key_when_the_same_user_signs_in_again(self, acme_noc):
         browser = Client()
         sign_in(acme_noc, client=browser)
         first = browser.cookies[settings.SESSION_COOKIE_NAME].value
@@ -151,7 +151,7 @@ class TestSession:
 
         assert browser.get("/api/v1/me/").status_code == 401
 
-    def test_cookies_are_out_of_reach_of_scripts(self, acme_noc):
+    def test_cookies_are_http_only(self, acme_noc):
         cookies = sign_in(acme_noc).cookies
 
         for name in (settings.SESSION_COOKIE_NAME, COOKIE):
@@ -159,13 +159,13 @@ class TestSession:
             assert cookies[name]["samesite"] == "Lax", name
 
 
-def test_a_failure_is_on_the_platforms_record(acme_noc):
+def test_a_failure_is_in_the_platforms_audit_log(acme_noc):
     sign_in(acme_noc, "wrong")
 
     assert PlatformRecord.objects.filter(action="sign_in.failed").count() == 1
 
 
-def test_wrong_name_and_wrong_password_are_answered_alike(acme_noc):
+def test_wrong_name_and_wrong_password_get_the_same_response(acme_noc):
     def page(email: str) -> str:
         answer = Client().post(URL, {"email": email, "password": "wrong"})
         assert answer.status_code == 401
@@ -174,7 +174,7 @@ def test_wrong_name_and_wrong_password_are_answered_alike(acme_noc):
     assert page(acme_noc.email) == page("nobody@acme.example")
 
 
-def test_passwords_are_kept_as_argon2():
+def test_passwords_are_stored_as_argon2():
     from ispvm.settings import security
 
     assert security.PASSWORD_HASHERS == ["django.contrib.auth.hashers.Argon2PasswordHasher"]

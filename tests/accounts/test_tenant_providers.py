@@ -27,7 +27,7 @@ EVERYBODY = (Rule("acme", "noc"),)
 
 @pytest.fixture
 def of_acme(acme, issuer, settings):
-    """Acme runs it: it says whatever Acme's people want it to say, of whomever."""
+    """Acme runs it and controls all its claims."""
     settings.ISPVM_OIDC_PROVIDERS = (described(issuer, tenant="acme", provision=EVERYBODY),)
     accept("acme", "acme.example")
     return issuer
@@ -49,8 +49,8 @@ def known_as(user, issuer) -> str:
     return user.email
 
 
-class TestMaking:
-    def test_makes_people_of_its_own_domain(self, of_acme):
+class TestProvisioning:
+    def test_provisions_users_of_its_own_domain(self, of_acme):
         answer, client = complete_login(of_acme, **says("ana@acme.example"))
 
         assert answer.status_code == 302
@@ -66,8 +66,8 @@ class TestMaking:
             '"ceo@acme.example"@globex.example',
         ],
     )
-    def test_makes_nobody_of_another_domain(self, of_acme, globex, email):
-        """Else the address is taken, and theirs, before the other tenant invites its owner."""
+    def test_provisions_nobody_of_another_domain(self, of_acme, globex, email):
+        """Otherwise the account exists before the other tenant invites the owner of the address."""
         answer, client = complete_login(of_acme, **says(email))
 
         assert answer.status_code == 401
@@ -79,9 +79,7 @@ class TestMaking:
 
         assert complete_login(of_acme, **says("ceo@globex.example"))[0].status_code == 401
 
-    def test_the_platforms_own_makes_members_only_where_the_domain_is_accepted(
-        self, of_acme, globex, settings
-    ):
+    def test_a_platform_provider_needs_accepted_domains_too(self, of_acme, globex, settings):
         rules = (*EVERYBODY, Rule("globex", "admin"))
         settings.ISPVM_OIDC_PROVIDERS = (described(of_acme, provision=rules),)
 
@@ -89,12 +87,12 @@ class TestMaking:
 
         assert [m.tenant.slug for m in Membership.objects.all()] == ["acme"]
 
-    def test_case_and_a_final_dot_make_no_other_domain(self, of_acme):
+    def test_case_and_a_final_dot_are_ignored(self, of_acme):
         accept("acme", "ACME.example.")
 
         assert complete_login(of_acme, **says("ana@Acme.EXAMPLE"))[0].status_code == 302
 
-    def test_a_rule_for_another_tenant_is_no_setting(self):
+    def test_a_rule_for_another_tenant_is_an_invalid_setting(self):
         text = """[{"id": "a", "name": "A", "issuer": "https://a.example", "client_id": "a",
             "tenant": "acme", "provision": [{"tenant": "globex", "role": "admin"}]}]"""
 
@@ -102,7 +100,7 @@ class TestMaking:
             read_providers(text)
         assert read_providers(text.replace("globex", "acme"))[0].tenant == "acme"
 
-    def test_a_rule_for_another_tenant_makes_nobody_there(self, of_acme, globex, settings):
+    def test_a_rule_for_another_tenant_provisions_nobody_there(self, of_acme, globex, settings):
         rules = (*EVERYBODY, Rule("globex", "admin"))
         settings.ISPVM_OIDC_PROVIDERS = (described(of_acme, tenant="acme", provision=rules),)
         accept("globex", "acme.example")
@@ -113,13 +111,11 @@ class TestMaking:
 
 
 class TestTakingOver:
-    def test_signs_in_its_own_people(self, of_acme, acme_noc):
+    def test_signs_in_its_own_users(self, of_acme, acme_noc):
         assert complete_login(of_acme, **says(known_as(acme_noc, of_acme)))[0].status_code == 302
 
     @pytest.mark.parametrize("role", ["admin", "readonly"])
-    def test_signs_nobody_in_who_works_for_another_tenant_too(
-        self, of_acme, globex, acme_noc, role
-    ):
+    def test_refuses_members_of_another_tenant_too(self, of_acme, globex, acme_noc, role):
         Membership.objects.create(tenant=globex, user=acme_noc, role=role)
 
         answer, client = complete_login(of_acme, **says(known_as(acme_noc, of_acme)))
@@ -127,31 +123,31 @@ class TestTakingOver:
         assert answer.status_code == 401
         assert not is_in(client)
 
-    def test_signs_nobody_in_who_works_for_another_tenant_only(self, of_acme, globex_admin):
+    def test_refuses_members_of_another_tenant_only(self, of_acme, globex_admin):
         accept("acme", "acme.example", "globex.example")
 
         assert (
             complete_login(of_acme, **says(known_as(globex_admin, of_acme)))[0].status_code == 401
         )
 
-    def test_signs_nobody_in_whose_domain_was_withdrawn(self, of_acme, acme_noc):
+    def test_refuses_users_of_a_withdrawn_domain(self, of_acme, acme_noc):
         accept("acme")
 
         assert complete_login(of_acme, **says(known_as(acme_noc, of_acme)))[0].status_code == 401
 
-    def test_signs_nobody_in_for_a_suspended_tenant(self, of_acme, acme, acme_noc):
+    def test_refuses_users_of_a_suspended_tenant(self, of_acme, acme, acme_noc):
         acme.is_active = False
         acme.save()
 
         assert complete_login(of_acme, **says(known_as(acme_noc, of_acme)))[0].status_code == 401
 
-    def test_signs_no_platform_operator_in(self, of_acme, acme):
+    def test_refuses_platform_operators(self, of_acme, acme):
         operator = make_operator("root@acme.example")
         Membership.objects.create(tenant=acme, user=operator, role="admin")
 
         assert complete_login(of_acme, **says(known_as(operator, of_acme)))[0].status_code == 401
 
-    def test_is_linked_by_nobody_of_another_tenant(self, of_acme, globex_admin):
+    def test_users_of_another_tenant_cannot_link_it(self, of_acme, globex_admin):
         client = first_step(globex_admin)
         client.post("/account/identities/hostile/link/")
 
@@ -160,7 +156,7 @@ class TestTakingOver:
         assert answer.status_code == 401
         assert not SocialAccount.objects.exists()
 
-    def test_confirms_nobody_of_another_tenant(self, of_acme, globex, acme_noc):
+    def test_cannot_confirm_users_of_another_tenant(self, of_acme, globex, acme_noc):
         subject = known_as(acme_noc, of_acme)
         Membership.objects.create(tenant=globex, user=acme_noc, role="admin")
         client = first_step(acme_noc)
@@ -168,7 +164,7 @@ class TestTakingOver:
         now = of_acme.claims("")["iat"]
         assert complete_login(of_acme, client, **says(subject, auth_time=now))[0].status_code == 401
 
-    def test_the_platforms_own_speaks_for_people_of_two_tenants(
+    def test_a_platform_provider_signs_in_members_of_two_tenants(
         self, of_acme, globex, acme_noc, settings
     ):
         settings.ISPVM_OIDC_PROVIDERS = (described(of_acme),)
@@ -186,7 +182,7 @@ class TestSession:
         assert is_in(client)
         return client
 
-    def test_ends_when_the_person_joins_another_tenant(self, client, globex, acme_noc):
+    def test_ends_when_the_user_joins_another_tenant(self, client, globex, acme_noc):
         Membership.objects.create(tenant=globex, user=acme_noc, role="admin")
 
         assert not is_in(client)
@@ -202,13 +198,13 @@ class TestSession:
 
         assert not is_in(client)
 
-    def test_of_a_password_does_not(self, of_acme, acme_noc, globex):
+    def test_opened_by_a_password_does_not_end(self, of_acme, acme_noc, globex):
         client = first_step(acme_noc)
         accept("acme")
 
         assert is_in(client)
 
-    def test_sets_no_first_password(self, client, acme_noc):
+    def test_cannot_set_a_first_password(self, client, acme_noc):
         acme_noc.set_unusable_password()
         User.objects.filter(pk=acme_noc.pk).update(password=acme_noc.password)
         # The changed password has ended the session: it is opened anew by the provider.
@@ -235,13 +231,13 @@ class TestSession:
             "/account/authenticator/remove/",
         ],
     )
-    def test_adds_no_other_way_in(self, client, path):
+    def test_cannot_add_sign_in_methods(self, client, path):
         answer = client.post(path)
 
         assert (answer.status_code, b"provider" in answer.content) == (403, True)
 
-    def test_changes_no_factor_and_no_identity_that_outlast_it(self, client, acme_noc):
-        """Not even in a session in which the person has shown a factor of their own."""
+    def test_cannot_change_factors_or_identities(self, client, acme_noc):
+        """Not even in a session in which the user confirmed their own factor."""
         factors = [
             Authenticator.objects.create(user=acme_noc, type=kind, data={})
             for kind in (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
@@ -263,7 +259,7 @@ class TestSession:
         assert Authenticator.objects.filter(user=acme_noc).count() == 2
         assert SocialAccount.objects.filter(user=acme_noc).exists()
 
-    def test_is_another_after_a_password(self, client, acme_noc):
+    def test_is_replaced_by_a_password_sign_in(self, client, acme_noc):
         first_step(acme_noc, client)
 
         assert client.post("/account/passkeys/options/").status_code == 200
@@ -278,7 +274,7 @@ class TestDomains:
             ("bücher.example", "xn--bcher-kva.example"),
         ],
     )
-    def test_are_compared_in_one_form(self, text, domain):
+    def test_are_normalized(self, text, domain):
         assert normalize_domain(text) == domain
 
     @pytest.mark.parametrize(
@@ -294,7 +290,7 @@ class TestDomains:
             ),
         ],
     )
-    def test_are_no_patterns_and_no_nonsense(self, acme, text):
+    def test_invalid_domains_are_refused(self, acme, text):
         with pytest.raises(MailDomainInvalid):
             normalize_domain(text)
         assert not is_accepted(acme, f"a@{text}")
@@ -348,7 +344,7 @@ class TestRest:
         assert root.put(path, {"domains": ["x"]}, format="json").status_code == 422
         assert root.put(path, {"domains": []}, format="json").json() == []
 
-    def test_a_tenants_admin_does_not(self, acme_admin, path):
+    def test_a_tenants_admin_cannot_accept_them(self, acme_admin, path):
         client = Caller()
         signed_in(client, acme_admin)
 

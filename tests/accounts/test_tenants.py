@@ -40,7 +40,7 @@ def token_of(tenant, user) -> str:
 
 
 class TestSwitcher:
-    def test_offers_ones_own(self, both, acme, globex):
+    def test_lists_the_users_tenants(self, both, acme, globex):
         page = both.get("/tenants/")
 
         assert [tenant.slug for tenant in page.context["tenants"]] == ["acme", "globex"]
@@ -56,11 +56,11 @@ class TestSwitcher:
         assert b"Globex Fibre" in both.get("/").content
 
     @pytest.mark.parametrize("junk", ["", "x", "\x00", "٣", "00000000-0000-4000-8000-000000000000"])
-    def test_nothing_else_can_be_chosen(self, both, junk):
+    def test_other_tenants_cannot_be_chosen(self, both, junk):
         assert choose(both, junk).status_code == 404
         assert active_tenant(both) == "acme"
 
-    def test_a_foreign_tenant_is_as_absent(self, acme_noc, globex):
+    def test_another_tenant_equals_an_unknown_one(self, acme_noc, globex):
         client = Caller()
         client.force_login(acme_noc)
         answers = [choose(client, pk) for pk in (globex.pk, uuid4())]
@@ -68,7 +68,7 @@ class TestSwitcher:
         assert answers[0].status_code == answers[1].status_code == 404
         assert answers[0].content == answers[1].content
 
-    def test_membership_is_asked_on_each_request(self, both, globex, acme_noc):
+    def test_membership_is_checked_on_each_request(self, both, globex, acme_noc):
         choose(both, globex.pk)
         Membership.objects.filter(tenant=globex, user=acme_noc).delete()
 
@@ -79,7 +79,7 @@ class TestSwitcher:
         assert problem(both.get("/api/v1/me/"))[1] == "no_tenant"
         assert [t.slug for t in both.get("/tenants/").context["tenants"]] == ["acme"]
 
-    def test_a_suspended_tenant_is_not_worked_in(self, both, globex):
+    def test_a_suspended_tenant_cannot_be_used(self, both, globex):
         choose(both, globex.pk)
         globex.is_active = False
         globex.save()
@@ -88,10 +88,10 @@ class TestSwitcher:
         assert choose(both, globex.pk).status_code == 404
 
 
-class TestNamedTenant:
+class TestTenantHeader:
     HEADER = "X-ISPVM-Tenant"
 
-    def test_a_token_acts_in_its_own_alone(self, acme, globex, acme_noc):
+    def test_a_token_is_limited_to_its_tenant(self, acme, globex, acme_noc):
         Membership.objects.create(tenant=globex, user=acme_noc, role="noc")
         client = Caller(headers={"Authorization": f"Bearer {token_of(acme, acme_noc)}"})
 
@@ -100,7 +100,7 @@ class TestNamedTenant:
             answer = client.get("/api/v1/me/", headers={self.HEADER: str(other)})
             assert problem(answer) == (401, "no_tenant")
 
-    def test_a_session_may_name_one_of_ones_own(self, both, globex):
+    def test_a_session_can_select_a_tenant_of_the_user(self, both, globex):
         answer = both.get("/api/v1/me/", headers={self.HEADER: str(globex.pk)})
 
         assert answer.json()["tenant"]["slug"] == "globex"
@@ -108,7 +108,7 @@ class TestNamedTenant:
 
 
 class TestRest:
-    def test_shows_ones_own_alone(self, acme, globex, acme_readonly):
+    def test_shows_the_current_tenant_only(self, acme, globex, acme_readonly):
         rows = listed(bearer(acme, acme_readonly), "/api/v1/tenants/")
 
         assert [row["slug"] for row in rows] == ["acme"]
@@ -126,7 +126,7 @@ class TestRest:
         with acting_in(acme):
             assert Record.objects.filter(action="tenant.renamed").count() == 1
 
-    def test_nobody_makes_or_removes_one_here(self, acme, acme_admin):
+    def test_tenants_cannot_be_created_or_deleted_here(self, acme, acme_admin):
         admin = bearer(acme, acme_admin)
 
         assert admin.post("/api/v1/tenants/", {"slug": "x", "name": "X"}).status_code == 405

@@ -35,7 +35,7 @@ def of(text: str) -> APIClient:
 
 
 class TestMembers:
-    def test_a_narrowed_token_makes_nobody_an_admin(self, acme, acme_admin, acme_noc):
+    def test_a_scoped_token_cannot_create_an_admin(self, acme, acme_admin, acme_noc):
         member = Membership.objects.get(user=acme_noc)
         narrow = program(acme, acme_admin, scopes=MANAGE_MEMBERS)
 
@@ -45,7 +45,7 @@ class TestMembers:
         member.refresh_from_db()
         assert member.role == Role.NOC
 
-    def test_nor_lifts_a_limit(self, acme, acme_admin, acme_noc):
+    def test_a_scoped_token_cannot_remove_a_limit(self, acme, acme_admin, acme_noc):
         Membership.objects.filter(user=acme_noc).update(is_limited=True)
         member = Membership.objects.get(user=acme_noc)
         narrow = program(acme, acme_admin, scopes=MANAGE_MEMBERS)
@@ -54,7 +54,7 @@ class TestMembers:
 
         assert problem(answer) == (422, "scope_not_held")
 
-    def test_a_token_gives_what_it_holds_itself(self, acme, acme_admin, acme_noc):
+    def test_a_token_can_grant_its_own_scopes(self, acme, acme_admin, acme_noc):
         member = Membership.objects.get(user=acme_noc)
         whole = program(acme, acme_admin)
 
@@ -68,7 +68,7 @@ class TestTokensOfTokens:
         assert answer.status_code == 201, answer.content
         return answer.json()
 
-    def test_do_not_outlast_it(self, acme, acme_admin):
+    def test_expire_with_it(self, acme, acme_admin):
         short = program(acme, acme_admin, days=1)
 
         created = self.make(short, days=730)
@@ -76,7 +76,7 @@ class TestTokensOfTokens:
         parent = ApiToken.objects.get(name="x")
         assert ApiToken.objects.get(pk=created["id"]).expires_at == parent.expires_at
 
-    def test_nor_do_theirs(self, acme, acme_admin):
+    def test_their_tokens_expire_with_it_too(self, acme, acme_admin):
         created = self.make(program(acme, acme_admin, days=1), days=730)
 
         grandchild = self.make(of(created["token"]), days=730)
@@ -95,7 +95,7 @@ class TestTokensOfTokens:
         for created in (child, grandchild):
             assert problem(of(created["token"]).get("/api/v1/me/")) == (401, "bad_token")
 
-    def test_that_were_made_by_a_person_stay(self, acme, acme_admin):
+    def test_created_by_a_user_are_not_revoked(self, acme, acme_admin):
         other = bearer(acme, acme_admin)
         program(acme, acme_admin)
 
@@ -103,7 +103,7 @@ class TestTokensOfTokens:
 
         assert other.get("/api/v1/me/").status_code == 200
 
-    def test_end_with_the_rights_of_their_person(self, acme, acme_admin):
+    def test_end_with_the_permissions_of_their_user(self, acme, acme_admin):
         child = self.make(program(acme, acme_admin))
         Membership.objects.filter(user=acme_admin).update(role=Role.READONLY)
         assert problem(of(child["token"]).post("/api/v1/tokens/", {"name": "y"}))[0] == 403
@@ -113,9 +113,9 @@ class TestTokensOfTokens:
 
 
 class TestSessions:
-    """A token is of one tenant; the sessions of its person are of several."""
+    """A token belongs to one tenant; its user has sessions in several."""
 
-    def test_of_another_tenant_are_neither_shown_nor_ended(self, acme, globex, acme_noc):
+    def test_of_another_tenant_are_neither_listed_nor_ended(self, acme, globex, acme_noc):
         elsewhere = browser(acme_noc)
         foreign = OpenSession.objects.get(user=acme_noc)
         here = browser(acme_noc)
@@ -133,8 +133,8 @@ class TestSessions:
 
 
 @pytest.mark.django_db(transaction=True)
-class TestRevokedMeanwhile:
-    """Two connections: a token is revoked while it makes another one."""
+class TestConcurrentRevocation:
+    """Two connections: a token is revoked while it creates another one."""
 
     def test_a_child_of_a_token_that_is_being_revoked_is_refused(self, acme, acme_admin):
         parent, _ = issue_token(tenant=acme, user=acme_admin, name="parent", **WHO_TESTS)
@@ -164,7 +164,7 @@ class TestRevokedMeanwhile:
         assert refusals == ["access_ended"]
         assert not ApiToken.objects.filter(revoked_at=None).exists()
 
-    def test_a_revocation_finds_the_child_that_came_first(self, acme, acme_admin):
+    def test_a_revocation_includes_the_child_created_before_it(self, acme, acme_admin):
         parent, _ = issue_token(tenant=acme, user=acme_admin, name="parent", **WHO_TESTS)
         is_made, backend = threading.Event(), []
 
@@ -189,8 +189,8 @@ class TestRevokedMeanwhile:
         assert not ApiToken.objects.filter(revoked_at=None).exists()
 
     @pytest.mark.parametrize("change", ["deactivated", "password"])
-    def test_a_session_that_ended_makes_none(self, acme, acme_admin, change):
-        """``acme_admin`` is the person as the request read them."""
+    def test_an_ended_session_creates_none(self, acme, acme_admin, change):
+        """``acme_admin`` is the user as read by the request."""
         theirs = Actor("user", str(acme_admin.pk), acme_admin.label)
         row = User.objects.get(pk=acme_admin.pk)
         row.is_active = change != "deactivated"
@@ -205,7 +205,7 @@ class TestRevokedMeanwhile:
 
 
 def waits_for_lock(backend: list[int]) -> bool:
-    """Whether the other connection has reached a lock that somebody holds."""
+    """Whether the other connection has reached a lock held by another one."""
     if not backend:
         return False
     with connection.cursor() as cursor:
@@ -213,7 +213,7 @@ def waits_for_lock(backend: list[int]) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def test_an_invitation_made_with_a_token_lasts_no_longer_than_the_token(acme, acme_admin):
+def test_an_invitation_expires_with_the_token(acme, acme_admin):
     brief = program(acme, acme_admin, days=1)
 
     answer = brief.post(

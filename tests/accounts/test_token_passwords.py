@@ -39,7 +39,7 @@ def status(token: str) -> int:
     return Caller(HTTP_AUTHORIZATION=f"Bearer {token}").get("/api/v1/me/").status_code
 
 
-def test_one_that_was_made_so_ends_with_the_password(acme_admin):
+def test_a_token_with_ends_with_password_is_revoked_with_it(acme_admin):
     ending, staying = make(acme_admin, ends_with_password=True), make(acme_admin)
     assert (status(ending), status(staying)) == (200, 200)
 
@@ -59,7 +59,7 @@ def test_a_wrong_current_password_ends_nothing(acme_admin):
     assert status(token) == 200
 
 
-def test_those_of_other_tenants_end_too(acme, globex, acme_admin):
+def test_tokens_in_other_tenants_are_revoked_too(acme, globex, acme_admin):
     Membership.objects.create(tenant=globex, user=acme_admin, role="noc")
     at = clock.now()
     texts = [
@@ -79,7 +79,7 @@ def test_those_of_other_tenants_end_too(acme, globex, acme_admin):
     assert [status(text) for text in texts] == [401, 401]
 
 
-def test_those_of_other_people_stay(acme_admin, globex_admin):
+def test_tokens_of_other_users_are_not_revoked(acme_admin, globex_admin):
     token = make(globex_admin, ends_with_password=True)
 
     change(acme_admin)
@@ -87,7 +87,7 @@ def test_those_of_other_people_stay(acme_admin, globex_admin):
     assert status(token) == 200
 
 
-def test_a_tokens_token_ends_as_it_does(acme_admin):
+def test_a_child_token_is_revoked_with_its_parent(acme_admin):
     maker = make(acme_admin, ends_with_password=True)
     token_client = Client(HTTP_AUTHORIZATION=f"Bearer {maker}")
     child = make(acme_admin, client=token_client, ends_with_password=False)
@@ -98,7 +98,7 @@ def test_a_tokens_token_ends_as_it_does(acme_admin):
     assert status(child) == 401
 
 
-def test_the_account_page_makes_and_names_it(acme_admin):
+def test_the_account_page_creates_and_shows_it(acme_admin):
     client = first_step(acme_admin)
     client.post("/account/tokens/", {"name": "a", "days": "90", "ends_with_password": "on"})
     client.post("/account/tokens/", {"name": "b", "days": "90"})
@@ -112,7 +112,7 @@ def test_the_account_page_makes_and_names_it(acme_admin):
 
 @pytest.mark.parametrize("scopes", [["inventory.fly"], ["inventory.view", "inventory.fly"], [""]])
 def test_the_account_page_refuses_an_unknown_scope(acme_admin, scopes):
-    """Dropped, it would leave a token that is not narrowed at all."""
+    """If it were dropped, the token would have all permissions."""
     body = {"name": "a", "days": "90", "scopes": scopes}
     answer = first_step(acme_admin).post("/account/tokens/", body)
 
@@ -121,7 +121,7 @@ def test_the_account_page_refuses_an_unknown_scope(acme_admin, scopes):
     assert not ApiToken.objects.exists()
 
 
-def test_the_admin_makes_it(acme_admin):
+def test_the_admin_creates_it(acme_admin):
     client = first_step(acme_admin)
     body = {"name": "c", "days": "30", "ends_with_password": "on"}
 
@@ -129,8 +129,8 @@ def test_the_admin_makes_it(acme_admin):
     assert ApiToken.objects.get().ends_with_password
 
 
-def test_a_password_is_set_nowhere_else():
-    """Whoever adds a way to replace a password uses ``passwords.replace_password``."""
+def test_only_replace_password_sets_passwords():
+    """All code that replaces a password calls ``passwords.replace_password``."""
     apps = Path(settings.BASE_DIR) / "apps"
     places = {
         str(path.relative_to(apps))

@@ -39,7 +39,7 @@ class TestRequests:
         assert problem(over) == (429, "rate_exceeded")
         assert REFILL_SECONDS / 2 < int(over["Retry-After"]) <= REFILL_SECONDS + 1
 
-    def test_another_token_of_the_same_person_has_its_own(self, acme, acme_noc):
+    def test_another_token_of_the_same_user_has_its_own_rate(self, acme, acme_noc):
         one, other = bearer(acme, acme_noc), bearer(acme, acme_noc)
         for _ in range(AT_ONCE):
             one.get("/api/v1/roles/")
@@ -51,7 +51,7 @@ class TestRequests:
 
         assert {client.get("/api/v1/roles/").status_code for _ in range(AT_ONCE * 2)} == {200}
 
-    def test_no_words_in_a_header_raise_the_rate(self, acme, acme_noc):
+    def test_headers_do_not_change_the_rate(self, acme, acme_noc):
         at = clock.now()
         _, text = issue_token(tenant=acme, user=acme_noc, name="x", actor=ACTOR, at=at)
         answers = []
@@ -68,7 +68,7 @@ class TestRequests:
 
 
 def outcomes_of(calls: int) -> list[bool]:
-    """So many requests of one token, as many at once as a web process has threads."""
+    """Requests of one token, with the concurrency of one web process."""
     token = f"test-{clock.now().timestamp()}"
 
     def call(_: int) -> bool:
@@ -82,7 +82,7 @@ def outcomes_of(calls: int) -> list[bool]:
         return list(threads.map(call, range(calls)))
 
 
-def test_of_two_hundred_exactly_the_burst_passes(settings):
+def test_of_200_requests_exactly_the_burst_passes(settings):
     settings.ISPVM_TOKEN_REQUESTS_PER_MINUTE = MANY_PER_MINUTE
 
     passed = sum(outcomes_of(200))
@@ -90,7 +90,7 @@ def test_of_two_hundred_exactly_the_burst_passes(settings):
     assert passed == MANY
 
 
-def test_while_redis_is_away_each_process_counts(settings, monkeypatch):
+def test_without_redis_each_process_counts(settings, monkeypatch):
     settings.ISPVM_TOKEN_REQUESTS_PER_MINUTE = MANY_PER_MINUTE
     away = Buckets(redis.Redis(port=1, socket_connect_timeout=0.1))
     monkeypatch.setattr(buckets, "_buckets", away)

@@ -38,7 +38,7 @@ def _mac(key: bytes, alg: str = "HS256", **header: Any) -> Make:
 
 
 def _header(header: Any, key: str = "rsa", *, published: Any = None) -> Make:
-    """Signed rightly by ``key``, under this header."""
+    """Correctly signed by ``key``, with this header."""
 
     def make(issuer: Issuer, nonce: str) -> str:
         from cryptography.hazmat.primitives import hashes
@@ -72,7 +72,7 @@ def _of_issuer(change: Callable[[str], Any]) -> Make:
 
 
 def _text(change: Callable[[str], Any]) -> Make:
-    """A good token, its text changed."""
+    """A valid token with its text changed."""
     return lambda issuer, nonce: change(issuer.token(nonce))
 
 

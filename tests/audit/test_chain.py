@@ -28,7 +28,7 @@ class TestRecord:
         ]  # fmt: skip
         assert verify_tenant_chain() is None
 
-    def test_is_gone_with_the_act_when_the_transaction_rolls_back(self, acme):
+    def test_is_rolled_back_with_the_action(self, acme):
         with pytest.raises(ZeroDivisionError), acting_in(acme):
             act(1)
             raise ZeroDivisionError
@@ -44,7 +44,7 @@ class TestRecord:
             act(2)
             assert [r.sequence for r in Record.objects.all()] == [1]
 
-    def test_platform_acts_have_a_chain_of_their_own(self, db):
+    def test_platform_actions_have_their_own_chain(self, db):
         for n in range(3):
             record_platform(action="sign_in.failed", actor=ACTOR, entity=("user", n), at=AT)
 
@@ -55,7 +55,7 @@ class TestRecord:
 
 @pytest.mark.django_db(transaction=True, databases=["default", "owner"])
 @pytest.mark.parametrize(
-    ("sabotage", "first_bad"),
+    ("statement", "first_bad"),
     [
         ("UPDATE audit_record SET action = 'other' WHERE sequence = 3", 3),
         ("UPDATE audit_record SET detail = '{\"n\": 9}' WHERE sequence = 2", 2),
@@ -64,7 +64,7 @@ class TestRecord:
         ("UPDATE audit_record SET at = at + interval '1 microsecond' WHERE sequence = 5", 5),
     ],
 )
-def test_a_changed_or_missing_record_is_named(acme, sabotage, first_bad):
+def test_a_changed_or_missing_record_is_reported(acme, statement, first_bad):
     from django.db import connections, transaction
 
     with acting_in(acme):
@@ -72,7 +72,7 @@ def test_a_changed_or_missing_record_is_named(acme, sabotage, first_bad):
             act(n)
     with transaction.atomic(using="owner"), connections["owner"].cursor() as cursor:
         cursor.execute("SELECT set_config('ispvm.tenant_id', %s, true)", [str(acme.id)])
-        cursor.execute(sabotage)
+        cursor.execute(statement)
         assert cursor.rowcount == 1
 
     with acting_in(acme):

@@ -1,4 +1,4 @@
-"""Whether a chain is intact: by command, by REST, by page and in the background; what was done to it is named."""
+"""Whether a chain is intact: by command, by REST, by page and in the background; faults are reported."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -50,8 +50,8 @@ def fill(tenant, number: int) -> None:
         record_all(acts)
 
 
-def sabotage(tenant, *statements: str) -> None:
-    """As somebody with the owner's password would do it."""
+def tamper(tenant, *statements: str) -> None:
+    """Change rows as the database owner."""
     from django.conf import settings as django_settings
 
     with as_owner(django_settings.DATABASES["default"]["NAME"]) as cursor:
@@ -72,7 +72,7 @@ def verify(*arguments: str) -> tuple[int, str]:
 
 
 def rewrite_from(tenant, sequence: int) -> None:
-    """Change a record and every hash after it, the head too: only a head kept elsewhere can tell."""
+    """Change a record and every hash after it, the head too: only a saved head detects it."""
     with acting_in(tenant):
         rows = list(Record.objects.filter(sequence__gte=sequence).order_by("sequence"))
         previous = bytes(rows[0].previous)
@@ -89,10 +89,10 @@ def rewrite_from(tenant, sequence: int) -> None:
         )
         previous = digest
     statements.append(f"UPDATE audit_head SET digest = '\\x{previous.hex()}'")
-    sabotage(tenant, *statements)
+    tamper(tenant, *statements)
 
 
-SABOTAGES = {
+TAMPERINGS = {
     "changed": (["UPDATE audit_record SET action = 'other' WHERE sequence = 3"], 3, "changed"),
     "detail": (["UPDATE audit_record SET detail = '{}' WHERE sequence = 2"], 2, "changed"),
     "first gone": (["DELETE FROM audit_record WHERE sequence = 1"], 1, "missing"),
@@ -121,20 +121,20 @@ SABOTAGES = {
 @pytest.mark.django_db(transaction=True)
 class TestCommand:
     @pytest.mark.parametrize(
-        ("statements", "first_bad", "fault"), SABOTAGES.values(), ids=SABOTAGES
+        ("statements", "first_bad", "fault"), TAMPERINGS.values(), ids=TAMPERINGS
     )
-    def test_names_what_was_done(self, acme, monkeypatch, statements, first_bad, fault):
+    def test_reports_the_fault(self, acme, monkeypatch, statements, first_bad, fault):
         monkeypatch.setattr(verification, "STEP", 2)
         fill(acme, 6)
         assert verify("--tenant", "acme")[0] == 0
-        sabotage(acme, *statements)
+        tamper(acme, *statements)
 
         code, output = verify("--tenant", "acme")
 
         assert code == 1
         assert f"acme: BROKEN at record {first_bad} ({fault})" in output
 
-    def test_a_chain_written_anew_is_found_by_a_head_kept_elsewhere(self, acme):
+    def test_a_rewritten_chain_is_detected_by_a_saved_head(self, acme):
         fill(acme, 6)
         saved_head = verify("--tenant", "acme")[1].split()[-1]
         rewrite_from(acme, 3)
@@ -144,7 +144,7 @@ class TestCommand:
 
         assert (code, "BROKEN at record 6 (head_differs)" in output) == (1, True)
 
-    def test_a_record_written_anew_with_its_own_hash_is_found_by_the_next(self, acme):
+    def test_a_rehashed_record_is_detected_by_the_next_one(self, acme):
         fill(acme, 6)
         with acting_in(acme):
             row = Record.objects.get(sequence=3)
@@ -158,7 +158,7 @@ class TestCommand:
             detail=row.detail,
             previous=bytes(row.previous),
         )
-        sabotage(
+        tamper(
             acme,
             f"UPDATE audit_record SET entity_id = 'other', digest = '\\x{digest.hex()}' WHERE sequence = 3",
         )
@@ -167,11 +167,11 @@ class TestCommand:
 
         assert (code, "BROKEN at record 4 (unlinked)" in output) == (1, True)
 
-    def test_a_tail_cut_off_with_the_head_too(self, acme):
+    def test_a_truncated_chain_is_detected_by_a_saved_head(self, acme):
         fill(acme, 6)
         saved_head = verify("--tenant", "acme")[1].split()[-1]
         cut = "(SELECT digest FROM audit_record WHERE sequence = 4)"
-        sabotage(
+        tamper(
             acme,
             f"UPDATE audit_head SET sequence = 4, digest = {cut}",
             "DELETE FROM audit_record WHERE sequence > 4",
@@ -182,7 +182,7 @@ class TestCommand:
 
         assert (code, "BROKEN at record 5 (cut)" in output) == (1, True)
 
-    def test_all_chains_and_the_platforms(self, acme, globex):
+    def test_verifies_all_chains(self, acme, globex):
         fill(acme, 3)
         fill(globex, 2)
         record_platform(action="sign_in.failed", actor=ACTOR, entity=("user", 1), at=AT)
@@ -195,8 +195,8 @@ class TestCommand:
         assert lines == [
             "acme: intact, 3 records", "globex: intact, 2 records", "(platform): intact, 1 records",
         ]  # fmt: skip
-        sabotage(globex, "UPDATE audit_record SET action = 'x' WHERE sequence = 2")
-        sabotage(acme, "UPDATE audit_platformrecord SET action = 'x' WHERE sequence = 1")
+        tamper(globex, "UPDATE audit_record SET action = 'x' WHERE sequence = 2")
+        tamper(acme, "UPDATE audit_platformrecord SET action = 'x' WHERE sequence = 1")
         code, output = verify("--all")
         assert (code, output.count("BROKEN")) == (1, 2)
         assert "acme: intact" in output
@@ -210,7 +210,7 @@ class TestCommand:
             ["--tenant", "acme", "--head", "1:00"],
         ],
     )
-    def test_wrong_usage_is_said(self, acme, globex, arguments):
+    def test_wrong_usage_is_an_error(self, acme, globex, arguments):
         with pytest.raises(CommandError) as caught:
             verify(*arguments)
 
@@ -219,7 +219,7 @@ class TestCommand:
 
 @pytest.mark.django_db
 class TestStep:
-    def test_costs_the_same_queries_and_rows_for_any_length(self, acme):
+    def test_query_and_row_counts_are_bounded(self, acme):
         fill(acme, 30)
         with acting_in(acme):
             few = queries(lambda: verify_step(limit=10))
@@ -242,20 +242,20 @@ class TestStep:
 
         assert (step.state, step.position.sequence) == (State.INTACT, 4)
 
-    def test_a_moment_of_another_zone_is_the_same_moment(self, in_acme):
+    def test_time_zone_does_not_change_the_hash(self, in_acme):
         nairobi = AT.astimezone(timezone(timedelta(hours=3)))
         record(action="a", actor=ACTOR, entity=("thing", 1), at=nairobi)
 
         assert verify_step().state is State.INTACT
 
-    def test_numbers_that_postgresql_keeps_in_another_form_stay_as_they_were_written(self, in_acme):
+    def test_numbers_that_jsonb_changes_are_normalized(self, in_acme):
         act(1, small=-0.0, large=1e20, huge=10**30, nested=[{"x": 1e16}])
 
         assert verify_step().state is State.INTACT
         detail = Record.objects.get().detail
         assert (detail["large"], detail["huge"]) == ("1e+20", str(10**30))
 
-    def test_records_of_before_are_read_as_they_were_written(self, in_acme, monkeypatch):
+    def test_records_without_normalization_are_valid(self, in_acme, monkeypatch):
         monkeypatch.setattr("apps.audit.services.normalize_for_jsonb", dict)
         act(1, speed=1e16, other=1e300)
         assert Record.objects.get().detail["speed"] == 10**16
@@ -280,7 +280,7 @@ class TestStep:
             max_size=4,
         )
     )
-    def test_any_detail_comes_back_as_it_was_written(self, detail):
+    def test_any_detail_round_trips(self, detail):
         """What PostgreSQL gives back of a JSON document is what was hashed."""
         with connection.cursor() as cursor:
             cursor.execute("SELECT %s::jsonb", [json.dumps(normalize_for_jsonb(detail))])
@@ -323,7 +323,7 @@ class TestRest:
         assert (answer["state"], answer["fault"]) == ("broken", "cut")
         assert answer["first_bad"] == answer["verified_to"] + 1
 
-    def test_a_head_that_was_kept_is_looked_for(self, acme, auditor):
+    def test_a_saved_head_is_checked(self, acme, auditor):
         fill(acme, 3)
 
         answer = auditor.get(URL, {"head": f"1:{'0' * 64}"}).json()
@@ -335,19 +335,17 @@ class TestRest:
     @pytest.mark.parametrize(
         "query", [{"cursor": "x"}, {"cursor": ""}, {"head": ""}, {"head": "0:00"}, {"other": "1"}]
     )
-    def test_refuses_what_it_did_not_make(self, auditor, query):
+    def test_refuses_forged_cursors(self, auditor, query):
         assert problem(auditor.get(URL, query)) == (400, "invalid")
 
-    def test_another_tenants_cursor_is_no_cursor(
-        self, acme, globex, auditor, globex_admin, monkeypatch
-    ):
+    def test_refuses_another_tenants_cursor(self, acme, globex, auditor, globex_admin, monkeypatch):
         monkeypatch.setattr(verification, "STEP", 2)
         fill(globex, 5)
         cursor = bearer(globex, globex_admin).get(URL).json()["cursor"]
 
         assert problem(auditor.get(URL, {"cursor": cursor})) == (400, "invalid")
 
-    def test_who_may_not_read_the_log_may_not_verify_it(self, acme, acme_noc):
+    def test_requires_the_audit_permission(self, acme, acme_noc):
         assert problem(bearer(acme, acme_noc).get(URL)) == (403, "permission_denied")
 
     def test_the_log_is_listed_newest_first(self, acme, auditor):
@@ -367,14 +365,14 @@ class TestInTheBackground:
             tenant_id=tenant.id, at=at, may_continue=may_continue
         )
 
-    def test_the_first_act_schedules_it(self, acme):
+    def test_the_first_record_schedules_it(self, acme):
         fill(acme, 2)
         fill(acme, 2)
 
         due = Due.objects.get(kind=VERIFY, tenant_id=acme.id)
         assert due.next_due_at == AT + VERIFY_EVERY
 
-    def test_goes_on_where_it_stopped(self, acme, monkeypatch):
+    def test_continues_where_it_stopped(self, acme, monkeypatch):
         monkeypatch.setattr(verification, "STEP", 2)
         fill(acme, 5)
 
@@ -390,7 +388,7 @@ class TestInTheBackground:
     def test_a_later_change_of_an_old_record_is_found_by_the_next_pass(self, acme):
         fill(acme, 5)
         assert self.go(acme).state is State.INTACT
-        sabotage(acme, "UPDATE audit_record SET action = 'x' WHERE sequence = 2")
+        tamper(acme, "UPDATE audit_record SET action = 'x' WHERE sequence = 2")
 
         assert self.go(acme).first_bad == 2
         found = read_gauges(AT + timedelta(hours=1))
@@ -424,7 +422,7 @@ class TestPage:
         assert "The chain is broken at record 2." in self.response(page)
         assert "The content of the record was changed." in self.response(page)
 
-    def test_finds_acts(self, acme, page):
+    def test_searches_records(self, acme, page):
         with acting_in(acme):
             act(1, name="core-router")
             record(action="other.done", actor=Actor("user", "u2", "Ivo"), entity=("x", 7), at=AT)
@@ -435,7 +433,7 @@ class TestPage:
         assert "core-router" in self.response(page, object="router")
         assert "No matching records." in self.response(page, object="nothing")
 
-    def test_costs_the_same_for_five_thousand(self, acme, page):
+    def test_query_count_is_the_same_for_5000_records(self, acme, page):
         fill(acme, 3)
         self.response(page)
         few = queries(lambda: self.response(page))
@@ -444,7 +442,7 @@ class TestPage:
         assert queries(lambda: self.response(page)) == few
         assert self.response(page, page="2").count("data-row") == 50
 
-    def test_another_tenants_acts_are_not_there(self, globex, page):
+    def test_another_tenants_records_are_hidden(self, globex, page):
         with acting_in(globex):
             act(1, name="their-router")
 

@@ -5,6 +5,6 @@ from tests.mail.smtp_server import mail_server
 
 @pytest.fixture
 def smtp(tmp_path, settings):
-    """A mail server that is reached as the operator's settings say."""
+    """A mail server, with the settings to reach it."""
     with mail_server(tmp_path, settings) as server:
         yield server

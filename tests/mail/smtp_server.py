@@ -27,7 +27,7 @@ FROM = "ISP Monitor <monitor@isp.example>"
 
 @dataclass
 class MailServer:
-    """What it received, and how it answers: ``answers`` are used up one by one, then it accepts."""
+    """Received messages and configured replies: each of ``answers`` is sent once, then it accepts."""
 
     port: int = 0
     received: list[EmailMessage] = field(default_factory=list)
@@ -99,7 +99,7 @@ class _Controller(Controller):
 
 @contextmanager
 def mail_server(folder: Path, settings: Any) -> Iterator[MailServer]:
-    """A server with its own authority, and the platform's settings for it."""
+    """A server with its own CA, and the settings to reach it."""
     certificate, key = make_certificate(folder)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificate, key)

@@ -68,7 +68,7 @@ class TestSent:
 
         assert len(smtp.received) == 1
 
-    def test_the_admin_sees_that_it_went_out(self, acme, smtp):
+    def test_the_invitation_shows_the_mail_state(self, acme, smtp):
         message = invite(acme)
         with acting_in(acme):
             assert Invitation.objects.get().mail_state == "queued"
@@ -78,7 +78,7 @@ class TestSent:
         with acting_in(acme):
             assert Invitation.objects.get().mail_state == "sent"
 
-    def test_nothing_of_the_secret_is_kept(self, acme, smtp):
+    def test_the_secret_is_not_stored(self, acme, smtp):
         message = run(invite(acme))
 
         secret = smtp.link().partition("?key=")[2].partition(".")[2]
@@ -127,7 +127,7 @@ class TestHostileText:
 
         assert smtp.link().startswith("http://127.0.0.1:8000/")
 
-    def test_languages_are_of_who_invites(self, acme, smtp):
+    def test_language_is_that_of_the_inviter(self, acme, smtp):
         from django.utils import translation
 
         with translation.override("ar"):
@@ -148,7 +148,7 @@ class TestRefused:
             ("DATA", "452 4.3.1 no room", "message_refused 452"),
         ],
     )
-    def test_for_now_is_tried_again(self, acme, smtp, step, reply, error, time_machine):
+    def test_temporary_failures_are_retried(self, acme, smtp, step, reply, error, time_machine):
         at = clock.now()
         smtp.answers = [(step, reply)]
         message = run(invite(acme))
@@ -168,7 +168,7 @@ class TestRefused:
             ("DATA", "554 5.7.1 spam", "message_refused 554"),
         ],
     )
-    def test_for_good_is_not(self, acme, smtp, step, reply, error):
+    def test_permanent_failures_are_not_retried(self, acme, smtp, step, reply, error):
         smtp.answers = [(step, reply)]
 
         message = run(invite(acme))
@@ -178,7 +178,7 @@ class TestRefused:
         with acting_in(acme):
             assert Invitation.objects.get().mail_state == "failed"
 
-    def test_a_wrong_login_waits_for_the_operator(self, acme, smtp, settings, time_machine):
+    def test_a_refused_login_is_retried(self, acme, smtp, settings, time_machine):
         at = clock.now()
         settings.EMAIL_HOST_PASSWORD = "wrong"
         message = run(invite(acme))
@@ -197,7 +197,7 @@ class TestRefused:
 
         assert (backend.connection, backend._partial_connection) == (None, None)
 
-    def test_a_certificate_of_another_gets_neither_login_nor_mail(self, acme, smtp, settings):
+    def test_an_untrusted_certificate_gets_neither_login_nor_mail(self, acme, smtp, settings):
         settings.ISPVM_SMTP_CA_FILE = ""
 
         message = run(invite(acme))
@@ -206,7 +206,7 @@ class TestRefused:
         assert message.error.startswith("no_connection SSL")
         assert (smtp.logins, smtp.received) == ([], [])
 
-    def test_a_server_that_is_away_is_tried_again_and_given_up_in_the_end(
+    def test_an_unreachable_server_is_retried_until_the_maximum(
         self, acme, smtp, settings, time_machine
     ):
         at = clock.now()
@@ -228,7 +228,7 @@ class TestRefused:
 class TestKilled:
     """A worker may die at any moment; another takes over when the lease has ended."""
 
-    def test_before_the_server_was_asked(self, acme, smtp, time_machine):
+    def test_before_sending(self, acme, smtp, time_machine):
         message, at = invite(acme), clock.now()
         assert sending._claim(message.pk, at) is not None  # and killed
 
@@ -239,7 +239,7 @@ class TestKilled:
         time_machine.move_to(at + sending.LEASE + timedelta(seconds=1))
         assert run(message).state == MailState.SENT
 
-    def test_after_the_server_has_it(self, acme, smtp, monkeypatch, time_machine):
+    def test_after_the_server_accepted_it(self, acme, smtp, monkeypatch, time_machine):
         message, at = invite(acme), clock.now()
 
         def die(*_: object) -> None:
@@ -256,7 +256,7 @@ class TestKilled:
         assert first["Message-ID"] == second["Message-ID"], "mail programs show it once"
         assert smtp.link(0) == smtp.link(1)
 
-    def test_a_wake_up_that_is_lost_comes_again(self, acme, smtp, monkeypatch):
+    def test_a_lost_task_is_repeated(self, acme, smtp, monkeypatch):
         message = invite(acme)
         woken = []
         monkeypatch.setattr("apps.events.jobs.send", lambda name, **ids: woken.append((name, ids)))
@@ -276,7 +276,7 @@ class TestDropped:
         assert run(message).state == MailState.DROPPED
         assert smtp.received == []
 
-    def test_of_a_kind_that_this_version_does_not_know(self, smtp):
+    def test_of_an_unknown_kind(self, smtp):
         message = queue_mail(kind="from.tomorrow", at=clock.now(), ref=UUID(int=1))
 
         assert run(message).state == MailState.DROPPED

@@ -25,7 +25,7 @@ def tenant_tables() -> set[str]:
     return {name for (name,) in names} - GLOBAL_TABLES.keys()
 
 
-def test_every_listed_global_table_is_without_a_tenant_policy_on_purpose(tenant_tables):
+def test_global_tables_have_no_tenant_policy(tenant_tables):
     models = {m._meta.db_table for m in apps.get_models() if issubclass(m, TenantModel)}
 
     assert models & GLOBAL_TABLES.keys() == set()

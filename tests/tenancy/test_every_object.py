@@ -1,4 +1,4 @@
-"""T1: without a tenant, the app role reads nothing and writes nothing, asked of every object in the catalog."""
+"""T1: without a tenant, the app role reads nothing and writes nothing, checked for every object in the catalog."""
 
 from typing import Any
 from uuid import uuid4
@@ -37,7 +37,7 @@ def requested(query: str) -> list[Any]:
 
 
 def outcome(statement: str, *values: object) -> int | str:
-    """Rows that it touched, or why it was refused; what it did is undone."""
+    """The number of affected rows, or the error; rolled back."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(statement, values)
@@ -48,7 +48,7 @@ def outcome(statement: str, *values: object) -> int | str:
         return str(refused)
 
 
-def is_shut(responses: int | str) -> bool:
+def is_empty_or_refused(responses: int | str) -> bool:
     return responses == 0 or (isinstance(responses, str) and "permission denied" in responses)
 
 
@@ -66,7 +66,7 @@ def tables(globex, globex_admin) -> dict[str, bool]:
     }
 
 
-def test_there_is_something_that_must_not_be_seen(tables, globex):
+def test_tenant_tables_have_rows(tables, globex):
     with acting_in(globex):
         counts = {name: outcome(f"SELECT count(*) FROM {name}") for name in tables}
     filled = [name for name, number in counts.items() if isinstance(number, int) and number]
@@ -78,7 +78,7 @@ def test_there_is_something_that_must_not_be_seen(tables, globex):
 def test_nothing_is_read(tables):
     responses = {name: outcome(f"SELECT count(*) FROM {name}") for name in tables}
 
-    assert {name: what for name, what in responses.items() if not is_shut(what)} == {}
+    assert {name: what for name, what in responses.items() if not is_empty_or_refused(what)} == {}
 
 
 def test_nothing_is_changed_or_deleted(tables):
@@ -90,7 +90,7 @@ def test_nothing_is_changed_or_deleted(tables):
         truncated = outcome(f"TRUNCATE {name} CASCADE")
         responses[name, "truncate"] = 0 if "permission denied" in str(truncated) else truncated
 
-    assert {key: what for key, what in responses.items() if not is_shut(what)} == {}
+    assert {key: what for key, what in responses.items() if not is_empty_or_refused(what)} == {}
 
 
 def test_nothing_is_added(tables):
@@ -104,21 +104,21 @@ def test_nothing_is_added(tables):
     assert {n: what for n, what in responses.items() if not any(w in what for w in walls)} == {}
 
 
-def test_sequences_are_only_drawn_from():
+def test_sequences_are_usable_but_not_writable():
     names = [name for kind, name, *_ in requested(_OBJECTS) if kind == "S"]
 
     assert names
     responses = {name: outcome(f"SELECT last_value FROM {name}") for name in names}
-    assert {name for name, what in responses.items() if not is_shut(what)} == set()
+    assert {name for name, what in responses.items() if not is_empty_or_refused(what)} == set()
     reset = {name: outcome(f"SELECT setval('{name}', 1)") for name in names}
-    assert {name for name, what in reset.items() if not is_shut(what)} == set()
+    assert {name for name, what in reset.items() if not is_empty_or_refused(what)} == set()
 
 
-def test_there_is_no_function_of_ours_to_call():
+def test_no_user_defined_function_is_callable():
     assert requested(_FUNCTIONS) == []
 
 
-def test_every_object_was_asked(tables, record_property):
+def test_every_object_was_checked(tables, record_property):
     kinds = [kind for kind, *_ in requested(_OBJECTS)]
     record_property(
         "bar",

@@ -1,4 +1,4 @@
-"""The catalog lint finds nothing in what the migrations make, and names each of these sabotages."""
+"""The catalog lint finds nothing in what the migrations make, and reports each of these violations."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -147,7 +147,7 @@ VIOLATIONS: list[tuple[str, str]] = [
 
 @pytest.fixture
 def owner() -> Iterator[Any]:
-    """The owner's cursor in a transaction that is undone."""
+    """The owner's cursor in a transaction that is rolled back."""
     alias = settings.DATABASES["owner"]
     connection = psycopg2.connect(
         host=alias["HOST"],
@@ -180,13 +180,13 @@ def violated_rules(cursor: Any, role: str = APP) -> set[str]:
     return {violation.rule for violation in find_violations(cursor, role=role)}
 
 
-def test_the_migrated_database_is_without_fault(owner):
+def test_the_migrated_database_has_no_violations(owner):
     assert find_violations(owner, role=APP) == []
     assert len(RULES) >= 20
 
 
-@pytest.mark.parametrize(("sabotage", "rule"), VIOLATIONS, ids=[s[:60] for s, _ in VIOLATIONS])
-def test_a_sabotage_is_named(owner, statement, rule):
+@pytest.mark.parametrize(("statement", "rule"), VIOLATIONS, ids=[s[:60] for s, _ in VIOLATIONS])
+def test_a_violation_is_reported(owner, statement, rule):
     apply(owner, statement)
 
     assert rule in violated_rules(owner)
@@ -200,21 +200,21 @@ def test_a_sabotage_is_named(owner, statement, rule):
         ("ispvm_platform", "the app role has no special attributes"),
     ],
 )
-def test_another_role_in_the_place_of_the_app_role_is_named(owner, role, rule):
+def test_another_role_as_app_role_is_reported(owner, role, rule):
     assert rule in violated_rules(owner, role)
 
 
-def test_a_membership_is_named(owner):
+def test_a_role_membership_is_reported(owner):
     assert "the app role is a member of no role" in violated_rules(owner, "pg_monitor")
 
 
-def test_a_setting_of_the_database_is_named(owner):
+def test_a_database_setting_is_reported(owner):
     owner.execute(f"ALTER DATABASE {settings.DATABASES['owner']['NAME']} SET row_security = off")
 
     assert "no tenant setting on a role or the database" in violated_rules(owner)
 
 
-def test_every_rule_is_broken_by_somebody(record_property):
+def test_every_rule_has_a_violation(record_property):
     named = {rule for _, rule in VIOLATIONS} | {
         "the app role owns nothing",
         "the app role has no special attributes",

@@ -28,7 +28,7 @@ FEW, MANY = 500, 20_000
 
 
 def visible() -> set[UUID]:
-    """Whose rows this connection shows now, asked without a filter."""
+    """The tenants whose rows this connection can read, without a filter."""
     return set(OutboxEvent.objects.values_list("tenant_id", flat=True))
 
 
@@ -36,8 +36,8 @@ def write() -> None:
     OutboxEvent.objects.create(topic="t", key="k", payload={}, created_at=clock.now())
 
 
-@shared_task(name="tests.look")
-def look(*, tenant_id: str) -> bool:
+@shared_task(name="tests.sees_only")
+def sees_only(*, tenant_id: str) -> bool:
     with acting_in(tenant_id):
         return visible() <= {UUID(tenant_id)}
 
@@ -68,7 +68,7 @@ def fails_inside(mine: UUID, other: UUID) -> None:
         assert visible() == {mine}
 
 
-def fails_altogether(mine: UUID, _other: UUID) -> None:
+def fails_with_a_server_error(mine: UUID, _other: UUID) -> None:
     with suppress(ZeroDivisionError), acting_in(mine):
         write()
         raise ZeroDivisionError
@@ -91,7 +91,7 @@ def is_cancelled(mine: UUID, other: UUID) -> None:
         raise AssertionError
 
 
-def is_cancelled_by_somebody(mine: UUID, other: UUID) -> None:
+def is_cancelled_by_another_connection(mine: UUID, other: UUID) -> None:
     """As `pg_cancel_backend` does it: at any moment, from another connection."""
     with acting_in(mine):
         with suppress(OperationalError), acting_in(other), connection.cursor() as cursor:
@@ -120,7 +120,7 @@ def cancel(pid: int) -> None:
 
 
 class Canceller:
-    """A connection straight to the database, whatever stands before it for the others."""
+    """A connection to the database itself, without pgbouncer."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -153,16 +153,16 @@ def loses_its_connection(mine: UUID, _other: UUID) -> None:
 
 
 def runs_a_task(mine: UUID, other: UUID) -> None:
-    assert look.apply(kwargs={"tenant_id": str(mine)}).get()
-    assert look.apply(kwargs={"tenant_id": str(other)}).get()
+    assert sees_only.apply(kwargs={"tenant_id": str(mine)}).get()
+    assert sees_only.apply(kwargs={"tenant_id": str(other)}).get()
 
 
 STORIES: tuple[Callable[[UUID, UUID], None], ...] = (
-    *(reads, writes, nests, fails_inside, fails_altogether, is_refused_by_the_database),
+    *(reads, writes, nests, fails_inside, fails_with_a_server_error, is_refused_by_the_database),
     *(
         is_cancelled,
         is_cancelled_and_goes_on,
-        is_cancelled_by_somebody,
+        is_cancelled_by_another_connection,
         commits_midway,
         loses_its_connection,
         runs_a_task,
@@ -202,7 +202,7 @@ def one_request(steps: Callable[[UUID, UUID], None], mine: UUID, other: UUID) ->
 
 
 def play(pool: Pool, requests: int) -> tuple[int, list[tuple[int, str, str]]]:
-    """How many requests were served, and what went wrong."""
+    """The number of requests served, and the errors."""
     tenants = [Tenant.objects.create(slug=f"t{n}", name=f"T {n}").id for n in range(4)]
     for tenant_id in tenants:
         with acting_in(tenant_id):
@@ -242,7 +242,7 @@ def _canceller(transactional_db) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("requests", COUNTS)
-def test_no_request_finds_the_tenant_of_the_one_before(requests, record_property):
+def test_no_request_sees_the_tenant_of_the_previous_one(requests, record_property):
     served, faults = play(Pool(CONNECTIONS), requests)
 
     assert faults == []
@@ -255,7 +255,7 @@ def test_no_request_finds_the_tenant_of_the_one_before(requests, record_property
 
 @needs_pgbouncer
 @pytest.mark.parametrize("requests", COUNTS)
-def test_nor_behind_pgbouncer_in_transaction_mode(requests, tmp_path, record_property):
+def test_no_request_sees_the_previous_tenant_behind_pgbouncer(requests, tmp_path, record_property):
     """Twenty clients share two connections of the server, passed on after every transaction."""
     with pgbouncer(tmp_path) as port:
         pool = Pool(CLIENTS, HOST="127.0.0.1", PORT=port)

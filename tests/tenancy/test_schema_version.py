@@ -1,4 +1,4 @@
-"""A database that newer code has migrated is refused by every process, with a sentence."""
+"""A database that newer code has migrated is refused by every process, with a one-sentence error."""
 
 import os
 import subprocess
@@ -40,7 +40,7 @@ def test_the_database_of_this_code_is_accepted(transactional_db):
 
 @pytest.mark.real
 def test_the_database_of_this_code_is_accepted_by_ingest(transactional_db, tmp_path):
-    """It has fewer apps than what migrated the database."""
+    """It has fewer apps than the process that migrated the database."""
     copied = {k: v for k, v in os.environ.items() if not k.startswith(("DJANGO_", "PROMETHEUS_"))}
     copied.pop("ISPVM_CA_KEY_FILE", None)
 
@@ -57,7 +57,7 @@ def test_the_database_of_this_code_is_accepted_by_ingest(transactional_db, tmp_p
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_one_of_newer_code_is_refused(newer):
+def test_a_newer_database_is_refused(newer):
     applied = ("inventory", "9001_ports")
     newer(*applied)
 
@@ -69,7 +69,7 @@ def test_one_of_newer_code_is_refused(newer):
     assert "restore the dump" in str(refused.value)
 
 
-def test_many_are_counted_and_not_listed(newer):
+def test_more_than_three_migrations_are_counted(newer):
     for number in range(5):
         newer("inventory", f"900{number}_x")
 
@@ -78,7 +78,7 @@ def test_many_are_counted_and_not_listed(newer):
 
 
 @pytest.mark.parametrize("app", ["inventory", "account"], ids=["ours", "a library's"])
-def test_what_was_removed_after_a_squash_is_accepted(newer, app):
+def test_migrations_removed_after_a_squash_are_accepted(newer, app):
     """Its rows are older than the last one of that app that this code knows."""
     newer(app, "9000_removed")
     with database.as_owner(settings.DATABASES["default"]["NAME"]) as owner:
@@ -96,7 +96,7 @@ def test_an_app_that_is_not_installed_any_more_is_accepted(newer):
     check_database_version()
 
 
-def test_an_app_that_a_process_does_without_is_no_newer_code(newer):
+def test_apps_without_tables_in_this_process_are_ignored(newer):
     newer("inventory", "9001_initial")
 
     with override_settings(ISPVM_APPS_WITHOUT_TABLES_HERE=("inventory",)):
@@ -104,8 +104,8 @@ def test_an_app_that_a_process_does_without_is_no_newer_code(newer):
 
 
 @pytest.mark.django_db(databases=["default", "owner"], transaction=True)
-def test_older_code_does_not_call_it_migrated(newer):
-    """After a rollback `migrate` runs first: it must not go through."""
+def test_older_code_refuses_to_migrate(newer):
+    """After a rollback `migrate` runs first: it must fail."""
     newer("inventory", "9001_ports")
 
     with pytest.raises(CommandError, match="migrated by a newer version"):
