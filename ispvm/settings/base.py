@@ -118,7 +118,7 @@ TEMPLATES = [
                 (
                     "django.template.loaders.cached.Loader",
                     [
-                        "django.template.loaders.filesystem.Loader",
+                        "apps.pages.template_loader.Loader",
                         "django.template.loaders.app_directories.Loader",
                     ],
                 ),
