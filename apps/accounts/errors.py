@@ -20,7 +20,7 @@ class TooManyAttempts(DomainError):
 class StandingAccessRefused(Forbidden):
     """Platform operators cannot create anything that keeps access after their access session ends."""
 
-    default_code = "visit_leaves_nothing"
+    default_code = "access_session_restricted"
 
 
 class LastAdmin(Conflict):
@@ -69,7 +69,7 @@ class TooManyInvitations(Conflict):
 class AddressNotVerified(Forbidden):
     """The address of the account is not verified."""
 
-    default_code = "address_not_proven"
+    default_code = "address_not_verified"
 
 
 class ResetUnusable(DomainError):
@@ -82,7 +82,7 @@ class ResetUnusable(DomainError):
 class InvitationForAnotherAddress(Forbidden):
     """The invitation is for another address than that of the signed-in user."""
 
-    default_code = "invited_somebody_else"
+    default_code = "invitation_for_other_address"
 
 
 class SignInFirst(Forbidden):
@@ -161,7 +161,7 @@ class MailDomainInvalid(DomainError):
 class LastSignInMethod(Conflict):
     """The last sign-in method of the user cannot be removed."""
 
-    default_code = "last_way_in"
+    default_code = "last_sign_in_method"
 
 
 class ProviderUnavailable(DomainError):

@@ -39,7 +39,7 @@ class ReasonNeeded(DomainError):
 class TooLong(DomainError):
     """The access session is longer than allowed."""
 
-    default_code = "stay_too_long"
+    default_code = "access_session_too_long"
 
 
 def platform_access(user: User) -> PlatformAccess:

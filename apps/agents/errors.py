@@ -28,21 +28,21 @@ class CertificateLookupFailed(DomainError):
     """The revocation status of a certificate cannot be checked: the request is refused. Retry later."""
 
     status = 503
-    default_code = "certificates_unreadable"
+    default_code = "revocation_unavailable"
 
 
 class SignerUnavailable(DomainError):
     """The signer does not answer; nothing was signed and the token is unused. Retry later."""
 
     status = 503
-    default_code = "signer_away"
+    default_code = "signer_unavailable"
 
 
 class TooManyRenewals(DomainError):
     """Too many certificates were issued to this agent today: check its clock and disk."""
 
     status = 429
-    default_code = "renewed_too_often"
+    default_code = "renewal_rate_exceeded"
 
 
 class SigningRefused(DomainError):

@@ -12,7 +12,7 @@ from apps.events.gauges import Gauge, GaugeValues
 
 STATE = (
     Gauge("ispvm_agents_alive", "Active agents with a recent heartbeat.", combine=add),
-    Gauge("ispvm_agents_silent", "Active agents without a recent heartbeat.", combine=add),
+    Gauge("ispvm_agents_offline", "Active agents without a recent heartbeat.", combine=add),
     Gauge("ispvm_agents_buffer_depth", "Buffered batches, from the last heartbeat.", combine=add),
     Gauge("ispvm_agents_buffer_age_seconds", "Age of the oldest buffered batch."),
 )
@@ -46,7 +46,7 @@ def read_agents(at: datetime) -> GaugeValues:
         oldest = max(oldest, float(agent.health.get("buffer_age_seconds", 0)))
     return {
         ("ispvm_agents_alive",): online,
-        ("ispvm_agents_silent",): offline,
+        ("ispvm_agents_offline",): offline,
         ("ispvm_agents_buffer_depth",): depth,
         ("ispvm_agents_buffer_age_seconds",): oldest,
     }

@@ -11,7 +11,7 @@ class TestInProgress(Conflict):
     """A test of the device is in progress already."""
 
     __test__ = False
-    default_code = "test_under_way"
+    default_code = "test_in_progress"
 
 
 class TooManyTests(DomainError):
@@ -25,4 +25,4 @@ class TestNotRunning(Conflict):
     """The test expired, or has another result already."""
 
     __test__ = False
-    default_code = "test_over"
+    default_code = "test_finished"

@@ -17,7 +17,7 @@ TASK_SECONDS = Histogram(
     "ispvm_task_seconds", "Run time of tasks.", ["task", "state"], buckets=BUCKETS
 )
 TASK_SENDS_FAILED = Counter(
-    "ispvm_bells_lost",
+    "ispvm_wake_ups_lost",
     "Tasks that could not be sent to the broker; the due table sends them again.",
     ["task"],
 )

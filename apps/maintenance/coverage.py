@@ -26,5 +26,5 @@ def covering_window(
 ) -> ActiveWindow | None:
     """The window that covers a router or a site; a window that still notifies for critical incidents takes precedence,
     then the lowest id."""
-    covering = [row for row in windows if row.covers(device_id=device_id, site_id=site_id)]
-    return min(covering, key=lambda row: (not row.notify_critical, row.id), default=None)
+    matching = [row for row in windows if row.covers(device_id=device_id, site_id=site_id)]
+    return min(matching, key=lambda row: (not row.notify_critical, row.id), default=None)

@@ -225,8 +225,6 @@ def find_in_document(text: str) -> Iterator[tuple[int, str]]:
     for number, row in enumerate(text.splitlines(), start=1):
         yield from ((number, phrase) for phrase in _phrases(row, is_prose=True))
         for span_text in _CODE_SPAN.findall(row):
-            if "/platform/stays/" in span_text:  # a public path of the REST API
-                continue
             parts = re.split(r"[./:()\[\]]+", span_text)
             yield from ((number, part) for part in parts if part in IDENTIFIERS)
         if re.search(r"\b[Cc]abinet\b", row):

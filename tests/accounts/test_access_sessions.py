@@ -36,7 +36,7 @@ from tests.clients import problem, signed_in
 pytestmark = pytest.mark.django_db
 
 REASON = "ticket 4711: their BGP alerts do not clear"
-REFUSED = (403, "visit_leaves_nothing")
+REFUSED = (403, "access_session_restricted")
 #: What may be written in an access session, and why that gives nobody access afterwards.
 ALLOWED = {
     "sites": "rows of the network",
@@ -89,7 +89,7 @@ def operator(acme) -> APIClient:
     client = Caller(raise_request_exception=False, headers={"X-ISPVM-Tenant": str(acme.pk)})
     signed_in(client, make_operator())
     body = {"tenant": str(acme.pk), "reason": REASON}
-    assert client.post("/api/v1/platform/stays/", body, format="json").status_code == 201
+    assert client.post("/api/v1/platform/access-sessions/", body, format="json").status_code == 201
     return client
 
 
@@ -206,7 +206,7 @@ class TestReason:
     def test_needs_words(self, operator, acme, reason):
         assert clean_reason(reason) is None
         body = {"tenant": str(acme.pk), "reason": reason}
-        answer = operator.post("/api/v1/platform/stays/", body, format="json")
+        answer = operator.post("/api/v1/platform/access-sessions/", body, format="json")
         assert answer.status_code in {400, 422}
 
     @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ class TestEnd:
         session = self.session(acme)
         for name in ("one", "two"):
             operator.post("/api/v1/sites/", {"name": name, "code": name}, format="json")
-        operator.delete(f"/api/v1/platform/stays/{acme.pk}/")
+        operator.delete(f"/api/v1/platform/access-sessions/{acme.pk}/")
 
         ended = self.last(acme)
         assert ended.action == "platform.access_session_closed"
@@ -265,7 +265,7 @@ class TestEnd:
     def test_is_summarized_when_another_one_is_opened(self, operator, acme):
         operator.post("/api/v1/sites/", {"name": "one", "code": "one"}, format="json")
         body = {"tenant": str(acme.pk), "reason": REASON}
-        operator.post("/api/v1/platform/stays/", body, format="json")
+        operator.post("/api/v1/platform/access-sessions/", body, format="json")
 
         with acting_in(acme):
             ended = Record.objects.get(action="platform.access_session_closed")
@@ -279,7 +279,7 @@ def actor_in(session: BreakGlass) -> Actor:
 class TestPage:
     def test_lists_access_sessions_with_their_records(self, operator, acme, acme_auditor, client):
         operator.post("/api/v1/sites/", {"name": "Their site", "code": "v"}, format="json")
-        operator.delete(f"/api/v1/platform/stays/{acme.pk}/")
+        operator.delete(f"/api/v1/platform/access-sessions/{acme.pk}/")
         signed_in(client, acme_auditor)
 
         page = client.get("/access-sessions/").content.decode()
@@ -298,7 +298,7 @@ class TestPage:
                 for n in range(MAX_RECORDS + 1)
             )
         body = {"tenant": str(acme.pk), "reason": REASON}
-        operator.post("/api/v1/platform/stays/", body, format="json")
+        operator.post("/api/v1/platform/access-sessions/", body, format="json")
         operator.post("/api/v1/sites/", {"name": "Later site", "code": "l"}, format="json")
 
         with acting_in(acme):

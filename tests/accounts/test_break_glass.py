@@ -25,7 +25,7 @@ from tests.inventory.factories import make_device
 pytestmark = pytest.mark.django_db
 
 REASON = "ticket 4711: their BGP alerts do not clear"
-SESSIONS, TENANTS = "/api/v1/platform/stays/", "/api/v1/platform/tenants/"
+SESSIONS, TENANTS = "/api/v1/platform/access-sessions/", "/api/v1/platform/tenants/"
 
 
 @pytest.fixture

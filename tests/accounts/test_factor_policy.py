@@ -269,7 +269,7 @@ class TestPlatformOperators:
         with_one = Caller()
         signed_in(with_one, operator)
         body = {"tenant": str(acme.pk), "reason": "Router swap at cr1", "minutes": 10}
-        path = "/api/v1/platform/stays/"
+        path = "/api/v1/platform/access-sessions/"
         assert with_one.post(path, body, format="json").status_code == 201
         # The access session is open; another browser session of the operator needs the factor too.
         without = Caller(headers={"X-ISPVM-Tenant": str(acme.pk)})
@@ -287,7 +287,7 @@ class TestPlatformOperators:
 class TestProvider:
     @pytest.fixture
     def complete_login(self, acme_noc, issuer, settings):
-        settings.ISPVM_OIDC_PROVIDERS = (described(issuer, asks_second_factor=False),)
+        settings.ISPVM_OIDC_PROVIDERS = (described(issuer, require_second_factor=False),)
         SocialAccount.objects.create(user=acme_noc, provider=issuer.url, uid="someone")
 
         def complete_login(**claims) -> Client:

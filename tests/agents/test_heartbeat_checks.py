@@ -141,7 +141,7 @@ class TestConflict:
             except Exception as error:
                 codes.append(error.code)
 
-        assert codes == ["renewed_too_often"] * 6
+        assert codes == ["renewal_rate_exceeded"] * 6
         assert services.renew_certificate(identity=known, csr_pem=make_csr(), at=AT + 2 * DAY)
 
 

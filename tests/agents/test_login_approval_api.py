@@ -136,7 +136,7 @@ class TestOverRest:
         client = Caller(raise_request_exception=False, headers={"X-ISPVM-Tenant": str(acme.pk)})
         signed_in(client, make_operator())
         reason = "ticket 4711: look at the core router"
-        url = "/api/v1/platform/stays/"
+        url = "/api/v1/platform/access-sessions/"
         client.post(url, {"tenant": str(acme.pk), "reason": reason}, format="json")
 
         assert self.move(client, network)["login_state"] == "held"

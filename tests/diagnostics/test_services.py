@@ -324,4 +324,4 @@ class TestRest:
         body = {"device": str(acme_setup.device.id)}
         noc.post(URL, body)
 
-        assert problem(noc.post(URL, body)) == (409, "test_under_way")
+        assert problem(noc.post(URL, body)) == (409, "test_in_progress")

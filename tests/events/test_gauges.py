@@ -60,7 +60,7 @@ class TestReadGauges:
 
         values = read_gauges(at)
 
-        assert (values["ispvm_agents_alive",], values["ispvm_agents_silent",]) == (2, 1)
+        assert (values["ispvm_agents_alive",], values["ispvm_agents_offline",]) == (2, 1)
         assert values["ispvm_agents_buffer_depth",] == 12
         assert values["ispvm_agents_buffer_age_seconds",] == 90
 
@@ -93,7 +93,7 @@ class TestReadGauges:
         values = read_gauges(clock.now())
 
         assert values["ispvm_webhook_pending",] == 0
-        assert values["ispvm_agents_silent",] == 0
+        assert values["ispvm_agents_offline",] == 0
 
 
 class TestGaugeCollector:

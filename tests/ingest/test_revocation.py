@@ -184,7 +184,7 @@ def test_requests_are_refused_while_certificates_cannot_be_checked(
             try:
                 for what in REQUESTS:
                     seconds_until(
-                        "503 certificates_unreadable", lambda w=what: host.request_outcome(w)
+                        "503 revocation_unavailable", lambda w=what: host.request_outcome(w)
                     )
                     cases += 1
             finally:

@@ -236,7 +236,7 @@ class TestCoveringWindow:
         found = covering_window(windows, device_id=device, site_id=site)
 
         assert found == covering_window(windows[::-1], device_id=device, site_id=site)
-        covering = [row for row in windows if device in row.device_ids or site in row.site_ids]
-        assert (found is not None) == bool(covering)
+        matching = [row for row in windows if device in row.device_ids or site in row.site_ids]
+        assert (found is not None) == bool(matching)
         if found:
-            assert found.notify_critical == any(row.notify_critical for row in covering)
+            assert found.notify_critical == any(row.notify_critical for row in matching)

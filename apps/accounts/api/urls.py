@@ -18,7 +18,9 @@ router.register("invitations", InvitationViewSet, basename="invitation")
 router.register("tenants", TenantsViewSet, basename="tenant")
 router.register("break-glass", BreakGlassViewSet, basename="break-glass")
 router.register("platform/tenants", PlatformTenantsViewSet, basename="platform-tenant")
-router.register("platform/stays", AccessSessionsViewSet, basename="platform-access-session")
+router.register(
+    "platform/access-sessions", AccessSessionsViewSet, basename="platform-access-session"
+)
 router.register("audit-logs", AuditLogViewSet, basename="audit-log")
 router.register("sessions", SessionViewSet, basename="session")
 router.register("my-invitations", MyInvitationViewSet, basename="my-invitation")

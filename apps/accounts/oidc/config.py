@@ -16,7 +16,7 @@ AUTH_METHODS = frozenset({"client_secret_basic", "client_secret_post"})
 
 _KEYS = {
     *("id", "name", "issuer", "client_id", "client_secret_file"),
-    *("token_auth_method", "scopes", "asks_second_factor", "provision", "tenant"),
+    *("token_auth_method", "scopes", "require_second_factor", "provision", "tenant"),
 }
 _RULE_KEYS = {"tenant", "role", "claim", "value"}
 
@@ -57,7 +57,7 @@ class Provider:
     token_auth_method: str = ""
     scopes: tuple[str, ...] = ("openid", "profile", "email")
     #: Whether users who have a second factor here must show it after signing in at the provider.
-    asks_second_factor: bool = True
+    require_second_factor: bool = True
     provision: tuple[Rule, ...] = ()
     #: Slug of the tenant that runs it: it signs in that tenant's users only. Empty: a provider of the platform.
     tenant: str = ""
@@ -101,9 +101,9 @@ def _provider(entry: Any, number: int) -> Provider:
     method = fields.get("token_auth_method", "")
     if method and method not in AUTH_METHODS:
         raise ProvidersInvalid(f"{location}.token_auth_method: {method!r} is not known.")
-    asks = fields.get("asks_second_factor", True)
+    asks = fields.get("require_second_factor", True)
     if not isinstance(asks, bool):
-        raise ProvidersInvalid(f"{location}.asks_second_factor: must be true or false.")
+        raise ProvidersInvalid(f"{location}.require_second_factor: must be true or false.")
     tenant = _string(fields, "tenant", location) if "tenant" in fields else ""
     rules = _list(fields.get("provision", []), f"{location}.provision", _rule)
     if tenant and (foreign := [rule.tenant for rule in rules if rule.tenant != tenant]):
@@ -121,7 +121,7 @@ def _provider(entry: Any, number: int) -> Provider:
             "openid",
             *_strings(fields.get("scopes", ["profile", "email"]), f"{location}.scopes"),
         ),
-        asks_second_factor=asks,
+        require_second_factor=asks,
         provision=rules,
         tenant=tenant,
     )

@@ -142,7 +142,7 @@ def handle_callback(request: HttpRequest, provider: Provider) -> LoginResult:
             "state_unknown", "This sign-in was not started here or has ended. Start over."
         ) from error
     if state["user_id"] != str(request.user.pk or ""):
-        raise IdentityRefused("person_changed", "Another user has signed in in the meantime.")
+        raise IdentityRefused("user_changed", "Another user has signed in in the meantime.")
     expected = ExpectedToken(
         issuer=provider.issuer,
         client_id=provider.client_id,

@@ -76,7 +76,7 @@ def handle_callback(request: HttpRequest, slug: str) -> HttpResponse:
         method = f"oidc:{slug}"
         if reports_second_factor(result.claims):
             method += f"+{PROVIDER_METHOD}"
-        if provider.asks_second_factor:
+        if provider.require_second_factor:
             return continue_sign_in(request, user, method=method, next_url=result.next_url)
         sign_in.complete(request, user, methods=[method], at=now)
         return redirect_signed_in(request, user, result.next_url)

@@ -30,7 +30,7 @@ DONE_AT = Gauge("ispvm_keeper_done_timestamp_seconds", "When this keeper last fi
 PARTITIONS = Counter("ispvm_keeper_partitions", "Partitions created and dropped.", ["action"])
 DELETED = Counter("ispvm_keeper_rows_deleted", "Rows past their retention, deleted.", ["table"])
 BLOCKED = Gauge(
-    "ispvm_keeper_partitions_held_up", "Partitions that a lock keeps from being created or dropped."
+    "ispvm_keeper_partitions_blocked", "Partitions that a lock keeps from being created or dropped."
 )
 ROUND_INTERVAL_SECONDS = 3600
 RETRY_SECONDS = 5
