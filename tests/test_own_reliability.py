@@ -74,6 +74,7 @@ BOUNDS_ALLOWED = {
 }
 #: Module-level containers that are filled once, while the apps are loaded.
 REGISTRIES = {
+    "apps.accounts.tenant_defaults._installers",
     "apps.authorization.limits._limits",
     "apps.events.due._kinds",
     "apps.events.processes._facts",

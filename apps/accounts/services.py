@@ -10,6 +10,7 @@ from django.db import transaction
 from apps.accounts.access_sessions import refuse_in_access_session
 from apps.accounts.errors import AccessEnded, NameTaken, ScopeNotHeld
 from apps.accounts.models import ApiToken, Membership, User
+from apps.accounts.tenant_defaults import install_tenant_defaults
 from apps.audit.services import record, record_platform
 from apps.authorization.actors import Actor
 from apps.authorization.choices import Role
@@ -21,12 +22,13 @@ TOKEN_PREFIX = "ispvm_"  # noqa: S105  (a public marker, so that leaked tokens c
 
 
 def create_tenant(*, slug: str, name: str, actor: Actor, at: datetime) -> Tenant:
-    """Create a tenant. Raises NameTaken."""
+    """Create a tenant with its defaults, such as alert rules. Raises NameTaken."""
     with transaction.atomic():
         if Tenant.objects.filter(slug__iexact=slug).exists():
             raise NameTaken(message=f"A tenant with the slug {slug} exists already.")
         tenant = Tenant.objects.create(slug=slug, name=name)
         record_platform(action="tenant.created", actor=actor, entity=("tenant", tenant.id), at=at)
+        install_tenant_defaults(tenant=tenant, actor=actor, at=at)
     return tenant
 
 

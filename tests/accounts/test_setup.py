@@ -15,8 +15,11 @@ from structlog.testing import capture_logs
 from apps.accounts import setup
 from apps.accounts.attempts import ANONYMOUS
 from apps.accounts.models import Membership, PlatformOperator, Setup, User
+from apps.alerts.models import AlertRule
+from apps.alerts.packs import load_pack
 from apps.audit.models import PlatformRecord
 from apps.core import clock
+from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 from tests import database
 
@@ -68,6 +71,10 @@ class TestSetupPage:
         assert client.post("/sign-in/", {"email": EMAIL, "password": PASSWORD}).status_code == 302
         actions = set(PlatformRecord.objects.values_list("action", flat=True))
         assert {"tenant.created", "platform_operator.added", "sign_in.succeeded"} <= actions
+        with acting_in(Membership.objects.get().tenant):
+            assert set(AlertRule.objects.values_list("key", "is_enabled")) == {
+                (document["id"], True) for document in load_pack("first")
+            }
 
     def test_the_code_is_accepted_in_lower_case_and_without_hyphens(self):
         assert send(logged_code().lower().replace("-", " ")) == 200

@@ -18,6 +18,9 @@ from apps.authorization.actors import Actor
 from apps.events import due
 from apps.tenancy.context import require_tenant_id
 
+#: The pack that a new tenant gets.
+DEFAULT_PACK = "first"
+
 
 def install_pack(
     *, pack: str, mode: ImportMode = ImportMode.MERGE, actor: Actor, at: datetime
@@ -31,6 +34,11 @@ def install_pack(
     except KeyError as error:
         raise PackUnknown(message="No such pack ships with the platform.") from error
     return import_rules(documents=documents, pack=pack, mode=mode, actor=actor, at=at)
+
+
+def install_default_pack(actor: Actor, at: datetime) -> None:
+    """The rules of a new tenant: without any it would have samples, but no alerts and no incidents."""
+    install_pack(pack=DEFAULT_PACK, actor=actor, at=at)
 
 
 def import_rules(
