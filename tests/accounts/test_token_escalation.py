@@ -120,7 +120,7 @@ class TestSessions:
         foreign = OpenSession.objects.get(user=acme_noc)
         here = browser(acme_noc)
         Membership.objects.create(tenant=globex, user=acme_noc, role=Role.NOC)
-        OpenSession.objects.filter(session__opened__isnull=False).update(tenant=acme)
+        OpenSession.objects.filter(session__open_session__isnull=False).update(tenant=acme)
         OpenSession.objects.filter(pk=foreign.pk).update(tenant=globex)
         token = program(acme, acme_noc)
 

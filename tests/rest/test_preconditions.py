@@ -12,8 +12,8 @@ from tests.accounts.test_matrix import (  # noqa: F401  (the fixture)
     ABSENT,
     ROWWISE,
     ask,
+    case_name,
     company,
-    named,
     outcome,
 )
 from tests.clients import bearer, problem
@@ -29,7 +29,7 @@ def test_there_are_guarded_rows():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("case", IF_MATCH_ACTIONS, ids=named)
+@pytest.mark.parametrize("case", IF_MATCH_ACTIONS, ids=case_name)
 def test_a_change_of_what_was_not_seen_is_refused(company, case):
     admin = company.callers[Role.ADMIN]
     url = case.url(company.ids(case, "own"))
@@ -42,7 +42,7 @@ def test_a_change_of_what_was_not_seen_is_refused(company, case):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("case", IF_MATCH_ACTIONS, ids=named)
+@pytest.mark.parametrize("case", IF_MATCH_ACTIONS, ids=case_name)
 def test_foreign_and_absent_rows_have_no_version(company, case):
     admin = company.callers[Role.ADMIN]
     urls = [case.url(company.ids(case, relation)) for relation in ("foreign", "absent")]
@@ -54,7 +54,7 @@ def test_foreign_and_absent_rows_have_no_version(company, case):
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("case", CHANGED, ids=named)
+@pytest.mark.parametrize("case", CHANGED, ids=case_name)
 def test_the_tag_stays_while_the_row_stays(company, case):
     admin = company.callers[Role.ADMIN]
     url = case.url(company.ids(case, "own"))

@@ -68,9 +68,9 @@ def test_has_the_retry_schedule():
         f"more than {fanning_out.MAX_HOPS} is not sent on",
         f"first {sending.SHOWN_RESPONSE} bytes",
         f"{results.PAUSE_AFTER.total_seconds() / 3600:g} hours of nothing but failures",
-        f"left alone for {results.BACKOFF.total_seconds():g} seconds",
+        f"there are {results.BACKOFF.total_seconds():g} seconds between attempts",
         f"for {retention_days('webhooks_delivery')} days",
-        f"(0 to {secrets.LONGEST_GRACE.total_seconds() / 3600:g} hours, {GRACE_HOURS} if not said)",
+        f"(0 to {secrets.LONGEST_GRACE.total_seconds() / 3600:g} hours, default {GRACE_HOURS})",
         *[f"(`{reason}`)" for reason in (*PauseReason.values, DeadReason.EXHAUSTED.value)],
     ],
 )
