@@ -64,9 +64,9 @@ CLOCKS_ALLOWED = {
     "vault/test_rotation_kills.py::run": "chooses a moment to kill",
     "vault/test_rotation_kills.py::run_with_kills": "chooses moments",
     "webhooks/receivers.py::script": "a receiver that is slow",
-    "webhooks/test_races.py::count": "holds a connection open for a while",
-    "webhooks/test_races.py::slow": "a receiver that is slow",
-    "webhooks/test_races.py::test_five_times_at_random_loses_nothing": "chooses moments to kill",
+    "delivery/test_races.py::count": "holds a connection open for a while",
+    "delivery/test_races.py::slow": "a receiver that is slow",
+    "delivery/test_races.py::test_five_times_at_random_loses_nothing": "chooses moments to kill",
 }
 #: Bounds shorter than that, of what must not come or must end early.
 BOUNDS_ALLOWED = {

@@ -89,7 +89,13 @@ BOUNDED_TABLES: Mapping[str, str] = MappingProxyType(
             "one row per metric of an entity, and at most 500 values of a dimension",
         ),
         **dict.fromkeys(
-            ("alerts_alertrule", "alerts_ruleoverride", "webhooks_endpoint", "webhooks_secret"),
+            (
+                "alerts_alertrule",
+                "alerts_ruleoverride",
+                "delivery_destination",
+                "webhooks_endpoint",
+                "webhooks_secret",
+            ),
             "configuration by admins",
         ),
         **dict.fromkeys(

@@ -100,6 +100,9 @@ _TIMELINE = {
     "incidents.timeline.assigned": _("Assigned to %(user)s"),
     "incidents.timeline.unassigned": _("Unassigned"),
     "incidents.timeline.closed": _("Closed by %(user)s: %(reason)s"),
+    "incidents.timeline.delivery_accepted": _("%(event)s accepted by %(endpoint)s"),
+    "incidents.timeline.delivery_failed": _("%(event)s for %(endpoint)s failed (dead letter)"),
+    # Stored by release 0.1.0.
     "incidents.timeline.webhook_accepted": _("Webhook %(event)s accepted by %(endpoint)s"),
     "incidents.timeline.webhook_failed": _(
         "Webhook %(event)s for %(endpoint)s failed (dead letter)"

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import models
 from django_filters.rest_framework import DjangoFilterBackend, FilterSet, filters
+from django_filters.utils import get_model_field
 from drf_spectacular.generators import EndpointEnumerator, SchemaGenerator
 from drf_spectacular.plumbing import ComponentRegistry
 from rest_framework.exceptions import ErrorDetail, ValidationError
@@ -40,7 +41,7 @@ def filterset_of(
 
 
 def _filter(model: type[models.Model], path: str) -> filters.Filter:
-    field: Any = model._meta.get_field(path)
+    field: Any = get_model_field(model, path)
     if field.choices:
         offered = "One of: " + ", ".join(str(value) for value, _ in field.choices) + "."
         return filters.ChoiceFilter(

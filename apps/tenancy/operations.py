@@ -55,6 +55,21 @@ def release_table_sql(table: str) -> list[str]:
     ]
 
 
+def exempt_owner(table: str, statement: str) -> list[str]:
+    """SQL that lets a migration move rows of every tenant: while it runs, the owner's role sees all rows of the table.
+
+    The table is locked until the migration is committed. Checks of keys are not deferred, because a table with
+    pending ones cannot be altered.
+    """
+    return [
+        f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY",
+        statement,
+        "SET CONSTRAINTS ALL IMMEDIATE",
+        f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
+        "SET CONSTRAINTS ALL DEFERRED",
+    ]
+
+
 class IsolateTenantTable(_TableOperation):
     """Forced row-level security, the tenant policy, the app role's grants, ``unique (tenant_id, id)``."""
 

@@ -1,9 +1,10 @@
-"""Webhook endpoints and deliveries in the admin."""
+"""Webhook endpoints in the admin."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -13,14 +14,26 @@ from django.utils.translation import gettext_lazy as _lazy
 from apps.authorization.access import Access
 from apps.authorization.actors import Actor
 from apps.authorization.permissions import Permission
-from apps.backoffice.base import TenantAdmin, access_of
+from apps.backoffice.base import AdminForm, TenantAdmin, access_of
 from apps.backoffice.site import admin_site
 from apps.core import clock
-from apps.webhooks import services
-from apps.webhooks.models import Delivery, Endpoint
+from apps.delivery import services as delivery
+from apps.webhooks import selectors, services
+from apps.webhooks.models import Endpoint
 
 TARGET_FIELDS = ("name", "url", "event_types", "severity_floor")
 PRIVACY_FIELDS = ("hides_tenant_name", "hides_people", "hides_evidence", "is_thin")
+
+
+class EndpointForm(AdminForm):
+    """The endpoint with the name of its destination."""
+
+    name = forms.CharField(label=_lazy("Name"), max_length=100)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.destination_id:
+            self.initial["name"] = self.instance.name
 
 
 @admin.register(Endpoint, site=admin_site)
@@ -32,6 +45,7 @@ class EndpointAdmin(TenantAdmin):
     fresh_sign_in = True
     can_add = can_change = can_delete = True
     entity_type = "webhook_endpoint"
+    form = EndpointForm
     add_fields = (*TARGET_FIELDS, *PRIVACY_FIELDS, "ca_pem")
     readonly_fields = (
         "pause_reason",
@@ -54,13 +68,33 @@ class EndpointAdmin(TenantAdmin):
         "last_success_at",
         "failing_since",
     )
-    list_filter = ("pause_reason", "severity_floor")
-    search_fields = ("name", "url")
-    ordering = ("name",)
+    list_filter = ("destination__pause_reason", "severity_floor")
+    search_fields = ("destination__name", "url")
+    ordering = ("destination__name",)
     actions = ("send_test", "pause", "resume")
 
     def tenant_rows(self, access: Access) -> QuerySet[Endpoint]:
-        return Endpoint.objects.filter(deleted_at=None)
+        return selectors.endpoints()
+
+    @admin.display(description=_lazy("Name"), ordering="destination__name")
+    def name(self, row: Endpoint) -> str:
+        return row.name
+
+    @admin.display(description=_lazy("pause reason"), ordering="destination__pause_reason")
+    def pause_reason(self, row: Endpoint) -> Any:
+        return row.destination.get_pause_reason_display()
+
+    @admin.display(description=_lazy("paused at"))
+    def paused_at(self, row: Endpoint) -> Any:
+        return row.destination.paused_at
+
+    @admin.display(description=_lazy("last success at"), ordering="destination__last_success_at")
+    def last_success_at(self, row: Endpoint) -> Any:
+        return row.destination.last_success_at
+
+    @admin.display(description=_lazy("failing since"), ordering="destination__failing_since")
+    def failing_since(self, row: Endpoint) -> Any:
+        return row.destination.failing_since
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
@@ -93,7 +127,7 @@ class EndpointAdmin(TenantAdmin):
         self.apply_each(
             request,
             rows,
-            lambda row, *, actor, at: services.test_endpoint(endpoint=row, actor=actor, at=at),
+            _on_destination(delivery.test_destination),
             _("%(n)d test deliveries queued."),
         )
 
@@ -103,7 +137,7 @@ class EndpointAdmin(TenantAdmin):
         self.apply_each(
             request,
             rows,
-            lambda row, *, actor, at: services.pause_endpoint(endpoint=row, actor=actor, at=at),
+            _on_destination(delivery.pause_destination),
             _("%(n)d endpoints paused."),
         )
 
@@ -113,36 +147,11 @@ class EndpointAdmin(TenantAdmin):
         self.apply_each(
             request,
             rows,
-            lambda row, *, actor, at: services.resume_endpoint(endpoint=row, actor=actor, at=at),
+            _on_destination(delivery.resume_destination),
             _("%(n)d endpoints resumed."),
         )
 
 
-@admin.register(Delivery, site=admin_site)
-class DeliveryAdmin(TenantAdmin):
-    """One event for one endpoint, with the state of its delivery."""
-
-    view_permission = Permission.WEBHOOKS_VIEW
-    manage_permission = Permission.WEBHOOKS_MANAGE
-    entity_type = "webhook_delivery"
-    fields = (
-        *("endpoint", "event_type", "event_id", "incident_id", "sequence", "body_sha256"),
-        *("state", "attempt_count", "failure_count", "next_attempt_at", "delivered_at"),
-        *("dead_at", "dead_reason", "created_at"),
-    )
-    list_display = ("event_type", "endpoint", "state", "attempt_count", "created_at", "dead_reason")
-    list_filter = ("state", "event_type", "dead_reason")
-    list_select_related = ("endpoint",)
-    search_fields = ("=event_id", "=incident_id")
-    ordering = ("-created_at",)
-    actions = ("resend",)
-
-    @admin.action(description=_lazy("Resend"), permissions=["manage"])
-    def resend(self, request: HttpRequest, rows: QuerySet[Delivery]) -> None:
-        """Send the same event with the same bytes."""
-        self.apply_each(
-            request,
-            rows,
-            lambda row, *, actor, at: services.resend_delivery(delivery=row, actor=actor, at=at),
-            _("%(n)d deliveries queued again."),
-        )
+def _on_destination(act: Callable[..., object]) -> Callable[..., object]:
+    """A service of destinations, for a row of this list."""
+    return lambda row, *, actor, at: act(destination=row.destination, actor=actor, at=at)

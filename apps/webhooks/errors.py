@@ -3,24 +3,6 @@
 from apps.core.errors import Conflict, DomainError, NotVisible
 
 
-class EndpointNameTaken(Conflict):
-    """Another endpoint of this tenant has that name."""
-
-    default_code = "name_taken"
-
-
-class EndpointPaused(Conflict):
-    """The endpoint is paused: resume it first."""
-
-    default_code = "endpoint_paused"
-
-
-class EndpointDeleted(Conflict):
-    """The endpoint is deleted; its delivery log stays readable."""
-
-    default_code = "endpoint_deleted"
-
-
 class RotationOutOfStep(Conflict):
     """Steps out of order: stage, promote, retire (``nothing_staged``, ``already_staged``, ``nothing_retiring``)."""
 
@@ -33,11 +15,4 @@ class EndpointInvalid(DomainError):
     default_code = "endpoint_invalid"
 
 
-__all__ = [
-    "EndpointDeleted",
-    "EndpointInvalid",
-    "EndpointNameTaken",
-    "EndpointPaused",
-    "NotVisible",
-    "RotationOutOfStep",
-]
+__all__ = ["EndpointInvalid", "NotVisible", "RotationOutOfStep"]

@@ -58,6 +58,7 @@ INSTALLED_APPS += [
         "apps.alerts",
         "apps.incidents",
         "apps.diagnostics",
+        "apps.delivery",
         "apps.webhooks",
         "apps.console",
         "apps.lab",

@@ -34,7 +34,7 @@ SPECTACULAR_SETTINGS = {
         "MemberRoleEnum": "apps.authorization.choices.Role",
         "ConnectionTestStateEnum": "apps.diagnostics.choices.TestState",
         "AlertStateEnum": "apps.alerts.choices.AlertState",
-        "DeliveryStateEnum": "apps.webhooks.choices.DeliveryState",
+        "DeliveryStateEnum": "apps.delivery.choices.DeliveryState",
         "ProbeMethodEnum": "apps.inventory.choices.ProbeMethod",
         "AgentStatusEnum": "apps.agents.choices.AgentStatus",
         "IncidentStatusEnum": "apps.incidents.choices.IncidentStatus",

@@ -22,6 +22,7 @@ from apps.audit.models import Record
 from apps.audit.services import record
 from apps.core import clock
 from apps.core.messages import Message
+from apps.delivery.models import Delivery
 from apps.diagnostics.models import ConnectionTest
 from apps.incidents.models import Incident
 from apps.inventory import models as inventory
@@ -31,7 +32,7 @@ from apps.tenancy.context import require_tenant_id
 from apps.tenancy.models import Tenant
 from apps.topology.models import DependencyGroup
 from apps.vault.models import CredentialSet
-from apps.webhooks.models import Delivery, Endpoint
+from apps.webhooks.models import Endpoint
 from tests import test_list_costs as lists
 
 WHO = lists.WHO
@@ -151,7 +152,7 @@ def incident() -> UUID:
 def dead_letter() -> UUID:
     now = clock.now()
     return Delivery.objects.create(
-        endpoint_id=ENDPOINT(),
+        destination_id=ENDPOINT(),
         event_id=uuid4(),
         event_type="incident.opened",
         body=b"{}",

@@ -75,7 +75,7 @@ MADE = {
     "alerts.alert": ROWS["alerts"],
     "incidents.incident": ROWS["incidents"],
     "webhooks.endpoint": ROWS["webhook-endpoints"],
-    "webhooks.delivery": ROWS["webhook-deliveries"],
+    "delivery.delivery": ROWS["webhook-deliveries"],
 }
 REGISTERED = {model._meta.label_lower: row for model, row in admin_site._registry.items()}
 DONE = {200, 302}

@@ -131,7 +131,7 @@ def test_navigation_leads_only_where_one_may_go(one_router):
     for name, leads in (
         ("console:devices", True),
         ("agents:list", False),
-        ("webhooks:deliveries", False),
+        ("delivery:deliveries", False),
     ):
         assert (f'href="{reverse(name)}"' in home) == leads, name
 

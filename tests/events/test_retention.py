@@ -15,13 +15,13 @@ from structlog.testing import capture_logs
 from apps.accounts.models import ApiToken, OpenSession
 from apps.agents.models import Agent
 from apps.core import clock
+from apps.delivery.models import Attempt, Delivery
 from apps.events import retention
 from apps.events.models import OutboxDelivery, OutboxEvent
 from apps.events.outbox import emit
 from apps.ingest.models import BatchReceipt, Stream
 from apps.telemetry.models import Event, Series, TextChange
 from apps.tenancy import acting_in
-from apps.webhooks.models import Attempt, Delivery
 from tests import database
 from tests.accounts.rows import ROWS
 
@@ -148,7 +148,7 @@ class TestPrune:
             "diagnostics_connectiontest",
             "django_session",
             "maintenance_maintenancewindow",
-            "webhooks_delivery",
+            "delivery_delivery",
         }
         with acting_in(acme):
             assert not Attempt.objects.exists()

@@ -14,7 +14,7 @@ PLACES = SampleObjects(device=ANY, site=ANY, incident=ANY, delivery=ANY)
 #: Taken by posts, or a form for those who manage agents, or files of whole lists, which are read part by part.
 NOT_MEASURED = {
     *("incidents:acknowledge", "incidents:acknowledge-many", "incidents:note"),
-    *("incidents:assign", "incidents:close", "webhooks:resend"),
+    *("incidents:assign", "incidents:close", "delivery:resend"),
     "agents:logins",  # for admins: among the pages of administration
     *("agents:approve-host", "agents:approve-logins", "agents:decide-login"),
     *("agents:new", "agents:enroll", "agents:issue", "console:end-window"),
@@ -27,7 +27,7 @@ def test_every_page_of_the_network_is_measured():
     there = {
         f"{entry.lookup_str.split('.')[1]}:{entry.name}"
         for _, entry in PAGES
-        if entry.lookup_str.split(".")[1] in {"console", "incidents", "agents", "webhooks"}
+        if entry.lookup_str.split(".")[1] in {"console", "incidents", "agents", "delivery"}
     }
 
     assert there - NOT_MEASURED == options

@@ -10,6 +10,7 @@ from apps.accounts.models import User
 from apps.alerts.models import Alert, AlertTransition
 from apps.audit.verification import verify_tenant_chain
 from apps.core import clock
+from apps.delivery.models import Delivery
 from apps.incidents.models import Incident, IncidentAlert, Revision, TimelineEntry
 from apps.incidents.services import replay_revision
 from apps.inventory.models import Device, Interface, Link, Site, SiteGrant
@@ -23,7 +24,6 @@ from apps.lab.seed.stories import draw_stories
 from apps.telemetry.reachability import Reachability, reachability_of_devices
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
-from apps.webhooks.models import Delivery
 from tests.clients import bearer, listed
 
 pytestmark = pytest.mark.django_db
@@ -157,7 +157,7 @@ class TestSeed:
             reverse("console:device", args=[device.id]),
             reverse("incidents:detail", args=[incident.id]),
             reverse("agents:list"),
-            reverse("webhooks:deliveries"),
+            reverse("delivery:deliveries"),
         ):
             assert client.get(path).status_code == 200, path
         rows = listed(bearer(tenant, noc), "/api/v1/incidents/")

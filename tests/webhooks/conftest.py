@@ -13,11 +13,13 @@ import pytest
 from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.core.http import EgressClient, EgressPolicy
+from apps.delivery import services as delivery
 from apps.events.dispatch import dispatch_tenant
 from apps.events.outbox import emit
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
 from apps.webhooks import services
+from apps.webhooks.channel import WebhookChannel
 from apps.webhooks.models import Endpoint
 from tests.core.http.servers import ScriptedServer, answer
 from tests.supervisor.waiting import HANG_SECONDS
@@ -25,16 +27,18 @@ from tests.webhooks.samples import incident
 
 LOOPBACK = EgressPolicy(allow=(SimpleNamespace(network=ip_network("127.0.0.0/8"), port=None),))
 CLIENT = EgressClient(LOOPBACK, connect_seconds=HANG_SECONDS, total_seconds=HANG_SECONDS)
+CHANNEL = WebhookChannel(lambda: CLIENT)
 
 
 @pytest.fixture(autouse=True)
 def _no_broker(monkeypatch) -> None:
     """No broker: tests call the tasks directly, in one call however slow the machine is."""
+    from apps.delivery.services import delivering
     from apps.events import jobs
-    from apps.webhooks.services import delivering
 
     monkeypatch.setattr(jobs, "send", lambda *_a, **_k: True)
     monkeypatch.setattr(delivering, "BUDGET_SECONDS", HANG_SECONDS)
+    monkeypatch.setattr(delivering, "LEASE_SECONDS", HANG_SECONDS)
 
 
 @pytest.fixture
@@ -74,10 +78,11 @@ def deliver(
 ) -> int:
     """Deliver as a worker does when the endpoint is due; ``seconds`` is the response timeout."""
     now = clock.now if at is None else (lambda: at)
-    return services.deliver_due(
+    client = EgressClient(LOOPBACK, connect_seconds=HANG_SECONDS, total_seconds=seconds)
+    return delivery.deliver_due(
         tenant_id=endpoint.tenant_id,
-        endpoint_id=endpoint.id,
-        client=EgressClient(LOOPBACK, connect_seconds=HANG_SECONDS, total_seconds=seconds),
+        destination_id=endpoint.id,
+        channel=WebhookChannel(lambda: client),
         rng=random.Random(seed),
         now=now,
     )

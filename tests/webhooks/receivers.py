@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass
 from socket import socket
 
-from apps.webhooks.choices import Outcome
+from apps.delivery.choices import Outcome
 from tests.core.http.servers import Script, answer, raw, reset
 from tests.supervisor.waiting import HANG_SECONDS
 

@@ -6,8 +6,9 @@ from rest_framework.test import APIClient
 from apps.accounts.services import issue_token
 from apps.authorization.actors import Actor
 from apps.core import clock
+from apps.delivery.models import Delivery
 from apps.tenancy import acting_in
-from apps.webhooks.models import Delivery, Endpoint
+from apps.webhooks.models import Endpoint
 from tests.webhooks.conftest import deliver, emit_incident
 
 pytestmark = pytest.mark.django_db

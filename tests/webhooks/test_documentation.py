@@ -8,12 +8,16 @@ import pytest
 
 from apps.core import clock
 from apps.core.http import client
+from apps.delivery import retries
+from apps.delivery.channels import Job
+from apps.delivery.choices import DeadReason, EventType, PauseReason
+from apps.delivery.services import queueing, settling
 from apps.events.retention import rules
-from apps.webhooks import retries
+from apps.webhooks import sending
 from apps.webhooks.api.serializers import RotationSerializer
-from apps.webhooks.choices import DeadReason, EventType, PauseReason
+from apps.webhooks.channel import CHANNEL
 from apps.webhooks.receiver.verifier import TOLERANCE_SECONDS
-from apps.webhooks.services import fanning_out, leasing, results, secrets, sending
+from apps.webhooks.services import secrets
 from tests.webhooks.samples import SECRET
 
 
@@ -35,11 +39,12 @@ def first_column(heading: str) -> list[str]:
 
 
 def test_lists_every_header_and_no_other():
-    job = leasing.Job(
-        NIL_ID, NIL_ID, NIL_ID, NIL_ID, 1, NIL_ID, "webhook.ping", 0, b"{}", "", "", (SECRET,)
+    job = Job(
+        *(NIL_ID, NIL_ID, NIL_ID, NIL_ID, NIL_ID, 1),
+        *(NIL_ID, "webhook.ping", None, 0, b"{}"),
     )
 
-    header_names = set(sending.headers_of(job, at=clock.now())) - {"Content-Type"}
+    header_names = set(sending.headers_of(job, (SECRET,), at=clock.now())) - {"Content-Type"}
 
     assert set(first_column("header")) == header_names
 
@@ -65,11 +70,11 @@ def test_has_the_retry_schedule():
         f"{client.CONNECT_SECONDS:g} seconds to accept",
         f"{client.TOTAL_SECONDS:g} seconds for everything",
         f"more than {TOLERANCE_SECONDS} seconds",
-        f"more than {fanning_out.MAX_HOPS} is not sent on",
+        f"more than {queueing.MAX_HOPS} is not sent on",
         f"first {sending.SHOWN_RESPONSE} bytes",
-        f"{results.PAUSE_AFTER.total_seconds() / 3600:g} hours of nothing but failures",
-        f"there are {results.BACKOFF.total_seconds():g} seconds between attempts",
-        f"for {retention_days('webhooks_delivery')} days",
+        f"{settling.PAUSE_AFTER.total_seconds() / 3600:g} hours of nothing but failures",
+        f"there are {settling.BACKOFF.total_seconds():g} seconds between attempts",
+        f"for {retention_days('delivery_delivery')} days",
         f"(0 to {secrets.LONGEST_GRACE.total_seconds() / 3600:g} hours, default {GRACE_HOURS})",
         *[f"(`{reason}`)" for reason in (*PauseReason.values, DeadReason.EXHAUSTED.value)],
     ],
@@ -79,7 +84,7 @@ def test_has_the_numbers_and_codes(sentence):
 
 
 def test_numbers_that_the_page_writes_as_words():
-    assert (leasing.MAX_IN_FLIGHT, results.SLOW_FAILURES_BEFORE_BACKOFF) == (4, 3)
+    assert (CHANNEL.max_senders, settling.SLOW_FAILURES_BEFORE_BACKOFF) == (4, 3)
     assert retries.MAX_RETRY_AFTER_FACTOR == 2
 
 

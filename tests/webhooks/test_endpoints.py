@@ -5,14 +5,17 @@ import pytest
 from apps.audit.models import Record
 from apps.core import clock
 from apps.core.http.errors import AddressRefused, UrlRefused
+from apps.delivery import services as delivery
+from apps.delivery.choices import DeadReason, DeliveryState
+from apps.delivery.models import Delivery
+from apps.delivery.services.scheduling import DELIVER
 from apps.events.models import Due
 from apps.tenancy import acting_in
 from apps.webhooks import services
-from apps.webhooks.choices import DeadReason, DeliveryState, SecretStage
-from apps.webhooks.models import Delivery, Endpoint, Secret
-from apps.webhooks.services.scheduling import DELIVER
+from apps.webhooks.choices import SecretStage
+from apps.webhooks.models import Endpoint, Secret
 from apps.webhooks.services.secrets import live_secrets
-from tests.webhooks.conftest import LOOPBACK, deliver, emit_incident
+from tests.webhooks.conftest import CHANNEL, LOOPBACK, deliver, emit_incident
 
 pytestmark = pytest.mark.django_db
 
@@ -71,7 +74,7 @@ class TestCreateEndpoint:
 
     def test_rejects_a_duplicate_name_except_of_a_deleted_endpoint(self, in_acme, actor):
         endpoint, _ = create(actor)
-        with pytest.raises(services.EndpointNameTaken):
+        with pytest.raises(delivery.DestinationNameTaken):
             create(actor)
 
         services.delete_endpoint(endpoint=endpoint, actor=actor, at=clock.now())
@@ -141,15 +144,15 @@ class TestFanOut:
         make_endpoint(URL, name="b", hides_evidence=True)
         emit_incident(acme)
         with acting_in(acme):
-            rows = {d.endpoint.name: bytes(d.body) for d in Delivery.objects.all()}
+            rows = {d.destination.name: bytes(d.body) for d in Delivery.objects.all()}
             stored = OutboxEvent.objects.get()
             event = Event(
                 stored.id, acme.id, stored.topic, stored.key, {**stored.payload, "title": "Other"},
                 stored.created_at,
             )  # fmt: skip
-            services.fan_out(event=event, at=clock.now())
+            delivery.fan_out(channel=CHANNEL, event=event, at=clock.now())
 
-            assert {d.endpoint.name: bytes(d.body) for d in Delivery.objects.all()} == rows
+            assert {d.destination.name: bytes(d.body) for d in Delivery.objects.all()} == rows
         assert b"evidence 0" in rows["a"]
         assert b"evidence 0" not in rows["b"]
         assert Due.objects.filter(kind=DELIVER).count() == 2
@@ -210,12 +213,16 @@ class TestPauseResumeDelete:
     def test_a_pause_queues_and_a_resume_sends(self, acme, actor, server, make_endpoint):
         endpoint = make_endpoint(server.url)
         with acting_in(acme):
-            services.pause_endpoint(endpoint=endpoint, actor=actor, at=clock.now())
+            delivery.pause_destination(
+                destination=endpoint.destination, actor=actor, at=clock.now()
+            )
         emit_incident(acme)
         assert deliver(endpoint) == 0
         with acting_in(acme):
             assert Delivery.objects.get().state == DeliveryState.PENDING
-            services.resume_endpoint(endpoint=endpoint, actor=actor, at=clock.now())
+            delivery.resume_destination(
+                destination=endpoint.destination, actor=actor, at=clock.now()
+            )
 
         assert deliver(endpoint) == 1
 
@@ -231,13 +238,15 @@ class TestPauseResumeDelete:
 
         assert deliver(endpoint) == 0
         with acting_in(acme):
-            delivery = Delivery.objects.get()
-            assert delivery.dead_reason == DeadReason.ENDPOINT_DELETED
+            row = Delivery.objects.get()
+            assert row.dead_reason == DeadReason.ENDPOINT_DELETED
             assert not Secret.objects.exists()
-            with pytest.raises(services.EndpointDeleted):
-                services.resend_delivery(delivery=delivery, actor=actor, at=clock.now())
-            with pytest.raises(services.EndpointDeleted):
-                services.test_endpoint(endpoint=endpoint, actor=actor, at=clock.now())
+            with pytest.raises(delivery.DestinationDeleted):
+                delivery.resend_delivery(delivery=row, actor=actor, at=clock.now())
+            with pytest.raises(delivery.DestinationDeleted):
+                delivery.test_destination(
+                    destination=endpoint.destination, actor=actor, at=clock.now()
+                )
 
     def test_deleted_during_an_attempt_is_not_retried(self, acme, actor, server, make_endpoint):
         endpoint = make_endpoint(server.url)
@@ -249,16 +258,19 @@ class TestPauseResumeDelete:
         server.script = delete_meanwhile
         import random
 
-        from apps.webhooks.services import leasing, results, sending
+        from apps.delivery.services.leasing import lease_due
+        from apps.delivery.services.settling import settle
 
-        job = leasing.lease_next(tenant_id=acme.id, endpoint_id=endpoint.id, at=clock.now())
-        assert job is not None
+        lease = lease_due(
+            tenant_id=acme.id, destination_id=endpoint.id, most=1, at=clock.now(), channel=CHANNEL
+        )
+        assert lease is not None
+        job = lease.jobs[0]
         with acting_in(acme):
             services.delete_endpoint(endpoint=endpoint, actor=actor, at=clock.now())
-        from tests.webhooks.conftest import CLIENT
 
-        result = sending.send(job, client=CLIENT, at=clock.now())
-        results.record_result(job=job, result=result, at=clock.now(), rng=random.Random(1))
+        result = lease.sender.send(job, at=clock.now())
+        settle(lease=lease, results=[(job, result)], at=clock.now(), rng=random.Random(1))
 
         with acting_in(acme):
             assert Delivery.objects.get().dead_reason == DeadReason.ENDPOINT_DELETED
@@ -269,11 +281,13 @@ class TestPing:
     def test_is_sent_through_the_delivery_queue(self, acme, actor, server, make_endpoint):
         endpoint = make_endpoint(server.url)
         with acting_in(acme):
-            delivery = services.test_endpoint(endpoint=endpoint, actor=actor, at=clock.now())
+            queued = delivery.test_destination(
+                destination=endpoint.destination, actor=actor, at=clock.now()
+            )
 
         assert deliver(endpoint) == 1
         assert b"X-ISPVM-Event-Type: webhook.ping" in server.requests[0]
-        assert str(delivery.event_id).encode() in server.requests[0]
+        assert str(queued.event_id).encode() in server.requests[0]
 
     def test_is_not_retried(self, acme, actor, server, make_endpoint):
         from tests.core.http.servers import answer
@@ -281,7 +295,7 @@ class TestPing:
         server.script = answer("500 Oops")
         endpoint = make_endpoint(server.url)
         with acting_in(acme):
-            services.test_endpoint(endpoint=endpoint, actor=actor, at=clock.now())
+            delivery.test_destination(destination=endpoint.destination, actor=actor, at=clock.now())
         deliver(endpoint)
 
         with acting_in(acme):
@@ -290,9 +304,13 @@ class TestPing:
     def test_is_refused_while_paused(self, acme, actor, make_endpoint):
         endpoint = make_endpoint(URL)
         with acting_in(acme):
-            services.pause_endpoint(endpoint=endpoint, actor=actor, at=clock.now())
-            with pytest.raises(services.EndpointPaused):
-                services.test_endpoint(endpoint=endpoint, actor=actor, at=clock.now())
+            delivery.pause_destination(
+                destination=endpoint.destination, actor=actor, at=clock.now()
+            )
+            with pytest.raises(delivery.DestinationPaused):
+                delivery.test_destination(
+                    destination=endpoint.destination, actor=actor, at=clock.now()
+                )
 
 
 @pytest.mark.django_db(transaction=True)
@@ -302,16 +320,16 @@ class TestResend:
         emit_incident(acme)
         deliver(endpoint)
         with acting_in(acme):
-            delivery = Delivery.objects.get()
-            arguments = {"delivery": delivery, "actor": actor, "at": clock.now()}
+            row = Delivery.objects.get()
+            arguments = {"delivery": row, "actor": actor, "at": clock.now()}
 
-            assert services.resend_delivery(**arguments) is True
-            assert services.resend_delivery(**arguments) is False
+            assert delivery.resend_delivery(**arguments) is True
+            assert delivery.resend_delivery(**arguments) is False
 
         assert deliver(endpoint) == 1
         first, second = (r.partition(b"\r\n\r\n") for r in server.requests)
         assert first[2] == second[2]
-        assert f"webhook-id: {delivery.event_id}".encode() in second[0]
+        assert f"webhook-id: {row.event_id}".encode() in second[0]
         assert b"X-ISPVM-Attempt: 2" in second[0]
         with acting_in(acme):
             assert Record.objects.filter(action="webhook_delivery.resent").count() == 1
@@ -327,7 +345,7 @@ class TestResend:
             new = services.stage_secret(**arguments)
             services.promote_secret(**arguments)
             services.retire_secret(**arguments)
-            services.resend_delivery(delivery=Delivery.objects.get(), actor=actor, at=clock.now())
+            delivery.resend_delivery(delivery=Delivery.objects.get(), actor=actor, at=clock.now())
         deliver(endpoint)
 
         head, _, body = server.requests[1].partition(b"\r\n\r\n")
@@ -337,8 +355,10 @@ class TestResend:
         endpoint = make_endpoint(URL)
         emit_incident(acme)
         with acting_in(acme):
-            services.pause_endpoint(endpoint=endpoint, actor=actor, at=clock.now())
-            with pytest.raises(services.EndpointPaused):
-                services.resend_delivery(
+            delivery.pause_destination(
+                destination=endpoint.destination, actor=actor, at=clock.now()
+            )
+            with pytest.raises(delivery.DestinationPaused):
+                delivery.resend_delivery(
                     delivery=Delivery.objects.get(), actor=actor, at=clock.now()
                 )

@@ -15,12 +15,12 @@ from django.core.management import call_command
 from django.db import ProgrammingError, connection, connections
 
 from apps.audit.models import PlatformRecord
+from apps.delivery.models import Delivery
 from apps.events.installation import current_epoch, record_restore
 from apps.events.models import OutboxEvent
 from apps.incidents.models import Incident
 from apps.incidents.services.publishing import UPDATED, publish
 from apps.tenancy import acting_in
-from apps.webhooks.models import Delivery
 from apps.webhooks.receiver.journal import Journal
 from apps.webhooks.receiver.verifier import Verification
 from ispvm.supervisor.programs import find_postgres

@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from apps.webhooks.choices import EventType
+from apps.delivery.choices import EventType
 from apps.webhooks.rendering import Envelope, PayloadOptions, render_incident_event, render_ping
 from tests.webhooks.samples import (
     EVENT,

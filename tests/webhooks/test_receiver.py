@@ -21,11 +21,12 @@ from celery import current_app
 from django.conf import settings as django_settings
 
 from apps.core import clock
+from apps.delivery import services as delivery
+from apps.delivery.choices import DeliveryState
+from apps.delivery.models import Delivery
 from apps.events import due, jobs
 from apps.tenancy import acting_in
 from apps.webhooks import services
-from apps.webhooks.choices import DeliveryState
-from apps.webhooks.models import Delivery
 from tests.webhooks.conftest import emit_incident
 from tests.webhooks.samples import NOW, OTHER_SECRET, SECRET, signed_request
 
@@ -257,7 +258,9 @@ class TestFromIncidentToReceiver:
         receiver = start()
         running_receiver = endpoint(receiver)
         with acting_in(acme):
-            services.test_endpoint(endpoint=running_receiver, actor=actor, at=clock.now())
+            delivery.test_destination(
+                destination=running_receiver.destination, actor=actor, at=clock.now()
+            )
 
         entry = receiver.entries()[0]
         assert (entry["verified"], entry["headers"]["x-ispvm-event-type"]) == (True, "webhook.ping")
@@ -310,7 +313,7 @@ class TestFromIncidentToReceiver:
         assert written == json.loads(receiver.entries()[0]["body"])
 
     def test_the_task_of_each_due_kind_is_registered(self):
-        from apps.webhooks.services.scheduling import DELIVER
+        from apps.delivery.services.scheduling import DELIVER
 
         assert DELIVER in current_app.tasks
         assert DELIVER in due.kinds()

@@ -11,10 +11,12 @@ import pytest
 
 from apps.core import clock
 from apps.core.http import EgressClient
+from apps.delivery import services
+from apps.delivery.choices import DeliveryState, Outcome
+from apps.delivery.models import Attempt, Delivery
 from apps.tenancy import acting_in
-from apps.webhooks import services
-from apps.webhooks.choices import DeliveryState, Outcome
-from apps.webhooks.models import Attempt, Delivery, Endpoint
+from apps.webhooks.channel import WebhookChannel
+from apps.webhooks.models import Endpoint
 from tests.core.http.certificates import make_certificate
 from tests.core.http.servers import ScriptedServer, answer
 from tests.supervisor.waiting import HANG_SECONDS
@@ -57,8 +59,8 @@ def running(receiver: Receiver, tmp_path) -> Iterator[tuple[ScriptedServer, str,
 def deliver(endpoint: Endpoint, at, seconds: float = HANG_SECONDS) -> int:
     return services.deliver_due(
         tenant_id=endpoint.tenant_id,
-        endpoint_id=endpoint.id,
-        client=client_with(seconds),
+        destination_id=endpoint.id,
+        channel=WebhookChannel(lambda: client_with(seconds)),
         rng=random.Random(1),
         now=lambda: at,
     )

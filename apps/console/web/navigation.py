@@ -83,7 +83,7 @@ class Navigation:
                     offline,
                     is_blind=True,
                 ),
-                Section("webhooks", _("Webhooks"), "mail", reverse("webhooks:deliveries"), "w"),
+                Section("webhooks", _("Webhooks"), "mail", reverse("delivery:deliveries"), "w"),
             ],
         ]
         allowed = [[entry for entry in group if self._may_open(entry)] for group in every]

@@ -16,12 +16,13 @@ from apps.incidents.services.lifecycle import (
     unacknowledge_incident,
 )
 from apps.incidents.services.replay import Replay, replay_revision
-from apps.incidents.services.timeline import note_delivery
+from apps.incidents.services.timeline import DeliveryEntry, note_deliveries
 
 __all__ = [
     "CORRELATE",
     "AlreadyAcknowledged",
     "AssigneeUnknown",
+    "DeliveryEntry",
     "IncidentClosed",
     "NotAcknowledged",
     "NoteEmpty",
@@ -31,7 +32,7 @@ __all__ = [
     "assign_incident",
     "close_incident",
     "correlate_tenant",
-    "note_delivery",
+    "note_deliveries",
     "replay_revision",
     "unacknowledge_incident",
     "wake",

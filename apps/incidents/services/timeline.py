@@ -1,6 +1,6 @@
 """Timeline entries of an incident."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,6 +9,9 @@ from apps.authorization.actors import Actor
 from apps.core.messages import Message
 from apps.incidents.choices import EntryKind
 from apps.incidents.models import Incident, TimelineEntry
+
+#: An incident's id, the text, and its detail.
+DeliveryEntry = tuple[UUID, Message, Mapping[str, Any]]
 
 
 def add_entry(
@@ -33,13 +36,20 @@ def add_entry(
     )
 
 
-def note_delivery(
-    *, incident_id: UUID, message: Message, at: datetime, detail: Mapping[str, Any]
-) -> TimelineEntry | None:
-    """Record the result of a notification on the timeline; None if the incident is gone."""
-    incident = Incident.objects.filter(pk=incident_id).first()
-    if incident is None:
-        return None
-    return add_entry(
-        incident=incident, kind=EntryKind.DELIVERY, message=message, at=at, detail=detail
+def note_deliveries(entries: Sequence[DeliveryEntry], *, at: datetime) -> None:
+    """Record results of notifications on the timelines of their incidents; those of incidents that are gone are not."""
+    if not entries:
+        return
+    ids = {incident_id for incident_id, _, _ in entries}
+    existing = set(Incident.objects.filter(pk__in=ids).values_list("pk", flat=True))
+    TimelineEntry.objects.bulk_create(
+        TimelineEntry(
+            incident_id=incident_id,
+            at=at,
+            kind=EntryKind.DELIVERY,
+            message=message,
+            detail=dict(detail),
+        )
+        for incident_id, message, detail in entries
+        if incident_id in existing
     )

@@ -6,6 +6,7 @@ A new one is a function of ``Asked`` in a module here, named in ``BENCHES``.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from apps.lab.bench.deliver import measure_deliver
 from apps.lab.bench.figures import Bench
 from apps.lab.bench.isolation import measure_isolation
 from apps.lab.bench.neighbors import measure_neighbors
@@ -14,6 +15,7 @@ from apps.lab.bench.rca import measure_rca
 
 BENCHES: Mapping[str, Bench] = MappingProxyType(
     {
+        "deliver": measure_deliver,
         "isolation": measure_isolation,
         "neighbors": measure_neighbors,
         "pages": bench_pages,

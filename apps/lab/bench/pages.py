@@ -16,6 +16,7 @@ from apps.accounts.services import issue_token
 from apps.backoffice.base import TenantAdmin
 from apps.backoffice.paging import MAX_COUNTED_ROWS
 from apps.core import clock
+from apps.delivery.models import Delivery
 from apps.incidents.models import Incident
 from apps.inventory.models import Device, Interface, Site
 from apps.lab.bench.figures import BenchOptions, Figure, WrongResult
@@ -28,7 +29,6 @@ from apps.lab.seed.run import seed_demo
 from apps.lab.seed.sizes import SIZES
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
-from apps.webhooks.models import Delivery
 
 SIZE = "large"
 PAGE_MS, API_MS, PAGE_KB, PAINT_MS = 200.0, 50.0, 100.0, 1_000.0

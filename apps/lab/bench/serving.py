@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,12 +82,11 @@ class WebProcess:
             cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
             sessions = [pid for (pid,) in cursor.fetchall()]
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return {
-            int(pid): _cpu_milliseconds_of(int(pid)) for pid in (self.pid, *children, *sessions)
-        }
+        return {int(pid): cpu_milliseconds_of(int(pid)) for pid in (self.pid, *children, *sessions)}
 
 
-def _cpu_milliseconds_of(pid: int) -> float:
+def cpu_milliseconds_of(pid: int) -> float:
+    """CPU time of a process; 0 if it has ended or runs on another machine."""
     try:
         words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:  # it has ended, or runs elsewhere
@@ -102,7 +101,7 @@ def web_process(
     """A web process that serves this database with the collected files of that home; ``variables`` are added to its
     environment. Raises WrongResult if it does not start.
     """
-    port = _free_port()
+    port = free_port()
     address = urlsplit(os.environ["DATABASE_URL"])
     environment = {
         **os.environ,
@@ -127,18 +126,28 @@ def web_process(
             process.wait(timeout=30)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
 def _wait_for(process: "subprocess.Popen[bytes]", port: int) -> None:
+    def responds() -> bool:
+        try:
+            return HttpClient(port, {}).get("/livez").status == http.client.OK
+        except OSError:
+            return False
+
+    wait_until(responds, process)
+
+
+def wait_until(is_ready: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+    """Wait for a process that was started. Raises WrongResult when it ends or takes too long."""
     until = time.monotonic() + STARTS_WITHIN_SECONDS
     while time.monotonic() < until and process.poll() is None:
-        try:
-            if HttpClient(port, {}).get("/livez").status == http.client.OK:
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise WrongResult("The web process did not start.")
+        if is_ready():
+            return
+        time.sleep(0.2)
+    raise WrongResult("A process that was started does not respond.")

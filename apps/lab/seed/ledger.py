@@ -7,16 +7,17 @@ from random import Random
 from typing import Any
 
 from apps.core.messages import Message
+from apps.delivery.choices import DeadReason, DeliveryState, Outcome
+from apps.delivery.models import Attempt, Delivery, Destination
 from apps.incidents.choices import EntryKind
 from apps.incidents.models import Incident, TimelineEntry
 from apps.incidents.services.publishing import snapshot_of
 from apps.lab.seed.network import Network
 from apps.lab.seed.storing import ROWS_AT_ONCE, parts_of, store_rows
 from apps.tenancy.context import require_tenant_id
-from apps.webhooks.choices import DeadReason, DeliveryState, Outcome, SecretStage
-from apps.webhooks.models import Attempt, Delivery, Endpoint
+from apps.webhooks.choices import CHANNEL_NAME, SecretStage
+from apps.webhooks.models import Endpoint
 from apps.webhooks.rendering import Envelope, render_incident_event
-from apps.webhooks.services.fanning_out import payload_options
 from apps.webhooks.services.secrets import add_secret
 
 #: The retention of the delivery ledger.
@@ -39,7 +40,7 @@ Event = tuple[str, datetime, dict[str, Any]]
 
 def write_ledger(network: Network, *, at: datetime) -> int:
     """Endpoints with their deliveries; returns how many. Call it inside the tenant."""
-    endpoints = [_make_endpoint(network, row, at) for row in ENDPOINTS]
+    endpoints = [_make_endpoint(network, dict(row), at) for row in ENDPOINTS]
     recent = list(
         Incident.objects.filter(opened_at__gt=at - HISTORY_PERIOD).order_by("-number")[
             :MAX_INCIDENTS
@@ -62,13 +63,16 @@ def write_ledger(network: Network, *, at: datetime) -> int:
         for rows in (deliveries, attempts, lines):
             store_rows(rows)
         written += len(deliveries)
-    Endpoint.objects.update(last_success_at=at)
+    Destination.objects.update(last_success_at=at)
     return written
 
 
 def _make_endpoint(network: Network, fields: dict[str, Any], at: datetime) -> Endpoint:
+    name = fields.pop("name")
+    destination = Destination(id=network.id_of("endpoint", name), channel=CHANNEL_NAME, name=name)
+    destination.save(force_insert=True)
     endpoint = Endpoint(
-        id=network.id_of("endpoint", fields["name"]), created_at=at, updated_at=at, **fields
+        id=destination.id, destination=destination, created_at=at, updated_at=at, **fields
     )
     endpoint.save(force_insert=True)
     add_secret(endpoint=endpoint, stage=SecretStage.CURRENT, at=at)
@@ -96,14 +100,14 @@ def _deliveries(
     for name, moment, document in events:
         event_id = network.id_of("event", document["id"], name)
         envelope = Envelope(str(event_id), name, moment, tenant_id, network.size.title)
-        body = render_incident_event(envelope, document, payload_options(endpoint))
+        body = render_incident_event(envelope, document, endpoint.payload_options)
         rng = Random(event_id.int ^ endpoint.id.int)
         is_dead = rng.random() < 0.01
         failures = 12 if is_dead else int(rng.random() < 0.04)
         ended_at = min(at, moment + (timedelta(hours=8) if is_dead else timedelta(seconds=1)))
         yield Delivery(
             id=network.id_of("delivery", endpoint.id, event_id),
-            endpoint=endpoint,
+            destination=endpoint.destination,
             event_id=event_id,
             event_type=name,
             incident_id=document["id"],
@@ -155,9 +159,9 @@ def _line(
 ) -> TimelineEntry:
     is_dead = delivery.state == DeliveryState.DEAD
     params = {"event": delivery.event_type, "endpoint": endpoint.name}
-    message = Message("incidents.timeline.webhook_accepted", params)
+    message = Message("incidents.timeline.delivery_accepted", params)
     if is_dead:
-        message = Message("incidents.timeline.webhook_failed", params)
+        message = Message("incidents.timeline.delivery_failed", params)
     return TimelineEntry(
         id=network.id_of("delivery-line", delivery.id),
         incident=incident,
@@ -165,6 +169,7 @@ def _line(
         kind=EntryKind.DELIVERY,
         message=message,
         detail={
+            "channel": CHANNEL_NAME,
             "endpoint": str(endpoint.id),
             "attempt": delivery.attempt_count,
             "state": str(delivery.state),

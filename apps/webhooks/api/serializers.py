@@ -4,9 +4,10 @@ from typing import Any
 
 from rest_framework import serializers
 
+from apps.delivery.choices import INCIDENT_EVENTS, EventType, PauseReason
+from apps.delivery.models import Attempt, Delivery
 from apps.rest.fields import BoundedList
-from apps.webhooks.choices import INCIDENT_EVENTS, EventType
-from apps.webhooks.models import Attempt, Delivery, Endpoint
+from apps.webhooks.models import Endpoint
 
 
 class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
@@ -16,7 +17,23 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
         required=False,
         help_text="Empty: every incident event.",
     )
-    is_paused = serializers.BooleanField(read_only=True)
+    name = serializers.CharField(max_length=100)
+    is_paused = serializers.BooleanField(source="destination.is_paused", read_only=True)
+    pause_reason = serializers.ChoiceField(
+        source="destination.pause_reason",
+        choices=PauseReason.choices,
+        allow_blank=True,
+        read_only=True,
+    )
+    paused_at = serializers.DateTimeField(
+        source="destination.paused_at", read_only=True, allow_null=True
+    )
+    last_success_at = serializers.DateTimeField(
+        source="destination.last_success_at", read_only=True, allow_null=True
+    )
+    failing_since = serializers.DateTimeField(
+        source="destination.failing_since", read_only=True, allow_null=True
+    )
     secret_stages = serializers.SerializerMethodField()
 
     class Meta:
@@ -41,14 +58,7 @@ class EndpointSerializer(serializers.ModelSerializer[Endpoint]):
             "created_at",
             "updated_at",
         ]
-        read_only_fields = [
-            "pause_reason",
-            "paused_at",
-            "last_success_at",
-            "failing_since",
-            "created_at",
-            "updated_at",
-        ]
+        read_only_fields = ["created_at", "updated_at"]
         extra_kwargs = {"ca_pem": {"max_length": 65_536}}
 
     def get_secret_stages(self, endpoint: Endpoint) -> list[str]:
@@ -97,7 +107,8 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
 
 
 class DeliverySerializer(serializers.ModelSerializer[Delivery]):
-    endpoint_name = serializers.CharField(source="endpoint.name", read_only=True)
+    endpoint = serializers.UUIDField(source="destination_id")
+    endpoint_name = serializers.CharField(source="destination.name", read_only=True)
 
     class Meta:
         model = Delivery

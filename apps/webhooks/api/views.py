@@ -12,6 +12,8 @@ from rest_framework.response import Response
 
 from apps.authorization.permissions import Permission
 from apps.core import clock
+from apps.delivery import services as delivery
+from apps.delivery.models import Delivery
 from apps.rest.pagination import SignedCursorPagination
 from apps.rest.views import TenantViewSet
 from apps.webhooks import selectors, services
@@ -24,7 +26,7 @@ from apps.webhooks.api.serializers import (
     ResentSerializer,
     RotationSerializer,
 )
-from apps.webhooks.models import Delivery, Endpoint
+from apps.webhooks.models import Endpoint
 
 RESEND_LIMIT = 1000
 
@@ -46,7 +48,7 @@ class EndpointViewSet(WebhookViewSet):
     """Receivers of incident events. A secret is shown once, in the response that creates it."""
 
     serializer_class = EndpointSerializer
-    filters = {"name": "name", "pause_reason": "pause_reason"}
+    filters = {"name": "destination__name", "pause_reason": "destination__pause_reason"}
     orderings = ("name", "created_at")
     permission_map = {
         "list": Permission.WEBHOOKS_VIEW,
@@ -92,8 +94,10 @@ class EndpointViewSet(WebhookViewSet):
     @action(detail=True, methods=["post"])
     def test(self, request: Request, pk: str) -> Response:
         """Send ``webhook.ping``; returns the delivery, whose state shows the result."""
-        delivery = services.test_endpoint(endpoint=self.get_object(), **self.actor_and_time())
-        return Response(DeliverySerializer(delivery).data, status=status.HTTP_202_ACCEPTED)
+        queued = delivery.test_destination(
+            destination=self.get_object().destination, **self.actor_and_time()
+        )
+        return Response(DeliverySerializer(queued).data, status=status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=RotationSerializer, responses=EndpointWithSecretSerializer)
     @action(detail=True, methods=["post"], url_path="rotate-secret")
@@ -117,14 +121,18 @@ class EndpointViewSet(WebhookViewSet):
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:
         """Stop sending; events are queued until ``resume``."""
-        services.pause_endpoint(endpoint=self.get_object(), **self.actor_and_time())
+        delivery.pause_destination(
+            destination=self.get_object().destination, **self.actor_and_time()
+        )
         return Response(self.get_serializer(self.get_object()).data)
 
     @extend_schema(request=None)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
         """Send queued events."""
-        services.resume_endpoint(endpoint=self.get_object(), **self.actor_and_time())
+        delivery.resume_destination(
+            destination=self.get_object().destination, **self.actor_and_time()
+        )
         return Response(self.get_serializer(self.get_object()).data)
 
 
@@ -134,7 +142,7 @@ class DeliveryViewSet(WebhookViewSet):
     serializer_class = DeliverySerializer
     filters = {
         "state": "state",
-        "endpoint": "endpoint_id",
+        "endpoint": "destination_id",
         "event_type": "event_type",
         "event_id": "event_id",
         "incident": "incident_id",
@@ -156,7 +164,7 @@ class DeliveryViewSet(WebhookViewSet):
     @action(detail=True, methods=["post"])
     def resend(self, request: Request, pk: str) -> Response:
         """Send the same bytes again. No effect while the delivery is pending."""
-        services.resend_delivery(delivery=self.get_object(), **self.actor_and_time())
+        delivery.resend_delivery(delivery=self.get_object(), **self.actor_and_time())
         return Response(
             self.get_serializer(self.get_object()).data, status=status.HTTP_202_ACCEPTED
         )
@@ -184,7 +192,7 @@ class DeadLetterViewSet(WebhookViewSet):
         serializer = DeadLetterFilterSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         lookups = {
-            "endpoint": "endpoint_id",
+            "endpoint": "destination_id",
             "incident": "incident_id",
             "event_type": "event_type",
             "created_from": "created_at__gte",
@@ -192,7 +200,7 @@ class DeadLetterViewSet(WebhookViewSet):
         }
         filters = {lookups[name]: value for name, value in serializer.validated_data.items()}
         rows = self.get_queryset().filter(**filters).order_by("created_at", "id")
-        resent, skipped = services.resend_deliveries(
+        resent, skipped = delivery.resend_deliveries(
             deliveries=list(rows[:RESEND_LIMIT]), **self.actor_and_time()
         )
         return Response({"resent": resent, "skipped": skipped}, status=status.HTTP_202_ACCEPTED)

@@ -1,4 +1,3 @@
-from apps.webhooks.models.delivery import Attempt, Delivery
 from apps.webhooks.models.endpoint import Endpoint, Secret
 
-__all__ = ["Attempt", "Delivery", "Endpoint", "Secret"]
+__all__ = ["Endpoint", "Secret"]

@@ -1,18 +1,22 @@
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
+from apps.delivery.models import Destination
 from apps.tenancy.fields import TenantForeignKey
 from apps.tenancy.models import TenantModel
-from apps.webhooks.choices import PauseReason, SecretStage, SeverityFloor
+from apps.webhooks.choices import SecretStage, SeverityFloor
+from apps.webhooks.rendering import PayloadOptions
 
 
 class Endpoint(TenantModel):
-    """A URL that receives incident events.
+    """A URL that receives incident events: the configuration of a webhook destination, with the same id.
 
-    Changed only by ``webhooks.services``. A deleted endpoint is kept for its delivery log.
+    Changed only by ``webhooks.services``. That of a deleted destination is kept for its delivery log.
     """
 
-    name = models.CharField(max_length=100)
+    destination = TenantForeignKey(
+        Destination, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
     url = models.CharField(max_length=2048)
     # Empty: every incident event.
     event_types = models.JSONField(default=list, blank=True)
@@ -27,35 +31,16 @@ class Endpoint(TenantModel):
     ca_pem = models.TextField(blank=True, default="")
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
-    deleted_at = models.DateTimeField(null=True, blank=True)
-
-    # Empty: active.
-    pause_reason = models.CharField(
-        max_length=20, choices=PauseReason.choices, blank=True, default=""
-    )
-    paused_at = models.DateTimeField(null=True, blank=True)
-
-    last_success_at = models.DateTimeField(null=True, blank=True)
-    # The first failure after the last success.
-    failing_since = models.DateTimeField(null=True, blank=True)
-    # Consecutive timeouts. Each blocks a worker thread for up to 15 s: see leasing.
-    slow_failures = models.PositiveIntegerField(default=0)
-    backoff_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["tenant", "name"],
-                condition=Q(deleted_at__isnull=True),
-                name="webhooks_endpoint_name_uniq",
-            ),
             models.CheckConstraint(
                 condition=Q(severity_floor__in=SeverityFloor.values),
                 name="webhooks_endpoint_floor_ck",
             ),
+            # REST shows one id for both.
             models.CheckConstraint(
-                condition=Q(pause_reason__in=["", *PauseReason.values]),
-                name="webhooks_endpoint_pause_ck",
+                condition=Q(id=F("destination")), name="webhooks_endpoint_destination_ck"
             ),
         ]
 
@@ -63,8 +48,19 @@ class Endpoint(TenantModel):
         return self.name
 
     @property
-    def is_paused(self) -> bool:
-        return bool(self.pause_reason)
+    def name(self) -> str:
+        name: str = self.destination.name
+        return name
+
+    @property
+    def payload_options(self) -> PayloadOptions:
+        """Which data it receives."""
+        return PayloadOptions(
+            hides_tenant_name=self.hides_tenant_name,
+            hides_people=self.hides_people,
+            hides_evidence=self.hides_evidence,
+            thin=self.is_thin,
+        )
 
 
 class Secret(TenantModel):

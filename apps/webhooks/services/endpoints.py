@@ -1,39 +1,20 @@
-"""Services of endpoints: create, change, test, pause, resume, delete."""
+"""Services of endpoints: create, change, delete. Their destinations are paused, resumed and tested by the engine."""
 
 import ssl
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
-from uuid import uuid4
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from apps.accounts.access_sessions import refuse_in_access_session
-from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.core.http import EgressPolicy, check_url, policy_of_installation
-from apps.events import due
-from apps.tenancy.context import require_tenant_id
-from apps.tenancy.models import Tenant
-from apps.webhooks.choices import (
-    INCIDENT_EVENTS,
-    DeadReason,
-    DeliveryState,
-    EventType,
-    PauseReason,
-    SecretStage,
-    SeverityFloor,
-)
-from apps.webhooks.errors import (
-    EndpointDeleted,
-    EndpointInvalid,
-    EndpointNameTaken,
-    EndpointPaused,
-)
-from apps.webhooks.models import Delivery, Endpoint
-from apps.webhooks.rendering import Envelope, render_ping
-from apps.webhooks.services.fanning_out import add_delivery, payload_options
-from apps.webhooks.services.scheduling import DELIVER, schedule_endpoint
+from apps.delivery import services as delivery
+from apps.delivery.choices import INCIDENT_EVENTS
+from apps.webhooks.choices import CHANNEL_NAME, SecretStage, SeverityFloor
+from apps.webhooks.errors import EndpointInvalid
+from apps.webhooks.models import Endpoint
 from apps.webhooks.services.secrets import add_secret
 
 CHANGEABLE = (
@@ -60,16 +41,24 @@ def create_endpoint(
 ) -> tuple[Endpoint, str]:
     """Create an endpoint; its signing secret is returned once.
 
-    Raises EndpointNameTaken, EndpointInvalid, and UrlRefused or AddressRefused for the URL.
+    Raises DestinationNameTaken, EndpointInvalid, and UrlRefused or AddressRefused for the URL.
     """
     refuse_in_access_session(actor)
-    fields = {"name": name, "url": url, **fields}
-    _check(fields, policy)
-    endpoint = Endpoint(created_at=at, updated_at=at, **fields)
+    _check({"name": name, "url": url, **fields}, policy)
     with transaction.atomic():
-        _save(endpoint, created=True)
+        destination = delivery.create_destination(channel=CHANNEL_NAME, name=name)
+        endpoint = Endpoint(
+            id=destination.id,
+            destination=destination,
+            url=url,
+            created_at=at,
+            updated_at=at,
+            **fields,
+        )
+        endpoint.save(force_insert=True)
         secret = add_secret(endpoint=endpoint, stage=SecretStage.CURRENT, at=at)
-        _audit("created", endpoint, actor, at, {"name": endpoint.name, "url": endpoint.url})
+        detail = {"name": name, "url": url}
+        delivery.audit_destination("created", destination, actor=actor, at=at, detail=detail)
     return endpoint, secret
 
 
@@ -83,118 +72,31 @@ def change_endpoint(
 ) -> Endpoint:
     """Change the given fields. Deliveries that are already rendered keep their bytes.
 
-    Raises as ``create_endpoint``, and EndpointDeleted.
+    Raises as ``create_endpoint``, and DestinationDeleted.
     """
     refuse_in_access_session(actor)
     _check(fields, policy)
     with transaction.atomic():
-        locked = _lock(endpoint)
-        for field, value in fields.items():
-            setattr(locked, field, value)
-        locked.updated_at = at
-        _save(locked, created=False, fields=fields)
-        _audit("changed", locked, actor, at, {"fields": sorted(fields)})
-    return locked
+        destination = delivery.lock_destination(endpoint.destination)
+        changed = Endpoint.objects.get(pk=endpoint.pk)
+        changed.destination = destination
+        own = {field: value for field, value in fields.items() if field != "name"}
+        if "name" in fields:
+            delivery.rename_destination(destination=destination, name=fields["name"])
+        for field, value in own.items():
+            setattr(changed, field, value)
+        changed.updated_at = at
+        changed.save(update_fields=[*own, "updated_at"])
+        detail = {"fields": sorted(fields)}
+        delivery.audit_destination("changed", destination, actor=actor, at=at, detail=detail)
+    return changed
 
 
 def delete_endpoint(*, endpoint: Endpoint, actor: Actor, at: datetime) -> None:
     """Stop sending and delete the secrets; the delivery log is kept. Idempotent."""
     with transaction.atomic():
-        locked = Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
-        if locked.deleted_at is not None:
-            return
-        locked.deleted_at = at
-        locked.save(update_fields=["deleted_at"])
-        locked.secrets.all().delete()
-        dead_letter_pending(endpoint=locked, reason=DeadReason.ENDPOINT_DELETED, at=at)
-        due.finish(DELIVER, tenant_id=require_tenant_id(), ref=str(locked.id))
-        _audit("deleted", locked, actor, at, {"name": locked.name})
-
-
-def pause_endpoint(*, endpoint: Endpoint, actor: Actor, at: datetime) -> None:
-    """Queue events without sending until ``resume_endpoint``. Idempotent: the first pause counts."""
-    with transaction.atomic():
-        locked = _lock(endpoint)
-        if locked.is_paused:
-            return
-        locked.pause_reason, locked.paused_at = PauseReason.OPERATOR, at
-        locked.save(update_fields=["pause_reason", "paused_at"])
-        _audit("paused", locked, actor, at, {"reason": PauseReason.OPERATOR.value})
-
-
-def resume_endpoint(*, endpoint: Endpoint, actor: Actor, at: datetime) -> None:
-    """Send again, queued events first. Dead letters are not resent.
-
-    Idempotent. Raises EndpointDeleted.
-    """
-    refuse_in_access_session(actor)
-    with transaction.atomic():
-        locked = _lock(endpoint)
-        if not locked.is_paused:
-            return
-        Endpoint.objects.filter(pk=locked.pk).update(
-            pause_reason="", paused_at=None, failing_since=None, slow_failures=0, backoff_until=None
-        )
-        schedule_endpoint(endpoint_id=locked.id, at=at)
-        _audit("resumed", locked, actor, at, {"reason": locked.pause_reason})
-
-
-def test_endpoint(*, endpoint: Endpoint, actor: Actor, at: datetime) -> Delivery:
-    """Send ``webhook.ping`` through the delivery queue; the state of the returned delivery shows the result.
-
-    Raises EndpointPaused, EndpointDeleted.
-    """
-    with transaction.atomic():
-        locked = _lock(endpoint)
-        if locked.is_paused:
-            raise EndpointPaused
-        tenant = Tenant.objects.get(pk=require_tenant_id())
-        event_id = uuid4()
-        envelope = Envelope(str(event_id), EventType.PING, at, str(tenant.id), tenant.name)
-        delivery = add_delivery(
-            endpoint=locked,
-            event_id=event_id,
-            event_type=EventType.PING,
-            body=render_ping(
-                envelope,
-                endpoint_id=str(locked.id),
-                endpoint_name=locked.name,
-                options=payload_options(locked),
-            ),
-            at=at,
-        )
-        schedule_endpoint(endpoint_id=locked.id, at=at)
-        _audit("tested", locked, actor, at, {"event_id": str(event_id)})
-    return delivery
-
-
-def dead_letter_pending(*, endpoint: Endpoint, reason: DeadReason, at: datetime) -> int:
-    """Turn the pending deliveries of this endpoint into dead letters; returns their number."""
-    return Delivery.objects.filter(endpoint=endpoint, state=DeliveryState.PENDING).update(
-        state=DeliveryState.DEAD, dead_at=at, dead_reason=reason, next_attempt_at=None
-    )
-
-
-def _lock(endpoint: Endpoint) -> Endpoint:
-    locked = Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
-    if locked.deleted_at is not None:
-        raise EndpointDeleted
-    return locked
-
-
-def _save(endpoint: Endpoint, *, created: bool, fields: Mapping[str, Any] | None = None) -> None:
-    try:
-        with transaction.atomic():
-            if created:
-                endpoint.save(force_insert=True)
-            else:
-                endpoint.save(update_fields=[*(fields or {}), "updated_at"])
-    except IntegrityError as error:
-        if "webhooks_endpoint_name_uniq" in str(error):
-            raise EndpointNameTaken(
-                message=f"An endpoint named {endpoint.name} exists already."
-            ) from error
-        raise
+        if delivery.delete_destination(destination=endpoint.destination, actor=actor, at=at):
+            endpoint.secrets.all().delete()
 
 
 def _check(fields: Mapping[str, Any], policy: EgressPolicy | None) -> None:
@@ -224,15 +126,3 @@ def _check_ca(ca_pem: str) -> None:
         ssl.create_default_context(cadata=ca_pem)
     except (ssl.SSLError, ValueError, TypeError) as error:
         raise EndpointInvalid("ca_unreadable", "The CA bundle is not PEM.") from error
-
-
-def _audit(
-    verb: str, endpoint: Endpoint, actor: Actor, at: datetime, detail: Mapping[str, Any]
-) -> None:
-    record(
-        action=f"webhook_endpoint.{verb}",
-        actor=actor,
-        entity=("webhook_endpoint", endpoint.id),
-        at=at,
-        detail=detail,
-    )

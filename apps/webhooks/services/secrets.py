@@ -47,7 +47,7 @@ def live_secrets(*, endpoint: Endpoint, at: datetime) -> list[str]:
         purpose=Purpose.WEBHOOK_SIGNING,
         holder=("webhook_endpoint", endpoint.id),
         terms=_terms(rows, at),
-        actor=Actor.system("webhooks.deliver"),
+        actor=Actor.system("delivery.deliver"),
         at=at,
         detail={"secrets": [str(row.id) for row in rows]},
     )

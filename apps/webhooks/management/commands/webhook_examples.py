@@ -7,10 +7,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.delivery.choices import DeliveryState, EventType
+from apps.delivery.models import Delivery
 from apps.tenancy import acting_in
 from apps.tenancy.models import Tenant
-from apps.webhooks.choices import DeliveryState, EventType
-from apps.webhooks.models import Delivery
+from apps.webhooks.models import Endpoint
 
 
 class Command(BaseCommand):
@@ -42,10 +43,9 @@ def _newest(event: EventType) -> bytes | None:
         event_type=event,
         state=DeliveryState.DELIVERED,
         # Only complete bodies are useful as examples.
-        endpoint__is_thin=False,
-        endpoint__hides_tenant_name=False,
-        endpoint__hides_people=False,
-        endpoint__hides_evidence=False,
+        destination__in=Endpoint.objects.filter(
+            is_thin=False, hides_tenant_name=False, hides_people=False, hides_evidence=False
+        ).values("destination"),
     )
     row = accepted.order_by("-created_at").first()
     return bytes(row.body) if row else None
