@@ -107,7 +107,8 @@ class TenantAutoSchema(AutoSchema):
         model = getattr(getattr(field.parent, "Meta", None), "model", None)
         if model and field.read_only and type(field) is serializers.ChoiceField:
             columns = {c.name: c for c in model._meta.concrete_fields}
-            field.allow_blank = field.source in columns and columns[field.source].blank
+            if field.source in columns:
+                field.allow_blank = columns[field.source].blank
         schema = super()._map_serializer_field(field, *args, **kwargs)  # type: ignore[no-untyped-call]  # the library
         return publish_bounds(field, schema) if schema else schema
 

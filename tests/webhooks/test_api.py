@@ -93,6 +93,21 @@ class TestEndpoints:
         assert admin.get(one).status_code == 404
         assert admin.get(BASE).json()["results"] == []
 
+    def test_are_ordered_and_filtered_by_the_fields_of_their_destinations(self, admin):
+        ids = {name: admin.post(BASE, {**NEW, "name": name}).json()["id"] for name in "bac"}
+        admin.post(f"{BASE}{ids['b']}/pause/")
+
+        def names(query: str) -> list[str]:
+            return [row["name"] for row in admin.get(BASE + query).json()["results"]]
+
+        assert names("?ordering=name") == ["a", "b", "c"]
+        assert names("?ordering=-name") == ["c", "b", "a"]
+        assert names("?name=c") == ["c"]
+        assert names("?pause_reason=operator") == ["b"]
+        first = admin.get(f"{BASE}?ordering=name&page_size=2").json()
+        rest = admin.get(first["next"]).json()["results"]
+        assert [row["name"] for row in rest] == ["c"]
+
     def test_rotate_in_three_steps(self, admin):
         created = admin.post(BASE, NEW).json()
         rotate = f"{BASE}{created['id']}/rotate-secret/"

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status
 from rest_framework.decorators import action
@@ -65,7 +65,8 @@ class EndpointViewSet(WebhookViewSet):
     fresh_sign_in = frozenset({"create", "partial_update", "rotate_secret"})
 
     def get_queryset(self) -> QuerySet[Endpoint]:
-        return selectors.visible_endpoints(self.access).prefetch_related("secrets")
+        rows = selectors.visible_endpoints(self.access).prefetch_related("secrets")
+        return rows.annotate(name=F("destination__name"))
 
     @extend_schema(responses={201: EndpointWithSecretSerializer})
     def create(self, request: Request) -> Response:

@@ -1,5 +1,6 @@
 from django.db import models
 from django.db.models import F, Q
+from django.utils.functional import cached_property
 
 from apps.delivery.models import Destination
 from apps.tenancy.fields import TenantForeignKey
@@ -47,7 +48,8 @@ class Endpoint(TenantModel):
     def __str__(self) -> str:
         return self.name
 
-    @property
+    # Not a property, so that a list can annotate it to order by it.
+    @cached_property
     def name(self) -> str:
         name: str = self.destination.name
         return name
