@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -59,10 +59,10 @@ def former(tmp_path) -> Path:
     if git("cat-file", "-e", f"{commit}^{{commit}}").returncode:
         version = RELEASES[-1]["version"]
         pytest.skip(f"this checkout has no history, or none that reaches release {version}")
-    archive = git("archive", "--format=tar", commit)
+    archive = git("archive", "--format=zip", commit)
     assert archive.returncode == 0, archive.stderr
-    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
-        tar.extractall(tmp_path / "former", filter="data")
+    with zipfile.ZipFile(io.BytesIO(archive.stdout)) as files:
+        files.extractall(tmp_path / "former")
     return tmp_path / "former"
 
 
