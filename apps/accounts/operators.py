@@ -5,16 +5,15 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from django.conf import settings
-from django.db import connections, transaction
+from django.db import transaction
 
 from apps.accounts.models import PlatformOperator, User
 from apps.audit.services import record_platform
 from apps.authorization.actors import Actor
 from apps.core.errors import Forbidden
+from apps.tenancy.locks import InstallationLock, lock
 
 OWNER = "owner"
-#: Advisory lock: serializes commands and the keeper.
-LOCK = 0x15B_0BE1
 
 
 class OwnerNeeded(Forbidden):
@@ -26,7 +25,7 @@ class OwnerNeeded(Forbidden):
 def add_operator(*, user: User, actor: Actor, at: datetime) -> bool:
     """Add a user, whose row must be committed already, to the platform operators. Returns whether it was added.
 
-    Idempotent. Raises OwnerNeeded. Locks: LOCK, as the owner.
+    Idempotent. Raises OwnerNeeded. Locks: operators, as the owner.
     """
     with _locked():
         if PlatformOperator.objects.using(OWNER).filter(pk=user.pk).exists():
@@ -38,8 +37,8 @@ def add_operator(*, user: User, actor: Actor, at: datetime) -> bool:
 
 
 def remove_operator(*, user: User, actor: Actor, at: datetime) -> bool:
-    """Remove a platform operator. Returns whether it was removed. Idempotent. Raises OwnerNeeded. Locks: LOCK, as the
-    owner."""
+    """Remove a platform operator. Returns whether it was removed. Idempotent. Raises OwnerNeeded. Locks: operators, as
+    the owner."""
     with _locked():
         rows = PlatformOperator.objects.using(OWNER).filter(pk=user.pk)
         if not rows.exists():
@@ -60,8 +59,7 @@ def _locked() -> Iterator[None]:
     """A transaction of the owner under the advisory lock."""
     require_owner()
     with transaction.atomic(using=OWNER):
-        with connections[OWNER].cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        lock(InstallationLock.OPERATORS, using=OWNER)
         yield
 
 

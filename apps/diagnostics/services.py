@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from agent.protocol.sealing import SealedBoxInvalid, seal_for
@@ -23,7 +23,7 @@ from apps.diagnostics.selectors import open_tests
 from apps.inventory.errors import LoginHeld
 from apps.inventory.models import Device
 from apps.inventory.services import require_login_approval
-from apps.tenancy.context import require_tenant_id
+from apps.tenancy.locks import TenantLock, lock
 from apps.vault.choices import CredentialKind, Purpose
 from apps.vault.models import CredentialSet
 from apps.vault.services import open_credential_set, take_lease
@@ -33,7 +33,6 @@ TEST_TIMEOUT = timedelta(seconds=45)
 LOGIN_TIMEOUT_SECONDS = 10
 MAX_PER_MINUTE = 20
 MAX_STORED_PER_DEVICE = 20
-_LOCK = 0x15B_D1A6
 
 
 def request_test(
@@ -66,9 +65,7 @@ def request_test(
         if not agent.is_host_approved:
             raise LoginHeld(message=_("The test did not run: the agent's host is not approved."))
     with transaction.atomic():
-        with connection.cursor() as cursor:  # two concurrent requests would both count too few
-            key = require_tenant_id().int & 0x7FFFFFFF
-            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, key])
+        lock(TenantLock.CONNECTION_TESTS)  # two concurrent requests would both count too few
         if open_tests(at).filter(device=device).exists():
             raise TestInProgress(message="A connection test of this device is running already.")
         recent = ConnectionTest.objects.filter(requested_at__gt=at - timedelta(minutes=1))

@@ -16,10 +16,10 @@ from django.db import connection
 from prometheus_client import Gauge
 
 from apps.core import liveness
+from apps.tenancy.locks import InstallationLock, try_session_lock
 
 log = structlog.get_logger(__name__)
 
-LOCK = 0x15B_BEA7
 TICKING = Gauge("ispvm_beat_ticking", "1 while this beat holds the lock.")
 POLL_SECONDS = 0.5
 WATCH_SECONDS = 2.0
@@ -100,8 +100,7 @@ class LockedBeat:
     def _acquire(self, lock_connection: Any) -> bool:
         while not self._stopped.is_set():
             with lock_connection.cursor() as cursor:
-                cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-                if cursor.fetchone()[0]:
+                if try_session_lock(cursor, InstallationLock.BEAT):
                     return True
             self._stopped.wait(POLL_SECONDS)
         return False

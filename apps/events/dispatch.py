@@ -12,6 +12,7 @@ from apps.events.models import OutboxDelivery
 from apps.events.outbox import DISPATCH
 from apps.events.subscriptions import Event, handler_of
 from apps.tenancy import acting_in
+from apps.tenancy.locks import TenantLock, try_lock
 
 log = structlog.get_logger(__name__)
 
@@ -68,12 +69,9 @@ def _dispatch_one(tenant_id: UUID, at: datetime) -> UUID | None:
 
 
 def _take_next(tenant_id: UUID, at: datetime) -> OutboxDelivery | None:
+    if not try_lock(TenantLock.DISPATCH):
+        return None
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"dispatch:{tenant_id}"]
-        )
-        if not cursor.fetchone()[0]:
-            return None
         cursor.execute(_NEXT, [at])
         row = cursor.fetchone()
     if row is None:

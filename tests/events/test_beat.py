@@ -6,7 +6,8 @@ import pytest
 from celery import current_app
 from django.conf import settings
 
-from apps.events.beat import LOCK, LockedBeat
+from apps.events.beat import LockedBeat
+from apps.tenancy.locks import InstallationLock
 from tests import database
 from tests.supervisor.waiting import eventually
 
@@ -34,7 +35,7 @@ def end_sessions_with_the_lock() -> int:
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
             " AND (classid::bigint << 32) + objid::bigint = %s AND granted"
             " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-            [LOCK],
+            [InstallationLock.BEAT],
         )
         return len(cursor.fetchall())
 

@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import connection
-
 from apps.alerts.choices import AlertState
 from apps.alerts.messages import FLAPPING, summary_message
 from apps.alerts.models import Alert, AlertRule, AlertTransition, RuleOverride
@@ -46,6 +44,7 @@ from apps.telemetry import queries
 from apps.telemetry.queries import LatestValue, Points
 from apps.telemetry.store import SeriesKey
 from apps.tenancy import acting_in
+from apps.tenancy.locks import TenantLock, try_lock
 
 EVALUATE = "alerts.evaluate"
 TRANSITION = "alert.transition"
@@ -90,7 +89,7 @@ def evaluate_tenant(*, tenant_id: UUID, at: datetime) -> int:
     The number of read queries does not grow with the number of entities.
     """
     with acting_in(tenant_id):
-        if not _try_lock(tenant_id):
+        if not try_lock(TenantLock.EVALUATE):
             return 0
         rules = _load_rules()
         inputs = _load_inputs(rules, at)
@@ -98,14 +97,6 @@ def evaluate_tenant(*, tenant_id: UUID, at: datetime) -> int:
         _write(transitions, inputs, at)
         _update_maintenance(inputs)
     return len(transitions)
-
-
-def _try_lock(tenant_id: UUID) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"evaluate:{tenant_id}"]
-        )
-        return bool(cursor.fetchone()[0])
 
 
 def _load_rules() -> list[_LoadedRule]:

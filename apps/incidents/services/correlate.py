@@ -3,8 +3,6 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import connection
-
 from apps.events import due, jobs
 from apps.incidents.choices import IncidentStatus, Resolution
 from apps.incidents.models import Incident, IncidentAlert
@@ -14,6 +12,7 @@ from apps.incidents.services.incident_writer import IncidentWriter
 from apps.incidents.services.snapshots import take_snapshot
 from apps.maintenance.selectors import active_windows
 from apps.tenancy import acting_in
+from apps.tenancy.locks import TenantLock, try_lock
 
 CORRELATE = "incidents.correlate"
 RECHECK_AFTER = timedelta(seconds=2)
@@ -40,20 +39,12 @@ def correlate_tenant(*, tenant_id: UUID, at: datetime) -> None:
     work stays due.
     """
     with acting_in(tenant_id):
-        if not _try_lock(tenant_id):
+        if not try_lock(TenantLock.CORRELATE):
             return
         # First: a concurrent schedule waits for this transaction and is not lost.
         due.finish(CORRELATE, tenant_id=tenant_id)
         if _correlate(at):
             due.schedule(CORRELATE, at=at + RECHECK_AFTER, tenant_id=tenant_id)
-
-
-def _try_lock(tenant_id: UUID) -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [f"correlate:{tenant_id}"]
-        )
-        return bool(cursor.fetchone()[0])
 
 
 def _correlate(at: datetime) -> bool:

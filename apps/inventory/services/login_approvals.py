@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from apps.accounts.access_sessions import refuse_in_access_session
@@ -21,14 +21,13 @@ from apps.inventory.destinations import Destination, LoginStatus, login_statuses
 from apps.inventory.errors import DestinationChanged, LoginApprovalRefused
 from apps.inventory.models import Device, LoginApproval
 from apps.inventory.polling_agents import polling_agents_of
-from apps.tenancy.context import require_tenant_id
+from apps.tenancy.locks import TenantLock, lock
 
 #: Fields that decide where credentials are sent. The site decides which agents poll the device.
 DESTINATION_FIELDS = frozenset(
     {"management_address", "api_port", "api_tls", "credential_set", "site"}
 )
 BATCH = 1_000
-_LOCK = 0x15B_106E
 _CERTIFICATE_FIELDS = ("certificate", "certificate_at", "presented_certificate", "presented_at")
 
 
@@ -54,9 +53,7 @@ def lock_assignments() -> None:
 
     Always taken before the lock of any device or approval; another order could deadlock.
     """
-    with connection.cursor() as cursor:
-        key = require_tenant_id().int & 0x7FFFFFFF
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, key])
+    lock(TenantLock.ASSIGNMENTS)
 
 
 @contextmanager

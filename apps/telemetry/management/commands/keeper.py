@@ -20,12 +20,12 @@ from apps.events import retention
 from apps.events.installation import record_restore
 from apps.events.processes import start_process_heartbeat
 from apps.telemetry import partitions
+from apps.tenancy.locks import InstallationLock, release_session_lock, try_session_lock
 from apps.tenancy.models import Tenant
 from apps.tenancy.startup_checks import run_startup_checks, wait_for_startup_checks
 
 log = structlog.get_logger(__name__)
 
-LOCK = 0x15B_CEE9
 DONE_AT = Gauge("ispvm_keeper_done_timestamp_seconds", "When this keeper last finished a round.")
 PARTITIONS = Counter("ispvm_keeper_partitions", "Partitions created and dropped.", ["action"])
 DELETED = Counter("ispvm_keeper_rows_deleted", "Rows past their retention, deleted.", ["table"])
@@ -75,17 +75,16 @@ class Command(BaseCommand):
             with owner.cursor() as cursor:
                 partitions.limit_waiting(cursor)
                 cursor.execute(
-                    "SELECT set_config('statement_timeout', %s, false), pg_try_advisory_lock(%s)",
-                    [f"{STATEMENT_SECONDS}s", LOCK],
+                    "SELECT set_config('statement_timeout', %s, false)", [f"{STATEMENT_SECONDS}s"]
                 )
-                if not cursor.fetchone()[1]:
+                if not try_session_lock(cursor, InstallationLock.KEEPER):
                     return RETRY_SECONDS
                 try:
                     return self._maintain(cursor, stopped)
                 finally:
                     # A closed session has released its lock already.
                     with contextlib.suppress(DatabaseError, InterfaceError):
-                        cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+                        release_session_lock(cursor, InstallationLock.KEEPER)
         except (OperationalError, InterfaceError) as error:
             log.warning(
                 "keeper_database_unavailable", error=type(error.__cause__ or error).__name__
