@@ -10,15 +10,12 @@ if ISPVM_CA_KEY_FILE:
 
 ROOT_URLCONF = "ispvm.ingest_urls"
 WSGI_APPLICATION = "ispvm.ingest_wsgi.application"
-# No sign-in here: allauth would require its middleware, and that one sessions.
-ISPVM_APPS_WITHOUT_TABLES_HERE = tuple(
-    app.rpartition(".")[2] for app in INSTALLED_APPS if app.startswith("allauth.")
-)
-INSTALLED_APPS = [app for app in INSTALLED_APPS if not app.startswith("allauth.")]
-# Without autodiscovery of admin modules, which would load the modules of sign-in.
-INSTALLED_APPS[INSTALLED_APPS.index("django.contrib.admin")] = (
-    "django.contrib.admin.apps.SimpleAdminConfig"
-)
+# No sign-in here: allauth would require its middleware, and that one sessions; autodiscovery of admin modules would
+# load the modules of sign-in.
+ISPVM_APPS_WITHOUT_TABLES_HERE = ("account", "mfa", "socialaccount")
+for _app in ("allauth.account", "allauth.mfa", "allauth.socialaccount", "django.contrib.admin"):
+    INSTALLED_APPS.remove(_app)
+INSTALLED_APPS.append("django.contrib.admin.apps.SimpleAdminConfig")
 MIDDLEWARE = ["apps.core.requests.AgentRequestIdMiddleware"]
 ALLOWED_HOSTS = ["*"]  # identity is the client certificate; the Host header decides nothing here
 DATA_UPLOAD_MAX_MEMORY_SIZE = None  # apps.ingest bounds bodies itself, while they stream

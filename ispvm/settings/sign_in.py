@@ -3,17 +3,9 @@
 import os
 
 from apps.accounts.oidc.config import Provider, ProvidersInvalid, read_providers
-from ispvm.settings.base import INSTALLED_APPS, MIDDLEWARE
 from ispvm.settings.env import Reader
 
 env = Reader(os.environ)
-
-# allauth stores factors and identities and implements their protocols; its pages and URLs are not served.
-INSTALLED_APPS += ["allauth.account", "allauth.mfa", "allauth.socialaccount"]
-MIDDLEWARE.insert(
-    MIDDLEWARE.index("django_htmx.middleware.HtmxMiddleware"),
-    "allauth.account.middleware.AccountMiddleware",
-)
 
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
