@@ -12,6 +12,8 @@ from functools import cached_property
 from typing import Any, Self
 from uuid import UUID
 
+import msgspec
+
 #: Rows that are encoded in one call.
 ROWS_PER_PART = 500
 
@@ -174,19 +176,16 @@ class Graph:
 
     def as_document(self) -> dict[str, Any]:
         """JSON-safe content, in canonical order."""
-        return {
-            item.name: [_json_row(row) for row in getattr(self, item.name)] for item in fields(self)
-        }
+        document: dict[str, Any] = msgspec.to_builtins(self)
+        return document
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """The graph of a document that ``as_document`` created; unknown keys (of a newer version) are ignored."""
-        return cls(
-            **{
-                name: tuple(_row(row_type, item) for item in document.get(name, ()))
-                for name, row_type in _ROW_TYPES.items()
-            }
-        )
+        """The graph of a document that ``as_document`` created; unknown keys (of a newer version) are ignored.
+
+        Raises msgspec.ValidationError for any other document.
+        """
+        return msgspec.convert(document, cls)
 
     def canonical_parts(self) -> Iterator[bytes]:
         """The canonical document as JSON, in parts: names sorted, no spaces.
@@ -198,7 +197,8 @@ class Graph:
             yield f'{"," if number else "{"}"{name}":['.encode()
             rows = getattr(self, name)
             for start in range(0, len(rows), ROWS_PER_PART):
-                part = [_json_row(row) for row in rows[start : start + ROWS_PER_PART]]
+                part = msgspec.to_builtins(rows[start : start + ROWS_PER_PART])
+                # Not msgspec's encoder: stored versions are digests of this one's bytes.
                 text = json.dumps(part, sort_keys=True, separators=(",", ":"))
                 yield f"{',' if start else ''}{text[1:-1]}".encode()
             yield b"]"
@@ -307,20 +307,6 @@ def build_graph(
     )
 
 
-_ROW_TYPES: Mapping[str, type[Any]] = {
-    "sites": Site,
-    "devices": Device,
-    "interfaces": Interface,
-    "links": Link,
-    "bgp_peers": BgpPeer,
-    "ospf_neighbors": OspfNeighbor,
-    "services": Service,
-    "probe_targets": ProbeTarget,
-    "agents": AgentLocation,
-    "groups": DependencyGroup,
-}
-
-
 def version_of(parts: Iterable[bytes]) -> str:
     """The version of the graph whose ``canonical_parts`` these are."""
     digest = hashlib.sha256()
@@ -331,39 +317,3 @@ def version_of(parts: Iterable[bytes]) -> str:
 
 def _by_id(rows: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(sorted(rows, key=lambda row: row.id))
-
-
-def _json_row(row: Any) -> dict[str, Any]:
-    return {item.name: _json_value(getattr(row, item.name)) for item in fields(row)}
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, UUID):
-        return str(value)
-    if isinstance(value, tuple):
-        return [_json_value(part) for part in value]
-    return value
-
-
-def _row(row_type: type[Any], item: Mapping[str, Any]) -> Any:
-    known = {field.name for field in fields(row_type)}
-    return row_type(
-        **{name: _parsed_value(name, value) for name, value in item.items() if name in known}
-    )
-
-
-def _parsed_value(name: str, value: Any) -> Any:
-    if name == "probes":
-        return tuple(UUID(pk) for pk in value)
-    if name == "members":
-        return tuple(_ref(member) for member in value)
-    if name == "dependent":
-        return _ref(value)
-    if value is not None and (name == "id" or (name.endswith("_id") and name != "router_id")):
-        return UUID(value)
-    return value
-
-
-def _ref(pair: Any) -> Ref:
-    entity_type, entity_id = pair
-    return (entity_type, UUID(entity_id))

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
@@ -57,7 +58,8 @@ def request_enrollment(request: EnrollmentRequest, *, at: datetime) -> IssuedCer
     payload = {**asdict(request), "token": None}
     if token is not None:
         payload["token"] = {"tenant_id": str(token.tenant_id), "proof": token.proof.hex()}
-    return _certificate_from(_submit_and_wait(SigningKind.ENROLL, payload, at))
+    answer = _submit_and_wait(SigningKind.ENROLL, payload, at)
+    return msgspec.convert(answer, IssuedCertificate)
 
 
 def request_renewal(
@@ -67,9 +69,8 @@ def request_renewal(
     validate_csr(csr_pem)
     if keys.may_sign():
         return renew_certificate(identity=identity, csr_pem=csr_pem, at=at)
-    return _certificate_from(
-        _submit_and_wait(SigningKind.RENEW, {"der": der.hex(), "csr_pem": csr_pem}, at)
-    )
+    answer = _submit_and_wait(SigningKind.RENEW, {"der": der.hex(), "csr_pem": csr_pem}, at)
+    return msgspec.convert(answer, IssuedCertificate)
 
 
 def request_listener_certificate(*, csr_pem: str, hosts: list[str], at: datetime) -> str:
@@ -189,7 +190,7 @@ def _enroll(payload: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     token = payload["token"]
     if token is not None:
         token = TokenSecret(UUID(token["tenant_id"]), bytes.fromhex(token["proof"]))
-    return _answer_document(enroll(EnrollmentRequest(**{**payload, "token": token}), at=at))
+    return _as_json(enroll(EnrollmentRequest(**{**payload, "token": token}), at=at))
 
 
 def _renew(payload: Mapping[str, Any], at: datetime) -> dict[str, Any]:
@@ -197,7 +198,12 @@ def _renew(payload: Mapping[str, Any], at: datetime) -> dict[str, Any]:
     identity = authenticate_certificate(
         der=bytes.fromhex(payload["der"]), at=at, for_renewal=True, skip_cache=True
     )
-    return _answer_document(renew_certificate(identity=identity, csr_pem=payload["csr_pem"], at=at))
+    return _as_json(renew_certificate(identity=identity, csr_pem=payload["csr_pem"], at=at))
+
+
+def _as_json(issued: IssuedCertificate) -> dict[str, Any]:
+    answer: dict[str, Any] = msgspec.to_builtins(issued)
+    return answer
 
 
 def _sign_listener(payload: Mapping[str, Any], at: datetime) -> dict[str, Any]:
@@ -223,26 +229,6 @@ _HANDLERS: dict[str, Callable[[Mapping[str, Any], datetime], dict[str, Any]]] = 
     SigningKind.LISTENER: _sign_listener,
     SigningKind.STAGE: _stage,
 }
-
-
-def _answer_document(issued: IssuedCertificate) -> dict[str, Any]:
-    return {
-        "agent_id": str(issued.agent_id),
-        "tenant_id": str(issued.tenant_id),
-        "certificate_pem": issued.certificate_pem,
-        "ca_pem": issued.ca_pem,
-        "not_after": issued.not_after.isoformat(),
-    }
-
-
-def _certificate_from(answer: Mapping[str, Any]) -> IssuedCertificate:
-    return IssuedCertificate(
-        agent_id=UUID(answer["agent_id"]),
-        tenant_id=UUID(answer["tenant_id"]),
-        certificate_pem=answer["certificate_pem"],
-        ca_pem=answer["ca_pem"],
-        not_after=datetime.fromisoformat(answer["not_after"]),
-    )
 
 
 def check_signer(*, at: datetime) -> str:
