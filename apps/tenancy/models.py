@@ -1,12 +1,11 @@
 """The tenant, and the base of every row that one owns."""
 
 import uuid
-from typing import Any
 
 from django.db import models
 from django.db.models.functions import Lower
 
-from apps.tenancy.context import current_tenant_id
+from apps.tenancy.fields import TenantField
 
 
 class Tenant(models.Model):
@@ -33,18 +32,14 @@ class Tenant(models.Model):
 class TenantModel(models.Model):
     """A row of one tenant, hidden from others by row-level security.
 
-    The tenant is taken from ``acting_in`` when it is not given. Each migration that creates one follows
-    with ``operations.IsolateTenantTable`` (the catalog lint fails the build otherwise), and each app defines in its
-    ``limits`` which rows a limited member sees (default: none).
+    ``tenant`` defaults to the tenant of ``acting_in``: no other one can be stored, because the policy of the table
+    refuses it, and outside ``acting_in`` the column is null and the row refused (ADR 0021). Each migration that
+    creates one follows with ``operations.IsolateTenantTable`` (the catalog lint fails the build otherwise), and each
+    app defines in its ``limits`` which rows a limited member sees (default: none).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="+", editable=False)
+    tenant = TenantField(Tenant, on_delete=models.PROTECT, related_name="+", editable=False)
 
     class Meta:
         abstract = True
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if not args and "tenant" not in kwargs and "tenant_id" not in kwargs:
-            kwargs["tenant_id"] = current_tenant_id()
-        super().__init__(*args, **kwargs)
