@@ -90,6 +90,10 @@ class TenantView(APIView):
                 response[name] = text
         return super().finalize_response(request, response, *args, **kwargs)
 
+    def actor_and_time(self) -> dict[str, Any]:
+        """Arguments of every service that writes: who, and when."""
+        return {"actor": self.access.actor, "at": clock.now()}
+
     @property
     def access(self) -> Access:
         """The caller's access; permission checks have verified that there is one."""
@@ -137,3 +141,14 @@ class TenantViewSet(TenantView, GenericViewSet[Any]):
             return super().get_object()
         except (ValueError, TypeError) as error:  # an id that is not a uuid
             raise NotVisible from error
+
+
+class PartialUpdateMixin:
+    """PATCH with ``perform_update``. Unlike ``mixins.UpdateModelMixin`` without PUT, which would reset fields that are
+    unknown to older clients."""
+
+    def partial_update(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
+        serializer = self.get_serializer(self.get_object(), data=request.data, partial=True)
+        serializer.is_valid(raise_exception=True)
+        self.perform_update(serializer)
+        return Response(serializer.data)

@@ -1,6 +1,6 @@
 """`users`, `memberships`, `roles`."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -21,7 +21,7 @@ from apps.accounts.tokens import require_role_within
 from apps.authorization.choices import Role
 from apps.authorization.permissions import ROLE_TABLE, Permission
 from apps.core import clock
-from apps.rest.views import TenantView, TenantViewSet
+from apps.rest.views import PartialUpdateMixin, TenantView, TenantViewSet
 
 
 class UserSerializer(serializers.ModelSerializer[User]):
@@ -68,7 +68,13 @@ class UserViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSe
         return User.objects.filter(memberships__tenant_id=self.access.tenant.id)
 
 
-class MembershipViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+class MembershipViewSet(
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    PartialUpdateMixin,
+    mixins.DestroyModelMixin,
+    TenantViewSet,
+):
     """Members of this tenant and their roles. The last admin can neither be removed nor demoted."""
 
     serializer_class = MembershipSerializer
@@ -91,22 +97,19 @@ class MembershipViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
         """Create an invitation, as `POST /invitations/` does. The membership exists once it is accepted."""
         return create_invitation(member_access(self.access), request)
 
-    def partial_update(self, request: Request, pk: str) -> Response:
-        member = self.get_object()
-        params = self.get_serializer(member, data=request.data, partial=True)
-        params.is_valid(raise_exception=True)
-        changes = params.validated_data
+    def perform_update(self, serializer: Any) -> None:
+        member, changes = cast(Membership, serializer.instance), serializer.validated_data
         require_role_within(
             member_access(self.access),
             changes.get("role", member.role),
             is_limited=changes.get("is_limited", member.is_limited),
         )
-        changed = members.change_member(member=member, changes=changes, **self._actor_and_time())
-        return Response(self.get_serializer(changed).data)
+        serializer.instance = members.change_member(
+            member=member, changes=changes, **self.actor_and_time()
+        )
 
-    def destroy(self, request: Request, pk: str) -> Response:
-        members.remove_member(member=self.get_object(), **self._actor_and_time())
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    def perform_destroy(self, instance: Membership) -> None:
+        members.remove_member(member=instance, **self.actor_and_time())
 
     @extend_schema(request=None, responses={204: None})
     @action(detail=True, methods=["post"])
@@ -116,9 +119,6 @@ class MembershipViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
             member=self.get_object(), access=self.access, at=clock.now()
         )
         return Response(status=status.HTTP_204_NO_CONTENT)
-
-    def _actor_and_time(self) -> dict[str, Any]:
-        return {"actor": self.access.actor, "at": clock.now()}
 
 
 class RolesView(TenantView):

@@ -109,7 +109,9 @@ class MeView(TenantView):
         )
 
 
-class TokenViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+class TokenViewSet(
+    mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, TenantViewSet
+):
     """API tokens of the tenant. The token itself is only in the response that creates it."""
 
     serializer_class = TokenSerializer
@@ -139,6 +141,5 @@ class TokenViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         body: dict[str, Any] = {**TokenSerializer(token).data, "token": text}
         return Response(body, status=status.HTTP_201_CREATED)
 
-    def destroy(self, request: Request, pk: str) -> Response:
-        services.revoke_token(token=self.get_object(), actor=self.access.actor, at=clock.now())
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    def perform_destroy(self, instance: ApiToken) -> None:
+        services.revoke_token(token=instance, **self.actor_and_time())

@@ -117,7 +117,9 @@ class CreatedInvitationSerializer(InvitationSerializer):
         fields = [*InvitationSerializer.Meta.fields, "link"]
 
 
-class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+class InvitationViewSet(
+    mixins.ListModelMixin, mixins.RetrieveModelMixin, mixins.DestroyModelMixin, TenantViewSet
+):
     """Invitations to this tenant. They do not reveal whether the address has an account."""
 
     serializer_class = InvitationSerializer
@@ -133,11 +135,8 @@ class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
     def create(self, request: Request) -> Response:
         return create_invitation(member_access(self.access), request)
 
-    def destroy(self, request: Request, pk: str) -> Response:
-        invitations.revoke_invitation(
-            invitation=self.get_object(), actor=self.access.actor, at=clock.now()
-        )
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    def perform_destroy(self, instance: Invitation) -> None:
+        invitations.revoke_invitation(invitation=instance, **self.actor_and_time())
 
 
 def create_invitation(access: MemberAccess, request: Request) -> Response:

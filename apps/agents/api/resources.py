@@ -20,7 +20,7 @@ from apps.agents.selectors import (
 from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.rest.fields import BoundedList
-from apps.rest.views import TenantViewSet
+from apps.rest.views import PartialUpdateMixin, TenantViewSet
 
 
 class AgentSerializer(serializers.ModelSerializer[Agent]):
@@ -141,7 +141,14 @@ class RevocationSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=200, allow_blank=True, default="")
 
 
-class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+class AgentViewSet(
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.CreateModelMixin,
+    PartialUpdateMixin,
+    mixins.DestroyModelMixin,
+    TenantViewSet,
+):
     """Agents. Reported values are read-only."""
 
     serializer_class = AgentSerializer
@@ -173,30 +180,24 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     def get_queryset(self) -> QuerySet[Agent]:
         return self.access.visible(Agent.objects.all(), Permission.AGENTS_VIEW)
 
-    def create(self, request: Request) -> Response:
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        agent = services.create_agent(**serializer.validated_data, **self._actor_and_time())
-        return Response(self.get_serializer(agent).data, status=status.HTTP_201_CREATED)
-
-    def partial_update(self, request: Request, pk: str) -> Response:
-        agent = self.get_object()
-        serializer = self.get_serializer(agent, data=request.data, partial=True)
-        serializer.is_valid(raise_exception=True)
-        changed = services.update_agent(
-            agent=agent, changes=serializer.validated_data, **self._actor_and_time()
+    def perform_create(self, serializer: Any) -> None:
+        serializer.instance = services.create_agent(
+            **serializer.validated_data, **self.actor_and_time()
         )
-        return Response(self.get_serializer(changed).data)
 
-    def destroy(self, request: Request, pk: str) -> Response:
-        services.delete_agent(agent=self.get_object(), **self._actor_and_time())
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    def perform_update(self, serializer: Any) -> None:
+        serializer.instance = services.update_agent(
+            agent=serializer.instance, changes=serializer.validated_data, **self.actor_and_time()
+        )
+
+    def perform_destroy(self, instance: Agent) -> None:
+        services.delete_agent(agent=instance, **self.actor_and_time())
 
     @extend_schema(request=None, responses={201: EnrollTokenSerializer})
     @action(detail=True, methods=["post"], url_path="enroll-token")
     def enroll_token(self, request: Request, pk: str) -> Response:
         """A one-time token, shown once; earlier unused tokens become invalid."""
-        token = services.issue_enroll_token(agent=self.get_object(), **self._actor_and_time())
+        token = services.issue_enroll_token(agent=self.get_object(), **self.actor_and_time())
         return Response(
             {"token": token.text, "expires_at": token.expires_at}, status=status.HTTP_201_CREATED
         )
@@ -209,7 +210,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         agent = self.get_object()
         serializer.is_valid(raise_exception=True)
         revoked = services.revoke_agent(
-            agent=agent, reason=serializer.validated_data["reason"], **self._actor_and_time()
+            agent=agent, reason=serializer.validated_data["reason"], **self.actor_and_time()
         )
         return Response(self.get_serializer(revoked).data)
 
@@ -221,7 +222,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         serializer = HostApprovalSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         approved = services.approve_agent_host(
-            agent=agent, host_key=serializer.validated_data["host_key"], **self._actor_and_time()
+            agent=agent, host_key=serializer.validated_data["host_key"], **self.actor_and_time()
         )
         return Response(self.get_serializer(approved).data)
 
@@ -238,7 +239,7 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         agent = self.get_object()
         serializer = AssignmentSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        services.assign_agent(agent=agent, **serializer.validated_data, **self._actor_and_time())
+        services.assign_agent(agent=agent, **serializer.validated_data, **self.actor_and_time())
         return Response(_assignment(agent))
 
     @extend_schema(responses=QuarantineSerializer)
@@ -256,9 +257,6 @@ class AgentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         """The agent's certificates, newest first."""
         rows = certificates_of(self.get_object())
         return Response({"results": CertificateSerializer(rows, many=True).data})
-
-    def _actor_and_time(self) -> dict[str, Any]:
-        return {"actor": self.access.actor, "at": clock.now()}
 
 
 def _assignment(agent: Agent) -> dict[str, Any]:

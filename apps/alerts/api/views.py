@@ -18,7 +18,6 @@ from apps.alerts.api import serializers
 from apps.alerts.models import Alert, AlertRule, AlertTransition, RuleOverride
 from apps.alerts.selectors import labels_of, rules_with_severity
 from apps.authorization.permissions import Permission
-from apps.core import clock
 from apps.core.errors import Forbidden
 from apps.rest.pagination import SignedCursorPagination
 from apps.rest.views import TenantViewSet
@@ -42,9 +41,6 @@ class OldestFirst(SignedCursorPagination):
 
 class AlertsViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
     """Shared by both view sets."""
-
-    def actor_and_time(self) -> dict[str, Any]:
-        return {"actor": self.access.actor, "at": clock.now()}
 
     def validated(self, serializer_class: type[Serializer[Any]], data: Any) -> dict[str, Any]:
         """The validated data of a request."""

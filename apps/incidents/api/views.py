@@ -11,7 +11,6 @@ from rest_framework.response import Response
 
 from apps.alerts.choices import Severity
 from apps.authorization.permissions import Permission
-from apps.core import clock
 from apps.core.errors import NotVisible
 from apps.incidents import selectors, services
 from apps.incidents.api import serializers as incident_serializers
@@ -99,7 +98,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
         incident = self.get_object()
         return Response(
             self._detail(
-                services.acknowledge_incident(incident_id=incident.id, **self._actor_and_time())
+                services.acknowledge_incident(incident_id=incident.id, **self.actor_and_time())
             )
         )
 
@@ -110,7 +109,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
         incident = self.get_object()
         return Response(
             self._detail(
-                services.unacknowledge_incident(incident_id=incident.id, **self._actor_and_time())
+                services.unacknowledge_incident(incident_id=incident.id, **self.actor_and_time())
             )
         )
 
@@ -124,7 +123,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
         incident = self.get_object()
         params = self._validated(incident_serializers.AssigneeSerializer, request)
         changed = services.assign_incident(
-            incident_id=incident.id, **params, **self._actor_and_time()
+            incident_id=incident.id, **params, **self.actor_and_time()
         )
         return Response(self._detail(changed))
 
@@ -137,7 +136,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
         """Add a note."""
         incident = self.get_object()
         params = self._validated(incident_serializers.NoteSerializer, request)
-        entry = services.add_note(incident_id=incident.id, **params, **self._actor_and_time())
+        entry = services.add_note(incident_id=incident.id, **params, **self.actor_and_time())
         return Response(
             incident_serializers.TimelineSerializer(entry).data, status=status.HTTP_201_CREATED
         )
@@ -151,9 +150,7 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
         """Close it manually; its alerts alone will not open another one."""
         incident = self.get_object()
         params = self._validated(incident_serializers.ReasonSerializer, request)
-        closed = services.close_incident(
-            incident_id=incident.id, **params, **self._actor_and_time()
-        )
+        closed = services.close_incident(incident_id=incident.id, **params, **self.actor_and_time())
         return Response(self._detail(closed))
 
     @extend_schema(responses=incident_serializers.TimelineSerializer(many=True))
@@ -216,9 +213,6 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
             "computed_digest": replay.computed_digest,
         }
         return Response({**body, "is_same": replay.is_same})
-
-    def _actor_and_time(self) -> dict[str, Any]:
-        return {"actor": self.access.actor, "at": clock.now()}
 
     def _fully_visible(self) -> Incident:
         """For views that name every entity of the incident."""

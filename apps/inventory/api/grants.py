@@ -3,12 +3,9 @@
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from rest_framework import mixins, serializers, status
-from rest_framework.request import Request
-from rest_framework.response import Response
+from rest_framework import mixins, serializers
 
 from apps.authorization.permissions import Permission
-from apps.core import clock
 from apps.core.errors import NotVisible
 from apps.inventory import services
 from apps.inventory.models import Device, DeviceGrant, Site, SiteGrant
@@ -35,7 +32,13 @@ class DeviceGrantSerializer(serializers.ModelSerializer[DeviceGrant]):
         fields = ["id", "user", "device"]
 
 
-class GrantViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+class GrantViewSet(
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.CreateModelMixin,
+    mixins.DestroyModelMixin,
+    TenantViewSet,
+):
     """Grants to members; they only affect limited members. Delete one to revoke it."""
 
     model: ClassVar[type[SiteGrant | DeviceGrant]]
@@ -51,23 +54,18 @@ class GrantViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
             Permission.MEMBERS_MANAGE,
         )
 
-    def create(self, request: Request) -> Response:
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
+    def perform_create(self, serializer: Any) -> None:
         try:
-            grant = services.grant(
+            serializer.instance = services.grant(
                 user_id=serializer.validated_data["user_id"],
                 row=serializer.validated_data["content_object"],
-                actor=self.access.actor,
-                at=clock.now(),
+                **self.actor_and_time(),
             )
         except NotVisible as error:
             raise serializers.ValidationError({"user": "No such member."}) from error
-        return Response(self.get_serializer(grant).data, status=status.HTTP_201_CREATED)
 
-    def destroy(self, request: Request, pk: str) -> Response:
-        services.revoke_grant(grant=self.get_object(), actor=self.access.actor, at=clock.now())
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    def perform_destroy(self, instance: SiteGrant | DeviceGrant) -> None:
+        services.revoke_grant(grant=instance, **self.actor_and_time())
 
 
 class SiteGrantViewSet(GrantViewSet):

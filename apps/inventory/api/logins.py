@@ -76,7 +76,7 @@ class DeviceLogins(InventoryViewSet):
         serializer = login_serializers.ApprovalSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         destinations = {device.pk: serializer.validated_data["destination"]}
-        self.write(services.approve_logins, destinations=destinations)
+        services.approve_logins(destinations=destinations, **self.actor_and_time())
         return self._login(device)
 
     @extend_schema(
@@ -90,7 +90,7 @@ class DeviceLogins(InventoryViewSet):
         destinations = {
             row["device"]: row["destination"] for row in serializer.validated_data["devices"]
         }
-        self.write(services.approve_logins, destinations=destinations)
+        services.approve_logins(destinations=destinations, **self.actor_and_time())
         devices = list(Device.objects.filter(pk__in=destinations).order_by("name"))
         statuses = login_statuses(devices)
         documents = [login_serializers.login_document(row, statuses[row.pk]) for row in devices]
@@ -106,7 +106,9 @@ class DeviceLogins(InventoryViewSet):
         device = self.get_object()
         serializer = login_serializers.CertificateAcceptanceSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        self.write(services.accept_certificate, device=device, **serializer.validated_data)
+        services.accept_certificate(
+            device=device, **serializer.validated_data, **self.actor_and_time()
+        )
         return self._login(device)
 
     def _login(self, device: Device) -> Response:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
-from rest_framework import status
+from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,7 +12,7 @@ from rest_framework.serializers import BaseSerializer
 from apps.authorization.permissions import Permission
 from apps.inventory import services
 from apps.inventory.api import serializers
-from apps.inventory.api.base import CreateRow, DeleteRow, InventoryViewSet, UpdateRow
+from apps.inventory.api.base import InventoryViewSet
 from apps.inventory.api.logins import DeviceLogins
 from apps.inventory.models import (
     BgpPeer,
@@ -24,36 +24,42 @@ from apps.inventory.models import (
     Service,
     Site,
 )
+from apps.rest.views import PartialUpdateMixin
 
 
-class SiteViewSet(CreateRow, UpdateRow, DeleteRow):
+class SiteViewSet(
+    mixins.CreateModelMixin, PartialUpdateMixin, mixins.DestroyModelMixin, InventoryViewSet
+):
     """Sites."""
 
     model = Site
     serializer_class = serializers.SiteSerializer
     filters = {"name": "name", "code": "code"}
     orderings = ("name", "code")
-    row_name = "site"
-    create_row, update_row, delete_row = (
-        services.create_site,
-        services.update_site,
-        services.delete_site,
-    )
+
+    def perform_create(self, serializer: Any) -> None:
+        serializer.instance = services.create_site(
+            **serializer.validated_data, **self.actor_and_time()
+        )
+
+    def perform_update(self, serializer: Any) -> None:
+        serializer.instance = services.update_site(
+            site=serializer.instance, changes=serializer.validated_data, **self.actor_and_time()
+        )
+
+    def perform_destroy(self, instance: Site) -> None:
+        services.delete_site(site=instance, **self.actor_and_time())
 
 
-class DeviceViewSet(DeviceLogins, CreateRow, UpdateRow, DeleteRow):
+class DeviceViewSet(
+    DeviceLogins, mixins.CreateModelMixin, PartialUpdateMixin, mixins.DestroyModelMixin
+):
     """Devices, with their discovered interfaces, sessions and services."""
 
     model = Device
     serializer_class = serializers.DeviceSerializer
     filters = {"name": "name", "site": "site", "role": "role"}
     orderings = ("name", "role")
-    row_name = "device"
-    create_row, update_row, delete_row = (
-        services.create_device,
-        services.update_device,
-        services.delete_device,
-    )
     fresh_sign_in = frozenset({"set_credentials", *DeviceLogins.decisions})
     etag_ignores = frozenset({"last_seen_at", "login_state"})
     permission_map = {
@@ -66,6 +72,19 @@ class DeviceViewSet(DeviceLogins, CreateRow, UpdateRow, DeleteRow):
         "credentials": Permission.DIAGNOSTICS_RUN,
         "set_credentials": Permission.CREDENTIALS_MANAGE,
     }
+
+    def perform_create(self, serializer: Any) -> None:
+        serializer.instance = services.create_device(
+            **serializer.validated_data, **self.actor_and_time()
+        )
+
+    def perform_update(self, serializer: Any) -> None:
+        serializer.instance = services.update_device(
+            device=serializer.instance, changes=serializer.validated_data, **self.actor_and_time()
+        )
+
+    def perform_destroy(self, instance: Device) -> None:
+        services.delete_device(device=instance, **self.actor_and_time())
 
     @extend_schema(responses=serializers.InterfaceSerializer(many=True))
     @action(detail=True)
@@ -95,8 +114,8 @@ class DeviceViewSet(DeviceLogins, CreateRow, UpdateRow, DeleteRow):
         device = self.get_object()
         serializer = serializers.DefaultProbesSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        targets = self.write(
-            services.create_default_probe_targets, device=device, **serializer.validated_data
+        targets = services.create_default_probe_targets(
+            device=device, **serializer.validated_data, **self.actor_and_time()
         )
         body = serializers.ProbeTargetSerializer(targets, many=True).data
         return Response(body, status=status.HTTP_201_CREATED)
@@ -117,7 +136,9 @@ class DeviceViewSet(DeviceLogins, CreateRow, UpdateRow, DeleteRow):
         device = self.get_object()
         serializer = serializers.DeviceCredentialsSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        self.write(services.set_device_credentials, device=device, **serializer.validated_data)
+        services.set_device_credentials(
+            device=device, **serializer.validated_data, **self.actor_and_time()
+        )
         return self._credentials(device)
 
     def _credentials(self, device: Device) -> Response:
@@ -129,81 +150,124 @@ class DeviceViewSet(DeviceLogins, CreateRow, UpdateRow, DeleteRow):
         return self.get_paginated_response(serializer(page, many=True).data)
 
 
-class InterfaceViewSet(UpdateRow, DeleteRow):
+class InterfaceViewSet(PartialUpdateMixin, mixins.DestroyModelMixin, InventoryViewSet):
     """Interfaces: discovered; operators may override speed and comment."""
 
     model = Interface
     serializer_class = serializers.InterfaceSerializer
     filters = {"device": "device", "name": "name"}
     orderings = ("name",)
-    row_name = "interface"
-    update_row = services.update_interface
 
-    def destroy(self, request: Request, pk: str) -> Response:
-        self.write(services.delete_discovered, row=self.get_object())
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    def perform_update(self, serializer: Any) -> None:
+        serializer.instance = services.update_interface(
+            interface=serializer.instance,
+            changes=serializer.validated_data,
+            **self.actor_and_time(),
+        )
+
+    def perform_destroy(self, instance: Interface) -> None:
+        services.delete_discovered(row=instance, **self.actor_and_time())
 
 
-class BgpPeerViewSet(CreateRow, DeleteRow):
+class BgpPeerViewSet(mixins.CreateModelMixin, mixins.DestroyModelMixin, InventoryViewSet):
     """BGP sessions, discovered or expected."""
 
     model = BgpPeer
     serializer_class = serializers.BgpPeerSerializer
     filters = {"device": "device"}
-    row_name = "row"
-    create_row, delete_row = services.create_bgp_peer, services.delete_discovered
+
+    def perform_create(self, serializer: Any) -> None:
+        serializer.instance = services.create_bgp_peer(
+            **serializer.validated_data, **self.actor_and_time()
+        )
+
+    def perform_destroy(self, instance: BgpPeer) -> None:
+        services.delete_discovered(row=instance, **self.actor_and_time())
 
 
-class OspfNeighborViewSet(CreateRow, DeleteRow):
+class OspfNeighborViewSet(mixins.CreateModelMixin, mixins.DestroyModelMixin, InventoryViewSet):
     """OSPF adjacencies, discovered or expected."""
 
     model = OspfNeighbor
     serializer_class = serializers.OspfNeighborSerializer
     filters = {"device": "device"}
-    row_name = "row"
-    create_row, delete_row = services.create_ospf_neighbor, services.delete_discovered
+
+    def perform_create(self, serializer: Any) -> None:
+        serializer.instance = services.create_ospf_neighbor(
+            **serializer.validated_data, **self.actor_and_time()
+        )
+
+    def perform_destroy(self, instance: OspfNeighbor) -> None:
+        services.delete_discovered(row=instance, **self.actor_and_time())
 
 
-class LinkViewSet(CreateRow, UpdateRow, DeleteRow):
+class LinkViewSet(
+    mixins.CreateModelMixin, PartialUpdateMixin, mixins.DestroyModelMixin, InventoryViewSet
+):
     """Links between devices."""
 
     model = Link
     serializer_class = serializers.LinkSerializer
     filters = {"name": "name", "kind": "kind", "a_device": "a_device", "z_device": "z_device"}
     orderings = ("name", "kind")
-    row_name = "link"
-    create_row, update_row, delete_row = (
-        services.create_link,
-        services.update_link,
-        services.delete_link,
-    )
+
+    def perform_create(self, serializer: Any) -> None:
+        serializer.instance = services.create_link(
+            **serializer.validated_data, **self.actor_and_time()
+        )
+
+    def perform_update(self, serializer: Any) -> None:
+        serializer.instance = services.update_link(
+            link=serializer.instance, changes=serializer.validated_data, **self.actor_and_time()
+        )
+
+    def perform_destroy(self, instance: Link) -> None:
+        services.delete_link(link=instance, **self.actor_and_time())
 
 
-class ProbeTargetViewSet(CreateRow, UpdateRow, DeleteRow):
+class ProbeTargetViewSet(
+    mixins.CreateModelMixin, PartialUpdateMixin, mixins.DestroyModelMixin, InventoryViewSet
+):
     """Addresses that agents probe."""
 
     model = ProbeTarget
     serializer_class = serializers.ProbeTargetSerializer
     filters = {"device": "device", "method": "method"}
     orderings = ("name",)
-    row_name = "target"
-    create_row, update_row, delete_row = (
-        services.create_probe_target,
-        services.update_probe_target,
-        services.delete_probe_target,
-    )
+
+    def perform_create(self, serializer: Any) -> None:
+        serializer.instance = services.create_probe_target(
+            **serializer.validated_data, **self.actor_and_time()
+        )
+
+    def perform_update(self, serializer: Any) -> None:
+        serializer.instance = services.update_probe_target(
+            target=serializer.instance, changes=serializer.validated_data, **self.actor_and_time()
+        )
+
+    def perform_destroy(self, instance: ProbeTarget) -> None:
+        services.delete_probe_target(target=instance, **self.actor_and_time())
 
 
-class ServiceViewSet(CreateRow, UpdateRow, DeleteRow):
+class ServiceViewSet(
+    mixins.CreateModelMixin, PartialUpdateMixin, mixins.DestroyModelMixin, InventoryViewSet
+):
     """Customer services."""
 
     model = Service
     serializer_class = serializers.ServiceSerializer
     filters = {"device": "device", "kind": "kind"}
     orderings = ("name",)
-    row_name = "service"
-    create_row, update_row, delete_row = (
-        services.create_service,
-        services.update_service,
-        services.delete_service,
-    )
+
+    def perform_create(self, serializer: Any) -> None:
+        serializer.instance = services.create_service(
+            **serializer.validated_data, **self.actor_and_time()
+        )
+
+    def perform_update(self, serializer: Any) -> None:
+        serializer.instance = services.update_service(
+            service=serializer.instance, changes=serializer.validated_data, **self.actor_and_time()
+        )
+
+    def perform_destroy(self, instance: Service) -> None:
+        services.delete_service(service=instance, **self.actor_and_time())

@@ -6,12 +6,11 @@ from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers, status
+from rest_framework import mixins, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.authorization.permissions import Permission
-from apps.core import clock
 from apps.rest.views import TenantView, TenantViewSet
 from apps.topology import services
 from apps.topology.choices import GroupMode, MemberType
@@ -41,7 +40,7 @@ class DependencyGroupSerializer(serializers.Serializer[Any]):
     note = serializers.CharField(max_length=200, allow_blank=True, default="")
 
 
-class DependencyGroupViewSet(TenantViewSet):
+class DependencyGroupViewSet(mixins.DestroyModelMixin, TenantViewSet):
     """Dependency groups that operators define. PUT replaces all fields but the dependent."""
 
     serializer_class = DependencyGroupSerializer
@@ -79,11 +78,8 @@ class DependencyGroupViewSet(TenantViewSet):
         changed = services.update_dependency_group(group=group, **self._service_arguments(data))
         return Response(_documents([changed])[0])
 
-    def destroy(self, request: Request, pk: str) -> Response:
-        services.delete_dependency_group(
-            group=self.get_object(), actor=self.access.actor, at=clock.now()
-        )
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    def perform_destroy(self, instance: DependencyGroup) -> None:
+        services.delete_dependency_group(group=instance, **self.actor_and_time())
 
     def _validated(self, request: Request) -> dict[str, Any]:
         serializer = DependencyGroupSerializer(data=request.data)
@@ -96,8 +92,7 @@ class DependencyGroupViewSet(TenantViewSet):
             "members": [_ref(member) for member in data["members"]],
             "k": data["k"],
             "note": data["note"],
-            "actor": self.access.actor,
-            "at": clock.now(),
+            **self.actor_and_time(),
         }
 
 

@@ -9,9 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.authorization.permissions import Permission
-from apps.core import clock
 from apps.rest.fields import BoundedDict
-from apps.rest.views import TenantViewSet
+from apps.rest.views import PartialUpdateMixin, TenantViewSet
 from apps.vault import services
 from apps.vault.kinds import KIND_SPECS, SECRET_NAMES
 from apps.vault.models import CredentialSet
@@ -86,7 +85,13 @@ class CredentialSetSerializer(serializers.ModelSerializer[CredentialSet]):
         return {**attrs, "secrets": secrets}
 
 
-class CredentialSetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet):
+class CredentialSetViewSet(
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    PartialUpdateMixin,
+    mixins.DestroyModelMixin,
+    TenantViewSet,
+):
     """Credentials of devices and webhook receivers. Posting an existing name gives that set a new secret."""
 
     serializer_class = CredentialSetSerializer
@@ -102,35 +107,25 @@ class CredentialSetViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Ten
 
     @extend_schema(responses={201: CredentialSetSerializer})
     def create(self, request: Request) -> Response:
-        values = self._validate(request).validated_data
-        existing = CredentialSet.objects.filter(name=values["name"]).first()
-        if existing is None:
-            row = services.create_credential_set(**values, **self._actor_and_time())
-        else:
-            serializer = self._validate(request, existing)
-            row = services.change_credential_set(
-                credential_set=existing, changes=serializer.validated_data, **self._actor_and_time()
-            )
-        return Response(CredentialSetSerializer(row).data, status=status.HTTP_201_CREATED)
-
-    def partial_update(self, request: Request, pk: str) -> Response:
-        row = self.get_object()
-        serializer = self._validate(request, row)
-        changed = services.change_credential_set(
-            credential_set=row, changes=serializer.validated_data, **self._actor_and_time()
-        )
-        return Response(CredentialSetSerializer(changed).data)
-
-    def destroy(self, request: Request, pk: str) -> Response:
-        services.delete_credential_set(credential_set=self.get_object(), **self._actor_and_time())
-        return Response(status=status.HTTP_204_NO_CONTENT)
-
-    def _validate(
-        self, request: Request, row: CredentialSet | None = None
-    ) -> CredentialSetSerializer:
-        serializer = CredentialSetSerializer(row, data=request.data, partial=row is not None)
+        serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        return serializer
+        existing = CredentialSet.objects.filter(name=serializer.validated_data["name"]).first()
+        if existing is None:
+            serializer.instance = services.create_credential_set(
+                **serializer.validated_data, **self.actor_and_time()
+            )
+        else:
+            serializer = self.get_serializer(existing, data=request.data, partial=True)
+            serializer.is_valid(raise_exception=True)
+            self.perform_update(serializer)
+        return Response(serializer.data, status=status.HTTP_201_CREATED)
 
-    def _actor_and_time(self) -> dict[str, Any]:
-        return {"actor": self.access.actor, "at": clock.now()}
+    def perform_update(self, serializer: Any) -> None:
+        serializer.instance = services.change_credential_set(
+            credential_set=serializer.instance,
+            changes=serializer.validated_data,
+            **self.actor_and_time(),
+        )
+
+    def perform_destroy(self, instance: CredentialSet) -> None:
+        services.delete_credential_set(credential_set=instance, **self.actor_and_time())

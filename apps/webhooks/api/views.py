@@ -11,11 +11,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.authorization.permissions import Permission
-from apps.core import clock
 from apps.delivery import services as delivery
 from apps.delivery.models import Delivery
 from apps.rest.pagination import SignedCursorPagination
-from apps.rest.views import TenantViewSet
+from apps.rest.views import PartialUpdateMixin, TenantViewSet
 from apps.webhooks import selectors, services
 from apps.webhooks.api.serializers import (
     DeadLetterFilterSerializer,
@@ -40,11 +39,8 @@ class WebhookViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
 
     pagination_class = NewestFirst
 
-    def actor_and_time(self) -> dict[str, Any]:
-        return {"actor": self.access.actor, "at": clock.now()}
 
-
-class EndpointViewSet(WebhookViewSet):
+class EndpointViewSet(PartialUpdateMixin, mixins.DestroyModelMixin, WebhookViewSet):
     """Receivers of incident events. A secret is shown once, in the response that creates it."""
 
     serializer_class = EndpointSerializer
@@ -78,18 +74,13 @@ class EndpointViewSet(WebhookViewSet):
         body = {**self.get_serializer(endpoint).data, "secret": secret}
         return Response(body, status=status.HTTP_201_CREATED)
 
-    def partial_update(self, request: Request, pk: str) -> Response:
-        endpoint = self.get_object()
-        serializer = self.get_serializer(endpoint, data=request.data, partial=True)
-        serializer.is_valid(raise_exception=True)
-        changed = services.change_endpoint(
-            endpoint=endpoint, **serializer.validated_data, **self.actor_and_time()
+    def perform_update(self, serializer: Any) -> None:
+        serializer.instance = services.change_endpoint(
+            endpoint=serializer.instance, **serializer.validated_data, **self.actor_and_time()
         )
-        return Response(self.get_serializer(changed).data)
 
-    def destroy(self, request: Request, pk: str) -> Response:
-        services.delete_endpoint(endpoint=self.get_object(), **self.actor_and_time())
-        return Response(status=status.HTTP_204_NO_CONTENT)
+    def perform_destroy(self, instance: Endpoint) -> None:
+        services.delete_endpoint(endpoint=instance, **self.actor_and_time())
 
     @extend_schema(request=None, responses={202: DeliverySerializer})
     @action(detail=True, methods=["post"])
