@@ -86,12 +86,10 @@ class InterfaceRow:
 class NeighborRow:
     """One OSPF adjacency."""
 
-    router_id: str
+    adjacency: OspfNeighbor
+    #: The remote device, where it is known and visible.
     neighbor: str
     neighbor_id: UUID | None
-    address: str
-    area: str
-    port: str
     state: State
     word: str
     duration: str
@@ -101,9 +99,7 @@ class NeighborRow:
 class PeerRow:
     """One BGP session."""
 
-    name: str
-    address: str
-    remote_as: int
+    peer: BgpPeer
     state: State
     word: str
     prefixes: str
@@ -263,12 +259,9 @@ def neighbor_rows(
         neighbor_id, neighbor = far.get(row.id, (None, ""))
         found.append(
             NeighborRow(
-                router_id=row.router_id,
+                adjacency=row,
                 neighbor=neighbor,
                 neighbor_id=neighbor_id,
-                address=row.address,
-                area=row.area,
-                port=row.interface_name,
                 state=state,
                 word=_word(state, read.text(row.id, "ospf.neighbor.state")),
                 duration=_uptime_text(read, state, row.id, "ospf.neighbor.uptime_seconds"),
@@ -285,9 +278,7 @@ def peer_rows(rows: Sequence[BgpPeer], read: LatestValues) -> tuple[PeerRow, ...
         prefixes = read.number(row.id, "bgp.peer.prefixes_in")
         found.append(
             PeerRow(
-                name=row.name,
-                address=row.remote_address,
-                remote_as=row.remote_as,
+                peer=row,
                 state=state,
                 word=_word(state, read.text(row.id, "bgp.peer.state")),
                 prefixes="" if prefixes is None else f"{prefixes:.0f}",

@@ -1,5 +1,6 @@
 """The search over devices, sites and incidents."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -14,23 +15,15 @@ MAX_PER_KIND = 8
 
 
 @dataclass(frozen=True)
-class FoundDevice:
-    """A device; the site's name is empty where it is outside what a limited member may not view."""
-
-    id: UUID
-    name: str
-    management_address: str
-    site_name: str
-
-
-@dataclass(frozen=True)
 class SearchPage:
     """The results by kind."""
 
     words: str
     #: Console pages whose name contains the search text; all of them without one.
     pages: tuple[Section, ...] = ()
-    devices: tuple[FoundDevice, ...] = ()
+    devices: tuple[Device, ...] = ()
+    #: Sites of the devices that the viewer may name.
+    named_site_ids: Collection[UUID] = frozenset()
     sites: tuple[Site, ...] = ()
     incidents: tuple[Incident, ...] = ()
 
@@ -48,23 +41,12 @@ def search_page(access: Access, words: str) -> SearchPage:
         return SearchPage(words, pages=pages)
     devices = inventory.visible_devices(access).select_related("site").order_by("name")
     sites = inventory.visible_sites(access).order_by("name")
+    found = tuple(inventory.search_devices(devices, words)[:MAX_PER_KIND])
     return SearchPage(
         words=words,
         pages=pages,
-        devices=_found(access, list(inventory.search_devices(devices, words)[:MAX_PER_KIND])),
+        devices=found,
+        named_site_ids=inventory.visible_site_ids(access, {row.site_id for row in found}),
         sites=tuple(inventory.search_sites(sites, words)[:MAX_PER_KIND]),
         incidents=tuple(incidents_matching(access, words, most=MAX_PER_KIND)),
-    )
-
-
-def _found(access: Access, devices: list[Device]) -> tuple[FoundDevice, ...]:
-    named = inventory.visible_site_ids(access, {device.site_id for device in devices})
-    return tuple(
-        FoundDevice(
-            id=device.id,
-            name=device.name,
-            management_address=device.management_address,
-            site_name=device.site.name if device.site_id in named else "",
-        )
-        for device in devices
     )

@@ -5,12 +5,12 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
+from apps.inventory.models import Device, Site
 from apps.maintenance.choices import WindowState
 from apps.maintenance.models import MaintenanceWindow
 from apps.maintenance.selectors import (
@@ -36,29 +36,14 @@ MAX_TARGETS_SHOWN = 3
 
 
 @dataclass(frozen=True)
-class TargetLink:
-    """A target of a window."""
-
-    name: str
-    url: str
-
-
-@dataclass(frozen=True)
 class WindowRow:
-    """One window."""
+    """One window with the first of its sites and devices."""
 
-    id: UUID
-    title: str
-    reason: str
+    window: MaintenanceWindow
     state: State
     #: Time until its end or start; empty when it has ended.
     timing: str
-    starts_at: datetime
-    ends_at: datetime
-    was_ended: bool
-    notifies_critical: bool
-    created_by: str
-    targets: tuple[TargetLink, ...]
+    targets: tuple[Site | Device, ...]
     more: int
     can_end: bool
 
@@ -138,18 +123,12 @@ def _choices(state: str, counts: dict[str, int]) -> tuple[Choice, ...]:
 
 def _row(row: MaintenanceWindow, *, may_plan: bool, at: datetime) -> WindowRow:
     state = row.state_at(at)
-    targets = sorted(_targets(row), key=lambda target: target.name.casefold())
+    rows = [target.site or target.device for target in row.targets.all()]
+    targets = sorted(filter(None, rows), key=lambda target: target.name.casefold())
     return WindowRow(
-        id=row.id,
-        title=row.title,
-        reason=row.reason,
+        window=row,
         state=STATES[state],
         timing=_timing(row, state, at),
-        starts_at=row.starts_at,
-        ends_at=row.effective_end,
-        was_ended=row.ended_at is not None,
-        notifies_critical=row.notify_critical,
-        created_by=row.created_by,
         targets=tuple(targets[:MAX_TARGETS_SHOWN]),
         more=max(0, len(targets) - MAX_TARGETS_SHOWN),
         can_end=may_plan and state != WindowState.OVER,
@@ -162,18 +141,6 @@ def _timing(row: MaintenanceWindow, state: WindowState, at: datetime) -> str:
     if state == WindowState.PLANNED:
         return _("in %(time)s") % {"time": format_duration(at, row.starts_at)}
     return ""
-
-
-def _targets(row: MaintenanceWindow) -> list[TargetLink]:
-    found = []
-    for target in row.targets.all():
-        if target.site:
-            url = reverse("console:site", args=[target.site_id])
-            found.append(TargetLink(target.site.name, url))
-        elif target.device:
-            url = reverse("console:device", args=[target.device_id])
-            found.append(TargetLink(target.device.name, url))
-    return found
 
 
 @dataclass(frozen=True)
