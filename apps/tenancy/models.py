@@ -33,7 +33,7 @@ class TenantModel(models.Model):
     """A row of one tenant, hidden from others by row-level security.
 
     ``tenant`` defaults to the tenant of ``acting_in``: no other one can be stored, because the policy of the table
-    refuses it, and outside ``acting_in`` the column is null and the row refused (ADR 0021). Each migration that
+    refuses it, and outside ``acting_in`` the column is null and the row refused (ADR 0022). Each migration that
     creates one follows with ``operations.IsolateTenantTable`` (the catalog lint fails the build otherwise), and each
     app defines in its ``limits`` which rows a limited member sees (default: none).
     """
