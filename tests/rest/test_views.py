@@ -300,3 +300,16 @@ def test_every_path_ends_in_a_slash():
     rest = [path for path, _ in patterns(get_resolver()) if path.startswith("api/")]
 
     assert [path for path in rest if not path.removesuffix("$").endswith("/")] == []
+
+
+def test_every_view_set_writes_through_services():
+    """What DRF's mixins do by themselves, ``serializer.save()`` and ``row.delete()``, writes no audit record."""
+    written = {
+        f"{view.__name__}.{name}": getattr(view, name).__module__
+        for view in {class_of(entry) for _, entry in REST}
+        for name in ("perform_create", "perform_update", "perform_destroy")
+        if hasattr(view, name)
+    }
+
+    assert "SiteViewSet.perform_create" in written
+    assert [name for name, module in written.items() if module.startswith("rest_framework.")] == []
