@@ -90,14 +90,20 @@ def _queue(tenant: Tenant, destination: Destination, rng: random.Random) -> None
             for n in range(INCIDENTS)
         ]
         for n in range(DELIVERIES):
-            incident = {"id": incidents[n % INCIDENTS].pk, "sequence": n, "text": ""}
-            text = rng.randbytes(BODY_BYTES // 2).hex()
-            body = json.dumps({"event_id": str(uuid4()), "incident": {"text": text}}).encode()
+            incident = {"id": incidents[n % INCIDENTS].pk, "sequence": n}
+            event_id = uuid4()
+            document = {
+                "event_id": str(event_id),
+                "event_type": EventType.INCIDENT_UPDATED,
+                "tenant": {"id": str(tenant.id)},
+                "incident": {**incident, "id": str(incident["id"])},
+                "text": rng.randbytes(BODY_BYTES // 2).hex(),
+            }
             delivery.add_delivery(
                 destination=destination,
-                event_id=uuid4(),
+                event_id=event_id,
                 event_type=EventType.INCIDENT_UPDATED,
-                body=body,
+                body=json.dumps(document).encode(),
                 at=now,
                 incident=incident,
             )
