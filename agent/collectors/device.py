@@ -1,4 +1,4 @@
-"""One monitored device: its poller, the inventory already sent, and the circuit that opens when polls fail."""
+"""One monitored device: its session, the inventory already sent, and the circuit that opens when polls fail."""
 
 import logging
 import random
@@ -8,10 +8,16 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.collectors.errors import CertificateChanged, DeviceFailed, LoginHeld, LoginRefused
-from agent.collectors.logins import CredentialMissing, DecryptedLogin, decrypt_logins
-from agent.collectors.routeros.poll import RouterPoller
-from agent.collectors.routeros.session import Login
+from agent.collectors.base import Endpoint, Session, load_collector
+from agent.collectors.errors import (
+    CertificateChanged,
+    CollectorMissing,
+    DeviceFailed,
+    LoginHeld,
+    LoginRefused,
+)
+from agent.collectors.logins import CredentialMissing, decrypt_logins
+from agent.collectors.registry import DEFAULT, facts_of
 from agent.normalize.changes import ConfigurationTracker
 from agent.normalize.entities import InventoryCache
 from agent.normalize.metrics import failed_sample, login_samples, samples_of
@@ -43,8 +49,9 @@ class MonitoredDevice:
         self._rng = random.Random(config["id"])  # noqa: S311  # spreads load, guards nothing
         self._sealing_key = sealing_key
         self._source = source_address
-        self._poller: RouterPoller | None = None
-        self._history_fingerprint: str | None = None
+        self._session: Session | None = None
+        #: What the device's last session knew that the next one needs.
+        self._session_memory: str | None = None
         #: The credential set of the last successful login; it is tried first.
         self._working_credential_set: str | None = None
         #: SHA-256 of the TLS certificate at the first successful login, until the server pins it.
@@ -67,7 +74,7 @@ class MonitoredDevice:
                 DeviceFailed(f"The reply of the router cannot be parsed: {type(error).__name__}")
             )
         patch = self._inventory.diff(self.id, reading)
-        samples = samples_of(self.id, reading, self.config["expected"])
+        samples = samples_of(self.id, reading, self.config["expected"], self._sample_source)
         if Tier.MEDIUM in tiers or self.is_circuit_open:
             samples += self._login_samples(reading.at, is_held=False, is_certificate_ok=True)
         events = self._record_recovery(reading.at)
@@ -87,31 +94,47 @@ class MonitoredDevice:
         self._inventory.reset()
 
     def update_config(self, config: DeviceConfig) -> None:
-        """Apply a changed config. The session ends only when endpoint, pinned certificate or login changed."""
+        """Apply a changed config. Only another collector, endpoint, pinned certificate or login ends the session."""
         before, self.config = self.config, config
+        is_collector_changed = before.get("collector", DEFAULT) != self._collector
         endpoints = {(each["address"], each["port"], each["tls"]) for each in (before, config)}
         if len(endpoints) > 1:
             self._accepted_certificate = ""
         is_endpoint_changed = len(endpoints) > 1 or self._is_pin_changed()
-        if is_endpoint_changed or _credential_changed(before, config, self._sealing_key):
+        if (
+            is_collector_changed
+            or is_endpoint_changed
+            or _credential_changed(before, config, self._sealing_key)
+        ):
             self.close()
+        if is_collector_changed:
+            self._session_memory = None
 
     def abort(self) -> None:
         """End a poll that runs in another thread."""
-        poller = self._poller
-        if poller is not None:
-            poller.session.abort()
+        session = self._session
+        if session is not None:
+            session.abort()
 
     def close(self) -> None:
-        if self._poller is not None:
-            self._history_fingerprint = self._poller.history_fingerprint
-            self._poller.close()
-            self._poller = None
+        if self._session is not None:
+            self._session_memory = self._session.memory
+            self._session.close()
+            self._session = None
+
+    @property
+    def _collector(self) -> str:
+        return self.config.get("collector", DEFAULT)
+
+    @property
+    def _sample_source(self) -> str:
+        return facts_of(self._collector).source
 
     def _read(self, tiers: Collection[Tier], command_timeout: float) -> Reading:
         """Read with the open session, else with the first login that the router accepts."""
-        if self._poller is not None:
-            return self._poller.poll(tiers, command_timeout)
+        if self._session is not None:
+            return self._session.poll(tiers, command_timeout)
+        open_session = load_collector(self._collector)
         if self.config.get("login_held"):
             raise LoginHeld
         logins = decrypt_logins(self.config, self._sealing_key)
@@ -120,14 +143,15 @@ class MonitoredDevice:
         logins.sort(key=lambda login: login.credential_set != self._working_credential_set)
         refusal = LoginRefused("The router refused the login.")
         for login in logins:
-            self._poller = RouterPoller(self._login(login), self._history_fingerprint)
+            session = open_session(self._endpoint(), login, self._session_memory)
+            self._session = session
             try:
-                reading = self._poller.poll(tiers, command_timeout)
+                reading = session.poll(tiers, command_timeout)
             except LoginRefused as refused:
                 self.close()
                 refusal = refused
                 continue
-            self._record_login(login)
+            self._record_login(login.credential_set, session.certificate)
             return reading
         raise refusal
 
@@ -139,26 +163,23 @@ class MonitoredDevice:
 
     def _is_pin_changed(self) -> bool:
         """Whether the router of the open session presented another certificate than the one pinned now."""
-        pinned, poller = self._pinned(), self._poller
-        return poller is not None and bool(pinned) and poller.session.certificate != pinned
+        pinned, session = self._pinned(), self._session
+        return session is not None and bool(pinned) and session.certificate != pinned
 
-    def _record_login(self, login: DecryptedLogin) -> None:
+    def _record_login(self, credential_set: str, certificate: str) -> None:
         self._reported_certificate = ""
-        if self._poller is not None:
-            self._accepted_certificate = self._poller.session.certificate
-            self._inventory.set_certificate(self._accepted_certificate)
-        if login.credential_set and login.credential_set != self._working_credential_set:
-            self._working_credential_set = login.credential_set
-            self._inventory.set_credential_set(login.credential_set)
+        self._accepted_certificate = certificate
+        self._inventory.set_certificate(certificate)
+        if credential_set and credential_set != self._working_credential_set:
+            self._working_credential_set = credential_set
+            self._inventory.set_credential_set(credential_set)
 
-    def _login(self, decrypted: DecryptedLogin) -> Login:
+    def _endpoint(self) -> Endpoint:
         config = self.config
-        return Login(
+        return Endpoint(
             address=config["address"],
             port=config["port"],
             use_tls=config["tls"],
-            username=decrypted.username,
-            password=decrypted.password,
             source_address=self._source,
             certificate=self._pinned(),
         )
@@ -173,7 +194,7 @@ class MonitoredDevice:
             failure.is_permanent or self.failures >= CIRCUIT_OPENS_AFTER
         ):
             self.is_circuit_open = True
-            events = (self._circuit_event(at, "open", str(failure)),)
+            events = (self._circuit_event(at, "open", str(failure), failure.code),)
             log.warning(
                 "device_poll_failing",
                 extra={"device": self.config["name"], "error": str(failure)},
@@ -182,7 +203,12 @@ class MonitoredDevice:
             return PollResult(tuple(self._login_samples(at, is_held=True)), events)
         if isinstance(failure, CertificateChanged):
             return self._certificate_changed(failure, at, events)
-        return PollResult((failed_sample(str(self.id), at),), events)
+        if isinstance(failure, CollectorMissing):
+            return PollResult((), events)  # nobody asked the device: whether it responds is unknown
+        return PollResult((self._failed_sample(at),), events)
+
+    def _failed_sample(self, at: float) -> Sample:
+        return failed_sample(str(self.id), at, self._sample_source)
 
     def _certificate_changed(
         self, failure: CertificateChanged, at: float, events: tuple[Event, ...]
@@ -190,7 +216,7 @@ class MonitoredDevice:
         """Reported once for each certificate; the next successful poll sends the whole inventory again."""
         samples = tuple(self._login_samples(at, is_certificate_ok=False))
         if "tls_certificate" not in self.config or failure.presented == self._reported_certificate:
-            return PollResult(samples or (failed_sample(str(self.id), at),), events)
+            return PollResult(samples or (self._failed_sample(at),), events)
         self._reported_certificate = failure.presented
         self._inventory.reset()
         device_id = str(self.id)
@@ -208,6 +234,7 @@ class MonitoredDevice:
         return login_samples(
             str(self.id),
             at,
+            self._sample_source,
             is_held=is_held if "login_held" in config else None,
             is_certificate_ok=is_certificate_ok if is_pinned else None,
         )
@@ -218,11 +245,11 @@ class MonitoredDevice:
             return ()
         self.is_circuit_open = False
         log.info("device_poll_recovered", extra={"device": self.config["name"]})
-        event = self._circuit_event(at, "closed", "")
+        event = self._circuit_event(at, "closed", "", "")
         return (replace(event, severity="info"),)
 
-    def _circuit_event(self, at: float, state: str, reason: str) -> Event:
-        payload = {"state": state, "reason": reason, "failures": self.failures}
+    def _circuit_event(self, at: float, state: str, reason: str, code: str) -> Event:
+        payload = {"state": state, "reason": reason, "code": code, "failures": self.failures}
         return Event(at, "monitoring.degraded", "device", str(self.id), payload)
 
 

@@ -7,10 +7,15 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
-from agent.collectors.errors import CertificateChanged, ConnectionFailed, LoginRefused
+from agent.collectors.base import Endpoint, OpenSession, load_collector
+from agent.collectors.errors import (
+    CertificateChanged,
+    CollectorMissing,
+    ConnectionFailed,
+    LoginRefused,
+)
 from agent.collectors.logins import DecryptedLogin, decrypt_logins
-from agent.collectors.routeros import menus
-from agent.collectors.routeros.session import Login, RouterSession
+from agent.collectors.registry import DEFAULT
 
 _UNREACHABLE_ERRNOS = frozenset(
     {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
@@ -23,35 +28,36 @@ def try_connection(
 ) -> dict[str, Any]:
     """Try the job's logins, best first, until one works. Never raises for a failure of the router."""
     device = job["device"]
+    try:
+        open_session = load_collector(device.get("collector", DEFAULT))
+    except CollectorMissing as missing:
+        return {"outcome": "unsupported", "detail": str(missing)[:_MAX_DETAIL_CHARS]}
     logins = decrypt_logins({**device, "credential": None}, key)  # type: ignore[typeddict-item]  # all fields that it reads
     result: dict[str, Any] = {"outcome": "no_credentials", "detail": ""}
+    endpoint = Endpoint(
+        address=device["address"],
+        port=device["port"],
+        use_tls=device["tls"],
+        source_address=source_address,
+        certificate=device.get("tls_certificate") or "",
+    )
     stop_at = time.monotonic() + float(job["timeout_s"])
     for login in logins:
-        result = _try_login(device, login, source_address, max(0.5, stop_at - time.monotonic()))
+        result = _try_login(open_session, endpoint, login, max(0.5, stop_at - time.monotonic()))
         if result["outcome"] != "wrong_credentials":
             break
     return result
 
 
 def _try_login(
-    device: dict[str, Any], decrypted: DecryptedLogin, source_address: str, seconds: float
+    open_session: OpenSession, endpoint: Endpoint, login: DecryptedLogin, seconds: float
 ) -> dict[str, Any]:
-    session = RouterSession(
-        Login(
-            address=device["address"],
-            port=device["port"],
-            use_tls=device["tls"],
-            username=decrypted.username,
-            password=decrypted.password,
-            source_address=source_address,
-            certificate=device.get("tls_certificate") or "",
-        )
-    )
+    session = open_session(endpoint, login, None)
     started_at = time.monotonic()
     try:
-        session.begin(seconds / 2)
+        session.connect(seconds / 2)
         latency_ms = (time.monotonic() - started_at) * 1000
-        facts = menus.read_device(session, with_facts=True)
+        device = session.identify()
     except LoginRefused as refused:
         return {"outcome": "wrong_credentials", "detail": str(refused)[:_MAX_DETAIL_CHARS]}
     except CertificateChanged as changed:
@@ -62,10 +68,10 @@ def _try_login(
         session.close()
     return {
         "outcome": "ok",
-        "credential_set": decrypted.credential_set or None,
-        "identity": (facts.identity or "")[:200],
-        "version": (facts.version or "")[:100],
-        "board_name": (facts.board_name or "")[:100],
+        "credential_set": login.credential_set or None,
+        "identity": (device.identity or "")[:200],
+        "version": (device.version or "")[:100],
+        "board_name": (device.board_name or "")[:100],
         "latency_ms": round(latency_ms, 1),
         "detail": "",
     }

@@ -15,15 +15,17 @@ from agent.protocol.ids import interface_id
 from agent.protocol.registry import METRICS, Kind
 from agent.samples import Sample
 
-SOURCE = "routeros_api"
 DOWN = "down"
 
 Value = float | str | bool | None
 MetricValue = tuple[str, str, Value]
 
 
-def samples_of(device_id: UUID, reading: Reading, expected: Expected) -> list[Sample]:
-    """All samples of a successful poll, with expected neighbors and peers that are no longer listed as down."""
+def samples_of(device_id: UUID, reading: Reading, expected: Expected, source: str) -> list[Sample]:
+    """All samples of a successful poll, with expected neighbors and peers that are no longer listed as down.
+
+    ``source`` is the collector's.
+    """
     values: list[MetricValue] = [
         *_device(str(device_id), reading),
         *_interfaces(device_id, reading.interfaces or ()),
@@ -34,24 +36,24 @@ def samples_of(device_id: UUID, reading: Reading, expected: Expected) -> list[Sa
         *_missing(device_id, reading, expected),
     ]
     return [
-        Sample(reading.at, metric, entity_id, value, SOURCE)
+        Sample(reading.at, metric, entity_id, value, source)
         for metric, entity_id, raw in values
         if (value := _in_bounds(metric, raw)) is not None
     ]
 
 
-def failed_sample(device_id: str, at: float) -> Sample:
+def failed_sample(device_id: str, at: float, source: str) -> Sample:
     """The sample of a failed poll: the API did not answer. Everything else is unknown."""
-    return Sample(at, "device.api.up", device_id, 0.0, SOURCE)
+    return Sample(at, "device.api.up", device_id, 0.0, source)
 
 
 def login_samples(
-    device_id: str, at: float, *, is_held: bool | None, is_certificate_ok: bool | None
+    device_id: str, at: float, source: str, *, is_held: bool | None, is_certificate_ok: bool | None
 ) -> list[Sample]:
     """State of the login; None leaves a metric out that an older server does not know."""
     values = (("device.login.held", is_held), ("device.certificate.ok", is_certificate_ok))
     return [
-        Sample(at, metric, device_id, float(value), SOURCE)
+        Sample(at, metric, device_id, float(value), source)
         for metric, value in values
         if value is not None
     ]

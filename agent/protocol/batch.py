@@ -2,7 +2,8 @@
 
 from typing import Any, NotRequired, TypedDict
 
-from agent.protocol.registry import ENTITY_TYPES, QUALITIES, SEVERITIES, SOURCES
+from agent.collectors.registry import SOURCES
+from agent.protocol.registry import ENTITY_TYPES, QUALITIES, SEVERITIES
 
 SCHEMA_VERSION = "1.0"
 

@@ -11,9 +11,13 @@ class Credential(TypedDict):
 
 
 class NamedCredential(Credential):
-    """One of several logins, with the id of its credential set."""
+    """One of several logins, with the id, the kind and the options of its credential set."""
 
     credential_set: str
+    kind: NotRequired[str]
+    options: NotRequired[dict[str, str]]
+    #: For kinds with several secrets: all of them by name, as JSON. ``sealed_password`` is then the main one.
+    sealed_secrets: NotRequired[str]
 
 
 class Profile(TypedDict):
@@ -40,6 +44,8 @@ class DeviceConfig(TypedDict):
 
     id: str
     name: str
+    #: The vendor and protocol. Servers before 0.2 know only RouterOS and do not send it.
+    collector: NotRequired[str]
     address: str
     port: int
     tls: bool

@@ -20,7 +20,6 @@ ENTITY_TYPES = (
     "probe_target",
     "agent",
 )
-SOURCES = ("routeros_api", "snmp", "probe", "syslog_derived", "derived", "synthetic")
 QUALITIES = ("good", "estimated", "stale")
 SEVERITIES = ("info", "warn", "critical")
 

@@ -100,7 +100,9 @@ def polling_agents_by_device(
     """The agents that poll these devices (None: all), whether or not a host has enrolled. Three queries, whatever the
     size; four if agents are assigned to sites."""
     agents = {
-        agent.id: PollingAgent(agent.id, agent.name, not agent.has_unapproved_host)
+        agent.id: PollingAgent(
+            agent.id, agent.name, not agent.has_unapproved_host, tuple(agent.capabilities)
+        )
         for agent in Agent.objects.exclude(status=AgentStatus.REVOKED)
     }
     assigned = AgentDevice.objects.all()

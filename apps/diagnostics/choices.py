@@ -21,11 +21,12 @@ class TestOutcome(models.TextChoices):
     OK = "ok", _("Login succeeded")
     WRONG_CREDENTIALS = "wrong_credentials", _("Login failed: wrong user name or password")
     UNREACHABLE = "unreachable", _("No route to the router")
-    REFUSED = "refused", _("Connection refused: the API service is disabled or uses another port")
+    REFUSED = "refused", _("Connection refused: the service is disabled or uses another port")
     TLS_FAILED = "tls_failed", _("TLS handshake failed")
     TIMEOUT = "timeout", _("Connection timed out")
     API_DISABLED = (
         "api_disabled",
-        _("The router closed the session: the API is not allowed from the agent's address"),
+        _("The device closed the session, or another service answers on this port"),
     )
+    UNSUPPORTED = "unsupported", _("The agent has no collector for this device: upgrade the agent")
     NO_CREDENTIALS = "no_credentials", _("No credentials that the agent can decrypt")

@@ -4,11 +4,13 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
 
+from agent.collectors.registry import facts_of
 from apps.authorization.access import Access
 from apps.authorization.limits import rows_within
 from apps.authorization.permissions import Permission
-from apps.diagnostics.choices import TestState
+from apps.diagnostics.choices import TestOutcome, TestState
 from apps.diagnostics.models import ConnectionTest
 from apps.inventory.models import Device
 
@@ -20,6 +22,12 @@ def state_of(test: ConnectionTest, at: datetime) -> TestState:
     if test.state in _OPEN and test.expires_at <= at:
         return TestState.EXPIRED
     return TestState(test.state)
+
+
+def outcome_text(test: ConnectionTest, collector: str) -> str:
+    """The outcome, with the usual reason on devices of this collector."""
+    text = facts_of(collector).outcomes.get(test.outcome)
+    return _(text) if text else str(TestOutcome(test.outcome).label) if test.outcome else ""
 
 
 def visible_tests(access: Access) -> QuerySet[ConnectionTest]:

@@ -9,10 +9,11 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from agent.protocol.sealing import SealedBoxInvalid, seal_for
+from agent.collectors.registry import facts_of
+from agent.protocol.sealing import SealedBoxInvalid
 from apps.agents.models import Agent
 from apps.agents.selectors import assigned_device_ids, device_ids_by_agent, get_agent, is_alive
-from apps.agents.services import ApprovedCredentials
+from apps.agents.services import ApprovedCredentials, login_document, sealed_secrets
 from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.core.errors import NotVisible
@@ -24,7 +25,7 @@ from apps.inventory.errors import LoginHeld
 from apps.inventory.models import Device
 from apps.inventory.services import require_login_approval
 from apps.tenancy.locks import TenantLock, lock
-from apps.vault.choices import CredentialKind, Purpose
+from apps.vault.choices import Purpose
 from apps.vault.models import CredentialSet
 from apps.vault.services import open_credential_set, take_lease
 
@@ -48,8 +49,9 @@ def request_test(
     Audited before the test runs. Locks: the tenant's tests, the device. Raises NoAgent, TestInProgress, TooManyTests,
     LoginHeld, LoginApprovalRefused, ValidationError.
     """
-    if credential_set is not None and credential_set.kind != CredentialKind.ROUTEROS_API:
-        raise ValidationError({"credential_set": "Only RouterOS logins can be tested."})
+    facts = facts_of(device.collector)
+    if credential_set is not None and credential_set.kind not in facts.credential_kinds:
+        raise ValidationError({"credential_set": f"Not a login of {facts.label}."})
     agent = _agent_of(device, at)
     approved = ApprovedCredentials(agent, [device])
     status = approved.statuses[device.id]
@@ -165,6 +167,8 @@ def _job(test: ConnectionTest, agent: Agent, at: datetime) -> dict[str, Any]:
         rows = [test.credential_set] if is_same_destination and agent.is_host_approved else []
     elif test.credential_set is not None:
         rows = [test.credential_set]
+    if device.id in approved.unsupported:
+        rows = []
     key = bytes(agent.sealing_public_key or b"")
     lease = take_lease(
         purpose=Purpose.CONNECTION_TEST,
@@ -177,24 +181,18 @@ def _job(test: ConnectionTest, agent: Agent, at: datetime) -> dict[str, Any]:
     credentials = []
     for row in rows:
         try:
-            sealed = seal_for(
-                key, open_credential_set(credential_set=row, lease=lease).encode(), str(device.id)
-            )
+            secrets = open_credential_set(credential_set=row, lease=lease)
+            sealed = sealed_secrets(row.kind, secrets, key=key, device_id=str(device.id))
         except SealedBoxInvalid:  # 32 bytes that are not a usable point on the curve
             continue
-        credentials.append(
-            {
-                "credential_set": str(row.id),
-                "username": row.username,
-                "sealed_password": sealed,
-            }
-        )
+        credentials.append({**login_document(row), **sealed})
     return {
         "id": str(test.id),
         "kind": "connection_test",
         "timeout_s": LOGIN_TIMEOUT_SECONDS,
         "device": {
             "id": str(device.id),
+            "collector": device.collector,
             "address": device.management_address,
             "port": device.api_port,
             "tls": device.api_tls,

@@ -4,12 +4,13 @@ import json
 import math
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
+from agent.collectors.registry import SOURCES
 from agent.protocol.batch import MAX_EVENTS, MAX_METRICS
 from apps.ingest.errors import BodyInvalid, BodyTooLarge
 from apps.ingest.scanning import check_document, count_pairs
@@ -30,7 +31,10 @@ EntityType = Literal[
     "agent",
 ]
 Severity = Literal["info", "warn", "critical"]
-Source = Literal["routeros_api", "snmp", "probe", "syslog_derived", "derived", "synthetic"]
+if TYPE_CHECKING:
+    Source = str
+else:  # msgspec compares the values of a Literal without a Python call
+    Source = Literal[SOURCES]
 Quality = Literal["good", "estimated", "stale"]
 
 

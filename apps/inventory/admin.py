@@ -81,7 +81,14 @@ class DeviceAdmin(InventoryAdmin):
         *("source", "discovered_at", "last_seen_at"),
     )
     _CONNECTION_FIELDS: ClassVar[tuple[str, ...]] = (
-        *("management_address", "api_port", "api_tls", "credential_set", "polling_profile"),
+        *(
+            "collector",
+            "management_address",
+            "api_port",
+            "api_tls",
+            "credential_set",
+            "polling_profile",
+        ),
     )
     add_fields = ("name", "site", "role", *_CONNECTION_FIELDS, "tags")
     fieldsets = (
@@ -95,7 +102,7 @@ class DeviceAdmin(InventoryAdmin):
     )
     autocomplete_fields = ("site", "credential_set")
     list_display = ("name", "role", "site", "management_address", "credential_set", "version")
-    list_filter = ("role", "api_tls", ("credential_set", admin.EmptyFieldListFilter))
+    list_filter = ("role", "collector", "api_tls", ("credential_set", admin.EmptyFieldListFilter))
     list_select_related = ("site", "credential_set")
     search_fields = ("name", "management_address", "identity", "serial")
     ordering = ("name",)
@@ -110,6 +117,9 @@ class DeviceAdmin(InventoryAdmin):
 
     def remove(self, row: Device, *, actor: Actor, at: datetime) -> None:
         services.delete_device(device=row, actor=actor, at=at)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> Any:
+        return {"api_port": None, **super().get_changeform_initial_data(request)}
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

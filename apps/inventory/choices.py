@@ -1,7 +1,17 @@
 """Choices of the inventory."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from agent.collectors.registry import COLLECTORS
+
+
+def collector_choices() -> Sequence[tuple[str, Any]]:
+    """The installed collectors. A callable: another collector needs no migration."""
+    return [(facts.name, _(facts.label)) for facts in COLLECTORS.values()]
 
 
 class DeviceRole(models.TextChoices):

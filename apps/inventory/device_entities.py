@@ -67,6 +67,19 @@ def devices_of_entities(entity_ids: Collection[UUID]) -> dict[UUID, UUID]:
     return dict(links.union(devices, *querysets, all=True))
 
 
+def collectors_of_entities(entity_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Entity id -> collector of its device; of a link, that of its A end. One query."""
+    querysets: list[QuerySet[Any, Any]] = [
+        model._default_manager.filter(pk__in=entity_ids, device__isnull=False).values_list(
+            "pk", "device__collector"
+        )
+        for model in (Interface, BgpPeer, OspfNeighbor, ProbeTarget, Service)
+    ]
+    links = Link.objects.filter(pk__in=entity_ids).values_list("pk", "a_device__collector")
+    devices = Device.objects.filter(pk__in=entity_ids).values_list("pk", "collector")
+    return dict(links.union(devices, *querysets, all=True))
+
+
 @dataclass(frozen=True)
 class DeviceEntities:
     """The rows of one device."""

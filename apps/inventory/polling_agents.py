@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 from uuid import UUID
 
+from agent.collectors.registry import has_collector
+
 
 class PollingAgent(NamedTuple):
     """An agent that polls a device. An unapproved host of an agent receives no credentials."""
@@ -11,6 +13,12 @@ class PollingAgent(NamedTuple):
     agent_id: UUID
     name: str
     is_host_approved: bool
+    #: As its last heartbeat reported them.
+    capabilities: Collection[str] = ()
+
+    def has_collector(self, name: str) -> bool:
+        """Whether it can poll devices of this collector."""
+        return has_collector(self.capabilities, name)
 
 
 PollingAgents = Mapping[UUID, Collection[PollingAgent]]

@@ -14,11 +14,9 @@ from apps.authorization.permissions import Permission
 from apps.backoffice.base import AdminForm, TenantAdmin
 from apps.backoffice.site import admin_site
 from apps.vault import services
-from apps.vault.kinds import KIND_SPECS, SECRET_NAMES
+from apps.vault.kinds import OPTIONS, SECRET_NAMES
 from apps.vault.models import CredentialSet
 
-#: Option -> its allowed values (empty: free text), over all kinds.
-OPTIONS = {name: values for spec in KIND_SPECS.values() for name, values in spec.options.items()}
 _MAX_SECRET_LENGTH = 16_000
 
 
@@ -42,30 +40,31 @@ def _secret_field(name: str) -> forms.Field:
     )
 
 
-class CredentialSetForm(AdminForm):
+class _CredentialSetForm(AdminForm):
     """The service validates per kind. Secrets are never shown; an empty field leaves the stored secret unchanged."""
 
     class Meta:
         model = CredentialSet
         fields = ("name", "kind", "username")
 
-    auth_protocol = _option_field("auth_protocol")
-    priv_protocol = _option_field("priv_protocol")
-    scheme = _option_field("scheme")
-    header_name = _option_field("header_name")
-    password = _secret_field("password")
-    community = _secret_field("community")
-    auth_password = _secret_field("auth_password")
-    priv_password = _secret_field("priv_password")
-    private_key = _secret_field("private_key")
-    passphrase = _secret_field("passphrase")
-    token = _secret_field("token")
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name in OPTIONS:
             if name in self.fields:
                 self.fields[name].initial = (self.instance.options or {}).get(name, "")
+
+
+#: With the fields of every kind.
+CredentialSetForm: Any = type(
+    "CredentialSetForm",
+    (_CredentialSetForm,),
+    {
+        "__doc__": _CredentialSetForm.__doc__,
+        "__module__": __name__,
+        **{name: _option_field(name) for name in OPTIONS},
+        **{name: _secret_field(name) for name in SECRET_NAMES},
+    },
+)
 
 
 @admin.register(CredentialSet, site=admin_site)

@@ -1,99 +1,24 @@
-"""Fields and validation of each credential kind. Pure; secrets are not stored here."""
+"""The kinds of credential sets: those of the collectors, and those below. Pure; secrets are not stored here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from apps.vault.choices import CredentialKind
+from django.utils.translation import gettext_lazy as _
+
+from agent.collectors.facts import CredentialKind, gettext_noop, require_secrets, require_username
+from agent.collectors.registry import COLLECTORS, CREDENTIAL_KINDS, DEFAULT
 
 #: RFC 3414: the minimum for a localized key.
 SNMP_PASSWORD_MIN_LENGTH = 8
 SNMP_USERNAME_MAX_LENGTH = 32
-
-
-@dataclass(frozen=True)
-class KindSpec:
-    """The fields of a kind: names of its secrets, allowed values of its options (empty: free text)."""
-
-    secrets: tuple[str, ...]
-    #: The secret that the generic field ``secret`` sets.
-    main_secret: str
-    has_username: bool = True
-    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-KIND_SPECS: Mapping[str, KindSpec] = MappingProxyType(
-    {
-        CredentialKind.ROUTEROS_API: KindSpec(("password",), "password"),
-        CredentialKind.SNMP_V2C: KindSpec(("community",), "community", has_username=False),
-        CredentialKind.SNMP_V3: KindSpec(
-            ("auth_password", "priv_password"),
-            "auth_password",
-            options={
-                "auth_protocol": ("none", "md5", "sha", "sha256", "sha512"),
-                "priv_protocol": ("none", "des", "aes", "aes256"),
-            },
-        ),
-        CredentialKind.SSH: KindSpec(("password", "private_key", "passphrase"), "password"),
-        CredentialKind.WEBHOOK: KindSpec(
-            ("password", "token"),
-            "token",
-            options={"scheme": ("basic", "bearer", "header"), "header_name": ()},
-        ),
-    }
-)
-
-SECRET_NAMES = tuple(dict.fromkeys(name for spec in KIND_SPECS.values() for name in spec.secrets))
-
-
-def credential_errors(
-    kind: str, *, username: str, options: Mapping[str, str], secrets: Mapping[str, str]
-) -> dict[str, str]:
-    """Validation errors by field; empty when the set is valid."""
-    spec = KIND_SPECS[kind]
-    errors = {name: "This kind has no such secret." for name in secrets if name not in spec.secrets}
-    errors |= {
-        f"options.{name}": "This kind has no such option."
-        for name in options
-        if name not in spec.options
-    }
-    for name, allowed in spec.options.items():
-        if allowed and name in options and options[name] not in allowed:
-            errors[f"options.{name}"] = f"One of: {', '.join(allowed)}."
-    if errors:
-        return errors
-    if not spec.has_username and username:
-        return {"username": "This kind has no username."}
-    errors |= _RULES[CredentialKind(kind)](username, options, secrets)
-    return errors
-
-
-def _require_secrets(names: tuple[str, ...], secrets: Mapping[str, str]) -> dict[str, str]:
-    return {
-        name: "This field is required for this kind." for name in names if not secrets.get(name)
-    }
-
-
-def _require_username(username: str) -> dict[str, str]:
-    return {} if username else {"username": "This field is required for this kind."}
-
-
-def _routeros(
-    username: str, _options: Mapping[str, str], secrets: Mapping[str, str]
-) -> dict[str, str]:
-    return _require_username(username) | _require_secrets(("password",), secrets)
-
-
-def _snmp_v2c(
-    _username: str, _options: Mapping[str, str], secrets: Mapping[str, str]
-) -> dict[str, str]:
-    return _require_secrets(("community",), secrets)
+#: The kind of a new credential set that names none.
+DEFAULT_KIND = COLLECTORS[DEFAULT].credentials[0].name
 
 
 def _snmp_v3(
     username: str, options: Mapping[str, str], secrets: Mapping[str, str]
 ) -> dict[str, str]:
-    errors = _require_username(username)
+    errors = require_username(username)
     if len(username) > SNMP_USERNAME_MAX_LENGTH:
         errors["username"] = f"At most {SNMP_USERNAME_MAX_LENGTH} characters."
     required = {
@@ -112,7 +37,7 @@ def _snmp_v3(
 
 
 def _ssh(username: str, _options: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
-    errors = _require_username(username)
+    errors = require_username(username)
     key = secrets.get("private_key", "")
     if not key and not secrets.get("password"):
         errors["password"] = "A password or a private key is required."  # noqa: S105  (an error text, not a password)
@@ -130,9 +55,9 @@ def _webhook(
     if not scheme:
         return {"options.scheme": "This field is required for this kind."}
     if scheme == "basic":
-        errors = _require_username(username) | _require_secrets(("password",), secrets)
+        errors = require_username(username) | require_secrets(("password",), secrets)
         return errors | ({"token": "Not used by this scheme."} if secrets.get("token") else {})
-    errors = _require_secrets(("token",), secrets)
+    errors = require_secrets(("token",), secrets)
     if username:
         errors["username"] = "Only the scheme basic has a username."
     header = options.get("header_name", "")
@@ -143,10 +68,77 @@ def _webhook(
     return errors
 
 
-_RULES = {
-    CredentialKind.ROUTEROS_API: _routeros,
-    CredentialKind.SNMP_V2C: _snmp_v2c,
-    CredentialKind.SNMP_V3: _snmp_v3,
-    CredentialKind.SSH: _ssh,
-    CredentialKind.WEBHOOK: _webhook,
-}
+KIND_SPECS: Mapping[str, CredentialKind] = MappingProxyType(
+    {
+        kind.name: kind
+        for kind in (
+            *CREDENTIAL_KINDS,
+            CredentialKind(
+                "snmp_v2c",
+                gettext_noop("SNMP v2c"),
+                ("community",),
+                "community",
+                has_username=False,
+            ),
+            CredentialKind(
+                "snmp_v3",
+                gettext_noop("SNMP v3"),
+                ("auth_password", "priv_password"),
+                "auth_password",
+                options={
+                    "auth_protocol": ("none", "md5", "sha", "sha256", "sha512"),
+                    "priv_protocol": ("none", "des", "aes", "aes256"),
+                },
+                check=_snmp_v3,
+            ),
+            CredentialKind(
+                "ssh",
+                gettext_noop("SSH"),
+                ("password", "private_key", "passphrase"),
+                "password",
+                check=_ssh,
+            ),
+            CredentialKind(
+                "webhook",
+                gettext_noop("Webhook"),
+                ("password", "token"),
+                "token",
+                options={"scheme": ("basic", "bearer", "header"), "header_name": ()},
+                check=_webhook,
+            ),
+        )
+    }
+)
+KIND_CHOICES = tuple((kind.name, _(kind.label)) for kind in KIND_SPECS.values())
+
+SECRET_NAMES = tuple(dict.fromkeys(name for kind in KIND_SPECS.values() for name in kind.secrets))
+#: Option -> its allowed values (empty: free text), over all kinds.
+OPTIONS = {name: values for kind in KIND_SPECS.values() for name, values in kind.options.items()}
+
+
+def kind_choices() -> tuple[tuple[str, object], ...]:
+    """The kinds as choices. A callable: a collector's new kind needs no migration."""
+    return KIND_CHOICES
+
+
+def credential_errors(
+    kind: str, *, username: str, options: Mapping[str, str], secrets: Mapping[str, str]
+) -> dict[str, str]:
+    """Validation errors by field; empty when the set is valid."""
+    spec = KIND_SPECS.get(kind)
+    if spec is None:
+        return {"kind": "This version has no such kind."}
+    errors = {name: "This kind has no such secret." for name in secrets if name not in spec.secrets}
+    errors |= {
+        f"options.{name}": "This kind has no such option."
+        for name in options
+        if name not in spec.options
+    }
+    for name, allowed in spec.options.items():
+        if allowed and name in options and options[name] not in allowed:
+            errors[f"options.{name}"] = f"One of: {', '.join(allowed)}."
+    if errors:
+        return errors
+    if not spec.has_username and username:
+        return {"username": "This kind has no username."}
+    return spec.errors(username, options, secrets)

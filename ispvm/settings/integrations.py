@@ -29,7 +29,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
-        "CredentialSetKindEnum": "apps.vault.choices.CredentialKind",
+        "CredentialSetKindEnum": "apps.vault.kinds.KIND_CHOICES",
         "RoleEnum": "apps.inventory.choices.DeviceRole",
         "MemberRoleEnum": "apps.authorization.choices.Role",
         "ConnectionTestStateEnum": "apps.diagnostics.choices.TestState",

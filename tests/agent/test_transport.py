@@ -336,7 +336,9 @@ class TestPush:
         reading = Reading(time.time(), Cost(1.0, 1, 1, 1), interfaces=[port])
         none = {"ospf_neighbors": [], "bgp_peers": [], "services": []}
         patch = InventoryCache().diff(device.id, reading)
-        batch_writer.put(PollResult(tuple(samples_of(device.id, reading, none)), patch=patch))
+        batch_writer.put(
+            PollResult(tuple(samples_of(device.id, reading, none, "routeros_api")), patch=patch)
+        )
         batch_writer.flush()
         pusher.run_once()
 

@@ -120,7 +120,7 @@ def test_arbitrary_rows_never_raise_or_leave_the_registry(ports, sessions):
     )
     device = UUID(int=7)
     for sample in samples_of(
-        device, reading, {"ospf_neighbors": [], "bgp_peers": [], "services": []}
+        device, reading, {"ospf_neighbors": [], "bgp_peers": [], "services": []}, "routeros_api"
     ):
         metric = METRICS[sample.metric]
         if isinstance(sample.value, str):

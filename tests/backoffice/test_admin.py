@@ -71,6 +71,7 @@ class TestInventory:
             "name": "r2",
             "site": str(device.site_id),
             "role": "edge",
+            "collector": "routeros",
             "management_address": "127.20.0.9",
             "api_port": "8728",
             "polling_profile": "{}",
@@ -121,7 +122,7 @@ def opened(login: CredentialSet) -> str:
     lease = take_lease(
         purpose=Purpose.CONNECTION_TEST, holder=("test", "1"), terms="", actor=ACTOR, at=AT
     )
-    return open_credential_set(credential_set=login, lease=lease)
+    return open_credential_set(credential_set=login, lease=lease)["password"]
 
 
 class TestSecrets:

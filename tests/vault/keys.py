@@ -7,6 +7,7 @@ from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.vault import services
 from apps.vault.choices import Purpose
+from apps.vault.kinds import KIND_SPECS
 from apps.vault.models import CredentialSet
 
 ACTOR = Actor.system("test")
@@ -40,4 +41,5 @@ def open_main_secret(row: CredentialSet) -> str:
         actor=ACTOR,
         at=clock.now(),
     )
-    return services.open_credential_set(credential_set=row, lease=lease)
+    secrets = services.open_credential_set(credential_set=row, lease=lease)
+    return secrets.get(KIND_SPECS[row.kind].main_secret, "")

@@ -4,12 +4,14 @@ import logging
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from routeros_api.exceptions import RouterOsApiError
 from routeros_api.sentence import ResponseSentence
 
+from agent.collectors.base import Endpoint
 from agent.collectors.errors import CommandRefused, ConnectionFailed, LoginRefused
+from agent.collectors.logins import DecryptedLogin
 from agent.collectors.routeros.transport import RouterConnection, open_connection
 
 log = logging.getLogger(__name__)
@@ -20,20 +22,6 @@ MAX_ROWS = 100_000
 _MISSING_MENU = re.compile(
     r"no such command|not enough permissions|unknown command|bad command name"
 )
-
-
-@dataclass(frozen=True)
-class Login:
-    """Address and login of a router."""
-
-    address: str
-    port: int
-    use_tls: bool
-    username: str
-    password: str = field(repr=False)
-    source_address: str = ""
-    #: SHA-256 of the TLS certificate that the router must present; empty: any certificate is accepted.
-    certificate: str = ""
 
 
 @dataclass
@@ -60,8 +48,9 @@ class RouterSession:
     taken for the reply to the next command.
     """
 
-    def __init__(self, login: Login) -> None:
-        self.login = login
+    def __init__(self, endpoint: Endpoint, login: DecryptedLogin) -> None:
+        self._endpoint = endpoint
+        self._login = login
         self.load = Load()
         self._connection: RouterConnection | None = None
         self._tag = 0
@@ -126,7 +115,8 @@ class RouterSession:
                 # Cached until the next login: an upgrade or a changed policy ends the session anyway.
                 self._missing.add(menu)
                 log.info(
-                    "router_menu_unavailable", extra={"menu": menu, "router": self.login.address}
+                    "router_menu_unavailable",
+                    extra={"menu": menu, "router": self._endpoint.address},
                 )
             else:
                 log.warning("router_command_refused", extra={"error": str(trap)})
@@ -146,14 +136,14 @@ class RouterSession:
             raise
 
     def _open(self, seconds: float) -> None:
-        login = self.login
+        endpoint, login = self._endpoint, self._login
         self._connection = open_connection(
-            login.address,
-            login.port,
-            use_tls=login.use_tls,
-            source_address=login.source_address,
+            endpoint.address,
+            endpoint.port,
+            use_tls=endpoint.use_tls,
+            source_address=endpoint.source_address,
             seconds=seconds,
-            certificate=login.certificate,
+            certificate=endpoint.certificate,
         )
         self._missing.clear()
         self.load.logins += 1

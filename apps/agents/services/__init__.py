@@ -20,7 +20,12 @@ from apps.agents.services.authority import (
     ensure_authority,
 )
 from apps.agents.services.config import build_config, config_version
-from apps.agents.services.credentials import ApprovedCredentials, approve_agent_host
+from apps.agents.services.credentials import (
+    ApprovedCredentials,
+    approve_agent_host,
+    login_document,
+    sealed_secrets,
+)
 from apps.agents.services.enrollment import (
     EnrollmentRequest,
     IssuedCertificate,
@@ -91,6 +96,7 @@ __all__ = [
     "ensure_authority",
     "is_quarantining",
     "issue_enroll_token",
+    "login_document",
     "process_pending_requests",
     "promote_authority",
     "quarantine_items",
@@ -103,6 +109,7 @@ __all__ = [
     "retire_authorities",
     "revoke_agent",
     "run_signer",
+    "sealed_secrets",
     "stage_authority",
     "update_agent",
     "write_listener_certificate",

@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from agent.protocol.config import AgentConfig
-from agent.protocol.sealing import seal_for
 from apps.agents.models import Agent
 from apps.agents.selectors import (
     HEARTBEAT_SECONDS,
@@ -17,7 +16,11 @@ from apps.agents.selectors import (
     probed_device_ids,
 )
 from apps.agents.services.authority import current_trust
-from apps.agents.services.credentials import ApprovedCredentials
+from apps.agents.services.credentials import (
+    ApprovedCredentials,
+    login_document,
+    sealed_secrets,
+)
 from apps.authorization.actors import Actor
 from apps.inventory.models import BgpPeer, Device, OspfNeighbor, ProbeTarget, Service
 from apps.inventory.profiles import polling_profile
@@ -91,19 +94,19 @@ def _plan(agent: Agent, at: datetime) -> _Plan:
 
 
 def _seal_passwords(agent: Agent, plan: _Plan, lease: Lease) -> None:
-    passwords: dict[UUID, str] = {}
+    opened: dict[UUID, dict[str, str]] = {}
     key = bytes(agent.sealing_public_key or b"")
     for device in plan.document["devices"]:
         rows = plan.credential_sets.get(UUID(device["id"]), [])
         for row, credential in zip(rows, device.get("credentials", ()), strict=True):
-            if row.id not in passwords:
-                passwords[row.id] = open_credential_set(credential_set=row, lease=lease)
+            if row.id not in opened:
+                opened[row.id] = open_credential_set(credential_set=row, lease=lease)
             try:
-                sealed = seal_for(key, passwords[row.id].encode(), device["id"])
+                sealed = sealed_secrets(row.kind, opened[row.id], key=key, device_id=device["id"])
             except ValueError:  # 32 bytes that are not a valid curve point: no passwords
                 device["credential"], device["credentials"] = None, []
                 break
-            credential["sealed_password"] = sealed
+            credential.update(sealed)
         if device["credentials"]:  # older agents read only ``credential``
             first = device["credentials"][0]
             device["credential"]["sealed_password"] = first["sealed_password"]
@@ -130,13 +133,11 @@ def _device(
     device: Device, approved: ApprovedCredentials, expected: dict[str, Any]
 ) -> dict[str, Any]:
     rows = approved.for_device(device.id)
-    credentials = [
-        {"credential_set": str(row.id), "username": row.username, "sealed_password": ""}
-        for row in rows
-    ]
+    credentials = [login_document(row) for row in rows]
     return {
         "id": str(device.id),
         "name": device.name,
+        "collector": device.collector,
         "address": device.management_address,
         "port": device.api_port,
         "tls": device.api_tls,

@@ -67,6 +67,8 @@ class LoginRow:
     reasons: str
     #: Agents on an unapproved host: id and name.
     unapproved_hosts: tuple[tuple[UUID, str], ...]
+    #: Names of agents that do not have the device's collector.
+    agents_without_collector: tuple[str, ...]
     is_held: bool
     is_certificate_changed: bool
     is_clear_text: bool
@@ -96,6 +98,11 @@ def _row(device: Device, status: LoginStatus, names: dict[str, str]) -> LoginRow
         fields=_fields(now, row, names),
         reasons=", ".join(str(reason.label) for reason in status.reasons),
         unapproved_hosts=tuple(unapproved_hosts),
+        agents_without_collector=tuple(
+            agent.name
+            for agent in status.polling_agents
+            if not agent.has_collector(device.collector)
+        ),
         is_held=bool(set(status.reasons) - {HoldReason.AGENT_HOST}),
         is_certificate_changed=bool(row and row.presented_certificate),
         is_clear_text=not now.tls and bool(now.credential_sets),

@@ -24,6 +24,7 @@ Outcome = Literal[
     "tls_failed",
     "timeout",
     "api_disabled",
+    "unsupported",
     "no_credentials",
 ]
 

@@ -10,7 +10,7 @@ from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.diagnostics.choices import TestOutcome, TestState
 from apps.diagnostics.errors import NoAgent, TestInProgress, TooManyTests
-from apps.diagnostics.selectors import last_test, state_of
+from apps.diagnostics.selectors import last_test, outcome_text, state_of
 from apps.diagnostics.services import request_test
 from apps.inventory.errors import LoginHeld
 from apps.inventory.selectors import get_visible_device
@@ -39,7 +39,8 @@ def connection_test(request: HttpRequest, device_id: UUID) -> HttpResponse:
         "test": test,
         "state": state,
         "error": error,
+        "outcome": outcome_text(test, device.collector) if test else "",
         "is_open": state in {TestState.WAITING, TestState.RUNNING},
-        "is_good": test is not None and test.outcome == TestOutcome.OK,
+        "is_ok": test is not None and test.outcome == TestOutcome.OK,
     }
     return render(request, "diagnostics/_connection_test.html", context)

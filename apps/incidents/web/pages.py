@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
 
+from agent.collectors.registry import facts_of
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
 from apps.core.messages import Message
@@ -28,6 +29,7 @@ from apps.incidents.web.ordering import (
     cursor_of,
     sort_incidents,
 )
+from apps.inventory.device_entities import collectors_of_entities
 from apps.pages.durations import format_duration
 from apps.pages.ordering import SORT, Ordering
 from apps.pages.params import query_string
@@ -297,14 +299,14 @@ MAX_SHOWN = 300
 
 
 def detail_page(access: Access, incident: Incident, *, at: datetime) -> DetailPage:
-    """Three queries, whatever the incident's size; two more for a limited member."""
+    """Four queries, whatever the incident's size; two more for a limited member."""
     whole = is_fully_visible(access, incident)
     causes = selectors.problem_of(incident)["causes"] if whole else []
     alerts = list(selectors.visible_alerts_of(access, incident)[:MAX_SHOWN])
     newest = selectors.timeline_of(incident).order_by("-at", "-pk")[:MAX_SHOWN]
     timeline = list(newest) if whole else []
     may_act = access.may(Permission.INCIDENTS_ACT)
-    evidence = [sign for cause in causes for sign in cause["evidence"]]
+    evidence = _evidence(sign for cause in causes for sign in cause["evidence"])
     return DetailPage(
         id=incident.id,
         number=incident.number,
@@ -327,9 +329,9 @@ def detail_page(access: Access, incident: Incident, *, at: datetime) -> DetailPa
         ),
         causes=tuple(_cause(cause) for cause in causes),
         fired_count=_fired_count(alerts),
-        evidence_for=tuple(_evidence(sign) for sign in _unique(evidence) if sign["supports"]),
+        evidence_for=tuple(line for supports, line in evidence if supports),
         evidence_against=(
-            *(_evidence(sign) for sign in _unique(evidence) if not sign["supports"]),
+            *(line for supports, line in evidence if not supports),
             *(
                 _alternative(alternative)
                 for cause in causes
@@ -382,10 +384,20 @@ _SOURCES = {
 }
 
 
-def _evidence(sign: dict[str, Any]) -> EvidenceLine:
-    source = _SOURCES.get(sign["code"], "RouterOS API")
-    text = str(Message.from_document(sign["message"]))
-    return EvidenceLine(text, source, datetime.fromisoformat(sign["at"]))
+def _evidence(evidence: Iterable[dict[str, Any]]) -> list[tuple[bool, EvidenceLine]]:
+    """Whether each sign supports the cause, and its line. One query if a sign came from a collector."""
+    signs = _unique(evidence)
+    polled = {UUID(sign["entity_id"]) for sign in signs if sign["code"] not in _SOURCES}
+    collectors = collectors_of_entities(polled) if polled else {}
+    lines = []
+    for sign in signs:
+        collector = collectors.get(UUID(sign["entity_id"]), "")  # none: its device was deleted
+        source = _SOURCES.get(sign["code"]) or _(facts_of(collector).source_label)
+        text = str(Message.from_document(sign["message"]))
+        lines.append(
+            (sign["supports"], EvidenceLine(text, source, datetime.fromisoformat(sign["at"])))
+        )
+    return lines
 
 
 def _alternative(alternative: dict[str, Any]) -> EvidenceLine:

@@ -58,7 +58,7 @@ class DeviceViewSet(
 
     model = Device
     serializer_class = serializers.DeviceSerializer
-    filters = {"name": "name", "site": "site", "role": "role"}
+    filters = {"name": "name", "site": "site", "role": "role", "collector": "collector"}
     orderings = ("name", "role")
     fresh_sign_in = frozenset({"set_credentials", *DeviceLogins.decisions})
     etag_ignores = frozenset({"last_seen_at", "login_state"})

@@ -28,7 +28,7 @@ from apps.inventory.profiles import (
 )
 from apps.inventory.services.credentials import MAX_PER_KIND
 from apps.rest.fields import BoundedChoices, BoundedRelated
-from apps.vault.choices import CredentialKind
+from apps.vault.kinds import KIND_SPECS
 from apps.vault.models import CredentialSet
 
 _DISCOVERED = ["source", "operator_fields", "last_seen_at"]
@@ -78,6 +78,7 @@ class DeviceSerializer(serializers.ModelSerializer[Device]):
             "name",
             "site",
             "role",
+            "collector",
             "management_address",
             "api_port",
             "api_tls",
@@ -109,7 +110,7 @@ class DeviceCredentialsSerializer(serializers.Serializer[Any]):
 
     credential_sets = BoundedRelated(
         child_relation=serializers.PrimaryKeyRelatedField(queryset=CredentialSet.objects.all()),
-        max_length=MAX_PER_KIND * len(CredentialKind),
+        max_length=MAX_PER_KIND * len(KIND_SPECS),
         write_only=True,
     )
     results = DeviceLoginSerializer(many=True, read_only=True)

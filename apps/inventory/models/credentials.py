@@ -8,7 +8,7 @@ from apps.tenancy.models import TenantModel
 class DeviceCredential(TenantModel):
     """A fallback credential set of a device, tried in order of ``position`` when those before it are refused.
 
-    The first RouterOS credential set is ``Device.credential_set``; credential sets of other kinds are only here.
+    The first one that the device's collector logs in with is ``Device.credential_set``; other kinds are only here.
     """
 
     device = TenantForeignKey(Device, on_delete=models.CASCADE, related_name="fallback_credentials")

@@ -3,7 +3,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from apps.inventory.choices import DeviceRole, Source
+from agent.collectors.facts import CollectorFacts
+from agent.collectors.registry import DEFAULT, facts_of
+from apps.inventory.choices import DeviceRole, Source, collector_choices
 from apps.inventory.models.discovered import DiscoverableModel
 from apps.inventory.models.sites import Site
 from apps.inventory.profiles import validate_polling_profile, validate_tags
@@ -18,8 +20,18 @@ class Device(DiscoverableModel):
     name = models.CharField(max_length=100)
     site = TenantForeignKey(Site, on_delete=models.PROTECT, related_name="devices")
     role = models.CharField(max_length=20, choices=DeviceRole.choices, default=DeviceRole.OTHER)
+    # The vendor and protocol by which agents poll it: a folder of ``agent.collectors``.
+    collector = models.CharField(
+        max_length=30, choices=collector_choices, default=DEFAULT, db_default=DEFAULT
+    )
     management_address = models.GenericIPAddressField()
-    api_port = models.PositiveIntegerField(_("API port"), default=8728, validators=PORT)
+    api_port = models.PositiveIntegerField(
+        _("API port"),
+        default=facts_of(DEFAULT).port,
+        validators=PORT,
+        blank=True,
+        help_text=_("Empty: the default port of the collector."),
+    )
     api_tls = models.BooleanField(_("API TLS"), default=False)
     credential_set = TenantForeignKey(
         "vault.CredentialSet",
@@ -55,10 +67,20 @@ class Device(DiscoverableModel):
             models.CheckConstraint(
                 condition=Q(api_port__range=(1, 65535)), name="inventory_device_port_ck"
             ),
+            # The form only: the names are those of the installed collectors.
+            models.CheckConstraint(
+                condition=Q(collector__regex=r"^[a-z][a-z0-9_]*$"),
+                name="inventory_device_collector_ck",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def collector_facts(self) -> CollectorFacts:
+        """How its vendor and protocol are named, reached and logged in to."""
+        return facts_of(self.collector)
 
 
 class Interface(DiscoverableModel):

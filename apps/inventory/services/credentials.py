@@ -7,12 +7,13 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 
+from agent.collectors.registry import facts_of
 from apps.accounts.access_sessions import refuse_in_access_session
 from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.inventory.models import Device, DeviceCredential
 from apps.inventory.services.login_approvals import destination_change
-from apps.vault.choices import CredentialKind
+from apps.vault.kinds import KIND_SPECS
 from apps.vault.models import CredentialSet
 from apps.vault.usages import Usage
 
@@ -30,7 +31,8 @@ def set_device_credentials(
     """
     refuse_in_access_session(actor)
     _validate_credential_sets(credential_sets)
-    first = next((row for row in credential_sets if _is_routeros(row)), None)
+    kinds = device.collector_facts.credential_kinds
+    first = next((row for row in credential_sets if row.kind in kinds), None)
     fallback = [row for row in credential_sets if row != first]
     with destination_change(device.pk, actor=actor, at=at):
         locked = Device.objects.select_for_update().get(pk=device.pk)
@@ -68,12 +70,14 @@ def credentials_of(device_ids: Collection[UUID]) -> dict[UUID, list[CredentialSe
     return credential_sets
 
 
-def require_routeros(credential_set: CredentialSet | None) -> None:
-    """``Device.credential_set`` must be of kind RouterOS API. Raises ValidationError."""
-    if credential_set is not None and not _is_routeros(credential_set):
+def require_usable_by(collector: str, credential_set: CredentialSet | None) -> None:
+    """``Device.credential_set`` must be of a kind that its collector logs in with. Raises ValidationError."""
+    facts = facts_of(collector)
+    if credential_set is not None and credential_set.kind not in facts.credential_kinds:
+        kinds = ", ".join(kind.label for kind in facts.credentials)
         raise ValidationError(
             {
-                "credential_set": "Not a RouterOS API credential set: use the device's credentials endpoint."
+                "credential_set": f"Not a {kinds} credential set: use the device's credentials endpoint."
             }
         )
 
@@ -86,13 +90,9 @@ def devices_using(credential_set_id: UUID) -> list[Usage]:
     return [Usage("device", pk, name) for pk, name in rows.values_list("pk", "name")]
 
 
-def _is_routeros(row: CredentialSet) -> bool:
-    return row.kind == CredentialKind.ROUTEROS_API
-
-
 def _validate_credential_sets(credential_sets: Sequence[CredentialSet]) -> None:
     if len({row.pk for row in credential_sets}) < len(credential_sets):
         raise ValidationError({"credential_sets": "Duplicate credential sets are not allowed."})
-    for kind in CredentialKind.values:
+    for kind in KIND_SPECS:
         if sum(row.kind == kind for row in credential_sets) > MAX_PER_KIND:
             raise ValidationError({"credential_sets": f"At most {MAX_PER_KIND} of one kind."})

@@ -10,7 +10,7 @@ from apps.inventory.models import Device, ProbeTarget, Service
 from apps.inventory.services.base import delete_row, save_changes, save_new
 from apps.inventory.services.sessions import ensure_alias
 
-#: The default service name of a RouterOS PPPoE server.
+#: The service name of a PPPoE server that was given none.
 DEFAULT_PPPOE_SERVICE = "pppoe"
 
 
@@ -95,14 +95,14 @@ def create_default_probe_targets(
     actor: Actor,
     at: datetime,
 ) -> list[ProbeTarget]:
-    """Create the default probe targets of a device: UDP echo (if it has an echo port) and TCP connect to its API.
+    """Create the default probe targets of a device: UDP echo if it has an echo port, TCP connect if its API uses TCP.
 
     Idempotent: an existing target of that name on that device is unchanged.
     """
     defaults = []
     if ProbeMethod.UDP_ECHO in methods and echo_port is not None:
         defaults.append((f"{device.name} echo", ProbeMethod.UDP_ECHO, echo_port))
-    if ProbeMethod.TCP in methods:
+    if ProbeMethod.TCP in methods and device.collector_facts.transport == "tcp":
         defaults.append((f"{device.name} api", ProbeMethod.TCP, device.api_port))
     with transaction.atomic():
         existing = {target.name: target for target in ProbeTarget.objects.filter(device=device)}

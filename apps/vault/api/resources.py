@@ -12,20 +12,23 @@ from apps.authorization.permissions import Permission
 from apps.rest.fields import BoundedDict
 from apps.rest.views import PartialUpdateMixin, TenantViewSet
 from apps.vault import services
-from apps.vault.kinds import KIND_SPECS, SECRET_NAMES
+from apps.vault.kinds import DEFAULT_KIND, KIND_SPECS, SECRET_NAMES
 from apps.vault.models import CredentialSet
 
 #: No kind has more than a few.
 MAX_OPTIONS = 20
+MAX_SECRET_LENGTH = 1_000
+#: Secrets that are longer than a password.
+MAX_SECRET_LENGTHS = {"private_key": 20_000, "token": 4_000}
 
 
-def _secret(*, max_length: int = 1_000, allow_null: bool = True) -> serializers.CharField:
+def _secret(name: str, *, allow_null: bool = True) -> serializers.CharField:
     """A write-only field; null removes the secret."""
     return serializers.CharField(
         write_only=True,
         required=False,
         trim_whitespace=False,
-        max_length=max_length,
+        max_length=MAX_SECRET_LENGTHS.get(name, MAX_SECRET_LENGTH),
         allow_null=allow_null,
     )
 
@@ -33,14 +36,7 @@ def _secret(*, max_length: int = 1_000, allow_null: bool = True) -> serializers.
 class CredentialSetSerializer(serializers.ModelSerializer[CredentialSet]):
     """Credentials. The kind decides the fields; ``secret`` sets the main secret of any kind."""
 
-    secret = _secret(allow_null=False)
-    password = _secret()
-    community = _secret()
-    auth_password = _secret()
-    priv_password = _secret()
-    private_key = _secret(max_length=20_000)
-    passphrase = _secret()
-    token = _secret(max_length=4_000)
+    secret = _secret("secret", allow_null=False)
     username = serializers.CharField(max_length=100, allow_blank=True, required=False)
     options = BoundedDict(
         max_length=MAX_OPTIONS,
@@ -61,9 +57,12 @@ class CredentialSetSerializer(serializers.ModelSerializer[CredentialSet]):
             "version",
             "updated_at",
             "secret",
-            *SECRET_NAMES,
         ]
         read_only_fields = ["id", "version", "updated_at"]
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """With the secrets of every kind."""
+        return {**super().get_fields(), **{name: _secret(name) for name in SECRET_NAMES}}
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_secret_names(self, row: CredentialSet) -> list[str]:
@@ -78,7 +77,7 @@ class CredentialSetSerializer(serializers.ModelSerializer[CredentialSet]):
             raise serializers.ValidationError(
                 {"kind": "The kind cannot change: create another credential set."}
             )
-        kind = self.instance.kind if self.instance else attrs.get("kind", "routeros_api")
+        kind = self.instance.kind if self.instance else attrs.get("kind", DEFAULT_KIND)
         secrets = {name: attrs.pop(name) for name in SECRET_NAMES if name in attrs}
         if "secret" in attrs:
             secrets[KIND_SPECS[kind].main_secret] = attrs.pop("secret")

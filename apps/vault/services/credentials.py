@@ -11,9 +11,8 @@ from django.db import IntegrityError, transaction
 from apps.accounts.access_sessions import refuse_in_access_session
 from apps.audit.services import record
 from apps.authorization.actors import Actor
-from apps.vault.choices import CredentialKind
 from apps.vault.errors import CredentialNameTaken, CredentialSetInUse
-from apps.vault.kinds import KIND_SPECS, credential_errors
+from apps.vault.kinds import DEFAULT_KIND, KIND_SPECS, credential_errors
 from apps.vault.models import CredentialSet
 from apps.vault.registry import sealed_field
 from apps.vault.services.leases import Lease
@@ -29,7 +28,7 @@ _MAX_LISTED_USAGES = 20
 def create_credential_set(
     *,
     name: str,
-    kind: str = CredentialKind.ROUTEROS_API,
+    kind: str = DEFAULT_KIND,
     username: str = "",
     options: Mapping[str, str] | None = None,
     secrets: Mapping[str, str],
@@ -81,7 +80,7 @@ def store_credential_set(
     secret: str,
     actor: Actor,
     at: datetime,
-    kind: str = CredentialKind.ROUTEROS_API,
+    kind: str = DEFAULT_KIND,
 ) -> CredentialSet:
     """Create a credential set of one secret, or change the one of that name.
 
@@ -127,12 +126,10 @@ def delete_credential_set(*, credential_set: CredentialSet, actor: Actor, at: da
         _record("deleted", credential_set, actor, at)
 
 
-def open_credential_set(*, credential_set: CredentialSet, lease: Lease) -> str:
-    """The main secret of a set: a router's password. Raises SecretUnreadable."""
+def open_credential_set(*, credential_set: CredentialSet, lease: Lease) -> dict[str, str]:
+    """The secrets of a set by name. Raises SecretUnreadable."""
     plain = open_secret(row=credential_set, field=_FIELD, lease=lease)
-    return _parse_secrets(credential_set.kind, plain).get(
-        KIND_SPECS[credential_set.kind].main_secret, ""
-    )
+    return _parse_secrets(credential_set.kind, plain)
 
 
 def secret_names_of(row: CredentialSet) -> list[str]:

@@ -10,7 +10,10 @@ import pytest
 import routeros_api
 from librouteros.exceptions import MultiTrapError, TrapError
 
+from agent.collectors.base import Endpoint
 from agent.collectors.errors import ConnectionFailed
+from agent.collectors.logins import DecryptedLogin
+from agent.collectors.routeros.collector import RouterPoller
 from agent.collectors.routeros.menus import (
     areas_of,
     bgp_v6_of,
@@ -18,8 +21,6 @@ from agent.collectors.routeros.menus import (
     ospf_of,
     with_areas,
 )
-from agent.collectors.routeros.poll import RouterPoller
-from agent.collectors.routeros.session import Login
 from agent.protocol.registry import Tier
 from agent.simulator.failures import create_failure
 from agent.simulator.generator import generate_blueprint
@@ -159,8 +160,8 @@ class TestCollector:
             address, port = old_sim.address(device)
             isp = old_sim.simulation.isp
             port = old_sim.options.api_ssl_port if use_tls else port
-            login = Login(address, port, use_tls, isp.username, isp.password, AGENT_CORE)
-            pollers.append(RouterPoller(login))
+            endpoint = Endpoint(address, port, use_tls, AGENT_CORE)
+            pollers.append(RouterPoller(endpoint, DecryptedLogin(isp.username, isp.password)))
             return pollers[-1]
 
         yield make_poller

@@ -5,9 +5,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from agent.collectors.base import Endpoint
+from agent.collectors.logins import DecryptedLogin
 from agent.collectors.routeros import configuration, hardware, menus
-from agent.collectors.routeros.session import Login, RouterSession
-from agent.normalize.readings import Cost, InterfaceReading, OspfReading, Reading
+from agent.collectors.routeros.session import RouterSession
+from agent.normalize.readings import Cost, DeviceReading, InterfaceReading, OspfReading, Reading
 from agent.protocol.registry import Tier
 from agent.samples import now
 
@@ -15,26 +17,41 @@ from agent.samples import now
 class RouterPoller:
     """Keeps one session per router open between polls."""
 
-    def __init__(self, login: Login, history_fingerprint: str | None = None) -> None:
-        self.session = RouterSession(login)
+    def __init__(
+        self, endpoint: Endpoint, login: DecryptedLogin, memory: str | None = None
+    ) -> None:
+        self.session = RouterSession(endpoint, login)
         self._major_version: int | None = None
         self._areas: Sequence[menus.OspfArea] = ()
         #: Fingerprint of the router's history when its configuration was last read; kept across sessions.
-        self.history_fingerprint = history_fingerprint
+        self.memory = memory
 
-    def poll(self, tiers: Collection[Tier], command_timeout: float) -> Reading:
-        """Read these tiers; one command may take ``command_timeout`` seconds, all together twice that.
+    @property
+    def certificate(self) -> str:
+        """SHA-256 of the router's TLS certificate at the login; empty without TLS."""
+        return self.session.certificate
+
+    def connect(self, timeout: float) -> None:
+        """Log in. Raises ConnectionFailed, LoginRefused, CertificateChanged."""
+        self.session.begin(timeout)
+
+    def identify(self) -> DeviceReading:
+        """The router itself. Raises ConnectionFailed."""
+        return menus.read_device(self.session, with_facts=True)
+
+    def poll(self, tiers: Collection[Tier], timeout: float) -> Reading:
+        """Read these tiers; one command may take ``timeout`` seconds, all together twice that.
 
         Raises ConnectionFailed, LoginRefused, CertificateChanged.
 
         The first poll of a session reads all tiers: the router may have been replaced.
         """
         started_at, at = time.monotonic(), now()
-        is_daily = Tier.DAILY in tiers or self.history_fingerprint is None
+        is_daily = Tier.DAILY in tiers or self.memory is None
         if not self.session.is_open:
             tiers, self._major_version = frozenset(Tier), None
         session = self.session
-        session.begin(command_timeout)
+        session.begin(timeout)
         device = services = None
         if Tier.MEDIUM in tiers:
             device = menus.read_device(session, with_facts=Tier.SLOW in tiers)
@@ -59,9 +76,9 @@ class RouterPoller:
 
     def _read_configuration(self, *, force: bool) -> Mapping[str, str] | None:
         """Daily, and when the router's history shows a change; not with every new session."""
-        before = self.history_fingerprint
-        self.history_fingerprint = configuration.read_history(self.session) or ""
-        if not force and before == self.history_fingerprint:
+        before = self.memory
+        self.memory = configuration.read_history(self.session) or ""
+        if not force and before == self.memory:
             return None
         return configuration.read_configuration(self.session, self._major_version)
 
@@ -74,8 +91,14 @@ class RouterPoller:
             self._areas = menus.read_ospf_areas(self.session) or self._areas
         return menus.with_areas(neighbors, self._areas)
 
+    def abort(self) -> None:
+        self.session.abort()
+
     def close(self) -> None:
         self.session.close()
+
+
+open_session = RouterPoller
 
 
 def ethernet_names(interfaces: Iterable[InterfaceReading]) -> list[str]:
