@@ -8,6 +8,7 @@ from apps.alerts.errors import RuleInvalid
 from apps.alerts.packs import load_pack, shipped_packs
 from apps.alerts.rules.compile import compile_rule, make_override, render_summary
 from apps.alerts.rules.overrides import EntityAttributes, resolve
+from apps.alerts.rules.program import Timing
 
 PACK = {rule["id"]: rule for rule in load_pack("first")}
 
@@ -104,6 +105,15 @@ class TestValidation:
             make_override(level=level, target=target, changes=changes)
 
 
+def test_each_duration_is_the_documents():
+    document = {**changed("cpu_high", "for_seconds", 1), "recover_for_seconds": 2}
+    document["cooldown_seconds"] = 3
+
+    assert compile_rule(document).timing == Timing(
+        for_seconds=1, recover_for_seconds=2, cooldown_seconds=3
+    )
+
+
 class TestOverrides:
     CORE = EntityAttributes("d1", "core", "s1", frozenset({"vip"}))
     ACCESS = EntityAttributes("d2", "access", "s1", frozenset())
@@ -126,7 +136,7 @@ class TestOverrides:
 
         found = [resolve(rule, own[: n + 1], self.CORE) for n in range(5)]
 
-        assert [e.threshold for e in found] == [50, 60, 70, 80, 95]
+        assert [e.bounds.threshold for e in found] == [50, 60, 70, 80, 95]
         assert found[-1].override == "old box (device d1)"
 
     def test_severity_follows_the_role(self):

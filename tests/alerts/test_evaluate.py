@@ -14,7 +14,7 @@ from apps.alerts.selectors import alerts_for_correlation
 from apps.authorization.actors import Actor
 from apps.core import clock
 from apps.core.messages import Message
-from apps.events.models import Due, OutboxEvent
+from apps.events.models import Due, OutboxDelivery, OutboxEvent
 from apps.ingest.models import Uptime
 from apps.inventory.services import apply_discovery
 from apps.maintenance.services import plan_window
@@ -324,6 +324,40 @@ class TestWrites:
             simulation.add_sample(0, "device.up", "device", device.id, 1.0)
 
         assert queries() == expected
+
+    def test_neither_statements_nor_messages_grow_with_the_alerts_that_change(
+        self, acme, rules, simulation, django_capture_on_commit_callbacks
+    ):
+        """Each pass moves every router's alert: to pending, to firing, to recovering, to ok."""
+
+        def passes(group: str, count: int, start: float) -> list[tuple[int, int]]:
+            with acting_in(acme):
+                devices = [
+                    make_device(f"{group}{n}", management_address=f"127.20.{start:g}.{n}")
+                    for n in range(1, count + 1)
+                ]
+            found = []
+            for seconds, value in ((0, 0.0), (11, 0.0), (20, 1.0), (200, 1.0)):
+                for device in devices:
+                    simulation.add_sample(start + seconds, "device.up", "device", device.id, value)
+                with (
+                    CaptureQueriesContext(connection) as captured,
+                    django_capture_on_commit_callbacks() as messages,
+                ):
+                    assert simulation.evaluate(start + seconds + 1) == count
+                found.append((len(captured), len(messages)))
+            return found
+
+        few = passes("a", 1, 0)
+        many = passes("b", 30, 250)
+
+        assert many == few
+        assert max(messages for _, messages in many) == 1
+        with acting_in(acme):
+            assert Alert.objects.filter(state="ok").count() == 31
+            assert AlertTransition.objects.count() == OutboxEvent.objects.count() == 3 * 31
+            positions = list(OutboxDelivery.objects.order_by("position").values_list("position"))
+            assert len(set(positions)) == len(positions) == 3 * 31
 
 
 class TestDocumentEnabled:

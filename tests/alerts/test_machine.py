@@ -45,6 +45,22 @@ class TestFiring:
         assert episode.state is AlertState.FIRING
         assert (episode.since, episode.fired_at) == (at(0), at(11))
 
+    def test_firing_and_recovery_have_their_own_durations(self):
+        timing = Timing(for_seconds=20, recover_for_seconds=5, cooldown_seconds=0)
+        steps = [(1, breach(0)), (11, breach(10))]
+        assert run_steps(*steps, timing=timing).state is AlertState.PENDING
+        steps += [(21, breach(20)), (31, clear(30))]
+        assert run_steps(*steps, timing=timing).state is AlertState.RECOVERING
+        assert run_steps(*steps, (35, clear(34)), timing=timing).state is AlertState.OK
+
+    def test_a_relapse_restarts_the_recovery(self):
+        steps = [(1, breach(0)), (11, breach(10)), (21, clear(20)), (26, breach(25))]
+        assert run_steps(*steps).clear_since is None
+        steps += [(31, clear(30))]
+        assert run_steps(*steps).clear_since == at(30)
+        assert run_steps(*steps, (36, clear(35))).state is AlertState.RECOVERING
+        assert run_steps(*steps, (41, clear(40))).state is AlertState.OK
+
     def test_does_not_fire_on_a_single_sample(self):
         assert run_steps((1, breach(0)), (60, breach(0))).state is AlertState.PENDING
 

@@ -5,27 +5,21 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from agent.protocol.registry import ENTITY_TYPES, METRICS
+from agent.protocol.registry import ENTITY_TYPES
 from apps.alerts.errors import RuleInvalid
+from apps.alerts.rules.conditions import parse_condition
+from apps.alerts.rules.conditions.base import find_metric, is_number
 from apps.alerts.rules.program import (
     STATE_CHANGE_EVENTS,
-    Absence,
-    Aggregation,
-    Condition,
     Flap,
     Gate,
     Level,
-    Operator,
     Override,
     Rule,
     Scope,
-    StateIs,
-    Threshold,
     Timing,
 )
 
-SUPPORTED_TYPES = ("threshold", "state", "absence")
-RESERVED_TYPES = ("rate_of_change", "baseline", "forecast", "composite")
 SUMMARY_FIELDS = frozenset({"entity.name", "device.name", "value", "threshold", "state"})
 OVERRIDABLE = frozenset({"threshold", "recover", "for_seconds", "enabled"})
 
@@ -137,7 +131,7 @@ def compile_rule(document: Mapping[str, Any]) -> Rule:
         severity=by_role.get("default", "warn") if by_role else severity,
         severity_by_role=dict(by_role),
         scope=scope,
-        condition=_condition(document["condition"], scope.entity_type),
+        condition=parse_condition(document["condition"], scope.entity_type),
         gate=_gate(document.get("gate"), scope.entity_type),
         timing=Timing(
             document.get("for_seconds", 0),
@@ -159,7 +153,7 @@ def make_override(
     if unknown or not changes:
         raise RuleInvalid(message=f"An override may change {', '.join(sorted(OVERRIDABLE))}.")
     for name, value in changes.items():
-        is_valid = isinstance(value, bool) if name == "enabled" else _is_number(value)
+        is_valid = isinstance(value, bool) if name == "enabled" else is_number(value)
         if not is_valid or (name == "for_seconds" and not 0 <= value <= _SECONDS["maximum"]):
             raise RuleInvalid(message=f"{name}: {value!r} is not a valid value.")
     if (level == Level.TENANT) == bool(target):
@@ -167,10 +161,6 @@ def make_override(
             message="An override needs a target, except at tenant level, where it takes none."
         )
     return Override(Level(level), target, dict(changes), label)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300  # noqa: PLR2004
 
 
 def _scope(raw: Mapping[str, Any]) -> Scope:
@@ -184,51 +174,12 @@ def _scope(raw: Mapping[str, Any]) -> Scope:
     )
 
 
-def _condition(raw: Mapping[str, Any], entity_type: str) -> Condition:
-    kind = raw["type"]
-    if kind in RESERVED_TYPES:
-        raise RuleInvalid("condition_type_not_supported", f"{kind} is not supported yet.")
-    if kind not in SUPPORTED_TYPES:
-        raise RuleInvalid(message=f"condition/type: {kind!r} is not a condition type.")
-    metric = _metric(
-        raw.get("metric"), entity_type, is_text=None if kind == "absence" else kind == "state"
-    )
-    lookback = raw.get("lookback_seconds", 60)
-    if not _is_number(lookback) or not 0 < lookback <= 7 * 86_400:
-        raise RuleInvalid(message="condition/lookback_seconds: more than 0, at most a week.")
-    if kind == "absence":
-        return Absence(metric, lookback)
-    if kind == "state":
-        listed = "is_one_of" in raw
-        values = raw.get("is_one_of" if listed else "is_not_one_of")
-        if (
-            not isinstance(values, list)
-            or not values
-            or not all(isinstance(v, str) for v in values)
-        ):
-            raise RuleInvalid(message="condition: is_one_of or is_not_one_of must list strings.")
-        return StateIs(metric, frozenset(v.lower() for v in values), listed, lookback)
-    return _threshold(raw, metric, lookback)
-
-
-def _threshold(raw: Mapping[str, Any], metric: str, lookback: float) -> Threshold:
-    try:
-        aggregation = Aggregation(raw.get("aggregation", "last"))
-        operator = Operator(raw["operator"])
-    except (KeyError, ValueError) as error:
-        raise RuleInvalid(message="condition: unknown operator or aggregation.") from error
-    bound, recover = raw.get("threshold"), raw.get("recover", raw.get("threshold"))
-    if not _is_number(bound) or not _is_number(recover):
-        raise RuleInvalid(message="condition: threshold and recover must be numbers.")
-    return Threshold(metric, aggregation, lookback, operator, float(bound), float(recover))  # type: ignore[arg-type]
-
-
 def _gate(raw: Mapping[str, Any] | None, entity_type: str) -> Gate | None:
     if raw is None:
         return None
-    if not _is_number(raw["equals"]):
+    if not is_number(raw["equals"]):
         raise RuleInvalid(message="gate/equals: out of range.")
-    return Gate(_metric(raw["metric"], entity_type, is_text=False), float(raw["equals"]))
+    return Gate(find_metric(raw["metric"], entity_type, is_text=False), float(raw["equals"]))
 
 
 def _flap(raw: Mapping[str, Any] | None, metric: Any) -> Flap | None:
@@ -242,19 +193,6 @@ def _flap(raw: Mapping[str, Any] | None, metric: Any) -> Flap | None:
     if quiet > window:
         raise RuleInvalid(message="flap/quiet_seconds: at most the window.")
     return Flap(raw["transitions"], window, quiet)
-
-
-def _metric(name: Any, entity_type: str, *, is_text: bool | None) -> str:
-    metric = METRICS.get(name) if isinstance(name, str) else None
-    if metric is None or metric.entity_type != entity_type:
-        raise RuleInvalid(
-            message=f"condition/metric: {name!r} is not a metric of entity type {entity_type}."
-        )
-    if is_text is not None and metric.is_text != is_text:
-        raise RuleInvalid(
-            message=f"condition/metric: {name} {'is' if metric.is_text else 'is not'} text."
-        )
-    return metric.name
 
 
 def _check_summary(template: str) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from apps.alerts.rules.program import Level, Override, Rule, Threshold, Timing
+from apps.alerts.rules.conditions import Bounds
+from apps.alerts.rules.program import Level, Override, Rule, Timing
 
 _MOST_SPECIFIC_FIRST = tuple(Level)
 
@@ -25,8 +26,8 @@ class Effective:
     is_enabled: bool
     severity: str
     timing: Timing
-    threshold: float | None
-    recover: float | None
+    #: None for a condition without thresholds.
+    bounds: Bounds | None
     override: str
 
 
@@ -34,19 +35,18 @@ def resolve(rule: Rule, own: Iterable[Override], attributes: EntityAttributes) -
     """The rule's settings for an entity with these attributes."""
     chosen = _most_specific(own, attributes) or _most_specific(rule.overrides, attributes)
     changes = chosen.changes if chosen else {}
-    condition = rule.condition
-    threshold = recover = None
-    if isinstance(condition, Threshold):
-        threshold = changes.get("threshold", condition.threshold)
-        recover = changes.get("recover", condition.recover)
+    bounds = rule.condition.bounds
+    if bounds is not None:
+        bounds = Bounds(
+            changes.get("threshold", bounds.threshold), changes.get("recover", bounds.recover)
+        )
     return Effective(
         is_enabled=changes.get("enabled", rule.is_enabled),
         severity=rule.severity_by_role.get(attributes.role, rule.severity),
         timing=replace(
             rule.timing, for_seconds=changes.get("for_seconds", rule.timing.for_seconds)
         ),
-        threshold=threshold,
-        recover=recover,
+        bounds=bounds,
         override=_describe(chosen),
     )
 

@@ -5,57 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-
-class Aggregation(StrEnum):
-    LAST = "last"
-    AVG = "avg"
-    MIN = "min"
-    MAX = "max"
-    P95 = "p95"
-    SUM = "sum"
-    COUNT = "count"
-
-
-class Operator(StrEnum):
-    LT = "lt"
-    LE = "le"
-    GT = "gt"
-    GE = "ge"
-    EQ = "eq"
-    NE = "ne"
-
-
-@dataclass(frozen=True)
-class Threshold:
-    """A number compared with a threshold. ``recover`` is the threshold for recovery (hysteresis)."""
-
-    metric: str
-    aggregation: Aggregation
-    lookback_seconds: float
-    operator: Operator
-    threshold: float
-    recover: float
-
-
-@dataclass(frozen=True)
-class StateIs:
-    """A text metric that is (or is not) one of these values, in lower case."""
-
-    metric: str
-    values: frozenset[str]
-    is_bad_when_listed: bool
-    lookback_seconds: float
-
-
-@dataclass(frozen=True)
-class Absence:
-    """No sample within the lookback of a metric that had samples before: not monitored, which is not down."""
-
-    metric: str
-    lookback_seconds: float
-
-
-Condition = Threshold | StateIs | Absence
+from apps.alerts.rules.conditions import Condition
 
 
 @dataclass(frozen=True)

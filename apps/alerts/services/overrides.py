@@ -10,7 +10,7 @@ from django.db import transaction
 from apps.alerts.errors import OverrideInvalid, RuleInvalid
 from apps.alerts.models import AlertRule, RuleOverride
 from apps.alerts.rules.compile import compile_rule, make_override
-from apps.alerts.rules.program import Level, Threshold
+from apps.alerts.rules.program import Level
 from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.inventory.choices import DeviceRole, EntityType
@@ -35,8 +35,8 @@ def set_override(
         override = make_override(level=level, target=target, changes=changes)
     except (RuleInvalid, ValueError) as error:
         raise OverrideInvalid(message=getattr(error, "message", str(error))) from error
-    has_threshold = isinstance(compile_rule(rule.document).condition, Threshold)
-    if not has_threshold and changes.keys() & {"threshold", "recover"}:
+    has_bounds = compile_rule(rule.document).condition.bounds is not None
+    if not has_bounds and changes.keys() & {"threshold", "recover"}:
         raise OverrideInvalid(message="This rule has no threshold.")
     target = _normalized_target(override.level, target)
     with transaction.atomic():
