@@ -1,6 +1,7 @@
 """Every type of condition: parsed from its document, refused when it does not fit, evaluated without guessing."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from apps.alerts.rules.conditions import CONDITIONS, Bounds, Reading, parse_cond
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 #: Of each type: a document on a device, a sample that breaches it and one that clears it.
-CASES = {
+CASES: dict[str, tuple[dict[str, Any], Any, Any]] = {
     "threshold": (
         {"metric": "device.cpu_pct", "operator": "gt", "threshold": 90, "recover": 80},
         95.0,
@@ -21,7 +22,7 @@ CASES = {
 ENTITY_TYPES = {"state": "ospf_neighbor"}
 
 
-def document(type_name: str) -> dict:
+def document(type_name: str) -> dict[str, Any]:
     return {"type": type_name, **CASES[type_name][0]}
 
 

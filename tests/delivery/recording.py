@@ -26,7 +26,7 @@ class RecordingChannel(Channel):
 
     def __init__(self, answer: Answer = lambda _: ACCEPTED, *, max_lease: int = 20) -> None:
         self.answer = answer
-        self.max_lease = max_lease  # type: ignore[misc]  # of this instance
+        self.max_lease = max_lease
         self.sent: list[Job] = []
         self.leases = 0
 

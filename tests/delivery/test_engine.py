@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -84,7 +85,7 @@ def in_order(tenant) -> list[Delivery]:
         return list(Delivery.objects.order_by("created_at"))
 
 
-def numbered(count: int, of_number: dict[int, object]) -> RecordingChannel:
+def numbered(count: int, of_number: dict[int, Any]) -> RecordingChannel:
     """Accepts ``count`` messages but for those with another answer, by their number from 0."""
     answers = iter([of_number.get(n, ACCEPTED) for n in range(count)])
     return RecordingChannel(lambda _: next(answers))

@@ -62,7 +62,7 @@ class EndpointViewSet(PartialUpdateMixin, mixins.DestroyModelMixin, WebhookViewS
 
     def get_queryset(self) -> QuerySet[Endpoint]:
         rows = selectors.visible_endpoints(self.access).prefetch_related("secrets")
-        return rows.annotate(name=F("destination__name"))
+        return rows.annotate(name=F("destination__name"))  # type: ignore[no-redef]  # it replaces the cached property
 
     @extend_schema(responses={201: EndpointWithSecretSerializer})
     def create(self, request: Request) -> Response:
