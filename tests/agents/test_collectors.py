@@ -9,7 +9,7 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 from agent.collectors import registry
-from agent.collectors.facts import CollectorFacts, gettext_noop
+from agent.collectors.facts import CollectorFacts
 from agent.protocol.sealing import open_sealed
 from apps.agents.models import Agent
 from apps.agents.services import record_heartbeat
@@ -39,7 +39,7 @@ GIZMO = CollectorFacts(
     port=161,
     transport="udp",
     credentials=(KIND_SPECS["snmp_v2c"], KIND_SPECS["snmp_v3"]),
-    outcomes={"timeout": gettext_noop("Gizmo did not respond")},
+    outcomes={"timeout": "Gizmo did not respond"},
 )
 DEVICES = "/api/v1/devices/"
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from apps.alerts.errors import RuleInvalid
+from apps.alerts.rules.compile import make_override
 from apps.alerts.rules.conditions import CONDITIONS, Bounds, Reading, parse_condition
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -73,6 +74,17 @@ class TestEveryType:
             raw = {**document(type_name), field: {"no": "value"}}
             with pytest.raises(RuleInvalid, match=f"condition/{field}"):
                 parse_condition(raw, ENTITY_TYPES.get(type_name, "device"))
+
+
+@pytest.mark.parametrize(
+    "number", [10**400, -(10**400), 10**305, 1e305, float("nan"), float("inf")]
+)
+def test_a_number_out_of_range_is_refused(number):
+    for changes in ({"threshold": number}, {"recover": number}):
+        with pytest.raises(RuleInvalid):
+            parse_condition({**document("threshold"), **changes}, "device")
+    with pytest.raises(RuleInvalid):
+        make_override(level="tenant", changes={"threshold": number})
 
 
 class TestThresholds:

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from structlog.testing import capture_logs
 
 from agent.protocol import ids
 from apps.alerts import services
@@ -358,6 +359,21 @@ class TestWrites:
             assert AlertTransition.objects.count() == OutboxEvent.objects.count() == 3 * 31
             positions = list(OutboxDelivery.objects.order_by("position").values_list("position"))
             assert len(set(positions)) == len(positions) == 3 * 31
+
+
+class TestStoredRules:
+    def test_one_that_does_not_compile_does_not_stop_the_others(
+        self, acme, rules, core, simulation
+    ):
+        with acting_in(acme):
+            row = rules["cpu_high"]
+            row.document["condition"]["operator"] = "of an earlier version"
+            row.save()
+        with capture_logs() as logs:
+            simulation.run("device.up", "device", core.id, *[0.0] * 4)
+
+        assert simulation.alerts() == [("unreachable", "firing")]
+        assert {"event": "rule_not_compilable", "rule": "cpu_high"}.items() <= logs[0].items()
 
 
 class TestDocumentEnabled:

@@ -27,7 +27,7 @@ def evaluate_tenant(*, tenant_id: UUID, at: datetime) -> int:
     """Update every alert of a tenant to its current state; returns the number of changes.
 
     Idempotent at one moment. One evaluator at a time per tenant (advisory lock); a second one returns at once.
-    The number of statements grows neither with the number of entities nor with that of changes.
+    The number of statements does not grow with that of entities; changes are written a thousand per statement.
     """
     with acting_in(tenant_id):
         if not try_lock(TenantLock.EVALUATE):

@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import structlog
+
 from apps.alerts.choices import AlertState
+from apps.alerts.errors import RuleInvalid
 from apps.alerts.models import Alert, AlertRule, RuleOverride
 from apps.alerts.rules.compile import compile_rule, make_override
 from apps.alerts.rules.conditions import Reading
@@ -18,6 +21,8 @@ from apps.maintenance.selectors import active_windows
 from apps.telemetry import queries
 from apps.telemetry.queries import LatestValue, Points
 from apps.telemetry.store import SeriesKey
+
+log = structlog.get_logger(__name__)
 
 NO_SCOPE = Scope(None, "", None, ())
 
@@ -68,21 +73,32 @@ class Inputs:
 
 
 def load_rules() -> list[LoadedRule]:
-    """Every rule of the tenant, the disabled ones too: their alerts end."""
+    """Every rule of the tenant, the disabled ones too: their alerts end.
+
+    A stored document that does not compile, such as one that an earlier version accepted, is reported in the log and
+    left out: its alerts stay as they are, and the other rules are evaluated.
+    """
     overrides: dict[UUID, list[Override]] = defaultdict(list)
-    for row in RuleOverride.objects.order_by("pk"):
-        overrides[row.rule_id].append(
-            make_override(level=row.level, target=row.target, changes=row.changes, label=row.reason)
+    for override in RuleOverride.objects.order_by("pk"):
+        overrides[override.rule_id].append(
+            make_override(
+                level=override.level,
+                target=override.target,
+                changes=override.changes,
+                label=override.reason,
+            )
         )
-    # The document has only the initial value of `enabled`; the tenant's setting is on the row.
-    return [
-        LoadedRule(
-            row,
-            replace(compile_rule(row.document), is_enabled=row.is_enabled),
-            tuple(overrides[row.id]),
-        )
-        for row in AlertRule.objects.order_by("key")
-    ]
+    loaded = []
+    for row in AlertRule.objects.order_by("key"):
+        try:
+            rule = compile_rule(row.document)
+        except RuleInvalid as error:
+            log.warning("rule_not_compilable", rule=row.key, reason=error.message)
+            continue
+        # The document has only the initial value of `enabled`; the tenant's setting is on the row.
+        rule = replace(rule, is_enabled=row.is_enabled)
+        loaded.append(LoadedRule(row, rule, tuple(overrides[row.id])))
+    return loaded
 
 
 def load_inputs(rules: Sequence[LoadedRule], at: datetime) -> Inputs:

@@ -4,7 +4,6 @@ Missing data is neither a breach nor a recovery: samples older than the lookback
 state. Only an absence condition fires on missing data.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -127,7 +126,7 @@ def _check_schema(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
         path = "/".join(["condition", *map(str, error.path)])
         raise RuleInvalid(message=f"{path}: {error.message[:300]}")
     for name, value in raw.items():
-        if isinstance(value, float) and not is_number(value):
+        if _is_numeric(value) and not is_number(value):
             raise RuleInvalid(message=f"condition/{name}: out of range.")
 
 
@@ -147,5 +146,9 @@ def find_metric(name: Any, entity_type: str, *, is_text: bool | None) -> str:
 
 def is_number(value: Any) -> bool:
     """A finite number, not a boolean."""
-    is_numeric = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_numeric and not math.isnan(value) and abs(value) < MAX_NUMBER
+    # NaN fails the comparison; an integer may be too large for a float.
+    return _is_numeric(value) and abs(value) < MAX_NUMBER
+
+
+def _is_numeric(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
