@@ -173,7 +173,7 @@ class TestOverRest:
         form = {
             "name": "cr1", "site": str(network.device.site_id), "role": "core",
             "management_address": OTHER_ADDRESS, "api_port": "8728", "polling_profile": "{}", "tags": "[]",
-            "credential_set": str(network.login.pk),
+            "credential_set": str(network.login.pk), "collector": "routeros",
         }  # fmt: skip
 
         answer = client.post(url, form, follow=True)

@@ -86,14 +86,14 @@ class TestList:
     def test_is_filtered_by_state(self, noc, three, state, titles):
         page = noc.get(LIST, {"state": state}).context["page"]
 
-        assert [row.title for row in page.rows] == titles
+        assert [row.window.title for row in page.rows] == titles
         assert [choice.number for choice in page.choices] == [2, 1, 1, 1, 3]
 
     def test_a_row_shows_targets_time_and_author(self, noc, three, acme_admin, site):
         answer = noc.get(LIST)
 
         row = answer.context["page"].rows[0]
-        assert (row.targets[0].name, row.created_by) == ("north", WHO_TESTS["actor"].label)
+        assert (row.targets[0].name, row.window.created_by) == ("north", WHO_TESTS["actor"].label)
         assert "59 min left" in text_of(answer)
         assert reverse("console:site", args=[site.id]) in answer.content.decode()
 
@@ -104,7 +104,7 @@ class TestList:
         first, second = (noc.get(LIST, {"page": n}).context["page"] for n in (1, 2))
 
         assert (len(first.rows), len(second.rows), first.pager.total) == (50, 1, 51)
-        assert second.rows[0].title == "w50"
+        assert second.rows[0].window.title == "w50"
 
     def test_costs_the_same_for_one_window_and_for_twenty(self, acme, noc, site):
         with acting_in(acme):
@@ -356,7 +356,7 @@ class TestLimited:
         wide = open_window(acme, site_ids=[site.id], device_ids=[granted.id])
         open_window(acme, title="Ours", device_ids=[granted.id])
 
-        assert [row.title for row in limited.get(LIST).context["page"].rows] == ["Ours"]
+        assert [row.window.title for row in limited.get(LIST).context["page"].rows] == ["Ours"]
         assert limited.post(reverse("console:end-window", args=[wide.id])).status_code == 404
         page = limited.get(reverse("console:device", args=[granted.id])).context["page"]
         assert [notice.title for notice in page.notices] == ["Ours"]
