@@ -54,10 +54,10 @@ def match(problems: Sequence[Problem], known: Sequence[OpenIncident]) -> Match:
         if index not in continued and incident.id not in claimed:
             continued[index] = incident
             claimed.add(incident.id)
-    merged = {
-        by_number[number].id: continued[index]
-        for _, _, number, index in pairs
-        if by_number[number].id not in claimed
-    }
+    merged: dict[UUID, OpenIncident] = {}
+    for _, _, number, index in pairs:
+        if by_number[number].id not in claimed:
+            # The first of its pairs: the problem with its root, else the one that shares most alerts.
+            merged.setdefault(by_number[number].id, continued[index])
     new = tuple(index for index in range(len(problems)) if index not in continued)
     return Match(continued, merged, new)
