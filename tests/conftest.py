@@ -8,6 +8,7 @@ import hypothesis
 import pytest
 from django.conf import settings
 from django.test import TransactionTestCase
+from django.utils import translation
 
 from apps.accounts.models import Membership, User
 from apps.authorization.actors import Actor
@@ -74,12 +75,15 @@ def _flush_as_owner() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _as_just_started(monkeypatch: pytest.MonkeyPatch) -> None:
+def _as_just_started(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Resets process state, so that results depend neither on the order of tests nor on the speed of the machine."""
     reset_process()
     # These would expire in the middle of a test on a busy machine.
     monkeypatch.setattr("apps.accounts.sessions.LAST_SEEN_INTERVAL_SECONDS", 86_400)
     monkeypatch.setattr("apps.console.web.home.CACHE_SECONDS", 86_400)
+    yield
+    # A request leaves its language to the thread: the next module's fixtures come before the next reset.
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")
