@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, ClassVar, NamedTuple, Self
 
 from jsonschema import Draft202012Validator
@@ -81,16 +82,21 @@ class Condition(ABC):
     @classmethod
     def parse(cls, raw: Mapping[str, Any], entity_type: str) -> Self:
         """From a rule document. Raises RuleInvalid, which names the field."""
-        schema = {
-            "properties": {**_COMMON, **cls.properties},
-            "required": ["metric", *cls.required],
-        }
-        _check_schema(raw, schema)
+        _check_schema(raw, cls._validator())
         metric = find_metric(raw["metric"], entity_type, is_text=cls.needs_text)
         return cls(
             metric=metric,
             lookback_seconds=raw.get("lookback_seconds", DEFAULT_LOOKBACK_SECONDS),
             **cls._own_fields(raw),
+        )
+
+    @classmethod
+    @cache
+    def _validator(cls) -> Draft202012Validator:
+        """Built once: every pass of evaluation compiles every rule."""
+        properties = {**_COMMON, **cls.properties}
+        return Draft202012Validator(
+            {"properties": properties, "required": ["metric", *cls.required]}
         )
 
     @classmethod
@@ -119,9 +125,10 @@ class Condition(ABC):
         return at - timedelta(seconds=self.lookback_seconds) < ts <= at
 
 
-def _check_schema(raw: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
-    errors = Draft202012Validator(schema).iter_errors(raw)
-    error = next(iter(sorted(errors, key=lambda e: list(map(str, e.path)))), None)
+def _check_schema(raw: Mapping[str, Any], validator: Draft202012Validator) -> None:
+    error = next(
+        iter(sorted(validator.iter_errors(raw), key=lambda e: list(map(str, e.path)))), None
+    )
     if error is not None:
         path = "/".join(["condition", *map(str, error.path)])
         raise RuleInvalid(message=f"{path}: {error.message[:300]}")
