@@ -40,7 +40,7 @@ class TestPolling:
         assert (event.event_type, event.payload["state"]) == ("monitoring.degraded", "open")
         assert (event.payload["code"], event.payload["reason"]) == ("collector_missing", MESSAGE)
         assert second.events == ()
-        assert first.samples == second.samples == (), "nobody asked the device: it is not down"
+        assert first.samples == second.samples == (), "the device was not polled: it is not down"
         assert device.message == MESSAGE
         assert router.peers == [], "no login is sent by another protocol"
 
