@@ -1,6 +1,6 @@
 """Errors of delivery services."""
 
-from apps.core.errors import Conflict, NotVisible
+from apps.core.errors import Conflict
 
 
 class DestinationNameTaken(Conflict):
@@ -19,6 +19,3 @@ class DestinationDeleted(Conflict):
     """The endpoint is deleted; its delivery log stays readable."""
 
     default_code = "endpoint_deleted"
-
-
-__all__ = ["DestinationDeleted", "DestinationNameTaken", "DestinationPaused", "NotVisible"]

@@ -1,6 +1,6 @@
 """Errors of webhook services."""
 
-from apps.core.errors import Conflict, DomainError, NotVisible
+from apps.core.errors import Conflict, DomainError
 
 
 class RotationOutOfStep(Conflict):
@@ -13,6 +13,3 @@ class EndpointInvalid(DomainError):
     """A field is invalid; ``code`` says which."""
 
     default_code = "endpoint_invalid"
-
-
-__all__ = ["EndpointInvalid", "NotVisible", "RotationOutOfStep"]
