@@ -204,7 +204,9 @@ class MonitoredDevice:
         if isinstance(failure, CertificateChanged):
             return self._certificate_changed(failure, at, events)
         if isinstance(failure, CollectorMissing):
-            return PollResult((), events)  # nobody asked the device: whether it responds is unknown
+            return PollResult(
+                (), events
+            )  # the device was not polled: whether it responds is unknown
         return PollResult((self._failed_sample(at),), events)
 
     def _failed_sample(self, at: float) -> Sample:
