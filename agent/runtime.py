@@ -35,8 +35,8 @@ JOIN_SECONDS = 3.0
 RESEND_INVENTORY_SECONDS = 60.0
 #: Share of the buffer's maximum size above which the buffer-high event is sent.
 BUFFER_HIGH_SHARE = 0.5
-#: A skew of the clock above this is logged.
-SKEW_SECONDS = 60.0
+#: A skew of the clock above this is logged, as the server alerts on it.
+SKEW_SECONDS = 2.0
 
 
 class Runtime:
@@ -58,7 +58,14 @@ class Runtime:
             self.emit, self.stop, sealing_key=state.sealing_key(), source_address=source_address
         )
         clients = [IngestClient(state, source_address) for _ in range(4)]
-        self.pusher = Pusher(self.buffer, clients[0], self.stop, rng, self._resend_inventory)
+        self.pusher = Pusher(
+            self.buffer,
+            clients[0],
+            self.stop,
+            rng,
+            self._resend_inventory,
+            boot_id=self.batch_writer.boot_id,
+        )
         self.config_loop = ConfigLoop(state, clients[1], self.stop, rng, self._configure)
         self.heartbeat = Heartbeat(
             state,
@@ -197,7 +204,7 @@ class Runtime:
     def _write_status(self) -> None:
         last = self.heartbeat.last_at
         status = {
-            "at": rfc3339(now()),
+            "at": rfc3339(time.time()),
             "boot_id": self.batch_writer.boot_id,
             "config_version": self.config_loop.version,
             "last_heartbeat_at": rfc3339(last) if last else None,

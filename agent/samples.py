@@ -10,6 +10,16 @@ from uuid import uuid4
 from agent.protocol.batch import EventItem, InventoryPatch, MetricItem
 from agent.protocol.registry import EVENTS, METRICS
 
+if hasattr(time, "CLOCK_BOOTTIME"):
+
+    def _running_seconds() -> float:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+else:
+    _running_seconds = time.monotonic
+
+_STARTED_AT = time.time() - _running_seconds()
+
 Patch = dict[str, list[dict[str, Any]]]
 
 
@@ -20,7 +30,7 @@ def rfc3339(at: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One value of a registered metric; ``at`` is the time of measurement by this host's clock."""
+    """One value of a registered metric; ``at`` is the time of measurement by ``now``."""
 
     at: float
     metric: str
@@ -28,10 +38,10 @@ class Sample:
     value: float | str
     source: str
 
-    def item(self) -> MetricItem:
-        """The sample as an item of a batch."""
+    def item(self, offset: float = 0.0) -> MetricItem:
+        """The sample as an item of a batch; ``offset`` as of ``host_clock_offset``."""
         item: MetricItem = {
-            "ts": rfc3339(self.at),
+            "ts": rfc3339(self.at + offset),
             "metric_name": self.metric,
             "entity_type": METRICS[self.metric].entity_type,
             "entity_id": self.entity_id,
@@ -56,11 +66,11 @@ class Event:
     severity: str = ""
     id: str = field(default_factory=lambda: str(uuid4()))
 
-    def item(self) -> EventItem:
-        """The event as an item of a batch."""
+    def item(self, offset: float = 0.0) -> EventItem:
+        """The event as an item of a batch; ``offset`` as of ``host_clock_offset``."""
         return {
             "id": self.id,
-            "ts": rfc3339(self.at),
+            "ts": rfc3339(self.at + offset),
             "event_type": self.event_type,
             "severity": self.severity or EVENTS[self.event_type].severity,
             "entity_type": self.entity_type,
@@ -90,5 +100,14 @@ def merge_patch(into: InventoryPatch, patch: Mapping[str, list[dict[str, Any]]])
 
 
 def now() -> float:
-    """This host's clock. Timestamps are never shifted to the server's clock; the skew is reported instead."""
-    return time.time()
+    """Seconds since 1970 by a clock that is set to the host's at start and runs evenly from then on, in suspend too.
+
+    Setting the host's clock does not move it, so the order and the distances of measurements are right.
+    """
+    return _STARTED_AT + _running_seconds()
+
+
+def host_clock_offset() -> float:
+    """The host's clock minus ``now``. Added to every time of one batch, it makes them times by the host's clock, of
+    which the server measures the skew."""
+    return time.time() - now()

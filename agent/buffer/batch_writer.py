@@ -13,7 +13,7 @@ from uuid import uuid4
 from agent.buffer.record import BatchHeader, DroppedRange
 from agent.buffer.store import Buffer
 from agent.protocol.batch import MAX_METRICS, SCHEMA_VERSION, Batch, InventoryPatch
-from agent.samples import Event, PollResult, Sample, merge_patch, now, rfc3339
+from agent.samples import Event, PollResult, Sample, host_clock_offset, merge_patch, now, rfc3339
 from agent.version import CAPABILITIES, VERSION
 
 log = logging.getLogger(__name__)
@@ -130,15 +130,16 @@ class BatchWriter:
             "version": VERSION,
             "capabilities": list(CAPABILITIES),
         }
+        offset = host_clock_offset()
         batch: Batch = {
             "schema_version": SCHEMA_VERSION,
             "batch_id": str(uuid4()),
             "boot_id": boot_id,
             "sequence": sequence,
-            "sent_at": rfc3339(now()),
+            "sent_at": rfc3339(now() + offset),
             "agent": agent,
-            "metrics": [sample.item() for sample in content.samples],
-            "events": [event.item() for event in content.events],
+            "metrics": [sample.item(offset) for sample in content.samples],
+            "events": [event.item(offset) for event in content.events],
         }
         if content.patch:
             batch["inventory_patch"] = content.patch

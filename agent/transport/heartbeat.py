@@ -49,7 +49,7 @@ class Heartbeat(IngestLoop):
         self.skew: float | None = None
 
     def run_once(self) -> float:
-        started_at, sent_at = time.monotonic(), now()
+        started_at, sent_at = time.monotonic(), time.time()
         body: dict[str, Any] = {
             "sent_at": rfc3339(sent_at),
             "boot_id": self._boot_id,

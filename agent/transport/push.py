@@ -23,6 +23,9 @@ PERMANENT_STATUSES = frozenset({400, 409, 413, 415, 422})
 MAX_SERVER_ERRORS = 30
 _SERVER_ERROR = 500
 IDLE_SECONDS = 5.0
+#: A batch of an earlier boot has been buffered for longer than this at the start of this one, as far as the server is
+#: concerned: more than it accepts as present data.
+FORMER_BOOT_SECONDS = 30.0
 
 
 class Pusher(IngestLoop):
@@ -38,8 +41,12 @@ class Pusher(IngestLoop):
         stop: threading.Event,
         rng: random.Random,
         on_unknown_entity: Callable[[], None],
+        *,
+        boot_id: str,
     ) -> None:
         super().__init__("push", stop, rng)
+        self._boot_id = boot_id
+        self._started_at = now()
         self._buffer = buffer
         self._client = client
         self._on_unknown_entity = on_unknown_entity
@@ -53,7 +60,7 @@ class Pusher(IngestLoop):
         if stored is None:
             return IDLE_SECONDS
         try:
-            result = self._client.batch(stored.body, max(0.0, now() - stored.header.created_at))
+            result = self._client.batch(stored.body, self._buffered_for(stored.header))
         except RequestRefused as refusal:
             if not self._is_permanent(refusal):
                 raise
@@ -65,6 +72,16 @@ class Pusher(IngestLoop):
             self.lag = max(0.0, now() - stored.header.created_at)
             self._log_rejected(stored.header, result)
         return 0
+
+    def _buffered_for(self, header: BatchHeader) -> float:
+        """How long the batch has been in the buffer, in seconds.
+
+        The host's clock may have been set since an earlier boot: its batches are not about the present in any case.
+        """
+        seconds = max(0.0, now() - header.created_at)
+        if header.boot_id != self._boot_id:
+            seconds = max(seconds, now() - self._started_at + FORMER_BOOT_SECONDS)
+        return seconds
 
     def _is_permanent(self, refusal: RequestRefused) -> bool:
         if refusal.status == _SERVER_ERROR:

@@ -7,9 +7,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-SKEW_SECONDS = 60.0
+#: Well below the shortest interval of probes. As in the rule ``agent_clock_skewed``.
+SKEW_SECONDS = 2.0
 #: Hysteresis: the skew must drop below this before it clears.
-SKEW_CLEAR_SECONDS = 50.0
+SKEW_CLEAR_SECONDS = 1.5
+#: The skew is the largest of so many measurements: a heartbeat that was long on its way appears to be behind.
+SKEW_MEASUREMENTS = 3
 #: A heartbeat of the previous boot that arrives within this time after a restart is not a second host.
 IN_FLIGHT_TOLERANCE = timedelta(seconds=5)
 MAX_PREVIOUS_BOOTS = 5
@@ -38,6 +41,8 @@ class HeartbeatState:
     previous_boots: tuple[str, ...] = ()
     address: str = ""
     skewed_since: datetime | None = None
+    #: The last measurements of this boot: the agent's clock minus the server's, in seconds.
+    clock_skews: tuple[float, ...] = ()
     conflict_at: datetime | None = None
     #: ``serial:percent`` of the last expiry event.
     expiry_notified: str = ""
@@ -67,9 +72,13 @@ def check_heartbeat(
 def _check_clock(
     state: HeartbeatState, heartbeat: HeartbeatInfo, at: datetime
 ) -> tuple[HeartbeatState, HeartbeatEvent | None]:
+    """Call it before the boot id of ``state`` is updated: another boot's measurements say nothing of this one."""
     if heartbeat.sent_at is None:
         return state, None
-    skew = (heartbeat.sent_at - at).total_seconds()
+    measured = (heartbeat.sent_at - at).total_seconds()
+    before = state.clock_skews if heartbeat.boot_id == state.boot_id else ()
+    state = replace(state, clock_skews=(*before, measured)[-SKEW_MEASUREMENTS:])
+    skew = max(state.clock_skews)
     payload = {"skew_seconds": round(skew, 3)}
     if state.skewed_since is None and abs(skew) > SKEW_SECONDS:
         return replace(state, skewed_since=at), HeartbeatEvent(

@@ -44,6 +44,9 @@ _SUMMARIES: Mapping[str, Template] = MappingProxyType(
         "alerts.summary.agent_data_quarantined": _(
             "Agent %(entity)s sends data about entities that are not assigned to it"
         ),
+        "alerts.summary.agent_clock_skewed": _(
+            "The clock of agent %(entity)s is off by %(value)g s"
+        ),
     }
 )
 
@@ -61,6 +64,7 @@ _RULE_NAMES: Mapping[str, Template] = MappingProxyType(
         "alerts.rule.login_held": _("Login held"),
         "alerts.rule.certificate_changed": _("Router certificate changed"),
         "alerts.rule.agent_data_quarantined": _("Agent sends data about unassigned devices"),
+        "alerts.rule.agent_clock_skewed": _("Agent clock skewed"),
     }
 )
 

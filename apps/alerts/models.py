@@ -62,11 +62,13 @@ class Alert(TenantModel):
     entity_id = models.UUIDField()
     state = models.CharField(max_length=12, choices=AlertState.choices)
     severity = models.CharField(max_length=10, choices=Severity.choices)
-    # Timestamp of the first breaching sample, by the clock of the agent that polled it.
+    # Timestamp of the first breaching sample, corrected by the skew of the clock of the agent that polled it.
     since = models.DateTimeField()
     fired_at = models.DateTimeField(null=True, blank=True)
     clear_since = models.DateTimeField(null=True, blank=True)
     recovered_at = models.DateTimeField(null=True, blank=True)
+    # The newest sample while it waits to fire or to recover: a gap after it begins the waiting anew.
+    sample_at = models.DateTimeField(null=True, blank=True)
     # While flapping, single samples do not change the state.
     is_flapping = models.BooleanField(default=False)
     # The active maintenance window that covers its entity; it does not change the state.

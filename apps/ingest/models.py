@@ -16,6 +16,8 @@ class Stream(TenantModel):
     samples_dropped = models.BigIntegerField(default=0)
     sequences_skipped = models.BigIntegerField(default=0)
     last_batch_at = models.DateTimeField(null=True, blank=True)
+    # What the times of its last batch were corrected by: the agent's clock minus the server's. Null: no batch yet.
+    clock_skew_seconds = models.FloatField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -47,6 +49,8 @@ class BatchReceipt(TenantModel):
     metrics = models.PositiveIntegerField()
     events = models.PositiveIntegerField()
     rejected = models.PositiveIntegerField()
+    # The agent's clock minus the server's, as subtracted from the times of its items; 0: stored as sent.
+    clock_skew_seconds = models.FloatField(default=0.0, db_default=0.0)
 
     class Meta:
         constraints = [

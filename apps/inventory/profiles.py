@@ -7,6 +7,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
+from agent.protocol.registry import Tier
+
 #: Seconds per polling tier, and the timeout of one command.
 DEFAULT_PROFILE: Mapping[str, float] = MappingProxyType(
     {"fast_s": 10, "medium_s": 60, "slow_s": 300, "daily_s": 86_400, "command_timeout_s": 8}
@@ -21,6 +23,16 @@ _BOUNDS: Mapping[str, tuple[float, float]] = MappingProxyType(
     }
 )
 MAX_TAGS, MAX_TAG_LENGTH = 50, 60
+
+
+_NAMES: Mapping[Tier, str] = MappingProxyType(
+    {Tier.FAST: "fast_s", Tier.MEDIUM: "medium_s", Tier.SLOW: "slow_s", Tier.DAILY: "daily_s"}
+)
+
+
+def poll_seconds(overrides: Mapping[str, float], tier: Tier) -> float:
+    """The polling interval of a tier in a device's profile."""
+    return polling_profile(overrides)[_NAMES[tier]]
 
 
 def polling_profile(overrides: Mapping[str, float]) -> dict[str, float]:

@@ -35,6 +35,9 @@ CHECK_VIOLATION = "23514"
 #: Data that was buffered on its agent for longer than this is late: it says nothing about the current state.
 LATE_AFTER = timedelta(seconds=20)
 
+#: A latest value that is further ahead of the arrival of another one came from a wrong clock: it hides nothing.
+FUTURE = timedelta(seconds=1)
+
 V = TypeVar("V")
 EventKey = tuple[UUID, datetime]
 
@@ -100,9 +103,9 @@ def write_batch(
     text_values = {(series[t.key], t.ts): t.text for t in texts}
     if numbers:
         _write_samples(numbers)
-        _write_latest_numbers(numbers, is_late=is_late)
+        _write_latest_numbers(numbers, received_at, is_late=is_late)
     if text_values:
-        _write_texts(text_values, is_late=is_late)
+        _write_texts(text_values, received_at, is_late=is_late)
     new_events = _write_events(events, received_at)
     return WriteResult(len(numbers), len(text_values), len(new_events), new_events)
 
@@ -137,25 +140,31 @@ def _newest(rows: dict[tuple[int, datetime], V]) -> dict[int, tuple[datetime, V]
     return newest
 
 
-def _write_latest_numbers(numbers: dict[tuple[int, datetime], float], *, is_late: bool) -> None:
+def _write_latest_numbers(
+    numbers: dict[tuple[int, datetime], float], received_at: datetime, *, is_late: bool
+) -> None:
     newest = _newest(numbers)
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO telemetry_latest (tenant_id, is_late, series_id, ts, value)"
             " SELECT %s, %s, * FROM unnest(%s::bigint[], %s::timestamptz[], %s::float8[])"
             " ON CONFLICT (series_id) DO UPDATE SET ts = excluded.ts, value = excluded.value,"
-            " is_late = excluded.is_late WHERE telemetry_latest.ts <= excluded.ts",
+            " is_late = excluded.is_late"
+            " WHERE telemetry_latest.ts <= excluded.ts OR telemetry_latest.ts > %s",
             [
                 require_tenant_id(),
                 is_late,
                 list(newest),
                 [ts for ts, _ in newest.values()],
                 [value for _, value in newest.values()],
+                received_at + FUTURE,
             ],
         )
 
 
-def _write_texts(values: dict[tuple[int, datetime], str], *, is_late: bool) -> None:
+def _write_texts(
+    values: dict[tuple[int, datetime], str], received_at: datetime, *, is_late: bool
+) -> None:
     """Store changes only. A value older than the latest one is ignored: the newest one is the current state."""
     tenant_id = require_tenant_id()
     ids = sorted({series_id for series_id, _ in values})
@@ -170,7 +179,7 @@ def _write_texts(values: dict[tuple[int, datetime], str], *, is_late: bool) -> N
         for series_id, ts in sorted(values):
             text = values[series_id, ts]
             before = known.get(series_id)
-            if before is not None and ts < before[0]:
+            if before is not None and ts < before[0] <= received_at + FUTURE:
                 continue
             if before is None or before[1] != text:
                 changes.append((series_id, ts, text))
@@ -179,8 +188,16 @@ def _write_texts(values: dict[tuple[int, datetime], str], *, is_late: bool) -> N
             "INSERT INTO telemetry_latest (tenant_id, is_late, series_id, ts, text)"
             " SELECT %s, %s, * FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[])"
             " ON CONFLICT (series_id) DO UPDATE SET ts = excluded.ts, text = excluded.text,"
-            " is_late = excluded.is_late WHERE telemetry_latest.ts <= excluded.ts",
-            [tenant_id, is_late, ids, [known[i][0] for i in ids], [known[i][1] for i in ids]],
+            " is_late = excluded.is_late"
+            " WHERE telemetry_latest.ts <= excluded.ts OR telemetry_latest.ts > %s",
+            [
+                tenant_id,
+                is_late,
+                ids,
+                [known[i][0] for i in ids],
+                [known[i][1] for i in ids],
+                received_at + FUTURE,
+            ],
         )
         cursor.execute(
             "INSERT INTO telemetry_textchange (id, tenant_id, series_id, ts, text)"

@@ -18,10 +18,12 @@ from django.conf import settings
 from django.db import connections
 from django.test import Client as DjangoClient
 
+from agent.buffer import batch_writer
 from agent.buffer.batch_writer import BatchWriter
 from agent.buffer.store import Buffer
 from agent.samples import Event, PollResult
 from agent.state import Enrollment, StateDir
+from agent.transport import push
 from agent.transport.certificate import Renewal
 from agent.transport.config_loop import ConfigLoop
 from agent.transport.http import Client, Response
@@ -174,7 +176,14 @@ class Host:
         self.agent_id = self.state.enrollment().agent_id
         self.batch_writer = BatchWriter(self.buffer, agent_id=self.agent_id)
         stop = threading.Event()
-        self.pusher = Pusher(self.buffer, self.client, stop, self.rng, lambda: None)
+        self.pusher = Pusher(
+            self.buffer,
+            self.client,
+            stop,
+            self.rng,
+            lambda: None,
+            boot_id=self.batch_writer.boot_id,
+        )
         self.config_loop = ConfigLoop(self.state, self.client, stop, self.rng, lambda _config: None)
         self.version = ""
 
@@ -225,6 +234,9 @@ class TestAcceleratedClock:
         start = clock.now()
         moment = [start]
         monkeypatch.setattr(clock, "now", lambda: moment[0])
+        for module in (batch_writer, push):
+            monkeypatch.setattr(module, "now", lambda: moment[0].timestamp())  # noqa: PLW0108  (it moves)
+        monkeypatch.setattr(batch_writer, "host_clock_offset", lambda: 0.0)
         fleet = []
         for number in range(hosts):
             state = member(acme, f"pop-{number}", tmp_path / f"state-{number}", "https://127.0.0.1")

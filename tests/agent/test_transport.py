@@ -212,7 +212,12 @@ class TestPush:
     def pusher(self, batch_writer, client) -> Pusher:
         self.unknown = []
         return Pusher(
-            batch_writer._buffer, client, threading.Event(), RNG, lambda: self.unknown.append(1)
+            batch_writer._buffer,
+            client,
+            threading.Event(),
+            RNG,
+            lambda: self.unknown.append(1),
+            boot_id=batch_writer.boot_id,
         )
 
     def put(self, batch_writer: BatchWriter, device, *numbers: int) -> None:
@@ -271,7 +276,14 @@ class TestPush:
         second = BatchWriter(Buffer(state.buffer), agent_id=state.enrollment().agent_id)
         self.put(second, device, 8, 9)
         client = IngestClient(state, "")
-        second_pusher = Pusher(second._buffer, client, threading.Event(), RNG, lambda: None)
+        second_pusher = Pusher(
+            second._buffer,
+            client,
+            threading.Event(),
+            RNG,
+            lambda: None,
+            boot_id=second.boot_id,
+        )
         ingest.server.refuse = lambda *_: None
         while second._buffer.depth:
             second_pusher.run_once()

@@ -31,10 +31,14 @@ def between(seconds: float) -> Evaluation:
     return Evaluation(is_breach=False, is_clear=False, ts=at(seconds), value_text="85")
 
 
-def run_steps(*steps: tuple[float, Evaluation | None], timing: Timing = TIMING) -> Episode:
+def run_steps(
+    *steps: tuple[float, Evaluation | None],
+    timing: Timing = TIMING,
+    max_gap: timedelta = timedelta.max,
+) -> Episode:
     episode = Episode()
     for seconds, evaluation in steps:
-        episode = step(episode, evaluation, timing, at(seconds))
+        episode = step(episode, evaluation, timing, at(seconds), max_gap=max_gap)
     return episode
 
 
@@ -115,6 +119,51 @@ class TestRecovering:
         late = step(early, breach(80), timing, at(81))
 
         assert (early.state, late.state) == (AlertState.PENDING, AlertState.FIRING)
+
+
+class TestGap:
+    """Nothing lasts over a time without samples (case 17)."""
+
+    MINUTE = timedelta(seconds=60)
+    HOURS = 72_000.0
+
+    def test_one_bad_sample_before_and_one_after_it_do_not_fire(self):
+        episode = run_steps(
+            (1, clear(0)),
+            (6, breach(5)),
+            (self.HOURS + 2, breach(self.HOURS + 1)),
+            max_gap=self.MINUTE,
+        )
+
+        assert (episode.state, episode.since) == (AlertState.PENDING, at(self.HOURS + 1))
+
+    def test_a_pending_alert_ends_when_samples_stop(self):
+        steps = [(1, breach(0)), (6, breach(5))]
+        assert run_steps(*steps, (65, None), max_gap=self.MINUTE).state is AlertState.PENDING
+        assert run_steps(*steps, (66, None), max_gap=self.MINUTE) == Episode()
+
+    def test_every_sample_counts_not_only_the_first(self):
+        steps = [(n + 1, breach(n)) for n in range(0, 200, 50)]
+        timing = Timing(for_seconds=150, recover_for_seconds=10, cooldown_seconds=0)
+
+        episode = run_steps(*steps, timing=timing, max_gap=self.MINUTE)
+
+        assert (episode.state, episode.since) == (AlertState.FIRING, at(0))
+
+    def test_a_recovery_begins_anew_after_it(self):
+        fired = [(1, breach(0)), (11, breach(10)), (16, clear(15))]
+        episode = run_steps(*fired, (1000, None), (1001, clear(1000)), max_gap=self.MINUTE)
+        assert (episode.state, episode.clear_since) == (AlertState.RECOVERING, at(1000))
+
+        episode = run_steps(*fired, (1001, clear(1000)), (1011, clear(1010)), max_gap=self.MINUTE)
+        assert episode.recovered_at == at(1011)
+
+    def test_a_firing_alert_keeps_firing_through_it(self):
+        episode = run_steps(
+            (1, breach(0)), (11, breach(10)), (1001, breach(1000)), max_gap=self.MINUTE
+        )
+
+        assert (episode.state, episode.since) == (AlertState.FIRING, at(0))
 
 
 optional_breaches = st.one_of(st.none(), st.booleans())

@@ -69,6 +69,7 @@ class TestAccepting:
             "accepted": {"metrics": 1, "events": 0},
             "rejected": [],
             "duplicate": False,
+            "clock_skew_seconds": 0.0,
         }
 
 
@@ -341,14 +342,17 @@ class TestWaiting:
     def test_a_long_buffered_batch_is_late_and_an_invalid_header_counts_as_zero(
         self, acme, agent, buffered_for, is_late
     ):
-        body = json.dumps(agent.batch(metrics=[agent.metric(10)])).encode()
+        seconds = 366 * 86_400 if buffered_for == "9e300" else 21 if is_late else 0
+        sent_at = clock.now() - timedelta(seconds=seconds)
+        body = json.dumps(agent.batch(metrics=[agent.metric(10)], sent_at=sent_at.isoformat()))
         headers = {} if buffered_for is None else {"X-ISPVM-Waited": buffered_for}
 
-        assert agent.post("batch", body, headers=headers).status_code == 200
+        assert agent.post("batch", body.encode(), headers=headers).status_code == 200
         assert self.is_late(acme) == [is_late]
 
     def test_the_next_sample_that_was_not_buffered_is_not_late(self, acme, agent):
         first, second = (agent.batch(n, metrics=[agent.metric(n)]) for n in (1, 2))
+        first["sent_at"] = (clock.now() - timedelta(seconds=300)).isoformat()
         agent.post("batch", first, headers={"X-ISPVM-Waited": "300"})
         agent.post("batch", second)
 

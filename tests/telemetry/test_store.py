@@ -24,13 +24,15 @@ def t0():
 
 def write(at, *rows: tuple[int, float], key=CPU) -> store.WriteResult:
     return store.write_batch(
-        samples=[Sample(key, at + timedelta(seconds=s), v) for s, v in rows], received_at=at
+        samples=[Sample(key, at + timedelta(seconds=s), v) for s, v in rows],
+        received_at=at + timedelta(minutes=10),
     )
 
 
 def say(at, *rows: tuple[int, str]) -> store.WriteResult:
     return store.write_batch(
-        texts=[TextSample(STATE, at + timedelta(seconds=s), w) for s, w in rows], received_at=at
+        texts=[TextSample(STATE, at + timedelta(seconds=s), w) for s, w in rows],
+        received_at=at + timedelta(minutes=10),
     )
 
 

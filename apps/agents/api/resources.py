@@ -51,6 +51,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
             "last_heartbeat_at",
             "last_address",
             "skewed_since",
+            "clock_skew_seconds",
             "conflict_at",
             "created_at",
             "enrolled_at",
@@ -65,6 +66,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
             "last_heartbeat_at",
             "last_address",
             "skewed_since",
+            "clock_skew_seconds",
             "conflict_at",
             "created_at",
             "enrolled_at",
@@ -157,7 +159,14 @@ class AgentViewSet(
     etag_ignores = frozenset(
         {
             *("is_alive", "version", "hostname", "capabilities", "health", "last_heartbeat_at"),
-            *("last_address", "skewed_since", "conflict_at", "is_host_approved", "host_key"),
+            *(
+                "last_address",
+                "skewed_since",
+                "clock_skew_seconds",
+                "conflict_at",
+                "is_host_approved",
+                "host_key",
+            ),
         }
     )
     permission_map = {

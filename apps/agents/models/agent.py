@@ -54,8 +54,12 @@ class Agent(TenantModel):
     # Fingerprints of the authorities that it trusts, from the last heartbeat.
     trusted_authorities = models.JSONField(default=list, blank=True)
 
-    # Since when its clock is off by more than a minute; null: in sync.
+    # Since when its clock is off by more than two seconds; null: in sync.
     skewed_since = models.DateTimeField(null=True, blank=True)
+    # Its clock minus the server's by the last heartbeats of its present boot; null: not measured.
+    clock_skew_seconds = models.FloatField(null=True, blank=True)
+    # The measurements that it is from, oldest first, at most three.
+    clock_skews = models.JSONField(default=list, db_default=[], blank=True)
     # When the present boot id was first reported, and the boot ids before it (newest first, at most five).
     boot_first_seen_at = models.DateTimeField(null=True, blank=True)
     previous_boots = models.JSONField(default=list, blank=True)

@@ -113,6 +113,7 @@ def _state_of(agent: Agent) -> HeartbeatState:
         previous_boots=tuple(agent.previous_boots),
         address=str(agent.last_address or ""),
         skewed_since=agent.skewed_since,
+        clock_skews=tuple(agent.clock_skews),
         conflict_at=agent.conflict_at,
         expiry_notified=agent.expiry_notified,
     )
@@ -125,6 +126,8 @@ def _as_fields(state: HeartbeatState) -> dict[str, Any]:
         "previous_boots": list(state.previous_boots),
         "last_address": state.address or None,
         "skewed_since": state.skewed_since,
+        "clock_skews": list(state.clock_skews),
+        "clock_skew_seconds": max(state.clock_skews, default=None),
         "conflict_at": state.conflict_at,
         "expiry_notified": state.expiry_notified,
     }

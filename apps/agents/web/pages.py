@@ -134,7 +134,7 @@ def _state_of_active(
             "It sends data about entities that are not assigned to it: %(number)s items"
         ) % {"number": health.quarantined}
     if health.agent.skewed_since is not None:
-        return CLOCK_SKEW, _("Clock is off by more than a minute")
+        return CLOCK_SKEW, _skew(health.agent.clock_skew_seconds or 0.0)
     if age is not None and age > BACKLOGGED_AFTER_SECONDS:
         return BACKLOGGED, _("Oldest buffered sample: %(time)s") % {"time": format_seconds(age)}
     return (
@@ -142,6 +142,13 @@ def _state_of_active(
         if is_expiring
         else (OK, "")
     )
+
+
+def _skew(seconds: float) -> str:
+    amount = {"time": format_seconds(abs(seconds))}
+    if seconds > 0:
+        return _("The clock is %(time)s ahead. The times of its data are corrected") % amount
+    return _("The clock is %(time)s behind. The times of its data are corrected") % amount
 
 
 def _is_quarantined(health: AgentHealth, at: datetime) -> bool:

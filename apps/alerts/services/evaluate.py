@@ -1,7 +1,7 @@
 """Evaluate every rule of a tenant at one moment, and write only the alerts that changed."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from apps.alerts.choices import AlertState
@@ -21,6 +21,8 @@ from apps.tenancy import acting_in
 from apps.tenancy.locks import TenantLock, try_lock
 
 EVALUATE = "alerts.evaluate"
+#: So many polling intervals without a sample are a gap.
+INTERVALS_IN_GAP = 2.5
 
 
 def evaluate_tenant(*, tenant_id: UUID, at: datetime) -> int:
@@ -58,7 +60,8 @@ def _evaluate_rule(loaded: LoadedRule, inputs: Inputs, at: datetime) -> Iterator
             reading = inputs.reading_of(rule.condition.metric, ref)
             evaluation = rule.condition.evaluate(reading, effective.bounds, at)
             flapping = _flapping(rule, before, ref, inputs, at)
-            after = step(before, evaluation, effective.timing, at, flapping)
+            max_gap = _max_gap(rule, before, scope, inputs)
+            after = step(before, evaluation, effective.timing, at, flapping, max_gap=max_gap)
         if after != before:
             yield Transition(loaded, ref, alert, before, after, evaluation, effective, flapping)
 
@@ -70,6 +73,15 @@ def _flapping(
     if rule.flap is None or not state_changes:
         return None
     return detect_flapping(rule.flap, state_changes, at, was_flapping=before.is_flapping)
+
+
+def _max_gap(rule: Rule, before: Episode, scope: Scope, inputs: Inputs) -> timedelta:
+    """The lookback, or where polls are slower, their interval with room for one that is missed."""
+    lookback = timedelta(seconds=rule.condition.lookback_seconds)
+    if before.sample_at is None:
+        return lookback
+    interval = inputs.poll_intervals.seconds_of(rule.condition.metric, scope.device_id)
+    return max(lookback, timedelta(seconds=INTERVALS_IN_GAP * interval))
 
 
 def _disabled(before: Episode, at: datetime) -> Episode:
@@ -112,4 +124,5 @@ def _episode(alert: Alert | None, recovered_at: datetime | None) -> Episode:
         alert.clear_since,
         recovered_at,
         alert.is_flapping,
+        alert.sample_at,
     )

@@ -15,6 +15,7 @@ from apps.alerts.rules.compile import compile_rule, make_override
 from apps.alerts.rules.conditions import Reading
 from apps.alerts.rules.program import STATE_CHANGE_EVENTS, Override, Rule
 from apps.ingest.uptime import IngestUptime, ingest_uptime
+from apps.inventory.intervals import PollIntervals
 from apps.inventory.selectors import Ref, Scope, linked_interface_ids, scope_attributes
 from apps.maintenance.coverage import ActiveWindow, covering_window
 from apps.maintenance.selectors import active_windows
@@ -50,6 +51,7 @@ class Inputs:
     state_changes: dict[str, dict[Ref, list[datetime]]]
     maintenance_windows: Sequence[ActiveWindow]
     uptime: IngestUptime
+    poll_intervals: PollIntervals
 
     def scope_of(self, ref: Ref) -> Scope:
         return self.scopes.get(ref, NO_SCOPE)
@@ -119,6 +121,7 @@ def load_inputs(rules: Sequence[LoadedRule], at: datetime) -> Inputs:
         state_changes=_state_changes(rules, at),
         maintenance_windows=active_windows(at),
         uptime=ingest_uptime(at),
+        poll_intervals=PollIntervals(),
     )
 
 

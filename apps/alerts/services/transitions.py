@@ -26,7 +26,7 @@ TRANSITION = "alert.transition"
 BATCH = 1000
 _EVALUATED_FIELDS = (
     *("state", "severity", "since", "fired_at", "clear_since", "recovered_at", "is_flapping"),
-    *("maintenance_id", "observation", "summary", "summary_message"),
+    *("sample_at", "maintenance_id", "observation", "summary", "summary_message"),
 )
 
 
@@ -47,6 +47,14 @@ class Transition:
     def ends_unfired(self) -> bool:
         """It breached for a while, and cleared before it fired: nobody was alerted, nothing is kept."""
         return self.after.state is AlertState.OK and self.before.fired_at is None
+
+    @property
+    def is_move(self) -> bool:
+        """Whether it belongs to the history: not while it waits, to fire or with another sample to recover."""
+        return self.after.state is not AlertState.PENDING and (
+            (self.before.state, self.before.is_flapping)
+            != (self.after.state, self.after.is_flapping)
+        )
 
 
 def write_transitions(transitions: Sequence[Transition], inputs: Inputs, at: datetime) -> None:
@@ -71,11 +79,7 @@ def write_transitions(transitions: Sequence[Transition], inputs: Inputs, at: dat
         unique_fields=["id"],
         update_fields=_EVALUATED_FIELDS,
     )
-    moved = [
-        (alert, row)
-        for alert, row in zip(alerts, written, strict=True)
-        if row.after.state is not AlertState.PENDING
-    ]
+    moved = [(alert, row) for alert, row in zip(alerts, written, strict=True) if row.is_move]
     AlertTransition.objects.bulk_create(
         [
             AlertTransition(
@@ -121,6 +125,7 @@ def _updated_alert(transition: Transition, label: str, inputs: Inputs) -> Alert:
         alert.clear_since = after.clear_since
     alert.recovered_at = after.recovered_at
     alert.is_flapping = after.is_flapping
+    alert.sample_at = after.sample_at
     alert.maintenance_id = inputs.maintenance_of(transition.ref)
     if after.state in {AlertState.PENDING, AlertState.FIRING}:
         alert.observation = _observation(transition)

@@ -11,10 +11,10 @@ from agent.protocol.registry import METRICS
 from apps.authorization.access import Access
 from apps.charts.time_series import Chart, Line, Mark, gauge_line, span_for
 from apps.console.web.device_parts import CONNECT, LOSS, RTT, SESSIONS, possible_rates
-from apps.console.web.latest_values import poll_seconds
 from apps.incidents.selectors import incidents_involving
 from apps.inventory.device_entities import DeviceEntities, entities_of_device
 from apps.inventory.models import Device
+from apps.inventory.profiles import poll_seconds
 from apps.pages.time_range import TimeRange
 from apps.telemetry.queries import BucketedRange, buckets_of, rates_of
 from apps.telemetry.store import SeriesKey

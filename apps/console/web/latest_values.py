@@ -4,26 +4,15 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from agent.protocol.registry import METRICS, Tier
-from apps.inventory.profiles import polling_profile
+from agent.protocol.registry import METRICS
+from apps.inventory.profiles import poll_seconds
 from apps.pages.durations import format_duration
 from apps.pages.states import BLIND, DOWN, UNKNOWN, UP, State
 from apps.telemetry.queries import LatestValue, latest
 from apps.telemetry.reachability import BLIND_AFTER
 
-_SECONDS = {
-    Tier.FAST: "fast_s",
-    Tier.MEDIUM: "medium_s",
-    Tier.SLOW: "slow_s",
-    Tier.DAILY: "daily_s",
-}
 #: A value is outdated after this many missed polls.
 MISSED_POLLS = 3
-
-
-def poll_seconds(profile: Mapping[str, float], tier: Tier) -> float:
-    """The polling interval of a tier in a device's profile."""
-    return polling_profile(profile)[_SECONDS[tier]]
 
 
 class LatestValues:
@@ -38,7 +27,7 @@ class LatestValues:
         at: datetime,
     ) -> None:
         self._at = at
-        self._profile = polling_profile(profile)
+        self._profile = profile
         self._read = {
             (key.entity_id, key.metric): value
             for key, value in latest(metrics=metrics, entity_ids=entity_ids).items()
@@ -79,5 +68,5 @@ class LatestValues:
         return format_duration(read.ts, self._at) if read else ""
 
     def _max_age(self, metric: str) -> timedelta:
-        seconds = self._profile[_SECONDS[METRICS[metric].tier]]
+        seconds = poll_seconds(self._profile, METRICS[metric].tier)
         return max(BLIND_AFTER, timedelta(seconds=MISSED_POLLS * seconds + 5))

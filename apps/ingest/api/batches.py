@@ -47,14 +47,14 @@ def batch(request: HttpRequest) -> HttpResponse:
     )
 
 
-def buffered_for(request: HttpRequest) -> timedelta:
-    """How long the batch was buffered on the agent, by its header; an invalid header counts as zero."""
+def buffered_for(request: HttpRequest) -> timedelta | None:
+    """How long the batch was buffered on the agent, by its header; None without a valid one."""
     try:
-        seconds = float(request.headers.get(WAITED_HEADER, "0"))
-    except ValueError:
-        return timedelta(0)
+        seconds = float(request.headers[WAITED_HEADER])
+    except (KeyError, ValueError):
+        return None
     if not math.isfinite(seconds):
-        return timedelta(0)
+        return None
     return timedelta(seconds=min(max(0.0, seconds), MAX_WAIT_SECONDS))
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,6 +17,7 @@ from apps.agents.services import (
     record_conflict,
 )
 from apps.audit.services import record
+from apps.ingest.clock_skew import KnownSkew, corrected, skew_of_batch
 from apps.ingest.errors import BatchChanged, BodyInvalid, IdentityMismatch
 from apps.ingest.models import BatchReceipt, Stream
 from apps.ingest.schema import Batch, EventItem, MetricItem
@@ -45,6 +46,8 @@ class AcceptedBatch:
     events: int = 0
     rejected: list[RejectedItem] = field(default_factory=list)
     is_duplicate: bool = False
+    #: The agent's clock minus the server's, as subtracted from the times of the items.
+    clock_skew: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -52,6 +55,7 @@ class AcceptedBatch:
             "accepted": {"metrics": self.metrics, "events": self.events},
             "rejected": [rejected.as_dict() for rejected in self.rejected],
             "duplicate": self.is_duplicate,
+            "clock_skew_seconds": round(self.clock_skew, 3),
         }
 
 
@@ -61,11 +65,12 @@ def accept_batch(
     batch: Batch,
     body: bytes,
     at: datetime,
-    buffered_for: timedelta = timedelta(0),
+    buffered_for: timedelta | None = None,
 ) -> AcceptedBatch:
     """Store the valid items exactly once, however often the batch is retried, replayed or sent concurrently.
 
-    A batch that ``waited`` long in the agent's buffer is about the past: its samples are marked late and fire nothing.
+    A batch that was buffered for long on the agent is about the past: its samples are marked late and fire nothing.
+    ``buffered_for`` is None where the agent does not report it. Times are corrected by the skew of the agent's clock.
 
     Raises IdentityMismatch, BatchChanged (both audited), BodyInvalid for a sequence beyond the window.
     Idempotent: (agent, boot_id, sequence). Locks: the stream's row.
@@ -108,7 +113,12 @@ def _check_identity(identity: AgentIdentity, batch: Batch, at: datetime) -> None
 
 
 def _accept(
-    identity: AgentIdentity, batch: Batch, digest: bytes, at: datetime, *, buffered_for: timedelta
+    identity: AgentIdentity,
+    batch: Batch,
+    digest: bytes,
+    at: datetime,
+    *,
+    buffered_for: timedelta | None,
 ) -> AcceptedBatch:
     with acting_in(identity.tenant_id):
         stream = _lock_stream(identity.agent_id, batch.boot_id)
@@ -116,7 +126,20 @@ def _accept(
         watermark = _next_watermark(stream, batch)
         if watermark is None:
             return AcceptedBatch(batch.batch_id, is_duplicate=True)
-        accepted = _store(identity, batch, at, is_late=buffered_for > store.LATE_AFTER)
+        skew = skew_of_batch(
+            sent_at=batch.sent_at,
+            buffered_for=buffered_for,
+            at=at,
+            known=_known_skew(stream),
+        )
+        accepted = _store(
+            identity,
+            corrected(batch, skew, at),
+            at,
+            is_late=buffered_for is not None and buffered_for > store.LATE_AFTER,
+        )
+        accepted = replace(accepted, clock_skew=skew)
+        stream.clock_skew_seconds = skew
         _save_watermark(stream, watermark, batch, at)
         BatchReceipt.objects.create(
             stream=stream,
@@ -127,8 +150,19 @@ def _accept(
             metrics=accepted.metrics,
             events=accepted.events,
             rejected=len(accepted.rejected),
+            clock_skew_seconds=skew,
         )
     return accepted
+
+
+def _known_skew(stream: Stream) -> KnownSkew:
+    """What the heartbeats and the last batch of this boot say of its clock."""
+    agent = stream.agent
+    return KnownSkew(
+        by_heartbeat=agent.clock_skew_seconds if agent.boot_id == stream.boot_id else None,
+        applied=stream.clock_skew_seconds,
+        is_former_boot=str(stream.boot_id) in agent.previous_boots,
+    )
 
 
 def _next_watermark(stream: Stream, batch: Batch) -> Watermark | None:
@@ -148,7 +182,8 @@ def _next_watermark(stream: Stream, batch: Batch) -> Watermark | None:
 
 def _lock_stream(agent_id: UUID, boot_id: UUID) -> Stream:
     Stream.objects.bulk_create([Stream(agent_id=agent_id, boot_id=boot_id)], ignore_conflicts=True)
-    return Stream.objects.select_for_update().get(agent_id=agent_id, boot_id=boot_id)
+    streams = Stream.objects.select_for_update(of=("self",)).select_related("agent")
+    return streams.get(agent_id=agent_id, boot_id=boot_id)
 
 
 def _reject_changed(stream: Stream, batch: Batch, digest: bytes) -> None:
@@ -171,7 +206,14 @@ def _save_watermark(stream: Stream, watermark: Watermark, batch: Batch, at: date
     stream.samples_dropped = min(stream.samples_dropped + lost, MAX_BIGINT)
     stream.last_batch_at = at
     stream.save(
-        update_fields=["high", "ahead", "sequences_skipped", "samples_dropped", "last_batch_at"]
+        update_fields=[
+            "high",
+            "ahead",
+            "sequences_skipped",
+            "samples_dropped",
+            "last_batch_at",
+            "clock_skew_seconds",
+        ]
     )
 
 

@@ -15,6 +15,7 @@ from apps.telemetry import store
 from apps.telemetry.store import Sample, SeriesKey
 from apps.tenancy import acting_in
 
+SKEW = "agent.clock.skew_seconds"
 _GAUGES: Mapping[str, str] = {
     "buffer_depth": "agent.buffer.depth",
     "buffer_age_seconds": "agent.buffer.age_seconds",
@@ -51,11 +52,8 @@ def accept_heartbeat(
         if value is not None
     }
     values = {_GAUGES[name]: value for name, value in health.items()} | {"agent.up": 1.0}
-    if heartbeat.sent_at.tzinfo is not None:
-        skew = (heartbeat.sent_at - at).total_seconds()
-        values["agent.clock.skew_seconds"] = _bounded("agent.clock.skew_seconds", skew)
     with acting_in(identity.tenant_id):
-        record_heartbeat(
+        agent = record_heartbeat(
             agent_id=identity.agent_id,
             version=heartbeat.version,
             capabilities=heartbeat.capabilities,
@@ -72,6 +70,8 @@ def accept_heartbeat(
             ),
             at=at,
         )
+        if agent.clock_skew_seconds is not None:
+            values[SKEW] = _bounded(SKEW, agent.clock_skew_seconds)
         values[GAUGE] = float(is_quarantining(identity.agent_id, at))
         store.write_batch(
             samples=[

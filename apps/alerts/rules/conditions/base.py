@@ -121,8 +121,9 @@ class Condition(ABC):
         """The result at ``at`` with these thresholds; None where the samples do not tell."""
 
     def is_fresh(self, ts: datetime, at: datetime) -> bool:
-        """Whether a sample of that time is within the lookback."""
-        return at - timedelta(seconds=self.lookback_seconds) < ts <= at
+        """Whether a sample of that time is within the lookback. One that is ahead of ``at`` is the newest there is: the
+        clocks of the hosts that store and that evaluate may differ."""
+        return at - timedelta(seconds=self.lookback_seconds) < ts
 
 
 def _check_schema(raw: Mapping[str, Any], validator: Draft202012Validator) -> None:

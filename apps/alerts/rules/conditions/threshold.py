@@ -31,12 +31,14 @@ class Operator(StrEnum):
 
 @dataclass(frozen=True)
 class Threshold(Condition):
-    """A number compared with a threshold. ``recover`` is the threshold for recovery (hysteresis)."""
+    """A number, or its absolute value, compared with a threshold. ``recover`` is the threshold for recovery
+    (hysteresis)."""
 
     aggregation: Aggregation
     operator: Operator
     threshold: float
     recover: float
+    is_absolute: bool = False
 
     type_name: ClassVar[str] = "threshold"
     properties: ClassVar[Mapping[str, Any]] = {
@@ -44,6 +46,7 @@ class Threshold(Condition):
         "operator": {"enum": [row.value for row in Operator]},
         "threshold": NUMBER,
         "recover": NUMBER,
+        "absolute": {"type": "boolean"},
     }
     required: ClassVar[tuple[str, ...]] = ("operator", "threshold")
     needs_text: ClassVar[bool | None] = False
@@ -55,6 +58,7 @@ class Threshold(Condition):
             "operator": Operator(raw["operator"]),
             "threshold": float(raw["threshold"]),
             "recover": float(raw.get("recover", raw["threshold"])),
+            "is_absolute": raw.get("absolute", False),
         }
 
     @property
@@ -78,9 +82,10 @@ class Threshold(Condition):
         value = aggregate(self.aggregation, [value for _, value in fresh])
         threshold, recover = bounds or self.bounds
         compare = _COMPARE[self.operator]
+        compared = abs(value) if self.is_absolute else value
         return Evaluation(
-            is_breach=compare(value, threshold),
-            is_clear=not compare(value, recover),
+            is_breach=compare(compared, threshold),
+            is_clear=not compare(compared, recover),
             ts=fresh[-1][0],
             value_text=f"{value:g}",
             value=value,
