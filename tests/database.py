@@ -91,7 +91,7 @@ def drop(name: str) -> None:
     # A server that a test ran in a thread may still be connected; only its own role may end that.
     with as_owner(alias="default") as cursor:
         cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
             " WHERE datname = %s AND usename = current_user",
             [name],
         )

@@ -1,6 +1,7 @@
 """A PoP on one backhaul, monitored by an agent at the core: polled samples in, incidents out."""
 
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from agent.protocol import ids
@@ -87,6 +88,7 @@ class MonitoredNetwork:
         down: tuple[str, ...] = (),
         cut: tuple[str, ...] = (),
         unpowered: tuple[str, ...] = (),
+        sessions: float = 412.0,
     ) -> None:
         """One polling round: probes of every router; ports and power supplies of those that answer; sessions."""
         samples = [
@@ -105,7 +107,7 @@ class MonitoredNetwork:
                         key = ("interface", self.interface(near, far), "interface.oper_up")
                         samples.append((key, 0.0 if f"{a}-{z}" in cut else 1.0))
             if "bng1" not in down:
-                samples.append((("service", self.pppoe.id, "pppoe.sessions.active"), 412.0))
+                samples.append((("service", self.pppoe.id, "pppoe.sessions.active"), sessions))
             at = self.at(seconds)
             store.write_batch(
                 samples=[Sample(SeriesKey(*key), at, value) for key, value in samples],
@@ -119,7 +121,7 @@ class MonitoredNetwork:
         alerts.evaluate_tenant(tenant_id=self.tenant.id, at=at)
         services.correlate_tenant(tenant_id=self.tenant.id, at=at)
 
-    def run(self, first: int, last: int, **faults: tuple[str, ...]) -> None:
+    def run(self, first: int, last: int, **faults: Any) -> None:
         """Polling rounds every 5 s, each evaluated a second later."""
         for seconds in range(first, last, 5):
             self.poll(seconds, **faults)

@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.alerts.services import evaluate_tenant
 from apps.audit.models import Record
@@ -468,3 +469,88 @@ class TestMaintenance:
             )
 
         assert not network.open_incident().in_maintenance
+
+
+class TestMerging:
+    """A supply fails, and the sessions of the PoP are lost; then the whole PoP has no power and is gone."""
+
+    @pytest.fixture
+    def merged(self, network) -> MonitoredNetwork:
+        network.run(15, 70, unpowered=("agg1",), sessions=0.0)
+        assert [row.status for row in network.incidents()] == ["open", "open"]
+        network.run(70, 100, unpowered=CUT_OFF_ROUTERS, sessions=0.0)
+        network.run(100, 150, down=CUT_OFF_ROUTERS, cut=("cr2-agg1",))
+        return network
+
+    def test_one_continues_with_every_alert_and_the_other_names_it(self, merged):
+        first, second = merged.incidents()
+        (closed, survivor) = (first, second) if first.status == "closed" else (second, first)
+
+        assert (closed.status, closed.resolution) == ("closed", "merged")
+        assert closed.merged_into_id == survivor.id
+        assert survivor.status == "open"
+        assert survivor.root_name == "north"
+        with acting_in(merged.tenant):
+            members = set(IncidentAlert.objects.values_list("incident_id", flat=True))
+            said = TimelineEntry.objects.filter(incident=closed).latest("at").message
+        assert members == {survivor.id}
+        assert said.params == {"number": survivor.number}
+
+    def test_receivers_get_one_close_of_the_merged_one(self, merged):
+        assert topics(merged).count("incident.opened") == 2
+        assert topics(merged).count("incident.closed") == 1
+
+    def test_it_closes_as_one(self, merged):
+        merged.run(130, 260)
+
+        assert {row.status for row in merged.incidents()} == {"closed"}
+        assert topics(merged).count("incident.closed") == 2
+
+
+class TestWrites:
+    def test_a_pass_that_changes_nothing_writes_no_incident(self, network):
+        network.cut_backhaul(15, 60)
+
+        with CaptureQueriesContext(connection) as captured:
+            services.correlate_tenant(tenant_id=network.tenant.id, at=network.at(61))
+
+        statements = [row["sql"] for row in captured]
+        written = [sql for sql in statements if sql.startswith(("INSERT", "UPDATE", "DELETE"))]
+        assert not [sql for sql in written if "incidents_" in sql]
+
+    def test_the_statements_do_not_grow_with_the_incidents_that_stay(self, network):
+        def statements(seconds: float) -> int:
+            with CaptureQueriesContext(connection) as captured:
+                services.correlate_tenant(tenant_id=network.tenant.id, at=network.at(seconds))
+            return len(captured)
+
+        network.run(15, 60, unpowered=("er1",))
+        assert len(network.incidents()) == 1
+        few = statements(61)
+        network.run(60, 120, unpowered=("er1", "agg1"))
+        assert len(network.incidents()) == 2
+
+        assert statements(121) == few
+
+
+class TestKilled:
+    def test_a_pass_that_is_killed_leaves_nothing_and_the_next_one_does_it(self, network):
+        """Its database connection is terminated before the events are written."""
+        evaluate_only(network, 15, 60, down=CUT_OFF_ROUTERS, cut=("cr2-agg1",))
+
+        def kill(execute, sql, params, many, context):
+            if sql.startswith('INSERT INTO "events_outboxevent"'):
+                raise OperationalError("terminating connection due to administrator command")
+            return execute(sql, params, many, context)
+
+        with connection.execute_wrapper(kill), pytest.raises(OperationalError):
+            services.correlate_tenant(tenant_id=network.tenant.id, at=network.at(61))
+        assert network.incidents() == []
+        with acting_in(network.tenant):
+            rows = (IncidentAlert, Revision, TimelineEntry, StoredSnapshot)
+            assert [model.objects.count() for model in rows] == [0, 0, 0, 0]
+
+        services.correlate_tenant(tenant_id=network.tenant.id, at=network.at(63))
+
+        assert len(network.incidents()) == 1
+        assert topics(network) == ["incident.opened"]

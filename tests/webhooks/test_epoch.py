@@ -18,8 +18,9 @@ from apps.audit.models import PlatformRecord
 from apps.delivery.models import Delivery
 from apps.events.installation import current_epoch, record_restore
 from apps.events.models import OutboxEvent
+from apps.incidents.changes import UPDATED
 from apps.incidents.models import Incident
-from apps.incidents.services.publishing import UPDATED, publish
+from apps.incidents.services.publishing import publish
 from apps.tenancy import acting_in
 from apps.webhooks.receiver.journal import Journal
 from apps.webhooks.receiver.verifier import Verification

@@ -6,12 +6,10 @@ from django.utils.translation import gettext
 
 from apps.alerts.choices import Severity
 from apps.core.message_field import MessageField
+from apps.incidents.changes import FLAPPING_AFTER
 from apps.incidents.choices import EntryKind, IncidentStatus, PublishedStatus, Resolution
 from apps.tenancy.fields import TenantForeignKey
 from apps.tenancy.models import TenantModel
-
-#: An incident that was reopened this often is flapping.
-FLAPPING_AFTER = 2
 
 
 class Incident(TenantModel):

@@ -1,6 +1,6 @@
 """The alerts of incidents: membership, suppression and state, kept in step with verdicts."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -17,18 +17,27 @@ from apps.incidents.rca.verdict import Problem
 from apps.topology.graph import Graph
 
 
-def sync_alerts(*, incident: Incident, problem: Problem, graph: Graph, at: datetime) -> None:
-    """Update an incident's alerts from the verdict; new and recovered ones get a timeline entry each.
+def sync_alerts(
+    problems: Sequence[tuple[Incident, Problem]], *, graph: Graph, at: datetime
+) -> None:
+    """Update the alerts of incidents from their problems; new and recovered ones get a timeline entry each.
 
-    Pending alerts are part of the verdict but not stored here: they may be gone before this commits.
+    Pending alerts are part of the verdict but not stored here: they may be gone before this commits. The number of
+    statements does not grow with that of incidents.
     """
-    fired = [symptom for symptom in problem.symptoms if symptom.fired_at]
-    known = IncidentAlert.objects.filter(alert_id__in=[symptom.alert_id for symptom in fired])
+    fired = [
+        (incident, symptom, {row.alert_id: row for row in problem.suppressed})
+        for incident, problem in problems
+        for symptom in problem.symptoms
+        if symptom.fired_at
+    ]
+    if not fired:
+        return
+    known = IncidentAlert.objects.filter(alert_id__in=[row.alert_id for _, row, _ in fired])
     rows = {row.alert_id: row for row in known}
-    suppressions = {row.alert_id: row for row in problem.suppressed}
     entries: list[TimelineEntry] = []
     new_rows, changed = [], []
-    for symptom in fired:
+    for incident, symptom, suppressions in fired:
         row = rows.get(symptom.alert_id)
         former_state = row.state if row else ""
         row = row or IncidentAlert(alert_id=symptom.alert_id)

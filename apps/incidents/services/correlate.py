@@ -1,28 +1,39 @@
 """Correlation of a tenant's alerts into incidents, in one transaction."""
 
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+from django.db.models import F, Max
+
+from apps.alerts.choices import AlertState
 from apps.events import due, jobs
-from apps.incidents.choices import IncidentStatus, Resolution
-from apps.incidents.models import Incident, IncidentAlert
-from apps.incidents.rca.matching import OpenIncident, match
-from apps.incidents.rca.verdict import Problem, reach_verdict
-from apps.incidents.services.incident_writer import IncidentWriter
+from apps.incidents.changes import (
+    is_firing,
+    is_hold_over,
+    plan_changes,
+    plan_merge,
+    plan_recovery,
+)
+from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
+from apps.incidents.models import Incident, IncidentAlert, Revision, TimelineEntry
+from apps.incidents.rca.matching import Match, OpenIncident, match
+from apps.incidents.rca.verdict import Problem, Verdict, reach_verdict
+from apps.incidents.services.alert_sync import sync_remaining_alerts
+from apps.incidents.services.apply import ChangeWriter, Planned
+from apps.incidents.services.findings import FindingReader
 from apps.incidents.services.snapshots import take_snapshot
-from apps.maintenance.selectors import active_windows
 from apps.tenancy import acting_in
 from apps.tenancy.locks import TenantLock, try_lock
 
 CORRELATE = "incidents.correlate"
 RECHECK_AFTER = timedelta(seconds=2)
-#: The longest time that an alert is held for related ones before an incident opens.
-HOLD = timedelta(seconds=10)
-#: The hold when the cause is already clear.
-SHORT_HOLD = timedelta(seconds=5)
-SHORT_HOLD_CONFIDENCE = 0.5
 #: The same cause again within this time reopens the incident.
 REOPEN_WITHIN = timedelta(minutes=5)
+#: A flapping incident closes only after this time without alerts or recoveries.
+FLAPPING_QUIET = timedelta(seconds=60)
 
 
 def wake(*, tenant_id: UUID, at: datetime) -> None:
@@ -50,28 +61,80 @@ def correlate_tenant(*, tenant_id: UUID, at: datetime) -> None:
 def _correlate(at: datetime) -> bool:
     """Returns whether a recheck is needed."""
     snapshot = take_snapshot(at)
-    known = _known_incidents()
-    if not snapshot.symptoms and not known:
+    incidents = _lock_open_incidents()
+    if not snapshot.symptoms and not incidents:
         return False
     verdict = reach_verdict(snapshot)
+    reader = FindingReader(snapshot, at)
+    known = _known(incidents.values())
     matches = match(verdict.problems, known)
-    writer = IncidentWriter(snapshot, verdict, at, active_windows(at))
-    for index, incident in sorted(matches.continued.items(), key=lambda row: row[1].number):
-        writer.update(incident, verdict.problems[index])
+    writer = ChangeWriter(snapshot, verdict, at)
+    writer.apply(_updates(verdict, matches, incidents, reader))
+    writer.apply(_merges(matches, incidents, at))
+    writer.apply(_recoveries(incidents, at))
+    writer.apply(_new(verdict, matches, reader, at))
+    return True
+
+
+def _updates(
+    verdict: Verdict, matches: Match, incidents: Mapping[UUID, Incident], reader: FindingReader
+) -> Iterator[Planned]:
+    """The incidents that continue, oldest first."""
+    previous = _problems_of(incidents)
+    for index, known in sorted(matches.continued.items(), key=lambda row: row[1].number):
+        problem, incident = verdict.problems[index], incidents[known.id]
+        finding = reader.read(problem, known)
+        changes = plan_changes(incident, finding, previous.get(incident.id))
+        yield Planned(incident, changes, problem)
+
+
+def _merges(matches: Match, incidents: Mapping[UUID, Incident], at: datetime) -> Iterator[Planned]:
     for incident_id, into in sorted(matches.merged.items(), key=lambda row: str(row[0])):
-        writer.merge(incident_id, into.id)
-    writer.close_recovered(known)
+        IncidentAlert.objects.filter(incident=incident_id).update(incident_id=into.id)
+        yield Planned(incidents[incident_id], plan_merge(into.id, into.number, at))
+
+
+def _recoveries(incidents: Mapping[UUID, Incident], at: datetime) -> Iterator[Planned]:
+    """Every incident without open alerts, whether or not it is in this verdict."""
+    sync_remaining_alerts(incident_ids=incidents.keys(), at=at)
+    firing = set(
+        IncidentAlert.objects.filter(incident__in=incidents.keys())
+        .exclude(state=AlertState.OK)
+        .values_list("incident_id", flat=True)
+    )
+    for incident in incidents.values():
+        is_over = incident.is_open and incident.id not in firing
+        if is_over and (not incident.reopens_often or _is_quiet(incident, at)):
+            yield Planned(incident, plan_recovery(at))
+
+
+def _is_quiet(incident: Incident, at: datetime) -> bool:
+    """Whether a flapping incident had no alert or recovery for FLAPPING_QUIET."""
+    last = TimelineEntry.objects.filter(
+        incident=incident, kind__in=[EntryKind.ALERT, EntryKind.RECOVERY]
+    ).aggregate(last=Max("at"))["last"]
+    return last is None or at - last >= FLAPPING_QUIET
+
+
+def _new(
+    verdict: Verdict, matches: Match, reader: FindingReader, at: datetime
+) -> Iterator[Planned]:
+    """The problems without an incident: each reopens the last one of its cause, or opens one after the hold."""
     reported = _already_reported(verdict.problems, matches.new)
+    last = Incident.objects.aggregate(last=Max("number"))["last"] or 0
     for index in matches.new:
         problem = verdict.problems[index]
-        if index in reported or not _has_fired(problem):
+        if index in reported or not is_firing(problem):
             continue
         former = _recently_closed(problem, at)
         if former is not None:
-            writer.reopen(former, problem)
-        elif _is_hold_over(problem, at):
-            writer.open(problem)
-    return True
+            incident = Incident.objects.select_for_update().get(pk=former)
+            yield Planned(incident, plan_changes(incident, reader.read(problem), None), problem)
+        elif is_hold_over(problem, at):
+            last += 1
+            yield Planned(
+                Incident(number=last), plan_changes(None, reader.read(problem), None), problem
+            )
 
 
 def _recently_closed(problem: Problem, at: datetime) -> UUID | None:
@@ -92,34 +155,32 @@ def _recently_closed(problem: Problem, at: datetime) -> UUID | None:
     return next((incident_id for incident_id, *symptom in rows if tuple(symptom) in symptoms), None)
 
 
-def _has_fired(problem: Problem) -> bool:
-    """Whether an alert has fired and not every alert has recovered."""
-    is_over = all(row.clear_since for row in problem.symptoms)
-    return problem.first_fired_at is not None and not is_over
+def _lock_open_incidents() -> dict[UUID, Incident]:
+    """The open incidents, by their number; operators' actions on them wait until the pass has ended."""
+    rows = Incident.objects.select_for_update().filter(status=IncidentStatus.OPEN)
+    return {incident.id: incident for incident in rows.order_by("number")}
 
 
-def _known_incidents() -> list[OpenIncident]:
-    alerts: dict[UUID, set[UUID]] = {}
-    rows = IncidentAlert.objects.filter(incident__status=IncidentStatus.OPEN)
+def _known(incidents: Collection[Incident]) -> list[OpenIncident]:
+    alerts: dict[UUID, set[UUID]] = defaultdict(set)
+    rows = IncidentAlert.objects.filter(incident__in=[incident.id for incident in incidents])
     for incident_id, alert_id in rows.values_list("incident_id", "alert_id"):
-        alerts.setdefault(incident_id, set()).add(alert_id)
+        alerts[incident_id].add(alert_id)
     return [
         OpenIncident(
             incident.id,
             incident.number,
             (incident.root_type, incident.root_id),
-            frozenset(alerts.get(incident.id, ())),
+            frozenset(alerts[incident.id]),
         )
-        for incident in Incident.objects.filter(status=IncidentStatus.OPEN).order_by("number")
+        for incident in incidents
     ]
 
 
-def _is_hold_over(problem: Problem, at: datetime) -> bool:
-    """Whether the hold before opening is over."""
-    if problem.first_fired_at is None:
-        return False
-    hold = SHORT_HOLD if problem.confidence >= SHORT_HOLD_CONFIDENCE else HOLD
-    return at - problem.first_fired_at >= hold
+def _problems_of(incidents: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
+    """The content of each incident's newest revision."""
+    newest = Revision.objects.filter(incident__in=incidents, number=F("incident__revision"))
+    return dict(newest.values_list("incident_id", "problem"))
 
 
 def _already_reported(problems: tuple[Problem, ...], new: tuple[int, ...]) -> set[int]:

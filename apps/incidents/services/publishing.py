@@ -1,5 +1,6 @@
 """Publishing incident events: one outbox event per change, with a snapshot of the incident."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -7,32 +8,42 @@ from django.conf import settings
 from apps.core.messages import Message
 from apps.events import outbox
 from apps.events.installation import current_epoch
+from apps.incidents.changes import CLOSED, OPENED, UPDATED
 from apps.incidents.choices import PublishedStatus
 from apps.incidents.models import Incident, Revision
 
-OPENED, UPDATED = "incident.opened", "incident.updated"
-ACKED, CLOSED = "incident.acked", "incident.closed"
+ACKED = "incident.acked"
 MAX_EVIDENCE = 5
+#: The fields that ``next_event`` sets.
+EVENT_FIELDS = ("sequence", "epoch", "last_published")
 
 
 def publish(topic: str, incident: Incident) -> None:
-    """Emit an event with the incident as it stands; its sequence grows by one. Call it inside the change's
-    transaction, with the incident's row locked.
+    """Emit an event with the incident as it stands. Call it inside the change's transaction, with the incident's row
+    locked."""
+    event_type = next_event(topic, incident)
+    if event_type is not None:
+        incident.save(update_fields=EVENT_FIELDS)
+        payload = snapshot_of(incident, current_problem(incident))
+        outbox.emit(topic=event_type, key=str(incident.id), payload=payload)
+
+
+def next_event(topic: str, incident: Incident) -> str | None:
+    """The type of the event that a change causes; its number and status are set on the incident, to be saved. None:
+    nothing is published.
 
     Per incident receivers get a complete sequence: opened, updates, closed and, after a reopening, an update and closed
     again. While notifications are suppressed nothing is published, except the close of an incident that was
     published as open.
     """
     event_type = _event_type(topic, incident)
-    if event_type is None:
-        return
-    incident.sequence += 1
-    incident.epoch = current_epoch()
-    incident.last_published = (
-        PublishedStatus.CLOSED if event_type == CLOSED else PublishedStatus.OPEN
-    )
-    incident.save(update_fields=["sequence", "epoch", "last_published"])
-    outbox.emit(topic=event_type, key=str(incident.id), payload=snapshot_of(incident))
+    if event_type is not None:
+        incident.sequence += 1
+        incident.epoch = current_epoch()
+        incident.last_published = (
+            PublishedStatus.CLOSED if event_type == CLOSED else PublishedStatus.OPEN
+        )
+    return event_type
 
 
 def _event_type(topic: str, incident: Incident) -> str | None:
@@ -46,9 +57,8 @@ def _event_type(topic: str, incident: Incident) -> str | None:
     return topic if incident.last_published == PublishedStatus.OPEN else UPDATED
 
 
-def snapshot_of(incident: Incident) -> dict[str, Any]:
-    """The incident in the shape of the webhook contract."""
-    problem = current_problem(incident)
+def snapshot_of(incident: Incident, problem: Mapping[str, Any]) -> dict[str, Any]:
+    """The incident in the shape of the webhook contract; ``problem`` is its newest revision's."""
     evidence = _top_evidence(problem)
     return {
         "id": str(incident.id),
@@ -90,7 +100,7 @@ def current_problem(incident: Incident) -> dict[str, Any]:
     return revision.problem if revision else {}
 
 
-def _top_evidence(problem: dict[str, Any]) -> list[Message]:
+def _top_evidence(problem: Mapping[str, Any]) -> list[Message]:
     """The first messages, each once."""
     found: dict[str, Message] = {}
     for cause in problem.get("causes", ()):

@@ -11,7 +11,7 @@ from apps.delivery.choices import DeadReason, DeliveryState, Outcome
 from apps.delivery.models import Attempt, Delivery, Destination
 from apps.incidents.choices import EntryKind
 from apps.incidents.models import Incident, TimelineEntry
-from apps.incidents.services.publishing import snapshot_of
+from apps.incidents.services.publishing import current_problem, snapshot_of
 from apps.lab.seed.network import Network
 from apps.lab.seed.storing import ROWS_AT_ONCE, parts_of, store_rows
 from apps.tenancy.context import require_tenant_id
@@ -81,7 +81,7 @@ def _make_endpoint(network: Network, fields: dict[str, Any], at: datetime) -> En
 
 def _events(incident: Incident) -> Iterator[Event]:
     """The events of an incident, each with its state at that time."""
-    now = snapshot_of(incident)
+    now = snapshot_of(incident, current_problem(incident))
     first = {**now, "status": "open", "ends_at": None, "ack": {"acked_by": None, "acked_at": None}}
     yield "incident.opened", incident.opened_at, {**first, "sequence": 1}
     sequence = 1
