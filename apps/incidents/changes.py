@@ -14,9 +14,10 @@ from apps.incidents.rca.verdict import Problem, digest_of
 from apps.maintenance.coverage import ActiveWindow
 
 if TYPE_CHECKING:
-    from apps.incidents.models import Incident
+    from apps.incidents.models import Incident, TimelineEntry
 
-OPENED, UPDATED, CLOSED = "incident.opened", "incident.updated", "incident.closed"
+OPENED, UPDATED = "incident.opened", "incident.updated"
+ACKED, CLOSED = "incident.acked", "incident.closed"
 #: Alerts that still fire this long after others recovered are no recovery in progress.
 RECOVERS_WITHIN = timedelta(minutes=5)
 #: The longest time that an alert is held for related ones before an incident opens.
@@ -64,6 +65,8 @@ class Changes:
     document: Mapping[str, Any] | None = None
     #: Timeline entries beside those of its alerts.
     entries: tuple[tuple[EntryKind, Message], ...] = ()
+    #: Operators' notes that it takes over, with their time and author.
+    notes: tuple["TimelineEntry", ...] = ()
     #: The event that receivers get, unless maintenance suppresses it.
     event: str = ""
     #: The action in the audit log.
@@ -88,6 +91,36 @@ def plan_merge(into: UUID, number: int, at: datetime) -> Changes:
     """It turned out to be a part of the incident with this number."""
     message = Message("incidents.timeline.merged", {"number": number})
     return _closed(Resolution.MERGED, at, message, merged_into_id=into)
+
+
+def plan_absorption(
+    incident: "Incident", absorbed: "Incident", notes: tuple["TimelineEntry", ...]
+) -> Changes:
+    """What the incident that continues takes over from one that is merged into it: whatever people did there."""
+    values: dict[str, Any] = {}
+    if incident.acked_at is None and absorbed.acked_at is not None:
+        values |= {"acked_by": absorbed.acked_by, "acked_at": absorbed.acked_at}
+    if incident.assigned_user_id is None and absorbed.assigned_user_id is not None:
+        values |= {
+            "assigned_to": absorbed.assigned_to,
+            "assigned_user_id": absorbed.assigned_user_id,
+        }
+    entries = [
+        (EntryKind.VERDICT, Message("incidents.timeline.joined", {"number": absorbed.number}))
+    ]
+    if "acked_by" in values:
+        message = Message("incidents.timeline.acknowledged", {"user": values["acked_by"]})
+        entries.append((EntryKind.ACKNOWLEDGED, message))
+    if "assigned_to" in values:
+        message = Message("incidents.timeline.assigned", {"user": values["assigned_to"]})
+        entries.append((EntryKind.ASSIGNED, message))
+    return Changes(
+        values,
+        entries=tuple(entries),
+        notes=notes,
+        event=ACKED if "acked_by" in values else "",
+        action="incident.joined",
+    )
 
 
 def plan_recovery(at: datetime) -> Changes:

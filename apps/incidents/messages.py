@@ -86,6 +86,7 @@ _TIMELINE = {
     "incidents.timeline.reopened_flapping": _("Reopened: flapping"),
     "incidents.timeline.cause_changed": _("Cause is now %(cause)s; it was %(former)s"),
     "incidents.timeline.merged": _("Merged into INC-%(number)d"),
+    "incidents.timeline.joined": _("INC-%(number)d joined: it has the same cause"),
     "incidents.timeline.recovered": _("Every alert has recovered"),
     "incidents.timeline.alert_cleared": _("Cleared: %(alert)s"),
     "incidents.timeline.maintenance": _("In maintenance (%(window)s): notifications suppressed"),

@@ -80,7 +80,14 @@ def _envelope_fields(envelope: Envelope, options: PayloadOptions) -> dict[str, A
 
 
 def _thin(incident: Mapping[str, Any]) -> dict[str, Any]:
-    return {**{name: incident.get(name) for name in _THIN}, "epoch": _epoch(incident)}
+    thin = {name: incident.get(name) for name in _THIN}
+    return {**thin, "epoch": _epoch(incident), **_merged_into(incident)}
+
+
+def _merged_into(incident: Mapping[str, Any]) -> dict[str, str]:
+    """The incident that continues, on the close of a merged one."""
+    merged_into = incident.get("merged_into")
+    return {"merged_into": str(merged_into)} if merged_into else {}
 
 
 def _epoch(incident: Mapping[str, Any]) -> int:
@@ -94,6 +101,7 @@ def _full(incident: Mapping[str, Any], options: PayloadOptions) -> dict[str, Any
     evidence = [str(line) for line in incident.get("evidence_top") or ()][:MAX_EVIDENCE]
     fields: dict[str, Any] = {name: incident[name] for name in _REQUIRED}
     fields["epoch"] = _epoch(incident)
+    fields |= _merged_into(incident)
     fields["ends_at"] = incident.get("ends_at")
     fields["url"] = incident.get("url") or ""
     fields["ack"] = {

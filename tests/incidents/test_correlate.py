@@ -7,6 +7,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.accounts.models import Membership, User
 from apps.alerts.services import evaluate_tenant
 from apps.audit.models import Record
 from apps.authorization.actors import Actor
@@ -478,6 +479,7 @@ class TestMerging:
     def merged(self, network) -> MonitoredNetwork:
         network.run(15, 70, unpowered=("agg1",), sessions=0.0)
         assert [row.status for row in network.incidents()] == ["open", "open"]
+        self.work_on(network)
         network.run(70, 100, unpowered=CUT_OFF_ROUTERS, sessions=0.0)
         network.run(100, 150, down=CUT_OFF_ROUTERS, cut=("cr2-agg1",))
         return network
@@ -495,6 +497,47 @@ class TestMerging:
             said = TimelineEntry.objects.filter(incident=closed).latest("at").message
         assert members == {survivor.id}
         assert said.params == {"number": survivor.number}
+
+    def work_on(self, network: MonitoredNetwork) -> None:
+        """An operator takes the one that will be merged (case 27 of the faults)."""
+        incident = network.incidents()[1]
+        with acting_in(network.tenant):
+            member = User.objects.create_user(
+                "dana@example.net", "a long password", first_name="Dana"
+            )
+            Membership.objects.create(tenant=network.tenant, user=member, role="noc")
+            act = {"incident_id": incident.id, "actor": DANA, "at": network.at(70)}
+            services.acknowledge_incident(**act)
+            services.assign_incident(user_id=member.id, **act)
+            services.add_note(text="Tech is on the way", **act)
+
+    def test_the_one_that_continues_has_what_people_did(self, merged):
+        survivor, closed = merged.incidents()
+        with acting_in(merged.tenant):
+            entries = TimelineEntry.objects.filter(incident=survivor)
+            note = entries.get(kind="note")
+            codes = [row.message.code for row in entries if row.message]
+        assert (survivor.acked_by, survivor.acked_at) == ("Dana", merged.at(70))
+        assert (survivor.assigned_to, survivor.assigned_user_id) == (
+            closed.assigned_to,
+            closed.assigned_user_id,
+        )
+        assert survivor.assigned_to
+        assert (note.note, note.actor["label"], note.at) == (
+            "Tech is on the way",
+            "Dana",
+            merged.at(70),
+        )
+        assert "incidents.timeline.joined" in codes
+
+    def test_receivers_learn_which_one_continues(self, merged):
+        survivor, closed = merged.incidents()
+        with acting_in(merged.tenant):
+            (close,) = OutboxEvent.objects.filter(topic="incident.closed")
+            acked = [row.key for row in OutboxEvent.objects.filter(topic="incident.acked")]
+        assert close.key == str(closed.id)
+        assert close.payload["merged_into"] == str(survivor.id)
+        assert sorted(acked) == sorted([str(closed.id), str(survivor.id)])
 
     def test_receivers_get_one_close_of_the_merged_one(self, merged):
         assert topics(merged).count("incident.opened") == 2

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from apps.authorization.actors import Actor
 from apps.events.models import OutboxEvent
 from apps.incidents import services
-from apps.incidents.changes import CLOSED, OPENED, UPDATED
+from apps.incidents.changes import ACKED, CLOSED, OPENED, UPDATED
 from apps.incidents.models import Incident
-from apps.incidents.services.publishing import ACKED, publish
+from apps.incidents.services.publishing import publish
 from apps.inventory.models import Site
 from apps.maintenance.models import MaintenanceWindow
 from apps.maintenance.services import plan_window

@@ -89,7 +89,7 @@ class ChangeWriter:
         return store_snapshot(self._snapshot, self._verdict)
 
     def _write_entries(self, rows: list[Planned]) -> None:
-        TimelineEntry.objects.bulk_create(
+        made = [
             TimelineEntry(
                 incident=row.incident,
                 at=self._at,
@@ -99,7 +99,15 @@ class ChangeWriter:
             )
             for row in rows
             for kind, message in row.changes.entries
-        )
+        ]
+        taken_over = [
+            TimelineEntry(
+                incident=row.incident, at=note.at, kind=note.kind, note=note.note, actor=note.actor
+            )
+            for row in rows
+            for note in row.changes.notes
+        ]
+        TimelineEntry.objects.bulk_create([*made, *taken_over])
 
     def _records(self, rows: list[Planned]) -> list[PendingRecord]:
         return [

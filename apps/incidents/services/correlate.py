@@ -13,6 +13,7 @@ from apps.events import due, jobs
 from apps.incidents.changes import (
     is_firing,
     is_hold_over,
+    plan_absorption,
     plan_changes,
     plan_merge,
     plan_recovery,
@@ -70,7 +71,8 @@ def _correlate(at: datetime) -> bool:
     matches = match(verdict.problems, known)
     writer = ChangeWriter(snapshot, verdict, at)
     writer.apply(_updates(verdict, matches, incidents, reader))
-    writer.apply(_merges(matches, incidents, at))
+    for merged_id, into in sorted(matches.merged.items(), key=lambda row: str(row[0])):
+        _merge(writer, incidents[merged_id], incidents[into.id], at)
     writer.apply(_recoveries(incidents, at))
     writer.apply(_new(verdict, matches, reader, at))
     return True
@@ -88,10 +90,16 @@ def _updates(
         yield Planned(incident, changes, problem)
 
 
-def _merges(matches: Match, incidents: Mapping[UUID, Incident], at: datetime) -> Iterator[Planned]:
-    for incident_id, into in sorted(matches.merged.items(), key=lambda row: str(row[0])):
-        IncidentAlert.objects.filter(incident=incident_id).update(incident_id=into.id)
-        yield Planned(incidents[incident_id], plan_merge(into.id, into.number, at))
+def _merge(writer: ChangeWriter, absorbed: Incident, into: Incident, at: datetime) -> None:
+    """The incident that continues takes over its alerts, and what people did."""
+    IncidentAlert.objects.filter(incident=absorbed).update(incident=into)
+    notes = TimelineEntry.objects.filter(incident=absorbed, kind=EntryKind.NOTE).order_by("at")
+    writer.apply(
+        [
+            Planned(absorbed, plan_merge(into.id, into.number, at)),
+            Planned(into, plan_absorption(into, absorbed, tuple(notes))),
+        ]
+    )
 
 
 def _recoveries(incidents: Mapping[UUID, Incident], at: datetime) -> Iterator[Planned]:

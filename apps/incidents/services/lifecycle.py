@@ -8,7 +8,7 @@ from apps.audit.services import record
 from apps.authorization.actors import Actor
 from apps.core.errors import NotVisible
 from apps.core.messages import Message
-from apps.incidents.changes import CLOSED, UPDATED
+from apps.incidents.changes import ACKED, CLOSED, UPDATED
 from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
 from apps.incidents.errors import (
     AlreadyAcknowledged,
@@ -18,7 +18,7 @@ from apps.incidents.errors import (
     NoteEmpty,
 )
 from apps.incidents.models import Incident, TimelineEntry
-from apps.incidents.services.publishing import ACKED, publish
+from apps.incidents.services.publishing import publish
 from apps.incidents.services.timeline import add_entry
 from apps.tenancy import acting_in
 from apps.tenancy.context import require_tenant_id

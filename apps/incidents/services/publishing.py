@@ -12,7 +12,6 @@ from apps.incidents.changes import CLOSED, OPENED, UPDATED
 from apps.incidents.choices import PublishedStatus
 from apps.incidents.models import Incident, Revision
 
-ACKED = "incident.acked"
 MAX_EVIDENCE = 5
 #: The fields that ``next_event`` sets.
 EVENT_FIELDS = ("sequence", "epoch", "last_published")
@@ -60,7 +59,9 @@ def _event_type(topic: str, incident: Incident) -> str | None:
 def snapshot_of(incident: Incident, problem: Mapping[str, Any]) -> dict[str, Any]:
     """The incident in the shape of the webhook contract; ``problem`` is its newest revision's."""
     evidence = _top_evidence(problem)
+    merged_into = {"merged_into": str(incident.merged_into_id)} if incident.merged_into_id else {}
     return {
+        **merged_into,
         "id": str(incident.id),
         "number": incident.number,
         "epoch": incident.epoch,
