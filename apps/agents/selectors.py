@@ -167,6 +167,11 @@ def quarantined_entities(agent_id: UUID) -> QuerySet[QuarantinedEntity]:
     )
 
 
+def monitored_agent_ids() -> set[UUID]:
+    """The agents that are expected to report. One query."""
+    return set(Agent.objects.exclude(status=AgentStatus.REVOKED).values_list("pk", flat=True))
+
+
 def agent_labels(agent_ids: set[UUID]) -> dict[UUID, str]:
     """Names of agents; unknown ids are absent."""
     return dict(Agent.objects.filter(pk__in=agent_ids).values_list("pk", "name"))

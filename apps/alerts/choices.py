@@ -26,6 +26,17 @@ class AlertState(models.TextChoices):
     RECOVERING = "recovering", _("Recovering")
 
 
+class EndReason(models.TextChoices):
+    """Why an alert ended."""
+
+    RECOVERED = "recovered", _("Recovered")
+    REMOVED = "removed", _("Removed from the inventory")
+    DISABLED = "disabled", _("Disabled")
+    OUT_OF_SCOPE = "out_of_scope", _("Outside the scope of the rule")
+    RULE_DISABLED = "rule_disabled", _("Rule disabled")
+    NO_DATA = "no_data", _("No data")
+
+
 class Symptom(models.TextChoices):
     """The kind of symptom that an alert is for correlation, independent of the rule's name."""
 

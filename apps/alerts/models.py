@@ -3,7 +3,7 @@
 from django.db import models
 from django.db.models import Q
 
-from apps.alerts.choices import AlertState, Severity
+from apps.alerts.choices import AlertState, EndReason, Severity
 from apps.alerts.rules.program import Level
 from apps.core.message_field import MessageField
 from apps.tenancy.fields import TenantForeignKey
@@ -69,6 +69,10 @@ class Alert(TenantModel):
     recovered_at = models.DateTimeField(null=True, blank=True)
     # The newest sample while it waits to fire or to recover: a gap after it begins the waiting anew.
     sample_at = models.DateTimeField(null=True, blank=True)
+    # Why it ended; empty while it is open.
+    end_reason = models.CharField(
+        max_length=20, choices=EndReason.choices, blank=True, default="", db_default=""
+    )
     # While flapping, single samples do not change the state.
     is_flapping = models.BooleanField(default=False)
     # The active maintenance window that covers its entity; it does not change the state.
@@ -91,6 +95,9 @@ class Alert(TenantModel):
             ),
             models.CheckConstraint(
                 condition=Q(severity__in=Severity.values), name="alerts_alert_severity_ck"
+            ),
+            models.CheckConstraint(
+                condition=Q(end_reason__in=["", *EndReason.values]), name="alerts_alert_end_ck"
             ),
         ]
         indexes = [

@@ -123,9 +123,11 @@ def plan_absorption(
     )
 
 
-def plan_recovery(at: datetime) -> Changes:
-    """None of its alerts is open any more."""
-    return _closed(Resolution.RECOVERED, at, Message("incidents.timeline.recovered"))
+def plan_end(at: datetime, *, has_recovered: bool) -> Changes:
+    """None of its alerts is open any more: they have recovered, or nothing that they were about is monitored."""
+    if has_recovered:
+        return _closed(Resolution.RECOVERED, at, Message("incidents.timeline.recovered"))
+    return _closed(Resolution.REMOVED, at, Message("incidents.timeline.removed"))
 
 
 def is_firing(problem: Problem) -> bool:

@@ -23,6 +23,7 @@ class Resolution(models.TextChoices):
     RECOVERED = "recovered", _("Recovered")
     OPERATOR = "operator", _("Closed manually")
     MERGED = "merged", _("Merged into another incident")
+    REMOVED = "removed", _("No longer monitored")
 
 
 class EntryKind(models.TextChoices):

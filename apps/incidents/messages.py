@@ -88,7 +88,13 @@ _TIMELINE = {
     "incidents.timeline.merged": _("Merged into INC-%(number)d"),
     "incidents.timeline.joined": _("INC-%(number)d joined: it has the same cause"),
     "incidents.timeline.recovered": _("Every alert has recovered"),
+    "incidents.timeline.removed": _("Nothing that it is about is monitored any more"),
     "incidents.timeline.alert_cleared": _("Cleared: %(alert)s"),
+    "incidents.timeline.alert_removed": _("Ended, removed from the inventory: %(alert)s"),
+    "incidents.timeline.alert_disabled": _("Ended, disabled: %(alert)s"),
+    "incidents.timeline.alert_out_of_scope": _("Ended, outside the scope of its rule: %(alert)s"),
+    "incidents.timeline.alert_rule_disabled": _("Ended, its rule is disabled: %(alert)s"),
+    "incidents.timeline.alert_no_data": _("Ended, no data is kept: %(alert)s"),
     "incidents.timeline.maintenance": _("In maintenance (%(window)s): notifications suppressed"),
     "incidents.timeline.maintenance_critical": _(
         "In maintenance (%(window)s): critical, still notifies"

@@ -71,6 +71,8 @@ class Scope(NamedTuple):
     role: str
     site_id: UUID | None
     tags: tuple[str, ...]
+    #: Switched off by an operator of the router: a port or a BGP session that is meant to be down.
+    disabled: bool = False
 
 
 class InterfaceRow(NamedTuple):
@@ -154,7 +156,7 @@ def entity_labels(refs: Iterable[Ref]) -> dict[Ref, str]:
 
 
 def scope_attributes() -> dict[Ref, Scope]:
-    """Every entity's scope. Eight queries, whatever the size."""
+    """Every entity's scope. Ten queries, whatever the size."""
     scopes: dict[Ref, Scope] = {
         (EntityType.SITE.value, pk): Scope(None, "", pk, ())
         for pk in Site.objects.values_list("pk", flat=True)
@@ -173,6 +175,11 @@ def scope_attributes() -> dict[Ref, Scope]:
         scopes.update(
             {(str(entity_type), pk): of_device.get(device_id, no_device) for pk, device_id in pairs}
         )
+    for entity_type in (EntityType.INTERFACE, EntityType.BGP_PEER):
+        disabled = _MODELS[entity_type]._default_manager.filter(disabled=True)
+        for pk in disabled.values_list("pk", flat=True):
+            ref = (entity_type.value, pk)
+            scopes[ref] = scopes[ref]._replace(disabled=True)
     return scopes
 
 

@@ -226,6 +226,10 @@ class Graph:
                 found.setdefault(device_id, []).append(link)  # type: ignore[arg-type]  # None is out
         return {device_id: tuple(rows) for device_id, rows in found.items()}
 
+    def knows(self, ref: Ref) -> bool:
+        """Whether the entity is in the graph."""
+        return ref in self._labels
+
     def label_of(self, ref: Ref) -> str:
         """The display name of an entity; its type and id when the graph does not contain it."""
         return self._labels.get(ref, f"{ref[0]} {ref[1]}")

@@ -14,12 +14,13 @@ from apps.alerts.packs import load_pack
 from apps.alerts.selectors import alerts_for_correlation
 from apps.core.messages import Message
 from apps.events.models import Due, OutboxDelivery, OutboxEvent
-from apps.inventory.models import ProbeTarget
-from apps.inventory.services import apply_discovery
+from apps.inventory.models import BgpPeer, OspfNeighbor, ProbeTarget
+from apps.inventory.services import apply_discovery, create_service
 from apps.maintenance.services import plan_window
 from apps.telemetry import store
 from apps.telemetry.store import EventRow
 from apps.tenancy import acting_in
+from tests.agents.factories import make_agent
 from tests.alerts.simulation import ACTOR, Simulation, record_ingest_uptime
 from tests.inventory.factories import make_device, make_link
 
@@ -156,21 +157,45 @@ class TestInterfaceDown:
 
 
 class TestOtherRules:
+    @pytest.fixture
+    def agent(self, acme):
+        with acting_in(acme):
+            return make_agent("pop-1")
+
+    @pytest.fixture
+    def bgp_peer(self, acme, core):
+        with acting_in(acme):
+            return BgpPeer.objects.create(
+                device=core, name="transit", remote_address="192.0.2.1", remote_as=64500
+            )
+
+    @pytest.fixture
+    def ospf_neighbor(self, acme, core):
+        with acting_in(acme):
+            return OspfNeighbor.objects.create(
+                device=core, router_id="10.0.0.7", area="backbone", address="10.1.1.7"
+            )
+
+    @pytest.fixture
+    def service(self, acme, core, t0):
+        with acting_in(acme):
+            return create_service(name="pppoe", kind="pppoe", device=core, actor=ACTOR, at=t0)
+
     def test_a_bgp_session_that_is_not_established_fires_after_a_minute(
-        self, rules, core, simulation
+        self, rules, bgp_peer, simulation
     ):
         states = ["established", *["idle"] * 14]
-        simulation.run("bgp.peer.state", "bgp_peer", core.id, *states)
+        simulation.run("bgp.peer.state", "bgp_peer", bgp_peer.id, *states)
 
         assert simulation.alerts() == [("ebgp_not_established", "firing")]
 
-    def test_state_values_ignore_case(self, rules, core, simulation):
-        simulation.run("ospf.neighbor.state", "ospf_neighbor", core.id, *["Full"] * 15)
+    def test_state_values_ignore_case(self, rules, ospf_neighbor, simulation):
+        simulation.run("ospf.neighbor.state", "ospf_neighbor", ospf_neighbor.id, *["Full"] * 15)
 
         assert simulation.alerts() == []
 
-    def test_an_offline_agent_fires_an_absence(self, acme, rules, core, simulation):
-        simulation.run("agent.up", "agent", core.id, 1.0, *[None] * 8)
+    def test_an_offline_agent_fires_an_absence(self, acme, rules, agent, simulation):
+        simulation.run("agent.up", "agent", agent.id, 1.0, *[None] * 8)
 
         assert simulation.alerts() == [("agent_heartbeat_missed", "firing")]
         with acting_in(acme):
@@ -181,12 +206,12 @@ class TestOtherRules:
         assert observation["code"] == "alerts.value.last_sample"
         assert observation["value"] == f"last sample at {observation['params']['time']}"
 
-    def test_an_agent_that_sends_foreign_data_fires_until_it_stops(self, rules, core, simulation):
+    def test_an_agent_that_sends_foreign_data_fires_until_it_stops(self, rules, agent, simulation):
         name = "agent.quarantine.active"
-        simulation.run(name, "agent", core.id, 0.0, *[1.0] * 4)
+        simulation.run(name, "agent", agent.id, 0.0, *[1.0] * 4)
         assert simulation.alerts() == [("agent_data_quarantined", "firing")]
 
-        simulation.run(name, "agent", core.id, *[1.0] * 5, *[0.0] * 5)
+        simulation.run(name, "agent", agent.id, *[1.0] * 5, *[0.0] * 5)
         assert simulation.alerts() == [("agent_data_quarantined", "ok")]
 
     @pytest.mark.parametrize(
@@ -199,17 +224,17 @@ class TestOtherRules:
         ],
     )
     def test_an_absence_while_ingest_was_down_does_not_fire(
-        self, acme, rules, core, simulation, started, last_recorded, fires
+        self, acme, rules, agent, simulation, started, last_recorded, fires
     ):
         record_ingest_uptime(started, last_recorded)
 
-        simulation.add_sample(0, "agent.up", "agent", core.id, 1.0)
+        simulation.add_sample(0, "agent.up", "agent", agent.id, 1.0)
         simulation.evaluate(50)
 
         assert simulation.alerts() == ([("agent_heartbeat_missed", "firing")] if fires else [])
 
-    def test_an_open_absence_outlasts_an_ingest_outage(self, acme, rules, core, simulation):
-        simulation.run("agent.up", "agent", core.id, 1.0, *[None] * 8)
+    def test_an_open_absence_outlasts_an_ingest_outage(self, acme, rules, agent, simulation):
+        simulation.run("agent.up", "agent", agent.id, 1.0, *[None] * 8)
         record_ingest_uptime(1, 0)
 
         simulation.evaluate(47)
@@ -222,8 +247,8 @@ class TestOtherRules:
 
         assert simulation.alerts() == []
 
-    def test_a_concentrator_without_sessions_fires(self, rules, core, simulation):
-        simulation.run("pppoe.sessions.active", "service", core.id, 100.0, *[0.0] * 8)
+    def test_a_concentrator_without_sessions_fires(self, rules, service, simulation):
+        simulation.run("pppoe.sessions.active", "service", service.id, 100.0, *[0.0] * 8)
 
         assert simulation.alerts() == [("pppoe_sessions_lost", "firing")]
 

@@ -16,8 +16,8 @@ from apps.incidents.changes import (
     is_firing,
     is_hold_over,
     plan_changes,
+    plan_end,
     plan_merge,
-    plan_recovery,
 )
 from apps.incidents.choices import EntryKind
 from apps.incidents.rca.impact import Impact
@@ -259,8 +259,15 @@ class TestMaintenance:
 
 
 class TestClosing:
+    def test_what_is_no_longer_monitored_has_not_recovered(self):
+        changes = plan_end(at(90), has_recovered=False)
+
+        assert changes.values["resolution"] == "removed"
+        assert changes.entries[0][1].code == "incidents.timeline.removed"
+        assert changes.event == CLOSED
+
     def test_recovered(self):
-        changes = plan_recovery(at(90))
+        changes = plan_end(at(90), has_recovered=True)
 
         assert dict(changes.values) == {
             "status": "closed",

@@ -8,6 +8,7 @@ from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.accounts.models import Membership, User
+from apps.alerts.models import Alert
 from apps.alerts.services import evaluate_tenant
 from apps.audit.models import Record
 from apps.authorization.actors import Actor
@@ -22,6 +23,7 @@ from apps.incidents.models import (
 )
 from apps.incidents.services.correlate import CORRELATE
 from apps.inventory.models import Site
+from apps.inventory.services import delete_device
 from apps.maintenance.services import plan_window
 from apps.tenancy import acting_in
 from tests.incidents.monitored_network import ACTOR, CUT_OFF_ROUTERS, MonitoredNetwork
@@ -494,9 +496,9 @@ class TestMerging:
         assert survivor.root_name == "north"
         with acting_in(merged.tenant):
             members = set(IncidentAlert.objects.values_list("incident_id", flat=True))
-            said = TimelineEntry.objects.filter(incident=closed).latest("at").message
+            entry = TimelineEntry.objects.filter(incident=closed).latest("at").message
         assert members == {survivor.id}
-        assert said.params == {"number": survivor.number}
+        assert entry.params == {"number": survivor.number}
 
     def work_on(self, network: MonitoredNetwork) -> None:
         """An operator takes the one that will be merged (case 27 of the faults)."""
@@ -548,6 +550,42 @@ class TestMerging:
 
         assert {row.status for row in merged.incidents()} == {"closed"}
         assert topics(merged).count("incident.closed") == 2
+
+
+class TestRemoval:
+    """Case 07 of the faults: a router that will not come back is deleted."""
+
+    @pytest.fixture
+    def scrapped(self, network) -> MonitoredNetwork:
+        network.run(15, 60, down=("er1",), cut=("er1-cr1",))
+        assert len(network.incidents()) == 1
+        self.before = network.incidents()[0].title
+        with acting_in(network.tenant):
+            delete_device(device=network.devices["er1"], actor=ACTOR, at=network.at(60))
+        for seconds in (62, 64, 66, 120, 600, 3600):
+            network.evaluate(seconds)
+        return network
+
+    def test_its_incident_closes_with_the_reason_and_its_last_name(self, scrapped):
+        (incident,) = scrapped.incidents()
+        assert (incident.status, incident.resolution) == ("closed", "removed")
+        assert incident.title == self.before
+        with acting_in(scrapped.tenant):
+            codes = {row.message.code for row in TimelineEntry.objects.filter(incident=incident)}
+            names = set(IncidentAlert.objects.values_list("entity_name", flat=True))
+        assert codes >= {"incidents.timeline.alert_removed", "incidents.timeline.removed"}
+        assert "er1" in names
+        assert not [name for name in names if "-" in name and len(name) > 36]
+
+    def test_receivers_are_told_once(self, scrapped):
+        assert topics(scrapped).count("incident.closed") == 1
+        with acting_in(scrapped.tenant):
+            titles = {
+                row.payload["title"]
+                for row in OutboxEvent.objects.filter(topic__startswith="incident.")
+            }
+            assert {row.state for row in Alert.objects.all()} == {"ok"}
+        assert titles == {self.before}
 
 
 class TestWrites:

@@ -151,12 +151,12 @@ class TestScopeAttributes:
 
         scopes = selectors.scope_attributes()
 
-        expected = (device.id, "agg", site.id, ("gold",))
+        expected = (device.id, "agg", site.id, ("gold",), False)
         assert scopes["device", device.id] == expected
         assert scopes["interface", port.id] == expected
         assert scopes["link", link.id] == expected
-        assert scopes["site", site.id] == (None, "", site.id, ())
-        assert scopes["service", without_device.id] == (None, "", None, ())
+        assert scopes["site", site.id] == (None, "", site.id, (), False)
+        assert scopes["service", without_device.id] == (None, "", None, (), False)
 
 
 class TestQueryCounts:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from apps.alerts.choices import AlertState
+from apps.alerts.choices import AlertState, EndReason
 from apps.alerts.models import Alert
 from apps.alerts.rules.flapping import Flapping, detect_flapping
 from apps.alerts.rules.machine import Episode, step
@@ -43,19 +43,19 @@ def evaluate_tenant(*, tenant_id: UUID, at: datetime) -> int:
 
 
 def _evaluate_rule(loaded: LoadedRule, inputs: Inputs, at: datetime) -> Iterator[Transition]:
-    rule = loaded.rule
-    for ref in inputs.latest[rule.condition.metric]:
+    rule, latest = loaded.rule, inputs.latest[loaded.rule.condition.metric]
+    # An alert whose series is gone is looked at as well: every episode ends.
+    orphaned = [ref for ref in inputs.alerts_of(loaded.row.id) if ref not in latest]
+    for ref in (*latest, *orphaned):
         scope = inputs.scope_of(ref)
-        if not _in_scope(rule, ref, scope, inputs.linked):
-            continue
-        effective = resolve(rule, loaded.overrides, _attributes(scope))
         alert = inputs.open_alerts.get((loaded.row.id, ref))
-        before = _episode(alert, inputs.recovered.get((loaded.row.id, ref)))
-        is_on = loaded.row.is_enabled and effective.is_enabled and _is_gate_met(rule, ref, inputs)
-        if not is_on and alert is None:
+        effective = resolve(rule, loaded.overrides, _attributes(scope))
+        end_reason = _end_reason(loaded, ref, scope, inputs, is_on=effective.is_enabled)
+        if end_reason is not None and alert is None:
             continue
-        if not is_on:
-            after, evaluation, flapping = _disabled(before, at), None, None
+        before = _episode(alert, inputs.recovered.get((loaded.row.id, ref)))
+        if end_reason is not None:
+            after, evaluation, flapping = _ended(before, at), None, None
         else:
             reading = inputs.reading_of(rule.condition.metric, ref)
             evaluation = rule.condition.evaluate(reading, effective.bounds, at)
@@ -63,7 +63,26 @@ def _evaluate_rule(loaded: LoadedRule, inputs: Inputs, at: datetime) -> Iterator
             max_gap = _max_gap(rule, before, scope, inputs)
             after = step(before, evaluation, effective.timing, at, flapping, max_gap=max_gap)
         if after != before:
-            yield Transition(loaded, ref, alert, before, after, evaluation, effective, flapping)
+            yield Transition(
+                loaded, ref, alert, before, after, evaluation, effective, flapping, end_reason
+            )
+
+
+def _end_reason(
+    loaded: LoadedRule, ref: Ref, scope: Scope, inputs: Inputs, *, is_on: bool
+) -> EndReason | None:
+    """Why the rule does not apply to this entity; None where it does."""
+    if not inputs.is_known(ref):
+        return EndReason.REMOVED
+    if not _in_scope(loaded.rule, ref, scope, inputs.linked):
+        return EndReason.OUT_OF_SCOPE
+    if not loaded.row.is_enabled or not is_on:
+        return EndReason.RULE_DISABLED
+    if scope.disabled or not _is_gate_met(loaded.rule, ref, inputs):
+        return EndReason.DISABLED
+    if ref not in inputs.latest[loaded.rule.condition.metric]:
+        return EndReason.NO_DATA
+    return None
 
 
 def _flapping(
@@ -84,8 +103,8 @@ def _max_gap(rule: Rule, before: Episode, scope: Scope, inputs: Inputs) -> timed
     return max(lookback, timedelta(seconds=INTERVALS_IN_GAP * interval))
 
 
-def _disabled(before: Episode, at: datetime) -> Episode:
-    """A disabled rule or override, or an unmet gate, ends the alert."""
+def _ended(before: Episode, at: datetime) -> Episode:
+    """The end of an alert that nothing is said of any more."""
     return Episode(state=AlertState.OK, recovered_at=at if before.fired_at else None)
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import structlog
 
+from apps.agents.selectors import monitored_agent_ids
 from apps.alerts.choices import AlertState
 from apps.alerts.errors import RuleInvalid
 from apps.alerts.models import Alert, AlertRule, RuleOverride
@@ -45,6 +46,8 @@ class Inputs:
     history: dict[SeriesKey, Points]
     scopes: dict[Ref, Scope]
     linked: set[UUID]
+    #: The agents that are expected to report.
+    agents: set[UUID]
     open_alerts: dict[tuple[UUID, Ref], Alert]
     recovered: dict[tuple[UUID, Ref], datetime]
     # By event type and entity: when its state changed.
@@ -52,6 +55,10 @@ class Inputs:
     maintenance_windows: Sequence[ActiveWindow]
     uptime: IngestUptime
     poll_intervals: PollIntervals
+
+    def is_known(self, ref: Ref) -> bool:
+        """Whether the entity is (still) in the inventory."""
+        return ref[1] in self.agents if ref[0] == "agent" else ref in self.scopes
 
     def scope_of(self, ref: Ref) -> Scope:
         return self.scopes.get(ref, NO_SCOPE)
@@ -61,6 +68,10 @@ class Inputs:
         value = self.latest[metric][ref]
         points = self.history.get(SeriesKey(*ref, metric), [])
         return Reading(value.ts, value.value, value.text, value.is_late, points, self.uptime.covers)
+
+    def alerts_of(self, rule_id: UUID) -> list[Ref]:
+        """The entities with an open alert of this rule."""
+        return [ref for alert_rule_id, ref in self.open_alerts if alert_rule_id == rule_id]
 
     def state_changes_of(self, metric: str, ref: Ref) -> list[datetime]:
         return self.state_changes.get(STATE_CHANGE_EVENTS.get(metric, ""), {}).get(ref, [])
@@ -116,6 +127,7 @@ def load_inputs(rules: Sequence[LoadedRule], at: datetime) -> Inputs:
         history=_history(rules, at),
         scopes=scope_attributes(),
         linked=linked_interface_ids(),
+        agents=monitored_agent_ids(),
         open_alerts={(a.rule_id, (a.entity_type, a.entity_id)): a for a in open_alerts},
         recovered=_last_recoveries(rules, at),
         state_changes=_state_changes(rules, at),

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from apps.alerts.choices import AlertState
+from apps.alerts.choices import AlertState, EndReason
 from apps.alerts.messages import FLAPPING, summary_message
 from apps.alerts.models import Alert, AlertTransition
 from apps.alerts.rules.compile import render_summary
@@ -26,7 +26,7 @@ TRANSITION = "alert.transition"
 BATCH = 1000
 _EVALUATED_FIELDS = (
     *("state", "severity", "since", "fired_at", "clear_since", "recovered_at", "is_flapping"),
-    *("sample_at", "maintenance_id", "observation", "summary", "summary_message"),
+    *("sample_at", "end_reason", "maintenance_id", "observation", "summary", "summary_message"),
 )
 
 
@@ -42,6 +42,8 @@ class Transition:
     evaluation: Evaluation | None
     effective: Effective
     flapping: Flapping | None = None
+    #: Why the alert ends, where it does not recover.
+    end_reason: EndReason | None = None
 
     @property
     def ends_unfired(self) -> bool:
@@ -126,6 +128,10 @@ def _updated_alert(transition: Transition, label: str, inputs: Inputs) -> Alert:
     alert.recovered_at = after.recovered_at
     alert.is_flapping = after.is_flapping
     alert.sample_at = after.sample_at
+    if after.state is AlertState.OK:
+        alert.end_reason = transition.end_reason or EndReason.RECOVERED
+    if transition.end_reason is not None:
+        alert.clear_since = after.recovered_at
     alert.maintenance_id = inputs.maintenance_of(transition.ref)
     if after.state in {AlertState.PENDING, AlertState.FIRING}:
         alert.observation = _observation(transition)
@@ -143,6 +149,7 @@ def _event(alert: Alert, transition: Transition, at: datetime) -> dict[str, Any]
         "entity_id": str(alert.entity_id),
         "from": transition.before.state.value,
         "to": transition.after.state.value,
+        "end_reason": alert.end_reason,
         "at": at.isoformat(),
     }
 

@@ -1,13 +1,14 @@
 """The alerts of incidents: membership, suppression and state, kept in step with verdicts."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db.models import F
 
-from apps.alerts.choices import AlertState
+from apps.alerts.choices import AlertState, EndReason
+from apps.alerts.models import Alert
 from apps.core.messages import Message
 from apps.incidents.choices import EntryKind
 from apps.incidents.models import Incident, IncidentAlert, TimelineEntry
@@ -37,6 +38,7 @@ def sync_alerts(
     rows = {row.alert_id: row for row in known}
     entries: list[TimelineEntry] = []
     new_rows, changed = [], []
+    reasons = _end_reasons(symptom for _, symptom, _ in fired)
     for incident, symptom, suppressions in fired:
         row = rows.get(symptom.alert_id)
         former_state = row.state if row else ""
@@ -44,7 +46,8 @@ def sync_alerts(
         before = _content(row)
         _describe(row, incident, symptom, graph)
         _set_suppression(row, suppressions.get(symptom.alert_id))
-        entries += _entries(incident, symptom, former_state, at)
+        reason = reasons.get(symptom.alert_id, "")
+        entries += _entries(incident, symptom, former_state, reason, at)
         if symptom.alert_id not in rows:
             new_rows.append(row)
         elif _content(row) != before:
@@ -68,7 +71,15 @@ def sync_remaining_alerts(*, incident_ids: Collection[UUID], at: datetime) -> No
         row.state = row.alert.state
         if row.state == AlertState.OK:
             ended_at = row.alert.clear_since or row.alert.recovered_at or at
-            entries.append(_recovery(row.incident, row.summary_message, ended_at, row.alert_id))
+            entries.append(
+                _end(
+                    row.incident,
+                    row.summary_message,
+                    row.alert.end_reason,
+                    ended_at,
+                    row.alert_id,
+                )
+            )
     if stale:
         IncidentAlert.objects.bulk_update(stale, ["state"])
     TimelineEntry.objects.bulk_create(entries)
@@ -101,8 +112,9 @@ def _describe(row: IncidentAlert, incident: Incident, symptom: Symptom, graph: G
     row.incident_id = incident.id
     row.kind, row.state = symptom.kind, symptom.state
     row.entity_type, row.entity_id = symptom.ref
-    row.entity_name = graph.label_of(symptom.ref)[:200]
-    row.device_name = _device_name(symptom, graph)
+    if not row.entity_name or graph.knows(symptom.ref):  # what was removed keeps its last name
+        row.entity_name = graph.label_of(symptom.ref)[:200]
+        row.device_name = _device_name(symptom, graph)
     row.severity, row.since = symptom.severity, symptom.since
     row.summary_message = symptom.summary
 
@@ -121,8 +133,16 @@ def _set_suppression(row: IncidentAlert, suppression: Suppression | None) -> Non
     row.suppressed_since = suppression.since if suppression else None
 
 
+def _end_reasons(symptoms: Iterable[Symptom]) -> dict[UUID, str]:
+    """Why those that are over ended."""
+    over = [row.alert_id for row in symptoms if row.state == AlertState.OK]
+    if not over:
+        return {}
+    return dict(Alert.objects.filter(pk__in=over).values_list("pk", "end_reason"))
+
+
 def _entries(
-    incident: Incident, symptom: Symptom, former_state: str, at: datetime
+    incident: Incident, symptom: Symptom, former_state: str, reason: str, at: datetime
 ) -> list[TimelineEntry]:
     entries = []
     if not former_state:
@@ -131,14 +151,26 @@ def _entries(
             _entry(incident, EntryKind.ALERT, symptom.summary, fired_at, symptom.alert_id)
         )
     if symptom.state == AlertState.OK and former_state != AlertState.OK:
-        entries.append(
-            _recovery(incident, symptom.summary, symptom.clear_since or at, symptom.alert_id)
-        )
+        ended_at = symptom.clear_since or at
+        entries.append(_end(incident, symptom.summary, reason, ended_at, symptom.alert_id))
     return entries
 
 
-def _recovery(incident: Incident, summary: Message, at: datetime, alert_id: UUID) -> TimelineEntry:
-    message = Message("incidents.timeline.alert_cleared", {"alert": summary})
+#: What the timeline says of an alert that ended without recovering, by its reason.
+_ENDED: Mapping[str, str] = {
+    EndReason.REMOVED: "incidents.timeline.alert_removed",
+    EndReason.DISABLED: "incidents.timeline.alert_disabled",
+    EndReason.OUT_OF_SCOPE: "incidents.timeline.alert_out_of_scope",
+    EndReason.RULE_DISABLED: "incidents.timeline.alert_rule_disabled",
+    EndReason.NO_DATA: "incidents.timeline.alert_no_data",
+}
+
+
+def _end(
+    incident: Incident, summary: Message, reason: str, at: datetime, alert_id: UUID
+) -> TimelineEntry:
+    code = _ENDED.get(reason, "incidents.timeline.alert_cleared")
+    message = Message(code, {"alert": summary})
     return _entry(incident, EntryKind.RECOVERY, message, at, alert_id)
 
 

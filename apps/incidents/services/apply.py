@@ -89,7 +89,7 @@ class ChangeWriter:
         return store_snapshot(self._snapshot, self._verdict)
 
     def _write_entries(self, rows: list[Planned]) -> None:
-        made = [
+        own = [
             TimelineEntry(
                 incident=row.incident,
                 at=self._at,
@@ -107,7 +107,7 @@ class ChangeWriter:
             for row in rows
             for note in row.changes.notes
         ]
-        TimelineEntry.objects.bulk_create([*made, *taken_over])
+        TimelineEntry.objects.bulk_create([*own, *taken_over])
 
     def _records(self, rows: list[Planned]) -> list[PendingRecord]:
         return [

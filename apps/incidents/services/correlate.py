@@ -8,15 +8,15 @@ from uuid import UUID
 
 from django.db.models import F, Max
 
-from apps.alerts.choices import AlertState
+from apps.alerts.choices import AlertState, EndReason
 from apps.events import due, jobs
 from apps.incidents.changes import (
     is_firing,
     is_hold_over,
     plan_absorption,
     plan_changes,
+    plan_end,
     plan_merge,
-    plan_recovery,
 )
 from apps.incidents.choices import EntryKind, IncidentStatus, Resolution
 from apps.incidents.models import Incident, IncidentAlert, Revision, TimelineEntry
@@ -105,15 +105,17 @@ def _merge(writer: ChangeWriter, absorbed: Incident, into: Incident, at: datetim
 def _recoveries(incidents: Mapping[UUID, Incident], at: datetime) -> Iterator[Planned]:
     """Every incident without open alerts, whether or not it is in this verdict."""
     sync_remaining_alerts(incident_ids=incidents.keys(), at=at)
-    firing = set(
-        IncidentAlert.objects.filter(incident__in=incidents.keys())
-        .exclude(state=AlertState.OK)
-        .values_list("incident_id", flat=True)
-    )
+    alerts = IncidentAlert.objects.filter(incident__in=incidents.keys())
+    states: dict[UUID, set[tuple[str, str]]] = defaultdict(set)
+    for incident_id, *state in alerts.values_list("incident_id", "state", "alert__end_reason"):
+        states[incident_id].add((state[0], state[1]))
     for incident in incidents.values():
-        is_over = incident.is_open and incident.id not in firing
+        found = states[incident.id]
+        is_over = incident.is_open and all(state == AlertState.OK for state, _ in found)
         if is_over and (not incident.reopens_often or _is_quiet(incident, at)):
-            yield Planned(incident, plan_recovery(at))
+            reasons = {reason for _, reason in found} - {""}
+            has_recovered = not reasons or EndReason.RECOVERED in reasons
+            yield Planned(incident, plan_end(at, has_recovered=has_recovered))
 
 
 def _is_quiet(incident: Incident, at: datetime) -> bool:
