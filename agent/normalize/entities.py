@@ -33,6 +33,12 @@ def service_entity_id(device_id: UUID, row: ServiceReading) -> str:
     return str(pppoe_service_id(device_id, row.name))
 
 
+def has_entity(peer: BgpReading) -> bool:
+    """Whether a session has an entity: not without the address of its peer. One whose AS is not configured has one: the
+    AS is known when it comes up."""
+    return bool(peer.remote_address)
+
+
 def items_of(device_id: UUID, reading: Reading) -> Iterator[tuple[str, Item]]:
     """Every entity of a reading as (section, item) of an inventory patch."""
     if reading.device is not None:
@@ -42,7 +48,7 @@ def items_of(device_id: UUID, reading: Reading) -> Iterator[tuple[str, Item]]:
     for neighbor in reading.ospf or ():
         yield "ospf_neighbors", _ospf(device_id, neighbor)
     for peer in reading.bgp or ():
-        if peer.remote_address and peer.remote_as is not None:
+        if has_entity(peer):
             yield "bgp_peers", _bgp(device_id, peer)
     for service in reading.services or ():
         item = {"id": service_entity_id(device_id, service), "device_id": str(device_id)}
@@ -128,7 +134,7 @@ def _bgp(device_id: UUID, row: BgpReading) -> Item:
         "device_id": str(device_id),
         "name": row.name,
         "remote_address": row.remote_address,
-        "remote_as": row.remote_as,
+        "remote_as": row.remote_as or 0,
         "local_as": row.local_as,
         "disabled": row.is_disabled,
     }

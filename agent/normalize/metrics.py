@@ -5,6 +5,7 @@ from uuid import UUID
 
 from agent.normalize.entities import (
     bgp_entity_id,
+    has_entity,
     interface_entity_id,
     ospf_entity_id,
     service_entity_id,
@@ -115,7 +116,7 @@ def _ospf(device_id: UUID, rows: Iterable[OspfReading]) -> Iterator[MetricValue]
 
 
 def _bgp(device_id: UUID, rows: Iterable[BgpReading]) -> Iterator[MetricValue]:
-    for row in rows:
+    for row in filter(has_entity, rows):
         entity_id = bgp_entity_id(device_id, row)
         yield "bgp.peer.up", entity_id, row.is_up
         yield "bgp.peer.state", entity_id, row.state

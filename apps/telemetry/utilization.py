@@ -10,8 +10,9 @@ from apps.topology.selectors import MapLink
 RX, TX = "interface.rx_bytes_total", "interface.tx_bytes_total"
 #: Utilization from which a link is busy, and saturated.
 BUSY_PCT, FULL_PCT = 80, 95
-#: Poll times jitter, so rates up to this much above the capacity are plausible; higher ones are ignored.
-MAX_PLAUSIBLE_PCT = 125
+#: No port is faster (twice 800GBASE): a higher rate comes from a counter that was replaced. The capacity of a link is
+#: no limit: it may be what was bought of a faster port.
+MAX_BPS = 1.6e12
 #: An older rate says nothing about the current utilization.
 MAX_RATE_AGE = timedelta(minutes=3)
 
@@ -25,12 +26,12 @@ def link_utilization(at: datetime, links: Iterable[MapLink]) -> dict[UUID, int]:
     result = {}
     for link in known:
         used = [
-            rates[port, metric] * 800 / (link.capacity_bps or 1)
+            rates[port, metric] * 8
             for port in link.ports
             for metric in (RX, TX)
             if (port, metric) in rates
         ]
-        plausible = [percent for percent in used if percent <= MAX_PLAUSIBLE_PCT]
+        plausible = [bps for bps in used if bps <= MAX_BPS]
         if plausible:
-            result[link.id] = round(max(plausible))
+            result[link.id] = round(max(plausible) / (link.capacity_bps or 1) * 100)
     return result

@@ -94,7 +94,7 @@ class FakeRouter:
             self.hostile(connection)
             return
         else:
-            reply = self.menus.get(path, MISSING)
+            reply = _matching(self.menus.get(path, MISSING), sentence)
             if "=count-only=" in sentence:
                 reply = [["!done", f"=ret={len(reply) - 1}"]]
         connection.sendall(encode(*([*words, tag] if tag else words for words in reply)))
@@ -109,6 +109,25 @@ class FakeRouter:
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(300)
+
+
+def _matching(reply: list[Sentence], request: Sentence) -> list[Sentence]:
+    """The rows that have every value that the request asks for, or with ``?#!`` the others. A router compares with the
+    empty text where a row has none."""
+    queries = [word[1:] for word in request if word.startswith("?")]
+    wanted = [query.partition("=") for query in queries if query != "#!"]
+    is_negated = "#!" in queries
+    return [
+        words
+        for words in reply
+        if words[0] != "!re"
+        or all(_value(words, name) == value for name, _, value in wanted) != is_negated
+    ]
+
+
+def _value(words: Sentence, name: str) -> str:
+    found = (word for word in words if word.startswith(f"={name}="))
+    return next(found, "").removeprefix(f"={name}=")
 
 
 def read_sentence(reader) -> Sentence:
@@ -200,5 +219,5 @@ MENUS = {
         }
     ),
     "/interface/pppoe-server/server/print": rows({"service-name": "home"}),
-    "/ppp/active/print": rows({"name": "a"}, {"name": "b"}),
+    "/ppp/active/print": rows({"name": "a", "service": "pppoe"}, {"name": "b", "service": "pppoe"}),
 }

@@ -181,6 +181,21 @@ class TestOtherRules:
         with acting_in(acme):
             return create_service(name="pppoe", kind="pppoe", device=core, actor=ACTOR, at=t0)
 
+    @pytest.mark.parametrize("state", ["2-Way", "TwoWay", "Full"])
+    def test_an_adjacency_that_is_complete_does_not_fire(
+        self, rules, ospf_neighbor, simulation, state
+    ):
+        """Two routers that are neither DR nor BDR stay in 2-Way (RFC 2328 10.4; case 11 of the faults)."""
+        simulation.run("ospf.neighbor.state", "ospf_neighbor", ospf_neighbor.id, *[state] * 40)
+
+        assert simulation.alerts() == []
+
+    @pytest.mark.parametrize("state", ["Down", "Init", "ExStart", "Exchange", "Loading"])
+    def test_an_adjacency_that_is_not_complete_fires(self, rules, ospf_neighbor, simulation, state):
+        simulation.run("ospf.neighbor.state", "ospf_neighbor", ospf_neighbor.id, *[state] * 40)
+
+        assert simulation.alerts() == [("ospf_not_full", "firing")]
+
     def test_a_bgp_session_that_is_not_established_fires_after_a_minute(
         self, rules, bgp_peer, simulation
     ):

@@ -92,7 +92,8 @@ class TestSparklines:
 
 class TestLinkUtilization:
     @pytest.mark.parametrize(
-        ("megabits", "percent"), [(0, 0), (450, 45), (990, 99), (1240, 124), (2000, 20)]
+        ("megabits", "percent"),
+        [(0, 0), (450, 45), (990, 99), (1240, 124), (2000, 200), (2_000_000, 20_000)],
     )
     def test_is_the_busier_way_that_is_possible(self, stage, read, now, megabits, percent):
         with acting_in(stage.tenant):

@@ -52,6 +52,8 @@ _COUNTERS: Mapping[str, str] = {
 # false.
 _NOT_DYNAMIC = ("?dynamic=true", "?#!")
 _SESSION_NUMBER = re.compile(r"-\d+$")
+#: RouterOS allows a PPPoE server without a service name.
+UNNAMED_SERVICE = "pppoe"
 _UP_STATES = frozenset({"full", "2-way", "twoway"})
 _RESOURCE = (
     *("uptime", "version", "cpu-load", "free-memory", "total-memory"),
@@ -278,12 +280,20 @@ def read_services(session: RouterSession) -> list[ServiceReading] | None:
     servers = session.print("/interface/pppoe-server/server", ("service-name", "disabled"))
     if servers is None:
         return None
-    names = sorted({row["service-name"] for row in servers if row.get("service-name")})
+    # A server that is disabled serves nobody; one without a service name answers requests for any.
+    names = sorted(
+        {row.get("service-name", "") for row in servers if not boolean(row.get("disabled"))}
+    )
     if len(names) == 1:
-        return [ServiceReading(names[0], session.count("/ppp/active", ("?service=pppoe",)))]
-    # /ppp/active does not name the service of a session; /interface/pppoe-server does.
+        sessions = session.count("/ppp/active", ("?service=pppoe",))
+        return [ServiceReading(names[0] or UNNAMED_SERVICE, sessions)]
+    # /ppp/active does not name the service of a session; /interface/pppoe-server does. A static binding is a row of it
+    # even while it is down.
     return [
-        ServiceReading(name, session.count("/interface/pppoe-server", (f"?service={name}",)))
+        ServiceReading(
+            name or UNNAMED_SERVICE,
+            session.count("/interface/pppoe-server", (f"?service={name}", "?running=true")),
+        )
         for name in names
     ]
 

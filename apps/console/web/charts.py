@@ -10,7 +10,14 @@ from django.utils.translation import gettext as _
 from agent.protocol.registry import METRICS
 from apps.authorization.access import Access
 from apps.charts.time_series import Chart, Line, Mark, gauge_line, span_for
-from apps.console.web.device_parts import CONNECT, LOSS, RTT, SESSIONS, possible_rates
+from apps.console.web.device_parts import (
+    CONNECT,
+    LOSS,
+    RTT,
+    SESSIONS,
+    hardware_speed,
+    possible_rates,
+)
 from apps.incidents.selectors import incidents_involving
 from apps.inventory.device_entities import DeviceEntities, entities_of_device
 from apps.inventory.models import Device
@@ -73,7 +80,7 @@ def device_chart(access: Access, device: Device, *, chosen: str, time_range: Tim
         found = rates_of(metrics=[RX, TX], entity_ids=[entity_id], time_range=cut)
         rates = {
             name: possible_rates(
-                found.get(SeriesKey("interface", port.id, name), ()), port.speed_bps
+                found.get(SeriesKey("interface", port.id, name), ()), hardware_speed(port, None)
             )
             for name in (RX, TX)
         }

@@ -19,7 +19,7 @@ from apps.pages.durations import format_seconds
 from apps.pages.states import BLIND, DOWN, OFF, UNKNOWN, UP, State
 from apps.telemetry.queries import Bucket
 from apps.telemetry.store import SeriesKey
-from apps.telemetry.utilization import BUSY_PCT, FULL_PCT, RX, TX
+from apps.telemetry.utilization import BUSY_PCT, FULL_PCT, MAX_BPS, RX, TX
 
 #: An interface that is not part of a link may be down.
 NO_LINK = State("off", "minus", _lazy("No link"), 7)
@@ -184,7 +184,8 @@ def _interface(
         or (end.capacity_bps if end else None)
     )
     by_metric = {name: rates.get(SeriesKey("interface", row.id, name), ()) for name in RATES}
-    by_metric |= {name: possible_rates(by_metric[name], speed) for name in (RX, TX)}
+    limit = hardware_speed(row, read.number(row.id, "interface.speed_bps"))
+    by_metric |= {name: possible_rates(by_metric[name], limit) for name in (RX, TX)}
     errors = [value for name in ERRORS for value in by_metric[name] if value is not None]
     per_hour = sum(errors) / len(errors) * len(ERRORS) * SECONDS_PER_HOUR if errors else None
     return InterfaceRow(
@@ -211,10 +212,15 @@ def _sum(one: Sequence[float | None], other: Sequence[float | None]) -> list[flo
 
 
 def possible_rates(rates: Sequence[float | None], speed: float | None) -> list[float | None]:
-    """Drops rates above the speed of the interface: the counter was reset, by a restart or a replacement."""
-    if not speed:
-        return list(rates)
-    return [None if rate is None or rate * 8 > speed * RATE_TOLERANCE else rate for rate in rates]
+    """Drops rates that the interface cannot have: the counter was reset, by a restart or a replacement. ``speed`` is
+    that of the hardware, as the router reports it; None: unknown."""
+    limit = speed * RATE_TOLERANCE if speed else MAX_BPS
+    return [None if rate is None or rate * 8 > limit else rate for rate in rates]
+
+
+def hardware_speed(row: Interface, reported: float | None) -> float | None:
+    """The speed of a port that traffic cannot exceed. What an operator noted is what is bought, not a limit."""
+    return reported or (None if "speed_bps" in row.operator_fields else row.speed_bps)
 
 
 def _flow(rates: Sequence[float | None], speed: float | None) -> Flow:
