@@ -200,6 +200,27 @@ def test_drops_of_a_previous_boot_are_reported_in_a_batch_of_that_boot(tmp_path:
     assert len(batches) >= depth
 
 
+def test_the_answer_to_a_batch_that_was_dropped_meanwhile_removes_no_other(tmp_path: Path):
+    """While the server answers, a full buffer drops the batch that was sent."""
+    buffer = Buffer(tmp_path, max_bytes=1_000, segment_bytes=300)
+    buffer.append(header(1), b"x" * 250)
+    sent = buffer.peek()
+    for sequence in range(2, 8):
+        buffer.append(header(sequence), b"x" * 250)
+    dropped = {n for gap in buffer.dropped_ranges() for n in range(gap.first, gap.last + 1)}
+    assert sent.header.sequence in dropped
+
+    buffer.acknowledge(sent.header)
+    buffer.quarantine(sent, "refused")
+
+    kept = []
+    while stored := buffer.peek():
+        kept.append(stored.header.sequence)
+        buffer.acknowledge(stored.header)
+    assert dropped | set(kept) == set(range(1, 8))
+    assert dropped & set(kept) == set()
+
+
 def test_a_missing_segment_file_blocks_nothing(tmp_path: Path):
     buffer = Buffer(tmp_path)
     buffer.append(header(1), b"one")

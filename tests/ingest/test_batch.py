@@ -92,6 +92,11 @@ class TestRejectingItems:
             ({"labels": {"a": "b" * 2000}}, "labels_too_large"),
             ({"labels": {"a": "nul\0"}}, "bad_text"),
             ({"metric_name": "bgp.peer.state", "entity_type": "bgp_peer"}, "wrong_value_type"),
+            # The id of a device: as one of a port, it would be stored as a state of no port.
+            (
+                {"metric_name": "interface.oper_up", "entity_type": "interface", "value_num": 1},
+                "wrong_entity_type",
+            ),
         ],
     )
     def test_an_invalid_sample_is_rejected_and_the_others_are_stored(
@@ -111,6 +116,7 @@ class TestRejectingItems:
         [
             ({"event_type": "device.sneezed"}, "unknown_event"),
             ({"entity_id": str(uuid4())}, "unknown_entity"),
+            ({"entity_type": "interface"}, "wrong_entity_type"),
             ({"payload": {"a": "x" * 20_000}}, "payload_too_large"),
             ({"payload": {"a": ["nul\0"]}}, "bad_text"),
             ({"raw": "nul\0"}, "bad_text"),
@@ -134,6 +140,26 @@ class TestRejectingItems:
         assert [r["code"] for r in answer.json()["rejected"]] == ["duplicate_event"]
         with acting_in(acme):
             assert Event.objects.count() == 1
+
+    def test_a_ports_sample_for_a_metric_of_devices_is_rejected(self, acme, agent):
+        interface = ids.interface_id(agent.device_id, "ether1")
+        discovered = {
+            "id": str(interface),
+            "device_id": str(agent.device_id),
+            "name": "ether1",
+            "type": "ether",
+            "disabled": False,
+        }
+        of_a_port = {"entity_type": "interface", "entity_id": str(interface)}
+
+        answer = agent.send(
+            agent.metric(10),
+            agent.metric(20, **of_a_port),
+            inventory_patch={"interfaces": [discovered]},
+        )
+
+        assert [r["code"] for r in answer.json()["rejected"]] == ["wrong_entity_type"]
+        assert values(acme) == [10]
 
     def test_another_tenants_device_is_unknown(self, agent, globex):
         foreign = enroll(globex)

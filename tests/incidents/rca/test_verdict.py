@@ -8,6 +8,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.incidents.rca.explain import MAX_FINALISTS
 from apps.incidents.rca.snapshot import AgentHeartbeat, ConfigChange, Snapshot, live_agents
 from apps.incidents.rca.verdict import reach_verdict
 from apps.topology.graph import BgpPeer, Interface
@@ -165,8 +166,36 @@ class TestRingCut:
         assert {cause.ref for cause in problem.causes} == {link_ref("cr1-cr2"), link_ref("cr3-cr4")}
         assert {cause.classification for cause in problem.causes} == {"primary"}
 
+    def test_is_contradicted_by_an_adjacency_that_stays_full_beyond_its_dead_timer(self):
+        one_port = [symptom("interface_down", port("cr1", "cr1-cr2"))]
+        ends = [adjacency(end, "cr1-cr2") for end in ("cr1", "cr2")]
+        (plain,) = reach_verdict(snapshot(one_port, seconds=70)).problems
+
+        for seconds, is_contradicted in ((30, False), (60, True)):
+            full = tuple(sample_up(ref, "ospf.neighbor.up", seconds=seconds) for ref in ends)
+            (problem,) = reach_verdict(snapshot(one_port, samples=full, seconds=70)).problems
+            against = [item for item in problem.causes[0].evidence if not item.supports]
+
+            assert {item.ref for item in against} == (set(ends) if is_contradicted else set())
+            assert (problem.confidence < 0.1) == is_contradicted
+            assert (problem.confidence == plain.confidence) == (not is_contradicted)
+
 
 class TestDeadRouter:
+    def test_of_many_suspects_the_one_that_all_symptoms_point_at_is_weighed(self):
+        """An aggregation router with more links than suspects are weighed; its customers have a second uplink."""
+        customers = [f"n{number:02}" for number in range(MAX_FINALISTS + 4)]
+        uplinks = [f"{router}-{name}" for name in customers for router in ("hub1", "hub2")]
+        graph = isp(("cr1-hub1", "cr1-hub2", *uplinks))
+        symptoms = [symptom("interface_down", port(name, f"hub1-{name}")) for name in customers]
+        symptoms.append(symptom("unreachable", dev("hub1")))
+
+        (problem,) = reach_verdict(snapshot(symptoms, graph=graph, unreachable=("hub1",))).problems
+
+        assert problem.root == dev("hub1")
+        assert len(problem.symptoms) == len(symptoms)
+        assert problem.confidence > 0.95
+
     def test_a_core_router_that_all_neighbors_lost_is_the_cause(self):
         symptoms = [
             *(
