@@ -85,15 +85,6 @@ def targets_of_incident(access: Access, incident: Incident) -> Targets:
 
 
 @dataclass(frozen=True)
-class SuppressedIncident:
-    """An open incident whose notifications the window would suppress."""
-
-    id: UUID
-    number: int
-    title: str
-
-
-@dataclass(frozen=True)
 class Preview:
     """What a window over these targets matches now."""
 
@@ -101,7 +92,8 @@ class Preview:
     names: tuple[str, ...]
     more: int
     alerts: int
-    incidents: tuple[SuppressedIncident, ...]
+    #: Those whose notifications it suppresses.
+    incidents: tuple[Incident, ...]
 
 
 def preview_of(access: Access, targets: Targets, *, notifies_critical: bool) -> Preview:
@@ -134,7 +126,7 @@ def _entities_in_scope(targets: Targets, device_ids: Sequence[UUID]) -> set[UUID
 
 def _suppressed_incidents(
     access: Access, entities: set[UUID], *, notifies_critical: bool
-) -> list[SuppressedIncident]:
+) -> list[Incident]:
     """The open incidents whose causes are all in scope."""
     rows = visible_incidents(access).filter(status=IncidentStatus.OPEN, root_id__in=entities)
     if notifies_critical:
@@ -147,8 +139,4 @@ def _suppressed_incidents(
         incident_id: {UUID(cause["entity_id"]) for cause in problem["causes"]}
         for incident_id, problem in newest.values_list("incident_id", "problem")
     }
-    return [
-        SuppressedIncident(row.id, row.number, row.display_title)
-        for row in found
-        if causes.get(row.id, set()) <= entities
-    ]
+    return [row for row in found if causes.get(row.id, set()) <= entities]

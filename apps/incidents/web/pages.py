@@ -253,43 +253,23 @@ class AffectedGroup:
 
 
 @dataclass(frozen=True)
-class ImpactBox:
-    subscribers: int | None
-    sites: int
-    devices: int
-    services: int
-
-
-@dataclass(frozen=True)
 class DetailPage:
     """The detail page of one incident."""
 
-    id: UUID
-    number: int
-    title: str
-    severity: str
-    is_open: bool
-    acked_by: str
-    started_at: datetime
+    incident: Incident
     #: Duration so far, or of a closed incident.
     duration: str
     can_act: bool
     can_acknowledge: bool
-    is_flapping: bool
-    #: The maintenance window that covers it, and whether it suppresses notifications.
+    #: The maintenance window that covers it.
     maintenance: str
-    notifications_suppressed: bool
-    impact: ImpactBox
     causes: tuple[CauseBox, ...]
     fired_count: str
     evidence_for: tuple[EvidenceLine, ...]
     evidence_against: tuple[EvidenceLine, ...]
     timeline: tuple[TimelineLine, ...]
-    assigned_to: str
-    assigned_id: UUID | None
     roots: tuple[AffectedItem, ...]
     suppressed_groups: tuple[AffectedGroup, ...]
-    suppressed_count: int
     #: Otherwise its causes and timeline are outside the member's grants.
     is_fully_visible: bool
 
@@ -308,25 +288,11 @@ def detail_page(access: Access, incident: Incident, *, at: datetime) -> DetailPa
     may_act = access.may(Permission.INCIDENTS_ACT)
     evidence = _evidence(sign for cause in causes for sign in cause["evidence"])
     return DetailPage(
-        id=incident.id,
-        number=incident.number,
-        title=incident.display_title,
-        severity=incident.severity,
-        is_open=incident.is_open,
-        acked_by=incident.acked_by,
-        started_at=incident.started_at,
+        incident=incident,
         duration=format_duration(incident.started_at, incident.ended_at or at),
         can_act=may_act,
         can_acknowledge=may_act and incident.is_open and incident.acked_at is None,
-        is_flapping=incident.is_flapping,
         maintenance=incident.maintenance_title if incident.in_maintenance else "",
-        notifications_suppressed=incident.notifications_suppressed,
-        impact=ImpactBox(
-            subscribers=incident.subscribers_affected,
-            sites=incident.sites_affected,
-            devices=incident.devices_affected,
-            services=incident.services_affected,
-        ),
         causes=tuple(_cause(cause) for cause in causes),
         fired_count=_fired_count(alerts),
         evidence_for=tuple(line for supports, line in evidence if supports),
@@ -339,11 +305,8 @@ def detail_page(access: Access, incident: Incident, *, at: datetime) -> DetailPa
             ),
         ),
         timeline=_timeline(timeline),
-        assigned_to=incident.assigned_to,
-        assigned_id=incident.assigned_user_id,
         roots=tuple(_affected(row, "") for row in alerts if not row.is_suppressed),
         suppressed_groups=_groups(row for row in alerts if row.is_suppressed),
-        suppressed_count=incident.suppressed_count,
         is_fully_visible=whole,
     )
 
