@@ -37,9 +37,6 @@ class RejectedItem:
     code: str
     detail: str
 
-    def as_dict(self) -> dict[str, Any]:
-        return {"kind": self.kind, "index": self.index, "code": self.code, "detail": self.detail}
-
 
 class ItemInvalid(Exception):
     """An item is rejected; the batch is not."""

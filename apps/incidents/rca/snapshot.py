@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import Any, Self
 from uuid import UUID
 
+import msgspec
+
 from apps.core.messages import Message
 from apps.topology.graph import DEVICE, SITE, Graph, Ref
 
@@ -274,20 +276,4 @@ def _symptom_document(row: Symptom) -> dict[str, Any]:
 
 
 def _symptom(item: Mapping[str, Any]) -> Symptom:
-    return Symptom(
-        alert_id=UUID(item["alert_id"]),
-        rule=item["rule"],
-        kind=item["kind"],
-        ref=(item["ref"][0], UUID(item["ref"][1])),
-        state=item["state"],
-        severity=item["severity"],
-        since=datetime.fromisoformat(item["since"]),
-        fired_at=_parse_datetime(item["fired_at"]),
-        clear_since=_parse_datetime(item["clear_since"]),
-        summary=Message.from_document(item["summary"]),
-        is_flapping=item.get("is_flapping", False),
-    )
-
-
-def _parse_datetime(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+    return msgspec.convert({**item, "summary": Message.from_document(item["summary"])}, Symptom)

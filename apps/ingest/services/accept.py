@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db import IntegrityError
 
 from apps.agents.services import (
@@ -53,7 +54,7 @@ class AcceptedBatch:
         return {
             "batch_id": str(self.batch_id),
             "accepted": {"metrics": self.metrics, "events": self.events},
-            "rejected": [rejected.as_dict() for rejected in self.rejected],
+            "rejected": msgspec.to_builtins(self.rejected),
             "duplicate": self.is_duplicate,
             "clock_skew_seconds": round(self.clock_skew, 3),
         }
