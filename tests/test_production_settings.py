@@ -31,19 +31,19 @@ if not settings.STATIC_ROOT.exists():
     call_command("collectstatic", verbosity=0, interactive=False)
 from ispvm.wsgi import application
 for line in sys.stdin:
-    asked = json.loads(line)
-    if "log" in asked:
-        logging.getLogger("some.library").warning(asked["log"])
-        structlog.get_logger("ispvm.of_ours").warning("said", **asked["fields"])
+    request = json.loads(line)
+    if "log" in request:
+        logging.getLogger("some.library").warning(request["log"])
+        structlog.get_logger("ispvm.of_ours").warning("said", **request["fields"])
         print("{}", flush=True)
         continue
-    body = asked["body"].encode()
+    body = request["body"].encode()
     environ = {
-        "REQUEST_METHOD": asked["method"], "PATH_INFO": asked["path"], "QUERY_STRING": asked["query"],
+        "REQUEST_METHOD": request["method"], "PATH_INFO": request["path"], "QUERY_STRING": request["query"],
         "SERVER_NAME": "127.0.0.1", "SERVER_PORT": "80", "REMOTE_ADDR": "127.0.0.1",
         "CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": "application/x-www-form-urlencoded",
         "wsgi.input": io.BytesIO(body), "wsgi.url_scheme": "http", "wsgi.errors": sys.stderr,
-        **{"HTTP_" + name.upper().replace("-", "_"): value for name, value in asked["headers"].items()},
+        **{"HTTP_" + name.upper().replace("-", "_"): value for name, value in request["headers"].items()},
     }
     head = []
     answer = application(environ, lambda status, headers, *_: head.extend([status, headers]))
@@ -101,8 +101,8 @@ class Production:
         passed = {"Host": HOST, "X-Forwarded-Proto": "https"}
         passed |= {name.replace("_", "-"): value for name, value in headers.items()}
         method = method or ("POST" if body else "GET")
-        asked = {"method": method, "path": path, "query": query, "body": body, "headers": passed}
-        return Answer(self._tell(asked))
+        request = {"method": method, "path": path, "query": query, "body": body, "headers": passed}
+        return Answer(self._tell(request))
 
     def log(self, text: str, **fields: str) -> None:
         """Log as a library does, and as the platform does."""
@@ -111,10 +111,10 @@ class Production:
     def logged(self) -> str:
         return self._log.read_text(encoding="utf-8")
 
-    def _tell(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _tell(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self.process.stdin
         assert self.process.stdout
-        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         assert line, self.logged()[-3000:]
@@ -161,7 +161,7 @@ def test_a_browser_gets_the_protections(production, person):
     signed_in = production.ask("/sign-in/", body, **sent)
 
     assert (plain.status, plain.headers["location"]) == (301, f"https://{HOST}/sign-in/")
-    assert probe.status == 200  # asked on the host itself
+    assert probe.status == 200  # from the host itself
     assert page.status == 200
     assert page.headers["strict-transport-security"] == "max-age=31536000"
     assert page.headers["x-frame-options"] == "DENY"

@@ -213,12 +213,12 @@ def test_the_answer_to_a_batch_that_was_dropped_meanwhile_removes_no_other(tmp_p
     buffer.acknowledge(sent.header)
     buffer.quarantine(sent, "refused")
 
-    kept = []
+    remaining = []
     while stored := buffer.peek():
-        kept.append(stored.header.sequence)
+        remaining.append(stored.header.sequence)
         buffer.acknowledge(stored.header)
-    assert dropped | set(kept) == set(range(1, 8))
-    assert dropped & set(kept) == set()
+    assert dropped | set(remaining) == set(range(1, 8))
+    assert dropped & set(remaining) == set()
 
 
 def test_a_missing_segment_file_blocks_nothing(tmp_path: Path):

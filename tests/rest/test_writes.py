@@ -134,8 +134,8 @@ def test_a_write_takes_effect_and_is_recorded_as_the_callers(
     assert after.content != before, "nothing has changed"
     if method != "delete":
         shown = answer.json()
-        kept = after if method == "patch" else caller.get(f"{url}{shown['id']}/")
-        assert kept.json() == shown
+        stored = after if method == "patch" else caller.get(f"{url}{shown['id']}/")
+        assert stored.json() == shown
         assert {name: shown[name] for name in body} == body
     with acting_in(acme):
         records = list(Record.objects.order_by("sequence")[seen:])
