@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Value
 
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
 from apps.core.errors import NotVisible
+from apps.core.folding import Folded
 from apps.incidents.choices import IncidentStatus
 from apps.incidents.limits import alerts_within_grant, with_root_visibility
 from apps.incidents.models import Incident, IncidentAlert, Revision, TimelineEntry
@@ -95,7 +96,9 @@ def incidents_matching(access: Access, words: str, *, most: int) -> list[Inciden
 
 def search(access: Access, rows: QuerySet[Incident], words: str) -> QuerySet[Incident]:
     """Filter by number, title or cause."""
-    matches = Q(title__icontains=words) | Q(root_name__icontains=words)
+    wanted = Folded(Value(words))
+    rows = rows.annotate(folded_title=Folded("title"), folded_root=Folded("root_name"))
+    matches = Q(folded_title__contains=wanted) | Q(folded_root__contains=wanted)
     if (
         access.is_limited
     ):  # else the name of a cause outside the grants could be guessed by searching

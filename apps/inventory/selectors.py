@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import CharField, Model, Q, QuerySet, UUIDField, Value
+from django.db.models import Model, Q, QuerySet, UUIDField, Value
 from django.db.models.functions import Cast
 
 from apps.authorization.access import Access
@@ -292,18 +292,6 @@ def visible_device_ids(access: Access, device_ids: Collection[UUID]) -> Collecti
     if not access.is_limited:
         return device_ids
     return set(visible_devices(access).filter(pk__in=device_ids).values_list("pk", flat=True))
-
-
-def search_devices(devices: QuerySet[Device], text: str) -> QuerySet[Device]:
-    """Devices whose name or identity contains the text, or whose address starts with it."""
-    return devices.annotate(address=Cast("management_address", CharField())).filter(
-        Q(name__icontains=text) | Q(identity__icontains=text) | Q(address__startswith=text)
-    )
-
-
-def search_sites(sites: QuerySet[Site], text: str) -> QuerySet[Site]:
-    """Sites whose name or code contains the text."""
-    return sites.filter(Q(name__icontains=text) | Q(code__icontains=text))
 
 
 def visible_site_names(access: Access) -> list[tuple[UUID, str, str]]:

@@ -20,6 +20,7 @@ from apps.inventory.choices import DeviceRole, LoginState
 from apps.inventory.destinations import login_statuses
 from apps.inventory.device_entities import entities_on_devices
 from apps.inventory.models import Device
+from apps.inventory.searching import search_devices, search_sites
 from apps.pages.durations import format_duration, format_seconds
 from apps.pages.ordering import DEFAULT_ORDERING, SORT, Heading, Ordering, headings
 from apps.pages.paging import Pager, paginate
@@ -152,11 +153,11 @@ def filtered_devices(access: Access, filters: DeviceFilter, at: datetime) -> Que
     """The devices of one filter, in its order."""
     rows = inventory.visible_devices(access)
     if filters.words:
-        rows = inventory.search_devices(rows, filters.words)
+        rows = search_devices(rows, filters.words)
     if filters.site:
         rows = rows.filter(site=filters.site)
     elif filters.site_words:
-        matches = inventory.search_sites(inventory.visible_sites(access), filters.site_words)
+        matches = search_sites(inventory.visible_sites(access), filters.site_words)
         rows = rows.filter(site__in=matches)
     if filters.role:
         rows = rows.filter(role=filters.role)

@@ -16,9 +16,8 @@ from apps.incidents.models import Incident, Revision
 from apps.incidents.selectors import problem_of, visible_incidents
 from apps.inventory.device_entities import devices_of_entities, entities_on_devices
 from apps.inventory.models import Device, Link, Site
+from apps.inventory.searching import search_devices, search_sites
 from apps.inventory.selectors import (
-    search_devices,
-    search_sites,
     visible_devices,
     visible_sites,
 )
