@@ -1,10 +1,14 @@
 """Alert rules of a tenant, their overrides, and the alerts that they raised."""
 
+from typing import Self
+
 from django.db import models
 from django.db.models import Q
 
 from apps.alerts.choices import AlertState, EndReason, Severity
 from apps.alerts.rules.program import Level
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
 from apps.core.message_field import MessageField
 from apps.tenancy.fields import TenantForeignKey
 from apps.tenancy.models import TenantModel
@@ -51,6 +55,21 @@ class RuleOverride(TenantModel):
         ]
 
 
+class AlertQuerySet(models.QuerySet["Alert"]):
+    def visible_to(self, access: Access) -> Self:
+        """The alerts that this member may see."""
+        rows: Self = access.visible(self, Permission.ALERTS_VIEW)  # type: ignore[assignment]  # keeps its class
+        return rows
+
+    def open(self) -> Self:
+        """Alerts that have fired and have not recovered yet."""
+        return self.filter(state__in=[AlertState.FIRING, AlertState.RECOVERING])
+
+    def search(self, words: str) -> Self:
+        """By a part of the summary, in English."""
+        return self.filter(summary__icontains=words)
+
+
 class Alert(TenantModel):
     """One episode of one rule on one entity, from its first breaching sample to its recovery.
 
@@ -82,6 +101,8 @@ class Alert(TenantModel):
     summary_message = MessageField()
     # What the last transition was based on: value, threshold, override, sample timestamp.
     observation = models.JSONField()
+
+    objects = AlertQuerySet.as_manager()
 
     class Meta:
         constraints = [

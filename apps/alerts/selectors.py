@@ -12,7 +12,6 @@ from apps.alerts.choices import AlertState, Severity
 from apps.alerts.models import Alert, AlertRule
 from apps.alerts.packs import load_pack, shipped_packs
 from apps.authorization.access import Access
-from apps.authorization.permissions import Permission
 from apps.core.messages import Message
 from apps.inventory.choices import DeviceRole
 from apps.inventory.selectors import Ref, entity_labels
@@ -71,25 +70,11 @@ def alerts_for_correlation(at: datetime) -> list[CorrelatedAlert]:
     ]
 
 
-def visible_alerts(access: Access) -> QuerySet[Alert]:
-    """The alerts that this member may see, with their rules."""
-    return access.visible(Alert.objects.select_related("rule"), Permission.ALERTS_VIEW)
-
-
-def open_alerts(access: Access) -> QuerySet[Alert]:
-    """Alerts that have fired and have not recovered yet, newest first."""
-    return (
-        visible_alerts(access)
-        .filter(state__in=[AlertState.FIRING, AlertState.RECOVERING])
-        .order_by("-since", "-pk")
-    )
-
-
 def open_alert_counts(
     access: Access, entity_ids: Collection[UUID] | None = None
 ) -> dict[UUID, int]:
     """Number of open alerts per entity, for these or for all; entities without one are absent. One query."""
-    rows = open_alerts(access).order_by()
+    rows = Alert.objects.visible_to(access).open()
     if entity_ids is not None:
         rows = rows.filter(entity_id__in=entity_ids)
     return dict(rows.values_list("entity_id").annotate(Count("pk")))

@@ -25,18 +25,6 @@ def register_limits() -> None:
     )
 
 
-def with_root_visibility(rows: QuerySet[Incident], access: Access) -> QuerySet[Incident]:
-    """Annotate ``root_is_visible``: whether the first cause may be named."""
-    within = entities_within(access.user.pk, "root_")
-    return rows.annotate(
-        root_is_visible=Case(
-            When(within, then=Value(value=True)),
-            default=Value(value=False),
-            output_field=BooleanField(),
-        )
-    )
-
-
 def alerts_within_grant(access: Access, rows: QuerySet[IncidentAlert]) -> QuerySet[IncidentAlert]:
     """Alerts within the grants, annotated with ``cause_is_visible``: a suppressing cause outside them is not named."""
     within = entities_within(access.user.pk, "suppressed_by_")

@@ -6,41 +6,33 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet, Value
+from django.db.models import Q, QuerySet
 
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
 from apps.core.errors import NotVisible
-from apps.core.folding import Folded
-from apps.incidents.choices import IncidentStatus
-from apps.incidents.limits import alerts_within_grant, with_root_visibility
+from apps.incidents.limits import alerts_within_grant
 from apps.incidents.models import Incident, IncidentAlert, Revision, TimelineEntry
 from apps.inventory.models import Device, Service, Site
 
 
-def visible_incidents(access: Access) -> QuerySet[Incident]:
-    """The incidents that this member may see."""
-    rows = access.visible(Incident.objects.all(), Permission.INCIDENTS_VIEW)
-    return with_root_visibility(rows, access) if access.is_limited else rows
-
-
 def get_visible_incident(access: Access, incident_id: UUID | str) -> Incident:
     """One of them. Raises NotVisible for foreign and absent alike."""
-    incident = visible_incidents(access).filter(pk=incident_id).first()
+    incident = Incident.objects.visible_to(access).filter(pk=incident_id).first()
     if incident is None:
         raise NotVisible
     return incident
 
 
 def open_incident_count(access: Access) -> int:
-    return visible_incidents(access).filter(status=IncidentStatus.OPEN).count()
+    return Incident.objects.visible_to(access).open().count()
 
 
 def incidents_within(
     access: Access, *, start: datetime, end: datetime, most: int = 60
 ) -> list[Incident]:
     """Incidents that were open at some time in a range: the newest, oldest first. One query."""
-    rows = visible_incidents(access).filter(
+    rows = Incident.objects.visible_to(access).filter(
         Q(ended_at=None) | Q(ended_at__gte=start), started_at__lte=end
     )
     return list(reversed(rows.order_by("-started_at", "-pk")[:most]))
@@ -51,9 +43,11 @@ def incidents_involving(
 ) -> list[Incident]:
     """Incidents with a cause or an alert on any of these entities, newest first. One query."""
     with_alert = IncidentAlert.objects.filter(entity_id__in=entity_ids).values("incident_id")
-    rows = visible_incidents(access).filter(Q(root_id__in=entity_ids) | Q(pk__in=with_alert))
+    rows = Incident.objects.visible_to(access).filter(
+        Q(root_id__in=entity_ids) | Q(pk__in=with_alert)
+    )
     if only_open:
-        rows = rows.filter(status=IncidentStatus.OPEN)
+        rows = rows.open()
     return list(rows.order_by("-started_at", "-pk")[:most])
 
 
@@ -91,22 +85,7 @@ def suppressed_alerts(access: Access) -> QuerySet[IncidentAlert]:
 
 def incidents_matching(access: Access, words: str, *, most: int) -> list[Incident]:
     """Incidents by number, title or cause, newest first. One query."""
-    return list(search(access, visible_incidents(access), words).order_by("-number")[:most])
-
-
-def search(access: Access, rows: QuerySet[Incident], words: str) -> QuerySet[Incident]:
-    """Filter by number, title or cause."""
-    wanted = Folded(Value(words))
-    rows = rows.annotate(folded_title=Folded("title"), folded_root=Folded("root_name"))
-    matches = Q(folded_title__contains=wanted) | Q(folded_root__contains=wanted)
-    if (
-        access.is_limited
-    ):  # else the name of a cause outside the grants could be guessed by searching
-        matches &= Q(root_is_visible=True)
-    number = words.upper().removeprefix("INC-")
-    if number.isascii() and number.isdecimal() and len(number) < 10:  # noqa: PLR2004
-        matches |= Q(number=int(number))
-    return rows.filter(matches)
+    return list(Incident.objects.visible_to(access).search(words).order_by("-number")[:most])
 
 
 def problem_of(incident: Incident) -> dict[str, Any]:

@@ -48,6 +48,10 @@ class SignedCursorPagination(CursorPagination):
         if name not in view.orderings:
             offered = ", ".join(view.orderings) or "none"
             raise _fault("ordering", f"This list can be ordered by: {offered}.")
+        declared = getattr(view, "entity_list", None)
+        if declared is not None:
+            fields: tuple[str, ...] = declared.order(name).fields(descends=value.startswith("-"))
+            return fields
         return (value, f"{value[: -len(name)]}id")  # ties need the id
 
     def encode_cursor(self, cursor: Cursor) -> str:

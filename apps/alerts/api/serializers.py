@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from agent.protocol.registry import ENTITY_TYPES
 from apps.alerts.api.description import RuleDocumentField
-from apps.alerts.choices import AlertState, ImportMode, Severity
+from apps.alerts.choices import ImportMode, Severity
 from apps.alerts.models import Alert, AlertRule, AlertTransition, RuleOverride
 from apps.alerts.rules.program import Level
 from apps.rest.fields import BoundedList, MessageSerializer
@@ -118,14 +118,6 @@ class OverrideSerializer(serializers.ModelSerializer[RuleOverride]):
         model = RuleOverride
         fields = ["id", "scope", "target", "changes", "reason", "updated_at"]
         read_only_fields = ["updated_at"]
-
-
-class AlertFilterSerializer(serializers.Serializer[Any]):
-    state = serializers.ChoiceField(choices=AlertState.choices, required=False)
-    severity = serializers.ChoiceField(choices=Severity.choices, required=False)
-    entity_type = serializers.ChoiceField(choices=list(ENTITY_TYPES), required=False)
-    entity_id = serializers.UUIDField(required=False)
-    rule = serializers.CharField(max_length=63, required=False, help_text="A rule's key or id.")
 
 
 _NO_MESSAGE: dict[str, Any] = {"code": "", "params": {}}

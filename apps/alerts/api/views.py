@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, status
 from rest_framework.decorators import action
@@ -15,10 +15,12 @@ from rest_framework.serializers import Serializer
 
 from apps.alerts import services
 from apps.alerts.api import serializers
+from apps.alerts.lists import ALERTS
 from apps.alerts.models import Alert, AlertRule, AlertTransition, RuleOverride
 from apps.alerts.selectors import labels_of, rules_with_severity
 from apps.authorization.permissions import Permission
 from apps.core.errors import Forbidden
+from apps.rest.lists import EntityListMixin
 from apps.rest.pagination import SignedCursorPagination
 from apps.rest.views import TenantViewSet
 
@@ -168,11 +170,12 @@ class RuleViewSet(AlertsViewSet):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class AlertViewSet(AlertsViewSet):
+class AlertViewSet(EntityListMixin, AlertsViewSet):
     """Alerts, open and past, the latest first."""
 
     pagination_class = LatestFirst
-    orderings = ("since",)
+    entity_list = ALERTS
+    orderings = ALERTS.order_keys
     serializer_class = serializers.AlertSerializer
     permission_map = dict.fromkeys(("list", "retrieve", "history"), Permission.ALERTS_VIEW)
 
@@ -184,18 +187,10 @@ class AlertViewSet(AlertsViewSet):
 
     def get_queryset(self) -> QuerySet[Alert]:
         # Only the rule's key is used: its document would be the largest column of the list.
-        rows = Alert.objects.select_related("rule").defer("rule__document")
-        return self.access.visible(rows, Permission.ALERTS_VIEW)
+        rows = Alert.objects.visible_to(self.access)
+        return rows.select_related("rule").defer("rule__document")
 
-    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if self.action != "list":
-            return queryset
-        params = self.validated(serializers.AlertFilterSerializer, self.request.query_params)
-        rule = params.pop("rule", None)
-        queryset = queryset.filter(**params)
-        return queryset if rule is None else queryset.filter(_rule_by_key_or_id(rule))
-
-    @extend_schema(parameters=[serializers.AlertFilterSerializer])
+    @extend_schema(parameters=[ALERTS.serializer])
     def list(self, request: Request) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         return self.get_paginated_response(self._serialized(page or []))
@@ -215,10 +210,3 @@ class AlertViewSet(AlertsViewSet):
     def _serialized(self, alerts: Sequence[Alert]) -> Any:
         labels = labels_of((alert.entity_type, alert.entity_id) for alert in alerts)
         return serializers.AlertSerializer(alerts, many=True, context={"labels": labels}).data
-
-
-def _rule_by_key_or_id(text: str) -> Q:
-    try:
-        return Q(rule_id=UUID(text))
-    except ValueError:
-        return Q(rule__key=text)

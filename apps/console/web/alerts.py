@@ -5,22 +5,25 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, Count, Exists, IntegerField, OuterRef, QuerySet, Value, When
+from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 
 from agent.protocol.registry import METRICS, Kind
 from apps.alerts.choices import AlertState
+from apps.alerts.lists import ALERTS, SEVERITY_RANK
 from apps.alerts.messages import rule_name
 from apps.alerts.models import Alert
-from apps.alerts.selectors import labels_of, open_alerts
+from apps.alerts.selectors import labels_of
 from apps.authorization.access import Access
 from apps.core.messages import render
 from apps.incidents.selectors import AlertIncident, incidents_of_alerts, suppressed_alerts
 from apps.inventory.device_entities import devices_of_entities
 from apps.inventory.selectors import visible_device_ids
 from apps.pages.durations import format_duration
-from apps.pages.ordering import DEFAULT_ORDERING, SORT, Column, Heading, Ordering, headings
+from apps.pages.lists import ListParams
+from apps.pages.ordering import Column, Heading, Ordering, headings
 from apps.pages.paging import Pager, paginate
 from apps.pages.params import query_string
 from apps.pages.states import SEVERITIES, SUPPRESSED, State
@@ -69,26 +72,10 @@ class SeverityChoice:
 
 
 @dataclass(frozen=True)
-class AlertFilter:
-    """The filter and the sort order of the URL."""
-
-    severity: str = ""
-    order: Ordering = DEFAULT_ORDERING
-
-    def filter_params(self) -> dict[str, str]:
-        """The parameters that narrow the list."""
-        return {"severity": self.severity}
-
-    def params(self) -> dict[str, str]:
-        """All parameters, with the sort order."""
-        return {**self.filter_params(), SORT: str(self.order)}
-
-
-@dataclass(frozen=True)
 class AlertsPage:
     """Open alerts of one severity, or all."""
 
-    filter: AlertFilter
+    filter: ListParams
     severities: tuple[SeverityChoice, ...]
     headings: tuple[Heading, ...]
     rows: tuple[AlertRow, ...]
@@ -96,51 +83,56 @@ class AlertsPage:
     all: int
 
 
-def alerts_page(access: Access, filters: AlertFilter, *, number: int, at: datetime) -> AlertsPage:
+def alerts_page(access: Access, params: ListParams, *, number: int, at: datetime) -> AlertsPage:
     """At most twelve queries, whatever the size."""
-    every = open_alerts(access)
-    counted = dict(every.order_by().values_list("severity").annotate(Count("pk")))
-    rows, pager = paginate(filtered_alerts(access, filters), number=number, params=filters.params())
+    every = Alert.objects.visible_to(access).open()
+    counted = dict(every.values_list("severity").annotate(Count("pk")))
+    rows, pager = paginate(filtered_alerts(access, params), number=number, params=params.params())
     words = (("", _("All")), *((key, str(state.word)) for key, state in SEVERITIES.items()))
     return AlertsPage(
-        filter=filters,
+        filter=params,
         severities=tuple(
             SeverityChoice(
                 key,
                 word,
                 counted.get(key, 0) if key else sum(counted.values()),
-                query_string({**filters.params(), "severity": key}),
-                key == filters.severity,
+                query_string({**params.params(), "severity": key}),
+                key == params.texts["severity"],
             )
             for key, word in words
         ),
-        headings=headings(COLUMNS, filters.order, filters.filter_params()),
+        headings=headings(COLUMNS, params.order, params.filter_params()),
         rows=alert_rows(access, rows, at=at),
         pager=pager,
         all=sum(counted.values()),
     )
 
 
-def filtered_alerts(access: Access, filters: AlertFilter) -> QuerySet[Alert]:
-    """The open alerts of one filter, in its order."""
-    rows = open_alerts(access)
-    if filters.severity:
-        rows = rows.filter(severity=filters.severity)
-    key, descends = filters.order.key, filters.order.descends
-    if key == "what":
-        return rows.order_by("-summary" if descends else "summary", "pk")
-    if key == "for":
-        return rows.order_by(*(("since", "pk") if descends else ("-since", "-pk")))
-    rows = worst_first(access, rows)
-    return rows.reverse() if key and descends else rows
+def alert_params(request: HttpRequest) -> ListParams:
+    """The filter and the sort order of the URL."""
+    return ALERTS.page_params(request, columns=tuple(c.key for c in COLUMNS if c.can_sort))
+
+
+def filtered_alerts(access: Access, params: ListParams) -> QuerySet[Alert]:
+    """The alerts of one filter, in its order."""
+    rows = ALERTS.narrowed(
+        Alert.objects.visible_to(access).select_related("rule"), params.values, access
+    )
+    order = params.order
+    if order.key in ("", "state"):
+        rows = worst_first(access, rows)
+        return rows.reverse() if order.descends else rows
+    if order.key == "what":
+        return ALERTS.sorted(rows, Ordering("summary", order.descends))
+    if order.key == "for":  # the longest began first
+        return ALERTS.sorted(rows, Ordering("since", not order.descends))
+    return ALERTS.sorted(rows, order)
 
 
 def worst_first(access: Access, alerts: QuerySet[Alert]) -> QuerySet[Alert]:
     """Consequences after what caused them, then by severity, then the newest."""
-    ranks = [When(severity=key, then=Value(state.rank)) for key, state in SEVERITIES.items()]
     is_suppressed = Exists(suppressed_alerts(access).filter(alert=OuterRef("pk")))
-    rank = Case(*ranks, default=Value(9), output_field=IntegerField())
-    return alerts.annotate(is_suppressed=is_suppressed, rank=rank).order_by(
+    return alerts.annotate(is_suppressed=is_suppressed, rank=SEVERITY_RANK).order_by(
         "is_suppressed", "rank", "-since", "-pk"
     )
 

@@ -5,15 +5,16 @@ from datetime import datetime
 from uuid import UUID
 
 from apps.accounts.choices import ListPage
-from apps.alerts.selectors import open_alerts
+from apps.alerts.models import Alert
 from apps.authorization.access import Access
-from apps.console.web.alerts import AlertFilter, alert_rows, filtered_alerts
+from apps.console.web.alerts import alert_rows, filtered_alerts
 from apps.console.web.devices import DeviceFilter, device_rows, filtered_devices
 from apps.console.web.sites import SiteFilter, devices_by_site, filtered_sites, site_rows
 from apps.console.web.states import UNKNOWN_REACHABILITY
 from apps.inventory import selectors as inventory
 from apps.pages.csv_export import Cell
 from apps.pages.downloads import Download, rows_in_batches, rows_in_order
+from apps.pages.lists import ListParams
 from apps.telemetry.reachability import reachability_of_devices
 
 DEVICES = (
@@ -62,11 +63,11 @@ def export_sites(access: Access, filters: SiteFilter, *, at: datetime) -> Downlo
     return Download(ListPage.SITES, SITES, iter(rows), len(rows))
 
 
-def export_alerts(access: Access, filters: AlertFilter, *, at: datetime) -> Download:
+def export_alerts(access: Access, filters: ListParams, *, at: datetime) -> Download:
     """A query for the ids, at most eleven per batch of rows."""
 
     def export_rows(ids: list[UUID]) -> list[Sequence[Cell]]:
-        alerts = rows_in_order(open_alerts(access), ids)
+        alerts = rows_in_order(Alert.objects.visible_to(access).select_related("rule"), ids)
         return [
             (
                 *(alert.severity, alert.state, row.summary, row.entity, row.rule, row.value),

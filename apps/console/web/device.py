@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-from apps.alerts.selectors import open_alerts
+from apps.alerts.models import Alert
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
 from apps.console.web import device_parts as parts_of_page
@@ -91,7 +91,7 @@ def device_page(
     time_range = BucketedRange(start=at - SPARK_SPAN, end=at, points=SPARK_POINTS)
     rates = rates_of(metrics=parts_of_page.RATES, entity_ids=ids, time_range=time_range)
     drawn = buckets_of(metrics=parts_of_page.DRAWN, entity_ids=ids, time_range=time_range)
-    about = worst_first(access, open_alerts(access).filter(entity_id__in=ids))
+    about = worst_first(access, Alert.objects.visible_to(access).open().filter(entity_id__in=ids))
     alerts = alert_rows(access, list(about[:MAX_ALERTS]), at=at)
     far = far_devices_of_neighbors(device)
     named = visible_device_ids(

@@ -17,7 +17,6 @@ from apps.charts.topology_view import Overlay, TopologyView
 from apps.console.web.sites import SiteRow, devices_by_site, site_rows
 from apps.incidents.limits import is_fully_visible
 from apps.incidents.models import Incident
-from apps.incidents.selectors import visible_incidents
 from apps.incidents.web.impact import overlay_of
 from apps.inventory import selectors as inventory
 from apps.inventory.choices import DeviceRole
@@ -88,7 +87,7 @@ def network_page(access: Access, params: NetworkParams, *, query: str, at: datet
     devices = sum(site.total() for site in counted.values())
     problems = [row for row in rows if row.state.is_problem]
     with_coordinates = {row.id for row in inventory.sites_with_coordinates(access)}
-    open_ones = visible_incidents(access).filter(status="open").order_by("-started_at")
+    open_ones = Incident.objects.visible_to(access).open().order_by("-started_at")
     incidents = tuple(open_ones[:MAX_INCIDENTS])
     chosen = _incident(access, params.incident)
     names = {row.id: row.name for row in rows}
@@ -109,7 +108,8 @@ def network_page(access: Access, params: NetworkParams, *, query: str, at: datet
 
 
 def _incident(access: Access, incident_id: UUID | None) -> Incident | None:
-    return visible_incidents(access).filter(pk=incident_id).first() if incident_id else None
+    rows = Incident.objects.visible_to(access)
+    return rows.filter(pk=incident_id).first() if incident_id else None
 
 
 def _overlay(access: Access, params: NetworkParams) -> Overlay:

@@ -4,9 +4,7 @@ from uuid import UUID
 
 from django.http import HttpRequest
 
-from apps.alerts.choices import Severity
-from apps.console.web import alerts, device_order, sites
-from apps.console.web.alerts import AlertFilter
+from apps.console.web import device_order, sites
 from apps.console.web.devices import DeviceFilter
 from apps.console.web.sites import SiteFilter
 from apps.console.web.states import REACHABILITY_STATES
@@ -35,15 +33,6 @@ def site_filter(request: HttpRequest) -> SiteFilter:
         words=text_param(request, "q"),
         only_problems=text_param(request, "state") == "problems",
         order=ordering_param(request, sites.COLUMNS),
-    )
-
-
-def alert_filter(request: HttpRequest) -> AlertFilter:
-    """The filter of alerts: severity."""
-    severity = text_param(request, "severity")
-    return AlertFilter(
-        severity=severity if severity in Severity.values else "",
-        order=ordering_param(request, alerts.COLUMNS),
     )
 
 

@@ -8,12 +8,11 @@ from django.db.models import F, Q
 
 from apps.agents.models import Agent
 from apps.alerts.choices import Severity
-from apps.alerts.selectors import open_alerts
+from apps.alerts.models import Alert
 from apps.authorization.access import Access
-from apps.incidents.choices import IncidentStatus
 from apps.incidents.limits import is_fully_visible
 from apps.incidents.models import Incident, Revision
-from apps.incidents.selectors import problem_of, visible_incidents
+from apps.incidents.selectors import problem_of
 from apps.inventory.device_entities import devices_of_entities, entities_on_devices
 from apps.inventory.models import Device, Link, Site
 from apps.inventory.searching import search_devices, search_sites
@@ -108,7 +107,7 @@ def preview_of(access: Access, targets: Targets, *, notifies_critical: bool) -> 
         devices=len(named),
         names=tuple(name for _pk, name in named[:MAX_NAMES]),
         more=max(0, len(named) - MAX_NAMES),
-        alerts=open_alerts(access).filter(entity_id__in=entities).count(),
+        alerts=Alert.objects.visible_to(access).open().filter(entity_id__in=entities).count(),
         incidents=tuple(
             _suppressed_incidents(access, entities, notifies_critical=notifies_critical)
         ),
@@ -127,7 +126,7 @@ def _suppressed_incidents(
     access: Access, entities: set[UUID], *, notifies_critical: bool
 ) -> list[Incident]:
     """The open incidents whose causes are all in scope."""
-    rows = visible_incidents(access).filter(status=IncidentStatus.OPEN, root_id__in=entities)
+    rows = Incident.objects.visible_to(access).open().filter(root_id__in=entities)
     if notifies_critical:
         rows = rows.exclude(severity=Severity.CRITICAL)
     found = list(rows.order_by("number"))

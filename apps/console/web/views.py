@@ -15,7 +15,7 @@ from apps.accounts.choices import ListPage
 from apps.accounts.web.lists import ListTools, list_tools
 from apps.authorization.permissions import Permission
 from apps.console.web.alerts import COLUMNS as ALERT_COLUMNS
-from apps.console.web.alerts import alerts_page
+from apps.console.web.alerts import alert_params, alerts_page
 from apps.console.web.charts import device_chart
 from apps.console.web.csv_exports import export_alerts, export_devices, export_sites
 from apps.console.web.device import device_page
@@ -23,7 +23,7 @@ from apps.console.web.device_order import COLUMNS as DEVICE_COLUMNS
 from apps.console.web.devices import devices_page
 from apps.console.web.home import home_page
 from apps.console.web.network import NetworkParams, map_document, network_page, topology_graph
-from apps.console.web.params import alert_filter, device_filter, site_filter, uuid_param
+from apps.console.web.params import device_filter, site_filter, uuid_param
 from apps.console.web.search import search_page
 from apps.console.web.sites import COLUMNS as SITE_COLUMNS
 from apps.console.web.sites import site_page, sites_page
@@ -154,7 +154,7 @@ def site(request: HttpRequest, site_id: UUID) -> HttpResponse:
 def alerts(request: HttpRequest) -> HttpResponse:
     """The list of open alerts."""
     page = alerts_page(
-        access_of(request), alert_filter(request), number=page_number(request), at=clock.now()
+        access_of(request), alert_params(request), number=page_number(request), at=clock.now()
     )
     tools = _tools(request, ListPage.ALERTS, ALERT_COLUMNS)
     return _show(request, "alerts", page, "alerts", tools=tools)
@@ -165,7 +165,7 @@ def alerts(request: HttpRequest) -> HttpResponse:
 @requires(Permission.ALERTS_VIEW)
 def alerts_csv(request: HttpRequest) -> HttpResponseBase:
     """The open alerts of this filter as CSV."""
-    access, filters, at = access_of(request), alert_filter(request), clock.now()
+    access, filters, at = access_of(request), alert_params(request), clock.now()
     return send_download(
         export_alerts(access, filters, at=at), access=access, params=filters.params(), at=at
     )

@@ -3,21 +3,21 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.alerts.choices import Severity
 from apps.authorization.permissions import Permission
 from apps.core.errors import NotVisible
 from apps.incidents import selectors, services
 from apps.incidents.api import serializers as incident_serializers
-from apps.incidents.choices import IncidentStatus
 from apps.incidents.limits import OutsideGrant, alerts_within_grant, require_fully_visible
+from apps.incidents.lists import INCIDENTS
 from apps.incidents.models import Incident
 from apps.incidents.models.verdicts import evidence_in_english
+from apps.rest.lists import EntityListMixin
 from apps.rest.pagination import SignedCursorPagination
 from apps.rest.views import TenantViewSet
 
@@ -26,32 +26,14 @@ class NewestFirst(SignedCursorPagination):
     ordering = ("-started_at", "-id")  # type: ignore[assignment]  # ties need the id
 
 
-class FilterSerializer(serializers.Serializer[Any]):
-    """Filters of the queue."""
-
-    status = serializers.ChoiceField(choices=IncidentStatus.choices, required=False)
-    severity = serializers.ChoiceField(choices=Severity.choices, required=False)
-    number = serializers.IntegerField(min_value=1, required=False)
-    root_id = serializers.UUIDField(required=False)
-    started_after = serializers.DateTimeField(required=False)
-
-
-FILTERS = [
-    OpenApiParameter("status", str, enum=IncidentStatus.values),
-    OpenApiParameter("severity", str, enum=Severity.values),
-    OpenApiParameter("number", int),
-    OpenApiParameter("root_id", str, description="Id of the first cause's entity."),
-    OpenApiParameter("started_after", str, description="RFC 3339."),
-]
-
-
-class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
+class IncidentViewSet(EntityListMixin, mixins.ListModelMixin, TenantViewSet):
     """Incidents with their causes, evidence and impact."""
 
     queryset = Incident.objects.none()
     serializer_class = incident_serializers.IncidentSerializer
     pagination_class = NewestFirst
-    orderings = ("started_at", "opened_at", "number")
+    entity_list = INCIDENTS
+    orderings = INCIDENTS.order_keys
     permission_map = {
         **dict.fromkeys(
             (
@@ -67,21 +49,9 @@ class IncidentViewSet(mixins.ListModelMixin, TenantViewSet):
     }
 
     def get_queryset(self) -> QuerySet[Incident]:
-        return selectors.visible_incidents(self.access)
+        return Incident.objects.visible_to(self.access)
 
-    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if self.action != "list":
-            return queryset
-        params = FilterSerializer(data=self.request.query_params.dict())
-        params.is_valid(raise_exception=True)
-        filters = dict(params.validated_data)
-        if "started_after" in filters:
-            filters["started_at__gt"] = filters.pop("started_after")
-        if self.access.is_limited and "root_id" in filters:
-            filters["root_is_visible"] = True
-        return queryset.filter(**filters)
-
-    @extend_schema(parameters=FILTERS)
+    @extend_schema(parameters=[INCIDENTS.serializer])
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """Incidents, newest first."""
         return super().list(request, *args, **kwargs)

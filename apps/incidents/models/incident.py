@@ -1,15 +1,55 @@
 """An incident, its alerts and its timeline."""
 
+from typing import Self
+
 from django.db import models
-from django.db.models import Q
+from django.db.models import BooleanField, Case, Q, Value, When
 from django.utils.translation import gettext
 
 from apps.alerts.choices import Severity
+from apps.authorization.access import Access
+from apps.authorization.permissions import Permission
+from apps.core.folding import Folded
 from apps.core.message_field import MessageField
 from apps.incidents.changes import FLAPPING_AFTER
 from apps.incidents.choices import EntryKind, IncidentStatus, PublishedStatus, Resolution
+from apps.inventory.limits import entities_within
 from apps.tenancy.fields import TenantForeignKey
 from apps.tenancy.models import TenantModel
+
+
+class IncidentQuerySet(models.QuerySet["Incident"]):
+    def visible_to(self, access: Access) -> Self:
+        """The incidents that this member may see. For a limited one, annotated with ``root_is_visible``: whether the
+        first cause may be named.
+        """
+        rows: Self = access.visible(self, Permission.INCIDENTS_VIEW)  # type: ignore[assignment]  # keeps its class
+        if not access.is_limited:
+            return rows
+        return rows.annotate(
+            root_is_visible=Case(
+                When(entities_within(access.user.pk, "root_"), then=Value(value=True)),
+                default=Value(value=False),
+                output_field=BooleanField(),
+            )
+        )
+
+    def open(self) -> Self:
+        """The open incidents."""
+        return self.filter(status=IncidentStatus.OPEN)
+
+    def search(self, words: str) -> Self:
+        """By number, or a part of title or cause."""
+        wanted = Folded(Value(words))
+        rows = self.annotate(folded_title=Folded("title"), folded_root=Folded("root_name"))
+        matches = Q(folded_title__contains=wanted) | Q(folded_root__contains=wanted)
+        if "root_is_visible" in self.query.annotations:
+            # Else the name of a cause outside the grants could be guessed by searching.
+            matches &= Q(root_is_visible=True)
+        number = words.upper().removeprefix("INC-")
+        if number.isascii() and number.isdecimal() and len(number) < 10:  # noqa: PLR2004
+            matches |= Q(number=int(number))
+        return rows.filter(matches)
 
 
 class Incident(TenantModel):
@@ -67,6 +107,8 @@ class Incident(TenantModel):
     assigned_to = models.CharField(max_length=200, blank=True, default="")
     assigned_user_id = models.UUIDField(null=True, blank=True)
 
+    objects = IncidentQuerySet.as_manager()
+
     class Meta:
         constraints = [
             models.UniqueConstraint(
@@ -113,7 +155,7 @@ class Incident(TenantModel):
 
     @property
     def is_root_visible(self) -> bool:
-        """Whether the reader may see the first cause (see ``limits.with_root_visibility``)."""
+        """Whether the reader may see the first cause (see ``IncidentQuerySet.visible_to``)."""
         return getattr(self, "root_is_visible", True)
 
     @property

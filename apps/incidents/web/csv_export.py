@@ -5,10 +5,11 @@ from uuid import UUID
 
 from apps.accounts.choices import ListPage
 from apps.authorization.access import Access
-from apps.incidents import selectors
-from apps.incidents.web.pages import QueueFilter, filtered_incidents
+from apps.incidents.models import Incident
+from apps.incidents.web.pages import filtered_incidents
 from apps.pages.csv_export import Cell
 from apps.pages.downloads import Download, rows_in_batches, rows_in_order
+from apps.pages.lists import ListParams
 
 COLUMNS = (
     *("number", "status", "severity", "title", "cause", "confidence"),
@@ -17,7 +18,7 @@ COLUMNS = (
 )
 
 
-def queue_csv(access: Access, params: QueueFilter) -> Download:
+def queue_csv(access: Access, params: ListParams) -> Download:
     """One query for the ids, one for each part of the rows."""
 
     def rows_of(ids: list[UUID]) -> list[Sequence[Cell]]:
@@ -28,7 +29,7 @@ def queue_csv(access: Access, params: QueueFilter) -> Download:
                 *(row.services_affected, row.subscribers_affected, row.suppressed_count),
                 *(row.started_at, row.ended_at, row.acked_by, row.assigned_to, row.resolution),
             )
-            for row in rows_in_order(selectors.visible_incidents(access), ids)
+            for row in rows_in_order(Incident.objects.visible_to(access), ids)
         ]
 
     ids = list(filtered_incidents(access, params).values_list("pk", flat=True))

@@ -3,24 +3,19 @@ incident that opens or closes meanwhile does not shift rows."""
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from uuid import UUID
 
-from django.db.models import Case, F, IntegerField, Q, QuerySet, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _lazy
 
+from apps.incidents.lists import INCIDENTS
 from apps.incidents.models import Incident
-from apps.pages.ordering import Column, Ordering
-from apps.pages.states import SEVERITIES
+from apps.pages.ordering import Ordering
 
-COLUMNS = (
-    Column("number", _lazy("Number")),
-    Column("severity", _lazy("Severity")),
-    Column("sites", _lazy("Sites"), is_number=True),
-    Column("devices", _lazy("Devices"), is_number=True),
-    Column("subscribers", _lazy("Subscribers"), is_number=True),
-)
 NEWEST, WORST = Ordering("number", descends=True), Ordering("severity")
+#: Orders by time: their cursors hold a time and an id.
+DATES = frozenset({"started_at", "opened_at"})
 #: Sort options of the page.
 SORT_OPTIONS = (
     (NEWEST, _lazy("Newest first")),
@@ -30,50 +25,48 @@ SORT_OPTIONS = (
     (Ordering("devices", descends=True), _lazy("Most devices first")),
     (Ordering("subscribers", descends=True), _lazy("Most subscribers first")),
 )
-#: Sort value of a count that is unknown.
-UNCOUNTED = -1
 
 
 @dataclass(frozen=True)
 class Cursor:
-    """The end of a page: the last row's value in the sort column, and its number."""
+    """The end of a page: the last row's value in the sort column, and what orders rows that are alike in it."""
 
-    value: int
-    number: int
+    value: int | datetime
+    tie: int | UUID
 
     def __str__(self) -> str:
-        return f"{self.value}~{self.number}"
+        value = self.value.isoformat() if isinstance(self.value, datetime) else self.value
+        return f"{value}~{self.tie}"
 
 
 def parse_cursor(text: str) -> Cursor | None:
     """``?after=`` of a URL; None when it is invalid."""
-    found = re.fullmatch(r"(-?[0-9]{1,9})~([0-9]{1,9})", text)
-    return Cursor(int(found[1]), int(found[2])) if found else None
+    value, _, tie = text.partition("~")
+    try:
+        if re.fullmatch(r"-?[0-9]{1,9}~[0-9]{1,9}", text):
+            return Cursor(int(value), int(tie))
+        at = datetime.fromisoformat(value)
+        return Cursor(at, UUID(tie)) if at.tzinfo else None
+    except ValueError:
+        return None
 
 
-def sort_incidents(rows: QuerySet[Incident], order: Ordering) -> QuerySet[Incident]:
-    """Sort by a column, then by number, newest first."""
-    direction = "-sort_value" if order.descends else "sort_value"
-    return rows.annotate(sort_value=_value(order.key)).order_by(direction, "-number")
-
-
-def after(rows: QuerySet[Incident], order: Ordering, cursor: Cursor) -> QuerySet[Incident]:
-    """The sorted rows after this cursor."""
-    is_after = Q(sort_value__lt=cursor.value) if order.descends else Q(sort_value__gt=cursor.value)
-    if order.key == "number":
+def after(rows: QuerySet[Incident], by: Ordering, cursor: Cursor) -> QuerySet[Incident]:
+    """The sorted rows after this cursor; all of them if it is of another order."""
+    order = INCIDENTS.order(by.key)
+    if isinstance(cursor.value, datetime) != (by.key in DATES):
+        return rows
+    later = "lt" if by.descends else "gt"
+    is_after = Q(**{f"{order.column}__{later}": cursor.value})
+    tie = order.fields(descends=by.descends)[1]
+    if isinstance(cursor.tie, int) != (tie.removeprefix("-") == "number"):
         return rows.filter(is_after)  # numbers are unique
-    return rows.filter(is_after | Q(sort_value=cursor.value, number__lt=cursor.number))
+    follows = f"{tie.removeprefix('-')}__{'lt' if tie.startswith('-') else 'gt'}"
+    return rows.filter(is_after | Q(**{order.column: cursor.value, follows: cursor.tie}))
 
 
-def cursor_of(row: Incident) -> Cursor:
+def cursor_of(row: Incident, by: Ordering) -> Cursor:
     """The cursor of a sorted row."""
-    return Cursor(row.sort_value, row.number)  # type: ignore[attr-defined]  # annotated by in_order
-
-
-def _value(key: str) -> Any:
-    if key == "severity":
-        ranks = [When(severity=word, then=Value(state.rank)) for word, state in SEVERITIES.items()]
-        return Case(*ranks, default=Value(9), output_field=IntegerField())
-    if key == "subscribers":
-        return Coalesce("subscribers_affected", Value(UNCOUNTED), output_field=IntegerField())
-    return F({"number": "number", "sites": "sites_affected", "devices": "devices_affected"}[key])
+    order = INCIDENTS.order(by.key)
+    tie = row.id if by.key in DATES else row.number
+    return Cursor(getattr(row, order.column), tie)

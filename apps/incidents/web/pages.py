@@ -1,13 +1,13 @@
 """Context of the list and detail pages."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as _lazy
 from django.utils.translation import ngettext
@@ -19,25 +19,24 @@ from apps.core.messages import Message
 from apps.incidents import selectors
 from apps.incidents.choices import IncidentStatus
 from apps.incidents.limits import is_fully_visible
+from apps.incidents.lists import ALL, INCIDENTS, MINE, UNASSIGNED
 from apps.incidents.models import Incident, IncidentAlert, TimelineEntry
 from apps.incidents.web.impact import annotation_numbers
 from apps.incidents.web.ordering import (
-    NEWEST,
     SORT_OPTIONS,
     Cursor,
     after,
     cursor_of,
-    sort_incidents,
 )
 from apps.inventory.device_entities import collectors_of_entities
 from apps.pages.durations import format_duration
-from apps.pages.ordering import SORT, Ordering
+from apps.pages.lists import ListParams
+from apps.pages.ordering import SORT
 from apps.pages.params import query_string
 from apps.pages.states import SEVERITIES
 
 PAGE_SIZE = 50
 BAR_WIDTH = 240
-ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -65,30 +64,6 @@ class QueueRow:
     in_maintenance: bool
 
 
-OWNERS = ("", "nobody", "me")
-
-
-@dataclass(frozen=True)
-class QueueFilter:
-    """The filter of the list, from the URL."""
-
-    status: str = IncidentStatus.OPEN
-    severity: str = ""
-    owner: str = ""
-    words: str = ""
-    order: Ordering = NEWEST
-
-    def params(self) -> dict[str, str]:
-        """As URL parameters."""
-        return {
-            "status": "" if self.status == IncidentStatus.OPEN else self.status,
-            "severity": self.severity,
-            "owner": self.owner,
-            "q": self.words,
-            SORT: "" if self.order == NEWEST else str(self.order),
-        }
-
-
 @dataclass(frozen=True)
 class View:
     """A named filter."""
@@ -102,7 +77,7 @@ class View:
 class QueuePage:
     """One page of the list."""
 
-    filter: QueueFilter
+    filter: ListParams
     views: tuple[View, ...]
     severities: tuple[tuple[str, str], ...]
     owners: tuple[tuple[str, str], ...]
@@ -119,21 +94,24 @@ class QueuePage:
 
 def queue_page(
     access: Access,
-    params: QueueFilter,
+    params: ListParams,
     *,
     cursor: Cursor | None = None,
     at: datetime,
     most: int = PAGE_SIZE,
 ) -> QueuePage:
     """Incidents of one filter in its sort order, after a cursor. Four queries."""
-    visible = selectors.visible_incidents(access)
+    visible = Incident.objects.visible_to(access)
     rows_in_filter = filtered_incidents(access, params)
     later = after(rows_in_filter, params.order, cursor) if cursor else rows_in_filter
     rows = list(later[: most + 1])
     last = visible.filter(status=IncidentStatus.CLOSED).order_by("-ended_at").first()
     may_act = access.may(Permission.INCIDENTS_ACT)
     has_more = len(rows) > most
-    following = {**params.params(), "after": str(cursor_of(rows[most - 1])) if has_more else ""}
+    following = {
+        **params.params(),
+        "after": str(cursor_of(rows[most - 1], params.order)) if has_more else "",
+    }
     return QueuePage(
         filter=params,
         views=_views(params),
@@ -150,37 +128,26 @@ def queue_page(
     )
 
 
-def filtered_incidents(access: Access, params: QueueFilter) -> QuerySet[Incident]:
+def filtered_incidents(access: Access, params: ListParams) -> QuerySet[Incident]:
     """The incidents of one filter, in its order."""
-    return sort_incidents(
-        _chosen(access, selectors.visible_incidents(access), params), params.order
-    )
+    visible = Incident.objects.visible_to(access)
+    return INCIDENTS.sorted(INCIDENTS.narrowed(visible, params.values, access), params.order)
 
 
-def _chosen(access: Access, rows: QuerySet[Incident], params: QueueFilter) -> QuerySet[Incident]:
-    if params.status != ALL:
-        rows = rows.filter(status=params.status)
-    if params.severity:
-        rows = rows.filter(severity=params.severity)
-    if params.owner == "nobody":
-        rows = rows.filter(acked_at=None, assigned_user_id=None)
-    elif params.owner == "me":
-        mine = Q(assigned_user_id=access.user.pk) | Q(acked_by=access.actor.label)
-        rows = rows.filter(mine)
-    return selectors.search(access, rows, params.words) if params.words else rows
-
-
-def _views(params: QueueFilter) -> tuple[View, ...]:
+def _views(params: ListParams) -> tuple[View, ...]:
     """The most used filters."""
-    named = (
-        (_("Open"), QueueFilter()),
-        (_("Unassigned"), QueueFilter(owner="nobody")),
-        (_("Assigned to me"), QueueFilter(owner="me")),
-        (_("Critical"), QueueFilter(severity="critical")),
-        (_("Closed"), QueueFilter(status=IncidentStatus.CLOSED)),
-        (_("All"), QueueFilter(status=ALL)),
+    named: tuple[tuple[str, dict[str, str]], ...] = (
+        (_("Open"), {}),
+        (_("Unassigned"), {"owner": UNASSIGNED}),
+        (_("Assigned to me"), {"owner": MINE}),
+        (_("Critical"), {"severity": "critical"}),
+        (_("Closed"), {"status": IncidentStatus.CLOSED.value}),
+        (_("All"), {"status": ALL}),
     )
-    sorted_views = ((label, replace(view, order=params.order)) for label, view in named)
+    sort = str(params.order)
+    sorted_views = (
+        (label, INCIDENTS.page_params(**{**texts, SORT: sort})) for label, texts in named
+    )
     return tuple(
         View(label, query_string(view.params()), view == params) for label, view in sorted_views
     )

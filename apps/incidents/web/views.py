@@ -15,23 +15,21 @@ from django.views.decorators.vary import vary_on_headers
 from apps.accounts.choices import ListPage
 from apps.accounts.selectors import member_labels
 from apps.accounts.web.lists import list_tools
-from apps.alerts.choices import Severity
 from apps.authorization.permissions import Permission
 from apps.core import clock
 from apps.core.admission import expensive
 from apps.incidents import selectors, services
-from apps.incidents.choices import IncidentStatus
 from apps.incidents.errors import AlreadyAcknowledged, IncidentClosed
 from apps.incidents.limits import require_fully_visible
+from apps.incidents.lists import INCIDENTS
 from apps.incidents.models import Incident
 from apps.incidents.web.csv_export import queue_csv
 from apps.incidents.web.impact import impact_chart, impact_graph
-from apps.incidents.web.ordering import COLUMNS, NEWEST, parse_cursor
-from apps.incidents.web.pages import ALL, OWNERS, QueueFilter, detail_page, queue_page
+from apps.incidents.web.ordering import parse_cursor
+from apps.incidents.web.pages import detail_page, queue_page
 from apps.pages.decorators import access_of, requires
 from apps.pages.downloads import send_download
-from apps.pages.ordering import ordering_param
-from apps.pages.params import is_partial_request, text_param
+from apps.pages.params import is_partial_request
 
 #: Chart and graph data is never cached.
 NO_STORE = {"Cache-Control": "private, no-store"}
@@ -46,7 +44,7 @@ def queue(request: HttpRequest) -> HttpResponse:
     """The incident list."""
     page = queue_page(
         access_of(request),
-        parse_queue_filter(request),
+        INCIDENTS.page_params(request),
         cursor=parse_cursor(request.GET.get("after", "")),
         at=clock.now(),
     )
@@ -60,22 +58,9 @@ def queue(request: HttpRequest) -> HttpResponse:
 @requires(Permission.INCIDENTS_VIEW)
 def queue_csv_file(request: HttpRequest) -> HttpResponseBase:
     """The incidents of this filter as CSV."""
-    access, params = access_of(request), parse_queue_filter(request)
+    access, params = access_of(request), INCIDENTS.page_params(request)
     return send_download(
         queue_csv(access, params), access=access, params=params.params(), at=clock.now()
-    )
-
-
-def parse_queue_filter(request: HttpRequest) -> QueueFilter:
-    """The filter of the URL; unknown values are ignored."""
-    order = ordering_param(request, COLUMNS)
-    return QueueFilter(
-        status=_one_of(text_param(request, "status"), (*IncidentStatus.values, ALL))
-        or IncidentStatus.OPEN,
-        severity=_one_of(text_param(request, "severity"), Severity.values),
-        owner=_one_of(text_param(request, "owner"), OWNERS),
-        words=text_param(request, "q"),
-        order=order if order.key else NEWEST,
     )
 
 
@@ -135,7 +120,7 @@ def acknowledge_many(request: HttpRequest) -> HttpResponse:
     """Acknowledge the selected incidents; acknowledged and closed ones stay unchanged."""
     access = access_of(request)
     selected_ids = [pk for pk in map(_uuid, request.POST.getlist("incident")[:MAX_SELECTED]) if pk]
-    rows = selectors.visible_incidents(access).filter(pk__in=selected_ids).order_by("number")
+    rows = Incident.objects.visible_to(access).filter(pk__in=selected_ids).order_by("number")
     for incident_id in rows.values_list("pk", flat=True):
         with suppress(AlreadyAcknowledged, IncidentClosed):
             services.acknowledge_incident(
