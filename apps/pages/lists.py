@@ -103,15 +103,19 @@ class EntityList:
         serializer.is_valid(raise_exception=True)
         return dict(serializer.validated_data)
 
+    def request_params(self, request: HttpRequest, *, columns: tuple[str, ...] = ()) -> ListParams:
+        """The parameters of a page's URL. ``columns`` are sort keys of the page alone."""
+        names = (*(each.name for each in self.filters), SORT)
+        return self.page_params(
+            {name: text_param(request, name) for name in names}, columns=columns
+        )
+
     def page_params(
-        self, request: HttpRequest | None = None, *, columns: tuple[str, ...] = (), **texts: str
+        self, params: Mapping[str, str], *, columns: tuple[str, ...] = ()
     ) -> ListParams:
-        """The parameters of a page's URL, or these. ``columns`` are sort keys of the page alone."""
-        given = {each.name: texts.get(each.name, "") for each in self.filters}
-        sort = texts.get(SORT, "")
-        if request is not None:
-            given |= {name: text_param(request, name) for name in given}
-            sort = text_param(request, SORT)
+        """These parameters, with the page's defaults for those that are not set or invalid."""
+        given = {each.name: params.get(each.name, "") for each in self.filters}
+        sort = params.get(SORT, "")
         serializer = self.serializer(data={name: text for name, text in given.items() if text})
         faults = [] if serializer.is_valid() else sorted(serializer.errors)
         known = {

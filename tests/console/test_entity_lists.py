@@ -246,7 +246,7 @@ def test_an_unknown_order_is_a_message_on_the_page_and_a_400_by_rest(acme, acme_
 
 @pytest.mark.parametrize("order", [f"{s}{key}" for key in INCIDENTS.order_keys for s in ("", "-")])
 def test_pages_of_incidents_continue_in_every_order(acme, acme_admin, network, order):
-    by = INCIDENTS.page_params(sort=order).order
+    by = INCIDENTS.page_params({"sort": order}).order
     with acting_in(acme):
         every = list(INCIDENTS.sorted(Incident.objects.all(), by))
         seen, rest = [], INCIDENTS.sorted(Incident.objects.all(), by)

@@ -12,8 +12,8 @@ from apps.accounts.models import Membership
 from apps.alerts.models import Alert
 from apps.console.web import alerts, device_order, sites
 from apps.core import clock
+from apps.incidents.lists import INCIDENTS
 from apps.incidents.models import Incident
-from apps.incidents.web import ordering as queue
 from apps.inventory.models import Device, Site
 from apps.pages.csv_export import UTF8_BOM
 from apps.telemetry import store
@@ -25,17 +25,21 @@ from tests.inventory.factories import make_device, make_site
 
 pytestmark = pytest.mark.django_db
 
-COLUMNS = {
-    "console:devices": device_order.COLUMNS,
-    "console:sites": sites.COLUMNS,
-    "console:alerts": alerts.COLUMNS,
-    "incidents:list": queue.COLUMNS,
+KEYS_OF_LISTS = {
+    **{
+        name: [column.key for column in columns if column.can_sort]
+        for name, columns in (
+            ("console:devices", device_order.COLUMNS),
+            ("console:sites", sites.COLUMNS),
+            ("console:alerts", alerts.COLUMNS),
+        )
+    },
+    "incidents:list": INCIDENTS.order_keys,
 }
 ORDERS = [
-    (name, f"{sign}{column.key}")
-    for name, columns in COLUMNS.items()
-    for column in columns
-    if column.can_sort
+    (name, f"{sign}{key}")
+    for name, keys in KEYS_OF_LISTS.items()
+    for key in keys
     for sign in ("", "-")
 ]
 CSV_EXPORTS = {

@@ -110,7 +110,7 @@ def alerts_page(access: Access, params: ListParams, *, number: int, at: datetime
 
 def alert_params(request: HttpRequest) -> ListParams:
     """The filter and the sort order of the URL."""
-    return ALERTS.page_params(request, columns=tuple(c.key for c in COLUMNS if c.can_sort))
+    return ALERTS.request_params(request, columns=tuple(c.key for c in COLUMNS if c.can_sort))
 
 
 def filtered_alerts(access: Access, params: ListParams) -> QuerySet[Alert]:

@@ -20,6 +20,7 @@ from apps.incidents.lists import INCIDENTS
 from apps.incidents.web.ordering import WORST
 from apps.incidents.web.pages import QueuePage, queue_page
 from apps.pages.durations import format_duration
+from apps.pages.ordering import SORT
 from apps.pages.states import State
 from apps.telemetry.reachability import Reachability
 
@@ -67,7 +68,7 @@ class HomePage:
 
 def home_page(access: Access, *, at: datetime) -> HomePage:
     """Thirteen queries, whatever the size; at most seventeen more for tiles and degradations that are too old."""
-    queue = queue_page(access, INCIDENTS.page_params(sort=str(WORST)), at=at, most=MAX_INCIDENTS)
+    queue = queue_page(access, INCIDENTS.page_params({SORT: str(WORST)}), at=at, most=MAX_INCIDENTS)
     counted = devices_by_site(access, at=at)
     sites = site_rows(access, counted)
     problems = [row for row in sites if row.state.is_problem]

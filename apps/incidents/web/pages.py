@@ -145,9 +145,7 @@ def _views(params: ListParams) -> tuple[View, ...]:
         (_("All"), {"status": ALL}),
     )
     sort = str(params.order)
-    sorted_views = (
-        (label, INCIDENTS.page_params(**{**texts, SORT: sort})) for label, texts in named
-    )
+    sorted_views = ((label, INCIDENTS.page_params({**texts, SORT: sort})) for label, texts in named)
     return tuple(
         View(label, query_string(view.params()), view == params) for label, view in sorted_views
     )

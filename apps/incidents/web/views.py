@@ -44,7 +44,7 @@ def queue(request: HttpRequest) -> HttpResponse:
     """The incident list."""
     page = queue_page(
         access_of(request),
-        INCIDENTS.page_params(request),
+        INCIDENTS.request_params(request),
         cursor=parse_cursor(request.GET.get("after", "")),
         at=clock.now(),
     )
@@ -58,7 +58,7 @@ def queue(request: HttpRequest) -> HttpResponse:
 @requires(Permission.INCIDENTS_VIEW)
 def queue_csv_file(request: HttpRequest) -> HttpResponseBase:
     """The incidents of this filter as CSV."""
-    access, params = access_of(request), INCIDENTS.page_params(request)
+    access, params = access_of(request), INCIDENTS.request_params(request)
     return send_download(
         queue_csv(access, params), access=access, params=params.params(), at=clock.now()
     )
