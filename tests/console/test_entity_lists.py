@@ -12,6 +12,7 @@ from apps.accounts.models import Membership
 from apps.alerts.lists import ALERTS
 from apps.alerts.models import Alert, AlertRule
 from apps.core import clock
+from apps.core.messages import Message
 from apps.incidents.lists import INCIDENTS
 from apps.incidents.models import Incident, IncidentAlert
 from apps.incidents.web.ordering import after as rows_after
@@ -67,6 +68,8 @@ def network(acme) -> dict[str, str]:
         first = Alert.objects.get(pk=rows.alert())
         for n in range(12):
             device = granted if n % 2 else other
+            name = f"{device.name} alert {(n * 5) % 12}"
+            summary = Message("alerts.summary.unreachable", {"entity": name})
             rule = AlertRule.objects.create(key=f"rule-{n}", document=document, updated_at=now)
             Alert.objects.create(
                 rule=rule,
@@ -76,8 +79,8 @@ def network(acme) -> dict[str, str]:
                 severity=severities[n % 3],
                 since=now - timedelta(seconds=n // 2),
                 fired_at=now,
-                summary=f"{device.name} alert {(n * 5) % 12}",
-                summary_message=first.summary_message,
+                summary=str(summary),
+                summary_message=summary,
                 observation=first.observation,
             )
         alerts = list(Alert.objects.exclude(pk=first.pk).order_by("summary"))
