@@ -87,8 +87,6 @@ class BoundedRelated(ManyRelatedField):
 
 def publish_bounds(field: Any, schema: dict[str, Any]) -> dict[str, Any]:
     """The schema of a field with the maximum that the generator does not know."""
-    if "$ref" in schema:
-        return schema
     if isinstance(field, BoundedDict):
         return {**schema, "maxProperties": field.max_length}
     if isinstance(field, BoundedChoices | BoundedRelated | BoundedList):

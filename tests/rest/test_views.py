@@ -141,10 +141,14 @@ def test_every_offered_order_is_by_a_column_that_is_never_empty(
             assert admin.get(url, {"ordering": params}).status_code == 200
         shown = view(request=None, format_kwarg=None, action="list", swagger_fake_view=True)
         rows = shown.get_queryset()
+        order = view.entity_list.order(name) if hasattr(view, "entity_list") else None
+        if order and not isinstance(order.value or "", str):
+            continue  # an expression without nulls: tests/console/test_entity_lists.py pages over it
+        column_name = order.column if order else name
         try:
             # A column of a joined row is an annotation.
-            column = rows.query.annotations.get(name)
-            field = column.target if column else rows.model._meta.get_field(name)
+            column = rows.query.annotations.get(column_name)
+            field = column.target if column else rows.model._meta.get_field(column_name)
         except (AttributeError, FieldDoesNotExist):
             pytest.fail(f"{name} is no column: a cursor cannot stand on it")
         assert not field.null, "rows without a value would be on no page"

@@ -1,9 +1,8 @@
 """Condition ``absence``: no sample of a metric that had samples before: not monitored, which is not down."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from apps.alerts.messages import LAST_SAMPLE
 from apps.alerts.rules.conditions.base import Bounds, Condition, Evaluation, Reading
@@ -15,7 +14,6 @@ class Absence(Condition):
     """No sample within the lookback."""
 
     type_name: ClassVar[str] = "absence"
-    example: ClassVar[Mapping[str, Any]] = {"metric": "device.up", "lookback_seconds": 90}
 
     def evaluate(self, reading: Reading, _: Bounds | None, at: datetime) -> Evaluation | None:
         """None where ingest was down within the lookback: samples may be missing because of that."""

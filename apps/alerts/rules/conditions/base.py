@@ -76,8 +76,6 @@ class Condition(ABC):
     #: Its own fields in a rule document, as JSON Schema.
     properties: ClassVar[Mapping[str, Any]] = {}
     required: ClassVar[tuple[str, ...]] = ()
-    #: A rule document's condition of this type, without its name; published with the schema.
-    example: ClassVar[Mapping[str, Any]]
     #: Whether it needs a text metric or a numeric one; None for either.
     needs_text: ClassVar[bool | None] = None
 
@@ -93,22 +91,13 @@ class Condition(ABC):
         )
 
     @classmethod
-    def schema(cls) -> dict[str, Any]:
-        """The JSON Schema of a document's condition of this type, as the REST API publishes it."""
-        return {
-            "type": "object",
-            "description": " ".join((cls.__doc__ or "").partition("\n\n")[0].split()),
-            "required": ["type", "metric", *cls.required],
-            "properties": {"type": {"const": cls.type_name}, **_COMMON, **cls.properties},
-            "example": {"type": cls.type_name, **cls.example},
-        }
-
-    @classmethod
     @cache
     def _validator(cls) -> Draft202012Validator:
         """Built once: every pass of evaluation compiles every rule."""
-        schema = cls.schema()
-        return Draft202012Validator({name: schema[name] for name in ("properties", "required")})
+        properties = {**_COMMON, **cls.properties}
+        return Draft202012Validator(
+            {"properties": properties, "required": ["metric", *cls.required]}
+        )
 
     @classmethod
     def _own_fields(cls, _: Mapping[str, Any], /) -> dict[str, Any]:

@@ -21,16 +21,6 @@ class StateIs(Condition):
     type_name: ClassVar[str] = "state"
     properties: ClassVar[Mapping[str, Any]] = {"is_one_of": _TEXTS, "is_not_one_of": _TEXTS}
     needs_text: ClassVar[bool | None] = True
-    example: ClassVar[Mapping[str, Any]] = {
-        "metric": "ospf.neighbor.state",
-        "is_not_one_of": ["full"],
-    }
-
-    @classmethod
-    def schema(cls) -> dict[str, Any]:
-        """One of the two lists is needed."""
-        lists = [{"required": [name]} for name in cls.properties]
-        return {**super().schema(), "anyOf": lists}
 
     @classmethod
     def _own_fields(cls, raw: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,14 +49,6 @@ class Threshold(Condition):
         "absolute": {"type": "boolean"},
     }
     required: ClassVar[tuple[str, ...]] = ("operator", "threshold")
-    example: ClassVar[Mapping[str, Any]] = {
-        "metric": "device.cpu_pct",
-        "lookback_seconds": 300,
-        "aggregation": "avg",
-        "operator": "gt",
-        "threshold": 90,
-        "recover": 80,
-    }
     needs_text: ClassVar[bool | None] = False
 
     @classmethod
