@@ -66,7 +66,7 @@ def ensure_template(home: Path) -> str:
             if row is not None and row[0]:
                 return name
             if row is not None:
-                cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+                drop(name)
             cursor.execute(f"CREATE DATABASE {name}")
         use_database(name)
         call_command("migrate", database="owner", verbosity=0, interactive=False)
@@ -79,8 +79,8 @@ def ensure_template(home: Path) -> str:
 
 def create_from(template: str, name: str) -> None:
     """A fresh copy of the template."""
+    drop(name)
     with as_owner() as cursor:
-        cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     with as_owner(name) as cursor:
         # Not a restore: to the tests it has always been here.
@@ -88,15 +88,17 @@ def create_from(template: str, name: str) -> None:
 
 
 def drop(name: str) -> None:
-    # A server that a test ran in a thread may still be connected; only its own role may end that.
-    with as_owner(alias="default") as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
-            " WHERE datname = %s AND usename = current_user",
-            [name],
-        )
+    """Drop a database if it exists, and end the sessions in it, of servers that a test ran in a thread."""
+    for role in ("default", "owner"):  # only its own role may end a session
+        with as_owner(alias=role) as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+                " WHERE datname = %s AND usename = current_user",
+                [name],
+            )
     with as_owner() as cursor:
-        cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        # Without FORCE it ends autovacuum in this database by itself; with FORCE only a superuser may.
+        cursor.execute(f"DROP DATABASE IF EXISTS {name}")
 
 
 KEPT = (

@@ -70,12 +70,11 @@ def former(tmp_path) -> Path:
 def empty() -> Iterator[str]:
     """The name of a new database."""
     name = f"{settings.DATABASES['default']['NAME']}_upgrade"
+    database.drop(name)
     with database.as_owner() as owner:
-        owner.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         owner.execute(f"CREATE DATABASE {name}")
     yield name
-    with database.as_owner() as owner:
-        owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    database.drop(name)
 
 
 def environment(name: str) -> dict[str, str]:
