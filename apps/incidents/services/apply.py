@@ -36,15 +36,17 @@ class Planned:
 
 
 class ChangeWriter:
-    """Writes changes that follow from one verdict. Call it in the transaction that read the snapshot."""
+    """Writes changes that follow from one verdict, in the transaction that read the snapshot: ``apply`` as often as
+    needed, ``write_audit`` last."""
 
     def __init__(self, snapshot: Snapshot, verdict: Verdict, at: datetime) -> None:
         self._snapshot = snapshot
         self._verdict = verdict
         self._at = at
+        self._records: list[PendingRecord] = []
 
     def apply(self, planned: Iterable[Planned]) -> None:
-        """Write them all. Audit records come last: they lock the chain."""
+        """Write them all except the audit records."""
         rows = list(planned)
         events = [self._write_incident(row) for row in rows]
         self._write_revisions(rows)
@@ -52,7 +54,12 @@ class ChangeWriter:
         sync_alerts(problems, graph=self._snapshot.graph, at=self._at)
         self._write_entries(rows)
         _emit(zip(rows, events, strict=True))
-        record_all(self._records(rows))
+        self._records += self._audited(rows)
+
+    def write_audit(self) -> None:
+        """Write the audit records of everything that was applied: this locks the chain until commit."""
+        if self._records:
+            record_all(self._records)
 
     def _write_incident(self, row: Planned) -> str | None:
         """Returns the type of the event to emit, if any."""
@@ -109,7 +116,7 @@ class ChangeWriter:
         ]
         TimelineEntry.objects.bulk_create([*own, *taken_over])
 
-    def _records(self, rows: list[Planned]) -> list[PendingRecord]:
+    def _audited(self, rows: list[Planned]) -> list[PendingRecord]:
         return [
             PendingRecord(
                 action=row.changes.action,

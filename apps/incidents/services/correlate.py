@@ -62,10 +62,10 @@ def correlate_tenant(*, tenant_id: UUID, at: datetime) -> None:
 def _correlate(at: datetime) -> bool:
     """Returns whether a recheck is needed."""
     snapshot = take_snapshot(at)
+    verdict = reach_verdict(snapshot) if snapshot.symptoms else Verdict(())
     incidents = _lock_open_incidents()
     if not snapshot.symptoms and not incidents:
         return False
-    verdict = reach_verdict(snapshot)
     reader = FindingReader(snapshot, at)
     known = _known(incidents.values())
     matches = match(verdict.problems, known)
@@ -75,6 +75,7 @@ def _correlate(at: datetime) -> bool:
         _merge(writer, incidents[merged_id], incidents[into.id], at)
     writer.apply(_recoveries(incidents, at))
     writer.apply(_new(verdict, matches, reader, at))
+    writer.write_audit()
     return True
 
 
@@ -131,13 +132,15 @@ def _new(
 ) -> Iterator[Planned]:
     """The problems without an incident: each reopens the last one of its cause, or opens one after the hold."""
     reported = _already_reported(verdict.problems, matches.new)
+    reopened: set[UUID] = set()
     last = Incident.objects.aggregate(last=Max("number"))["last"] or 0
     for index in matches.new:
         problem = verdict.problems[index]
         if index in reported or not is_firing(problem):
             continue
         former = _recently_closed(problem, at)
-        if former is not None:
+        if former is not None and former not in reopened:
+            reopened.add(former)
             incident = Incident.objects.select_for_update().get(pk=former)
             yield Planned(incident, plan_changes(incident, reader.read(problem), None), problem)
         elif is_hold_over(problem, at):
