@@ -16,7 +16,7 @@ from apps.ingest.schema import Batch, EventItem, MetricItem
 
 Item = TypeVar("Item", MetricItem, EventItem)
 
-#: Differences up to this are transmission time: nothing is corrected, and an earlier correction is kept.
+#: Differences up to this are transmission time: nothing is corrected, and an earlier correction stays.
 TOLERANCE_SECONDS = 1.0
 #: A batch that is this much further behind than the heartbeats: the clock was set back since the last one.
 SET_BACK_SECONDS = 5.0
@@ -66,8 +66,10 @@ def corrected(batch: Batch, skew: float, at: datetime) -> Batch:
     future reading must not hide the next ones. One beyond the limit for items keeps its time, and is rejected.
     """
     latest = at + timedelta(seconds=TOLERANCE_SECONDS)
-    times = [*(item.ts for item in batch.metrics), *(item.ts for item in batch.events)]
-    if not skew and all(ts <= latest for ts in times):
+    is_past = all(item.ts <= latest for item in batch.metrics) and all(
+        item.ts <= latest for item in batch.events
+    )
+    if not skew and is_past:
         return batch
     return msgspec.structs.replace(
         batch,

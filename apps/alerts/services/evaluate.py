@@ -49,10 +49,14 @@ def _evaluate_rule(loaded: LoadedRule, inputs: Inputs, at: datetime) -> Iterator
     for ref in (*latest, *orphaned):
         scope = inputs.scope_of(ref)
         alert = inputs.open_alerts.get((loaded.row.id, ref))
-        effective = resolve(rule, loaded.overrides, _attributes(scope))
-        end_reason = _end_reason(loaded, ref, scope, inputs, is_on=effective.is_enabled)
+        end_reason = _end_reason(loaded, ref, scope, inputs)
         if end_reason is not None and alert is None:
             continue
+        effective = resolve(rule, loaded.overrides, _attributes(scope))
+        if end_reason is None and not effective.is_enabled:
+            if alert is None:
+                continue
+            end_reason = EndReason.RULE_DISABLED
         before = _episode(alert, inputs.recovered.get((loaded.row.id, ref)))
         if end_reason is not None:
             after, evaluation, flapping = _ended(before, at), None, None
@@ -68,15 +72,13 @@ def _evaluate_rule(loaded: LoadedRule, inputs: Inputs, at: datetime) -> Iterator
             )
 
 
-def _end_reason(
-    loaded: LoadedRule, ref: Ref, scope: Scope, inputs: Inputs, *, is_on: bool
-) -> EndReason | None:
-    """Why the rule does not apply to this entity; None where it does."""
+def _end_reason(loaded: LoadedRule, ref: Ref, scope: Scope, inputs: Inputs) -> EndReason | None:
+    """Why the rule does not apply to this entity, overrides aside; None where it does."""
     if not inputs.is_known(ref):
         return EndReason.REMOVED
     if not _in_scope(loaded.rule, ref, scope, inputs.linked):
         return EndReason.OUT_OF_SCOPE
-    if not loaded.row.is_enabled or not is_on:
+    if not loaded.row.is_enabled:
         return EndReason.RULE_DISABLED
     if scope.disabled or not _is_gate_met(loaded.rule, ref, inputs):
         return EndReason.DISABLED
@@ -96,9 +98,9 @@ def _flapping(
 
 def _max_gap(rule: Rule, before: Episode, scope: Scope, inputs: Inputs) -> timedelta:
     """The lookback, or where polls are slower, their interval with room for one that is missed."""
+    if before.sample_at is None:  # it does not wait
+        return timedelta.max
     lookback = timedelta(seconds=rule.condition.lookback_seconds)
-    if before.sample_at is None:
-        return lookback
     interval = inputs.poll_intervals.seconds_of(rule.condition.metric, scope.device_id)
     return max(lookback, timedelta(seconds=INTERVALS_IN_GAP * interval))
 

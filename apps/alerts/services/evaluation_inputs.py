@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from uuid import UUID
 
 import structlog
@@ -71,7 +72,14 @@ class Inputs:
 
     def alerts_of(self, rule_id: UUID) -> list[Ref]:
         """The entities with an open alert of this rule."""
-        return [ref for alert_rule_id, ref in self.open_alerts if alert_rule_id == rule_id]
+        return self._alerts_by_rule.get(rule_id, [])
+
+    @cached_property
+    def _alerts_by_rule(self) -> dict[UUID, list[Ref]]:
+        found: dict[UUID, list[Ref]] = defaultdict(list)
+        for rule_id, ref in self.open_alerts:
+            found[rule_id].append(ref)
+        return found
 
     def state_changes_of(self, metric: str, ref: Ref) -> list[datetime]:
         return self.state_changes.get(STATE_CHANGE_EVENTS.get(metric, ""), {}).get(ref, [])
