@@ -56,12 +56,12 @@ for line in sys.stdin:
 class Answer:
     """Status, headers, cookies and text."""
 
-    def __init__(self, told: dict[str, Any]) -> None:
-        self.status: int = told["status"]
-        self.headers = {name.lower(): value for name, value in told["headers"]}
-        self.text: str = told["text"]
+    def __init__(self, report: dict[str, Any]) -> None:
+        self.status: int = report["status"]
+        self.headers = {name.lower(): value for name, value in report["headers"]}
+        self.text: str = report["text"]
         self.cookies = SimpleCookie()
-        for name, value in told["headers"]:
+        for name, value in report["headers"]:
             if name.lower() == "set-cookie":
                 self.cookies.load(value)
 
@@ -118,8 +118,8 @@ class Production:
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         assert line, self.logged()[-3000:]
-        told: dict[str, Any] = json.loads(line)
-        return told
+        report: dict[str, Any] = json.loads(line)
+        return report
 
 
 @pytest.fixture(scope="module")

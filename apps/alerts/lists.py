@@ -9,7 +9,7 @@ from rest_framework import serializers
 from agent.protocol.registry import ENTITY_TYPES
 from apps.alerts.choices import AlertState, Severity
 from apps.authorization.access import Access
-from apps.pages.lists import EntityList, Filter, Order, equals
+from apps.pages.lists import EntityList, Filter, Order, equals, search
 from apps.pages.states import SEVERITIES
 
 OPEN = "open"
@@ -31,11 +31,6 @@ def _of_rule(rows: QuerySet[Any], value: str, _access: Access) -> QuerySet[Any]:
         return rows.filter(Q(rule_id=UUID(value)))
     except ValueError:
         return rows.filter(rule__key=value)
-
-
-def _search(rows: Any, value: str, _access: Access) -> QuerySet[Any]:
-    found: QuerySet[Any] = rows.search(value)
-    return found
 
 
 ALERTS = EntityList(
@@ -69,7 +64,7 @@ ALERTS = EntityList(
             serializers.CharField(
                 max_length=100, required=False, help_text="Part of the summary, in English."
             ),
-            _search,
+            search,
         ),
     ),
     orders=(Order("since"), Order("summary"), Order("severity", SEVERITY_RANK)),

@@ -3,12 +3,13 @@
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 
 from apps.alerts.choices import AlertState, EndReason, Severity
 from apps.alerts.rules.program import Level
 from apps.authorization.access import Access
 from apps.authorization.permissions import Permission
+from apps.core.folding import Folded
 from apps.core.message_field import MessageField
 from apps.tenancy.fields import TenantForeignKey
 from apps.tenancy.models import TenantModel
@@ -67,7 +68,8 @@ class AlertQuerySet(models.QuerySet["Alert"]):
 
     def search(self, words: str) -> Self:
         """By a part of the summary, in English."""
-        return self.filter(summary__icontains=words)
+        rows = self.annotate(folded_summary=Folded("summary"))
+        return rows.filter(folded_summary__contains=Folded(Value(words)))
 
 
 class Alert(TenantModel):

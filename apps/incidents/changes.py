@@ -27,7 +27,7 @@ SHORT_HOLD = timedelta(seconds=5)
 SHORT_HOLD_CONFIDENCE = 0.5
 #: An incident that was reopened this often is flapping.
 FLAPPING_AFTER = 2
-#: When one of these changes, receivers are told.
+#: When one of these changes, receivers are notified.
 _PUBLISHED = (
     *("severity", "root_type", "root_id"),
     *("sites_affected", "devices_affected", "services_affected", "subscribers_affected"),

@@ -10,7 +10,7 @@ from apps.alerts.choices import Severity
 from apps.alerts.lists import SEVERITY_RANK
 from apps.authorization.access import Access
 from apps.incidents.choices import IncidentStatus
-from apps.pages.lists import EntityList, Filter, Order, equals
+from apps.pages.lists import EntityList, Filter, Order, equals, search
 from apps.pages.ordering import SORT
 
 ALL = "all"
@@ -33,11 +33,6 @@ def _caused_by(rows: QuerySet[Any], value: Any, access: Access) -> QuerySet[Any]
     rows = rows.filter(root_id=value)
     # A limited member must not learn of a cause outside the grants by filtering.
     return rows.filter(root_is_visible=True) if access.is_limited else rows
-
-
-def _search(rows: Any, value: str, _access: Access) -> QuerySet[Any]:
-    found: QuerySet[Any] = rows.search(value)
-    return found
 
 
 INCIDENTS = EntityList(
@@ -86,7 +81,7 @@ INCIDENTS = EntityList(
             serializers.CharField(
                 max_length=100, required=False, help_text="Part of title or cause, or a number."
             ),
-            _search,
+            search,
         ),
     ),
     orders=(

@@ -94,7 +94,7 @@ _TIMELINE = {
     "incidents.timeline.alert_disabled": _("Ended, disabled: %(alert)s"),
     "incidents.timeline.alert_out_of_scope": _("Ended, outside the scope of its rule: %(alert)s"),
     "incidents.timeline.alert_rule_disabled": _("Ended, its rule is disabled: %(alert)s"),
-    "incidents.timeline.alert_no_data": _("Ended, no data is kept: %(alert)s"),
+    "incidents.timeline.alert_no_data": _("Ended, no data is stored: %(alert)s"),
     "incidents.timeline.maintenance": _("In maintenance (%(window)s): notifications suppressed"),
     "incidents.timeline.maintenance_critical": _(
         "In maintenance (%(window)s): critical, still notifies"

@@ -13,7 +13,7 @@ from apps.inventory.models import Device, Interface, Site
 _PORT = re.compile(r"^(?P<host>\d+\.\d+\.\d+\.\d+):\d{1,5}$|^\[(?P<host6>[^\]]+)\](?::\d{1,5})?$")
 _PREFIX = re.compile(r"/\d{1,3}$")
 _MAC_SEPARATORS = re.compile(r"[:.\-]")
-_PART_OF_ADDRESS = re.compile(r"^[0-9a-f.:]+$", re.IGNORECASE)
+_PART_OF_ADDRESS = re.compile(r"^(?=.*[.:])[0-9a-f.:]+$", re.IGNORECASE)
 #: Hexadecimal digits from which a text without separators is taken for (a part of) a MAC address.
 MIN_MAC_DIGITS, MAX_MAC_DIGITS = 6, 12
 
@@ -31,8 +31,8 @@ class SearchText:
 
     @property
     def address(self) -> str:
-        """The address in it, as the database writes it, or a part of one; empty: neither. A prefix length, a port and
-        a zone are no part of it."""
+        """The address in it, as the database writes it, or a part of one with a separator; empty: neither. A prefix
+        length, a port and a zone are no part of it."""
         text = self.text.strip()
         port = _PORT.match(text)
         if port:
@@ -69,6 +69,8 @@ def search_devices(devices: QuerySet[Device], text: str) -> QuerySet[Device]:
     )
     if search.address:
         matches |= Q(address__contains=search.address)
+    elif text.strip().isdecimal():
+        matches |= Q(address__startswith=text.strip())
     return rows.filter(matches)
 
 

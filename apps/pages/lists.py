@@ -160,3 +160,9 @@ class EntityList:
 def equals(name: str) -> Callable[[QuerySet[Any], Any, Access], QuerySet[Any]]:
     """A filter by equality with a column."""
     return lambda rows, value, _access: rows.filter(**{name: value})
+
+
+def search(rows: Any, words: str, _access: Access) -> QuerySet[Any]:
+    """A filter by the ``search`` of the entity's queryset."""
+    found: QuerySet[Any] = rows.search(words)
+    return found

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, cast
 
 import structlog
 from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,6 +20,7 @@ from apps.authorization.permissions import Permission
 from apps.authorization.requests import TenantHttpRequest
 from apps.core import clock
 from apps.core.errors import NotVisible
+from apps.pages.lists import EntityList
 from apps.rest import idempotency, preconditions
 from apps.rest.deprecation import Deprecation
 from apps.rest.field_selection import FIELD_SELECTION_ACTIONS, select_fields
@@ -152,3 +154,24 @@ class PartialUpdateMixin:
         serializer.is_valid(raise_exception=True)
         self.perform_update(serializer)
         return Response(serializer.data)
+
+
+class EntityListMixin:
+    """For tenant view sets: the list action takes its filters and orders from ``entity_list``."""
+
+    entity_list: ClassVar[EntityList]
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        view: Any = self
+        if view.action != "list":
+            return queryset
+        params = view.request.query_params
+        values = self.entity_list.validated(params.dict())
+        rows = self.entity_list.narrowed(queryset, values, view.access)
+        key = params.get("ordering", "").removeprefix("-")
+        # The paginator refuses an unknown key.
+        return (
+            self.entity_list.with_sort_value(rows, key)
+            if key in self.entity_list.order_keys
+            else rows
+        )

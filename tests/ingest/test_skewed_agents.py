@@ -129,7 +129,7 @@ def test_a_clock_that_jumps_moves_nothing(acme, monkeypatch, jumps):
     assert "agent_clock_skewed" in scenario.fired
 
 
-@pytest.mark.skipif(not CASE.exists(), reason="the cases of the owners are not on this machine")
+@pytest.mark.skipif(not CASE.exists(), reason="the shared cases are not part of the project")
 def test_case_01_is_among_them():
     case = json.loads(CASE.read_text(encoding="utf-8"))
 

@@ -93,7 +93,7 @@ def test_finds_exactly_it(network, text, expected):
     assert found(text) == expected
 
 
-@pytest.mark.skipif(not CASE.exists(), reason="the cases of the owners are not on this machine")
+@pytest.mark.skipif(not CASE.exists(), reason="the shared cases are not part of the project")
 def test_finds_everything_of_case_20(network):
     wanted = json.loads(CASE.read_text(encoding="utf-8"))["must_find"]
 

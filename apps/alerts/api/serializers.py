@@ -167,6 +167,7 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
             "fired_at",
             "clear_since",
             "recovered_at",
+            "end_reason",
             "observation",
         ]
 

@@ -20,9 +20,8 @@ from apps.alerts.models import Alert, AlertRule, AlertTransition, RuleOverride
 from apps.alerts.selectors import labels_of, rules_with_severity
 from apps.authorization.permissions import Permission
 from apps.core.errors import Forbidden
-from apps.rest.lists import EntityListMixin
 from apps.rest.pagination import SignedCursorPagination
-from apps.rest.views import TenantViewSet
+from apps.rest.views import EntityListMixin, TenantViewSet
 
 
 class ByKey(SignedCursorPagination):

@@ -17,9 +17,8 @@ from apps.incidents.limits import OutsideGrant, alerts_within_grant, require_ful
 from apps.incidents.lists import INCIDENTS
 from apps.incidents.models import Incident
 from apps.incidents.models.verdicts import evidence_in_english
-from apps.rest.lists import EntityListMixin
 from apps.rest.pagination import SignedCursorPagination
-from apps.rest.views import TenantViewSet
+from apps.rest.views import EntityListMixin, TenantViewSet
 
 
 class NewestFirst(SignedCursorPagination):
